@@ -1,0 +1,338 @@
+//! NATS JetStream: one stream, one durable pull consumer per queue, each acknowledgement for all before it.
+//!
+//! A client here lives as long as its server connection: it is not left to reconnect behind our back, so that what
+//! was in flight is answered for and stream and consumer are declared anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::pull::{Config as Pull, Stream as Pulled};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
+use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{Client, ConnectOptions};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
+use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
+
+const BACKEND: &str = "nats";
+
+/// The server's limit counts the headers as well: the id, its name, and the version line.
+const HEADERS: usize = 512;
+
+/// What a server takes that was not configured otherwise.
+const USUAL_LIMIT: usize = 1024 * 1024 - HEADERS;
+
+pub(crate) struct Nats {
+    server: Arc<Server>,
+    control: Mutex<Link<Session>>,
+}
+
+struct Server {
+    /// Without name and password.
+    url: Url,
+    login: Login,
+    stream: String,
+    /// What the stream's subjects begin with.
+    root: String,
+    settings: Settings,
+}
+
+enum Login {
+    None,
+    Token(String),
+    Password(String, String),
+}
+
+impl Nats {
+    pub(crate) fn new(mut url: Url, settings: &Settings) -> Result<Self, Error> {
+        let stream = crate::take_parameter(&mut url, "stream").unwrap_or_else(|| "SOONSHOP".to_owned());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if stream.is_empty() || stream.len() > 50 || !stream.bytes().all(plain) {
+            return Err(crate::address(&url, "a stream's name is 1 to 50 letters, digits, - and _"));
+        }
+        let login = match (url.username(), url.password()) {
+            ("", None) => Login::None,
+            (token, None) => Login::Token(decoded(token)),
+            (user, Some(password)) => Login::Password(decoded(user), decoded(password)),
+        };
+        let bare = url.set_username("").and_then(|()| url.set_password(None));
+        bare.map_err(|()| crate::address(&url, "it names no server"))?;
+        let root = stream.to_ascii_lowercase();
+        let server = Arc::new(Server { url, login, stream, root, settings: *settings });
+        let here = Arc::clone(&server);
+        let at_once = Pause::new(Duration::ZERO, Duration::ZERO);
+        let control = Mutex::new(Link::new(at_once, move || Arc::clone(&here).session("control")));
+        Ok(Self { server, control })
+    }
+
+    /// Does one thing on the connection kept for such things.
+    async fn control<F>(&self, patience: Duration, work: impl FnOnce(Client) -> F + Send) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), Error>> + Send,
+    {
+        let asked = async {
+            let mut link = self.control.lock().await;
+            if link.open_session().is_some_and(Session::broken) {
+                link.lost();
+            }
+            let client = link.session().await?.client.clone();
+            work(client).await.inspect_err(|_| link.lost())
+        };
+        timeout(patience, asked).await.unwrap_or_else(|_| Err(silent("no answer", patience)))
+    }
+}
+
+#[async_trait]
+impl Bus for Nats {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        // JetStream answers, not just the server. What it answers differs from version to version.
+        let ask = |client: Client| async move {
+            client.request("$JS.API.INFO", Bytes::new()).await.map(drop).map_err(unreachable)
+        };
+        self.control(self.server.settings.ping, ask).await
+    }
+
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
+        let settings = &self.server.settings;
+        let server = Arc::clone(&self.server);
+        let link = Link::new(settings.pause(), move || Arc::clone(&server).outlet());
+        Ok(Box::new(LinkedPublisher { backend: BACKEND, link, patience: settings.confirm, limit: USUAL_LIMIT }))
+    }
+
+    async fn subscribe(&self, queue: &str) -> Result<Box<dyn Subscription>, Error> {
+        message::check_queue(BACKEND, queue)?;
+        let queue = queue.to_owned();
+        let server = Arc::clone(&self.server);
+        let link = Link::new(self.server.settings.pause(), move || Arc::clone(&server).inlet(queue.clone()));
+        Ok(Box::new(LinkedSubscription::new(link, self.server.settings.ping).await))
+    }
+
+    async fn remove(&self, queue: &str) -> Result<(), Error> {
+        message::check_queue(BACKEND, queue)?;
+        let stream = self.server.stream.clone();
+        let queue = queue.to_owned();
+        let delete = |client: Client| async move {
+            match jetstream::new(client).delete_consumer_from_stream(queue, stream).await {
+                Ok(_) => Ok(()),
+                Err(error) => match &error.kind() {
+                    ConsumerErrorKind::JetStream(reason)
+                        if matches!(
+                            reason.error_code(),
+                            ErrorCode::CONSUMER_NOT_FOUND | ErrorCode::STREAM_NOT_FOUND
+                        ) =>
+                    {
+                        Ok(())
+                    }
+                    _ => Err(unreachable(error)),
+                },
+            }
+        };
+        self.control(self.server.settings.confirm, delete).await
+    }
+}
+
+impl Server {
+    async fn session(self: Arc<Self>, role: &'static str) -> Result<Session, Error> {
+        let settings = &self.settings;
+        let options = match &self.login {
+            Login::None => ConnectOptions::new(),
+            Login::Token(token) => ConnectOptions::with_token(token.clone()),
+            Login::Password(user, password) => ConnectOptions::with_user_and_password(user.clone(), password.clone()),
+        };
+        let options = options
+            .name(format!("soonshop-bus {role}"))
+            .connection_timeout(settings.connect)
+            .request_timeout(Some(settings.connect))
+            .ping_interval(settings.heartbeat)
+            // One, as none means without end.
+            .max_reconnects(1);
+        let client = options.connect(self.url.as_str()).await.map_err(unreachable)?;
+        let jetstream = ContextBuilder::new()
+            .timeout(settings.connect)
+            .ack_timeout(settings.confirm)
+            // How many are in flight is the caller's to say.
+            .max_ack_inflight(1_000_000)
+            .build(client.clone());
+        Ok(Session { client, jetstream })
+    }
+
+    /// The stream, declared each time: a server may come back empty. One that is there is used as it is, so that an
+    /// operator can give it other limits, or replicas.
+    async fn stream(&self, jetstream: &Context) -> Result<Stream, Error> {
+        let config = StreamConfig {
+            name: self.stream.clone(),
+            subjects: vec![format!("{}.>", self.root)],
+            storage: StorageType::File,
+            discard: DiscardPolicy::Old,
+            max_bytes: i64::try_from(self.settings.stream_bytes).unwrap_or(i64::MAX),
+            max_age: self.settings.age,
+            ..StreamConfig::default()
+        };
+        jetstream.get_or_create_stream(config).await.map_err(unreachable)
+    }
+
+    async fn outlet(self: Arc<Self>) -> Result<NatsOutlet, Error> {
+        let session = Arc::clone(&self).session("publisher").await?;
+        self.stream(&session.jetstream).await?;
+        let limit = session.client.server_info().max_payload.saturating_sub(HEADERS);
+        Ok(NatsOutlet { server: self, session, limit, health: Health::default() })
+    }
+
+    async fn inlet(self: Arc<Self>, queue: String) -> Result<NatsInlet, Error> {
+        let session = Arc::clone(&self).session("subscription").await?;
+        let stream = self.stream(&session.jetstream).await?;
+        let consumer = self.consumer(&stream, &queue).await?;
+        let pulled = consumer
+            .stream()
+            .max_messages_per_batch(crate::UNACKNOWLEDGED.into())
+            .expires(self.settings.heartbeat * 3)
+            .heartbeat(self.settings.heartbeat)
+            .messages();
+        let pulled = pulled.await.map_err(unreachable)?;
+        Ok(NatsInlet { session, pulled, last: None, prefix: self.root.len() + 1, patience: self.settings.connect })
+    }
+
+    /// A new consumer begins with what comes next. One that has messages out which nobody acknowledged would give them
+    /// again only after a wait, and behind newer ones: it is made anew, from the first of them on.
+    async fn consumer(&self, stream: &Stream, queue: &str) -> Result<PullConsumer, Error> {
+        let config = |deliver_policy| Pull {
+            durable_name: Some(queue.to_owned()),
+            ack_policy: AckPolicy::All,
+            deliver_policy,
+            // Twice what is asked for at a time: the next request goes out while the last is being worked off.
+            max_ack_pending: 2 * i64::from(crate::UNACKNOWLEDGED),
+            ..Pull::default()
+        };
+        let mut from = DeliverPolicy::New;
+        if let Ok(mut there) = stream.get_consumer::<Pull>(queue).await {
+            let info = there.info().await.map_err(unreachable)?;
+            if info.num_ack_pending == 0 {
+                return Ok(there);
+            }
+            from = DeliverPolicy::ByStartSequence { start_sequence: info.ack_floor.stream_sequence + 1 };
+            stream.delete_consumer(queue).await.map_err(unreachable)?;
+        }
+        stream.create_consumer(config(from)).await.map_err(unreachable)
+    }
+}
+
+struct Session {
+    client: Client,
+    jetstream: Context,
+}
+
+impl Session {
+    fn broken(&self) -> bool {
+        self.client.connection_state() != State::Connected
+    }
+}
+
+struct NatsOutlet {
+    server: Arc<Server>,
+    session: Session,
+    limit: usize,
+    health: Health,
+}
+
+impl Outlet for NatsOutlet {
+    async fn send(&mut self, message: Message) -> Result<Confirmation, Error> {
+        let subject = format!("{}.{}", self.server.root, message::topic(&message.topic));
+        let publish = PublishMessage::build().payload(message.body).message_id(&message.id);
+        let sent = self.session.jetstream.send_publish(subject, publish).await.map_err(unreachable)?;
+        let answer = async move {
+            match sent.await {
+                Ok(_) => Ok(Delivery::Confirmed),
+                // The server answered, and says no: the stream is full or sealed, the disk is.
+                Err(error) if error.kind() == PublishErrorKind::Other => {
+                    Err(Error::Refused { backend: BACKEND, reason: error.to_string() })
+                }
+                Err(error) => Err(unreachable(error)),
+            }
+        };
+        Ok(self.health.watch(BACKEND, self.server.settings.confirm, answer))
+    }
+
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn broken(&self) -> bool {
+        self.health.broken() || self.session.broken()
+    }
+}
+
+struct NatsInlet {
+    pulled: Pulled,
+    /// The last message returned: acknowledging it acknowledges those before.
+    last: Option<jetstream::message::Acker>,
+    /// How much of a subject is not the topic.
+    prefix: usize,
+    patience: Duration,
+    session: Session,
+}
+
+impl NatsInlet {
+    fn take(&mut self, came: jetstream::Message) -> Message {
+        let (came, acker) = came.split();
+        self.last = Some(acker);
+        let id = came.headers.as_ref().and_then(|headers| headers.get("Nats-Msg-Id"));
+        Message {
+            id: id.map(ToString::to_string).unwrap_or_default(),
+            topic: came.subject.get(self.prefix..).unwrap_or_default().to_owned(),
+            body: came.payload,
+        }
+    }
+}
+
+impl Inlet for NatsInlet {
+    async fn next(&mut self, most: usize) -> Result<Vec<Message>, Error> {
+        let ended = || Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() };
+        let first = self.pulled.next().await.ok_or_else(ended)?.map_err(unreachable)?;
+        let mut came = vec![self.take(first)];
+        // No await from here on: a message taken from the consumer is one returned.
+        while came.len() < most
+            && let Some(Some(Ok(next))) = self.pulled.next().now_or_never()
+        {
+            came.push(self.take(next));
+        }
+        Ok(came)
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), Error> {
+        let Some(last) = self.last.take() else { return Ok(()) };
+        if self.session.broken() {
+            return Err(Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() });
+        }
+        // With an answer, or an acknowledgement could still be on its way when the subscription is dropped.
+        let answered = timeout(self.patience, last.double_ack()).await;
+        answered.map_err(|_| silent("no answer", self.patience))?.map_err(unreachable)
+    }
+}
+
+/// Without percent-encoding. A `+` stands for itself in a login, unlike in a form.
+fn decoded(part: &str) -> String {
+    let form = part.replace('+', "%2B");
+    url::form_urlencoded::parse(form.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default()
+}
+
+fn unreachable(error: impl std::fmt::Display) -> Error {
+    Error::Unreachable { backend: BACKEND, reason: error.to_string() }
+}
+
+fn silent(what: &str, patience: Duration) -> Error {
+    Error::Unreachable { backend: BACKEND, reason: format!("{what} in {patience:?}") }
+}

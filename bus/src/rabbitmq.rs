@@ -1,0 +1,353 @@
+//! RabbitMQ: one durable topic exchange, one durable quorum queue per name, bound to everything.
+//!
+//! A publisher and a subscription have a connection each: a broker short of memory blocks connections that publish,
+//! and those that read must not stand still with them.
+
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt};
+use lapin::message::Delivery as Delivered;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{
+    Acker, BasicProperties, Channel, Confirmation as Answer, Connection, ConnectionProperties, Consumer, ExchangeKind,
+};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
+use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
+
+const BACKEND: &str = "rabbitmq";
+
+/// RabbitMQ takes 128 MiB, and grows slow with them. Nothing that SoonShop stores comes near this.
+const LIMIT: usize = 1024 * 1024;
+
+const PERSISTENT: u8 = 2;
+
+pub(crate) struct RabbitMq {
+    broker: Arc<Broker>,
+    control: Mutex<Link<Session>>,
+}
+
+/// Where the broker is and what is declared there.
+struct Broker {
+    uri: AMQPUri,
+    exchange: String,
+    settings: Settings,
+}
+
+impl RabbitMq {
+    pub(crate) fn new(mut url: Url, settings: &Settings) -> Result<Self, Error> {
+        let exchange = crate::take_parameter(&mut url, "exchange").unwrap_or_else(|| "soonshop".to_owned());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        // The queues' names begin with it, and must still fit.
+        if exchange.is_empty() || exchange.len() > 50 || !exchange.bytes().all(plain) {
+            return Err(crate::address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
+        }
+        let mut uri: AMQPUri = url.as_str().parse().map_err(|reason: String| crate::address(&url, &reason))?;
+        let heartbeat = u16::try_from(settings.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX);
+        uri.query.heartbeat.get_or_insert(heartbeat);
+        let broker = Arc::new(Broker { uri, exchange, settings: *settings });
+        let here = Arc::clone(&broker);
+        let at_once = Pause::new(Duration::ZERO, Duration::ZERO);
+        let control = Mutex::new(Link::new(at_once, move || Arc::clone(&here).session("control")));
+        Ok(Self { broker, control })
+    }
+
+    fn queue(&self, name: &str) -> Result<String, Error> {
+        message::check_queue(BACKEND, name)?;
+        Ok(format!("{}.{name}", self.broker.exchange))
+    }
+
+    /// Does one thing on a channel of its own, on the connection kept for such things.
+    async fn control<T, F>(&self, patience: Duration, work: impl FnOnce(Channel) -> F + Send) -> Result<T, Error>
+    where
+        F: Future<Output = lapin::Result<T>> + Send,
+    {
+        let asked = async {
+            let mut link = self.control.lock().await;
+            if link.open_session().is_some_and(Session::broken) {
+                link.lost();
+            }
+            let session = link.session().await?;
+            let done = async { work(session.connection.create_channel().await?).await }.await;
+            done.map_err(|error| {
+                link.lost();
+                unreachable(error)
+            })
+        };
+        timeout(patience, asked).await.unwrap_or_else(|_| Err(silent("no answer", patience)))
+    }
+}
+
+#[async_trait]
+impl Bus for RabbitMq {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.control(self.broker.settings.ping, |channel| async move { channel.close(200, "OK".into()).await }).await
+    }
+
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
+        let settings = &self.broker.settings;
+        let broker = Arc::clone(&self.broker);
+        let link = Link::new(settings.pause(), move || Arc::clone(&broker).outlet());
+        Ok(Box::new(LinkedPublisher { backend: BACKEND, link, patience: settings.confirm, limit: LIMIT }))
+    }
+
+    async fn subscribe(&self, queue: &str) -> Result<Box<dyn Subscription>, Error> {
+        let queue = self.queue(queue)?;
+        let broker = Arc::clone(&self.broker);
+        let link = Link::new(self.broker.settings.pause(), move || Arc::clone(&broker).inlet(queue.clone()));
+        Ok(Box::new(LinkedSubscription::new(link, self.broker.settings.ping).await))
+    }
+
+    async fn remove(&self, queue: &str) -> Result<(), Error> {
+        let queue = self.queue(queue)?;
+        self.control(self.broker.settings.confirm, |channel| async move {
+            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+            channel.close(200, "OK".into()).await
+        })
+        .await
+    }
+}
+
+impl Broker {
+    /// A connection with one channel, and the exchange, which is declared each time: a broker may come back empty.
+    async fn session(self: Arc<Self>, role: &'static str) -> Result<Session, Error> {
+        let line = Line::default();
+        let opened = async {
+            let connection = line.connect(&self.uri, role).await?;
+            let channel = connection.create_channel().await?;
+            let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            channel
+                .exchange_declare(self.exchange.as_str().into(), ExchangeKind::Topic, durable, FieldTable::default())
+                .await?;
+            Ok((connection, channel))
+        };
+        let patience = self.settings.connect;
+        let opened = timeout(patience, opened).await;
+        let (connection, channel) =
+            opened.map_err(|_| silent("no connection", patience))?.map_err(unreachable)?;
+        Ok(Session { connection: Arc::new(connection), channel, line: Some(line), health: Health::default() })
+    }
+
+    async fn outlet(self: Arc<Self>) -> Result<RabbitMqOutlet, Error> {
+        let session = Arc::clone(&self).session("publisher").await?;
+        session.channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(unreachable)?;
+        Ok(RabbitMqOutlet { broker: self, session })
+    }
+
+    async fn inlet(self: Arc<Self>, queue: String) -> Result<RabbitMqInlet, Error> {
+        let session = Arc::clone(&self).session("subscription").await?;
+        let patience = self.settings.connect;
+        let consumer = timeout(patience, self.consume(&session.channel, &queue)).await;
+        let consumer = consumer.map_err(|_| silent("no queue", patience))?.map_err(unreachable)?;
+        Ok(RabbitMqInlet { _session: session, consumer, last: None })
+    }
+
+    async fn consume(&self, channel: &Channel, queue: &str) -> lapin::Result<Consumer> {
+        let mut limits = FieldTable::default();
+        let milliseconds = i64::try_from(self.settings.age.as_millis()).unwrap_or(i64::MAX);
+        limits.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        limits.insert("x-max-length".into(), AMQPValue::LongLongInt(self.settings.queue_length.into()));
+        limits.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+        limits.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
+        let nothing = FieldTable::default;
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), limits).await?;
+        channel
+            .queue_bind(queue.into(), self.exchange.as_str().into(), "#".into(), QueueBindOptions::default(), nothing())
+            .await?;
+        channel.basic_qos(crate::UNACKNOWLEDGED, BasicQosOptions::default()).await?;
+        channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), nothing()).await
+    }
+}
+
+struct RabbitMqOutlet {
+    broker: Arc<Broker>,
+    session: Session,
+}
+
+impl Outlet for RabbitMqOutlet {
+    async fn send(&mut self, message: Message) -> Result<Confirmation, Error> {
+        if self.session.connection.status().blocked() {
+            // Nothing is written to such a connection. It is kept, as a new one would only be blocked as well.
+            return Err(refused("it takes no messages just now (short of memory or disk)"));
+        }
+        let properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_message_id(message.id.as_str().into())
+            .with_content_type("application/cloudevents+json".into());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let topic = message::topic(&message.topic);
+        let exchange = self.broker.exchange.as_str().into();
+        let sent =
+            self.session.channel.basic_publish(exchange, (&*topic).into(), options, &message.body, properties).await;
+        let confirm = sent.map_err(unreachable)?;
+        let answer = async move {
+            // lapin gives a returned message to the next answer that comes. All queues take everything, so only while
+            // the last one goes can that be another message's: how many were unwanted is right even then.
+            match confirm.await.map_err(unreachable)? {
+                Answer::Ack(None) => Ok(Delivery::Confirmed),
+                Answer::Ack(Some(_)) => Ok(Delivery::Unwanted),
+                Answer::Nack(_) => Err(refused("it could not store it")),
+                Answer::NotRequested => Err(refused("it confirms nothing")),
+            }
+        };
+        Ok(self.session.health.watch(BACKEND, self.broker.settings.confirm, answer))
+    }
+
+    fn limit(&self) -> usize {
+        LIMIT
+    }
+
+    fn broken(&self) -> bool {
+        self.session.broken()
+    }
+}
+
+struct RabbitMqInlet {
+    consumer: Consumer,
+    /// Of the last message returned: acknowledging it acknowledges those before.
+    last: Option<Acker>,
+    _session: Session,
+}
+
+impl RabbitMqInlet {
+    fn take(&mut self, delivered: Delivered) -> Message {
+        self.last = Some(delivered.acker);
+        let id = delivered.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
+        Message { id, topic: delivered.routing_key.to_string(), body: delivered.data.into() }
+    }
+}
+
+impl Inlet for RabbitMqInlet {
+    async fn next(&mut self, most: usize) -> Result<Vec<Message>, Error> {
+        let ended = || Error::Unreachable { backend: BACKEND, reason: "the queue was removed".to_owned() };
+        let first = self.consumer.next().await.ok_or_else(ended)?.map_err(unreachable)?;
+        let mut came = vec![self.take(first)];
+        // No await from here on: a message taken from the consumer is one returned.
+        while came.len() < most
+            && let Some(Some(Ok(delivered))) = self.consumer.next().now_or_never()
+        {
+            came.push(self.take(delivered));
+        }
+        Ok(came)
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), Error> {
+        let Some(last) = self.last.take() else { return Ok(()) };
+        last.ack(BasicAckOptions { multiple: true }).await.map(drop).map_err(unreachable)
+    }
+}
+
+/// A connection with a channel. Dropped, it says goodbye, and hangs up soon whether or not it was answered.
+struct Session {
+    connection: Arc<Connection>,
+    channel: Channel,
+    line: Option<Line>,
+    health: Health,
+}
+
+impl Session {
+    fn broken(&self) -> bool {
+        let status = self.connection.status();
+        // Silence is what to expect of a blocked connection.
+        !status.connected() || (self.health.broken() && !status.blocked())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        const GOODBYE: Duration = Duration::from_secs(1);
+        let (connection, line) = (Arc::clone(&self.connection), self.line.take());
+        if let Ok(runtime) = Handle::try_current()
+            && !self.broken()
+        {
+            // Ends by itself, and early where the runtime does.
+            drop(runtime.spawn(async move {
+                let _ = timeout(GOODBYE, connection.close(200, "OK".into())).await;
+                drop(line);
+            }));
+        }
+    }
+}
+
+/// The socket below a connection, to hang up when dropped. lapin drives each connection in a thread that ends with
+/// the socket, and waits without limit for a broker that accepts and then says nothing: without this, every attempt
+/// to reach one that hangs would leave a thread behind.
+#[derive(Clone, Default)]
+struct Line(Arc<Socket>);
+
+#[derive(Default)]
+struct Socket(SyncMutex<Option<TcpStream>>);
+
+impl Line {
+    async fn connect(&self, uri: &AMQPUri, role: &str) -> lapin::Result<Connection> {
+        let addresses = tokio::net::lookup_host((uri.authority.host.as_str(), uri.authority.port)).await?;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let properties =
+            ConnectionProperties::default().with_connection_name(format!("soonshop-bus {role}").into());
+        // Weak: the thread that lapin makes keeps this closure as long as it lives.
+        let socket = Arc::downgrade(&self.0);
+        let runtime = lapin::runtime::default_runtime()?;
+        Connection::connector(
+            uri.clone(),
+            runtime,
+            async move |uri: AMQPUri, runtime| {
+                let stream = AsyncTcpStream::connect(&runtime, addresses.clone()).await?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    let ours = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
+                    match socket.upgrade() {
+                        Some(socket) => *socket.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours),
+                        // Nobody waits any more.
+                        None => ours.shutdown(Shutdown::Both)?,
+                    }
+                }
+                Ok(match uri.scheme {
+                    AMQPScheme::AMQP => stream,
+                    AMQPScheme::AMQPS => {
+                        stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await?
+                    }
+                })
+            },
+            properties,
+        )
+        .await
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            // Fails where it is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn unreachable(error: lapin::Error) -> Error {
+    Error::Unreachable { backend: BACKEND, reason: error.to_string() }
+}
+
+fn silent(what: &str, patience: Duration) -> Error {
+    Error::Unreachable { backend: BACKEND, reason: format!("{what} in {patience:?}") }
+}
+
+fn refused(reason: &str) -> Error {
+    Error::Refused { backend: BACKEND, reason: reason.to_owned() }
+}

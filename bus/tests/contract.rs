@@ -1,0 +1,415 @@
+//! One contract, three adapters, real servers. A new adapter is accepted when it passes this, and nothing else.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use common::{LONG, message, publish, receive, receive_count, settings};
+use soonshop_bus::{Bus, Delivery, Error, Message, Settings, Subscription, connect, connect_with};
+use tokio::time::timeout;
+use url::Url;
+
+// ---- the contract ----------------------------------------------------------------------------------------
+
+async fn a_message_arrives_as_it_was_sent(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("whole").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    let bodies = [Bytes::new(), Bytes::from_static(b"\0\xff{}"), vec![7; publisher.limit()].into()];
+    let sent: Vec<_> = bodies.into_iter().enumerate().map(|(n, body)| Message { body, ..message(n) }).collect();
+    for delivery in publish(&mut *publisher, sent.clone()).await {
+        assert_eq!(delivery.unwrap(), Delivery::Confirmed);
+    }
+    assert!(receive_count(&mut *subscription, sent.len()).await == sent, "not what was sent");
+}
+
+async fn every_queue_gets_everything_in_order(bus: &dyn Bus) {
+    let mut first = bus.subscribe("first").await.unwrap();
+    let mut second = bus.subscribe("second-2").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    let sent: Vec<_> = (0..300).map(message).collect();
+    for delivery in publish(&mut *publisher, sent.clone()).await {
+        assert_eq!(delivery.unwrap(), Delivery::Confirmed);
+    }
+    assert_eq!(receive_count(&mut *first, 300).await, sent);
+    assert_eq!(receive_count(&mut *second, 300).await, sent);
+}
+
+async fn thousands_are_in_flight_at_once(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("many").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    let sent: Vec<_> = (0..6_000).map(message).collect();
+    let reader = async {
+        let mut came = Vec::new();
+        while came.len() < sent.len() {
+            came.extend(timeout(LONG, subscription.next(100)).await.expect("the next come").unwrap());
+            subscription.acknowledge().await.unwrap();
+        }
+        came
+    };
+    let (deliveries, came) = tokio::join!(publish(&mut *publisher, sent.clone()), reader);
+    assert!(deliveries.into_iter().all(|delivery| delivery.unwrap() == Delivery::Confirmed));
+    assert!(came == sent, "lost, repeated or out of order, with nothing wrong");
+}
+
+async fn next_returns_what_is_there_and_no_more_than_asked(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("most").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    publish(&mut *publisher, (0..5).map(message)).await;
+    let mut came = Vec::new();
+    while came.len() < 5 {
+        let more = timeout(LONG, subscription.next(2)).await.expect("does not wait to fill up").unwrap();
+        assert!(!more.is_empty() && more.len() <= 2);
+        came.extend(more);
+    }
+    assert_eq!(came, (0..5).map(message).collect::<Vec<_>>());
+}
+
+async fn next_may_be_dropped_while_it_waits(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("dropped").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    let mut came = Vec::new();
+    for number in 0..20 {
+        let waiting = timeout(Duration::from_millis(5), subscription.next(10)).await;
+        came.extend(waiting.into_iter().flatten().flatten());
+        publish(&mut *publisher, [message(number)]).await;
+    }
+    let missing = 20 - came.len();
+    came.extend(receive_count(&mut *subscription, missing).await);
+    assert_eq!(came, (0..20).map(message).collect::<Vec<_>>());
+}
+
+async fn what_was_not_acknowledged_comes_again(bus: &dyn Bus) {
+    let mut publisher = bus.publisher().await.unwrap();
+    let mut subscription = bus.subscribe("again").await.unwrap();
+    publish(&mut *publisher, (0..5).map(message)).await;
+    assert_eq!(receive_count(&mut *subscription, 5).await.len(), 5);
+    drop(subscription);
+
+    let mut subscription = bus.subscribe("again").await.unwrap();
+    let mut came: Vec<Message> = Vec::new();
+    while came.len() < 3 {
+        came.extend(timeout(LONG, subscription.next(3 - came.len())).await.expect("it comes again").unwrap());
+    }
+    assert_eq!(came, (0..3).map(message).collect::<Vec<_>>());
+    subscription.acknowledge().await.unwrap();
+    drop(subscription);
+
+    let mut subscription = bus.subscribe("again").await.unwrap();
+    assert_eq!(receive_count(&mut *subscription, 2).await, [message(3), message(4)]);
+    subscription.acknowledge().await.unwrap();
+    subscription.acknowledge().await.unwrap();
+    drop(subscription);
+
+    let mut subscription = bus.subscribe("again").await.unwrap();
+    publish(&mut *publisher, [message(5)]).await;
+    assert_eq!(receive_count(&mut *subscription, 1).await, [message(5)]);
+}
+
+async fn a_queue_keeps_what_comes_while_nobody_reads(bus: &dyn Bus) {
+    drop(bus.subscribe("kept").await.unwrap());
+    let mut publisher = bus.publisher().await.unwrap();
+    publish(&mut *publisher, (0..10).map(message)).await;
+    let mut subscription = bus.subscribe("kept").await.unwrap();
+    assert_eq!(receive_count(&mut *subscription, 10).await, (0..10).map(message).collect::<Vec<_>>());
+}
+
+async fn a_repeat_does_no_harm(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("repeat").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    for delivery in publish(&mut *publisher, [message(1), message(1), message(2)]).await {
+        assert_eq!(delivery.unwrap(), Delivery::Confirmed);
+    }
+    let came = receive(&mut *subscription, |came| came.contains(&message(2))).await;
+    assert_eq!(came.iter().map(|message| &*message.id).collect::<HashSet<_>>(), HashSet::from(["id-1", "id-2"]));
+}
+
+async fn what_is_too_large_is_refused_at_once(bus: &dyn Bus) {
+    let mut publisher = bus.publisher().await.unwrap();
+    publish(&mut *publisher, [message(1)]).await;
+    let limit = publisher.limit();
+    assert!(limit >= 512 * 1024, "{limit}: an event may have 256 KiB, and travels as JSON");
+    let before = Instant::now();
+    let large = Message { body: vec![0; limit + 1].into(), ..message(2) };
+    let Err(error) = publisher.send(large).await else { panic!("was not refused") };
+    assert!(matches!(error, Error::TooLarge { size, limit: said, .. } if size == limit + 1 && said == limit));
+    assert!(before.elapsed() < Duration::from_secs(1));
+    assert!(publish(&mut *publisher, [message(3)]).await[0].is_ok(), "the publisher goes on");
+}
+
+async fn an_id_that_no_broker_carries_is_refused_and_any_topic_is_carried(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("odd").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    for id in ["", "two words", "line\r\nbreak", &"x".repeat(300)] {
+        let refused = publisher.send(Message { id: id.to_owned(), ..message(0) }).await;
+        assert!(matches!(refused, Err(Error::Refused { .. })), "{id:?}");
+    }
+    let topics = ["", "a..b", "order.Order placed", "x.*.>", "größe.#", &"long.".repeat(100)];
+    let odd = topics.iter().enumerate().map(|(n, topic)| Message { topic: (*topic).to_owned(), ..message(n) });
+    assert!(publish(&mut *publisher, odd).await.into_iter().all(|delivery| delivery.is_ok()));
+    let came = receive_count(&mut *subscription, topics.len()).await;
+    assert_eq!(came[2].topic, "order.Order_placed");
+    assert_eq!(came.last().unwrap().id, "id-5");
+}
+
+async fn a_removed_queue_is_gone_with_what_it_held(bus: &dyn Bus) {
+    let mut other = bus.subscribe("other").await.unwrap();
+    let mut subscription = bus.subscribe("removed").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    publish(&mut *publisher, [message(1)]).await;
+    assert_eq!(receive_count(&mut *subscription, 1).await, [message(1)]);
+    drop(subscription);
+    bus.remove("removed").await.unwrap();
+    bus.remove("removed").await.unwrap();
+    bus.remove("never-was").await.unwrap();
+
+    let mut subscription = bus.subscribe("removed").await.unwrap();
+    publish(&mut *publisher, [message(2)]).await;
+    assert_eq!(receive_count(&mut *subscription, 1).await, [message(2)]);
+    assert_eq!(receive_count(&mut *other, 2).await, [message(1), message(2)]);
+}
+
+async fn a_subscription_gets_over_the_removal_of_its_queue(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("pulled-away").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    bus.remove("pulled-away").await.unwrap();
+    // Not before the queue is there again does it get anything.
+    let came = timeout(LONG, async {
+        let mut number = 0;
+        loop {
+            publish(&mut *publisher, [message(number)]).await;
+            number += 1;
+            if let Ok(Ok(came)) = timeout(Duration::from_millis(50), subscription.next(1)).await {
+                break came;
+            }
+        }
+    });
+    assert_eq!(came.await.expect("it comes back").len(), 1);
+}
+
+async fn a_name_that_is_not_one_is_refused(bus: &dyn Bus) {
+    for bad in ["", "Projector", "a.b", "a b", "a*", "ä", &"a".repeat(300)] {
+        assert!(matches!(bus.subscribe(bad).await.err(), Some(Error::Refused { .. })), "{bad:?}");
+        assert!(matches!(bus.remove(bad).await, Err(Error::Refused { .. })), "{bad:?}");
+    }
+}
+
+async fn ping_is_answered(bus: &dyn Bus) {
+    for _ in 0..3 {
+        bus.ping().await.unwrap();
+    }
+}
+
+async fn publishers_do_not_disturb_each_other(bus: &dyn Bus) {
+    let mut subscription = bus.subscribe("both").await.unwrap();
+    let (mut one, mut two) = (bus.publisher().await.unwrap(), bus.publisher().await.unwrap());
+    tokio::join!(
+        publish(&mut *one, (0..200).map(message)),
+        publish(&mut *two, (1000..1200).map(message)),
+    );
+    let came = receive_count(&mut *subscription, 400).await;
+    let (low, high): (Vec<_>, Vec<_>) = came.into_iter().partition(|message| message.id.len() < 7);
+    assert_eq!(low, (0..200).map(message).collect::<Vec<_>>());
+    assert_eq!(high, (1000..1200).map(message).collect::<Vec<_>>());
+}
+
+/// Not NATS: a stream does not tell whether a consumer waits.
+async fn without_a_queue_a_message_is_unwanted(bus: &dyn Bus) {
+    let mut publisher = bus.publisher().await.unwrap();
+    for delivery in publish(&mut *publisher, (0..50).map(message)).await {
+        assert_eq!(delivery.unwrap(), Delivery::Unwanted);
+    }
+    let mut subscription = bus.subscribe("wanted").await.unwrap();
+    assert_eq!(publish(&mut *publisher, [message(50)]).await[0].clone().unwrap(), Delivery::Confirmed);
+    assert_eq!(receive_count(&mut *subscription, 1).await, [message(50)]);
+    drop(subscription);
+    bus.remove("wanted").await.unwrap();
+    assert_eq!(publish(&mut *publisher, [message(51)]).await[0].clone().unwrap(), Delivery::Unwanted);
+}
+
+/// A full queue drops its oldest, and confirms what comes.
+async fn a_full_queue_drops_its_oldest(bus: &dyn Bus) {
+    drop(bus.subscribe("full").await.unwrap());
+    let mut publisher = bus.publisher().await.unwrap();
+    for delivery in publish(&mut *publisher, (0..FULL * 3).map(message)).await {
+        assert_eq!(delivery.unwrap(), Delivery::Confirmed);
+    }
+    let mut subscription = bus.subscribe("full").await.unwrap();
+    let mut came = Vec::new();
+    while came.last() != Some(&message(FULL * 3 - 1)) {
+        came.extend(timeout(LONG, subscription.next(100)).await.expect("up to the newest").unwrap());
+        subscription.acknowledge().await.unwrap();
+    }
+    assert!(came.len() <= FULL + 1, "{}", came.len());
+    let first = FULL * 3 - came.len();
+    assert_eq!(came, (first..FULL * 3).map(message).collect::<Vec<_>>());
+}
+
+// ---- who has to pass it ----------------------------------------------------------------------------------
+
+macro_rules! contract {
+    ($adapter:ident: $($name:ident)*) => {
+        mod $adapter {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let place = super::$adapter().await;
+                    super::$name(&*place.bus).await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! everyone {
+    ($($adapter:ident + $($own:ident)*;)*) => {
+        $(contract! { $adapter:
+            a_message_arrives_as_it_was_sent
+            every_queue_gets_everything_in_order
+            thousands_are_in_flight_at_once
+            next_returns_what_is_there_and_no_more_than_asked
+            next_may_be_dropped_while_it_waits
+            what_was_not_acknowledged_comes_again
+            a_queue_keeps_what_comes_while_nobody_reads
+            a_repeat_does_no_harm
+            what_is_too_large_is_refused_at_once
+            an_id_that_no_broker_carries_is_refused_and_any_topic_is_carried
+            a_removed_queue_is_gone_with_what_it_held
+            a_subscription_gets_over_the_removal_of_its_queue
+            a_name_that_is_not_one_is_refused
+            ping_is_answered
+            publishers_do_not_disturb_each_other
+            $($own)*
+        })*
+    };
+}
+
+everyone! {
+    in_process + without_a_queue_a_message_is_unwanted a_full_queue_drops_its_oldest;
+    rabbitmq + without_a_queue_a_message_is_unwanted a_full_queue_drops_its_oldest;
+    nats +;
+}
+
+/// As many as `thousands_are_in_flight_at_once` has in flight.
+const FULL: usize = 6_000;
+
+fn small() -> Settings {
+    Settings { in_process_length: FULL, queue_length: 6_000, ..settings() }
+}
+
+/// A bus of the test's own, and what tidies up behind it.
+struct Place {
+    bus: Arc<dyn Bus>,
+    _tidy: Option<Tidy>,
+}
+
+struct Tidy(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for Tidy {
+    fn drop(&mut self) {
+        if let Some(tidy) = self.0.take() {
+            // In a thread, as a test's runtime may not be waited for from inside. What fails here failed the test already.
+            let _ = std::thread::spawn(tidy).join();
+        }
+    }
+}
+
+async fn in_process() -> Place {
+    Place { bus: connect_with("in-process:", &small()).unwrap(), _tidy: None }
+}
+
+async fn rabbitmq() -> Place {
+    let (url, api) = (server("AMQP_URL"), server("RABBITMQ_API_URL"));
+    let name = unique();
+    let vhost = format!("{api}/vhosts/{name}");
+    let ask = |method: &str, url: &str| {
+        let asked = Command::new("curl").args(["-fsS", "-m", "30", "-X", method, url]).output().unwrap();
+        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    };
+    ask("PUT", &vhost);
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let bus = connect_with(&format!("{base}/{name}"), &small()).unwrap();
+    Place { bus, _tidy: Some(Tidy(Some(Box::new(move || ask("DELETE", &vhost))))) }
+}
+
+async fn nats() -> Place {
+    let url = server("NATS_URL");
+    let stream = unique();
+    let bus = connect_with(&format!("{url}?stream={stream}"), &small()).unwrap();
+    let tidy = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let url = Url::parse(&url).unwrap();
+            let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
+            let login = async_nats::ConnectOptions::with_user_and_password(user, password);
+            let client = login.connect(url.as_str()).await.unwrap();
+            // Fails where the test made none.
+            let _ = async_nats::jetstream::new(client).delete_stream(stream).await;
+        });
+    };
+    Place { bus, _tidy: Some(Tidy(Some(Box::new(tidy)))) }
+}
+
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run `make test`, or `eval \"$(tests/services/services.sh env)\"` before cargo")
+    })
+}
+
+fn unique() -> String {
+    format!("bus-test-{:016x}", RandomState::new().hash_one(0))
+}
+
+// ---- addresses, and what only one adapter has ------------------------------------------------------------
+
+#[tokio::test]
+async fn an_address_is_checked_at_once_and_shown_without_its_password() {
+    for bad in [
+        "",
+        "kafka://u:secret@host",
+        "amqp:",
+        "amqp:///vhost",
+        "nats:x",
+        "nats:secret",
+        "amqp://u:secret@host/%2f?exchange=",
+        "amqp://u:secret@host/%2f?exchange=two%20words",
+        "amqp://u:secret@host/%2f?heartbeat=often",
+        "nats://u:secret@host?stream=a.b",
+        "http://u:secret@[host",
+    ] {
+        let error = connect(bad).err().unwrap_or_else(|| panic!("{bad:?} was taken"));
+        assert!(matches!(error, Error::Address { .. }), "{bad:?}");
+        assert!(bad == "nats:secret" || !error.to_string().contains("secret"), "{error}");
+    }
+    for (good, backend) in [
+        ("in-process:", "in-process"),
+        ("amqp://localhost", "rabbitmq"),
+        ("amqps://u:p@localhost:5671/shop?exchange=a.b&heartbeat=5", "rabbitmq"),
+        ("nats://u:p@localhost?stream=SHOP_2", "nats"),
+    ] {
+        assert_eq!(connect(good).unwrap().backend(), backend);
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_everything_says_so_and_nothing_hangs() {
+    // Port 9, discard: nobody listens there.
+    for url in ["amqp://127.0.0.1:9", "nats://127.0.0.1:9"] {
+        let bus = connect_with(url, &settings()).unwrap();
+        let unreachable = |error: Option<Error>| assert!(matches!(error, Some(Error::Unreachable { .. })), "{url}");
+        unreachable(timeout(Duration::from_secs(3), bus.ping()).await.unwrap().err());
+        unreachable(bus.remove("queue").await.err());
+        let mut publisher = bus.publisher().await.unwrap();
+        let mut subscription: Box<dyn Subscription> = bus.subscribe("queue").await.unwrap();
+        for _ in 0..3 {
+            unreachable(timeout(LONG, publisher.send(message(1))).await.unwrap().err());
+            unreachable(timeout(LONG, subscription.next(1)).await.unwrap().err());
+        }
+        subscription.acknowledge().await.unwrap();
+    }
+}

@@ -1,0 +1,420 @@
+//! What happens when a broker restarts, is killed, hangs, forgets everything or is full. Each test starts a server of
+//! its own, with `tests/services/services.sh`, and takes it down in every case.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{LONG, message, publish, receive, receive_count};
+use futures::future::join_all;
+use soonshop_bus::{Bus, Delivery, Error, Publisher, Settings, connect_with};
+use tempfile::TempDir;
+use tokio::time::{interval, timeout};
+
+/// Beyond what a setting says, on a machine that has other things to do.
+const SLACK: Duration = Duration::from_secs(3);
+
+fn impatient() -> Settings {
+    Settings {
+        connect: Duration::from_secs(2),
+        confirm: Duration::from_secs(3),
+        heartbeat: Duration::from_secs(1),
+        pause_least: Duration::from_millis(50),
+        pause_most: Duration::from_millis(500),
+        ..common::settings()
+    }
+}
+
+// ---- faults that both brokers get over -------------------------------------------------------------------
+
+#[tokio::test]
+async fn rabbitmq_gets_over_every_fault() {
+    let server = Server::new("rabbitmq", "AMQP_URL");
+    let bus = connect_with(&server.url, &impatient()).unwrap();
+    let mut early = before_the_broker_is_up(&*bus, &server).await;
+    a_restart(&*bus, &server).await;
+    a_kill_with_messages_in_flight(&*bus, &server).await;
+    a_broker_that_hangs(&*bus, &server).await;
+    a_broker_that_lost_its_data(&*bus, &server).await;
+    a_broker_short_of_memory(&*bus, &server).await;
+    early.next(1).await.ok();
+    drop((early, bus));
+    eventually("no thread of a connection is left", || threads("lapin-io-loop") == 0).await;
+}
+
+#[tokio::test]
+async fn nats_gets_over_every_fault() {
+    let server = Server::new("nats", "NATS_URL");
+    let bus = connect_with(&server.url, &impatient()).unwrap();
+    let mut early = before_the_broker_is_up(&*bus, &server).await;
+    a_restart(&*bus, &server).await;
+    a_kill_with_messages_in_flight(&*bus, &server).await;
+    a_broker_that_hangs(&*bus, &server).await;
+    a_broker_that_lost_its_data(&*bus, &server).await;
+    a_stream_at_its_limit(&server).await;
+    a_stream_that_takes_no_more(&server).await;
+    early.next(1).await.ok();
+    drop((early, bus));
+    let monitor = format!("http://127.0.0.1:{}/varz", PORTS + 3);
+    eventually("no connection is left", || {
+        let asked = Command::new("curl").args(["-fsS", &monitor]).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap().contains("\"connections\": 0,")
+    })
+    .await;
+}
+
+async fn before_the_broker_is_up(bus: &dyn Bus, server: &Server) -> Box<dyn soonshop_bus::Subscription> {
+    let mut subscription = bus.subscribe("early").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    assert!(matches!(subscription.next(1).await, Err(Error::Unreachable { .. })));
+    assert!(matches!(publisher.send(message(0)).await.err(), Some(Error::Unreachable { .. })));
+    assert!(bus.ping().await.is_err());
+
+    server.run("up").await;
+    bus.ping().await.unwrap();
+    // A queue exists once its subscription has reached the broker; `next` errs or waits, and declares it.
+    let declared = async {
+        while timeout(Duration::from_secs(1), subscription.next(1)).await.is_ok() {}
+    };
+    timeout(LONG, declared).await.expect("the subscription reaches the broker");
+    confirmed(&mut *publisher, 1).await;
+    assert_eq!(receive_count(&mut *subscription, 1).await, [message(1)]);
+    subscription.acknowledge().await.unwrap();
+    subscription
+}
+
+async fn a_restart(bus: &dyn Bus, server: &Server) {
+    let mut subscription = bus.subscribe("restart").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    publish(&mut *publisher, (10..20).map(message)).await;
+    assert_eq!(receive_count(&mut *subscription, 10).await.len(), 10);
+    subscription.acknowledge().await.unwrap();
+    publish(&mut *publisher, (20..25).map(message)).await;
+    assert_eq!(receive_count(&mut *subscription, 5).await.len(), 5);
+
+    server.run("restart").await;
+    confirmed(&mut *publisher, 25).await;
+    let came = receive(&mut *subscription, |came| came.contains(&message(25))).await;
+    assert_eq!(came[..6], (20..26).map(message).collect::<Vec<_>>(), "what was not acknowledged comes first");
+    assert_eq!(came.len(), 6, "what was acknowledged does not come again");
+    bus.remove("restart").await.unwrap();
+}
+
+async fn a_kill_with_messages_in_flight(bus: &dyn Bus, server: &Server) {
+    let mut subscription = bus.subscribe("killed").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    confirmed(&mut *publisher, 99).await;
+    let mut confirmations = Vec::new();
+    let mut number = 100;
+    let sending = async {
+        // Until it notices.
+        while let Ok(confirmation) = publisher.send(message(number)).await {
+            confirmations.push(confirmation);
+            number += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(sending, server.run("kill"));
+    let before = Instant::now();
+    let outcomes = timeout(impatient().confirm + SLACK, join_all(confirmations)).await.expect("all are answered for");
+    let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    eprintln!("{}: {failed} of {} had no answer, known in {:?}", bus.backend(), outcomes.len(), before.elapsed());
+    assert!(timeout(impatient().ping + SLACK, bus.ping()).await.unwrap().is_err());
+
+    server.run("up").await;
+    bus.ping().await.unwrap();
+    if bus.backend() == "rabbitmq" {
+        for _ in 0..3 {
+            let t = Instant::now();
+            let r = match publisher.send(message(7)).await { Ok(c) => c.await.map(|_| ()), Err(e) => Err(e) };
+            eprintln!("PROBE publish {r:?} {:?}", t.elapsed());
+            let t = Instant::now();
+            let r = timeout(Duration::from_secs(4), subscription.next(1)).await;
+            eprintln!("PROBE next {:?} {:?}", r.map(|r| r.map(|m| m.len())), t.elapsed());
+        }
+        let api = "http://soonshop:soonshop@127.0.0.1:43005/api/queues/%2f";
+        for args in [vec!["-sS", api], vec!["-sS", "-m", "40", "-X", "DELETE", "-w", "%{http_code} %{time_total}", concat!("http://soonshop:soonshop@127.0.0.1:43005/api/queues/%2f", "/soonshop.killed")]] {
+            let out = Command::new("curl").args(args).output().unwrap();
+            eprintln!("PROBE {} {}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        }
+        let t = Instant::now();
+        eprintln!("PROBE remove {:?} {:?}", bus.remove("killed").await, t.elapsed());
+        for _ in 0..3 {
+            let r = match publisher.send(message(7)).await { Ok(c) => c.await.map(|_| ()), Err(e) => Err(e) };
+            eprintln!("PROBE publish {r:?}");
+            let r = timeout(Duration::from_secs(4), subscription.next(1)).await;
+            eprintln!("PROBE next {:?} {:?}", r.map(|r| r.map(|m| m.len())), t.elapsed());
+        }
+    }
+    confirmed(&mut *publisher, number).await;
+    let mut came = HashSet::new();
+    let reading = async {
+        while !came.contains(&format!("id-{number}")) {
+            if let Ok(more) = subscription.next(100).await {
+                came.extend(more.into_iter().map(|message| message.id));
+                subscription.acknowledge().await.ok();
+            }
+        }
+    };
+    timeout(LONG, reading).await.expect("it goes on");
+    for (confirmed, number) in outcomes.iter().zip(100..) {
+        assert!(confirmed.is_err() || came.contains(&format!("id-{number}")), "{number} was confirmed, and is lost");
+    }
+    bus.remove("killed").await.unwrap();
+}
+
+async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
+    let mut subscription = bus.subscribe("hangs").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    confirmed(&mut *publisher, 2000).await;
+    assert_eq!(receive_count(&mut *subscription, 1).await, [message(2000)]);
+    subscription.acknowledge().await.unwrap();
+    bus.ping().await.unwrap();
+    let threads_before = threads("lapin-io-loop");
+
+    let paused = server.paused().await;
+    let in_flight = publisher.send(message(2001)).await.unwrap();
+    let before = Instant::now();
+    let asked = async { tokio::join!(in_flight, subscription.next(1), bus.ping(), bus.subscribe("hangs-2")) };
+    let (answer, came, ping, other) = timeout(Duration::from_secs(10), asked).await.expect("nobody waits for ever");
+    assert!(matches!(answer, Err(Error::Unreachable { .. })), "{answer:?}");
+    assert!(matches!(came, Err(Error::Unreachable { .. })), "{came:?}");
+    assert!(matches!(ping, Err(Error::Unreachable { .. })), "{ping:?}");
+    assert!(other.is_ok(), "a subscription does not wait for the broker");
+    drop(other);
+    assert!(before.elapsed() < impatient().confirm + SLACK, "{:?}", before.elapsed());
+    // Large enough to fill what lies between, so that sending itself has to give up.
+    let before = Instant::now();
+    for _ in 0..4 {
+        let before = Instant::now();
+        assert!(bus.ping().await.is_err());
+        assert!(before.elapsed() < impatient().ping + Duration::from_millis(500), "{:?}", before.elapsed());
+        assert!(publisher.send(message(2002)).await.is_err());
+    }
+    assert!(before.elapsed() < 4 * (impatient().ping + impatient().connect) + SLACK);
+    eventually("given up attempts leave no thread", || threads("lapin-io-loop") <= threads_before).await;
+    drop(paused);
+
+    confirmed(&mut *publisher, 2003).await;
+    receive(&mut *subscription, |came| came.contains(&message(2003))).await;
+    let ping = async { while bus.ping().await.is_err() {} };
+    timeout(LONG, ping).await.expect("it answers again");
+    bus.remove("hangs").await.unwrap();
+    bus.remove("hangs-2").await.unwrap();
+}
+
+async fn a_broker_that_lost_its_data(bus: &dyn Bus, server: &Server) {
+    let mut subscription = bus.subscribe("lost").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    confirmed(&mut *publisher, 3000).await;
+    server.run("down").await;
+    std::fs::remove_dir_all(server.dir.path().join(server.name).join("data")).unwrap();
+    server.run("up").await;
+    // Until its queue is there again, what is published is not for it: in the log it is.
+    let mut number = 3001;
+    let came = async {
+        loop {
+            confirmed(&mut *publisher, number).await;
+            if let Ok(Ok(came)) = timeout(Duration::from_millis(100), subscription.next(10)).await {
+                return came;
+            }
+            number += 1;
+        }
+    };
+    assert!(!timeout(LONG, came).await.expect("all is declared anew").contains(&message(3000)));
+    bus.remove("lost").await.unwrap();
+}
+
+// ---- full -------------------------------------------------------------------------------------------------
+
+async fn a_broker_short_of_memory(bus: &dyn Bus, server: &Server) {
+    let mut subscription = bus.subscribe("alarm").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    publish(&mut *publisher, (4000..4010).map(message)).await;
+
+    server.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
+    let before = Instant::now();
+    let mut refused = 0;
+    while refused < 5 {
+        let sent = timeout(impatient().confirm + SLACK, publisher.send(message(4010))).await.expect("send returns");
+        let answer = match sent {
+            Ok(confirmation) => timeout(impatient().confirm + SLACK, confirmation).await.expect("it resolves"),
+            Err(error) => Err(error),
+        };
+        match answer {
+            // The alarm takes a moment.
+            Ok(_) => assert!(before.elapsed() < LONG),
+            Err(Error::Refused { .. }) => refused += 1,
+            Err(error) => assert!(matches!(error, Error::Unreachable { .. }), "{error}"),
+        }
+    }
+    bus.ping().await.unwrap();
+    let came = receive_count(&mut *subscription, 10).await;
+    assert_eq!(came[..10], (4000..4010).map(message).collect::<Vec<_>>(), "whoever reads goes on");
+
+    server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
+    confirmed(&mut *publisher, 4011).await;
+    receive(&mut *subscription, |came| came.contains(&message(4011))).await;
+    bus.remove("alarm").await.unwrap();
+}
+
+async fn a_stream_at_its_limit(server: &Server) {
+    let small = Settings { stream_bytes: 1024 * 1024, ..impatient() };
+    let bus = connect_with(&format!("{}?stream=SMALL", server.url), &small).unwrap();
+    drop(bus.subscribe("full").await.unwrap());
+    let mut publisher = bus.publisher().await.unwrap();
+    let large = |number| soonshop_bus::Message { body: vec![b'x'; 10_000].into(), ..message(number) };
+    for delivery in publish(&mut *publisher, (0..300).map(large)).await {
+        assert_eq!(delivery.unwrap(), Delivery::Confirmed);
+    }
+    let mut subscription = bus.subscribe("full").await.unwrap();
+    let came = receive(&mut *subscription, |came| came.contains(&large(299))).await;
+    assert!(came.len() < 110, "{}", came.len());
+    assert_eq!(came, (300 - came.len()..300).map(large).collect::<Vec<_>>(), "the newest, in order");
+}
+
+/// As an operator may have made it: what is full then says so, and nothing is lost silently.
+async fn a_stream_that_takes_no_more(server: &Server) {
+    use async_nats::jetstream::stream::{Config, DiscardPolicy};
+    let client = server.nats().await;
+    let config = Config {
+        name: "STRICT".to_owned(),
+        subjects: vec!["strict.>".to_owned()],
+        max_messages: 5,
+        discard: DiscardPolicy::New,
+        ..Config::default()
+    };
+    async_nats::jetstream::new(client).create_stream(config).await.unwrap();
+    let bus = connect_with(&format!("{}?stream=STRICT", server.url), &impatient()).unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    let answers = publish(&mut *publisher, (0..6).map(message)).await;
+    assert!(answers[..5].iter().all(Result::is_ok), "{answers:?}");
+    assert!(matches!(answers[5], Err(Error::Refused { .. })), "{answers:?}");
+}
+
+// ---- the server ------------------------------------------------------------------------------------------
+
+/// The first of the twenty ports that these tests use; the two servers take different ones of them.
+const PORTS: u16 = 43_000;
+
+struct Server {
+    name: &'static str,
+    dir: Arc<TempDir>,
+    url: String,
+}
+
+impl Server {
+    /// Not up yet.
+    fn new(name: &'static str, variable: &str) -> Self {
+        let dir = Arc::new(tempfile::Builder::new().prefix("soonshop-bus-").tempdir().unwrap());
+        let printed = script(&dir, &["env"]).output().unwrap();
+        let printed = String::from_utf8(succeeded(printed).stdout).unwrap();
+        let line = printed.lines().find_map(|line| line.strip_prefix(&format!("export {variable}="))).unwrap();
+        Self { name, dir, url: line.trim_matches(['\'', '"']).to_owned() }
+    }
+
+    async fn run(&self, verb: &'static str) {
+        let mut command = script(&self.dir, &[verb, self.name]);
+        self.blocking(move || command.output().unwrap()).await;
+    }
+
+    /// Off the runtime's thread, where connections go on.
+    async fn blocking(&self, work: impl FnOnce() -> Output + Send + 'static) {
+        succeeded(timeout(3 * LONG, tokio::task::spawn_blocking(work)).await.unwrap().unwrap());
+    }
+
+    async fn paused(&self) -> Paused<'_> {
+        let paused = Paused(self);
+        self.run("pause").await;
+        paused
+    }
+
+    async fn rabbitmqctl(&self, arguments: &[&str]) {
+        let home = self.dir.path().join("rabbitmq");
+        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        command.args(["-n", "soonshop@localhost"]).args(arguments).env("HOME", home).stdin(Stdio::null());
+        command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", (PORTS + 7).to_string());
+        command.env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
+        self.blocking(move || command.output().unwrap()).await;
+    }
+
+    async fn nats(&self) -> async_nats::Client {
+        let url = url::Url::parse(&self.url).unwrap();
+        let (user, password) = (url.username().to_owned(), url.password().unwrap().to_owned());
+        async_nats::ConnectOptions::with_user_and_password(user, password).connect(url.as_str()).await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let down = script(&self.dir, &["down", self.name]).output();
+        if !down.as_ref().is_ok_and(|down| down.status.success()) {
+            eprintln!("{} may still be up: {down:?}", self.name);
+        }
+    }
+}
+
+struct Paused<'server>(&'server Server);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        let resumed = script(&self.0.dir, &["resume", self.0.name]).output();
+        if !resumed.as_ref().is_ok_and(|resumed| resumed.status.success()) {
+            eprintln!("{} may still be paused: {resumed:?}", self.0.name);
+        }
+    }
+}
+
+fn script(dir: &TempDir, arguments: &[&str]) -> Command {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/services/services.sh");
+    let mut command = Command::new(std::env::var_os("SERVICES_SCRIPT").map_or(beside, PathBuf::from));
+    command.args(arguments).stdin(Stdio::null());
+    command.env("SERVICES_DIR", dir.path()).env("SERVICES_PORT_BASE", PORTS.to_string());
+    command
+}
+
+fn succeeded(output: Output) -> Output {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+// ---- helpers ---------------------------------------------------------------------------------------------
+
+/// Sends until the broker has it.
+async fn confirmed(publisher: &mut dyn Publisher, number: usize) {
+    let sending = async {
+        loop {
+            match publisher.send(message(number)).await {
+                Ok(confirmation) => match confirmation.await {
+                    Ok(_) => return,
+                    Err(error) => eprintln!("not yet: {error}"),
+                },
+                Err(error) => eprintln!("not yet: {error}"),
+            }
+        }
+    };
+    timeout(LONG, sending).await.expect("the broker takes it in the end");
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        let mut ticks = interval(Duration::from_millis(50));
+        while !holds() {
+            ticks.tick().await;
+        }
+    };
+    assert!(timeout(LONG, waiting).await.is_ok(), "never: {what}");
+}
+
+fn threads(name: &str) -> usize {
+    let named = |task: std::io::Result<std::fs::DirEntry>| {
+        let comm = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+        Some(comm.trim() == name)
+    };
+    std::fs::read_dir("/proc/self/task").unwrap().filter_map(named).filter(|is| *is).count()
+}

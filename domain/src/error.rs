@@ -1,0 +1,21 @@
+//! How a refusal is sorted, without a word of HTTP.
+
+/// What sort of refusal it is; the edge turns each into one status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command makes no sense, whatever the state.
+    Invalid,
+    /// What it speaks of is not there.
+    NotFound,
+    /// It was there, and is gone for good.
+    Gone,
+    /// The state forbids it just now.
+    Conflict,
+}
+
+/// A refusal with a stable name (`AsRef<str>`: the slug of its problem page) and a kind.
+pub trait Classified: std::error::Error + AsRef<str> + Send + Sync + 'static {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Conflict
+    }
+}

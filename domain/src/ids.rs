@@ -1,0 +1,57 @@
+//! How every id is made: `UUIDv7` for what is new, v5 in the namespaces written down here for what must come out the
+//! same again. No id is derived from a personal value.
+
+use serde::{Deserialize, Serialize};
+use uuid::{Uuid, uuid};
+
+/// Commands of people: caller, method, path and idempotency key.
+pub const COMMANDS: Uuid = uuid!("0b6f2c66-9e1d-4b55-8f0e-6a1c3c6f5a01");
+/// Commands of processes: process, instance, input, purpose and target.
+pub const PROCESSES: Uuid = uuid!("4f6b0d3e-7a2c-4c8e-9d55-1f0a7be39b02");
+/// New streams: the id of the command that begins them.
+pub const STREAMS: Uuid = uuid!("a3d1f7c2-55b8-4e0e-8c3f-2d9e60b41c03");
+/// Stock: SKU and location.
+pub const STOCK: Uuid = uuid!("c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604");
+/// What an import makes, by its natural key in the source.
+pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
+
+/// `UUIDv7`: new, and roughly in order of time.
+#[expect(clippy::disallowed_methods, reason = "this is the maker of ids that everything else is told to use")]
+pub fn new() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// v5 of the parts, kept apart by a byte that no part holds.
+pub fn derived(namespace: Uuid, parts: &[&str]) -> Uuid {
+    Uuid::new_v5(&namespace, parts.join("\u{0}").as_bytes())
+}
+
+/// The id of the stream that the command begins: a repeated command meets the same stream.
+pub fn stream_of(command: Uuid) -> Uuid {
+    Uuid::new_v5(&STREAMS, command.as_bytes())
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A registered person; also the data subject of what is theirs.
+    UserId,
+    /// A buyer without an account; also the data subject of what is theirs.
+    GuestId,
+    ProductId,
+    OrderId,
+    CreditNoteId,
+}

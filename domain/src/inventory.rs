@@ -1,0 +1,336 @@
+//! Stock: one stream per SKU and location. On hand is what lies there; reserved is promised to order lines; available
+//! is the difference and never below zero.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::{self, OrderId};
+use crate::text::Sku;
+use crate::{Classified, Decider, ErrorKind, Facts, Sensitive};
+
+/// The location of a shop that has one.
+pub const MAIN: &str = "main";
+
+/// The most units that one command moves, and that one stock may hold: far from where sums overflow.
+pub const MOST_UNITS: i64 = 1_000_000_000_000;
+
+/// The stream of a SKU at a location.
+pub fn stream(sku: &Sku, location: &str) -> Uuid {
+    ids::derived(ids::STOCK, &[sku.as_str(), location])
+}
+
+/// The SKU and location that the stream is for; every command and event names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub sku: Sku,
+    pub location: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Receive {
+        quantity: u32,
+    },
+    /// What a count found: more or fewer than was thought.
+    Adjust {
+        quantity: i64,
+        reason: String,
+    },
+    Reserve {
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+    },
+    /// Of what was never reserved: bars it, so that a reservation that comes late is refused.
+    Release {
+        order_id: OrderId,
+        line: u32,
+    },
+    Ship {
+        order_id: OrderId,
+        line: u32,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+pub enum Event {
+    StockReceived {
+        #[serde(flatten)]
+        place: Place,
+        quantity: u32,
+    },
+    StockAdjusted {
+        #[serde(flatten)]
+        place: Place,
+        quantity: i64,
+        reason: String,
+    },
+    StockReserved {
+        #[serde(flatten)]
+        place: Place,
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+    },
+    StockReleased {
+        #[serde(flatten)]
+        place: Place,
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+    },
+    /// The line was released before it was reserved, and can no longer be reserved.
+    StockReservationBarred {
+        #[serde(flatten)]
+        place: Place,
+        order_id: OrderId,
+        line: u32,
+    },
+    StockShipped {
+        #[serde(flatten)]
+        place: Place,
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+    },
+}
+
+impl Sensitive for Event {}
+
+impl Event {
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::StockReceived { place, .. }
+            | Self::StockAdjusted { place, .. }
+            | Self::StockReserved { place, .. }
+            | Self::StockReleased { place, .. }
+            | Self::StockReservationBarred { place, .. }
+            | Self::StockShipped { place, .. } => place,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Error {
+    #[error("{requested} requested, {available} available")]
+    InsufficientStock { requested: i64, available: i64 },
+    #[error("a quantity is at least 1, and a stock holds at most 1,000,000,000,000")]
+    BadQuantity,
+    #[error("the line was released before")]
+    LineReleased,
+    #[error("the line was shipped already")]
+    LineShipped,
+    #[error("the line is reserved with another quantity")]
+    LineReservedDifferently,
+    #[error("the line is not reserved")]
+    LineNotReserved,
+}
+
+impl Classified for Error {
+    fn kind(&self) -> ErrorKind {
+        if *self == Self::BadQuantity { ErrorKind::Invalid } else { ErrorKind::Conflict }
+    }
+}
+
+/// What became of one line of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Line {
+    Reserved(u32),
+    Released,
+    Shipped,
+}
+
+/// A command together with the place it is for; the place goes into its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At {
+    pub place: Place,
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    pub sku: Option<Sku>,
+    pub location: Option<String>,
+    pub on_hand: i64,
+    pub reserved: i64,
+    /// By `<order>/<line>`.
+    lines: BTreeMap<String, Line>,
+}
+
+fn key(order_id: OrderId, line: u32) -> String {
+    format!("{order_id}/{line}")
+}
+
+impl Stock {
+    pub fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+
+    pub fn line(&self, order_id: OrderId, line: u32) -> Option<Line> {
+        self.lines.get(&key(order_id, line)).copied()
+    }
+}
+
+impl Decider for Stock {
+    const STATE_VERSION: u32 = 1;
+
+    fn decide(&self, At { place, command }: At, _: &Facts) -> Result<Vec<Event>, Error> {
+        match command {
+            Command::Receive { quantity } => {
+                if quantity == 0 || self.on_hand + i64::from(quantity) > MOST_UNITS {
+                    return Err(Error::BadQuantity);
+                }
+                Ok(vec![Event::StockReceived { place, quantity }])
+            }
+            Command::Adjust { quantity: 0, .. } | Command::Reserve { quantity: 0, .. } => {
+                Err(Error::BadQuantity)
+            }
+            Command::Adjust { quantity, reason } => {
+                if !(-MOST_UNITS..=MOST_UNITS).contains(&quantity) || self.on_hand + quantity > MOST_UNITS {
+                    return Err(Error::BadQuantity);
+                }
+                if quantity < 0 && -quantity > self.available() {
+                    return Err(Error::InsufficientStock {
+                        requested: -quantity,
+                        available: self.available(),
+                    });
+                }
+                Ok(vec![Event::StockAdjusted { place, quantity, reason }])
+            }
+            Command::Reserve { order_id, line, quantity } => match self.line(order_id, line) {
+                Some(Line::Reserved(same)) if same == quantity => Ok(vec![]),
+                Some(Line::Reserved(_)) => Err(Error::LineReservedDifferently),
+                Some(Line::Released) => Err(Error::LineReleased),
+                Some(Line::Shipped) => Err(Error::LineShipped),
+                None if i64::from(quantity) > self.available() => Err(Error::InsufficientStock {
+                    requested: i64::from(quantity),
+                    available: self.available(),
+                }),
+                None => Ok(vec![Event::StockReserved { place, order_id, line, quantity }]),
+            },
+            Command::Release { order_id, line } => match self.line(order_id, line) {
+                Some(Line::Reserved(quantity)) => {
+                    Ok(vec![Event::StockReleased { place, order_id, line, quantity }])
+                }
+                Some(Line::Released) => Ok(vec![]),
+                Some(Line::Shipped) => Err(Error::LineShipped),
+                None => Ok(vec![Event::StockReservationBarred { place, order_id, line }]),
+            },
+            Command::Ship { order_id, line } => match self.line(order_id, line) {
+                Some(Line::Reserved(quantity)) => {
+                    Ok(vec![Event::StockShipped { place, order_id, line, quantity }])
+                }
+                Some(Line::Shipped) => Ok(vec![]),
+                Some(Line::Released) => Err(Error::LineReleased),
+                None => Err(Error::LineNotReserved),
+            },
+        }
+    }
+}
+
+impl Stock {
+    pub(crate) fn evolve(&mut self, event: Event) {
+        if self.sku.is_none() {
+            let place = event.place();
+            (self.sku, self.location) = (Some(place.sku.clone()), Some(place.location.clone()));
+        }
+        match event {
+            Event::StockReceived { quantity, .. } => self.on_hand += i64::from(quantity),
+            Event::StockAdjusted { quantity, .. } => self.on_hand += quantity,
+            Event::StockReserved { order_id, line, quantity, .. } => {
+                self.reserved += i64::from(quantity);
+                self.lines.insert(key(order_id, line), Line::Reserved(quantity));
+            }
+            Event::StockReleased { order_id, line, quantity, .. } => {
+                self.reserved -= i64::from(quantity);
+                self.lines.insert(key(order_id, line), Line::Released);
+            }
+            Event::StockReservationBarred { order_id, line, .. } => {
+                self.lines.insert(key(order_id, line), Line::Released);
+            }
+            Event::StockShipped { order_id, line, quantity, .. } => {
+                self.on_hand -= i64::from(quantity);
+                self.reserved -= i64::from(quantity);
+                self.lines.insert(key(order_id, line), Line::Shipped);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::{AggregateTestExecutor, TestFramework};
+
+    use super::*;
+
+    fn place() -> Place {
+        Place { sku: Sku::try_new("MUG").unwrap(), location: MAIN.into() }
+    }
+
+    fn order() -> OrderId {
+        OrderId(Uuid::nil())
+    }
+
+    fn given(events: Vec<Event>) -> AggregateTestExecutor<Stock> {
+        TestFramework::<Stock>::with(Facts { now: crate::clock::now() }).given(events)
+    }
+
+    fn at(command: Command) -> At {
+        At { place: place(), command }
+    }
+
+    fn received(quantity: u32) -> Event {
+        Event::StockReceived { place: place(), quantity }
+    }
+
+    fn reserved(quantity: u32) -> Event {
+        Event::StockReserved { place: place(), order_id: order(), line: 1, quantity }
+    }
+
+    #[test]
+    fn more_than_is_available_is_refused() {
+        given(vec![received(5), reserved(3)])
+            .when(at(Command::Reserve { order_id: order(), line: 2, quantity: 4 }))
+            .then_expect_error(Error::InsufficientStock { requested: 4, available: 2 });
+    }
+
+    #[test]
+    fn reserving_a_line_again_changes_nothing() {
+        given(vec![received(5), reserved(3)])
+            .when(at(Command::Reserve { order_id: order(), line: 1, quantity: 3 }))
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn releasing_what_was_never_reserved_bars_a_late_reservation() {
+        let barred = Event::StockReservationBarred { place: place(), order_id: order(), line: 1 };
+        given(vec![received(5)])
+            .when(at(Command::Release { order_id: order(), line: 1 }))
+            .then_expect_events(vec![barred.clone()]);
+        given(vec![received(5), barred])
+            .when(at(Command::Reserve { order_id: order(), line: 1, quantity: 1 }))
+            .then_expect_error(Error::LineReleased);
+    }
+
+    #[test]
+    fn a_count_cannot_take_what_is_promised() {
+        given(vec![received(5), reserved(3)])
+            .when(at(Command::Adjust { quantity: -3, reason: "lost".into() }))
+            .then_expect_error(Error::InsufficientStock { requested: 3, available: 2 });
+    }
+
+    #[test]
+    fn shipping_takes_what_was_reserved_once() {
+        let shipped = Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3 };
+        given(vec![received(5), reserved(3)])
+            .when(at(Command::Ship { order_id: order(), line: 1 }))
+            .then_expect_events(vec![shipped.clone()]);
+        given(vec![received(5), reserved(3), shipped])
+            .when(at(Command::Ship { order_id: order(), line: 1 }))
+            .then_expect_events(vec![]);
+    }
+}

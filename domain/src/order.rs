@@ -1,0 +1,718 @@
+//! Orders, and the credit notes that take some of their money back. An order is placed, then confirmed once its stock
+//! is reserved, or refused; it can be cancelled until it is shipped. Paying is another machine.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::claim::scope;
+use crate::ids::{GuestId, OrderId, ProductId, UserId};
+use crate::text::{Sku, TextError};
+use crate::{
+    Classified, Decider, ErrorKind, Facts, Hold, Money, Personal, PersonalValue, Purpose, Sensitive, text,
+};
+
+/// The most lines that an order may have (the real shop's largest had 1,114).
+pub const MOST_LINES: usize = 1_500;
+
+/// Who buys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Customer {
+    User(UserId),
+    Guest(GuestId),
+}
+
+impl Customer {
+    /// The data subject.
+    pub fn subject(&self) -> Uuid {
+        match self {
+            Self::User(id) => id.0,
+            Self::Guest(id) => id.0,
+        }
+    }
+}
+
+/// One line, with name and price as they were when it was sold. The same SKU may stand on several lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// From 1.
+    pub number: u32,
+    pub sku: Sku,
+    pub product_id: ProductId,
+    pub name: String,
+    pub quantity: u32,
+    /// Of one unit.
+    pub price: Money,
+}
+
+/// How to reach whoever buys: sealed under their `invoice` key.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contact {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Personal<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Personal<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Personal<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Personal<String>>,
+}
+
+impl Contact {
+    pub fn try_new(
+        subject: Uuid,
+        name: Option<&str>,
+        email: Option<&str>,
+        phone: Option<&str>,
+        address: Option<&str>,
+    ) -> Result<Self, (&'static str, TextError)> {
+        let own = |value| Personal::new(value, subject, Purpose::Invoice);
+        Ok(Self {
+            name: name.map(|v| text::line(v, 200)).transpose().map_err(|e| ("/contact/name", e))?.map(own),
+            email: email.map(text::email).transpose().map_err(|e| ("/contact/email", e))?.map(own),
+            phone: phone.map(|v| text::line(v, 40)).transpose().map_err(|e| ("/contact/phone", e))?.map(own),
+            address: address
+                .map(|v| text::prose(v, 500))
+                .transpose()
+                .map_err(|e| ("/contact/address", e))?
+                .map(own),
+        })
+    }
+
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        [&mut self.name, &mut self.email, &mut self.phone, &mut self.address]
+            .into_iter()
+            .filter_map(|field| field.as_mut().map(|value| value as &mut dyn PersonalValue))
+            .collect()
+    }
+}
+
+/// What is placed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    /// What people call the order; no other order has it.
+    pub number: String,
+    pub customer: Customer,
+    pub lines: Vec<Line>,
+    pub country: String,
+    pub contact: Contact,
+}
+
+/// Why a line could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub line: u32,
+    pub sku: Sku,
+    /// A refusal's slug, such as `insufficient-stock`.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most of them place an order")]
+pub enum Command {
+    Place(Placement),
+    /// Its stock is reserved.
+    Confirm,
+    /// Its stock could not be had.
+    Refuse {
+        refusal: Refusal,
+    },
+    Cancel {
+        reason: String,
+    },
+    Ship,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a third of all of them are of the large one, and a page holds few"
+)]
+pub enum Event {
+    OrderPlaced {
+        number: String,
+        customer: Customer,
+        lines: Vec<Line>,
+        total: Money,
+        country: String,
+        #[serde(default)]
+        contact: Contact,
+    },
+    OrderConfirmed {},
+    OrderRefused {
+        refusal: Refusal,
+    },
+    OrderCancelled {
+        reason: String,
+    },
+    OrderShipped {},
+}
+
+impl Sensitive for Event {
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        match self {
+            Self::OrderPlaced { contact, .. } => contact.personal(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Error {
+    #[error("there is no such order")]
+    OrderNotFound,
+    #[error("the order exists already")]
+    OrderExists,
+    #[error("the order is {0}")]
+    WrongOrderState(Status),
+    #[error(
+        "an order has between 1 and 1,500 lines, numbered from 1, each of at least one unit, all in one currency"
+    )]
+    BadLines,
+    #[error("the order's total is too large")]
+    TotalTooLarge,
+}
+
+impl Classified for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::OrderNotFound => ErrorKind::NotFound,
+            Self::OrderExists | Self::WrongOrderState(_) => ErrorKind::Conflict,
+            Self::BadLines | Self::TotalTooLarge => ErrorKind::Invalid,
+        }
+    }
+}
+
+/// Where an order is on its way.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::Display,
+    strum::EnumString,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Status {
+    /// Not placed.
+    #[default]
+    Unknown,
+    Placed,
+    Confirmed,
+    Refused,
+    Cancelled,
+    Shipped,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub status: Status,
+    /// What was placed; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_because: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    pub number: String,
+    pub customer: Customer,
+    pub lines: Vec<Line>,
+    pub total: Money,
+    pub country: String,
+    pub contact: Contact,
+}
+
+/// The sum of lines that are numbered from 1, hold something, and share a currency.
+fn total(lines: &[Line]) -> Result<Money, Error> {
+    let first = lines.first().ok_or(Error::BadLines)?;
+    if lines.len() > MOST_LINES {
+        return Err(Error::BadLines);
+    }
+    let mut total = Money::new(0, first.price.currency);
+    for (number, line) in (1..).zip(lines) {
+        if line.number != number
+            || line.quantity == 0
+            || line.price.amount < 0
+            || line.price.currency != total.currency
+        {
+            return Err(Error::BadLines);
+        }
+        total =
+            line.price.times(line.quantity).and_then(|sum| total.plus(sum)).ok_or(Error::TotalTooLarge)?;
+    }
+    Ok(total)
+}
+
+impl Decider for Order {
+    const STATE_VERSION: u32 = 1;
+
+    fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
+        use Status::{Cancelled, Confirmed, Placed, Refused, Shipped, Unknown};
+        match (self.status, command) {
+            (Unknown, Command::Place(Placement { number, customer, lines, country, contact })) => {
+                let total = total(&lines)?;
+                Ok(vec![Event::OrderPlaced { number, customer, lines, total, country, contact }])
+            }
+            (Unknown, _) => Err(Error::OrderNotFound),
+            (_, Command::Place(_)) => Err(Error::OrderExists),
+            (Placed, Command::Confirm) => Ok(vec![Event::OrderConfirmed {}]),
+            (Placed, Command::Refuse { refusal }) => Ok(vec![Event::OrderRefused { refusal }]),
+            (Placed | Confirmed, Command::Cancel { reason }) => Ok(vec![Event::OrderCancelled { reason }]),
+            (Confirmed, Command::Ship) => Ok(vec![Event::OrderShipped {}]),
+            // It is done already.
+            (Confirmed | Shipped, Command::Confirm)
+            | (Refused, Command::Refuse { .. })
+            | (Cancelled, Command::Cancel { .. })
+            | (Shipped, Command::Ship) => Ok(vec![]),
+            (status, _) => Err(Error::WrongOrderState(status)),
+        }
+    }
+
+    fn holds(&self, event: &Event) -> Vec<Hold> {
+        match event {
+            Event::OrderPlaced { number, .. } => vec![Hold::one(scope::ORDER_NUMBER, number)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Order {
+    pub(crate) fn evolve(&mut self, event: Event) {
+        match event {
+            Event::OrderPlaced { number, customer, lines, total, country, contact } => {
+                self.status = Status::Placed;
+                self.placed = Some(Placed { number, customer, lines, total, country, contact });
+            }
+            Event::OrderConfirmed {} => self.status = Status::Confirmed,
+            Event::OrderRefused { refusal } => {
+                self.status = Status::Refused;
+                self.refusal = Some(refusal);
+            }
+            Event::OrderCancelled { reason } => {
+                self.status = Status::Cancelled;
+                self.cancelled_because = Some(reason);
+            }
+            Event::OrderShipped {} => self.status = Status::Shipped,
+        }
+    }
+}
+
+/// The number that people read, of an order that was not given one: `S-` and eight letters and digits of its id, in
+/// Crockford's base 32 (no I, L, O, U). `attempt` makes another one where a number is taken.
+pub fn number_of(order: OrderId, attempt: u32) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let seed = crate::ids::derived(order.0, &["order-number", &attempt.to_string()]).as_u128();
+    let digits =
+        (0..8).map(|place| char::from(DIGITS[usize::try_from((seed >> (place * 5)) & 31).unwrap_or(0)]));
+    "S-".chars().chain(digits).collect()
+}
+
+/// Money given back. It moves no stock.
+pub mod credit_note {
+    use super::{
+        Classified, Customer, Deserialize, ErrorKind, Facts, Hold, Line, Money, OrderId, Sensitive,
+        Serialize, scope, total,
+    };
+    use crate::Decider;
+
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Command {
+        Issue {
+            number: String,
+            /// The order it credits, where it is known.
+            order_id: Option<OrderId>,
+            customer: Customer,
+            /// Quantities and prices are positive: what is credited.
+            lines: Vec<Line>,
+            country: String,
+        },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+    pub enum Event {
+        CreditNoteIssued {
+            number: String,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            order_id: Option<OrderId>,
+            customer: Customer,
+            lines: Vec<Line>,
+            total: Money,
+            country: String,
+        },
+    }
+
+    impl Sensitive for Event {}
+
+    #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+    #[strum(serialize_all = "kebab-case")]
+    pub enum Error {
+        #[error("the credit note exists already")]
+        CreditNoteExists,
+        #[error(transparent)]
+        #[strum(transparent)]
+        Lines(#[from] super::Error),
+    }
+
+    impl Classified for Error {
+        fn kind(&self) -> ErrorKind {
+            match self {
+                Self::CreditNoteExists => ErrorKind::Conflict,
+                Self::Lines(error) => error.kind(),
+            }
+        }
+    }
+
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    pub struct CreditNote {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub number: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub total: Option<Money>,
+    }
+
+    impl Decider for CreditNote {
+        const STATE_VERSION: u32 = 1;
+
+        fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
+            let Command::Issue { number, order_id, customer, lines, country } = command;
+            if self.number.is_some() {
+                return Err(Error::CreditNoteExists);
+            }
+            let total = total(&lines)?;
+            Ok(vec![Event::CreditNoteIssued { number, order_id, customer, lines, total, country }])
+        }
+
+        fn holds(&self, event: &Event) -> Vec<Hold> {
+            let Event::CreditNoteIssued { number, .. } = event;
+            vec![Hold::one(scope::CREDIT_NOTE_NUMBER, number)]
+        }
+    }
+
+    impl CreditNote {
+        pub(crate) fn evolve(&mut self, event: Event) {
+            let Event::CreditNoteIssued { number, total, .. } = event;
+            (self.number, self.total) = (Some(number), Some(total));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::{AggregateTestExecutor, TestFramework};
+
+    use super::*;
+    use crate::Currency;
+
+    const EUR: &str = "EUR";
+
+    fn given(events: Vec<Event>) -> AggregateTestExecutor<Order> {
+        TestFramework::<Order>::with(Facts { now: crate::clock::now() }).given(events)
+    }
+
+    fn line(number: u32, quantity: u32, amount: i64) -> Line {
+        Line {
+            number,
+            sku: Sku::try_new("MUG").unwrap(),
+            product_id: ProductId(Uuid::from_u128(7)),
+            name: "Mug".into(),
+            quantity,
+            price: Money::new(amount, Currency::GBP),
+        }
+    }
+
+    fn placement(lines: Vec<Line>) -> Placement {
+        Placement {
+            number: "S-1".into(),
+            customer: Customer::User(UserId(Uuid::from_u128(1))),
+            lines,
+            country: "United Kingdom".into(),
+            contact: Contact::default(),
+        }
+    }
+
+    fn place(lines: Vec<Line>) -> Command {
+        Command::Place(placement(lines))
+    }
+
+    fn placed(lines: Vec<Line>, total: i64) -> Event {
+        let Placement { number, customer, lines, country, contact } = placement(lines);
+        Event::OrderPlaced {
+            number,
+            customer,
+            lines,
+            total: Money::new(total, Currency::GBP),
+            country,
+            contact,
+        }
+    }
+
+    fn a_placed() -> Event {
+        placed(vec![line(1, 2, 500)], 1_000)
+    }
+
+    fn refusal() -> Refusal {
+        Refusal { line: 1, sku: Sku::try_new("MUG").unwrap(), reason: "insufficient-stock".into() }
+    }
+
+    fn refused() -> Event {
+        Event::OrderRefused { refusal: refusal() }
+    }
+
+    fn cancelled() -> Event {
+        Event::OrderCancelled { reason: "changed my mind".into() }
+    }
+
+    fn cancel() -> Command {
+        Command::Cancel { reason: "changed my mind".into() }
+    }
+
+    /// A history that leads to each status.
+    fn histories() -> Vec<(Status, Vec<Event>)> {
+        let confirmed = || vec![a_placed(), Event::OrderConfirmed {}];
+        vec![
+            (Status::Unknown, vec![]),
+            (Status::Placed, vec![a_placed()]),
+            (Status::Confirmed, confirmed()),
+            (Status::Refused, vec![a_placed(), refused()]),
+            (Status::Cancelled, vec![a_placed(), cancelled()]),
+            (Status::Shipped, [confirmed(), vec![Event::OrderShipped {}]].concat()),
+        ]
+    }
+
+    fn check(command: &Command, expected: impl Fn(Status) -> Result<Vec<Event>, Error>) {
+        for (status, history) in histories() {
+            let found = given(history).when(command.clone()).inspect_result();
+            assert_eq!(found, expected(status), "{command:?} of an order that is {status}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_placed_once() {
+        check(&place(vec![line(1, 2, 500)]), |status| match status {
+            Status::Unknown => Ok(vec![a_placed()]),
+            _ => Err(Error::OrderExists),
+        });
+    }
+
+    #[test]
+    fn only_a_placed_order_is_confirmed_and_confirming_again_changes_nothing() {
+        check(&Command::Confirm, |status| match status {
+            Status::Unknown => Err(Error::OrderNotFound),
+            Status::Placed => Ok(vec![Event::OrderConfirmed {}]),
+            Status::Confirmed | Status::Shipped => Ok(vec![]),
+            Status::Refused | Status::Cancelled => Err(Error::WrongOrderState(status)),
+        });
+    }
+
+    #[test]
+    fn only_a_placed_order_is_refused_and_refusing_again_changes_nothing() {
+        check(&Command::Refuse { refusal: refusal() }, |status| match status {
+            Status::Unknown => Err(Error::OrderNotFound),
+            Status::Placed => Ok(vec![refused()]),
+            Status::Refused => Ok(vec![]),
+            Status::Confirmed | Status::Cancelled | Status::Shipped => Err(Error::WrongOrderState(status)),
+        });
+    }
+
+    #[test]
+    fn an_order_is_cancelled_until_it_is_shipped_and_cancelling_again_changes_nothing() {
+        check(&cancel(), |status| match status {
+            Status::Unknown => Err(Error::OrderNotFound),
+            Status::Placed | Status::Confirmed => Ok(vec![cancelled()]),
+            Status::Cancelled => Ok(vec![]),
+            Status::Refused | Status::Shipped => Err(Error::WrongOrderState(status)),
+        });
+    }
+
+    #[test]
+    fn only_a_confirmed_order_is_shipped_and_shipping_again_changes_nothing() {
+        check(&Command::Ship, |status| match status {
+            Status::Unknown => Err(Error::OrderNotFound),
+            Status::Confirmed => Ok(vec![Event::OrderShipped {}]),
+            Status::Shipped => Ok(vec![]),
+            Status::Placed | Status::Refused | Status::Cancelled => Err(Error::WrongOrderState(status)),
+        });
+    }
+
+    #[test]
+    fn a_total_is_the_sum_of_what_each_line_costs() {
+        let lines = vec![line(1, 3, 250), line(2, 1, 0), line(3, 10, 99)];
+        given(vec![]).when(place(lines.clone())).then_expect_events(vec![placed(lines, 1_740)]);
+    }
+
+    #[test]
+    fn lines_are_numbered_from_one_without_gaps() {
+        for numbers in [[0, 1], [1, 1], [2, 1], [1, 3], [2, 3]] {
+            given(vec![])
+                .when(place(numbers.map(|number| line(number, 1, 1)).to_vec()))
+                .then_expect_error(Error::BadLines);
+        }
+    }
+
+    #[test]
+    fn a_line_without_units_or_with_a_negative_price_is_refused() {
+        given(vec![]).when(place(vec![line(1, 0, 1)])).then_expect_error(Error::BadLines);
+        given(vec![]).when(place(vec![line(1, 1, -1)])).then_expect_error(Error::BadLines);
+    }
+
+    #[test]
+    fn an_order_is_in_one_currency() {
+        let mut euros = line(2, 1, 1);
+        euros.price.currency = EUR.parse().unwrap();
+        given(vec![]).when(place(vec![line(1, 1, 1), euros])).then_expect_error(Error::BadLines);
+    }
+
+    #[test]
+    fn a_total_that_does_not_fit_is_refused_and_the_largest_that_fits_is_taken() {
+        let largest = vec![line(1, 1, i64::MAX)];
+        given(vec![]).when(place(largest.clone())).then_expect_events(vec![placed(largest, i64::MAX)]);
+        given(vec![]).when(place(vec![line(1, 2, i64::MAX)])).then_expect_error(Error::TotalTooLarge);
+        given(vec![])
+            .when(place(vec![line(1, 1, i64::MAX), line(2, 1, 1)]))
+            .then_expect_error(Error::TotalTooLarge);
+        given(vec![]).when(place(vec![line(1, u32::MAX, i64::MAX)])).then_expect_error(Error::TotalTooLarge);
+    }
+
+    #[test]
+    fn an_order_has_between_one_line_and_the_most_lines() {
+        let lines = |most| (1..=most).map(|number| line(number, 1, 1)).collect::<Vec<_>>();
+        let most = u32::try_from(MOST_LINES).unwrap();
+        given(vec![]).when(place(vec![])).then_expect_error(Error::BadLines);
+        given(vec![]).when(place(lines(most))).then_expect_events(vec![placed(lines(most), 1_500)]);
+        given(vec![]).when(place(lines(most + 1))).then_expect_error(Error::BadLines);
+    }
+
+    #[test]
+    fn a_placed_order_holds_its_number_for_ever() {
+        let hold = vec![Hold::one(scope::ORDER_NUMBER, "S-1")];
+        assert_eq!(Order::default().holds(&a_placed()), hold);
+        for event in [Event::OrderConfirmed {}, Event::OrderShipped {}, cancelled(), refused()] {
+            assert_eq!(Order::default().holds(&event), [], "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_sealed_under_the_buyers_invoice_key() {
+        let buyer = Uuid::from_u128(1);
+        let contact = Contact::try_new(
+            buyer,
+            Some(" Ada "),
+            Some("ada@example.org"),
+            Some("123"),
+            Some("1 Road\nTown"),
+        );
+        let mut event = a_placed();
+        if let Event::OrderPlaced { contact: empty, .. } = &mut event {
+            *empty = contact.unwrap();
+        }
+        let owners: Vec<_> = event.personal().into_iter().map(|value| value.unsealed()).collect();
+        assert_eq!(owners, [Some((buyer, Purpose::Invoice)); 4]);
+        assert_eq!(a_placed().personal().len(), 0);
+    }
+
+    #[test]
+    fn a_bad_contact_is_named_by_its_field_and_not_repeated() {
+        let error = Contact::try_new(Uuid::nil(), None, Some("nobody"), None, None).unwrap_err();
+        assert_eq!(error, ("/contact/email", TextError::NotAnEmail));
+    }
+
+    #[test]
+    fn a_customer_is_a_data_subject_with_or_without_an_account() {
+        let id = Uuid::from_u128(9);
+        assert_eq!([Customer::User(UserId(id)).subject(), Customer::Guest(GuestId(id)).subject()], [id, id]);
+    }
+
+    #[test]
+    fn each_attempt_makes_another_number_and_the_same_attempt_the_same() {
+        let order = OrderId(Uuid::from_u128(1));
+        let numbers: std::collections::BTreeSet<_> =
+            (0..100).map(|attempt| number_of(order, attempt)).collect();
+        assert_eq!(numbers.len(), 100);
+        assert!(numbers.contains(&number_of(order, 42)));
+        let readable = |number: &String| number.len() == 10 && !number[2..].contains(['I', 'L', 'O', 'U']);
+        assert!(numbers.iter().all(readable), "{numbers:?}");
+    }
+
+    mod credit_notes {
+        use super::*;
+        use crate::order::credit_note::{Command, CreditNote, Error, Event};
+
+        fn given(events: Vec<Event>) -> AggregateTestExecutor<CreditNote> {
+            TestFramework::<CreditNote>::with(Facts { now: crate::clock::now() }).given(events)
+        }
+
+        fn issue(lines: Vec<Line>) -> Command {
+            let Placement { customer, lines, country, .. } = placement(lines);
+            Command::Issue {
+                number: "C1".into(),
+                order_id: Some(OrderId(Uuid::nil())),
+                customer,
+                lines,
+                country,
+            }
+        }
+
+        fn issued(lines: Vec<Line>, total: i64) -> Event {
+            let Placement { customer, lines, country, .. } = placement(lines);
+            let total = Money::new(total, Currency::GBP);
+            let order_id = Some(OrderId(Uuid::nil()));
+            Event::CreditNoteIssued { number: "C1".into(), order_id, customer, lines, total, country }
+        }
+
+        #[test]
+        fn a_credit_note_is_issued_once() {
+            let lines = vec![line(1, 2, 500), line(2, 1, 1)];
+            given(vec![]).when(issue(lines.clone())).then_expect_events(vec![issued(lines.clone(), 1_001)]);
+            given(vec![issued(lines.clone(), 1_001)])
+                .when(issue(lines))
+                .then_expect_error(Error::CreditNoteExists);
+        }
+
+        #[test]
+        fn what_an_order_refuses_of_lines_a_credit_note_refuses_too() {
+            let mut euros = line(2, 1, 1);
+            euros.price.currency = EUR.parse().unwrap();
+            let bad = [
+                vec![],
+                vec![line(2, 1, 1)],
+                vec![line(1, 0, 1)],
+                vec![line(1, 1, -1)],
+                vec![line(1, 1, 1), euros],
+            ];
+            for lines in bad {
+                given(vec![]).when(issue(lines)).then_expect_error(Error::Lines(super::Error::BadLines));
+            }
+            let too_many = (1..=1_501).map(|number| line(number, 1, 1)).collect();
+            given(vec![]).when(issue(too_many)).then_expect_error(Error::Lines(super::Error::BadLines));
+            given(vec![])
+                .when(issue(vec![line(1, 2, i64::MAX)]))
+                .then_expect_error(Error::Lines(super::Error::TotalTooLarge));
+        }
+
+        #[test]
+        fn a_refusal_of_lines_has_the_same_slug_and_kind_as_an_orders() {
+            for refused in [super::Error::BadLines, super::Error::TotalTooLarge] {
+                let error = Error::Lines(refused.clone());
+                assert_eq!((error.as_ref(), error.kind()), (refused.as_ref(), refused.kind()));
+            }
+            assert_eq!(Error::CreditNoteExists.as_ref(), "credit-note-exists");
+        }
+
+        #[test]
+        fn a_credit_note_holds_its_number() {
+            let hold = vec![Hold::one(scope::CREDIT_NOTE_NUMBER, "C1")];
+            assert_eq!(CreditNote::default().holds(&issued(vec![line(1, 1, 1)], 1)), hold);
+        }
+    }
+}

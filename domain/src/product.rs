@@ -1,0 +1,287 @@
+//! Products and their variants. A variant is what is sold: it has a SKU, which no other product has, and a price.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::claim::scope;
+use crate::text::Sku;
+use crate::{Classified, Decider, ErrorKind, Facts, Hold, Money, Sensitive};
+
+/// The most variants that a product may have.
+pub const MOST_VARIANTS: usize = 200;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    pub sku: Sku,
+    /// Of one unit. A variant without a price cannot be ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+}
+
+/// How a product is described.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Such as `colour` → `red`: what a search can be narrowed by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Details {
+    /// Brings every text into its form; the pointer names the field that could not be.
+    pub fn try_new(raw: Self) -> Result<Self, (String, crate::text::TextError)> {
+        use crate::text::{line, prose};
+        let mut attributes = BTreeMap::new();
+        for (key, value) in raw.attributes {
+            let at = |error| ("/attributes".to_owned(), error);
+            attributes.insert(line(&key, 64).map_err(at)?, line(&value, 200).map_err(at)?);
+        }
+        Ok(Self {
+            name: line(&raw.name, 200).map_err(|e| ("/name".to_owned(), e))?,
+            description: prose(&raw.description, 10_000).map_err(|e| ("/description".to_owned(), e))?,
+            category: raw
+                .category
+                .map(|c| line(&c, 64))
+                .transpose()
+                .map_err(|e| ("/category".to_owned(), e))?,
+            attributes,
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Create { details: Details, variants: Vec<Variant> },
+    Change { details: Details },
+    AddVariant { variant: Variant },
+    SetPrice { sku: Sku, price: Money },
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+pub enum Event {
+    ProductCreated {
+        #[serde(flatten)]
+        details: Details,
+        variants: Vec<Variant>,
+    },
+    ProductDetailsChanged {
+        #[serde(flatten)]
+        details: Details,
+    },
+    ProductVariantAdded {
+        variant: Variant,
+    },
+    ProductPriceChanged {
+        sku: Sku,
+        price: Money,
+    },
+    ProductDeleted {},
+}
+
+impl Sensitive for Event {}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Error {
+    #[error("there is no such product")]
+    ProductNotFound,
+    #[error("the product was deleted")]
+    ProductDeleted,
+    #[error("the product exists already")]
+    ProductExists,
+    #[error("a product has between 1 and 200 variants, each with a SKU of its own")]
+    BadVariants,
+    #[error("the product has no variant {0}")]
+    NoSuchVariant(Sku),
+    #[error("a price is between 0 and 100,000,000,000 minor units")]
+    BadPrice,
+}
+
+impl Classified for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ProductNotFound | Self::NoSuchVariant(_) => ErrorKind::NotFound,
+            Self::ProductDeleted => ErrorKind::Gone,
+            Self::ProductExists => ErrorKind::Conflict,
+            Self::BadVariants | Self::BadPrice => ErrorKind::Invalid,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Product {
+    #[default]
+    Unknown,
+    Listed {
+        #[serde(flatten)]
+        details: Details,
+        variants: Vec<Variant>,
+    },
+    Deleted,
+}
+
+fn sane(price: &Money) -> bool {
+    (0..=100_000_000_000).contains(&price.amount)
+}
+
+impl Decider for Product {
+    const STATE_VERSION: u32 = 1;
+
+    fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
+        match (self, command) {
+            (Self::Unknown, Command::Create { details, variants }) => {
+                let mut skus: Vec<&Sku> = variants.iter().map(|variant| &variant.sku).collect();
+                skus.sort_unstable();
+                skus.dedup();
+                if skus.len() != variants.len() || !(1..=MOST_VARIANTS).contains(&variants.len()) {
+                    return Err(Error::BadVariants);
+                }
+                if !variants.iter().filter_map(|variant| variant.price.as_ref()).all(sane) {
+                    return Err(Error::BadPrice);
+                }
+                Ok(vec![Event::ProductCreated { details, variants }])
+            }
+            (Self::Unknown, _) => Err(Error::ProductNotFound),
+            (Self::Deleted, Command::Delete) => Ok(vec![]),
+            (Self::Deleted, _) => Err(Error::ProductDeleted),
+            (Self::Listed { .. }, Command::Create { .. }) => Err(Error::ProductExists),
+            (Self::Listed { details: old, .. }, Command::Change { details }) if *old == details => Ok(vec![]),
+            (Self::Listed { .. }, Command::Change { details }) => {
+                Ok(vec![Event::ProductDetailsChanged { details }])
+            }
+            (Self::Listed { variants, .. }, Command::AddVariant { variant }) => {
+                if variants.contains(&variant) {
+                    return Ok(vec![]);
+                }
+                if variants.len() >= MOST_VARIANTS || variants.iter().any(|known| known.sku == variant.sku) {
+                    return Err(Error::BadVariants);
+                }
+                if !variant.price.as_ref().is_none_or(sane) {
+                    return Err(Error::BadPrice);
+                }
+                Ok(vec![Event::ProductVariantAdded { variant }])
+            }
+            (Self::Listed { variants, .. }, Command::SetPrice { sku, price }) => {
+                if !sane(&price) {
+                    return Err(Error::BadPrice);
+                }
+                match variants.iter().find(|variant| variant.sku == sku) {
+                    None => Err(Error::NoSuchVariant(sku)),
+                    Some(variant) if variant.price == Some(price) => Ok(vec![]),
+                    Some(_) => Ok(vec![Event::ProductPriceChanged { sku, price }]),
+                }
+            }
+            (Self::Listed { .. }, Command::Delete) => Ok(vec![Event::ProductDeleted {}]),
+        }
+    }
+
+    fn holds(&self, event: &Event) -> Vec<Hold> {
+        let skus =
+            |variants: &[Variant]| variants.iter().map(|v| v.sku.as_str().to_owned()).collect::<Vec<_>>();
+        match (self, event) {
+            (_, Event::ProductCreated { variants, .. }) => {
+                vec![Hold { scope: scope::SKU, values: skus(variants) }]
+            }
+            (Self::Listed { variants, .. }, Event::ProductVariantAdded { variant }) => {
+                let mut values = skus(variants);
+                values.push(variant.sku.as_str().to_owned());
+                vec![Hold { scope: scope::SKU, values }]
+            }
+            // A SKU that was sold stays its product's: orders name it.
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Product {
+    pub(crate) fn evolve(&mut self, event: Event) {
+        match (&mut *self, event) {
+            (_, Event::ProductCreated { details, variants }) => *self = Self::Listed { details, variants },
+            (_, Event::ProductDeleted {}) => *self = Self::Deleted,
+            (Self::Listed { details, .. }, Event::ProductDetailsChanged { details: new }) => *details = new,
+            (Self::Listed { variants, .. }, Event::ProductVariantAdded { variant }) => variants.push(variant),
+            (Self::Listed { variants, .. }, Event::ProductPriceChanged { sku, price }) => {
+                for variant in variants.iter_mut().filter(|variant| variant.sku == sku) {
+                    variant.price = Some(price);
+                }
+            }
+            (Self::Unknown | Self::Deleted, _) => {}
+        }
+    }
+
+    /// The variant with that SKU, of a product that is listed.
+    pub fn variant(&self, sku: &Sku) -> Option<&Variant> {
+        match self {
+            Self::Listed { variants, .. } => variants.iter().find(|variant| variant.sku == *sku),
+            Self::Unknown | Self::Deleted => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+
+    use super::*;
+    use crate::Currency;
+
+    fn given(events: Vec<Event>) -> cqrs_es::test::AggregateTestExecutor<Product> {
+        TestFramework::<Product>::with(Facts { now: crate::clock::now() }).given(events)
+    }
+
+    fn mug() -> Event {
+        Event::ProductCreated {
+            details: Details { name: "Mug".into(), ..Details::default() },
+            variants: vec![variant("MUG", 500)],
+        }
+    }
+
+    fn variant(sku: &str, amount: i64) -> Variant {
+        Variant { sku: Sku::try_new(sku).unwrap(), price: Some(Money::new(amount, Currency::GBP)) }
+    }
+
+    #[test]
+    fn a_price_changes_and_the_same_price_changes_nothing() {
+        let sku = Sku::try_new("mug").unwrap();
+        let price = Money::new(600, Currency::GBP);
+        given(vec![mug()])
+            .when(Command::SetPrice { sku: sku.clone(), price })
+            .then_expect_events(vec![Event::ProductPriceChanged { sku: sku.clone(), price }]);
+        given(vec![mug()])
+            .when(Command::SetPrice { sku, price: Money::new(500, Currency::GBP) })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn the_same_sku_twice_is_refused() {
+        given(vec![mug()])
+            .when(Command::AddVariant { variant: variant("MUG", 1) })
+            .then_expect_error(Error::BadVariants);
+    }
+
+    #[test]
+    fn a_negative_price_is_refused() {
+        given(vec![mug()])
+            .when(Command::SetPrice {
+                sku: Sku::try_new("MUG").unwrap(),
+                price: Money::new(-1, Currency::GBP),
+            })
+            .then_expect_error(Error::BadPrice);
+    }
+
+    #[test]
+    fn deleting_twice_is_deleting_once_and_nothing_else_follows() {
+        given(vec![mug(), Event::ProductDeleted {}]).when(Command::Delete).then_expect_events(vec![]);
+        given(vec![mug(), Event::ProductDeleted {}])
+            .when(Command::Change { details: Details::default() })
+            .then_expect_error(Error::ProductDeleted);
+    }
+}

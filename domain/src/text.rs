@@ -1,0 +1,232 @@
+//! Text that people type, brought into one form and held to a length before it can enter an event.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+/// Why a text was not taken. It never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    #[error("it is empty")]
+    Empty,
+    #[error("it has more than {0} characters")]
+    TooLong(usize),
+    #[error("it has a control character")]
+    Control,
+    #[error("it is not an e-mail address")]
+    NotAnEmail,
+}
+
+/// NFC, without white space at either end, of 1 to `most` characters, without control characters.
+pub fn line(raw: &str, most: usize) -> Result<String, TextError> {
+    let text = prose(raw, most)?;
+    if text.contains(['\n', '\t']) {
+        return Err(TextError::Control);
+    }
+    if text.is_empty() { Err(TextError::Empty) } else { Ok(text) }
+}
+
+/// Like [`line()`], and may be empty and have line breaks and tabs.
+pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
+    let text: String = raw.trim().nfc().collect();
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err(TextError::Control);
+    }
+    if text.chars().count() > most {
+        return Err(TextError::TooLong(most));
+    }
+    Ok(text)
+}
+
+/// An e-mail address: something, one `@`, something. Whether it exists only a message to it can tell.
+pub fn email(raw: &str) -> Result<String, TextError> {
+    let text = line(raw, 254)?;
+    match text.split_once('@') {
+        Some((local, host))
+            if !local.is_empty() && host.contains('.') && !host.contains('@') && !text.contains(' ') =>
+        {
+            Ok(text)
+        }
+        _ => Err(TextError::NotAnEmail),
+    }
+}
+
+/// What two e-mail addresses have in common when they are the same to us.
+pub fn email_key(email: &str) -> String {
+    email.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
+}
+
+/// A stock keeping unit: trimmed, upper case, NFC, at most 64 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Sku(String);
+
+impl Sku {
+    pub fn try_new(raw: &str) -> Result<Self, TextError> {
+        line(&raw.nfc().collect::<String>().to_uppercase(), 64).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sku {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sku {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::try_new(&raw)
+            .map_err(|error| serde::de::Error::custom(format_args!("this SKU cannot be used: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_trimmed_and_composed() {
+        assert_eq!(line("  Cafe\u{301}\u{a0}", 10).unwrap(), "Caf\u{e9}");
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_not_empty() {
+        for empty in ["", "  ", "\n\t"] {
+            assert_eq!(line(empty, 10), Err(TextError::Empty), "{empty:?}");
+        }
+        for broken in ["a\nb", "a\tb", "a\rb", "a\0b", "a\u{7f}b", "a\u{85}b"] {
+            assert_eq!(line(broken, 10), Err(TextError::Control), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn prose_may_be_empty_and_have_line_breaks_and_tabs_and_nothing_else_that_controls() {
+        assert_eq!(prose(" \n ", 10).unwrap(), "");
+        assert_eq!(prose("1 Road\n\tTown\n", 20).unwrap(), "1 Road\n\tTown");
+        for broken in ["a\0b", "a\u{1b}[31mb", "a\u{85}b"] {
+            assert_eq!(prose(broken, 20), Err(TextError::Control), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_of_the_normal_form() {
+        assert_eq!(line("e\u{301}e\u{301}", 2).unwrap(), "éé");
+        assert_eq!(line("   ab   ", 2).unwrap(), "ab");
+        assert_eq!(line("abc", 2), Err(TextError::TooLong(2)));
+    }
+
+    #[test]
+    fn an_address_has_something_on_either_side_of_one_at_sign() {
+        for good in ["ada@example.org", " Ada.L+x@mail.example.org ", "ü@exämple.de"] {
+            assert_eq!(email(good).unwrap(), good.trim(), "{good:?}");
+        }
+        for bad in ["ada", "@example.org", "ada@", "ada@example", "a@b@c.d", "a b@c.d", "ada@exa mple.org"] {
+            assert_eq!(email(bad), Err(TextError::NotAnEmail), "{bad:?}");
+        }
+        assert_eq!(email("ada\n@example.org"), Err(TextError::Control));
+        assert_eq!(email(""), Err(TextError::Empty));
+        assert_eq!(email(&format!("{}@example.org", "a".repeat(254))), Err(TextError::TooLong(254)));
+    }
+
+    #[test]
+    fn addresses_that_differ_in_case_or_composition_are_the_same_to_us() {
+        for (one, other) in [
+            ("Ada@Example.ORG", "ada@example.org"),
+            ("  ada@example.org ", "ada@example.org"),
+            ("\u{c9}a@b.c", "e\u{301}a@b.c"),
+            // Its small form has one character, its capital form has two.
+            ("H\u{331}@b.c", "\u{1e96}@b.c"),
+        ] {
+            assert_eq!(email_key(one), email_key(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn a_sku_is_trimmed_composed_and_in_capitals() {
+        for raw in ["mug-1", " MUG-1 ", "Mug-1"] {
+            assert_eq!(Sku::try_new(raw).unwrap().as_str(), "MUG-1", "{raw:?}");
+        }
+        assert_eq!(Sku::try_new("cafe\u{301}").unwrap().as_str(), "CAF\u{c9}");
+        // The same text, composed and not: what comes out of both is the same.
+        assert_eq!(Sku::try_new("\u{1fb4}"), Sku::try_new("\u{3b1}\u{345}\u{301}"));
+    }
+
+    #[test]
+    fn a_sku_has_one_line_of_at_most_64_characters() {
+        assert_eq!(Sku::try_new(" "), Err(TextError::Empty));
+        assert_eq!(Sku::try_new("A\nB"), Err(TextError::Control));
+        assert_eq!(Sku::try_new("A\0B"), Err(TextError::Control));
+        assert!(Sku::try_new(&"x".repeat(64)).is_ok());
+        assert_eq!(Sku::try_new(&"x".repeat(65)), Err(TextError::TooLong(64)));
+    }
+
+    #[test]
+    fn a_sku_reads_back_in_its_normal_form() {
+        assert_eq!(serde_json::from_str::<Sku>("\" mug \"").unwrap(), Sku::try_new("MUG").unwrap());
+        assert_eq!(serde_json::to_string(&Sku::try_new("mug").unwrap()).unwrap(), "\"MUG\"");
+    }
+
+    #[test]
+    fn a_refusal_never_repeats_the_text() {
+        let secret = "secret\u{1}";
+        let error =
+            serde_json::from_str::<Sku>(&serde_json::to_string(secret).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("this SKU cannot be used: it has a control character"), "{error}");
+        let long = "secret".repeat(100);
+        for error in [
+            line(secret, 99),
+            prose(secret, 99),
+            email("secret"),
+            line(&long, 9),
+            Sku::try_new(&long).map(|s| s.0),
+        ] {
+            let error = error.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+    }
+
+    /// Letters of every kind, capitals, and marks that combine with them.
+    fn odd_text() -> impl Strategy<Value = String> {
+        use proptest::char::range;
+        let latin_greek_and_composed =
+            prop_oneof![range('A', '\u{24f}'), range('\u{370}', '\u{3ff}'), range('\u{1e00}', '\u{1fff}')];
+        let mark = prop_oneof![range('\u{300}', '\u{36f}'), Just('\u{345}')];
+        let char = prop_oneof![any::<char>(), latin_greek_and_composed, mark];
+        proptest::collection::vec(char, 0..8).prop_map(String::from_iter)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_normal_form_is_its_own_normal_form(text in odd_text()) {
+            if let Ok(once) = line(&text, 200) {
+                prop_assert_eq!(line(&once, 200).unwrap(), once);
+            }
+            if let Ok(once) = prose(&text, 200) {
+                prop_assert_eq!(prose(&once, 200).unwrap(), once);
+            }
+            if let Ok(once) = Sku::try_new(&text) {
+                prop_assert_eq!(Sku::try_new(once.as_str()).unwrap(), once);
+            }
+            let once = email_key(&text);
+            prop_assert_eq!(email_key(&once), once);
+        }
+
+        #[test]
+        fn the_same_text_composed_or_not_has_the_same_normal_form(text in odd_text()) {
+            let (composed, taken_apart): (String, String) = (text.nfc().collect(), text.nfd().collect());
+            prop_assert_eq!(line(&composed, 200), line(&taken_apart, 200));
+            prop_assert_eq!(Sku::try_new(&composed), Sku::try_new(&taken_apart));
+            prop_assert_eq!(email_key(&composed), email_key(&taken_apart));
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Users: who they are, and that they can be forgotten. What is personal is sealed under the person's `account` key.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::claim::scope;
+use crate::{Classified, Decider, ErrorKind, Facts, Hold, Personal, PersonalValue, Purpose, Sensitive, text};
+
+/// What a user tells about themselves; all of it optional (an imported customer has only a number).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Personal<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Personal<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Personal<String>>,
+    /// Not personal: it says too little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+}
+
+impl Details {
+    /// Sealed under `subject`'s account key, once stored.
+    pub fn try_new(
+        subject: Uuid,
+        name: Option<&str>,
+        email: Option<&str>,
+        phone: Option<&str>,
+        country: Option<&str>,
+    ) -> Result<Self, (&'static str, text::TextError)> {
+        let own = |value| Personal::new(value, subject, Purpose::Account);
+        Ok(Self {
+            name: name.map(|v| text::line(v, 200)).transpose().map_err(|e| ("/name", e))?.map(own),
+            email: email.map(text::email).transpose().map_err(|e| ("/email", e))?.map(own),
+            phone: phone.map(|v| text::line(v, 40)).transpose().map_err(|e| ("/phone", e))?.map(own),
+            country: country.map(|v| text::line(v, 64)).transpose().map_err(|e| ("/country", e))?,
+        })
+    }
+
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        [&mut self.name, &mut self.email, &mut self.phone]
+            .into_iter()
+            .filter_map(|field| field.as_mut().map(|value| value as &mut dyn PersonalValue))
+            .collect()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Register {
+        details: Details,
+    },
+    Change {
+        details: Details,
+    },
+    /// Goes together with [`person::Command::RequestErasure`].
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+pub enum Event {
+    UserRegistered {
+        #[serde(flatten)]
+        details: Details,
+    },
+    /// The details as they are from now on, all of them.
+    UserDetailsChanged {
+        #[serde(flatten)]
+        details: Details,
+    },
+    UserDeleted {},
+}
+
+impl Sensitive for Event {
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        match self {
+            Self::UserRegistered { details } | Self::UserDetailsChanged { details } => details.personal(),
+            Self::UserDeleted {} => Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Error {
+    #[error("there is no such user")]
+    UserNotFound,
+    #[error("the user was deleted")]
+    UserDeleted,
+    #[error("the user exists already")]
+    UserExists,
+}
+
+impl Classified for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UserNotFound => ErrorKind::NotFound,
+            Self::UserDeleted => ErrorKind::Gone,
+            Self::UserExists => ErrorKind::Conflict,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly all are active")]
+pub enum User {
+    /// Nobody yet.
+    #[default]
+    Unknown,
+    Active {
+        #[serde(flatten)]
+        details: Details,
+    },
+    Deleted,
+}
+
+impl Decider for User {
+    const STATE_VERSION: u32 = 1;
+
+    fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
+        match (self, command) {
+            (Self::Unknown, Command::Register { details }) => Ok(vec![Event::UserRegistered { details }]),
+            (Self::Unknown, _) => Err(Error::UserNotFound),
+            (Self::Active { .. }, Command::Register { .. }) => Err(Error::UserExists),
+            (Self::Active { details: old }, Command::Change { details }) if *old == details => Ok(vec![]),
+            (Self::Active { .. }, Command::Change { details }) => {
+                Ok(vec![Event::UserDetailsChanged { details }])
+            }
+            (Self::Active { .. }, Command::Delete) => Ok(vec![Event::UserDeleted {}]),
+            (Self::Deleted, Command::Delete) => Ok(vec![]),
+            (Self::Deleted, _) => Err(Error::UserDeleted),
+        }
+    }
+
+    fn holds(&self, event: &Event) -> Vec<Hold> {
+        match event {
+            Event::UserRegistered { details } | Event::UserDetailsChanged { details } => {
+                let email =
+                    details.email.as_ref().and_then(Personal::get).map(|email| text::email_key(email));
+                vec![Hold { scope: scope::EMAIL, values: email.into_iter().collect() }]
+            }
+            Event::UserDeleted {} => vec![Hold { scope: scope::EMAIL, values: Vec::new() }],
+        }
+    }
+}
+
+impl User {
+    pub(crate) fn evolve(&mut self, event: Event) {
+        *self = match event {
+            Event::UserRegistered { details } | Event::UserDetailsChanged { details } => {
+                Self::Active { details }
+            }
+            Event::UserDeleted {} => Self::Deleted,
+        };
+    }
+}
+
+/// A data subject: the person behind a user or guest id, as far as being forgotten goes.
+pub mod person {
+    use super::{Classified, Deserialize, Facts, Purpose, Sensitive, Serialize};
+    use crate::Decider;
+
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Command {
+        RequestErasure {
+            purposes: Vec<Purpose>,
+        },
+        /// The keys are gone, and every cache of keys has expired.
+        ConfirmErasure {
+            purposes: Vec<Purpose>,
+        },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+    pub enum Event {
+        ErasureRequested { purposes: Vec<Purpose> },
+        PersonErased { purposes: Vec<Purpose> },
+    }
+
+    impl Sensitive for Event {}
+
+    #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+    #[strum(serialize_all = "kebab-case")]
+    pub enum Error {
+        #[error("nobody asked for this erasure")]
+        ErasureNotRequested,
+    }
+
+    impl Classified for Error {}
+
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    pub struct Person {
+        pub requested: Vec<Purpose>,
+        pub erased: Vec<Purpose>,
+    }
+
+    impl Decider for Person {
+        const STATE_VERSION: u32 = 1;
+
+        fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
+            let missing = |mut purposes: Vec<Purpose>, have: &[Purpose]| -> Vec<Purpose> {
+                purposes.sort_unstable();
+                purposes.dedup();
+                purposes.retain(|purpose| !have.contains(purpose));
+                purposes
+            };
+            match command {
+                Command::RequestErasure { purposes } => {
+                    let purposes = missing(purposes, &self.requested);
+                    Ok(if purposes.is_empty() { vec![] } else { vec![Event::ErasureRequested { purposes }] })
+                }
+                Command::ConfirmErasure { purposes } => {
+                    if purposes.iter().any(|purpose| !self.requested.contains(purpose)) {
+                        return Err(Error::ErasureNotRequested);
+                    }
+                    let purposes = missing(purposes, &self.erased);
+                    Ok(if purposes.is_empty() { vec![] } else { vec![Event::PersonErased { purposes }] })
+                }
+            }
+        }
+    }
+
+    impl Person {
+        pub(crate) fn evolve(&mut self, event: Event) {
+            match event {
+                Event::ErasureRequested { purposes } => self.requested.extend(purposes),
+                Event::PersonErased { purposes } => self.erased.extend(purposes),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts { now: crate::clock::now() }
+    }
+
+    fn ada(name: &str) -> Details {
+        Details {
+            name: Some(Personal::new(name.to_owned(), Uuid::nil(), Purpose::Account)),
+            ..Details::default()
+        }
+    }
+
+    #[test]
+    fn a_new_user_is_registered_once() {
+        let given = TestFramework::<User>::with(facts());
+        given
+            .given_no_previous_events()
+            .when(Command::Register { details: ada("Ada") })
+            .then_expect_events(vec![Event::UserRegistered { details: ada("Ada") }]);
+        TestFramework::<User>::with(facts())
+            .given(vec![Event::UserRegistered { details: ada("Ada") }])
+            .when(Command::Register { details: ada("Bob") })
+            .then_expect_error(Error::UserExists);
+    }
+
+    #[test]
+    fn deleting_twice_is_deleting_once() {
+        TestFramework::<User>::with(facts())
+            .given(vec![Event::UserRegistered { details: ada("Ada") }, Event::UserDeleted {}])
+            .when(Command::Delete)
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn a_deleted_user_holds_no_address() {
+        assert_eq!(
+            User::Deleted.holds(&Event::UserDeleted {}),
+            [Hold { scope: scope::EMAIL, values: vec![] }]
+        );
+    }
+
+    #[test]
+    fn an_erasure_is_confirmed_only_if_it_was_requested() {
+        use person::{Command, Error, Event, Person};
+        let purposes = vec![Purpose::Account];
+        TestFramework::<Person>::with(facts())
+            .given_no_previous_events()
+            .when(Command::ConfirmErasure { purposes: purposes.clone() })
+            .then_expect_error(Error::ErasureNotRequested);
+        TestFramework::<Person>::with(facts())
+            .given(vec![Event::ErasureRequested { purposes: purposes.clone() }])
+            .when(Command::RequestErasure { purposes })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn a_purpose_is_erased_once_however_often_it_is_named() {
+        use person::{Command, Event, Person};
+        let (once, twice) = (vec![Purpose::Account], vec![Purpose::Account, Purpose::Account]);
+        TestFramework::<Person>::with(facts())
+            .given_no_previous_events()
+            .when(Command::RequestErasure { purposes: twice.clone() })
+            .then_expect_events(vec![Event::ErasureRequested { purposes: once.clone() }]);
+        let requested = Event::ErasureRequested { purposes: once.clone() };
+        TestFramework::<Person>::with(facts())
+            .given(vec![requested.clone()])
+            .when(Command::ConfirmErasure { purposes: twice })
+            .then_expect_events(vec![Event::PersonErased { purposes: once.clone() }]);
+        TestFramework::<Person>::with(facts())
+            .given(vec![requested, Event::PersonErased { purposes: once.clone() }])
+            .when(Command::ConfirmErasure { purposes: once })
+            .then_expect_events(vec![]);
+    }
+}

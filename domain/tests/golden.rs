@@ -1,0 +1,417 @@
+//! What is stored is for ever. `golden/events/` holds every event as it lies in the log, `golden/states/` what `apply`
+//! makes of them. `UPDATE_GOLDEN=1` writes the files that are missing; none is ever overwritten.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use soonshop_domain::catalog::{UPCASTERS, fold_to_json, version_of};
+use soonshop_domain::ids::{self, CreditNoteId, GuestId, OrderId, ProductId, UserId};
+use soonshop_domain::inventory::{self, MAIN, Place};
+use soonshop_domain::order::{self, Contact, Customer, Line, Refusal, credit_note};
+use soonshop_domain::text::Sku;
+use soonshop_domain::user::{self, person};
+use soonshop_domain::{
+    ActorKind, Channel, Currency, Event, Metadata, Money, Personal, Purpose, Sensitive, TYPES, context_of,
+    product, state_types,
+};
+use strum::VariantNames;
+use uuid::Uuid;
+
+/// Each type, the names of its events, and a history of their golden files that shows what each of them does.
+#[rustfmt::skip]
+const KINDS: &[(&str, &[&str], &[&str])] = &[
+    ("user", user::Event::VARIANTS, &["UserRegistered", "UserDetailsChanged", "UserDeleted"]),
+    ("person", person::Event::VARIANTS, &["ErasureRequested", "PersonErased"]),
+    ("product", product::Event::VARIANTS,
+        &["ProductCreated", "ProductDetailsChanged", "ProductVariantAdded", "ProductPriceChanged", "ProductDeleted"]),
+    ("stock", inventory::Event::VARIANTS,
+        &["StockReceived", "StockAdjusted", "StockReserved", "StockReleased", "StockReservationBarred", "StockReserved",
+            "StockShipped"]),
+    ("order", order::Event::VARIANTS,
+        &["OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderRefused", "OrderCancelled"]),
+    ("credit_note", credit_note::Event::VARIANTS, &["CreditNoteIssued"]),
+];
+
+/// A JWE as a key of that purpose makes it; `text` keeps the values of one event apart.
+fn jwe(purpose: Purpose, text: &str) -> String {
+    let header = match purpose {
+        Purpose::Account => {
+            "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiMDE5OWFhYmItMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAxLmFjY291bnQiLCJ2IjoxfQ"
+        }
+        Purpose::Invoice => {
+            "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiMDE5OWFhYmItMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAxLmludm9pY2UiLCJ2IjoxfQ"
+        }
+    };
+    format!("{header}..AAECAwQFBgcICQoL.{text}.EBESExQVFhcYGRobHB0eHw")
+}
+
+fn sealed(purpose: Purpose, text: &str) -> Personal<String> {
+    serde_json::from_value(jwe(purpose, text).into()).unwrap()
+}
+
+fn id(last: u128) -> Uuid {
+    Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_0000 + last)
+}
+
+fn sku(raw: &str) -> Sku {
+    Sku::try_new(raw).unwrap()
+}
+
+fn gbp(amount: i64) -> Money {
+    Money::new(amount, Currency::GBP)
+}
+
+/// One event of each name, with every field filled.
+fn sample(event_type: &str) -> Event {
+    let place = Place { sku: sku("MUG-RED"), location: MAIN.to_owned() };
+    let order_id = OrderId(id(4));
+    let details = |name: &str, description: &str| product::Details {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        category: Some("Kitchen".to_owned()),
+        attributes: BTreeMap::from([("colour".to_owned(), "red".to_owned())]),
+    };
+    let person = |suffix: &str| user::Details {
+        name: Some(sealed(Purpose::Account, &format!("bmFtZQ{suffix}"))),
+        email: Some(sealed(Purpose::Account, &format!("ZW1haWw{suffix}"))),
+        phone: Some(sealed(Purpose::Account, &format!("cGhvbmU{suffix}"))),
+        country: Some("United Kingdom".to_owned()),
+    };
+    let line = |number, raw: &str, quantity, amount| Line {
+        number,
+        sku: sku(raw),
+        product_id: ProductId(id(3)),
+        name: "Mug, red".to_owned(),
+        quantity,
+        price: gbp(amount),
+    };
+    let country = "United Kingdom".to_owned();
+    match event_type {
+        "UserRegistered" => user::Event::UserRegistered { details: person("1") }.into(),
+        "UserDetailsChanged" => user::Event::UserDetailsChanged { details: person("2") }.into(),
+        "UserDeleted" => user::Event::UserDeleted {}.into(),
+        "ErasureRequested" => {
+            person::Event::ErasureRequested { purposes: vec![Purpose::Account, Purpose::Invoice] }.into()
+        }
+        "PersonErased" => {
+            person::Event::PersonErased { purposes: vec![Purpose::Account, Purpose::Invoice] }.into()
+        }
+        "ProductCreated" => product::Event::ProductCreated {
+            details: details("Mug", "It holds a third of a litre."),
+            variants: vec![
+                product::Variant { sku: sku("MUG-RED"), price: Some(gbp(1_299)) },
+                product::Variant { sku: sku("MUG-BLUE"), price: None },
+            ],
+        }
+        .into(),
+        "ProductDetailsChanged" => {
+            product::Event::ProductDetailsChanged { details: details("Large mug", "Half a litre.\nHeavy.") }
+                .into()
+        }
+        "ProductVariantAdded" => product::Event::ProductVariantAdded {
+            variant: product::Variant { sku: sku("MUG-GREEN"), price: Some(gbp(1_399)) },
+        }
+        .into(),
+        "ProductPriceChanged" => {
+            product::Event::ProductPriceChanged { sku: sku("MUG-BLUE"), price: gbp(1_199) }.into()
+        }
+        "ProductDeleted" => product::Event::ProductDeleted {}.into(),
+        "StockReceived" => inventory::Event::StockReceived { place, quantity: 10 }.into(),
+        "StockAdjusted" => {
+            inventory::Event::StockAdjusted { place, quantity: -1, reason: "broken".to_owned() }.into()
+        }
+        "StockReserved" => inventory::Event::StockReserved { place, order_id, line: 1, quantity: 3 }.into(),
+        "StockReleased" => inventory::Event::StockReleased { place, order_id, line: 1, quantity: 3 }.into(),
+        "StockReservationBarred" => {
+            inventory::Event::StockReservationBarred { place, order_id, line: 2 }.into()
+        }
+        "StockShipped" => inventory::Event::StockShipped { place, order_id, line: 1, quantity: 3 }.into(),
+        "OrderPlaced" => order::Event::OrderPlaced {
+            number: "S-7K3M9QXA".to_owned(),
+            customer: Customer::Guest(GuestId(id(1))),
+            lines: vec![line(1, "MUG-RED", 3, 1_299), line(2, "MUG-RED", 1, 999)],
+            total: gbp(4_896),
+            country,
+            contact: Contact {
+                name: Some(sealed(Purpose::Invoice, "bmFtZQ")),
+                email: Some(sealed(Purpose::Invoice, "ZW1haWw")),
+                phone: Some(sealed(Purpose::Invoice, "cGhvbmU")),
+                address: Some(sealed(Purpose::Invoice, "YWRkcmVzcw")),
+            },
+        }
+        .into(),
+        "OrderConfirmed" => order::Event::OrderConfirmed {}.into(),
+        "OrderRefused" => order::Event::OrderRefused {
+            refusal: Refusal { line: 2, sku: sku("MUG-RED"), reason: "insufficient-stock".to_owned() },
+        }
+        .into(),
+        "OrderCancelled" => order::Event::OrderCancelled { reason: "changed-my-mind".to_owned() }.into(),
+        "OrderShipped" => order::Event::OrderShipped {}.into(),
+        "CreditNoteIssued" => credit_note::Event::CreditNoteIssued {
+            number: "C536379".to_owned(),
+            order_id: Some(order_id),
+            customer: Customer::User(UserId(id(1))),
+            lines: vec![line(1, "MUG-RED", 1, 1_299)],
+            total: gbp(1_299),
+            country,
+        }
+        .into(),
+        _ => panic!(
+            "{event_type} is new: give it a sample here, then write its golden file with UPDATE_GOLDEN=1"
+        ),
+    }
+}
+
+fn golden(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
+}
+
+/// The golden file; where there is none, `UPDATE_GOLDEN=1` writes one.
+fn read_or_write(path: &str, new: impl FnOnce() -> String) -> String {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let new = new();
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = golden(path);
+    if !file.exists() && std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        writeln!(fs::File::create_new(&file).unwrap(), "{new}").unwrap();
+    }
+    let text = fs::read_to_string(&file);
+    let text = text.unwrap_or_else(|_| panic!("tests/golden/{path} is missing: UPDATE_GOLDEN=1 writes it"));
+    text.strip_suffix('\n').expect("a golden file ends with a line break").to_owned()
+}
+
+/// The event as this release stores it.
+fn stored(aggregate_type: &str, event_type: &str) -> String {
+    let version = version_of(aggregate_type, event_type, UPCASTERS);
+    read_or_write(&format!("events/{event_type}.v{version}.json"), || sample(event_type).encode().unwrap())
+}
+
+fn decode(aggregate_type: &str, payload: &str) -> Event {
+    Event::decode(aggregate_type, payload).unwrap().unwrap()
+}
+
+#[test]
+fn every_type_of_the_catalog_has_its_events_here() {
+    let (here, catalog): (Vec<_>, Vec<_>) =
+        (KINDS.iter().map(|(name, ..)| *name).collect(), TYPES.iter().map(|(name, _)| *name).collect());
+    assert_eq!(here, catalog);
+    for (aggregate_type, names, history) in KINDS {
+        assert!(context_of(aggregate_type).is_some());
+        let (names, history) =
+            (names.iter().collect::<BTreeSet<_>>(), history.iter().collect::<BTreeSet<_>>());
+        assert_eq!(names, history, "the history of `{aggregate_type}` shows each of its events");
+    }
+}
+
+#[test]
+fn the_name_of_an_event_is_its_own() {
+    let mut seen = BTreeSet::new();
+    for name in KINDS.iter().flat_map(|(_, names, _)| *names) {
+        assert!(seen.insert(name), "two types have an event {name}");
+    }
+}
+
+#[test]
+fn every_event_is_stored_as_it_always_was() {
+    for (aggregate_type, names, _) in KINDS {
+        for name in *names {
+            let golden = stored(aggregate_type, name);
+            let event = decode(aggregate_type, &golden);
+            assert_eq!(event.encode().unwrap(), golden, "{name} is read and written again");
+            assert_eq!(sample(name).encode().unwrap(), golden, "{name} is written");
+            assert_eq!((event.aggregate_type(), event.event_type()), (*aggregate_type, *name));
+            assert!(
+                golden.starts_with(&format!("{{\"{name}\":{{")),
+                "cqrs-es stores it under its name: {golden}"
+            );
+            let value: Value = serde_json::from_str(&golden).unwrap();
+            assert_eq!(Event::decode_value(aggregate_type, value).unwrap().unwrap(), event);
+        }
+    }
+}
+
+#[test]
+fn every_golden_event_of_whatever_version_can_still_be_read() {
+    for file in fs::read_dir(golden("events")).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let (event_type, version) = name.strip_suffix(".json").and_then(|n| n.split_once(".v")).expect(name);
+        let kind = KINDS.iter().find(|(_, names, _)| names.contains(&event_type));
+        let (aggregate_type, ..) =
+            kind.unwrap_or_else(|| panic!("no event is called {event_type}, but one was stored"));
+        let mut payload: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let written = version_of(aggregate_type, event_type, UPCASTERS);
+        for from in version.parse::<u32>().unwrap()..written {
+            let row = UPCASTERS.iter().find(|row| {
+                (row.aggregate_type, row.event_type, row.from_version) == (*aggregate_type, event_type, from)
+            });
+            let change =
+                row.unwrap_or_else(|| panic!("no upcaster takes {event_type} from version {from}")).change;
+            payload[event_type] = change(payload[event_type].take());
+        }
+        let event = Event::decode_value(aggregate_type, payload).unwrap();
+        assert_eq!(event.unwrap_or_else(|error| panic!("{name}: {error}")).event_type(), event_type);
+    }
+}
+
+#[test]
+fn apply_makes_of_a_history_what_it_always_made_under_that_version_of_the_state() {
+    let versions: BTreeMap<_, _> = state_types().into_iter().collect();
+    for (aggregate_type, _, history) in KINDS {
+        let events: Vec<_> =
+            history.iter().map(|name| decode(aggregate_type, &stored(aggregate_type, name))).collect();
+        let steps = (1..=events.len()).map(
+            |count| json!({ "after": history[count - 1], "state": fold_to_json(&events[..count]).unwrap() }),
+        );
+        let made = Value::Array(steps.collect());
+        let version = versions[aggregate_type];
+        let path = format!("states/{aggregate_type}.v{version}.json");
+        let golden = read_or_write(&path, || serde_json::to_string_pretty(&made).unwrap());
+        let golden: Value = serde_json::from_str(&golden).unwrap();
+        let same = golden == made;
+        assert!(
+            same,
+            "`apply` of `{aggregate_type}` makes another state of the same history than tests/golden/{path} says, and \
+             snapshots of the old one would be read as if nothing had changed: raise its STATE_VERSION to {}, then \
+             write the new file with UPDATE_GOLDEN=1. It makes: {made:#}",
+            version + 1
+        );
+    }
+}
+
+#[test]
+fn an_event_without_its_optional_fields_is_read_and_they_stay_unwritten() {
+    let line = r#"[{"number":1,"sku":"MUG","product_id":"0199aabb-0000-7000-8000-000000000003","name":"Mug","quantity":1,"price":{"amount":1,"currency":"GBP"}}]"#;
+    let buyer = r#"{"user":"0199aabb-0000-7000-8000-000000000001"}"#;
+    let order = format!(
+        r#"{{"OrderPlaced":{{"number":"1","customer":{buyer},"lines":{line},"total":{{"amount":1,"currency":"GBP"}},"country":"France","contact":{{}}}}}}"#
+    );
+    let note = format!(
+        r#"{{"CreditNoteIssued":{{"number":"1","customer":{buyer},"lines":{line},"total":{{"amount":1,"currency":"GBP"}},"country":"France"}}}}"#
+    );
+    for (aggregate_type, payload) in [
+        ("user", r#"{"UserRegistered":{}}"#),
+        ("product", r#"{"ProductCreated":{"name":"Mug","variants":[{"sku":"MUG"}]}}"#),
+        ("order", &order),
+        ("credit_note", &note),
+    ] {
+        assert_eq!(decode(aggregate_type, payload).encode().unwrap(), payload);
+    }
+    let without_contact = order.replace(r#","contact":{}"#, "");
+    assert_eq!(decode("order", &without_contact).encode().unwrap(), order);
+}
+
+#[test]
+fn the_codec_is_shown_every_sealed_value_of_an_event() {
+    for (aggregate_type, names, _) in KINDS {
+        for name in *names {
+            let golden = stored(aggregate_type, name);
+            let sealed = golden.matches("eyJhbGciOiJkaXIi").count();
+            let mut event = decode(aggregate_type, &golden);
+            let shown: Vec<_> =
+                event.personal().into_iter().filter_map(|v| v.jwe().map(str::to_owned)).collect();
+            assert_eq!(shown.len(), sealed, "{name}");
+            assert!(shown.iter().all(|jwe| golden.contains(jwe.as_str())), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_none_of_ours_is_told_from_what_is_broken() {
+    assert!(Event::decode("parcel", "{}").is_none());
+    assert!(Event::decode("order", r#"{"OrderFolded":{}}"#).unwrap().is_err());
+    assert!(Event::decode("stock", r#"{"OrderShipped":{}}"#).unwrap().is_err());
+    assert_eq!(context_of("parcel"), None);
+    assert_eq!(fold_to_json(&[]).unwrap(), Value::Null);
+}
+
+#[test]
+fn metadata_is_stored_as_a_flat_map_of_strings() {
+    let full = Metadata {
+        correlation_id: Some(id(1)),
+        causation_id: Some(id(2)),
+        command_id: Some(id(3)),
+        command_type: Some("order.place".to_owned()),
+        actor_kind: Some(ActorKind::System),
+        actor_id: Some("fulfilment".to_owned()),
+        on_behalf_of: Some("customer:0199aabb-0000-7000-8000-000000000001".to_owned()),
+        channel: Some(Channel::Process),
+        reason_code: Some("changed-my-mind".to_owned()),
+        reason_note: Some(sealed(Purpose::Account, "bm90ZQ")),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+    };
+    let golden = read_or_write("metadata.v1.json", || serde_json::to_string(&full).unwrap());
+    let read: Metadata = serde_json::from_str(&golden).unwrap();
+    assert_eq!(read, full);
+    assert_eq!(serde_json::to_string(&read).unwrap(), golden);
+    // cqrs-es reads nothing else.
+    let flat: BTreeMap<String, String> = serde_json::from_str(&golden).unwrap();
+    assert_eq!(flat.len(), 11);
+    let back: Metadata = serde_json::from_value(json!(flat)).unwrap();
+    assert_eq!(back, full);
+}
+
+#[test]
+fn metadata_without_a_value_is_not_written_and_an_unknown_key_is_passed_over() {
+    assert_eq!(serde_json::to_string(&Metadata::default()).unwrap(), "{}");
+    let some = Metadata { channel: Some(Channel::Cli), ..Metadata::default() };
+    assert_eq!(serde_json::to_string(&some).unwrap(), r#"{"channel":"cli"}"#);
+    assert_eq!(serde_json::from_str::<Metadata>(r#"{"channel":"cli","from_tomorrow":"x"}"#).unwrap(), some);
+    assert_eq!(some.actor(), None);
+}
+
+#[test]
+fn actors_and_channels_have_the_names_that_are_stored() {
+    use ActorKind::{Customer, Guest, Service, Staff, System};
+    use Channel::{Admin, Api, Cli, Import, Job, Process, Storefront, Webhook};
+    let kinds = [Guest, Customer, Staff, Service, System].map(|kind| {
+        assert_eq!(json!(kind), kind.to_string());
+        kind.to_string()
+    });
+    assert_eq!(kinds.join(" "), "guest customer staff service system");
+    let channels = [Storefront, Admin, Api, Webhook, Import, Process, Job, Cli].map(|channel| {
+        assert_eq!(json!(channel), channel.to_string());
+        channel.to_string()
+    });
+    assert_eq!(channels.join(" "), "storefront admin api webhook import process job cli");
+    assert_eq!(soonshop_domain::Actor::system("fulfilment").to_string(), "system:fulfilment");
+}
+
+#[test]
+fn stored_ids_are_for_ever() {
+    let pinned = [
+        (ids::COMMANDS, "0b6f2c66-9e1d-4b55-8f0e-6a1c3c6f5a01"),
+        (ids::PROCESSES, "4f6b0d3e-7a2c-4c8e-9d55-1f0a7be39b02"),
+        (ids::STREAMS, "a3d1f7c2-55b8-4e0e-8c3f-2d9e60b41c03"),
+        (ids::STOCK, "c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604"),
+        (ids::IMPORTS, "e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05"),
+        (inventory::stream(&sku("MUG"), MAIN), "d3fb51ec-16a4-5aea-a3fb-dc004677f4eb"),
+        (inventory::stream(&sku(" mug "), "main"), "d3fb51ec-16a4-5aea-a3fb-dc004677f4eb"),
+        (ids::stream_of(Uuid::from_u128(1)), "f4c24da4-7726-5109-b29b-aa1a88c6d020"),
+    ];
+    for (made, id) in pinned {
+        assert_eq!(made.to_string(), id);
+    }
+    assert_eq!(order::number_of(OrderId(Uuid::from_u128(1)), 0), "S-QXMWRC3D");
+    assert_eq!(order::number_of(OrderId(Uuid::from_u128(1)), 1), "S-DPWN3W1E");
+    assert_eq!(json!(CreditNoteId(id(5))), "0199aabb-0000-7000-8000-000000000005");
+}
+
+#[test]
+fn the_parts_of_an_id_are_kept_apart() {
+    assert_ne!(ids::derived(ids::STOCK, &["AB", "C"]), ids::derived(ids::STOCK, &["A", "BC"]));
+    assert_ne!(ids::derived(ids::STOCK, &["A"]), ids::derived(ids::IMPORTS, &["A"]));
+}
+
+#[test]
+fn what_is_new_has_an_id_of_version_seven() {
+    assert_eq!(ids::new().get_version_num(), 7);
+    assert_ne!(ids::new(), ids::new());
+}

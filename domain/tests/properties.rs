@@ -1,0 +1,381 @@
+//! For any commands in any order: what `decide` lets pass keeps every invariant, `apply` takes all of it, and reading
+//! the history again (or going on from a snapshot) leads to the same state.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use cqrs_es::Aggregate;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::to_value;
+use soonshop_domain::catalog::fold_to_json;
+use soonshop_domain::ids::{GuestId, OrderId, ProductId};
+use soonshop_domain::inventory::{self, At, MAIN, MOST_UNITS, Place, Stock};
+use soonshop_domain::order::{self, Contact, Customer, Line, Order, Placement, Refusal, credit_note};
+use soonshop_domain::product::{self, Product, Variant};
+use soonshop_domain::text::Sku;
+use soonshop_domain::user::{self, User, person};
+use soonshop_domain::{Currency, Decider, Event, Facts, Money, Purpose, Sensitive};
+use uuid::Uuid;
+
+/// Decides and applies one command after the other, and checks what holds of every type.
+fn live<A>(commands: Vec<A::Command>, check: impl Fn(&A)) -> Vec<A::Event>
+where
+    A: Decider<Event: Into<Event>, Command: Clone> + Serialize + DeserializeOwned,
+{
+    let facts = Facts { now: soonshop_domain::clock::now() };
+    let (mut state, mut history, mut snapshot) = (A::default(), Vec::new(), A::default());
+    for (at, command) in commands.into_iter().enumerate() {
+        let from_snapshot = snapshot.decide(command.clone(), &facts).ok();
+        let decided = state.decide(command, &facts).ok();
+        assert_eq!(decided, from_snapshot, "a snapshot decides like the state");
+        let Some(events) = decided else { continue };
+        for (within, mut event) in events.into_iter().enumerate() {
+            // What the codec does before an event is stored.
+            for value in event.personal().into_iter().filter(|value| value.unsealed().is_some()) {
+                value.seal(format!("header..iv.{at}-{within}.tag"));
+            }
+            state.apply(event.clone());
+            check(&state);
+            history.push(event);
+        }
+        snapshot = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+    }
+
+    let mut again = A::default();
+    for event in &history {
+        again.apply(event.clone());
+    }
+    let as_it_went = to_value(&state).unwrap();
+    assert_eq!(to_value(&again).unwrap(), as_it_went);
+    assert_eq!(to_value(&snapshot).unwrap(), as_it_went);
+    let stored = history
+        .iter()
+        .cloned()
+        .map(Into::into)
+        .map(|event: Event| Event::decode(A::TYPE, &event.encode().unwrap()).unwrap().unwrap());
+    let stored: Vec<_> = stored.collect();
+    if !stored.is_empty() {
+        assert_eq!(fold_to_json(&stored).unwrap(), as_it_went);
+    }
+    history
+}
+
+/// A history in an order that no decision leads to is applied without a word: `apply` does not decide.
+fn backwards<A: Decider>(history: Vec<A::Event>) {
+    let mut state = A::default();
+    for event in history.into_iter().rev() {
+        state.apply(event);
+    }
+}
+
+fn sku() -> impl Strategy<Value = Sku> {
+    (0..4).prop_map(|n| Sku::try_new(&format!("SKU-{n}")).unwrap())
+}
+
+fn order_id() -> impl Strategy<Value = OrderId> {
+    (0..3_u128).prop_map(|n| OrderId(Uuid::from_u128(n)))
+}
+
+/// Mostly small, and now and then as large as it gets.
+fn quantity() -> impl Strategy<Value = u32> {
+    prop_oneof![8 => 0..6_u32, 1 => any::<u32>(), 1 => Just(u32::MAX)]
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => 0..10_000_i64, 1 => any::<i64>(), 1 => Just(i64::MAX)]
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    let currency = prop_oneof![9 => Just(Currency::GBP), 1 => Just("EUR".parse().unwrap())];
+    (amount(), currency).prop_map(|(amount, currency)| Money { amount, currency })
+}
+
+fn stock_commands() -> impl Strategy<Value = inventory::Command> {
+    use inventory::Command::{Adjust, Receive, Release, Reserve, Ship};
+    let (id, line) = (order_id(), 0..3_u32);
+    let found = prop_oneof![8 => -5..5_i64, 1 => any::<i64>(), 1 => Just(MOST_UNITS), 1 => Just(-MOST_UNITS)];
+    prop_oneof![
+        3 => quantity().prop_map(|quantity| Receive { quantity }),
+        1 => found.prop_map(|quantity| Adjust { quantity, reason: "a count".to_owned() }),
+        4 => (order_id(), 0..3_u32, quantity())
+            .prop_map(|(order_id, line, quantity)| Reserve { order_id, line, quantity }),
+        2 => (order_id(), 0..3_u32).prop_map(|(order_id, line)| Release { order_id, line }),
+        2 => (id, line).prop_map(|(order_id, line)| Ship { order_id, line }),
+    ]
+}
+
+fn lines() -> impl Strategy<Value = Vec<Line>> {
+    let line = (sku(), quantity(), money(), prop_oneof![19 => Just(0_u32), 1 => 1..3_u32]);
+    vec(line, 0..6).prop_map(|lines| {
+        let line = |(number, (sku, quantity, price, gap)): (u32, (Sku, u32, Money, u32))| Line {
+            number: number + gap,
+            product_id: ProductId(Uuid::nil()),
+            name: sku.to_string(),
+            sku,
+            quantity,
+            price,
+        };
+        (1..).zip(lines).map(line).collect()
+    })
+}
+
+/// Lines that any order would take.
+fn good_lines() -> impl Strategy<Value = Vec<Line>> {
+    (lines(), 1..9_u32, sku()).prop_map(|(mut lines, quantity, sku)| {
+        let price = Money::new(1, Currency::GBP);
+        let name = sku.to_string();
+        lines.push(Line { number: 0, sku, product_id: ProductId(Uuid::nil()), name, quantity, price });
+        for (number, line) in (1..).zip(&mut lines) {
+            line.number = number;
+            line.quantity = line.quantity.clamp(1, 1_000);
+            line.price = Money::new(line.price.amount.clamp(0, 1_000_000), Currency::GBP);
+        }
+        lines
+    })
+}
+
+fn any_lines() -> impl Strategy<Value = Vec<Line>> {
+    prop_oneof![lines(), good_lines()]
+}
+
+fn customer() -> Customer {
+    Customer::Guest(GuestId(Uuid::from_u128(1)))
+}
+
+fn order_commands() -> impl Strategy<Value = order::Command> {
+    use order::Command::{Cancel, Confirm, Place, Refuse, Ship};
+    prop_oneof![
+        4 => any_lines().prop_map(|lines| Place(Placement {
+            number: "S-1".to_owned(),
+            customer: customer(),
+            lines,
+            country: "France".to_owned(),
+            contact: Contact::try_new(customer().subject(), Some("Ada"), Some("ada@example.org"), None, None).unwrap(),
+        })),
+        2 => Just(Confirm),
+        1 => sku().prop_map(|sku| Refuse { refusal: Refusal { line: 1, sku, reason: "timed-out".to_owned() } }),
+        1 => Just(Cancel { reason: "because".to_owned() }),
+        1 => Just(Ship),
+    ]
+}
+
+fn variant() -> impl Strategy<Value = Variant> {
+    (sku(), option::of(money())).prop_map(|(sku, price)| Variant { sku, price })
+}
+
+fn product_commands() -> impl Strategy<Value = product::Command> {
+    use product::Command::{AddVariant, Change, Create, Delete, SetPrice};
+    let details = || "[a-c]{1,2}".prop_map(|name| product::Details { name, ..product::Details::default() });
+    prop_oneof![
+        4 => (details(), vec(variant(), 0..4)).prop_map(|(details, variants)| Create { details, variants }),
+        2 => details().prop_map(|details| Change { details }),
+        4 => variant().prop_map(|variant| AddVariant { variant }),
+        4 => (sku(), money()).prop_map(|(sku, price)| SetPrice { sku, price }),
+        1 => Just(Delete),
+    ]
+}
+
+fn user_commands() -> impl Strategy<Value = user::Command> {
+    use user::Command::{Change, Delete, Register};
+    let details = || {
+        (option::of(Just("Ada")), option::of(Just("ada@example.org")), option::of(Just("France"))).prop_map(
+            |(name, email, country)| user::Details::try_new(Uuid::nil(), name, email, None, country).unwrap(),
+        )
+    };
+    prop_oneof![
+        2 => details().prop_map(|details| Register { details }),
+        2 => details().prop_map(|details| Change { details }),
+        1 => Just(Delete),
+    ]
+}
+
+fn person_commands() -> impl Strategy<Value = person::Command> {
+    let purposes = || vec(prop_oneof![Just(Purpose::Account), Just(Purpose::Invoice)], 0..4);
+    prop_oneof![
+        purposes().prop_map(|purposes| person::Command::RequestErasure { purposes }),
+        purposes().prop_map(|purposes| person::Command::ConfirmErasure { purposes }),
+    ]
+}
+
+fn credit_note_commands() -> impl Strategy<Value = credit_note::Command> {
+    (any_lines(), option::of(order_id())).prop_map(|(lines, order_id)| credit_note::Command::Issue {
+        number: "C1".to_owned(),
+        order_id,
+        customer: customer(),
+        lines,
+        country: "France".to_owned(),
+    })
+}
+
+fn sum(lines: &[Line]) -> i128 {
+    lines.iter().map(|line| i128::from(line.price.amount) * i128::from(line.quantity)).sum()
+}
+
+fn place() -> Place {
+    Place { sku: Sku::try_new("MUG").unwrap(), location: MAIN.to_owned() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stock_is_never_promised_beyond_what_is_on_hand(commands in vec(stock_commands(), 0..60)) {
+        let commands = commands.into_iter().map(|command| At { place: place(), command }).collect();
+        let history = live::<Stock>(commands, |stock| {
+            assert!(0 <= stock.reserved && stock.reserved <= stock.on_hand && stock.on_hand <= MOST_UNITS, "{stock:?}");
+            let ids = (0..3).map(|n| OrderId(Uuid::from_u128(n)));
+            let lines = ids.flat_map(|order| (0..3).filter_map(move |line| stock.line(order, line)));
+            let held: i64 = lines.map(|l| if let inventory::Line::Reserved(n) = l { n.into() } else { 0 }).sum();
+            assert_eq!(held, stock.reserved, "what is reserved is what the lines hold");
+        });
+        prop_assert!(history.iter().all(|event| *event.place() == place()));
+    }
+
+    #[test]
+    fn a_line_is_reserved_at_most_once_and_ends_at_most_once(commands in vec(stock_commands(), 0..60)) {
+        let commands = commands.into_iter().map(|command| At { place: place(), command }).collect();
+        let (mut reserved, mut ended) = (Vec::new(), Vec::new());
+        for event in live::<Stock>(commands, |_| ()) {
+            match event {
+                inventory::Event::StockReserved { order_id, line, .. } => reserved.push((order_id, line)),
+                inventory::Event::StockReleased { order_id, line, .. }
+                | inventory::Event::StockReservationBarred { order_id, line, .. }
+                | inventory::Event::StockShipped { order_id, line, .. } => ended.push((order_id, line)),
+                inventory::Event::StockReceived { .. } | inventory::Event::StockAdjusted { .. } => {}
+            }
+        }
+        for mut lines in [reserved, ended] {
+            let all = lines.len();
+            lines.sort_unstable();
+            lines.dedup();
+            prop_assert_eq!(lines.len(), all);
+        }
+    }
+
+    #[test]
+    fn what_changes_a_line_of_stock_changes_it_once(commands in vec(stock_commands(), 0..60)) {
+        let facts = Facts { now: soonshop_domain::clock::now() };
+        let mut stock = Stock::default();
+        for command in commands {
+            let again = !matches!(command, inventory::Command::Receive { .. } | inventory::Command::Adjust { .. });
+            let at = At { place: place(), command };
+            let Ok(events) = stock.decide(at.clone(), &facts) else { continue };
+            for event in events {
+                stock.apply(event);
+            }
+            if again {
+                prop_assert_eq!(stock.decide(at, &facts), Ok(vec![]));
+            }
+        }
+    }
+
+    #[test]
+    fn the_lines_of_an_order_sum_to_its_total(commands in vec(order_commands(), 0..12)) {
+        let history = live::<Order>(commands, |order| {
+            let placed = order.placed.as_ref().expect("an order begins with what was placed");
+            assert_eq!(i128::from(placed.total.amount), sum(&placed.lines));
+            for (number, line) in (1..).zip(&placed.lines) {
+                assert!(line.number == number && line.quantity > 0 && line.price.amount >= 0, "{line:?}");
+                assert_eq!(line.price.currency, placed.total.currency);
+            }
+        });
+        let names: Vec<&str> = history.iter().map(AsRef::as_ref).collect();
+        let whole = [
+            vec!["OrderPlaced", "OrderConfirmed", "OrderShipped"],
+            vec!["OrderPlaced", "OrderConfirmed", "OrderCancelled"],
+            vec!["OrderPlaced", "OrderCancelled"],
+            vec!["OrderPlaced", "OrderRefused"],
+        ];
+        prop_assert!(whole.iter().any(|way| way.starts_with(&names)), "{:?} is none of an order's ways", names);
+    }
+
+    #[test]
+    fn an_order_takes_all_that_follows_the_rules(lines in good_lines()) {
+        let total = sum(&lines);
+        let placement = Placement {
+            number: "S-1".to_owned(),
+            customer: customer(),
+            lines,
+            country: "France".to_owned(),
+            contact: Contact::default(),
+        };
+        let history = live::<Order>(vec![order::Command::Place(placement)], |_| ());
+        let [order::Event::OrderPlaced { total: placed, .. }] = &history[..] else {
+            panic!("{history:?}");
+        };
+        prop_assert_eq!(i128::from(placed.amount), total);
+    }
+
+    #[test]
+    fn the_lines_of_a_credit_note_sum_to_its_total(commands in vec(credit_note_commands(), 0..4)) {
+        for event in live::<credit_note::CreditNote>(commands, |_| ()) {
+            let credit_note::Event::CreditNoteIssued { lines, total, .. } = event;
+            prop_assert_eq!(i128::from(total.amount), sum(&lines));
+        }
+    }
+
+    #[test]
+    fn the_variants_of_a_product_have_skus_of_their_own_and_sane_prices(commands in vec(product_commands(), 0..30)) {
+        live::<Product>(commands, |product| {
+            if let Product::Listed { variants, .. } = product {
+                let mut skus: Vec<_> = variants.iter().map(|variant| &variant.sku).collect();
+                skus.sort_unstable();
+                skus.dedup();
+                assert_eq!(skus.len(), variants.len());
+                assert!(!variants.is_empty());
+                let prices = variants.iter().filter_map(|variant| variant.price);
+                assert!(prices.into_iter().all(|price| (0..=100_000_000_000).contains(&price.amount)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_product_holds_the_skus_of_its_variants(commands in vec(product_commands(), 0..30)) {
+        let (mut product, mut held) = (Product::default(), Vec::new());
+        for event in live::<Product>(commands, |_| ()) {
+            if let Some(hold) = product.holds(&event).pop() {
+                held = hold.values;
+            }
+            product.apply(event);
+            if let Product::Listed { variants, .. } = &product {
+                let skus: Vec<_> = variants.iter().map(|variant| variant.sku.to_string()).collect();
+                prop_assert_eq!(&held, &skus);
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_is_read_again_as_it_was(commands in vec(user_commands(), 0..12)) {
+        live::<User>(commands, |_| ());
+    }
+
+    #[test]
+    fn a_purpose_is_requested_once_and_erased_once_and_never_unasked(commands in vec(person_commands(), 0..8)) {
+        live::<person::Person>(commands, |person| {
+            for purposes in [&person.requested, &person.erased] {
+                let mut once = purposes.clone();
+                once.sort_unstable();
+                once.dedup();
+                assert_eq!(once.len(), purposes.len(), "{person:?}");
+            }
+            assert!(person.erased.iter().all(|purpose| person.requested.contains(purpose)), "{person:?}");
+        });
+    }
+
+    #[test]
+    fn apply_takes_what_no_decision_leads_to(
+        stock in vec(stock_commands(), 0..20),
+        orders in vec(order_commands(), 0..20),
+        products in vec(product_commands(), 0..20),
+        users in vec(user_commands(), 0..20),
+    ) {
+        let stock = stock.into_iter().map(|command| At { place: place(), command }).collect();
+        backwards::<Stock>(live::<Stock>(stock, |_| ()));
+        backwards::<Order>(live::<Order>(orders, |_| ()));
+        backwards::<Product>(live::<Product>(products, |_| ()));
+        backwards::<User>(live::<User>(users, |_| ()));
+    }
+}

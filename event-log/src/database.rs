@@ -1,0 +1,226 @@
+//! Databases by URL: a PostgreSQL database with schemas, or a folder of SQLite files. SQL is written once, with `@` in
+//! place of the schema.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector, Statement, Value};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::Error;
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `postgres://…`
+    Postgres(String),
+    /// `sqlite://FOLDER`: one file per namespace.
+    Sqlite(PathBuf),
+}
+
+impl Place {
+    /// Checks the URL; nothing is connected or created.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let address = |reason: &str| Error::Address { url: without_password(url), reason: reason.to_owned() };
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            PgConnectOptions::from_str(url).map_err(|error| address(&error.to_string()))?;
+            Ok(Self::Postgres(url.to_owned()))
+        } else if let Some(folder) = url.strip_prefix("sqlite://") {
+            if folder.is_empty() || folder.contains('?') {
+                return Err(address("it names a folder, such as sqlite://data"));
+            }
+            Ok(Self::Sqlite(PathBuf::from(folder)))
+        } else {
+            Err(address("it begins with postgres:// or sqlite://"))
+        }
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+}
+
+/// The URL as it may be shown.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// A database: hands out its namespaces. Connects when first used.
+#[derive(Debug, Clone)]
+pub struct Database {
+    place: Place,
+    open: Arc<Mutex<HashMap<String, DatabaseConnection>>>,
+}
+
+/// How many connections a pool of PostgreSQL may open.
+const CONNECTIONS: u32 = 12;
+
+impl Database {
+    pub fn new(place: Place) -> Self {
+        Self { place, open: Arc::default() }
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A schema, which must have been created, or a file, which is created.
+    pub fn namespace(&self, name: &str) -> Result<Db, Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.place {
+            Place::Postgres(url) => {
+                let connection = match open.get("") {
+                    Some(connection) => connection.clone(),
+                    None => {
+                        let connection = postgres(url)?;
+                        open.insert(String::new(), connection.clone());
+                        connection
+                    }
+                };
+                Ok(Db { connection, prefix: format!("{name}."), name: name.into() })
+            }
+            Place::Sqlite(folder) => {
+                let connection = match open.get(name) {
+                    Some(connection) => connection.clone(),
+                    None => {
+                        let connection = sqlite(folder, name)?;
+                        open.insert(name.to_owned(), connection.clone());
+                        connection
+                    }
+                };
+                Ok(Db { connection, prefix: String::new(), name: name.into() })
+            }
+        }
+    }
+
+    /// Forgets a namespace whose file is about to be removed.
+    pub async fn close(&self, name: &str) -> Result<(), Error> {
+        let connection = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(connection) = connection {
+            connection.close().await?;
+        }
+        Ok(())
+    }
+}
+
+fn postgres(url: &str) -> Result<DatabaseConnection, Error> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("soonshop")
+        .options([("jit", "off"), ("idle_in_transaction_session_timeout", "60000"), ("statement_timeout", "30000")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(3))
+        .idle_timeout(Duration::from_secs(60))
+        .test_before_acquire(false)
+        .connect_lazy_with(options);
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+/// How every SQLite file is opened: durable, other readers beside one writer, deleted content overwritten.
+pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("secure_delete", "on")
+        .pragma("cache_size", "-1000")
+}
+
+/// The file of a namespace.
+pub fn sqlite_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.sqlite"))
+}
+
+fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display())))?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .connect_lazy_with(sqlite_options(&sqlite_file(folder, name)));
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// One namespace of a database.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pub connection: DatabaseConnection,
+    prefix: String,
+    name: Arc<str>,
+}
+
+impl Db {
+    pub fn backend(&self) -> DatabaseBackend {
+        self.connection.get_database_backend()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The SQL with every `@` replaced by the namespace.
+    pub fn sql(&self, sql: &str) -> String {
+        sql.replace('@', &self.prefix)
+    }
+
+    /// A statement; its values stand in it as `$1`, `$2`, …
+    pub fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.backend(), self.sql(sql), values)
+    }
+
+    /// Milliseconds since 1970 by the database's clock, as SQL.
+    pub fn now(&self) -> &'static str {
+        match self.backend() {
+            DatabaseBackend::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            _ => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        }
+    }
+}
+
+/// True for what passes: a server that is down, full, starting, or out of connections.
+pub fn unavailable(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error) => match error {
+            sea_orm::RuntimeErr::SqlxError(error) => sqlx_unavailable(error),
+            sea_orm::RuntimeErr::Internal(_) => false,
+        },
+        _ => false,
+    }
+}
+
+/// Like [`unavailable`], of the driver below.
+pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open.
+            Some("5" | "6" | "7" | "8" | "10" | "13" | "14" | "261" | "517") => true,
+            Some(code) => {
+                // PostgreSQL: connection, resources (a full disk is 53100), shutting down or starting, a standby,
+                // a lock or statement that took too long, and tables that are not there yet.
+                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) && code.len() == 5
+                    || matches!(code, "25006" | "55P03" | "40001" | "40P01")
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}

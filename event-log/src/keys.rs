@@ -1,0 +1,225 @@
+//! The key store, as far as reading goes: opening values, and sealing with keys that exist. Making and erasing keys is
+//! `event-store`'s alone.
+//!
+//! Only a tombstone reads as erased. A store that does not answer, or that is not the one of this log, stops whoever
+//! reads; it erases nobody.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use moka::sync::Cache;
+use sea_orm::{ConnectionTrait as _, Value};
+use soonshop_domain::{PersonalValue, Sensitive};
+
+use crate::codec::{self, KeyBytes};
+use crate::{Db, Error};
+
+/// How long a process may use a key after reading it: an erasure waits for longer than this before it is complete.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(5);
+
+/// The keys that wrap all others. The first one wraps what is new, the others still open what is old.
+#[derive(Clone)]
+pub struct MasterKeys(Arc<Vec<(String, KeyBytes)>>);
+
+impl std::fmt::Debug for MasterKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(id, _)| id)).finish()
+    }
+}
+
+impl MasterKeys {
+    /// One key a line, the newest first: 32 bytes in base64.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut keys = Vec::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let bytes = BASE64.decode(line).ok().and_then(|bytes| KeyBytes::try_from(bytes).ok());
+            let key = bytes.ok_or_else(|| Error::MasterKey("each line is 32 bytes in base64".into()))?;
+            keys.push((fingerprint(&key), key));
+        }
+        if keys.is_empty() {
+            return Err(Error::MasterKey("there is none".into()));
+        }
+        Ok(Self(Arc::new(keys)))
+    }
+
+    /// Reads the file, which only its owner may read.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Error::MasterKey(format!("{}: {error}; `soonshop migrate` makes one", file.display())))?;
+        Self::parse(&text)
+    }
+
+    /// Makes the file with a new key, readable by its owner only; one that is there stays.
+    pub fn create(file: &Path) -> Result<(), Error> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let failed = |error: std::io::Error| Error::MasterKey(format!("{}: {error}", file.display()));
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+            Ok(mut open) => {
+                let key = codec::random::<32>().map_err(|error| Error::MasterKey(error.to_string()))?;
+                writeln!(open, "{}", BASE64.encode(key)).and_then(|()| open.sync_all()).map_err(failed)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    pub fn current(&self) -> (&str, &KeyBytes) {
+        let (id, key) = &self.0[0];
+        (id, key)
+    }
+
+    fn unwrap(&self, master: &str, name: &str, wrapped: &str) -> Result<KeyBytes, Error> {
+        let key = self.0.iter().find(|(id, _)| id == master);
+        let (_, key) = key.ok_or_else(|| Error::Keys(format!("locked: it needs the master key {master}")))?;
+        codec::unwrap(key, name, wrapped).map_err(|error| Error::Keys(format!("the key {name}: {error}")))
+    }
+}
+
+/// The start of a key's SHA-256: its name, which tells nothing of it.
+pub fn fingerprint(key: &KeyBytes) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, key);
+    digest.as_ref()[..8].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// What the store knows of a name.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Key {
+    Living(Arc<KeyBytes>),
+    /// It was erased.
+    Tombstone,
+    /// Neither: it was never made, or the store was lost.
+    Missing,
+}
+
+/// A store of keys.
+#[derive(Clone)]
+pub struct KeyStore {
+    db: Db,
+    masters: MasterKeys,
+    cache: Cache<String, Key>,
+}
+
+impl KeyStore {
+    pub fn new(db: Db, masters: MasterKeys) -> Self {
+        let cache = Cache::builder().max_capacity(50_000).time_to_live(KEY_LIFETIME).build();
+        Self { db, masters, cache }
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub fn masters(&self) -> &MasterKeys {
+        &self.masters
+    }
+
+    /// Forgets what was read of these keys, in this process.
+    pub fn forget(&self, kid: &str) {
+        self.cache.invalidate(kid);
+    }
+
+    /// All of a page's keys, in one go.
+    pub async fn keys(&self, kids: &HashSet<String>) -> Result<HashMap<String, Key>, Error> {
+        let mut found = HashMap::with_capacity(kids.len());
+        let mut unknown: Vec<&String> = Vec::new();
+        for kid in kids {
+            match self.cache.get(kid) {
+                Some(key) => drop(found.insert(kid.clone(), key)),
+                None => unknown.push(kid),
+            }
+        }
+        for chunk in unknown.chunks(500) {
+            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+            let sql = format!("SELECT kid, master, wrapped FROM @data_keys WHERE kid IN ({})", places.join(", "));
+            let values = chunk.iter().map(|kid| Value::from(kid.as_str()));
+            let rows = self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(keys_error)?;
+            for row in rows {
+                let kid: String = row.try_get_by_index(0).map_err(keys_error)?;
+                let master: String = row.try_get_by_index(1).map_err(keys_error)?;
+                let wrapped: Option<String> = row.try_get_by_index(2).map_err(keys_error)?;
+                let key = match wrapped {
+                    None => Key::Tombstone,
+                    Some(wrapped) => Key::Living(Arc::new(self.masters.unwrap(&master, &kid, &wrapped)?)),
+                };
+                self.cache.insert(kid.clone(), key.clone());
+                found.insert(kid, key);
+            }
+        }
+        for kid in unknown {
+            // Not remembered: it may be made at any moment.
+            found.entry(kid.clone()).or_insert(Key::Missing);
+        }
+        Ok(found)
+    }
+
+    /// The HMAC keys of one use (`claim`, `fingerprint`), by number.
+    pub async fn hmac_keys(&self, purpose: &str) -> Result<Vec<(i32, KeyBytes)>, Error> {
+        let sql = "SELECT key_id, master, wrapped FROM @hmac_keys WHERE use = $1 ORDER BY key_id";
+        let rows = self.db.connection.query_all(self.db.statement(sql, [purpose.into()])).await.map_err(keys_error)?;
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id: i32 = row.try_get_by_index(0).map_err(keys_error)?;
+            let master: String = row.try_get_by_index(1).map_err(keys_error)?;
+            let wrapped: String = row.try_get_by_index(2).map_err(keys_error)?;
+            keys.push((id, self.masters.unwrap(&master, &format!("{purpose}.{id}"), &wrapped)?));
+        }
+        Ok(keys)
+    }
+
+    /// Opens every personal value of every item. What comes back names, by index, the items with a value that has
+    /// neither a key nor a tombstone or does not open.
+    pub async fn open<T: Sensitive>(&self, items: &mut [&mut T]) -> Result<Vec<(usize, String)>, Error> {
+        let mut kids = HashSet::new();
+        let mut damaged = Vec::new();
+        for (index, item) in items.iter_mut().enumerate() {
+            for value in item.personal() {
+                match value.jwe().map(codec::kid_of) {
+                    Some(Ok(kid)) => drop(kids.insert(kid)),
+                    Some(Err(error)) => damaged.push((index, error.to_string())),
+                    None => {}
+                }
+            }
+        }
+        if kids.is_empty() {
+            return Ok(damaged);
+        }
+        let keys = self.keys(&kids).await?;
+        for (index, item) in items.iter_mut().enumerate() {
+            for value in item.personal() {
+                if let Err(reason) = open_one(value, &keys) {
+                    damaged.push((index, reason));
+                }
+            }
+        }
+        damaged.dedup_by_key(|(index, _)| *index);
+        Ok(damaged)
+    }
+}
+
+fn open_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), String> {
+    let Some(jwe) = value.jwe().map(str::to_owned) else { return Ok(()) };
+    let Ok(kid) = codec::kid_of(&jwe) else { return Ok(()) };
+    match keys.get(&kid) {
+        Some(Key::Living(key)) => {
+            let text = codec::open(&jwe, key).map_err(|error| format!("a value under {kid}: {error}"))?;
+            value.open(&text).map_err(|error| format!("a value under {kid}: {error}"))
+        }
+        Some(Key::Tombstone) => {
+            value.erase();
+            Ok(())
+        }
+        Some(Key::Missing) | None => Err(format!("a value under {kid}: there is neither a key nor a tombstone")),
+    }
+}
+
+fn keys_error(error: sea_orm::DbErr) -> Error {
+    Error::Keys(error.to_string())
+}

@@ -1,0 +1,338 @@
+//! The log itself: pages in order of position, streams, and the decoding of both.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sea_orm::DatabaseBackend;
+use serde_json::Value;
+use soonshop_domain::catalog::{self, Upcaster};
+use soonshop_domain::{Event, Metadata};
+use sqlx::Row as _;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{Checkpoint, Db, Error, KeyStore};
+
+/// The name of the one log there is today.
+pub const LOG: &str = "main";
+
+/// More values than this in one page that cannot be opened are no accident: the key store was lost.
+const MOST_DAMAGED: usize = 3;
+
+/// A row as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    pub position: i64,
+    pub event_id: Uuid,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    /// The version of the stream after it, from 1.
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    /// JSON, byte for byte.
+    pub payload: String,
+    pub metadata: String,
+    pub occurred_at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// An event of ours, decoded, upcast and opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedEvent {
+    pub position: i64,
+    pub event_id: Uuid,
+    /// The stream's id; its type is the event's.
+    pub stream: Uuid,
+    /// The version of the stream after it, from 1.
+    pub version: i64,
+    pub occurred_at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
+    pub event: Event,
+    metadata: Arc<str>,
+}
+
+impl RecordedEvent {
+    /// Decoded when asked for: most followers never do.
+    pub fn metadata(&self) -> Result<Metadata, Error> {
+        serde_json::from_str(&self.metadata)
+            .map_err(|error| Error::Undecodable { position: self.position, reason: format!("metadata: {error}") })
+    }
+}
+
+/// One position of the log, as a follower sees it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub position: i64,
+    pub event_id: Uuid,
+    pub aggregate_type: Arc<str>,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub enum Content {
+    Event(Arc<RecordedEvent>),
+    /// Of a type that is none of ours: passed by name, never decoded.
+    Foreign,
+    /// Of a type of ours, in a shape that this release does not know: whoever names the type lets go.
+    Unknown(String),
+    /// A personal value in it cannot be opened.
+    Damaged(Arc<RecordedEvent>, String),
+}
+
+impl Entry {
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::at(self.position, self.event_id)
+    }
+}
+
+/// Read access to a log.
+#[derive(Clone)]
+pub struct EventLog {
+    db: Db,
+    keys: KeyStore,
+    upcasters: &'static [Upcaster],
+}
+
+const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+     occurred_at, recorded_at";
+
+/// Rows of either backend, by the same SQL. (`payload` and `metadata` are text in both protocols: no conversion.)
+macro_rules! rows {
+    ($self:ident, $sql:expr, [$($value:expr),*]) => {{
+        let sql = $self.db.sql($sql);
+        if $self.db.backend() == DatabaseBackend::Postgres {
+            let pool = $self.db.connection.get_postgres_connection_pool();
+            sqlx::query(&sql)$(.bind($value))*.try_map(|row: sqlx::postgres::PgRow| Ok(StoredEvent {
+                position: row.try_get(0)?,
+                event_id: row.try_get(1)?,
+                aggregate_type: row.try_get(2)?,
+                aggregate_id: row.try_get(3)?,
+                sequence: row.try_get(4)?,
+                event_type: row.try_get(5)?,
+                event_version: row.try_get(6)?,
+                payload: row.try_get_unchecked(7)?,
+                metadata: row.try_get_unchecked(8)?,
+                occurred_at: row.try_get(9)?,
+                recorded_at: row.try_get(10)?,
+            })).fetch_all(pool).await?
+        } else {
+            let pool = $self.db.connection.get_sqlite_connection_pool();
+            sqlx::query(&sql)$(.bind($value))*.try_map(|row: sqlx::sqlite::SqliteRow| Ok(StoredEvent {
+                position: row.try_get(0)?,
+                event_id: row.try_get::<String, _>(1)?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+                aggregate_type: row.try_get(2)?,
+                aggregate_id: row.try_get(3)?,
+                sequence: row.try_get(4)?,
+                event_type: row.try_get(5)?,
+                event_version: row.try_get(6)?,
+                payload: row.try_get(7)?,
+                metadata: row.try_get(8)?,
+                occurred_at: DateTime::from_timestamp_micros(row.try_get(9)?).unwrap_or_default(),
+                recorded_at: DateTime::from_timestamp_micros(row.try_get(10)?).unwrap_or_default(),
+            })).fetch_all(pool).await?
+        }
+    }};
+}
+
+impl EventLog {
+    pub fn new(db: Db, keys: KeyStore) -> Self {
+        Self { db, keys, upcasters: catalog::UPCASTERS }
+    }
+
+    /// Reads with another table of upcasters.
+    #[must_use]
+    pub fn with_upcasters(mut self, upcasters: &'static [Upcaster]) -> Self {
+        self.upcasters = upcasters;
+        self
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub fn keys(&self) -> &KeyStore {
+        &self.keys
+    }
+
+    /// The last event there is.
+    pub async fn head(&self) -> Result<Checkpoint, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM @events ORDER BY position DESC LIMIT 1");
+        let rows = rows!(self, &sql, []);
+        Ok(rows.first().map_or_else(Checkpoint::start, |row| Checkpoint::at(row.position, row.event_id)))
+    }
+
+    /// At most `limit` rows from `position` on, that one included.
+    pub async fn read(&self, position: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM @events WHERE position >= $1 ORDER BY position LIMIT $2");
+        Ok(rows!(self, &sql, [position, limit]))
+    }
+
+    /// What follows a checkpoint, at most `limit` entries. The checkpoint's own row is read as well: if another event
+    /// stands there, or none, the log is not the one that was followed.
+    pub async fn read_after(&self, follower: &str, checkpoint: &Checkpoint, limit: i64) -> Result<Vec<Entry>, Error> {
+        let mut rows = self.read(checkpoint.position, limit + 1).await?;
+        if let Some(expected) = checkpoint.event_id {
+            let found = rows.first().filter(|row| row.position == checkpoint.position).map(|row| row.event_id);
+            if found != Some(expected) {
+                return Err(Error::AheadOfLog {
+                    follower: follower.to_owned(),
+                    position: checkpoint.position,
+                    expected,
+                    found: found.map_or_else(|| "no event".to_owned(), |id| id.to_string()),
+                });
+            }
+            rows.remove(0);
+        }
+        self.decode(rows).await
+    }
+
+    /// A stream from after `version` on, in order, sealed as it is stored.
+    pub async fn stream(&self, aggregate_type: &str, id: &str, version: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM @events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 \
+             ORDER BY sequence LIMIT $4"
+        );
+        Ok(rows!(self, &sql, [aggregate_type, id, version, limit]))
+    }
+
+    /// The last position that was recorded no later than `moment`; 0 before the first. Positions are dense and
+    /// `recorded_at` never goes back, so it is found by halving.
+    pub async fn position_at(&self, moment: DateTime<Utc>) -> Result<i64, Error> {
+        let (mut low, mut high) = (0, self.head().await?.position);
+        while low < high {
+            let middle = low + (high - low + 1) / 2;
+            let rows = self.read(middle, 1).await?;
+            if rows.first().is_some_and(|row| row.recorded_at <= moment) { low = middle } else { high = middle - 1 }
+        }
+        Ok(low)
+    }
+
+    /// Decodes rows and opens their personal values, with all their keys fetched in one go.
+    pub async fn decode(&self, rows: Vec<StoredEvent>) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::with_capacity(rows.len());
+        let mut events: Vec<(usize, RecordedEvent)> = Vec::with_capacity(rows.len());
+        for (index, row) in rows.into_iter().enumerate() {
+            let mut entry = Entry {
+                position: row.position,
+                event_id: row.event_id,
+                aggregate_type: row.aggregate_type.as_str().into(),
+                content: Content::Foreign,
+            };
+            match self.decode_row(row) {
+                Some(Ok(event)) => events.push((index, event)),
+                Some(Err(reason)) => entry.content = Content::Unknown(reason),
+                None => {}
+            }
+            entries.push(entry);
+        }
+        let mut open: Vec<&mut Event> = events.iter_mut().map(|(_, event)| &mut event.event).collect();
+        let damaged = self.keys.open(&mut open).await?;
+        if damaged.len() > MOST_DAMAGED {
+            return Err(Error::KeyStoreLost { count: damaged.len() });
+        }
+        let mut damaged = damaged.into_iter().peekable();
+        for (number, (index, event)) in events.into_iter().enumerate() {
+            let event = Arc::new(event);
+            entries[index].content = match damaged.next_if(|(which, _)| *which == number) {
+                Some((_, reason)) => Content::Damaged(event, reason),
+                None => Content::Event(event),
+            };
+        }
+        Ok(entries)
+    }
+
+    /// `None`: the type is none of ours. An error says what this release does not know.
+    pub fn decode_row(&self, row: StoredEvent) -> Option<Result<RecordedEvent, String>> {
+        let (kind, _) = catalog::TYPES.iter().find(|(kind, _)| *kind == row.aggregate_type)?;
+        let decoded = (|| {
+            let version: u32 = row.event_version.parse().map_err(|_| format!("its version is {:?}", row.event_version))?;
+            let known = catalog::version_of(kind, &row.event_type, self.upcasters);
+            if version > known {
+                return Err(format!("{} has version {version}, this release knows {known}", row.event_type));
+            }
+            let event = if version == known {
+                Event::decode(kind, &row.payload)
+            } else {
+                Event::decode_value(kind, self.upcast(kind, &row, version, known)?)
+            };
+            let event = event.ok_or("its type is unknown")?.map_err(|error| format!("{}: {error}", row.event_type))?;
+            let stream = row.aggregate_id.parse().map_err(|_| "the stream's id is not a UUID".to_owned())?;
+            Ok(RecordedEvent {
+                position: row.position,
+                event_id: row.event_id,
+                stream,
+                version: row.sequence,
+                occurred_at: row.occurred_at,
+                recorded_at: row.recorded_at,
+                event,
+                metadata: row.metadata.into(),
+            })
+        })();
+        Some(decoded)
+    }
+
+    /// The payload in the shape of version `to`.
+    fn upcast(&self, kind: &str, row: &StoredEvent, from: u32, to: u32) -> Result<Value, String> {
+        let mut payload: Value = serde_json::from_str(&row.payload).map_err(|error| error.to_string())?;
+        let fields = payload.get_mut(&row.event_type).ok_or("its payload does not carry its name")?;
+        for version in from..to {
+            let step = self.upcasters.iter().find(|step| {
+                step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == version
+            });
+            let step = step.ok_or_else(|| format!("there is no way from version {version}"))?;
+            *fields = (step.change)(fields.take());
+        }
+        Ok(payload)
+    }
+
+    /// Reads the whole log after `position`, in pages, the next one while this one is used.
+    pub fn read_all(&self, position: i64, page: i64) -> PageReader {
+        let (sender, pages) = mpsc::channel(2);
+        let log = self.clone();
+        let task = tokio::spawn(async move {
+            let mut next = position + 1;
+            loop {
+                let rows = log.read(next, page).await;
+                let last = match &rows {
+                    Ok(rows) => rows.last().map(|row| row.position),
+                    Err(_) => None,
+                };
+                if sender.send(rows).await.is_err() {
+                    return;
+                }
+                match last {
+                    Some(last) => next = last + 1,
+                    None => return,
+                }
+            }
+        });
+        PageReader { log: self.clone(), pages, task }
+    }
+}
+
+/// Pages of the log, read ahead.
+pub struct PageReader {
+    log: EventLog,
+    pages: mpsc::Receiver<Result<Vec<StoredEvent>, Error>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl PageReader {
+    /// The next page as stored; empty at the end. An error is never mistaken for the end.
+    pub async fn next_stored(&mut self) -> Result<Vec<StoredEvent>, Error> {
+        self.pages.recv().await.unwrap_or(Ok(Vec::new()))
+    }
+
+    /// The next page, decoded and opened; empty at the end.
+    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+        let rows = self.next_stored().await?;
+        self.log.decode(rows).await
+    }
+}
+
+impl Drop for PageReader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

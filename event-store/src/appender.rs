@@ -1,0 +1,399 @@
+//! One appender per process: it collects the appends that wait and writes them as one batch, in one round trip and one
+//! commit, under the lock of the log's head.
+//!
+//! The protocol between callers and the appender: requests of one stream are submitted in the order in which they were
+//! decided, and each names the event it stands on. Inside a batch a request may stand on an earlier one; if that one is
+//! refused, so is it, and nothing else. Two requests that would judge each other otherwise (the same command, the same
+//! unique value, a stream that an earlier request changes unseen) go into different batches, for the database to judge.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::AppendError;
+
+/// An event to append. Its personal values are sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    pub aggregate_type: &'static str,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    pub payload: String,
+    pub metadata: String,
+    pub event_id: Uuid,
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// The last event that a decision has seen of a stream; sequence 0 and no id: no event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    pub aggregate_type: &'static str,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub event_id: Option<Uuid>,
+}
+
+/// A unique value to hold: its HMAC under one living key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub scope: &'static str,
+    pub key_id: i32,
+    pub value: Vec<u8>,
+    /// The version of the normal form that the value was brought into.
+    pub form: i16,
+    /// `<type>:<id>`.
+    pub owner: String,
+}
+
+/// What a command is answered with: ids, versions, positions and reasons, never a personal value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub location: Option<String>,
+    /// Of the stream, after the command.
+    pub version: Option<i64>,
+    pub first_position: Option<i64>,
+    pub last_position: Option<i64>,
+    /// Of a refusal: its slug and sentence, as JSON.
+    pub detail: Option<String>,
+}
+
+/// One append: events of one or a few streams, all or nothing; or a check that appends nothing.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub command_id: Uuid,
+    /// HMAC over actor, method, path, `If-Match` and body: what a reused id is told by.
+    pub fingerprint: Vec<u8>,
+    /// Keep the answer even if nothing is appended.
+    pub record: bool,
+    /// Without positions; the append gives them.
+    pub answer: Answer,
+    pub streams: Vec<Expected>,
+    pub claims: Vec<Claim>,
+    /// (scope, owner) pairs of which only `claims` are held from now on.
+    pub frees: Vec<(&'static str, String)>,
+    /// The living keys that `claims` were made under.
+    pub claim_keys: Vec<i32>,
+    pub events: Vec<NewEvent>,
+    pub deadline: Instant,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Done now.
+    Done(Answer),
+    /// The command's id is known: what it led to then.
+    Known { answer: Answer, fingerprint: Vec<u8> },
+    /// A stream is not where the decision saw it.
+    Version { aggregate_type: String, aggregate_id: String, sequence: i64 },
+    /// Somebody else holds the value.
+    Claimed { scope: String, owner: String },
+    /// It stood on a request that was refused.
+    Behind,
+}
+
+/// Writes batches to one backend. Connects by itself.
+#[async_trait]
+pub(crate) trait Backend: Send {
+    /// One transaction. The outer error is of the whole batch.
+    async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError>;
+}
+
+pub(crate) enum BatchError {
+    /// It passes; the batch may have been committed.
+    Unavailable(String),
+    ClaimKeysChanged,
+    /// Something in the data: bisect.
+    Data(String),
+    /// For good.
+    Owned(String),
+}
+
+/// The last position before the batch, and what was refused. Whatever is not named was written, in order.
+pub(crate) struct Written {
+    pub(crate) base: i64,
+    pub(crate) refused: Vec<Refused>,
+    /// Requests (from 1) that stood on refused ones are worked out by the backend from `refused`.
+    pub(crate) behind: HashSet<usize>,
+}
+
+/// A refusal as the database words it; `request` counts from 1.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) request: usize,
+    #[serde(flatten)]
+    pub(crate) why: Why,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "why", rename_all = "lowercase")]
+pub(crate) enum Why {
+    Command {
+        fingerprint: String,
+        status: u16,
+        location: Option<String>,
+        version: Option<i64>,
+        first: Option<i64>,
+        last: Option<i64>,
+        detail: Option<String>,
+    },
+    Version {
+        #[serde(rename = "type")]
+        aggregate_type: String,
+        id: String,
+        sequence: i64,
+    },
+    Claim {
+        scope: String,
+        owner: String,
+    },
+}
+
+/// Requests that go together, with what stands on what (both from 1) and the streams that the database must judge.
+pub(crate) struct Batch<'a> {
+    pub(crate) requests: Vec<&'a Request>,
+    pub(crate) stands_on: Vec<(usize, usize)>,
+    pub(crate) checks: Vec<(usize, &'a Expected)>,
+    pub(crate) claim_keys: Vec<i32>,
+}
+
+type StreamKey<'a> = (&'a str, &'a str);
+
+impl<'a> Batch<'a> {
+    fn of(requests: Vec<&'a Request>) -> Self {
+        let mut last: HashMap<StreamKey<'a>, usize> = HashMap::new();
+        let (mut stands_on, mut checks, mut claim_keys) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, request) in requests.iter().enumerate() {
+            let number = index + 1;
+            for stream in &request.streams {
+                match last.get(&(stream.aggregate_type, stream.aggregate_id.as_str())) {
+                    Some(prior) => stands_on.push((number, *prior)),
+                    None => checks.push((number, stream)),
+                }
+            }
+            for event in &request.events {
+                last.insert((event.aggregate_type, event.aggregate_id.as_str()), number);
+            }
+            if !request.claim_keys.is_empty() {
+                claim_keys.clone_from(&request.claim_keys);
+            }
+        }
+        Self { requests, stands_on, checks, claim_keys }
+    }
+
+    /// The requests (from 1) that stand on refused ones.
+    pub(crate) fn behind(&self, refused: &[Refused]) -> HashSet<usize> {
+        let mut bad: HashSet<usize> = refused.iter().map(|refused| refused.request).collect();
+        let direct = bad.clone();
+        for (number, prior) in &self.stands_on {
+            // Requests stand only on earlier ones: one pass in order is enough.
+            if bad.contains(prior) {
+                bad.insert(*number);
+            }
+        }
+        bad.difference(&direct).copied().collect()
+    }
+}
+
+struct Waiting {
+    request: Request,
+    answer: oneshot::Sender<Result<Outcome, AppendError>>,
+}
+
+/// The way into the log. Clones share one queue; the last one dropped ends it.
+#[derive(Clone)]
+pub struct Appender {
+    queue: mpsc::UnboundedSender<Waiting>,
+}
+
+/// The most requests of one batch, and the most bytes of their events.
+const MOST_REQUESTS: usize = 512;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+impl Appender {
+    pub(crate) fn start(backend: Box<dyn Backend>) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        (Self { queue }, tokio::spawn(run(backend, waiting)))
+    }
+
+    /// Submits a request. What is submitted first is judged first.
+    pub fn submit(&self, request: Request) -> oneshot::Receiver<Result<Outcome, AppendError>> {
+        let (answer, outcome) = oneshot::channel();
+        if let Err(mpsc::error::SendError(waiting)) = self.queue.send(Waiting { request, answer }) {
+            // Nobody listens only if the caller has gone.
+            drop(waiting.answer.send(Err(AppendError::Unavailable("the process is stopping".to_owned()))));
+        }
+        outcome
+    }
+}
+
+async fn run(mut backend: Box<dyn Backend>, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+    let mut waiting: VecDeque<Waiting> = VecDeque::new();
+    let mut fresh = Vec::new();
+    loop {
+        if waiting.is_empty() && queue.recv_many(&mut fresh, MOST_REQUESTS).await == 0 {
+            return;
+        }
+        while fresh.len() < MOST_REQUESTS {
+            match queue.try_recv() {
+                Ok(more) => fresh.push(more),
+                Err(_) => break,
+            }
+        }
+        waiting.extend(fresh.drain(..));
+        let (batch, later) = choose(std::mem::take(&mut waiting));
+        waiting = later;
+        write(backend.as_mut(), batch).await;
+    }
+}
+
+/// Takes what can go together, in order; what cannot, and all that shares something with it, waits for the next batch.
+fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
+    let (mut batch, mut later): (Vec<Waiting>, VecDeque<Waiting>) = (Vec::new(), VecDeque::new());
+    let mut bytes = 0;
+    let mut commands: HashSet<Uuid> = HashSet::new();
+    let mut claims: HashSet<(&'static str, Vec<u8>)> = HashSet::new();
+    let mut owners: HashSet<(&'static str, String)> = HashSet::new();
+    // Where a stream is after what was chosen, or `None` once something about it was put off.
+    let mut streams: HashMap<(&'static str, String), Option<Uuid>> = HashMap::new();
+    for one in waiting {
+        let request = &one.request;
+        let size: usize = request.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum();
+        let full = batch.len() >= MOST_REQUESTS || (bytes + size > MOST_BYTES && !batch.is_empty());
+        let meets = commands.contains(&request.command_id)
+            || request.claims.iter().any(|claim| claims.contains(&(claim.scope, claim.value.clone())))
+            || request.frees.iter().any(|free| owners.contains(free))
+            || request.streams.iter().any(|stream| {
+                let known = streams.get(&(stream.aggregate_type, stream.aggregate_id.clone()));
+                known.is_some_and(|last| last.is_none() || *last != stream.event_id)
+            });
+        if full || meets {
+            for stream in &request.streams {
+                streams.insert((stream.aggregate_type, stream.aggregate_id.clone()), None);
+            }
+            later.push_back(one);
+            continue;
+        }
+        bytes += size;
+        commands.insert(request.command_id);
+        claims.extend(request.claims.iter().map(|claim| (claim.scope, claim.value.clone())));
+        owners.extend(request.frees.iter().cloned());
+        for event in &request.events {
+            streams.insert((event.aggregate_type, event.aggregate_id.clone()), Some(event.event_id));
+        }
+        batch.push(one);
+    }
+    (batch, later)
+}
+
+/// Writes until every request has its answer: again after a lost connection, in halves after bad data.
+async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>) {
+    let mut pieces = VecDeque::from([batch]);
+    let mut pause = Duration::from_millis(10);
+    while let Some(mut piece) = pieces.pop_front() {
+        piece.retain(|waiting| !waiting.answer.is_closed());
+        if piece.is_empty() {
+            continue;
+        }
+        let written = backend.append(&Batch::of(piece.iter().map(|waiting| &waiting.request).collect())).await;
+        match written {
+            Ok(written) => answer(piece, written),
+            Err(BatchError::Unavailable(reason)) => {
+                tracing::warn!(%reason, requests = piece.len(), "the event store did not answer; sending again");
+                let now = Instant::now();
+                let (expired, rest): (Vec<_>, Vec<_>) =
+                    piece.into_iter().partition(|waiting| waiting.request.deadline <= now + pause);
+                for waiting in expired {
+                    drop(waiting.answer.send(Err(AppendError::Unavailable(reason.clone()))));
+                }
+                if !rest.is_empty() {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                    // Whatever was committed after all is found by its command's id.
+                    pieces.push_front(rest);
+                }
+            }
+            Err(BatchError::ClaimKeysChanged) => {
+                let (with, without): (Vec<_>, Vec<_>) =
+                    piece.into_iter().partition(|waiting| !waiting.request.claim_keys.is_empty());
+                for waiting in with {
+                    drop(waiting.answer.send(Err(AppendError::ClaimKeysChanged)));
+                }
+                pieces.push_front(without);
+            }
+            Err(BatchError::Owned(reason)) => {
+                for waiting in piece {
+                    drop(waiting.answer.send(Err(AppendError::Owned(reason.clone()))));
+                }
+            }
+            Err(BatchError::Data(reason)) => {
+                if piece.len() == 1 {
+                    tracing::error!(%reason, "the event store refused an append");
+                    for waiting in piece {
+                        drop(waiting.answer.send(Err(AppendError::Refused(reason.clone()))));
+                    }
+                } else {
+                    let second = piece.split_off(piece.len() / 2);
+                    pieces.push_front(second);
+                    pieces.push_front(piece);
+                }
+            }
+        }
+    }
+}
+
+fn answer(piece: Vec<Waiting>, written: Written) {
+    let mut refused: HashMap<usize, Why> = HashMap::new();
+    for one in written.refused {
+        // A known command says more than anything else that was found against it.
+        let known = matches!(one.why, Why::Command { .. });
+        if known || !refused.contains_key(&one.request) {
+            refused.insert(one.request, one.why);
+        }
+    }
+    let mut position = written.base;
+    for (index, waiting) in piece.into_iter().enumerate() {
+        let number = index + 1;
+        let outcome = match refused.remove(&number) {
+            Some(Why::Command { fingerprint, status, location, version, first, last, detail }) => Outcome::Known {
+                answer: Answer { status, location, version, first_position: first, last_position: last, detail },
+                fingerprint: unhex(&fingerprint),
+            },
+            Some(Why::Version { aggregate_type, id, sequence }) => {
+                Outcome::Version { aggregate_type, aggregate_id: id, sequence }
+            }
+            Some(Why::Claim { scope, owner }) => Outcome::Claimed { scope, owner },
+            None if written.behind.contains(&number) => Outcome::Behind,
+            None => {
+                let mut answer = waiting.request.answer.clone();
+                let events = i64::try_from(waiting.request.events.len()).unwrap_or(i64::MAX);
+                if events > 0 {
+                    answer.first_position = Some(position + 1);
+                    position += events;
+                    answer.last_position = Some(position);
+                }
+                Outcome::Done(answer)
+            }
+        };
+        // A caller that has gone finds the answer by its command's id.
+        drop(waiting.answer.send(Ok(outcome)));
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks_exact(2);
+    digits.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}

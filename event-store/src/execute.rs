@@ -1,0 +1,582 @@
+//! From a command to its events in the log, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent as _;
+use ring::hmac;
+use sea_orm::ConnectionTrait as _;
+use soonshop_domain::claim::scope;
+use soonshop_domain::{Classified, Decider, ErrorKind, Facts, Hold, Metadata, PersonalValue, Sensitive, ids};
+use soonshop_event_log::{Database, EventLog, Place};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
+use crate::hot::{Hot, Slot};
+use crate::keys::{KeyMaker, SealError};
+use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
+
+/// The version of the normal forms in which unique values are hashed.
+const FORM: i16 = 1;
+
+/// A snapshot is written every so many events of a stream.
+const SNAPSHOT_EVERY: i64 = 200;
+
+/// What belongs to a command besides itself.
+#[derive(Debug, Clone)]
+pub struct CommandContext {
+    pub command_id: Uuid,
+    /// From [`KeyMaker::fingerprint`].
+    pub fingerprint: Vec<u8>,
+    /// Stored beside every event; `command_id` is filled in.
+    pub metadata: Metadata,
+    /// Business time.
+    pub occurred_at: DateTime<Utc>,
+    /// The stream's version that the caller has seen (`If-Match`).
+    pub expected: Option<i64>,
+    /// Keep the outcome even if nothing is appended: commands of processes have one outcome.
+    pub record: bool,
+    /// The natural key of what an import brings: held in the scope `import`.
+    pub import_key: Option<String>,
+    /// What the answer says if it is done.
+    pub status: u16,
+    pub location: Option<String>,
+    /// When to stop trying.
+    pub deadline: Instant,
+}
+
+impl CommandContext {
+    /// A command of that id, at this moment, with ten seconds' patience.
+    pub fn new(command_id: Uuid, fingerprint: Vec<u8>, metadata: Metadata) -> Self {
+        Self {
+            command_id,
+            fingerprint,
+            metadata,
+            occurred_at: soonshop_domain::clock::now(),
+            expected: None,
+            record: false,
+            import_key: None,
+            status: 200,
+            location: None,
+            deadline: Instant::now() + Duration::from_secs(10),
+        }
+    }
+}
+
+/// A command that was done, now or before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    pub answer: Answer,
+    /// It was done before, and is answered as it was then.
+    pub repeated: bool,
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError<E> {
+    /// The aggregate refused.
+    #[error("{0}")]
+    Rejected(E),
+    /// The refusal that this command's id was answered with before.
+    #[error("{sentence}")]
+    RejectedBefore { slug: String, sentence: String },
+    #[error("the version is {actual}, not {expected}")]
+    Stale { expected: i64, actual: i64 },
+    /// A unique value is somebody else's.
+    #[error("the {scope} is taken")]
+    Taken { scope: String, owner: String },
+    #[error("the command's id was used for another command")]
+    IdReused,
+    #[error("the person was erased, and nothing new about them is kept")]
+    Erased,
+    #[error("an event of {size} bytes is too large: {LARGEST_EVENT} is the most")]
+    TooLarge { size: usize },
+    /// It passes. Repeated with the same id, the command is not done twice.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A fault of ours, or in the data.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl<E> From<soonshop_event_log::Error> for ExecuteError<E> {
+    fn from(error: soonshop_event_log::Error) -> Self {
+        use soonshop_event_log::Error as Log;
+        match error {
+            Log::Unavailable(_) | Log::Keys(_) | Log::KeyStoreLost { .. } => Self::Unavailable(error.to_string()),
+            _ => Self::Fault(error.to_string()),
+        }
+    }
+}
+
+impl<E> From<SealError> for ExecuteError<E> {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Erased => Self::Erased,
+            SealError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl<E> From<AppendError> for ExecuteError<E> {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Unavailable(reason) | AppendError::Owned(reason) => Self::Unavailable(reason),
+            AppendError::ClaimKeysChanged => Self::Unavailable(AppendError::ClaimKeysChanged.to_string()),
+            AppendError::Refused(reason) => Self::Fault(reason),
+        }
+    }
+}
+
+/// What one aggregate contributes to an append.
+struct Draft {
+    expected: Expected,
+    version: i64,
+    events: Vec<NewEvent>,
+    holds: Vec<Hold>,
+    /// `<type>:<id>`.
+    owner: String,
+    round: u64,
+    /// A state to keep once the append is in: its version, event and JSON.
+    snapshot: Option<(i64, Uuid, String)>,
+}
+
+/// Why nothing was drafted, and on what that was based.
+enum Decided<E> {
+    Draft(Draft),
+    /// Refused, by the state at this version.
+    Refused(ExecuteError<E>, Expected),
+}
+
+/// The write side of a log.
+#[derive(Clone)]
+pub struct EventStore {
+    appender: Appender,
+    log: EventLog,
+    keys: KeyMaker,
+    hot: Hot,
+    /// Ends when the last store is dropped.
+    writer: Arc<tokio::task::JoinHandle<()>>,
+}
+
+impl EventStore {
+    /// Opens the store that `database` holds. Nothing is connected yet.
+    pub fn open(database: &Database, keys: KeyMaker) -> Result<Self, soonshop_event_log::Error> {
+        let backend: Box<dyn crate::appender::Backend> = match database.place() {
+            Place::Postgres(url) => Box::new(postgres::Postgres::new(url)?),
+            Place::Sqlite(folder) => Box::new(sqlite::Sqlite::new(folder)),
+        };
+        let (appender, writer) = Appender::start(backend);
+        let log = EventLog::new(database.namespace("log")?, keys.store().clone());
+        Ok(Self { appender, log, keys, hot: Hot::new(20_000), writer: Arc::new(writer) })
+    }
+
+    /// Succeeds if this process may write the log: a SQLite log has one owner.
+    pub fn check_owner(database: &Database) -> Result<(), AppendError> {
+        match database.place() {
+            Place::Postgres(_) => Ok(()),
+            Place::Sqlite(folder) => match sqlite::own(folder) {
+                Ok(_) => Ok(()),
+                Err(crate::appender::BatchError::Owned(reason)) => Err(AppendError::Owned(reason)),
+                Err(_) => Err(AppendError::Unavailable(format!("{} cannot be locked", folder.display()))),
+            },
+        }
+    }
+
+    pub fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    pub fn keys(&self) -> &KeyMaker {
+        &self.keys
+    }
+
+    /// True once the appender has ended, which it never does while a store is in use.
+    pub fn is_stopped(&self) -> bool {
+        self.writer.is_finished()
+    }
+
+    /// The state of an aggregate and its version, personal values sealed.
+    pub async fn load<A: Decider>(&self, id: Uuid) -> Result<(A, i64), ExecuteError<A::Error>> {
+        let slot = self.hot.slot::<A>(id);
+        let mut slot = slot.lock().await;
+        self.fill(&mut slot, id).await?;
+        Ok((slot.state.clone().unwrap_or_default(), slot.version))
+    }
+
+    /// Who holds a unique value: `<type>:<id>`.
+    pub async fn owner_of(&self, scope: &str, value: &str) -> Result<Option<String>, soonshop_event_log::Error> {
+        let keys = self.keys.claim_keys().await?;
+        let Some((key_id, key)) = keys.last() else { return Ok(None) };
+        let db = self.log.db();
+        let hash = claim_hash(key, scope, value);
+        let hash: sea_orm::Value = match db.backend() {
+            sea_orm::DatabaseBackend::Postgres => hash.into(),
+            _ => crate::appender::hex(&hash).into(),
+        };
+        let sql = "SELECT owner FROM @claims WHERE scope = $1 AND key_id = $2 AND value = $3";
+        let row = db.connection.query_one(db.statement(sql, [scope.into(), (*key_id).into(), hash])).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+    }
+
+    /// Decides the command on the aggregate and appends what follows. Done again until it is in, refused, or late.
+    pub async fn execute<A: Decider>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        context: CommandContext,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        loop {
+            let slot = self.hot.slot::<A>(id);
+            let mut guard = slot.lock().await;
+            let draft = match self.draft(&mut guard, id, command.clone(), &context).await? {
+                Decided::Draft(draft) => draft,
+                Decided::Refused(error, expected) => {
+                    let round = guard.round;
+                    drop(guard);
+                    match self.refuse(error, vec![expected], &context).await? {
+                        Some(done) => return Ok(done),
+                        None => slot.lock().await.forget(round),
+                    }
+                    continue;
+                }
+            };
+            let request = match self.request(&[&draft], &context).await {
+                Ok(request) => request,
+                Err(error) => {
+                    guard.forget(draft.round);
+                    return Err(error);
+                }
+            };
+            let outcome = self.appender.submit(request);
+            drop(guard);
+            let outcome = received(outcome.await);
+            if !matches!(outcome, Ok(Outcome::Done(_))) {
+                slot.lock().await.forget(draft.round);
+            }
+            match self.settle(outcome, &context).await? {
+                Some(done) => {
+                    self.keep::<A>(id, draft.snapshot);
+                    return Ok(done);
+                }
+                None => continue,
+            }
+        }
+    }
+
+    /// Like [`execute`](Self::execute), for two aggregates in one append: both or neither. The answer is the first's.
+    pub async fn execute_both<A: Decider, B: Decider>(
+        &self,
+        first: (Uuid, A::Command),
+        second: (Uuid, B::Command),
+        context: CommandContext,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        let alone = CommandContext { expected: None, ..context.clone() };
+        loop {
+            // Always the first type before the second: no two callers wait for each other.
+            let slots = (self.hot.slot::<A>(first.0), self.hot.slot::<B>(second.0));
+            let (mut a, mut b) = (slots.0.lock().await, slots.1.lock().await);
+            let drafts = match self.draft(&mut a, first.0, first.1.clone(), &context).await? {
+                Decided::Draft(draft) => (draft, self.draft(&mut b, second.0, second.1.clone(), &alone).await),
+                Decided::Refused(error, expected) => {
+                    let round = a.round;
+                    drop((a, b));
+                    match self.refuse(error, vec![expected], &context).await? {
+                        Some(done) => return Ok(done),
+                        None => slots.0.lock().await.forget(round),
+                    }
+                    continue;
+                }
+            };
+            let (one, other) = match drafts {
+                (one, Ok(Decided::Draft(other))) => (one, other),
+                (one, refused) => {
+                    a.forget(one.round);
+                    return Err(match refused {
+                        Ok(Decided::Refused(error, _)) | Err(error) => ExecuteError::Fault(error.to_string()),
+                        Ok(Decided::Draft(_)) => ExecuteError::Fault("unreachable".to_owned()),
+                    });
+                }
+            };
+            let request = match self.request(&[&one, &other], &context).await {
+                Ok(request) => request,
+                Err(error) => {
+                    a.forget(one.round);
+                    b.forget(other.round);
+                    return Err(error);
+                }
+            };
+            let outcome = self.appender.submit(request);
+            drop((a, b));
+            let outcome = received(outcome.await);
+            if !matches!(outcome, Ok(Outcome::Done(_))) {
+                slots.0.lock().await.forget(one.round);
+                slots.1.lock().await.forget(other.round);
+            }
+            if let Some(done) = self.settle(outcome, &context).await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Loads the state where it is not there: from a snapshot that the log confirms, and the events after it.
+    async fn fill<A: Decider>(&self, slot: &mut Slot<A>, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
+        if slot.state.is_some() {
+            return Ok(());
+        }
+        let name = id.to_string();
+        let (mut state, mut version, mut last) = (A::default(), 0, None);
+        let mut after = 0;
+        if let Some((sequence, event_id, stored)) = self.snapshot::<A>(&name).await? {
+            let confirmed = self.log.stream(A::TYPE, &name, sequence - 1, 1).await?;
+            if confirmed.first().is_some_and(|row| row.event_id == event_id && row.sequence == sequence) {
+                (state, version, last, after) = (stored, sequence, Some(event_id), sequence);
+            }
+        }
+        loop {
+            let rows = self.log.stream(A::TYPE, &name, after, 1_000).await?;
+            let Some(end) = rows.last() else { break };
+            after = end.sequence;
+            let full = rows.len() == 1_000;
+            for row in rows {
+                let (sequence, event_id, position) = (row.sequence, row.event_id, row.position);
+                let decoded = self.log.decode_row(row).and_then(Result::ok);
+                let event = decoded.and_then(|recorded| recorded.event.try_into().ok());
+                let event = event.ok_or_else(|| {
+                    ExecuteError::Fault(format!("the event at position {position} is of a newer release, or broken"))
+                })?;
+                state.apply(event);
+                (version, last) = (sequence, Some(event_id));
+            }
+            if !full {
+                break;
+            }
+        }
+        (slot.state, slot.version, slot.last) = (Some(state), version, last);
+        Ok(())
+    }
+
+    async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<(i64, Uuid, A)>, ExecuteError<A::Error>> {
+        let db = self.log.db();
+        let sql = "SELECT sequence, CAST(event_id AS TEXT), CAST(state AS TEXT) FROM @states \
+                   WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $3";
+        let version = i32::try_from(A::STATE_VERSION).unwrap_or(i32::MAX);
+        let statement = db.statement(sql, [A::TYPE.into(), id.into(), version.into()]);
+        let row = db.connection.query_one(statement).await.map_err(soonshop_event_log::Error::from)?;
+        let Some(row) = row else { return Ok(None) };
+        let read = || -> Result<_, sea_orm::DbErr> {
+            Ok((row.try_get_by_index(0)?, row.try_get_by_index::<String>(1)?, row.try_get_by_index::<String>(2)?))
+        };
+        let (sequence, event_id, state) = read().map_err(soonshop_event_log::Error::from)?;
+        // A snapshot that cannot be read is none: the log has everything.
+        Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| (sequence, id, state)))
+    }
+
+    /// Writes a snapshot beside the path of commands. It may fail or come late: it is never trusted over the log.
+    fn keep<A: Decider>(&self, id: Uuid, snapshot: Option<(i64, Uuid, String)>) {
+        let Some((sequence, event_id, state)) = snapshot else { return };
+        let db = self.log.db().clone();
+        tokio::spawn(async move {
+            let (uuid, json) = match db.backend() {
+                sea_orm::DatabaseBackend::Postgres => ("::uuid", "::json"),
+                _ => ("", ""),
+            };
+            let sql = format!(
+                "INSERT INTO @states (aggregate_type, aggregate_id, state_version, sequence, event_id, state) \
+                 VALUES ($1, $2, $3, $4, $5{uuid}, $6{json}) ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET \
+                 state_version = excluded.state_version, sequence = excluded.sequence, event_id = excluded.event_id, \
+                 state = excluded.state WHERE states.sequence < excluded.sequence \
+                 OR states.state_version <> excluded.state_version"
+            );
+            let values = [
+                A::TYPE.into(),
+                id.to_string().into(),
+                i32::try_from(A::STATE_VERSION).unwrap_or(i32::MAX).into(),
+                sequence.into(),
+                event_id.to_string().into(),
+                state.into(),
+            ];
+            if let Err(error) = db.connection.execute(db.statement(&sql, values)).await {
+                tracing::warn!(%error, stream = %id, "a snapshot was not written");
+            }
+        });
+    }
+
+    /// Decides on the slot's state, seals, and moves the state ahead as if the append were in: the next command of the
+    /// stream stands on it.
+    async fn draft<A: Decider>(
+        &self,
+        slot: &mut Slot<A>,
+        id: Uuid,
+        command: A::Command,
+        context: &CommandContext,
+    ) -> Result<Decided<A::Error>, ExecuteError<A::Error>> {
+        self.fill(slot, id).await?;
+        let name = id.to_string();
+        let expected = Expected {
+            aggregate_type: A::TYPE,
+            aggregate_id: name.clone(),
+            sequence: slot.version,
+            event_id: slot.last,
+        };
+        if let Some(wanted) = context.expected.filter(|wanted| *wanted != slot.version) {
+            return Ok(Decided::Refused(ExecuteError::Stale { expected: wanted, actual: slot.version }, expected));
+        }
+        let facts = Facts { now: context.occurred_at };
+        let state = slot.state.get_or_insert_default();
+        let mut events = match state.decide(command, &facts) {
+            Ok(events) => events,
+            Err(error) => return Ok(Decided::Refused(ExecuteError::Rejected(error), expected)),
+        };
+        self.keys.seal(&mut events).await?;
+        let mut metadata = context.metadata.clone();
+        metadata.command_id = Some(context.command_id);
+        let metadata = serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?;
+        let mut new = Vec::with_capacity(events.len());
+        for (sequence, event) in (slot.version + 1..).zip(&events) {
+            let payload = serde_json::to_string(event).map_err(|error| ExecuteError::Fault(error.to_string()))?;
+            if payload.len() > LARGEST_EVENT {
+                return Err(ExecuteError::TooLarge { size: payload.len() });
+            }
+            new.push(NewEvent {
+                aggregate_type: A::TYPE,
+                aggregate_id: name.clone(),
+                sequence,
+                event_type: event.event_type(),
+                event_version: event.event_version(),
+                payload,
+                metadata: metadata.clone(),
+                event_id: ids::new(),
+                occurred_at: context.occurred_at,
+            });
+        }
+        let mut holds: Vec<Hold> = Vec::new();
+        for mut event in events {
+            for hold in state.holds(&event) {
+                holds.retain(|earlier| earlier.scope != hold.scope);
+                holds.push(hold);
+            }
+            event.personal().into_iter().for_each(PersonalValue::close);
+            state.apply(event);
+        }
+        let before = slot.version;
+        slot.version += i64::try_from(new.len()).unwrap_or(0);
+        slot.last = new.last().map(|event| event.event_id).or(slot.last);
+        let snapshot = if slot.version / SNAPSHOT_EVERY > before / SNAPSHOT_EVERY {
+            slot.last.zip(serde_json::to_string(state).ok()).map(|(last, state)| (slot.version, last, state))
+        } else {
+            None
+        };
+        let owner = format!("{}:{id}", A::TYPE);
+        Ok(Decided::Draft(Draft { expected, version: slot.version, events: new, holds, owner, round: slot.round, snapshot }))
+    }
+
+    async fn request<E>(&self, drafts: &[&Draft], context: &CommandContext) -> Result<Request, ExecuteError<E>> {
+        let mut request = bare(context, drafts.iter().map(|draft| draft.expected.clone()).collect());
+        request.answer.version = drafts.first().map(|draft| draft.version);
+        let import = context.import_key.iter().map(|key| Hold::one(scope::IMPORT, key.clone()));
+        for (number, draft) in drafts.iter().enumerate() {
+            request.events.extend(draft.events.iter().cloned());
+            let imported = import.clone().filter(|_| number == 0 && !draft.events.is_empty());
+            for hold in draft.holds.iter().cloned().chain(imported) {
+                let keys = self.keys.claim_keys().await?;
+                if draft.expected.sequence > 0 && hold.scope != scope::IMPORT {
+                    request.frees.push((hold.scope, draft.owner.clone()));
+                }
+                for value in &hold.values {
+                    request.claims.extend(keys.iter().map(|(key_id, key)| Claim {
+                        scope: hold.scope,
+                        key_id: *key_id,
+                        value: claim_hash(key, hold.scope, value),
+                        form: FORM,
+                        owner: draft.owner.clone(),
+                    }));
+                }
+                request.claim_keys = keys.iter().map(|(key_id, _)| *key_id).collect();
+            }
+        }
+        Ok(request)
+    }
+
+    /// A refusal is checked like an append: on the state as it is, and unless the command was done before.
+    /// `None`: decide again.
+    async fn refuse<E: Classified>(
+        &self,
+        error: ExecuteError<E>,
+        streams: Vec<Expected>,
+        context: &CommandContext,
+    ) -> Result<Option<Executed>, ExecuteError<E>> {
+        let mut request = bare(context, streams);
+        if let (ExecuteError::Rejected(rejection), true) = (&error, context.record) {
+            request.answer.status = match rejection.kind() {
+                ErrorKind::Invalid => 422,
+                ErrorKind::NotFound => 404,
+                ErrorKind::Gone => 410,
+                ErrorKind::Conflict => 409,
+            };
+            request.answer.detail =
+                serde_json::to_string(&(rejection.as_ref(), rejection.to_string())).ok();
+        } else {
+            request.record = false;
+        }
+        match received(self.appender.submit(request).await) {
+            Ok(Outcome::Done(_)) => Err(error),
+            outcome => self.settle(outcome, context).await,
+        }
+    }
+
+    /// What an outcome means for the caller. `None`: decide again.
+    async fn settle<E>(
+        &self,
+        outcome: Result<Outcome, AppendError>,
+        context: &CommandContext,
+    ) -> Result<Option<Executed>, ExecuteError<E>> {
+        match outcome {
+            Ok(Outcome::Done(answer)) => Ok(Some(Executed { answer, repeated: false })),
+            Ok(Outcome::Known { fingerprint, .. }) if fingerprint != context.fingerprint => Err(ExecuteError::IdReused),
+            Ok(Outcome::Known { answer, .. }) if answer.status >= 400 => {
+                let detail = answer.detail.unwrap_or_default();
+                let (slug, sentence) = serde_json::from_str(&detail).unwrap_or_default();
+                Err(ExecuteError::RejectedBefore { slug, sentence })
+            }
+            Ok(Outcome::Known { answer, .. }) => Ok(Some(Executed { answer, repeated: true })),
+            Ok(Outcome::Claimed { scope, owner }) => Err(ExecuteError::Taken { scope, owner }),
+            Ok(Outcome::Version { .. } | Outcome::Behind) if Instant::now() < context.deadline => Ok(None),
+            Ok(Outcome::Version { .. } | Outcome::Behind) => {
+                Err(ExecuteError::Unavailable("others were always faster on this stream".to_owned()))
+            }
+            Err(AppendError::ClaimKeysChanged) if Instant::now() < context.deadline => {
+                self.keys.forget_hmac().await;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn received(
+    outcome: Result<Result<Outcome, AppendError>, tokio::sync::oneshot::error::RecvError>,
+) -> Result<Outcome, AppendError> {
+    outcome.unwrap_or_else(|_| Err(AppendError::Unavailable("the process is stopping".to_owned())))
+}
+
+fn bare(context: &CommandContext, streams: Vec<Expected>) -> Request {
+    Request {
+        command_id: context.command_id,
+        fingerprint: context.fingerprint.clone(),
+        record: context.record,
+        answer: Answer { status: context.status, location: context.location.clone(), ..Answer::default() },
+        streams,
+        claims: Vec::new(),
+        frees: Vec::new(),
+        claim_keys: Vec::new(),
+        events: Vec::new(),
+        deadline: context.deadline,
+    }
+}
+
+fn claim_hash(key: &hmac::Key, scope: &str, value: &str) -> Vec<u8> {
+    hmac::sign(key, format!("{scope}\u{0}{value}").as_bytes()).as_ref().to_vec()
+}

@@ -1,0 +1,190 @@
+//! Making and erasing keys: the one place that can.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ring::hmac;
+use ring::rand::SecureRandom as _;
+use sea_orm::ConnectionTrait as _;
+use soonshop_domain::{PersonalValue, Purpose, Sensitive, personal};
+use soonshop_event_log::codec::{self, KeyBytes};
+use soonshop_event_log::{Db, Error, Key, KeyStore};
+use tokio::sync::RwLock;
+use uuid::Uuid;
+
+/// Why a personal value could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// Its subject is being forgotten, or was.
+    #[error("the person was erased, and nothing new about them is kept")]
+    Erased,
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// The keys that unique values are hashed under, by number.
+pub(crate) type ClaimKeys = Vec<(i32, hmac::Key)>;
+
+/// A key store that can also make and erase.
+#[derive(Clone)]
+pub struct KeyMaker {
+    store: KeyStore,
+    hmac: Arc<RwLock<HashMap<&'static str, Arc<ClaimKeys>>>>,
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Keys(error.to_string())
+}
+
+impl KeyMaker {
+    pub fn new(store: KeyStore) -> Self {
+        Self { store, hmac: Arc::default() }
+    }
+
+    pub fn store(&self) -> &KeyStore {
+        &self.store
+    }
+
+    /// Makes the HMAC keys where they are missing, and tells the log which of them unique values live under.
+    pub async fn prepare(&self, log: &Db) -> Result<(), Error> {
+        let db = self.store.db();
+        for (id, purpose) in [(1, "claim"), (2, "fingerprint")] {
+            if !self.store.hmac_keys(purpose).await?.is_empty() {
+                continue;
+            }
+            let (master, wrapped) = self.fresh(&format!("{purpose}.{id}"))?;
+            let sql = "INSERT INTO @hmac_keys (key_id, master, wrapped, use) VALUES ($1, $2, $3, $4) \
+                       ON CONFLICT (key_id) DO NOTHING";
+            let values = [id.into(), master.into(), wrapped.into(), purpose.into()];
+            db.connection.execute(db.statement(sql, values)).await.map_err(failed)?;
+        }
+        for (id, _) in self.store.hmac_keys("claim").await? {
+            let sql = "INSERT INTO @claim_keys (key_id) SELECT $1 WHERE NOT EXISTS \
+                       (SELECT 1 FROM @claim_keys WHERE key_id = $1)";
+            log.connection.execute(log.statement(sql, [id.into()])).await?;
+        }
+        Ok(())
+    }
+
+    fn fresh(&self, name: &str) -> Result<(String, String), Error> {
+        let mut key: KeyBytes = [0; 32];
+        ring::rand::SystemRandom::new().fill(&mut key).map_err(|_| failed("no random numbers are to be had"))?;
+        let (id, master) = self.store.masters().current();
+        Ok((id.to_owned(), codec::wrap(master, name, &key).map_err(failed)?))
+    }
+
+    /// The keys that unique values are hashed under, in the order of their numbers.
+    pub(crate) async fn claim_keys(&self) -> Result<Arc<ClaimKeys>, Error> {
+        self.hmac_keys("claim").await
+    }
+
+    async fn hmac_keys(&self, purpose: &'static str) -> Result<Arc<ClaimKeys>, Error> {
+        if let Some(keys) = self.hmac.read().await.get(purpose) {
+            return Ok(keys.clone());
+        }
+        let keys = self.store.hmac_keys(purpose).await?;
+        if keys.is_empty() {
+            return Err(failed(format_args!("there is no {purpose} key: run `soonshop migrate`")));
+        }
+        let keys = keys.into_iter().map(|(id, key)| (id, hmac::Key::new(hmac::HMAC_SHA256, &key))).collect();
+        let keys = Arc::new(keys);
+        self.hmac.write().await.insert(purpose, Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// Reads the HMAC keys anew when next needed.
+    pub(crate) async fn forget_hmac(&self) {
+        self.hmac.write().await.clear();
+    }
+
+    /// The HMAC that tells a repeated command from another one under the same id.
+    pub async fn fingerprint(&self, parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+        let keys = self.hmac_keys("fingerprint").await?;
+        let (_, key) = keys.last().ok_or_else(|| failed("there is no fingerprint key"))?;
+        let mut context = hmac::Context::with_key(key);
+        for part in parts {
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        }
+        Ok(context.sign().as_ref().to_vec())
+    }
+
+    /// Seals every new personal value; makes the keys that are missing, and has them on disk first.
+    pub async fn seal<T: Sensitive>(&self, items: &mut [T]) -> Result<(), SealError> {
+        let mut owners: HashSet<(Uuid, Purpose)> = HashSet::new();
+        for value in items.iter_mut().flat_map(Sensitive::personal) {
+            owners.extend(value.unsealed());
+        }
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let keys = self.make(&owners).await?;
+        for value in items.iter_mut().flat_map(Sensitive::personal) {
+            seal_one(value, &keys)?;
+        }
+        Ok(())
+    }
+
+    async fn make(&self, owners: &HashSet<(Uuid, Purpose)>) -> Result<HashMap<String, Key>, SealError> {
+        let kids: HashSet<String> =
+            owners.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
+        let found = self.store.keys(&kids).await?;
+        let missing: Vec<_> = owners
+            .iter()
+            .filter(|(subject, purpose)| found.get(&personal::kid(*subject, *purpose)) == Some(&Key::Missing))
+            .collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let db = self.store.db();
+        for (subject, purpose) in missing {
+            let kid = personal::kid(*subject, *purpose);
+            let (master, wrapped) = self.fresh(&kid)?;
+            // Two processes may make it at once: the first one's stays. A barred one is never made.
+            let sql = "INSERT INTO @data_keys (kid, subject, purpose, master, wrapped) \
+                       SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM @barred WHERE kid = $1) \
+                       ON CONFLICT (kid) DO NOTHING";
+            let values = [
+                kid.into(),
+                subject.to_string().into(),
+                purpose.as_ref().into(),
+                master.into(),
+                wrapped.into(),
+            ];
+            db.connection.execute(db.statement(sql, values)).await.map_err(failed)?;
+        }
+        Ok(self.store.keys(&kids).await?)
+    }
+
+    /// Erases: no key is made for these any more, and those that were are gone, but for their tombstones.
+    pub async fn erase(&self, subject: Uuid, purposes: &[Purpose]) -> Result<(), Error> {
+        let db = self.store.db();
+        for purpose in purposes {
+            let kid = personal::kid(subject, *purpose);
+            let bar = "INSERT INTO @barred (kid) VALUES ($1) ON CONFLICT (kid) DO NOTHING";
+            db.connection.execute(db.statement(bar, [kid.as_str().into()])).await.map_err(failed)?;
+            // A tombstone also where there never was a key, so that nothing can ever make one.
+            let erase = "INSERT INTO @data_keys (kid, subject, purpose, master, wrapped) VALUES ($1, $2, $3, '', NULL) \
+                         ON CONFLICT (kid) DO UPDATE SET master = '', wrapped = NULL";
+            let values = [kid.as_str().into(), subject.to_string().into(), purpose.as_ref().into()];
+            db.connection.execute(db.statement(erase, values)).await.map_err(failed)?;
+            self.store.forget(&kid);
+        }
+        Ok(())
+    }
+}
+
+fn seal_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), SealError> {
+    let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
+    let kid = personal::kid(subject, purpose);
+    match keys.get(&kid) {
+        Some(Key::Living(key)) => {
+            let Some(text) = value.plaintext() else { return Ok(()) };
+            let jwe = codec::seal(&kid, key, &text.map_err(failed)?).map_err(failed)?;
+            value.seal(jwe);
+            Ok(())
+        }
+        // Barred and never made reads as missing.
+        Some(Key::Tombstone | Key::Missing) | None => Err(SealError::Erased),
+    }
+}

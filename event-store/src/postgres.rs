@@ -1,0 +1,146 @@
+//! The appender's PostgreSQL side: one connection, one call of `log.append` per batch.
+
+use std::str::FromStr as _;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use crate::appender::{Backend, Batch, BatchError, Refused, Written};
+
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+/// Settings of the appender's own connection. Plans of `log.append` are made once, for tables that have grown: with
+/// nested loops over indexes, whatever the statistics said of an empty table. JIT would compile on every call.
+const SETTINGS: &[(&str, &str)] = &[
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("synchronous_commit", "on"),
+    ("lock_timeout", "5s"),
+    ("statement_timeout", "15s"),
+];
+
+impl Postgres {
+    pub(crate) fn new(url: &str) -> Result<Self, sqlx::Error> {
+        let options = PgConnectOptions::from_str(url)?.application_name("soonshop-appender");
+        Ok(Self { options: options.options(SETTINGS.iter().copied()), connection: None })
+    }
+}
+
+const APPEND: &str = "SELECT base, refused FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
+     $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
+
+fn number(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = self.options.connect().await.map_err(|error| classify(&error))?;
+                sqlx::query("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                    .execute(&mut connection)
+                    .await
+                    .map_err(|error| classify(&error))?;
+                connection
+            }
+        };
+        let requests = &batch.requests;
+        macro_rules! each {
+            ($list:expr, $item:pat => $value:expr) => {
+                $list.iter().map(|$item| $value).collect::<Vec<_>>()
+            };
+        }
+        macro_rules! nested {
+            ($field:ident, $item:pat => $value:expr) => {
+                requests.iter().flat_map(|r| r.$field.iter()).map(|$item| $value).collect::<Vec<_>>()
+            };
+            ($field:ident) => {
+                requests
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(i, r)| std::iter::repeat_n(number(i + 1), r.$field.len()))
+                    .collect::<Vec<i32>>()
+            };
+        }
+        let query = sqlx::query(APPEND)
+            .bind(each!(requests, r => r.command_id))
+            .bind(each!(requests, r => r.fingerprint.clone()))
+            .bind(each!(requests, r => r.record))
+            .bind(each!(requests, r => i16::try_from(r.answer.status).unwrap_or(500)))
+            .bind(each!(requests, r => r.answer.location.clone()))
+            .bind(each!(requests, r => r.answer.version))
+            .bind(each!(requests, r => r.answer.detail.clone()))
+            .bind(each!(requests, r => number(r.events.len())))
+            .bind(each!(batch.stands_on, (request, _) => number(*request)))
+            .bind(each!(batch.stands_on, (_, prior) => number(*prior)))
+            .bind(each!(batch.checks, (request, _) => number(*request)))
+            .bind(each!(batch.checks, (_, s) => s.aggregate_type))
+            .bind(each!(batch.checks, (_, s) => s.aggregate_id.as_str()))
+            .bind(each!(batch.checks, (_, s) => s.sequence))
+            .bind(each!(batch.checks, (_, s) => s.event_id))
+            .bind(nested!(claims))
+            .bind(nested!(claims, c => c.scope))
+            .bind(nested!(claims, c => c.key_id))
+            .bind(nested!(claims, c => c.value.clone()))
+            .bind(nested!(claims, c => c.form))
+            .bind(nested!(claims, c => c.owner.as_str()))
+            .bind(nested!(frees))
+            .bind(nested!(frees, (scope, _) => *scope))
+            .bind(nested!(frees, (_, owner) => owner.as_str()))
+            .bind(&batch.claim_keys)
+            .bind(nested!(events))
+            .bind(nested!(events, e => e.aggregate_type))
+            .bind(nested!(events, e => e.aggregate_id.as_str()))
+            .bind(nested!(events, e => e.sequence))
+            .bind(nested!(events, e => e.event_type.as_str()))
+            .bind(nested!(events, e => e.event_version.as_str()))
+            .bind(nested!(events, e => e.payload.as_str()))
+            .bind(nested!(events, e => e.metadata.as_str()))
+            .bind(nested!(events, e => e.event_id))
+            .bind(nested!(events, e => e.occurred_at));
+        let row = match query.fetch_one(&mut connection).await {
+            Ok(row) => row,
+            Err(error) => {
+                let error = classify(&error);
+                // A connection that failed in any other way than over the data is not used again.
+                if matches!(error, BatchError::Data(_) | BatchError::ClaimKeysChanged) {
+                    self.connection = Some(connection);
+                }
+                return Err(error);
+            }
+        };
+        self.connection = Some(connection);
+        let base = row.try_get("base").map_err(|error| BatchError::Data(error.to_string()))?;
+        let refused: String = row.try_get("refused").map_err(|error| BatchError::Data(error.to_string()))?;
+        let refused: Vec<Refused> =
+            serde_json::from_str(&refused).map_err(|error| BatchError::Data(error.to_string()))?;
+        let behind = batch.behind(&refused);
+        Ok(Written { base, refused, behind })
+    }
+}
+
+fn classify(error: &sqlx::Error) -> BatchError {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    if code.as_deref() == Some("SS001") {
+        return BatchError::ClaimKeysChanged;
+    }
+    match error {
+        sqlx::Error::Database(_) if !soonshop_event_log::database::sqlx_unavailable(error) => {
+            BatchError::Data(error.to_string())
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+            BatchError::Data(error.to_string())
+        }
+        _ => BatchError::Unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,154 @@
+//! The linear schemas: log, keys, register of erasures, processes, registry and operations. Each is a namespace (a
+//! schema in PostgreSQL, a file in SQLite) with a history of its own. Read models are not here: a generation is
+//! created from its entities.
+//!
+//! Start reading at [`Namespace`], then `src/sql/`.
+
+use sea_orm::sea_query::IntoIden as _;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, Statement};
+use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
+
+/// A schema of PostgreSQL, or a file of SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespace {
+    Log,
+    Keys,
+    Erasures,
+    Process,
+    Operations,
+}
+
+impl Namespace {
+    pub const ALL: [Self; 5] = [Self::Log, Self::Keys, Self::Erasures, Self::Process, Self::Operations];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Keys => "keys",
+            Self::Erasures => "erasures",
+            Self::Process => "process",
+            Self::Operations => "operations",
+        }
+    }
+}
+
+/// Why a schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{namespace} has the step {step}, which this release does not know: it was written by a newer release")]
+    Newer { namespace: &'static str, step: String },
+    #[error("{namespace} is missing the step {step}: run `soonshop migrate`")]
+    Pending { namespace: &'static str, step: String },
+    #[error("the schema {namespace} could not be read or changed")]
+    Database { namespace: &'static str, #[source] source: DbErr },
+}
+
+/// One step: the SQL of each backend. `@` stands for the namespace.
+struct Step {
+    name: &'static str,
+    namespace: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+impl MigrationName for Step {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Step {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let connection = manager.get_connection();
+        let sql = match connection.get_database_backend() {
+            DatabaseBackend::Postgres => self.postgres.replace('@', &format!("{}.", self.namespace)),
+            _ => self.sqlite.replace('@', ""),
+        };
+        connection.execute_unprepared(&sql).await.map(drop)
+    }
+}
+
+macro_rules! migrators {
+    ($($migrator:ident: $namespace:ident, $table:literal, [$(($step:literal, $postgres:literal, $sqlite:literal)),+];)+) => {
+        $(
+            struct $migrator;
+
+            impl MigratorTrait for $migrator {
+                fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+                    vec![$(Box::new(Step {
+                        name: $step,
+                        namespace: Namespace::$namespace.name(),
+                        postgres: include_str!($postgres),
+                        sqlite: include_str!($sqlite),
+                    })),+]
+                }
+
+                fn migration_table_name() -> sea_orm::DynIden {
+                    sea_orm::sea_query::Alias::new($table).into_iden()
+                }
+            }
+        )+
+
+        /// Brings the namespace's schema up to this release. Nothing to do is success.
+        pub async fn migrate(namespace: Namespace, connection: &DatabaseConnection) -> Result<(), Error> {
+            let database = |source| Error::Database { namespace: namespace.name(), source };
+            refuse_newer(namespace, connection).await?;
+            if connection.get_database_backend() == DatabaseBackend::Postgres {
+                let create = format!("CREATE SCHEMA IF NOT EXISTS {}", namespace.name());
+                connection.execute_unprepared(&create).await.map_err(database)?;
+            }
+            match namespace {
+                $(Namespace::$namespace => $migrator::up(connection, None).await.map_err(database),)+
+            }
+        }
+
+        fn known(namespace: Namespace) -> (&'static str, Vec<&'static str>) {
+            match namespace {
+                $(Namespace::$namespace => ($table, vec![$($step),+]),)+
+            }
+        }
+    };
+}
+
+migrators! {
+    Log: Log, "soonshop_log_steps", [("001_log", "sql/log.postgres.sql", "sql/log.sqlite.sql")];
+    Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
+    Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];
+    Process: Process, "soonshop_process_steps", [("001_process", "sql/process.sql", "sql/process.sql")];
+    Operations: Operations, "soonshop_operations_steps", [("001_operations", "sql/operations.sql", "sql/operations.sql")];
+}
+
+/// The steps that were taken, in order; none where nothing was ever migrated.
+async fn taken(namespace: Namespace, connection: &DatabaseConnection) -> Result<Vec<String>, Error> {
+    let database = |source| Error::Database { namespace: namespace.name(), source };
+    let (table, _) = known(namespace);
+    let there = SchemaManager::new(connection).has_table(table).await.map_err(database)?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    let backend = connection.get_database_backend();
+    let rows = connection
+        .query_all(Statement::from_string(backend, format!("SELECT version FROM {table} ORDER BY version")))
+        .await
+        .map_err(database)?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(database)
+}
+
+async fn refuse_newer(namespace: Namespace, connection: &DatabaseConnection) -> Result<(), Error> {
+    let (_, known) = known(namespace);
+    match taken(namespace, connection).await?.into_iter().find(|step| !known.contains(&step.as_str())) {
+        Some(step) => Err(Error::Newer { namespace: namespace.name(), step }),
+        None => Ok(()),
+    }
+}
+
+/// Succeeds if the schema is exactly that of this release.
+pub async fn check(namespace: Namespace, connection: &DatabaseConnection) -> Result<(), Error> {
+    refuse_newer(namespace, connection).await?;
+    let taken = taken(namespace, connection).await?;
+    match known(namespace).1.into_iter().find(|step| !taken.iter().any(|have| have == step)) {
+        Some(step) => Err(Error::Pending { namespace: namespace.name(), step: step.to_owned() }),
+        None => Ok(()),
+    }
+}

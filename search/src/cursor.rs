@@ -1,0 +1,93 @@
+//! Where a page ended: the sort key and id of its last hit, and of which query it was.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::{Document, Error, Query, Sort, indexed};
+
+/// What hits are sorted by before their id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Key {
+    Score(f32),
+    Name(String),
+    Price(Option<i64>),
+    Created(i64),
+}
+
+impl Key {
+    pub(crate) fn of(document: &Document, sort: Sort, score: f32) -> Self {
+        match sort {
+            Sort::Relevance => Self::Score(score),
+            Sort::NameAscending | Sort::NameDescending => Self::Name(indexed::name_key(&document.name)),
+            Sort::PriceAscending | Sort::PriceDescending => Self::Price(document.price),
+            Sort::NewestFirst => Self::Created(document.created_at),
+        }
+    }
+
+    fn fits(&self, sort: Sort) -> bool {
+        match self {
+            Self::Score(score) => sort == Sort::Relevance && score.is_finite() && *score >= 0.0,
+            Self::Name(_) => matches!(sort, Sort::NameAscending | Sort::NameDescending),
+            Self::Price(_) => matches!(sort, Sort::PriceAscending | Sort::PriceDescending),
+            Self::Created(_) => sort == Sort::NewestFirst,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    /// Of the query that it came from: with another one it would skip.
+    query: u64,
+    pub(crate) key: Key,
+    pub(crate) id: String,
+}
+
+impl Cursor {
+    pub(crate) fn encode(query: &Query, key: Key, id: &str) -> String {
+        let cursor = Self { query: fingerprint(query), key, id: id.to_owned() };
+        // Numbers, texts and lists always serialize.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+    }
+
+    /// The place that the query continues from.
+    pub(crate) fn of(query: &Query) -> Result<Option<Self>, Error> {
+        let Some(text) = &query.after else { return Ok(None) };
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Cursor)?;
+        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| Error::Cursor)?;
+        if cursor.query == fingerprint(query) && cursor.key.fits(query.sort) {
+            Ok(Some(cursor))
+        } else {
+            Err(Error::Cursor)
+        }
+    }
+}
+
+/// Of all that says which hits there are and in what order (FNV-1a: the same in every process and release).
+pub(crate) fn fingerprint(query: &Query) -> u64 {
+    let Query { text, filters, price_from, price_to, currency, sort, facets: _, after: _, limit: _ } = query;
+    let said = format!("{text:?}{filters:?}{price_from:?}{price_to:?}{currency:?}{sort:?}");
+    said.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_belongs_to_its_query() {
+        let mut query = Query { text: "red".into(), sort: Sort::PriceAscending, ..Query::default() };
+        query.after = Some(Cursor::encode(&query, Key::Price(None), "p1"));
+        assert_eq!(Cursor::of(&query).unwrap().map(|cursor| cursor.key), Some(Key::Price(None)));
+        for other in [
+            Query { text: "blue".into(), ..query.clone() },
+            Query { sort: Sort::PriceDescending, ..query.clone() },
+            Query { after: Some("nonsense".into()), ..query.clone() },
+            Query { after: Some(String::new()), ..query.clone() },
+        ] {
+            assert!(matches!(Cursor::of(&other), Err(Error::Cursor)));
+        }
+    }
+}

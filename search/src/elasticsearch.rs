@@ -1,0 +1,255 @@
+//! Search on a server: Elasticsearch or `OpenSearch`, by what both speak.
+//!
+//! An index is a real index behind an alias, and writes require the alias: a late write to an index that was removed
+//! is refused, where a server would otherwise make one with guessed fields. One shard, so that counts are exact.
+
+mod client;
+mod requests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use elasticsearch::http::Method;
+use serde_json::{Value, json};
+use url::Url;
+
+use self::client::{Answer, Client};
+use crate::cursor::{Cursor, Key};
+use crate::wanted::Wanted;
+use crate::{Change, Document, Error, Page, Query, Search, highlight, indexed};
+
+const BACKEND: &str = "elasticsearch";
+/// The document that keeps the checkpoint; no id of the shop begins so.
+const CHECKPOINT: &str = "~checkpoint";
+/// Servers refuse requests above 100 MB, and are fastest far below.
+const BULK_BYTES: usize = 4 << 20;
+
+const PING: Duration = Duration::from_millis(1800);
+const READ: Duration = Duration::from_secs(5);
+const WRITE: Duration = Duration::from_mins(1);
+
+pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
+    let refused = |reason: String| {
+        // An address may hold a password.
+        let url = text.rsplit_once('@').map_or(text.to_owned(), |(_, host)| format!("http://…@{host}"));
+        Error::Address { url, reason }
+    };
+    let mut url = Url::parse(text).map_err(|error| refused(error.to_string()))?;
+    let mut prefix = String::new();
+    for (name, value) in url.query_pairs() {
+        if name != "prefix" {
+            return Err(refused(format!("there is no option {name:?}, only prefix")));
+        }
+        if !value.is_empty() && (!indexed::is_index_name(&value) || value.starts_with('_')) {
+            return Err(refused(
+                "a prefix is made of a to z, 0 to 9 and _, and does not begin with _".to_owned(),
+            ));
+        }
+        prefix = value.into_owned();
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let client = Client::new(url).map_err(refused)?;
+    Ok(Arc::new(Elasticsearch { client, prefix }))
+}
+
+struct Elasticsearch {
+    client: Client,
+    prefix: String,
+}
+
+fn refused(reason: impl Into<String>) -> Error {
+    Error::Refused { backend: BACKEND, reason: reason.into() }
+}
+
+/// An answer that reports an error, as ours.
+fn failed(index: &str, answer: &Answer) -> Error {
+    let error = &answer.body["error"];
+    if answer.status == 404 || error["type"] == "index_not_found_exception" {
+        return Error::NoIndex(index.to_owned());
+    }
+    // What stands deepest says most; what a proxy answers has no reason at all.
+    let deepest = [&error["failed_shards"][0]["reason"], &error["root_cause"][0], &error["caused_by"], error];
+    let reason = deepest.into_iter().find(|reason| reason["reason"].is_string()).unwrap_or(error);
+    refused(format!("index {index}: status {}, {} {}", answer.status, reason["type"], reason["reason"]))
+}
+
+impl Elasticsearch {
+    /// The alias that everything but making and removing goes through.
+    fn alias(&self, index: &str) -> Result<String, Error> {
+        if indexed::is_index_name(index) && !(self.prefix.is_empty() && index.starts_with('_')) {
+            Ok(format!("{}{index}", self.prefix))
+        } else {
+            Err(refused(format!("{index:?} is no name for an index: a to z, 0 to 9 and _, not _ first")))
+        }
+    }
+
+    fn real(&self, index: &str) -> Result<String, Error> {
+        Ok(self.alias(index)? + "-index")
+    }
+
+    async fn bulk(&self, index: &str, body: String) -> Result<(), Error> {
+        let path = format!(
+            "{}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error,items.*._id",
+            self.alias(index)?
+        );
+        let mut tries = client::Tries::new();
+        loop {
+            let answer = self.client.call(Method::Post, &path, Some(body.clone()), WRITE).await?;
+            if answer.status != 200 {
+                return Err(failed(index, &answer));
+            }
+            let mut busy = None;
+            for item in answer.body["items"].as_array().into_iter().flatten().map(|item| &item["index"]) {
+                let id = item["_id"].as_str().unwrap_or_default();
+                let reason = || {
+                    let error = &item["error"];
+                    format!("index {index}, document {id}: {} {}", error["type"], error["reason"])
+                };
+                match item["status"].as_u64() {
+                    // 409: something newer is there.
+                    Some(200 | 201 | 409) => {}
+                    Some(404) => return Err(Error::NoIndex(index.to_owned())),
+                    Some(429 | 502..=504) => busy = Some(reason()),
+                    _ => return Err(refused(reason())),
+                }
+            }
+            // What went through before is passed over, or written again as it is.
+            match busy {
+                None if answer.body["errors"].is_boolean() => return Ok(()),
+                None => return Err(refused(format!("index {index}: a bulk answer without items"))),
+                Some(reason) if !tries.again().await => {
+                    return Err(Error::Unreachable { backend: BACKEND, reason });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Hits and all that a search says besides, if every shard answered.
+    async fn ask(&self, index: &str, body: Value, preference: u64) -> Result<Value, Error> {
+        let alias = self.alias(index)?;
+        // The same query goes to the same copy, so that its pages fit each other.
+        let path = format!("{alias}/_search?allow_partial_search_results=false&preference=q{preference:x}");
+        let answer = self.client.call(Method::Post, &path, Some(body.to_string()), READ).await?;
+        if answer.status != 200 {
+            return Err(failed(index, &answer));
+        }
+        if answer.body["timed_out"] == true || answer.body["_shards"]["failed"] != 0 {
+            return Err(refused(format!("index {index}: not all of it answered")));
+        }
+        Ok(answer.body)
+    }
+}
+
+fn document(hit: &mut Value) -> Result<Document, Error> {
+    serde_json::from_value(hit["_source"]["document"].take())
+        .map_err(|error| refused(format!("document {}: {error}", hit["_id"])))
+}
+
+fn hits(answer: &mut Value) -> Vec<Value> {
+    match answer["hits"]["hits"].take() {
+        Value::Array(hits) => hits,
+        _ => Vec::new(),
+    }
+}
+
+#[async_trait]
+impl Search for Elasticsearch {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let answer = self.client.call_once(Method::Get, "", None, PING).await?;
+        if answer.status == 200 {
+            Ok(())
+        } else {
+            Err(refused(format!("a ping with status {}", answer.status)))
+        }
+    }
+
+    async fn create(&self, index: &str) -> Result<(), Error> {
+        let body = requests::index(&self.alias(index)?).to_string();
+        let answer = self.client.call(Method::Put, &self.real(index)?, Some(body), WRITE).await?;
+        if answer.status == 200 || answer.body["error"]["type"] == "resource_already_exists_exception" {
+            Ok(())
+        } else {
+            Err(failed(index, &answer))
+        }
+    }
+
+    async fn remove(&self, index: &str) -> Result<(), Error> {
+        let answer = self.client.call(Method::Delete, &self.real(index)?, None, WRITE).await?;
+        if matches!(answer.status, 200 | 404) { Ok(()) } else { Err(failed(index, &answer)) }
+    }
+
+    async fn checkpoint(&self, index: &str) -> Result<Option<String>, Error> {
+        let path = format!("{}/_doc/{CHECKPOINT}", self.alias(index)?);
+        let answer = self.client.call(Method::Get, &path, None, READ).await?;
+        match answer.status {
+            200 => Ok(answer.body["_source"]["checkpoint"].as_str().map(str::to_owned)),
+            404 => Ok(None),
+            _ => Err(failed(index, &answer)),
+        }
+    }
+
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error> {
+        let mut body = String::new();
+        for change in indexed::latest(changes) {
+            requests::write(change, &mut body);
+            if body.len() > BULK_BYTES {
+                self.bulk(index, std::mem::take(&mut body)).await?;
+            }
+        }
+        if !body.is_empty() {
+            self.bulk(index, body).await?;
+        }
+        let path = format!("{}/_doc/{CHECKPOINT}?require_alias=true", self.alias(index)?);
+        let body = json!({"id": CHECKPOINT, "deleted": true, "checkpoint": checkpoint}).to_string();
+        let answer = self.client.call(Method::Put, &path, Some(body), WRITE).await?;
+        if matches!(answer.status, 200 | 201) { Ok(()) } else { Err(failed(index, &answer)) }
+    }
+
+    async fn refresh(&self, index: &str) -> Result<(), Error> {
+        let path = format!("{}/_refresh", self.alias(index)?);
+        let answer = self.client.call(Method::Post, &path, None, WRITE).await?;
+        if answer.status == 200 { Ok(()) } else { Err(failed(index, &answer)) }
+    }
+
+    async fn search(&self, index: &str, query: &Query) -> Result<Page, Error> {
+        let after = Cursor::of(query)?;
+        let wanted = Wanted::of(&query.text);
+        let body = requests::search(query, wanted.condition(), after.as_ref());
+        let mut answer = self.ask(index, body, crate::cursor::fingerprint(query)).await?;
+        let limit = indexed::limit(query);
+        let mut found = hits(&mut answer);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let mut page = Page {
+            total: answer["hits"]["total"]["value"].as_u64().unwrap_or_default(),
+            facets: requests::counts(query, &answer["aggregations"]),
+            ..Page::default()
+        };
+        for (n, mut hit) in found.into_iter().enumerate() {
+            let document = document(&mut hit)?;
+            if more && n + 1 == limit {
+                #[expect(clippy::cast_possible_truncation, reason = "scores are small whole numbers")]
+                let score = hit["_score"].as_f64().unwrap_or_default() as f32;
+                page.next = Some(Cursor::encode(query, Key::of(&document, query.sort, score), &document.id));
+            }
+            page.hits.push(highlight::hit(document, &wanted));
+        }
+        Ok(page)
+    }
+
+    async fn suggest(&self, index: &str, prefix: &str, most: usize) -> Result<Vec<String>, Error> {
+        let (prefix, most) = (indexed::prefix(prefix), most.min(100));
+        // Even then it is an error if there is no index.
+        let most_asked = if prefix.is_empty() { 0 } else { most };
+        let mut answer = self.ask(index, requests::suggest(&prefix, most_asked), 0).await?;
+        let name = |hit: &Value| hit["_source"]["document"]["name"].as_str().map(str::to_owned);
+        Ok(hits(&mut answer).iter().filter_map(name).collect())
+    }
+}

@@ -1,0 +1,146 @@
+//! What the client lacks: time limits, and another try where a server was busy or away for a moment.
+
+use std::time::Duration;
+
+use elasticsearch::http::Method;
+use elasticsearch::http::headers::HeaderMap;
+use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use serde_json::Value;
+use url::Url;
+
+use super::{BACKEND, refused};
+use crate::Error;
+
+const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
+pub(super) struct Client(Transport);
+
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Null if there is none.
+    pub(super) body: Value,
+}
+
+/// How often something was tried.
+pub(super) struct Tries(std::slice::Iter<'static, Duration>);
+
+impl Tries {
+    pub(super) fn new() -> Self {
+        Self(WAITS.iter())
+    }
+
+    /// Waits, if it may be tried again.
+    pub(super) async fn again(&mut self) -> bool {
+        match self.0.next() {
+            Some(wait) => {
+                tokio::time::sleep(*wait).await;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+enum Failure {
+    /// Worth another try at once: nobody was there.
+    Away(String),
+    /// It took all the time that there was.
+    Slow,
+    Nonsense(String),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Away(reason) => Self::Unreachable { backend: BACKEND, reason },
+            Failure::Slow => Self::Unreachable { backend: BACKEND, reason: "no answer in time".to_owned() },
+            Failure::Nonsense(reason) => refused(reason),
+        }
+    }
+}
+
+impl Client {
+    /// User and password stay in the address: the HTTP client takes them from there, decoded.
+    pub(super) fn new(url: Url) -> Result<Self, String> {
+        let pool = SingleNodeConnectionPool::new(url);
+        TransportBuilder::new(pool).build().map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Every request may be sent twice: writes carry their versions.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        let mut tries = Tries::new();
+        loop {
+            match self.attempt(method, path, body.clone(), limit).await {
+                Ok(answer) if !matches!(answer.status, 429 | 502..=504) => return Ok(answer),
+                Ok(answer) => {
+                    if !tries.again().await {
+                        return Err(
+                            Failure::Away(format!("it is busy, with status {}", answer.status)).into()
+                        );
+                    }
+                }
+                Err(Failure::Away(reason)) => {
+                    if !tries.again().await {
+                        return Err(Failure::Away(reason).into());
+                    }
+                }
+                // Not again: a server that hangs would hold the caller several times as long.
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    pub(super) async fn call_once(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        Ok(self.attempt(method, path, body, limit).await?)
+    }
+
+    async fn attempt(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        limit: Duration,
+    ) -> Result<Answer, Failure> {
+        let request = async {
+            let none = None::<&()>;
+            let response = self.0.send(method, path, HeaderMap::new(), none, body, Some(limit)).await?;
+            let status = response.status_code().as_u16();
+            Ok((status, response.text().await?))
+        };
+        let (status, text) = match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error: elasticsearch::Error| {
+                if error.is_timeout() { Failure::Slow } else { Failure::Away(chain(&error)) }
+            })?,
+            Err(_) => return Err(Failure::Slow),
+        };
+        match serde_json::from_str(&text) {
+            Ok(body) => Ok(Answer { status, body }),
+            // Proxies answer errors with pages of their own.
+            Err(_) if text.is_empty() || status >= 400 => Ok(Answer { status, body: Value::Null }),
+            Err(error) => Err(Failure::Nonsense(format!("an answer that is not JSON: {error}"))),
+        }
+    }
+}
+
+/// An error and what is behind it, where the reason is.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}

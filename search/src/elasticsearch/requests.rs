@@ -1,0 +1,192 @@
+//! The bodies of requests, and what is read from answers.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cursor::{Cursor, Key};
+use crate::indexed::{self, Indexed};
+use crate::wanted::Condition;
+use crate::{Change, Query, Sort};
+
+/// Settings and fields. Terms come ready made, so every field holds them as they are.
+pub(super) fn index(alias: &str) -> Value {
+    let terms = json!({"type": "keyword", "doc_values": false});
+    let sorted = json!({"type": "keyword"});
+    json!({
+        "aliases": {alias: {}},
+        "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
+        "mappings": {
+            "dynamic": "strict",
+            "_source": {"includes": ["document", "checkpoint"]},
+            "properties": {
+                "id": sorted,
+                // Tombstones and the checkpoint are deleted from the beginning: no query finds them.
+                "deleted": {"type": "boolean"},
+                "checkpoint": {"type": "keyword", "index": false, "doc_values": false},
+                "name_words": terms, "name_stems": terms, "name_exact": terms,
+                "body_words": terms, "body_stems": terms, "body_exact": terms,
+                "skus": terms,
+                "starts": terms,
+                "name_key": sorted,
+                "facets": sorted,
+                "price": {"type": "long"},
+                "currency": sorted,
+                "created_at": {"type": "long"},
+                "document": {"type": "object", "enabled": false},
+            },
+        },
+    })
+}
+
+/// Two lines of a bulk request. The same version is written again, which changes nothing.
+pub(super) fn write(change: &Change, body: &mut String) {
+    let (id, version) = (change.id(), change.version());
+    let action = json!({"index": {"_id": id, "version": version, "version_type": "external_gte"}});
+    let source = match change {
+        Change::Delete { id, .. } => json!({"id": id, "deleted": true}),
+        Change::Put(document) => {
+            let Indexed { name, body, skus, name_key, starts, facets } = Indexed::of(document);
+            json!({
+                "id": id,
+                "deleted": false,
+                "name_words": name.words, "name_stems": name.stems, "name_exact": name.exact,
+                "body_words": body.words, "body_stems": body.stems, "body_exact": body.exact,
+                "skus": skus,
+                "starts": starts,
+                "name_key": name_key,
+                "facets": facets,
+                "price": document.price,
+                "currency": document.currency,
+                "created_at": document.created_at,
+                "document": document,
+            })
+        }
+    };
+    for line in [action, source] {
+        body.push_str(&line.to_string());
+        body.push('\n');
+    }
+}
+
+fn condition(wanted: &Condition) -> Value {
+    let constant =
+        |filter: Value, score: u8| json!({"constant_score": {"filter": filter, "boost": f32::from(score)}});
+    match wanted {
+        Condition::Term { field, text, score } => constant(json!({"term": {field.name(): text}}), *score),
+        Condition::Prefix { field, text, score } => constant(json!({"prefix": {field.name(): text}}), *score),
+        Condition::Fuzzy { field, text, typos, score } => {
+            // Rewritten so, all terms in reach count, not only the first fifty.
+            let fuzzy = json!({"value": text, "fuzziness": typos, "rewrite": "constant_score"});
+            constant(json!({"fuzzy": {field.name(): fuzzy}}), *score)
+        }
+        Condition::Any(any) => json!({"dis_max": {"queries": any.iter().map(condition).collect::<Vec<_>>()}}),
+        Condition::All(all) => json!({"bool": {"must": all.iter().map(condition).collect::<Vec<_>>()}}),
+    }
+}
+
+pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cursor>) -> Value {
+    let mut filter = vec![json!({"term": {"deleted": false}})];
+    if let Some(currency) = &query.currency {
+        filter.push(json!({"term": {"currency": currency}}));
+    }
+    if query.price_from.is_some() || query.price_to.is_some() {
+        let (from, to) = (query.price_from.unwrap_or(i64::MIN), query.price_to.unwrap_or(i64::MAX));
+        filter.push(json!({"range": {"price": {"gte": from, "lte": to}}}));
+    }
+    // Filters come after the counting: each facet is counted under all of them but its own.
+    let filters = indexed::filters(query);
+    let under = |but: Option<&str>| -> Value {
+        let others = filters.iter().filter(|(name, _)| Some(**name) != but);
+        json!({"bool": {"filter": others.map(|(_, terms)| json!({"terms": {"facets": terms}})).collect::<Vec<_>>()}})
+    };
+    let mut counts = serde_json::Map::new();
+    for (n, name) in indexed::counted(query).into_iter().enumerate() {
+        let values = json!({"terms": {
+            "field": "facets",
+            // Bracketed, since OpenSearch 2.19 fails on a plain `x.*` of which there is nothing.
+            "include": pattern(&indexed::facet_prefix(name)) + "(.*)",
+            "size": indexed::MOST_FACET_VALUES,
+            "order": [{"_count": "desc"}, {"_key": "asc"}],
+        }});
+        counts.insert(format!("f{n}"), json!({"filter": under(Some(name)), "aggs": {"values": values}}));
+    }
+    let mut body = json!({
+        "query": {"bool": {"must": wanted.iter().map(condition).collect::<Vec<_>>(), "filter": filter}},
+        "post_filter": under(None),
+        "sort": sort(query.sort),
+        // One more says whether there is another page.
+        "size": indexed::limit(query) + 1,
+        "track_total_hits": true,
+        "_source": ["document"],
+    });
+    if !counts.is_empty() {
+        body["aggs"] = Value::Object(counts);
+    }
+    if let Some(Cursor { key, id, .. }) = after {
+        body["search_after"] = json!([place(key, query.sort), id]);
+    }
+    body
+}
+
+fn sort(sort: Sort) -> Value {
+    let first = match sort {
+        Sort::Relevance => json!({"_score": "desc"}),
+        Sort::NameAscending => json!({"name_key": "asc"}),
+        Sort::NameDescending => json!({"name_key": "desc"}),
+        Sort::PriceAscending => json!({"price": {"order": "asc", "missing": "_last"}}),
+        Sort::PriceDescending => json!({"price": {"order": "desc", "missing": "_last"}}),
+        Sort::NewestFirst => json!({"created_at": "desc"}),
+    };
+    json!([first, {"id": "asc"}])
+}
+
+fn place(key: &Key, sort: Sort) -> Value {
+    match key {
+        Key::Score(score) => json!(score),
+        Key::Name(name) => json!(name),
+        // What stands for "last" in the server's own sort values.
+        Key::Price(None) if sort == Sort::PriceDescending => json!(i64::MIN),
+        Key::Price(None) => json!(i64::MAX),
+        Key::Price(Some(price)) => json!(price),
+        Key::Created(at) => json!(at),
+    }
+}
+
+/// A text as a pattern of the server that means itself.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() * 2);
+    for c in text.chars() {
+        if c.is_ascii() && !c.is_ascii_alphanumeric() {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+pub(super) fn counts(query: &Query, answer: &Value) -> BTreeMap<String, Vec<(String, u64)>> {
+    let mut facets = BTreeMap::new();
+    for (n, name) in indexed::counted(query).into_iter().enumerate() {
+        let skip = indexed::facet_prefix(name).len();
+        let buckets = answer[format!("f{n}")]["values"]["buckets"].as_array();
+        let counts = buckets.into_iter().flatten().filter_map(|bucket| {
+            Some((bucket["key"].as_str()?.get(skip..)?.to_owned(), bucket["doc_count"].as_u64()?))
+        });
+        facets.insert(name.to_owned(), indexed::ranked(counts));
+    }
+    facets
+}
+
+pub(super) fn suggest(prefix: &str, most: usize) -> Value {
+    json!({
+        "query": {"bool": {
+            "filter": [{"term": {"deleted": false}}, {"prefix": {"starts": prefix}}],
+            "should": [{"constant_score": {"filter": {"prefix": {"name_key": prefix}}, "boost": 1}}],
+        }},
+        "sort": [{"_score": "desc"}, {"name_key": "asc"}, {"id": "asc"}],
+        "collapse": {"field": "name_key"},
+        "size": most,
+        "_source": ["document.name"],
+    })
+}

@@ -1,0 +1,160 @@
+//! What both backends write of a document, and what both check before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::text::{self, Terms};
+use crate::wanted::sku;
+use crate::{Change, Document, Query};
+
+/// Longest name to sort and suggest by, and longest facet value, in characters.
+const LONGEST_KEY: usize = 200;
+const LONGEST_PREFIX: usize = 60;
+/// Of a name, this many of its words can be found by their beginning.
+const MOST_STARTS: usize = 32;
+pub(crate) const MOST_FACET_VALUES: usize = 50;
+
+/// The searchable forms of a document.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    pub(crate) name: Terms,
+    pub(crate) body: Terms,
+    pub(crate) skus: BTreeSet<String>,
+    pub(crate) name_key: String,
+    /// The name from each of its words on.
+    pub(crate) starts: BTreeSet<String>,
+    /// `name=value`.
+    pub(crate) facets: BTreeSet<String>,
+}
+
+impl Indexed {
+    pub(crate) fn of(document: &Document) -> Self {
+        let facets = document.facets.iter();
+        Self {
+            name: Terms::of(&document.name),
+            body: Terms::of(&document.description),
+            skus: document.skus.iter().map(|text| sku(text)).filter(|sku| !sku.is_empty()).collect(),
+            name_key: name_key(&document.name),
+            starts: starts(&document.name),
+            facets: facets.flat_map(|(name, values)| values.iter().map(|value| facet(name, value))).collect(),
+        }
+    }
+}
+
+/// What a name is sorted by: folded, without signs, unless there is nothing else.
+pub(crate) fn name_key(name: &str) -> String {
+    let plain = text::plain(name);
+    let key = if plain.is_empty() { text::fold(name.trim()) } else { plain };
+    text::cut(&key, LONGEST_KEY).to_owned()
+}
+
+fn starts(name: &str) -> BTreeSet<String> {
+    let plain = text::plain(name);
+    let mut starts = BTreeSet::new();
+    for piece in text::pieces(&plain) {
+        // A word of Chinese may begin at any of its characters.
+        let many = if piece.kind == text::Kind::Cjk { usize::MAX } else { 1 };
+        for (at, _) in piece.text.char_indices().take(many) {
+            if starts.len() == MOST_STARTS {
+                return starts;
+            }
+            starts.insert(text::cut(&plain[piece.range.start + at..], LONGEST_PREFIX).to_owned());
+        }
+    }
+    starts
+}
+
+/// What was typed, as names are kept for suggestions; empty if there is nothing to suggest for.
+pub(crate) fn prefix(typed: &str) -> String {
+    text::cut(&text::plain(text::cut(typed, LONGEST_KEY)), LONGEST_PREFIX).to_owned()
+}
+
+/// The beginning of all values of a facet.
+pub(crate) fn facet_prefix(name: &str) -> String {
+    // The first `=` ends the name.
+    format!("{}=", text::cut(name, LONGEST_KEY).replace('=', "_"))
+}
+
+pub(crate) fn facet(name: &str, value: &str) -> String {
+    facet_prefix(name) + text::cut(value, LONGEST_KEY)
+}
+
+/// Facet name to the terms one of which a document must have. A filter without values filters nothing.
+pub(crate) fn filters(query: &Query) -> BTreeMap<&str, Vec<String>> {
+    let filters = query.filters.iter().filter(|(_, values)| !values.is_empty());
+    filters
+        .map(|(name, values)| (name.as_str(), values.iter().map(|value| facet(name, value)).collect()))
+        .collect()
+}
+
+/// Facets to count, each once.
+pub(crate) fn counted(query: &Query) -> BTreeSet<&str> {
+    query.facets.iter().map(String::as_str).collect()
+}
+
+/// Hits on a page: what is asked for, between 1 and 100.
+pub(crate) fn limit(query: &Query) -> usize {
+    query.limit.clamp(1, 100)
+}
+
+/// Sorted as every backend must sort them, and cut.
+pub(crate) fn ranked(counts: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
+    let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts.truncate(MOST_FACET_VALUES);
+    counts
+}
+
+impl Change {
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Put(document) => &document.id,
+            Self::Delete { id, .. } => id,
+        }
+    }
+
+    pub fn version(&self) -> i64 {
+        match self {
+            Self::Put(document) => document.version,
+            Self::Delete { version, .. } => *version,
+        }
+    }
+}
+
+/// The last change of each id, by version, then by place in the batch; in order of id.
+pub(crate) fn latest(changes: &[Change]) -> Vec<&Change> {
+    let mut latest: BTreeMap<&str, &Change> = BTreeMap::new();
+    for change in changes {
+        let kept = latest.entry(change.id()).or_insert(change);
+        if kept.version() <= change.version() {
+            *kept = change;
+        }
+    }
+    latest.into_values().collect()
+}
+
+/// `[a-z0-9_]+`: neither a path nor a pattern.
+pub(crate) fn is_index_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 100
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_be_begun_at_each_word() {
+        let starts: Vec<_> = starts("The T-Shirt 红裙").into_iter().collect();
+        assert_eq!(starts, ["shirt 红裙", "t shirt 红裙", "the t shirt 红裙", "红裙", "裙"]);
+        assert_eq!(prefix("  T-sh"), "t sh");
+        assert_eq!(name_key("🙂"), "🙂");
+    }
+
+    #[test]
+    fn of_a_batch_the_latest_change_counts() {
+        let delete = |version| Change::Delete { id: "a".into(), version };
+        assert_eq!(latest(&[delete(2), delete(1)]), [&delete(2)]);
+        assert_eq!(latest(&[delete(1), delete(2)]), [&delete(2)]);
+    }
+}

@@ -1,0 +1,269 @@
+//! Search in folders of this process, with Tantivy.
+//!
+//! One writer per index, made with the first change. A commit carries documents and checkpoint together, so after a
+//! kill the index is where its checkpoint says. All work is done off the async threads.
+
+mod collect;
+mod schema;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tantivy::indexer::IndexWriterOptions;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+
+use self::collect::{Names, Ranked};
+use self::schema::Fields;
+use crate::cursor::{Cursor, Key};
+use crate::wanted::Wanted;
+use crate::{Change, Error, Page, Query, Search, highlight, indexed};
+
+const BACKEND: &str = "tantivy";
+/// The least that Tantivy takes; it is given back with every commit.
+const WRITER_MEMORY: usize = 15_000_000;
+
+pub(crate) fn connect(url: &str, folder: &str) -> Result<Arc<dyn Search>, Error> {
+    let refused = |reason: &str| Error::Address { url: url.to_owned(), reason: reason.to_owned() };
+    if folder.is_empty() {
+        return Err(refused("name a folder, such as tantivy://data/search"));
+    }
+    if folder.contains(['?', '#']) {
+        return Err(refused("a folder has no options"));
+    }
+    Ok(Arc::new(Tantivy(Arc::new(Folder { path: folder.into(), open: Mutex::default() }))))
+}
+
+struct Tantivy(Arc<Folder>);
+
+struct Folder {
+    path: PathBuf,
+    open: Mutex<HashMap<String, Arc<Opened>>>,
+}
+
+struct Opened {
+    path: PathBuf,
+    index: Index,
+    fields: Fields,
+    reader: IndexReader,
+    /// Held for the whole of a change: what is there is read, then written, then committed.
+    writer: Mutex<Option<IndexWriter>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panic leaves behind is either whole or thrown away by whoever finds it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn refused(path: &std::path::Path, error: &dyn std::fmt::Display) -> Error {
+    let path = path.display();
+    let reason =
+        format!("the index in {path}: {error}. If it is damaged, delete that folder: it will be rebuilt");
+    Error::Refused { backend: BACKEND, reason }
+}
+
+impl Folder {
+    fn path_of(&self, index: &str) -> Result<PathBuf, Error> {
+        if indexed::is_index_name(index) {
+            Ok(self.path.join(index))
+        } else {
+            let reason = format!("{index:?} is no name for an index: a to z, 0 to 9 and _");
+            Err(Error::Refused { backend: BACKEND, reason })
+        }
+    }
+
+    fn opened(&self, index: &str, make: bool) -> Result<Arc<Opened>, Error> {
+        let path = self.path_of(index)?;
+        let mut open = lock(&self.open);
+        if let Some(opened) = open.get(index) {
+            return Ok(opened.clone());
+        }
+        // Tantivy writes this file last, so without it there never was an index.
+        if !path.join("meta.json").exists() && !make {
+            return Err(Error::NoIndex(index.to_owned()));
+        }
+        let opened = Opened::open(path.clone()).map_err(|error| refused(&path, &error))?;
+        let opened = Arc::new(opened);
+        open.insert(index.to_owned(), opened.clone());
+        Ok(opened)
+    }
+
+    fn remove(&self, index: &str) -> Result<(), Error> {
+        let path = self.path_of(index)?;
+        let mut open = lock(&self.open);
+        if let Some(opened) = open.remove(index) {
+            // Waits for a change that is under way. Readers keep the files that they have open.
+            lock(&opened.writer).take();
+        }
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(refused(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Opened {
+    fn open(path: PathBuf) -> Result<Self, TantivyError> {
+        let (schema, fields) = schema::schema();
+        let index = if path.join("meta.json").exists() {
+            Index::open_in_dir(&path)?
+        } else {
+            std::fs::create_dir_all(&path)?;
+            Index::create_in_dir(&path, schema.clone())?
+        };
+        if index.schema() != schema {
+            return Err(TantivyError::SchemaError("it was made by another version of SoonShop".to_owned()));
+        }
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        Ok(Self { path, index, fields, reader, writer: Mutex::new(None) })
+    }
+
+    fn apply(&self, changes: &[Change], checkpoint: &str) -> Result<(), TantivyError> {
+        let mut guard = lock(&self.writer);
+        // Taken out: a change that fails or panics leaves no half of itself in a writer for the next to commit.
+        let mut writer = match guard.take() {
+            Some(writer) => writer,
+            None => self.writer()?,
+        };
+        let searcher = self.reader.searcher();
+        for change in indexed::latest(changes) {
+            let there = schema::version(&searcher, &self.fields, change.id())?;
+            if there.is_some_and(|version| version > change.version()) {
+                continue;
+            }
+            if there.is_some() {
+                writer.delete_term(self.fields.id_term(change.id()));
+            }
+            writer.add_document(self.fields.document(change)?)?;
+        }
+        let mut commit = writer.prepare_commit()?;
+        commit.set_payload(checkpoint);
+        commit.commit()?;
+        self.reader.reload()?;
+        *guard = Some(writer);
+        Ok(())
+    }
+
+    fn writer(&self) -> Result<IndexWriter, TantivyError> {
+        let options = IndexWriterOptions::builder()
+            .memory_budget_per_thread(WRITER_MEMORY)
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .build();
+        self.index.writer_with_options(options)
+    }
+
+    fn search(&self, query: &Query, after: Option<Cursor>) -> Result<Page, TantivyError> {
+        let wanted = Wanted::of(&query.text);
+        let searcher = self.reader.searcher();
+        let collector = Ranked::new(query, after);
+        let found = searcher.search(&self.fields.query(query, wanted.condition()), &collector)?;
+        let mut hits = Vec::with_capacity(found.hits.len());
+        let mut next = None;
+        for found in found.hits {
+            let document = self.fields.stored(&searcher, found.address)?;
+            if hits.len() + 1 == indexed::limit(query) && found.more {
+                next = Some(Cursor::encode(query, Key::of(&document, query.sort, found.score), &document.id));
+            }
+            hits.push(highlight::hit(document, &wanted));
+        }
+        Ok(Page { hits, total: found.total, facets: found.facets, next })
+    }
+
+    fn suggest(&self, prefix: &str, most: usize) -> Result<Vec<String>, TantivyError> {
+        let searcher = self.reader.searcher();
+        let query = self.fields.starts_with(prefix);
+        let addresses = searcher.search(&query, &Names { prefix: prefix.to_owned(), most })?;
+        addresses.into_iter().map(|address| Ok(self.fields.stored(&searcher, address)?.name)).collect()
+    }
+}
+
+impl Tantivy {
+    /// Work on an index that is there, off the async threads. A panic in it is how some damage shows.
+    async fn with<T: Send + 'static>(
+        &self,
+        index: &str,
+        work: impl FnOnce(&Opened) -> Result<T, TantivyError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let index = index.to_owned();
+        self.off(move |folder| {
+            let opened = folder.opened(&index, false)?;
+            let work = std::panic::AssertUnwindSafe(|| work(&opened));
+            match std::panic::catch_unwind(work) {
+                Ok(done) => done.map_err(|error| refused(&opened.path, &error)),
+                Err(_) => Err(refused(&opened.path, &"it cannot be read")),
+            }
+        })
+        .await
+    }
+
+    async fn off<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Folder) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let folder = self.0.clone();
+        match tokio::task::spawn_blocking(move || work(&folder)).await {
+            Ok(done) => done,
+            Err(error) => Err(refused(&self.0.path, &error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Search for Tantivy {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.off(|folder| {
+            std::fs::create_dir_all(&folder.path).map_err(|error| Error::Unreachable {
+                backend: BACKEND,
+                reason: format!("folder {}: {error}", folder.path.display()),
+            })
+        })
+        .await
+    }
+
+    async fn create(&self, index: &str) -> Result<(), Error> {
+        let index = index.to_owned();
+        self.off(move |folder| folder.opened(&index, true).map(drop)).await
+    }
+
+    async fn remove(&self, index: &str) -> Result<(), Error> {
+        let index = index.to_owned();
+        self.off(move |folder| folder.remove(&index)).await
+    }
+
+    async fn checkpoint(&self, index: &str) -> Result<Option<String>, Error> {
+        match self.with(index, |opened| Ok(opened.index.load_metas()?.payload)).await {
+            Err(Error::NoIndex(_)) => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error> {
+        let (changes, checkpoint) = (changes.to_vec(), checkpoint.to_owned());
+        self.with(index, move |opened| opened.apply(&changes, &checkpoint)).await
+    }
+
+    async fn refresh(&self, index: &str) -> Result<(), Error> {
+        self.with(index, |opened| opened.reader.reload()).await
+    }
+
+    async fn search(&self, index: &str, query: &Query) -> Result<Page, Error> {
+        let after = Cursor::of(query)?;
+        let query = query.clone();
+        self.with(index, move |opened| opened.search(&query, after)).await
+    }
+
+    async fn suggest(&self, index: &str, prefix: &str, most: usize) -> Result<Vec<String>, Error> {
+        let prefix = indexed::prefix(prefix);
+        let most = most.min(100);
+        self.with(index, move |opened| {
+            if prefix.is_empty() || most == 0 { Ok(Vec::new()) } else { opened.suggest(&prefix, most) }
+        })
+        .await
+    }
+}

@@ -1,0 +1,199 @@
+//! The fields of an index, what is written into them, and how conditions become queries on them.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use tantivy::query::{
+    AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, InvertedIndexRangeQuery,
+    Occur, Query as TantivyQuery, TermQuery,
+};
+use tantivy::schema::document::Value;
+use tantivy::schema::{
+    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, TantivyDocument, TantivyError, Term};
+
+use crate::indexed::Indexed;
+use crate::wanted::{self, Condition, Field as F};
+use crate::{Change, Document, Query};
+
+pub(super) const ID: &str = "id";
+pub(super) const NAME_KEY: &str = "name_key";
+pub(super) const FACETS: &str = "facets";
+pub(super) const PRICE: &str = "price";
+pub(super) const CREATED_AT: &str = "created_at";
+const VERSION: &str = "version";
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields {
+    id: Field,
+    version: Field,
+    /// False for tombstones.
+    live: Field,
+    texts: [(wanted::Field, Field); 7],
+    starts: Field,
+    name_key: Field,
+    facets: Field,
+    price: Field,
+    currency: Field,
+    created_at: Field,
+    /// The document as JSON.
+    source: Field,
+}
+
+pub(super) fn schema() -> (Schema, Fields) {
+    let mut schema = Schema::builder();
+    // Terms come ready made, and neither frequency nor length counts.
+    let terms = TextOptions::default().set_indexing_options(
+        TextFieldIndexing::default()
+            .set_tokenizer("raw")
+            .set_index_option(IndexRecordOption::Basic)
+            .set_fieldnorms(false),
+    );
+    let column = TextOptions::default().set_fast("raw");
+    let texts = [F::NameWords, F::NameStems, F::NameExact, F::BodyWords, F::BodyStems, F::BodyExact, F::Skus];
+    let fields = Fields {
+        id: schema.add_text_field(ID, STRING | FAST),
+        version: schema.add_i64_field(VERSION, FAST),
+        live: schema.add_bool_field("live", INDEXED),
+        texts: texts.map(|field| (field, schema.add_text_field(field.name(), terms.clone()))),
+        starts: schema.add_text_field("starts", terms.clone()),
+        name_key: schema.add_text_field(NAME_KEY, column.clone()),
+        facets: schema.add_text_field(FACETS, column),
+        price: schema.add_i64_field(PRICE, FAST),
+        currency: schema.add_text_field("currency", terms),
+        created_at: schema.add_i64_field(CREATED_AT, FAST),
+        source: schema.add_text_field("source", STORED),
+    };
+    (schema.build(), fields)
+}
+
+/// The version of what is there, tombstones too.
+pub(super) fn version(searcher: &Searcher, fields: &Fields, id: &str) -> Result<Option<i64>, TantivyError> {
+    let term = fields.id_term(id);
+    for segment in searcher.segment_readers() {
+        let Some(mut found) =
+            segment.inverted_index(fields.id)?.read_postings(&term, IndexRecordOption::Basic)?
+        else {
+            continue;
+        };
+        while found.doc() != TERMINATED {
+            if !segment.is_deleted(found.doc()) {
+                return Ok(segment.fast_fields().i64(VERSION)?.first(found.doc()));
+            }
+            found.advance();
+        }
+    }
+    Ok(None)
+}
+
+impl Fields {
+    pub(super) fn id_term(&self, id: &str) -> Term {
+        Term::from_field_text(self.id, id)
+    }
+
+    fn field(&self, wanted: wanted::Field) -> Field {
+        // Every field of `wanted` is in the table; the id field would find nothing.
+        self.texts.iter().find(|(field, _)| *field == wanted).map_or(self.id, |(_, field)| *field)
+    }
+
+    pub(super) fn document(&self, change: &Change) -> Result<TantivyDocument, TantivyError> {
+        let mut row = TantivyDocument::default();
+        row.add_text(self.id, change.id());
+        row.add_i64(self.version, change.version());
+        let Change::Put(document) = change else {
+            row.add_bool(self.live, false);
+            return Ok(row);
+        };
+        row.add_bool(self.live, true);
+        let Indexed { name, body, skus, name_key, starts, facets } = Indexed::of(document);
+        let mut add = |field: Field, terms: BTreeSet<String>| {
+            for term in terms {
+                row.add_text(field, term);
+            }
+        };
+        add(self.field(F::NameWords), name.words);
+        add(self.field(F::NameStems), name.stems);
+        add(self.field(F::NameExact), name.exact);
+        add(self.field(F::BodyWords), body.words);
+        add(self.field(F::BodyStems), body.stems);
+        add(self.field(F::BodyExact), body.exact);
+        add(self.field(F::Skus), skus);
+        add(self.starts, starts);
+        add(self.facets, facets);
+        row.add_text(self.name_key, name_key);
+        if let Some(price) = document.price {
+            row.add_i64(self.price, price);
+        }
+        if let Some(currency) = &document.currency {
+            row.add_text(self.currency, currency);
+        }
+        row.add_i64(self.created_at, document.created_at);
+        let source = serde_json::to_string(document)
+            .map_err(|error| TantivyError::InternalError(error.to_string()))?;
+        row.add_text(self.source, source);
+        Ok(row)
+    }
+
+    pub(super) fn stored(&self, searcher: &Searcher, address: DocAddress) -> Result<Document, TantivyError> {
+        let row: TantivyDocument = searcher.doc(address)?;
+        let source = row.get_first(self.source).and_then(|value| value.as_str()).unwrap_or_default();
+        serde_json::from_str(source)
+            .map_err(|error| TantivyError::InternalError(format!("a stored document: {error}")))
+    }
+
+    /// All that the text, the currency and being there say; facets and prices are looked at while collecting.
+    pub(super) fn query(&self, query: &Query, condition: Option<Condition>) -> Box<dyn TantivyQuery> {
+        let mut all = vec![filter(Term::from_field_bool(self.live, true))];
+        if let Some(currency) = &query.currency {
+            all.push(filter(Term::from_field_text(self.currency, currency)));
+        }
+        if let Some(condition) = condition {
+            all.push((Occur::Must, self.condition(condition)));
+        }
+        Box::new(BooleanQuery::new(all))
+    }
+
+    pub(super) fn starts_with(&self, prefix: &str) -> Box<dyn TantivyQuery> {
+        let live = filter(Term::from_field_bool(self.live, true));
+        Box::new(BooleanQuery::new(vec![live, (Occur::Must, begins(self.starts, prefix))]))
+    }
+
+    fn condition(&self, condition: Condition) -> Box<dyn TantivyQuery> {
+        let constant = |query: Box<dyn TantivyQuery>, score: u8| -> Box<dyn TantivyQuery> {
+            Box::new(ConstScoreQuery::new(query, f32::from(score)))
+        };
+        match condition {
+            Condition::Term { field, text, score } => constant(term(self.field(field), &text), score),
+            Condition::Fuzzy { field, text, typos, score } => {
+                let term = Term::from_field_text(self.field(field), &text);
+                constant(Box::new(FuzzyTermQuery::new(term, typos, true)), score)
+            }
+            Condition::Prefix { field, text, score } => constant(begins(self.field(field), &text), score),
+            Condition::Any(any) => {
+                Box::new(DisjunctionMaxQuery::new(any.into_iter().map(|one| self.condition(one)).collect()))
+            }
+            Condition::All(all) if all.is_empty() => Box::new(AllQuery),
+            Condition::All(all) => Box::new(BooleanQuery::new(
+                all.into_iter().map(|one| (Occur::Must, self.condition(one))).collect(),
+            )),
+        }
+    }
+}
+
+fn term(field: Field, text: &str) -> Box<dyn TantivyQuery> {
+    Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
+}
+
+/// Must match, and scores nothing.
+fn filter(term: Term) -> (Occur, Box<dyn TantivyQuery>) {
+    let query = Box::new(TermQuery::new(term, IndexRecordOption::Basic));
+    (Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0)))
+}
+
+fn begins(field: Field, prefix: &str) -> Box<dyn TantivyQuery> {
+    // No text holds the last of all code points, so this ends the texts with that beginning.
+    let end = Term::from_field_text(field, &format!("{prefix}\u{10ffff}"));
+    let begin = Term::from_field_text(field, prefix);
+    Box::new(InvertedIndexRangeQuery::new(Bound::Included(begin), Bound::Excluded(end)))
+}

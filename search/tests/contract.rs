@@ -1,0 +1,290 @@
+//! One contract for every backend: what is found, in what order, never scores. Each test has an index of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+#[path = "contract/suite.rs"]
+mod suite;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use soonshop_search::{Change, Error, Query, Search, connect};
+use suite::INDEX;
+
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The address of a server, with a prefix that no other test has.
+fn server(variable: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let Ok(url) = std::env::var(variable) else {
+        panic!("{variable} is not set: run `make test`, or `eval \"$(tests/services/services.sh env)\"`")
+    };
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{url}?prefix=t{}_{count}_", std::process::id())
+}
+
+/// Runs a test on an empty index, and removes it in every case.
+async fn on(url: &str, test: for<'a> fn(&'a dyn Search) -> Running<'a>) {
+    let search = connect(url).unwrap();
+    search.create(INDEX).await.unwrap();
+    let outcome = AssertUnwindSafe(test(&*search)).catch_unwind().await;
+    search.remove(INDEX).await.unwrap();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+macro_rules! contract {
+    ($($test:ident)*) => {
+        mod tantivy {
+            $(#[tokio::test]
+            async fn $test() {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("tantivy://{}", folder.path().display());
+                super::on(&url, |search| Box::pin(super::suite::$test(search))).await;
+            })*
+        }
+        mod elasticsearch {
+            $(#[tokio::test]
+            async fn $test() {
+                super::on(&super::server("ELASTICSEARCH_URL"), |search| Box::pin(super::suite::$test(search))).await;
+            })*
+        }
+        mod opensearch {
+            $(#[tokio::test]
+            async fn $test() {
+                super::on(&super::server("OPENSEARCH_URL"), |search| Box::pin(super::suite::$test(search))).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    words_are_found_in_every_field
+    typos_are_forgiven_in_words_and_not_in_skus
+    accents_case_and_endings_do_not_matter
+    chinese_is_found_by_its_words
+    skus_are_found_whole_and_by_their_beginning
+    better_matches_come_first
+    facets_are_counted_without_their_own_filter
+    prices_and_currencies_filter
+    every_sort_has_its_order
+    pages_neither_skip_nor_repeat
+    highlights_are_marked_and_escaped
+    suggestions_begin_with_what_was_typed
+    an_older_change_is_passed_over
+    a_deleted_document_stays_deleted
+    the_checkpoint_moves_with_the_changes
+    a_missing_index_is_named
+    nothing_that_can_be_typed_is_an_error
+    values_with_signs_are_values
+}
+
+#[tokio::test]
+async fn an_address_is_checked_before_anything_connects() {
+    for url in [
+        "",
+        "data",
+        "ftp://x",
+        "tantivy://",
+        "tantivy://data?prefix=x",
+        "http://",
+        "http://x?prefix=A",
+        "http://x?a=b",
+    ] {
+        assert!(matches!(connect(url), Err(Error::Address { .. })), "{url}");
+    }
+    let Err(error) = connect("http://name:secret@x?a=b") else { panic!() };
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_said_to_be_so_in_time() {
+    // Bound and let go: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let search = connect(&format!("http://127.0.0.1:{port}")).unwrap();
+    let started = Instant::now();
+    assert!(matches!(search.ping().await, Err(Error::Unreachable { .. })));
+    assert!(matches!(search.search(INDEX, &Query::default()).await, Err(Error::Unreachable { .. })));
+    assert!(matches!(search.suggest(INDEX, "x", 1).await, Err(Error::Unreachable { .. })));
+    assert!(matches!(search.checkpoint(INDEX).await, Err(Error::Unreachable { .. })));
+    let delete = Change::Delete { id: "x".into(), version: 1 };
+    assert!(matches!(search.apply(INDEX, &[delete], "1").await, Err(Error::Unreachable { .. })));
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_fails_in_time() {
+    // Accepts by its backlog, and never answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let search = connect(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let started = Instant::now();
+    assert!(matches!(search.ping().await, Err(Error::Unreachable { .. })));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(matches!(search.search(INDEX, &Query::default()).await, Err(Error::Unreachable { .. })));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+/// A server that answers with what it is told, one connection per answer; what it was asked.
+async fn answering(answers: Vec<(u16, &'static str)>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let task = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            // Head and body come in one piece or two; the length says when it is over.
+            let whole = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request).to_lowercase();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                body.len() >= length.map_or(0, |length| length.parse().unwrap())
+            };
+            while !whole(&request) {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            asked.push(String::from_utf8(request).unwrap());
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asked
+    });
+    (address, task)
+}
+
+#[tokio::test]
+async fn user_and_password_of_the_address_are_sent_decoded() {
+    let (address, asked) = answering(vec![(200, "{}")]).await;
+    connect(&format!("http://shop:p%40ss@{address}")).unwrap().ping().await.unwrap();
+    let asked = asked.await.unwrap();
+    assert!(asked[0].contains("Basic c2hvcDpwQHNz"), "{}", asked[0]);
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_and_a_failed_item_stops_the_checkpoint() {
+    let change = [Change::Delete { id: "x".into(), version: 1 }];
+    let done = r#"{"errors":false,"items":[{"index":{"_id":"x","status":200}}]}"#;
+    let busy = r#"{"errors":true,"items":[{"index":{"_id":"x","status":429,"error":{"type":"busy"}}}]}"#;
+    let (address, asked) = answering(vec![(503, ""), (200, busy), (200, done), (201, "{}")]).await;
+    let search = connect(&format!("http://{address}")).unwrap();
+    search.apply(INDEX, &change, "main:7").await.unwrap();
+    let asked = asked.await.unwrap();
+    assert!(asked[3].contains("main:7") && asked[..3].iter().all(|asked| asked.contains("_bulk")));
+
+    let broken = r#"{"errors":true,"items":[{"index":{"_id":"x","status":400,"error":{"type":"strict","reason":"no such field"}}}]}"#;
+    let (address, asked) = answering(vec![(200, broken)]).await;
+    let error =
+        connect(&format!("http://{address}")).unwrap().apply(INDEX, &change, "main:8").await.unwrap_err();
+    assert!(
+        error.to_string().contains("document x") && error.to_string().contains("no such field"),
+        "{error}"
+    );
+    assert_eq!(asked.await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_is_reopened_where_it_was_and_a_damaged_one_names_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("tantivy://{}", folder.path().display());
+    let search = connect(&url).unwrap();
+    search.create(INDEX).await.unwrap();
+    search.apply(INDEX, &[suite::put("a", 1, "Red mug")], "main:1").await.unwrap();
+    drop(search);
+
+    let search = connect(&url).unwrap();
+    assert_eq!(search.checkpoint(INDEX).await.unwrap().as_deref(), Some("main:1"));
+    assert_eq!(suite::found(&*search, "mug").await, ["a"]);
+    drop(search);
+
+    for damage in ["{", "{}", r#"{"segments":[],"schema":[],"opstamp":0}"#] {
+        std::fs::write(folder.path().join(INDEX).join("meta.json"), damage).unwrap();
+        let search = connect(&url).unwrap();
+        let refused = search.search(INDEX, &Query::default()).await.unwrap_err();
+        assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+        let text = refused.to_string();
+        assert!(
+            text.contains(&*folder.path().to_string_lossy()) && text.contains("delete that folder"),
+            "{text}"
+        );
+        assert!(matches!(search.create(INDEX).await, Err(Error::Refused { .. })));
+    }
+    let search = connect(&url).unwrap();
+    search.remove(INDEX).await.unwrap();
+    search.create(INDEX).await.unwrap();
+    assert_eq!(search.checkpoint(INDEX).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn damaged_segments_are_refused_and_not_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("tantivy://{}", folder.path().display());
+    let search = connect(&url).unwrap();
+    search.create(INDEX).await.unwrap();
+    search.apply(INDEX, &[suite::put("a", 1, "Red mug")], "main:1").await.unwrap();
+    drop(search);
+    for entry in std::fs::read_dir(folder.path().join(INDEX)).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.to_string_lossy().ends_with(".json") {
+            std::fs::write(path, "rubbish").unwrap();
+        }
+    }
+    let error = connect(&url).unwrap().search(INDEX, &Query::default()).await.unwrap_err();
+    assert!(error.to_string().contains("delete that folder"), "{error}");
+}
+
+const CHILD: &str = "SOONSHOP_SEARCH_TEST_FOLDER";
+
+/// The other half of the test below: writes until it is killed.
+#[tokio::test]
+async fn a_writer_that_is_killed() {
+    use std::io::Write;
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let search = connect(&url).unwrap();
+    search.create(INDEX).await.unwrap();
+    for n in 1.. {
+        search.apply(INDEX, &[suite::put(&n.to_string(), n, "Mug")], &n.to_string()).await.unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "\napplied {n}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn after_a_kill_the_index_is_where_its_checkpoint_says() {
+    use std::io::BufRead;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("tantivy://{}", folder.path().display());
+    for kill_after in ["applied 3", "applied 20", "applied 45"] {
+        let _ = std::fs::remove_dir_all(folder.path().join(INDEX));
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_writer_that_is_killed", "--nocapture"])
+            .env(CHILD, &url)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let said = lines.any(|line| line == kill_after);
+        // It goes on writing meanwhile: SIGKILL meets it anywhere.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(said, "the writer ended by itself");
+
+        let search = connect(&url).unwrap();
+        let at: i64 = search.checkpoint(INDEX).await.unwrap().unwrap().parse().unwrap();
+        let told: i64 = kill_after.trim_start_matches("applied ").parse().unwrap();
+        assert!(at >= told, "what was said to be applied is there");
+        let page = search.search(INDEX, &Query { limit: 1, ..Query::default() }).await.unwrap();
+        assert_eq!(i64::try_from(page.total).unwrap(), at);
+        search.apply(INDEX, &[suite::put("after", 999, "Mug")], "999").await.unwrap();
+        assert_eq!(suite::found(&*search, "mug").await.len() as u64, (page.total + 1).min(100));
+    }
+}

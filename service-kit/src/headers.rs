@@ -1,0 +1,360 @@
+//! The request headers that the shop gives a meaning to, each read in one place, with a clear refusal of what it is not.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName};
+use uuid::Uuid;
+
+use crate::problem::{Kind, Problem};
+
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+pub const EVENT_POSITION: HeaderName = HeaderName::from_static("event-position");
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub const IF_MATCH: HeaderName = axum::http::header::IF_MATCH;
+pub const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The longest that a query waits for its read model, however long it is asked to.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+fn refused(header: &str, detail: String) -> Problem {
+    Problem::new(Kind::Malformed, "invalid-header", detail).with("header", header)
+}
+
+/// The one value of a header, if it was sent. Two of them contradict each other.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &str) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refused(shown, format!("{shown} was sent more than once")));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.trim())),
+        Err(_) => Err(refused(shown, format!("{shown} holds bytes that are not visible ASCII"))),
+    }
+}
+
+/// `If-Match`: which version the client has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: whichever, as long as it exists.
+    Any,
+    /// `"7"`: exactly this one.
+    Version(i64),
+}
+
+impl IfMatch {
+    pub fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(text) = single(headers, &IF_MATCH, "If-Match")? else { return Ok(None) };
+        if text == "*" {
+            return Ok(Some(Self::Any));
+        }
+        let version = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .and_then(number)
+            .filter(|v| *v > 0);
+        version.map(|version| Some(Self::Version(version))).ok_or_else(|| {
+            refused("If-Match", "If-Match is one version in quotes, as ETag gave it (\"7\"), or *".to_owned())
+        })
+    }
+
+    /// 428 where it was not sent.
+    pub fn required(headers: &HeaderMap) -> Result<Self, Problem> {
+        Self::optional(headers)?.ok_or_else(|| {
+            let detail = "send If-Match with the version that you have seen (its ETag), or *";
+            Problem::precondition_required("if-match-required", detail).with("header", "If-Match")
+        })
+    }
+}
+
+/// Digits only, so that no sign and no space slips through.
+fn number(text: &str) -> Option<i64> {
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// `Idempotency-Key`: a repeated request with the same one is done once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    pub fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(text) = single(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")? else { return Ok(None) };
+        if !(1..=255).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            let detail = "Idempotency-Key is 1 to 255 visible ASCII characters without spaces".to_owned();
+            return Err(refused("Idempotency-Key", detail));
+        }
+        Ok(Some(Self(text.to_owned())))
+    }
+
+    /// 428 where it was not sent.
+    pub fn required(headers: &HeaderMap) -> Result<Self, Problem> {
+        Self::optional(headers)?.ok_or_else(|| {
+            let detail = "send Idempotency-Key: money or stock moves here, and must not move twice";
+            Problem::precondition_required("idempotency-key-required", detail)
+                .with("header", "Idempotency-Key")
+        })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `Prefer: wait=N`, N in seconds from 0 to 60, cut to [`LONGEST_WAIT`]. Other preferences are none of ours.
+pub fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    for value in headers.get_all(PREFER) {
+        let Ok(text) = value.to_str() else {
+            return Err(refused("Prefer", "Prefer holds bytes that are not visible ASCII".to_owned()));
+        };
+        for preference in text.split(',') {
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            if !name.trim().eq_ignore_ascii_case("wait") {
+                continue;
+            }
+            let seconds = number(value.trim().trim_matches('"')).and_then(|n| u64::try_from(n).ok());
+            // The first one counts (RFC 7240, section 2).
+            return match seconds.filter(|seconds| *seconds <= 60) {
+                Some(seconds) => Ok(Some(Duration::from_secs(seconds).min(LONGEST_WAIT))),
+                None => Err(refused("Prefer", "wait is a number of seconds from 0 to 60".to_owned())),
+            };
+        }
+    }
+    Ok(None)
+}
+
+/// `Event-Position`: where a command's events stand in the log, `[log:]position`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPosition {
+    /// None: the one log that there is.
+    pub log: Option<String>,
+    pub position: i64,
+}
+
+impl EventPosition {
+    pub fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(text) = single(headers, &EVENT_POSITION, "Event-Position")? else { return Ok(None) };
+        let (log, position) = match text.split_once(':') {
+            Some((log, position)) => (Some(log), position),
+            None => (None, text),
+        };
+        let named = |log: &str| {
+            (1..=63).contains(&log.len())
+                && log.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+        };
+        match number(position) {
+            Some(position) if log.is_none_or(named) => {
+                Ok(Some(Self { log: log.map(str::to_owned), position }))
+            }
+            _ => Err(refused(
+                "Event-Position",
+                "Event-Position is [log:]position, as a command answered it".to_owned(),
+            )),
+        }
+    }
+}
+
+impl fmt::Display for EventPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.log {
+            Some(log) => write!(f, "{log}:{}", self.position),
+            None => write!(f, "{}", self.position),
+        }
+    }
+}
+
+/// `X-Correlation-Id`: the client's UUID, if it sent one.
+pub fn correlation_id(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+    let Some(text) = single(headers, &CORRELATION_ID, "X-Correlation-Id")? else { return Ok(None) };
+    match Uuid::try_parse(text) {
+        Ok(id) if !id.is_nil() => Ok(Some(id)),
+        _ => Err(refused("X-Correlation-Id", "X-Correlation-Id is a UUID".to_owned())),
+    }
+}
+
+/// `traceparent` (W3C Trace Context, version 00).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent {
+    pub trace_id: u128,
+    /// The span of whoever called.
+    pub parent_id: u64,
+    pub flags: u8,
+}
+
+impl TraceParent {
+    /// A new trace, not sampled.
+    pub fn generate() -> Self {
+        Self { trace_id: Uuid::new_v4().as_u128(), parent_id: span_id(), flags: 0 }
+    }
+
+    /// The caller's trace, or a new one: the standard asks to begin anew at a header that cannot be read, not to refuse.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(TRACEPARENT).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok().and_then(Self::parse).unwrap_or_else(Self::generate),
+            _ => Self::generate(),
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split('-');
+        let (version, trace, parent, flags) = (
+            hex(fields.next()?, 2)?,
+            hex(fields.next()?, 32)?,
+            hex(fields.next()?, 16)?,
+            hex(fields.next()?, 2)?,
+        );
+        // A later version may add fields, 00 may not; ff is forbidden.
+        let whole = version != 0 || fields.next().is_none();
+        let parent_id = u64::try_from(parent).ok()?;
+        let flags = u8::try_from(flags).ok()?;
+        (whole && version != 0xff && trace != 0 && parent_id != 0).then_some(Self {
+            trace_id: trace,
+            parent_id,
+            flags: flags & 1,
+        })
+    }
+
+    /// The same trace, seen from a span of our own: what goes out to others.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self { parent_id: span_id(), ..self }
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.parent_id, self.flags)
+    }
+}
+
+/// The first half of a random UUID holds its version's four bits, so it is never zero.
+fn span_id() -> u64 {
+    Uuid::new_v4().as_u64_pair().0
+}
+
+fn hex(text: &str, digits: usize) -> Option<u128> {
+    let lower = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (text.len() == digits && lower).then(|| u128::from_str_radix(text, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn with(name: &HeaderName, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn if_match_is_one_version_in_quotes_or_a_star() {
+        let read =
+            |values: &[&str]| IfMatch::optional(&with(&IF_MATCH, values)).map_err(|p| p.status().as_u16());
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["\"7\""]), Ok(Some(IfMatch::Version(7))));
+        assert_eq!(read(&["*"]), Ok(Some(IfMatch::Any)));
+        for bad in [
+            "7",
+            "W/\"7\"",
+            "\"0\"",
+            "\"-1\"",
+            "\"+1\"",
+            "\"1\", \"2\"",
+            "",
+            "\"\"",
+            "\"99999999999999999999\"",
+        ] {
+            assert_eq!(read(&[bad]), Err(400), "{bad}");
+        }
+        assert_eq!(read(&["\"1\"", "\"1\""]), Err(400));
+    }
+
+    #[test]
+    fn what_is_required_and_missing_is_a_428() {
+        let none = HeaderMap::new();
+        assert_eq!(IfMatch::required(&none).unwrap_err().slug(), "if-match-required");
+        assert_eq!(IdempotencyKey::required(&none).unwrap_err().status(), 428);
+    }
+
+    #[test]
+    fn an_idempotency_key_is_visible_ascii_of_a_bounded_length() {
+        let read = |value: &str| IdempotencyKey::optional(&with(&IDEMPOTENCY_KEY, &[value])).is_ok();
+        assert!(read("order-1"));
+        assert!(read(&"k".repeat(255)));
+        assert!(!read(&"k".repeat(256)));
+        assert!(!read("a b"));
+        assert!(!read(""));
+        let mut headers = HeaderMap::new();
+        headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_bytes("schlüssel".as_bytes()).unwrap());
+        let problem = IdempotencyKey::optional(&headers).unwrap_err();
+        assert_eq!(problem.extensions()["header"], "Idempotency-Key");
+        assert!(!problem.detail().contains("schl"));
+    }
+
+    #[test]
+    fn prefer_wait_is_bounded_and_other_preferences_are_left_alone() {
+        let read = |values: &[&str]| prefer_wait(&with(&PREFER, values)).map_err(|p| p.status().as_u16());
+        let seconds = |n| Ok(Some(Duration::from_secs(n)));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["return=minimal"]), Ok(None));
+        assert_eq!(read(&["wait=5"]), seconds(5));
+        assert_eq!(read(&["respond-async, Wait = \"10\""]), seconds(10));
+        assert_eq!(read(&["return=minimal", "wait=60"]), seconds(30));
+        assert_eq!(read(&["wait=0"]), seconds(0));
+        for bad in ["wait", "wait=", "wait=61", "wait=-1", "wait=1.5", "wait=soon"] {
+            assert_eq!(read(&[bad]), Err(400), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_event_position_may_name_its_log_and_reads_back_as_written() {
+        let read = |value: &str| EventPosition::optional(&with(&EVENT_POSITION, &[value]));
+        for good in ["0", "42", "main:42", "orders-2:7"] {
+            assert_eq!(read(good).unwrap().unwrap().to_string(), good);
+        }
+        for bad in ["", ":1", "main:", "Main:1", "a:b:1", "-1", "+1", "9223372036854775808"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_correlation_id_is_a_uuid() {
+        let id = Uuid::new_v4();
+        assert_eq!(correlation_id(&with(&CORRELATION_ID, &[&id.to_string()])).unwrap(), Some(id));
+        assert_eq!(correlation_id(&HeaderMap::new()).unwrap(), None);
+        assert!(correlation_id(&with(&CORRELATION_ID, &["me@example.org"])).is_err());
+    }
+
+    #[test]
+    fn a_trace_is_carried_on_or_begun_anew() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceParent::parse(text).unwrap();
+        assert_eq!(trace.to_string(), text);
+        let child = trace.child();
+        assert_eq!(child.trace_id, trace.trace_id);
+        assert_ne!(child.parent_id, trace.parent_id);
+        assert!(TraceParent::parse(&TraceParent::generate().to_string()).is_some());
+        assert_eq!(TraceParent::from_headers(&with(&TRACEPARENT, &[text])), trace);
+        let bad = [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+        ];
+        for bad in bad {
+            assert_eq!(TraceParent::parse(bad), None, "{bad}");
+        }
+        assert!(TraceParent::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").is_some());
+    }
+}

@@ -1,0 +1,14 @@
+//! What every HTTP service of the shop needs, and nothing that belongs to one of them: problems, extractors, headers,
+//! health, logs, a start and a graceful stop.
+//!
+//! It knows no database, no bus and no endpoint. Whatever is refused, by a handler or before one is reached, leaves as
+//! a [`Problem`]. Start reading at [`problem`], then [`serve`].
+
+pub mod extract;
+pub mod headers;
+pub mod health;
+pub mod problem;
+pub mod serve;
+pub mod telemetry;
+
+pub use problem::{Kind, Problem};

@@ -1,0 +1,390 @@
+//! From a listener to answered requests, and back to silence: one stack of middleware for every service, and a stop
+//! that lets requests end.
+//!
+//! A request has one line in the log, with its route and never its query or body; all that is logged on the way stands
+//! in its span and so names it.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::extract::{BODY_LIMIT, too_large};
+use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
+use crate::problem::{Kind, Problem};
+
+/// How long a handler may take, besides what the client asked to wait.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// What names a request. An extractor; also there for whatever runs in the request's own task.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestContext {
+    /// New for every request.
+    pub request_id: Uuid,
+    /// The client's, or the request's own: all that follows from the request shares it.
+    pub correlation_id: Uuid,
+    pub trace: TraceParent,
+}
+
+tokio::task_local! {
+    static CONTEXT: RequestContext;
+}
+
+impl RequestContext {
+    /// The request that this task is answering.
+    pub fn current() -> Option<Self> {
+        CONTEXT.try_with(|context| *context).ok()
+    }
+
+    fn of(headers: &HeaderMap) -> (Self, Result<(), Problem>) {
+        let request_id = Uuid::new_v4();
+        let (correlation_id, sent) = match headers::correlation_id(headers) {
+            Ok(sent) => (sent.unwrap_or(request_id), Ok(())),
+            Err(problem) => (request_id, Err(problem)),
+        };
+        (Self { request_id, correlation_id, trace: TraceParent::from_headers(headers) }, sent)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = Infallible;
+
+    /// Outside [`stack`] (a handler tried by itself) it is made here.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self::of(&parts.headers).0))
+    }
+}
+
+/// How a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every request was answered.
+    Drained,
+    /// Some were still going on at the deadline, and were left.
+    AtDeadline,
+}
+
+/// Answers requests through [`stack`] until `shutdown`; then takes no more, and waits for those it has until `deadline`
+/// has passed. A stream that never ends listens to `shutdown` itself.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+    deadline: Duration,
+) -> io::Result<Stopped> {
+    // Answers are small and whole: waiting for more to send only delays them.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "the connection keeps its delay");
+        }
+    });
+    let service = stack(router).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(deadline).await;
+    };
+    tokio::select! {
+        ended = serving => ended.map(|()| Stopped::Drained),
+        () = late => {
+            tracing::warn!(seconds = deadline.as_secs(), "stopped with requests that had not ended by the deadline");
+            Ok(Stopped::AtDeadline)
+        }
+    }
+}
+
+/// The router as it is served: the last layer here sees a request first.
+pub fn stack(router: Router) -> Router {
+    let compressed = SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(announced_size))
+        .layer(from_fn(time_limit))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new().compress_when(compressed))
+        .layer(from_fn(with_context))
+}
+
+async fn no_such_path() -> Problem {
+    Problem::not_found("no-such-path", "there is nothing at this path")
+}
+
+/// axum adds `Allow`.
+async fn method_not_allowed() -> Problem {
+    Problem::new(Kind::MethodNotAllowed, "method-not-allowed", "the header Allow says what can be done here")
+}
+
+/// Refuses by the announced length, before anything of the body is sent or read.
+async fn announced_size(request: Request, next: Next) -> Response {
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(length) if length > BODY_LIMIT as u64 => too_large().into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+async fn time_limit(request: Request, next: Next) -> Response {
+    // A header that cannot be read is refused where it has a meaning, not here.
+    let wait = headers::prefer_wait(request.headers()).ok().flatten().unwrap_or_default();
+    tokio::time::timeout(REQUEST_LIMIT + wait, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = "it took too long and was given up; whether it was done is not known: send it again with the \
+                      same Idempotency-Key";
+        Problem::unavailable("timed-out", detail, Duration::from_secs(1)).into_response()
+    })
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".to_owned());
+    Problem::internal(format!("the handler panicked: {message}")).into_response()
+}
+
+async fn with_context(mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let (context, sent) = RequestContext::of(request.headers());
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        request_id = %context.request_id,
+        correlation_id = %context.correlation_id,
+        trace_id = format!("{:032x}", context.trace.trace_id),
+    );
+    request.extensions_mut().insert(context);
+    let answering = async {
+        let mut response = match sent {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
+        for (name, id) in [(REQUEST_ID, context.request_id), (CORRELATION_ID, context.correlation_id)] {
+            let value = HeaderValue::from_str(&id.to_string()).expect("a UUID is visible ASCII");
+            response.headers_mut().insert(name, value);
+        }
+        let status = response.status().as_u16();
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if status >= 500 {
+            tracing::warn!(%method, route, status, milliseconds, "answered");
+        } else if route.starts_with("/health/") {
+            tracing::debug!(%method, route, status, milliseconds, "answered");
+        } else {
+            tracing::info!(%method, route, status, milliseconds, "answered");
+        }
+        response
+    };
+    CONTEXT.scope(context, answering.instrument(span)).await
+}
+
+/// Why an address is not listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}: until there is a way to sign in, SoonShop listens on the loopback interface only (127.0.0.1 or [::1])"
+)]
+pub struct NotLoopback(pub SocketAddr);
+
+/// Nobody else may reach a server that lets everybody do everything.
+pub fn refuse_non_loopback(addr: SocketAddr) -> Result<(), NotLoopback> {
+    if addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(NotLoopback(addr)) }
+}
+
+/// Waits for SIGTERM or SIGINT, and says which it was.
+pub async fn shutdown_signal() -> io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use axum::body::Body;
+    use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
+    use axum::routing::{get, post};
+    use serde_json::Value;
+    use tokio::sync::Notify;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn router() -> Router {
+        stack(
+            Router::new()
+                .route("/items/{id}", get(async |context: RequestContext| context.correlation_id.to_string()))
+                .route("/panic", get(async || -> String { panic!("secret") }))
+                .route("/slow", get(async || std::future::pending::<String>().await))
+                .route("/refused", get(async || Problem::conflict("wrong-state", "not now")))
+                .route("/large", get(async || axum::Json("x".repeat(5000))))
+                .route(
+                    "/stream",
+                    get(async || ([(CONTENT_TYPE, "text/event-stream")], "data: x\n\n".repeat(500))),
+                )
+                .route("/bytes", post(async |body: String| body)),
+        )
+    }
+
+    async fn answer(request: Request) -> Response {
+        router().oneshot(request).await.unwrap()
+    }
+
+    async fn got(path: &str) -> Response {
+        answer(Request::get(path).header(ACCEPT_ENCODING, "gzip").body(Body::empty()).unwrap()).await
+    }
+
+    async fn json(response: Response) -> Value {
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_correlation_id_is_echoed_or_made_and_a_problem_names_its_request() {
+        let id = Uuid::new_v4().to_string();
+        let request = Request::get("/items/1").header(CORRELATION_ID, &id).body(Body::empty()).unwrap();
+        let response = answer(request).await;
+        assert_eq!(response.headers()[CORRELATION_ID], id.as_str());
+        assert_eq!(axum::body::to_bytes(response.into_body(), 100).await.unwrap(), id.as_bytes());
+
+        let response = got("/refused").await;
+        let made = response.headers()[CORRELATION_ID].to_str().unwrap().to_owned();
+        let request_id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+        assert!(Uuid::try_parse(&made).is_ok());
+        assert_eq!(json(response).await["instance"], format!("urn:uuid:{request_id}"));
+
+        let request = Request::get("/items/1").header(CORRELATION_ID, "me").body(Body::empty()).unwrap();
+        let response = answer(request).await;
+        assert_eq!(response.status(), 400);
+        assert!(Uuid::try_parse(response.headers()[CORRELATION_ID].to_str().unwrap()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_keeps_its_words() {
+        let response = got("/panic").await;
+        assert_eq!(response.status(), 500);
+        assert!(response.headers().contains_key(REQUEST_ID));
+        let problem = json(response).await;
+        assert_eq!(problem["type"], "/problems/internal-error");
+        assert!(!problem.to_string().contains("secret"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_hangs_is_given_up() {
+        let response = got("/slow").await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(json(response).await["type"], "/problems/timed-out");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_path_and_a_wrong_method_are_problems() {
+        let response = got("/nowhere").await;
+        assert_eq!(response.status(), 404);
+        assert_eq!(json(response).await["type"], "/problems/no-such-path");
+
+        let response = answer(Request::delete("/bytes").body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()[ALLOW], "POST");
+        assert_eq!(json(response).await["type"], "/problems/method-not-allowed");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_refused_by_its_announced_length() {
+        let request =
+            Request::post("/bytes").header(CONTENT_LENGTH, BODY_LIMIT + 1).body(Body::empty()).unwrap();
+        let response = answer(request).await;
+        assert_eq!(response.status(), 413);
+        assert_eq!(json(response).await["type"], "/problems/body-too-large");
+    }
+
+    #[tokio::test]
+    async fn json_is_compressed_and_a_stream_of_events_is_not() {
+        assert_eq!(got("/large").await.headers()[CONTENT_ENCODING], "gzip");
+        assert!(!got("/stream").await.headers().contains_key(CONTENT_ENCODING));
+    }
+
+    #[test]
+    fn only_the_loopback_interface_is_listened_on() {
+        for good in ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+            assert_eq!(refuse_non_loopback(good.parse().unwrap()), Ok(()), "{good}");
+        }
+        for bad in ["0.0.0.0:80", "[::]:80", "192.168.1.2:80", "[::ffff:10.0.0.1]:80"] {
+            let error = refuse_non_loopback(bad.parse().unwrap()).unwrap_err().to_string();
+            assert!(error.contains("until there is a way to sign in"), "{error}");
+        }
+    }
+
+    /// A server with one request under way, and what lets that one end.
+    async fn busy(
+        deadline: Duration,
+    ) -> (CancellationToken, Arc<Notify>, tokio::task::JoinHandle<String>, Server) {
+        let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (enters, waits) = (entered.clone(), release.clone());
+        let router = Router::new().route(
+            "/wait",
+            get(async move || {
+                enters.notify_one();
+                waits.notified().await;
+                "done"
+            }),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, router, shutdown.clone(), deadline));
+        let client = tokio::task::spawn_blocking(move || {
+            let mut connection = std::net::TcpStream::connect(address).unwrap();
+            connection.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).map(|_| answer).unwrap_or_default()
+        });
+        entered.notified().await;
+        (shutdown, release, client, server)
+    }
+
+    type Server = tokio::task::JoinHandle<io::Result<Stopped>>;
+
+    #[tokio::test]
+    async fn a_stop_lets_the_requests_under_way_end() {
+        let (shutdown, release, client, server) = busy(Duration::from_mins(1)).await;
+        shutdown.cancel();
+        release.notify_one();
+        assert!(client.await.unwrap().ends_with("done"));
+        assert_eq!(server.await.unwrap().unwrap(), Stopped::Drained);
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_beyond_its_deadline() {
+        let (shutdown, release, client, server) = busy(Duration::from_millis(20)).await;
+        shutdown.cancel();
+        assert_eq!(server.await.unwrap().unwrap(), Stopped::AtDeadline);
+        release.notify_one();
+        client.await.unwrap();
+    }
+}
