@@ -164,8 +164,9 @@ impl Subscription for InProcessSubscription {
             let mut arrived = std::pin::pin!(self.queue.arrived.notified());
             // Before looking, or a message between the look and the wait would wake nobody.
             arrived.as_mut().enable();
-            let (came, first) =
-                self.queue.held(|held| (held.from(self.place).take(most.max(1)).cloned().collect::<Vec<_>>(), held.first));
+            let (came, first) = self.queue.held(|held| {
+                (held.from(self.place).take(most.max(1)).cloned().collect::<Vec<_>>(), held.first)
+            });
             if !came.is_empty() {
                 self.place = self.place.max(first) + came.len() as u64;
                 return Ok(came);

@@ -1,6 +1,6 @@
 //! The bus: how news of stored events reaches other processes.
 //!
-//! A port and three adapters: in-process, RabbitMQ, NATS JetStream. The bus is for speed only. It may lose, repeat
+//! A port and three adapters: in-process, `RabbitMQ`, NATS `JetStream`. The bus is for speed only. It may lose, repeat
 //! or reorder anything; whoever follows the log notices and reads the log. So this crate knows nothing of events:
 //! it moves [`Message`]s, says honestly what was confirmed, and comes back by itself when a broker does.
 //!
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use url::Url;
 
-/// One message. `body` is opaque here (a CloudEvents 1.0 document in structured JSON).
+/// One message. `body` is opaque here (a `CloudEvents` 1.0 document in structured JSON).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The event's id: a broker that can tell repeats apart by id does so.
@@ -52,7 +52,8 @@ pub enum Error {
     Address { url: String, reason: String },
 }
 
-/// Resolves when the broker has answered for one message.
+/// Resolves when the broker has answered for one message, or has not in time. Await every one: the connection keeps
+/// what is dropped unanswered.
 pub type Confirmation = BoxFuture<'static, Result<Delivery, Error>>;
 
 /// A way to publish, with as many messages in flight as the caller keeps [`Confirmation`]s.
@@ -115,12 +116,14 @@ pub struct Settings {
     pub pause_most: Duration,
     /// Messages in a queue in memory; the oldest are dropped.
     pub in_process_length: usize,
-    /// Messages in a RabbitMQ queue; the oldest are dropped.
+    /// Messages in a `RabbitMQ` queue; the oldest are dropped.
     pub queue_length: u32,
-    /// Bytes in a JetStream stream; the oldest messages are dropped.
+    /// Bytes in a `JetStream` stream; the oldest messages are dropped.
     pub stream_bytes: u64,
-    /// How long RabbitMQ and JetStream keep a message.
+    /// How long `RabbitMQ` and `JetStream` keep a message.
     pub age: Duration,
+    /// How long they keep a queue that nobody reads: that of a process which is no more slows every message down.
+    pub unread: Duration,
 }
 
 impl Default for Settings {
@@ -135,7 +138,8 @@ impl Default for Settings {
             in_process_length: 10_000,
             queue_length: 100_000,
             stream_bytes: 1024 * 1024 * 1024,
-            age: Duration::from_secs(3600),
+            age: Duration::from_hours(1),
+            unread: Duration::from_hours(24),
         }
     }
 }
@@ -174,7 +178,8 @@ pub fn connect_with(url: &str, settings: &Settings) -> Result<Arc<dyn Bus>, Erro
 /// The error for an address, which is shown without its password.
 fn address(url: &Url, reason: &str) -> Error {
     let mut shown = url.clone();
-    let hidden = shown.set_password(None).and_then(|()| shown.set_username("")).is_ok() || !shown.has_authority();
+    let hidden =
+        shown.set_password(None).and_then(|()| shown.set_username("")).is_ok() || !shown.has_authority();
     let url = if hidden { shown.to_string() } else { format!("{}:", url.scheme()) };
     Error::Address { url, reason: reason.to_owned() }
 }

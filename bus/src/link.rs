@@ -147,7 +147,10 @@ impl Health {
         let deadline = Instant::now() + patience;
         Box::pin(async move {
             let outcome = timeout_at(deadline, answer).await.unwrap_or_else(|_| {
-                Err(Error::Unreachable { backend, reason: format!("no answer for a message in {patience:?}") })
+                Err(Error::Unreachable {
+                    backend,
+                    reason: format!("no answer for a message in {patience:?}"),
+                })
             });
             if matches!(outcome, Err(Error::Unreachable { .. })) {
                 health.0.store(true, Ordering::Relaxed);

@@ -14,7 +14,10 @@ pub(crate) fn check(backend: &'static str, message: &Message, limit: usize) -> R
     }
     let id = &message.id;
     if id.is_empty() || id.len() > LONGEST_NAME || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::Refused { backend, reason: format!("the id {id:?} is not 1 to 200 visible ASCII characters") });
+        return Err(Error::Refused {
+            backend,
+            reason: format!("the id {id:?} is not 1 to 200 visible ASCII characters"),
+        });
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! NATS JetStream: one stream, one durable pull consumer per queue, each acknowledgement for all before it.
+//! NATS `JetStream`: one stream, one durable pull consumer per queue, each acknowledgement for all before it.
 //!
 //! A client here lives as long as its server connection: it is not left to reconnect behind our back, so that what
 //! was in flight is answered for and stream and consumer are declared anew.
@@ -11,7 +11,9 @@ use async_nats::jetstream::consumer::pull::{Config as Pull, Stream as Pulled};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
 use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, StorageType, Stream};
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, StorageType, Stream,
+};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectOptions};
 use async_trait::async_trait;
@@ -110,7 +112,12 @@ impl Bus for Nats {
         let settings = &self.server.settings;
         let server = Arc::clone(&self.server);
         let link = Link::new(settings.pause(), move || Arc::clone(&server).outlet());
-        Ok(Box::new(LinkedPublisher { backend: BACKEND, link, patience: settings.confirm, limit: USUAL_LIMIT }))
+        Ok(Box::new(LinkedPublisher {
+            backend: BACKEND,
+            link,
+            patience: settings.confirm,
+            limit: USUAL_LIMIT,
+        }))
     }
 
     async fn subscribe(&self, queue: &str) -> Result<Box<dyn Subscription>, Error> {
@@ -151,7 +158,9 @@ impl Server {
         let options = match &self.login {
             Login::None => ConnectOptions::new(),
             Login::Token(token) => ConnectOptions::with_token(token.clone()),
-            Login::Password(user, password) => ConnectOptions::with_user_and_password(user.clone(), password.clone()),
+            Login::Password(user, password) => {
+                ConnectOptions::with_user_and_password(user.clone(), password.clone())
+            }
         };
         let options = options
             .name(format!("soonshop-bus {role}"))
@@ -203,7 +212,13 @@ impl Server {
             .heartbeat(self.settings.heartbeat)
             .messages();
         let pulled = pulled.await.map_err(unreachable)?;
-        Ok(NatsInlet { session, pulled, last: None, prefix: self.root.len() + 1, patience: self.settings.connect })
+        Ok(NatsInlet {
+            session,
+            pulled,
+            last: None,
+            prefix: self.root.len() + 1,
+            patience: self.settings.connect,
+        })
     }
 
     /// A new consumer begins with what comes next. One that has messages out which nobody acknowledged would give them
@@ -215,6 +230,7 @@ impl Server {
             deliver_policy,
             // Twice what is asked for at a time: the next request goes out while the last is being worked off.
             max_ack_pending: 2 * i64::from(crate::UNACKNOWLEDGED),
+            inactive_threshold: self.settings.unread,
             ..Pull::default()
         };
         let mut from = DeliverPolicy::New;
@@ -300,7 +316,8 @@ impl NatsInlet {
 
 impl Inlet for NatsInlet {
     async fn next(&mut self, most: usize) -> Result<Vec<Message>, Error> {
-        let ended = || Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() };
+        let ended =
+            || Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() };
         let first = self.pulled.next().await.ok_or_else(ended)?.map_err(unreachable)?;
         let mut came = vec![self.take(first)];
         // No await from here on: a message taken from the consumer is one returned.
@@ -315,7 +332,10 @@ impl Inlet for NatsInlet {
     async fn acknowledge(&mut self) -> Result<(), Error> {
         let Some(last) = self.last.take() else { return Ok(()) };
         if self.session.broken() {
-            return Err(Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() });
+            return Err(Error::Unreachable {
+                backend: BACKEND,
+                reason: "the connection was closed".to_owned(),
+            });
         }
         // With an answer, or an acknowledgement could still be on its way when the subscription is dropped.
         let answered = timeout(self.patience, last.double_ack()).await;

@@ -1,11 +1,14 @@
-//! RabbitMQ: one durable topic exchange, one durable quorum queue per name, bound to everything.
+//! `RabbitMQ`: one durable topic exchange, one durable quorum queue per name, bound to everything.
 //!
 //! A publisher and a subscription have a connection each: a broker short of memory blocks connections that publish,
 //! and those that read must not stand still with them.
+//!
+//! lapin logs every message that no queue wanted, whole, as a warning of its own: `lapin=error` in a log filter.
 
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+mod session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,26 +18,29 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{
-    Acker, BasicProperties, Channel, Confirmation as Answer, Connection, ConnectionProperties, Consumer, ExchangeKind,
-};
-use tokio::runtime::Handle;
+use lapin::uri::AMQPUri;
+use lapin::{Acker, BasicProperties, Channel, Confirmation as Answer, Consumer, ExchangeKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
+use self::session::Session;
+use crate::link::{Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "rabbitmq";
 
-/// RabbitMQ takes 128 MiB, and grows slow with them. Nothing that SoonShop stores comes near this.
+/// `RabbitMQ` takes 128 MiB, and grows slow with them. Nothing that `SoonShop` stores comes near this.
 const LIMIT: usize = 1024 * 1024;
 
 const PERSISTENT: u8 = 2;
+
+/// A queue that did not answer this often in a row is given up. Electing a leader takes a second.
+const SILENT: u32 = 3;
+
+/// Longer than `RabbitMQ` takes to give up a queue's leader.
+const GIVES_UP: Duration = Duration::from_secs(10);
 
 pub(crate) struct RabbitMq {
     broker: Arc<Broker>,
@@ -56,7 +62,8 @@ impl RabbitMq {
         if exchange.is_empty() || exchange.len() > 50 || !exchange.bytes().all(plain) {
             return Err(crate::address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
         }
-        let mut uri: AMQPUri = url.as_str().parse().map_err(|reason: String| crate::address(&url, &reason))?;
+        let mut uri: AMQPUri =
+            url.as_str().parse().map_err(|reason: String| crate::address(&url, &reason))?;
         let heartbeat = u16::try_from(settings.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX);
         uri.query.heartbeat.get_or_insert(heartbeat);
         let broker = Arc::new(Broker { uri, exchange, settings: *settings });
@@ -72,7 +79,11 @@ impl RabbitMq {
     }
 
     /// Does one thing on a channel of its own, on the connection kept for such things.
-    async fn control<T, F>(&self, patience: Duration, work: impl FnOnce(Channel) -> F + Send) -> Result<T, Error>
+    async fn control<T, F>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(Channel) -> F + Send,
+    ) -> Result<T, Error>
     where
         F: Future<Output = lapin::Result<T>> + Send,
     {
@@ -99,7 +110,11 @@ impl Bus for RabbitMq {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.control(self.broker.settings.ping, |channel| async move { channel.close(200, "OK".into()).await }).await
+        self.control(
+            self.broker.settings.ping,
+            |channel| async move { channel.close(200, "OK".into()).await },
+        )
+        .await
     }
 
     async fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
@@ -110,9 +125,10 @@ impl Bus for RabbitMq {
     }
 
     async fn subscribe(&self, queue: &str) -> Result<Box<dyn Subscription>, Error> {
-        let queue = self.queue(queue)?;
+        let queue = Arc::new(Queue { name: self.queue(queue)?, silent: AtomicU32::new(0) });
         let broker = Arc::clone(&self.broker);
-        let link = Link::new(self.broker.settings.pause(), move || Arc::clone(&broker).inlet(queue.clone()));
+        let link =
+            Link::new(self.broker.settings.pause(), move || Arc::clone(&broker).inlet(Arc::clone(&queue)));
         Ok(Box::new(LinkedSubscription::new(link, self.broker.settings.ping).await))
     }
 
@@ -127,54 +143,95 @@ impl Bus for RabbitMq {
 }
 
 impl Broker {
-    /// A connection with one channel, and the exchange, which is declared each time: a broker may come back empty.
+    /// With the exchange, which is declared each time: a broker may come back empty.
     async fn session(self: Arc<Self>, role: &'static str) -> Result<Session, Error> {
-        let line = Line::default();
-        let opened = async {
-            let connection = line.connect(&self.uri, role).await?;
-            let channel = connection.create_channel().await?;
-            let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            channel
-                .exchange_declare(self.exchange.as_str().into(), ExchangeKind::Topic, durable, FieldTable::default())
-                .await?;
-            Ok((connection, channel))
-        };
         let patience = self.settings.connect;
-        let opened = timeout(patience, opened).await;
-        let (connection, channel) =
-            opened.map_err(|_| silent("no connection", patience))?.map_err(unreachable)?;
-        Ok(Session { connection: Arc::new(connection), channel, line: Some(line), health: Health::default() })
+        let opened = async {
+            let session = Session::open(&self.uri, role, patience).await?;
+            let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            let exchange = self.exchange.as_str().into();
+            session
+                .channel
+                .exchange_declare(exchange, ExchangeKind::Topic, durable, FieldTable::default())
+                .await?;
+            Ok(session)
+        };
+        timeout(patience, opened).await.map_err(|_| silent("no connection", patience))?.map_err(unreachable)
     }
 
     async fn outlet(self: Arc<Self>) -> Result<RabbitMqOutlet, Error> {
         let session = Arc::clone(&self).session("publisher").await?;
-        session.channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(unreachable)?;
+        let patience = self.settings.connect;
+        let confirming =
+            timeout(patience, session.channel.confirm_select(ConfirmSelectOptions::default())).await;
+        confirming.map_err(|_| silent("no channel", patience))?.map_err(unreachable)?;
         Ok(RabbitMqOutlet { broker: self, session })
     }
 
-    async fn inlet(self: Arc<Self>, queue: String) -> Result<RabbitMqInlet, Error> {
+    async fn inlet(self: Arc<Self>, queue: Arc<Queue>) -> Result<RabbitMqInlet, Error> {
         let session = Arc::clone(&self).session("subscription").await?;
         let patience = self.settings.connect;
-        let consumer = timeout(patience, self.consume(&session.channel, &queue)).await;
-        let consumer = consumer.map_err(|_| silent("no queue", patience))?.map_err(unreachable)?;
+        let Ok(consumer) = timeout(patience, self.consume(&session.channel, &queue.name)).await else {
+            if queue.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT {
+                queue.silent.store(0, Ordering::Relaxed);
+                self.discard(&session, &queue.name).await;
+            }
+            return Err(silent("no queue", patience));
+        };
+        queue.silent.store(0, Ordering::Relaxed);
+        let consumer = consumer.map_err(unreachable)?;
         Ok(RabbitMqInlet { _session: session, consumer, last: None })
+    }
+
+    /// For a queue that has no leader and gets none: so it is found by a broker that was killed soon after the queue
+    /// was declared (seen with 3.10). It would not only give nothing, but keep every message that is published from
+    /// being confirmed. What it held is in the log.
+    async fn discard(&self, session: &Session, queue: &str) {
+        tracing::warn!(
+            queue,
+            "the queue does not answer on a broker that does: it is removed and declared anew"
+        );
+        let removed = async {
+            let channel = session.connection.create_channel().await?;
+            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await
+        };
+        // RabbitMQ itself waits five seconds for the leader before it removes a queue without.
+        match timeout(self.settings.confirm.max(GIVES_UP), removed).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(queue, %error, "it could not be removed"),
+            Err(_) => tracing::warn!(queue, "it could not be removed in time"),
+        }
     }
 
     async fn consume(&self, channel: &Channel, queue: &str) -> lapin::Result<Consumer> {
         let mut limits = FieldTable::default();
-        let milliseconds = i64::try_from(self.settings.age.as_millis()).unwrap_or(i64::MAX);
+        let milliseconds =
+            |time: Duration| AMQPValue::LongLongInt(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         limits.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
         limits.insert("x-max-length".into(), AMQPValue::LongLongInt(self.settings.queue_length.into()));
         limits.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
-        limits.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
+        limits.insert("x-message-ttl".into(), milliseconds(self.settings.age));
+        limits.insert("x-expires".into(), milliseconds(self.settings.unread));
         let nothing = FieldTable::default;
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), limits).await?;
         channel
-            .queue_bind(queue.into(), self.exchange.as_str().into(), "#".into(), QueueBindOptions::default(), nothing())
+            .queue_bind(
+                queue.into(),
+                self.exchange.as_str().into(),
+                "#".into(),
+                QueueBindOptions::default(),
+                nothing(),
+            )
             .await?;
         channel.basic_qos(crate::UNACKNOWLEDGED, BasicQosOptions::default()).await?;
         channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), nothing()).await
     }
+}
+
+struct Queue {
+    name: String,
+    /// How often in a row it did not answer while its broker did.
+    silent: AtomicU32,
 }
 
 struct RabbitMqOutlet {
@@ -195,8 +252,11 @@ impl Outlet for RabbitMqOutlet {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let topic = message::topic(&message.topic);
         let exchange = self.broker.exchange.as_str().into();
-        let sent =
-            self.session.channel.basic_publish(exchange, (&*topic).into(), options, &message.body, properties).await;
+        let sent = self
+            .session
+            .channel
+            .basic_publish(exchange, (&*topic).into(), options, &message.body, properties)
+            .await;
         let confirm = sent.map_err(unreachable)?;
         let answer = async move {
             // lapin gives a returned message to the next answer that comes. All queues take everything, so only while
@@ -252,91 +312,6 @@ impl Inlet for RabbitMqInlet {
     async fn acknowledge(&mut self) -> Result<(), Error> {
         let Some(last) = self.last.take() else { return Ok(()) };
         last.ack(BasicAckOptions { multiple: true }).await.map(drop).map_err(unreachable)
-    }
-}
-
-/// A connection with a channel. Dropped, it says goodbye, and hangs up soon whether or not it was answered.
-struct Session {
-    connection: Arc<Connection>,
-    channel: Channel,
-    line: Option<Line>,
-    health: Health,
-}
-
-impl Session {
-    fn broken(&self) -> bool {
-        let status = self.connection.status();
-        // Silence is what to expect of a blocked connection.
-        !status.connected() || (self.health.broken() && !status.blocked())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        const GOODBYE: Duration = Duration::from_secs(1);
-        let (connection, line) = (Arc::clone(&self.connection), self.line.take());
-        if let Ok(runtime) = Handle::try_current()
-            && !self.broken()
-        {
-            // Ends by itself, and early where the runtime does.
-            drop(runtime.spawn(async move {
-                let _ = timeout(GOODBYE, connection.close(200, "OK".into())).await;
-                drop(line);
-            }));
-        }
-    }
-}
-
-/// The socket below a connection, to hang up when dropped. lapin drives each connection in a thread that ends with
-/// the socket, and waits without limit for a broker that accepts and then says nothing: without this, every attempt
-/// to reach one that hangs would leave a thread behind.
-#[derive(Clone, Default)]
-struct Line(Arc<Socket>);
-
-#[derive(Default)]
-struct Socket(SyncMutex<Option<TcpStream>>);
-
-impl Line {
-    async fn connect(&self, uri: &AMQPUri, role: &str) -> lapin::Result<Connection> {
-        let addresses = tokio::net::lookup_host((uri.authority.host.as_str(), uri.authority.port)).await?;
-        let addresses: Vec<SocketAddr> = addresses.collect();
-        let properties =
-            ConnectionProperties::default().with_connection_name(format!("soonshop-bus {role}").into());
-        // Weak: the thread that lapin makes keeps this closure as long as it lives.
-        let socket = Arc::downgrade(&self.0);
-        let runtime = lapin::runtime::default_runtime()?;
-        Connection::connector(
-            uri.clone(),
-            runtime,
-            async move |uri: AMQPUri, runtime| {
-                let stream = AsyncTcpStream::connect(&runtime, addresses.clone()).await?;
-                if let AsyncTcpStream::Plain(plain) = &stream {
-                    let ours = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
-                    match socket.upgrade() {
-                        Some(socket) => *socket.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours),
-                        // Nobody waits any more.
-                        None => ours.shutdown(Shutdown::Both)?,
-                    }
-                }
-                Ok(match uri.scheme {
-                    AMQPScheme::AMQP => stream,
-                    AMQPScheme::AMQPS => {
-                        stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await?
-                    }
-                })
-            },
-            properties,
-        )
-        .await
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if let Some(socket) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            // Fails where it is closed already.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
     }
 }
 

@@ -156,6 +156,8 @@ impl Cache for Moka {
     }
 
     async fn get(&self, space: &str, key: &str) -> Result<Option<Entry>, Error> {
+        // Nothing here waits, so who reads in a loop would never let another task go on.
+        tokio::task::coop::consume_budget().await;
         let space = self.space(space);
         space.used.store(true, Ordering::Relaxed);
         let Some(entry) = self.store.get(&(space.number, key.into())).await else { return Ok(None) };

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE, refused};
 
 /// For how long anything is waited for. A read that waits longer for its cache is better off without.
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_millis(300);
 /// For how long a server that failed is left alone, so that not every read waits to learn the same.
 const REST: Duration = Duration::from_millis(250);
 /// The epoch outlives every entry under it.
@@ -208,11 +208,11 @@ impl Redis {
         Err(unreachable(reason))
     }
 
-    async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Error> {
+    async fn script<T: FromRedisValue + Send>(&self, call: &ScriptInvocation<'_>) -> Result<T, Error> {
         self.run(false, |mut manager| async move { call.invoke_async(&mut manager).await }).await
     }
 
-    async fn command<T: FromRedisValue>(&self, rested: bool, command: &Cmd) -> Result<T, Error> {
+    async fn command<T: FromRedisValue + Send>(&self, rested: bool, command: &Cmd) -> Result<T, Error> {
         self.run(rested, |mut manager| async move { command.query_async(&mut manager).await }).await
     }
 

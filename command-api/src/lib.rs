@@ -1,1 +1,6 @@
-//! command-api
+//! Commands in: endpoints, and what follows the log in order to act: relay, reactors, eraser.
+//!
+//! One table maps method and path to a command ([`http`]); the followers each keep a checkpoint and hold a lease.
+//! Start reading at [`http::router`], then [`relay`] and [`reactor`].
+
+pub mod http;

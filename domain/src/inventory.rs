@@ -333,4 +333,44 @@ mod tests {
             .when(at(Command::Ship { order_id: order(), line: 1 }))
             .then_expect_events(vec![]);
     }
+
+    #[test]
+    fn a_line_is_shipped_only_while_it_is_reserved() {
+        let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let ship = || at(Command::Ship { order_id: order(), line: 1 });
+        given(vec![received(5)]).when(ship()).then_expect_error(Error::LineNotReserved);
+        given(vec![received(5), reserved(3), released]).when(ship()).then_expect_error(Error::LineReleased);
+    }
+
+    #[test]
+    fn a_line_is_released_once_and_not_once_it_is_shipped() {
+        let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let shipped = Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let release = || at(Command::Release { order_id: order(), line: 1 });
+        let history = || vec![received(5), reserved(3)];
+        given(history()).when(release()).then_expect_events(vec![released.clone()]);
+        given(history()).and(vec![released]).when(release()).then_expect_events(vec![]);
+        given(history()).and(vec![shipped]).when(release()).then_expect_error(Error::LineShipped);
+    }
+
+    #[test]
+    fn a_line_that_is_reserved_cannot_be_reserved_with_another_quantity() {
+        given(vec![received(5), reserved(3)])
+            .when(at(Command::Reserve { order_id: order(), line: 1, quantity: 2 }))
+            .then_expect_error(Error::LineReservedDifferently);
+    }
+
+    #[test]
+    fn a_stock_holds_at_most_the_most_units_and_no_command_moves_none() {
+        let adjust = |quantity| at(Command::Adjust { quantity, reason: "a count".into() });
+        let full = Event::StockAdjusted { place: place(), quantity: MOST_UNITS, reason: "a count".into() };
+        given(vec![]).when(adjust(MOST_UNITS)).then_expect_events(vec![full.clone()]);
+        for command in [adjust(1), adjust(i64::MAX), adjust(i64::MIN), at(Command::Receive { quantity: 1 })] {
+            given(vec![full.clone()]).when(command).then_expect_error(Error::BadQuantity);
+        }
+        let reserve = at(Command::Reserve { order_id: order(), line: 1, quantity: 0 });
+        for command in [adjust(0), at(Command::Receive { quantity: 0 }), reserve] {
+            given(vec![received(1)]).when(command).then_expect_error(Error::BadQuantity);
+        }
+    }
 }

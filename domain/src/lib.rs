@@ -40,8 +40,12 @@ pub struct Facts {
 
 /// An aggregate whose decision is a pure, synchronous function; `cqrs_es::Aggregate::handle` calls it.
 pub trait Decider:
-    cqrs_es::Aggregate<Services = Facts, Command: Clone + Send + Sync, Event: Sensitive + TryFrom<Event>, Error: Classified>
-    + Clone
+    cqrs_es::Aggregate<
+        Services = Facts,
+        Command: Clone + Send + Sync,
+        Event: Sensitive + TryFrom<Event>,
+        Error: Classified,
+    > + Clone
     + 'static
 {
     /// Goes up with every change of what `apply` makes of a history; a snapshot of another version does not count.

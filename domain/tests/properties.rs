@@ -232,6 +232,18 @@ proptest! {
             assert_eq!(held, stock.reserved, "what is reserved is what the lines hold");
         });
         prop_assert!(history.iter().all(|event| *event.place() == place()));
+        let moved = history.iter().map(|event| match event {
+            inventory::Event::StockReceived { quantity, .. } => i64::from(*quantity),
+            inventory::Event::StockAdjusted { quantity, .. } => *quantity,
+            inventory::Event::StockShipped { quantity, .. } => -i64::from(*quantity),
+            _ => 0,
+        });
+        let moved: i64 = moved.sum();
+        let mut stock = Stock::default();
+        for event in history {
+            stock.apply(event);
+        }
+        prop_assert_eq!(stock.on_hand, moved, "what came, less what went, is what lies there");
     }
 
     #[test]

@@ -5,8 +5,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, Value};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{Db, Error};
@@ -176,6 +179,91 @@ impl Leases {
         let sql = "UPDATE @leases SET expires_at = 0 WHERE name = $1 AND holder = $2 AND epoch = $3";
         let values = [lease.name.as_str().into(), self.holder.as_str().into(), lease.epoch.into()];
         self.db.connection.execute(self.db.statement(sql, values)).await?;
+        Ok(())
+    }
+
+    /// Holds the lease and runs `follow` under it, again and again until told to stop; `report` hears why it let go.
+    pub async fn hold<F, R>(&self, name: &str, stop: &CancellationToken, follow: F, report: R)
+    where
+        F: AsyncFn(&Lease) -> Result<(), Stopped>,
+        R: AsyncFn(&Stopped),
+    {
+        let mut pause = Duration::from_millis(50);
+        while !stop.is_cancelled() {
+            let stopped = match self.acquire(name).await {
+                Ok(Ok(lease)) => {
+                    let began = Instant::now();
+                    let stopped = follow(&lease).await.err().unwrap_or(Stopped::Lost);
+                    if let Err(error) = self.release(&lease).await {
+                        tracing::warn!(%error, lease = name, "the lease was not given back, and expires");
+                    }
+                    if began.elapsed() > Duration::from_secs(5) {
+                        pause = Duration::from_millis(50);
+                    }
+                    stopped
+                }
+                Ok(Err(holder)) => {
+                    tracing::debug!(lease = name, holder, "held elsewhere");
+                    pause = Duration::from_secs(1);
+                    Stopped::Lost
+                }
+                Err(error) => Stopped::Log(error),
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            if !matches!(stopped, Stopped::Lost) {
+                tracing::warn!(lease = name, reason = %stopped, "stopped; trying again");
+                report(&stopped).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+}
+
+/// Why a follower let go of its lease.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// Somebody else holds the lease, or took it; or it was told to stop.
+    #[error("another process goes on with it")]
+    Lost,
+    /// This release does not know an event: a newer one goes on.
+    #[error("the event at position {position} is of a newer release: {reason}")]
+    UnknownEvent { position: i64, reason: String },
+    #[error(transparent)]
+    Log(#[from] Error),
+}
+
+impl From<sea_orm::DbErr> for Stopped {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+/// Keeps a lease alive while its holder works.
+pub struct Renewal<'a> {
+    leases: &'a Leases,
+    lease: &'a Lease,
+    at: Instant,
+}
+
+impl<'a> Renewal<'a> {
+    pub fn new(leases: &'a Leases, lease: &'a Lease) -> Self {
+        Self { leases, lease, at: Instant::now() }
+    }
+
+    /// Prolongs the lease when it is time to. To be called at least every two seconds.
+    pub async fn keep(&mut self) -> Result<(), Stopped> {
+        if self.at.elapsed() > Duration::from_millis(1_500) {
+            self.at = Instant::now();
+            if !self.leases.renew(self.lease).await? {
+                return Err(Stopped::Lost);
+            }
+        }
         Ok(())
     }
 }

@@ -188,10 +188,7 @@ impl KeyStore {
                 }
             }
         }
-        if kids.is_empty() {
-            return Ok(damaged);
-        }
-        let keys = self.keys(&kids).await?;
+        let keys = if kids.is_empty() { HashMap::new() } else { self.keys(&kids).await? };
         for (index, item) in items.iter_mut().enumerate() {
             for value in item.personal() {
                 if let Err(reason) = open_one(value, &keys) {
@@ -199,6 +196,7 @@ impl KeyStore {
                 }
             }
         }
+        damaged.sort_by_key(|(index, _)| *index);
         damaged.dedup_by_key(|(index, _)| *index);
         Ok(damaged)
     }

@@ -5,12 +5,13 @@
 //! with. Start reading at [`EventLog`], then [`KeyStore`].
 
 pub mod checkpoint;
+pub mod cloud_event;
 pub mod codec;
 pub mod database;
 pub mod keys;
 mod log;
 
-pub use checkpoint::{Checkpoint, Lease, Leases};
+pub use checkpoint::{Checkpoint, Lease, Leases, Stopped};
 pub use database::{Database, Db, Place, unavailable};
 pub use keys::{Key, KeyStore, MasterKeys};
 pub use log::{Content, Entry, EventLog, LOG, PageReader, RecordedEvent, StoredEvent};

@@ -171,7 +171,7 @@ impl EventLog {
     /// What follows a checkpoint, at most `limit` entries. The checkpoint's own row is read as well: if another event
     /// stands there, or none, the log is not the one that was followed.
     pub async fn read_after(&self, follower: &str, checkpoint: &Checkpoint, limit: i64) -> Result<Vec<Entry>, Error> {
-        let mut rows = self.read(checkpoint.position, limit + 1).await?;
+        let mut rows = self.read(checkpoint.position, limit + i64::from(checkpoint.event_id.is_some())).await?;
         if let Some(expected) = checkpoint.event_id {
             let found = rows.first().filter(|row| row.position == checkpoint.position).map(|row| row.event_id);
             if found != Some(expected) {
@@ -307,7 +307,7 @@ impl EventLog {
                 }
             }
         });
-        PageReader { log: self.clone(), pages, task }
+        PageReader { log: self.clone(), pages, task, ended: false }
     }
 }
 
@@ -316,12 +316,22 @@ pub struct PageReader {
     log: EventLog,
     pages: mpsc::Receiver<Result<Vec<StoredEvent>, Error>>,
     task: tokio::task::JoinHandle<()>,
+    /// The end was seen, and not merely nothing.
+    ended: bool,
 }
 
 impl PageReader {
     /// The next page as stored; empty at the end. An error is never mistaken for the end.
     pub async fn next_stored(&mut self) -> Result<Vec<StoredEvent>, Error> {
-        self.pages.recv().await.unwrap_or(Ok(Vec::new()))
+        match self.pages.recv().await {
+            Some(Ok(rows)) => {
+                self.ended = rows.is_empty();
+                Ok(rows)
+            }
+            Some(Err(error)) => Err(error),
+            None if self.ended => Ok(Vec::new()),
+            None => Err(Error::Unavailable("the reading of the log was broken off".to_owned())),
+        }
     }
 
     /// The next page, decoded and opened; empty at the end.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use soonshop_event_log::StoredEvent;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -94,7 +95,16 @@ pub enum Outcome {
     /// The command's id is known: what it led to then.
     Known { answer: Answer, fingerprint: Vec<u8> },
     /// A stream is not where the decision saw it.
-    Version { aggregate_type: String, aggregate_id: String, sequence: i64 },
+    Version {
+        aggregate_type: String,
+        aggregate_id: String,
+        /// Where it is.
+        sequence: i64,
+        /// Where the decision saw it.
+        seen: i64,
+        /// All events between the two, unless the histories differ or there are very many. (Without metadata.)
+        missed: Vec<StoredEvent>,
+    },
     /// Somebody else holds the value.
     Claimed { scope: String, owner: String },
     /// It stood on a request that was refused.
@@ -151,11 +161,44 @@ pub(crate) enum Why {
         aggregate_type: String,
         id: String,
         sequence: i64,
+        #[serde(default)]
+        diverged: bool,
+        #[serde(default)]
+        missed: Option<Vec<Missed>>,
     },
     Claim {
         scope: String,
         owner: String,
     },
+}
+
+/// An event that a decision has not seen.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Missed {
+    sequence: i64,
+    position: i64,
+    event_id: Uuid,
+    event_type: String,
+    event_version: String,
+    payload: String,
+}
+
+impl Missed {
+    fn stored(self, aggregate_type: &str, aggregate_id: &str) -> StoredEvent {
+        StoredEvent {
+            position: self.position,
+            event_id: self.event_id,
+            aggregate_type: aggregate_type.to_owned(),
+            aggregate_id: aggregate_id.to_owned(),
+            sequence: self.sequence,
+            event_type: self.event_type,
+            event_version: self.event_version,
+            payload: self.payload,
+            metadata: "{}".to_owned(),
+            occurred_at: DateTime::UNIX_EPOCH,
+            recorded_at: DateTime::UNIX_EPOCH,
+        }
+    }
 }
 
 /// Requests that go together, with what stands on what (both from 1) and the streams that the database must judge.
@@ -287,6 +330,8 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
         commands.insert(request.command_id);
         claims.extend(request.claims.iter().map(|claim| (claim.scope, claim.value.clone())));
         owners.extend(request.frees.iter().cloned());
+        // What a request claims, a later one of the same owner may free: the database frees before it claims.
+        owners.extend(request.claims.iter().map(|claim| (claim.scope, claim.owner.clone())));
         for event in &request.events {
             streams.insert((event.aggregate_type, event.aggregate_id.clone()), Some(event.event_id));
         }
@@ -368,8 +413,14 @@ fn answer(piece: Vec<Waiting>, written: Written) {
                 answer: Answer { status, location, version, first_position: first, last_position: last, detail },
                 fingerprint: unhex(&fingerprint),
             },
-            Some(Why::Version { aggregate_type, id, sequence }) => {
-                Outcome::Version { aggregate_type, aggregate_id: id, sequence }
+            Some(Why::Version { aggregate_type, id, sequence, diverged, missed }) => {
+                let mut streams = waiting.request.streams.iter();
+                let seen = streams.find(|s| s.aggregate_type == aggregate_type && s.aggregate_id == id);
+                let seen = seen.map_or(0, |stream| stream.sequence);
+                let missed = missed.filter(|_| !diverged).unwrap_or_default();
+                let whole = missed.last().is_some_and(|last| last.sequence == sequence);
+                let missed = missed.into_iter().filter(|_| whole).map(|row| row.stored(&aggregate_type, &id)).collect();
+                Outcome::Version { aggregate_type, aggregate_id: id, sequence, seen, missed }
             }
             Some(Why::Claim { scope, owner }) => Outcome::Claimed { scope, owner },
             None if written.behind.contains(&number) => Outcome::Behind,

@@ -9,12 +9,12 @@ use ring::hmac;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::claim::scope;
 use soonshop_domain::{Classified, Decider, ErrorKind, Facts, Hold, Metadata, PersonalValue, Sensitive, ids};
-use soonshop_event_log::{Database, EventLog, Place};
+use soonshop_event_log::{Database, EventLog, Place, StoredEvent};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
-use crate::hot::{Hot, Slot};
+use crate::hot::{Hot, Slot, Stand};
 use crate::keys::{KeyMaker, SealError};
 use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
 
@@ -150,6 +150,40 @@ enum Decided<E> {
     Refused(ExecuteError<E>, Expected),
 }
 
+/// What became of a refusal that did not stand.
+enum Refused {
+    /// The command was done before.
+    Known(Executed),
+    /// It was based on what is not in the log: decide again.
+    Again(Result<Outcome, AppendError>),
+}
+
+/// The free text in metadata, which is personal.
+struct Note<'a>(&'a mut Metadata);
+
+impl Sensitive for Note<'_> {
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        self.0.reason_note.iter_mut().map(|note| note as &mut dyn PersonalValue).collect()
+    }
+}
+
+impl<E: std::fmt::Display> ExecuteError<E> {
+    /// The same, where the aggregate that it is told of is another one: its refusal is then a fault of the caller's.
+    fn of_another<F>(self) -> ExecuteError<F> {
+        match self {
+            Self::Rejected(error) => ExecuteError::Fault(error.to_string()),
+            Self::RejectedBefore { slug, sentence } => ExecuteError::RejectedBefore { slug, sentence },
+            Self::Stale { expected, actual } => ExecuteError::Stale { expected, actual },
+            Self::Taken { scope, owner } => ExecuteError::Taken { scope, owner },
+            Self::IdReused => ExecuteError::IdReused,
+            Self::Erased => ExecuteError::Erased,
+            Self::TooLarge { size } => ExecuteError::TooLarge { size },
+            Self::Unavailable(reason) => ExecuteError::Unavailable(reason),
+            Self::Fault(reason) => ExecuteError::Fault(reason),
+        }
+    }
+}
+
 /// The write side of a log.
 #[derive(Clone)]
 pub struct EventStore {
@@ -198,12 +232,12 @@ impl EventStore {
         self.writer.is_finished()
     }
 
-    /// The state of an aggregate and its version, personal values sealed.
+    /// The state of an aggregate and its version as the log has them now, personal values sealed.
     pub async fn load<A: Decider>(&self, id: Uuid) -> Result<(A, i64), ExecuteError<A::Error>> {
-        let slot = self.hot.slot::<A>(id);
-        let mut slot = slot.lock().await;
-        self.fill(&mut slot, id).await?;
-        Ok((slot.state.clone().unwrap_or_default(), slot.version))
+        // What stands in the slot may be ahead of the log, or behind what others wrote: only where to start reading.
+        let base = self.hot.slot::<A>(id).lock().await.base().cloned();
+        let stand = self.replay(base, id).await?;
+        Ok((stand.state, stand.version))
     }
 
     /// Who holds a unique value: `<type>:<id>`.
@@ -236,9 +270,10 @@ impl EventStore {
                 Decided::Refused(error, expected) => {
                     let round = guard.round;
                     drop(guard);
-                    match self.refuse(error, vec![expected], &context).await? {
-                        Some(done) => return Ok(done),
-                        None => slot.lock().await.forget(round),
+                    let streams = vec![expected];
+                    match self.refuse(error, streams, &context).await? {
+                        Refused::Known(done) => return Ok(done),
+                        Refused::Again(outcome) => self.give_up(&slot, round, &outcome).await,
                     }
                     continue;
                 }
@@ -252,10 +287,8 @@ impl EventStore {
             };
             let outcome = self.appender.submit(request);
             drop(guard);
-            let outcome = received(outcome.await);
-            if !matches!(outcome, Ok(Outcome::Done(_))) {
-                slot.lock().await.forget(draft.round);
-            }
+            let outcome = received(outcome, context.deadline).await;
+            self.give_up(&slot, draft.round, &outcome).await;
             match self.settle(outcome, &context).await? {
                 Some(done) => {
                     self.keep::<A>(id, draft.snapshot);
@@ -266,7 +299,8 @@ impl EventStore {
         }
     }
 
-    /// Like [`execute`](Self::execute), for two aggregates in one append: both or neither. The answer is the first's.
+    /// Like [`execute`](Self::execute), for two aggregates in one append: both or neither. The answer is the first's,
+    /// and so is what `context` expects.
     pub async fn execute_both<A: Decider, B: Decider>(
         &self,
         first: (Uuid, A::Command),
@@ -274,31 +308,49 @@ impl EventStore {
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let alone = CommandContext { expected: None, ..context.clone() };
+        if (A::TYPE, first.0) == (B::TYPE, second.0) {
+            return Err(ExecuteError::Fault("an append over two streams names one twice".to_owned()));
+        }
         loop {
-            // Always the first type before the second: no two callers wait for each other.
+            // In the order of their names: no two callers wait for each other.
             let slots = (self.hot.slot::<A>(first.0), self.hot.slot::<B>(second.0));
-            let (mut a, mut b) = (slots.0.lock().await, slots.1.lock().await);
-            let drafts = match self.draft(&mut a, first.0, first.1.clone(), &context).await? {
-                Decided::Draft(draft) => (draft, self.draft(&mut b, second.0, second.1.clone(), &alone).await),
-                Decided::Refused(error, expected) => {
-                    let round = a.round;
+            let (mut a, mut b);
+            if (A::TYPE, first.0) < (B::TYPE, second.0) {
+                a = slots.0.lock().await;
+                b = slots.1.lock().await;
+            } else {
+                b = slots.1.lock().await;
+                a = slots.0.lock().await;
+            }
+            let (one, other) = match self.draft(&mut a, first.0, first.1.clone(), &context).await? {
+                Decided::Draft(one) => match self.draft(&mut b, second.0, second.1.clone(), &alone).await {
+                    Ok(Decided::Draft(other)) => (Ok(one), Ok(other)),
+                    Ok(Decided::Refused(error, expected)) => {
+                        a.forget(one.round);
+                        (Err((error.of_another(), vec![one.expected, expected])), Err(()))
+                    }
+                    Err(error) => {
+                        a.forget(one.round);
+                        return Err(error.of_another());
+                    }
+                },
+                Decided::Refused(error, expected) => (Err((error, vec![expected])), Err(())),
+            };
+            let (one, other) = match (one, other) {
+                (Ok(one), Ok(other)) => (one, other),
+                (Err((error, streams)), _) => {
+                    let rounds = (a.round, b.round);
                     drop((a, b));
-                    match self.refuse(error, vec![expected], &context).await? {
-                        Some(done) => return Ok(done),
-                        None => slots.0.lock().await.forget(round),
+                    match self.refuse(error, streams, &context).await? {
+                        Refused::Known(done) => return Ok(done),
+                        Refused::Again(_) => {
+                            slots.0.lock().await.forget(rounds.0);
+                            slots.1.lock().await.forget(rounds.1);
+                        }
                     }
                     continue;
                 }
-            };
-            let (one, other) = match drafts {
-                (one, Ok(Decided::Draft(other))) => (one, other),
-                (one, refused) => {
-                    a.forget(one.round);
-                    return Err(match refused {
-                        Ok(Decided::Refused(error, _)) | Err(error) => ExecuteError::Fault(error.to_string()),
-                        Ok(Decided::Draft(_)) => ExecuteError::Fault("unreachable".to_owned()),
-                    });
-                }
+                (Ok(_), Err(())) => return Err(ExecuteError::Fault("half of an append was drafted".to_owned())),
             };
             let request = match self.request(&[&one, &other], &context).await {
                 Ok(request) => request,
@@ -310,7 +362,7 @@ impl EventStore {
             };
             let outcome = self.appender.submit(request);
             drop((a, b));
-            let outcome = received(outcome.await);
+            let outcome = received(outcome, context.deadline).await;
             if !matches!(outcome, Ok(Outcome::Done(_))) {
                 slots.0.lock().await.forget(one.round);
                 slots.1.lock().await.forget(other.round);
@@ -321,44 +373,82 @@ impl EventStore {
         }
     }
 
-    /// Loads the state where it is not there: from a snapshot that the log confirms, and the events after it.
+    /// What was drafted in that round is not in, or not known to be: moves the slot on to what the log has.
+    async fn give_up<A: Decider>(
+        &self,
+        slot: &tokio::sync::Mutex<Slot<A>>,
+        round: u64,
+        outcome: &Result<Outcome, AppendError>,
+    ) {
+        match outcome {
+            // Whoever it stood on moves the slot.
+            Ok(Outcome::Done(_) | Outcome::Behind) => {}
+            Ok(Outcome::Version { seen, missed, .. }) => {
+                let missed: Vec<_> = missed.iter().map_while(|row| self.decoded::<A>(row.clone()).ok()).collect();
+                let mut slot = slot.lock().await;
+                if !slot.catch_up(round, *seen, missed) {
+                    slot.forget(round);
+                }
+            }
+            _ => slot.lock().await.forget(round),
+        }
+    }
+
+    fn decoded<A: Decider>(&self, row: StoredEvent) -> Result<(i64, Uuid, A::Event), ExecuteError<A::Error>> {
+        let (sequence, event_id, position) = (row.sequence, row.event_id, row.position);
+        let decoded = self.log.decode_row(row).and_then(Result::ok);
+        let event = decoded.and_then(|recorded| recorded.event.try_into().ok());
+        event.map(|event| (sequence, event_id, event)).ok_or_else(|| {
+            ExecuteError::Fault(format!("the event at position {position} is of a newer release, or broken"))
+        })
+    }
+
     async fn fill<A: Decider>(&self, slot: &mut Slot<A>, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
-        if slot.state.is_some() {
-            return Ok(());
+        if !slot.is_filled() {
+            let base = slot.base().cloned();
+            slot.fill(self.replay(base, id).await?);
         }
-        let name = id.to_string();
-        let (mut state, mut version, mut last) = (A::default(), 0, None);
-        let mut after = 0;
-        if let Some((sequence, event_id, stored)) = self.snapshot::<A>(&name).await? {
-            let confirmed = self.log.stream(A::TYPE, &name, sequence - 1, 1).await?;
-            if confirmed.first().is_some_and(|row| row.event_id == event_id && row.sequence == sequence) {
-                (state, version, last, after) = (stored, sequence, Some(event_id), sequence);
-            }
-        }
-        loop {
-            let rows = self.log.stream(A::TYPE, &name, after, 1_000).await?;
-            let Some(end) = rows.last() else { break };
-            after = end.sequence;
-            let full = rows.len() == 1_000;
-            for row in rows {
-                let (sequence, event_id, position) = (row.sequence, row.event_id, row.position);
-                let decoded = self.log.decode_row(row).and_then(Result::ok);
-                let event = decoded.and_then(|recorded| recorded.event.try_into().ok());
-                let event = event.ok_or_else(|| {
-                    ExecuteError::Fault(format!("the event at position {position} is of a newer release, or broken"))
-                })?;
-                state.apply(event);
-                (version, last) = (sequence, Some(event_id));
-            }
-            if !full {
-                break;
-            }
-        }
-        (slot.state, slot.version, slot.last) = (Some(state), version, last);
         Ok(())
     }
 
-    async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<(i64, Uuid, A)>, ExecuteError<A::Error>> {
+    /// The state as the log has it: from `base` or a snapshot, if the log confirms them, and the events after it.
+    async fn replay<A: Decider>(
+        &self,
+        base: Option<Stand<A>>,
+        id: Uuid,
+    ) -> Result<Stand<A>, ExecuteError<A::Error>> {
+        let name = id.to_string();
+        let base = match base {
+            Some(base) => Some(base),
+            None => self.snapshot::<A>(&name).await?,
+        };
+        let mut stand = base.unwrap_or_else(Stand::start);
+        // The event that it stands at is read with those after it.
+        let mut after = (stand.version - 1).max(0);
+        loop {
+            let rows = self.log.stream(A::TYPE, &name, after, 1_000).await?;
+            let mut rows = rows.into_iter().peekable();
+            if after < stand.version
+                && rows.next().is_none_or(|row| (row.sequence, Some(row.event_id)) != (stand.version, stand.last))
+            {
+                // Of another history: the log alone counts.
+                (stand, after) = (Stand::start(), 0);
+                continue;
+            }
+            let full = rows.len() + usize::from(after < stand.version) == 1_000;
+            for row in rows {
+                let (sequence, event_id, event) = self.decoded::<A>(row)?;
+                stand.state.apply(event);
+                (stand.version, stand.last) = (sequence, Some(event_id));
+            }
+            after = stand.version;
+            if !full {
+                return Ok(stand);
+            }
+        }
+    }
+
+    async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<Stand<A>>, ExecuteError<A::Error>> {
         let db = self.log.db();
         let sql = "SELECT sequence, CAST(event_id AS TEXT), CAST(state AS TEXT) FROM @states \
                    WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $3";
@@ -371,7 +461,11 @@ impl EventStore {
         };
         let (sequence, event_id, state) = read().map_err(soonshop_event_log::Error::from)?;
         // A snapshot that cannot be read is none: the log has everything.
-        Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| (sequence, id, state)))
+        Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| Stand {
+            state,
+            version: sequence,
+            last: Some(id),
+        }))
     }
 
     /// Writes a snapshot beside the path of commands. It may fail or come late: it is never trusted over the log.
@@ -415,27 +509,40 @@ impl EventStore {
     ) -> Result<Decided<A::Error>, ExecuteError<A::Error>> {
         self.fill(slot, id).await?;
         let name = id.to_string();
+        let now = slot.now();
         let expected = Expected {
             aggregate_type: A::TYPE,
             aggregate_id: name.clone(),
-            sequence: slot.version,
-            event_id: slot.last,
+            sequence: now.version,
+            event_id: now.last,
         };
-        if let Some(wanted) = context.expected.filter(|wanted| *wanted != slot.version) {
-            return Ok(Decided::Refused(ExecuteError::Stale { expected: wanted, actual: slot.version }, expected));
+        if let Some(wanted) = context.expected.filter(|wanted| *wanted != now.version) {
+            return Ok(Decided::Refused(ExecuteError::Stale { expected: wanted, actual: now.version }, expected));
         }
         let facts = Facts { now: context.occurred_at };
-        let state = slot.state.get_or_insert_default();
-        let mut events = match state.decide(command, &facts) {
+        let mut events = match now.state.decide(command, &facts) {
             Ok(events) => events,
             Err(error) => return Ok(Decided::Refused(ExecuteError::Rejected(error), expected)),
         };
-        self.keys.seal(&mut events).await?;
         let mut metadata = context.metadata.clone();
         metadata.command_id = Some(context.command_id);
-        let metadata = serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?;
+        let mut note = [Note(&mut metadata)];
+        let sealed = match self.keys.seal(&mut events).await {
+            Ok(()) if !events.is_empty() => self.keys.seal(&mut note).await,
+            sealed => sealed,
+        };
+        match sealed {
+            Ok(()) => {}
+            // It may have been done before the person was erased: then it is answered as it was.
+            Err(SealError::Erased) => return Ok(Decided::Refused(ExecuteError::Erased, expected)),
+            Err(error) => return Err(error.into()),
+        }
+        let metadata = match events.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?,
+        };
         let mut new = Vec::with_capacity(events.len());
-        for (sequence, event) in (slot.version + 1..).zip(&events) {
+        for (sequence, event) in (now.version + 1..).zip(&events) {
             let payload = serde_json::to_string(event).map_err(|error| ExecuteError::Fault(error.to_string()))?;
             if payload.len() > LARGEST_EVENT {
                 return Err(ExecuteError::TooLarge { size: payload.len() });
@@ -454,23 +561,26 @@ impl EventStore {
         }
         let mut holds: Vec<Hold> = Vec::new();
         for mut event in events {
-            for hold in state.holds(&event) {
+            for hold in slot.now().state.holds(&event) {
                 holds.retain(|earlier| earlier.scope != hold.scope);
                 holds.push(hold);
             }
             event.personal().into_iter().for_each(PersonalValue::close);
-            state.apply(event);
+            slot.ahead(event.clone());
+            slot.now().state.apply(event);
         }
-        let before = slot.version;
-        slot.version += i64::try_from(new.len()).unwrap_or(0);
-        slot.last = new.last().map(|event| event.event_id).or(slot.last);
-        let snapshot = if slot.version / SNAPSHOT_EVERY > before / SNAPSHOT_EVERY {
-            slot.last.zip(serde_json::to_string(state).ok()).map(|(last, state)| (slot.version, last, state))
+        let now = slot.now();
+        let before = now.version;
+        now.version += i64::try_from(new.len()).unwrap_or(0);
+        now.last = new.last().map(|event| event.event_id).or(now.last);
+        let version = now.version;
+        let snapshot = if version / SNAPSHOT_EVERY > before / SNAPSHOT_EVERY {
+            now.last.zip(serde_json::to_string(&now.state).ok()).map(|(last, state)| (version, last, state))
         } else {
             None
         };
         let owner = format!("{}:{id}", A::TYPE);
-        Ok(Decided::Draft(Draft { expected, version: slot.version, events: new, holds, owner, round: slot.round, snapshot }))
+        Ok(Decided::Draft(Draft { expected, version, events: new, holds, owner, round: slot.round, snapshot }))
     }
 
     async fn request<E>(&self, drafts: &[&Draft], context: &CommandContext) -> Result<Request, ExecuteError<E>> {
@@ -501,13 +611,12 @@ impl EventStore {
     }
 
     /// A refusal is checked like an append: on the state as it is, and unless the command was done before.
-    /// `None`: decide again.
     async fn refuse<E: Classified>(
         &self,
         error: ExecuteError<E>,
         streams: Vec<Expected>,
         context: &CommandContext,
-    ) -> Result<Option<Executed>, ExecuteError<E>> {
+    ) -> Result<Refused, ExecuteError<E>> {
         let mut request = bare(context, streams);
         if let (ExecuteError::Rejected(rejection), true) = (&error, context.record) {
             request.answer.status = match rejection.kind() {
@@ -521,9 +630,12 @@ impl EventStore {
         } else {
             request.record = false;
         }
-        match received(self.appender.submit(request).await) {
+        match received(self.appender.submit(request), context.deadline).await {
             Ok(Outcome::Done(_)) => Err(error),
-            outcome => self.settle(outcome, context).await,
+            outcome => {
+                let settled = self.settle(outcome.clone(), context).await?;
+                Ok(settled.map_or(Refused::Again(outcome), Refused::Known))
+            }
         }
     }
 
@@ -556,10 +668,14 @@ impl EventStore {
     }
 }
 
-fn received(
-    outcome: Result<Result<Outcome, AppendError>, tokio::sync::oneshot::error::RecvError>,
+/// What the appender answers, or that it did not in time: the command may yet be done.
+async fn received(
+    outcome: tokio::sync::oneshot::Receiver<Result<Outcome, AppendError>>,
+    deadline: Instant,
 ) -> Result<Outcome, AppendError> {
-    outcome.unwrap_or_else(|_| Err(AppendError::Unavailable("the process is stopping".to_owned())))
+    let late = || Err(AppendError::Unavailable("the event store did not answer in time".to_owned()));
+    let stopping = || Err(AppendError::Unavailable("the process is stopping".to_owned()));
+    tokio::time::timeout_at(deadline, outcome).await.map_or_else(|_| late(), |got| got.unwrap_or_else(|_| stopping()))
 }
 
 fn bare(context: &CommandContext, streams: Vec<Expected>) -> Request {

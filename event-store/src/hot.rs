@@ -10,23 +10,101 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// A state and the event it stands at. Personal values in it are sealed.
-#[derive(Debug)]
-pub(crate) struct Slot<A> {
-    /// `None`: to be loaded.
-    pub(crate) state: Option<A>,
+#[derive(Debug, Clone)]
+pub(crate) struct Stand<A> {
+    pub(crate) state: A,
     pub(crate) version: i64,
     pub(crate) last: Option<Uuid>,
-    /// Goes up when the state is thrown away: requests that were built on an earlier one leave the new one alone.
+}
+
+impl<A: Default> Stand<A> {
+    /// Before the first event.
+    pub(crate) fn start() -> Self {
+        Self { state: A::default(), version: 0, last: None }
+    }
+}
+
+/// The events that a slot keeps in order to go on from `base`; beyond them it is loaded instead.
+const MOST_AHEAD: usize = 512;
+
+/// What is known of a stream: as it was read, and as it is once all appends under way are in.
+pub(crate) struct Slot<A: Decider> {
+    /// As it was read from the log.
+    base: Option<Stand<A>>,
+    /// The events drafted since, of which nobody here knows whether they are in.
+    ahead: Vec<A::Event>,
+    /// `base` and `ahead`: what the next command is decided on. `None`: to be loaded.
+    now: Option<Stand<A>>,
+    /// Goes up when `now` is thrown away: requests that were built on an earlier one leave the new one alone.
     pub(crate) round: u64,
 }
 
-impl<A> Slot<A> {
-    /// Throws the state of that round away.
+impl<A: Decider> Slot<A> {
+    fn empty() -> Self {
+        Self { base: None, ahead: Vec::new(), now: None, round: 0 }
+    }
+
+    /// A state that the log had once.
+    pub(crate) fn base(&self) -> Option<&Stand<A>> {
+        self.base.as_ref()
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.now.is_some()
+    }
+
+    pub(crate) fn fill(&mut self, stand: Stand<A>) {
+        self.ahead.clear();
+        self.base = Some(stand.clone());
+        self.now = Some(stand);
+    }
+
+    /// What the next command is decided on.
+    pub(crate) fn now(&mut self) -> &mut Stand<A> {
+        self.now.get_or_insert_with(Stand::start)
+    }
+
+    /// An event was drafted, and is part of `now`.
+    pub(crate) fn ahead(&mut self, event: A::Event) {
+        if self.ahead.len() == MOST_AHEAD {
+            (self.base, self.ahead) = (None, Vec::new());
+        }
+        if self.base.is_some() {
+            self.ahead.push(event);
+        }
+    }
+
+    /// Throws away what was drafted in that round.
     pub(crate) fn forget(&mut self, round: u64) {
         if self.round == round {
-            self.state = None;
+            self.now = None;
+            self.ahead.clear();
             self.round += 1;
         }
+    }
+
+    /// A request of that round, which stood on version `seen`, was refused, for others wrote `missed` after it: goes on
+    /// from there. False: it cannot, and must be loaded.
+    pub(crate) fn catch_up(&mut self, round: u64, seen: i64, missed: Vec<(i64, Uuid, A::Event)>) -> bool {
+        if self.round != round {
+            return true;
+        }
+        let (Some(base), false) = (&mut self.base, missed.is_empty()) else { return false };
+        let Ok(confirmed) = usize::try_from(seen - base.version) else { return false };
+        if confirmed > self.ahead.len() {
+            return false;
+        }
+        for event in self.ahead.drain(..confirmed) {
+            base.state.apply(event);
+        }
+        for (sequence, event_id, event) in missed {
+            base.state.apply(event);
+            (base.version, base.last) = (sequence, Some(event_id));
+        }
+        self.ahead.clear();
+        self.now = self.base.clone();
+        self.round += 1;
+        true
     }
 }
 
@@ -43,11 +121,9 @@ impl Hot {
     }
 
     pub(crate) fn slot<A: Decider>(&self, id: Uuid) -> Arc<Mutex<Slot<A>>> {
-        let fresh = || -> Arc<dyn Any + Send + Sync> {
-            Arc::new(Mutex::new(Slot::<A> { state: None, version: 0, last: None, round: 0 }))
-        };
+        let fresh = || -> Arc<dyn Any + Send + Sync> { Arc::new(Mutex::new(Slot::<A>::empty())) };
         let slot = self.slots.get_with((A::TYPE, id), fresh);
         // One type has one state: the key says which.
-        slot.downcast().unwrap_or_else(|_| Arc::new(Mutex::new(Slot { state: None, version: 0, last: None, round: 0 })))
+        slot.downcast().unwrap_or_else(|_| Arc::new(Mutex::new(Slot::empty())))
     }
 }

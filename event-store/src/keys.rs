@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ring::hmac;
 use ring::rand::SecureRandom as _;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use soonshop_domain::{PersonalValue, Purpose, Sensitive, personal};
 use soonshop_event_log::codec::{self, KeyBytes};
 use soonshop_event_log::{Db, Error, Key, KeyStore};
@@ -58,12 +58,18 @@ impl KeyMaker {
             let values = [id.into(), master.into(), wrapped.into(), purpose.into()];
             db.connection.execute(db.statement(sql, values)).await.map_err(failed)?;
         }
-        for (id, _) in self.store.hmac_keys("claim").await? {
+        let keys = self.store.hmac_keys("claim").await?;
+        // Whatever writes the log's tables takes its lock first: no append sees half of it, and nobody waits crosswise.
+        let tx = log.connection.begin().await?;
+        if log.backend() == sea_orm::DatabaseBackend::Postgres {
+            tx.execute_unprepared(&log.sql("SELECT 1 FROM @head WHERE name = 'main' FOR UPDATE")).await?;
+        }
+        for (id, _) in keys {
             let sql = "INSERT INTO @claim_keys (key_id) SELECT $1 WHERE NOT EXISTS \
                        (SELECT 1 FROM @claim_keys WHERE key_id = $1)";
-            log.connection.execute(log.statement(sql, [id.into()])).await?;
+            tx.execute(log.statement(sql, [id.into()])).await?;
         }
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     fn fresh(&self, name: &str) -> Result<(String, String), Error> {

@@ -1,10 +1,12 @@
 //! The appender's PostgreSQL side: one connection, one call of `log.append` per batch.
 
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Row as _};
+use tokio::time::timeout;
 
 use crate::appender::{Backend, Batch, BatchError, Refused, Written};
 
@@ -22,9 +24,18 @@ const SETTINGS: &[(&str, &str)] = &[
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("synchronous_commit", "on"),
+    ("default_transaction_isolation", "read\\ committed"),
     ("lock_timeout", "5s"),
     ("statement_timeout", "15s"),
 ];
+
+/// A server that is there and says nothing is given up after these: longer than any that works takes.
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(20);
+
+fn late() -> BatchError {
+    BatchError::Unavailable("PostgreSQL does not answer".to_owned())
+}
 
 impl Postgres {
     pub(crate) fn new(url: &str) -> Result<Self, sqlx::Error> {
@@ -46,12 +57,9 @@ impl Backend for Postgres {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let mut connection = self.options.connect().await.map_err(|error| classify(&error))?;
-                sqlx::query("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                    .execute(&mut connection)
-                    .await
-                    .map_err(|error| classify(&error))?;
-                connection
+                // Whatever is wrong with the way there says nothing against the data.
+                let connected = timeout(CONNECT, self.options.connect()).await.map_err(|_| late())?;
+                connected.map_err(|error| BatchError::Unavailable(error.to_string()))?
             }
         };
         let requests = &batch.requests;
@@ -108,7 +116,7 @@ impl Backend for Postgres {
             .bind(nested!(events, e => e.metadata.as_str()))
             .bind(nested!(events, e => e.event_id))
             .bind(nested!(events, e => e.occurred_at));
-        let row = match query.fetch_one(&mut connection).await {
+        let row = match timeout(ANSWER, query.fetch_one(&mut connection)).await.map_err(|_| late())? {
             Ok(row) => row,
             Err(error) => {
                 let error = classify(&error);

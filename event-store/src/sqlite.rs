@@ -197,7 +197,9 @@ async fn check(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Vec<Refus
             None => (0, None),
         };
         if sequence != column::<i64>(&row, 3)? || event != column::<Option<String>>(&row, 4)? {
-            let why = Why::Version { aggregate_type: column(&row, 1)?, id: column(&row, 2)?, sequence };
+            let (aggregate_type, id) = (column(&row, 1)?, column(&row, 2)?);
+            // One process owns the log: nobody else wrote anything that it could have missed.
+            let why = Why::Version { aggregate_type, id, sequence, diverged: true, missed: None };
             refused.push(Refused { request: index(&row)?, why });
         }
     }

@@ -1,1 +1,36 @@
-//! projections
+//! Read models: what queries answer from, built from the log and rebuilt from it at any time.
+//!
+//! A projector is a pure fold of events over rows; [`runner`] gives it the rows, keeps its checkpoint in their
+//! transaction, and parks what fails. A projection has generations, each a namespace of its own ([`generation`]).
+//! Rows outside SQL (search index, cache) are sinks behind the SQL rows, each with a checkpoint inside itself
+//! ([`sink`]). Nothing here knows the bus: events come from a [`feed`].
+//!
+//! One file per context. Start reading at [`order`], then [`projector`], then [`runner`].
+
+pub mod analytics;
+pub mod feed;
+pub mod generation;
+pub mod inventory;
+pub mod order;
+pub mod product;
+pub mod projector;
+pub mod runner;
+pub mod sink;
+pub mod user;
+
+use std::sync::Arc;
+
+pub use feed::Feed;
+pub use generation::{Generation, Registry};
+pub use projector::{Projector, Row, Unit, Wants};
+
+/// Every projection of the shop: the newest version of each.
+pub fn all() -> Vec<Arc<dyn Projector>> {
+    vec![
+        Arc::new(user::Users),
+        Arc::new(product::Products),
+        Arc::new(inventory::Stock),
+        Arc::new(order::Orders),
+        Arc::new(analytics::Sales),
+    ]
+}

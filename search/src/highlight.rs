@@ -75,8 +75,11 @@ fn found(text: &str, wanted: &Wanted) -> Vec<Range<usize>> {
         match piece.kind {
             Kind::Letters => {
                 let word = text::word(piece.text);
-                let stem = stems.of(&word);
-                if wanted.words().any(|wanted| means(wanted, &word, &stem)) {
+                // The stem is made only if the word itself does not do.
+                if wanted.words().any(|wanted| means(wanted, &word, Form::Word)) || {
+                    let stem = stems.of(&word);
+                    wanted.words().any(|wanted| means(wanted, &stem, Form::Stem))
+                } {
                     found.push(piece.range);
                 }
             }
@@ -100,12 +103,19 @@ fn found(text: &str, wanted: &Wanted) -> Vec<Range<usize>> {
     found
 }
 
-fn means(wanted: &Word, word: &str, stem: &str) -> bool {
-    let Word::Letters { word: wanted, stem: wanted_stem } = wanted else { return false };
-    wanted == word
-        || wanted_stem == stem
-        || text::within(wanted, word, text::typos(wanted))
-        || text::within(wanted_stem, stem, text::typos(wanted_stem))
+#[derive(Clone, Copy)]
+enum Form {
+    Word,
+    Stem,
+}
+
+fn means(wanted: &Word, found: &str, form: Form) -> bool {
+    let Word::Letters { word, stem } = wanted else { return false };
+    let wanted = match form {
+        Form::Word => word,
+        Form::Stem => stem,
+    };
+    text::within(wanted, found, text::typos(wanted))
 }
 
 /// Where characters, or pairs of them, of the wanted words stand in a CJK run, in order of their beginning.

@@ -158,7 +158,7 @@ impl Opened {
         let wanted = Wanted::of(&query.text);
         let searcher = self.reader.searcher();
         let collector = Ranked::new(query, after);
-        let found = searcher.search(&self.fields.query(query, wanted.condition()), &collector)?;
+        let found = searcher.search(&self.fields.query(query, wanted.condition())?, &collector)?;
         let mut hits = Vec::with_capacity(found.hits.len());
         let mut next = None;
         for found in found.hits {

@@ -212,24 +212,49 @@ pub(crate) fn typos(word: &str) -> u8 {
 /// the measure of both backends.
 pub(crate) fn within(a: &str, b: &str, most: u8) -> bool {
     let most = usize::from(most);
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if most == 0 || a.len().abs_diff(b.len()) > most {
-        return a == b;
+    if a == b {
+        return true;
     }
-    let mut before_last = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    // Every word of every hit comes here, so the usual case must not allocate.
+    if most == 0 {
+        false
+    } else if a.is_ascii() && b.is_ascii() {
+        apart(a.as_bytes(), b.as_bytes()) <= most
+    } else {
+        apart(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>()) <= most
+    }
+}
+
+/// The distance, as far as it matters: above two, or of words too long to be misspelt, it is just large.
+fn apart<T: PartialEq>(a: &[T], b: &[T]) -> usize {
+    const FAR: usize = usize::MAX;
+    if a.len().abs_diff(b.len()) > 2 || a.len() > LONGEST_WORD || b.len() > LONGEST_WORD {
+        return FAR;
+    }
+    let mut rows = [[0; LONGEST_WORD + 1]; 3];
+    let [before_last, last, row] = &mut rows;
+    for (j, distance) in last.iter_mut().enumerate() {
+        *distance = j;
+    }
     for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
+        row[0] = i;
+        let mut nearest = i;
         for j in 1..=b.len() {
             let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
             row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 row[j] = row[j].min(before_last[j - 2] + 1);
             }
+            nearest = nearest.min(row[j]);
         }
-        before_last = std::mem::replace(&mut last, row);
+        // From here on it can get less by one at most, by a swap with the row before.
+        if nearest > 3 {
+            return FAR;
+        }
+        before_last.copy_from_slice(last);
+        last.copy_from_slice(row);
     }
-    last[b.len()] <= most
+    last[b.len()]
 }
 
 #[cfg(test)]

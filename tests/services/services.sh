@@ -16,7 +16,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=${SERVICES_DIR:-${TMPDIR:-/tmp}/soonshop-services-$EUID}
 cache=${SERVICES_CACHE:-${TMPDIR:-/tmp}/soonshop-services-cache-$EUID}
-base=${SERVICES_PORT_BASE:-41000}
+base=${SERVICES_PORT_BASE:-21000} # below the ports that the kernel gives to outgoing connections
 flavour=${POSTGRES_FLAVOUR:-15}
 password=soonshop
 everyone=(postgres redis nats rabbitmq elasticsearch opensearch)
@@ -196,6 +196,7 @@ wait_until() { # NAME SECONDS CONDITION...
     if ((SECONDS > end)) || ! running "$name"; then
       echo "services: $name did not come up; the end of its log:" >&2
       tail -n 30 "$root/$name/log" >&2
+      kill_hard "$name" # half of one would pass for a whole one at the next `up`
       return 1
     fi
     sleep 0.1
@@ -417,13 +418,15 @@ locked() { # VERB NAME
 
 # All at once. In the background, because there a failing command still ends its subshell.
 each() { # VERB NAME...
-  local verb=$1 name pid rc=0 pids=()
+  local verb=$1 name rc=0
+  local -A pids=()
+  failed=()
   shift
   for name in "$@"; do
     locked "$verb" "$name" &
-    pids+=($!)
+    pids[$name]=$!
   done
-  for pid in "${pids[@]}"; do wait "$pid" || rc=1; done
+  for name in "$@"; do wait "${pids[$name]}" || { failed+=("$name"); rc=1; }; done
   return $rc
 }
 
@@ -448,7 +451,8 @@ case $verb in
     own_folder "$cache"
     install "${names[@]}"
     [[ $verb != install ]] || exit 0
-    each "$verb" "${names[@]}" ;;
+    # Once more, for a port that was taken for a moment.
+    each "$verb" "${names[@]}" || each up "${failed[@]}" ;;
   kill) each kill_hard "${names[@]}" ;;
   pause | resume) each "$verb" "${names[@]}" ;;
   down) each down "${names[@]}" ;;

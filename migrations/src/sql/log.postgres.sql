@@ -126,7 +126,7 @@ BEGIN
                                   'event_id', m.event_id, 'event_type', m.event_type, 'event_version', m.event_version,
                                   'payload', m.payload::text) ORDER BY m.sequence)
                               FROM (SELECT * FROM log.events e WHERE e.aggregate_type = s.kind AND e.aggregate_id = s.id
-                                       AND e.sequence > s.sequence ORDER BY e.sequence LIMIT 500) m))
+                                       AND e.sequence > s.sequence ORDER BY e.sequence LIMIT 100) m))
           FROM unnest(s_request, s_type, s_id, s_sequence, s_event) AS s(request, kind, id, sequence, event)
           LEFT JOIN LATERAL (SELECT e.sequence, e.event_id FROM log.events e
                               WHERE e.aggregate_type = s.kind AND e.aggregate_id = s.id

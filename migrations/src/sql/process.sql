@@ -17,6 +17,8 @@ CREATE TABLE @instances (
     process  TEXT NOT NULL,
     instance TEXT NOT NULL,
     state    TEXT NOT NULL,
+    -- The number of its next command: never used twice.
+    next     BIGINT NOT NULL,
     PRIMARY KEY (process, instance)
 );
 -- Commands to send: in order within an instance, one at a time.

@@ -282,14 +282,15 @@ impl RankedSegment {
         let mut facets = BTreeMap::new();
         for counts in &self.counts {
             let skip = indexed::facet_prefix(&counts.name).len();
-            let mut values = Vec::new();
-            for (ordinal, &count) in
-                counts.ordinals.clone().zip(&counts.sums).filter(|(_, count)| **count > 0)
-            {
-                let mut text = String::new();
-                self.facets.ord_to_str(ordinal, &mut text)?;
-                values.push((text[skip..].to_owned(), count));
-            }
+            let counted = counts.ordinals.clone().zip(counts.sums.iter().copied());
+            let (ordinals, sums): (Vec<u64>, Vec<u64>) = counted.filter(|(_, sum)| *sum > 0).unzip();
+            let mut values = Vec::with_capacity(sums.len());
+            let mut sums = sums.into_iter();
+            // All at once: one by one, each would be looked for from the beginning of its block.
+            self.facets.dictionary().sorted_ords_to_term_cb(&ordinals, |term| {
+                let value = String::from_utf8_lossy(&term[skip..]).into_owned();
+                values.push((value, sums.next().unwrap_or_default()));
+            })?;
             facets.insert(counts.name.clone(), values);
         }
         Ok(SegmentFound { hits, total: self.total, facets })
@@ -342,11 +343,11 @@ impl SegmentCollector for RankedSegment {
         }
         self.total += 1;
         let key = self.key(document, score);
-        if self.best.len() == self.most && self.best.peek().is_some_and(|worst| key > worst.0.0) {
-            return;
-        }
         let place = (key, 2 * self.ids.first(document).unwrap_or_default() + 1);
-        if self.after.is_some_and(|after| place <= after) {
+        let full = self.best.len() == self.most;
+        if full && self.best.peek().is_some_and(|worst| place > worst.0)
+            || self.after.is_some_and(|after| place <= after)
+        {
             return;
         }
         self.best.push((place, document, score.to_bits()));

@@ -1,11 +1,13 @@
 //! The fields of an index, what is written into them, and how conditions become queries on them.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use tantivy::query::{
-    AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, InvertedIndexRangeQuery,
-    Occur, Query as TantivyQuery, TermQuery,
+    AllQuery, AutomatonWeight, BooleanQuery, ConstScoreQuery, DfaWrapper, DisjunctionMaxQuery, EnableScoring,
+    FuzzyTermQuery, InvertedIndexRangeQuery, Occur, Query as TantivyQuery, TermQuery, Weight,
 };
 use tantivy::schema::document::Value;
 use tantivy::schema::{
@@ -143,15 +145,19 @@ impl Fields {
     }
 
     /// All that the text, the currency and being there say; facets and prices are looked at while collecting.
-    pub(super) fn query(&self, query: &Query, condition: Option<Condition>) -> Box<dyn TantivyQuery> {
+    pub(super) fn query(
+        &self,
+        query: &Query,
+        condition: Option<Condition>,
+    ) -> Result<Box<dyn TantivyQuery>, TantivyError> {
         let mut all = vec![filter(Term::from_field_bool(self.live, true))];
         if let Some(currency) = &query.currency {
             all.push(filter(Term::from_field_text(self.currency, currency)));
         }
         if let Some(condition) = condition {
-            all.push((Occur::Must, self.condition(condition)));
+            all.push((Occur::Must, self.condition(condition, &mut Automata::default())?));
         }
-        Box::new(BooleanQuery::new(all))
+        Ok(Box::new(BooleanQuery::new(all)))
     }
 
     pub(super) fn starts_with(&self, prefix: &str) -> Box<dyn TantivyQuery> {
@@ -159,25 +165,67 @@ impl Fields {
         Box::new(BooleanQuery::new(vec![live, (Occur::Must, begins(self.starts, prefix))]))
     }
 
-    fn condition(&self, condition: Condition) -> Box<dyn TantivyQuery> {
+    fn condition(
+        &self,
+        condition: Condition,
+        automata: &mut Automata,
+    ) -> Result<Box<dyn TantivyQuery>, TantivyError> {
         let constant = |query: Box<dyn TantivyQuery>, score: u8| -> Box<dyn TantivyQuery> {
             Box::new(ConstScoreQuery::new(query, f32::from(score)))
         };
-        match condition {
+        Ok(match condition {
             Condition::Term { field, text, score } => constant(term(self.field(field), &text), score),
             Condition::Fuzzy { field, text, typos, score } => {
-                let term = Term::from_field_text(self.field(field), &text);
-                constant(Box::new(FuzzyTermQuery::new(term, typos, true)), score)
+                let field = self.field(field);
+                constant(Box::new(Fuzzy { field, automaton: automata.of(field, text, typos)? }), score)
             }
             Condition::Prefix { field, text, score } => constant(begins(self.field(field), &text), score),
             Condition::Any(any) => {
-                Box::new(DisjunctionMaxQuery::new(any.into_iter().map(|one| self.condition(one)).collect()))
+                let any = any.into_iter().map(|one| self.condition(one, automata));
+                Box::new(DisjunctionMaxQuery::new(any.collect::<Result<_, _>>()?))
             }
             Condition::All(all) if all.is_empty() => Box::new(AllQuery),
-            Condition::All(all) => Box::new(BooleanQuery::new(
-                all.into_iter().map(|one| (Occur::Must, self.condition(one))).collect(),
-            )),
-        }
+            Condition::All(all) => {
+                let all = all.into_iter().map(|one| Ok((Occur::Must, self.condition(one, automata)?)));
+                Box::new(BooleanQuery::new(all.collect::<Result<_, TantivyError>>()?))
+            }
+        })
+    }
+}
+
+/// What accepts a word with its typos. Making one costs more than looking through a field with it, and the same is
+/// wanted for several fields.
+#[derive(Default)]
+struct Automata(HashMap<(String, u8), Arc<DfaWrapper>>);
+
+impl Automata {
+    fn of(&mut self, field: Field, text: String, typos: u8) -> Result<Arc<DfaWrapper>, TantivyError> {
+        Ok(match self.0.entry((text, typos)) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let term = Term::from_field_text(field, &entry.key().0);
+                let automaton = FuzzyTermQuery::new(term, typos, true).automaton()?;
+                entry.insert(Arc::new(automaton)).clone()
+            }
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Fuzzy {
+    field: Field,
+    automaton: Arc<DfaWrapper>,
+}
+
+impl std::fmt::Debug for Fuzzy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fuzzy").field("field", &self.field).finish_non_exhaustive()
+    }
+}
+
+impl TantivyQuery for Fuzzy {
+    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        Ok(Box::new(AutomatonWeight::<DfaWrapper>::new(self.field, self.automaton.clone())))
     }
 }
 

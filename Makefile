@@ -1,0 +1,68 @@
+# `make help` lists what there is. `make dev` needs nothing but Rust; `make test` brings its own servers.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: install-dev dev migrate build test test-import torture format lint health-check db-setup db-reset bench help
+
+CARGO ?= cargo
+SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
+WITH = tests/services/with.sh
+# Where `make health-check` asks.
+URL ?= http://127.0.0.1:8000
+# How long `make torture` goes on.
+SECONDS ?= 60
+# What `make db-reset` removes.
+DATA ?= data
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install-dev: ## What developing needs: components, dependencies, servers for tests
+	rustup component add rustfmt clippy
+	$(CARGO) fetch --locked
+	tests/services/services.sh install
+
+dev: ## The whole shop in one process, with nothing installed: migrated, seeded, all roles
+	$(CARGO) run --package soonshop --bin soonshop -- dev
+
+build: ## Everything, for release
+	$(CARGO) build --release --workspace --locked
+
+migrate: ## Bring the databases up to date
+	$(SOONSHOP) migrate
+
+db-setup: migrate ## The same: a database that is not there is made
+
+db-reset: ## Remove data/ (asks first; FORCE=1 does not) and begin anew
+	@if [[ "$(FORCE)" != 1 ]]; then \
+	  [[ -t 0 ]] || { echo 'db-reset removes $(DATA)/: say FORCE=1 where nobody can be asked' >&2; exit 1; }; \
+	  read -r -p 'Remove $(CURDIR)/$(DATA) with everything in it? [y/N] ' answer; \
+	  [[ "$$answer" == [yY]* ]] || { echo 'nothing was removed' >&2; exit 1; }; \
+	fi
+	rm -rf -- '$(DATA)'
+	$(SOONSHOP) migrate
+
+health-check: ## Is a running shop ready? (URL=…)
+	@curl --silent --show-error --fail-with-body --max-time 5 '$(URL)/health/ready' && echo
+
+test: ## Every test, on real servers that are started and stopped here
+	$(WITH) --before '$(CARGO) test --workspace --no-run' $(CARGO) test --workspace --no-fail-fast
+
+test-import: ## The import of the whole data set, optimised
+	$(WITH) --before '$(CARGO) test --release --package soonshop-tests --test it --no-run' \
+	  $(CARGO) test --release --package soonshop-tests --test it import_whole -- --ignored --nocapture
+
+torture: ## Kill, pause and restore at every step, for SECONDS
+	TORTURE_SECONDS=$(SECONDS) $(WITH) --before '$(CARGO) test --package soonshop-tests --test it --no-run' \
+	  $(CARGO) test --package soonshop-tests --test it torture -- --nocapture
+
+bench: ## The figures, each with its baseline
+	$(WITH) --before '$(CARGO) bench --package soonshop-tests --no-run' $(CARGO) bench --package soonshop-tests
+
+format: ## Format the code
+	$(CARGO) fmt --all
+
+lint: ## Formatting, clippy and documentation, as strict as the build server
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps

@@ -1,0 +1,109 @@
+//! A connection to `RabbitMQ`, and the socket below it.
+
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::link::Health;
+
+/// A connection with a channel. Dropped, it says goodbye, and hangs up soon whether or not it was answered.
+pub(super) struct Session {
+    pub(super) connection: Arc<Connection>,
+    pub(super) channel: Channel,
+    pub(super) health: Health,
+    line: Option<Line>,
+}
+
+impl Session {
+    /// Connects, and opens a channel.
+    pub(super) async fn open(uri: &AMQPUri, role: &str, patience: Duration) -> lapin::Result<Self> {
+        let line = Line::default();
+        let connection = Arc::new(line.connect(uri, role, patience).await?);
+        let channel = connection.create_channel().await?;
+        Ok(Self { connection, channel, health: Health::default(), line: Some(line) })
+    }
+
+    pub(super) fn broken(&self) -> bool {
+        let status = self.connection.status();
+        // Silence is what to expect of a blocked connection.
+        !status.connected() || (self.health.broken() && !status.blocked())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        const GOODBYE: Duration = Duration::from_secs(1);
+        let (connection, line) = (Arc::clone(&self.connection), self.line.take());
+        if let Ok(runtime) = Handle::try_current()
+            && !self.broken()
+        {
+            // Ends by itself, and early where the runtime does.
+            drop(runtime.spawn(async move {
+                let _ = timeout(GOODBYE, connection.close(200, "OK".into())).await;
+                drop(line);
+            }));
+        }
+    }
+}
+
+/// The socket below a connection, to hang up when dropped. lapin drives each connection in a thread that ends with
+/// the socket, and waits without limit for a broker that accepts and then says nothing: without this, every attempt
+/// to reach one that hangs would leave a thread behind.
+#[derive(Clone, Default)]
+struct Line(Arc<Socket>);
+
+#[derive(Default)]
+struct Socket(Mutex<Option<TcpStream>>);
+
+impl Line {
+    async fn connect(&self, uri: &AMQPUri, role: &str, patience: Duration) -> lapin::Result<Connection> {
+        let addresses = tokio::net::lookup_host((uri.authority.host.as_str(), uri.authority.port)).await?;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let properties =
+            ConnectionProperties::default().with_connection_name(format!("soonshop-bus {role}").into());
+        // Weak: the thread that lapin makes keeps this closure as long as it lives.
+        let socket = Arc::downgrade(&self.0);
+        let runtime = lapin::runtime::default_runtime()?;
+        Connection::connector(
+            uri.clone(),
+            runtime,
+            async move |uri: AMQPUri, runtime| {
+                // Until there is a socket, only this ends the thread.
+                let stream = timeout(patience, AsyncTcpStream::connect(&runtime, addresses.clone()));
+                let stream = stream.await.map_err(std::io::Error::from)??;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    let ours = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
+                    match socket.upgrade() {
+                        Some(socket) => *socket.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours),
+                        // Nobody waits any more.
+                        None => ours.shutdown(Shutdown::Both)?,
+                    }
+                }
+                Ok(match uri.scheme {
+                    AMQPScheme::AMQP => stream,
+                    AMQPScheme::AMQPS => {
+                        stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await?
+                    }
+                })
+            },
+            properties,
+        )
+        .await
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            // Fails where it is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}

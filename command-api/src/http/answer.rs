@@ -1,0 +1,177 @@
+//! What a command is answered with: one function renders what was done, and one table names each refusal.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use soonshop_domain::claim::scope;
+use soonshop_domain::{Classified, ErrorKind};
+use soonshop_event_log::LOG;
+use soonshop_event_store::{Answer, ExecuteError, LARGEST_EVENT};
+use soonshop_service_kit::headers::{EVENT_POSITION, EventPosition};
+use soonshop_service_kit::problem::{Kind, Problem};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A command that was done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Done {
+    /// Of what it was done to.
+    id: Uuid,
+    /// The version that it has now: also the `ETag`.
+    version: Option<i64>,
+    /// Of the last event in the log: also in `Event-Position`. Null where nothing had to change.
+    position: Option<i64>,
+}
+
+/// The answer to a command that was done, now or before: both are the same, byte for byte.
+pub(super) fn render(id: Uuid, answer: &Answer) -> Response {
+    let position = answer.last_position;
+    let fields = [
+        (LOCATION, answer.location.clone()),
+        (ETAG, answer.version.map(|version| format!("\"{version}\""))),
+        (
+            EVENT_POSITION,
+            position.map(|position| EventPosition { log: Some(LOG.to_owned()), position }.to_string()),
+        ),
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    if status == StatusCode::NO_CONTENT {
+        return (status, headers).into_response();
+    }
+    (status, headers, Json(Done { id, version: answer.version, position })).into_response()
+}
+
+/// A refusal of the domain's.
+pub(super) fn rejected(error: &impl Classified) -> Problem {
+    let kind = match error.kind() {
+        ErrorKind::Invalid => Kind::Invalid,
+        ErrorKind::NotFound => Kind::NotFound,
+        ErrorKind::Gone => Kind::Gone,
+        ErrorKind::Conflict => Kind::Conflict,
+    };
+    Problem::new(kind, error.as_ref().to_owned(), error.to_string())
+}
+
+pub(super) fn stale(actual: i64) -> Problem {
+    let detail = format!("it has version {actual} by now: read it again, and decide again");
+    Problem::precondition("stale-version", detail).with("version", actual)
+}
+
+/// Why a command was not done.
+pub(super) fn refused<E: Classified>(error: ExecuteError<E>) -> Problem {
+    match error {
+        ExecuteError::Rejected(error) => rejected(&error),
+        ExecuteError::RejectedBefore { slug, sentence } => Problem::conflict(slug, sentence),
+        ExecuteError::Stale { actual, .. } => stale(actual),
+        ExecuteError::Taken { scope, owner } => taken(&scope, owner),
+        ExecuteError::IdReused => Problem::invalid(
+            "idempotency-key-reused",
+            "the Idempotency-Key was used for another request: take a new one",
+        ),
+        ExecuteError::Erased => {
+            Problem::gone("person-erased", "the person was erased, and nothing new about them is kept")
+        }
+        ExecuteError::TooLarge { .. } => {
+            Problem::too_large("event-too-large", format!("one change may have {LARGEST_EVENT} bytes"))
+                .with("limit", LARGEST_EVENT)
+        }
+        ExecuteError::Unavailable(reason) => {
+            tracing::warn!(reason, "the event store did not take a command");
+            let detail = "the event store cannot be used just now; whether this was done is not known: send it \
+                          again with the same Idempotency-Key";
+            Problem::unavailable("event-store-unavailable", detail, Duration::from_secs(1))
+        }
+        ExecuteError::Fault(reason) => Problem::internal(reason),
+    }
+}
+
+/// The log or the key store could not be read.
+pub(super) fn unreadable(error: soonshop_event_log::Error) -> Problem {
+    refused(ExecuteError::<soonshop_domain::user::Error>::from(error))
+}
+
+/// Somebody else holds a unique value.
+pub(super) fn taken(name: &str, owner: String) -> Problem {
+    match name {
+        // Whose an address is, is nobody's business.
+        scope::EMAIL => {
+            Problem::conflict("email-taken", "another user has this e-mail address").with_pointer("/email")
+        }
+        scope::SKU => {
+            Problem::conflict("sku-taken", "another product has one of the SKUs").with("owner", owner)
+        }
+        scope::ORDER_NUMBER => Problem::conflict("order-number-taken", "another order has this number")
+            .with("owner", owner)
+            .with_pointer("/number"),
+        scope::CREDIT_NOTE_NUMBER => {
+            Problem::conflict("credit-note-number-taken", "another credit note has this number")
+                .with("owner", owner)
+                .with_pointer("/number")
+        }
+        scope::IMPORT => {
+            Problem::conflict("imported-before", "what X-Import-Key names was imported before")
+                .with("owner", owner)
+        }
+        unknown => Problem::internal(format!("the scope {unknown} has no problem")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn rendered(answer: &Answer) -> String {
+        let response = render(Uuid::from_u128(7), answer);
+        let mut text = response.status().to_string();
+        for (name, value) in response.headers() {
+            text = format!("{text}\n{name}: {}", value.to_str().unwrap());
+        }
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        format!("{text}\n\n{}", std::str::from_utf8(&body).unwrap())
+    }
+
+    /// Golden: what was answered to a command for as long as its record is kept.
+    #[tokio::test]
+    async fn an_answer_is_rendered_from_its_record_the_same_for_ever() {
+        let answer = Answer {
+            status: 201,
+            location: Some("/orders/7".to_owned()),
+            version: Some(1),
+            first_position: Some(41),
+            last_position: Some(42),
+            detail: None,
+        };
+        assert_eq!(
+            rendered(&answer).await,
+            "201 Created\nlocation: /orders/7\netag: \"1\"\nevent-position: main:42\ncontent-type: application/json\n\n\
+             {\"id\":\"00000000-0000-0000-0000-000000000007\",\"version\":1,\"position\":42}"
+        );
+        let gone = Answer { status: 204, location: None, ..answer.clone() };
+        assert_eq!(rendered(&gone).await, "204 No Content\netag: \"1\"\nevent-position: main:42\n\n");
+        let unchanged = Answer { status: 200, location: None, last_position: None, ..answer };
+        assert_eq!(
+            rendered(&unchanged).await,
+            "200 OK\netag: \"1\"\ncontent-type: application/json\n\n\
+             {\"id\":\"00000000-0000-0000-0000-000000000007\",\"version\":1,\"position\":null}"
+        );
+    }
+
+    #[test]
+    fn every_scope_there_is_has_a_problem() {
+        let scopes =
+            [scope::EMAIL, scope::SKU, scope::ORDER_NUMBER, scope::CREDIT_NOTE_NUMBER, scope::IMPORT];
+        for name in scopes {
+            assert_eq!(taken(name, "product:7".to_owned()).status(), 409, "{name}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! An event as a message: CloudEvents 1.0, structured JSON. Numbers that may need more than 32 bits are strings, as the
+//! specification's attribute types want it. `previous` is the id of the event one position before: whoever has that
+//! one can take this one without asking the log.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::{LOG, StoredEvent};
+
+#[derive(Serialize, Deserialize)]
+struct Document<'a> {
+    specversion: std::borrow::Cow<'a, str>,
+    id: Uuid,
+    #[serde(rename = "type")]
+    kind: std::borrow::Cow<'a, str>,
+    source: std::borrow::Cow<'a, str>,
+    subject: std::borrow::Cow<'a, str>,
+    time: std::borrow::Cow<'a, str>,
+    recordedtime: std::borrow::Cow<'a, str>,
+    partitionkey: std::borrow::Cow<'a, str>,
+    log: std::borrow::Cow<'a, str>,
+    position: std::borrow::Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Uuid>,
+    sequence: std::borrow::Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlationid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    causationid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    /// All metadata, as stored: a JSON object in a string, for an attribute cannot be an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<std::borrow::Cow<'a, str>>,
+    datacontenttype: std::borrow::Cow<'a, str>,
+    /// As stored, sealed values and all. Absent where a broker would have refused the size.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Causes {
+    correlation_id: Option<String>,
+    causation_id: Option<String>,
+    traceparent: Option<String>,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    pub position: i64,
+    pub previous: Option<Uuid>,
+    /// Absent where the message came without data: the log has it.
+    pub event: Option<StoredEvent>,
+}
+
+/// The topic of an event: `<type>.<event>`.
+pub fn topic(event: &StoredEvent) -> String {
+    format!("{}.{}", event.aggregate_type, event.event_type)
+}
+
+/// The message of an event. Without `data` it is small, and says only that there is something at its position.
+pub fn encode(event: &StoredEvent, previous: Option<Uuid>, with_data: bool) -> serde_json::Result<Vec<u8>> {
+    let causes: Causes = serde_json::from_str(&event.metadata).unwrap_or_default();
+    let data: &RawValue = serde_json::from_str(&event.payload)?;
+    let moment = |moment: DateTime<Utc>| moment.to_rfc3339_opts(SecondsFormat::Micros, true);
+    serde_json::to_vec(&Document {
+        specversion: "1.0".into(),
+        id: event.event_id,
+        kind: format!("soonshop.{}.{}.v{}", event.aggregate_type, event.event_type, event.event_version).into(),
+        source: format!("/soonshop/{}", event.aggregate_type).into(),
+        subject: event.aggregate_id.as_str().into(),
+        time: moment(event.occurred_at).into(),
+        recordedtime: moment(event.recorded_at).into(),
+        partitionkey: format!("{}-{}", event.aggregate_type, event.aggregate_id).into(),
+        log: LOG.into(),
+        position: event.position.to_string().into(),
+        previous,
+        sequence: event.sequence.to_string().into(),
+        correlationid: causes.correlation_id,
+        causationid: causes.causation_id,
+        traceparent: causes.traceparent,
+        metadata: with_data.then(|| event.metadata.as_str().into()),
+        datacontenttype: "application/json".into(),
+        data: with_data.then_some(data),
+    })
+}
+
+/// Reads a message; `None` for what is not one of ours.
+pub fn decode(body: &[u8]) -> Option<Received> {
+    let document: Document<'_> = serde_json::from_slice(body).ok()?;
+    let position = document.position.parse().ok()?;
+    let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
+    let event = document.data.zip(document.metadata).and_then(|(data, metadata)| {
+        let mut kind = document.kind.strip_prefix("soonshop.")?.splitn(3, '.');
+        Some(StoredEvent {
+            position,
+            event_id: document.id,
+            aggregate_type: kind.next()?.to_owned(),
+            event_type: kind.next()?.to_owned(),
+            event_version: kind.next()?.strip_prefix('v')?.to_owned(),
+            aggregate_id: document.subject.into_owned(),
+            sequence: document.sequence.parse().ok()?,
+            payload: data.get().to_owned(),
+            metadata: metadata.into_owned(),
+            occurred_at: moment(&document.time)?,
+            recorded_at: moment(&document.recordedtime)?,
+        })
+    });
+    Some(Received { position, previous: document.previous, event })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> StoredEvent {
+        StoredEvent {
+            position: 7,
+            event_id: Uuid::from_u128(7),
+            aggregate_type: "order".to_owned(),
+            aggregate_id: Uuid::nil().to_string(),
+            sequence: 2,
+            event_type: "OrderConfirmed".to_owned(),
+            event_version: "1".to_owned(),
+            payload: r#"{"OrderConfirmed":{}}"#.to_owned(),
+            metadata: r#"{"correlation_id":"c"}"#.to_owned(),
+            occurred_at: DateTime::from_timestamp_micros(1_000_001).unwrap(),
+            recorded_at: DateTime::from_timestamp_micros(2_000_002).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_message_brings_the_event_back() {
+        let body = encode(&event(), Some(Uuid::from_u128(6)), true).unwrap();
+        let received = decode(&body).unwrap();
+        assert_eq!((received.position, received.previous), (7, Some(Uuid::from_u128(6))));
+        assert_eq!(received.event, Some(event()));
+    }
+
+    #[test]
+    fn its_shape_is_for_ever() {
+        let body = String::from_utf8(encode(&event(), Some(Uuid::from_u128(6)), true).unwrap()).unwrap();
+        assert_eq!(
+            body,
+            r#"{"specversion":"1.0","id":"00000000-0000-0000-0000-000000000007","type":"soonshop.order.OrderConfirmed.v1","source":"/soonshop/order","subject":"00000000-0000-0000-0000-000000000000","time":"1970-01-01T00:00:01.000001Z","recordedtime":"1970-01-01T00:00:02.000002Z","partitionkey":"order-00000000-0000-0000-0000-000000000000","log":"main","position":"7","previous":"00000000-0000-0000-0000-000000000006","sequence":"2","correlationid":"c","metadata":"{\"correlation_id\":\"c\"}","datacontenttype":"application/json","data":{"OrderConfirmed":{}}}"#
+        );
+    }
+
+    #[test]
+    fn without_data_it_still_tells_the_position() {
+        let received = decode(&encode(&event(), None, false).unwrap()).unwrap();
+        assert_eq!((received.position, received.event), (7, None));
+        assert!(decode(b"{}").is_none());
+    }
+}

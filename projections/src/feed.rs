@@ -1,0 +1,202 @@
+//! Where followers of one process get their events: from what the bus just brought, or from the log.
+//!
+//! Everything here may be lost, late or out of order and nothing goes wrong: an entry from the bus is used only where
+//! the event before it is the one at the follower's checkpoint; anything else wakes the follower, who reads the log.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::future::Cache;
+use soonshop_event_log::{Checkpoint, Entry, Error, EventLog, StoredEvent};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Entries of one page of the log, kept for a moment because several followers want it.
+const PAGE: i64 = 1_000;
+
+/// How many live entries are kept for followers that are a little behind.
+const RECENT: usize = 4_096;
+
+/// How often the head is looked at while nothing is heard.
+const IDLE: Duration = Duration::from_millis(250);
+
+/// How often, while the bus is down.
+const WITHOUT_BUS: Duration = Duration::from_millis(25);
+
+/// The entries that came last, without a gap.
+#[derive(Default)]
+struct Recent {
+    /// The event before the first of them.
+    previous: Option<Uuid>,
+    entries: VecDeque<Entry>,
+}
+
+struct Page {
+    /// The event before it; `None` before position 1.
+    previous: Option<Uuid>,
+    entries: Arc<[Entry]>,
+}
+
+/// The events of a log, for all followers of a process.
+#[derive(Clone)]
+pub struct Feed {
+    log: EventLog,
+    recent: Arc<Mutex<Recent>>,
+    pages: Cache<i64, Arc<Page>>,
+    head: Arc<watch::Sender<i64>>,
+    bus: Arc<watch::Sender<bool>>,
+}
+
+impl Feed {
+    pub fn new(log: EventLog) -> Self {
+        // Pages hold personal values in the clear: for as long as a key may be used, and no longer.
+        let pages = Cache::builder().max_capacity(8).time_to_live(Duration::from_secs(3)).build();
+        Self {
+            log,
+            recent: Arc::default(),
+            pages,
+            head: Arc::new(watch::channel(0).0),
+            bus: Arc::new(watch::channel(false).0),
+        }
+    }
+
+    pub fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    /// Says whether the bus brings events: without it the head is looked at more often.
+    pub fn set_bus(&self, up: bool) {
+        self.bus.send_if_modified(|now| std::mem::replace(now, up) != up);
+    }
+
+    /// Something new may be there, up to this position.
+    pub fn wake(&self, position: i64) {
+        self.head.send_if_modified(|head| {
+            let newer = position > *head;
+            *head = (*head).max(position);
+            newer
+        });
+    }
+
+    /// What the bus brought: an event, and the event before it.
+    pub async fn offer(&self, stored: StoredEvent, previous: Option<Uuid>) -> Result<(), Error> {
+        let position = stored.position;
+        for entry in self.log.decode(vec![stored]).await? {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = recent.entries.back().map(|last| (last.position, last.event_id));
+            match last {
+                Some((last, id)) if last + 1 == position && Some(id) == previous => recent.entries.push_back(entry),
+                Some((last, _)) if position <= last => {}
+                _ => {
+                    recent.entries.clear();
+                    recent.previous = previous;
+                    recent.entries.push_back(entry);
+                }
+            }
+            if recent.entries.len() > RECENT {
+                recent.previous = recent.entries.pop_front().map(|first| first.event_id);
+            }
+        }
+        self.wake(position);
+        Ok(())
+    }
+
+    /// What follows the checkpoint, at most `most` entries; none at the head.
+    pub async fn after(&self, follower: &str, checkpoint: &Checkpoint, most: usize) -> Result<Vec<Entry>, Error> {
+        if let Some(entries) = self.live(checkpoint, most) {
+            return Ok(entries);
+        }
+        let base = checkpoint.position / PAGE * PAGE;
+        if *self.head.borrow() >= base + PAGE {
+            let page = self.page(base).await?;
+            let index = usize::try_from(checkpoint.position - base).unwrap_or(0);
+            let before = match index {
+                0 => page.previous,
+                _ => page.entries.get(index - 1).map(|entry| entry.event_id),
+            };
+            // A page that another history may have replaced is not trusted: the log says what happened.
+            if page.entries.len() == usize::try_from(PAGE).unwrap_or(0) && before == checkpoint.event_id {
+                return Ok(page.entries[index..].iter().take(most).cloned().collect());
+            }
+        }
+        let limit = i64::try_from(most).unwrap_or(PAGE).min(PAGE);
+        let entries = self.log.read_after(follower, checkpoint, limit).await?;
+        if let Some(last) = entries.last() {
+            self.wake(last.position);
+        }
+        Ok(entries)
+    }
+
+    fn live(&self, checkpoint: &Checkpoint, most: usize) -> Option<Vec<Entry>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = recent.entries.front()?;
+        let skip = usize::try_from(checkpoint.position + 1 - first.position).ok()?;
+        let before = match skip {
+            0 => recent.previous,
+            _ => recent.entries.get(skip - 1).map(|entry| entry.event_id),
+        };
+        let entries: Vec<Entry> = recent.entries.iter().skip(skip).take(most).cloned().collect();
+        (before == checkpoint.event_id && !entries.is_empty()).then_some(entries)
+    }
+
+    async fn page(&self, base: i64) -> Result<Arc<Page>, Error> {
+        let read = async {
+            let mut rows = self.log.read(base.max(1), PAGE + i64::from(base > 0)).await?;
+            let previous = if base > 0 && !rows.is_empty() { Some(rows.remove(0).event_id) } else { None };
+            let entries = self.log.decode(rows).await?;
+            Ok::<_, Error>(Arc::new(Page { previous, entries: entries.into() }))
+        };
+        self.pages.try_get_with(base, read).await.map_err(|error| match Arc::try_unwrap(error) {
+            Ok(error) => error,
+            Err(shared) => match &*shared {
+                Error::Unavailable(reason) => Error::Unavailable(reason.clone()),
+                Error::Keys(reason) => Error::Keys(reason.clone()),
+                other => Error::Database(other.to_string()),
+            },
+        })
+    }
+
+    /// Resolves when there may be something after `position`. Safe to drop.
+    pub async fn wait(&self, position: i64) {
+        let mut head = self.head.subscribe();
+        // An error means that the feed is gone, and with it whoever waits.
+        drop(head.wait_for(|head| *head > position).await);
+    }
+
+    /// The newest position that was heard of.
+    pub fn known_head(&self) -> i64 {
+        *self.head.borrow()
+    }
+
+    /// Looks at the head, often while the bus is down and something happens, every 250 ms otherwise: so that a last
+    /// message that was lost is found, and a log that went back to an older state is noticed.
+    pub async fn watch_head(self, stop: CancellationToken) {
+        let mut quiet = WITHOUT_BUS;
+        let mut bus = self.bus.subscribe();
+        loop {
+            let pause = if *bus.borrow() { IDLE } else { quiet };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = bus.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            match self.log.head().await {
+                Ok(head) => {
+                    let known = self.known_head();
+                    quiet = if head.position > known { WITHOUT_BUS } else { (quiet * 2).min(IDLE) };
+                    if head.position < known {
+                        // The log went back. Forget what came from the other history; followers compare their own.
+                        *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = Recent::default();
+                        self.pages.invalidate_all();
+                        self.head.send_replace(head.position);
+                    } else {
+                        self.wake(head.position);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the head of the log cannot be read"),
+            }
+        }
+    }
+}

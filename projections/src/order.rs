@@ -1,0 +1,255 @@
+//! Orders and credit notes, as a shop's staff and its customers look them up.
+
+use sea_orm::entity::prelude::*;
+use soonshop_domain::order::{Customer, Event as OrderEvent, credit_note};
+use soonshop_domain::{Event, Personal, Purpose};
+use soonshop_event_log::RecordedEvent;
+
+use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "orders")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub id: String,
+    #[sea_orm(column_type = "Text")]
+    pub number: String,
+    /// `placed`, `confirmed`, `refused`, `cancelled` or `shipped`.
+    #[sea_orm(column_type = "Text")]
+    pub status: String,
+    /// `user` or `guest`.
+    #[sea_orm(column_type = "Text")]
+    pub customer_kind: String,
+    /// Whose data it is: the user's or guest's id.
+    #[sea_orm(column_type = "Text")]
+    pub subject: String,
+    pub lines: Json,
+    pub total: i64,
+    #[sea_orm(column_type = "Text")]
+    pub currency: String,
+    #[sea_orm(column_type = "Text")]
+    pub country: String,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub contact_name: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub contact_email: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub contact_phone: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub contact_address: Option<String>,
+    /// `{"line": …, "sku": …, "reason": …}` of a refused order.
+    pub refusal: Option<Json>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub cancelled_because: Option<String>,
+    /// Microseconds since 1970.
+    pub placed_at: i64,
+    pub version: i64,
+    pub position: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Row for Model {
+    const GROUP: &'static str = "id";
+
+    fn group(&self) -> String {
+        self.id.clone()
+    }
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+/// Money given back.
+pub mod credit {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "credit_notes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub id: String,
+        #[sea_orm(column_type = "Text")]
+        pub number: String,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub order_id: Option<String>,
+        #[sea_orm(column_type = "Text")]
+        pub customer_kind: String,
+        #[sea_orm(column_type = "Text")]
+        pub subject: String,
+        pub lines: Json,
+        pub total: i64,
+        #[sea_orm(column_type = "Text")]
+        pub currency: String,
+        #[sea_orm(column_type = "Text")]
+        pub country: String,
+        /// Microseconds since 1970.
+        pub issued_at: i64,
+        pub version: i64,
+        pub position: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl crate::Row for Model {
+        const GROUP: &'static str = "id";
+
+        fn group(&self) -> String {
+            self.id.clone()
+        }
+
+        fn key(&self) -> String {
+            self.id.clone()
+        }
+    }
+}
+
+/// The projection `orders`.
+pub struct Orders;
+
+fn text(value: Option<&Personal<String>>) -> Option<String> {
+    value.and_then(Personal::get).cloned()
+}
+
+/// `user` or `guest`, as rows hold it.
+pub(crate) fn kind(customer: &Customer) -> String {
+    match customer {
+        Customer::User(_) => "user".to_owned(),
+        Customer::Guest(_) => "guest".to_owned(),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
+}
+
+impl Projector for Orders {
+    fn name(&self) -> &'static str {
+        "orders"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn shape(&self) -> i32 {
+        1
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        &["order", "credit_note", "person"]
+    }
+
+    fn tables(&self) -> Vec<Box<dyn TableOf>> {
+        vec![TableFor::<Model>::new(), TableFor::<credit::Model>::new()]
+    }
+
+    fn indexes(&self) -> &'static [&'static str] {
+        &[
+            "CREATE INDEX orders_by_subject ON @orders (subject, id)",
+            "CREATE INDEX orders_by_number ON @orders (number)",
+            "CREATE INDEX orders_by_status ON @orders (status, id)",
+            "CREATE INDEX credit_notes_by_subject ON @credit_notes (subject, id)",
+        ]
+    }
+
+    fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
+        match &event.event {
+            Event::Order(_) => wants.want::<Model>(id(event)),
+            Event::CreditNote(_) => wants.want::<credit::Model>(id(event)),
+            _ => {}
+        }
+    }
+
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
+        let id = id(event);
+        let (version, position) = (event.version, event.position);
+        let order = match &event.event {
+            Event::Order(order) => order,
+            Event::CreditNote(credit_note::Event::CreditNoteIssued {
+                number,
+                order_id,
+                customer,
+                lines,
+                total,
+                country,
+            }) => {
+                unit.put(credit::Model {
+                    id,
+                    number: number.clone(),
+                    order_id: order_id.map(|id| id.to_string()),
+                    customer_kind: kind(customer),
+                    subject: customer.subject().to_string(),
+                    lines: json(lines)?,
+                    total: total.amount,
+                    currency: total.currency.to_string(),
+                    country: country.clone(),
+                    issued_at: event.occurred_at.timestamp_micros(),
+                    version,
+                    position,
+                });
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        if let OrderEvent::OrderPlaced { number, customer, lines, total, country, contact } = order {
+            unit.put(Model {
+                id,
+                number: number.clone(),
+                status: "placed".to_owned(),
+                customer_kind: kind(customer),
+                subject: customer.subject().to_string(),
+                lines: json(lines)?,
+                total: total.amount,
+                currency: total.currency.to_string(),
+                country: country.clone(),
+                contact_name: text(contact.name.as_ref()),
+                contact_email: text(contact.email.as_ref()),
+                contact_phone: text(contact.phone.as_ref()),
+                contact_address: text(contact.address.as_ref()),
+                refusal: None,
+                cancelled_because: None,
+                placed_at: event.occurred_at.timestamp_micros(),
+                version,
+                position,
+            });
+            return Ok(());
+        }
+        let refused = match order {
+            OrderEvent::OrderRefused { refusal } => Some(json(refusal)?),
+            _ => None,
+        };
+        unit.change(&id, &id, |row: &mut Model| {
+            (row.version, row.position) = (version, position);
+            let status = match order {
+                OrderEvent::OrderPlaced { .. } => "placed",
+                OrderEvent::OrderConfirmed {} => "confirmed",
+                OrderEvent::OrderRefused { .. } => "refused",
+                OrderEvent::OrderCancelled { reason } => {
+                    row.cancelled_because = Some(reason.clone());
+                    "cancelled"
+                }
+                OrderEvent::OrderShipped {} => "shipped",
+            };
+            status.clone_into(&mut row.status);
+            row.refusal = refused.or(row.refusal.take());
+        })
+    }
+
+    fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
+        match purpose {
+            Purpose::Invoice => {
+                &["UPDATE @orders SET contact_name = NULL, contact_email = NULL, contact_phone = NULL, \
+                   contact_address = NULL WHERE subject = $1"]
+            }
+            Purpose::Account => &[],
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Products, as a shop window shows them; each has a search document.
+
+use sea_orm::entity::prelude::*;
+use soonshop_domain::product::{Details, Event as ProductEvent, Variant};
+use soonshop_domain::{Event, Money};
+use soonshop_event_log::RecordedEvent;
+use soonshop_search::{Change, Document};
+
+use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "products")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub id: String,
+    /// `listed` or `deleted`.
+    #[sea_orm(column_type = "Text")]
+    pub status: String,
+    #[sea_orm(column_type = "Text")]
+    pub name: String,
+    #[sea_orm(column_type = "Text")]
+    pub description: String,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub category: Option<String>,
+    /// An object of text.
+    pub attributes: Json,
+    /// `[{"sku": …, "price": {"amount": …, "currency": …}}]`
+    pub variants: Json,
+    /// The lowest, in minor units; none while nothing of it can be bought.
+    pub price: Option<i64>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub currency: Option<String>,
+    /// Microseconds since 1970.
+    pub created_at: i64,
+    pub version: i64,
+    pub position: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Row for Model {
+    const GROUP: &'static str = "id";
+
+    fn group(&self) -> String {
+        self.id.clone()
+    }
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
+}
+
+impl Model {
+    pub fn variants(&self) -> Vec<Variant> {
+        serde_json::from_value(self.variants.clone()).unwrap_or_default()
+    }
+
+    fn describe(&mut self, details: &Details) -> Result<(), Failure> {
+        self.name.clone_from(&details.name);
+        self.description.clone_from(&details.description);
+        self.category.clone_from(&details.category);
+        self.attributes = json(&details.attributes)?;
+        Ok(())
+    }
+
+    fn offer(&mut self, variants: &[Variant]) -> Result<(), Failure> {
+        let lowest: Option<&Money> = variants.iter().filter_map(|v| v.price.as_ref()).min_by_key(|price| price.amount);
+        self.price = lowest.map(|price| price.amount);
+        self.currency = lowest.map(|price| price.currency.to_string());
+        self.variants = json(&variants)?;
+        Ok(())
+    }
+
+    /// What the search index is told of this row.
+    pub fn document(&self) -> Change {
+        if self.status != "listed" {
+            return Change::Delete { id: self.id.clone(), version: self.position };
+        }
+        let attributes: std::collections::BTreeMap<String, String> =
+            serde_json::from_value(self.attributes.clone()).unwrap_or_default();
+        let category = self.category.iter().map(|category| ("category".to_owned(), vec![category.clone()]));
+        Change::Put(Document {
+            id: self.id.clone(),
+            version: self.position,
+            name: self.name.clone(),
+            skus: self.variants().into_iter().map(|variant| variant.sku.to_string()).collect(),
+            description: self.description.clone(),
+            facets: category.chain(attributes.into_iter().map(|(name, value)| (name, vec![value]))).collect(),
+            price: self.price,
+            currency: self.currency.clone(),
+            created_at: self.created_at,
+        })
+    }
+}
+
+/// The projection `products`.
+pub struct Products;
+
+impl Projector for Products {
+    fn name(&self) -> &'static str {
+        "products"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn shape(&self) -> i32 {
+        1
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        &["product"]
+    }
+
+    fn tables(&self) -> Vec<Box<dyn TableOf>> {
+        vec![TableFor::<Model>::new()]
+    }
+
+    fn indexes(&self) -> &'static [&'static str] {
+        &["CREATE INDEX products_by_category ON @products (category, id)"]
+    }
+
+    fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
+        wants.want::<Model>(id(event));
+    }
+
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
+        let Event::Product(product) = &event.event else { return Ok(()) };
+        let id = id(event);
+        if let ProductEvent::ProductCreated { details, variants } = product {
+            let mut row = Model {
+                id,
+                status: "listed".to_owned(),
+                name: String::new(),
+                description: String::new(),
+                category: None,
+                attributes: Json::Null,
+                variants: Json::Null,
+                price: None,
+                currency: None,
+                created_at: event.occurred_at.timestamp_micros(),
+                version: event.version,
+                position: event.position,
+            };
+            row.describe(details)?;
+            row.offer(variants)?;
+            unit.put(row);
+            return Ok(());
+        }
+        let mut outcome = Ok(());
+        unit.change(&id, &id, |row: &mut Model| {
+            (row.version, row.position) = (event.version, event.position);
+            outcome = match product {
+                ProductEvent::ProductCreated { .. } => Ok(()),
+                ProductEvent::ProductDetailsChanged { details } => row.describe(details),
+                ProductEvent::ProductVariantAdded { variant } => {
+                    let mut variants = row.variants();
+                    variants.push(variant.clone());
+                    row.offer(&variants)
+                }
+                ProductEvent::ProductPriceChanged { sku, price } => {
+                    let mut variants = row.variants();
+                    variants.iter_mut().filter(|v| v.sku == *sku).for_each(|v| v.price = Some(*price));
+                    row.offer(&variants)
+                }
+                ProductEvent::ProductDeleted {} => {
+                    "deleted".clone_into(&mut row.status);
+                    Ok(())
+                }
+            };
+        })?;
+        outcome
+    }
+
+    fn searchable(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,287 @@
+//! What a projector is, and the rows it works on: those that its events name, loaded together, written together.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Alias, Expr, IntoIden, OnConflict, Query, TableRef};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbErr, EntityName as _, EntityTrait, FromQueryResult, Iden, IdenStatic as _, Iterable as _,
+    ModelTrait, PrimaryKeyToColumn as _, Schema, Statement, Value,
+};
+use soonshop_domain::Purpose;
+use soonshop_event_log::{Db, RecordedEvent};
+use uuid::Uuid;
+
+/// A row of a read model. Rows are loaded, and parked, by group: one column that every event can name.
+pub trait Row: ModelTrait<Entity: Default> + FromQueryResult + Clone + PartialEq + Send + Sync + 'static {
+    /// The column that holds the group.
+    const GROUP: &'static str;
+    fn group(&self) -> String;
+    /// What tells it from the other rows of its group.
+    fn key(&self) -> String;
+}
+
+fn table_of<M: Row>() -> String {
+    M::Entity::default().table_name().to_owned()
+}
+
+/// Why an event could not be projected. It is parked with this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+/// A fold of events over rows. It touches nothing but the unit: no clock, no other service.
+pub trait Projector: Send + Sync + 'static {
+    /// The read model's name, in lower case: part of its namespaces.
+    fn name(&self) -> &'static str;
+    /// Of the logic: another output for the same events is another version.
+    fn version(&self) -> i32;
+    /// Of the tables.
+    fn shape(&self) -> i32;
+    /// The aggregate types that it follows; others are passed undecoded.
+    fn follows(&self) -> &'static [&'static str];
+    /// Creates its tables; `indexes` are built apart, once there is something to index.
+    fn tables(&self) -> Vec<Box<dyn TableOf>>;
+    fn indexes(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Names the groups of rows that the event reads or writes.
+    fn wants(&self, event: &RecordedEvent, wants: &mut Wants);
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure>;
+    /// SQL that cleans what is held of a person (`$1`), for each of these purposes.
+    fn erase(&self, _purpose: Purpose) -> &'static [&'static str] {
+        &[]
+    }
+    /// Whether the rows of one group have a search document.
+    fn searchable(&self) -> bool {
+        false
+    }
+}
+
+/// A table of a read model, from its entity.
+pub trait TableOf: Send + Sync {
+    fn create(&self, db: &Db) -> Statement;
+}
+
+/// The table of a row type.
+pub struct TableFor<M>(std::marker::PhantomData<fn() -> M>);
+
+impl<M> TableFor<M> {
+    #[expect(clippy::new_ret_no_self, reason = "it is only ever used as the port")]
+    pub fn new() -> Box<dyn TableOf>
+    where
+        M: Row,
+    {
+        Box::new(Self(std::marker::PhantomData))
+    }
+}
+
+fn located(db: &Db, table: &str) -> TableRef {
+    match db.backend() {
+        sea_orm::DatabaseBackend::Postgres => {
+            TableRef::SchemaTable(Alias::new(db.name()).into_iden(), Alias::new(table).into_iden())
+        }
+        _ => TableRef::Table(Alias::new(table).into_iden()),
+    }
+}
+
+impl<M: Row> TableOf for TableFor<M> {
+    fn create(&self, db: &Db) -> Statement {
+        let mut create = Schema::new(db.backend()).create_table_from_entity(M::Entity::default());
+        create.table(located(db, &table_of::<M>()));
+        db.backend().build(&create)
+    }
+}
+
+/// The groups of rows that events need, before they are projected.
+#[derive(Default)]
+pub struct Wants {
+    tables: HashMap<TypeId, (Box<dyn AnyRows>, BTreeSet<String>)>,
+    names: BTreeSet<String>,
+}
+
+impl Wants {
+    pub fn want<M: Row>(&mut self, group: impl Into<String>) {
+        let group = group.into();
+        self.names.insert(format!("{}/{group}", table_of::<M>()));
+        let fresh = || (Box::<Rows<M>>::default() as Box<dyn AnyRows>, BTreeSet::new());
+        self.tables.entry(TypeId::of::<M>()).or_insert_with(fresh).1.insert(group);
+    }
+
+    /// `<table>/<group>` of each: what an event that fails is parked by.
+    pub fn names(&self) -> &BTreeSet<String> {
+        &self.names
+    }
+}
+
+struct Cell<M> {
+    row: Option<M>,
+    /// It stands in the table.
+    stored: bool,
+    changed: bool,
+}
+
+struct Rows<M> {
+    groups: HashMap<String, BTreeMap<String, Cell<M>>>,
+}
+
+impl<M> Default for Rows<M> {
+    fn default() -> Self {
+        Self { groups: HashMap::new() }
+    }
+}
+
+/// Rows of one type, whatever the type.
+#[async_trait]
+trait AnyRows: Send {
+    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: &BTreeSet<String>) -> Result<(), DbErr>;
+    async fn store(&mut self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr>;
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// Rows per statement: well below the number of values that either database takes.
+const CHUNK: usize = 500;
+
+#[async_trait]
+impl<M: Row> AnyRows for Rows<M> {
+    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: &BTreeSet<String>) -> Result<(), DbErr> {
+        let missing: Vec<&String> = groups.iter().filter(|group| !self.groups.contains_key(*group)).collect();
+        for chunk in missing.chunks(CHUNK) {
+            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+            let sql =
+                format!("SELECT * FROM @{} WHERE {} IN ({})", table_of::<M>(), M::GROUP, places.join(", "));
+            let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(group.as_str())));
+            for row in tx.query_all(statement).await? {
+                let row = M::from_query_result(&row, "")?;
+                let cell = Cell { stored: true, changed: false, row: Some(row.clone()) };
+                self.groups.entry(row.group()).or_default().insert(row.key(), cell);
+            }
+            for group in chunk {
+                self.groups.entry((*group).clone()).or_default();
+            }
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let table = located(db, &table_of::<M>());
+        let columns: Vec<<M::Entity as EntityTrait>::Column> = <M::Entity as EntityTrait>::Column::iter().collect();
+        let keys: Vec<_> = <M::Entity as EntityTrait>::PrimaryKey::iter().map(|key| key.into_column()).collect();
+        let mut changed: Vec<M> = Vec::new();
+        for cell in self.groups.values_mut().flat_map(BTreeMap::values_mut).filter(|cell| cell.changed) {
+            cell.changed = false;
+            match (&cell.row, cell.stored) {
+                (Some(row), _) => {
+                    changed.push(row.clone());
+                    cell.stored = true;
+                }
+                (None, _) => {}
+            }
+        }
+        for chunk in changed.chunks(CHUNK) {
+            let mut insert = Query::insert();
+            insert.into_table(table.clone()).columns(columns.iter().copied());
+            for row in chunk {
+                insert.values_panic(columns.iter().map(|column| Expr::val(row.get(*column)).into()));
+            }
+            let others = columns.iter().copied().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()));
+            insert.on_conflict(OnConflict::columns(keys.iter().copied()).update_columns(others).to_owned());
+            tx.execute(db.backend().build(&insert)).await?;
+        }
+        Ok(())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// The rows of a batch: loaded once, changed in memory, written once.
+#[derive(Default)]
+pub struct Unit {
+    tables: HashMap<TypeId, Box<dyn AnyRows>>,
+}
+
+impl Unit {
+    /// Loads what is wanted and not here yet.
+    pub(crate) async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, wants: Wants) -> Result<(), DbErr> {
+        for (id, (fresh, groups)) in wants.tables {
+            self.tables.entry(id).or_insert(fresh).load(db, tx, &groups).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what changed.
+    pub(crate) async fn store(&mut self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        for rows in self.tables.values_mut() {
+            rows.store(db, tx).await?;
+        }
+        Ok(())
+    }
+
+    fn rows<M: Row>(&self) -> Option<&Rows<M>> {
+        self.tables.get(&TypeId::of::<M>()).and_then(|rows| rows.as_any().downcast_ref())
+    }
+
+    fn rows_mut<M: Row>(&mut self) -> Option<&mut Rows<M>> {
+        let rows = self.tables.entry(TypeId::of::<M>()).or_insert_with(|| Box::<Rows<M>>::default());
+        rows.as_any_mut().downcast_mut()
+    }
+
+    pub fn find<M: Row>(&self, group: &str, key: &str) -> Option<&M> {
+        self.rows::<M>()?.groups.get(group)?.get(key)?.row.as_ref()
+    }
+
+    /// Changes a row that must be there.
+    pub fn change<M: Row>(&mut self, group: &str, key: &str, change: impl FnOnce(&mut M)) -> Result<(), Failure> {
+        let missing = || Failure(format!("{} has no row {group} {key}", table_of::<M>()));
+        let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
+        let cell = cells.and_then(|cells| cells.get_mut(key)).ok_or_else(missing)?;
+        change(cell.row.as_mut().ok_or_else(missing)?);
+        cell.changed = true;
+        Ok(())
+    }
+
+    /// Changes every row of a group.
+    pub fn change_all<M: Row>(&mut self, group: &str, mut change: impl FnMut(&mut M)) {
+        let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
+        for cell in cells.into_iter().flat_map(BTreeMap::values_mut) {
+            if let Some(row) = cell.row.as_mut() {
+                change(row);
+                cell.changed = true;
+            }
+        }
+    }
+
+    /// Puts a row where none, or another one, was.
+    pub fn put<M: Row>(&mut self, row: M) {
+        let (group, key) = (row.group(), row.key());
+        if let Some(rows) = self.rows_mut::<M>() {
+            let cell = rows.groups.entry(group).or_default().entry(key);
+            let cell = cell.or_insert_with(|| Cell { row: None, stored: false, changed: false });
+            (cell.row, cell.changed) = (Some(row), true);
+        }
+    }
+}
+
+/// The text form of a stream's id, as rows hold it.
+pub fn id(event: &RecordedEvent) -> String {
+    event.stream.to_string()
+}
+
+/// Reads a row by its id.
+pub async fn by_id<M: Row>(db: &Db, on: &impl ConnectionTrait, id: Uuid) -> Result<Option<M>, DbErr> {
+    let sql = format!("SELECT * FROM @{} WHERE id = $1", table_of::<M>());
+    M::find_by_statement(db.statement(&sql, [id.to_string().into()])).one(on).await
+}
+
+/// The name of a column, as SQL has it.
+pub fn column_name(column: impl Iden) -> String {
+    column.to_string()
+}
