@@ -1,8 +1,8 @@
 //! The endpoints that change something: one table from method and path to a command, who may give it, and its body.
 //!
-//! [`handle`] takes every request: it reads a [`Call`](call::Call), lets the row's action run it, and answers. Only a
-//! command that needs facts first (the price of a SKU) has an action of its own. To add an endpoint, add a row to
-//! [`table`] and the function that makes its body a command to the context's file beside this one.
+//! `handle` takes every request: it reads a `Call`, lets the row's action run it, and answers. Only a command that
+//! needs facts first (the price of a SKU) has an action of its own. To add an endpoint, add a row to `table` and the
+//! function that makes its body a command to the context's file beside this one.
 
 mod action;
 mod answer;
@@ -24,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use soonshop_domain::claim::scope;
 use soonshop_domain::context_of;
-use soonshop_domain::inventory::Stock;
+use soonshop_domain::order::Order;
 use soonshop_domain::product::Product;
 use soonshop_domain::user::User;
 use soonshop_event_store::EventStore;
@@ -118,8 +118,8 @@ fn table() -> Vec<Endpoint> {
         POST   "/inventory/{sku}/shipments"    "stock.ship"          Operator Required "Ship what a line reserved"      stocks(inventory::ship);
 
         POST   "/orders"                       "order.place"         Anyone   Required "Place an order"                 prepares(order::place);
-        POST   "/orders/{id}/cancellation"     "order.cancel"        Anyone   Required "Cancel an order"                executes::<soonshop_domain::order::Order, _>(order::cancel);
-        POST   "/orders/{id}/shipment"         "order.ship"          Anyone   Required "Say that an order was shipped"  executes::<soonshop_domain::order::Order, _>(order::ship);
+        POST   "/orders/{id}/cancellation"     "order.cancel"        Anyone   Required "Cancel an order"                executes::<Order, _>(order::cancel);
+        POST   "/orders/{id}/shipment"         "order.ship"          Anyone   Required "Say that an order was shipped"  executes::<Order, _>(order::ship);
         POST   "/credit-notes"                 "credit_note.issue"   Operator Required "Give money back"                prepares(order::issue);
     }
 }
@@ -200,4 +200,3 @@ async fn imported_before(store: &EventStore, key: Option<String>, problem: Probl
         Err(error) => answer::unreadable(error),
     }
 }
-

@@ -3,4 +3,7 @@
 //! One table maps method and path to a command ([`http`]); the followers each keep a checkpoint and hold a lease.
 //! Start reading at [`http::router`], then [`relay`] and [`reactor`].
 
+pub mod eraser;
 pub mod http;
+pub mod reactor;
+pub mod relay;

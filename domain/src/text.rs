@@ -16,6 +16,8 @@ pub enum TextError {
     Control,
     #[error("it is not an e-mail address")]
     NotAnEmail,
+    #[error("it is not a code of lower-case letters, digits and -")]
+    NotACode,
 }
 
 /// NFC, without white space at either end, of 1 to `most` characters, without control characters.
@@ -37,6 +39,13 @@ pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
         return Err(TextError::TooLong(most));
     }
     Ok(text)
+}
+
+/// A reason as a code: lower-case letters, digits and `-`, at most 64. Free text would be personal.
+pub fn code(raw: &str) -> Result<String, TextError> {
+    let text = line(raw, 64)?;
+    let fits = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if fits { Ok(text) } else { Err(TextError::NotACode) }
 }
 
 /// An e-mail address: something, one `@`, something. Whether it exists only a message to it can tell.

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use soonshop_event_log::StoredEvent;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -256,6 +256,8 @@ struct Waiting {
 #[derive(Clone)]
 pub struct Appender {
     queue: mpsc::UnboundedSender<Waiting>,
+    /// The last position that this process appended: whoever follows the log here is woken by it.
+    appended: watch::Receiver<i64>,
 }
 
 /// The most requests of one batch, and the most bytes of their events.
@@ -265,7 +267,13 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 impl Appender {
     pub(crate) fn start(backend: Box<dyn Backend>) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::unbounded_channel();
-        (Self { queue }, tokio::spawn(run(backend, waiting)))
+        let (news, appended) = watch::channel(0);
+        (Self { queue, appended }, tokio::spawn(run(backend, waiting, news)))
+    }
+
+    /// The last position that this process appended; 0 before the first.
+    pub fn appended(&self) -> watch::Receiver<i64> {
+        self.appended.clone()
     }
 
     /// Submits a request. What is submitted first is judged first.
@@ -279,7 +287,11 @@ impl Appender {
     }
 }
 
-async fn run(mut backend: Box<dyn Backend>, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+async fn run(
+    mut backend: Box<dyn Backend>,
+    mut queue: mpsc::UnboundedReceiver<Waiting>,
+    news: watch::Sender<i64>,
+) {
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let mut fresh = Vec::new();
     loop {
@@ -295,7 +307,7 @@ async fn run(mut backend: Box<dyn Backend>, mut queue: mpsc::UnboundedReceiver<W
         waiting.extend(fresh.drain(..));
         let (batch, later) = choose(std::mem::take(&mut waiting));
         waiting = later;
-        write(backend.as_mut(), batch).await;
+        write(backend.as_mut(), batch, &news).await;
     }
 }
 
@@ -341,7 +353,7 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
 }
 
 /// Writes until every request has its answer: again after a lost connection, in halves after bad data.
-async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>) {
+async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sender<i64>) {
     let mut pieces = VecDeque::from([batch]);
     let mut pause = Duration::from_millis(10);
     while let Some(mut piece) = pieces.pop_front() {
@@ -351,7 +363,10 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>) {
         }
         let written = backend.append(&Batch::of(piece.iter().map(|waiting| &waiting.request).collect())).await;
         match written {
-            Ok(written) => answer(piece, written),
+            Ok(written) => {
+                let last = answer(piece, written);
+                news.send_if_modified(|position| std::mem::replace(position, last.max(*position)) < last);
+            }
             Err(BatchError::Unavailable(reason)) => {
                 tracing::warn!(%reason, requests = piece.len(), "the event store did not answer; sending again");
                 let now = Instant::now();
@@ -396,7 +411,8 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>) {
     }
 }
 
-fn answer(piece: Vec<Waiting>, written: Written) {
+/// Answers every request, and returns the last position there is.
+fn answer(piece: Vec<Waiting>, written: Written) -> i64 {
     let mut refused: HashMap<usize, Why> = HashMap::new();
     for one in written.refused {
         // A known command says more than anything else that was found against it.
@@ -438,6 +454,7 @@ fn answer(piece: Vec<Waiting>, written: Written) {
         // A caller that has gone finds the answer by its command's id.
         drop(waiting.answer.send(Ok(outcome)));
     }
+    position
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

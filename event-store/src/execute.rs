@@ -223,8 +223,30 @@ impl EventStore {
         &self.log
     }
 
+    /// The last position that this process appended; it changes with every append.
+    pub fn appended(&self) -> tokio::sync::watch::Receiver<i64> {
+        self.appender.appended()
+    }
+
     pub fn keys(&self) -> &KeyMaker {
         &self.keys
+    }
+
+    /// The way into the log for what is decided elsewhere.
+    pub fn appender(&self) -> &Appender {
+        &self.appender
+    }
+
+    /// Ends the appender, if this is the last of the store's clones: its connection is closed, and a SQLite log is
+    /// free for another owner.
+    pub async fn close(self) {
+        let Self { appender, writer, .. } = self;
+        drop(appender);
+        if let Some(writer) = Arc::into_inner(writer)
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the appender ended badly");
+        }
     }
 
     /// True once the appender has ended, which it never does while a store is in use.
@@ -322,23 +344,23 @@ impl EventStore {
                 b = slots.1.lock().await;
                 a = slots.0.lock().await;
             }
-            let (one, other) = match self.draft(&mut a, first.0, first.1.clone(), &context).await? {
+            let drafted = match self.draft(&mut a, first.0, first.1.clone(), &context).await? {
                 Decided::Draft(one) => match self.draft(&mut b, second.0, second.1.clone(), &alone).await {
-                    Ok(Decided::Draft(other)) => (Ok(one), Ok(other)),
+                    Ok(Decided::Draft(other)) => Ok((one, other)),
                     Ok(Decided::Refused(error, expected)) => {
                         a.forget(one.round);
-                        (Err((error.of_another(), vec![one.expected, expected])), Err(()))
+                        Err((error.of_another(), vec![one.expected, expected]))
                     }
                     Err(error) => {
                         a.forget(one.round);
                         return Err(error.of_another());
                     }
                 },
-                Decided::Refused(error, expected) => (Err((error, vec![expected])), Err(())),
+                Decided::Refused(error, expected) => Err((error, vec![expected])),
             };
-            let (one, other) = match (one, other) {
-                (Ok(one), Ok(other)) => (one, other),
-                (Err((error, streams)), _) => {
+            let (one, other) = match drafted {
+                Ok(both) => both,
+                Err((error, streams)) => {
                     let rounds = (a.round, b.round);
                     drop((a, b));
                     match self.refuse(error, streams, &context).await? {
@@ -350,7 +372,6 @@ impl EventStore {
                     }
                     continue;
                 }
-                (Ok(_), Err(())) => return Err(ExecuteError::Fault("half of an append was drafted".to_owned())),
             };
             let request = match self.request(&[&one, &other], &context).await {
                 Ok(request) => request,
@@ -645,6 +666,19 @@ impl EventStore {
         outcome: Result<Outcome, AppendError>,
         context: &CommandContext,
     ) -> Result<Option<Executed>, ExecuteError<E>> {
+        let outcome = match outcome {
+            Ok(Outcome::Claimed { scope, owner }) if context.record => {
+                let taken = ExecuteError::Taken { scope, owner };
+                let mut request = bare(context, Vec::new());
+                request.answer.status = 409;
+                request.answer.detail = serde_json::to_string(&("taken", taken.to_string())).ok();
+                match received(self.appender.submit(request), context.deadline).await {
+                    Ok(Outcome::Done(_)) => return Err(taken),
+                    outcome => outcome,
+                }
+            }
+            outcome => outcome,
+        };
         match outcome {
             Ok(Outcome::Done(answer)) => Ok(Some(Executed { answer, repeated: false })),
             Ok(Outcome::Known { fingerprint, .. }) if fingerprint != context.fingerprint => Err(ExecuteError::IdReused),

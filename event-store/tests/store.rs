@@ -1,2 +1,34 @@
-#[test]
-fn nothing() {}
+//! The event store against what it promises, on SQLite and on PostgreSQL: the rules of the log, each with a test that
+//! fails when the rule is broken. Suites run on both backends; each test has a database of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "store/fixture.rs"]
+mod fixture;
+
+#[path = "store/adopt.rs"]
+mod adopt;
+#[path = "store/append.rs"]
+mod append;
+#[path = "store/claims.rs"]
+mod claims;
+#[path = "store/connection.rs"]
+mod connection;
+#[path = "store/idempotency.rs"]
+mod idempotency;
+#[path = "store/migrations.rs"]
+mod migrations;
+#[path = "store/personal.rs"]
+mod personal;
+#[path = "store/postgres_es.rs"]
+mod postgres_es_crate;
+#[path = "store/reading.rs"]
+mod reading;
+#[path = "store/snapshots.rs"]
+mod snapshots;
+#[path = "store/sqlite.rs"]
+mod sqlite_files;
+#[path = "store/torture.rs"]
+mod torture;
+#[path = "store/upcasting.rs"]
+mod upcasting;

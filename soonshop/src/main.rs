@@ -1,1 +1,202 @@
-fn main() {}
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use sea_orm::ConnectionTrait as _;
+use soonshop::serve::{self, Options};
+use soonshop::{Config, Role, Shop, contexts, doctor, migrate, seed, settle};
+use soonshop_service_kit::{serve as kit, telemetry};
+
+/// An event-sourced shop: one process or many, embedded or on real servers.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    /// How to write logs: text or json
+    #[arg(long, env = "SOONSHOP_LOG_FORMAT", default_value = "text", global = true)]
+    log_format: String,
+    /// What to log
+    #[arg(long, env = "SOONSHOP_LOG", default_value = "info,sqlx=warn,lapin=error,tantivy=warn", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring every schema up to this release, and make the keys and the operator's token
+    Migrate,
+    /// Run a role, or all of them
+    Serve {
+        #[arg(long, value_enum, default_value = "all")]
+        role: Role,
+        /// Only these contexts' endpoints: user,product,inventory,order,analytics
+        #[arg(long)]
+        contexts: Option<String>,
+        /// The address to listen on; each role has a port of its own
+        #[arg(long, env = "SOONSHOP_LISTEN")]
+        listen: Option<SocketAddr>,
+    },
+    /// Migrate, add sample data and serve everything, embedded
+    Dev {
+        #[arg(long, env = "SOONSHOP_LISTEN")]
+        listen: Option<SocketAddr>,
+    },
+    /// Add sample data to a store that nobody serves
+    Seed,
+    /// Look at everything, and say what is wrong and what to do
+    Doctor {
+        /// As JSON, one finding a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is parked: events that a projection could not take
+    Parked {
+        #[command(subcommand)]
+        verb: Parked,
+    },
+}
+
+#[derive(Subcommand)]
+enum Parked {
+    /// Show them
+    List,
+    /// Try them again, in order
+    Retry {
+        /// The read model, such as orders
+        projection: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let started = cli
+        .log_format
+        .parse::<telemetry::LogFormat>()
+        .map_err(anyhow::Error::msg)
+        .and_then(|format| telemetry::init(format, &cli.log).map_err(anyhow::Error::from));
+    let outcome = started.and_then(|()| {
+        // Whoever speaks TLS here uses ring; nobody else has chosen before.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(run(cli))
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("soonshop: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Migrate => {
+            migrate::migrate(&Shop::open(&cli.config, Role::All)?).await?;
+            eprintln!("every schema is up to date; the operator's token is in {}", cli.config.operator_token_file.display());
+        }
+        Command::Serve { role, contexts: list, listen } => {
+            let shop = Shop::open(&cli.config, role)?;
+            let contexts = contexts(list.as_deref())?;
+            let port = serve::default_port(role, &contexts);
+            let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+            serve_until_told(shop, Options { role, contexts, listen }, false).await?;
+        }
+        Command::Dev { listen } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::migrate(&shop).await?;
+            let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));
+            serve_until_told(shop, Options { role: Role::All, contexts: contexts(None)?, listen }, true).await?;
+        }
+        Command::Seed => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            seed::seed(&shop.event_store()?).await?;
+        }
+        Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
+        Command::Parked { verb } => parked(&Shop::open(&cli.config, Role::All)?, verb).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow::Result<()> {
+    let role = options.role;
+    if sample {
+        // The appender of this store must be gone before the server's takes the log.
+        let store = shop.event_store()?;
+        seed::seed(&store).await.context("sample data")?;
+        store.close().await;
+    }
+    let running = serve::start(shop.clone(), options, soonshop_projections::all()).await?;
+    let address = running.address;
+    if sample {
+        settle::settle(&shop, Duration::from_secs(30)).await?;
+        eprintln!(
+            "\n  The shop is open.\n\n    API description   http://{address}/docs\n    products          http://{address}/products\n    \
+             search            http://{address}/products/search?q=mug\n    health            http://{address}/health/ready\n\n  \
+             Stop it with Ctrl-C.\n"
+        );
+    } else {
+        tracing::info!(%address, ?role, "serving");
+    }
+    let stop = running.stop.clone();
+    let signal = tokio::spawn(async move {
+        match kit::shutdown_signal().await {
+            Ok(signal) => tracing::info!(signal, "stopping"),
+            Err(error) => tracing::error!(%error, "signals cannot be heard"),
+        }
+        stop.cancel();
+    });
+    running.ended().await?;
+    signal.abort();
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+async fn examine(shop: &Shop, json: bool) -> anyhow::Result<ExitCode> {
+    let findings = doctor::examine(shop).await;
+    for finding in &findings {
+        if json {
+            println!("{}", serde_json::to_string(finding)?);
+        } else {
+            println!("{} {:<24} {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.said);
+            if !finding.ok {
+                println!("     {:<24} -> {}", "", finding.cure);
+            }
+        }
+    }
+    Ok(if findings.iter().all(|finding| finding.ok) { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+async fn parked(shop: &Shop, verb: Parked) -> anyhow::Result<()> {
+    let registry = shop.registry()?;
+    for projector in soonshop_projections::all() {
+        for generation in registry.generations(projector.name()).await? {
+            let db = generation.db(registry.database())?;
+            match &verb {
+                Parked::List => {
+                    let sql = "SELECT position, cause, attempts FROM @parked ORDER BY position";
+                    for row in db.connection.query_all(db.statement(sql, [])).await? {
+                        let (position, cause, attempts): (i64, String, i64) =
+                            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+                        println!("{}\t{position}\t{attempts}\t{cause}", generation.namespace());
+                    }
+                }
+                Parked::Retry { projection } if *projection == projector.name() => {
+                    let sql = "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
+                    let asked = db.connection.execute(db.statement(sql, [])).await?.rows_affected();
+                    eprintln!("{}: {asked} to be tried again by whoever projects it", generation.namespace());
+                }
+                Parked::Retry { .. } => {}
+            }
+        }
+    }
+    Ok(())
+}

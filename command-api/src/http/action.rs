@@ -12,6 +12,7 @@ use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 
 use super::call::Call;
+use super::inventory::{Moved, location};
 
 /// The body of a command.
 pub(super) trait Input: DeserializeOwned + ToSchema + Send + 'static {
@@ -64,13 +65,16 @@ pub(super) fn executes<A: Decider, B: Input>(command: fn(Uuid, B) -> Result<A::C
 }
 
 /// The body becomes a command of the SKU's stock, at the location that comes with it.
-pub(super) fn stocks<B: Input>(
-    command: fn(B) -> Result<(Option<String>, inventory::Command), Problem>,
-) -> Action {
+pub(super) fn stocks<B: Input>(command: fn(B) -> Moved) -> Action {
     prepares(move |mut call: Call, body: B| async move {
         let sku = call.sku().await?;
-        let (location, command) = command(body)?;
-        let location = super::inventory::location(location)?;
+        let (named, mut command) = command(body)?;
+        let location = location(named)?;
+        // A claim tells owners apart, and all receipts of one stock have the same. What no state takes is answered
+        // from the command's record if it was this very command, and as imported before if it was not.
+        if call.imported().await? {
+            command = inventory::Command::Receive { quantity: 0 };
+        }
         let id = inventory::stream(&sku, &location);
         call.execute::<Stock>(id, At { place: Place { sku, location }, command }).await
     })

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
-use soonshop_domain::{Classified, ErrorKind};
+use soonshop_domain::{Classified, Decider, ErrorKind, Facts, clock};
 use soonshop_event_log::LOG;
-use soonshop_event_store::{Answer, ExecuteError, LARGEST_EVENT};
+use soonshop_event_store::{Answer, ExecuteError, Executed, LARGEST_EVENT};
 use soonshop_service_kit::headers::{EVENT_POSITION, EventPosition};
 use soonshop_service_kit::problem::{Kind, Problem};
 use utoipa::ToSchema;
@@ -28,7 +28,7 @@ pub(super) struct Done {
 }
 
 /// The answer to a command that was done, now or before: both are the same, byte for byte.
-pub(super) fn render(id: Uuid, answer: &Answer) -> Response {
+fn render(id: Uuid, answer: &Answer) -> Response {
     let position = answer.last_position;
     let fields = [
         (LOCATION, answer.location.clone()),
@@ -62,7 +62,7 @@ pub(super) fn rejected(error: &impl Classified) -> Problem {
     Problem::new(kind, error.as_ref().to_owned(), error.to_string())
 }
 
-pub(super) fn stale(actual: i64) -> Problem {
+fn stale(actual: i64) -> Problem {
     let detail = format!("it has version {actual} by now: read it again, and decide again");
     Problem::precondition("stale-version", detail).with("version", actual)
 }
@@ -95,6 +95,25 @@ pub(super) fn refused<E: Classified>(error: ExecuteError<E>) -> Problem {
     }
 }
 
+/// The answer to a command, whatever became of it.
+pub(super) fn answer<A: Decider>(
+    id: Uuid,
+    command: A::Command,
+    done: Result<Executed, ExecuteError<A::Error>>,
+) -> Result<Response, Problem> {
+    match done {
+        Ok(done) => Ok(render(id, &done.answer)),
+        // There is nothing to have a version: if that is what the command would be refused for, it is said.
+        Err(ExecuteError::Stale { actual: 0, .. }) => {
+            match A::default().decide(command, &Facts { now: clock::now() }) {
+                Err(error) => Err(rejected(&error)),
+                Ok(_) => Err(stale(0)),
+            }
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
 /// The log or the key store could not be read.
 pub(super) fn unreadable(error: soonshop_event_log::Error) -> Problem {
     refused(ExecuteError::<soonshop_domain::user::Error>::from(error))
@@ -118,10 +137,8 @@ pub(super) fn taken(name: &str, owner: String) -> Problem {
                 .with("owner", owner)
                 .with_pointer("/number")
         }
-        scope::IMPORT => {
-            Problem::conflict("imported-before", "what X-Import-Key names was imported before")
-                .with("owner", owner)
-        }
+        scope::IMPORT => Problem::conflict("imported-before", "what X-Import-Key names was imported before")
+            .with("owner", owner),
         unknown => Problem::internal(format!("the scope {unknown} has no problem")),
     }
 }
@@ -153,7 +170,7 @@ mod tests {
         };
         assert_eq!(
             rendered(&answer).await,
-            "201 Created\nlocation: /orders/7\netag: \"1\"\nevent-position: main:42\ncontent-type: application/json\n\n\
+            "201 Created\ncontent-type: application/json\nlocation: /orders/7\netag: \"1\"\nevent-position: main:42\n\n\
              {\"id\":\"00000000-0000-0000-0000-000000000007\",\"version\":1,\"position\":42}"
         );
         let gone = Answer { status: 204, location: None, ..answer.clone() };
@@ -161,7 +178,7 @@ mod tests {
         let unchanged = Answer { status: 200, location: None, last_position: None, ..answer };
         assert_eq!(
             rendered(&unchanged).await,
-            "200 OK\netag: \"1\"\ncontent-type: application/json\n\n\
+            "200 OK\ncontent-type: application/json\netag: \"1\"\n\n\
              {\"id\":\"00000000-0000-0000-0000-000000000007\",\"version\":1,\"position\":null}"
         );
     }

@@ -11,8 +11,9 @@ use axum::response::Response;
 use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use ring::hmac;
 use serde_json::value::RawValue;
+use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
-use soonshop_domain::{Actor, ActorKind, Channel, Decider, Facts, Metadata, clock, ids};
+use soonshop_domain::{Actor, ActorKind, Channel, Decider, Metadata, clock, ids};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::extract::{Json, Path};
@@ -21,7 +22,7 @@ use soonshop_service_kit::serve::RequestContext;
 use uuid::{Uuid, Variant, Version};
 
 use super::action::Input;
-use super::answer::{refused, rejected, render, stale, unreadable};
+use super::answer::{answer, refused, unreadable};
 use super::{Commands, Endpoint, Key, Permission};
 
 pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
@@ -94,7 +95,10 @@ fn text(
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     if values.next().is_some() || !(1..=most).contains(&text.len()) || !text.bytes().all(takes) {
-        return Err(invalid_header(shown, format!("{shown} is one value of 1 to {most} visible ASCII characters")));
+        return Err(invalid_header(
+            shown,
+            format!("{shown} is one value of 1 to {most} visible ASCII characters"),
+        ));
     }
     Ok(Some(text.to_owned()))
 }
@@ -130,10 +134,14 @@ impl Call {
         if parts.uri.query().is_some_and(|query| !query.is_empty()) {
             return Err(Problem::malformed("invalid-query", "there are no parameters here"));
         }
-        let if_match =
-            if endpoint.needs_if_match() { Some(IfMatch::required(headers)?) } else { IfMatch::optional(headers)? };
+        let if_match = if endpoint.needs_if_match() {
+            Some(IfMatch::required(headers)?)
+        } else {
+            IfMatch::optional(headers)?
+        };
         let key = idempotency_key(headers, caller, endpoint.key)?;
-        let import_key = text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
+        let import_key =
+            text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
         let channel = channel(headers)?;
         for (sent, name) in [(import_key.is_some(), "X-Import-Key"), (channel.is_some(), "X-Channel")] {
             if sent {
@@ -184,6 +192,12 @@ impl Call {
         self.import_key.as_deref()
     }
 
+    /// Whether what this call imports is there already, by this very command or another.
+    pub(super) async fn imported(&self) -> Result<bool, Problem> {
+        let Some(key) = &self.import_key else { return Ok(false) };
+        self.store.owner_of(scope::IMPORT, key).await.map(|owner| owner.is_some()).map_err(unreadable)
+    }
+
     /// The body, once it is known that this caller may say all that it says.
     pub(super) async fn body<B: Input>(&mut self) -> Result<B, Problem> {
         let request = Request::builder().header(CONTENT_TYPE, "application/json");
@@ -228,9 +242,13 @@ impl Call {
     }
 
     /// Decides the command and appends what follows.
-    pub(super) async fn execute<A: Decider>(&self, id: Uuid, command: A::Command) -> Result<Response, Problem> {
+    pub(super) async fn execute<A: Decider>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+    ) -> Result<Response, Problem> {
         let done = self.attempt::<A>(id, command.clone()).await;
-        self.answer::<A>(id, command, done)
+        answer::<A>(id, command, done)
     }
 
     /// Like [`execute`](Self::execute), for who has something to say to the refusal.
@@ -257,26 +275,7 @@ impl Call {
     ) -> Result<Response, Problem> {
         let both = self.store.execute_both::<A, B>((id, command.clone()), (id, other), self.context(id));
         let done = Box::pin(both).await;
-        self.answer::<A>(id, command, done)
-    }
-
-    pub(super) fn answer<A: Decider>(
-        &self,
-        id: Uuid,
-        command: A::Command,
-        done: Result<Executed, ExecuteError<A::Error>>,
-    ) -> Result<Response, Problem> {
-        match done {
-            Ok(done) => Ok(render(id, &done.answer)),
-            // There is nothing to have a version: if that is what the command would be refused for, it is said.
-            Err(ExecuteError::Stale { actual: 0, .. }) => {
-                match A::default().decide(command, &Facts { now: clock::now() }) {
-                    Err(error) => Err(rejected(&error)),
-                    Ok(_) => Err(stale(0)),
-                }
-            }
-            Err(error) => Err(refused(error)),
-        }
+        answer::<A>(id, command, done)
     }
 
     /// Facts changed so that the command would be refused today. If it was done before, it is answered as it was then:

@@ -1,4 +1,5 @@
 //! Stock over HTTP.
+#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::action::Input;
 
 /// What a body becomes: the location that it names, and the command.
-type Moved = Result<(Option<String>, Command), Problem>;
+pub(super) type Moved = Result<(Option<String>, Command), Problem>;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,15 +70,14 @@ impl Input for Reservation {}
 /// A line of an order.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ReservedLine)]
-pub(super) struct Line {
+pub(super) struct ReservedLine {
     order_id: Uuid,
     /// Its number.
     line: u32,
     location: Option<String>,
 }
 
-impl Input for Line {}
+impl Input for ReservedLine {}
 
 /// The location by its name, or the one that every shop has.
 pub(super) fn location(named: Option<String>) -> Result<String, Problem> {
@@ -90,9 +90,9 @@ pub(super) fn location(named: Option<String>) -> Result<String, Problem> {
     Err(Problem::invalid("invalid-body", detail).with_pointer("/location"))
 }
 
-/// Why, in few words.
+/// Why, as a code: free text would be personal, and stand in the log for ever.
 pub(super) fn reason(raw: &str) -> Result<String, Problem> {
-    text::line(raw, 200)
+    text::code(raw)
         .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/reason"))
 }
 
@@ -109,10 +109,10 @@ pub(super) fn reserve(body: Reservation) -> Moved {
     Ok((location, Command::Reserve { order_id: OrderId(order_id), line, quantity }))
 }
 
-pub(super) fn release(Line { order_id, line, location }: Line) -> Moved {
+pub(super) fn release(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
     Ok((location, Command::Release { order_id: OrderId(order_id), line }))
 }
 
-pub(super) fn ship(Line { order_id, line, location }: Line) -> Moved {
+pub(super) fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
     Ok((location, Command::Ship { order_id: OrderId(order_id), line }))
 }

@@ -3,7 +3,9 @@
 use soonshop_service_kit::problem::{Body as ProblemBody, MEDIA_TYPE};
 use utoipa::ToSchema;
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -90,7 +92,11 @@ fn operation(endpoint: &Endpoint) -> Operation {
         operation = operation.parameter(parameter);
     }
     for (name, required, description) in [
-        ("Idempotency-Key", endpoint.key == Key::Required, "Done once per key. Without a token: a random UUID."),
+        (
+            "Idempotency-Key",
+            endpoint.key == Key::Required,
+            "Done once per key. Without a token: a random UUID.",
+        ),
         ("If-Match", endpoint.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
         ("X-Reason", false, "Why, as a code of at most 64 characters."),
         ("X-Import-Key", false, "The natural key of what is imported: taken once. Only the operator."),

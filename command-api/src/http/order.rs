@@ -1,4 +1,5 @@
 //! Orders and credit notes over HTTP. Both need facts first: which product a SKU is of, its name and its price.
+#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,9 @@ use serde::Deserialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{self, GuestId, OrderId, ProductId};
 use soonshop_domain::order::credit_note::{self, CreditNote};
-use soonshop_domain::order::{Command, Contact, Customer, Error, Line, MOST_LINES, Order, Placement, number_of};
+use soonshop_domain::order::{
+    Command, Contact, Customer, Error, Line, MOST_LINES, Order, Placement, number_of,
+};
 use soonshop_domain::product::Product;
 use soonshop_domain::text::{self, Sku};
 use soonshop_domain::user::User;
@@ -20,7 +23,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::Input;
-use super::answer::{refused, rejected, unreadable};
+use super::answer::{answer, refused, rejected, unreadable};
 use super::call::Call;
 use super::openapi::schema;
 
@@ -200,7 +203,7 @@ async fn numbered<A: Decider>(
             {
                 attempt += 1;
             }
-            done => return call.answer::<A>(id, command, done),
+            done => return answer::<A>(id, command, done),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Products over HTTP.
+#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
 
 use std::collections::BTreeMap;
 
@@ -63,7 +64,6 @@ impl Input for Details {}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewVariant)]
 pub(super) struct NewVariant {
     #[schema(value_type = String, max_length = 64)]
     sku: Sku,
@@ -76,8 +76,7 @@ impl Input for NewVariant {}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewPrice)]
-pub(super) struct Price {
+pub(super) struct NewPrice {
     #[schema(value_type = String, max_length = 64)]
     sku: Sku,
     #[schema(value_type = schema::Money)]
@@ -86,7 +85,7 @@ pub(super) struct Price {
     occurred_at: Option<DateTime<Utc>>,
 }
 
-impl Input for Price {
+impl Input for NewPrice {
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
     }
@@ -112,7 +111,10 @@ pub(super) fn add_variant(_: Uuid, NewVariant { sku, price }: NewVariant) -> Res
     Ok(Command::AddVariant { variant: Variant { sku, price } })
 }
 
-pub(super) fn set_price(_: Uuid, Price { sku, price, occurred_at: _ }: Price) -> Result<Command, Problem> {
+pub(super) fn set_price(
+    _: Uuid,
+    NewPrice { sku, price, occurred_at: _ }: NewPrice,
+) -> Result<Command, Problem> {
     Ok(Command::SetPrice { sku, price })
 }
 

@@ -1,0 +1,481 @@
+//! Appending: order, expected versions, chains, all or nothing, and the lock.
+
+use std::collections::HashMap;
+
+use futures::future::join_all;
+use soonshop_domain::inventory::{self, Command, Stock};
+use soonshop_domain::order::Customer;
+use soonshop_domain::user::{self, User, person};
+use soonshop_domain::{Purpose, ids, order};
+use soonshop_event_log::Checkpoint;
+use soonshop_event_store::{AppendError, EventStore, ExecuteError, LARGEST_EVENT, Outcome};
+use sqlx::{Connection as _, Executor as _, Row as _};
+use uuid::Uuid;
+
+use crate::fixture::{
+    Fixture, Tip, at, checking, context, context_of, on_both, on_hand, place_order, receive, register, request,
+    submit, until, words,
+};
+
+on_both! {
+    positions_are_dense_and_in_the_order_of_commits_with_64_writers_at_once,
+    a_conflict_refuses_that_command_alone,
+    the_expected_event_is_compared_by_its_id_as_well_as_by_its_version,
+    a_chain_on_one_stream_goes_in_as_one_batch,
+    a_chain_falls_with_its_first_and_takes_nobody_else_along,
+    an_append_over_two_streams_is_all_or_nothing,
+    bad_data_in_a_batch_harms_no_neighbour,
+    an_event_of_more_than_256_kib_is_refused_and_one_of_256_is_taken,
+    a_command_whose_caller_has_gone_leaves_its_stream_usable,
+    two_callers_who_append_to_two_streams_crosswise_both_finish,
+}
+
+async fn positions_are_dense_and_in_the_order_of_commits_with_64_writers_at_once(shop: Fixture) {
+    const EACH: usize = 12;
+    let stores = shop.stores();
+    let shared = ids::new();
+    let writer = |number: usize| {
+        let store = stores[number % stores.len()].clone();
+        tokio::spawn(async move {
+            let own = ids::new();
+            let mut done = Vec::new();
+            for round in 0..EACH {
+                let (stream, context) = (if round % 3 == 0 { shared } else { own }, context());
+                let command_id = context.command_id;
+                let executed = store.execute::<Stock>(stream, receive(1), context).await.unwrap();
+                done.push((command_id, executed.answer));
+            }
+            done
+        })
+    };
+    let writers: Vec<_> = (0..64).map(writer).collect();
+    // Somebody follows while they write: whoever reads `position > n` never misses an event.
+    let (log, mut checkpoint, mut seen) = (shop.log(), Checkpoint::start(), Vec::new());
+    while seen.len() < 64 * EACH {
+        let page = log.read_after("a follower", &checkpoint, 50).await.unwrap();
+        seen.extend(page.iter().map(|entry| entry.position));
+        checkpoint = page.last().map_or(checkpoint, soonshop_event_log::Entry::checkpoint);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen, (1..=64 * i64::try_from(EACH).unwrap()).collect::<Vec<_>>());
+    let acknowledged: HashMap<Uuid, _> =
+        join_all(writers).await.into_iter().flat_map(Result::unwrap).collect();
+    for event in shop.events().await {
+        let metadata: soonshop_domain::Metadata = serde_json::from_str(&event.metadata).unwrap();
+        let answer = &acknowledged[&metadata.command_id.unwrap()];
+        assert_eq!(answer.first_position, Some(event.position));
+        assert_eq!((answer.last_position, answer.version), (Some(event.position), Some(event.sequence)));
+    }
+    assert_eq!(on_hand(&stores[0], shared).await, (256, 256));
+}
+
+async fn a_conflict_refuses_that_command_alone(shop: Fixture) {
+    let store = shop.store();
+    let mut stale = Tip::new();
+    let first = request(&mut stale);
+    let wrong = Tip { sequence: 7, ..stale.clone() };
+    let requests = vec![
+        first,
+        request(&mut Tip::new()),
+        request(&mut Tip { stream: ids::new().to_string(), ..wrong }),
+        request(&mut Tip::new()),
+    ];
+    assert_eq!(words(&submit(&store, requests).await), ["done", "done", "version", "done"]);
+    assert_eq!(shop.events().await.len(), 3);
+}
+
+async fn the_expected_event_is_compared_by_its_id_as_well_as_by_its_version(shop: Fixture) {
+    let store = shop.store();
+    let mut tip = Tip::new();
+    let first = request(&mut tip);
+    assert_eq!(words(&submit(&store, vec![first]).await), ["done"]);
+    // After a failover the same version can be another history.
+    let mut forged = Tip { event_id: Some(ids::new()), ..tip.clone() };
+    let outcomes = submit(&store, vec![checking(&forged), request(&mut forged), checking(&tip)]).await;
+    assert_eq!(words(&outcomes), ["version", "version", "done"]);
+    let mut nameless = Tip { event_id: None, ..tip.clone() };
+    assert_eq!(words(&submit(&store, vec![request(&mut nameless)]).await), ["version"]);
+    assert_eq!(words(&submit(&store, vec![request(&mut tip)]).await), ["done"]);
+}
+
+async fn a_chain_on_one_stream_goes_in_as_one_batch(shop: Fixture) {
+    let store = shop.store();
+    let mut tip = Tip::new();
+    let chain = (0..20).map(|_| request(&mut tip)).collect();
+    assert_eq!(words(&submit(&store, chain).await), ["done"; 20]);
+    let events = shop.events().await;
+    assert_eq!(events.len(), 20);
+    assert!(events.iter().all(|event| event.recorded_at == events[0].recorded_at), "one batch has one moment");
+    // So do commands that wait for one stream.
+    let stream = ids::new();
+    join_all((0..20).map(|_| store.execute::<Stock>(stream, receive(1), context()))).await;
+    assert_eq!(on_hand(&store, stream).await, (20, 20));
+    let mut moments: Vec<_> = shop.events().await[20..].iter().map(|event| event.recorded_at).collect();
+    moments.dedup();
+    assert!(moments.len() < 10, "20 commands on one stream took {} batches", moments.len());
+}
+
+async fn a_chain_falls_with_its_first_and_takes_nobody_else_along(shop: Fixture) {
+    let store = shop.store();
+    let mut wrong = Tip { sequence: 3, event_id: Some(ids::new()), ..Tip::new() };
+    let mut other = Tip::new();
+    let mut requests: Vec<_> = (0..3).map(|_| request(&mut wrong)).collect();
+    // Stands on nothing but the chain, and appends nothing: it is checked all the same.
+    requests.push(checking(&wrong));
+    requests.extend((0..3).map(|_| request(&mut other)));
+    let outcomes = submit(&store, requests).await;
+    assert_eq!(words(&outcomes), ["version", "behind", "behind", "behind", "done", "done", "done"]);
+    let Ok(Outcome::Done(answer)) = &outcomes[4] else { unreachable!() };
+    assert_eq!(answer.first_position, Some(1), "what was refused leaves no gap");
+    assert_eq!(shop.events().await.len(), 3);
+}
+
+async fn an_append_over_two_streams_is_all_or_nothing(shop: Fixture) {
+    let store = shop.store();
+    let (ada, bob) = (ids::new(), ids::new());
+    store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
+    let erase = || person::Command::RequestErasure { purposes: vec![Purpose::Account] };
+    // Its address is taken: the other stream gets nothing either.
+    let taken = register(bob, "ada@example.org");
+    let refused = store.execute_both::<User, person::Person>((bob, taken), (bob, erase()), context()).await;
+    assert!(matches!(refused, Err(ExecuteError::Taken { .. })), "{refused:?}");
+    assert_eq!(shop.events().await.len(), 1);
+    // Nor does the first stream get anything where the second one refuses.
+    let confirm = person::Command::ConfirmErasure { purposes: vec![Purpose::Account] };
+    let delete = || user::Command::Delete;
+    let refused = store.execute_both::<User, person::Person>((ada, delete()), (ada, confirm), context()).await;
+    assert!(matches!(refused, Err(ExecuteError::Fault(_))), "{refused:?}");
+    assert_eq!(shop.events().await.len(), 1);
+
+    let context = context();
+    let done =
+        store.execute_both::<User, person::Person>((ada, delete()), (ada, erase()), context.clone()).await.unwrap();
+    assert_eq!((done.answer.first_position, done.answer.last_position), (Some(2), Some(3)));
+    assert_eq!(done.answer.version, Some(2), "the answer is the first stream's");
+    let types: Vec<_> = shop.events().await.into_iter().map(|event| event.event_type).collect();
+    assert_eq!(types, ["UserRegistered", "UserDeleted", "ErasureRequested"]);
+    let again = store.execute_both::<User, person::Person>((ada, delete()), (ada, erase()), context).await.unwrap();
+    assert_eq!(again.answer, done.answer);
+}
+
+async fn bad_data_in_a_batch_harms_no_neighbour(shop: Fixture) {
+    let store = shop.store();
+    let mut requests: Vec<_> = (0..33).map(|_| request(&mut Tip::new())).collect();
+    for bad in [4, 5, 20] {
+        // No stream has such an event: a constraint of the table refuses it, and with it the whole statement.
+        requests[bad].events[0].sequence = -1;
+    }
+    let outcomes = submit(&store, requests).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        let refused = matches!(outcome, Err(AppendError::Refused(_)));
+        assert_eq!(refused, [4, 5, 20].contains(&number), "{number}: {outcome:?}");
+    }
+    assert_eq!(shop.events().await.len(), 30);
+}
+
+async fn an_event_of_more_than_256_kib_is_refused_and_one_of_256_is_taken(shop: Fixture) {
+    let store = shop.store();
+    let stream = ids::new();
+    let adjust = |length| at(Command::Adjust { quantity: 1, reason: "x".repeat(length) });
+    let empty = serde_json::to_string(&inventory::Event::StockAdjusted {
+        place: at(Command::Receive { quantity: 1 }).place,
+        quantity: 1,
+        reason: String::new(),
+    });
+    let most = LARGEST_EVENT - empty.unwrap().len();
+    let refused = store.execute::<Stock>(stream, adjust(most + 1), context()).await;
+    assert!(matches!(refused, Err(ExecuteError::TooLarge { size }) if size == LARGEST_EVENT + 1), "{refused:?}");
+    store.execute::<Stock>(stream, adjust(most), context()).await.unwrap();
+    assert_eq!(on_hand(&store, stream).await, (1, 1));
+}
+
+async fn a_command_whose_caller_has_gone_leaves_its_stream_usable(shop: Fixture) {
+    let store = shop.store();
+    let stream = ids::new();
+    store.execute::<Stock>(stream, receive(1), context()).await.unwrap();
+    for steps in 1..12 {
+        // Dropped after so many steps: before, while or after it is submitted.
+        let mut execute = Box::pin(store.execute::<Stock>(stream, receive(100), context()));
+        for _ in 0..steps {
+            drop(futures::poll!(&mut execute));
+            tokio::task::yield_now().await;
+        }
+    }
+    store.execute::<Stock>(stream, receive(1), context()).await.unwrap();
+    let events = i64::try_from(shop.events().await.len()).unwrap();
+    assert_eq!(on_hand(&store, stream).await, ((events - 2) * 100 + 2, events));
+}
+
+async fn two_callers_who_append_to_two_streams_crosswise_both_finish(shop: Fixture) {
+    let store = shop.store();
+    let (one, other) = (ids::new(), ids::new());
+    let both = async |first: Uuid, second: Uuid| {
+        for _ in 0..10 {
+            let commands = ((first, receive(1)), (second, receive(1)));
+            store.execute_both::<Stock, Stock>(commands.0, commands.1, context()).await.unwrap();
+        }
+    };
+    tokio::join!(both(one, other), both(other, one));
+    assert_eq!(on_hand(&store, one).await, (20, 20));
+    assert_eq!(on_hand(&store, other).await, (20, 20));
+    let twice = store.execute_both::<Stock, Stock>((one, receive(1)), (one, receive(1)), context()).await;
+    assert!(matches!(twice, Err(ExecuteError::Fault(_))), "{twice:?}");
+}
+
+/// Locks the head as another writer would, until the transaction ends.
+async fn lock(connection: &mut sqlx::PgConnection) -> sqlx::Transaction<'_, sqlx::Postgres> {
+    let mut tx = connection.begin().await.unwrap();
+    tx.execute("SELECT 1 FROM log.head WHERE name = 'main' FOR UPDATE").await.unwrap();
+    tx
+}
+
+/// Waits until an appender waits for the lock.
+async fn waiting(shop: &Fixture) {
+    until("an append that waits for the lock", async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'soonshop-appender' \
+                   AND wait_event_type = 'Lock' AND datname = current_database()";
+        shop.number("log", sql).await > 0
+    })
+    .await;
+}
+
+/// As the postgres-es crate writes it.
+const FOREIGN: &str = "INSERT INTO log.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
+     metadata) VALUES ('stock', $1, $2, 'StockReceived', '1', \
+     '{\"StockReceived\":{\"sku\":\"MUG\",\"location\":\"main\",\"quantity\":5}}', '{}')";
+
+#[tokio::test]
+async fn an_append_checks_what_was_committed_while_it_waited() {
+    let shop = Fixture::postgres().await;
+    let store = shop.store();
+    let (mut lost, mut repeated) = (Tip::new(), Tip::new());
+    let stream = lost.stream.clone();
+    let requests = vec![request(&mut lost), request(&mut repeated), request(&mut Tip::new())];
+    let known = requests[1].command_id;
+
+    let mut other = shop.raw().await;
+    let mut tx = lock(&mut other).await;
+    let submitted = tokio::spawn({
+        let store = store.clone();
+        async move { submit(&store, requests).await }
+    });
+    waiting(&shop).await;
+    sqlx::query(FOREIGN).bind(&stream).bind(1_i64).execute(&mut *tx).await.unwrap();
+    let record = "INSERT INTO log.commands (command_id, fingerprint, status, recorded_at) VALUES ($1, '', 204, now())";
+    sqlx::query(record).bind(known).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let outcomes = submitted.await.unwrap();
+    assert_eq!(words(&outcomes), ["version", "known", "done"]);
+    let events = shop.events().await;
+    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2]);
+    // A refused version brings what it missed in the same answer.
+    let Ok(Outcome::Version { sequence, seen, missed, .. }) = &outcomes[0] else { unreachable!() };
+    assert_eq!((*sequence, *seen), (1, 0));
+    assert_eq!(missed.iter().map(|event| event.event_id).collect::<Vec<_>>(), [events[0].event_id]);
+    assert_eq!(missed[0].payload, events[0].payload);
+}
+
+#[tokio::test]
+async fn a_refused_version_is_decided_again_on_the_events_it_missed_without_reading() {
+    let shop = Fixture::postgres().await;
+    let store = shop.store();
+    let stream = ids::new();
+    store.execute::<Stock>(stream, receive(3), context()).await.unwrap();
+    let mut other = shop.raw().await;
+    for sequence in 2..=6_i64 {
+        sqlx::query(FOREIGN).bind(stream.to_string()).bind(sequence).execute(&mut other).await.unwrap();
+    }
+    // Nobody can read the table now, but the function can: what was missed came with the refusal.
+    other.execute("ALTER TABLE log.events RENAME COLUMN recorded_at TO recorded_later").await.unwrap();
+    let function = shop.text("log", "SELECT pg_get_functiondef('log.append'::regproc)").await;
+    let function = function
+        .replace("e.recorded_at INTO", "e.recorded_later INTO")
+        .replace("occurred_at, recorded_at)\n", "occurred_at, recorded_later)\n");
+    other.execute(function.as_str()).await.unwrap();
+    let reserve = || at(Command::Reserve { order_id: ids::OrderId(Uuid::nil()), line: 1, quantity: 28 });
+    let done = store.execute::<Stock>(stream, reserve(), context()).await.unwrap();
+    assert_eq!(done.answer.version, Some(7), "decided on 3 + 5 × 5 units");
+}
+
+/// Where another process has written, a decision that appends nothing would be wrong as well.
+#[tokio::test]
+async fn refusals_and_no_ops_are_checked_under_the_lock_like_appends() {
+    let shop = Fixture::postgres().await;
+    let (here, there) = (shop.store(), shop.store());
+    let stream = ids::new();
+    let order_id = ids::OrderId(ids::new());
+    let reserve = |quantity| at(Command::Reserve { order_id, line: 1, quantity });
+    here.execute::<Stock>(stream, receive(1), context()).await.unwrap();
+    there.execute::<Stock>(stream, receive(9), context()).await.unwrap();
+    // Here only one unit is known of.
+    here.execute::<Stock>(stream, reserve(10), context()).await.unwrap();
+    let release = at(Command::Release { order_id, line: 1 });
+    there.execute::<Stock>(stream, release, context()).await.unwrap();
+    // Here the line is still reserved: doing nothing would be the answer.
+    let refused = here.execute::<Stock>(stream, reserve(10), context()).await;
+    assert!(matches!(refused, Err(ExecuteError::Rejected(inventory::Error::LineReleased))), "{refused:?}");
+    // And so is a version that the caller expects.
+    there.execute::<Stock>(stream, receive(1), context()).await.unwrap();
+    let expecting = |version| soonshop_event_store::CommandContext { expected: Some(version), ..context() };
+    let stale = here.execute::<Stock>(stream, receive(1), expecting(4)).await;
+    assert!(matches!(stale, Err(ExecuteError::Stale { expected: 4, actual: 5 })), "{stale:?}");
+    there.execute::<Stock>(stream, receive(1), context()).await.unwrap();
+    here.execute::<Stock>(stream, receive(1), expecting(6)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_is_read_as_the_log_has_it_whoever_wrote_it() {
+    let shop = Fixture::postgres().await;
+    let (here, there) = (shop.store(), shop.store());
+    let stream = ids::new();
+    for expected in 1..=5 {
+        let writer = if expected % 2 == 0 { &here } else { &there };
+        writer.execute::<Stock>(stream, receive(1), context()).await.unwrap();
+        assert_eq!(on_hand(&here, stream).await, (expected, expected));
+        assert_eq!(on_hand(&there, stream).await, (expected, expected));
+    }
+}
+
+#[tokio::test]
+async fn a_hot_stream_is_written_by_two_processes_until_the_deadline_and_not_a_number_of_times() {
+    let shop = Fixture::postgres().await;
+    let stores = shop.stores();
+    let stream = ids::new();
+    let commands = (0..200).map(|number: usize| stores[number % 2].execute::<Stock>(stream, receive(1), context()));
+    for done in join_all(commands).await {
+        done.unwrap();
+    }
+    assert_eq!(on_hand(&stores[0], stream).await, (200, 200));
+    assert_eq!(shop.events().await.len(), 200);
+}
+
+#[tokio::test]
+async fn other_isolation_levels_are_refused_by_the_function_and_by_the_trigger() {
+    let shop = Fixture::postgres().await;
+    let mut connection = shop.raw().await;
+    let empty = "uuid bytea boolean smallint text bigint text int int int int text text bigint uuid int text int bytea \
+                 smallint text int text text int int text text bigint text text text text uuid timestamptz";
+    let arrays: Vec<_> = empty.split_whitespace().map(|kind| format!("'{{}}'::{kind}[]")).collect();
+    let append = format!("SELECT * FROM log.append({})", arrays.join(", "));
+    let insert = FOREIGN.replace("$1", "'a'").replace("$2", "1");
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        for sql in [&append, &insert] {
+            connection.execute(format!("BEGIN ISOLATION LEVEL {level}").as_str()).await.unwrap();
+            let error = connection.execute(sql.as_str()).await.unwrap_err();
+            assert_eq!(error.as_database_error().unwrap().code().unwrap(), "25001", "{level}: {error}");
+            connection.execute("ROLLBACK").await.unwrap();
+        }
+    }
+    for sql in [&append, &insert] {
+        connection.execute(sql.as_str()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_database_says_the_appender_is_durable_and_reads_what_is_committed() {
+    let shop = Fixture::postgres().await;
+    let database = shop.text("log", "SELECT current_database()::text").await;
+    for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off", "jit = on"] {
+        shop.run("log", &format!("ALTER DATABASE {database} SET {setting}")).await;
+    }
+    shop.run("log", "CREATE TABLE settings AS SELECT ''::text AS settings WHERE false").await;
+    shop.run(
+        "log",
+        "CREATE FUNCTION note_settings() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+           INSERT INTO public.settings VALUES (concat_ws(', ', current_setting('transaction_isolation'), \
+             current_setting('synchronous_commit'), current_setting('jit'))); RETURN NULL; END $$; \
+         CREATE TRIGGER note_settings AFTER INSERT ON log.events FOR EACH STATEMENT EXECUTE FUNCTION note_settings()",
+    )
+    .await;
+    shop.store().execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    assert_eq!(shop.text("log", "SELECT settings FROM public.settings").await, "read committed, on, off");
+}
+
+#[tokio::test]
+async fn the_head_is_locked_and_never_updated() {
+    let shop = Fixture::postgres().await;
+    let row = "SELECT xmin::text || ' ' || ctid::text || ' ' || log_id::text FROM log.head";
+    let before = shop.text("log", row).await;
+    let store = shop.store();
+    for _ in 0..5 {
+        store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    }
+    sqlx::query(FOREIGN).bind("a").bind(1_i64).execute(&mut shop.raw().await).await.unwrap();
+    assert_eq!(shop.text("log", row).await, before);
+    // It is locked: nothing is appended while somebody else holds it.
+    let mut other = shop.raw().await;
+    let tx = lock(&mut other).await;
+    let append = tokio::spawn({
+        let store = store.clone();
+        async move { store.execute::<Stock>(ids::new(), receive(1), context()).await }
+    });
+    waiting(&shop).await;
+    assert_eq!(shop.events().await.len(), 6);
+    tx.commit().await.unwrap();
+    append.await.unwrap().unwrap();
+    assert_eq!(shop.events().await.len(), 7);
+}
+
+/// Plans are made for tables that have grown, whatever the statistics said while they were empty.
+#[tokio::test]
+async fn an_append_uses_indexes_however_large_the_log_is() {
+    let shop = Fixture::postgres().await;
+    let store = shop.store();
+    store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    shop.run(
+        "log",
+        "INSERT INTO log.events SELECT 'stock', 'filler-' || n / 10, n % 10 + 1, 'StockReceived', '1', '{}', '{}', n + 1, \
+           gen_random_uuid(), now(), now() FROM generate_series(1, 50000) n; \
+         INSERT INTO log.commands SELECT gen_random_uuid(), '', 200, NULL, 1, n, n, NULL, now() \
+           FROM generate_series(1, 50000) n",
+    )
+    .await;
+    let scans = async |shop: &Fixture| {
+        let mut connection = shop.raw().await;
+        let sql = "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE schemaname = 'log' \
+                   AND relname IN ('events', 'commands')";
+        connection.fetch_one(sql).await.unwrap().get::<i64, _>(0)
+    };
+    // The same connection as above, whose plans are made; then a new one. Statistics arrive when a session ends.
+    let started = tokio::time::Instant::now();
+    for _ in 0..100 {
+        store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    }
+    let fresh = shop.store();
+    for _ in 0..100 {
+        fresh.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    }
+    let took = started.elapsed();
+    let before = scans(&shop).await;
+    end(&shop, [store, fresh]).await;
+    let after = scans(&shop).await;
+    assert!(after - before <= 2, "{} sequential scans in 201 appends, which took {took:?}", after - before);
+}
+
+/// Drops the stores and waits until their connections are gone.
+async fn end(shop: &Fixture, stores: impl IntoIterator<Item = EventStore>) {
+    drop(stores.into_iter().collect::<Vec<_>>());
+    until("the end of the appenders", async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'soonshop-appender' \
+                   AND datname = current_database()";
+        shop.number("log", sql).await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_and_its_repeat_survive_a_writer_of_another_kind() {
+    let shop = Fixture::postgres().await;
+    let store = shop.store();
+    let (order_id, buyer) = (ids::new(), Customer::Guest(ids::GuestId(ids::new())));
+    let command = ids::new();
+    let placed = store.execute::<order::Order>(order_id, place_order(buyer, "S-1"), context_of(command)).await.unwrap();
+    let confirmed = "INSERT INTO log.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
+                     metadata) VALUES ('order', $1, 2, 'OrderConfirmed', '1', '{\"OrderConfirmed\":{}}', '{}')";
+    sqlx::query(confirmed).bind(order_id.to_string()).execute(&mut shop.raw().await).await.unwrap();
+    let shipped = store.execute::<order::Order>(order_id, order::Command::Ship, context()).await.unwrap();
+    assert_eq!(shipped.answer.version, Some(3));
+    let again = store.execute::<order::Order>(order_id, place_order(buyer, "S-1"), context_of(command)).await.unwrap();
+    assert_eq!((again.answer, again.repeated), (placed.answer, true));
+}

@@ -1,0 +1,154 @@
+//! Unique values: one owner each, freed by whoever holds them, judged with the append.
+
+use futures::future::join_all;
+use soonshop_domain::claim::scope;
+use soonshop_domain::ids;
+use soonshop_domain::inventory::Stock;
+use soonshop_domain::user::{self, User};
+use soonshop_event_log::codec;
+use soonshop_event_store::{AppendError, Claim, CommandContext, ExecuteError, Outcome, Request};
+
+use crate::fixture::{
+    Fixture, Tip, change, checking, context, masters, on_both, receive, register, request, submit, words,
+};
+
+on_both! {
+    a_unique_value_has_one_owner_and_is_free_again_when_its_owner_changes_it,
+    of_many_claims_at_once_exactly_one_wins,
+    of_two_claims_in_one_batch_exactly_one_wins_and_the_other_is_told_who,
+    a_value_that_is_claimed_and_given_up_at_once_is_free,
+    claims_under_keys_that_are_not_the_logs_are_refused_alone,
+    a_new_key_of_unique_values_is_taken_up_without_a_restart,
+    what_an_import_brings_is_claimed_by_its_natural_key,
+    a_claim_names_no_value,
+}
+
+async fn a_unique_value_has_one_owner_and_is_free_again_when_its_owner_changes_it(shop: Fixture) {
+    let store = shop.store();
+    let (ada, bob) = (ids::new(), ids::new());
+    let owner = async |email: &str| store.owner_of(scope::EMAIL, email).await.unwrap();
+    store.execute::<User>(ada, register(ada, "Ada@Example.org"), context()).await.unwrap();
+    assert_eq!(owner("ada@example.org").await, Some(format!("user:{ada}")));
+    let taken = store.execute::<User>(bob, register(bob, "ada@example.ORG"), context()).await;
+    let expected = format!("user:{ada}");
+    assert!(matches!(&taken, Err(ExecuteError::Taken { owner, .. }) if *owner == expected), "{taken:?}");
+    // Its owner may claim it again.
+    store.execute::<User>(ada, change(ada, "ADA@example.org"), context()).await.unwrap();
+    store.execute::<User>(ada, change(ada, "lovelace@example.org"), context()).await.unwrap();
+    assert_eq!(owner("ada@example.org").await, None);
+    store.execute::<User>(bob, register(bob, "ada@example.org"), context()).await.unwrap();
+    assert_eq!(owner("ada@example.org").await, Some(format!("user:{bob}")));
+    store.execute::<User>(ada, user::Command::Delete, context()).await.unwrap();
+    assert_eq!(owner("lovelace@example.org").await, None);
+    assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 1);
+}
+
+async fn of_many_claims_at_once_exactly_one_wins(shop: Fixture) {
+    let stores = shop.stores();
+    let register = |number: usize| {
+        let (id, store) = (ids::new(), &stores[number % stores.len()]);
+        store.execute::<User>(id, register(id, "one@example.org"), context())
+    };
+    let outcomes = join_all((0..30).map(register)).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(ExecuteError::Taken { .. }))));
+    assert_eq!(shop.events().await.len(), 1);
+}
+
+fn claim(request: &mut Request, value: u8, owner: &str) {
+    let claim = Claim { scope: "sku", key_id: 1, value: vec![value; 32], form: 1, owner: owner.to_owned() };
+    request.claims.push(claim);
+    request.claim_keys = vec![1];
+}
+
+fn claiming(tip: &mut Tip, value: u8, owner: &str) -> Request {
+    let mut request = request(tip);
+    claim(&mut request, value, owner);
+    request
+}
+
+async fn of_two_claims_in_one_batch_exactly_one_wins_and_the_other_is_told_who(shop: Fixture) {
+    let store = shop.store();
+    let requests = vec![
+        claiming(&mut Tip::new(), 1, "product:a"),
+        claiming(&mut Tip::new(), 1, "product:b"),
+        claiming(&mut Tip::new(), 2, "product:b"),
+    ];
+    let outcomes = submit(&store, requests).await;
+    assert_eq!(words(&outcomes), ["done", "claimed", "done"]);
+    assert!(matches!(&outcomes[1], Ok(Outcome::Claimed { owner, .. }) if owner == "product:a"), "{outcomes:?}");
+    assert_eq!(shop.events().await.len(), 2);
+}
+
+async fn a_value_that_is_claimed_and_given_up_at_once_is_free(shop: Fixture) {
+    let store = shop.store();
+    let mut tip = Tip::new();
+    let first = claiming(&mut tip, 1, "product:a");
+    let mut second = claiming(&mut tip, 2, "product:a");
+    second.frees.push(("sku", "product:a".into()));
+    assert_eq!(words(&submit(&store, vec![first, second]).await), ["done", "done"]);
+    let held = if shop.is_sqlite() { "SELECT value FROM @claims" } else { "SELECT encode(value, 'hex') FROM @claims" };
+    assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 1);
+    assert_eq!(shop.text("log", held).await, "02".repeat(32));
+    let outcomes = submit(&store, vec![claiming(&mut Tip::new(), 1, "product:b")]).await;
+    assert_eq!(words(&outcomes), ["done"]);
+}
+
+async fn claims_under_keys_that_are_not_the_logs_are_refused_alone(shop: Fixture) {
+    let store = shop.store();
+    let mut other_keys = claiming(&mut Tip::new(), 1, "product:a");
+    other_keys.claim_keys = vec![1, 9];
+    let outcomes = submit(&store, vec![request(&mut Tip::new()), other_keys, checking(&Tip::new())]).await;
+    assert_eq!(words(&outcomes), ["done", "error", "done"]);
+    assert!(matches!(outcomes[1], Err(AppendError::ClaimKeysChanged)));
+    assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 0);
+}
+
+async fn a_new_key_of_unique_values_is_taken_up_without_a_restart(shop: Fixture) {
+    let store = shop.store();
+    let (ada, bob) = (ids::new(), ids::new());
+    store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
+    let master = masters(7);
+    let (id, key) = master.current();
+    let wrapped = codec::wrap(key, "claim.3", &[3; 32]).unwrap();
+    shop.run("keys", &format!("INSERT INTO @hmac_keys (key_id, master, wrapped, use) VALUES (3, '{id}', '{wrapped}', 'claim')"))
+        .await;
+    shop.run("log", "INSERT INTO @claim_keys (key_id) VALUES (3)").await;
+    // The store still has the old set: the log refuses it, and the store reads the new one.
+    store.execute::<User>(bob, register(bob, "bob@example.org"), context()).await.unwrap();
+    let bobs = format!("SELECT count(*) FROM @claims WHERE owner = 'user:{bob}' AND key_id IN (1, 3)");
+    assert_eq!(shop.number("log", &bobs).await, 2, "a claim is written under every living key");
+    let taken = store.execute::<User>(ids::new(), register(ids::new(), "ada@example.org"), context()).await;
+    assert!(matches!(taken, Err(ExecuteError::Taken { .. })), "{taken:?}");
+}
+
+async fn what_an_import_brings_is_claimed_by_its_natural_key(shop: Fixture) {
+    let store = shop.store();
+    let importing = || CommandContext { import_key: Some("receipt:1".into()), ..context() };
+    store.execute::<Stock>(ids::new(), receive(1), importing()).await.unwrap();
+    let taken = store.execute::<Stock>(ids::new(), receive(1), importing()).await;
+    assert!(matches!(&taken, Err(ExecuteError::Taken { scope, .. }) if scope == scope::IMPORT), "{taken:?}");
+    // A second receipt of the same stream takes nothing from the first.
+    let stream = ids::new();
+    for number in 2..4 {
+        let importing = CommandContext { import_key: Some(format!("receipt:{number}")), ..context() };
+        store.execute::<Stock>(stream, receive(1), importing).await.unwrap();
+    }
+    assert_eq!(shop.number("log", "SELECT count(*) FROM @claims WHERE scope = 'import'").await, 3);
+}
+
+async fn a_claim_names_no_value(shop: Fixture) {
+    let store = shop.store();
+    let ada = ids::new();
+    store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
+    let plain = ring::digest::digest(&ring::digest::SHA256, b"ada@example.org");
+    let stored = if shop.is_sqlite() { "value" } else { "encode(value, 'hex')" };
+    let value = shop.text("log", &format!("SELECT {stored} FROM @claims")).await;
+    assert_eq!(value.len(), 64);
+    // The HMAC keys are random: another log has another value for the same address.
+    let other = if shop.is_sqlite() { Fixture::sqlite().await } else { Fixture::postgres().await };
+    other.store().execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
+    assert_ne!(other.text("log", &format!("SELECT {stored} FROM @claims")).await, value);
+    let hex = plain.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_ne!(hex, value);
+}

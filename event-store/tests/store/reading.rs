@@ -1,0 +1,144 @@
+//! Reading the log in order, ahead of who reads it; and what becomes of errors.
+
+use soonshop_domain::inventory::Stock;
+use soonshop_domain::ids;
+use soonshop_event_log::{Checkpoint, Content, Error};
+use sqlx::Executor as _;
+
+use crate::fixture::{Fixture, Tip, context, on_both, receive, request, submit};
+
+on_both! {
+    all_pages_in_order_are_the_whole_log,
+    a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint,
+    a_checkpoint_of_another_history_is_ahead_of_the_log,
+    a_moment_is_the_last_position_that_was_recorded_by_then,
+    an_error_between_two_pages_is_an_error_and_no_end,
+}
+
+/// So many events in three streams.
+async fn fill(shop: &Fixture, count: usize) {
+    let store = shop.store();
+    let mut tips = [Tip::new(), Tip::new(), Tip::new()];
+    submit(&store, (0..count).map(|number| request(&mut tips[number % 3])).collect()).await;
+    assert_eq!(shop.events().await.len(), count);
+}
+
+async fn all_pages_in_order_are_the_whole_log(shop: Fixture) {
+    fill(&shop, 1_000).await;
+    for (after, page) in [(0, 100), (0, 1_000), (0, 999), (0, 7_000), (500, 33), (999, 10), (1_000, 10)] {
+        let (mut reader, mut positions) = (shop.log().read_all(after, page), Vec::new());
+        loop {
+            let entries = reader.next().await.unwrap();
+            if entries.is_empty() {
+                break;
+            }
+            assert!(i64::try_from(entries.len()).unwrap() <= page);
+            assert!(entries.iter().all(|entry| matches!(entry.content, Content::Event(_))));
+            positions.extend(entries.iter().map(|entry| entry.position));
+        }
+        assert_eq!(positions, (after + 1..=1_000).collect::<Vec<_>>());
+        assert!(reader.next().await.unwrap().is_empty(), "the end stays the end");
+    }
+}
+
+async fn a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint(shop: Fixture) {
+    fill(&shop, 10).await;
+    let log = shop.log();
+    let (mut checkpoint, mut seen) = (Checkpoint::start(), Vec::new());
+    loop {
+        let page = log.read_after("a follower", &checkpoint, 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some(last) = page.last() else { break };
+        checkpoint = last.checkpoint();
+        seen.extend(page.iter().map(|entry| entry.position));
+    }
+    assert_eq!(seen, (1..=10).collect::<Vec<_>>());
+    assert_eq!(log.head().await.unwrap(), checkpoint);
+}
+
+async fn a_checkpoint_of_another_history_is_ahead_of_the_log(shop: Fixture) {
+    fill(&shop, 10).await;
+    let log = shop.log();
+    let head = log.head().await.unwrap();
+    for checkpoint in [Checkpoint::at(5, ids::new()), Checkpoint::at(11, ids::new())] {
+        let error = log.read_after("orders", &checkpoint, 10).await.unwrap_err();
+        assert!(matches!(&error, Error::AheadOfLog { .. }), "{error}");
+        assert!(error.to_string().contains("rebuild orders"), "{error}");
+    }
+    // Restored to an older state, and written on.
+    shop.run("log", "DELETE FROM @events WHERE position > 8").await;
+    assert!(matches!(log.read_after("orders", &head, 10).await, Err(Error::AheadOfLog { .. })));
+    crate::fixture::until("the end of the appender", async || {
+        soonshop_event_store::EventStore::check_owner(&shop.database).is_ok()
+    })
+    .await;
+    let store = shop.store();
+    for _ in 0..3 {
+        store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    }
+    assert!(matches!(log.read_after("orders", &head, 10).await, Err(Error::AheadOfLog { .. })));
+}
+
+async fn a_moment_is_the_last_position_that_was_recorded_by_then(shop: Fixture) {
+    let store = shop.store();
+    let log = shop.log();
+    assert_eq!(log.position_at(soonshop_domain::clock::now()).await.unwrap(), 0);
+    let mut tip = Tip::new();
+    for _ in 0..7 {
+        let requests = vec![request(&mut tip), request(&mut tip)];
+        submit(&store, requests).await;
+    }
+    let events = shop.events().await;
+    let tick = chrono::Duration::microseconds(1);
+    assert_eq!(log.position_at(events[0].recorded_at - tick).await.unwrap(), 0);
+    for event in &events {
+        let same = events.iter().filter(|other| other.recorded_at <= event.recorded_at).count();
+        let position = i64::try_from(same).unwrap();
+        assert_eq!(log.position_at(event.recorded_at).await.unwrap(), position);
+        assert!(log.position_at(event.recorded_at - tick).await.unwrap() < event.position);
+    }
+    assert_eq!(log.position_at(events[13].recorded_at + tick).await.unwrap(), 14);
+}
+
+async fn an_error_between_two_pages_is_an_error_and_no_end(shop: Fixture) {
+    fill(&shop, 500).await;
+    let log = shop.log();
+    let mut reader = log.read_all(0, 10);
+    assert_eq!(reader.next().await.unwrap().len(), 10);
+    // Its pool is closed, as by a process that stops: what is not read yet cannot be had.
+    log.db().connection.clone().close().await.unwrap();
+    let mut read = 10;
+    let error = loop {
+        match reader.next().await {
+            Ok(page) => {
+                assert!(!page.is_empty(), "an error was taken for the end after {read} of 500");
+                read += page.len();
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    let again = reader.next().await;
+    assert!(again.is_err(), "and it does not become an end when asked again: {again:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_between_two_pages_is_an_error_and_no_end() {
+    let shop = Fixture::postgres().await;
+    fill(&shop, 500).await;
+    let log = shop.log();
+    let mut reader = log.read_all(0, 10);
+    assert_eq!(reader.next().await.unwrap().len(), 10);
+    shop.raw().await.execute("ALTER TABLE log.events RENAME TO elsewhere").await.unwrap();
+    let mut read = 10;
+    let error = loop {
+        match reader.next().await {
+            Ok(page) => {
+                assert!(!page.is_empty(), "an error was taken for the end after {read} of 500");
+                read += page.len();
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Database(_)), "{error}");
+}

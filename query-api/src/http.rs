@@ -1,0 +1,165 @@
+//! The endpoints that answer questions: one table from path to what answers it.
+//!
+//! [`handle`] takes every request: it reads a [`Call`](call::Call) by the parameters that the row knows, and lets the
+//! row's action answer. Lists ([`list`]) and look-ups ([`entity`]) are written once, over any row that is
+//! [`Shown`](entity::Shown); reports ([`analytics`]) once, over a table of figures. To add a list, add rows to
+//! [`table`] and a file for its read model beside this one.
+
+mod analytics;
+mod as_of;
+mod cached;
+mod call;
+mod entity;
+mod inventory;
+mod list;
+mod openapi;
+mod order;
+mod params;
+mod product;
+mod read;
+mod search;
+mod user;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::future::BoxFuture;
+use soonshop_cache::Cache;
+use soonshop_event_log::EventLog;
+use soonshop_projections as projections;
+use soonshop_projections::Registry;
+use soonshop_search::Search;
+use soonshop_service_kit::Problem;
+
+use cached::Kept;
+use call::Call;
+use openapi::Described;
+use params::Param;
+
+pub use openapi::openapi;
+
+/// The contexts that have queries over HTTP.
+pub const CONTEXTS: [&str; 5] = ["user", "product", "inventory", "order", "analytics"];
+
+/// What the endpoints work with.
+#[derive(Clone)]
+pub struct Queries {
+    pub registry: Registry,
+    /// What a state of the past is folded from.
+    pub log: EventLog,
+    pub search: Arc<dyn Search>,
+    /// May be gone at any time.
+    pub cache: Arc<dyn Cache>,
+    /// The contexts whose endpoints are there.
+    pub contexts: BTreeSet<String>,
+}
+
+impl Queries {
+    /// Of all contexts.
+    pub fn new(registry: Registry, log: EventLog, search: Arc<dyn Search>, cache: Arc<dyn Cache>) -> Self {
+        Self { registry, log, search, cache, contexts: CONTEXTS.map(str::to_owned).into() }
+    }
+}
+
+/// What all requests of a router share.
+struct Shared {
+    queries: Queries,
+    kept: Kept,
+}
+
+/// What a row of the table does.
+struct Action {
+    /// The query parameters that it takes.
+    params: Vec<Param>,
+    /// What it answers, for the API's description.
+    answers: Described,
+    run: Box<dyn Fn(Call) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>,
+}
+
+impl Action {
+    fn new<F>(params: Vec<Param>, answers: Described, run: fn(Call) -> F) -> Self
+    where
+        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        Self { params, answers, run: Box::new(move |call| Box::pin(run(call))) }
+    }
+}
+
+/// A row of the table.
+struct Endpoint {
+    path: &'static str,
+    /// `<context>.<what>`: in the API's description.
+    name: &'static str,
+    summary: &'static str,
+    action: Action,
+}
+
+macro_rules! endpoints {
+    ($($path:literal $name:literal $summary:literal $action:expr;)+) => {
+        vec![$(Endpoint { path: $path, name: $name, summary: $summary, action: $action }),+]
+    };
+}
+
+/// Every question that can be asked over HTTP.
+#[rustfmt::skip]
+fn table() -> Vec<Endpoint> {
+    endpoints! {
+        "/users"                     "user.list"                 "List users"                      list::lists::<projections::user::Model>();
+        "/users/{id}"                "user.read"                 "A user"                          entity::reads::<projections::user::Model>();
+
+        "/products"                  "product.list"              "List products"                   list::lists::<projections::product::Model>();
+        "/products/search"           "product.search"            "Search products"                 search::searches();
+        "/products/suggestions"      "product.suggest"           "Complete what is being typed"    search::suggests();
+        "/products/{id}"             "product.read"              "A product"                       entity::reads::<projections::product::Model>();
+        "/products/{id}/prices"      "product.prices"            "The prices of a product"         product::prices();
+
+        "/inventory"                 "inventory.list"            "List stock"                      list::lists::<projections::inventory::Model>();
+        "/inventory/{sku}"           "inventory.read"            "The stock of a SKU"              entity::reads::<projections::inventory::Model>();
+
+        "/orders"                    "order.list"                "List orders"                     list::lists::<projections::order::Model>();
+        "/orders/{id}"               "order.read"                "An order"                        entity::reads::<projections::order::Model>();
+        "/credit-notes"              "order.list-credit-notes"   "List credit notes"               list::lists::<projections::order::credit::Model>();
+        "/credit-notes/{id}"         "order.read-credit-note"    "A credit note"                   entity::reads::<projections::order::credit::Model>();
+
+        "/analytics/sales"           "analytics.sales"           "What was sold"                   analytics::reports(&analytics::SALES);
+        "/analytics/credits"         "analytics.credits"         "What was given back"             analytics::reports(&analytics::CREDITS);
+        "/analytics/stock-movements" "analytics.stock-movements" "What came in, and what was counted" analytics::reports(&analytics::MOVEMENTS);
+        "/analytics/stock"           "analytics.stock"           "What lies there now"             analytics::reports(&analytics::STOCK);
+        "/analytics/summary"         "analytics.summary"         "All of it, in one answer"        analytics::summarizes();
+    }
+}
+
+impl Endpoint {
+    fn context(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or_default()
+    }
+}
+
+/// The endpoints of the served contexts.
+pub fn router(state: Queries) -> Router {
+    let shared = Arc::new(Shared { kept: Kept::new(Arc::clone(&state.cache)), queries: state });
+    let mut router = Router::new();
+    for endpoint in table() {
+        if !shared.queries.contexts.contains(endpoint.context()) {
+            continue;
+        }
+        let path = endpoint.path;
+        let (shared, endpoint) = (Arc::clone(&shared), Arc::new(endpoint));
+        let handler = move |request: Request| handle(Arc::clone(&shared), Arc::clone(&endpoint), request);
+        router = router.route(path, get(handler));
+    }
+    router
+}
+
+/// Every question that is asked goes through here.
+async fn handle(shared: Arc<Shared>, endpoint: Arc<Endpoint>, request: Request) -> Response {
+    let answer = async {
+        let call = Call::read(&shared, &endpoint, request).await?;
+        (endpoint.action.run)(call).await
+    };
+    answer.await.unwrap_or_else(IntoResponse::into_response)
+}

@@ -1,0 +1,247 @@
+//! States of the past: folded from the log, by the code that commands are decided on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use soonshop_domain::{Decider, Sensitive as _};
+use soonshop_event_log::{Content, RecordedEvent};
+use soonshop_service_kit::Problem;
+use std::time::Duration;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Shared;
+use super::call::{Call, Wanted};
+use super::params::{AsOf as Point, Kind, Param};
+use super::read::failed;
+
+/// Events of a stream that are read at a time.
+const PAGE: i64 = 1_000;
+
+pub(super) const PARAM: Param = Param::new(
+    "as_of",
+    Kind::AsOf,
+    "Its state then, from the log: a moment (what was known at it), `v:<version>` or `p:<position>`.",
+);
+
+/// The last event that a state knows.
+#[derive(Serialize, ToSchema)]
+struct LastEvent {
+    id: Uuid,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    kind: String,
+    /// Business time.
+    occurred_at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
+}
+
+/// An entity as it was.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AsOf {
+    /// As commands see it; erased personal values are null.
+    #[schema(value_type = Object)]
+    state: Value,
+    /// Whether a personal value in it was erased.
+    erased: bool,
+    version: i64,
+    /// Of the last event that it knows.
+    position: i64,
+    /// What `as_of` came to: the same question with `p:` and this number has this answer for ever.
+    as_of_position: i64,
+    event: LastEvent,
+}
+
+/// Where the asked point is.
+struct Limit {
+    version: i64,
+    position: i64,
+    /// A moment that later events may still belong to.
+    open: bool,
+}
+
+async fn limit(shared: &Shared, point: Point, head: i64) -> Result<Limit, Problem> {
+    let log = &shared.queries.log;
+    Ok(match point {
+        Point::Version(version) => Limit { version, position: i64::MAX, open: false },
+        Point::Position(position) => Limit { version: i64::MAX, position, open: false },
+        Point::Time(moment) => {
+            // Times never go back: once a later one was recorded, nothing more belongs to this moment.
+            let last = log.read(head, 1).await.map_err(failed)?;
+            let settled = last.first().is_some_and(|last| last.recorded_at > moment);
+            let position = if settled { log.position_at(moment).await.map_err(failed)? } else { head };
+            Limit { version: i64::MAX, position, open: !settled }
+        }
+    })
+}
+
+fn not_yet() -> Problem {
+    Problem::not_found("not-yet-there", "it is in the log, but not at the point that was asked for")
+}
+
+/// The head of the log, once it is where it is wanted.
+async fn head(shared: &Shared, wanted: Option<Wanted>) -> Result<i64, Problem> {
+    loop {
+        let position = shared.queries.log.head().await.map_err(failed)?.position;
+        let Some(wanted) = wanted.filter(|wanted| position < wanted.position) else { return Ok(position) };
+        if Instant::now() >= wanted.deadline {
+            let detail = format!("the log ends at {position}, before position {}", wanted.position);
+            return Err(Problem::unavailable("read-model-behind", detail, Duration::from_secs(1))
+                .with("projection", "log")
+                .with("state", "behind")
+                .with("position", position)
+                .with("wanted", wanted.position)
+                .with("reason", "nothing was recorded there yet"));
+        }
+        let pause = Duration::from_millis(25);
+        tokio::time::sleep_until((Instant::now() + pause).min(wanted.deadline)).await;
+    }
+}
+
+pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> Result<Response, Problem> {
+    let log = &call.shared.queries.log;
+    let head = head(&call.shared, call.wanted).await?;
+    let limit = limit(&call.shared, point, head).await?;
+    if matches!(point, Point::Position(position) if position > head) {
+        return Err(not_yet().with("head", head));
+    }
+    let (mut fold, name) = (Fold::<A>::new(), id.to_string());
+    let mut version = 0;
+    let mut exists = false;
+    'pages: loop {
+        let rows = log.stream(A::TYPE, &name, version, PAGE).await.map_err(failed)?;
+        let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
+        exists |= !rows.is_empty();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .take_while(|row| row.sequence <= limit.version && row.position <= limit.position)
+            .collect();
+        let whole = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
+        for entry in log.decode(rows).await.map_err(failed)? {
+            let Content::Event(event) = entry.content else {
+                return Err(unreadable(entry.position));
+            };
+            version = event.version;
+            fold.apply(event)?;
+        }
+        if !(full && whole) {
+            break 'pages;
+        }
+    }
+    let Some(last) = fold.last else {
+        return Err(if exists { not_yet() } else { Problem::not_found("not-found", "there is nothing of this name") });
+    };
+    if matches!(point, Point::Version(wanted) if wanted > last.version) {
+        return Err(not_yet().with("version", last.version));
+    }
+    let mut state = serde_json::to_value(&fold.state).map_err(Problem::internal)?;
+    let erased = fold.opened.show(&mut state);
+    let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
+    let answer = AsOf {
+        state,
+        erased,
+        version: last.version,
+        position: last.position,
+        as_of_position,
+        event: LastEvent {
+            id: last.event_id,
+            kind: last.kind,
+            occurred_at: last.occurred_at,
+            recorded_at: last.recorded_at,
+        },
+    };
+    let body = serde_json::to_vec(&answer).map_err(Problem::internal)?;
+    let mut response = call.entity(as_of_position, answer.version, body.into());
+    if limit.open {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
+}
+
+fn unreadable(position: i64) -> Problem {
+    let detail = format!("the event at position {position} is of a newer release, or holds what cannot be opened");
+    Problem::unavailable("history-unreadable", detail, Duration::from_secs(60)).with("position", position)
+}
+
+/// What is kept of the last event.
+struct Last {
+    version: i64,
+    position: i64,
+    event_id: Uuid,
+    kind: String,
+    occurred_at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
+}
+
+struct Fold<A> {
+    state: A,
+    last: Option<Last>,
+    opened: Opened,
+}
+
+impl<A: Decider> Fold<A> {
+    fn new() -> Self {
+        Self { state: A::default(), last: None, opened: Opened::default() }
+    }
+
+    fn apply(&mut self, recorded: Arc<RecordedEvent>) -> Result<(), Problem> {
+        let RecordedEvent { position, event_id, version, occurred_at, recorded_at, event, .. } =
+            Arc::unwrap_or_clone(recorded);
+        let kind = event.event_type().to_owned();
+        let mut event: A::Event = event.try_into().map_err(|_| unreadable(position))?;
+        self.opened.remember(&mut event)?;
+        self.state.apply(event);
+        self.last = Some(Last { version, position, event_id, kind, occurred_at, recorded_at });
+        Ok(())
+    }
+}
+
+/// What stands behind each seal of a history. A state serializes its personal values as their seals; here alone they
+/// become what people may read.
+#[derive(Default)]
+struct Opened(HashMap<String, Option<Value>>);
+
+/// The plaintext of a seal.
+#[derive(serde::Deserialize)]
+struct Inner {
+    value: Value,
+}
+
+impl Opened {
+    fn remember(&mut self, event: &mut impl soonshop_domain::Sensitive) -> Result<(), Problem> {
+        for value in event.personal() {
+            let Some(seal) = value.jwe().map(str::to_owned) else { continue };
+            let text = value.plaintext().transpose().map_err(Problem::internal)?;
+            let inner = text.map(|text| serde_json::from_slice::<Inner>(&text)).transpose();
+            self.0.insert(seal, inner.map_err(|_| Problem::internal("a seal without a value"))?.map(|inner| inner.value));
+        }
+        Ok(())
+    }
+
+    /// Puts the clear text in place of each seal, and null where it was erased; true if any was.
+    fn show(&self, state: &mut Value) -> bool {
+        match state {
+            Value::String(text) => match self.0.get(text.as_str()) {
+                Some(Some(clear)) => {
+                    *state = clear.clone();
+                    false
+                }
+                Some(None) => {
+                    *state = Value::Null;
+                    true
+                }
+                None => false,
+            },
+            Value::Array(items) => items.iter_mut().fold(false, |erased, item| self.show(item) | erased),
+            Value::Object(fields) => fields.values_mut().fold(false, |erased, field| self.show(field) | erased),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+}

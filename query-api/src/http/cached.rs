@@ -1,0 +1,53 @@
+//! Answers out of the cache. It may be slow, broken or gone: then it is passed by for a moment, and nothing is lost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use soonshop_cache::{Cache, Entry};
+use tokio::time::Instant;
+
+/// What a cache may take before rows are faster.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// For how long a cache that failed is passed by.
+const AVOIDED: Duration = Duration::from_secs(1);
+
+pub(super) struct Kept {
+    cache: Arc<dyn Cache>,
+    avoid_until: Mutex<Option<Instant>>,
+    failures: AtomicU64,
+}
+
+impl Kept {
+    pub(super) fn new(cache: Arc<dyn Cache>) -> Self {
+        Self { cache, avoid_until: Mutex::default(), failures: AtomicU64::new(0) }
+    }
+
+    /// What is kept and was read at `wanted` or later.
+    pub(super) async fn get(&self, space: &str, key: &str, wanted: Option<i64>) -> Option<Entry> {
+        let entry = self.within(self.cache.get(space, key)).await??;
+        wanted.is_none_or(|wanted| entry.position >= wanted).then_some(entry)
+    }
+
+    /// Keeps what was read at `position`, unless the cache knows better.
+    pub(super) async fn put(&self, space: &str, key: &str, position: i64, value: Bytes) {
+        self.within(self.cache.put(space, key, Entry { value, position })).await;
+    }
+
+    async fn within<T>(&self, using: impl Future<Output = Result<T, soonshop_cache::Error>>) -> Option<T> {
+        let avoid_until = *self.avoid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if avoid_until.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let reason = match tokio::time::timeout(PATIENCE, using).await {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it is slow".to_owned(),
+        };
+        *self.avoid_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + AVOIDED);
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::debug!(reason, failures, "the cache was passed by");
+        None
+    }
+}

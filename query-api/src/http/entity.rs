@@ -1,0 +1,119 @@
+//! Look-ups by id, of any read model: what it is, that it was and is gone, or that there is none.
+
+use bytes::Bytes;
+use sea_orm::EntityName as _;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use soonshop_domain::Decider;
+use soonshop_projections::Row;
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::headers::EVENT_POSITION;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::as_of::{self, PARAM};
+use super::call::{Call, position_header};
+use super::list::{Filter, Sort};
+use super::openapi::Described;
+use super::params::Param;
+use super::read::{At, Sink};
+use super::{Action, as_of::AsOf};
+use axum::response::Response;
+
+/// Rows of a read model that lists and look-ups show.
+pub(super) trait Shown: Row {
+    /// How a row looks on the wire.
+    type View: Serialize + ToSchema + Send;
+    /// What is folded where its past is asked for.
+    type State: Decider;
+    const MODEL: ReadModel;
+
+    fn view(self) -> Self::View;
+    fn version(&self) -> i64;
+
+    /// It was deleted; see [`ReadModel::gone`].
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// What lists and look-ups know of a read model.
+pub(super) struct ReadModel {
+    pub(super) projection: &'static str,
+    /// The stream that the path names.
+    pub(super) stream: fn(&Call) -> Result<Uuid, Problem>,
+    /// Parameters of a look-up.
+    pub(super) params: &'static [Param],
+    pub(super) filters: &'static [Filter],
+    /// The first one is the order where none is asked for.
+    pub(super) sorts: &'static [Sort],
+    /// Slug and sentence for what was deleted.
+    pub(super) gone: (&'static str, &'static str),
+    /// Look-ups go through the cache.
+    pub(super) cached: bool,
+}
+
+pub(super) fn table_of<M: Row>() -> String {
+    M::Entity::default().table_name().to_owned()
+}
+
+/// What a look-up found, as the cache keeps it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Found {
+    pub(super) version: i64,
+    gone: bool,
+    pub(super) body: Box<RawValue>,
+}
+
+/// Look-ups of a read model.
+pub(super) fn reads<M: Shown>() -> Action {
+    let params = M::MODEL.params.iter().copied().chain([PARAM]).collect();
+    Action::new(params, Described::either::<M::View, AsOf>(), |call: Call| async move {
+        let id = (M::MODEL.stream)(&call)?;
+        if let Some(point) = call.params.as_of() {
+            return as_of::answer::<M::State>(&call, id, point).await;
+        }
+        let (position, found) = look_up::<M>(&call, id).await?;
+        Ok(call.entity(position, found.version, Bytes::from(String::from(Box::<str>::from(found.body)))))
+    })
+}
+
+/// What is there, with the position that it was read at; refuses what is gone and what never was.
+pub(super) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Found>, Problem> {
+    let (position, found) = find::<M>(call, &id.to_string()).await?;
+    let refusal = match found {
+        Some(found) if !found.gone => return Ok((position, found)),
+        Some(_) => Problem::gone(M::MODEL.gone.0, M::MODEL.gone.1),
+        None => Problem::not_found("not-found", "there is nothing of this name"),
+    };
+    Err(refusal.with_header(EVENT_POSITION, position_header(position)))
+}
+
+async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Problem> {
+    let source = call.shared.source(M::MODEL.projection, None).await?;
+    let space = source.generation.namespace();
+    if M::MODEL.cached {
+        let entry = call.shared.kept.get(&space, id, call.wanted.map(|wanted| wanted.position)).await;
+        // What another release kept may look otherwise, and is read anew.
+        if let Some(entry) = entry && let Ok(found) = serde_json::from_slice(&entry.value) {
+            return Ok((entry.position, Some(found)));
+        }
+    }
+    let table = table_of::<M>();
+    let group = format!("{table}/{id}");
+    let sql = format!("SELECT * FROM @{table} WHERE id = $1");
+    let answer = source.answer(&call.shared, Sink::Rows, call.wanted, Some(&group), async || {
+        source.rows(&sql, vec![id.into()], "id").await
+    });
+    let (position, rows) = answer.await?;
+    let Some(row) = rows.first() else { return Ok((position, None)) };
+    let row = M::from_query_result(row, "").map_err(super::read::query_failed)?;
+    let (version, gone) = (row.version(), row.is_gone());
+    let body = serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?;
+    let found = Found { version, gone, body };
+    if M::MODEL.cached {
+        let value = serde_json::to_vec(&found).map_err(Problem::internal)?;
+        call.shared.kept.put(&space, id, position, value.into()).await;
+    }
+    Ok((position, Some(found)))
+}

@@ -1,0 +1,69 @@
+//! Stock over HTTP.
+
+use serde::Serialize;
+use soonshop_domain::inventory::{MAIN, Stock as State, stream};
+use soonshop_domain::text::Sku;
+use soonshop_projections::inventory::Model;
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::call::Call;
+use super::entity::{ReadModel, Shown};
+use super::list::{Filter, Sort};
+use super::params::{Kind, Param};
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Stock {
+    sku: String,
+    location: String,
+    /// What lies there.
+    on_hand: i64,
+    /// What is promised to orders.
+    reserved: i64,
+    /// On hand less reserved.
+    available: i64,
+    version: i64,
+    /// Of the event that last changed it.
+    position: i64,
+}
+
+/// The SKU that the path names, at the location asked for.
+fn stock(call: &Call) -> Result<Uuid, Problem> {
+    let sku = Sku::try_new(&call.key);
+    let sku = sku.map_err(|error| Problem::malformed("invalid-id", format!("this cannot be a SKU: {error}")))?;
+    Ok(stream(&sku, call.params.text("location").unwrap_or(MAIN)))
+}
+
+impl Shown for Model {
+    type View = Stock;
+    type State = State;
+
+    const MODEL: ReadModel = ReadModel {
+        projection: "stock",
+        stream: stock,
+        params: &[Param::new("location", Kind::Location, "`main` where it is left out.")],
+        filters: &[
+            Filter::new("sku", Kind::Sku, "sku = ?", "At all its locations."),
+            Filter::new("location", Kind::Location, "location = ?", "All that lies there."),
+            Filter::new("available_below", Kind::Number(0, i64::MAX), "available < ?", "What runs low."),
+        ],
+        sorts: &[
+            Sort { name: "sku", column: "sku" },
+            Sort { name: "-sku", column: "sku" },
+            Sort { name: "available", column: "available" },
+            Sort { name: "-available", column: "available" },
+        ],
+        gone: ("not-found", "there is nothing of this name"),
+        cached: false,
+    };
+
+    fn view(self) -> Stock {
+        let Self { id: _, sku, location, on_hand, reserved, available, version, position } = self;
+        Stock { sku, location, on_hand, reserved, available, version, position }
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+}

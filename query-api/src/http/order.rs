@@ -1,0 +1,167 @@
+//! Orders and credit notes over HTTP.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use soonshop_domain::order::Order as State;
+use soonshop_domain::order::credit_note::CreditNote as CreditState;
+use soonshop_projections::order::{Model, credit};
+use utoipa::ToSchema;
+
+use super::call::Call;
+use super::entity::{ReadModel, Shown};
+use super::list::{Filter, Sort};
+use super::openapi::{Customer, Line, Money, Refusal, moment};
+use super::params::Kind;
+
+/// How to reach whoever buys; null once they were forgotten.
+#[derive(Serialize, ToSchema)]
+struct Contact {
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    address: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Order {
+    id: String,
+    /// What people call it.
+    number: String,
+    /// `placed`, `confirmed`, `refused`, `cancelled` or `shipped`.
+    status: String,
+    customer: Customer,
+    #[schema(value_type = Vec<Line>)]
+    lines: Value,
+    total: Money,
+    country: String,
+    contact: Contact,
+    #[schema(value_type = Option<Refusal>)]
+    refusal: Option<Value>,
+    cancelled_because: Option<String>,
+    placed_at: DateTime<Utc>,
+    version: i64,
+    /// Of the event that last changed it.
+    position: i64,
+}
+
+const CUSTOMER: Filter = Filter::new("customer", Kind::Id, "subject = ?", "A user's or guest's id.");
+const COUNTRY: Filter = Filter::new("country", Kind::Text, "country = ?", "As it was given.");
+const NUMBER: Filter = Filter::new("number", Kind::Text, "number = ?", "What people call it.");
+
+impl Shown for Model {
+    type View = Order;
+    type State = State;
+
+    const MODEL: ReadModel = ReadModel {
+        projection: "orders",
+        stream: Call::id,
+        params: &[],
+        filters: &[
+            Filter::new(
+                "status",
+                Kind::OneOf(&["placed", "confirmed", "refused", "cancelled", "shipped"]),
+                "status = ?",
+                "Where it is on its way.",
+            ),
+            CUSTOMER,
+            COUNTRY,
+            NUMBER,
+            Filter::new("placed_from", Kind::Time, "placed_at >= ?", "Business time, this moment included."),
+            Filter::new("placed_to", Kind::Time, "placed_at < ?", "Business time, this moment not included."),
+        ],
+        sorts: &[
+            Sort { name: "-placed", column: "placed_at" },
+            Sort { name: "placed", column: "placed_at" },
+            Sort { name: "-total", column: "total" },
+            Sort { name: "total", column: "total" },
+        ],
+        gone: ("not-found", "there is nothing of this name"),
+        cached: false,
+    };
+
+    fn view(self) -> Order {
+        Order {
+            customer: Customer::of(&self.customer_kind, self.subject),
+            total: Money { amount: self.total, currency: self.currency },
+            contact: Contact {
+                name: self.contact_name,
+                email: self.contact_email,
+                phone: self.contact_phone,
+                address: self.contact_address,
+            },
+            id: self.id,
+            number: self.number,
+            status: self.status,
+            lines: self.lines,
+            country: self.country,
+            refusal: self.refusal,
+            cancelled_because: self.cancelled_because,
+            placed_at: moment(self.placed_at),
+            version: self.version,
+            position: self.position,
+        }
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+/// Money given back.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CreditNote {
+    id: String,
+    number: String,
+    /// The order that it credits, where it is known.
+    order_id: Option<String>,
+    customer: Customer,
+    #[schema(value_type = Vec<Line>)]
+    lines: Value,
+    total: Money,
+    country: String,
+    issued_at: DateTime<Utc>,
+    version: i64,
+    position: i64,
+}
+
+impl Shown for credit::Model {
+    type View = CreditNote;
+    type State = CreditState;
+
+    const MODEL: ReadModel = ReadModel {
+        projection: "orders",
+        stream: Call::id,
+        params: &[],
+        filters: &[
+            CUSTOMER,
+            COUNTRY,
+            NUMBER,
+            Filter::new("order", Kind::Id, "order_id = ?", "The order that it credits."),
+            Filter::new("issued_from", Kind::Time, "issued_at >= ?", "Business time, this moment included."),
+            Filter::new("issued_to", Kind::Time, "issued_at < ?", "Business time, this moment not included."),
+        ],
+        sorts: &[Sort { name: "-issued", column: "issued_at" }, Sort { name: "issued", column: "issued_at" }],
+        gone: ("not-found", "there is nothing of this name"),
+        cached: false,
+    };
+
+    fn view(self) -> CreditNote {
+        CreditNote {
+            customer: Customer::of(&self.customer_kind, self.subject),
+            total: Money { amount: self.total, currency: self.currency },
+            id: self.id,
+            number: self.number,
+            order_id: self.order_id,
+            lines: self.lines,
+            country: self.country,
+            issued_at: moment(self.issued_at),
+            version: self.version,
+            position: self.position,
+        }
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+}

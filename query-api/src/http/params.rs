@@ -1,0 +1,325 @@
+//! Query parameters: each row of the table names those it knows, with what their values may be. All else is refused,
+//! by name, and no value is repeated.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use soonshop_domain::Currency;
+use soonshop_domain::text::Sku;
+use soonshop_service_kit::Problem;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::list::Sort;
+
+/// The longest text to filter by.
+const LONGEST_TEXT: usize = 200;
+/// The longest of what a person typed, or a cursor.
+const LONGEST_FREE: usize = 2_000;
+const MOST_FACET_VALUES: usize = 100;
+/// What parameters begin with that narrow a search by a facet: `facet.colour=red`.
+const FACET: &str = "facet.";
+
+/// What the values of a parameter may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One line.
+    Text,
+    /// What a person typed: anything.
+    Free,
+    Id,
+    Sku,
+    Location,
+    Currency,
+    OneOf(&'static [&'static str]),
+    /// The name of one of these.
+    Order(&'static [Sort]),
+    /// A day or a moment in UTC; kept as microseconds.
+    Time,
+    /// `v:<version>`, `p:<position>`, or a moment.
+    AsOf,
+    Number(i64, i64),
+    /// Opaque, from the answer before.
+    Cursor,
+    /// Any number of `facet.NAME=VALUE`.
+    Facets,
+}
+
+/// A query parameter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Param {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    pub(super) about: &'static str,
+}
+
+impl Param {
+    pub(super) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, required: false, about }
+    }
+
+    pub(super) const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+}
+
+/// A value in its normal form.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Text(String),
+    Number(i64),
+    AsOf(AsOf),
+}
+
+impl From<Value> for sea_orm::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => text.into(),
+            Value::Number(number) => number.into(),
+            // Nobody filters by it.
+            Value::AsOf(_) => Self::BigInt(None),
+        }
+    }
+}
+
+/// A point of an entity's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AsOf {
+    /// What the system knew then.
+    Time(DateTime<Utc>),
+    Version(i64),
+    Position(i64),
+}
+
+/// The parameters of one request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Params {
+    values: BTreeMap<&'static str, Value>,
+    pub(super) facets: BTreeMap<String, Vec<String>>,
+}
+
+pub(super) fn refused(parameter: &str, detail: &str) -> Problem {
+    let shown: String = parameter.chars().take(64).collect();
+    Problem::malformed("invalid-query", format!("parameter `{shown}`: {detail}")).with("parameter", shown)
+}
+
+impl Params {
+    /// Reads a query string by the parameters that are known.
+    pub(super) fn read(query: &str, known: &[Param]) -> Result<Self, Problem> {
+        let mut params = Self::default();
+        for (name, raw) in form_urlencoded::parse(query.as_bytes()) {
+            let facet = name.strip_prefix(FACET).filter(|_| known.iter().any(|param| param.kind == Kind::Facets));
+            if let Some(facet) = facet {
+                params.facet(facet, &raw)?;
+                continue;
+            }
+            let param = known.iter().find(|param| param.name == name && param.kind != Kind::Facets);
+            let param = param.ok_or_else(|| unknown(&name, known))?;
+            let value = param.kind.parse(&raw).map_err(|detail| refused(param.name, &detail))?;
+            if params.values.insert(param.name, value).is_some() {
+                return Err(refused(param.name, "it is there twice"));
+            }
+        }
+        match known.iter().find(|param| param.required && !params.values.contains_key(param.name)) {
+            Some(missing) => Err(refused(missing.name, "it is missing")),
+            None => Ok(params),
+        }
+    }
+
+    fn facet(&mut self, name: &str, raw: &str) -> Result<(), Problem> {
+        let refuse = |detail| refused(&format!("{FACET}{name}"), detail);
+        let name = line(name).ok_or_else(|| refuse("a facet's name is a text of one line"))?;
+        let value = line(raw).ok_or_else(|| refuse("it is a text of one line, of at most 200 characters"))?;
+        self.facets.entry(name).or_default().push(value);
+        if self.facets.values().map(Vec::len).sum::<usize>() > MOST_FACET_VALUES {
+            return Err(refuse("these are too many"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        match self.values.get(name) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_of(&self) -> Option<AsOf> {
+        match self.values.get("as_of") {
+            Some(Value::AsOf(moment)) => Some(*moment),
+            _ => None,
+        }
+    }
+
+    /// The number of a limit, which its kind keeps small.
+    pub(super) fn limit(&self, default: usize) -> usize {
+        self.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default)
+    }
+}
+
+fn unknown(name: &str, known: &[Param]) -> Problem {
+    let names: Vec<_> =
+        known.iter().map(|p| if p.kind == Kind::Facets { "facet.NAME" } else { p.name }).collect();
+    let detail = match names.as_slice() {
+        [] => "there are no parameters here".to_owned(),
+        names => format!("there is no such parameter here; known: {}", names.join(", ")),
+    };
+    refused(name, &detail)
+}
+
+/// A text to compare with, as the domain would have stored it.
+fn line(raw: &str) -> Option<String> {
+    soonshop_domain::text::line(raw, LONGEST_TEXT).ok()
+}
+
+impl Kind {
+    /// The values of which it is one.
+    pub(super) fn names(self) -> Vec<&'static str> {
+        match self {
+            Self::OneOf(names) => names.to_vec(),
+            Self::Order(sorts) => sorts.iter().map(|sort| sort.name).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn parse(self, raw: &str) -> Result<Value, String> {
+        let value = match self {
+            Self::Text => line(raw).map(Value::Text).ok_or("it is a text of one line, of at most 200 characters"),
+            Self::Free | Self::Cursor => {
+                let fits = raw.len() <= LONGEST_FREE;
+                fits.then(|| Value::Text(raw.to_owned())).ok_or("it is longer than 2,000 bytes")
+            }
+            Self::Id => {
+                Uuid::try_parse(raw).map(|id| Value::Text(id.to_string())).map_err(|_| "it is not a UUID")
+            }
+            Self::Sku => {
+                Sku::try_new(raw).map(|sku| Value::Text(sku.to_string())).map_err(|_| "it cannot be a SKU")
+            }
+            Self::Location => {
+                let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+                let fits = (1..=64).contains(&raw.len()) && raw.bytes().all(plain);
+                fits.then(|| Value::Text(raw.to_owned())).ok_or("it is 1 to 64 small letters, digits and hyphens")
+            }
+            Self::Currency => {
+                let code = raw.parse::<Currency>().map(|code| Value::Text(code.to_string()));
+                code.map_err(|_| "it is not an ISO 4217 code such as GBP")
+            }
+            Self::OneOf(_) | Self::Order(_) => {
+                let names = self.names();
+                let value = names.iter().find(|name| **name == raw).map(|name| Value::Text((*name).to_owned()));
+                return value.ok_or_else(|| format!("it is one of {}", names.join(", ")));
+            }
+            Self::Time => {
+                let time = time(raw).map(|time| Value::Number(time.timestamp_micros()));
+                time.ok_or("it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z")
+            }
+            Self::AsOf => as_of(raw)
+                .map(Value::AsOf)
+                .ok_or("it is v:<version>, p:<position>, or a moment such as 2011-06-30T12:00:00Z"),
+            Self::Number(least, most) => {
+                let number = digits(raw).filter(|number| (least..=most).contains(number));
+                return number.map(Value::Number).ok_or_else(|| format!("it is a number from {least} to {most}"));
+            }
+            Self::Facets => Err("it cannot be given like this"),
+        };
+        value.map_err(str::to_owned)
+    }
+}
+
+/// Digits only, so that no sign and no space slips through.
+fn digits(raw: &str) -> Option<i64> {
+    (!raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit())).then(|| raw.parse().ok()).flatten()
+}
+
+/// RFC 3339: a moment, or a day, which begins at midnight UTC.
+fn time(raw: &str) -> Option<DateTime<Utc>> {
+    if let Ok(day) = NaiveDate::parse_from_str(raw, "%Y-%m-%d") {
+        return (raw.len() == 10).then(|| day.and_time(NaiveTime::MIN).and_utc());
+    }
+    // A `+` that was not percent-encoded arrives as a space.
+    let raw = match raw.rsplit_once(' ') {
+        Some((moment, offset)) if moment.contains('T') => format!("{moment}+{offset}"),
+        _ => raw.to_owned(),
+    };
+    DateTime::parse_from_rfc3339(&raw).ok().map(|time| time.to_utc())
+}
+
+fn as_of(raw: &str) -> Option<AsOf> {
+    match raw.split_once(':') {
+        Some(("v", version)) => digits(version).filter(|version| *version > 0).map(AsOf::Version),
+        Some(("p", position)) => digits(position).map(AsOf::Position),
+        _ => time(raw).map(AsOf::Time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[Param] = &[
+        Param::new("q", Kind::Free, ""),
+        Param::new("limit", Kind::Number(1, 200), ""),
+        Param::new("from", Kind::Time, ""),
+        Param::new("as_of", Kind::AsOf, ""),
+        Param::new("facet.", Kind::Facets, ""),
+    ];
+
+    fn read(query: &str) -> Result<Params, Problem> {
+        Params::read(query, KNOWN)
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_and_an_offset_is_taken_off() {
+        let micros = |query| read(query).unwrap().number("from");
+        let day = micros("from=2011-06-30");
+        assert_eq!(day, Some(1_309_392_000_000_000));
+        for same in ["2011-06-30T00:00:00Z", "2011-06-30T02:00:00%2B02:00", "2011-06-30T02:00:00+02:00"] {
+            assert_eq!(micros(&format!("from={same}")), day, "{same}");
+        }
+    }
+
+    #[test]
+    fn a_point_of_a_history_is_a_version_a_position_or_a_moment() {
+        assert_eq!(read("as_of=v:3").unwrap().as_of(), Some(AsOf::Version(3)));
+        assert_eq!(read("as_of=p:0").unwrap().as_of(), Some(AsOf::Position(0)));
+        assert!(matches!(read("as_of=2011-06-30T12:00:00.5Z").unwrap().as_of(), Some(AsOf::Time(_))));
+        for bad in ["v:0", "v:-1", "v:", "p:x", "p:99999999999999999999", "now", "", "2011-13-01", "v:+1"] {
+            assert!(read(&format!("as_of={bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_refused_by_its_name_and_not_repeated() {
+        let long = "x".repeat(3_000);
+        for (query, name) in [
+            ("secret=1".to_owned(), "secret"),
+            ("limit=secret".to_owned(), "limit"),
+            ("limit=0".to_owned(), "limit"),
+            ("limit=+1".to_owned(), "limit"),
+            ("limit=1&limit=2".to_owned(), "limit"),
+            ("from=secret".to_owned(), "from"),
+            (format!("q={long}"), "q"),
+            ("facet.=secret".to_owned(), "facet."),
+            ("facet.colour=%00secret".to_owned(), "facet.colour"),
+            ((0..200).map(|n| format!("facet.f=secret{n}&")).collect(), "facet.f"),
+        ] {
+            let problem = read(&query).unwrap_err();
+            assert_eq!((problem.slug(), problem.status().as_u16()), ("invalid-query", 400));
+            assert_eq!(problem.extensions()["parameter"], name);
+            assert!(name == "secret" || !problem.detail().contains("secret"), "{problem}");
+        }
+        assert!(read("q=%ff%fe").is_ok(), "what is no UTF-8 is looked for like any sign");
+    }
+}

@@ -1,0 +1,98 @@
+//! Products over HTTP.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use soonshop_domain::product::Product as State;
+use soonshop_projections::product::Model;
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+
+use super::Action;
+use super::call::Call;
+use super::entity::{ReadModel, Shown, look_up};
+use super::list::{Filter, Sort};
+use super::openapi::{Described, Money, Variant, moment};
+use super::params::Kind;
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Product {
+    id: String,
+    status: String,
+    name: String,
+    description: String,
+    category: Option<String>,
+    /// Such as `colour` → `red`.
+    #[schema(value_type = Object)]
+    attributes: Value,
+    #[schema(value_type = Vec<Variant>)]
+    variants: Value,
+    /// The lowest; null while nothing of it can be bought.
+    price: Option<Money>,
+    created_at: DateTime<Utc>,
+    version: i64,
+    /// Of the event that last changed it.
+    position: i64,
+}
+
+impl Shown for Model {
+    type View = Product;
+    type State = State;
+
+    const MODEL: ReadModel = ReadModel {
+        projection: "products",
+        stream: Call::id,
+        params: &[],
+        filters: &[
+            Filter::new("status", Kind::OneOf(&["listed", "deleted"]), "status = ?", "`listed` where it is left out.")
+                .or("listed"),
+            Filter::new("category", Kind::Text, "category = ?", "Exactly; for more than that there is the search."),
+        ],
+        sorts: &[Sort { name: "-created", column: "created_at" }, Sort { name: "created", column: "created_at" }],
+        gone: ("product-deleted", "the product was deleted"),
+        cached: true,
+    };
+
+    fn view(self) -> Product {
+        Product {
+            id: self.id,
+            status: self.status,
+            name: self.name,
+            description: self.description,
+            category: self.category,
+            attributes: self.attributes,
+            variants: self.variants,
+            price: Money::of(self.price, self.currency),
+            created_at: moment(self.created_at),
+            version: self.version,
+            position: self.position,
+        }
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn is_gone(&self) -> bool {
+        self.status != "listed"
+    }
+}
+
+/// What each variant costs.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is only described: its parts stand in the product as they are needed here")]
+struct Prices {
+    product_id: String,
+    items: Vec<Variant>,
+}
+
+/// The prices alone, from what is kept of the product.
+pub(super) fn prices() -> Action {
+    Action::new(Vec::new(), Described::one::<Prices>(), |call: Call| async move {
+        let (position, found) = look_up::<Model>(&call, call.id()?).await?;
+        let version = found.version;
+        let product: Value = serde_json::from_str(found.body.get()).map_err(Problem::internal)?;
+        let prices = json!({ "product_id": product["id"], "items": product["variants"] });
+        Ok(call.entity(position, version, prices.to_string().into()))
+    })
+}

@@ -1,0 +1,68 @@
+//! Users over HTTP.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use soonshop_domain::user::User as State;
+use soonshop_projections::user::Model;
+use utoipa::ToSchema;
+
+use super::call::Call;
+use super::entity::{ReadModel, Shown};
+use super::list::{Filter, Sort};
+use super::openapi::moment;
+use super::params::Kind;
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct User {
+    id: String,
+    /// `active`; in lists also `deleted` or `erased`.
+    status: String,
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    country: Option<String>,
+    registered_at: DateTime<Utc>,
+    version: i64,
+    /// Of the event that last changed it.
+    position: i64,
+}
+
+impl Shown for Model {
+    type View = User;
+    type State = State;
+
+    const MODEL: ReadModel = ReadModel {
+        projection: "users",
+        stream: Call::id,
+        params: &[],
+        filters: &[
+            Filter::new(
+                "status",
+                Kind::OneOf(&["active", "deleted", "erased"]),
+                "status = ?",
+                "`active` where it is left out.",
+            )
+            .or("active"),
+            Filter::new("country", Kind::Text, "country = ?", "As it was given."),
+        ],
+        sorts: &[
+            Sort { name: "-registered", column: "registered_at" },
+            Sort { name: "registered", column: "registered_at" },
+        ],
+        gone: ("user-deleted", "the user was deleted"),
+        cached: false,
+    };
+
+    fn view(self) -> User {
+        let Self { id, status, name, email, phone, country, registered_at, version, position } = self;
+        User { id, status, name, email, phone, country, registered_at: moment(registered_at), version, position }
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn is_gone(&self) -> bool {
+        self.status != "active"
+    }
+}

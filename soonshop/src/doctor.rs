@@ -1,0 +1,79 @@
+//! Looks at everything the shop stands on, says what is wrong, and what to do about it.
+
+use std::fmt::Write as _;
+
+use crate::settle::standings;
+use crate::{Shop, migrate};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    pub what: String,
+    pub ok: bool,
+    pub said: String,
+    /// What to do, where something is wrong.
+    pub cure: String,
+}
+
+/// How far a follower may be behind the head before it is worth a word, in events.
+const BEHIND: i64 = 10_000;
+
+/// Looks at each part.
+pub async fn examine(shop: &Shop) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut note = |what: &str, outcome: Result<String, String>, cure: &str| {
+        let (ok, said) = match outcome {
+            Ok(said) => (true, said),
+            Err(said) => (false, said),
+        };
+        let cure = if ok { String::new() } else { cure.to_owned() };
+        findings.push(Finding { what: what.to_owned(), ok, said, cure });
+    };
+    let keys = shop.key_store().map(|_| "readable".to_owned()).map_err(|error| format!("{error:#}"));
+    note("master key", keys, "`soonshop migrate` makes one; or name yours with --master-key-file");
+    for (namespace, database) in migrate::homes(shop) {
+        let checked = match database.namespace(namespace.name()) {
+            Ok(db) => soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| chain(&error)),
+            Err(error) => Err(error.to_string()),
+        };
+        let cure = "start the database and check its address; run `soonshop migrate`; use the newest release";
+        note(&format!("schema {}", namespace.name()), checked.map(|()| "up to date".to_owned()), cure);
+    }
+    let up = |backend: &str| format!("{backend} answers");
+    let bus = shop.bus.ping().await.map(|()| up(shop.bus.backend())).map_err(|error| error.to_string());
+    note("bus", bus, "start the broker and check --bus; until then followers read the log more often, and nothing is lost");
+    let cache = shop.cache.ping().await.map(|()| up(shop.cache.backend())).map_err(|error| error.to_string());
+    note("cache", cache, "start Redis and check --cache; until then every read asks the database");
+    let search = shop.search.ping().await.map(|()| up(shop.search.backend())).map_err(|error| error.to_string());
+    note("search", search, "start the search server and check --search; until then only search is unavailable");
+    match standings(shop).await {
+        Ok((head, all)) => {
+            for one in all {
+                let said = match one.position {
+                    Some(position) => format!("at {position} of {head}"),
+                    None => "has never begun".to_owned(),
+                };
+                let bad = one.position.is_none_or(|position| head - position > BEHIND) && head > 0;
+                let outcome = match one.reason {
+                    Some(reason) => Err(format!("{said}; {reason}")),
+                    None if bad => Err(said),
+                    None => Ok(said),
+                };
+                note(&one.name, outcome, "see that a process with its role is running: `soonshop serve --role …`");
+            }
+        }
+        Err(error) => note("followers", Err(format!("{error:#}")), "see above"),
+    }
+    findings
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // A formatter into a string does not fail.
+        drop(write!(text, ": {cause}"));
+        source = cause.source();
+    }
+    text
+}

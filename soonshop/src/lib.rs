@@ -1,0 +1,163 @@
+//! The one binary: ties stores, bus, read models, cache and search to roles, by URL.
+//!
+//! Start reading at [`Config`], then [`Shop::open`], then [`serve`].
+
+pub mod doctor;
+pub mod migrate;
+pub mod roles;
+pub mod seed;
+pub mod serve;
+pub mod settle;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use soonshop_bus::Bus;
+use soonshop_cache::Cache;
+use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
+use soonshop_event_store::{EventStore, KeyMaker};
+use soonshop_projections::Registry;
+use soonshop_search::Search;
+
+pub use roles::Role;
+
+/// Where everything is. Every URL's scheme says which backend it is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// The event store: postgres://… or sqlite://FOLDER
+    #[arg(long, env = "SOONSHOP_STORE", default_value = "sqlite://data", global = true)]
+    pub store: String,
+    /// The read models: postgres://… or sqlite://FOLDER. The event store's database unless given
+    #[arg(long, env = "SOONSHOP_READ_MODELS", global = true)]
+    pub read_models: Option<String>,
+    /// The keys of people's data: postgres://… or sqlite://FOLDER. The event store's database unless given
+    #[arg(long, env = "SOONSHOP_KEYS", global = true)]
+    pub keys: Option<String>,
+    /// The register of erasures: postgres://… or sqlite://FOLDER. The keys' database unless given
+    #[arg(long, env = "SOONSHOP_ERASURES", global = true)]
+    pub erasures: Option<String>,
+    /// The bus: in-process:, amqp(s)://… (`RabbitMQ`) or nats://…
+    #[arg(long, env = "SOONSHOP_BUS", default_value = "in-process:", global = true)]
+    pub bus: String,
+    /// The cache: moka: or redis(s)://…
+    #[arg(long, env = "SOONSHOP_CACHE", default_value = "moka:", global = true)]
+    pub cache: String,
+    /// Search: tantivy://FOLDER or http(s)://… (Elasticsearch, OpenSearch)
+    #[arg(long, env = "SOONSHOP_SEARCH", default_value = "tantivy://data/search", global = true)]
+    pub search: String,
+    /// The file with the master key, 32 bytes in base64 a line, the newest first
+    #[arg(long, env = "SOONSHOP_MASTER_KEY_FILE", default_value = "data/master.key", global = true)]
+    pub master_key_file: PathBuf,
+    /// The file with the operator's token
+    #[arg(long, env = "SOONSHOP_OPERATOR_TOKEN_FILE", default_value = "data/operator.token", global = true)]
+    pub operator_token_file: PathBuf,
+    /// This process's name: no two running at the same time share one. It names its queue on the bus
+    #[arg(long, env = "SOONSHOP_NAME", default_value = "soonshop", global = true)]
+    pub name: String,
+}
+
+/// The contexts of the shop that have endpoints.
+pub const CONTEXTS: [&str; 5] = ["user", "product", "inventory", "order", "analytics"];
+
+/// Everything a role may need, opened but not yet connected.
+#[derive(Clone)]
+pub struct Shop {
+    pub config: Config,
+    pub store_database: Database,
+    pub read_database: Database,
+    pub keys_database: Database,
+    pub erasures_database: Database,
+    pub bus: Arc<dyn Bus>,
+    pub cache: Arc<dyn Cache>,
+    pub search: Arc<dyn Search>,
+    /// A name that no other process has, not even the one before this one.
+    pub holder: String,
+}
+
+impl Shop {
+    /// Checks every address, and what may not go together, before anything connects.
+    pub fn open(config: &Config, role: Role) -> anyhow::Result<Self> {
+        let place = |url: &Option<String>, fallback: &str| Place::parse(url.as_deref().unwrap_or(fallback));
+        let keys_url = config.keys.as_deref().unwrap_or(&config.store);
+        let store = Place::parse(&config.store)?;
+        let read = place(&config.read_models, &config.store)?;
+        let keys = Place::parse(keys_url)?;
+        let erasures = place(&config.erasures, keys_url)?;
+        let bus = soonshop_bus::connect(&config.bus)?;
+        let cache = soonshop_cache::connect(&config.cache)?;
+        let search = soonshop_search::connect(&config.search)?;
+        if role != Role::All {
+            let files = [&store, &read, &keys, &erasures].into_iter().any(Place::is_sqlite);
+            for (one_process, what, instead) in [
+                (files, "sqlite:", "postgres://…"),
+                (bus.backend() == "in-process", "in-process:", "amqp://… or nats://…"),
+                (search.backend() == "tantivy", "tantivy:", "http://…"),
+            ] {
+                if one_process {
+                    bail!("{what} works within one process only: use {instead}, or `serve --role all`");
+                }
+            }
+        }
+        if config.name.is_empty() || !config.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+            bail!("--name is made of a-z, 0-9 and -");
+        }
+        let database = |place: &Place, others: &[&Database]| {
+            let same = others.iter().find(|other| other.place() == place);
+            same.map_or_else(|| Database::new(place.clone()), |other| (*other).clone())
+        };
+        let store_database = Database::new(store);
+        let read_database = database(&read, &[&store_database]);
+        let keys_database = database(&keys, &[&store_database, &read_database]);
+        let erasures_database = database(&erasures, &[&store_database, &read_database, &keys_database]);
+        let holder = format!("{}-{}", config.name, soonshop_domain::ids::new().simple());
+        Ok(Self {
+            config: config.clone(),
+            store_database,
+            read_database,
+            keys_database,
+            erasures_database,
+            bus,
+            cache,
+            search,
+            holder,
+        })
+    }
+
+    pub fn key_store(&self) -> anyhow::Result<KeyStore> {
+        let masters = MasterKeys::read(&self.config.master_key_file)?;
+        Ok(KeyStore::new(self.keys_database.namespace("keys")?, masters))
+    }
+
+    pub fn log(&self) -> anyhow::Result<EventLog> {
+        Ok(EventLog::new(self.store_database.namespace("log")?, self.key_store()?))
+    }
+
+    /// The write side. On SQLite this process must be the only one that has it.
+    pub fn event_store(&self) -> anyhow::Result<EventStore> {
+        Ok(EventStore::open(&self.store_database, KeyMaker::new(self.key_store()?))?)
+    }
+
+    pub fn registry(&self) -> anyhow::Result<Registry> {
+        Ok(Registry::new(&self.read_database)?)
+    }
+
+    /// The operator's token, as `migrate` wrote it.
+    pub fn operator_token(&self) -> anyhow::Result<Arc<str>> {
+        let file = &self.config.operator_token_file;
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("{}: `soonshop migrate` writes it", file.display()))?;
+        Ok(text.trim().into())
+    }
+}
+
+/// Reads `order,payment`: the contexts to serve.
+pub fn contexts(list: Option<&str>) -> anyhow::Result<BTreeSet<String>> {
+    let Some(list) = list else { return Ok(CONTEXTS.map(str::to_owned).into()) };
+    let wanted: BTreeSet<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match wanted.iter().find(|name| !CONTEXTS.contains(&name.as_str())) {
+        Some(unknown) => bail!("there is no context {unknown:?}: {}", CONTEXTS.join(", ")),
+        None => Ok(wanted),
+    }
+}

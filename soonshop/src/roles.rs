@@ -1,0 +1,192 @@
+//! What a process does: one role, or all of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use soonshop_command_api::eraser::Eraser;
+use soonshop_command_api::reactor::Reactor;
+use soonshop_command_api::relay::Relay;
+use soonshop_event_log::cloud_event;
+use soonshop_event_store::EventStore;
+use soonshop_projections::runner::Follower;
+use soonshop_projections::{Feed, Projector};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shop;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Everything, in one process
+    All,
+    /// Takes commands
+    CommandApi,
+    /// Answers queries
+    QueryApi,
+    /// Builds read models, index and cache
+    Projector,
+    /// Publishes the log on the bus
+    Relay,
+    /// Runs process managers and the eraser
+    Reactor,
+}
+
+impl Role {
+    pub(crate) fn has(self, role: Self) -> bool {
+        self == Self::All || self == role
+    }
+
+    /// Whether it writes the log.
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::All | Self::CommandApi | Self::Reactor)
+    }
+}
+
+/// What runs beside the endpoints. All of it ends when `stop` does.
+pub struct Followers {
+    pub tasks: JoinSet<()>,
+    /// Where this process's followers get their events.
+    pub feed: Feed,
+}
+
+/// Starts what the role runs beside its endpoints.
+pub fn start(
+    shop: &Shop,
+    role: Role,
+    store: Option<&EventStore>,
+    projectors: Vec<Arc<dyn Projector>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Followers> {
+    let log = shop.log()?;
+    let feed = Feed::new(log.clone());
+    let process = shop.store_database.namespace("process")?;
+    let mut tasks = JoinSet::new();
+    if role.has(Role::Relay) {
+        // Without an appender in this process nothing ever changes: the relay looks at the log by itself.
+        let appended = store.map_or_else(|| tokio::sync::watch::channel(0).1, EventStore::appended);
+        let relay = Relay {
+            log,
+            process: process.clone(),
+            bus: Arc::clone(&shop.bus),
+            appended,
+            holder: shop.holder.clone(),
+        };
+        tasks.spawn(relay.run(stop.clone()));
+    }
+    if let (true, Some(store)) = (role.has(Role::Reactor), store) {
+        let reactor = Reactor { store: store.clone(), process: process.clone(), holder: shop.holder.clone() };
+        tasks.spawn(reactor.run(stop.clone()));
+        let register = shop.erasures_database.namespace("erasures")?;
+        let eraser = Eraser { store: store.clone(), process, register, holder: shop.holder.clone() };
+        tasks.spawn(eraser.run(stop.clone()));
+    }
+    let caches = role.has(Role::QueryApi) && !shop.cache.shared();
+    if role.has(Role::Projector) || caches {
+        tasks.spawn(feed.clone().watch_head(stop.clone()));
+        tasks.spawn(project(shop.clone(), role, feed.clone(), projectors, stop.clone()));
+    }
+    if role.has(Role::Projector) {
+        tasks.spawn(hear(shop.clone(), feed.clone(), stop.clone()));
+    }
+    Ok(Followers { tasks, feed })
+}
+
+/// Brings what the bus says to the feed. A bus that is down is no trouble: the feed looks at the log more often.
+async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
+    let queue = format!("projector-{}", shop.config.name);
+    let mut subscription = loop {
+        match shop.bus.subscribe(&queue).await {
+            Ok(subscription) => break subscription,
+            Err(error) => {
+                tracing::error!(%error, "the bus cannot be subscribed to");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                }
+            }
+        }
+    };
+    feed.set_bus(true);
+    loop {
+        let messages = tokio::select! {
+            () = stop.cancelled() => return,
+            messages = subscription.next(500) => messages,
+        };
+        let messages = match messages {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::warn!(%error, "the bus is down; the log is asked instead");
+                feed.set_bus(false);
+                continue;
+            }
+        };
+        feed.set_bus(true);
+        for message in messages {
+            let Some(received) = cloud_event::decode(&message.body) else {
+                tracing::warn!(id = message.id, "a message that is not an event of ours was passed over");
+                continue;
+            };
+            let offered = match received.event {
+                Some(event) => feed.offer(event, received.previous).await,
+                None => Ok(()),
+            };
+            if let Err(error) = offered {
+                tracing::debug!(%error, "an event from the bus could not be used; the log has it");
+            }
+            feed.wake(received.position);
+        }
+        if let Err(error) = subscription.acknowledge().await {
+            tracing::debug!(%error, "messages were not acknowledged, and come again");
+        }
+    }
+}
+
+/// Keeps every generation alive whose version is here; looks for new ones now and then.
+async fn project(shop: Shop, role: Role, feed: Feed, projectors: Vec<Arc<dyn Projector>>, stop: CancellationToken) {
+    let mut started = HashSet::new();
+    let mut tasks = JoinSet::new();
+    while !stop.is_cancelled() {
+        for projector in &projectors {
+            let generations = async { anyhow::Ok(shop.registry()?.projected_by(&**projector).await?) }.await;
+            let generations = match generations {
+                Ok(generations) => generations,
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the registry of generations cannot be read");
+                    continue;
+                }
+            };
+            for generation in generations {
+                if !started.insert(generation.namespace()) {
+                    continue;
+                }
+                let Ok(registry) = shop.registry() else { continue };
+                let follower = Arc::new(Follower {
+                    projector: Arc::clone(projector),
+                    generation,
+                    registry,
+                    feed: feed.clone(),
+                    holder: shop.holder.clone(),
+                });
+                if role.has(Role::Projector) {
+                    let (rows, stop) = (Arc::clone(&follower), stop.clone());
+                    tasks.spawn(async move { rows.keep_rows(stop).await });
+                }
+                if projector.searchable() && role.has(Role::Projector) {
+                    let (index, search, stop) = (Arc::clone(&follower), Arc::clone(&shop.search), stop.clone());
+                    tasks.spawn(async move { index.keep_index(search, stop).await });
+                }
+                let here = if shop.cache.shared() { role.has(Role::Projector) } else { role.has(Role::QueryApi) };
+                if projector.searchable() && here {
+                    let (sink, cache, stop) = (Arc::clone(&follower), Arc::clone(&shop.cache), stop.clone());
+                    tasks.spawn(async move { sink.keep_cache(cache, stop).await });
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}

@@ -1,0 +1,156 @@
+//! A process of the shop: its endpoints, what runs beside them, and a stop that finishes what was begun.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use soonshop_command_api::http::Commands;
+use soonshop_projections::Projector;
+use soonshop_query_api::http::Queries;
+use soonshop_service_kit::health::Health;
+use soonshop_service_kit::serve as kit;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Role, Shop, migrate, roles};
+
+/// How long a stop may take.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+
+/// What to serve.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub role: Role,
+    pub contexts: BTreeSet<String>,
+    pub listen: SocketAddr,
+}
+
+/// The port of a role, or of a service that runs alone (the specification's numbers).
+pub fn default_port(role: Role, contexts: &BTreeSet<String>) -> u16 {
+    let alone = match contexts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["user"] => Some(8001),
+        ["product"] => Some(8002),
+        ["order"] => Some(8003),
+        ["inventory"] => Some(8005),
+        ["analytics"] => Some(8007),
+        _ => None,
+    };
+    alone.unwrap_or(match role {
+        Role::All => 8000,
+        Role::CommandApi => 8010,
+        Role::QueryApi => 8020,
+        Role::Projector => 8030,
+        Role::Relay => 8040,
+        Role::Reactor => 8050,
+    })
+}
+
+/// A process that is running.
+pub struct Running {
+    pub address: SocketAddr,
+    pub stop: CancellationToken,
+    done: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Stops, and waits until everything that was begun is finished.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.done.await?
+    }
+
+    /// Waits until it was stopped.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        self.done.await?
+    }
+}
+
+/// Starts a process of the shop; it answers when this returns.
+pub async fn start(shop: Shop, options: Options, projectors: Vec<Arc<dyn Projector>>) -> anyhow::Result<Running> {
+    kit::refuse_non_loopback(options.listen)?;
+    let role = options.role;
+    migrate::check(&shop).await?;
+    let store = if role.writes() {
+        soonshop_event_store::EventStore::check_owner(&shop.store_database)?;
+        Some(shop.event_store()?)
+    } else {
+        None
+    };
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let mut followers = roles::start(&shop, role, store.as_ref(), projectors, &stop)?;
+    let router = router(&shop, &options, store.as_ref())?;
+    let ended = stop.clone();
+    let done = tokio::spawn(async move {
+        // Endpoints first: what they took is in the log before the followers stop.
+        let answered = kit::serve(listener, router, ended.clone(), DEADLINE).await;
+        ended.cancel();
+        let all = async { while followers.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DEADLINE, all).await.is_err() {
+            tracing::warn!("stopped with followers that had not ended by the deadline; they go on from their checkpoints");
+        }
+        drop(store);
+        answered?;
+        Ok(())
+    });
+    Ok(Running { address, stop, done })
+}
+
+fn router(shop: &Shop, options: &Options, store: Option<&soonshop_event_store::EventStore>) -> anyhow::Result<Router> {
+    let mut router = Router::new().merge(health(shop)?.router());
+    let mut api = utoipa::openapi::OpenApi::default();
+    if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
+        let commands = Commands {
+            store: store.clone(),
+            operator_token: Some(shop.operator_token()?),
+            contexts: options.contexts.clone(),
+        };
+        router = router.merge(soonshop_command_api::http::router(commands));
+        api = soonshop_command_api::http::openapi();
+    }
+    if options.role.has(Role::QueryApi) {
+        let queries = Queries {
+            registry: shop.registry()?,
+            log: shop.log()?,
+            search: Arc::clone(&shop.search),
+            cache: Arc::clone(&shop.cache),
+            contexts: options.contexts.clone(),
+        };
+        router = router.merge(soonshop_query_api::http::router(queries));
+        let queries = soonshop_query_api::http::openapi();
+        api = if options.role == Role::All { merged(api, queries) } else { queries };
+    }
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api);
+    Ok(router.merge(docs))
+}
+
+/// One description of both sides: a path that both have gets the operations of both.
+fn merged(mut one: utoipa::openapi::OpenApi, other: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    one.merge(other);
+    one
+}
+
+fn health(shop: &Shop) -> anyhow::Result<Health> {
+    let log = shop.log()?;
+    let registry = shop.registry()?;
+    let keys = shop.key_store()?;
+    Ok(Health::new()
+        .check("event-store", move || {
+            let log = log.clone();
+            async move { log.head().await.map(drop).map_err(|error| error.to_string()) }
+        })
+        .check("read-models", move || {
+            let registry = registry.clone();
+            async move { registry.active("orders").await.map(drop).map_err(|error| error.to_string()) }
+        })
+        .check("keys", move || {
+            let keys = keys.clone();
+            async move { keys.hmac_keys("claim").await.map(drop).map_err(|error| error.to_string()) }
+        }))
+}

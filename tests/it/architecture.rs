@@ -1,0 +1,89 @@
+//! The dependency arrows between the crates, as the design draws them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Crate, and the crates of ours that it may name. An arrow brings what stands behind it.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("event-log", &["domain"]),
+    ("event-store", &["domain", "event-log"]),
+    ("bus", &[]),
+    ("cache", &[]),
+    ("search", &[]),
+    ("migrations", &[]),
+    ("service-kit", &["domain"]),
+    ("projections", &["domain", "event-log", "cache", "search"]),
+    ("command-api", &["domain", "event-log", "event-store", "bus", "service-kit"]),
+    ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
+];
+
+/// Crates of others that a crate of ours must never reach, directly or not.
+const NEVER: &[(&str, &[&str])] = &[
+    ("domain", &["axum", "sqlx", "sea-orm", "lapin", "async-nats", "redis", "elasticsearch", "tantivy", "reqwest"]),
+    ("event-log", &["lapin", "async-nats", "axum"]),
+    ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
+    ("query-api", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus"]),
+];
+
+fn packages() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut packages = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let normal = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null());
+        let names = normal.map(|d| d["name"].as_str().unwrap().to_owned()).collect();
+        packages.insert(package["name"].as_str().unwrap().to_owned(), names);
+    }
+    packages
+}
+
+fn reached(packages: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from.to_owned()];
+    while let Some(name) = next.pop() {
+        for dependency in packages.get(&name).into_iter().flatten() {
+            if seen.insert(dependency.clone()) && dependency.starts_with("soonshop") {
+                next.push(dependency.clone());
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn every_crate_names_only_what_the_design_lets_it() {
+    let packages = packages();
+    for (name, allowed) in ARROWS {
+        let named = &packages[&format!("soonshop-{name}")];
+        let ours: BTreeSet<&str> = named.iter().filter_map(|d| d.strip_prefix("soonshop-")).collect();
+        let extra: Vec<_> = ours.iter().filter(|d| !allowed.contains(d)).collect();
+        assert!(extra.is_empty(), "{name} names {extra:?}, which the design does not let it");
+    }
+}
+
+#[test]
+fn what_reads_cannot_reach_what_writes_or_publishes() {
+    let packages = packages();
+    for (name, never) in NEVER {
+        let reached = reached(&packages, &format!("soonshop-{name}"));
+        let found: Vec<_> = never.iter().filter(|d| reached.contains(**d)).collect();
+        assert!(found.is_empty(), "{name} reaches {found:?}");
+    }
+}
+
+#[test]
+fn nothing_brings_openssl() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+    for name in ["openssl-sys", "native-tls", "aws-lc-sys"] {
+        assert!(!lock.contains(&format!("name = \"{name}\"")), "{name} is in the lock file");
+    }
+}

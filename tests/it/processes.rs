@@ -1,0 +1,154 @@
+//! Processes of the shop, alone and several of the same role at once, killed and started again.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use soonshop::{Role, Shop, migrate, settle};
+use uuid::Uuid;
+
+use crate::support::{Client, Place, Process, Set, binary, eventually, free_port};
+
+async fn prepared(set: Set) -> (Place, Shop, String) {
+    drop(soonshop_bus::connect("in-process:"));
+    let place = Place::new(set).await;
+    let shop = Shop::open(&place.config, Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    let token = std::fs::read_to_string(&place.config.operator_token_file).unwrap().trim().to_owned();
+    (place, shop, token)
+}
+
+async fn ready(client: &Client) {
+    eventually("the process answers", Duration::from_secs(30), async || {
+        client.try_send(Method::GET, "/health/ready", None, &[]).await.is_ok_and(|answer| answer.status.is_success())
+    })
+    .await;
+}
+
+fn serve(place: &Place, name: &str, role: &str, port: u16) -> Process {
+    let listen = format!("127.0.0.1:{port}");
+    Process::start(&place.config, name, &["serve", "--role", role, "--listen", &listen])
+}
+
+/// Two whole shops on the same servers; 200 buyers for 20 units; both are killed at random and started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_that_are_killed_sell_twenty_units_twenty_times() {
+    let (place, shop, token) = prepared(Set::Rabbit).await;
+    let ports = [free_port(), free_port()];
+    let mut processes = [serve(&place, "one", "all", ports[0]), serve(&place, "two", "all", ports[1])];
+    let clients = ports.map(|port| Client::new(&format!("http://127.0.0.1:{port}"), &token));
+    for client in &clients {
+        ready(client).await;
+    }
+    clients[0].product("HOT", "The one thing", 100, 20).await;
+    let body = json!({"lines": [{"sku": "HOT", "quantity": 1}], "country": "France"});
+    let buyers = (0..200).map(|number| {
+        let (clients, body) = (&clients, &body);
+        async move {
+            let key = Uuid::new_v4().to_string();
+            for attempt in 0_usize.. {
+                let client = &clients[(number + attempt) % 2];
+                let sent = client.try_send(Method::POST, "/orders", Some(body), &[("idempotency-key", &key)]).await;
+                if let Ok(answer) = sent
+                    && answer.status == 201
+                {
+                    return;
+                }
+                assert!(attempt < 600, "an order could not be placed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    });
+    let chaos = async {
+        for round in 0..4 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let victim = round % 2;
+            processes[victim].kill();
+            processes[victim] = serve(&place, ["one", "two"][victim], "all", ports[victim]);
+        }
+    };
+    futures::future::join(join_all(buyers), chaos).await;
+    for client in &clients {
+        ready(client).await;
+    }
+    settle::settle(&shop, Duration::from_secs(90)).await.unwrap();
+    let confirmed = clients[0].get("/orders?status=confirmed&limit=200").await.expect(200).json();
+    let refused = clients[1].get("/orders?status=refused&limit=200").await.expect(200).json();
+    assert_eq!(confirmed["items"].as_array().unwrap().len(), 20);
+    assert_eq!(refused["items"].as_array().unwrap().len(), 180);
+    let stock = clients[0].get("/inventory?sku=HOT").await.expect(200).json();
+    assert_eq!((&stock["items"][0]["on_hand"], &stock["items"][0]["reserved"]), (&json!(20), &json!(20)), "{stock}");
+    for process in processes {
+        assert_eq!(process.stop(), Some(0), "a stop was not graceful");
+    }
+    place.remove().await;
+}
+
+/// One process per role, and two of some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_role_runs_alone_and_twice() {
+    let (place, shop, token) = prepared(Set::Nats).await;
+    let ports: Vec<u16> = (0..8).map(|_| free_port()).collect();
+    let roles = ["command-api", "command-api", "query-api", "query-api", "projector", "projector", "relay", "reactor"];
+    let processes: Vec<Process> = roles
+        .iter()
+        .zip(&ports)
+        .enumerate()
+        .map(|(number, (role, port))| serve(&place, &format!("p{number}"), role, *port))
+        .collect();
+    let clients: Vec<Client> =
+        ports.iter().map(|port| Client::new(&format!("http://127.0.0.1:{port}"), &token)).collect();
+    for client in &clients {
+        ready(client).await;
+    }
+    let (id, position) = clients[0].product("CUP", "Cup", 300, 3).await;
+    let seen = clients[3].get_at(&format!("/products/{id}"), &position).await.expect(200);
+    assert_eq!(seen.json()["name"], "Cup");
+    let body = json!({"lines": [{"sku": "CUP", "quantity": 2}], "country": "Spain"});
+    let order = clients[1].post("/orders", &body).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    settle::settle(&shop, Duration::from_secs(60)).await.unwrap();
+    for client in &clients[2..4] {
+        let order = client.get(&format!("/orders/{order}")).await.expect(200).json();
+        assert_eq!(order["status"], "confirmed", "{order}");
+    }
+    for process in processes {
+        assert_eq!(process.stop(), Some(0), "a stop was not graceful");
+    }
+    place.remove().await;
+}
+
+fn refusal(args: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(binary()).args(args).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_wrong_address_is_one_clear_sentence_before_anything_connects() {
+    for (args, words) in [
+        (&["serve", "--store", "mysql://x"][..], "begins with postgres:// or sqlite://"),
+        (&["serve", "--bus", "kafka://x"], "kafka"),
+        (&["serve", "--cache", "memcached://x"], "memcached"),
+        (&["serve", "--search", "solr://x"], "solr"),
+        (&["serve", "--role", "relay"], "works within one process only"),
+        (&["serve", "--contexts", "shoes"], "there is no context"),
+    ] {
+        let (code, said) = refusal(args);
+        assert_ne!(code, Some(0), "{args:?}");
+        assert!(said.contains(words), "{args:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_listens_on_the_loopback_interface_only() {
+    let (place, _, _) = prepared(Set::Embedded).await;
+    let store = place.config.store.clone();
+    let key = place.config.master_key_file.display().to_string();
+    let token = place.config.operator_token_file.display().to_string();
+    let (code, said) = refusal(&[
+        "serve", "--listen", "0.0.0.0:0", "--store", &store, "--master-key-file", &key, "--operator-token-file", &token,
+    ]);
+    assert_ne!(code, Some(0));
+    assert!(said.contains("loopback"), "{said}");
+}

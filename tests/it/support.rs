@@ -1,0 +1,315 @@
+//! A shop of a test's own: on the embedded set, or on real servers with a database, virtual host, stream and prefixes
+//! that nobody else uses.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use soonshop::serve::{self, Options, Running};
+use soonshop::{Config, Role, Shop, migrate, settle};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Which backends a shop stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Set {
+    Embedded,
+    /// PostgreSQL, RabbitMQ, Redis, Elasticsearch.
+    Rabbit,
+    /// PostgreSQL, NATS, Redis, OpenSearch.
+    Nats,
+}
+
+/// A server's address, or a sentence that says what to do.
+pub(crate) fn server(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `make test`, or `eval \"$(tests/services/services.sh env)\"`")
+    })
+}
+
+/// What a test made outside, and takes away again.
+pub(crate) struct Place {
+    pub(crate) folder: TempDir,
+    pub(crate) config: Config,
+    database: Option<String>,
+    vhost: Option<String>,
+}
+
+fn in_path(url: &str, path: &str) -> String {
+    let (base, _) = url.rsplit_once('/').unwrap();
+    format!("{base}/{path}")
+}
+
+async fn administer(sql: &str) {
+    let options: sqlx::postgres::PgConnectOptions = server("POSTGRES_URL").parse().unwrap();
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn rabbit(method: &str, path: &str) {
+    let url = format!("{}/{path}", server("RABBITMQ_API_URL"));
+    let status = Command::new("curl").args(["-fsS", "-o", "/dev/null", "-X", method, &url]).status().unwrap();
+    assert!(status.success(), "{method} {path} was refused by RabbitMQ");
+}
+
+impl Place {
+    pub(crate) async fn new(set: Set) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let id = format!("it{}", Uuid::new_v4().simple());
+        let data = folder.path().display();
+        let mut config = Config {
+            store: format!("sqlite://{data}"),
+            read_models: None,
+            keys: None,
+            erasures: None,
+            bus: "in-process:".to_owned(),
+            cache: "moka:".to_owned(),
+            search: format!("tantivy://{data}/search"),
+            master_key_file: folder.path().join("master.key"),
+            operator_token_file: folder.path().join("operator.token"),
+            name: "test".to_owned(),
+        };
+        let (mut database, mut vhost) = (None, None);
+        if set != Set::Embedded {
+            administer(&format!("CREATE DATABASE {id}")).await;
+            config.store = in_path(&server("POSTGRES_URL"), &id);
+            config.cache = format!("{}?prefix={id}:", server("REDIS_URL"));
+            database = Some(id.clone());
+        }
+        match set {
+            Set::Embedded => {}
+            Set::Rabbit => {
+                rabbit("PUT", &format!("vhosts/{id}"));
+                config.bus = in_path(&server("AMQP_URL"), &id);
+                config.search = format!("{}?prefix={id}_", server("ELASTICSEARCH_URL"));
+                vhost = Some(id);
+            }
+            Set::Nats => {
+                config.bus = format!("{}?stream={id}", server("NATS_URL"));
+                config.search = format!("{}?prefix={id}_", server("OPENSEARCH_URL"));
+            }
+        }
+        Self { folder, config, database, vhost }
+    }
+
+    /// Takes away what was made on shared servers.
+    pub(crate) async fn remove(self) {
+        if let Some(database) = &self.database {
+            administer(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
+        }
+        if let Some(vhost) = &self.vhost {
+            rabbit("DELETE", &format!("vhosts/{vhost}"));
+        }
+    }
+}
+
+/// A shop in this process, with a client.
+pub(crate) struct TestShop {
+    pub(crate) place: Place,
+    pub(crate) shop: Shop,
+    pub(crate) client: Client,
+    running: Running,
+}
+
+impl TestShop {
+    pub(crate) async fn start(set: Set) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let place = Place::new(set).await;
+        let shop = Shop::open(&place.config, Role::All).unwrap();
+        migrate::migrate(&shop).await.unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = Options { role: Role::All, contexts: soonshop::contexts(None).unwrap(), listen };
+        let running = serve::start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
+        let token = std::fs::read_to_string(&place.config.operator_token_file).unwrap().trim().to_owned();
+        let client = Client::new(&format!("http://{}", running.address), &token);
+        Self { place, shop, client, running }
+    }
+
+    /// Until every follower is at the head and nothing is left to do.
+    pub(crate) async fn settle(&self) {
+        settle::settle(&self.shop, Duration::from_secs(60)).await.unwrap();
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await.unwrap();
+        self.shop.store_database.namespace("log").unwrap().connection.close().await.unwrap();
+        self.place.remove().await;
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn position(&self) -> String {
+        self.header("event-position").to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
+        self
+    }
+}
+
+/// A caller of the shop.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    pub(crate) base: String,
+    token: String,
+}
+
+impl Client {
+    pub(crate) fn new(base: &str, token: &str) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).no_proxy().build().unwrap();
+        Self { http, base: base.to_owned(), token: token.to_owned() }
+    }
+
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, bytes: response.bytes().await?.to_vec() })
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Answer {
+        self.try_send(method, path, body, headers).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None, &[]).await
+    }
+
+    /// Waits for the read model to have seen `position`.
+    pub(crate) async fn get_at(&self, path: &str, position: &str) -> Answer {
+        self.send(Method::GET, path, None, &[("event-position", position), ("prefer", "wait=20")]).await
+    }
+
+    /// With a fresh idempotency key.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let key = Uuid::new_v4().to_string();
+        self.send(Method::POST, path, Some(body), &[("idempotency-key", &key)]).await
+    }
+
+    /// As the operator.
+    pub(crate) async fn operate(&self, path: &str, body: &Value) -> Answer {
+        let (key, bearer) = (Uuid::new_v4().to_string(), format!("Bearer {}", self.token));
+        let headers = [("idempotency-key", key.as_str()), ("authorization", bearer.as_str())];
+        self.send(Method::POST, path, Some(body), &headers).await
+    }
+
+    /// A product with one variant, and stock of it. Its id, and the position after both.
+    pub(crate) async fn product(&self, sku: &str, name: &str, pence: i64, units: u32) -> (String, String) {
+        let body = json!({"name": name, "category": "things",
+            "variants": [{"sku": sku, "price": {"amount": pence, "currency": "GBP"}}]});
+        let made = self.post("/products", &body).await.expect(201);
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        let mut position = made.position();
+        if units > 0 {
+            let path = format!("/inventory/{sku}/receipts");
+            position = self.post(&path, &json!({"quantity": units})).await.expect(201).position();
+        }
+        (id, position)
+    }
+}
+
+/// A process of the shop, killed when dropped.
+pub(crate) struct Process(Option<Child>);
+
+impl Process {
+    /// Starts the binary with these arguments on these backends.
+    pub(crate) fn start(config: &Config, name: &str, args: &[&str]) -> Self {
+        let child = Command::new(binary())
+            .args(args)
+            .args(["--store", &config.store, "--bus", &config.bus, "--cache", &config.cache])
+            .args(["--search", &config.search, "--name", name])
+            .arg("--master-key-file")
+            .arg(&config.master_key_file)
+            .arg("--operator-token-file")
+            .arg(&config.operator_token_file)
+            .args(["--log", "warn,lapin=off"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(Some(child))
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let mut child = self.0.take()?;
+        let told = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(told.success());
+        child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.as_mut() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// The binary that this build made, beside the folder of this test.
+pub(crate) fn binary() -> PathBuf {
+    let me = std::env::current_exe().unwrap();
+    let path = me.parent().and_then(Path::parent).unwrap().join("soonshop");
+    assert!(path.exists(), "{} is missing: run `cargo build -p soonshop` first", path.display());
+    path
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits, looking again and again, until the condition holds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let deadline = tokio::time::Instant::now() + limit;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "in {limit:?} it was not so that {what}");
+        ticks.tick().await;
+    }
+}
