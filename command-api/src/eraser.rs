@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids};
@@ -39,10 +40,11 @@ struct Pending {
 impl Eraser {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        leases.hold(NAME, &stop, async |lease| self.follow(&leases, lease, &stop).await, async |_| {}).await;
+        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&leases, lease, &stop)) };
+        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
-    async fn follow(&self, leases: &Leases, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow(&self, leases: &Leases, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
         self.apply_register().await?;
         Checkpoint::start().begin(db, &db.connection, NAME).await?;
@@ -50,7 +52,7 @@ impl Eraser {
             return Err(Stopped::Lost);
         }
         let (mut checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
-        let mut renewal = Renewal::new(leases, lease);
+        let mut renewal = Renewal::new(leases, &lease);
         let mut appended = self.store.appended();
         while !stop.is_cancelled() {
             renewal.keep().await?;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait as _, Value};
 use soonshop_domain::fulfilment::{self, Fulfilment, Input, Reaction, Target, Task};
 use soonshop_domain::ids::OrderId;
@@ -70,9 +71,8 @@ impl Reactor {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
         let reactor = Arc::new(self);
-        leases
-            .hold(NAME, &stop, async |lease| reactor.follow(&leases, lease, &stop).await, async |_| {})
-            .await;
+        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(reactor.follow(&leases, lease, &stop)) };
+        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
     /// Where the process starts: at the beginning of a log that is empty, at the head of any other.
@@ -87,7 +87,7 @@ impl Reactor {
         Ok(())
     }
 
-    async fn follow(self: &Arc<Self>, leases: &Leases, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow(self: &Arc<Self>, leases: &Leases, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
         Self::begin(self.store.log(), db).await?;
         if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
@@ -108,7 +108,7 @@ impl Reactor {
         tasks.spawn(work.clone().dispatch(instances));
         tasks.spawn(work.clone().clock(position.subscribe()));
         let read = async {
-            let mut renewal = Renewal::new(leases, lease);
+            let mut renewal = Renewal::new(leases, &lease);
             let mut appended = self.store.appended();
             let mut pause = Duration::from_millis(1);
             while !stop.is_cancelled() {

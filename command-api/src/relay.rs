@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use soonshop_bus::{Bus, Delivery, Message};
 use soonshop_event_log::checkpoint::Renewal;
@@ -49,17 +50,18 @@ struct Progress {
 impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        leases.hold(NAME, &stop, async |lease| self.follow(&leases, lease, &stop).await, async |_| {}).await;
+        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&leases, lease, &stop)) };
+        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
-    async fn follow(&self, leases: &Leases, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow(&self, leases: &Leases, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
         Checkpoint::start().begin(db, &db.connection, NAME).await?;
         if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
             return Err(Stopped::Lost);
         }
         let (checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
-        let mut renewal = Renewal::new(leases, lease);
+        let mut renewal = Renewal::new(leases, &lease);
         let mut publisher = self.bus.publisher().await.map_err(bus)?;
         let mut progress =
             Progress { persisted: checkpoint.clone(), confirmed: checkpoint.clone(), at: Instant::now() };
@@ -80,7 +82,7 @@ impl Relay {
                 flight.push_back(async move { (at, confirmation.await) });
             }
             if idle && flight.is_empty() {
-                self.persist(&mut progress, lease).await?;
+                self.persist(&mut progress, &lease).await?;
                 tokio::select! {
                     () = stop.cancelled() => {}
                     _ = appended.changed() => pause = Duration::from_millis(1),
@@ -99,13 +101,13 @@ impl Relay {
                 confirm(&mut progress, done)?;
             }
             if progress.at.elapsed() > PERSIST {
-                self.persist(&mut progress, lease).await?;
+                self.persist(&mut progress, &lease).await?;
             }
         }
         while let Some(done) = flight.next().await {
             confirm(&mut progress, done)?;
         }
-        self.persist(&mut progress, lease).await
+        self.persist(&mut progress, &lease).await
     }
 
     async fn read(&self, after: &Checkpoint, most: usize) -> Result<Vec<StoredEvent>, Stopped> {

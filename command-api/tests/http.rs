@@ -277,8 +277,10 @@ async fn an_order_takes_names_and_prices_from_the_products_and_a_guest_comes_int
     let cancel = format!("/orders/{id}/cancellation");
     let got = shop.post(&format!("/orders/{id}/shipment"), json!({})).await;
     assert_eq!(got.refused(), (409, "wrong-order-state".into()), "nobody has confirmed it");
-    assert_eq!(shop.post(&cancel, json!({ "reason": "changed my mind" })).await.header("etag"), "\"2\"");
-    assert_eq!(shop.post(&cancel, json!({ "reason": "again" })).await.header("etag"), "\"2\"");
+    for reason in ["changed my mind", "again"] {
+        let got = shop.post(&cancel, json!({ "reason": reason })).await;
+        assert_eq!((got.status, got.header("etag")), (200, "\"2\""), "{}", got.text);
+    }
 }
 
 #[tokio::test]
@@ -1008,7 +1010,7 @@ async fn every_refusal_there_is_has_a_page() {
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    assert_eq!(files, pages, "docs/problems/ and PAGES differ");
+    assert_eq!(files, pages, "docs/problems/ and PAGES (command-api/src/http/problems.rs) differ");
 
     let shop = Shop::open().await;
     for (slug, page) in http::problems::PAGES {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -183,17 +184,19 @@ impl Leases {
     }
 
     /// Holds the lease and runs `follow` under it, again and again until told to stop; `report` hears why it let go.
-    pub async fn hold<F, R>(&self, name: &str, stop: &CancellationToken, follow: F, report: R)
-    where
-        F: AsyncFn(&Lease) -> Result<(), Stopped>,
-        R: AsyncFn(&Stopped),
-    {
+    pub async fn hold<'a>(
+        &self,
+        name: &str,
+        stop: &CancellationToken,
+        follow: impl Fn(Lease) -> BoxFuture<'a, Result<(), Stopped>> + Send + Sync,
+        report: impl Fn(String) -> BoxFuture<'a, ()> + Send + Sync,
+    ) {
         let mut pause = Duration::from_millis(50);
         while !stop.is_cancelled() {
             let stopped = match self.acquire(name).await {
                 Ok(Ok(lease)) => {
                     let began = Instant::now();
-                    let stopped = follow(&lease).await.err().unwrap_or(Stopped::Lost);
+                    let stopped = follow(lease.clone()).await.err().unwrap_or(Stopped::Lost);
                     if let Err(error) = self.release(&lease).await {
                         tracing::warn!(%error, lease = name, "the lease was not given back, and expires");
                     }
@@ -214,7 +217,7 @@ impl Leases {
             }
             if !matches!(stopped, Stopped::Lost) {
                 tracing::warn!(lease = name, reason = %stopped, "stopped; trying again");
-                report(&stopped).await;
+                report(stopped.to_string()).await;
             }
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector, Statement, Value};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -118,7 +119,16 @@ fn postgres(url: &str) -> Result<DatabaseConnection, Error> {
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_secs(60))
+        // One that was not used for a while may have died with its server: it is asked first, and replaced.
         .test_before_acquire(false)
+        .before_acquire(|connection, met| {
+            Box::pin(async move {
+                if met.idle_for > Duration::from_millis(500) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options);
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }

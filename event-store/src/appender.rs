@@ -361,7 +361,8 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
         if piece.is_empty() {
             continue;
         }
-        let written = backend.append(&Batch::of(piece.iter().map(|waiting| &waiting.request).collect())).await;
+        let written =
+            backend.append(&Batch::of(piece.iter().map(|waiting| &waiting.request).collect())).await;
         match written {
             Ok(written) => {
                 let last = answer(piece, written);
@@ -425,17 +426,30 @@ fn answer(piece: Vec<Waiting>, written: Written) -> i64 {
     for (index, waiting) in piece.into_iter().enumerate() {
         let number = index + 1;
         let outcome = match refused.remove(&number) {
-            Some(Why::Command { fingerprint, status, location, version, first, last, detail }) => Outcome::Known {
-                answer: Answer { status, location, version, first_position: first, last_position: last, detail },
-                fingerprint: unhex(&fingerprint),
-            },
+            Some(Why::Command { fingerprint, status, location, version, first, last, detail }) => {
+                Outcome::Known {
+                    answer: Answer {
+                        status,
+                        location,
+                        version,
+                        first_position: first,
+                        last_position: last,
+                        detail,
+                    },
+                    fingerprint: unhex(&fingerprint),
+                }
+            }
             Some(Why::Version { aggregate_type, id, sequence, diverged, missed }) => {
                 let mut streams = waiting.request.streams.iter();
                 let seen = streams.find(|s| s.aggregate_type == aggregate_type && s.aggregate_id == id);
                 let seen = seen.map_or(0, |stream| stream.sequence);
                 let missed = missed.filter(|_| !diverged).unwrap_or_default();
                 let whole = missed.last().is_some_and(|last| last.sequence == sequence);
-                let missed = missed.into_iter().filter(|_| whole).map(|row| row.stored(&aggregate_type, &id)).collect();
+                let missed = missed
+                    .into_iter()
+                    .filter(|_| whole)
+                    .map(|row| row.stored(&aggregate_type, &id))
+                    .collect();
                 Outcome::Version { aggregate_type, aggregate_id: id, sequence, seen, missed }
             }
             Some(Why::Claim { scope, owner }) => Outcome::Claimed { scope, owner },

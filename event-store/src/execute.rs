@@ -21,6 +21,9 @@ use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
 /// The version of the normal forms in which unique values are hashed.
 const FORM: i16 = 1;
 
+/// How much later than its deadline a command is given up: whoever knows why it is late may say so first.
+const GRACE: Duration = Duration::from_millis(200);
+
 /// A snapshot is written every so many events of a stream.
 const SNAPSHOT_EVERY: i64 = 200;
 
@@ -105,7 +108,9 @@ impl<E> From<soonshop_event_log::Error> for ExecuteError<E> {
     fn from(error: soonshop_event_log::Error) -> Self {
         use soonshop_event_log::Error as Log;
         match error {
-            Log::Unavailable(_) | Log::Keys(_) | Log::KeyStoreLost { .. } => Self::Unavailable(error.to_string()),
+            Log::Unavailable(_) | Log::Keys(_) | Log::KeyStoreLost { .. } => {
+                Self::Unavailable(error.to_string())
+            }
             _ => Self::Fault(error.to_string()),
         }
     }
@@ -263,7 +268,11 @@ impl EventStore {
     }
 
     /// Who holds a unique value: `<type>:<id>`.
-    pub async fn owner_of(&self, scope: &str, value: &str) -> Result<Option<String>, soonshop_event_log::Error> {
+    pub async fn owner_of(
+        &self,
+        scope: &str,
+        value: &str,
+    ) -> Result<Option<String>, soonshop_event_log::Error> {
         let keys = self.keys.claim_keys().await?;
         let Some((key_id, key)) = keys.last() else { return Ok(None) };
         let db = self.log.db();
@@ -279,6 +288,15 @@ impl EventStore {
 
     /// Decides the command on the aggregate and appends what follows. Done again until it is in, refused, or late.
     pub async fn execute<A: Decider>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        context: CommandContext,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        in_time(context.deadline, self.execute_one::<A>(id, command, context)).await
+    }
+
+    async fn execute_one<A: Decider>(
         &self,
         id: Uuid,
         command: A::Command,
@@ -309,7 +327,7 @@ impl EventStore {
             };
             let outcome = self.appender.submit(request);
             drop(guard);
-            let outcome = received(outcome, context.deadline).await;
+            let outcome = received(outcome).await;
             self.give_up(&slot, draft.round, &outcome).await;
             match self.settle(outcome, &context).await? {
                 Some(done) => {
@@ -324,6 +342,15 @@ impl EventStore {
     /// Like [`execute`](Self::execute), for two aggregates in one append: both or neither. The answer is the first's,
     /// and so is what `context` expects.
     pub async fn execute_both<A: Decider, B: Decider>(
+        &self,
+        first: (Uuid, A::Command),
+        second: (Uuid, B::Command),
+        context: CommandContext,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        in_time(context.deadline, self.execute_two::<A, B>(first, second, context)).await
+    }
+
+    async fn execute_two<A: Decider, B: Decider>(
         &self,
         first: (Uuid, A::Command),
         second: (Uuid, B::Command),
@@ -383,7 +410,7 @@ impl EventStore {
             };
             let outcome = self.appender.submit(request);
             drop((a, b));
-            let outcome = received(outcome, context.deadline).await;
+            let outcome = received(outcome).await;
             if !matches!(outcome, Ok(Outcome::Done(_))) {
                 slots.0.lock().await.forget(one.round);
                 slots.1.lock().await.forget(other.round);
@@ -405,7 +432,8 @@ impl EventStore {
             // Whoever it stood on moves the slot.
             Ok(Outcome::Done(_) | Outcome::Behind) => {}
             Ok(Outcome::Version { seen, missed, .. }) => {
-                let missed: Vec<_> = missed.iter().map_while(|row| self.decoded::<A>(row.clone()).ok()).collect();
+                let missed: Vec<_> =
+                    missed.iter().map_while(|row| self.decoded::<A>(row.clone()).ok()).collect();
                 let mut slot = slot.lock().await;
                 if !slot.catch_up(round, *seen, missed) {
                     slot.forget(round);
@@ -424,10 +452,23 @@ impl EventStore {
         })
     }
 
-    async fn fill<A: Decider>(&self, slot: &mut Slot<A>, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
-        if !slot.is_filled() {
-            let base = slot.base().cloned();
-            slot.fill(self.replay(base, id).await?);
+    /// Loads the state where it is not there; again while the database is away and there is time.
+    async fn fill<A: Decider>(
+        &self,
+        slot: &mut Slot<A>,
+        id: Uuid,
+        deadline: Instant,
+    ) -> Result<(), ExecuteError<A::Error>> {
+        let mut pause = Duration::from_millis(20);
+        while !slot.is_filled() {
+            match self.replay(slot.base().cloned(), id).await {
+                Ok(stand) => slot.fill(stand),
+                Err(ExecuteError::Unavailable(_)) if Instant::now() + pause < deadline => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -450,7 +491,9 @@ impl EventStore {
             let rows = self.log.stream(A::TYPE, &name, after, 1_000).await?;
             let mut rows = rows.into_iter().peekable();
             if after < stand.version
-                && rows.next().is_none_or(|row| (row.sequence, Some(row.event_id)) != (stand.version, stand.last))
+                && rows
+                    .next()
+                    .is_none_or(|row| (row.sequence, Some(row.event_id)) != (stand.version, stand.last))
             {
                 // Of another history: the log alone counts.
                 (stand, after) = (Stand::start(), 0);
@@ -478,7 +521,11 @@ impl EventStore {
         let row = db.connection.query_one(statement).await.map_err(soonshop_event_log::Error::from)?;
         let Some(row) = row else { return Ok(None) };
         let read = || -> Result<_, sea_orm::DbErr> {
-            Ok((row.try_get_by_index(0)?, row.try_get_by_index::<String>(1)?, row.try_get_by_index::<String>(2)?))
+            Ok((
+                row.try_get_by_index(0)?,
+                row.try_get_by_index::<String>(1)?,
+                row.try_get_by_index::<String>(2)?,
+            ))
         };
         let (sequence, event_id, state) = read().map_err(soonshop_event_log::Error::from)?;
         // A snapshot that cannot be read is none: the log has everything.
@@ -528,7 +575,7 @@ impl EventStore {
         command: A::Command,
         context: &CommandContext,
     ) -> Result<Decided<A::Error>, ExecuteError<A::Error>> {
-        self.fill(slot, id).await?;
+        self.fill(slot, id, context.deadline).await?;
         let name = id.to_string();
         let now = slot.now();
         let expected = Expected {
@@ -538,7 +585,10 @@ impl EventStore {
             event_id: now.last,
         };
         if let Some(wanted) = context.expected.filter(|wanted| *wanted != now.version) {
-            return Ok(Decided::Refused(ExecuteError::Stale { expected: wanted, actual: now.version }, expected));
+            return Ok(Decided::Refused(
+                ExecuteError::Stale { expected: wanted, actual: now.version },
+                expected,
+            ));
         }
         let facts = Facts { now: context.occurred_at };
         let mut events = match now.state.decide(command, &facts) {
@@ -560,11 +610,14 @@ impl EventStore {
         }
         let metadata = match events.is_empty() {
             true => String::new(),
-            false => serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?,
+            false => {
+                serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?
+            }
         };
         let mut new = Vec::with_capacity(events.len());
         for (sequence, event) in (now.version + 1..).zip(&events) {
-            let payload = serde_json::to_string(event).map_err(|error| ExecuteError::Fault(error.to_string()))?;
+            let payload =
+                serde_json::to_string(event).map_err(|error| ExecuteError::Fault(error.to_string()))?;
             if payload.len() > LARGEST_EVENT {
                 return Err(ExecuteError::TooLarge { size: payload.len() });
             }
@@ -601,10 +654,22 @@ impl EventStore {
             None
         };
         let owner = format!("{}:{id}", A::TYPE);
-        Ok(Decided::Draft(Draft { expected, version, events: new, holds, owner, round: slot.round, snapshot }))
+        Ok(Decided::Draft(Draft {
+            expected,
+            version,
+            events: new,
+            holds,
+            owner,
+            round: slot.round,
+            snapshot,
+        }))
     }
 
-    async fn request<E>(&self, drafts: &[&Draft], context: &CommandContext) -> Result<Request, ExecuteError<E>> {
+    async fn request<E>(
+        &self,
+        drafts: &[&Draft],
+        context: &CommandContext,
+    ) -> Result<Request, ExecuteError<E>> {
         let mut request = bare(context, drafts.iter().map(|draft| draft.expected.clone()).collect());
         request.answer.version = drafts.first().map(|draft| draft.version);
         let import = context.import_key.iter().map(|key| Hold::one(scope::IMPORT, key.clone()));
@@ -646,12 +711,11 @@ impl EventStore {
                 ErrorKind::Gone => 410,
                 ErrorKind::Conflict => 409,
             };
-            request.answer.detail =
-                serde_json::to_string(&(rejection.as_ref(), rejection.to_string())).ok();
+            request.answer.detail = serde_json::to_string(&(rejection.as_ref(), rejection.to_string())).ok();
         } else {
             request.record = false;
         }
-        match received(self.appender.submit(request), context.deadline).await {
+        match received(self.appender.submit(request)).await {
             Ok(Outcome::Done(_)) => Err(error),
             outcome => {
                 let settled = self.settle(outcome.clone(), context).await?;
@@ -661,7 +725,7 @@ impl EventStore {
     }
 
     /// What an outcome means for the caller. `None`: decide again.
-    async fn settle<E>(
+    async fn settle<E: std::fmt::Display>(
         &self,
         outcome: Result<Outcome, AppendError>,
         context: &CommandContext,
@@ -672,7 +736,7 @@ impl EventStore {
                 let mut request = bare(context, Vec::new());
                 request.answer.status = 409;
                 request.answer.detail = serde_json::to_string(&("taken", taken.to_string())).ok();
-                match received(self.appender.submit(request), context.deadline).await {
+                match received(self.appender.submit(request)).await {
                     Ok(Outcome::Done(_)) => return Err(taken),
                     outcome => outcome,
                 }
@@ -681,7 +745,9 @@ impl EventStore {
         };
         match outcome {
             Ok(Outcome::Done(answer)) => Ok(Some(Executed { answer, repeated: false })),
-            Ok(Outcome::Known { fingerprint, .. }) if fingerprint != context.fingerprint => Err(ExecuteError::IdReused),
+            Ok(Outcome::Known { fingerprint, .. }) if fingerprint != context.fingerprint => {
+                Err(ExecuteError::IdReused)
+            }
             Ok(Outcome::Known { answer, .. }) if answer.status >= 400 => {
                 let detail = answer.detail.unwrap_or_default();
                 let (slug, sentence) = serde_json::from_str(&detail).unwrap_or_default();
@@ -702,14 +768,20 @@ impl EventStore {
     }
 }
 
-/// What the appender answers, or that it did not in time: the command may yet be done.
+/// A database may hang wherever it is asked something; the command may yet be done. Cut off at any point, a slot is
+/// left with what its next command finds out to be wrong.
+async fn in_time<E>(
+    deadline: Instant,
+    work: impl Future<Output = Result<Executed, ExecuteError<E>>>,
+) -> Result<Executed, ExecuteError<E>> {
+    let late = || Err(ExecuteError::Unavailable("the event store did not answer in time".to_owned()));
+    tokio::time::timeout_at(deadline + GRACE, work).await.unwrap_or_else(|_| late())
+}
+
 async fn received(
     outcome: tokio::sync::oneshot::Receiver<Result<Outcome, AppendError>>,
-    deadline: Instant,
 ) -> Result<Outcome, AppendError> {
-    let late = || Err(AppendError::Unavailable("the event store did not answer in time".to_owned()));
-    let stopping = || Err(AppendError::Unavailable("the process is stopping".to_owned()));
-    tokio::time::timeout_at(deadline, outcome).await.map_or_else(|_| late(), |got| got.unwrap_or_else(|_| stopping()))
+    outcome.await.unwrap_or_else(|_| Err(AppendError::Unavailable("the process is stopping".to_owned())))
 }
 
 fn bare(context: &CommandContext, streams: Vec<Expected>) -> Request {

@@ -74,7 +74,9 @@ impl KeyMaker {
 
     fn fresh(&self, name: &str) -> Result<(String, String), Error> {
         let mut key: KeyBytes = [0; 32];
-        ring::rand::SystemRandom::new().fill(&mut key).map_err(|_| failed("no random numbers are to be had"))?;
+        ring::rand::SystemRandom::new()
+            .fill(&mut key)
+            .map_err(|_| failed("no random numbers are to be had"))?;
         let (id, master) = self.store.masters().current();
         Ok((id.to_owned(), codec::wrap(master, name, &key).map_err(failed)?))
     }

@@ -4,6 +4,7 @@
 //! events to the process's one [`appender`], which commits what waits as one batch under the lock of the log's head.
 //! Start reading there.
 
+mod adopt;
 pub mod appender;
 mod execute;
 mod hot;
@@ -11,6 +12,7 @@ pub mod keys;
 mod postgres;
 mod sqlite;
 
+pub use adopt::adopt;
 pub use appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;

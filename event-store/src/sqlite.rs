@@ -34,6 +34,8 @@ impl Sqlite {
 
 /// Takes the lock on a SQLite log.
 pub(crate) fn own(folder: &Path) -> Result<File, BatchError> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| BatchError::Unavailable(format!("{}: {error}", folder.display())))?;
     let path = folder.join("log.lock");
     let file = File::options()
         .create(true)
@@ -119,7 +121,9 @@ async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, 
     let refused = check(tx, batch).await?;
     let behind = batch.behind(&refused);
     let bad: HashSet<usize> = refused.iter().map(|one| one.request).chain(behind.iter().copied()).collect();
-    let good = || batch.requests.iter().enumerate().filter(|(index, _)| !bad.contains(&(index + 1))).map(|(_, r)| *r);
+    let good = || {
+        batch.requests.iter().enumerate().filter(|(index, _)| !bad.contains(&(index + 1))).map(|(_, r)| *r)
+    };
 
     let events: Vec<_> = good()
         .flat_map(|request| &request.events)
@@ -144,12 +148,20 @@ async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, 
     let mut commands = Vec::new();
     for request in good().filter(|request| request.record || !request.events.is_empty()) {
         let count = i64::try_from(request.events.len()).unwrap_or(i64::MAX);
-        let (first, last) = if count > 0 { (Some(position + 1), Some(position + count)) } else { (None, None) };
+        let (first, last) =
+            if count > 0 { (Some(position + 1), Some(position + count)) } else { (None, None) };
         position += count;
         let answer = &request.answer;
         let fingerprint = hex(&request.fingerprint);
         commands.push(json!([
-            request.command_id, fingerprint, answer.status, answer.location, answer.version, first, last, answer.detail
+            request.command_id,
+            fingerprint,
+            answer.status,
+            answer.location,
+            answer.version,
+            first,
+            last,
+            answer.detail
         ]));
     }
     if !commands.is_empty() {
@@ -210,7 +222,8 @@ async fn check(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Vec<Refus
             return Err(BatchError::ClaimKeysChanged);
         }
         let numbered = batch.requests.iter().enumerate();
-        let claims: Vec<_> = numbered.flat_map(|(i, r)| r.claims.iter().map(move |c| claim(i + 1, c))).collect();
+        let claims: Vec<_> =
+            numbered.flat_map(|(i, r)| r.claims.iter().map(move |c| claim(i + 1, c))).collect();
         for row in rows(sqlx::query(CLAIMED).bind(json!(claims).to_string()), tx).await? {
             let why = Why::Claim { scope: column(&row, 1)?, owner: column(&row, 2)? };
             refused.push(Refused { request: index(&row)?, why });
@@ -225,7 +238,10 @@ async fn run(query: Query<'_>, tx: &mut SqliteConnection) -> Result<(), BatchErr
     query.execute(tx).await.map(drop).map_err(|error| classify(&error))
 }
 
-async fn rows(query: Query<'_>, tx: &mut SqliteConnection) -> Result<Vec<sqlx::sqlite::SqliteRow>, BatchError> {
+async fn rows(
+    query: Query<'_>,
+    tx: &mut SqliteConnection,
+) -> Result<Vec<sqlx::sqlite::SqliteRow>, BatchError> {
     query.fetch_all(tx).await.map_err(|error| classify(&error))
 }
 

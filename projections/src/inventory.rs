@@ -66,7 +66,10 @@ impl Projector for Stock {
     }
 
     fn indexes(&self) -> &'static [&'static str] {
-        &["CREATE INDEX stock_by_sku ON @stock (sku, location)"]
+        &[
+            "CREATE INDEX stock_by_sku ON @stock (sku, id)",
+            "CREATE INDEX stock_by_available ON @stock (available, id)",
+        ]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {

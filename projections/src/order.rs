@@ -153,10 +153,14 @@ impl Projector for Orders {
 
     fn indexes(&self) -> &'static [&'static str] {
         &[
-            "CREATE INDEX orders_by_subject ON @orders (subject, id)",
+            "CREATE INDEX orders_by_time ON @orders (placed_at, id)",
+            "CREATE INDEX orders_by_subject ON @orders (subject, placed_at, id)",
             "CREATE INDEX orders_by_number ON @orders (number)",
-            "CREATE INDEX orders_by_status ON @orders (status, id)",
-            "CREATE INDEX credit_notes_by_subject ON @credit_notes (subject, id)",
+            "CREATE INDEX orders_by_status ON @orders (status, placed_at, id)",
+            "CREATE INDEX credit_notes_by_time ON @credit_notes (issued_at, id)",
+            "CREATE INDEX credit_notes_by_subject ON @credit_notes (subject, issued_at, id)",
+            "CREATE INDEX credit_notes_by_number ON @credit_notes (number)",
+            "CREATE INDEX credit_notes_by_order ON @credit_notes (order_id)",
         ]
     }
 

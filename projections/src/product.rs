@@ -125,7 +125,10 @@ impl Projector for Products {
     }
 
     fn indexes(&self) -> &'static [&'static str] {
-        &["CREATE INDEX products_by_category ON @products (category, id)"]
+        &[
+            "CREATE INDEX products_by_status ON @products (status, created_at, id)",
+            "CREATE INDEX products_by_category ON @products (category, created_at, id)",
+        ]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
 use soonshop_domain::Event;
 use soonshop_domain::user::person;
@@ -45,11 +46,15 @@ impl Follower {
     }
 
     /// Holds the lease of one sink and runs `follow` under it until told to stop.
-    pub(crate) async fn hold<F>(&self, sink: &str, stop: &CancellationToken, follow: F)
-    where
-        F: AsyncFn(&Lease) -> Result<(), Stopped>,
-    {
-        let report = async |stopped: &Stopped| self.report(sink, "stopped", &stopped.to_string()).await;
+    pub(crate) async fn hold<'a>(
+        &'a self,
+        sink: &'a str,
+        stop: &CancellationToken,
+        follow: impl Fn(Lease) -> BoxFuture<'a, Result<(), Stopped>> + Send + Sync,
+    ) {
+        let report = |reason: String| -> BoxFuture<'a, ()> {
+            Box::pin(async move { self.report(sink, "stopped", &reason).await })
+        };
         self.leases().hold(&self.name(sink), stop, follow, report).await;
     }
 
@@ -69,10 +74,10 @@ impl Follower {
 
     /// Keeps the rows up to date until told to stop.
     pub async fn keep_rows(&self, stop: CancellationToken) {
-        self.hold(ROWS, &stop, async |lease| self.follow_rows(lease, &stop).await).await;
+        self.hold(ROWS, &stop, |lease| Box::pin(self.follow_rows(lease, &stop))).await;
     }
 
-    async fn follow_rows(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow_rows(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = self.generation.db(self.registry.database())?;
         if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
             return Err(Stopped::Lost);
@@ -83,7 +88,7 @@ impl Follower {
         let name = self.name(ROWS);
         let mut reported = false;
         let leases = self.leases();
-        let mut renewal = Renewal::new(&leases, lease);
+        let mut renewal = Renewal::new(&leases, &lease);
         let mut looked = Instant::now();
         loop {
             if stop.is_cancelled() {

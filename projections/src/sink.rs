@@ -36,10 +36,10 @@ enum Next {
 impl Follower {
     /// Keeps the generation's search index up to date until told to stop.
     pub async fn keep_index(&self, search: Arc<dyn Search>, stop: CancellationToken) {
-        self.hold(INDEX, &stop, async |lease| self.follow_index(&*search, lease, &stop).await).await;
+        self.hold(INDEX, &stop, |lease| Box::pin(self.follow_index(&*search, lease, &stop))).await;
     }
 
-    async fn follow_index(&self, search: &dyn Search, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow_index(&self, search: &dyn Search, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = self.generation.db(self.registry.database())?;
         let index = self.generation.namespace();
         search.create(&index).await.map_err(failed)?;
@@ -48,7 +48,7 @@ impl Follower {
         let mut persisted = (checkpoint.clone(), Instant::now());
         let mut reported = false;
         let leases = self.leases();
-        let mut renewal = Renewal::new(&leases, lease);
+        let mut renewal = Renewal::new(&leases, &lease);
         while !stop.is_cancelled() {
             renewal.keep().await?;
             let next = self.next(INDEX, &db, &checkpoint).await?;
@@ -78,7 +78,7 @@ impl Follower {
     /// Invalidates what events change in the cache, until told to stop. A cache of this process alone needs no lease.
     pub async fn keep_cache(&self, cache: Arc<dyn Cache>, stop: CancellationToken) {
         if cache.shared() {
-            self.hold(CACHE, &stop, async |lease| self.follow_cache(&*cache, Some(lease), &stop).await).await;
+            self.hold(CACHE, &stop, |lease| Box::pin(self.follow_cache(&*cache, Some(lease), &stop))).await;
             return;
         }
         while !stop.is_cancelled() {
@@ -92,7 +92,7 @@ impl Follower {
         }
     }
 
-    async fn follow_cache(&self, cache: &dyn Cache, lease: Option<&Lease>, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow_cache(&self, cache: &dyn Cache, lease: Option<Lease>, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = self.generation.db(self.registry.database())?;
         let space = self.generation.namespace();
         let mut checkpoint = match cache.checkpoint(&space).await.map_err(failed)? {
@@ -108,7 +108,7 @@ impl Follower {
         };
         let mut persisted = (checkpoint.clone(), Instant::now());
         let leases = self.leases();
-        let mut renewal = lease.map(|lease| Renewal::new(&leases, lease));
+        let mut renewal = lease.as_ref().map(|lease| Renewal::new(&leases, lease));
         while !stop.is_cancelled() {
             if let Some(renewal) = &mut renewal {
                 renewal.keep().await?;

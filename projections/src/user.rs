@@ -77,7 +77,10 @@ impl Projector for Users {
     }
 
     fn indexes(&self) -> &'static [&'static str] {
-        &["CREATE INDEX users_by_country ON @users (country, id)"]
+        &[
+            "CREATE INDEX users_by_status ON @users (status, registered_at, id)",
+            "CREATE INDEX users_by_country ON @users (country, registered_at, id)",
+        ]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {

@@ -1,7 +1,5 @@
 //! Looks at everything the shop stands on, says what is wrong, and what to do about it.
 
-use std::fmt::Write as _;
-
 use crate::settle::standings;
 use crate::{Shop, migrate};
 
@@ -71,8 +69,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        // A formatter into a string does not fail.
-        drop(write!(text, ": {cause}"));
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
         source = cause.source();
     }
     text

@@ -21,7 +21,7 @@ struct Cli {
     #[arg(long, env = "SOONSHOP_LOG_FORMAT", default_value = "text", global = true)]
     log_format: String,
     /// What to log
-    #[arg(long, env = "SOONSHOP_LOG", default_value = "info,sqlx=warn,lapin=error,tantivy=warn", global = true)]
+    #[arg(long, env = "SOONSHOP_LOG", default_value = "info,sqlx=warn,sea_orm_migration=warn,lapin=error,tantivy=warn", global = true)]
     log: String,
     #[command(subcommand)]
     command: Command,

@@ -126,6 +126,7 @@ fn router(shop: &Shop, options: &Options, store: Option<&soonshop_event_store::E
         let queries = soonshop_query_api::http::openapi();
         api = if options.role == Role::All { merged(api, queries) } else { queries };
     }
+    "SoonShop".clone_into(&mut api.info.title);
     let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api);
     Ok(router.merge(docs))
 }

@@ -1,2 +1,379 @@
-//! The figures.
-fn main() {}
+//! The figures, each beside its baseline in the same run: `make bench`. Medians over rounds; they report and never fail.
+//! `BENCH_ONLY=append,read` runs some of them; `BENCH_SECONDS` is the length of one round.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a report on standard output; what fails has failed")]
+
+#[path = "../it/support.rs"]
+#[expect(dead_code, reason = "the benchmarks use a part of what the tests use")]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cqrs_es::persist::{PersistedEventRepository as _, SerializedEvent};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use serde_json::json;
+use soonshop::{Role, Shop, migrate};
+use soonshop_bus::Message;
+use soonshop_domain::inventory::{At, Command, MAIN, Place as StockPlace, Stock};
+use soonshop_domain::text::Sku;
+use soonshop_domain::{Actor, Channel, Metadata, ids};
+use soonshop_event_store::{CommandContext, EventStore};
+use sqlx::Connection as _;
+use support::{Place, Process, Set, TestShop, free_port, server};
+use uuid::Uuid;
+
+const ROUNDS: usize = 3;
+
+fn seconds() -> Duration {
+    let text = std::env::var("BENCH_SECONDS").unwrap_or_default();
+    Duration::from_secs_f64(text.parse().unwrap_or(3.0))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    let index = ((values.len() as f64) * share) as usize;
+    values[index.min(values.len() - 1)]
+}
+
+fn row(what: &str, ours: f64, unit: &str, baseline: &str, theirs: f64) {
+    println!("| {what} | {ours:.0} {unit} | {theirs:.0} {unit} ({baseline}) | {:.2} |", ours / theirs);
+}
+
+/// Calls per second of `callers` tasks that call one after the other for the length of a round.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn rate<F: Future<Output = ()> + Send + 'static>(callers: usize, call: impl Fn(usize, u64) -> F) -> f64 {
+    let begun = Instant::now();
+    let limit = seconds();
+    let done = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::new();
+    for caller in 0..callers {
+        let call = &call;
+        let done = Arc::clone(&done);
+        tasks.push(async move {
+            let mut number = 0;
+            while begun.elapsed() < limit {
+                call(caller, number).await;
+                number += 1;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    futures::future::join_all(tasks).await;
+    done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn metadata() -> Metadata {
+    let actor = Actor::guest("anonymous");
+    Metadata {
+        correlation_id: Some(ids::new()),
+        command_type: Some("stock.receive".to_owned()),
+        actor_kind: Some(actor.kind),
+        actor_id: Some(actor.id),
+        channel: Some(Channel::Api),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+        ..Metadata::default()
+    }
+}
+
+async fn receive(store: &EventStore, sku: &Sku) {
+    let place = StockPlace { sku: sku.clone(), location: MAIN.to_owned() };
+    let stream = soonshop_domain::inventory::stream(sku, MAIN);
+    let context = CommandContext::new(ids::new(), vec![7; 32], metadata());
+    store.execute::<Stock>(stream, At { place, command: Command::Receive { quantity: 1 } }, context).await.unwrap();
+}
+
+async fn postgres_shop() -> (Place, Shop) {
+    let place = Place::new(Set::Nats).await;
+    let shop = Shop::open(&place.config, Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    (place, shop)
+}
+
+async fn append() {
+    let (place, shop) = postgres_shop().await;
+    let store = shop.event_store().unwrap();
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(32).connect(&place.config.store).await.unwrap();
+    for sql in [
+        "CREATE SCHEMA theirs",
+        "CREATE TABLE theirs.events (aggregate_type text NOT NULL, aggregate_id text NOT NULL, sequence bigint NOT NULL, \
+         event_type text NOT NULL, event_version text NOT NULL, payload json NOT NULL, metadata json NOT NULL, \
+         PRIMARY KEY (aggregate_type, aggregate_id, sequence))",
+    ] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    let theirs = Arc::new(postgres_es::PostgresEventRepository::new(pool.clone()).with_tables("theirs.events", "theirs.snapshots"));
+    let payload = json!({"StockReceived": {"sku": "S-1-1", "location": "main", "quantity": 1}});
+    let full = serde_json::to_value(metadata()).unwrap();
+    for callers in [1, 8, 32, 256] {
+        let (mut ours, mut other) = (Vec::new(), Vec::new());
+        // The streams are there before: what is measured is appending.
+        for caller in 0..callers {
+            receive(&store, &Sku::try_new(&format!("S-{callers}-{caller}")).unwrap()).await;
+        }
+        for _ in 0..ROUNDS {
+            ours.push(
+                rate(callers, |caller, _| {
+                    let store = store.clone();
+                    let sku = Sku::try_new(&format!("S-{callers}-{caller}")).unwrap();
+                    async move { receive(&store, &sku).await }
+                })
+                .await,
+            );
+            let run = Uuid::new_v4();
+            other.push(
+                rate(callers, |caller, number| {
+                    let (theirs, payload, metadata) = (Arc::clone(&theirs), payload.clone(), full.clone());
+                    async move {
+                        let event = SerializedEvent {
+                            aggregate_id: format!("{run}-{caller}"),
+                            sequence: usize::try_from(number).unwrap() + 1,
+                            aggregate_type: "stock".to_owned(),
+                            event_type: "StockReceived".to_owned(),
+                            event_version: "1".to_owned(),
+                            payload,
+                            metadata,
+                        };
+                        theirs.persist::<Stock>(&[event], None).await.unwrap();
+                    }
+                })
+                .await,
+            );
+        }
+        let what = format!("append with checks, command record, full metadata, {callers} callers");
+        row(&what, median(ours), "/s", "postgres-es 0.5 repository, 32 connections", median(other));
+    }
+    read(&store, &pool).await;
+    store.close().await;
+    pool.close().await;
+    place.remove().await;
+}
+
+/// Reads what `append` wrote: decoded and typed, against binary COPY out of the same rows.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn read(store: &EventStore, pool: &sqlx::PgPool) {
+    let events = store.log().head().await.unwrap().position as f64;
+    let (mut ours, mut copies) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let mut pages = store.log().read_all(0, 5_000);
+        let mut seen = 0;
+        loop {
+            let page = pages.next().await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            seen += page.len();
+        }
+        assert_eq!(seen as f64, events);
+        ours.push(events / begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        let mut connection = pool.acquire().await.unwrap();
+        let mut copy = connection.copy_out_raw("COPY log.events TO STDOUT (FORMAT BINARY)").await.unwrap();
+        let mut bytes = 0;
+        while let Some(chunk) = copy.next().await {
+            bytes += chunk.unwrap().len();
+        }
+        assert!(bytes > 0);
+        copies.push(events / begun.elapsed().as_secs_f64());
+    }
+    let what = format!("read the log in order, decoded, {events} events");
+    row(&what, median(ours), "/s", "binary COPY of the same rows", median(copies));
+}
+
+const MESSAGES: usize = 20_000;
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn through_port(url: &str, bytes: usize) -> f64 {
+    let bus = soonshop_bus::connect(url).unwrap();
+    let subscription = bus.subscribe("bench").await.unwrap();
+    let mut publisher = bus.publisher().await.unwrap();
+    let body = bytes::Bytes::from(vec![b'x'; bytes]);
+    let begun = Instant::now();
+    let mut flight = FuturesUnordered::new();
+    for number in 0..MESSAGES {
+        let message = Message { id: format!("{}-{number}", Uuid::new_v4()), topic: "order.OrderPlaced".to_owned(), body: body.clone() };
+        flight.push(publisher.send(message).await.unwrap());
+        if flight.len() >= 1_000 {
+            flight.next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(done) = flight.next().await {
+        done.unwrap();
+    }
+    let rate = MESSAGES as f64 / begun.elapsed().as_secs_f64();
+    drop(subscription);
+    bus.remove("bench").await.unwrap();
+    rate
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn bare_rabbit(url: &str, bytes: usize) -> f64 {
+    use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
+    let connection = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let mut arguments = lapin::types::FieldTable::default();
+    arguments.insert("x-queue-type".into(), lapin::types::AMQPValue::LongString("quorum".into()));
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare("bare".into(), options, arguments).await.unwrap();
+    let body = vec![b'x'; bytes];
+    let begun = Instant::now();
+    let mut flight = FuturesUnordered::new();
+    for _ in 0..MESSAGES {
+        let properties = lapin::BasicProperties::default().with_delivery_mode(2);
+        let sent = channel.basic_publish("".into(), "bare".into(), BasicPublishOptions::default(), &body, properties);
+        flight.push(sent.await.unwrap());
+        if flight.len() >= 1_000 {
+            flight.next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(done) = flight.next().await {
+        done.unwrap();
+    }
+    let rate = MESSAGES as f64 / begun.elapsed().as_secs_f64();
+    channel.queue_delete("bare".into(), QueueDeleteOptions::default()).await.unwrap();
+    rate
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn bare_nats(url: &str, bytes: usize) -> f64 {
+    let client = async_nats::connect(url).await.unwrap();
+    let stream = format!("BARE{}", Uuid::new_v4().simple());
+    let jetstream = async_nats::jetstream::new(client);
+    let config = async_nats::jetstream::stream::Config {
+        name: stream.clone(),
+        subjects: vec![format!("{stream}.>")],
+        ..Default::default()
+    };
+    jetstream.create_stream(config).await.unwrap();
+    let body = bytes::Bytes::from(vec![b'x'; bytes]);
+    let begun = Instant::now();
+    let mut flight = FuturesUnordered::new();
+    for _ in 0..MESSAGES {
+        let sent = jetstream.publish(format!("{stream}.a"), body.clone()).await.unwrap();
+        flight.push(sent.into_future());
+        if flight.len() >= 1_000 {
+            flight.next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(done) = flight.next().await {
+        done.unwrap();
+    }
+    let rate = MESSAGES as f64 / begun.elapsed().as_secs_f64();
+    jetstream.delete_stream(&stream).await.unwrap();
+    rate
+}
+
+async fn relay() {
+    for bytes in [300, 1_000] {
+        let rabbit = Place::new(Set::Rabbit).await;
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(through_port(&rabbit.config.bus, bytes).await);
+            bare.push(bare_rabbit(&rabbit.config.bus, bytes).await);
+        }
+        let what = format!("publish with confirms in flight, RabbitMQ quorum queue, one queue, {bytes} B");
+        row(&what, median(ours), "/s", "bare lapin", median(bare));
+        rabbit.remove().await;
+        let nats = Place::new(Set::Nats).await;
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(through_port(&nats.config.bus, bytes).await);
+            bare.push(bare_nats(&server("NATS_URL"), bytes).await);
+        }
+        let what = format!("publish with acks in flight, JetStream file, one consumer, {bytes} B");
+        row(&what, median(ours), "/s", "bare async-nats", median(bare));
+        nats.remove().await;
+    }
+}
+
+/// From sending a command to reading its effect, over HTTP, on real servers.
+async fn latency() {
+    for set in [Set::Rabbit, Set::Nats, Set::Embedded] {
+        let shop = TestShop::start(set).await;
+        let (id, _) = shop.client.product("LAT", "Latency", 100, 0).await;
+        let mut milliseconds = Vec::new();
+        for round in 0..300 {
+            let body = json!({"sku": "LAT", "price": {"amount": 200 + round, "currency": "GBP"}});
+            let begun = Instant::now();
+            let position = shop.client.post(&format!("/products/{id}/prices"), &body).await.position();
+            let seen = shop.client.get_at(&format!("/products/{id}"), &position).await.expect(200).json();
+            milliseconds.push(begun.elapsed().as_secs_f64() * 1_000.0);
+            assert_eq!(seen["price"], 200 + round);
+        }
+        let (middle, high) = (percentile(&mut milliseconds, 0.5), percentile(&mut milliseconds, 0.99));
+        println!("| command to visible over HTTP, {set:?}, idle | p50 {middle:.1} ms, p99 {high:.1} ms | ≤ 50 ms (goal, p99) | |");
+        shop.stop().await;
+    }
+}
+
+/// One command to readiness, and what an idle shop holds.
+fn start_up() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().display();
+    let config = soonshop::Config {
+        store: format!("sqlite://{folder}"),
+        read_models: None,
+        keys: None,
+        erasures: None,
+        bus: "in-process:".to_owned(),
+        cache: "moka:".to_owned(),
+        search: format!("tantivy://{folder}/search"),
+        master_key_file: place.path().join("master.key"),
+        operator_token_file: place.path().join("operator.token"),
+        name: "bench".to_owned(),
+    };
+    let (mut starts, mut memory) = (Vec::new(), Vec::new());
+    let migrated = Process::start(&config, "bench", &["migrate"]);
+    assert_eq!(migrated.wait(), Some(0));
+    for _ in 0..5 {
+        let port = free_port();
+        let begun = Instant::now();
+        let process = Process::start(&config, "bench", &["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::hint::spin_loop();
+        }
+        starts.push(begun.elapsed().as_secs_f64() * 1_000.0);
+        let idle = Instant::now();
+        while idle.elapsed() < Duration::from_secs(3) {
+            std::thread::yield_now();
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        memory.push(kib / 1024.0);
+        assert_eq!(process.stop(), Some(0));
+    }
+    println!("| start of the embedded shop | {:.0} ms | ≤ 300 ms (goal) | |", median(starts));
+    println!("| memory of the embedded shop, idle | {:.0} MiB | ≤ 80 MiB (goal) | |", median(memory));
+}
+
+#[tokio::main]
+async fn main() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    println!("\n{build} build, medians of {ROUNDS} rounds of {:?}\n", seconds());
+    println!("| what | SoonShop | baseline | ratio |\n|---|---|---|---|");
+    if wanted("append") {
+        append().await;
+    }
+    if wanted("relay") {
+        relay().await;
+    }
+    if wanted("latency") {
+        latency().await;
+    }
+    if wanted("start") {
+        start_up();
+    }
+}

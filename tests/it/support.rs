@@ -273,6 +273,15 @@ impl Process {
         }
     }
 
+    /// Waits until it ends by itself; its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        self.0.take()?.wait().unwrap().code()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.as_ref().map_or(0, Child::id)
+    }
+
     /// SIGTERM, and its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         let mut child = self.0.take()?;

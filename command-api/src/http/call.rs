@@ -17,7 +17,7 @@ use soonshop_domain::{Actor, ActorKind, Channel, Decider, Metadata, clock, ids};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::extract::{Json, Path};
-use soonshop_service_kit::headers::{IdempotencyKey, IfMatch};
+use soonshop_service_kit::headers::{IF_MATCH, IdempotencyKey, IfMatch};
 use soonshop_service_kit::serve::RequestContext;
 use uuid::{Uuid, Variant, Version};
 
@@ -126,6 +126,7 @@ impl Call {
         request: Request,
     ) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
+        let Ok(context) = RequestContext::from_request_parts(&mut parts, &()).await;
         let headers = &parts.headers;
         let caller = Caller::of(headers, commands.operator_token.as_deref())?;
         if endpoint.permission == Permission::Operator {
@@ -151,18 +152,16 @@ impl Call {
         let reason_code = text(headers, &REASON, "X-Reason", 64, |b| b.is_ascii_graphic())?;
 
         let actor = caller.actor();
+        let name = actor.to_string();
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         let command_id = match &key {
-            Some(key) => ids::derived(ids::COMMANDS, &[&actor.to_string(), method, path, key]),
+            Some(key) => ids::derived(ids::COMMANDS, &[&name, method, path, key]),
             None => ids::new(),
         };
-        let expected = headers.get(axum::http::header::IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
-        let (name, method, path, expected) =
-            (actor.to_string(), method.to_owned(), path.to_owned(), expected.to_vec());
+        let expected = headers.get(IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
         let body = raw(&parts, body, endpoint.action.body.is_some()).await?;
-        let told_by = [name.as_bytes(), method.as_bytes(), path.as_bytes(), &expected, body.as_bytes()];
+        let told_by = [name.as_bytes(), method.as_bytes(), path.as_bytes(), expected, body.as_bytes()];
         let fingerprint = commands.store.keys().fingerprint(&told_by).await.map_err(unreadable)?;
-        let Ok(context) = RequestContext::from_request_parts(&mut parts, &()).await;
         let metadata = Metadata {
             correlation_id: Some(context.correlation_id),
             command_type: Some(endpoint.command.to_owned()),

@@ -13,8 +13,8 @@ use sqlx::{Connection as _, Executor as _, Row as _};
 use uuid::Uuid;
 
 use crate::fixture::{
-    Fixture, Tip, at, checking, context, context_of, on_both, on_hand, place_order, receive, register, request,
-    submit, until, words,
+    Fixture, Tip, at, checking, context, context_of, on_both, on_hand, place_order, receive, register,
+    request, submit, until, words,
 };
 
 on_both! {
@@ -105,7 +105,10 @@ async fn a_chain_on_one_stream_goes_in_as_one_batch(shop: Fixture) {
     assert_eq!(words(&submit(&store, chain).await), ["done"; 20]);
     let events = shop.events().await;
     assert_eq!(events.len(), 20);
-    assert!(events.iter().all(|event| event.recorded_at == events[0].recorded_at), "one batch has one moment");
+    assert!(
+        events.iter().all(|event| event.recorded_at == events[0].recorded_at),
+        "one batch has one moment"
+    );
     // So do commands that wait for one stream.
     let stream = ids::new();
     join_all((0..20).map(|_| store.execute::<Stock>(stream, receive(1), context()))).await;
@@ -143,18 +146,22 @@ async fn an_append_over_two_streams_is_all_or_nothing(shop: Fixture) {
     // Nor does the first stream get anything where the second one refuses.
     let confirm = person::Command::ConfirmErasure { purposes: vec![Purpose::Account] };
     let delete = || user::Command::Delete;
-    let refused = store.execute_both::<User, person::Person>((ada, delete()), (ada, confirm), context()).await;
+    let refused =
+        store.execute_both::<User, person::Person>((ada, delete()), (ada, confirm), context()).await;
     assert!(matches!(refused, Err(ExecuteError::Fault(_))), "{refused:?}");
     assert_eq!(shop.events().await.len(), 1);
 
     let context = context();
-    let done =
-        store.execute_both::<User, person::Person>((ada, delete()), (ada, erase()), context.clone()).await.unwrap();
+    let done = store
+        .execute_both::<User, person::Person>((ada, delete()), (ada, erase()), context.clone())
+        .await
+        .unwrap();
     assert_eq!((done.answer.first_position, done.answer.last_position), (Some(2), Some(3)));
     assert_eq!(done.answer.version, Some(2), "the answer is the first stream's");
     let types: Vec<_> = shop.events().await.into_iter().map(|event| event.event_type).collect();
     assert_eq!(types, ["UserRegistered", "UserDeleted", "ErasureRequested"]);
-    let again = store.execute_both::<User, person::Person>((ada, delete()), (ada, erase()), context).await.unwrap();
+    let again =
+        store.execute_both::<User, person::Person>((ada, delete()), (ada, erase()), context).await.unwrap();
     assert_eq!(again.answer, done.answer);
 }
 
@@ -184,7 +191,10 @@ async fn an_event_of_more_than_256_kib_is_refused_and_one_of_256_is_taken(shop: 
     });
     let most = LARGEST_EVENT - empty.unwrap().len();
     let refused = store.execute::<Stock>(stream, adjust(most + 1), context()).await;
-    assert!(matches!(refused, Err(ExecuteError::TooLarge { size }) if size == LARGEST_EVENT + 1), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ExecuteError::TooLarge { size }) if size == LARGEST_EVENT + 1),
+        "{refused:?}"
+    );
     store.execute::<Stock>(stream, adjust(most), context()).await.unwrap();
     assert_eq!(on_hand(&store, stream).await, (1, 1));
 }
@@ -261,7 +271,8 @@ async fn an_append_checks_what_was_committed_while_it_waited() {
     });
     waiting(&shop).await;
     sqlx::query(FOREIGN).bind(&stream).bind(1_i64).execute(&mut *tx).await.unwrap();
-    let record = "INSERT INTO log.commands (command_id, fingerprint, status, recorded_at) VALUES ($1, '', 204, now())";
+    let record =
+        "INSERT INTO log.commands (command_id, fingerprint, status, recorded_at) VALUES ($1, '', 204, now())";
     sqlx::query(record).bind(known).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
 
@@ -342,7 +353,8 @@ async fn a_hot_stream_is_written_by_two_processes_until_the_deadline_and_not_a_n
     let shop = Fixture::postgres().await;
     let stores = shop.stores();
     let stream = ids::new();
-    let commands = (0..200).map(|number: usize| stores[number % 2].execute::<Stock>(stream, receive(1), context()));
+    let commands =
+        (0..200).map(|number: usize| stores[number % 2].execute::<Stock>(stream, receive(1), context()));
     for done in join_all(commands).await {
         done.unwrap();
     }
@@ -376,7 +388,8 @@ async fn other_isolation_levels_are_refused_by_the_function_and_by_the_trigger()
 async fn whatever_the_database_says_the_appender_is_durable_and_reads_what_is_committed() {
     let shop = Fixture::postgres().await;
     let database = shop.text("log", "SELECT current_database()::text").await;
-    for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off", "jit = on"] {
+    for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off", "jit = on"]
+    {
         shop.run("log", &format!("ALTER DATABASE {database} SET {setting}")).await;
     }
     shop.run("log", "CREATE TABLE settings AS SELECT ''::text AS settings WHERE false").await;
@@ -470,12 +483,18 @@ async fn an_order_and_its_repeat_survive_a_writer_of_another_kind() {
     let store = shop.store();
     let (order_id, buyer) = (ids::new(), Customer::Guest(ids::GuestId(ids::new())));
     let command = ids::new();
-    let placed = store.execute::<order::Order>(order_id, place_order(buyer, "S-1"), context_of(command)).await.unwrap();
+    let placed = store
+        .execute::<order::Order>(order_id, place_order(buyer, "S-1"), context_of(command))
+        .await
+        .unwrap();
     let confirmed = "INSERT INTO log.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
                      metadata) VALUES ('order', $1, 2, 'OrderConfirmed', '1', '{\"OrderConfirmed\":{}}', '{}')";
     sqlx::query(confirmed).bind(order_id.to_string()).execute(&mut shop.raw().await).await.unwrap();
     let shipped = store.execute::<order::Order>(order_id, order::Command::Ship, context()).await.unwrap();
     assert_eq!(shipped.answer.version, Some(3));
-    let again = store.execute::<order::Order>(order_id, place_order(buyer, "S-1"), context_of(command)).await.unwrap();
+    let again = store
+        .execute::<order::Order>(order_id, place_order(buyer, "S-1"), context_of(command))
+        .await
+        .unwrap();
     assert_eq!((again.answer, again.repeated), (placed.answer, true));
 }

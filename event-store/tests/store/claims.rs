@@ -76,7 +76,10 @@ async fn of_two_claims_in_one_batch_exactly_one_wins_and_the_other_is_told_who(s
     ];
     let outcomes = submit(&store, requests).await;
     assert_eq!(words(&outcomes), ["done", "claimed", "done"]);
-    assert!(matches!(&outcomes[1], Ok(Outcome::Claimed { owner, .. }) if owner == "product:a"), "{outcomes:?}");
+    assert!(
+        matches!(&outcomes[1], Ok(Outcome::Claimed { owner, .. }) if owner == "product:a"),
+        "{outcomes:?}"
+    );
     assert_eq!(shop.events().await.len(), 2);
 }
 
@@ -87,7 +90,11 @@ async fn a_value_that_is_claimed_and_given_up_at_once_is_free(shop: Fixture) {
     let mut second = claiming(&mut tip, 2, "product:a");
     second.frees.push(("sku", "product:a".into()));
     assert_eq!(words(&submit(&store, vec![first, second]).await), ["done", "done"]);
-    let held = if shop.is_sqlite() { "SELECT value FROM @claims" } else { "SELECT encode(value, 'hex') FROM @claims" };
+    let held = if shop.is_sqlite() {
+        "SELECT value FROM @claims"
+    } else {
+        "SELECT encode(value, 'hex') FROM @claims"
+    };
     assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 1);
     assert_eq!(shop.text("log", held).await, "02".repeat(32));
     let outcomes = submit(&store, vec![claiming(&mut Tip::new(), 1, "product:b")]).await;
@@ -111,8 +118,13 @@ async fn a_new_key_of_unique_values_is_taken_up_without_a_restart(shop: Fixture)
     let master = masters(7);
     let (id, key) = master.current();
     let wrapped = codec::wrap(key, "claim.3", &[3; 32]).unwrap();
-    shop.run("keys", &format!("INSERT INTO @hmac_keys (key_id, master, wrapped, use) VALUES (3, '{id}', '{wrapped}', 'claim')"))
-        .await;
+    shop.run(
+        "keys",
+        &format!(
+            "INSERT INTO @hmac_keys (key_id, master, wrapped, use) VALUES (3, '{id}', '{wrapped}', 'claim')"
+        ),
+    )
+    .await;
     shop.run("log", "INSERT INTO @claim_keys (key_id) VALUES (3)").await;
     // The store still has the old set: the log refuses it, and the store reads the new one.
     store.execute::<User>(bob, register(bob, "bob@example.org"), context()).await.unwrap();

@@ -8,7 +8,8 @@ use soonshop_event_store::{Answer, CommandContext, ExecuteError};
 use uuid::Uuid;
 
 use crate::fixture::{
-    Fixture, Tip, at, change, context, context_of, on_both, on_hand, receive, register, request, submit, words,
+    Fixture, Tip, at, change, context, context_of, on_both, on_hand, receive, register, request, submit,
+    words,
 };
 
 on_both! {
@@ -73,7 +74,10 @@ async fn a_repeat_gets_the_first_answer_whatever_became_of_the_stream(shop: Fixt
     let (stream, command) = (ids::new(), ids::new());
     let expecting = || CommandContext { expected: Some(0), ..context_of(command) };
     let first = store.execute::<Stock>(stream, receive(5), expecting()).await.unwrap();
-    store.execute::<Stock>(stream, at(Command::Adjust { quantity: -5, reason: "lost".into() }), context()).await.unwrap();
+    store
+        .execute::<Stock>(stream, at(Command::Adjust { quantity: -5, reason: "lost".into() }), context())
+        .await
+        .unwrap();
     // The version that it expects is long past: it is answered all the same.
     let again = store.execute::<Stock>(stream, receive(5), expecting()).await.unwrap();
     assert_eq!(again.answer, first.answer);
@@ -162,8 +166,10 @@ async fn registering_again_when_the_stream_exists_gets_the_first_answer(shop: Fi
     let command = ids::new();
     // A new stream's id is derived from the command's: a repeat meets the same stream.
     let ada = ids::stream_of(command);
-    let first = store.execute::<User>(ada, register(ada, "ada@example.org"), context_of(command)).await.unwrap();
-    let again = store.execute::<User>(ada, register(ada, "ada@example.org"), context_of(command)).await.unwrap();
+    let first =
+        store.execute::<User>(ada, register(ada, "ada@example.org"), context_of(command)).await.unwrap();
+    let again =
+        store.execute::<User>(ada, register(ada, "ada@example.org"), context_of(command)).await.unwrap();
     assert_eq!((again.answer, again.repeated), (first.answer, true));
     let another = store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await;
     assert!(matches!(another, Err(ExecuteError::Rejected(user::Error::UserExists))), "{another:?}");

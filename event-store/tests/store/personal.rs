@@ -14,7 +14,8 @@ use soonshop_event_store::{CommandContext, ExecuteError, KeyMaker};
 use uuid::Uuid;
 
 use crate::fixture::{
-    ADDRESS, EMAIL, Fixture, NAME, PHONE, change, context, masters, on_both, place_order, postgres_url, register,
+    ADDRESS, EMAIL, Fixture, NAME, PHONE, change, context, masters, on_both, place_order, postgres_url,
+    register,
 };
 
 on_both! {
@@ -49,13 +50,17 @@ fn user_of(entry: &Entry) -> user::Details {
 /// Every byte that is stored: all tables as text on PostgreSQL, all files on SQLite.
 async fn everything(shop: &Fixture) -> Vec<u8> {
     if shop.is_sqlite() {
-        let files = std::fs::read_dir(shop.folder()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let files = std::fs::read_dir(shop.folder())
+            .unwrap()
+            .map(|file| std::fs::read(file.unwrap().path()).unwrap());
         return files.collect::<Vec<_>>().concat();
     }
     let mut all = String::new();
     for namespace in ["log", "keys"] {
         let db = shop.db(namespace);
-        let tables = format!("SELECT table_name::text FROM information_schema.tables WHERE table_schema = '{namespace}'");
+        let tables = format!(
+            "SELECT table_name::text FROM information_schema.tables WHERE table_schema = '{namespace}'"
+        );
         for table in db.connection.query_all(db.statement(&tables, [])).await.unwrap() {
             let table: String = table.try_get_by_index(0).unwrap();
             let rows = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {namespace}.{table} t");
@@ -91,10 +96,16 @@ async fn no_table_and_no_file_holds_a_personal_value(shop: Fixture) {
     // Enough of them for a snapshot.
     let changes = (0..201).map(|_| store.execute::<User>(ada, change(ada, EMAIL), context()));
     futures::future::join_all(changes).await;
-    crate::fixture::until("a snapshot", async || shop.number("log", "SELECT count(*) FROM @states").await == 1).await;
+    crate::fixture::until("a snapshot", async || {
+        shop.number("log", "SELECT count(*) FROM @states").await == 1
+    })
+    .await;
 
     let stored = everything(&shop).await;
-    assert!(contains(&stored, "OrderPlaced") && contains(&stored, "Austria"), "the search finds what is there");
+    assert!(
+        contains(&stored, "OrderPlaced") && contains(&stored, "Austria"),
+        "the search finds what is there"
+    );
     for value in [NAME, EMAIL, PHONE, ADDRESS, "Zebedee", "Quux", "7946", "Zanzibar", "Gruenhild"] {
         for form in [value.to_owned(), value.to_lowercase(), value.to_uppercase()] {
             assert!(!contains(&stored, &form), "{form:?} is stored in the clear");
@@ -123,7 +134,9 @@ async fn what_was_sealed_reads_clear_until_its_key_is_erased_and_then_as_erased(
     }
     assert_eq!(erased.country.as_deref(), Some("Austria"), "what is not personal stays");
     assert_eq!(user_of(&read[1]).email.unwrap().get().unwrap(), "bob@example.org");
-    let row = format!("SELECT count(*) FROM @data_keys WHERE subject = '{ada}' AND wrapped IS NULL AND master = ''");
+    let row = format!(
+        "SELECT count(*) FROM @data_keys WHERE subject = '{ada}' AND wrapped IS NULL AND master = ''"
+    );
     assert_eq!(shop.number("keys", &row).await, 1, "a tombstone stays");
 }
 
@@ -135,7 +148,9 @@ async fn no_second_key_is_made_for_whom_was_erased(shop: Fixture) {
     here.keys().erase(ada, &[Purpose::Account]).await.unwrap();
     here.keys().erase(never, &[Purpose::Account]).await.unwrap();
     here.keys().erase(never, &[Purpose::Account]).await.unwrap();
-    for (subject, command) in [(ada, change(ada, "new@example.org")), (never, register(never, "new@example.org"))] {
+    for (subject, command) in
+        [(ada, change(ada, "new@example.org")), (never, register(never, "new@example.org"))]
+    {
         let refused = here.execute::<User>(subject, command.clone(), context()).await;
         assert!(matches!(refused, Err(ExecuteError::Erased)), "{refused:?}");
         let mut items = [Personal::new("x".to_owned(), subject, Purpose::Account)].map(One);
@@ -170,7 +185,9 @@ async fn each_purpose_is_erased_by_itself(shop: Fixture) {
     let read = page(&shop).await.unwrap();
     assert!(user_of(&read[0]).name.unwrap().is_erased());
     let Content::Event(event) = &read[1].content else { panic!("{:?}", read[1]) };
-    let soonshop_domain::Event::Order(order::Event::OrderPlaced { contact, .. }) = &event.event else { panic!() };
+    let soonshop_domain::Event::Order(order::Event::OrderPlaced { contact, .. }) = &event.event else {
+        panic!()
+    };
     assert_eq!(contact.address.as_ref().unwrap().get().unwrap(), ADDRESS, "the invoice outlives the account");
 }
 
@@ -213,7 +230,8 @@ async fn many_such_values_in_one_page_are_a_lost_key_store(shop: Fixture) {
     shop.run("keys", "DROP TABLE @data_keys").await;
     let gone = page(&shop).await;
     assert!(matches!(gone, Err(Error::Keys(_))), "{gone:?}");
-    let refused = shop.store().execute::<User>(ids::new(), register(ids::new(), "x@example.org"), context()).await;
+    let refused =
+        shop.store().execute::<User>(ids::new(), register(ids::new(), "x@example.org"), context()).await;
     assert!(matches!(refused, Err(ExecuteError::Unavailable(_))), "{refused:?}");
 }
 
@@ -226,7 +244,9 @@ async fn a_key_under_another_master_key_stops_the_reader(shop: Fixture) {
     let other = ids::new();
     shop.store().execute::<User>(other, register(other, "other@example.org"), context()).await.unwrap();
     let kid = personal::kid(other, Purpose::Account);
-    let swap = format!("UPDATE @data_keys SET wrapped = (SELECT max(wrapped) FROM @data_keys WHERE kid <> '{kid}') WHERE kid = '{kid}'");
+    let swap = format!(
+        "UPDATE @data_keys SET wrapped = (SELECT max(wrapped) FROM @data_keys WHERE kid <> '{kid}') WHERE kid = '{kid}'"
+    );
     shop.run("keys", &swap).await;
     let swapped = page(&shop).await;
     assert!(matches!(swapped, Err(Error::Keys(_))), "{swapped:?}");
@@ -235,9 +255,10 @@ async fn a_key_under_another_master_key_stops_the_reader(shop: Fixture) {
 async fn a_value_that_was_changed_is_damaged(shop: Fixture) {
     users(&shop, 2).await;
     let event = &shop.events().await[0];
-    let Some(jwe) = serde_json::from_str::<serde_json::Value>(&event.payload).unwrap()["UserRegistered"]["name"]
-        .as_str()
-        .map(str::to_owned)
+    let Some(jwe) =
+        serde_json::from_str::<serde_json::Value>(&event.payload).unwrap()["UserRegistered"]["name"]
+            .as_str()
+            .map(str::to_owned)
     else {
         panic!("{}", event.payload)
     };
@@ -267,7 +288,15 @@ async fn a_key_is_stored_before_the_first_event_that_needs_it(shop: Fixture) {
     assert!(matches!(refused, Err(ExecuteError::Unavailable(_))), "{refused:?}");
     assert_eq!(shop.events().await.len(), 1);
     // The other way round: an append that is refused leaves its key behind.
-    shop.run("keys", if shop.is_sqlite() { "ALTER TABLE away RENAME TO data_keys" } else { "ALTER TABLE keys.away RENAME TO data_keys" }).await;
+    shop.run(
+        "keys",
+        if shop.is_sqlite() {
+            "ALTER TABLE away RENAME TO data_keys"
+        } else {
+            "ALTER TABLE keys.away RENAME TO data_keys"
+        },
+    )
+    .await;
     let taken = store.execute::<User>(bob, register(bob, "ada@example.org"), context()).await;
     assert!(matches!(taken, Err(ExecuteError::Taken { .. })), "{taken:?}");
     let key = format!("SELECT count(*) FROM @data_keys WHERE subject = '{bob}'");
@@ -305,7 +334,8 @@ async fn a_jwe_opens_by_the_book(shop: Fixture) {
     assert_eq!(fields, serde_json::json!({"alg": "dir", "enc": "A256GCM", "kid": kid, "v": 1}));
 
     // The key, as the store keeps it: nonce, text and tag in base64, bound to its name.
-    let wrapped = decode(&shop.text("keys", &format!("SELECT wrapped FROM @data_keys WHERE kid = '{kid}'")).await);
+    let wrapped =
+        decode(&shop.text("keys", &format!("SELECT wrapped FROM @data_keys WHERE kid = '{kid}'")).await);
     let open = |key: &[u8], nonce: &[u8], aad: &str, mut sealed: Vec<u8>| {
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap());
         let nonce = Nonce::try_assume_unique_for_key(nonce).unwrap();

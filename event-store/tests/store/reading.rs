@@ -1,7 +1,7 @@
 //! Reading the log in order, ahead of who reads it; and what becomes of errors.
 
-use soonshop_domain::inventory::Stock;
 use soonshop_domain::ids;
+use soonshop_domain::inventory::Stock;
 use soonshop_event_log::{Checkpoint, Content, Error};
 use sqlx::Executor as _;
 

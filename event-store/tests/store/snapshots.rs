@@ -121,7 +121,8 @@ async fn personal_values_in_a_snapshot_are_sealed(shop: Fixture) {
     let store = shop.store();
     let ada = ids::new();
     store.execute::<User>(ada, register(ada, "ada0@example.org"), context()).await.unwrap();
-    let changes = (1..201).map(|n| store.execute::<User>(ada, change(ada, &format!("ada{n}@example.org")), context()));
+    let changes =
+        (1..201).map(|n| store.execute::<User>(ada, change(ada, &format!("ada{n}@example.org")), context()));
     futures::future::join_all(changes).await;
     until("a snapshot", async || shop.number("log", STATES).await == 1).await;
     let state = shop.text("log", "SELECT CAST(state AS TEXT) FROM @states").await;

@@ -41,7 +41,14 @@ const GOLDEN: [(&str, &str); 3] = [
 ];
 
 /// A row as somebody wrote it.
-async fn write(shop: &Fixture, kind: &str, sequence: i64, name: &str, version: &str, payload: &str) -> String {
+async fn write(
+    shop: &Fixture,
+    kind: &str,
+    sequence: i64,
+    name: &str,
+    version: &str,
+    payload: &str,
+) -> String {
     let (id, event) = (ids::new().to_string(), ids::new());
     let now = if shop.is_sqlite() { "0" } else { "now()" };
     let payload = payload.trim().replace('\'', "''");

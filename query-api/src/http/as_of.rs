@@ -9,7 +9,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use soonshop_domain::{Decider, Sensitive as _};
+use soonshop_domain::Decider;
 use soonshop_event_log::{Content, RecordedEvent};
 use soonshop_service_kit::Problem;
 use std::time::Duration;

@@ -16,9 +16,8 @@ use super::call::{Call, position_header};
 use super::list::{Filter, Sort};
 use super::openapi::Described;
 use super::params::Param;
-use super::read::{At, Sink};
+use super::read::At;
 use super::{Action, as_of::AsOf};
-use axum::response::Response;
 
 /// Rows of a read model that lists and look-ups show.
 pub(super) trait Shown: Row {
@@ -102,10 +101,7 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Prob
     let table = table_of::<M>();
     let group = format!("{table}/{id}");
     let sql = format!("SELECT * FROM @{table} WHERE id = $1");
-    let answer = source.answer(&call.shared, Sink::Rows, call.wanted, Some(&group), async || {
-        source.rows(&sql, vec![id.into()], "id").await
-    });
-    let (position, rows) = answer.await?;
+    let (position, rows) = source.rows(call, Some(&group), &sql, &[id.into()], "id").await?;
     let Some(row) = rows.first() else { return Ok((position, None)) };
     let row = M::from_query_result(row, "").map_err(super::read::query_failed)?;
     let (version, gone) = (row.version(), row.is_gone());

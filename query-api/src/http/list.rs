@@ -15,7 +15,7 @@ use super::call::Call;
 use super::entity::{Shown, table_of};
 use super::openapi::Described;
 use super::params::{Kind, Param, Params, Value, refused};
-use super::read::{Sink, query_failed};
+use super::read::query_failed;
 use axum::response::Response;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -163,10 +163,7 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
     let sql = format!("SELECT * FROM @{} {filter} ORDER BY {order} LIMIT {}", table_of::<M>(), limit + 1);
 
     let source = call.shared.source(M::MODEL.projection, generation).await?;
-    let answer = source.answer(&call.shared, Sink::Rows, call.wanted, None, async || {
-        source.rows(&sql, values.clone(), &order).await
-    });
-    let (position, rows) = answer.await?;
+    let (position, rows) = source.rows(&call, None, &sql, &values, &order).await?;
     let more = rows.len() > limit;
     let mut items = Vec::with_capacity(rows.len().min(limit));
     let mut last = None;

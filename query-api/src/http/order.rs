@@ -73,8 +73,6 @@ impl Shown for Model {
         sorts: &[
             Sort { name: "-placed", column: "placed_at" },
             Sort { name: "placed", column: "placed_at" },
-            Sort { name: "-total", column: "total" },
-            Sort { name: "total", column: "total" },
         ],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,

@@ -273,7 +273,7 @@ mod tests {
         Param::new("limit", Kind::Number(1, 200), ""),
         Param::new("from", Kind::Time, ""),
         Param::new("as_of", Kind::AsOf, ""),
-        Param::new("facet.", Kind::Facets, ""),
+        Param::new("facet.NAME", Kind::Facets, ""),
     ];
 
     fn read(query: &str) -> Result<Params, Problem> {

@@ -10,14 +10,18 @@ use soonshop_event_log::{Checkpoint, Db, Error, Leases};
 use soonshop_projections::{Generation, runner, sink};
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::headers::EVENT_POSITION;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::call::{Wanted, position_header};
+use super::call::{Call, Wanted, position_header};
 
 /// Pauses between looks at a checkpoint that is not there yet: they grow from the one to the other.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+
+/// How long the search server may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The column of the checkpoint beside the rows, and the one that tells a row from none.
 const CHECKPOINT: &str = "checkpoint_";
@@ -131,13 +135,19 @@ impl Sink<'_> {
 }
 
 /// The search server did not answer.
-pub(super) fn search_failed(error: soonshop_search::Error) -> Problem {
+fn search_failed(error: soonshop_search::Error) -> Problem {
     if matches!(error, soonshop_search::Error::Cursor) {
         return super::params::refused("after", "it is not a cursor of this query: take it from the answer before");
     }
     tracing::warn!(%error, "the search did not answer");
     let detail = "search cannot be used just now; lists and look-ups can";
     Problem::unavailable("search-unavailable", detail, Duration::from_secs(1))
+}
+
+/// An answer of the search server, which may not take for ever.
+pub(super) async fn timely<T>(asking: impl Future<Output = Result<T, soonshop_search::Error>>) -> Result<T, Problem> {
+    let slow = |_| Err(soonshop_search::Error::Unreachable { backend: "search", reason: "it is slow".to_owned() });
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(slow).map_err(search_failed)
 }
 
 impl Source {
@@ -156,41 +166,9 @@ impl Source {
 
     /// How far the search index has got, as it says itself; 0 while there is none.
     pub(super) async fn indexed(&self, search: &dyn Search) -> Result<i64, Problem> {
-        let written = search.checkpoint(&self.generation.namespace()).await.map_err(search_failed)?;
+        let written = timely(search.checkpoint(&self.generation.namespace())).await?;
         let checkpoint = written.map(|text| text.parse::<Checkpoint>()).transpose().map_err(failed)?;
         Ok(checkpoint.map_or(0, |checkpoint| checkpoint.position))
-    }
-
-    /// Asks once the sink has got to where it is wanted, or says why it has not. `group` is the row that is asked for.
-    pub(super) async fn answer<T>(
-        &self,
-        shared: &Shared,
-        sink: Sink<'_>,
-        wanted: Option<Wanted>,
-        group: Option<&str>,
-        read: impl AsyncFn() -> Result<At<T>, Problem>,
-    ) -> Result<At<T>, Problem> {
-        let Some(wanted) = wanted else { return read().await };
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let (mut position, parked) = self.standing(sink).await?;
-            if parked && let Some(cause) = self.parked(wanted.position, group).await? {
-                return Err(self.behind(sink, wanted, position, "stopped", cause));
-            }
-            if position >= wanted.position {
-                let answer = read().await?;
-                position = answer.0;
-                if position >= wanted.position {
-                    return Ok(answer);
-                }
-            }
-            if Instant::now() >= wanted.deadline {
-                let (state, reason) = self.why(shared, sink).await?;
-                return Err(self.behind(sink, wanted, position, state, reason));
-            }
-            tokio::time::sleep_until((Instant::now() + pause).min(wanted.deadline)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 
     /// Why what is wanted will not come by itself: its row waits for an event that failed; or, where no one row is
@@ -245,11 +223,11 @@ impl Source {
             .with("position", position)
             .with("wanted", wanted.position)
             .with("reason", reason)
-            .with_header(soonshop_service_kit::headers::EVENT_POSITION, position_header(position))
+            .with_header(EVENT_POSITION, position_header(position))
     }
 
     /// The rows of `sql` in that order (of its columns), and the checkpoint that they stand at.
-    pub(super) async fn rows(&self, sql: &str, values: Vec<Value>, order: &str) -> Result<At<Vec<QueryResult>>, Problem> {
+    async fn read(&self, sql: &str, values: Vec<Value>, order: &str) -> Result<At<Vec<QueryResult>>, Problem> {
         let sql = format!(
             "SELECT * FROM (SELECT position AS {CHECKPOINT} FROM @checkpoints WHERE follower = '{}') c \
              LEFT JOIN (SELECT 1 AS {HERE}, q.* FROM ({sql}) q) r ON 1 = 1 ORDER BY {order}",
@@ -262,11 +240,74 @@ impl Source {
         Ok((position, if here.is_some() { rows } else { Vec::new() }))
     }
 
+    /// Like [`read`](Self::read), once the rows have got to where the call wants them. `group` is the row asked for.
+    pub(super) async fn rows(
+        &self,
+        call: &Call,
+        group: Option<&str>,
+        sql: &str,
+        values: &[Value],
+        order: &str,
+    ) -> Result<At<Vec<QueryResult>>, Problem> {
+        let mut wait = Wait::new(self, call, Sink::Rows, group);
+        loop {
+            wait.reach().await?;
+            let answer = self.read(sql, values.to_vec(), order).await?;
+            if call.wanted.is_none_or(|wanted| answer.0 >= wanted.position) {
+                return Ok(answer);
+            }
+            // Another replica, which is behind the one that was asked before.
+            wait.pause(answer.0).await?;
+        }
+    }
+
     /// Text in the order of its bytes, whatever the database's language.
     pub(super) fn bytewise(&self) -> &'static str {
         match self.db.backend() {
             sea_orm::DatabaseBackend::Postgres => " COLLATE \"C\"",
             _ => "",
         }
+    }
+}
+
+/// The waiting for a sink to get to where a call wants it.
+pub(super) struct Wait<'a> {
+    source: &'a Source,
+    call: &'a Call,
+    sink: Sink<'a>,
+    group: Option<&'a str>,
+    pause: Duration,
+}
+
+impl<'a> Wait<'a> {
+    pub(super) fn new(source: &'a Source, call: &'a Call, sink: Sink<'a>, group: Option<&'a str>) -> Self {
+        Self { source, call, sink, group, pause: FIRST_PAUSE }
+    }
+
+    /// Ends once the sink is there, or says why it is not.
+    pub(super) async fn reach(&mut self) -> Result<(), Problem> {
+        let Some(wanted) = self.call.wanted else { return Ok(()) };
+        loop {
+            let (position, parked) = self.source.standing(self.sink).await?;
+            if parked && let Some(cause) = self.source.parked(wanted.position, self.group).await? {
+                return Err(self.source.behind(self.sink, wanted, position, "stopped", cause));
+            }
+            if position >= wanted.position {
+                return Ok(());
+            }
+            self.pause(position).await?;
+        }
+    }
+
+    /// Waits a little before the next look, as long as there is time.
+    async fn pause(&mut self, position: i64) -> Result<(), Problem> {
+        let Some(wanted) = self.call.wanted else { return Ok(()) };
+        if Instant::now() >= wanted.deadline {
+            let (state, reason) = self.source.why(&self.call.shared, self.sink).await?;
+            return Err(self.source.behind(self.sink, wanted, position, state, reason));
+        }
+        tokio::time::sleep_until((Instant::now() + self.pause).min(wanted.deadline)).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
     }
 }

@@ -1,0 +1,98 @@
+//! What holds for a log in files: one owner, what is deleted is gone, a backup while it is written.
+
+use soonshop_domain::ids;
+use soonshop_domain::inventory::Stock;
+use soonshop_event_store::{AppendError, EventStore, ExecuteError};
+
+use crate::fixture::{Fixture, context, on_hand, receive, until};
+
+#[tokio::test]
+async fn a_second_owner_is_refused_with_a_sentence() {
+    let shop = Fixture::sqlite().await;
+    let first = shop.store();
+    first.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    let refused = EventStore::check_owner(&shop.database);
+    let sentence = "is served by another process: stop it, or send to it over HTTP";
+    assert!(matches!(&refused, Err(AppendError::Owned(why)) if why.contains(sentence)), "{refused:?}");
+    let second = shop.store();
+    let refused = second.execute::<Stock>(ids::new(), receive(1), context()).await;
+    assert!(matches!(&refused, Err(ExecuteError::Unavailable(why)) if why.contains(sentence)), "{refused:?}");
+    assert_eq!(shop.events().await.len(), 1);
+    // Reading it is for everybody.
+    assert_eq!(second.log().head().await.unwrap().position, 1);
+    // Once the first is gone, the second has it.
+    drop(first);
+    until("the end of the first owner", async || {
+        second.execute::<Stock>(ids::new(), receive(1), context()).await.is_ok()
+    })
+    .await;
+    assert_eq!(shop.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_reader_never_sees_half_a_batch_and_never_stops_the_writer() {
+    let shop = Fixture::sqlite().await;
+    let store = shop.store();
+    let (one, other) = (ids::new(), ids::new());
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for _ in 0..50 {
+                let both = ((one, receive(1)), (other, receive(1)));
+                store.execute_both::<Stock, Stock>(both.0, both.1, context()).await.unwrap();
+            }
+        }
+    });
+    while !writing.is_finished() {
+        assert_eq!(shop.log().head().await.unwrap().position % 2, 0);
+        tokio::task::yield_now().await;
+    }
+    writing.await.unwrap();
+    assert_eq!(on_hand(&store, one).await, (50, 50));
+}
+
+#[tokio::test]
+async fn a_backup_that_is_taken_while_it_is_written_is_a_whole_log() {
+    let shop = Fixture::sqlite().await;
+    let store = shop.store();
+    store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let file = copy.path().join("log.sqlite");
+    let writing =
+        futures::future::join_all((0..20).map(|_| store.execute::<Stock>(ids::new(), receive(1), context())));
+    let sql = format!("VACUUM INTO '{}'", file.display());
+    let (_, _) = tokio::join!(writing, shop.run("log", &sql));
+    let place = soonshop_event_log::Place::Sqlite(copy.path().to_owned());
+    let database = soonshop_event_log::Database::new(place);
+    let restored =
+        soonshop_event_log::EventLog::new(database.namespace("log").unwrap(), shop.log().keys().clone());
+    let events = restored.read(1, 100).await.unwrap();
+    assert!(!events.is_empty());
+    assert_eq!(events, shop.log().read(1, i64::try_from(events.len()).unwrap()).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_overwritten() {
+    let shop = Fixture::sqlite().await;
+    assert_eq!(shop.number("keys", "PRAGMA secure_delete").await, 1);
+    assert_eq!(shop.number("log", "PRAGMA secure_delete").await, 1);
+    assert_eq!(shop.number("log", "PRAGMA synchronous").await, 2, "full: a commit survives the power");
+    let store = shop.store();
+    let ada = ids::new();
+    store
+        .execute::<soonshop_domain::user::User>(
+            ada,
+            crate::fixture::register(ada, "ada@example.org"),
+            context(),
+        )
+        .await
+        .unwrap();
+    let wrapped = shop.text("keys", "SELECT wrapped FROM @data_keys").await;
+    store.keys().erase(ada, &[soonshop_domain::Purpose::Account]).await.unwrap();
+    // The write-ahead log keeps old pages until it is written back; the eraser's report says so.
+    shop.run("keys", "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    for file in std::fs::read_dir(shop.folder()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(wrapped.len()).any(|window| window == wrapped.as_bytes()));
+    }
+}

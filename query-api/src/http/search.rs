@@ -1,0 +1,183 @@
+//! Search over HTTP: the index of the generation that readers go by. When it is down, nothing else is.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use soonshop_search::{Hit, Query, Sort};
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+
+use super::Action;
+use super::call::Call;
+use super::openapi::{Described, Money, moment};
+use super::params::{Kind, Param, refused};
+use super::read::{Sink, Source, Wait, timely};
+
+const DEFAULT_LIMIT: usize = 20;
+const MOST_COUNTED: usize = 20;
+
+const SORTS: &[(&str, Sort)] = &[
+    ("relevance", Sort::Relevance),
+    ("name", Sort::NameAscending),
+    ("-name", Sort::NameDescending),
+    ("price", Sort::PriceAscending),
+    ("-price", Sort::PriceDescending),
+    ("-created", Sort::NewestFirst),
+];
+
+/// What was found.
+#[derive(Serialize, ToSchema)]
+struct Item {
+    id: String,
+    name: String,
+    description: String,
+    skus: Vec<String>,
+    /// Such as `category` and `colour`, each with its values.
+    facets: BTreeMap<String, Vec<String>>,
+    price: Option<Money>,
+    created_at: DateTime<Utc>,
+    /// `name` or `description`, as HTML in which `<mark>` surrounds what was found.
+    highlights: BTreeMap<String, String>,
+}
+
+impl Item {
+    fn of(Hit { document, highlights }: Hit) -> Self {
+        Self {
+            id: document.id,
+            name: document.name,
+            description: document.description,
+            skus: document.skus,
+            facets: document.facets,
+            price: Money::of(document.price, document.currency),
+            created_at: moment(document.created_at),
+            highlights,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Count {
+    value: String,
+    count: u64,
+}
+
+/// A page of what was found.
+#[derive(Serialize, ToSchema)]
+struct Results {
+    items: Vec<Item>,
+    total: u64,
+    /// Over all that was found, of each facet that was asked for.
+    facets: BTreeMap<String, Vec<Count>>,
+    /// What to send as `after` for the page that follows; null on the last one.
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Suggestions {
+    items: Vec<String>,
+}
+
+pub(super) fn searches() -> Action {
+    let amount = Kind::Number(0, i64::MAX);
+    let params = vec![
+        Param::new("q", Kind::Free, "What a person typed; nothing finds everything."),
+        Param::new("category", Kind::Text, "Only of this category."),
+        Param::new("facet.NAME", Kind::Facets, "Only with this value of the facet NAME; several: one of them."),
+        Param::new("price_from", amount, "In minor units."),
+        Param::new("price_to", amount, "In minor units."),
+        Param::new("currency", Kind::Currency, "Only with prices in it."),
+        Param::new("facets", Kind::Free, "Facets to count, with commas between them."),
+        Param::new(
+            "sort",
+            Kind::OneOf(&["relevance", "name", "-name", "price", "-price", "-created"]),
+            "`relevance` where it is left out.",
+        ),
+        Param::new("limit", Kind::Number(1, 100), "Items on a page, 20 where it is left out."),
+        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
+    ];
+    Action::new(params, Described::one::<Results>(), search)
+}
+
+/// A cursor as it is handed out: the generation, and the search's own.
+fn cursor(text: &str) -> Result<(i32, String), Problem> {
+    let parts = text.split_once('.');
+    let read = parts.and_then(|(number, rest)| Some((number.parse::<i32>().ok()?, rest.to_owned())));
+    read.ok_or_else(|| refused("after", "it is not a cursor of this query: take it from the answer before"))
+}
+
+/// What the call asks for.
+fn query(call: &Call) -> Result<Query, Problem> {
+    let params = &call.params;
+    let mut filters = params.facets.clone();
+    if let Some(category) = params.text("category") {
+        filters.entry("category".to_owned()).or_default().push(category.to_owned());
+    }
+    let names = params.text("facets").unwrap_or_default().split(',').map(str::trim);
+    let facets: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if facets.len() > MOST_COUNTED {
+        return Err(refused("facets", "these are more than 20"));
+    }
+    let sort = params.text("sort").unwrap_or_default();
+    Ok(Query {
+        text: params.text("q").unwrap_or_default().to_owned(),
+        filters,
+        price_from: params.number("price_from"),
+        price_to: params.number("price_to"),
+        currency: params.text("currency").map(str::to_owned),
+        facets,
+        sort: SORTS.iter().find(|(name, _)| *name == sort).map(|(_, sort)| *sort).unwrap_or_default(),
+        after: None,
+        limit: params.limit(DEFAULT_LIMIT),
+    })
+}
+
+/// Where the index stands, once it is where it is wanted. What is asked after this is answered at least as new.
+async fn stands(call: &Call, source: &Source) -> Result<i64, Problem> {
+    let search = &*call.shared.queries.search;
+    Wait::new(source, call, Sink::Index(search), None).reach().await?;
+    let position = source.indexed(search).await?;
+    if call.wanted.is_some() {
+        timely(search.refresh(&source.generation.namespace())).await?;
+    }
+    Ok(position)
+}
+
+async fn search(call: Call) -> Result<Response, Problem> {
+    let mut query = query(&call)?;
+    let mut generation = None;
+    if let Some(after) = call.params.text("after") {
+        let (number, own) = cursor(after)?;
+        (generation, query.after) = (Some(number), Some(own));
+    }
+    let source = call.shared.source("products", generation).await?;
+    let position = stands(&call, &source).await?;
+    let page = timely(call.shared.queries.search.search(&source.generation.namespace(), &query)).await?;
+    let counted = |(name, counts): (String, Vec<(String, u64)>)| {
+        (name, counts.into_iter().map(|(value, count)| Count { value, count }).collect())
+    };
+    let results = Results {
+        items: page.hits.into_iter().map(Item::of).collect(),
+        total: page.total,
+        facets: page.facets.into_iter().map(counted).collect(),
+        next: page.next.map(|own| format!("{}.{own}", source.generation.number)),
+    };
+    call.page(position, &results, results.next.as_deref())
+}
+
+pub(super) fn suggests() -> Action {
+    let params = vec![
+        Param::new("q", Kind::Free, "What was typed so far.").required(),
+        Param::new("limit", Kind::Number(1, 100), "The most, 10 where it is left out."),
+    ];
+    Action::new(params, Described::one::<Suggestions>(), |call: Call| async move {
+        let source = call.shared.source("products", None).await?;
+        let typed = call.params.text("q").unwrap_or_default();
+        let most = call.params.limit(10);
+        let position = stands(&call, &source).await?;
+        let index = source.generation.namespace();
+        let items = timely(call.shared.queries.search.suggest(&index, typed, most)).await?;
+        call.page(position, &Suggestions { items }, None)
+    })
+}
