@@ -77,24 +77,22 @@ impl Database {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.place {
             Place::Postgres(url) => {
-                let connection = match open.get("") {
-                    Some(connection) => connection.clone(),
-                    None => {
-                        let connection = postgres(url)?;
-                        open.insert(String::new(), connection.clone());
-                        connection
-                    }
+                let connection = if let Some(connection) = open.get("") {
+                    connection.clone()
+                } else {
+                    let connection = postgres(url)?;
+                    open.insert(String::new(), connection.clone());
+                    connection
                 };
                 Ok(Db { connection, prefix: format!("{name}."), name: name.into() })
             }
             Place::Sqlite(folder) => {
-                let connection = match open.get(name) {
-                    Some(connection) => connection.clone(),
-                    None => {
-                        let connection = sqlite(folder, name)?;
-                        open.insert(name.to_owned(), connection.clone());
-                        connection
-                    }
+                let connection = if let Some(connection) = open.get(name) {
+                    connection.clone()
+                } else {
+                    let connection = sqlite(folder, name)?;
+                    open.insert(name.to_owned(), connection.clone());
+                    connection
                 };
                 Ok(Db { connection, prefix: String::new(), name: name.into() })
             }
@@ -118,7 +116,7 @@ fn postgres(url: &str) -> Result<DatabaseConnection, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         // One that was not used for a while may have died with its server: it is asked first, and replaced.
         .test_before_acquire(false)
         .before_acquire(|connection, met| {

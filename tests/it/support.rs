@@ -238,7 +238,7 @@ impl Client {
         let mut position = made.position();
         if units > 0 {
             let path = format!("/inventory/{sku}/receipts");
-            position = self.post(&path, &json!({"quantity": units})).await.expect(201).position();
+            position = self.post(&path, &json!({"quantity": units})).await.expect(200).position();
         }
         (id, position)
     }

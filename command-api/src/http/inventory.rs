@@ -39,8 +39,8 @@ impl Input for Receipt {
 pub(super) struct Adjustment {
     /// How many more or, below zero, fewer there are than was thought.
     quantity: i64,
-    /// In few words, and none about a person.
-    #[schema(max_length = 200)]
+    /// A code, such as `broken`: free text would be personal.
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     reason: String,
     location: Option<String>,
     /// Only with the operator's token.

@@ -123,8 +123,8 @@ impl Input for NewCreditNote {
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderCancellation)]
 pub(super) struct Cancellation {
-    /// In few words, and none about a person.
-    #[schema(max_length = 200)]
+    /// A code, such as `broken`: free text would be personal.
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     reason: String,
 }
 

@@ -14,9 +14,9 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, context, context_of, on_hand, receive};
 
 /// Sent again with the same id until it is answered.
-async fn surely(store: &EventStore, stream: Uuid, context: CommandContext) -> Executed {
+async fn surely(store: &EventStore, stream: Uuid, command: Uuid) -> Executed {
     loop {
-        match store.execute::<Stock>(stream, receive(1), context.clone()).await {
+        match store.execute::<Stock>(stream, receive(1), context_of(command)).await {
             Ok(executed) => return executed,
             Err(ExecuteError::Unavailable(_)) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
@@ -32,14 +32,15 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
     let mut scissors = shop.raw().await;
     let cutting = tokio::spawn(async move {
         let mut cut = 0_u64;
-        loop {
+        for pause in (1..40).cycle() {
             let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                        AND application_name = 'soonshop-appender'";
             cut += scissors.execute(sql).await.unwrap().rows_affected();
-            if cut > 60 {
-                return cut;
+            if cut > 40 {
+                break;
             }
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            // At every moment of a connection's life.
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     });
     let mut writers = tokio::task::JoinSet::new();
@@ -52,7 +53,7 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
             while !stop.load(std::sync::atomic::Ordering::Relaxed) || answers.len() < 10 {
                 let stream = if (answers.len() + number) % 4 == 0 { shared } else { own };
                 let command = ids::new();
-                answers.push((command, surely(&store, stream, context_of(command)).await.answer));
+                answers.push((command, surely(&store, stream, command).await.answer));
             }
             answers
         });
@@ -170,7 +171,7 @@ async fn a_server_that_is_gone_or_hangs_is_unavailable_in_time_and_taken_up_agai
         }
         server.call(&[cure, "postgres"]);
         for (stream, command) in sent {
-            surely(&store, stream, context_of(command)).await;
+            surely(&store, stream, command).await;
             done += 1;
         }
         assert_eq!(i64::try_from(shop.events().await.len()).unwrap(), done, "after {cure}");

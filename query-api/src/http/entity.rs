@@ -103,11 +103,12 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Prob
     let sql = format!("SELECT * FROM @{table} WHERE id = $1");
     let (position, rows) = source.rows(call, Some(&group), &sql, &[id.into()], "id").await?;
     let Some(row) = rows.first() else { return Ok((position, None)) };
+    let keeps = M::MODEL.cached && !source.waits(row, &group).await?;
     let row = M::from_query_result(row, "").map_err(super::read::query_failed)?;
     let (version, gone) = (row.version(), row.is_gone());
     let body = serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?;
     let found = Found { version, gone, body };
-    if M::MODEL.cached {
+    if keeps {
         let value = serde_json::to_vec(&found).map_err(Problem::internal)?;
         call.shared.kept.put(&space, id, position, value.into()).await;
     }

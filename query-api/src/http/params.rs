@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_day_begins_at_midnight_and_an_offset_is_taken_off() {
-        let micros = |query| read(query).unwrap().number("from");
+        let micros = |query: &str| read(query).unwrap().number("from");
         let day = micros("from=2011-06-30");
         assert_eq!(day, Some(1_309_392_000_000_000));
         for same in ["2011-06-30T00:00:00Z", "2011-06-30T02:00:00%2B02:00", "2011-06-30T02:00:00+02:00"] {

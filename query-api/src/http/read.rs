@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The column of the checkpoint beside the rows, and the one that tells a row from none.
 const CHECKPOINT: &str = "checkpoint_";
 const HERE: &str = "here_";
+/// The column that says whether events are parked.
+const PARKED: &str = "parked_";
 
 /// The database did not answer as it should.
 pub(super) fn failed(error: Error) -> Problem {
@@ -189,6 +191,13 @@ impl Source {
         Ok(None)
     }
 
+    /// Whether a row, as it was read, waits for an event that is parked: it changes once that one is tried again, and
+    /// no event tells of it.
+    pub(super) async fn waits(&self, row: &QueryResult, group: &str) -> Result<bool, Problem> {
+        let any: bool = row.try_get("", PARKED).map_err(query_failed)?;
+        Ok(any && self.parked(i64::MAX, Some(group)).await?.is_some())
+    }
+
     /// Why the sink is not where it is wanted: the state, and a sentence.
     async fn why(&self, shared: &Shared, sink: Sink<'_>) -> Result<(&'static str, String), Problem> {
         let sql = "SELECT state, reason FROM @status WHERE follower = $1";
@@ -229,8 +238,8 @@ impl Source {
     /// The rows of `sql` in that order (of its columns), and the checkpoint that they stand at.
     async fn read(&self, sql: &str, values: Vec<Value>, order: &str) -> Result<At<Vec<QueryResult>>, Problem> {
         let sql = format!(
-            "SELECT * FROM (SELECT position AS {CHECKPOINT} FROM @checkpoints WHERE follower = '{}') c \
-             LEFT JOIN (SELECT 1 AS {HERE}, q.* FROM ({sql}) q) r ON 1 = 1 ORDER BY {order}",
+            "SELECT * FROM (SELECT position AS {CHECKPOINT}, EXISTS (SELECT 1 FROM @parked) AS {PARKED} \
+             FROM @checkpoints WHERE follower = '{}') c LEFT JOIN (SELECT 1 AS {HERE}, q.* FROM ({sql}) q) r ON 1 = 1 ORDER BY {order}",
             runner::ROWS
         );
         let rows = self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(query_failed)?;
