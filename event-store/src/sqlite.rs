@@ -61,7 +61,7 @@ const VERSIONS: &str = "SELECT s.value->>0, s.value->>1, s.value->>2, s.value->>
         AND e.aggregate_id = s.value->>2 ORDER BY e.sequence DESC LIMIT 1) FROM json_each($1) s";
 
 const CLAIMED: &str = "SELECT k.value->>0, k.value->>1, c.owner FROM json_each($1) k CROSS JOIN claims c \
-     ON c.scope = k.value->>1 AND c.key_id = k.value->>2 AND c.value = k.value->>3 WHERE c.owner <> k.value->>5";
+     ON c.scope = k.value->>1 AND c.key_id = k.value->>2 AND c.value = k.value->>3 WHERE c.owner <> k.value->>5 OR k.value->>1 = 'import'";
 
 const EVENTS: &str = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
      event_id, occurred_at, position, recorded_at) SELECT e.value->>0, e.value->>1, e.value->>2, e.value->>3, e.value->>4, \

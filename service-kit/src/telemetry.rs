@@ -46,10 +46,17 @@ pub enum Error {
     Begun(#[source] tracing_subscriber::util::TryInitError),
 }
 
+/// Libraries that write the values of statements into spans, and with them what is personal: never below this level,
+/// whatever the filter says.
+const DISCREET: &[&str] = &["sea_orm=info"];
+
 /// Begins logging, once for the process. A filter reads `info,soonshop_bus=debug`.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
-    let env_filter =
-        EnvFilter::try_new(filter).map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
+    let named = |source| Error::Filter { filter: filter.to_owned(), source };
+    let mut env_filter = EnvFilter::try_new(filter).map_err(named)?;
+    for directive in DISCREET {
+        env_filter = env_filter.add_directive(directive.parse().map_err(named)?);
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.finish().try_init(),

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod privacy;
 mod processes;
 mod story;
+#[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;

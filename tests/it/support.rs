@@ -250,6 +250,15 @@ pub(crate) struct Process(Option<Child>);
 impl Process {
     /// Starts the binary with these arguments on these backends.
     pub(crate) fn start(config: &Config, name: &str, args: &[&str]) -> Self {
+        Self::spawn(config, name, args, "warn,lapin=off", Stdio::inherit())
+    }
+
+    /// Like [`start`](Self::start), with what it logs in a file.
+    pub(crate) fn start_logging(config: &Config, name: &str, args: &[&str], filter: &str, file: &Path) -> Self {
+        Self::spawn(config, name, args, filter, std::fs::File::create(file).unwrap().into())
+    }
+
+    fn spawn(config: &Config, name: &str, args: &[&str], filter: &str, stderr: Stdio) -> Self {
         let child = Command::new(binary())
             .args(args)
             .args(["--store", &config.store, "--bus", &config.bus, "--cache", &config.cache])
@@ -258,8 +267,9 @@ impl Process {
             .arg(&config.master_key_file)
             .arg("--operator-token-file")
             .arg(&config.operator_token_file)
-            .args(["--log", "warn,lapin=off"])
+            .args(["--log", filter])
             .stdin(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         Self(Some(child))
