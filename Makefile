@@ -48,16 +48,17 @@ health-check: ## Is a running shop ready? (URL=…)
 test: ## Every test, on real servers that are started and stopped here
 	$(WITH) --before '$(CARGO) test --workspace --no-run' $(CARGO) test --workspace --no-fail-fast
 
-test-import: ## The import of the whole data set, optimised
-	$(WITH) --before '$(CARGO) test --release --package soonshop-tests --test it --no-run' \
-	  $(CARGO) test --release --package soonshop-tests --test it import_whole -- --ignored --nocapture
+test-import: ## The import of the whole data set on every set of backends, optimised
+	IMPORT_EVERYWHERE=1 $(WITH) --before '$(CARGO) test --release --package soonshop-tests --test it --no-run' \
+	  $(CARGO) test --release --package soonshop-tests --test it import_of_the_whole_file -- --nocapture
 
-torture: ## Kill, pause and restore at every step, for SECONDS
-	TORTURE_SECONDS=$(SECONDS) $(WITH) --before '$(CARGO) test --package soonshop-tests --test it --no-run' \
-	  $(CARGO) test --package soonshop-tests --test it torture -- --nocapture
+torture: ## Kill writers and cut their connections at random, for SECONDS
+	TORTURE_SECONDS=$(SECONDS) $(WITH) --before '$(CARGO) test --package soonshop-event-store --test store --no-run' \
+	  $(CARGO) test --package soonshop-event-store --test store torture -- --nocapture
 
 bench: ## The figures, each with its baseline
-	$(WITH) --before '$(CARGO) bench --package soonshop-tests --no-run' $(CARGO) bench --package soonshop-tests
+	$(WITH) --before '$(CARGO) bench --workspace --benches --no-run && $(CARGO) build --release --package soonshop' \
+	  $(CARGO) bench --package soonshop-tests --package soonshop-search
 
 format: ## Format the code
 	$(CARGO) fmt --all

@@ -2,22 +2,26 @@
 //! more, those that were are deleted, the register is told → every process's copy of a key has expired → the erasure
 //! is confirmed in the log. Killed anywhere, it does all of it again, which changes nothing.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::user::person::{self, Person};
-use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids};
-use soonshop_event_log::checkpoint::Renewal;
+use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
 use soonshop_event_log::keys::KEY_LIFETIME;
-use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, LOG, Lease, Leases, RecordedEvent, Stopped};
+use soonshop_event_log::{Checkpoint, Db, Error, Key, LOG, Lease, Leases, RecordedEvent, Stopped};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::relay::news;
+
 /// The follower's name: of its lease and its checkpoint; and the name that it acts under, as `system:eraser`.
 pub const NAME: &str = "eraser";
+
+/// How often the log is looked at when nothing in this process appends.
+const IDLE: Duration = Duration::from_millis(250);
 
 pub struct Eraser {
     pub store: EventStore,
@@ -40,66 +44,74 @@ struct Pending {
 impl Eraser {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&leases, lease, &stop)) };
+        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
         leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
-    async fn follow(&self, leases: &Leases, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
-        self.apply_register().await?;
         Checkpoint::start().begin(db, &db.connection, NAME).await?;
         if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
             return Err(Stopped::Lost);
         }
         let (mut checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
-        let mut renewal = Renewal::new(leases, &lease);
+        self.apply_register().await?;
         let mut appended = self.store.appended();
         while !stop.is_cancelled() {
-            renewal.keep().await?;
-            let entries = self.store.log().read_after(NAME, &checkpoint, 1_000).await?;
-            let Some(last) = entries.last().map(Entry::checkpoint) else {
+            let rows = checkpoint.rows_after(self.store.log(), NAME, 1_000).await?;
+            if rows.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    _ = appended.changed() => {}
-                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                    () = news(&mut appended) => {}
+                    () = tokio::time::sleep(IDLE) => {}
                 }
                 continue;
-            };
+            }
             let mut pending = Vec::new();
-            for entry in &entries {
-                if let Content::Event(event) = &entry.content
-                    && let Event::Person(person::Event::ErasureRequested { purposes }) = &event.event
-                {
-                    pending.push(self.forget(event, purposes).await?);
+            let (mut passed, mut unknown) = (None, None);
+            for row in rows {
+                let at = Checkpoint::at(row.position, row.event_id);
+                if row.aggregate_type == "person" {
+                    match self.store.log().decode_row(row) {
+                        Some(Ok(event)) => pending.extend(self.forget(event).await?),
+                        Some(Err(reason)) => {
+                            unknown = Some(Stopped::UnknownEvent { position: at.position, reason });
+                            break;
+                        }
+                        None => {}
+                    }
                 }
-                if let (Content::Unknown(reason), "person") = (&entry.content, &*entry.aggregate_type) {
-                    return Err(Stopped::UnknownEvent { position: entry.position, reason: reason.clone() });
-                }
+                passed = Some(at);
             }
             if !pending.is_empty() {
                 // Longer than any process may use a key that it has read.
-                let ready = Instant::now() + KEY_LIFETIME + Duration::from_secs(1);
-                while Instant::now() < ready {
-                    tokio::select! {
-                        () = stop.cancelled() => return Ok(()),
-                        () = tokio::time::sleep(Duration::from_secs(1)) => renewal.keep().await?,
-                    }
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(KEY_LIFETIME + Duration::from_secs(1)) => {}
                 }
             }
             for one in pending {
                 self.confirm(one).await?;
             }
-            if !checkpoint.advance(db, &db.connection, NAME, &last, lease.epoch).await? {
-                return Err(Stopped::Lost);
+            if let Some(passed) = passed {
+                if !checkpoint.advance(db, &db.connection, NAME, &passed, lease.epoch).await? {
+                    return Err(Stopped::Lost);
+                }
+                checkpoint = passed;
             }
-            checkpoint = last;
+            if let Some(stopped) = unknown {
+                return Err(stopped);
+            }
         }
         Ok(())
     }
 
-    async fn forget(&self, event: &RecordedEvent, purposes: &[Purpose]) -> Result<Pending, Stopped> {
-        self.store.keys().erase(event.stream, purposes).await?;
-        for purpose in purposes {
+    /// Erases the keys that the event asks to be erased, and writes it into the register.
+    async fn forget(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
+        let metadata = event.metadata()?;
+        let Event::Person(person::Event::ErasureRequested { purposes }) = event.event else { return Ok(None) };
+        self.store.keys().erase(event.stream, &purposes).await?;
+        for purpose in &purposes {
             let sql = "INSERT INTO @erasures (subject, purpose, log, position) VALUES ($1, $2, $3, $4) \
                        ON CONFLICT (subject, purpose) DO NOTHING";
             let values =
@@ -107,50 +119,83 @@ impl Eraser {
             self.register.connection.execute(self.register.statement(sql, values)).await?;
         }
         tracing::info!(subject = %event.stream, "the keys of a person were erased");
-        Ok(Pending {
-            subject: event.stream,
-            purposes: purposes.to_vec(),
-            cause: event.event_id,
-            metadata: event.metadata()?,
-        })
+        Ok(Some(Pending { subject: event.stream, purposes, cause: event.event_id, metadata }))
     }
 
     async fn confirm(&self, request: Pending) -> Result<(), Stopped> {
-        let id = ids::derived(ids::PROCESSES, &[NAME, &request.subject.to_string(), &request.cause.to_string(), "confirm"]);
-        let parts: [&[u8]; 2] = [NAME.as_bytes(), request.cause.as_bytes()];
-        let fingerprint = self.store.keys().fingerprint(&parts).await?;
-        let actor = Actor::system(NAME);
+        let cause = request.cause.to_string();
         let before = request.metadata;
         let metadata = Metadata {
             correlation_id: before.correlation_id,
             causation_id: Some(request.cause),
-            command_type: Some("person.confirm_erasure".to_owned()),
-            actor_kind: Some(actor.kind),
-            actor_id: Some(actor.id.clone()),
             on_behalf_of: before.on_behalf_of.clone().or_else(|| before.actor().map(|actor| actor.to_string())),
-            channel: Some(Channel::Process),
             traceparent: before.traceparent,
             ..Metadata::default()
         };
-        let context = CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata) };
         let command = person::Command::ConfirmErasure { purposes: request.purposes };
-        match self.store.execute::<Person>(request.subject, command, context).await {
+        self.command(request.subject, &[&cause, "confirm"], command, metadata).await
+    }
+
+    /// Sends a command whose id follows from `parts`.
+    async fn command(
+        &self,
+        subject: Uuid,
+        parts: &[&str],
+        command: person::Command,
+        metadata: Metadata,
+    ) -> Result<(), Stopped> {
+        let subject_text = subject.to_string();
+        let parts = [&[NAME, &subject_text], parts].concat();
+        let id = ids::derived(ids::PROCESSES, &parts);
+        let bytes: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        let fingerprint = self.store.keys().fingerprint(&bytes).await?;
+        let actor = Actor::system(NAME);
+        let kind = match command {
+            person::Command::RequestErasure { .. } => "person.request_erasure",
+            person::Command::ConfirmErasure { .. } => "person.confirm_erasure",
+        };
+        let metadata = Metadata {
+            command_type: Some(kind.to_owned()),
+            actor_kind: Some(actor.kind),
+            actor_id: Some(actor.id),
+            channel: Some(Channel::Process),
+            ..metadata
+        };
+        let context = CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata) };
+        match self.store.execute::<Person>(subject, command, context).await {
             Ok(_) | Err(ExecuteError::RejectedBefore { .. }) => Ok(()),
             Err(error) => Err(Stopped::Log(Error::Unavailable(error.to_string()))),
         }
     }
 
-    /// Keys that came back with a backup are erased again.
+    /// What came back with a backup is erased again: keys, and, by a request in the log, what was made of them.
     async fn apply_register(&self) -> Result<(), Stopped> {
-        let rows = self
-            .register
-            .connection
-            .query_all(self.register.statement("SELECT subject, purpose FROM @erasures", []))
-            .await?;
+        let sql = "SELECT subject, purpose FROM @erasures ORDER BY subject, purpose";
+        let rows = self.register.connection.query_all(self.register.statement(sql, [])).await?;
+        let mut erased: Vec<(Uuid, Purpose)> = Vec::with_capacity(rows.len());
         for row in rows {
             let (subject, purpose): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            if let (Ok(subject), Ok(purpose)) = (subject.parse(), purpose.parse()) {
-                self.store.keys().erase(subject, &[purpose]).await?;
+            match (subject.parse(), purpose.parse()) {
+                (Ok(subject), Ok(purpose)) => erased.push((subject, purpose)),
+                // To pass over it would be to keep what somebody was promised is gone.
+                _ => {
+                    let reason = format!("the register of erasures names {subject} and {purpose}, which this release cannot read");
+                    return Err(Stopped::Log(Error::Database(reason)));
+                }
+            }
+        }
+        for chunk in erased.chunks(500) {
+            let kids: HashSet<String> = chunk.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
+            let keys = self.store.keys().store().keys(&kids).await?;
+            for (subject, purpose) in chunk {
+                if matches!(keys.get(&personal::kid(*subject, *purpose)), Some(Key::Tombstone)) {
+                    continue;
+                }
+                tracing::warn!(%subject, %purpose, "a person's key came back with a backup, and is erased again");
+                let command = person::Command::RequestErasure { purposes: vec![*purpose] };
+                let again = ids::new().to_string();
+                self.command(*subject, &[&again, "again"], command, Metadata::default()).await?;
+                self.store.keys().erase(*subject, &[*purpose]).await?;
             }
         }
         Ok(())

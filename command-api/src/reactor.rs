@@ -5,7 +5,7 @@
 //! The protocol between the tasks: the reader and the clock write rows and name the instance; a worker per named
 //! instance sends its rows; changes of an instance's state are serialized by one lock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait as _, Value
 use soonshop_domain::fulfilment::{self, Fulfilment, Input, Reaction, Target, Task};
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::{Actor, Channel, Classified, Event, Metadata, ids, inventory, order};
-use soonshop_event_log::checkpoint::Renewal;
-use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, EventLog, Lease, Leases, RecordedEvent, Stopped};
+use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Lease, Leases, RecordedEvent, Stopped, StoredEvent};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::relay::{longest_pause, news};
 
 /// The follower's name: of its lease and its checkpoint.
 pub const NAME: &str = "reactor:fulfilment";
@@ -31,9 +32,6 @@ const WORKERS: usize = 64;
 
 /// The most events of one transaction.
 const PAGE: i64 = 500;
-
-/// The longest pause between two looks at the log, when nothing in this process appends.
-const IDLE: Duration = Duration::from_millis(20);
 
 pub struct Reactor {
     pub store: EventStore,
@@ -67,11 +65,37 @@ enum Sent {
     Unavailable(String),
 }
 
+/// What of a page concerns the process, and how far it goes.
+struct Page {
+    inputs: Vec<RecordedEvent>,
+    to: Option<Checkpoint>,
+}
+
+/// Picks the events of orders, up to the first that this release does not know. What is personal in them stays sealed:
+/// it is none of a process's business, and a key store that is down stops no process.
+fn inputs(log: &EventLog, rows: Vec<StoredEvent>) -> (Page, Option<Stopped>) {
+    let mut page = Page { inputs: Vec::new(), to: None };
+    for row in rows {
+        let at = Checkpoint::at(row.position, row.event_id);
+        if row.aggregate_type == "order" {
+            match log.decode_row(row) {
+                Some(Ok(event)) => page.inputs.push(event),
+                Some(Err(reason)) => {
+                    return (page, Some(Stopped::UnknownEvent { position: at.position, reason }));
+                }
+                None => {}
+            }
+        }
+        page.to = Some(at);
+    }
+    (page, None)
+}
+
 impl Reactor {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
         let reactor = Arc::new(self);
-        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(reactor.follow(&leases, lease, &stop)) };
+        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(reactor.follow(lease, &stop)) };
         leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
@@ -87,7 +111,7 @@ impl Reactor {
         Ok(())
     }
 
-    async fn follow(self: &Arc<Self>, leases: &Leases, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow(self: &Arc<Self>, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
         Self::begin(self.store.log(), db).await?;
         if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
@@ -108,23 +132,28 @@ impl Reactor {
         tasks.spawn(work.clone().dispatch(instances));
         tasks.spawn(work.clone().clock(position.subscribe()));
         let read = async {
-            let mut renewal = Renewal::new(leases, &lease);
             let mut appended = self.store.appended();
+            let longest = longest_pause(self.store.log());
             let mut pause = Duration::from_millis(1);
             while !stop.is_cancelled() {
-                renewal.keep().await?;
-                let entries = self.store.log().read_after(NAME, &checkpoint, PAGE).await?;
-                if entries.is_empty() {
+                let rows = checkpoint.rows_after(self.store.log(), NAME, PAGE).await?;
+                if rows.is_empty() {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        _ = appended.changed() => pause = Duration::from_millis(1),
-                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(IDLE),
+                        () = news(&mut appended) => pause = Duration::from_millis(1),
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
                     }
                     continue;
                 }
                 pause = Duration::from_millis(1);
-                checkpoint = work.react(&entries, &checkpoint).await?;
-                position.send_replace(checkpoint.position);
+                let (page, unknown) = inputs(self.store.log(), rows);
+                if let Some(to) = page.to {
+                    checkpoint = work.react(&page.inputs, &checkpoint, to).await?;
+                    position.send_replace(checkpoint.position);
+                }
+                if let Some(stopped) = unknown {
+                    return Err(stopped);
+                }
             }
             Ok(())
         };
@@ -248,33 +277,18 @@ impl Work {
     }
 
     /// Lets every instance react to its events; states, commands and checkpoint move together.
-    async fn react(&self, entries: &[Entry], from: &Checkpoint) -> Result<Checkpoint, Stopped> {
-        let to = entries.last().map_or_else(|| from.clone(), Entry::checkpoint);
-        let mut inputs: Vec<(&RecordedEvent, &order::Event)> = Vec::new();
-        for entry in entries.iter().filter(|entry| &*entry.aggregate_type == "order") {
-            match &entry.content {
-                // What is personal in it is none of a process's business, damaged or not.
-                Content::Event(event) | Content::Damaged(event, _) => {
-                    if let Event::Order(order) = &event.event {
-                        inputs.push((event, order));
-                    }
-                }
-                Content::Unknown(reason) => {
-                    return Err(Stopped::UnknownEvent { position: entry.position, reason: reason.clone() });
-                }
-                Content::Foreign => {}
-            }
-        }
+    async fn react(&self, inputs: &[RecordedEvent], from: &Checkpoint, to: Checkpoint) -> Result<Checkpoint, Stopped> {
         let db = &self.reactor.process;
         let held = self.lock.lock().await;
         let tx = db.connection.begin().await?;
         if !from.advance(db, &tx, NAME, &to, self.epoch).await? {
             return Err(Stopped::Lost);
         }
-        let ids: Vec<String> = inputs.iter().map(|(event, _)| event.stream.to_string()).collect();
+        let ids: Vec<String> = inputs.iter().map(|event| event.stream.to_string()).collect();
         let mut states = load(db, &tx, &ids).await?;
         let mut named = Vec::new();
-        for (event, input) in inputs {
+        for event in inputs {
+            let Event::Order(input) = &event.event else { continue };
             let instance = event.stream.to_string();
             let state = states.entry(instance.clone()).or_default();
             let reaction = state.process.react(Input::Event(input));
@@ -301,11 +315,14 @@ impl Work {
         let mut workers: JoinSet<(String, Result<(), Stopped>)> = JoinSet::new();
         // Instances at work; true: named again meanwhile.
         let mut active: HashMap<String, bool> = HashMap::new();
-        let mut waiting: std::collections::VecDeque<String> = std::collections::VecDeque::new();
+        // In the order of their naming, each once: never two workers for one instance.
+        let mut waiting: VecDeque<String> = VecDeque::new();
+        let mut queued: HashSet<String> = HashSet::new();
         loop {
             while active.len() < WORKERS
                 && let Some(instance) = waiting.pop_front()
             {
+                queued.remove(&instance);
                 active.insert(instance.clone(), false);
                 let work = self.clone();
                 workers.spawn(async move {
@@ -318,13 +335,14 @@ impl Work {
                 named = instances.recv() => match named {
                     Some(instance) => match active.get_mut(&instance) {
                         Some(again) => *again = true,
-                        None => waiting.push_back(instance),
+                        None if queued.insert(instance.clone()) => waiting.push_back(instance),
+                        None => {}
                     },
                     None => break,
                 },
                 Some(done) = workers.join_next() => match done {
                     Ok((instance, Ok(()))) => {
-                        if active.remove(&instance) == Some(true) {
+                        if active.remove(&instance) == Some(true) && queued.insert(instance.clone()) {
                             waiting.push_back(instance);
                         }
                     }
@@ -388,14 +406,21 @@ impl Work {
         Ok(())
     }
 
+    /// A transaction that changes an instance's state. It begins with the checkpoint's row: whoever lost the lease
+    /// changes nothing, and on SQLite the lock is there before anything is read.
+    async fn begin(&self) -> Result<DatabaseTransaction, Stopped> {
+        let db = &self.reactor.process;
+        let tx = db.connection.begin().await?;
+        if Checkpoint::fence(db, &tx, NAME, self.epoch).await? { Ok(tx) } else { Err(Stopped::Lost) }
+    }
+
     /// A refusal is an input like any other.
     async fn refused(&self, instance: &str, row: &Row, slug: &str) -> Result<(), Stopped> {
         let db = &self.reactor.process;
         let input = Input::Refused { task: &row.task, slug };
         let id = row.task.command_id(OrderId(instance.parse().unwrap_or_default()), row.input);
         let held = self.lock.lock().await;
-        let tx = db.connection.begin().await?;
-        // Writing first takes SQLite's lock before anything is read.
+        let tx = self.begin().await?;
         let sql = "DELETE FROM @outbox WHERE process = $1 AND instance = $2 AND number <= $3";
         tx.execute(db.statement(sql, [fulfilment::NAME.into(), instance.into(), row.number.into()])).await?;
         let mut states = load(db, &tx, &[instance.to_owned()]).await?;
@@ -452,7 +477,7 @@ impl Work {
                 traceparent: None,
             };
             let held = self.lock.lock().await;
-            let tx = db.connection.begin().await?;
+            let tx = self.begin().await?;
             let sql = "DELETE FROM @timeouts WHERE process = $1 AND instance = $2 AND id = $3";
             let values: [Value; 3] = [fulfilment::NAME.into(), instance.as_str().into(), id.as_str().into()];
             if tx.execute(db.statement(sql, values)).await?.rows_affected() == 1 {

@@ -10,8 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use soonshop_bus::{Bus, Delivery, Message};
-use soonshop_event_log::checkpoint::Renewal;
+use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped, StoredEvent, cloud_event};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,8 +25,30 @@ const IN_FLIGHT: usize = 1_000;
 /// How often the checkpoint is written down while messages flow.
 const PERSIST: Duration = Duration::from_millis(100);
 
-/// The longest pause between two looks at the log, when nothing in this process appends.
+/// How often it is said that messages are not wanted.
+const SAID: Duration = Duration::from_secs(60);
+
+/// The longest pause between two looks at a log that other processes append to.
 const IDLE: Duration = Duration::from_millis(20);
+
+/// Where nobody else does, only what was lost is found by looking.
+const IDLE_ALONE: Duration = Duration::from_millis(250);
+
+/// How long to wait at most before looking at the log again.
+pub(crate) fn longest_pause(log: &EventLog) -> Duration {
+    match log.db().backend() {
+        sea_orm::DatabaseBackend::Postgres => IDLE,
+        // One process owns a SQLite log, and follows it.
+        _ => IDLE_ALONE,
+    }
+}
+
+/// Resolves when this process appends; never, where it appends nothing.
+pub(crate) async fn news(appended: &mut watch::Receiver<i64>) {
+    if appended.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
 
 pub struct Relay {
     pub log: EventLog,
@@ -45,48 +66,59 @@ struct Progress {
     persisted: Checkpoint,
     confirmed: Checkpoint,
     at: Instant,
+    /// Messages that no queue wanted, since it was last said.
+    unwanted: u64,
+    said: Option<Instant>,
 }
 
 impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&leases, lease, &stop)) };
+        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
         leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
-    async fn follow(&self, leases: &Leases, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn follow(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
         Checkpoint::start().begin(db, &db.connection, NAME).await?;
         if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
             return Err(Stopped::Lost);
         }
         let (checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
-        let mut renewal = Renewal::new(leases, &lease);
+        let (persisted, confirmed) = (checkpoint.clone(), checkpoint);
+        let mut progress = Progress { persisted, confirmed, at: Instant::now(), unwanted: 0, said: None };
+        let published = self.publish(&mut progress, &lease, stop).await;
+        // Whatever ended it: what was confirmed is not published again.
+        let persisted = self.persist(&mut progress, &lease).await;
+        published.and(persisted)
+    }
+
+    async fn publish(&self, progress: &mut Progress, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let mut publisher = self.bus.publisher().await.map_err(bus)?;
-        let mut progress =
-            Progress { persisted: checkpoint.clone(), confirmed: checkpoint.clone(), at: Instant::now() };
-        let mut read = checkpoint;
+        let mut read = progress.confirmed.clone();
         let mut flight = FuturesOrdered::new();
         let mut appended = self.appended.clone();
+        let longest = longest_pause(&self.log);
         let mut pause = Duration::from_millis(1);
         while !stop.is_cancelled() {
-            renewal.keep().await?;
             let room = IN_FLIGHT.saturating_sub(flight.len());
-            let rows = if room > IN_FLIGHT / 4 { self.read(&read, room).await? } else { Vec::new() };
+            let rows = match i64::try_from(room) {
+                Ok(room) if flight.len() < IN_FLIGHT * 3 / 4 => read.rows_after(&self.log, NAME, room).await?,
+                _ => Vec::new(),
+            };
             let idle = rows.is_empty();
             for row in rows {
-                let message = message(&row, read.event_id, publisher.limit())?;
-                let confirmation = publisher.send(message).await.map_err(bus)?;
+                let confirmation = send(&mut *publisher, &row, read.event_id).await?;
                 read = Checkpoint::at(row.position, row.event_id);
                 let at = read.clone();
                 flight.push_back(async move { (at, confirmation.await) });
             }
             if idle && flight.is_empty() {
-                self.persist(&mut progress, &lease).await?;
+                self.persist(progress, lease).await?;
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    _ = appended.changed() => pause = Duration::from_millis(1),
-                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(IDLE),
+                    () = news(&mut appended) => pause = Duration::from_millis(1),
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
                 }
                 continue;
             }
@@ -95,37 +127,19 @@ impl Relay {
             if (idle || flight.len() >= IN_FLIGHT * 3 / 4)
                 && let Some(done) = flight.next().await
             {
-                confirm(&mut progress, done)?;
+                confirm(progress, done)?;
             }
             while let Some(Some(done)) = futures::FutureExt::now_or_never(flight.next()) {
-                confirm(&mut progress, done)?;
+                confirm(progress, done)?;
             }
             if progress.at.elapsed() > PERSIST {
-                self.persist(&mut progress, &lease).await?;
+                self.persist(progress, lease).await?;
             }
         }
         while let Some(done) = flight.next().await {
-            confirm(&mut progress, done)?;
+            confirm(progress, done)?;
         }
-        self.persist(&mut progress, &lease).await
-    }
-
-    async fn read(&self, after: &Checkpoint, most: usize) -> Result<Vec<StoredEvent>, Stopped> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let mut rows = self.log.read(after.position, most + i64::from(after.event_id.is_some())).await?;
-        if let Some(expected) = after.event_id {
-            let found = rows.first().filter(|row| row.position == after.position).map(|row| row.event_id);
-            if found != Some(expected) {
-                return Err(Stopped::Log(Error::AheadOfLog {
-                    follower: NAME.to_owned(),
-                    position: after.position,
-                    expected,
-                    found: found.map_or_else(|| "no event".to_owned(), |id| id.to_string()),
-                }));
-            }
-            rows.remove(0);
-        }
-        Ok(rows)
+        Ok(())
     }
 
     async fn persist(&self, progress: &mut Progress, lease: &Lease) -> Result<(), Stopped> {
@@ -138,6 +152,10 @@ impl Relay {
             return Err(Stopped::Lost);
         }
         progress.persisted = progress.confirmed.clone();
+        if progress.unwanted > 0 && progress.said.is_none_or(|said| said.elapsed() > SAID) {
+            tracing::info!(messages = progress.unwanted, "no queue wants these; followers find them in the log");
+            (progress.unwanted, progress.said) = (0, Some(Instant::now()));
+        }
         Ok(())
     }
 }
@@ -148,23 +166,35 @@ fn confirm(
 ) -> Result<(), Stopped> {
     // Anything but a confirmation holds the checkpoint: what was not confirmed is published again.
     if outcome.map_err(bus)? == Delivery::Unwanted {
-        tracing::debug!(position = at.position, "no queue wants this message; followers find it in the log");
+        progress.unwanted += 1;
     }
     progress.confirmed = at;
     Ok(())
 }
 
-/// The message of an event; without its data where the broker would refuse the size.
-fn message(row: &StoredEvent, previous: Option<uuid::Uuid>, limit: usize) -> Result<Message, Stopped> {
-    let encode = |data| {
-        cloud_event::encode(row, previous, data)
-            .map_err(|error| Error::Undecodable { position: row.position, reason: error.to_string() })
-    };
-    let mut body = encode(true)?;
-    if body.len() > limit {
-        body = encode(false)?;
+/// Hands an event to the broker; without its data where that is what it takes to get it through.
+async fn send(
+    publisher: &mut dyn Publisher,
+    row: &StoredEvent,
+    previous: Option<uuid::Uuid>,
+) -> Result<Confirmation, Stopped> {
+    // What an adopted event holds may be no JSON.
+    let whole = cloud_event::encode(row, previous, true).ok().filter(|body| body.len() <= publisher.limit());
+    if let Some(body) = whole {
+        match publisher.send(message(row, body)).await {
+            // The limit may be known only now.
+            Err(soonshop_bus::Error::TooLarge { .. }) => {}
+            sent => return sent.map_err(bus),
+        }
     }
-    Ok(Message { id: row.event_id.to_string(), topic: cloud_event::topic(row), body: body.into() })
+    tracing::debug!(position = row.position, "an event is published without its data");
+    let small = cloud_event::encode(row, previous, false)
+        .map_err(|error| Error::Undecodable { position: row.position, reason: error.to_string() })?;
+    publisher.send(message(row, small)).await.map_err(bus)
+}
+
+fn message(row: &StoredEvent, body: Vec<u8>) -> Message {
+    Message { id: row.event_id.to_string(), topic: cloud_event::topic(row), body: body.into() }
 }
 
 fn bus(error: soonshop_bus::Error) -> Stopped {

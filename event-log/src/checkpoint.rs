@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Db, Error};
+use crate::{Db, Error, EventLog, StoredEvent};
 
 /// The last event that a follower has dealt with. Position 0 has no event: nothing was read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,11 @@ pub const CHECKPOINTS: &str = "CREATE TABLE @checkpoints (follower TEXT PRIMARY 
 
 impl Checkpoint {
     /// What the follower's row says; `None` where it has none.
-    pub async fn load(db: &Db, on: &impl ConnectionTrait, follower: &str) -> Result<Option<(Self, i64)>, Error> {
+    pub async fn load(
+        db: &Db,
+        on: &impl ConnectionTrait,
+        follower: &str,
+    ) -> Result<Option<(Self, i64)>, Error> {
         let sql = "SELECT log, position, event_id, epoch FROM @checkpoints WHERE follower = $1";
         let Some(row) = on.query_one(db.statement(sql, [follower.into()])).await? else { return Ok(None) };
         let event_id: Option<String> = row.try_get_by_index(2)?;
@@ -81,6 +85,30 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// What the log has after it, at most `limit` rows, as they are stored. Its own row is read as well: if another
+    /// event stands there, or none, the log is not the one that was followed.
+    pub async fn rows_after(
+        &self,
+        log: &EventLog,
+        follower: &str,
+        limit: i64,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let mut rows = log.read(self.position, limit + i64::from(self.event_id.is_some())).await?;
+        if let Some(expected) = self.event_id {
+            let found = rows.first().filter(|row| row.position == self.position).map(|row| row.event_id);
+            if found != Some(expected) {
+                return Err(Error::AheadOfLog {
+                    follower: follower.to_owned(),
+                    position: self.position,
+                    expected,
+                    found: found.map_or_else(|| "no event".to_owned(), |id| id.to_string()),
+                });
+            }
+            rows.remove(0);
+        }
+        Ok(rows)
+    }
+
     fn values(&self, follower: &str) -> [Value; 4] {
         [
             follower.into(),
@@ -91,7 +119,12 @@ impl Checkpoint {
     }
 
     /// Takes the row for a new epoch. False: a later epoch has it.
-    pub async fn fence(db: &Db, on: &impl ConnectionTrait, follower: &str, epoch: i64) -> Result<bool, Error> {
+    pub async fn fence(
+        db: &Db,
+        on: &impl ConnectionTrait,
+        follower: &str,
+        epoch: i64,
+    ) -> Result<bool, Error> {
         let sql = "UPDATE @checkpoints SET epoch = $2 WHERE follower = $1 AND epoch <= $2";
         Ok(on.execute(db.statement(sql, [follower.into(), epoch.into()])).await?.rows_affected() == 1)
     }
@@ -129,6 +162,9 @@ pub struct Leases {
 
 /// How long a lease lasts unless it is renewed, in milliseconds.
 pub const LEASE_MILLISECONDS: i64 = 6_000;
+
+/// How often it is renewed.
+const RENEWED: Duration = Duration::from_millis(1_500);
 
 impl Leases {
     /// `holder` is a process: no two of them share a name.
@@ -183,7 +219,31 @@ impl Leases {
         Ok(())
     }
 
+    /// Prolongs the lease again and again. Returns when it is somebody else's, or may be.
+    async fn keep(&self, lease: &Lease) -> Stopped {
+        let lasts = Duration::from_millis(LEASE_MILLISECONDS.unsigned_abs());
+        let mut until = Instant::now() + lasts;
+        loop {
+            tokio::time::sleep(RENEWED).await;
+            let asked = Instant::now();
+            let why = match tokio::time::timeout_at(until.max(asked + RENEWED), self.renew(lease)).await {
+                Ok(Ok(true)) => {
+                    until = asked + lasts;
+                    continue;
+                }
+                Ok(Ok(false)) => return Stopped::Lost,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            if Instant::now() >= until {
+                return Stopped::Log(Error::Unavailable(format!("the lease could not be renewed: {why}")));
+            }
+        }
+    }
+
     /// Holds the lease and runs `follow` under it, again and again until told to stop; `report` hears why it let go.
+    /// The lease is renewed beside `follow`, however long one step of it takes. When it is lost, `follow` is dropped
+    /// where it stands: its transaction is rolled back.
     pub async fn hold<'a>(
         &self,
         name: &str,
@@ -196,7 +256,10 @@ impl Leases {
             let stopped = match self.acquire(name).await {
                 Ok(Ok(lease)) => {
                     let began = Instant::now();
-                    let stopped = follow(lease.clone()).await.err().unwrap_or(Stopped::Lost);
+                    let stopped = tokio::select! {
+                        outcome = follow(lease.clone()) => outcome.err().unwrap_or(Stopped::Lost),
+                        lost = self.keep(&lease) => lost,
+                    };
                     if let Err(error) = self.release(&lease).await {
                         tracing::warn!(%error, lease = name, "the lease was not given back, and expires");
                     }
@@ -244,29 +307,5 @@ pub enum Stopped {
 impl From<sea_orm::DbErr> for Stopped {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Log(error.into())
-    }
-}
-
-/// Keeps a lease alive while its holder works.
-pub struct Renewal<'a> {
-    leases: &'a Leases,
-    lease: &'a Lease,
-    at: Instant,
-}
-
-impl<'a> Renewal<'a> {
-    pub fn new(leases: &'a Leases, lease: &'a Lease) -> Self {
-        Self { leases, lease, at: Instant::now() }
-    }
-
-    /// Prolongs the lease when it is time to. To be called at least every two seconds.
-    pub async fn keep(&mut self) -> Result<(), Stopped> {
-        if self.at.elapsed() > Duration::from_millis(1_500) {
-            self.at = Instant::now();
-            if !self.leases.renew(self.lease).await? {
-                return Err(Stopped::Lost);
-            }
-        }
-        Ok(())
     }
 }

@@ -65,12 +65,13 @@ pub fn topic(event: &StoredEvent) -> String {
 /// The message of an event. Without `data` it is small, and says only that there is something at its position.
 pub fn encode(event: &StoredEvent, previous: Option<Uuid>, with_data: bool) -> serde_json::Result<Vec<u8>> {
     let causes: Causes = serde_json::from_str(&event.metadata).unwrap_or_default();
-    let data: &RawValue = serde_json::from_str(&event.payload)?;
+    let data: Option<&RawValue> = if with_data { Some(serde_json::from_str(&event.payload)?) } else { None };
     let moment = |moment: DateTime<Utc>| moment.to_rfc3339_opts(SecondsFormat::Micros, true);
     serde_json::to_vec(&Document {
         specversion: "1.0".into(),
         id: event.event_id,
-        kind: format!("soonshop.{}.{}.v{}", event.aggregate_type, event.event_type, event.event_version).into(),
+        kind: format!("soonshop.{}.{}.v{}", event.aggregate_type, event.event_type, event.event_version)
+            .into(),
         source: format!("/soonshop/{}", event.aggregate_type).into(),
         subject: event.aggregate_id.as_str().into(),
         time: moment(event.occurred_at).into(),
@@ -85,7 +86,7 @@ pub fn encode(event: &StoredEvent, previous: Option<Uuid>, with_data: bool) -> s
         traceparent: causes.traceparent,
         metadata: with_data.then(|| event.metadata.as_str().into()),
         datacontenttype: "application/json".into(),
-        data: with_data.then_some(data),
+        data,
     })
 }
 
@@ -95,13 +96,17 @@ pub fn decode(body: &[u8]) -> Option<Received> {
     let position = document.position.parse().ok()?;
     let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
     let event = document.data.zip(document.metadata).and_then(|(data, metadata)| {
-        let mut kind = document.kind.strip_prefix("soonshop.")?.splitn(3, '.');
+        // The source names the type by itself: an adopted type may hold dots.
+        let aggregate_type = document.source.strip_prefix("/soonshop/")?;
+        let kind =
+            document.kind.strip_prefix("soonshop.")?.strip_prefix(aggregate_type)?.strip_prefix('.')?;
+        let (event_type, event_version) = kind.rsplit_once(".v")?;
         Some(StoredEvent {
             position,
             event_id: document.id,
-            aggregate_type: kind.next()?.to_owned(),
-            event_type: kind.next()?.to_owned(),
-            event_version: kind.next()?.strip_prefix('v')?.to_owned(),
+            aggregate_type: aggregate_type.to_owned(),
+            event_type: event_type.to_owned(),
+            event_version: event_version.to_owned(),
             aggregate_id: document.subject.into_owned(),
             sequence: document.sequence.parse().ok()?,
             payload: data.get().to_owned(),
@@ -148,6 +153,26 @@ mod tests {
             body,
             r#"{"specversion":"1.0","id":"00000000-0000-0000-0000-000000000007","type":"soonshop.order.OrderConfirmed.v1","source":"/soonshop/order","subject":"00000000-0000-0000-0000-000000000000","time":"1970-01-01T00:00:01.000001Z","recordedtime":"1970-01-01T00:00:02.000002Z","partitionkey":"order-00000000-0000-0000-0000-000000000000","log":"main","position":"7","previous":"00000000-0000-0000-0000-000000000006","sequence":"2","correlationid":"c","metadata":"{\"correlation_id\":\"c\"}","datacontenttype":"application/json","data":{"OrderConfirmed":{}}}"#
         );
+    }
+
+    #[test]
+    fn an_adopted_event_comes_back_under_its_own_names() {
+        let adopted = StoredEvent {
+            aggregate_type: "shop.order.v2".to_owned(),
+            event_type: "Order.placed".to_owned(),
+            event_version: "1.0".to_owned(),
+            ..event()
+        };
+        let received = decode(&encode(&adopted, None, true).unwrap()).unwrap();
+        assert_eq!(received.event, Some(adopted));
+    }
+
+    #[test]
+    fn what_is_no_json_can_still_be_told_of_without_its_data() {
+        let broken = StoredEvent { payload: "{".to_owned(), metadata: "[".to_owned(), ..event() };
+        assert!(encode(&broken, None, true).is_err());
+        let received = decode(&encode(&broken, None, false).unwrap()).unwrap();
+        assert_eq!((received.position, received.event), (7, None));
     }
 
     #[test]

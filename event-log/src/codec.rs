@@ -49,7 +49,11 @@ pub fn seal(kid: &str, key: &KeyBytes, plaintext: &[u8]) -> Result<String, Codec
     let nonce = random::<NONCE_LEN>()?;
     let mut text = plaintext.to_vec();
     let tag = cipher(key)?
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(header.as_bytes()), &mut text)
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(header.as_bytes()),
+            &mut text,
+        )
         .map_err(|_| CodecError::Form)?;
     Ok(format!("{header}..{}.{}.{}", BASE64.encode(nonce), BASE64.encode(text), BASE64.encode(tag)))
 }

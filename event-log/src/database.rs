@@ -7,7 +7,10 @@ use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector, Statement, Value};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, SqlxPostgresConnector,
+    SqlxSqliteConnector, Statement, Value,
+};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -110,9 +113,11 @@ impl Database {
 }
 
 fn postgres(url: &str) -> Result<DatabaseConnection, Error> {
-    let options = PgConnectOptions::from_str(url)?
-        .application_name("soonshop")
-        .options([("jit", "off"), ("idle_in_transaction_session_timeout", "60000"), ("statement_timeout", "30000")]);
+    let options = PgConnectOptions::from_str(url)?.application_name("soonshop").options([
+        ("jit", "off"),
+        ("idle_in_transaction_session_timeout", "60000"),
+        ("statement_timeout", "30000"),
+    ]);
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
@@ -149,8 +154,9 @@ pub fn sqlite_file(folder: &Path, name: &str) -> PathBuf {
 }
 
 fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display())))?;
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
+    })?;
     let pool = SqlitePoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_secs(5))

@@ -48,8 +48,9 @@ impl MasterKeys {
 
     /// Reads the file, which only its owner may read.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Error::MasterKey(format!("{}: {error}; `soonshop migrate` makes one", file.display())))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Error::MasterKey(format!("{}: {error}; `soonshop migrate` makes one", file.display()))
+        })?;
         Self::parse(&text)
     }
 
@@ -138,9 +139,11 @@ impl KeyStore {
         }
         for chunk in unknown.chunks(500) {
             let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
-            let sql = format!("SELECT kid, master, wrapped FROM @data_keys WHERE kid IN ({})", places.join(", "));
+            let sql =
+                format!("SELECT kid, master, wrapped FROM @data_keys WHERE kid IN ({})", places.join(", "));
             let values = chunk.iter().map(|kid| Value::from(kid.as_str()));
-            let rows = self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(keys_error)?;
+            let rows =
+                self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(keys_error)?;
             for row in rows {
                 let kid: String = row.try_get_by_index(0).map_err(keys_error)?;
                 let master: String = row.try_get_by_index(1).map_err(keys_error)?;
@@ -163,7 +166,12 @@ impl KeyStore {
     /// The HMAC keys of one use (`claim`, `fingerprint`), by number.
     pub async fn hmac_keys(&self, purpose: &str) -> Result<Vec<(i32, KeyBytes)>, Error> {
         let sql = "SELECT key_id, master, wrapped FROM @hmac_keys WHERE use = $1 ORDER BY key_id";
-        let rows = self.db.connection.query_all(self.db.statement(sql, [purpose.into()])).await.map_err(keys_error)?;
+        let rows = self
+            .db
+            .connection
+            .query_all(self.db.statement(sql, [purpose.into()]))
+            .await
+            .map_err(keys_error)?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in rows {
             let id: i32 = row.try_get_by_index(0).map_err(keys_error)?;
@@ -214,7 +222,9 @@ fn open_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Resul
             value.erase();
             Ok(())
         }
-        Some(Key::Missing) | None => Err(format!("a value under {kid}: there is neither a key nor a tombstone")),
+        Some(Key::Missing) | None => {
+            Err(format!("a value under {kid}: there is neither a key nor a tombstone"))
+        }
     }
 }
 

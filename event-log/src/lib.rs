@@ -32,12 +32,16 @@ pub enum Error {
     #[error("the event at position {position} cannot be read: {reason}")]
     Undecodable { position: i64, reason: String },
     /// The log at a checkpoint is another history: it was restored, or failed over to an older state.
-    #[error("ahead-of-log: {follower} was at position {position} with event {expected}, and the log has {found} there; rebuild {follower}")]
+    #[error(
+        "ahead-of-log: {follower} was at position {position} with event {expected}, and the log has {found} there; rebuild {follower}"
+    )]
     AheadOfLog { follower: String, position: i64, expected: Uuid, found: String },
     #[error("the key store cannot be used: {0}")]
     Keys(String),
     /// Far more values than an accident explains cannot be opened: the key store was lost, not the people.
-    #[error("{count} personal values of one page have neither a key nor a tombstone: the key store is not the one of this log")]
+    #[error(
+        "{count} personal values of one page have neither a key nor a tombstone: the key store is not the one of this log"
+    )]
     KeyStoreLost { count: usize },
     #[error("the master key cannot be used: {0}")]
     MasterKey(String),
@@ -45,7 +49,11 @@ pub enum Error {
 
 impl From<sea_orm::DbErr> for Error {
     fn from(error: sea_orm::DbErr) -> Self {
-        if unavailable(&error) { Self::Unavailable(error.to_string()) } else { Self::Database(error.to_string()) }
+        if unavailable(&error) {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Database(error.to_string())
+        }
     }
 }
 

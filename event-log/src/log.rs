@@ -55,8 +55,10 @@ pub struct RecordedEvent {
 impl RecordedEvent {
     /// Decoded when asked for: most followers never do.
     pub fn metadata(&self) -> Result<Metadata, Error> {
-        serde_json::from_str(&self.metadata)
-            .map_err(|error| Error::Undecodable { position: self.position, reason: format!("metadata: {error}") })
+        serde_json::from_str(&self.metadata).map_err(|error| Error::Undecodable {
+            position: self.position,
+            reason: format!("metadata: {error}"),
+        })
     }
 }
 
@@ -170,10 +172,17 @@ impl EventLog {
 
     /// What follows a checkpoint, at most `limit` entries. The checkpoint's own row is read as well: if another event
     /// stands there, or none, the log is not the one that was followed.
-    pub async fn read_after(&self, follower: &str, checkpoint: &Checkpoint, limit: i64) -> Result<Vec<Entry>, Error> {
-        let mut rows = self.read(checkpoint.position, limit + i64::from(checkpoint.event_id.is_some())).await?;
+    pub async fn read_after(
+        &self,
+        follower: &str,
+        checkpoint: &Checkpoint,
+        limit: i64,
+    ) -> Result<Vec<Entry>, Error> {
+        let mut rows =
+            self.read(checkpoint.position, limit + i64::from(checkpoint.event_id.is_some())).await?;
         if let Some(expected) = checkpoint.event_id {
-            let found = rows.first().filter(|row| row.position == checkpoint.position).map(|row| row.event_id);
+            let found =
+                rows.first().filter(|row| row.position == checkpoint.position).map(|row| row.event_id);
             if found != Some(expected) {
                 return Err(Error::AheadOfLog {
                     follower: follower.to_owned(),
@@ -188,7 +197,13 @@ impl EventLog {
     }
 
     /// A stream from after `version` on, in order, sealed as it is stored.
-    pub async fn stream(&self, aggregate_type: &str, id: &str, version: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
+    pub async fn stream(
+        &self,
+        aggregate_type: &str,
+        id: &str,
+        version: i64,
+        limit: i64,
+    ) -> Result<Vec<StoredEvent>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM @events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 \
              ORDER BY sequence LIMIT $4"
@@ -203,7 +218,11 @@ impl EventLog {
         while low < high {
             let middle = low + (high - low + 1) / 2;
             let rows = self.read(middle, 1).await?;
-            if rows.first().is_some_and(|row| row.recorded_at <= moment) { low = middle } else { high = middle - 1 }
+            if rows.first().is_some_and(|row| row.recorded_at <= moment) {
+                low = middle
+            } else {
+                high = middle - 1
+            }
         }
         Ok(low)
     }
@@ -246,7 +265,8 @@ impl EventLog {
     pub fn decode_row(&self, row: StoredEvent) -> Option<Result<RecordedEvent, String>> {
         let (kind, _) = catalog::TYPES.iter().find(|(kind, _)| *kind == row.aggregate_type)?;
         let decoded = (|| {
-            let version: u32 = row.event_version.parse().map_err(|_| format!("its version is {:?}", row.event_version))?;
+            let version: u32 =
+                row.event_version.parse().map_err(|_| format!("its version is {:?}", row.event_version))?;
             let known = catalog::version_of(kind, &row.event_type, self.upcasters);
             if version > known {
                 return Err(format!("{} has version {version}, this release knows {known}", row.event_type));
@@ -256,7 +276,9 @@ impl EventLog {
             } else {
                 Event::decode_value(kind, self.upcast(kind, &row, version, known)?)
             };
-            let event = event.ok_or("its type is unknown")?.map_err(|error| format!("{}: {error}", row.event_type))?;
+            let event = event
+                .ok_or("its type is unknown")?
+                .map_err(|error| format!("{}: {error}", row.event_type))?;
             let stream = row.aggregate_id.parse().map_err(|_| "the stream's id is not a UUID".to_owned())?;
             Ok(RecordedEvent {
                 position: row.position,
@@ -278,7 +300,9 @@ impl EventLog {
         let fields = payload.get_mut(&row.event_type).ok_or("its payload does not carry its name")?;
         for version in from..to {
             let step = self.upcasters.iter().find(|step| {
-                step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == version
+                step.aggregate_type == kind
+                    && step.event_type == row.event_type
+                    && step.from_version == version
             });
             let step = step.ok_or_else(|| format!("there is no way from version {version}"))?;
             *fields = (step.change)(fields.take());

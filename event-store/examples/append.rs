@@ -1,6 +1,6 @@
 //! Appends per second through `EventStore::execute`, one event each, with everything that an append does.
 //!
-//! `cargo run --release -p soonshop-event-store --example append -- postgres://… [seconds]`, on an empty database (or
+//! `cargo run --release -p soonshop-event-store --example append -- postgres://… [seconds [callers]]`, on an empty database (or
 //! `sqlite://FOLDER`). It migrates, and leaves its events behind.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, for people to read")]
@@ -31,16 +31,27 @@ fn context() -> CommandContext {
     CommandContext { status: 201, location: Some("/inventory/MUG".into()), ..context }
 }
 
-/// Executes on 64 streams per caller, so that states are hot and streams do not clash, until told to stop.
-async fn call(store: EventStore, stop: Arc<AtomicBool>, done: Arc<AtomicU64>) {
+/// Executes until told to stop: on 16 streams of its own, whose states stay hot, or on a new stream each.
+async fn call(
+    store: EventStore,
+    new: bool,
+    stop: Arc<AtomicBool>,
+    warm: Arc<AtomicU64>,
+    done: Arc<AtomicU64>,
+) {
     let place = Shelf { sku: Sku::try_new("MUG").unwrap(), location: MAIN.into() };
-    let streams: Vec<_> = (0..64).map(|_| ids::new()).collect();
-    for stream in streams.iter().cycle() {
+    let streams: Vec<_> = (0..16).map(|_| ids::new()).collect();
+    for round in 0_usize.. {
         if stop.load(Ordering::Relaxed) {
             return;
         }
+        if round == streams.len() {
+            warm.fetch_add(1, Ordering::Relaxed);
+        }
+        let context = context();
+        let stream = if new { ids::stream_of(context.command_id) } else { streams[round % streams.len()] };
         let receive = At { place: place.clone(), command: Command::Receive { quantity: 1 } };
-        store.execute::<Stock>(*stream, receive, context()).await.unwrap();
+        store.execute::<Stock>(stream, receive, context).await.unwrap();
         done.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -50,6 +61,7 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().expect("the URL of an empty database");
     let seconds = arguments.next().map_or(5, |seconds| seconds.parse().unwrap());
+    let callers = arguments.next().map_or(vec![1, 8, 32, 256], |callers| vec![callers.parse().unwrap()]);
     let database = Database::new(Place::parse(&url).unwrap());
     for namespace in [Namespace::Log, Namespace::Keys] {
         let db = database.namespace(namespace.name()).unwrap();
@@ -59,13 +71,15 @@ async fn main() {
     let keys = KeyMaker::new(KeyStore::new(database.namespace("keys").unwrap(), masters));
     keys.prepare(&database.namespace("log").unwrap()).await.unwrap();
     let store = EventStore::open(&database, keys).unwrap();
-    for callers in [1, 8, 32, 256] {
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let calling: Vec<_> = (0..callers)
-            .map(|_| tokio::spawn(call(store.clone(), Arc::clone(&stop), Arc::clone(&done))))
-            .collect();
+    for (callers, new) in callers.into_iter().flat_map(|callers| [(callers, false), (callers, true)]) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (warm, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let call = || call(store.clone(), new, Arc::clone(&stop), Arc::clone(&warm), Arc::clone(&done));
+        let calling: Vec<_> = (0..callers).map(|_| tokio::spawn(call())).collect();
         // Not counted: loading the streams for the first time.
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        while warm.load(Ordering::Relaxed) < callers {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let (before, started) = (done.load(Ordering::Relaxed), Instant::now());
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let (count, took) = (done.load(Ordering::Relaxed) - before, started.elapsed().as_millis());
@@ -73,6 +87,10 @@ async fn main() {
         for task in calling {
             task.await.unwrap();
         }
-        println!("{callers:>4} callers: {:>7} appends/s", u128::from(count) * 1_000 / took);
+        let streams = if new { "new" } else { "hot" };
+        println!(
+            "{callers:>4} callers, {streams} streams: {:>7} appends/s",
+            u128::from(count) * 1_000 / took
+        );
     }
 }

@@ -21,6 +21,9 @@ use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
 /// The version of the normal forms in which unique values are hashed.
 const FORM: i16 = 1;
 
+/// How many events of a stream are read at once.
+const PAGE: i64 = 1_000;
+
 /// How much later than its deadline a command is given up: whoever knows why it is late may say so first.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -329,12 +332,9 @@ impl EventStore {
             drop(guard);
             let outcome = received(outcome).await;
             self.give_up(&slot, draft.round, &outcome).await;
-            match self.settle(outcome, &context).await? {
-                Some(done) => {
-                    self.keep::<A>(id, draft.snapshot);
-                    return Ok(done);
-                }
-                None => continue,
+            if let Some(done) = self.settle(outcome, &context).await? {
+                self.keep::<A>(id, draft.snapshot);
+                return Ok(done);
             }
         }
     }
@@ -457,13 +457,17 @@ impl EventStore {
         &self,
         slot: &mut Slot<A>,
         id: Uuid,
-        deadline: Instant,
+        context: &CommandContext,
     ) -> Result<(), ExecuteError<A::Error>> {
+        // The command's own stream: it begins it, or was done before, which the append finds out.
+        if !slot.is_filled() && slot.base().is_none() && id == ids::stream_of(context.command_id) {
+            slot.fill(Stand::start());
+        }
         let mut pause = Duration::from_millis(20);
         while !slot.is_filled() {
             match self.replay(slot.base().cloned(), id).await {
                 Ok(stand) => slot.fill(stand),
-                Err(ExecuteError::Unavailable(_)) if Instant::now() + pause < deadline => {
+                Err(ExecuteError::Unavailable(_)) if Instant::now() + pause < context.deadline => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(500));
                 }
@@ -480,36 +484,52 @@ impl EventStore {
         id: Uuid,
     ) -> Result<Stand<A>, ExecuteError<A::Error>> {
         let name = id.to_string();
-        let base = match base {
-            Some(base) => Some(base),
-            None => self.snapshot::<A>(&name).await?,
-        };
         let mut stand = base.unwrap_or_else(Stand::start);
+        if stand.version == 0 {
+            // Most streams are short: a snapshot is looked for where there can be one.
+            let rows = self.log.stream(A::TYPE, &name, 0, SNAPSHOT_EVERY).await?;
+            let long = i64::try_from(rows.len()).is_ok_and(|count| count == SNAPSHOT_EVERY);
+            match if long { self.snapshot::<A>(&name).await? } else { None } {
+                Some(snapshot) => stand = snapshot,
+                None => self.fold(&mut stand, rows)?,
+            }
+            if !long {
+                return Ok(stand);
+            }
+        }
         // The event that it stands at is read with those after it.
         let mut after = (stand.version - 1).max(0);
         loop {
-            let rows = self.log.stream(A::TYPE, &name, after, 1_000).await?;
-            let mut rows = rows.into_iter().peekable();
-            if after < stand.version
-                && rows
-                    .next()
-                    .is_none_or(|row| (row.sequence, Some(row.event_id)) != (stand.version, stand.last))
-            {
-                // Of another history: the log alone counts.
-                (stand, after) = (Stand::start(), 0);
-                continue;
+            let mut rows = self.log.stream(A::TYPE, &name, after, PAGE).await?;
+            let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
+            if after < stand.version {
+                let there = rows.first().map(|row| (row.sequence, Some(row.event_id)));
+                if there != Some((stand.version, stand.last)) {
+                    // Of another history: the log alone counts.
+                    (stand, after) = (Stand::start(), 0);
+                    continue;
+                }
+                rows.remove(0);
             }
-            let full = rows.len() + usize::from(after < stand.version) == 1_000;
-            for row in rows {
-                let (sequence, event_id, event) = self.decoded::<A>(row)?;
-                stand.state.apply(event);
-                (stand.version, stand.last) = (sequence, Some(event_id));
-            }
+            self.fold(&mut stand, rows)?;
             after = stand.version;
             if !full {
                 return Ok(stand);
             }
         }
+    }
+
+    fn fold<A: Decider>(
+        &self,
+        stand: &mut Stand<A>,
+        rows: Vec<StoredEvent>,
+    ) -> Result<(), ExecuteError<A::Error>> {
+        for row in rows {
+            let (sequence, event_id, event) = self.decoded::<A>(row)?;
+            stand.state.apply(event);
+            (stand.version, stand.last) = (sequence, Some(event_id));
+        }
+        Ok(())
     }
 
     async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<Stand<A>>, ExecuteError<A::Error>> {
@@ -575,7 +595,7 @@ impl EventStore {
         command: A::Command,
         context: &CommandContext,
     ) -> Result<Decided<A::Error>, ExecuteError<A::Error>> {
-        self.fill(slot, id, context.deadline).await?;
+        self.fill(slot, id, context).await?;
         let name = id.to_string();
         let now = slot.now();
         let expected = Expected {
@@ -608,11 +628,10 @@ impl EventStore {
             Err(SealError::Erased) => return Ok(Decided::Refused(ExecuteError::Erased, expected)),
             Err(error) => return Err(error.into()),
         }
-        let metadata = match events.is_empty() {
-            true => String::new(),
-            false => {
-                serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?
-            }
+        let metadata = if events.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(&metadata).map_err(|error| ExecuteError::Fault(error.to_string()))?
         };
         let mut new = Vec::with_capacity(events.len());
         for (sequence, event) in (now.version + 1..).zip(&events) {

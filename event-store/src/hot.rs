@@ -116,7 +116,7 @@ pub(crate) struct Hot {
 
 impl Hot {
     pub(crate) fn new(most: u64) -> Self {
-        let slots = Cache::builder().max_capacity(most).time_to_idle(Duration::from_secs(600)).build();
+        let slots = Cache::builder().max_capacity(most).time_to_idle(Duration::from_mins(10)).build();
         Self { slots }
     }
 

@@ -54,13 +54,12 @@ fn number(n: usize) -> i32 {
 #[async_trait]
 impl Backend for Postgres {
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                // Whatever is wrong with the way there says nothing against the data.
-                let connected = timeout(CONNECT, self.options.connect()).await.map_err(|_| late())?;
-                connected.map_err(|error| BatchError::Unavailable(error.to_string()))?
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            // Whatever is wrong with the way there says nothing against the data.
+            let connected = timeout(CONNECT, self.options.connect()).await.map_err(|_| late())?;
+            connected.map_err(|error| BatchError::Unavailable(error.to_string()))?
         };
         let requests = &batch.requests;
         macro_rules! each {

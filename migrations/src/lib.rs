@@ -35,12 +35,18 @@ impl Namespace {
 /// Why a schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{namespace} has the step {step}, which this release does not know: it was written by a newer release")]
+    #[error(
+        "{namespace} has the step {step}, which this release does not know: it was written by a newer release"
+    )]
     Newer { namespace: &'static str, step: String },
     #[error("{namespace} is missing the step {step}: run `soonshop migrate`")]
     Pending { namespace: &'static str, step: String },
     #[error("the schema {namespace} could not be read or changed")]
-    Database { namespace: &'static str, #[source] source: DbErr },
+    Database {
+        namespace: &'static str,
+        #[source]
+        source: DbErr,
+    },
 }
 
 /// One step: the SQL of each backend. `@` stands for the namespace.

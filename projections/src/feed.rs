@@ -10,6 +10,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use soonshop_event_log::{Checkpoint, Entry, Error, EventLog, StoredEvent};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -25,12 +26,29 @@ const IDLE: Duration = Duration::from_millis(250);
 /// How often, while the bus is down.
 const WITHOUT_BUS: Duration = Duration::from_millis(25);
 
+/// Entries hold personal values in the clear: for no longer than a key may be used.
+const CLEAR: Duration = Duration::from_secs(3);
+
 /// The entries that came last, without a gap.
 #[derive(Default)]
 struct Recent {
     /// The event before the first of them.
     previous: Option<Uuid>,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<(Instant, Entry)>,
+}
+
+impl Recent {
+    fn forget_first(&mut self) {
+        if let Some((_, first)) = self.entries.pop_front() {
+            self.previous = Some(first.event_id);
+        }
+    }
+
+    fn forget_old(&mut self) {
+        while self.entries.front().is_some_and(|(came, _)| came.elapsed() > CLEAR) {
+            self.forget_first();
+        }
+    }
 }
 
 struct Page {
@@ -51,8 +69,7 @@ pub struct Feed {
 
 impl Feed {
     pub fn new(log: EventLog) -> Self {
-        // Pages hold personal values in the clear: for as long as a key may be used, and no longer.
-        let pages = Cache::builder().max_capacity(8).time_to_live(Duration::from_secs(3)).build();
+        let pages = Cache::builder().max_capacity(8).time_to_live(CLEAR).build();
         Self {
             log,
             recent: Arc::default(),
@@ -85,18 +102,16 @@ impl Feed {
         let position = stored.position;
         for entry in self.log.decode(vec![stored]).await? {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = recent.entries.back().map(|last| (last.position, last.event_id));
+            recent.forget_old();
+            let came = (Instant::now(), entry);
+            let last = recent.entries.back().map(|(_, last)| (last.position, last.event_id));
             match last {
-                Some((last, id)) if last + 1 == position && Some(id) == previous => recent.entries.push_back(entry),
+                Some((last, id)) if last + 1 == position && Some(id) == previous => recent.entries.push_back(came),
                 Some((last, _)) if position <= last => {}
-                _ => {
-                    recent.entries.clear();
-                    recent.previous = previous;
-                    recent.entries.push_back(entry);
-                }
+                _ => *recent = Recent { previous, entries: VecDeque::from([came]) },
             }
             if recent.entries.len() > RECENT {
-                recent.previous = recent.entries.pop_front().map(|first| first.event_id);
+                recent.forget_first();
             }
         }
         self.wake(position);
@@ -131,13 +146,13 @@ impl Feed {
 
     fn live(&self, checkpoint: &Checkpoint, most: usize) -> Option<Vec<Entry>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = recent.entries.front()?;
+        let (_, first) = recent.entries.front()?;
         let skip = usize::try_from(checkpoint.position + 1 - first.position).ok()?;
         let before = match skip {
             0 => recent.previous,
-            _ => recent.entries.get(skip - 1).map(|entry| entry.event_id),
+            _ => recent.entries.get(skip - 1).map(|(_, entry)| entry.event_id),
         };
-        let entries: Vec<Entry> = recent.entries.iter().skip(skip).take(most).cloned().collect();
+        let entries: Vec<Entry> = recent.entries.iter().skip(skip).take(most).map(|(_, entry)| entry.clone()).collect();
         (before == checkpoint.event_id && !entries.is_empty()).then_some(entries)
     }
 
@@ -182,6 +197,9 @@ impl Feed {
                 _ = bus.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).forget_old();
+            // What has expired is still in memory until then.
+            self.pages.run_pending_tasks().await;
             match self.log.head().await {
                 Ok(head) => {
                     let known = self.known_head();

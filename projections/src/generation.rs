@@ -3,11 +3,15 @@
 //! A generation is a namespace: a schema in PostgreSQL, a file in SQLite, an index in the search server, a prefix in
 //! the cache, all with the same name. One row names the active one for all of them together.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
+use std::path::Path;
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, TransactionTrait as _, Value};
 use soonshop_event_log::checkpoint::CHECKPOINTS;
-use soonshop_event_log::{Checkpoint, Database, Db, Error};
+use soonshop_event_log::database::sqlite_file;
+use soonshop_event_log::{Checkpoint, Database, Db, Error, Place};
 
 use crate::Projector;
+use crate::runner::ROWS;
 
 /// One generation of one projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,8 @@ const OWN_TABLES: &[&str] = &[
      cause TEXT NOT NULL, attempts BIGINT NOT NULL DEFAULT 1)",
     "CREATE TABLE @retries (position BIGINT PRIMARY KEY)",
     "CREATE TABLE @status (follower TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL)",
+    // Streams of events that were parked, and projected after their turn: sinks that have passed them look here.
+    "CREATE TABLE @repeated (number BIGINT PRIMARY KEY, stream TEXT NOT NULL)",
 ];
 
 /// The registry, in the read models' database.
@@ -83,19 +89,34 @@ impl Registry {
         if let Some(active) = self.active(projector.name()).await? {
             return Ok(active);
         }
-        let generation = match self.generations(projector.name()).await?.into_iter().next() {
-            Some(generation) => generation,
-            None => self.create(projector).await?,
-        };
+        let generation = self.make(projector, true).await?;
         self.activate(&generation).await?;
         Ok(generation)
     }
 
-    /// Makes the next generation: its namespace, its tables, its checkpoint at the beginning of the log.
+    /// Makes the next generation: its namespace, its tables, its checkpoint at the beginning of the log. Its indexes
+    /// are built by its follower, when it has reached the head.
     pub async fn create(&self, projector: &dyn Projector) -> Result<Generation, Error> {
-        let connection = &self.operations.connection;
+        self.make(projector, false).await
+    }
+
+    /// One at a time: whoever comes second sees what the first one made. On PostgreSQL all of it is one transaction; on
+    /// SQLite the row comes last, and a file without one is what a process that was killed left behind.
+    async fn make(&self, projector: &dyn Projector, first: bool) -> Result<Generation, Error> {
+        let registry = self.operations.connection.begin().await?;
+        let postgres = self.operations.backend() == DatabaseBackend::Postgres;
+        let lock = if postgres { "LOCK TABLE @generations IN EXCLUSIVE MODE" } else { "DELETE FROM @generations WHERE false" };
+        registry.execute_unprepared(&self.operations.sql(lock)).await?;
+        if first {
+            let sql = "SELECT projection, generation, version, shape FROM @generations \
+                       WHERE projection = $1 AND state IN ('building', 'ready') ORDER BY generation LIMIT 1";
+            let row = registry.query_one(self.operations.statement(sql, [projector.name().into()])).await?;
+            if let Some(row) = row {
+                return generation(&row);
+            }
+        }
         let sql = "SELECT CAST(coalesce(max(generation), 0) + 1 AS INTEGER) FROM @generations WHERE projection = $1";
-        let row = connection.query_one(self.operations.statement(sql, [projector.name().into()])).await?;
+        let row = registry.query_one(self.operations.statement(sql, [projector.name().into()])).await?;
         let number = row.map(|row| row.try_get_by_index::<i32>(0)).transpose()?.unwrap_or(1);
         let generation = Generation {
             projection: projector.name().to_owned(),
@@ -103,36 +124,38 @@ impl Registry {
             version: projector.version(),
             shape: projector.shape(),
         };
-        let db = generation.db(&self.database)?;
-        if db.backend() == DatabaseBackend::Postgres {
-            let create = format!("CREATE SCHEMA IF NOT EXISTS {}", generation.namespace());
-            db.connection.execute_unprepared(&create).await?;
+        let name = generation.namespace();
+        if let Place::Sqlite(folder) = self.database.place() {
+            self.database.close(&name).await?;
+            remove(&sqlite_file(folder, &name))?;
+            let db = generation.db(&self.database)?;
+            let tables = db.connection.begin().await?;
+            furnish(projector, &db, &tables).await?;
+            tables.commit().await?;
+        } else {
+            registry.execute_unprepared(&format!("CREATE SCHEMA {name}")).await?;
+            furnish(projector, &generation.db(&self.database)?, &registry).await?;
         }
-        for table in projector.tables() {
-            db.connection.execute(table.create(&db)).await?;
-        }
-        for sql in OWN_TABLES.iter().chain(projector.indexes()) {
-            db.connection.execute(db.statement(sql, [])).await?;
-        }
-        Checkpoint::start().begin(&db, &db.connection, "rows").await?;
         let sql = "INSERT INTO @generations (projection, generation, version, shape, state) \
                    VALUES ($1, $2, $3, $4, 'building')";
         let values: [Value; 4] =
             [projector.name().into(), number.into(), generation.version.into(), generation.shape.into()];
-        connection.execute(self.operations.statement(sql, values)).await?;
+        registry.execute(self.operations.statement(sql, values)).await?;
+        registry.commit().await?;
         Ok(generation)
     }
 
     /// Moves readers to the generation: one row.
     pub async fn activate(&self, generation: &Generation) -> Result<(), Error> {
-        let connection = &self.operations.connection;
+        let registry = self.operations.connection.begin().await?;
         let sql = "UPDATE @generations SET state = 'ready' WHERE projection = $1 AND generation = $2";
         let values = || [generation.projection.as_str().into(), Value::from(generation.number)];
-        connection.execute(self.operations.statement(sql, values())).await?;
+        registry.execute(self.operations.statement(sql, values())).await?;
         let sql = "INSERT INTO @active (projection, generation) VALUES ($1, $2) ON CONFLICT (projection) \
-                   DO UPDATE SET previous = active.generation, generation = excluded.generation";
-        connection.execute(self.operations.statement(sql, values())).await?;
-        Ok(())
+                   DO UPDATE SET previous = active.generation, generation = excluded.generation \
+                   WHERE active.generation <> excluded.generation";
+        registry.execute(self.operations.statement(sql, values())).await?;
+        Ok(registry.commit().await?)
     }
 
     /// The generations that this projector can keep alive.
@@ -141,6 +164,32 @@ impl Registry {
         let fits = |g: &Generation| g.version == projector.version() && g.shape == projector.shape();
         Ok(generations.into_iter().filter(fits).collect())
     }
+}
+
+/// Makes the tables of a namespace, and its checkpoint.
+async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
+    for table in projector.tables() {
+        on.execute(table.create(db)).await?;
+    }
+    for sql in OWN_TABLES {
+        on.execute(db.statement(sql, [])).await?;
+    }
+    Checkpoint::start().begin(db, on, ROWS).await
+}
+
+/// Removes a SQLite file and what belongs to it, where they are.
+fn remove(file: &Path) -> Result<(), Error> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Unavailable(format!("{} cannot be removed: {error}", file.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn generation(row: &sea_orm::QueryResult) -> Result<Generation, Error> {

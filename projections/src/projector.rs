@@ -1,7 +1,7 @@
 //! What a projector is, and the rows it works on: those that its events name, loaded together, written together.
 
 use std::any::{Any, TypeId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Alias, Expr, IntoIden, OnConflict, Query, TableRef};
@@ -94,31 +94,49 @@ impl<M: Row> TableOf for TableFor<M> {
     }
 }
 
+/// Rows of one type that are wanted.
+struct Wanted {
+    table: String,
+    rows: Box<dyn AnyRows>,
+    groups: HashSet<String>,
+}
+
 /// The groups of rows that events need, before they are projected.
 #[derive(Default)]
 pub struct Wants {
-    tables: HashMap<TypeId, (Box<dyn AnyRows>, BTreeSet<String>)>,
-    names: BTreeSet<String>,
+    tables: HashMap<TypeId, Wanted>,
+    /// Of the last event alone.
+    last: Vec<(TypeId, String)>,
 }
 
 impl Wants {
     pub fn want<M: Row>(&mut self, group: impl Into<String>) {
-        let group = group.into();
-        self.names.insert(format!("{}/{group}", table_of::<M>()));
-        let fresh = || (Box::<Rows<M>>::default() as Box<dyn AnyRows>, BTreeSet::new());
-        self.tables.entry(TypeId::of::<M>()).or_insert_with(fresh).1.insert(group);
+        let (kind, group) = (TypeId::of::<M>(), group.into());
+        let wanted = self.tables.entry(kind).or_insert_with(|| Wanted {
+            table: table_of::<M>(),
+            rows: Box::<Rows<M>>::default(),
+            groups: HashSet::new(),
+        });
+        wanted.groups.insert(group.clone());
+        self.last.push((kind, group));
     }
 
-    /// `<table>/<group>` of each: what an event that fails is parked by.
-    pub fn names(&self) -> &BTreeSet<String> {
-        &self.names
+    /// What is wanted from here on is of another event.
+    pub(crate) fn next(&mut self) {
+        self.last.clear();
+    }
+
+    /// `<table>/<group>` of each that the last event wants: what it is parked by if it fails.
+    pub fn names(&self) -> BTreeSet<String> {
+        let name = |(kind, group): &(TypeId, String)| {
+            self.tables.get(kind).map(|wanted| format!("{}/{group}", wanted.table))
+        };
+        self.last.iter().filter_map(name).collect()
     }
 }
 
 struct Cell<M> {
-    row: Option<M>,
-    /// It stands in the table.
-    stored: bool,
+    row: M,
     changed: bool,
 }
 
@@ -134,9 +152,9 @@ impl<M> Default for Rows<M> {
 
 /// Rows of one type, whatever the type.
 #[async_trait]
-trait AnyRows: Send {
-    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: &BTreeSet<String>) -> Result<(), DbErr>;
-    async fn store(&mut self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr>;
+trait AnyRows: Send + Sync {
+    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>) -> Result<(), DbErr>;
+    async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -146,8 +164,8 @@ const CHUNK: usize = 500;
 
 #[async_trait]
 impl<M: Row> AnyRows for Rows<M> {
-    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: &BTreeSet<String>) -> Result<(), DbErr> {
-        let missing: Vec<&String> = groups.iter().filter(|group| !self.groups.contains_key(*group)).collect();
+    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>) -> Result<(), DbErr> {
+        let missing: Vec<String> = groups.into_iter().filter(|group| !self.groups.contains_key(group)).collect();
         for chunk in missing.chunks(CHUNK) {
             let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
             let sql =
@@ -155,39 +173,31 @@ impl<M: Row> AnyRows for Rows<M> {
             let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(group.as_str())));
             for row in tx.query_all(statement).await? {
                 let row = M::from_query_result(&row, "")?;
-                let cell = Cell { stored: true, changed: false, row: Some(row.clone()) };
-                self.groups.entry(row.group()).or_default().insert(row.key(), cell);
+                let (group, key) = (row.group(), row.key());
+                self.groups.entry(group).or_default().insert(key, Cell { row, changed: false });
             }
             for group in chunk {
-                self.groups.entry((*group).clone()).or_default();
+                self.groups.entry(group.clone()).or_default();
             }
         }
         Ok(())
     }
 
-    async fn store(&mut self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+    async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let table = located(db, &table_of::<M>());
         let columns: Vec<<M::Entity as EntityTrait>::Column> = <M::Entity as EntityTrait>::Column::iter().collect();
         let keys: Vec<_> = <M::Entity as EntityTrait>::PrimaryKey::iter().map(|key| key.into_column()).collect();
-        let mut changed: Vec<M> = Vec::new();
-        for cell in self.groups.values_mut().flat_map(BTreeMap::values_mut).filter(|cell| cell.changed) {
-            cell.changed = false;
-            match (&cell.row, cell.stored) {
-                (Some(row), _) => {
-                    changed.push(row.clone());
-                    cell.stored = true;
-                }
-                (None, _) => {}
-            }
-        }
+        let cells = || self.groups.values().flat_map(BTreeMap::values);
+        let changed: Vec<&M> = cells().filter(|cell| cell.changed).map(|cell| &cell.row).collect();
+        let others = columns.iter().copied().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()));
+        let conflict = OnConflict::columns(keys.iter().copied()).update_columns(others).to_owned();
         for chunk in changed.chunks(CHUNK) {
             let mut insert = Query::insert();
             insert.into_table(table.clone()).columns(columns.iter().copied());
             for row in chunk {
                 insert.values_panic(columns.iter().map(|column| Expr::val(row.get(*column)).into()));
             }
-            let others = columns.iter().copied().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()));
-            insert.on_conflict(OnConflict::columns(keys.iter().copied()).update_columns(others).to_owned());
+            insert.on_conflict(conflict.clone());
             tx.execute(db.backend().build(&insert)).await?;
         }
         Ok(())
@@ -211,15 +221,15 @@ pub struct Unit {
 impl Unit {
     /// Loads what is wanted and not here yet.
     pub(crate) async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, wants: Wants) -> Result<(), DbErr> {
-        for (id, (fresh, groups)) in wants.tables {
-            self.tables.entry(id).or_insert(fresh).load(db, tx, &groups).await?;
+        for (kind, wanted) in wants.tables {
+            self.tables.entry(kind).or_insert(wanted.rows).load(db, tx, wanted.groups).await?;
         }
         Ok(())
     }
 
     /// Writes what changed.
-    pub(crate) async fn store(&mut self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        for rows in self.tables.values_mut() {
+    pub(crate) async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        for rows in self.tables.values() {
             rows.store(db, tx).await?;
         }
         Ok(())
@@ -235,7 +245,7 @@ impl Unit {
     }
 
     pub fn find<M: Row>(&self, group: &str, key: &str) -> Option<&M> {
-        self.rows::<M>()?.groups.get(group)?.get(key)?.row.as_ref()
+        Some(&self.rows::<M>()?.groups.get(group)?.get(key)?.row)
     }
 
     /// Changes a row that must be there.
@@ -243,7 +253,7 @@ impl Unit {
         let missing = || Failure(format!("{} has no row {group} {key}", table_of::<M>()));
         let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
         let cell = cells.and_then(|cells| cells.get_mut(key)).ok_or_else(missing)?;
-        change(cell.row.as_mut().ok_or_else(missing)?);
+        change(&mut cell.row);
         cell.changed = true;
         Ok(())
     }
@@ -252,10 +262,8 @@ impl Unit {
     pub fn change_all<M: Row>(&mut self, group: &str, mut change: impl FnMut(&mut M)) {
         let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
         for cell in cells.into_iter().flat_map(BTreeMap::values_mut) {
-            if let Some(row) = cell.row.as_mut() {
-                change(row);
-                cell.changed = true;
-            }
+            change(&mut cell.row);
+            cell.changed = true;
         }
     }
 
@@ -263,9 +271,7 @@ impl Unit {
     pub fn put<M: Row>(&mut self, row: M) {
         let (group, key) = (row.group(), row.key());
         if let Some(rows) = self.rows_mut::<M>() {
-            let cell = rows.groups.entry(group).or_default().entry(key);
-            let cell = cell.or_insert_with(|| Cell { row: None, stored: false, changed: false });
-            (cell.row, cell.changed) = (Some(row), true);
+            rows.groups.entry(group).or_default().insert(key, Cell { row, changed: true });
         }
     }
 }

@@ -1,15 +1,14 @@
 //! Keeps the rows of one generation up to date: one holder of its lease at a time, each batch in one transaction that
 //! begins with the checkpoint.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait as _, sqlx};
 use soonshop_domain::Event;
 use soonshop_domain::user::person;
-use soonshop_event_log::checkpoint::Renewal;
 use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Lease, Leases, RecordedEvent, Stopped};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +24,14 @@ const BATCH: usize = 1_000;
 
 /// Live, a follower gathers for so long: each commit leaves a dead version of the checkpoint behind.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// How often is it looked whether somebody wants what is parked to be tried again.
+const RETRIES: Duration = Duration::from_millis(500);
+
+/// More damaged events than this among so many positions are no accident: the key store was lost. (A page that is read
+/// from the log is judged the same way; what comes from the bus comes one by one.)
+const MOST_DAMAGED: usize = 3;
+const DAMAGED_WITHIN: i64 = 1_000;
 
 /// Everything that follows the log for one generation.
 pub struct Follower {
@@ -83,43 +90,48 @@ impl Follower {
             return Err(Stopped::Lost);
         }
         let (mut checkpoint, _) = Checkpoint::load(&db, &db.connection, ROWS).await?.ok_or(Stopped::Lost)?;
-        let mut batch = Batch { follower: self, db, epoch: lease.epoch, parked: BTreeSet::new() };
+        let mut batch = Batch { follower: self, db, epoch: lease.epoch, parked: BTreeSet::new(), damaged: VecDeque::new() };
         batch.load_parked().await?;
         let name = self.name(ROWS);
-        let mut reported = false;
-        let leases = self.leases();
-        let mut renewal = Renewal::new(&leases, &lease);
+        let (mut running, mut indexed) = (false, false);
         let mut looked = Instant::now();
-        loop {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            renewal.keep().await?;
+        while !stop.is_cancelled() {
             let entries = self.feed.after(&name, &checkpoint, BATCH).await?;
-            if !reported {
+            let began = Instant::now();
+            if !entries.is_empty() {
+                checkpoint = batch.apply(&entries, &checkpoint).await?;
+            }
+            if !running {
                 // It got this far: whatever was wrong is over.
                 self.report(ROWS, "running", "").await;
-                reported = true;
+                running = true;
             }
-            if entries.is_empty() || looked.elapsed() > Duration::from_secs(1) {
+            if looked.elapsed() > RETRIES {
                 looked = Instant::now();
                 batch.retry(&checkpoint).await?;
             }
-            if entries.is_empty() {
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = self.feed.wait(checkpoint.position) => {}
-                    // The checkpoint's own row is read again: the log may have been restored meanwhile.
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                }
+            if entries.is_empty() && !indexed {
+                batch.index().await?;
+                indexed = true;
+            }
+            if entries.len() >= BATCH / 4 {
                 continue;
             }
-            let began = Instant::now();
-            checkpoint = batch.apply(&entries, &checkpoint).await?;
-            if entries.len() < BATCH / 4 {
+            let gather = async {
+                if entries.is_empty() {
+                    self.feed.wait(checkpoint.position).await;
+                }
+                // Also after a call that was for nothing: what was announced may not be in the log yet, or never.
                 tokio::time::sleep_until(began + GATHER).await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = gather => {}
+                // The checkpoint's own row is read again: the log may have been restored meanwhile.
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -132,21 +144,37 @@ enum Broken {
     Stopped(Stopped),
 }
 
-impl From<sea_orm::DbErr> for Broken {
-    fn from(error: sea_orm::DbErr) -> Self {
-        match Error::from(error) {
-            Error::Database(reason) => Self::Rows(reason),
-            other => Self::Stopped(Stopped::Log(other)),
+impl From<DbErr> for Broken {
+    fn from(error: DbErr) -> Self {
+        if of_the_data(&error) {
+            Self::Rows(error.to_string())
+        } else {
+            Self::Stopped(Stopped::Log(error.into()))
         }
     }
 }
 
 impl From<Error> for Broken {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Database(reason) => Self::Rows(reason),
-            other => Self::Stopped(Stopped::Log(other)),
-        }
+        Self::Stopped(Stopped::Log(error))
+    }
+}
+
+/// Whether another event might have gone in. (Where the table is missing, none would.)
+fn of_the_data(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    match error {
+        sqlx::Error::Encode(_) => true,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // PostgreSQL: of data, of integrity, of its own limits.
+            Some(code) if code.len() == 5 => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+            // SQLite: too big, constraint, mismatch; what is above the lowest byte says more.
+            Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20)),
+            None => false,
+        },
+        _ => false,
     }
 }
 
@@ -156,6 +184,8 @@ struct Batch<'a> {
     epoch: i64,
     /// The groups of rows that wait for a parked event.
     parked: BTreeSet<String>,
+    /// The last positions with a value that could not be opened.
+    damaged: VecDeque<i64>,
 }
 
 /// The erasure that an event asks for or confirms.
@@ -202,7 +232,20 @@ impl Batch<'_> {
         Ok(checkpoint)
     }
 
+    fn count_damaged(&mut self, entries: &[Entry]) -> Result<(), Stopped> {
+        let follows = self.follower.projector.follows();
+        for entry in entries.iter().filter(|entry| follows.contains(&&*entry.aggregate_type)) {
+            if matches!(entry.content, Content::Damaged(..)) && self.damaged.back().is_none_or(|last| *last < entry.position) {
+                self.damaged.push_back(entry.position);
+                self.damaged.retain(|position| *position > entry.position - DAMAGED_WITHIN);
+            }
+        }
+        let count = self.damaged.len();
+        if count > MOST_DAMAGED { Err(Stopped::Log(Error::KeyStoreLost { count })) } else { Ok(()) }
+    }
+
     async fn apply_known(&mut self, entries: &[Entry], from: &Checkpoint) -> Result<Checkpoint, Stopped> {
+        self.count_damaged(entries)?;
         let mut failing: BTreeMap<i64, String> = BTreeMap::new();
         loop {
             match self.transaction(entries, from, &failing).await {
@@ -218,12 +261,11 @@ impl Batch<'_> {
                         failing.insert(one.position, cause);
                     }
                     [_] | [] => return Err(Stopped::Log(Error::Database(cause))),
+                    // In halves, until the one that is to blame is alone.
                     many => {
-                        let mut checkpoint = from.clone();
-                        for one in many {
-                            checkpoint = Box::pin(self.apply_known(std::slice::from_ref(one), &checkpoint)).await?;
-                        }
-                        return Ok(checkpoint);
+                        let (first, second) = many.split_at(many.len() / 2);
+                        let between = Box::pin(self.apply_known(first, from)).await?;
+                        return Box::pin(self.apply_known(second, &between)).await;
                     }
                 },
             }
@@ -245,7 +287,7 @@ impl Batch<'_> {
         let mut unit = Unit::default();
         let mut work = Vec::with_capacity(entries.len());
         let mut wants = Wants::default();
-        let mut parked = self.parked.clone();
+        let mut newly: BTreeSet<String> = BTreeSet::new();
         for entry in entries.iter().filter(|entry| projector.follows().contains(&&*entry.aggregate_type)) {
             if let Some((event, purposes)) = erasure(entry) {
                 self.erase(&tx, event, purposes).await?;
@@ -255,16 +297,21 @@ impl Batch<'_> {
                 Content::Damaged(event, reason) => (event, Some(reason)),
                 Content::Foreign | Content::Unknown(_) => continue,
             };
-            let mut names = Wants::default();
-            projector.wants(event, &mut names);
-            let behind = names.names().iter().find(|name| parked.contains(*name)).map(|name| format!("behind {name}"));
-            let cause = failing.get(&event.position).or(damage).cloned().or(behind);
-            if let Some(cause) = cause {
-                self.park(&tx, event, names.names(), &cause).await?;
-                parked.extend(names.names().iter().cloned());
-            } else {
-                projector.wants(event, &mut wants);
+            wants.next();
+            projector.wants(event, &mut wants);
+            let cause = failing.get(&event.position).or(damage).cloned();
+            if cause.is_none() && self.parked.is_empty() && newly.is_empty() {
                 work.push(event);
+                continue;
+            }
+            let names = wants.names();
+            let behind = names.iter().find(|name| self.parked.contains(*name) || newly.contains(*name));
+            match cause.or_else(|| behind.map(|name| format!("behind {name}"))) {
+                Some(cause) => {
+                    self.park(&tx, event, &names, &cause).await?;
+                    newly.extend(names);
+                }
+                None => work.push(event),
             }
         }
         unit.load(&self.db, &tx, wants).await?;
@@ -275,7 +322,7 @@ impl Batch<'_> {
         }
         unit.store(&self.db, &tx).await?;
         tx.commit().await?;
-        self.parked = parked;
+        self.parked.extend(newly);
         Ok(to)
     }
 
@@ -308,48 +355,97 @@ impl Batch<'_> {
 
     /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
     async fn retry(&mut self, at: &Checkpoint) -> Result<(), Stopped> {
-        let sql = "SELECT position FROM @retries UNION SELECT position FROM @parked \
-                   WHERE EXISTS (SELECT 1 FROM @retries) ORDER BY 1";
-        let rows = self.db.connection.query_all(self.db.statement(sql, [])).await?;
-        if rows.is_empty() {
+        let asked = self.db.connection.query_all(self.db.statement("SELECT position FROM @retries", [])).await?;
+        if asked.is_empty() {
             return Ok(());
         }
-        let projector = &self.follower.projector;
+        let sql = "SELECT position, event_id, rows FROM @parked ORDER BY position";
+        let rows = self.db.connection.query_all(self.db.statement(sql, [])).await?;
         let mut blocked: BTreeSet<String> = BTreeSet::new();
-        for row in rows {
-            let position: i64 = row.try_get_by_index(0)?;
-            let stored = self.follower.feed.log().read(position, 1).await?;
-            let entries = self.follower.feed.log().decode(stored).await?;
-            let Some((Content::Event(event) | Content::Damaged(event, _), entry)) =
-                entries.first().map(|entry| (entry.content.clone(), entry))
-            else {
-                continue;
+        for row in &rows {
+            let (position, id): (i64, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let names: String = row.try_get_by_index(2)?;
+            let names: BTreeSet<String> = serde_json::from_str(&names).unwrap_or_default();
+            let tried = match names.iter().find(|name| blocked.contains(*name)) {
+                Some(name) => Err(format!("behind {name}")),
+                None => self.again(position, &id, at).await?,
             };
-            let mut wants = Wants::default();
-            projector.wants(&event, &mut wants);
-            let names = wants.names().clone();
-            let still = matches!(entry.content, Content::Damaged(..)) || names.iter().any(|name| blocked.contains(name));
-            let tx = self.db.connection.begin().await?;
-            if !at.advance(&self.db, &tx, ROWS, at, self.epoch).await? {
-                return Err(Stopped::Lost);
+            if let Err(cause) = tried {
+                blocked.extend(names);
+                let tx = self.begin(at).await?;
+                let sql = "UPDATE @parked SET attempts = attempts + 1, cause = $2 WHERE position = $1";
+                tx.execute(self.db.statement(sql, [position.into(), cause.into()])).await?;
+                tx.commit().await?;
             }
-            let mut unit = Unit::default();
-            unit.load(&self.db, &tx, wants).await?;
-            let outcome = if still { Err("still behind".to_owned()) } else { projector.project(&event, &mut unit).map_err(|f| f.0) };
-            match outcome {
-                Ok(()) => {
-                    unit.store(&self.db, &tx).await?;
-                    tx.execute(self.db.statement("DELETE FROM @parked WHERE position = $1", [position.into()])).await?;
-                }
-                Err(cause) => {
-                    blocked.extend(names);
-                    let sql = "UPDATE @parked SET attempts = attempts + 1, cause = $2 WHERE position = $1";
-                    tx.execute(self.db.statement(sql, [position.into(), cause.into()])).await?;
-                }
-            }
-            tx.commit().await?;
         }
-        self.db.connection.execute(self.db.statement("DELETE FROM @retries", [])).await?;
+        for row in asked {
+            let position: i64 = row.try_get_by_index(0)?;
+            let sql = "DELETE FROM @retries WHERE position = $1";
+            self.db.connection.execute(self.db.statement(sql, [position.into()])).await?;
+        }
         self.load_parked().await
+    }
+
+    /// A transaction that leaves the checkpoint where it is; begun like any other batch.
+    async fn begin(&self, at: &Checkpoint) -> Result<DatabaseTransaction, Stopped> {
+        let tx = self.db.connection.begin().await?;
+        if at.advance(&self.db, &tx, ROWS, at, self.epoch).await? { Ok(tx) } else { Err(Stopped::Lost) }
+    }
+
+    /// Tries one parked event again. The error inside says why it stays parked.
+    async fn again(&self, position: i64, id: &str, at: &Checkpoint) -> Result<Result<(), String>, Stopped> {
+        let stored = self.follower.feed.log().read(position, 1).await?;
+        let entry = self.follower.feed.log().decode(stored).await?.into_iter().next();
+        let event = match entry {
+            Some(entry) if entry.event_id.to_string() != id => return Ok(Err("the log has another event there".to_owned())),
+            Some(Entry { content: Content::Event(event), .. }) => event,
+            Some(Entry { content: Content::Damaged(_, reason) | Content::Unknown(reason), .. }) => return Ok(Err(reason)),
+            Some(Entry { content: Content::Foreign, .. }) | None => return Ok(Err("the log has no such event".to_owned())),
+        };
+        let tx = self.begin(at).await?;
+        match self.project_again(&tx, &event).await {
+            Ok(()) => {
+                tx.commit().await?;
+                tracing::info!(follower = self.follower.name(ROWS), position, "a parked event was projected");
+                Ok(Ok(()))
+            }
+            Err(Broken::Event { cause, .. } | Broken::Rows(cause)) => {
+                tx.rollback().await?;
+                Ok(Err(cause))
+            }
+            Err(Broken::Stopped(stopped)) => Err(stopped),
+        }
+    }
+
+    async fn project_again(&self, tx: &DatabaseTransaction, event: &RecordedEvent) -> Result<(), Broken> {
+        let projector = &self.follower.projector;
+        let position = event.position;
+        let mut wants = Wants::default();
+        projector.wants(event, &mut wants);
+        let mut unit = Unit::default();
+        unit.load(&self.db, tx, wants).await?;
+        projector.project(event, &mut unit).map_err(|failure| Broken::Event { position, cause: failure.0 })?;
+        unit.store(&self.db, tx).await?;
+        tx.execute(self.db.statement("DELETE FROM @parked WHERE position = $1", [position.into()])).await?;
+        // The sinks have passed this position: here they find what they have to do again.
+        let sql = "INSERT INTO @repeated (number, stream) SELECT coalesce(max(number), 0) + 1, $1 FROM @repeated";
+        tx.execute(self.db.statement(sql, [event.stream.to_string().into()])).await?;
+        Ok(())
+    }
+
+    /// Builds the indexes, now that there is something to index.
+    async fn index(&self) -> Result<(), Stopped> {
+        let tx = self.db.connection.begin().await?;
+        if !Checkpoint::fence(&self.db, &tx, ROWS, self.epoch).await? {
+            return Err(Stopped::Lost);
+        }
+        if self.db.backend() == DatabaseBackend::Postgres {
+            tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        }
+        for sql in self.follower.projector.indexes() {
+            let sql = sql.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1);
+            tx.execute_unprepared(&self.db.sql(&sql)).await?;
+        }
+        Ok(tx.commit().await?)
     }
 }

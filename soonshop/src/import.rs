@@ -1,0 +1,285 @@
+//! Brings the invoices of a real shop in, through the commands: `soonshop import online-retail FILE…`.
+//!
+//! Each command has a natural key in the source (a code, a customer's number, an invoice's number): its ids are derived
+//! from it, and what it makes holds it in the scope `import`. So importing again changes nothing, whichever way it goes
+//! in, and an import that was killed is completed by the next. Start reading at [`run`]; the rules by which rows become
+//! commands are in `tests/data/online-retail/README.md`, and in code in `plan`.
+
+mod door;
+mod local;
+mod plan;
+mod progress;
+mod remote;
+mod report;
+mod rows;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use soonshop_event_store::EventStore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+use crate::{Role, Shop, migrate, roles};
+use door::{Buys, Door, Given, Kind, Step, What, natural};
+use local::Local;
+use plan::{Adjustment, Buyer, Good, Plan, Planner, Receipt, Sale};
+use progress::Progress;
+use remote::Remote;
+use rows::{Found, Sheet};
+
+pub use report::{Broken, Count, Refused, Report};
+
+/// How many lines of orders may be given before it is looked whether their stock can be reserved as fast.
+const LINES_BETWEEN_LOOKS: usize = 500;
+
+/// Where the rows come from.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Source {
+    /// The public 'Online Retail' format: one invoice line a row
+    OnlineRetail(Options),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Comma-separated values, packed with gzip or not
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A shop that is being served, as its operator; without it, a store that nobody serves
+    #[arg(long, value_name = "URL")]
+    pub to: Option<Url>,
+    /// Report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show nothing until it is done
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Imports the files, one after the other, and waits until everything that follows from them is done.
+///
+/// Without an address the store must be one that nobody serves: relay, projectors and reactors then run in this process.
+pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
+    let files = options.files.clone();
+    // A file that is none is told of before anything is changed.
+    let (plans, report) = tokio::task::spawn_blocking(move || read(&files)).await??;
+    if let Some(url) = &options.to {
+        let door = Remote::open(url, &shop.operator_token()?)?;
+        return import(door, plans, report, options.quiet).await;
+    }
+    migrate::check(shop).await?;
+    EventStore::check_owner(&shop.store_database)?;
+    let store = shop.event_store()?;
+    let stop = CancellationToken::new();
+    let guard = stop.clone().drop_guard();
+    let mut followers =
+        roles::start(shop, Role::All, Some(&store), soonshop_projections::all(), &stop)?;
+    let outcome = match Local::new(shop, store.clone()) {
+        Ok(door) => import(door, plans, report, options.quiet).await,
+        Err(error) => Err(error),
+    };
+    drop(guard);
+    let ended = async { while followers.tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(crate::serve::DEADLINE, ended).await.is_err() {
+        tracing::warn!("ended with followers that had not stopped by the deadline; they go on from their checkpoints");
+    }
+    drop(followers);
+    store.close().await;
+    outcome
+}
+
+/// Everything that the files say.
+fn read(files: &[PathBuf]) -> anyhow::Result<(Vec<(String, Plan)>, Report)> {
+    let mut report = Report { files: u64::try_from(files.len()).unwrap_or(0), ..Report::default() };
+    let mut plans = Vec::with_capacity(files.len());
+    for file in files {
+        let sheet = Sheet::open(file)?;
+        let mut planner = Planner::default();
+        sheet.rows(|found| {
+            report.rows += 1;
+            match found {
+                Found::Row(row) => planner.add(row),
+                Found::Ignored => report.rows_ignored += 1,
+                Found::Broken { line, reason } => {
+                    report.broken(Broken { file: file.display().to_string(), line, reason });
+                }
+            }
+        });
+        plans.push((sheet.hash, planner.finish()));
+    }
+    Ok((plans, report))
+}
+
+async fn import<D: Door>(door: D, plans: Vec<(String, Plan)>, report: Report, quiet: bool) -> anyhow::Result<Report> {
+    let began = Instant::now();
+    let before = door.head().await?;
+    let rows = plans.iter().map(|(_, plan)| plan.rows()).sum();
+    let run = Run { door, report: Mutex::new(report), customers: Mutex::default(), progress: Progress::new(rows, quiet) };
+    for (hash, plan) in &plans {
+        run.bring(hash, plan).await?;
+    }
+    let giving = began.elapsed();
+    run.progress.doing("waiting until all is done".to_owned());
+    run.door.finish().await?;
+    for (what, reason) in run.door.refused_since(before).await? {
+        run.report().refused(format!("order {what}"), reason);
+    }
+    let events = run.door.head().await? - before;
+    let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.events = events;
+    report.took(giving.as_secs_f64(), began.elapsed().max(Duration::from_millis(1)).as_secs_f64());
+    Ok(report)
+}
+
+/// An import under way.
+struct Run<D> {
+    door: D,
+    report: Mutex<Report>,
+    /// The user behind each number.
+    customers: Mutex<HashMap<String, Uuid>>,
+    progress: Progress,
+}
+
+/// What moves in the order of time.
+enum Deed<'a> {
+    Adjust(&'a Adjustment),
+    Place(&'a Sale),
+}
+
+impl Deed<'_> {
+    fn lines(&self) -> usize {
+        match self {
+            Self::Adjust(_) => 1,
+            Self::Place(sale) => sale.lines.len(),
+        }
+    }
+}
+
+impl<D: Door> Run<D> {
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn bring(&self, hash: &str, plan: &Plan) -> anyhow::Result<()> {
+        let width = self.door.width();
+        self.progress.doing(format!("{} products", plan.goods.len()));
+        all(plan.goods.iter().map(|good| self.list(good)), width).await?;
+        self.progress.doing(format!("{} customers", plan.buyers.len()));
+        all(plan.buyers.iter().map(|buyer| self.register(buyer)), width).await?;
+        self.progress.doing(format!("{} receipts of stock", plan.receipts.len()));
+        all(plan.receipts.iter().map(|receipt| self.receive(hash, receipt)), width).await?;
+        self.progress.doing(format!("{} orders, {} adjustments", plan.orders.len(), plan.adjustments.len()));
+        let mut deeds: Vec<(_, Deed)> = plan.adjustments.iter().map(|one| (one.at, Deed::Adjust(one))).collect();
+        deeds.extend(plan.orders.iter().map(|one| (one.at, Deed::Place(one))));
+        deeds.sort_by_key(|(at, _)| *at);
+        let mut lines = 0;
+        let deeds = deeds.into_iter().map(|(_, deed)| {
+            lines += deed.lines();
+            let looks = lines >= LINES_BETWEEN_LOOKS;
+            if looks {
+                lines = 0;
+            }
+            (looks, deed)
+        });
+        let paced = futures::stream::iter(deeds).then(async |(looks, deed)| {
+            if looks {
+                self.door.room().await?;
+            }
+            anyhow::Ok(deed)
+        });
+        let done = paced.map(async |deed| self.deed(deed?).await).buffer_unordered(width);
+        done.try_collect::<()>().await?;
+        self.progress.doing(format!("{} credit notes", plan.credit_notes.len()));
+        all(plan.credit_notes.iter().map(|sale| self.sell(Kind::CreditNote, sale)), width).await
+    }
+
+    async fn list(&self, good: &Good) -> anyhow::Result<()> {
+        let Good { sku, name, pence, at } = good;
+        let (code, at) = (sku.as_str(), *at);
+        let step = |kind: Kind, what| Step { kind, key: natural(kind.name(), &[code]), at, what };
+        let product = step(Kind::Product, What::Product { sku, name, pence: *pence });
+        let Given::There(product) = self.give(code, product).await? else { return Ok(()) };
+        // One that was never sold before has no price.
+        if let Some(pence) = *pence
+            && self.door.lacks_price(product, sku).await?
+        {
+            self.give(code, step(Kind::Price, What::Price { product, sku, pence })).await?;
+        }
+        Ok(())
+    }
+
+    async fn register(&self, buyer: &Buyer) -> anyhow::Result<()> {
+        let Buyer { number, country, at } = buyer;
+        let (kind, what) = (Kind::Customer, What::Customer { country });
+        let step = Step { kind, key: natural(kind.name(), &[number]), at: *at, what };
+        if let Given::New(id) | Given::There(id) = self.give(number, step).await? {
+            self.customers.lock().unwrap_or_else(PoisonError::into_inner).insert(number.clone(), id);
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, hash: &str, receipt: &Receipt) -> anyhow::Result<()> {
+        let Receipt { sku, quantity, at } = receipt;
+        let (kind, code) = (Kind::Receipt, sku.as_str());
+        let Ok(quantity) = u32::try_from(*quantity) else {
+            let reason = format!("{quantity} units are more than one receipt takes");
+            self.report().refused(format!("{} {code}", kind.name()), reason);
+            return Ok(());
+        };
+        let what = What::Receipt { sku, quantity };
+        let step = Step { kind, key: natural(kind.name(), &[hash, code]), at: *at, what };
+        self.give(code, step).await.map(drop)
+    }
+
+    async fn deed(&self, deed: Deed<'_>) -> anyhow::Result<()> {
+        match deed {
+            Deed::Place(sale) => self.sell(Kind::Order, sale).await,
+            Deed::Adjust(Adjustment { invoice, sku, occurrence, quantity, at }) => {
+                let (kind, what) = (Kind::Adjustment, What::Adjustment { sku, quantity: *quantity });
+                let key = natural(kind.name(), &[invoice, sku.as_str(), &occurrence.to_string()]);
+                self.give(&format!("{invoice} of {sku}"), Step { kind, key, at: *at, what }).await?;
+                self.progress.rows(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Places an order, or issues a credit note.
+    async fn sell(&self, kind: Kind, sale: &Sale) -> anyhow::Result<()> {
+        let by = match &sale.buyer {
+            None => Buys::Guest(natural("guest", &[&sale.number])),
+            Some(number) => {
+                let customers = self.customers.lock().unwrap_or_else(PoisonError::into_inner);
+                // Nobody has the id of one who could not be registered, and the order is refused for that.
+                Buys::User(customers.get(number).copied().unwrap_or_default())
+            }
+        };
+        let what = if kind == Kind::Order { What::Order { sale, by } } else { What::CreditNote { sale, by } };
+        let step = Step { kind, key: natural(kind.name(), &[&sale.number]), at: sale.at, what };
+        self.give(&sale.number, step).await?;
+        self.progress.rows(sale.lines.len());
+        Ok(())
+    }
+
+    /// Gives a command, and counts it; `name` is what people know it by.
+    async fn give(&self, name: &str, step: Step<'_>) -> anyhow::Result<Given> {
+        let given = self.door.give(&step).await?;
+        let mut report = self.report();
+        match &given {
+            Given::New(_) => report.count(step.kind).new += 1,
+            Given::There(_) => report.count(step.kind).there += 1,
+            Given::Refused(reason) => report.refused(format!("{} {name}", step.kind.name()), reason.clone()),
+        }
+        Ok(given)
+    }
+}
+
+/// Runs them, so many at a time.
+async fn all(steps: impl Iterator<Item: Future<Output = anyhow::Result<()>>>, width: usize) -> anyhow::Result<()> {
+    futures::stream::iter(steps).buffer_unordered(width).try_collect::<()>().await
+}

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use sea_orm::ConnectionTrait as _;
 use soonshop::serve::{self, Options};
-use soonshop::{Config, Role, Shop, contexts, doctor, migrate, seed, settle};
+use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seed, settle};
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// An event-sourced shop: one process or many, embedded or on real servers.
@@ -49,6 +49,11 @@ enum Command {
     },
     /// Add sample data to a store that nobody serves
     Seed,
+    /// Bring in what another shop has, through the commands
+    Import {
+        #[command(subcommand)]
+        source: import::Source,
+    },
     /// Look at everything, and say what is wrong and what to do
     Doctor {
         /// As JSON, one finding a line
@@ -119,6 +124,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             migrate::check(&shop).await?;
             seed::seed(&shop.event_store()?).await?;
         }
+        Command::Import { source: import::Source::OnlineRetail(options) } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            return report(&import::run(&shop, &options).await?, options.json);
+        }
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
         Command::Parked { verb } => parked(&Shop::open(&cli.config, Role::All)?, verb).await?,
     }
@@ -156,6 +165,16 @@ async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow:
     running.ended().await?;
     signal.abort();
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        println!("{}", serde_json::to_string(report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(ExitCode::from(report.exit_code()))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

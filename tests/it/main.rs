@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod faults;
+mod import;
 mod privacy;
 mod processes;
 mod story;

@@ -161,6 +161,6 @@ async fn a_claim_names_no_value(shop: Fixture) {
     let other = if shop.is_sqlite() { Fixture::sqlite().await } else { Fixture::postgres().await };
     other.store().execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
     assert_ne!(other.text("log", &format!("SELECT {stored} FROM @claims")).await, value);
-    let hex = plain.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = plain.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     assert_ne!(hex, value);
 }

@@ -29,13 +29,13 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let shared = ids::new();
-    let mut scissors = shop.raw().await;
+    let mut cutter = shop.raw().await;
     let cutting = tokio::spawn(async move {
         let mut cut = 0_u64;
         for pause in (1..40).cycle() {
             let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                        AND application_name = 'soonshop-appender'";
-            cut += scissors.execute(sql).await.unwrap().rows_affected();
+            cut += cutter.execute(sql).await.unwrap().rows_affected();
             if cut > 40 {
                 break;
             }
@@ -44,13 +44,13 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
         }
     });
     let mut writers = tokio::task::JoinSet::new();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let enough = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     for number in 0..16 {
-        let (store, stop) = (store.clone(), std::sync::Arc::clone(&stop));
+        let (store, enough) = (store.clone(), std::sync::Arc::clone(&enough));
         writers.spawn(async move {
             let own = ids::new();
             let mut answers = Vec::new();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) || answers.len() < 10 {
+            while !enough.load(std::sync::atomic::Ordering::Relaxed) || answers.len() < 10 {
                 let stream = if (answers.len() + number) % 4 == 0 { shared } else { own };
                 let command = ids::new();
                 answers.push((command, surely(&store, stream, command).await.answer));
@@ -59,7 +59,7 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
         });
     }
     cutting.await.unwrap();
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    enough.store(true, std::sync::atomic::Ordering::Relaxed);
     let answers: std::collections::HashMap<_, _> = writers.join_all().await.into_iter().flatten().collect();
     let events = shop.events().await;
     assert_eq!(events.len(), answers.len(), "each command has one event");

@@ -264,7 +264,7 @@ async fn nothing_is_lost_or_done_twice_while_everything_is_killed() {
     let seconds = std::env::var("TORTURE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let shop = Fixture::postgres().await;
     let (url, shared) = (shop.url(), ids::new());
-    let (stop, end) = tokio::sync::watch::channel(None);
+    let (last, end) = tokio::sync::watch::channel(None);
     let followers: Vec<_> = [7, 500].map(|page| tokio::spawn(follow(shop.log(), page, end.clone()))).into();
     let mut writers: Vec<_> = (0..WRITERS).map(|_| Writer::new()).collect();
     for writer in &mut writers {
@@ -302,7 +302,7 @@ async fn nothing_is_lost_or_done_twice_while_everything_is_killed() {
 
     // Dense positions and sequences, times that never go back.
     let events = shop.events().await;
-    stop.send(Some(i64::try_from(events.len()).unwrap())).unwrap();
+    last.send(Some(i64::try_from(events.len()).unwrap())).unwrap();
     let stored: Vec<_> = events.iter().map(|event| (event.position, event.event_id)).collect();
     for follower in followers {
         assert!(follower.await.unwrap() == stored, "a follower saw other events, or in another order");

@@ -8,9 +8,10 @@ CREATE TABLE log.head (
 INSERT INTO log.head (name) VALUES ('main');
 
 -- The first seven columns and the key are those of the postgres-es crate; the others are ours.
+-- Keys are compared byte by byte: faster, and an index does not change its order with the system's libraries.
 CREATE TABLE log.events (
-    aggregate_type text NOT NULL,
-    aggregate_id   text NOT NULL,
+    aggregate_type text COLLATE "C" NOT NULL,
+    aggregate_id   text COLLATE "C" NOT NULL,
     sequence       bigint NOT NULL CHECK (sequence >= 0),
     event_type     text NOT NULL,
     event_version  text NOT NULL,
@@ -35,8 +36,8 @@ CREATE TABLE log.snapshots (
 
 -- States of long streams. Never trusted over the log: it counts only if its event is still the one at its sequence.
 CREATE TABLE log.states (
-    aggregate_type text NOT NULL,
-    aggregate_id   text NOT NULL,
+    aggregate_type text COLLATE "C" NOT NULL,
+    aggregate_id   text COLLATE "C" NOT NULL,
     state_version  int NOT NULL,
     sequence       bigint NOT NULL,
     event_id       uuid NOT NULL,
@@ -61,12 +62,12 @@ CREATE INDEX commands_by_time ON log.commands (recorded_at);
 -- Unique values, as HMACs under every living key.
 CREATE TABLE log.claim_keys (key_id int PRIMARY KEY);
 CREATE TABLE log.claims (
-    scope  text NOT NULL,
+    scope  text COLLATE "C" NOT NULL,
     key_id int NOT NULL,
     value  bytea NOT NULL,
     -- The version of the normal form that the value was brought into.
     form   smallint NOT NULL,
-    owner  text NOT NULL,
+    owner  text COLLATE "C" NOT NULL,
     PRIMARY KEY (scope, key_id, value)
 );
 CREATE INDEX claims_by_owner ON log.claims (owner, scope);

@@ -23,11 +23,16 @@ const PART: i64 = 1_000_000_000;
 const DEFAULT_LIMIT: usize = 1_000;
 const MOST_ROWS: i64 = 10_000;
 
-const FROM: Param = Param::new("from", Kind::Time, "Business time, this moment included. A day begins at 0:00 UTC.");
+const FROM: Param =
+    Param::new("from", Kind::Time, "Business time, this moment included. A day begins at 0:00 UTC.");
 const TO: Param = Param::new("to", Kind::Time, "Business time, this moment not included.");
-const INTERVAL: Param =
-    Param::new("interval", Kind::OneOf(&["none", "day", "month", "year"]), "Rows for each, in UTC; `none`: one for all.");
-const LIMIT: Param = Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
+const INTERVAL: Param = Param::new(
+    "interval",
+    Kind::OneOf(&["none", "day", "month", "year"]),
+    "Rows for each, in UTC; `none`: one for all.",
+);
+const LIMIT: Param =
+    Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
 
 /// How a figure is made of rows.
 enum Figure {
@@ -156,7 +161,7 @@ struct Row {
     period: Option<String>,
     key: Option<String>,
     figures: Vec<(&'static str, i128)>,
-    currency: Option<Option<String>>,
+    currency: Option<String>,
 }
 
 impl Serialize for Row {
@@ -185,9 +190,18 @@ struct Answer {
 impl Report {
     fn params(&self) -> Vec<Param> {
         let group = Param::new("group_by", Kind::OneOf(self.groups), "The first one where it is left out.");
-        let order = Param::new("order_by", Kind::OneOf(self.orders), "`key` upwards (first by period), figures downwards.");
+        let order = Param::new(
+            "order_by",
+            Kind::OneOf(self.orders),
+            "`key` upwards (first by period), figures downwards.",
+        );
         let times: &[Param] = if self.timed { &[FROM, TO, INTERVAL] } else { &[] };
-        times.iter().copied().chain([group, order, LIMIT]).chain(self.filters.iter().map(|f| f.param)).collect()
+        times
+            .iter()
+            .copied()
+            .chain([group, order, LIMIT])
+            .chain(self.filters.iter().map(|f| f.param))
+            .collect()
     }
 
     /// The names of its figures, for the API's description.
@@ -199,11 +213,7 @@ impl Report {
 /// The answer to `report`.
 pub(super) fn reports(report: &'static Report) -> Action {
     let answers = Described::report(report.figures(), report.money);
-    Action {
-        params: report.params(),
-        answers,
-        run: Box::new(move |call| Box::pin(answer(report, call))),
-    }
+    Action { params: report.params(), answers, run: Box::new(move |call| Box::pin(answer(report, call))) }
 }
 
 /// A figure's column or, for a sum, its two.
@@ -224,7 +234,8 @@ fn sum(column: &str, name: &str) -> String {
 fn whole(row: &QueryResult, name: &str) -> Result<i128, Problem> {
     let part = |suffix| row.try_get::<i64>("", &format!("{name}_{suffix}")).map_err(query_failed);
     // A column of nothing but zeros is smaller on one backend.
-    let parts = part("parts").or_else(|_| row.try_get::<i32>("", &format!("{name}_parts")).map(i64::from).map_err(query_failed));
+    let parts = part("parts")
+        .or_else(|_| row.try_get::<i32>("", &format!("{name}_parts")).map(i64::from).map_err(query_failed));
     Ok(i128::from(parts?) * i128::from(PART) + i128::from(part("rest")?))
 }
 
@@ -295,7 +306,7 @@ async fn answer(report: &'static Report, call: Call) -> Result<Response, Problem
             period: text("period")?,
             key: text("key_")?,
             figures: figures.collect::<Result<_, Problem>>()?,
-            currency: if report.money { Some(text("currency")?) } else { None },
+            currency: text("currency")?,
         });
     }
     call.page(position, &Answer { rows, more: found.len() > limit }, None)
@@ -363,8 +374,14 @@ impl Summary {
             }
             "product" => self.products += many,
             "user" => self.customers += many,
-            "adjustment" => (self.adjustments, self.adjusted_units) = (self.adjustments + many, self.adjusted_units + units),
-            "receipt" => (self.receipts, self.received_units) = (self.receipts + many, self.received_units + units),
+            "adjustment" => {
+                self.adjustments += many;
+                self.adjusted_units += units;
+            }
+            "receipt" => {
+                self.receipts += many;
+                self.received_units += units;
+            }
             _ => {}
         }
         Ok(())
@@ -386,7 +403,12 @@ pub(super) fn summarizes() -> Action {
         let range = wheres.join(" AND ");
         let figures = |amount| {
             let many = figure(&Figure::Count("*"), "many");
-            format!("{many}, {}, {}, {}", sum("lines", "lines_"), sum("units", "units_"), sum(amount, "amount_"))
+            format!(
+                "{many}, {}, {}, {}",
+                sum("lines", "lines_"),
+                sum("units", "units_"),
+                sum(amount, "amount_")
+            )
         };
         let sql = format!(
             "SELECT 'sale' AS kind_, customer_kind AS customer, currency AS currency_, {} FROM @sales \

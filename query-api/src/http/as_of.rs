@@ -45,7 +45,7 @@ struct LastEvent {
 
 /// An entity as it was.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AsOf {
+pub(super) struct Past {
     /// As commands see it; erased personal values are null.
     #[schema(value_type = Object)]
     state: Value,
@@ -115,7 +115,7 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     let (mut fold, name) = (Fold::<A>::new(), id.to_string());
     let mut version = 0;
     let mut exists = false;
-    'pages: loop {
+    loop {
         let rows = log.stream(A::TYPE, &name, version, PAGE).await.map_err(failed)?;
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
         exists |= !rows.is_empty();
@@ -132,11 +132,15 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
             fold.apply(event)?;
         }
         if !(full && whole) {
-            break 'pages;
+            break;
         }
     }
     let Some(last) = fold.last else {
-        return Err(if exists { not_yet() } else { Problem::not_found("not-found", "there is nothing of this name") });
+        return Err(if exists {
+            not_yet()
+        } else {
+            Problem::not_found("not-found", "there is nothing of this name")
+        });
     };
     if matches!(point, Point::Version(wanted) if wanted > last.version) {
         return Err(not_yet().with("version", last.version));
@@ -144,7 +148,7 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     let mut state = serde_json::to_value(&fold.state).map_err(Problem::internal)?;
     let erased = fold.opened.show(&mut state);
     let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
-    let answer = AsOf {
+    let answer = Past {
         state,
         erased,
         version: last.version,
@@ -166,8 +170,9 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
 }
 
 fn unreadable(position: i64) -> Problem {
-    let detail = format!("the event at position {position} is of a newer release, or holds what cannot be opened");
-    Problem::unavailable("history-unreadable", detail, Duration::from_secs(60)).with("position", position)
+    let detail =
+        format!("the event at position {position} is of a newer release, or holds what cannot be opened");
+    Problem::unavailable("history-unreadable", detail, Duration::from_mins(1)).with("position", position)
 }
 
 /// What is kept of the last event.
@@ -220,7 +225,10 @@ impl Opened {
             let Some(seal) = value.jwe().map(str::to_owned) else { continue };
             let text = value.plaintext().transpose().map_err(Problem::internal)?;
             let inner = text.map(|text| serde_json::from_slice::<Inner>(&text)).transpose();
-            self.0.insert(seal, inner.map_err(|_| Problem::internal("a seal without a value"))?.map(|inner| inner.value));
+            self.0.insert(
+                seal,
+                inner.map_err(|_| Problem::internal("a seal without a value"))?.map(|inner| inner.value),
+            );
         }
         Ok(())
     }
@@ -240,7 +248,9 @@ impl Opened {
                 None => false,
             },
             Value::Array(items) => items.iter_mut().fold(false, |erased, item| self.show(item) | erased),
-            Value::Object(fields) => fields.values_mut().fold(false, |erased, field| self.show(field) | erased),
+            Value::Object(fields) => {
+                fields.values_mut().fold(false, |erased, field| self.show(field) | erased)
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }

@@ -43,7 +43,11 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) async fn read(shared: &Arc<Shared>, endpoint: &Endpoint, request: Request) -> Result<Self, Problem> {
+    pub(super) async fn read(
+        shared: &Arc<Shared>,
+        endpoint: &Endpoint,
+        request: Request,
+    ) -> Result<Self, Problem> {
         let (mut parts, _) = request.into_parts();
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
@@ -91,12 +95,19 @@ impl Call {
     }
 
     /// An answer that is no single entity; `next` is where the page after it begins.
-    pub(super) fn page(&self, position: i64, body: &impl Serialize, next: Option<&str>) -> Result<Response, Problem> {
+    pub(super) fn page(
+        &self,
+        position: i64,
+        body: &impl Serialize,
+        next: Option<&str>,
+    ) -> Result<Response, Problem> {
         let mut headers = self.headers(position);
         if let Some(next) = next {
             let pairs = form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "after");
-            let query =
-                form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).append_pair("after", next).finish();
+            let query = form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(pairs)
+                .append_pair("after", next)
+                .finish();
             let link = format!("<{}?{query}>; rel=\"next\"", self.path);
             headers.insert(LINK, HeaderValue::try_from(link).map_err(Problem::internal)?);
         }

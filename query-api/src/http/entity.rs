@@ -11,13 +11,13 @@ use soonshop_service_kit::headers::EVENT_POSITION;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::as_of::{self, PARAM};
+use super::Action;
+use super::as_of::{self, PARAM, Past};
 use super::call::{Call, position_header};
 use super::list::{Filter, Sort};
 use super::openapi::Described;
 use super::params::Param;
 use super::read::At;
-use super::{Action, as_of::AsOf};
 
 /// Rows of a read model that lists and look-ups show.
 pub(super) trait Shown: Row {
@@ -67,7 +67,7 @@ pub(super) struct Found {
 /// Look-ups of a read model.
 pub(super) fn reads<M: Shown>() -> Action {
     let params = M::MODEL.params.iter().copied().chain([PARAM]).collect();
-    Action::new(params, Described::either::<M::View, AsOf>(), |call: Call| async move {
+    Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
         let id = (M::MODEL.stream)(&call)?;
         if let Some(point) = call.params.as_of() {
             return as_of::answer::<M::State>(&call, id, point).await;
@@ -94,7 +94,9 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Prob
     if M::MODEL.cached {
         let entry = call.shared.kept.get(&space, id, call.wanted.map(|wanted| wanted.position)).await;
         // What another release kept may look otherwise, and is read anew.
-        if let Some(entry) = entry && let Ok(found) = serde_json::from_slice(&entry.value) {
+        if let Some(entry) = entry
+            && let Ok(found) = serde_json::from_slice(&entry.value)
+        {
             return Ok((entry.position, Some(found)));
         }
     }

@@ -31,7 +31,8 @@ pub(super) struct Stock {
 /// The SKU that the path names, at the location asked for.
 fn stock(call: &Call) -> Result<Uuid, Problem> {
     let sku = Sku::try_new(&call.key);
-    let sku = sku.map_err(|error| Problem::malformed("invalid-id", format!("this cannot be a SKU: {error}")))?;
+    let sku =
+        sku.map_err(|error| Problem::malformed("invalid-id", format!("this cannot be a SKU: {error}")))?;
     Ok(stream(&sku, call.params.text("location").unwrap_or(MAIN)))
 }
 

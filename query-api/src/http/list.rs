@@ -99,9 +99,9 @@ impl Cursor {
                 }
                 && !cursor.id.contains('\0')
         };
-        cursor
-            .filter(fits)
-            .ok_or_else(|| refused("after", "it is not a cursor of this query: take it from the answer before"))
+        cursor.filter(fits).ok_or_else(|| {
+            refused("after", "it is not a cursor of this query: take it from the answer before")
+        })
     }
 }
 

@@ -6,11 +6,13 @@ use serde::Serialize;
 use soonshop_service_kit::problem::{Body as ProblemBody, MEDIA_TYPE};
 use utoipa::ToSchema;
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required,
-    Response, ResponseBuilder, Schema, SchemaFormat, Type,
+    ComponentsBuilder, Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
+    Required, Response, ResponseBuilder, Schema, SchemaFormat, Type,
 };
 use uuid::Uuid;
 
@@ -117,14 +119,16 @@ impl Described {
 
     /// An entity as it is; or as it was.
     pub(super) fn either<T: ToSchema, U: ToSchema>() -> Self {
-        let refs = OneOfBuilder::new().item(Ref::from_schema_name(T::name())).item(Ref::from_schema_name(U::name()));
+        let refs =
+            OneOfBuilder::new().item(Ref::from_schema_name(T::name())).item(Ref::from_schema_name(U::name()));
         let components = components::<T>().into_iter().chain(components::<U>()).collect();
         Self { schema: Schema::OneOf(refs.build()).into(), components, entity: true, paged: false }
     }
 
     pub(super) fn list<T: ToSchema>() -> Self {
         let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).build();
-        let next = text().description(Some("What to send as `after` for the page that follows; null on the last one."));
+        let next = text()
+            .description(Some("What to send as `after` for the page that follows; null on the last one."));
         let page = ObjectBuilder::new().property("items", items).property("next", next).required("items");
         Self { schema: page.build().into(), components: components::<T>(), entity: false, paged: true }
     }
@@ -139,7 +143,11 @@ impl Described {
         }
         let rows = ArrayBuilder::new().items(row).build();
         let more = ObjectBuilder::new().schema_type(Type::Boolean);
-        let report = ObjectBuilder::new().property("rows", rows).property("more", more).required("rows").required("more");
+        let report = ObjectBuilder::new()
+            .property("rows", rows)
+            .property("more", more)
+            .required("rows")
+            .required("more");
         Self { schema: report.build().into(), components: Vec::new(), entity: false, paged: false }
     }
 }
@@ -183,7 +191,8 @@ fn operation(endpoint: &Endpoint) -> Operation {
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
     }
     if answers.entity {
-        let unchanged = ResponseBuilder::new().description("It has the version that `If-None-Match` names.").build();
+        let unchanged =
+            ResponseBuilder::new().description("It has the version that `If-None-Match` names.").build();
         let about = "Versions that the asker has, as ETag gave them.";
         operation = operation
             .parameter(parameter("If-None-Match", ParameterIn::Header, Some(about), text()))

@@ -70,10 +70,7 @@ impl Shown for Model {
             Filter::new("placed_from", Kind::Time, "placed_at >= ?", "Business time, this moment included."),
             Filter::new("placed_to", Kind::Time, "placed_at < ?", "Business time, this moment not included."),
         ],
-        sorts: &[
-            Sort { name: "-placed", column: "placed_at" },
-            Sort { name: "placed", column: "placed_at" },
-        ],
+        sorts: &[Sort { name: "-placed", column: "placed_at" }, Sort { name: "placed", column: "placed_at" }],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };

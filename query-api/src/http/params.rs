@@ -109,7 +109,8 @@ impl Params {
     pub(super) fn read(query: &str, known: &[Param]) -> Result<Self, Problem> {
         let mut params = Self::default();
         for (name, raw) in form_urlencoded::parse(query.as_bytes()) {
-            let facet = name.strip_prefix(FACET).filter(|_| known.iter().any(|param| param.kind == Kind::Facets));
+            let facet =
+                name.strip_prefix(FACET).filter(|_| known.iter().any(|param| param.kind == Kind::Facets));
             if let Some(facet) = facet {
                 params.facet(facet, &raw)?;
                 continue;
@@ -196,7 +197,9 @@ impl Kind {
 
     fn parse(self, raw: &str) -> Result<Value, String> {
         let value = match self {
-            Self::Text => line(raw).map(Value::Text).ok_or("it is a text of one line, of at most 200 characters"),
+            Self::Text => {
+                line(raw).map(Value::Text).ok_or("it is a text of one line, of at most 200 characters")
+            }
             Self::Free | Self::Cursor => {
                 let fits = raw.len() <= LONGEST_FREE;
                 fits.then(|| Value::Text(raw.to_owned())).ok_or("it is longer than 2,000 bytes")
@@ -210,7 +213,8 @@ impl Kind {
             Self::Location => {
                 let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
                 let fits = (1..=64).contains(&raw.len()) && raw.bytes().all(plain);
-                fits.then(|| Value::Text(raw.to_owned())).ok_or("it is 1 to 64 small letters, digits and hyphens")
+                fits.then(|| Value::Text(raw.to_owned()))
+                    .ok_or("it is 1 to 64 small letters, digits and hyphens")
             }
             Self::Currency => {
                 let code = raw.parse::<Currency>().map(|code| Value::Text(code.to_string()));
@@ -218,7 +222,8 @@ impl Kind {
             }
             Self::OneOf(_) | Self::Order(_) => {
                 let names = self.names();
-                let value = names.iter().find(|name| **name == raw).map(|name| Value::Text((*name).to_owned()));
+                let value =
+                    names.iter().find(|name| **name == raw).map(|name| Value::Text((*name).to_owned()));
                 return value.ok_or_else(|| format!("it is one of {}", names.join(", ")));
             }
             Self::Time => {
@@ -230,7 +235,9 @@ impl Kind {
                 .ok_or("it is v:<version>, p:<position>, or a moment such as 2011-06-30T12:00:00Z"),
             Self::Number(least, most) => {
                 let number = digits(raw).filter(|number| (least..=most).contains(number));
-                return number.map(Value::Number).ok_or_else(|| format!("it is a number from {least} to {most}"));
+                return number
+                    .map(Value::Number)
+                    .ok_or_else(|| format!("it is a number from {least} to {most}"));
             }
             Self::Facets => Err("it cannot be given like this"),
         };
@@ -313,7 +320,7 @@ mod tests {
             (format!("q={long}"), "q"),
             ("facet.=secret".to_owned(), "facet."),
             ("facet.colour=%00secret".to_owned(), "facet.colour"),
-            ((0..200).map(|n| format!("facet.f=secret{n}&")).collect(), "facet.f"),
+            ("facet.f=secret&".repeat(200), "facet.f"),
         ] {
             let problem = read(&query).unwrap_err();
             assert_eq!((problem.slug(), problem.status().as_u16()), ("invalid-query", 400));

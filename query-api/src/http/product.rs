@@ -44,11 +44,24 @@ impl Shown for Model {
         stream: Call::id,
         params: &[],
         filters: &[
-            Filter::new("status", Kind::OneOf(&["listed", "deleted"]), "status = ?", "`listed` where it is left out.")
-                .or("listed"),
-            Filter::new("category", Kind::Text, "category = ?", "Exactly; for more than that there is the search."),
+            Filter::new(
+                "status",
+                Kind::OneOf(&["listed", "deleted"]),
+                "status = ?",
+                "`listed` where it is left out.",
+            )
+            .or("listed"),
+            Filter::new(
+                "category",
+                Kind::Text,
+                "category = ?",
+                "Exactly; for more than that there is the search.",
+            ),
         ],
-        sorts: &[Sort { name: "-created", column: "created_at" }, Sort { name: "created", column: "created_at" }],
+        sorts: &[
+            Sort { name: "-created", column: "created_at" },
+            Sort { name: "created", column: "created_at" },
+        ],
         gone: ("product-deleted", "the product was deleted"),
         cached: true,
     };

@@ -53,7 +53,8 @@ pub(super) fn query_failed(error: DbErr) -> Problem {
 }
 
 fn no_table(error: &DbErr) -> bool {
-    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
         return false;
     };
     error.as_database_error().is_some_and(|error| match error.code().as_deref() {
@@ -80,7 +81,11 @@ pub(super) type At<T> = (i64, T);
 
 impl Shared {
     /// The generation that readers go by; or the one of a cursor, while it lives.
-    pub(super) async fn source(&self, projection: &'static str, of_cursor: Option<i32>) -> Result<Source, Problem> {
+    pub(super) async fn source(
+        &self,
+        projection: &'static str,
+        of_cursor: Option<i32>,
+    ) -> Result<Source, Problem> {
         let registry = &self.queries.registry;
         let sql = "SELECT g.generation, g.version, g.shape, g.state, CAST(a.generation AS INTEGER) FROM @active a \
                    JOIN @generations g ON g.projection = a.projection AND (g.generation = a.generation OR g.generation = $2) \
@@ -106,7 +111,8 @@ impl Shared {
             if !lives && of_cursor.is_some() {
                 break;
             }
-            let shape = soonshop_projections::all().iter().find(|p| p.name() == projection).map(|p| p.shape());
+            let shape =
+                soonshop_projections::all().iter().find(|p| p.name() == projection).map(|p| p.shape());
             if !lives || shape != Some(generation.shape) {
                 return Err(missing("the one in use is not for this release"));
             }
@@ -114,7 +120,10 @@ impl Shared {
             return Ok(Source { db, generation, ready: state == "ready" });
         }
         Err(match of_cursor {
-            Some(_) => Problem::gone("cursor-expired", "the read model of this cursor is gone: begin anew, without `after`"),
+            Some(_) => Problem::gone(
+                "cursor-expired",
+                "the read model of this cursor is gone: begin anew, without `after`",
+            ),
             None => missing("nobody made it"),
         })
     }
@@ -139,7 +148,10 @@ impl Sink<'_> {
 /// The search server did not answer.
 fn search_failed(error: soonshop_search::Error) -> Problem {
     if matches!(error, soonshop_search::Error::Cursor) {
-        return super::params::refused("after", "it is not a cursor of this query: take it from the answer before");
+        return super::params::refused(
+            "after",
+            "it is not a cursor of this query: take it from the answer before",
+        );
     }
     tracing::warn!(%error, "the search did not answer");
     let detail = "search cannot be used just now; lists and look-ups can";
@@ -147,8 +159,11 @@ fn search_failed(error: soonshop_search::Error) -> Problem {
 }
 
 /// An answer of the search server, which may not take for ever.
-pub(super) async fn timely<T>(asking: impl Future<Output = Result<T, soonshop_search::Error>>) -> Result<T, Problem> {
-    let slow = |_| Err(soonshop_search::Error::Unreachable { backend: "search", reason: "it is slow".to_owned() });
+pub(super) async fn timely<T>(
+    asking: impl Future<Output = Result<T, soonshop_search::Error>>,
+) -> Result<T, Problem> {
+    let slow =
+        |_| Err(soonshop_search::Error::Unreachable { backend: "search", reason: "it is slow".to_owned() });
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(slow).map_err(search_failed)
 }
 
@@ -185,7 +200,9 @@ impl Source {
             let names: Vec<String> = serde_json::from_str(&names).unwrap_or_default();
             let waits = group.map_or(position == wanted, |group| names.iter().any(|name| name == group));
             if waits {
-                return Ok(Some(format!("the event at position {position} could not be projected, and is parked")));
+                return Ok(Some(format!(
+                    "the event at position {position} could not be projected, and is parked"
+                )));
             }
         }
         Ok(None)
@@ -224,7 +241,8 @@ impl Source {
 
     fn behind(&self, sink: Sink<'_>, wanted: Wanted, position: i64, state: &str, reason: String) -> Problem {
         let projection = &self.generation.projection;
-        let detail = format!("{projection} has not seen position {}: it is {state} at {position}", wanted.position);
+        let detail =
+            format!("{projection} has not seen position {}: it is {state} at {position}", wanted.position);
         Problem::unavailable("read-model-behind", detail, Duration::from_secs(1))
             .with("projection", projection.as_str())
             .with("sink", sink.follower())
@@ -236,13 +254,19 @@ impl Source {
     }
 
     /// The rows of `sql` in that order (of its columns), and the checkpoint that they stand at.
-    async fn read(&self, sql: &str, values: Vec<Value>, order: &str) -> Result<At<Vec<QueryResult>>, Problem> {
+    async fn read(
+        &self,
+        sql: &str,
+        values: Vec<Value>,
+        order: &str,
+    ) -> Result<At<Vec<QueryResult>>, Problem> {
         let sql = format!(
             "SELECT * FROM (SELECT position AS {CHECKPOINT}, EXISTS (SELECT 1 FROM @parked) AS {PARKED} \
              FROM @checkpoints WHERE follower = '{}') c LEFT JOIN (SELECT 1 AS {HERE}, q.* FROM ({sql}) q) r ON 1 = 1 ORDER BY {order}",
             runner::ROWS
         );
-        let rows = self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(query_failed)?;
+        let rows =
+            self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(query_failed)?;
         let first = rows.first().ok_or_else(|| missing("it has no checkpoint"))?;
         let position = first.try_get("", CHECKPOINT).map_err(query_failed)?;
         let here: Option<i32> = first.try_get("", HERE).map_err(query_failed)?;

@@ -84,7 +84,11 @@ pub(super) fn searches() -> Action {
     let params = vec![
         Param::new("q", Kind::Free, "What a person typed; nothing finds everything."),
         Param::new("category", Kind::Text, "Only of this category."),
-        Param::new("facet.NAME", Kind::Facets, "Only with this value of the facet NAME; several: one of them."),
+        Param::new(
+            "facet.NAME",
+            Kind::Facets,
+            "Only with this value of the facet NAME; several: one of them.",
+        ),
         Param::new("price_from", amount, "In minor units."),
         Param::new("price_to", amount, "In minor units."),
         Param::new("currency", Kind::Currency, "Only with prices in it."),

@@ -55,7 +55,17 @@ impl Shown for Model {
 
     fn view(self) -> User {
         let Self { id, status, name, email, phone, country, registered_at, version, position } = self;
-        User { id, status, name, email, phone, country, registered_at: moment(registered_at), version, position }
+        User {
+            id,
+            status,
+            name,
+            email,
+            phone,
+            country,
+            registered_at: moment(registered_at),
+            version,
+            position,
+        }
     }
 
     fn version(&self) -> i64 {

@@ -76,6 +76,14 @@ pub(super) struct Plan {
     pub(super) credit_notes: Vec<Sale>,
 }
 
+impl Plan {
+    /// The rows that it came from.
+    pub(super) fn rows(&self) -> u64 {
+        let lines = self.orders.iter().chain(&self.credit_notes).map(|sale| sale.lines.len());
+        u64::try_from(self.adjustments.len() + lines.sum::<usize>()).unwrap_or(u64::MAX)
+    }
+}
+
 /// Takes rows, and makes a plan of them.
 #[derive(Default)]
 pub(super) struct Planner {

@@ -107,7 +107,6 @@ impl Sheet {
                 Ok(true) if header => header = false,
                 Ok(true) => {
                     let end = reader.position().byte();
-                    let line = record.position().map_or(line, csv::Position::line);
                     match self.row(&record) {
                         Ok(found) => take(found),
                         Err(reason) => self.again(start, end, line, reason, &mut take),
@@ -121,7 +120,7 @@ impl Sheet {
     }
 
     /// A row that is broken: if it has several lines, each of them may be a row.
-    fn again(&self, start: u64, end: u64, first: u64, reason: String, take: &mut impl FnMut(Found)) {
+    fn again(&self, start: u64, end: u64, before: u64, reason: String, take: &mut impl FnMut(Found)) {
         let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(self.data.len());
         let lines = self.data[place(start)..place(end)].split(|byte| *byte == b'\n');
         let mut lines: Vec<_> = lines.map(|line| line.trim_ascii_end()).collect();
@@ -131,6 +130,7 @@ impl Sheet {
         // What stands before the row itself: the end of the line before, and empty lines.
         let leading = lines.iter().take_while(|line| line.is_empty()).count();
         lines.drain(..leading);
+        let first = before + u64::try_from(leading).unwrap_or(0);
         if lines.len() < 2 {
             return take(Found::Broken { line: first, reason });
         }

@@ -1,0 +1,201 @@
+//! Reports.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use soonshop_domain::ids::{self, OrderId};
+use soonshop_domain::inventory;
+use soonshop_domain::order::{self, Line, Order, Refusal, credit_note};
+use uuid::Uuid;
+
+use crate::shop::*;
+
+/// Two months of a shop, the figures of which can be worked out by hand.
+async fn trade(shop: &Shop) {
+    let ada = shop.user("Ada", "UK").await;
+    shop.user("Ben", "France").await;
+    shop.product("Mug", &["mug"], None).await;
+    shop.product("Cup", &["cup"], None).await;
+    shop.stock("mug", "main", inventory::Command::Receive { quantity: 100 }).await;
+    shop.stock("cup", "main", inventory::Command::Receive { quantity: 50 }).await;
+    shop.stock("cup", "north", inventory::Command::Receive { quantity: 5 }).await;
+    shop.stock("mug", "main", inventory::Command::Adjust { quantity: -7, reason: "lost".into() }).await;
+    shop.stock("cup", "main", inventory::Command::Adjust { quantity: 2, reason: "found".into() }).await;
+    let order_id = OrderId(Uuid::nil());
+    shop.stock("mug", "main", inventory::Command::Reserve { order_id, line: 1, quantity: 40 }).await;
+
+    let euros = |mut line: Line| {
+        line.price.currency = "EUR".parse().unwrap();
+        line
+    };
+    let mut ids = Vec::new();
+    for (number, customer, lines, country, day) in [
+        (
+            "1",
+            user_id(ada),
+            vec![line(1, "mug", 2, 500), line(2, "cup", 1, 300), line(3, "mug", 1, 450)],
+            "UK",
+            "2011-01-05T10:00:00Z",
+        ),
+        ("2", guest(), vec![line(1, "cup", 10, 300)], "France", "2011-01-31T23:59:59Z"),
+        ("3", user_id(ada), vec![line(1, "mug", 4, 500)], "UK", "2011-02-01T00:00:00Z"),
+        ("4", user_id(ada), vec![line(1, "mug", 100, 500)], "UK", "2011-01-06T00:00:00Z"),
+        ("5", guest(), vec![line(1, "mug", 100, 500)], "Spain", "2011-02-06T00:00:00Z"),
+        ("6", guest(), vec![euros(line(1, "mug", 1, 999))], "France", "2011-02-07T00:00:00Z"),
+    ] {
+        let id = ids::new();
+        shop.command_at::<Order>(id, place_of(number, customer, lines, country), at(day)).await;
+        ids.push(id);
+    }
+    let refusal = Refusal { line: 1, sku: sku("mug"), reason: "insufficient-stock".into() };
+    shop.command_at::<Order>(ids[3], order::Command::Refuse { refusal }, at("2011-03-01T00:00:00Z")).await;
+    shop.command_at::<Order>(
+        ids[4],
+        order::Command::Cancel { reason: "changed".into() },
+        at("2011-04-01T00:00:00Z"),
+    )
+    .await;
+    shop.command_at::<Order>(ids[0], order::Command::Confirm, at("2011-04-01T00:00:00Z")).await;
+    let issue = credit_note::Command::Issue {
+        number: "C1".to_owned(),
+        order_id: None,
+        customer: user_id(ada),
+        lines: vec![line(1, "mug", 1, 450), line(2, "cup", 1, 300)],
+        country: "UK".to_owned(),
+    };
+    shop.command_at::<credit_note::CreditNote>(ids::new(), issue, at("2011-02-10T00:00:00Z")).await;
+}
+
+#[tokio::test]
+async fn sales_are_summed_by_period_and_by_one_thing_without_what_was_refused_or_cancelled() {
+    let shop = Shop::open().await;
+    trade(&shop).await;
+    let rows = async |query: &str| {
+        let got = shop.see(&format!("/analytics/sales?{query}")).await.ok();
+        assert_eq!(got["more"], false);
+        got["rows"].clone()
+    };
+    let row = |period: Value, key: Value, [orders, lines, units, revenue]: [i64; 4], currency: &str| json!({ "period": period, "key": key, "orders": orders, "lines": lines, "units": units, "revenue": revenue, "currency": currency });
+    let none = Value::Null;
+    let jan = json!("2011-01");
+    let feb = json!("2011-02");
+    assert_eq!(
+        rows("").await,
+        json!([
+            row(none.clone(), none.clone(), [1, 1, 1, 999], "EUR"),
+            row(none.clone(), none.clone(), [3, 5, 18, 6_750], "GBP")
+        ])
+    );
+    assert_eq!(
+        rows("interval=month&currency=GBP").await,
+        json!([
+            row(jan.clone(), none.clone(), [2, 4, 14, 4_750], "GBP"),
+            row(feb, none.clone(), [1, 1, 4, 2_000], "GBP")
+        ])
+    );
+    assert_eq!(
+        rows("interval=day&from=2011-01-01&to=2011-02-01T00:00:00Z").await,
+        json!([
+            row(json!("2011-01-05"), none.clone(), [1, 3, 4, 1_750], "GBP"),
+            row(json!("2011-01-31"), none.clone(), [1, 1, 10, 3_000], "GBP")
+        ])
+    );
+    assert_eq!(
+        rows("interval=year&currency=EUR").await,
+        json!([row(json!("2011"), none.clone(), [1, 1, 1, 999], "EUR")])
+    );
+    assert_eq!(
+        rows("group_by=country&currency=GBP").await,
+        json!([
+            row(none.clone(), json!("France"), [1, 1, 10, 3_000], "GBP"),
+            row(none.clone(), json!("UK"), [2, 4, 8, 3_750], "GBP")
+        ])
+    );
+    assert_eq!(
+        rows("group_by=customer_kind&interval=month&to=2011-02-01").await,
+        json!([
+            row(jan.clone(), json!("guest"), [1, 1, 10, 3_000], "GBP"),
+            row(jan, json!("user"), [1, 3, 4, 1_750], "GBP")
+        ])
+    );
+    // Two lines of the same order are one order.
+    assert_eq!(
+        rows("group_by=sku&order_by=revenue&currency=GBP").await,
+        json!([
+            row(none.clone(), json!("MUG"), [2, 3, 7, 3_450], "GBP"),
+            row(none.clone(), json!("CUP"), [2, 2, 11, 3_300], "GBP")
+        ])
+    );
+    let by_units = rows("group_by=sku&order_by=units&currency=GBP").await;
+    assert_eq!((&by_units[0]["key"], &by_units[1]["key"]), (&json!("CUP"), &json!("MUG")));
+    assert_eq!(rows("group_by=product&currency=GBP").await.as_array().unwrap().len(), 2);
+    assert_eq!(rows("from=2012-01-01").await, json!([]));
+    let cut = shop.get("/analytics/sales?group_by=sku&limit=1&order_by=units").await.ok();
+    assert_eq!((cut["rows"].as_array().unwrap().len(), &cut["more"]), (1, &json!(true)));
+}
+
+#[tokio::test]
+async fn credits_movements_stock_and_the_summary_have_their_figures() {
+    let shop = Shop::open().await;
+    trade(&shop).await;
+    let rows = async |path: &str| shop.see(path).await.ok()["rows"].clone();
+    assert_eq!(
+        rows("/analytics/credits?interval=month&group_by=country").await,
+        json!([{ "period": "2011-02", "key": "UK", "credit_notes": 1, "lines": 2, "units": 2, "credited": 750, "currency": "GBP" }])
+    );
+    assert_eq!(rows("/analytics/credits?currency=EUR").await, json!([]));
+    assert_eq!(
+        rows("/analytics/stock-movements").await,
+        json!([
+            { "period": null, "key": "adjustment", "movements": 2, "units": -5 },
+            { "period": null, "key": "receipt", "movements": 3, "units": 155 }
+        ])
+    );
+    assert_eq!(
+        rows("/analytics/stock-movements?kind=receipt&group_by=sku&order_by=units").await,
+        json!([
+            { "period": null, "key": "MUG", "movements": 1, "units": 100 },
+            { "period": null, "key": "CUP", "movements": 2, "units": 55 }
+        ])
+    );
+    assert_eq!(
+        rows("/analytics/stock").await,
+        json!([{ "period": null, "key": null, "stocks": 3, "on_hand": 150, "reserved": 40, "available": 110 }])
+    );
+    assert_eq!(
+        rows("/analytics/stock?group_by=location&location=north").await,
+        json!([{ "period": null, "key": "north", "stocks": 1, "on_hand": 5, "reserved": 0, "available": 5 }])
+    );
+    let got = shop.see("/analytics/summary").await;
+    assert_eq!(
+        got.ok(),
+        json!({
+            "orders": 4, "guest_orders": 2, "order_lines": 6, "units": 19,
+            "revenue": [{ "amount": 999, "currency": "EUR" }, { "amount": 6_750, "currency": "GBP" }],
+            "credit_notes": 1, "credit_lines": 2, "credited": [{ "amount": 750, "currency": "GBP" }],
+            "products": 2, "customers": 2,
+            "adjustments": 2, "adjusted_units": -5, "receipts": 3, "received_units": 155,
+        })
+    );
+    assert_eq!(got.header("event-position"), format!("main:{}", shop.last.load(Ordering::SeqCst)));
+    let february = shop.get("/analytics/summary?from=2011-02-01&to=2011-03-01").await.ok();
+    assert_eq!(
+        (&february["orders"], &february["customers"], &february["credit_notes"]),
+        (&json!(2), &json!(0), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn sums_that_no_column_holds_are_answered_whole() {
+    let shop = Shop::open().await;
+    for number in ["1", "2", "3"] {
+        let lines = vec![line(1, "gold", 1, i64::MAX)];
+        shop.command::<Order>(ids::new(), place_of(number, guest(), lines, "UK")).await;
+    }
+    let got = shop.see("/analytics/sales?order_by=revenue").await;
+    assert_eq!(got.status, 200);
+    let sum = (i128::from(i64::MAX) * 3).to_string();
+    assert!(got.text.contains(&format!("\"revenue\":{sum}")), "{}", got.text);
+    assert!(shop.see("/analytics/summary").await.text.contains(&sum));
+    assert!(shop.see("/analytics/sales?group_by=sku&order_by=revenue").await.text.contains(&sum));
+}

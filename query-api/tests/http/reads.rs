@@ -1,0 +1,348 @@
+//! Look-ups, lists, and what cannot be asked.
+
+use std::collections::BTreeSet;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+use soonshop_domain::ids::{self, OrderId};
+use soonshop_domain::order::{self, Order, credit_note};
+use soonshop_domain::product::{self, Product};
+use soonshop_domain::user::{self, User};
+use soonshop_domain::{Purpose, inventory};
+use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+use soonshop_projections::Registry;
+use soonshop_query_api::http::{self, Queries};
+use soonshop_service_kit::serve::stack;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::shop::*;
+
+#[tokio::test]
+async fn a_product_is_looked_up_with_its_version_and_position() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug-1", "mug-2"], Some("kitchen")).await;
+    let path = format!("/products/{id}");
+    let got = shop.see(&path).await;
+    let product = got.ok();
+    assert_eq!(product["id"], id.to_string());
+    assert_eq!((&product["name"], &product["category"]), (&json!("Mug"), &json!("kitchen")));
+    assert_eq!(
+        product["variants"][1],
+        json!({ "sku": "MUG-2", "price": { "amount": 500, "currency": "GBP" } })
+    );
+    assert_eq!(product["price"], json!({ "amount": 500, "currency": "GBP" }));
+    assert_eq!((got.header("etag"), got.header("event-position")), ("\"1\"", "main:1"));
+    assert_eq!((got.header("preference-applied"), got.header("content-type")), ("wait", "application/json"));
+    assert!(product["created_at"].as_str().unwrap().ends_with('Z'));
+
+    for has in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
+        let got = shop.get_with(&path, &[("if-none-match", has)]).await;
+        assert_eq!((got.status, got.text.as_str(), got.header("etag")), (304, "", "\"1\""), "{has}");
+    }
+    assert_eq!(shop.get_with(&path, &[("if-none-match", "\"2\", nonsense")]).await.status, 200);
+
+    let prices = shop.get(&format!("{path}/prices")).await;
+    assert_eq!(prices.header("etag"), "\"1\"");
+    assert_eq!(prices.ok()["items"][0]["sku"], "MUG-1");
+    assert_eq!(prices.ok()["product_id"], id.to_string());
+}
+
+#[tokio::test]
+async fn what_is_not_there_never_was_or_is_gone_is_told_apart() {
+    let shop = Shop::open().await;
+    let product = shop.product("Mug", &["mug"], None).await;
+    let user = shop.user("Ada", "UK").await;
+    let forgotten = shop.user("Bob", "UK").await;
+    shop.command::<Product>(product, product::Command::Delete).await;
+    shop.command::<User>(user, user::Command::Delete).await;
+    shop.command::<User>(forgotten, user::Command::Delete).await;
+    shop.erase(forgotten, &[Purpose::Account]).await;
+    for path in [format!("/products/{product}"), format!("/products/{product}/prices")] {
+        assert_eq!(shop.see(&path).await.refused(), (410, "product-deleted".into()));
+    }
+    for user in [user, forgotten] {
+        let got = shop.see(&format!("/users/{user}")).await;
+        assert_eq!(got.refused(), (410, "user-deleted".into()));
+        assert!(!got.header("event-position").is_empty());
+    }
+    for path in ["/products", "/users", "/orders", "/credit-notes"] {
+        let got = shop.see(&format!("{path}/{}", Uuid::nil())).await;
+        assert_eq!(got.refused(), (404, "not-found".into()), "{path}");
+        for bad in ["7", "x%00y", "%ff", "'%20OR%201=1"] {
+            assert_eq!(
+                shop.get(&format!("{path}/{bad}")).await.refused(),
+                (400, "invalid-id".into()),
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(shop.get("/inventory/NONE").await.refused(), (404, "not-found".into()));
+    assert_eq!(shop.get("/inventory/a%0Ab").await.refused(), (400, "invalid-id".into()));
+
+    assert_eq!(shop.get("/products").await.items().len(), 0);
+    assert_eq!(shop.get("/products?status=deleted").await.items().len(), 1);
+    assert_eq!(shop.get("/users").await.items().len(), 0);
+    assert_eq!(shop.get("/users?status=deleted").await.items().len(), 1);
+    let erased = shop.get("/users?status=erased").await;
+    assert_eq!((&erased.items()[0]["name"], erased.text.contains("Bob")), (&Value::Null, false));
+}
+
+#[tokio::test]
+async fn stock_is_looked_up_by_sku_and_location() {
+    let shop = Shop::open().await;
+    shop.stock("mug 1/2", "main", inventory::Command::Receive { quantity: 5 }).await;
+    shop.stock("mug 1/2", "north", inventory::Command::Receive { quantity: 9 }).await;
+    shop.stock("cup", "main", inventory::Command::Receive { quantity: 7 }).await;
+    let order_id = OrderId(Uuid::nil());
+    shop.stock("cup", "main", inventory::Command::Reserve { order_id, line: 1, quantity: 3 }).await;
+
+    let got = shop.see("/inventory/mug%201%2F2").await;
+    assert_eq!((got.ok()["available"].as_i64(), got.header("etag")), (Some(5), "\"1\""));
+    let got = shop.get("/inventory/MUG%201%2F2?location=north").await.ok();
+    assert_eq!((got["sku"].as_str(), got["on_hand"].as_i64()), (Some("MUG 1/2"), Some(9)));
+    assert_eq!(shop.get("/inventory/cup?location=North!").await.refused(), (400, "invalid-query".into()));
+    let got = shop.get("/inventory/cup").await.ok();
+    assert_eq!(
+        (got["on_hand"].as_i64(), got["reserved"].as_i64(), got["available"].as_i64()),
+        (Some(7), Some(3), Some(4))
+    );
+
+    assert_eq!(names(&shop.get("/inventory").await.items(), "sku"), ["CUP", "MUG 1/2", "MUG 1/2"]);
+    assert_eq!(names(&shop.get("/inventory?sku=%20mug%201/2").await.items(), "sku").len(), 2);
+    assert_eq!(names(&shop.get("/inventory?location=north").await.items(), "sku"), ["MUG 1/2"]);
+    assert_eq!(names(&shop.get("/inventory?available_below=5").await.items(), "sku"), ["CUP"]);
+    let available =
+        |items: Vec<Value>| items.iter().map(|item| item["available"].as_i64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(available(shop.get("/inventory?sort=-available").await.items()), [9, 5, 4]);
+}
+
+#[tokio::test]
+async fn orders_are_filtered_and_found_by_their_number() {
+    let shop = Shop::open().await;
+    let (ada, bob) = (ids::new(), ids::new());
+    let mut ids = Vec::new();
+    for (number, customer, country, day) in [
+        ("A 1", user_id(ada), "France", "2011-01-31T23:59:59.999999Z"),
+        ("A 2", user_id(bob), "France", "2011-02-01T00:00:00Z"),
+        ("A 3", user_id(ada), "Spain", "2011-02-28T12:00:00Z"),
+        ("A 4", guest(), "Spain", "2011-03-01T00:00:00Z"),
+    ] {
+        let id = ids::new();
+        shop.command_at::<Order>(
+            id,
+            place_of(number, customer, vec![line(1, "mug", 2, 250)], country),
+            at(day),
+        )
+        .await;
+        ids.push(id);
+    }
+    shop.command::<Order>(ids[1], order::Command::Confirm).await;
+
+    let order = shop.see(&format!("/orders/{}", ids[0])).await;
+    let order = order.ok();
+    assert_eq!(
+        (&order["number"], &order["status"], &order["customer"]),
+        (&json!("A 1"), &json!("placed"), &json!({ "user": ada }))
+    );
+    assert_eq!(order["total"], json!({ "amount": 500, "currency": "GBP" }));
+    assert_eq!((&order["lines"][0]["quantity"], &order["contact"]["name"]), (&json!(2), &json!("Ada")));
+    assert_eq!(order["placed_at"], "2011-01-31T23:59:59.999999Z");
+
+    for (query, expected) in [
+        ("", vec!["A 4", "A 3", "A 2", "A 1"]),
+        ("sort=placed", vec!["A 1", "A 2", "A 3", "A 4"]),
+        ("number=A%202", vec!["A 2"]),
+        ("number=a+2", vec![]),
+        ("status=confirmed", vec!["A 2"]),
+        ("status=placed&country=Spain", vec!["A 4", "A 3"]),
+        ("placed_from=2011-02-01&placed_to=2011-03-01", vec!["A 3", "A 2"]),
+        ("placed_to=2011-02-01T00:00:00Z", vec!["A 1"]),
+        (&format!("customer={ada}"), vec!["A 3", "A 1"]),
+        (&format!("customer={}&sort=placed", ada.simple()), vec!["A 1", "A 3"]),
+    ] {
+        assert_eq!(
+            names(&shop.get(&format!("/orders?{query}")).await.items(), "number"),
+            expected,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn credit_notes_and_users_have_lists_too() {
+    let shop = Shop::open().await;
+    let (order_id, note) = (OrderId(ids::new()), ids::new());
+    let issue = |number: &str, order_id| credit_note::Command::Issue {
+        number: number.to_owned(),
+        order_id,
+        customer: guest(),
+        lines: vec![line(1, "mug", 1, 250)],
+        country: "France".to_owned(),
+    };
+    shop.command::<credit_note::CreditNote>(note, issue("C1", Some(order_id))).await;
+    shop.command::<credit_note::CreditNote>(ids::new(), issue("C2", None)).await;
+    let got = shop.see(&format!("/credit-notes/{note}")).await.ok();
+    assert_eq!(
+        (&got["number"], &got["order_id"], &got["total"]["amount"]),
+        (&json!("C1"), &json!(order_id), &json!(250))
+    );
+    assert_eq!(names(&shop.get(&format!("/credit-notes?order={order_id}")).await.items(), "number"), ["C1"]);
+    assert_eq!(names(&shop.get("/credit-notes?number=C2").await.items(), "number"), ["C2"]);
+    assert_eq!(shop.get("/credit-notes?issued_to=2001-01-01").await.items().len(), 0);
+
+    let ada = shop.user("Ada", "UK").await;
+    shop.user("Ben", "France").await;
+    let got = shop.see(&format!("/users/{ada}")).await.ok();
+    assert_eq!(
+        (&got["name"], &got["email"], &got["phone"]),
+        (&json!("Ada"), &json!("Ada@example.org"), &Value::Null)
+    );
+    assert_eq!(names(&shop.get("/users?country=France").await.items(), "name"), ["Ben"]);
+    assert_eq!(names(&shop.get("/users?sort=registered").await.items(), "name"), ["Ada", "Ben"]);
+}
+
+#[tokio::test]
+async fn pages_neither_skip_nor_repeat() {
+    let shop = Shop::open().await;
+    // Many share a moment: then the id decides.
+    let placing = (0..450).map(|n| {
+        let command = place_of(
+            &format!("N{n}"),
+            guest(),
+            vec![line(1, "mug", 1, 1)],
+            if n % 3 == 0 { "Spain" } else { "France" },
+        );
+        let moment = at("2011-01-01T00:00:00Z") + chrono::Duration::hours(n / 100);
+        shop.command_at::<Order>(ids::new(), command, moment)
+    });
+    futures::future::join_all(placing).await;
+    let all = shop.see("/orders?limit=200").await;
+    assert_eq!(all.items().len(), 200);
+
+    let (down, sizes) = walk(&shop, "/orders?limit=200").await;
+    assert_eq!((sizes, down.iter().collect::<BTreeSet<_>>().len()), (vec![200, 200, 50], 450));
+    let (mut up, _) = walk(&shop, "/orders?limit=7&sort=placed").await;
+    up.reverse();
+    assert_eq!(up, down);
+    let (spanish, sizes) = walk(&shop, "/orders?country=Spain").await;
+    assert_eq!((spanish.len(), sizes), (150, vec![50, 50, 50]));
+
+    // What is added meanwhile is newer than the page before, and changes nothing after it.
+    let first = shop.get("/orders?limit=200").await.ok();
+    shop.command::<Order>(ids::new(), place_of("NEW", guest(), vec![line(1, "mug", 1, 1)], "France")).await;
+    shop.see("/orders?limit=1").await.ok();
+    let second = shop.get(&format!("/orders?limit=200&after={}", first["next"].as_str().unwrap())).await;
+    assert_eq!(names(&second.items(), "id"), down[200..400]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_by_name() {
+    let shop = Shop::open().await;
+    let long = "x".repeat(300);
+    for (path, parameter) in [
+        ("/orders?colour=red", "colour"),
+        ("/orders/00000000-0000-0000-0000-000000000000?status=placed", "status"),
+        ("/orders?status=gone", "status"),
+        ("/orders?status=placed&status=placed", "status"),
+        ("/orders?limit=0", "limit"),
+        ("/orders?limit=201", "limit"),
+        ("/orders?limit=-1", "limit"),
+        ("/orders?limit=1e2", "limit"),
+        ("/orders?limit=99999999999999999999", "limit"),
+        ("/orders?customer=me", "customer"),
+        ("/orders?placed_from=yesterday", "placed_from"),
+        ("/orders?number=%00", "number"),
+        (&format!("/orders?country={long}"), "country"),
+        ("/orders?sort=total%3B%20DROP%20TABLE%20orders", "sort"),
+        ("/orders?after=", "after"),
+        ("/orders?after=nonsense", "after"),
+        ("/orders?after=e30", "after"),
+        ("/inventory?available_below=-1", "available_below"),
+        ("/inventory?sku=%00", "sku"),
+        ("/users/00000000-0000-0000-0000-000000000000?as_of=", "as_of"),
+        ("/users/00000000-0000-0000-0000-000000000000?as_of=v:0", "as_of"),
+        ("/products/search?limit=0", "limit"),
+        ("/products/search?sort=best", "sort"),
+        ("/products/search?colour=red", "colour"),
+        ("/products/search?after=nonsense", "after"),
+        ("/products/search?after=1.nonsense", "after"),
+        ("/products/search?currency=pounds", "currency"),
+        (&format!("/products/search?q={}", "x".repeat(3_000)), "q"),
+        (&format!("/products/search?facets={}", "a,".repeat(30)), "facets"),
+        ("/products/suggestions", "q"),
+        ("/analytics/sales?interval=week", "interval"),
+        ("/analytics/sales?group_by=customer", "group_by"),
+        ("/analytics/sales?order_by=name", "order_by"),
+        ("/analytics/sales?from=2011-02-30", "from"),
+        ("/analytics/sales?from=2011-03-01&to=2011-02-01", "to"),
+        ("/analytics/sales?limit=10001", "limit"),
+        ("/analytics/stock?from=2011-01-01", "from"),
+        ("/analytics/summary?interval=day", "interval"),
+    ] {
+        let got = shop.get(path).await;
+        assert_eq!(got.refused(), (400, "invalid-query".into()), "{path}");
+        assert_eq!(got.json()["parameter"], parameter, "{path}");
+    }
+    for headers in [
+        [("event-position", "other:7"), ("prefer", "wait=1")],
+        [("event-position", "-7"), ("prefer", "wait=1")],
+        [("event-position", "main:99999999999999999999"), ("prefer", "wait=1")],
+        [("event-position", "main:7"), ("prefer", "wait=forever")],
+    ] {
+        assert_eq!(
+            shop.get_with("/orders", &headers).await.refused(),
+            (400, "invalid-header".into()),
+            "{headers:?}"
+        );
+    }
+    // A cursor is of its list, its filters and its order.
+    for n in 0..2 {
+        let place = place_of(&format!("N{n}"), guest(), vec![line(1, "mug", 1, 1)], "France");
+        shop.command::<Order>(ids::new(), place).await;
+    }
+    let next = shop.see("/orders?limit=1").await.ok()["next"].as_str().unwrap().to_owned();
+    assert_eq!(shop.get(&format!("/orders?limit=1&after={next}")).await.items().len(), 1);
+    for other in ["/orders?sort=placed", "/orders?country=France", "/credit-notes?limit=1", "/users?limit=1"]
+    {
+        let got = shop.get(&format!("{other}&after={next}")).await;
+        assert_eq!(got.refused(), (400, "invalid-query".into()), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_was_never_migrated_says_so_and_a_database_that_is_down_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let queries = |place| {
+        let database = Database::new(place);
+        let file = folder.path().join("master.key");
+        MasterKeys::create(&file).unwrap();
+        let keys = KeyStore::new(database.namespace("keys").unwrap(), MasterKeys::read(&file).unwrap());
+        let log = soonshop_event_log::EventLog::new(database.namespace("log").unwrap(), keys);
+        let search =
+            soonshop_search::connect(&format!("tantivy://{}/index", folder.path().display())).unwrap();
+        let cache = soonshop_cache::connect("moka:").unwrap();
+        stack(http::router(Queries::new(Registry::new(&database).unwrap(), log, search, cache)))
+    };
+    let ask = async |router: Router, path: &str| {
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(axum::body::to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap();
+        Got { status: parts.status.as_u16(), headers: parts.headers, text }
+    };
+    let new = queries(Place::Sqlite(folder.path().to_owned()));
+    for path in ["/orders", "/products/search?q=x", "/analytics/summary", &format!("/users/{}", Uuid::nil())]
+    {
+        let got = ask(new.clone(), path).await;
+        assert_eq!(got.refused(), (503, "read-model-missing".into()), "{path}");
+        assert!(got.text.contains("soonshop migrate") && !got.header("retry-after").is_empty());
+    }
+    // Nothing listens there.
+    let down = queries(Place::Postgres("postgres://nobody@127.0.0.1:1/none".to_owned()));
+    let got = ask(down.clone(), "/orders").await;
+    assert_eq!((got.refused(), got.header("retry-after")), ((503, "database-unavailable".into()), "1"));
+    let got = ask(down, &format!("/orders/{}?as_of=v:1", Uuid::nil())).await;
+    assert_eq!(got.refused(), (503, "database-unavailable".into()));
+}

@@ -1,0 +1,326 @@
+//! A shop with real projectors, in a folder of each test's own: commands go in, questions over HTTP.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait as _;
+use serde_json::Value;
+use soonshop_cache::Cache;
+use soonshop_domain::ids::{self, GuestId, ProductId, UserId};
+use soonshop_domain::order::{self, Contact, Customer, Line, Placement};
+use soonshop_domain::product::{self, Product, Variant};
+use soonshop_domain::text::Sku;
+use soonshop_domain::user::{self, User, person};
+use soonshop_domain::{Currency, Decider, Metadata, Money, Purpose, inventory};
+use soonshop_event_log::{Database, Db, KeyStore, MasterKeys, Place};
+use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
+use soonshop_migrations::Namespace;
+use soonshop_projections::runner::Follower;
+use soonshop_projections::{Feed, Generation, Projector, Registry};
+use soonshop_query_api::http::{self, Queries};
+use soonshop_search::Search;
+use soonshop_service_kit::serve::stack;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+pub(crate) struct Shop {
+    _folder: tempfile::TempDir,
+    pub(crate) database: Database,
+    pub(crate) store: EventStore,
+    pub(crate) registry: Registry,
+    pub(crate) feed: Feed,
+    pub(crate) search: Arc<dyn Search>,
+    pub(crate) cache: Arc<dyn Cache>,
+    pub(crate) router: Router,
+    /// The last position that a command of this test wrote.
+    pub(crate) last: AtomicI64,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Got {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+
+    /// Status and slug of a problem, whole as a problem must be.
+    #[track_caller]
+    pub(crate) fn refused(&self) -> (u16, String) {
+        let problem = self.json();
+        let slug =
+            problem["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/")).unwrap_or_default();
+        assert!(!slug.is_empty(), "{} is no problem: {}", self.status, self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        (self.status, slug.to_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn items(&self) -> Vec<Value> {
+        self.ok()["items"].as_array().unwrap().clone()
+    }
+}
+
+pub(crate) async fn open(database: &Database, folder: &Path) -> EventStore {
+    for namespace in Namespace::ALL {
+        let connection = database.namespace(namespace.name()).unwrap().connection;
+        soonshop_migrations::migrate(namespace, &connection).await.unwrap();
+    }
+    let file = folder.join("master.key");
+    MasterKeys::create(&file).unwrap();
+    let keys =
+        KeyMaker::new(KeyStore::new(database.namespace("keys").unwrap(), MasterKeys::read(&file).unwrap()));
+    keys.prepare(&database.namespace("log").unwrap()).await.unwrap();
+    EventStore::open(database, keys).unwrap()
+}
+
+/// A folder, or a database of its own on the server that `QUERY_API_TEST_POSTGRES` names.
+pub(crate) async fn place(folder: &Path) -> Place {
+    let Ok(server) = std::env::var("QUERY_API_TEST_POSTGRES") else {
+        return Place::Sqlite(folder.to_owned());
+    };
+    let name = format!("query_{}", Uuid::new_v4().simple());
+    let admin = sea_orm::Database::connect(&server).await.unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Place::parse(&format!("{base}/{name}")).unwrap()
+}
+
+impl Shop {
+    /// Nobody projects anything.
+    pub(crate) async fn still() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::new(place(folder.path()).await);
+        let store = open(&database, folder.path()).await;
+        let registry = Registry::new(&database).unwrap();
+        let feed = Feed::new(store.log().clone());
+        let search =
+            soonshop_search::connect(&format!("tantivy://{}/index", folder.path().display())).unwrap();
+        let cache = soonshop_cache::connect("moka:").unwrap();
+        let queries = Queries::new(registry.clone(), store.log().clone(), search.clone(), cache.clone());
+        let router = stack(http::router(queries));
+        let (last, stop) = (AtomicI64::new(0), CancellationToken::new());
+        tokio::spawn({
+            let (feed, stop) = (feed.clone(), stop.clone());
+            async move { feed.watch_head(stop).await }
+        });
+        Self { _folder: folder, database, store, registry, feed, search, cache, router, last, stop }
+    }
+
+    /// Everything is projected.
+    pub(crate) async fn open() -> Self {
+        let shop = Self::still().await;
+        for projector in soonshop_projections::all() {
+            let generation = shop.registry.ensure(&*projector).await.unwrap();
+            shop.follow(projector, &generation, &shop.stop);
+        }
+        shop
+    }
+
+    pub(crate) fn follow(
+        &self,
+        projector: Arc<dyn Projector>,
+        generation: &Generation,
+        stop: &CancellationToken,
+    ) {
+        let searchable = projector.searchable();
+        let follower = Arc::new(Follower {
+            projector,
+            generation: generation.clone(),
+            registry: self.registry.clone(),
+            feed: self.feed.clone(),
+            holder: Uuid::new_v4().to_string(),
+        });
+        if searchable {
+            let (index, cache) = (follower.clone(), follower.clone());
+            let (search, entries) = (self.search.clone(), self.cache.clone());
+            let (one, other) = (stop.clone(), stop.clone());
+            tokio::spawn(async move { index.keep_index(search, one).await });
+            tokio::spawn(async move { cache.keep_cache(entries, other).await });
+        }
+        let stop = stop.clone();
+        tokio::spawn(async move { follower.keep_rows(stop).await });
+    }
+
+    pub(crate) async fn generation(&self, projection: &str) -> Db {
+        let generation = self.registry.active(projection).await.unwrap().unwrap();
+        generation.db(&self.database).unwrap()
+    }
+
+    /// Runs SQL in the namespace.
+    pub(crate) async fn sql(&self, db: &Db, sql: &str) {
+        db.connection.execute(db.statement(sql, [])).await.unwrap();
+    }
+
+    // ---- commands
+
+    pub(crate) async fn command_at<A: Decider>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        occurred_at: DateTime<Utc>,
+    ) -> i64 {
+        let context = CommandContext {
+            occurred_at,
+            ..CommandContext::new(ids::new(), vec![7; 32], Metadata::default())
+        };
+        let done = self.store.execute::<A>(id, command, context).await.unwrap();
+        let position = done.answer.last_position.unwrap();
+        self.last.fetch_max(position, Ordering::SeqCst);
+        self.feed.wake(position);
+        position
+    }
+
+    pub(crate) async fn command<A: Decider>(&self, id: Uuid, command: A::Command) -> i64 {
+        self.command_at::<A>(id, command, soonshop_domain::clock::now()).await
+    }
+
+    pub(crate) async fn product(&self, name: &str, skus: &[&str], category: Option<&str>) -> Uuid {
+        let id = ids::new();
+        let details = product::Details {
+            name: name.to_owned(),
+            description: format!("{name}, for every day"),
+            category: category.map(str::to_owned),
+            attributes: BTreeMap::from([("colour".to_owned(), "red".to_owned())]),
+        };
+        let variants = skus.iter().map(|name| Variant { sku: sku(name), price: Some(pounds(500)) }).collect();
+        self.command::<Product>(id, product::Command::Create { details, variants }).await;
+        id
+    }
+
+    pub(crate) async fn user(&self, name: &str, country: &str) -> Uuid {
+        let id = ids::new();
+        let details =
+            user::Details::try_new(id, Some(name), Some(&format!("{name}@example.org")), None, Some(country))
+                .unwrap();
+        self.command::<User>(id, user::Command::Register { details }).await;
+        id
+    }
+
+    pub(crate) async fn stock(&self, name: &str, location: &str, command: inventory::Command) -> i64 {
+        let place = inventory::Place { sku: sku(name), location: location.to_owned() };
+        let id = inventory::stream(&place.sku, location);
+        self.command::<inventory::Stock>(id, inventory::At { place, command }).await
+    }
+
+    pub(crate) async fn erase(&self, subject: Uuid, purposes: &[Purpose]) {
+        let purposes = purposes.to_vec();
+        self.command::<person::Person>(
+            subject,
+            person::Command::RequestErasure { purposes: purposes.clone() },
+        )
+        .await;
+        self.store.keys().erase(subject, &purposes).await.unwrap();
+        self.command::<person::Person>(subject, person::Command::ConfirmErasure { purposes }).await;
+    }
+
+    // ---- queries
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Got {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Got { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    /// Whatever is there.
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.get_with(path, &[]).await
+    }
+
+    /// All that this test wrote is there.
+    pub(crate) async fn see(&self, path: &str) -> Got {
+        let position = format!("main:{}", self.last.load(Ordering::SeqCst));
+        self.get_with(path, &[("event-position", &position), ("prefer", "wait=20")]).await
+    }
+}
+
+pub(crate) fn sku(text: &str) -> Sku {
+    Sku::try_new(text).unwrap()
+}
+
+pub(crate) fn pounds(amount: i64) -> Money {
+    Money::new(amount, Currency::GBP)
+}
+
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+pub(crate) fn line(number: u32, name: &str, quantity: u32, pence: i64) -> Line {
+    let product_id = ProductId(Uuid::new_v5(&Uuid::nil(), name.as_bytes()));
+    Line { number, sku: sku(name), product_id, name: name.to_owned(), quantity, price: pounds(pence) }
+}
+
+pub(crate) fn place_of(number: &str, customer: Customer, lines: Vec<Line>, country: &str) -> order::Command {
+    let contact =
+        Contact::try_new(customer.subject(), Some("Ada"), Some("ada@example.org"), None, None).unwrap();
+    let (number, country) = (number.to_owned(), country.to_owned());
+    order::Command::Place(Placement { number, customer, lines, country, contact })
+}
+
+pub(crate) fn user_id(id: Uuid) -> Customer {
+    Customer::User(UserId(id))
+}
+
+pub(crate) fn guest() -> Customer {
+    Customer::Guest(GuestId(ids::new()))
+}
+
+pub(crate) fn names(items: &[Value], field: &str) -> Vec<String> {
+    items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
+}
+
+/// Follows `Link` to the end; the ids, and the pages' sizes.
+pub(crate) async fn walk(shop: &Shop, first: &str) -> (Vec<String>, Vec<usize>) {
+    let (mut ids, mut sizes, mut path) = (Vec::new(), Vec::new(), first.to_owned());
+    loop {
+        let got = shop.get(&path).await;
+        let items = got.items();
+        sizes.push(items.len());
+        ids.extend(names(&items, "id"));
+        let link = got.header("link");
+        if link.is_empty() {
+            assert_eq!(got.ok()["next"], Value::Null);
+            return (ids, sizes);
+        }
+        let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+        next.unwrap().clone_into(&mut path);
+        assert!(path.contains(got.ok()["next"].as_str().unwrap()), "{path}");
+    }
+}

@@ -1,0 +1,138 @@
+//! The ways into a shop: both take the same steps, and answer alike.
+
+use chrono::{DateTime, Utc};
+use soonshop_domain::ids;
+use soonshop_domain::text::Sku;
+use uuid::Uuid;
+
+use super::plan::Sale;
+
+/// A shop that takes what is imported.
+pub(super) trait Door {
+    /// How many steps may be under way.
+    fn width(&self) -> usize;
+
+    /// Gives the command, again and again while the shop cannot take any.
+    async fn give(&self, step: &Step<'_>) -> anyhow::Result<Given>;
+
+    /// Whether the product is there and has no price.
+    async fn lacks_price(&self, product: Uuid, sku: &Sku) -> anyhow::Result<bool>;
+
+    /// Waits until stock is reserved about as fast as orders are placed: an order is refused that waits for too long.
+    async fn room(&self) -> anyhow::Result<()>;
+
+    /// Waits until all that follows from what was given is done.
+    async fn finish(&self) -> anyhow::Result<()>;
+
+    /// The last position of the log, or the last that is known of it.
+    async fn head(&self) -> anyhow::Result<i64>;
+
+    /// The orders, by their numbers, that were refused after this position, and why.
+    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<(String, String)>>;
+}
+
+/// What a step is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Product,
+    Price,
+    Customer,
+    Receipt,
+    Adjustment,
+    Order,
+    CreditNote,
+}
+
+impl Kind {
+    /// Part of every natural key: never changed.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Price => "price",
+            Self::Customer => "customer",
+            Self::Receipt => "receipt",
+            Self::Adjustment => "adjustment",
+            Self::Order => "order",
+            Self::CreditNote => "credit-note",
+        }
+    }
+
+    /// As it is stored beside events.
+    pub(super) fn command(self) -> &'static str {
+        match self {
+            Self::Product => "product.create",
+            Self::Price => "product.set-price",
+            Self::Customer => "user.register",
+            Self::Receipt => "stock.receive",
+            Self::Adjustment => "stock.adjust",
+            Self::Order => "order.place",
+            Self::CreditNote => "credit_note.issue",
+        }
+    }
+}
+
+/// One command.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    pub(super) kind: Kind,
+    /// From [`natural`]: the same for the same thing, whatever is said about it.
+    pub(super) key: Uuid,
+    pub(super) at: DateTime<Utc>,
+    pub(super) what: What<'a>,
+}
+
+impl Step<'_> {
+    /// What is held in the scope `import`. A price has none: it is set where there is none.
+    pub(super) fn import_key(&self) -> Option<String> {
+        (self.kind != Kind::Price).then(|| format!("online-retail/{}/{}", self.kind.name(), self.key))
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    Product { sku: &'a Sku, name: &'a str, pence: Option<i64> },
+    Price { product: Uuid, sku: &'a Sku, pence: i64 },
+    Customer { country: &'a str },
+    Receipt { sku: &'a Sku, quantity: u32 },
+    Adjustment { sku: &'a Sku, quantity: i64 },
+    Order { sale: &'a Sale, by: Buys },
+    CreditNote { sale: &'a Sale, by: Buys },
+}
+
+/// Why stock is adjusted: what the source says of it may be anything.
+pub(super) const REASON: &str = "adjusted in the source";
+
+/// Who buys.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Buys {
+    User(Uuid),
+    Guest(Uuid),
+}
+
+/// What became of a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// Done, on this stream.
+    New(Uuid),
+    /// It was done before.
+    There(Uuid),
+    /// Why the shop does not take it.
+    Refused(String),
+}
+
+/// The id of what a natural key in the source names.
+pub(super) fn natural(kind: &str, parts: &[&str]) -> Uuid {
+    ids::derived(ids::IMPORTS, &[&["online-retail", kind], parts].concat())
+}
+
+/// The id in `<type>:<id>`.
+pub(super) fn owner(owner: &str) -> Option<Uuid> {
+    owner.split_once(':').and_then(|(_, id)| id.parse().ok())
+}
+
+/// Why an order was refused once it was placed.
+pub(super) fn why(refusal: Option<&soonshop_domain::order::Refusal>) -> String {
+    refusal.map_or_else(|| "no reason is known".to_owned(), |refusal| {
+        format!("{}: line {}, of {}", refusal.reason, refusal.line, refusal.sku)
+    })
+}

@@ -1,0 +1,148 @@
+//! What an import did, for people and for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::door::Kind;
+
+/// How many broken rows and refused commands are shown to people.
+const SHOWN: usize = 20;
+
+/// How many of them are kept.
+const KEPT: usize = 1_000;
+
+/// What was there already, and what is new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    pub new: u64,
+    pub there: u64,
+}
+
+/// A row that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    pub file: String,
+    /// From 1.
+    pub line: u64,
+    pub reason: String,
+}
+
+/// What the shop did not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Such as `order 536365`.
+    pub what: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    pub files: u64,
+    /// Without headers.
+    pub rows: u64,
+    /// Of invoices that are none: their number begins with `A`.
+    pub rows_ignored: u64,
+    pub rows_broken: u64,
+    /// The first of them.
+    pub broken: Vec<Broken>,
+    pub commands_refused: u64,
+    /// The first of them.
+    pub refused: Vec<Refused>,
+    pub products: Count,
+    /// Of products that had none, because nothing was sold before.
+    pub prices: Count,
+    pub customers: Count,
+    pub receipts: Count,
+    pub adjustments: Count,
+    pub orders: Count,
+    pub credit_notes: Count,
+    /// What all of it, and what followed from it, added to the log.
+    pub events: i64,
+    pub seconds: f64,
+    /// Of these, until the last command was given: then what follows the log caught up.
+    pub seconds_giving: f64,
+    pub rows_per_second: f64,
+    pub events_per_second: f64,
+}
+
+impl Report {
+    pub(super) fn count(&mut self, kind: Kind) -> &mut Count {
+        match kind {
+            Kind::Product => &mut self.products,
+            Kind::Price => &mut self.prices,
+            Kind::Customer => &mut self.customers,
+            Kind::Receipt => &mut self.receipts,
+            Kind::Adjustment => &mut self.adjustments,
+            Kind::Order => &mut self.orders,
+            Kind::CreditNote => &mut self.credit_notes,
+        }
+    }
+
+    pub(super) fn broken(&mut self, broken: Broken) {
+        self.rows_broken += 1;
+        if self.broken.len() < KEPT {
+            self.broken.push(broken);
+        }
+    }
+
+    pub(super) fn refused(&mut self, what: String, reason: String) {
+        self.commands_refused += 1;
+        if self.refused.len() < KEPT {
+            self.refused.push(Refused { what, reason });
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "rates for people")]
+    pub(super) fn took(&mut self, giving: f64, all: f64) {
+        (self.seconds_giving, self.seconds) = (giving, all);
+        self.rows_per_second = self.rows as f64 / all;
+        self.events_per_second = self.events as f64 / all;
+    }
+
+    /// 3 where a row could not be read, else 0: what rules refuse is reported, and is no failure.
+    pub fn exit_code(&self) -> u8 {
+        if self.rows_broken > 0 { 3 } else { 0 }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} rows: {} of no invoice ignored, {} broken, {} commands refused",
+            self.rows, self.rows_ignored, self.rows_broken, self.commands_refused
+        )?;
+        for (name, count) in [
+            ("products", self.products),
+            ("prices set later", self.prices),
+            ("customers", self.customers),
+            ("receipts of stock", self.receipts),
+            ("adjustments", self.adjustments),
+            ("orders", self.orders),
+            ("credit notes", self.credit_notes),
+        ] {
+            writeln!(f, "  {name:<17} {:>8} new {:>8} already there", count.new, count.there)?;
+        }
+        writeln!(
+            f,
+            "{} events in {:.1} s ({:.1} s of giving commands): {:.0} rows/s, {:.0} events/s",
+            self.events, self.seconds, self.seconds_giving, self.rows_per_second, self.events_per_second
+        )?;
+        for broken in self.broken.iter().take(SHOWN) {
+            writeln!(f, "{}, line {}: {}", broken.file, broken.line, broken.reason)?;
+        }
+        more(f, self.rows_broken, "rows were broken")?;
+        for refused in self.refused.iter().take(SHOWN) {
+            writeln!(f, "{} was refused: {}", refused.what, refused.reason)?;
+        }
+        more(f, self.commands_refused, "commands were refused")
+    }
+}
+
+fn more(f: &mut fmt::Formatter<'_>, all: u64, what: &str) -> fmt::Result {
+    match all.checked_sub(SHOWN as u64) {
+        Some(rest @ 1..) => writeln!(f, "and {rest} more {what}"),
+        _ => Ok(()),
+    }
+}
