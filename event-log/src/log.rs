@@ -219,9 +219,9 @@ impl EventLog {
             let middle = low + (high - low + 1) / 2;
             let rows = self.read(middle, 1).await?;
             if rows.first().is_some_and(|row| row.recorded_at <= moment) {
-                low = middle
+                low = middle;
             } else {
-                high = middle - 1
+                high = middle - 1;
             }
         }
         Ok(low)

@@ -331,7 +331,14 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
                 let known = streams.get(&(stream.aggregate_type, stream.aggregate_id.clone()));
                 known.is_some_and(|last| last.is_none() || *last != stream.event_id)
             });
-        if full || meets {
+        let put_off = full || meets;
+        // Whatever shares something with it comes after it, whether it goes now or later.
+        commands.insert(request.command_id);
+        claims.extend(request.claims.iter().map(|claim| (claim.scope, claim.value.clone())));
+        owners.extend(request.frees.iter().cloned());
+        // What a request claims, a later one of the same owner may free: the database frees before it claims.
+        owners.extend(request.claims.iter().map(|claim| (claim.scope, claim.owner.clone())));
+        if put_off {
             for stream in &request.streams {
                 streams.insert((stream.aggregate_type, stream.aggregate_id.clone()), None);
             }
@@ -339,11 +346,6 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
             continue;
         }
         bytes += size;
-        commands.insert(request.command_id);
-        claims.extend(request.claims.iter().map(|claim| (claim.scope, claim.value.clone())));
-        owners.extend(request.frees.iter().cloned());
-        // What a request claims, a later one of the same owner may free: the database frees before it claims.
-        owners.extend(request.claims.iter().map(|claim| (claim.scope, claim.owner.clone())));
         for event in &request.events {
             streams.insert((event.aggregate_type, event.aggregate_id.clone()), Some(event.event_id));
         }

@@ -10,6 +10,8 @@ mod fixture;
 mod adopt;
 #[path = "store/append.rs"]
 mod append;
+#[path = "store/batches.rs"]
+mod batches;
 #[path = "store/claims.rs"]
 mod claims;
 #[path = "store/connection.rs"]

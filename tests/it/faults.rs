@@ -69,12 +69,13 @@ async fn ready(client: &Client, ready: bool) {
 }
 
 fn serve(place: &Place, name: &str, port: u16) -> Process {
-    Process::start(&place.config, name, &["serve", "--listen", &format!("127.0.0.1:{port}"), "--log", "off"])
+    Process::start(&place.config, name, &["serve", "--listen", &format!("127.0.0.1:{port}")])
 }
 
 /// Whatever is down stops only what cannot be done without it, says so, and is taken up again when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_down_stops_nothing_else_and_comes_back_by_itself() {
+    drop(rustls::crypto::ring::default_provider().install_default());
     let servers = Servers::up(23_300, &["postgres", "redis", "rabbitmq", "elasticsearch"]);
     let mut place = Place::new(Set::Embedded).await;
     place.config.store = servers.url("postgres", 0, "postgres");
@@ -134,6 +135,7 @@ async fn what_is_down_stops_nothing_else_and_comes_back_by_itself() {
 /// selling goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_to_an_older_log_is_noticed_by_every_read_model() {
+    drop(rustls::crypto::ring::default_provider().install_default());
     let servers = Servers::up(23_400, &["postgres", "standby"]);
     let mut place = Place::new(Set::Nats).await;
     place.config.read_models = Some(place.config.store.clone());

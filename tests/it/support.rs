@@ -263,6 +263,7 @@ impl Process {
             .args(args)
             .args(["--store", &config.store, "--bus", &config.bus, "--cache", &config.cache])
             .args(["--search", &config.search, "--name", name])
+            .args(config.read_models.iter().flat_map(|url| ["--read-models", url]))
             .arg("--master-key-file")
             .arg(&config.master_key_file)
             .arg("--operator-token-file")

@@ -1,0 +1,182 @@
+//! Events for tests, and one fixed history that has every event there is.
+
+use soonshop_domain::ids::{GuestId, OrderId, ProductId, UserId};
+use soonshop_domain::inventory::{self, Place};
+use soonshop_domain::order::{self, Contact, Customer, Line, Refusal, credit_note};
+use soonshop_domain::product::{self, Variant};
+use soonshop_domain::text::Sku;
+use soonshop_domain::user::{self, Details, person};
+use soonshop_domain::{Currency, Event, Money, Purpose};
+use uuid::Uuid;
+
+pub(crate) const NAME: &str = "Grünhild Österreicher";
+pub(crate) const EMAIL: &str = "gruenhild@example.org";
+pub(crate) const PHONE: &str = "+44 20 7946 0958";
+pub(crate) const ADDRESS: &str = "1 Zanzibar Terrace";
+
+pub(crate) fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_9000_0000_0000_0000 + number)
+}
+
+pub(crate) fn sku(text: &str) -> Sku {
+    Sku::try_new(text).unwrap()
+}
+
+pub(crate) fn stock(text: &str) -> Uuid {
+    inventory::stream(&sku(text), inventory::MAIN)
+}
+
+pub(crate) fn place(text: &str) -> Place {
+    Place { sku: sku(text), location: inventory::MAIN.to_owned() }
+}
+
+pub(crate) fn details(subject: Uuid) -> Details {
+    Details::try_new(subject, Some(NAME), Some(EMAIL), Some(PHONE), Some("Austria")).unwrap()
+}
+
+pub(crate) fn registered(subject: Uuid) -> Event {
+    user::Event::UserRegistered { details: details(subject) }.into()
+}
+
+pub(crate) fn changed(subject: Uuid) -> Event {
+    let details = Details::try_new(subject, Some(NAME), Some("new@example.org"), None, Some("France")).unwrap();
+    user::Event::UserDetailsChanged { details }.into()
+}
+
+pub(crate) fn contact(subject: Uuid) -> Contact {
+    Contact::try_new(subject, Some(NAME), Some(EMAIL), Some(PHONE), Some(ADDRESS)).unwrap()
+}
+
+pub(crate) fn erasure_requested() -> Event {
+    person::Event::ErasureRequested { purposes: vec![Purpose::Account, Purpose::Invoice] }.into()
+}
+
+pub(crate) fn erased() -> Event {
+    person::Event::PersonErased { purposes: vec![Purpose::Account, Purpose::Invoice] }.into()
+}
+
+pub(crate) fn money(amount: i64) -> Money {
+    Money::new(amount, Currency::GBP)
+}
+
+pub(crate) fn product(name: &str, price: i64) -> Event {
+    product::Event::ProductCreated {
+        details: described(name),
+        variants: vec![
+            Variant { sku: sku(name), price: Some(money(price)) },
+            Variant { sku: sku(&format!("{name}-2")), price: None },
+        ],
+    }
+    .into()
+}
+
+pub(crate) fn described(name: &str) -> product::Details {
+    product::Details {
+        name: format!("The {name}"),
+        description: "It \"holds\" tea — 茶".to_owned(),
+        category: Some("kitchen".to_owned()),
+        attributes: [("colour".to_owned(), "red".to_owned())].into(),
+    }
+}
+
+pub(crate) fn repriced(name: &str, price: i64) -> Event {
+    product::Event::ProductPriceChanged { sku: sku(name), price: money(price) }.into()
+}
+
+pub(crate) fn received(name: &str, quantity: u32) -> Event {
+    inventory::Event::StockReceived { place: place(name), quantity }.into()
+}
+
+pub(crate) fn line(number: u32, name: &str, quantity: u32, price: i64) -> Line {
+    Line {
+        number,
+        sku: sku(name),
+        product_id: ProductId(uuid(100)),
+        name: format!("The {name}"),
+        quantity,
+        price: money(price),
+    }
+}
+
+pub(crate) fn placed(number: &str, customer: Customer, lines: Vec<Line>) -> Event {
+    let total = lines.iter().map(|line| line.price.amount * i64::from(line.quantity)).sum();
+    order::Event::OrderPlaced {
+        number: number.to_owned(),
+        customer,
+        total: money(total),
+        country: "Austria".to_owned(),
+        contact: contact(customer.subject()),
+        lines,
+    }
+    .into()
+}
+
+pub(crate) fn guest(number: u128) -> Customer {
+    Customer::Guest(GuestId(uuid(number)))
+}
+
+/// Every event of every type, most of them at least once in the course that they are meant for.
+pub(crate) fn story() -> Vec<(Uuid, Event)> {
+    use inventory::Event::{StockAdjusted, StockReleased, StockReservationBarred, StockReserved, StockShipped};
+    use order::Event::{OrderCancelled, OrderConfirmed, OrderRefused, OrderShipped};
+    use product::Event::{ProductDeleted, ProductDetailsChanged, ProductVariantAdded};
+    let (ada, bob, visitor) = (uuid(1), uuid(2), uuid(3));
+    let (mug, cup) = (uuid(100), uuid(101));
+    let orders = [uuid(200), uuid(201), uuid(202), uuid(203)];
+    let order = |n: usize| OrderId(orders[n]);
+    let user = |id: Uuid| Customer::User(UserId(id));
+    let refusal = Refusal { line: 2, sku: sku("CUP"), reason: "insufficient-stock".to_owned() };
+    let adjusted = StockAdjusted { place: place("MUG"), quantity: -2, reason: "a count".to_owned() };
+    let credit = credit_note::Event::CreditNoteIssued {
+        number: "C-1".to_owned(),
+        order_id: Some(order(0)),
+        customer: user(ada),
+        lines: vec![line(1, "MUG", 1, 1299)],
+        total: money(1299),
+        country: "Austria".to_owned(),
+    };
+    let stranger = credit_note::Event::CreditNoteIssued {
+        number: "C-2".to_owned(),
+        order_id: None,
+        customer: guest(3),
+        lines: vec![line(1, "CUP", 2, 500), line(2, "MUG", 1, 100)],
+        total: money(1100),
+        country: "France".to_owned(),
+    };
+    vec![
+        (ada, registered(ada)),
+        (bob, registered(bob)),
+        (mug, product("MUG", 1299)),
+        (cup, product("CUP", 500)),
+        (mug, ProductDetailsChanged { details: described("BEAKER") }.into()),
+        (mug, ProductVariantAdded { variant: Variant { sku: sku("MUG-3"), price: Some(money(900)) } }.into()),
+        (mug, repriced("MUG", 1399)),
+        (stock("MUG"), received("MUG", 10)),
+        (stock("MUG"), adjusted.into()),
+        (stock("CUP"), received("CUP", 1)),
+        (orders[0], placed("S-1", user(ada), vec![line(1, "MUG", 2, 1399), line(2, "MUG", 1, 999)])),
+        (stock("MUG"), StockReserved { place: place("MUG"), order_id: order(0), line: 1, quantity: 2 }.into()),
+        (stock("MUG"), StockReserved { place: place("MUG"), order_id: order(0), line: 2, quantity: 1 }.into()),
+        (orders[0], OrderConfirmed {}.into()),
+        (orders[1], placed("S-2", guest(3), vec![line(1, "MUG", 1, 1399), line(2, "CUP", 9, 500)])),
+        (stock("MUG"), StockReserved { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into()),
+        (stock("MUG"), StockReleased { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into()),
+        (stock("CUP"), StockReservationBarred { place: place("CUP"), order_id: order(1), line: 2 }.into()),
+        (orders[1], OrderRefused { refusal }.into()),
+        (orders[2], placed("S-3", user(bob), vec![line(1, "CUP", 1, 500)])),
+        (orders[2], OrderCancelled { reason: "changed-my-mind".to_owned() }.into()),
+        (orders[0], OrderShipped {}.into()),
+        (stock("MUG"), StockShipped { place: place("MUG"), order_id: order(0), line: 1, quantity: 2 }.into()),
+        (stock("MUG"), StockShipped { place: place("MUG"), order_id: order(0), line: 2, quantity: 1 }.into()),
+        (uuid(300), credit.into()),
+        (uuid(301), stranger.into()),
+        (cup, ProductDeleted {}.into()),
+        (ada, changed(ada)),
+        (bob, user::Event::UserDeleted {}.into()),
+        (bob, erasure_requested()),
+        (visitor, erasure_requested()),
+        (orders[3], placed("S-4", user(ada), vec![line(1, "MUG", 1, 1399)])),
+        (bob, erased()),
+        (visitor, erased()),
+    ]
+}
