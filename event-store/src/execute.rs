@@ -1,6 +1,7 @@
 //! From a command to its events in the log, once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -147,6 +148,8 @@ struct Draft {
     /// `<type>:<id>`.
     owner: String,
     round: u64,
+    /// Of the slot: to be raised to `version` once the append is in.
+    confirmed: Arc<AtomicI64>,
     /// A state to keep once the append is in: its version, event and JSON.
     snapshot: Option<(i64, Uuid, String)>,
 }
@@ -332,6 +335,9 @@ impl EventStore {
             drop(guard);
             let outcome = received(outcome).await;
             self.give_up(&slot, draft.round, &outcome).await;
+            if matches!(outcome, Ok(Outcome::Done(_))) {
+                draft.confirmed.fetch_max(draft.version, Ordering::Relaxed);
+            }
             if let Some(done) = self.settle(outcome, &context).await? {
                 self.keep::<A>(id, draft.snapshot);
                 return Ok(done);
@@ -411,7 +417,10 @@ impl EventStore {
             let outcome = self.appender.submit(request);
             drop((a, b));
             let outcome = received(outcome).await;
-            if !matches!(outcome, Ok(Outcome::Done(_))) {
+            if matches!(outcome, Ok(Outcome::Done(_))) {
+                one.confirmed.fetch_max(one.version, Ordering::Relaxed);
+                other.confirmed.fetch_max(other.version, Ordering::Relaxed);
+            } else {
                 slots.0.lock().await.forget(one.round);
                 slots.1.lock().await.forget(other.round);
             }
@@ -653,13 +662,13 @@ impl EventStore {
             });
         }
         let mut holds: Vec<Hold> = Vec::new();
-        for mut event in events {
+        for (mut event, stored) in events.into_iter().zip(&new) {
             for hold in slot.now().state.holds(&event) {
                 holds.retain(|earlier| earlier.scope != hold.scope);
                 holds.push(hold);
             }
             event.personal().into_iter().for_each(PersonalValue::close);
-            slot.ahead(event.clone());
+            slot.ahead(event.clone(), stored.event_id);
             slot.now().state.apply(event);
         }
         let now = slot.now();
@@ -680,6 +689,7 @@ impl EventStore {
             holds,
             owner,
             round: slot.round,
+            confirmed: Arc::clone(&slot.confirmed),
             snapshot,
         }))
     }

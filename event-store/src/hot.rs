@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -24,15 +25,20 @@ impl<A: Default> Stand<A> {
     }
 }
 
-/// The events that a slot keeps in order to go on from `base`; beyond them it is loaded instead.
+/// The events that a slot keeps in order to go on from `base`: from so many on those that are known to be in go into
+/// it; beyond the most it is loaded instead.
+const MANY_AHEAD: usize = 16;
 const MOST_AHEAD: usize = 512;
 
 /// What is known of a stream: as it was read, and as it is once all appends under way are in.
 pub(crate) struct Slot<A: Decider> {
     /// As it was read from the log.
     base: Option<Stand<A>>,
-    /// The events drafted since, of which nobody here knows whether they are in.
-    ahead: Vec<A::Event>,
+    /// The events drafted since, one after the other.
+    ahead: Vec<(A::Event, Uuid)>,
+    /// The highest version that an append of this slot's was answered with. All up to it is in the log, whatever
+    /// became of what was drafted later; so it may be raised without the slot's lock.
+    pub(crate) confirmed: Arc<AtomicI64>,
     /// `base` and `ahead`: what the next command is decided on. `None`: to be loaded.
     now: Option<Stand<A>>,
     /// Goes up when `now` is thrown away: requests that were built on an earlier one leave the new one alone.
@@ -41,7 +47,7 @@ pub(crate) struct Slot<A: Decider> {
 
 impl<A: Decider> Slot<A> {
     fn empty() -> Self {
-        Self { base: None, ahead: Vec::new(), now: None, round: 0 }
+        Self { base: None, ahead: Vec::new(), confirmed: Arc::default(), now: None, round: 0 }
     }
 
     /// A state that the log had once.
@@ -65,12 +71,26 @@ impl<A: Decider> Slot<A> {
     }
 
     /// An event was drafted, and is part of `now`.
-    pub(crate) fn ahead(&mut self, event: A::Event) {
+    pub(crate) fn ahead(&mut self, event: A::Event, event_id: Uuid) {
+        if self.ahead.len() >= MANY_AHEAD {
+            self.move_base(self.confirmed.load(Ordering::Relaxed));
+        }
         if self.ahead.len() == MOST_AHEAD {
             (self.base, self.ahead) = (None, Vec::new());
         }
         if self.base.is_some() {
-            self.ahead.push(event);
+            self.ahead.push((event, event_id));
+        }
+    }
+
+    /// Takes the events up to that version, which are in the log, into `base`.
+    fn move_base(&mut self, version: i64) {
+        let Some(base) = &mut self.base else { return };
+        let count = usize::try_from(version - base.version).unwrap_or(0).min(self.ahead.len());
+        for (event, event_id) in self.ahead.drain(..count) {
+            base.state.apply(event);
+            base.version += 1;
+            base.last = Some(event_id);
         }
     }
 
@@ -89,14 +109,15 @@ impl<A: Decider> Slot<A> {
         if self.round != round {
             return true;
         }
-        let (Some(base), false) = (&mut self.base, missed.is_empty()) else { return false };
-        let Ok(confirmed) = usize::try_from(seen - base.version) else { return false };
-        if confirmed > self.ahead.len() {
+        let reachable = |base: &Stand<A>| {
+            let last = base.version + i64::try_from(self.ahead.len()).unwrap_or(0);
+            (base.version..=last).contains(&seen)
+        };
+        if missed.is_empty() || !self.base.as_ref().is_some_and(reachable) {
             return false;
         }
-        for event in self.ahead.drain(..confirmed) {
-            base.state.apply(event);
-        }
+        self.move_base(seen);
+        let Some(base) = &mut self.base else { return false };
         for (sequence, event_id, event) in missed {
             base.state.apply(event);
             (base.version, base.last) = (sequence, Some(event_id));

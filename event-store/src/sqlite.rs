@@ -21,7 +21,9 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), owner: None, connection: None }
+        // From the start, not from the first append on: a second process must not begin to serve meanwhile. Where it
+        // is not to be had, the first append says who has it.
+        Self { folder: folder.to_owned(), owner: own(folder).ok(), connection: None }
     }
 
     async fn connect(&mut self) -> Result<SqliteConnection, BatchError> {

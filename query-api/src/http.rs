@@ -1,9 +1,9 @@
 //! The endpoints that answer questions: one table from path to what answers it.
 //!
-//! [`handle`] takes every request: it reads a [`Call`] by the parameters that the row knows, and lets the
-//! row's action answer. Lists ([`list`]) and look-ups ([`entity`]) are written once, over any row that is
-//! [`Shown`](entity::Shown); reports ([`analytics`]) once, over a table of figures. To add a list, add rows to
-//! [`table`] and a file for its read model beside this one.
+//! `handle` takes every request: it reads a `Call` by the parameters that the row knows, and lets the
+//! row's action answer. Lists (`list`) and look-ups (`entity`) are written once, over any row that is
+//! `Shown`; reports (`analytics`) once, over a table of figures. To add a list, add rows to
+//! `table` and a file for its read model beside this one.
 
 mod analytics;
 mod as_of;

@@ -122,6 +122,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Seed => {
             let shop = Shop::open(&cli.config, Role::All)?;
             migrate::check(&shop).await?;
+            soonshop_event_store::EventStore::check_owner(&shop.store_database)?;
             seed::seed(&shop.event_store()?).await?;
         }
         Command::Import { source: import::Source::OnlineRetail(options) } => {

@@ -158,7 +158,8 @@ async fn a_failover_to_an_older_log_is_noticed_by_every_read_model() {
         sqlx::raw_sql(&behind).execute(&mut connection).await.is_ok()
     })
     .await;
-    sql(&standby, "ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf();").await;
+    sql(&standby, "ALTER SYSTEM SET primary_conninfo = ''").await;
+    sql(&standby, "SELECT pg_reload_conf()").await;
     let stopped = "SELECT 1 / (count(*) = 0)::int FROM pg_stat_wal_receiver";
     eventually("the standby receives no more", Duration::from_secs(30), async || {
         let mut connection = options.connect().await.unwrap();

@@ -152,3 +152,28 @@ async fn it_listens_on_the_loopback_interface_only() {
     assert_ne!(code, Some(0));
     assert!(said.contains("loopback"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_on_a_sqlite_log_says_so_and_stops() {
+    let (place, shop, token) = prepared(Set::Embedded).await;
+    drop(shop);
+    let port = free_port();
+    let first = serve(&place, "first", "all", port);
+    ready(&Client::new(&format!("http://127.0.0.1:{port}"), &token)).await;
+    let config = &place.config;
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["seed"], &["migrate"]] {
+        let output = std::process::Command::new(binary())
+            .args(command)
+            .args(["--store", &config.store, "--search", &config.search])
+            .arg("--master-key-file")
+            .arg(&config.master_key_file)
+            .arg("--operator-token-file")
+            .arg(&config.operator_token_file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("is served by another process"), "{command:?}: {said}");
+    }
+    assert_eq!(first.stop(), Some(0));
+}

@@ -466,6 +466,50 @@ async fn an_append_uses_indexes_however_large_the_log_is() {
     assert!(after - before < 20, "{} sequential scans in 201 appends, which took {took:?}", after - before);
 }
 
+/// Whatever else writes the log's tables takes the lock before anything else.
+#[tokio::test]
+async fn who_writes_the_logs_tables_beside_the_appender_waits_for_its_lock() {
+    let shop = Fixture::postgres().await;
+    shop.run("log", "CREATE TABLE public.events (LIKE log.events)").await;
+    let store = shop.store();
+    let mut other = shop.raw().await;
+    let tx = lock(&mut other).await;
+    let database = soonshop_event_log::Database::new(shop.database.place().clone());
+    let adopting = soonshop_event_store::adopt(&database, "public.events");
+    let preparing = async { store.keys().prepare(&shop.log().db().clone()).await };
+    let waiting = until("two who wait for the lock", async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'soonshop' \
+                   AND wait_event_type = 'Lock' AND datname = current_database()";
+        shop.number("log", sql).await == 2
+    });
+    let (adopted, prepared, ()) = tokio::join!(adopting, preparing, async {
+        waiting.await;
+        tx.commit().await.unwrap();
+    });
+    assert_eq!(adopted.unwrap(), 0);
+    prepared.unwrap();
+}
+
+/// A process folds what waits for one stream into a chain, and a chain that others got ahead of goes on from there.
+#[tokio::test]
+async fn chains_of_two_processes_on_one_stream_lose_nothing_over_many_rounds() {
+    let shop = Fixture::postgres().await;
+    let stores = shop.stores();
+    let stream = ids::new();
+    let order = |line| at(Command::Reserve { order_id: ids::OrderId(Uuid::nil()), line, quantity: 1 });
+    stores[0].execute::<Stock>(stream, receive(150), context()).await.unwrap();
+    // 200 want 150 units, some of them twice: no more are given than there are, whoever decides.
+    let commands = (0..400_u32).map(|number| {
+        let store = &stores[number as usize % 2];
+        store.execute::<Stock>(stream, order(number / 2), context())
+    });
+    let outcomes = join_all(commands).await;
+    let (stock, version) = stores[0].load::<Stock>(stream).await.unwrap();
+    assert_eq!((stock.on_hand, stock.reserved, version), (150, 150, 151));
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 300, "each of the 150 lines twice");
+    assert_eq!(stores[1].load::<Stock>(stream).await.unwrap(), (stock, 151));
+}
+
 /// Drops the stores and waits until their connections are gone.
 async fn end(shop: &Fixture, stores: impl IntoIterator<Item = EventStore>) {
     drop(stores.into_iter().collect::<Vec<_>>());
