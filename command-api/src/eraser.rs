@@ -44,7 +44,8 @@ struct Pending {
 impl Eraser {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
+        let follow =
+            |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
         leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
@@ -109,7 +110,9 @@ impl Eraser {
     /// Erases the keys that the event asks to be erased, and writes it into the register.
     async fn forget(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
         let metadata = event.metadata()?;
-        let Event::Person(person::Event::ErasureRequested { purposes }) = event.event else { return Ok(None) };
+        let Event::Person(person::Event::ErasureRequested { purposes }) = event.event else {
+            return Ok(None);
+        };
         self.store.keys().erase(event.stream, &purposes).await?;
         for purpose in &purposes {
             let sql = "INSERT INTO @erasures (subject, purpose, log, position) VALUES ($1, $2, $3, $4) \
@@ -128,7 +131,10 @@ impl Eraser {
         let metadata = Metadata {
             correlation_id: before.correlation_id,
             causation_id: Some(request.cause),
-            on_behalf_of: before.on_behalf_of.clone().or_else(|| before.actor().map(|actor| actor.to_string())),
+            on_behalf_of: before
+                .on_behalf_of
+                .clone()
+                .or_else(|| before.actor().map(|actor| actor.to_string())),
             traceparent: before.traceparent,
             ..Metadata::default()
         };
@@ -179,13 +185,16 @@ impl Eraser {
                 (Ok(subject), Ok(purpose)) => erased.push((subject, purpose)),
                 // To pass over it would be to keep what somebody was promised is gone.
                 _ => {
-                    let reason = format!("the register of erasures names {subject} and {purpose}, which this release cannot read");
+                    let reason = format!(
+                        "the register of erasures names {subject} and {purpose}, which this release cannot read"
+                    );
                     return Err(Stopped::Log(Error::Database(reason)));
                 }
             }
         }
         for chunk in erased.chunks(500) {
-            let kids: HashSet<String> = chunk.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
+            let kids: HashSet<String> =
+                chunk.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
             let keys = self.store.keys().store().keys(&kids).await?;
             for (subject, purpose) in chunk {
                 if matches!(keys.get(&personal::kid(*subject, *purpose)), Some(Key::Tombstone)) {

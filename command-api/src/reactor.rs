@@ -14,7 +14,9 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait as _, Value
 use soonshop_domain::fulfilment::{self, Fulfilment, Input, Reaction, Target, Task};
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::{Actor, Channel, Classified, Event, Metadata, ids, inventory, order};
-use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Lease, Leases, RecordedEvent, Stopped, StoredEvent};
+use soonshop_event_log::{
+    Checkpoint, Db, Error, EventLog, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
+};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
@@ -29,6 +31,10 @@ pub const NAME: &str = "reactor:fulfilment";
 
 /// Instances whose commands are sent at the same time.
 const WORKERS: usize = 64;
+
+/// The shortest and the longest pause before a command is sent again.
+const LEAST: Duration = Duration::from_millis(50);
+const MOST: Duration = Duration::from_secs(2);
 
 /// The most events of one transaction.
 const PAGE: i64 = 500;
@@ -95,7 +101,8 @@ impl Reactor {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
         let reactor = Arc::new(self);
-        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(reactor.follow(lease, &stop)) };
+        let follow =
+            |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(reactor.follow(lease, &stop)) };
         leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
@@ -226,7 +233,10 @@ impl Reactor {
             traceparent: row.causes.traceparent.clone(),
             ..Metadata::default()
         };
-        let context = |command| CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata(command)) };
+        let context = |command| CommandContext {
+            record: true,
+            ..CommandContext::new(id, fingerprint, metadata(command))
+        };
         match row.task.clone().target(order) {
             Target::Stock(stream, at) => {
                 let name = match at.command {
@@ -277,7 +287,12 @@ impl Work {
     }
 
     /// Lets every instance react to its events; states, commands and checkpoint move together.
-    async fn react(&self, inputs: &[RecordedEvent], from: &Checkpoint, to: Checkpoint) -> Result<Checkpoint, Stopped> {
+    async fn react(
+        &self,
+        inputs: &[RecordedEvent],
+        from: &Checkpoint,
+        to: Checkpoint,
+    ) -> Result<Checkpoint, Stopped> {
         let db = &self.reactor.process;
         let held = self.lock.lock().await;
         let tx = db.connection.begin().await?;
@@ -296,7 +311,10 @@ impl Work {
             let causes = Causes {
                 causation_id: Some(event.event_id.to_string()),
                 correlation_id: metadata.correlation_id.map(|id| id.to_string()),
-                on_behalf_of: metadata.on_behalf_of.clone().or_else(|| metadata.actor().map(|actor| actor.to_string())),
+                on_behalf_of: metadata
+                    .on_behalf_of
+                    .clone()
+                    .or_else(|| metadata.actor().map(|actor| actor.to_string())),
                 traceparent: metadata.traceparent,
             };
             if store(db, &tx, &instance, state, reaction, event.event_id, &causes).await? {
@@ -306,7 +324,9 @@ impl Work {
         save(db, &tx, &states).await?;
         tx.commit().await?;
         drop(held);
-        named.into_iter().for_each(|instance| self.name(instance));
+        for instance in named {
+            self.name(instance);
+        }
         Ok(to)
     }
 
@@ -360,41 +380,35 @@ impl Work {
     async fn send_all(&self, instance: &str) -> Result<(), Stopped> {
         let Ok(order) = instance.parse().map(OrderId) else { return Ok(()) };
         let mut done = 0;
+        let mut pause = LEAST;
         loop {
             let rows = self.reactor.rows(instance, done).await?;
             if rows.is_empty() {
                 return Ok(());
             }
-            let mut pause = Duration::from_millis(50);
-            let mut refused = false;
             for row in rows {
-                let slug = loop {
-                    if self.stop.is_cancelled() {
-                        self.forget(instance, done).await?;
-                        return Ok(());
+                if self.stop.is_cancelled() {
+                    return self.forget(instance, done).await;
+                }
+                match self.reactor.send(order, &row).await {
+                    Sent::Done => (done, pause) = (row.number, LEAST),
+                    Sent::Refused(slug) => {
+                        (done, pause) = (row.number, LEAST);
+                        self.refused(instance, &row, &slug).await?;
+                        break;
                     }
-                    match self.reactor.send(order, &row).await {
-                        Sent::Done => break None,
-                        Sent::Refused(slug) => break Some(slug),
-                        Sent::Unavailable(reason) => {
-                            tracing::warn!(%order, reason, "a command of the process has to wait");
-                            tokio::select! {
-                                () = self.stop.cancelled() => {}
-                                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),
-                            }
+                    Sent::Unavailable(reason) => {
+                        tracing::warn!(%order, reason, "a command of the process has to wait");
+                        tokio::select! {
+                            () = self.stop.cancelled() => {}
+                            () = tokio::time::sleep(pause) => pause = (pause * 2).min(MOST),
                         }
+                        // By then the instance may want something else.
+                        break;
                     }
-                };
-                done = row.number;
-                if let Some(slug) = slug {
-                    self.refused(instance, &row, &slug).await?;
-                    refused = true;
-                    break;
                 }
             }
-            if !refused {
-                self.forget(instance, done).await?;
-            }
+            self.forget(instance, done).await?;
         }
     }
 
@@ -402,7 +416,9 @@ impl Work {
     async fn forget(&self, instance: &str, number: i64) -> Result<(), Stopped> {
         let db = &self.reactor.process;
         let sql = "DELETE FROM @outbox WHERE process = $1 AND instance = $2 AND number <= $3";
-        db.connection.execute(db.statement(sql, [fulfilment::NAME.into(), instance.into(), number.into()])).await?;
+        db.connection
+            .execute(db.statement(sql, [fulfilment::NAME.into(), instance.into(), number.into()]))
+            .await?;
         Ok(())
     }
 
@@ -435,7 +451,8 @@ impl Work {
 
     /// Fires timeouts that are due, once everything that was in the log when they came due has been read.
     async fn clock(self, position: watch::Receiver<i64>) -> Stopped {
-        let mut ticks = tokio::time::interval_at(Instant::now() + Duration::from_millis(500), Duration::from_millis(500));
+        let mut ticks =
+            tokio::time::interval_at(Instant::now() + Duration::from_millis(500), Duration::from_millis(500));
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return Stopped::Lost,
@@ -456,7 +473,10 @@ impl Work {
         );
         if db.connection.query_one(db.statement(&due, [fulfilment::NAME.into()])).await?.is_some() {
             // Those that are due now; the head is read after that.
-            let mark = format!("UPDATE @timeouts SET not_before = -1 WHERE process = $1 AND due_at <= {} AND not_before IS NULL", db.now());
+            let mark = format!(
+                "UPDATE @timeouts SET not_before = -1 WHERE process = $1 AND due_at <= {} AND not_before IS NULL",
+                db.now()
+            );
             db.connection.execute(db.statement(&mark, [fulfilment::NAME.into()])).await?;
         }
         let marked = "SELECT 1 AS one FROM @timeouts WHERE process = $1 AND not_before = -1 LIMIT 1";
@@ -467,7 +487,8 @@ impl Work {
         }
         let sql = "SELECT instance, id, causation_id, correlation_id, on_behalf_of FROM @timeouts \
                    WHERE process = $1 AND not_before >= 0 AND not_before <= $2 LIMIT 100";
-        let rows = db.connection.query_all(db.statement(sql, [fulfilment::NAME.into(), position.into()])).await?;
+        let rows =
+            db.connection.query_all(db.statement(sql, [fulfilment::NAME.into(), position.into()])).await?;
         for row in rows {
             let (instance, id): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let causes = Causes {
@@ -510,7 +531,8 @@ async fn load(db: &Db, tx: &DatabaseTransaction, ids: &[String]) -> Result<HashM
             "SELECT instance, state, next FROM @instances WHERE process = $1 AND instance IN ({})",
             places.join(", ")
         );
-        let values = std::iter::once(fulfilment::NAME.into()).chain(chunk.iter().map(|id| Value::from(id.as_str())));
+        let values =
+            std::iter::once(fulfilment::NAME.into()).chain(chunk.iter().map(|id| Value::from(id.as_str())));
         for row in tx.query_all(db.statement(&sql, values)).await? {
             let stored: String = row.try_get_by_index(1)?;
             let process = serde_json::from_str(&stored)
@@ -524,8 +546,9 @@ async fn load(db: &Db, tx: &DatabaseTransaction, ids: &[String]) -> Result<HashM
 async fn save(db: &Db, tx: &DatabaseTransaction, states: &HashMap<String, State>) -> Result<(), Stopped> {
     let states: Vec<_> = states.iter().collect();
     for chunk in states.chunks(200) {
-        let places: Vec<String> =
-            (0..chunk.len()).map(|n| format!("($1, ${}, ${}, ${})", n * 3 + 2, n * 3 + 3, n * 3 + 4)).collect();
+        let places: Vec<String> = (0..chunk.len())
+            .map(|n| format!("($1, ${}, ${}, ${})", n * 3 + 2, n * 3 + 3, n * 3 + 4))
+            .collect();
         let sql = format!(
             "INSERT INTO @instances (process, instance, state, next) VALUES {} ON CONFLICT (process, instance) \
              DO UPDATE SET state = excluded.state, next = excluded.next",
@@ -601,7 +624,8 @@ async fn store(
         ];
         for task in chunk {
             state.next += 1;
-            let task = serde_json::to_string(task).map_err(|error| Stopped::Log(Error::Database(error.to_string())))?;
+            let task = serde_json::to_string(task)
+                .map_err(|error| Stopped::Log(Error::Database(error.to_string())))?;
             values.extend([state.next.into(), task.into()]);
         }
         tx.execute(db.statement(&sql, values)).await?;

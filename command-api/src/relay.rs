@@ -46,7 +46,7 @@ pub(crate) fn longest_pause(log: &EventLog) -> Duration {
 /// Resolves when this process appends; never, where it appends nothing.
 pub(crate) async fn news(appended: &mut watch::Receiver<i64>) {
     if appended.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -74,7 +74,8 @@ struct Progress {
 impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow = |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
+        let follow =
+            |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
         leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
     }
 
@@ -93,7 +94,12 @@ impl Relay {
         published.and(persisted)
     }
 
-    async fn publish(&self, progress: &mut Progress, lease: &Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn publish(
+        &self,
+        progress: &mut Progress,
+        lease: &Lease,
+        stop: &CancellationToken,
+    ) -> Result<(), Stopped> {
         let mut publisher = self.bus.publisher().await.map_err(bus)?;
         let mut read = progress.confirmed.clone();
         let mut flight = FuturesOrdered::new();
@@ -103,7 +109,9 @@ impl Relay {
         while !stop.is_cancelled() {
             let room = IN_FLIGHT.saturating_sub(flight.len());
             let rows = match i64::try_from(room) {
-                Ok(room) if flight.len() < IN_FLIGHT * 3 / 4 => read.rows_after(&self.log, NAME, room).await?,
+                Ok(room) if flight.len() < IN_FLIGHT * 3 / 4 => {
+                    read.rows_after(&self.log, NAME, room).await?
+                }
                 _ => Vec::new(),
             };
             let idle = rows.is_empty();
@@ -153,7 +161,10 @@ impl Relay {
         }
         progress.persisted = progress.confirmed.clone();
         if progress.unwanted > 0 && progress.said.is_none_or(|said| said.elapsed() > SAID) {
-            tracing::info!(messages = progress.unwanted, "no queue wants these; followers find them in the log");
+            tracing::info!(
+                messages = progress.unwanted,
+                "no queue wants these; followers find them in the log"
+            );
             (progress.unwanted, progress.said) = (0, Some(Instant::now()));
         }
         Ok(())

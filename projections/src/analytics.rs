@@ -205,16 +205,14 @@ impl Projector for Sales {
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
-        match &event.event {
-            Event::Order(OrderEvent::OrderPlaced { .. }) => {
-                wants.want::<Model>(id(event));
-                wants.want::<line::Model>(id(event));
-            }
-            Event::Order(OrderEvent::OrderRefused { .. } | OrderEvent::OrderCancelled { .. }) => {
-                wants.want::<Model>(id(event));
-                wants.want::<line::Model>(id(event));
-            }
-            _ => {}
+        if let Event::Order(
+            OrderEvent::OrderPlaced { .. }
+            | OrderEvent::OrderRefused { .. }
+            | OrderEvent::OrderCancelled { .. },
+        ) = &event.event
+        {
+            wants.want::<Model>(id(event));
+            wants.want::<line::Model>(id(event));
         }
     }
 
@@ -225,7 +223,10 @@ impl Projector for Sales {
                 let (id, at, day) = (id(event), event.occurred_at.timestamp_micros(), day(event));
                 let mut units = 0;
                 for line in lines {
-                    let revenue = line.price.times(line.quantity).ok_or_else(|| Failure("a line's sum overflows".into()))?;
+                    let revenue = line
+                        .price
+                        .times(line.quantity)
+                        .ok_or_else(|| Failure("a line's sum overflows".into()))?;
                     units += i64::from(line.quantity);
                     unit.put(line::Model {
                         order_id: id.clone(),
@@ -286,7 +287,7 @@ impl Projector for Sales {
                     _ => return Ok(()),
                 };
                 let sku = Some(stock.place().sku.to_string());
-                unit.put(fact::Model { units, sku, ..Self::fact(event, kind) });
+                unit.put(fact::Model { sku, units, ..Self::fact(event, kind) });
             }
             Event::User(user::Event::UserRegistered { details }) => {
                 unit.put(fact::Model { country: details.country.clone(), ..Self::fact(event, "user") });

@@ -106,7 +106,9 @@ impl Feed {
             let came = (Instant::now(), entry);
             let last = recent.entries.back().map(|(_, last)| (last.position, last.event_id));
             match last {
-                Some((last, id)) if last + 1 == position && Some(id) == previous => recent.entries.push_back(came),
+                Some((last, id)) if last + 1 == position && Some(id) == previous => {
+                    recent.entries.push_back(came);
+                }
                 Some((last, _)) if position <= last => {}
                 _ => *recent = Recent { previous, entries: VecDeque::from([came]) },
             }
@@ -119,7 +121,12 @@ impl Feed {
     }
 
     /// What follows the checkpoint, at most `most` entries; none at the head.
-    pub async fn after(&self, follower: &str, checkpoint: &Checkpoint, most: usize) -> Result<Vec<Entry>, Error> {
+    pub async fn after(
+        &self,
+        follower: &str,
+        checkpoint: &Checkpoint,
+        most: usize,
+    ) -> Result<Vec<Entry>, Error> {
         if let Some(entries) = self.live(checkpoint, most) {
             return Ok(entries);
         }
@@ -152,7 +159,8 @@ impl Feed {
             0 => recent.previous,
             _ => recent.entries.get(skip - 1).map(|(_, entry)| entry.event_id),
         };
-        let entries: Vec<Entry> = recent.entries.iter().skip(skip).take(most).map(|(_, entry)| entry.clone()).collect();
+        let entries: Vec<Entry> =
+            recent.entries.iter().skip(skip).take(most).map(|(_, entry)| entry.clone()).collect();
         (before == checkpoint.event_id && !entries.is_empty()).then_some(entries)
     }
 

@@ -71,7 +71,8 @@ impl Registry {
     pub async fn generations(&self, projection: &str) -> Result<Vec<Generation>, Error> {
         let sql = "SELECT projection, generation, version, shape FROM @generations \
                    WHERE projection = $1 AND state IN ('building', 'ready') ORDER BY generation";
-        let rows = self.operations.connection.query_all(self.operations.statement(sql, [projection.into()])).await?;
+        let rows =
+            self.operations.connection.query_all(self.operations.statement(sql, [projection.into()])).await?;
         rows.iter().map(generation).collect()
     }
 
@@ -79,7 +80,8 @@ impl Registry {
     pub async fn active(&self, projection: &str) -> Result<Option<Generation>, Error> {
         let sql = "SELECT g.projection, g.generation, g.version, g.shape FROM @active a JOIN @generations g \
                    ON g.projection = a.projection AND g.generation = a.generation WHERE a.projection = $1";
-        let row = self.operations.connection.query_one(self.operations.statement(sql, [projection.into()])).await?;
+        let row =
+            self.operations.connection.query_one(self.operations.statement(sql, [projection.into()])).await?;
         row.as_ref().map(generation).transpose()
     }
 
@@ -105,7 +107,11 @@ impl Registry {
     async fn make(&self, projector: &dyn Projector, first: bool) -> Result<Generation, Error> {
         let registry = self.operations.connection.begin().await?;
         let postgres = self.operations.backend() == DatabaseBackend::Postgres;
-        let lock = if postgres { "LOCK TABLE @generations IN EXCLUSIVE MODE" } else { "DELETE FROM @generations WHERE false" };
+        let lock = if postgres {
+            "LOCK TABLE @generations IN EXCLUSIVE MODE"
+        } else {
+            "DELETE FROM @generations WHERE false"
+        };
         registry.execute_unprepared(&self.operations.sql(lock)).await?;
         if first {
             let sql = "SELECT projection, generation, version, shape FROM @generations \

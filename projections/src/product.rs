@@ -71,7 +71,8 @@ impl Model {
     }
 
     fn offer(&mut self, variants: &[Variant]) -> Result<(), Failure> {
-        let lowest: Option<&Money> = variants.iter().filter_map(|v| v.price.as_ref()).min_by_key(|price| price.amount);
+        let lowest: Option<&Money> =
+            variants.iter().filter_map(|v| v.price.as_ref()).min_by_key(|price| price.amount);
         self.price = lowest.map(|price| price.amount);
         self.currency = lowest.map(|price| price.currency.to_string());
         self.variants = json(&variants)?;

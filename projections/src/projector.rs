@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use async_trait::async_trait;
 use sea_orm::sea_query::{Alias, Expr, IntoIden, OnConflict, Query, TableRef};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, EntityName as _, EntityTrait, FromQueryResult, Iden, IdenStatic as _, Iterable as _,
-    ModelTrait, PrimaryKeyToColumn as _, Schema, Statement, Value,
+    ConnectionTrait, DatabaseTransaction, DbErr, EntityName as _, EntityTrait, FromQueryResult, Iden,
+    IdenStatic as _, Iterable as _, ModelTrait, PrimaryKeyToColumn, Schema, Statement, Value,
 };
 use soonshop_domain::Purpose;
 use soonshop_event_log::{Db, RecordedEvent};
 use uuid::Uuid;
 
 /// A row of a read model. Rows are loaded, and parked, by group: one column that every event can name.
-pub trait Row: ModelTrait<Entity: Default> + FromQueryResult + Clone + PartialEq + Send + Sync + 'static {
+pub trait Row:
+    ModelTrait<Entity: Default> + FromQueryResult + Clone + PartialEq + Send + Sync + 'static
+{
     /// The column that holds the group.
     const GROUP: &'static str;
     fn group(&self) -> String;
@@ -153,7 +155,8 @@ impl<M> Default for Rows<M> {
 /// Rows of one type, whatever the type.
 #[async_trait]
 trait AnyRows: Send + Sync {
-    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>) -> Result<(), DbErr>;
+    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>)
+    -> Result<(), DbErr>;
     async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
@@ -164,8 +167,14 @@ const CHUNK: usize = 500;
 
 #[async_trait]
 impl<M: Row> AnyRows for Rows<M> {
-    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>) -> Result<(), DbErr> {
-        let missing: Vec<String> = groups.into_iter().filter(|group| !self.groups.contains_key(group)).collect();
+    async fn load(
+        &mut self,
+        db: &Db,
+        tx: &DatabaseTransaction,
+        groups: HashSet<String>,
+    ) -> Result<(), DbErr> {
+        let missing: Vec<String> =
+            groups.into_iter().filter(|group| !self.groups.contains_key(group)).collect();
         for chunk in missing.chunks(CHUNK) {
             let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
             let sql =
@@ -185,11 +194,14 @@ impl<M: Row> AnyRows for Rows<M> {
 
     async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let table = located(db, &table_of::<M>());
-        let columns: Vec<<M::Entity as EntityTrait>::Column> = <M::Entity as EntityTrait>::Column::iter().collect();
-        let keys: Vec<_> = <M::Entity as EntityTrait>::PrimaryKey::iter().map(|key| key.into_column()).collect();
+        let columns: Vec<<M::Entity as EntityTrait>::Column> =
+            <M::Entity as EntityTrait>::Column::iter().collect();
+        let keys: Vec<_> =
+            <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
         let cells = || self.groups.values().flat_map(BTreeMap::values);
         let changed: Vec<&M> = cells().filter(|cell| cell.changed).map(|cell| &cell.row).collect();
-        let others = columns.iter().copied().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()));
+        let others =
+            columns.iter().copied().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()));
         let conflict = OnConflict::columns(keys.iter().copied()).update_columns(others).to_owned();
         for chunk in changed.chunks(CHUNK) {
             let mut insert = Query::insert();
@@ -220,7 +232,12 @@ pub struct Unit {
 
 impl Unit {
     /// Loads what is wanted and not here yet.
-    pub(crate) async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, wants: Wants) -> Result<(), DbErr> {
+    pub(crate) async fn load(
+        &mut self,
+        db: &Db,
+        tx: &DatabaseTransaction,
+        wants: Wants,
+    ) -> Result<(), DbErr> {
         for (kind, wanted) in wants.tables {
             self.tables.entry(kind).or_insert(wanted.rows).load(db, tx, wanted.groups).await?;
         }
@@ -249,7 +266,12 @@ impl Unit {
     }
 
     /// Changes a row that must be there.
-    pub fn change<M: Row>(&mut self, group: &str, key: &str, change: impl FnOnce(&mut M)) -> Result<(), Failure> {
+    pub fn change<M: Row>(
+        &mut self,
+        group: &str,
+        key: &str,
+        change: impl FnOnce(&mut M),
+    ) -> Result<(), Failure> {
         let missing = || Failure(format!("{} has no row {group} {key}", table_of::<M>()));
         let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
         let cell = cells.and_then(|cells| cells.get_mut(key)).ok_or_else(missing)?;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait as _, sqlx};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait as _,
+    sqlx,
+};
 use soonshop_domain::Event;
 use soonshop_domain::user::person;
 use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Lease, Leases, RecordedEvent, Stopped};
@@ -90,7 +93,13 @@ impl Follower {
             return Err(Stopped::Lost);
         }
         let (mut checkpoint, _) = Checkpoint::load(&db, &db.connection, ROWS).await?.ok_or(Stopped::Lost)?;
-        let mut batch = Batch { follower: self, db, epoch: lease.epoch, parked: BTreeSet::new(), damaged: VecDeque::new() };
+        let mut batch = Batch {
+            follower: self,
+            db,
+            epoch: lease.epoch,
+            parked: BTreeSet::new(),
+            damaged: VecDeque::new(),
+        };
         batch.load_parked().await?;
         let name = self.name(ROWS);
         let (mut running, mut indexed) = (false, false);
@@ -138,7 +147,10 @@ impl Follower {
 /// Why a batch did not go in.
 enum Broken {
     /// The event fails: park it, and do the rest.
-    Event { position: i64, cause: String },
+    Event {
+        position: i64,
+        cause: String,
+    },
     /// The rows were refused, and no telling for which event: one by one.
     Rows(String),
     Stopped(Stopped),
@@ -162,7 +174,8 @@ impl From<Error> for Broken {
 
 /// Whether another event might have gone in. (Where the table is missing, none would.)
 fn of_the_data(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
         return false;
     };
     match error {
@@ -192,9 +205,9 @@ struct Batch<'a> {
 fn erasure(entry: &Entry) -> Option<(&RecordedEvent, &[soonshop_domain::Purpose])> {
     let (Content::Event(event) | Content::Damaged(event, _)) = &entry.content else { return None };
     match &event.event {
-        Event::Person(person::Event::ErasureRequested { purposes } | person::Event::PersonErased { purposes }) => {
-            Some((event, purposes))
-        }
+        Event::Person(
+            person::Event::ErasureRequested { purposes } | person::Event::PersonErased { purposes },
+        ) => Some((event, purposes)),
         _ => None,
     }
 }
@@ -235,7 +248,9 @@ impl Batch<'_> {
     fn count_damaged(&mut self, entries: &[Entry]) -> Result<(), Stopped> {
         let follows = self.follower.projector.follows();
         for entry in entries.iter().filter(|entry| follows.contains(&&*entry.aggregate_type)) {
-            if matches!(entry.content, Content::Damaged(..)) && self.damaged.back().is_none_or(|last| *last < entry.position) {
+            if matches!(entry.content, Content::Damaged(..))
+                && self.damaged.back().is_none_or(|last| *last < entry.position)
+            {
                 self.damaged.push_back(entry.position);
                 self.damaged.retain(|position| *position > entry.position - DAMAGED_WITHIN);
             }
@@ -252,12 +267,22 @@ impl Batch<'_> {
                 Ok(to) => return Ok(to),
                 Err(Broken::Stopped(stopped)) => return Err(stopped),
                 Err(Broken::Event { position, cause }) => {
-                    tracing::error!(follower = self.follower.name(ROWS), position, cause, "an event is parked");
+                    tracing::error!(
+                        follower = self.follower.name(ROWS),
+                        position,
+                        cause,
+                        "an event is parked"
+                    );
                     failing.insert(position, cause);
                 }
                 Err(Broken::Rows(cause)) => match entries {
                     [one] if !failing.contains_key(&one.position) => {
-                        tracing::error!(follower = self.follower.name(ROWS), position = one.position, cause, "an event is parked");
+                        tracing::error!(
+                            follower = self.follower.name(ROWS),
+                            position = one.position,
+                            cause,
+                            "an event is parked"
+                        );
                         failing.insert(one.position, cause);
                     }
                     [_] | [] => return Err(Stopped::Log(Error::Database(cause))),
@@ -355,7 +380,8 @@ impl Batch<'_> {
 
     /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
     async fn retry(&mut self, at: &Checkpoint) -> Result<(), Stopped> {
-        let asked = self.db.connection.query_all(self.db.statement("SELECT position FROM @retries", [])).await?;
+        let asked =
+            self.db.connection.query_all(self.db.statement("SELECT position FROM @retries", [])).await?;
         if asked.is_empty() {
             return Ok(());
         }
@@ -397,10 +423,16 @@ impl Batch<'_> {
         let stored = self.follower.feed.log().read(position, 1).await?;
         let entry = self.follower.feed.log().decode(stored).await?.into_iter().next();
         let event = match entry {
-            Some(entry) if entry.event_id.to_string() != id => return Ok(Err("the log has another event there".to_owned())),
+            Some(entry) if entry.event_id.to_string() != id => {
+                return Ok(Err("the log has another event there".to_owned()));
+            }
             Some(Entry { content: Content::Event(event), .. }) => event,
-            Some(Entry { content: Content::Damaged(_, reason) | Content::Unknown(reason), .. }) => return Ok(Err(reason)),
-            Some(Entry { content: Content::Foreign, .. }) | None => return Ok(Err("the log has no such event".to_owned())),
+            Some(Entry { content: Content::Damaged(_, reason) | Content::Unknown(reason), .. }) => {
+                return Ok(Err(reason));
+            }
+            Some(Entry { content: Content::Foreign, .. }) | None => {
+                return Ok(Err("the log has no such event".to_owned()));
+            }
         };
         let tx = self.begin(at).await?;
         match self.project_again(&tx, &event).await {
@@ -424,11 +456,14 @@ impl Batch<'_> {
         projector.wants(event, &mut wants);
         let mut unit = Unit::default();
         unit.load(&self.db, tx, wants).await?;
-        projector.project(event, &mut unit).map_err(|failure| Broken::Event { position, cause: failure.0 })?;
+        projector
+            .project(event, &mut unit)
+            .map_err(|failure| Broken::Event { position, cause: failure.0 })?;
         unit.store(&self.db, tx).await?;
         tx.execute(self.db.statement("DELETE FROM @parked WHERE position = $1", [position.into()])).await?;
         // The sinks have passed this position: here they find what they have to do again.
-        let sql = "INSERT INTO @repeated (number, stream) SELECT coalesce(max(number), 0) + 1, $1 FROM @repeated";
+        let sql =
+            "INSERT INTO @repeated (number, stream) SELECT coalesce(max(number), 0) + 1, $1 FROM @repeated";
         tx.execute(self.db.statement(sql, [event.stream.to_string().into()])).await?;
         Ok(())
     }

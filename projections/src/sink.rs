@@ -97,7 +97,8 @@ impl Follower {
             }
             if next.verify {
                 let there = search.checkpoint(&index).await.map_err(failed)?;
-                let there = there.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse::<Checkpoint>())?;
+                let there =
+                    there.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse::<Checkpoint>())?;
                 if there != place.written.0 {
                     return Err(failed("the index is not what was written: it was lost, or restored"));
                 }
@@ -231,7 +232,8 @@ impl Follower {
     }
 
     async fn rest(&self, place: &mut Place, stop: &CancellationToken) {
-        let behind = self.feed.known_head() > place.checkpoint.position || place.written.0 != place.checkpoint;
+        let behind =
+            self.feed.known_head() > place.checkpoint.position || place.written.0 != place.checkpoint;
         let pause = if behind { place.pause } else { VERIFIED };
         tokio::select! {
             () = stop.cancelled() => {}

@@ -102,25 +102,27 @@ impl Projector for Users {
                 version,
                 position,
             }),
-            Event::User(user::Event::UserDetailsChanged { details }) => unit.change(&id, &id, |row: &mut Model| {
-                row.name = text(details.name.as_ref());
-                row.email = text(details.email.as_ref());
-                row.phone = text(details.phone.as_ref());
-                row.country.clone_from(&details.country);
-                (row.version, row.position) = (version, position);
-            })?,
+            Event::User(user::Event::UserDetailsChanged { details }) => {
+                unit.change(&id, &id, |row: &mut Model| {
+                    row.name = text(details.name.as_ref());
+                    row.email = text(details.email.as_ref());
+                    row.phone = text(details.phone.as_ref());
+                    row.country.clone_from(&details.country);
+                    (row.version, row.position) = (version, position);
+                })?;
+            }
             Event::User(user::Event::UserDeleted {}) => unit.change(&id, &id, |row: &mut Model| {
                 "deleted".clone_into(&mut row.status);
                 (row.version, row.position) = (version, position);
             })?,
             // What is personal was cleaned by `erase` just before. A guest has no row.
-            Event::Person(person::Event::PersonErased { purposes }) if purposes.contains(&Purpose::Account) => {
-                if unit.find::<Model>(&id, &id).is_some() {
-                    unit.change(&id, &id, |row: &mut Model| {
-                        "erased".clone_into(&mut row.status);
-                        row.position = position;
-                    })?;
-                }
+            Event::Person(person::Event::PersonErased { purposes })
+                if purposes.contains(&Purpose::Account) && unit.find::<Model>(&id, &id).is_some() =>
+            {
+                unit.change(&id, &id, |row: &mut Model| {
+                    "erased".clone_into(&mut row.status);
+                    row.position = position;
+                })?;
             }
             _ => {}
         }

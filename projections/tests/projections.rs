@@ -8,5 +8,21 @@ mod fixture;
 #[path = "projections/history.rs"]
 mod history;
 
+#[path = "projections/erasing.rs"]
+mod erasing;
+#[path = "projections/feeding.rs"]
+mod feeding;
+#[path = "projections/generations.rs"]
+mod generations;
 #[path = "projections/golden.rs"]
 mod golden;
+#[path = "projections/leases.rs"]
+mod leases;
+#[path = "projections/moody.rs"]
+mod moody;
+#[path = "projections/parking.rs"]
+mod parking;
+#[path = "projections/restored.rs"]
+mod restored;
+#[path = "projections/sinks.rs"]
+mod sinks;

@@ -31,7 +31,9 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
     note("master key", keys, "`soonshop migrate` makes one; or name yours with --master-key-file");
     for (namespace, database) in migrate::homes(shop) {
         let checked = match database.namespace(namespace.name()) {
-            Ok(db) => soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| chain(&error)),
+            Ok(db) => {
+                soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| chain(&error))
+            }
             Err(error) => Err(error.to_string()),
         };
         let cure = "start the database and check its address; run `soonshop migrate`; use the newest release";
@@ -39,11 +41,20 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
     }
     let up = |backend: &str| format!("{backend} answers");
     let bus = shop.bus.ping().await.map(|()| up(shop.bus.backend())).map_err(|error| error.to_string());
-    note("bus", bus, "start the broker and check --bus; until then followers read the log more often, and nothing is lost");
+    note(
+        "bus",
+        bus,
+        "start the broker and check --bus; until then followers read the log more often, and nothing is lost",
+    );
     let cache = shop.cache.ping().await.map(|()| up(shop.cache.backend())).map_err(|error| error.to_string());
     note("cache", cache, "start Redis and check --cache; until then every read asks the database");
-    let search = shop.search.ping().await.map(|()| up(shop.search.backend())).map_err(|error| error.to_string());
-    note("search", search, "start the search server and check --search; until then only search is unavailable");
+    let search =
+        shop.search.ping().await.map(|()| up(shop.search.backend())).map_err(|error| error.to_string());
+    note(
+        "search",
+        search,
+        "start the search server and check --search; until then only search is unavailable",
+    );
     match standings(shop).await {
         Ok((head, all)) => {
             for one in all {
@@ -57,7 +68,11 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
                     None if bad => Err(said),
                     None => Ok(said),
                 };
-                note(&one.name, outcome, "see that a process with its role is running: `soonshop serve --role …`");
+                note(
+                    &one.name,
+                    outcome,
+                    "see that a process with its role is running: `soonshop serve --role …`",
+                );
             }
         }
         Err(error) => note("followers", Err(format!("{error:#}")), "see above"),

@@ -13,7 +13,7 @@ mod remote;
 mod report;
 mod rows;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -75,10 +75,9 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     migrate::check(shop).await?;
     EventStore::check_owner(&shop.store_database)?;
     let store = shop.event_store()?;
-    let stop = CancellationToken::new();
-    let guard = stop.clone().drop_guard();
-    let mut followers =
-        roles::start(shop, Role::All, Some(&store), soonshop_projections::all(), &stop)?;
+    let quit = CancellationToken::new();
+    let guard = quit.clone().drop_guard();
+    let mut followers = roles::start(shop, Role::All, Some(&store), soonshop_projections::all(), &quit)?;
     let outcome = match Local::new(shop, store.clone()) {
         Ok(door) => import(door, plans, report, options.quiet).await,
         Err(error) => Err(error),
@@ -86,7 +85,9 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     drop(guard);
     let ended = async { while followers.tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(crate::serve::DEADLINE, ended).await.is_err() {
-        tracing::warn!("ended with followers that had not stopped by the deadline; they go on from their checkpoints");
+        tracing::warn!(
+            "ended with followers that had not stopped by the deadline; they go on from their checkpoints"
+        );
     }
     drop(followers);
     store.close().await;
@@ -115,19 +116,33 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Vec<(String, Plan)>, Report)> {
     Ok((plans, report))
 }
 
-async fn import<D: Door>(door: D, plans: Vec<(String, Plan)>, report: Report, quiet: bool) -> anyhow::Result<Report> {
+async fn import<D: Door>(
+    door: D,
+    plans: Vec<(String, Plan)>,
+    report: Report,
+    quiet: bool,
+) -> anyhow::Result<Report> {
     let began = Instant::now();
     let before = door.head().await?;
     let rows = plans.iter().map(|(_, plan)| plan.rows()).sum();
-    let run = Run { door, report: Mutex::new(report), customers: Mutex::default(), progress: Progress::new(rows, quiet) };
+    let run = Run {
+        door,
+        report: Mutex::new(report),
+        customers: Mutex::default(),
+        placed: Mutex::default(),
+        progress: Progress::new(rows, quiet),
+    };
     for (hash, plan) in &plans {
         run.bring(hash, plan).await?;
     }
     let giving = began.elapsed();
     run.progress.doing("waiting until all is done".to_owned());
     run.door.finish().await?;
-    for (what, reason) in run.door.refused_since(before).await? {
-        run.report().refused(format!("order {what}"), reason);
+    let placed = std::mem::take(&mut *run.placed.lock().unwrap_or_else(PoisonError::into_inner));
+    for refused in
+        run.door.refused_since(before).await?.into_iter().filter(|order| placed.contains(&order.id))
+    {
+        run.report().refused(format!("order {}", refused.number), refused.reason);
     }
     let events = run.door.head().await? - before;
     let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -142,6 +157,8 @@ struct Run<D> {
     report: Mutex<Report>,
     /// The user behind each number.
     customers: Mutex<HashMap<String, Uuid>>,
+    /// The orders that are new.
+    placed: Mutex<HashSet<Uuid>>,
     progress: Progress,
 }
 
@@ -174,7 +191,8 @@ impl<D: Door> Run<D> {
         self.progress.doing(format!("{} receipts of stock", plan.receipts.len()));
         all(plan.receipts.iter().map(|receipt| self.receive(hash, receipt)), width).await?;
         self.progress.doing(format!("{} orders, {} adjustments", plan.orders.len(), plan.adjustments.len()));
-        let mut deeds: Vec<(_, Deed)> = plan.adjustments.iter().map(|one| (one.at, Deed::Adjust(one))).collect();
+        let mut deeds: Vec<(_, Deed)> =
+            plan.adjustments.iter().map(|one| (one.at, Deed::Adjust(one))).collect();
         deeds.extend(plan.orders.iter().map(|one| (one.at, Deed::Place(one))));
         deeds.sort_by_key(|(at, _)| *at);
         let mut lines = 0;
@@ -261,7 +279,10 @@ impl<D: Door> Run<D> {
         };
         let what = if kind == Kind::Order { What::Order { sale, by } } else { What::CreditNote { sale, by } };
         let step = Step { kind, key: natural(kind.name(), &[&sale.number]), at: sale.at, what };
-        self.give(&sale.number, step).await?;
+        let given = self.give(&sale.number, step).await?;
+        if let (Given::New(id), Kind::Order) = (given, kind) {
+            self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
         self.progress.rows(sale.lines.len());
         Ok(())
     }
@@ -280,6 +301,9 @@ impl<D: Door> Run<D> {
 }
 
 /// Runs them, so many at a time.
-async fn all(steps: impl Iterator<Item: Future<Output = anyhow::Result<()>>>, width: usize) -> anyhow::Result<()> {
+async fn all(
+    steps: impl Iterator<Item: Future<Output = anyhow::Result<()>>>,
+    width: usize,
+) -> anyhow::Result<()> {
     futures::stream::iter(steps).buffer_unordered(width).try_collect::<()>().await
 }

@@ -27,25 +27,25 @@ pub use roles::Role;
 /// Where everything is. Every URL's scheme says which backend it is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// The event store: postgres://… or sqlite://FOLDER
+    /// The event store: `postgres://…` or `sqlite://FOLDER`
     #[arg(long, env = "SOONSHOP_STORE", default_value = "sqlite://data", global = true)]
     pub store: String,
-    /// The read models: postgres://… or sqlite://FOLDER. The event store's database unless given
+    /// The read models: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
     #[arg(long, env = "SOONSHOP_READ_MODELS", global = true)]
     pub read_models: Option<String>,
-    /// The keys of people's data: postgres://… or sqlite://FOLDER. The event store's database unless given
+    /// The keys of people's data: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
     #[arg(long, env = "SOONSHOP_KEYS", global = true)]
     pub keys: Option<String>,
-    /// The register of erasures: postgres://… or sqlite://FOLDER. The keys' database unless given
+    /// The register of erasures: `postgres://…` or `sqlite://FOLDER`. The keys' database unless given
     #[arg(long, env = "SOONSHOP_ERASURES", global = true)]
     pub erasures: Option<String>,
-    /// The bus: in-process:, amqp(s)://… (`RabbitMQ`) or nats://…
+    /// The bus: `in-process:`, `amqp(s)://…` (RabbitMQ) or `nats://…`
     #[arg(long, env = "SOONSHOP_BUS", default_value = "in-process:", global = true)]
     pub bus: String,
-    /// The cache: moka: or redis(s)://…
+    /// The cache: `moka:` or `redis(s)://…`
     #[arg(long, env = "SOONSHOP_CACHE", default_value = "moka:", global = true)]
     pub cache: String,
-    /// Search: tantivy://FOLDER or http(s)://… (Elasticsearch, OpenSearch)
+    /// Search: `tantivy://FOLDER` or `http(s)://…` (Elasticsearch, OpenSearch)
     #[arg(long, env = "SOONSHOP_SEARCH", default_value = "tantivy://data/search", global = true)]
     pub search: String,
     /// The file with the master key, 32 bytes in base64 a line, the newest first
@@ -101,7 +101,9 @@ impl Shop {
                 }
             }
         }
-        if config.name.is_empty() || !config.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        if config.name.is_empty()
+            || !config.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        {
             bail!("--name is made of a-z, 0-9 and -");
         }
         let database = |place: &Place, others: &[&Database]| {

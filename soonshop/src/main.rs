@@ -21,7 +21,12 @@ struct Cli {
     #[arg(long, env = "SOONSHOP_LOG_FORMAT", default_value = "text", global = true)]
     log_format: String,
     /// What to log
-    #[arg(long, env = "SOONSHOP_LOG", default_value = "info,sqlx=warn,sea_orm_migration=warn,lapin=error,tantivy=warn", global = true)]
+    #[arg(
+        long,
+        env = "SOONSHOP_LOG",
+        default_value = "info,sqlx=warn,sea_orm_migration=warn,lapin=error,tantivy=warn",
+        global = true
+    )]
     log: String,
     #[command(subcommand)]
     command: Command,
@@ -104,7 +109,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Migrate => {
             migrate::migrate(&Shop::open(&cli.config, Role::All)?).await?;
-            eprintln!("every schema is up to date; the operator's token is in {}", cli.config.operator_token_file.display());
+            eprintln!(
+                "every schema is up to date; the operator's token is in {}",
+                cli.config.operator_token_file.display()
+            );
         }
         Command::Serve { role, contexts: list, listen } => {
             let shop = Shop::open(&cli.config, role)?;
@@ -117,7 +125,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let shop = Shop::open(&cli.config, Role::All)?;
             migrate::migrate(&shop).await?;
             let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));
-            serve_until_told(shop, Options { role: Role::All, contexts: contexts(None)?, listen }, true).await?;
+            serve_until_told(shop, Options { role: Role::All, contexts: contexts(None)?, listen }, true)
+                .await?;
         }
         Command::Seed => {
             let shop = Shop::open(&cli.config, Role::All)?;

@@ -61,7 +61,9 @@ fn create_token(file: &Path) -> anyhow::Result<()> {
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Ok(mut open) => {
             let mut token = [0_u8; 32];
-            ring::rand::SystemRandom::new().fill(&mut token).map_err(|_| anyhow::anyhow!("no random numbers are to be had"))?;
+            ring::rand::SystemRandom::new()
+                .fill(&mut token)
+                .map_err(|_| anyhow::anyhow!("no random numbers are to be had"))?;
             writeln!(open, "{}", BASE64.encode(token))?;
             open.sync_all()?;
             Ok(())

@@ -143,7 +143,13 @@ async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
 }
 
 /// Keeps every generation alive whose version is here; looks for new ones now and then.
-async fn project(shop: Shop, role: Role, feed: Feed, projectors: Vec<Arc<dyn Projector>>, stop: CancellationToken) {
+async fn project(
+    shop: Shop,
+    role: Role,
+    feed: Feed,
+    projectors: Vec<Arc<dyn Projector>>,
+    stop: CancellationToken,
+) {
     let mut started = HashSet::new();
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
@@ -152,7 +158,10 @@ async fn project(shop: Shop, role: Role, feed: Feed, projectors: Vec<Arc<dyn Pro
             let generations = match generations {
                 Ok(generations) => generations,
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the registry of generations cannot be read");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the registry of generations cannot be read"
+                    );
                     continue;
                 }
             };
@@ -173,10 +182,12 @@ async fn project(shop: Shop, role: Role, feed: Feed, projectors: Vec<Arc<dyn Pro
                     tasks.spawn(async move { rows.keep_rows(stop).await });
                 }
                 if projector.searchable() && role.has(Role::Projector) {
-                    let (index, search, stop) = (Arc::clone(&follower), Arc::clone(&shop.search), stop.clone());
+                    let (index, search, stop) =
+                        (Arc::clone(&follower), Arc::clone(&shop.search), stop.clone());
                     tasks.spawn(async move { index.keep_index(search, stop).await });
                 }
-                let here = if shop.cache.shared() { role.has(Role::Projector) } else { role.has(Role::QueryApi) };
+                let here =
+                    if shop.cache.shared() { role.has(Role::Projector) } else { role.has(Role::QueryApi) };
                 if projector.searchable() && here {
                     let (sink, cache, stop) = (Arc::clone(&follower), Arc::clone(&shop.cache), stop.clone());
                     tasks.spawn(async move { sink.keep_cache(cache, stop).await });

@@ -9,14 +9,46 @@ use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 
 /// SKU, name, description, category, colour, pence, units.
 const GOODS: &[(&str, &str, &str, &str, &str, i64, u32)] = &[
-    ("MUG-01", "Stoneware mug", "A heavy mug that keeps tea warm. Dishwasher safe.", "kitchen", "blue", 1250, 120),
+    (
+        "MUG-01",
+        "Stoneware mug",
+        "A heavy mug that keeps tea warm. Dishwasher safe.",
+        "kitchen",
+        "blue",
+        1250,
+        120,
+    ),
     ("MUG-02", "咖啡杯", "手工陶瓷咖啡杯，300毫升。", "kitchen", "white", 1450, 80),
-    ("CANDLE-01", "Beeswax candles, set of four", "Slow burning, with a smell of honey.", "home", "yellow", 990, 200),
+    (
+        "CANDLE-01",
+        "Beeswax candles, set of four",
+        "Slow burning, with a smell of honey.",
+        "home",
+        "yellow",
+        990,
+        200,
+    ),
     ("LAMP-01", "Reading lamp", "Brass, with a linen shade and a long cable.", "home", "brass", 8900, 15),
-    ("BAG-01", "Canvas shopping bag", "Carries twenty kilograms and folds into a pocket.", "bags", "natural", 1800, 60),
+    (
+        "BAG-01",
+        "Canvas shopping bag",
+        "Carries twenty kilograms and folds into a pocket.",
+        "bags",
+        "natural",
+        1800,
+        60,
+    ),
     ("BAG-02", "Jumbo bag, red retrospot", "The bag that everybody asks for.", "bags", "red", 208, 500),
     ("DRESS-01", "红色连衣裙", "夏季棉质连衣裙，轻薄透气。", "clothing", "red", 4900, 25),
-    ("TEE-01", "Café tee shirt", "Organic cotton; says café in small letters.", "clothing", "black", 2200, 40),
+    (
+        "TEE-01",
+        "Café tee shirt",
+        "Organic cotton; says café in small letters.",
+        "clothing",
+        "black",
+        2200,
+        40,
+    ),
     ("NOTE-01", "Dotted notebook", "A5, 160 pages, lies flat.", "paper", "green", 1100, 150),
     ("PEN-01", "Fountain pen", "Steel nib, fine. Comes with a converter.", "paper", "black", 3400, 30),
 ];
@@ -40,9 +72,10 @@ pub async fn seed(store: &EventStore) -> anyhow::Result<()> {
         let context = self::context(store, "stock.receive", sku.as_str()).await?;
         done(store.execute::<Stock>(inventory::stream(&sku, MAIN), at, context).await)?;
     }
-    for (number, name, email, country) in
-        [("1", "Ada Lovelace", "ada@example.com", "United Kingdom"), ("2", "李伟", "liwei@example.com", "China")]
-    {
+    for (number, name, email, country) in [
+        ("1", "Ada Lovelace", "ada@example.com", "United Kingdom"),
+        ("2", "李伟", "liwei@example.com", "China"),
+    ] {
         let id = ids::derived(ids::STREAMS, &["sample-user", number]);
         let details = user::Details::try_new(id, Some(name), Some(email), None, Some(country))
             .map_err(|(field, error)| anyhow::anyhow!("{field}: {error}"))?;
@@ -68,7 +101,9 @@ async fn context(store: &EventStore, command: &str, key: &str) -> anyhow::Result
 }
 
 /// What was there before stays as it is.
-fn done<T, E: std::error::Error + Send + Sync + 'static>(outcome: Result<T, ExecuteError<E>>) -> anyhow::Result<()> {
+fn done<T, E: std::error::Error + Send + Sync + 'static>(
+    outcome: Result<T, ExecuteError<E>>,
+) -> anyhow::Result<()> {
     match outcome {
         Ok(_) | Err(ExecuteError::Taken { .. } | ExecuteError::Rejected(_)) => Ok(()),
         Err(error) => Err(error.into()),

@@ -69,7 +69,11 @@ impl Running {
 }
 
 /// Starts a process of the shop; it answers when this returns.
-pub async fn start(shop: Shop, options: Options, projectors: Vec<Arc<dyn Projector>>) -> anyhow::Result<Running> {
+pub async fn start(
+    shop: Shop,
+    options: Options,
+    projectors: Vec<Arc<dyn Projector>>,
+) -> anyhow::Result<Running> {
     kit::refuse_non_loopback(options.listen)?;
     let role = options.role;
     migrate::check(&shop).await?;
@@ -93,7 +97,9 @@ pub async fn start(shop: Shop, options: Options, projectors: Vec<Arc<dyn Project
         ended.cancel();
         let all = async { while followers.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DEADLINE, all).await.is_err() {
-            tracing::warn!("stopped with followers that had not ended by the deadline; they go on from their checkpoints");
+            tracing::warn!(
+                "stopped with followers that had not ended by the deadline; they go on from their checkpoints"
+            );
         }
         drop(store);
         answered?;
@@ -102,7 +108,11 @@ pub async fn start(shop: Shop, options: Options, projectors: Vec<Arc<dyn Project
     Ok(Running { address, stop, done })
 }
 
-fn router(shop: &Shop, options: &Options, store: Option<&soonshop_event_store::EventStore>) -> anyhow::Result<Router> {
+fn router(
+    shop: &Shop,
+    options: &Options,
+    store: Option<&soonshop_event_store::EventStore>,
+) -> anyhow::Result<Router> {
     let mut router = Router::new().merge(health(shop)?.router());
     let mut api = utoipa::openapi::OpenApi::default();
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {

@@ -32,7 +32,8 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     for name in [relay::NAME, reactor::NAME, eraser::NAME] {
         let at = Checkpoint::load(&process, &process.connection, name).await?;
         let unfinished = if name == reactor::NAME {
-            let row = process.connection.query_one(process.statement("SELECT count(*) FROM @outbox", [])).await?;
+            let row =
+                process.connection.query_one(process.statement("SELECT count(*) FROM @outbox", [])).await?;
             row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0)
         } else {
             0
@@ -55,10 +56,17 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
             });
             if projector.searchable() {
                 let (position, reason) = match shop.search.checkpoint(&generation.namespace()).await {
-                    Ok(text) => (text.and_then(|text| text.parse::<Checkpoint>().ok()).map(|at| at.position), None),
+                    Ok(text) => {
+                        (text.and_then(|text| text.parse::<Checkpoint>().ok()).map(|at| at.position), None)
+                    }
                     Err(error) => (None, Some(error.to_string())),
                 };
-                all.push(Standing { name: format!("{}:index", generation.namespace()), position, unfinished: 0, reason });
+                all.push(Standing {
+                    name: format!("{}:index", generation.namespace()),
+                    position,
+                    unfinished: 0,
+                    reason,
+                });
             }
         }
     }

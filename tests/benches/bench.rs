@@ -1,6 +1,10 @@
 //! The figures, each beside its baseline in the same run: `make bench`. Medians over rounds; they report and never fail.
 //! `BENCH_ONLY=append,read` runs some of them; `BENCH_SECONDS` is the length of one round.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a report on standard output; what fails has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a report on standard output; what fails has failed"
+)]
 
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "the benchmarks use a part of what the tests use")]
@@ -20,7 +24,6 @@ use soonshop_domain::inventory::{At, Command, MAIN, Place as StockPlace, Stock};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, Channel, Metadata, ids};
 use soonshop_event_store::{CommandContext, EventStore};
-use sqlx::Connection as _;
 use support::{Place, Process, Set, TestShop, free_port, server};
 use uuid::Uuid;
 
@@ -38,7 +41,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let index = ((values.len() as f64) * share) as usize;
     values[index.min(values.len() - 1)]
 }
@@ -49,7 +57,10 @@ fn row(what: &str, ours: f64, unit: &str, baseline: &str, theirs: f64) {
 
 /// Calls per second of `callers` tasks that call one after the other for the length of a round.
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
-async fn rate<F: Future<Output = ()> + Send + 'static>(callers: usize, call: impl Fn(usize, u64) -> F) -> f64 {
+async fn rate<F: Future<Output = ()> + Send + 'static>(
+    callers: usize,
+    call: impl Fn(usize, u64) -> F,
+) -> f64 {
     let begun = Instant::now();
     let limit = seconds();
     let done = Arc::new(AtomicU64::new(0));
@@ -87,7 +98,10 @@ async fn receive(store: &EventStore, sku: &Sku) {
     let place = StockPlace { sku: sku.clone(), location: MAIN.to_owned() };
     let stream = soonshop_domain::inventory::stream(sku, MAIN);
     let context = CommandContext::new(ids::new(), vec![7; 32], metadata());
-    store.execute::<Stock>(stream, At { place, command: Command::Receive { quantity: 1 } }, context).await.unwrap();
+    store
+        .execute::<Stock>(stream, At { place, command: Command::Receive { quantity: 1 } }, context)
+        .await
+        .unwrap();
 }
 
 async fn postgres_shop() -> (Place, Shop) {
@@ -100,7 +114,8 @@ async fn postgres_shop() -> (Place, Shop) {
 async fn append() {
     let (place, shop) = postgres_shop().await;
     let store = shop.event_store().unwrap();
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(32).connect(&place.config.store).await.unwrap();
+    let pool =
+        sqlx::postgres::PgPoolOptions::new().max_connections(32).connect(&place.config.store).await.unwrap();
     for sql in [
         "CREATE SCHEMA theirs",
         "CREATE TABLE theirs.events (aggregate_type text NOT NULL, aggregate_id text NOT NULL, sequence bigint NOT NULL, \
@@ -109,7 +124,10 @@ async fn append() {
     ] {
         sqlx::query(sql).execute(&pool).await.unwrap();
     }
-    let theirs = Arc::new(postgres_es::PostgresEventRepository::new(pool.clone()).with_tables("theirs.events", "theirs.snapshots"));
+    let theirs = Arc::new(
+        postgres_es::PostgresEventRepository::new(pool.clone())
+            .with_tables("theirs.events", "theirs.snapshots"),
+    );
     let payload = json!({"StockReceived": {"sku": "S-1-1", "location": "main", "quantity": 1}});
     let full = serde_json::to_value(metadata()).unwrap();
     for callers in [1, 8, 32, 256] {
@@ -159,7 +177,8 @@ async fn append() {
 /// Reads what `append` wrote: decoded and typed, against binary COPY out of the same rows.
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn read(store: &EventStore, pool: &sqlx::PgPool) {
-    let events = store.log().head().await.unwrap().position as f64;
+    let head = store.log().head().await.unwrap().position;
+    let events = head as f64;
     let (mut ours, mut copies) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = Instant::now();
@@ -172,7 +191,7 @@ async fn read(store: &EventStore, pool: &sqlx::PgPool) {
             }
             seen += page.len();
         }
-        assert_eq!(seen as f64, events);
+        assert_eq!(i64::try_from(seen).unwrap(), head);
         ours.push(events / begun.elapsed().as_secs_f64());
         let begun = Instant::now();
         let mut connection = pool.acquire().await.unwrap();
@@ -199,7 +218,11 @@ async fn through_port(url: &str, bytes: usize) -> f64 {
     let begun = Instant::now();
     let mut flight = FuturesUnordered::new();
     for number in 0..MESSAGES {
-        let message = Message { id: format!("{}-{number}", Uuid::new_v4()), topic: "order.OrderPlaced".to_owned(), body: body.clone() };
+        let message = Message {
+            id: format!("{}-{number}", Uuid::new_v4()),
+            topic: "order.OrderPlaced".to_owned(),
+            body: body.clone(),
+        };
         flight.push(publisher.send(message).await.unwrap());
         if flight.len() >= 1_000 {
             flight.next().await.unwrap().unwrap();
@@ -216,7 +239,9 @@ async fn through_port(url: &str, bytes: usize) -> f64 {
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn bare_rabbit(url: &str, bytes: usize) -> f64 {
-    use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
+    use lapin::options::{
+        BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+    };
     let connection = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -229,7 +254,13 @@ async fn bare_rabbit(url: &str, bytes: usize) -> f64 {
     let mut flight = FuturesUnordered::new();
     for _ in 0..MESSAGES {
         let properties = lapin::BasicProperties::default().with_delivery_mode(2);
-        let sent = channel.basic_publish("".into(), "bare".into(), BasicPublishOptions::default(), &body, properties);
+        let sent = channel.basic_publish(
+            "".into(),
+            "bare".into(),
+            BasicPublishOptions::default(),
+            &body,
+            properties,
+        );
         flight.push(sent.await.unwrap());
         if flight.len() >= 1_000 {
             flight.next().await.unwrap().unwrap();
@@ -310,7 +341,9 @@ async fn latency() {
             assert_eq!(seen["price"]["amount"], 200 + round);
         }
         let (middle, high) = (percentile(&mut milliseconds, 0.5), percentile(&mut milliseconds, 0.99));
-        println!("| command to visible over HTTP, {set:?}, idle | p50 {middle:.1} ms, p99 {high:.1} ms | ≤ 50 ms (goal, p99) | |");
+        println!(
+            "| command to visible over HTTP, {set:?}, idle | p50 {middle:.1} ms, p99 {high:.1} ms | ≤ 50 ms (goal, p99) | |"
+        );
         shop.stop().await;
     }
 }

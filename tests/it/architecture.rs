@@ -22,7 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates of others that a crate of ours must never reach, directly or not.
 const NEVER: &[(&str, &[&str])] = &[
-    ("domain", &["axum", "sqlx", "sea-orm", "lapin", "async-nats", "redis", "elasticsearch", "tantivy", "reqwest"]),
+    (
+        "domain",
+        &["axum", "sqlx", "sea-orm", "lapin", "async-nats", "redis", "elasticsearch", "tantivy", "reqwest"],
+    ),
     ("event-log", &["lapin", "async-nats", "axum"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("query-api", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus"]),

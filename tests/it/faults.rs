@@ -126,7 +126,10 @@ async fn what_is_down_stops_nothing_else_and_comes_back_by_itself() {
     servers.run(&["up", "postgres"]);
     ready(&client, true).await;
     let made = client.send(Method::POST, "/products", Some(&body), &headers).await.expect(201);
-    client.get_at(&format!("/products/{}", made.json()["id"].as_str().unwrap()), &made.position()).await.expect(200);
+    client
+        .get_at(&format!("/products/{}", made.json()["id"].as_str().unwrap()), &made.position())
+        .await
+        .expect(200);
     settle::settle(&shop, Duration::from_secs(60)).await.unwrap();
     assert_eq!(process.stop(), Some(0));
 }
@@ -183,13 +186,18 @@ async fn a_failover_to_an_older_log_is_noticed_by_every_read_model() {
     }
     eventually("every read model says what happened", Duration::from_secs(30), async || {
         let (_, all) = settle::standings(&shop).await.unwrap();
-        let models: Vec<_> = all.iter().filter(|one| one.name.starts_with("rm_") && !one.name.contains(':')).collect();
+        let models: Vec<_> =
+            all.iter().filter(|one| one.name.starts_with("rm_") && !one.name.contains(':')).collect();
         models.len() == 5
-            && models.iter().all(|one| one.reason.as_ref().is_some_and(|reason| reason.contains("ahead-of-log")))
+            && models
+                .iter()
+                .all(|one| one.reason.as_ref().is_some_and(|reason| reason.contains("ahead-of-log")))
     })
     .await;
     let position = client.product("LAST", "Last", 100, 0).await.1;
-    let answer = client.send(Method::GET, "/products", None, &[("event-position", &position), ("prefer", "wait=1")]).await;
+    let answer = client
+        .send(Method::GET, "/products", None, &[("event-position", &position), ("prefer", "wait=1")])
+        .await;
     let answer = answer.expect(503);
     assert_eq!(answer.json()["state"], "stopped", "{}", answer.json());
     assert!(answer.json()["reason"].as_str().unwrap().contains("ahead-of-log"), "{}", answer.json());

@@ -40,7 +40,8 @@ async fn import_and_ask(set: Set, file: &str, answers: &str) {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let serve = Serve { role: Role::All, contexts: soonshop::contexts(None).unwrap(), listen };
     let running = serve::start(shop.clone(), serve, soonshop_projections::all()).await.unwrap();
-    ask(&Client::new(&format!("http://{}", running.address), ""), &expected(answers), report.rows_ignored).await;
+    ask(&Client::new(&format!("http://{}", running.address), ""), &expected(answers), report.rows_ignored)
+        .await;
     running.stop().await.unwrap();
 
     import::run(&shop, &options).await.unwrap();
@@ -89,10 +90,9 @@ async fn ask(client: &Client, expected: &Value, ignored: u64) {
     assert_eq!(by(&countries, "key", "revenue"), map(&expected["gross_revenue_pence_by_country"]));
     let credited = rows(client, "/analytics/credits?interval=month").await;
     assert_eq!(by(&credited, "period", "credited"), map(&expected["credited_pence_by_month"]));
-    for (order, figure, theirs) in [
-        ("revenue", "revenue", "top_products_by_revenue_pence"),
-        ("units", "units", "top_products_by_units"),
-    ] {
+    for (order, figure, theirs) in
+        [("revenue", "revenue", "top_products_by_revenue_pence"), ("units", "units", "top_products_by_units")]
+    {
         let top = rows(client, &format!("/analytics/sales?group_by=sku&order_by={order}&limit=20")).await;
         let top: Vec<Value> = top.iter().map(|row| serde_json::json!([row["key"], row[figure]])).collect();
         assert_eq!(&Value::from(top), &expected[theirs]);
@@ -108,11 +108,22 @@ async fn ask(client: &Client, expected: &Value, ignored: u64) {
     // A part of the range, and the shop's goods by what a person types.
     let part = rows(client, "/analytics/sales?from=2010-12-01&to=2011-01-01&interval=month").await;
     let december = &expected["gross_revenue_pence_by_month"]["2010-12"];
-    assert_eq!(part.iter().map(|row| row["revenue"].clone()).collect::<Vec<_>>(), [december.clone()]);
-    let found = client.get("/products/search?q=white%20hanging%20hart%20light%20holder").await.expect(200).json();
-    assert_eq!(found["items"][0]["variants"][0]["sku"].as_str().or(found["items"][0]["skus"][0].as_str()), Some("85123A"), "{found}");
+    assert_eq!(
+        part.iter().map(|row| row["revenue"].clone()).collect::<Vec<_>>(),
+        std::slice::from_ref(december)
+    );
+    let found =
+        client.get("/products/search?q=white%20hanging%20hart%20light%20holder").await.expect(200).json();
+    assert_eq!(
+        found["items"][0]["variants"][0]["sku"].as_str().or(found["items"][0]["skus"][0].as_str()),
+        Some("85123A"),
+        "{found}"
+    );
     let by_number = client.get("/orders?number=536365").await.expect(200).json();
-    assert_eq!((&by_number["items"][0]["status"], &by_number["items"][0]["total"]["amount"]), (&"confirmed".into(), &13_912.into()));
+    assert_eq!(
+        (&by_number["items"][0]["status"], &by_number["items"][0]["total"]["amount"]),
+        (&"confirmed".into(), &13_912.into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

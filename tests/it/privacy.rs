@@ -8,11 +8,18 @@ use soonshop::{Role, Shop, migrate, settle};
 
 use crate::support::{Client, Place, Process, Set, TestShop, eventually, free_port};
 
-const VALUES: [&str; 6] =
-    ["Zebedee Quux", "zebedee@quux.example", "+44 7700 900123", "7 Hidden Mews", "Guesty McGuest", "guesty@hidden.example"];
+const VALUES: [&str; 6] = [
+    "Zebedee Quux",
+    "zebedee@quux.example",
+    "+44 7700 900123",
+    "7 Hidden Mews",
+    "Guesty McGuest",
+    "guesty@hidden.example",
+];
 
 async fn fill(client: &Client) {
-    let user = json!({"name": VALUES[0], "email": VALUES[1], "phone": VALUES[2], "country": "United Kingdom"});
+    let user =
+        json!({"name": VALUES[0], "email": VALUES[1], "phone": VALUES[2], "country": "United Kingdom"});
     let made = client.post("/users", &user).await.expect(201);
     assert_clean("an answer", &made.bytes);
     client.product("SECRET", "Nothing secret", 100, 5).await;
@@ -59,13 +66,19 @@ async fn no_file_and_no_log_line_holds_a_personal_value() {
     let process = Process::start_logging(&place.config, "private", &args, "trace", &lines);
     let client = Client::new(&format!("http://127.0.0.1:{port}"), token.trim());
     eventually("the process answers", Duration::from_secs(30), async || {
-        client.try_send(reqwest::Method::GET, "/health/ready", None, &[]).await.is_ok_and(|a| a.status.is_success())
+        client
+            .try_send(reqwest::Method::GET, "/health/ready", None, &[])
+            .await
+            .is_ok_and(|a| a.status.is_success())
     })
     .await;
     fill(&client).await;
     settle::settle(&shop, Duration::from_secs(30)).await.unwrap();
     let users = client.get("/users").await.expect(200);
-    assert!(String::from_utf8_lossy(&users.bytes).contains(VALUES[0]), "the read model does not have what it is for");
+    assert!(
+        String::from_utf8_lossy(&users.bytes).contains(VALUES[0]),
+        "the read model does not have what it is for"
+    );
     assert_eq!(process.stop(), Some(0));
     let mut found = Vec::new();
     files(place.folder.path(), &mut found);

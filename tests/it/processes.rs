@@ -21,7 +21,10 @@ async fn prepared(set: Set) -> (Place, Shop, String) {
 
 async fn ready(client: &Client) {
     eventually("the process answers", Duration::from_secs(30), async || {
-        client.try_send(Method::GET, "/health/ready", None, &[]).await.is_ok_and(|answer| answer.status.is_success())
+        client
+            .try_send(Method::GET, "/health/ready", None, &[])
+            .await
+            .is_ok_and(|answer| answer.status.is_success())
     })
     .await;
 }
@@ -49,7 +52,8 @@ async fn two_processes_that_are_killed_sell_twenty_units_twenty_times() {
             let key = Uuid::new_v4().to_string();
             for attempt in 0_usize.. {
                 let client = &clients[(number + attempt) % 2];
-                let sent = client.try_send(Method::POST, "/orders", Some(body), &[("idempotency-key", &key)]).await;
+                let sent =
+                    client.try_send(Method::POST, "/orders", Some(body), &[("idempotency-key", &key)]).await;
                 if let Ok(answer) = sent
                     && answer.status == 201
                 {
@@ -78,7 +82,11 @@ async fn two_processes_that_are_killed_sell_twenty_units_twenty_times() {
     assert_eq!(confirmed["items"].as_array().unwrap().len(), 20);
     assert_eq!(refused["items"].as_array().unwrap().len(), 180);
     let stock = clients[0].get("/inventory?sku=HOT").await.expect(200).json();
-    assert_eq!((&stock["items"][0]["on_hand"], &stock["items"][0]["reserved"]), (&json!(20), &json!(20)), "{stock}");
+    assert_eq!(
+        (&stock["items"][0]["on_hand"], &stock["items"][0]["reserved"]),
+        (&json!(20), &json!(20)),
+        "{stock}"
+    );
     for process in processes {
         assert_eq!(process.stop(), Some(0), "a stop was not graceful");
     }
@@ -90,7 +98,16 @@ async fn two_processes_that_are_killed_sell_twenty_units_twenty_times() {
 async fn every_role_runs_alone_and_twice() {
     let (place, shop, token) = prepared(Set::Nats).await;
     let ports: Vec<u16> = (0..8).map(|_| free_port()).collect();
-    let roles = ["command-api", "command-api", "query-api", "query-api", "projector", "projector", "relay", "reactor"];
+    let roles = [
+        "command-api",
+        "command-api",
+        "query-api",
+        "query-api",
+        "projector",
+        "projector",
+        "relay",
+        "reactor",
+    ];
     let processes: Vec<Process> = roles
         .iter()
         .zip(&ports)
@@ -147,7 +164,15 @@ async fn it_listens_on_the_loopback_interface_only() {
     let key = place.config.master_key_file.display().to_string();
     let token = place.config.operator_token_file.display().to_string();
     let (code, said) = refusal(&[
-        "serve", "--listen", "0.0.0.0:0", "--store", &store, "--master-key-file", &key, "--operator-token-file", &token,
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--store",
+        &store,
+        "--master-key-file",
+        &key,
+        "--operator-token-file",
+        &token,
     ]);
     assert_ne!(code, Some(0));
     assert!(said.contains("loopback"), "{said}");

@@ -41,7 +41,12 @@ async fn products_and_stock(shop: &TestShop) {
     assert_eq!(product.json()["name"], "Reading lamp");
     assert_eq!(product.header("etag"), "\"1\"");
     let stock = client.get_at("/inventory/LAMP-1", &position).await.expect(200);
-    assert_eq!(stock.json()["items"][0]["available"].as_i64().or(stock.json()["available"].as_i64()), Some(5), "{}", stock.json());
+    assert_eq!(
+        stock.json()["items"][0]["available"].as_i64().or(stock.json()["available"].as_i64()),
+        Some(5),
+        "{}",
+        stock.json()
+    );
 
     let price = json!({"sku": "LAMP-1", "price": {"amount": 7900, "currency": "GBP"}});
     let changed = client.post(&format!("/products/{id}/prices"), &price).await;
@@ -56,14 +61,16 @@ async fn products_and_stock(shop: &TestShop) {
     let changed = client.send(Method::PUT, &path, Some(&body), &[("if-match", "\"2\"")]).await;
     assert!(changed.status.is_success(), "{}", changed.json());
 
-    let found = client.get_at("/products/search?q=raeding%20lamp", &changed.position()).await.expect(200).json();
+    let found =
+        client.get_at("/products/search?q=raeding%20lamp", &changed.position()).await.expect(200).json();
     assert_eq!(found["items"][0]["id"], id.as_str(), "{found}");
     let before = client.get(&format!("/products/{id}?as_of=v:1")).await.expect(200).json();
     assert_eq!(before["state"]["name"], "Reading lamp", "{before}");
 }
 
 fn order(lines: &[(&str, u32)]) -> Value {
-    let lines: Vec<_> = lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
+    let lines: Vec<_> =
+        lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
     json!({"lines": lines, "country": "United Kingdom"})
 }
 
@@ -89,9 +96,16 @@ async fn orders(shop: &TestShop) {
     let short = placed(shop, &order(&[("TEA", 1), ("POT", 5)])).await;
     shop.settle().await;
     let confirmed = status(shop, &good).await;
-    assert_eq!((&confirmed["status"], &confirmed["total"]["amount"]), (&json!("confirmed"), &json!(3 * 450 + 2500)), "{confirmed}");
+    assert_eq!(
+        (&confirmed["status"], &confirmed["total"]["amount"]),
+        (&json!("confirmed"), &json!(3 * 450 + 2500)),
+        "{confirmed}"
+    );
     let refused = status(shop, &short).await;
-    assert_eq!((&refused["status"], &refused["refusal"]["reason"]), (&json!("refused"), &json!("insufficient-stock")));
+    assert_eq!(
+        (&refused["status"], &refused["refusal"]["reason"]),
+        (&json!("refused"), &json!("insufficient-stock"))
+    );
     assert_eq!((stock(shop, "TEA").await, stock(shop, "POT").await), ((10, 3), (2, 1)));
 
     let reason = json!({"reason": "changed-mind"});
@@ -117,7 +131,8 @@ async fn once(shop: &TestShop) {
     let send = || shop.client.send(Method::POST, "/orders", Some(&body), &[]);
     send().await.expect(400);
     let headers = [("idempotency-key", key.as_str())];
-    let answers = join_all((0..32).map(|_| shop.client.send(Method::POST, "/orders", Some(&body), &headers))).await;
+    let answers =
+        join_all((0..32).map(|_| shop.client.send(Method::POST, "/orders", Some(&body), &headers))).await;
     for answer in &answers {
         assert_eq!(answer.status.as_u16(), 201);
         assert_eq!(answer.bytes, answers[0].bytes);

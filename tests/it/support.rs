@@ -203,7 +203,13 @@ impl Client {
         Ok(Answer { status, headers, bytes: response.bytes().await?.to_vec() })
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         self.try_send(method, path, body, headers).await.unwrap()
     }
 
@@ -254,7 +260,13 @@ impl Process {
     }
 
     /// Like [`start`](Self::start), with what it logs in a file.
-    pub(crate) fn start_logging(config: &Config, name: &str, args: &[&str], filter: &str, file: &Path) -> Self {
+    pub(crate) fn start_logging(
+        config: &Config,
+        name: &str,
+        args: &[&str],
+        filter: &str,
+        file: &Path,
+    ) -> Self {
         Self::spawn(config, name, args, filter, std::fs::File::create(file).unwrap().into())
     }
 
@@ -325,7 +337,11 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Waits, looking again and again, until the condition holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> F,
+) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     let deadline = tokio::time::Instant::now() + limit;
     while !condition().await {

@@ -1,6 +1,7 @@
 //! Appending: order, expected versions, chains, all or nothing, and the lock.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures::future::join_all;
 use soonshop_domain::inventory::{self, Command, Stock};
@@ -10,6 +11,7 @@ use soonshop_domain::{Purpose, ids, order};
 use soonshop_event_log::Checkpoint;
 use soonshop_event_store::{AppendError, EventStore, ExecuteError, LARGEST_EVENT, Outcome};
 use sqlx::{Connection as _, Executor as _, Row as _};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::fixture::{
@@ -51,7 +53,9 @@ async fn positions_are_dense_and_in_the_order_of_commits_with_64_writers_at_once
     let writers: Vec<_> = (0..64).map(writer).collect();
     // Somebody follows while they write: whoever reads `position > n` never misses an event.
     let (log, mut checkpoint, mut seen) = (shop.log(), Checkpoint::start(), Vec::new());
+    let deadline = Instant::now() + Duration::from_mins(1);
     while seen.len() < 64 * EACH {
+        assert!(Instant::now() < deadline, "{} events were read, and no more came", seen.len());
         let page = log.read_after("a follower", &checkpoint, 50).await.unwrap();
         seen.extend(page.iter().map(|entry| entry.position));
         checkpoint = page.last().map_or(checkpoint, soonshop_event_log::Entry::checkpoint);
@@ -451,7 +455,7 @@ async fn an_append_uses_indexes_however_large_the_log_is() {
         connection.fetch_one(sql).await.unwrap().get::<i64, _>(0)
     };
     // The same connection as above, whose plans are made; then a new one. Statistics arrive when a session ends.
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     for _ in 0..100 {
         store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
     }

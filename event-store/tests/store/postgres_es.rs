@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cqrs_es::persist::{PersistedEventRepository as _, PersistedEventStore, SerializedEvent};
 use cqrs_es::{CqrsFramework, EventStore as _};
@@ -13,6 +14,7 @@ use soonshop_domain::{Facts, ids};
 use soonshop_event_log::Checkpoint;
 use soonshop_event_store::ExecuteError;
 use sqlx::postgres::PgPoolOptions;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::fixture::{
@@ -134,7 +136,9 @@ async fn four_writers_of_the_crate_beside_four_of_ours_lose_nothing_and_leave_no
     }
     let follow = async |page: i64| {
         let (log, mut checkpoint, mut seen) = (shop.log(), Checkpoint::start(), Vec::new());
+        let deadline = Instant::now() + Duration::from_mins(1);
         while i64::try_from(seen.len()).unwrap() < 8 * EACH {
+            assert!(Instant::now() < deadline, "{} events were read, and no more came", seen.len());
             let entries = log.read_after("a follower", &checkpoint, page).await.unwrap();
             checkpoint = entries.last().map_or(checkpoint, soonshop_event_log::Entry::checkpoint);
             seen.extend(entries.into_iter().map(|entry| (entry.position, entry.event_id)));

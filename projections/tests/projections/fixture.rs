@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait as _, Iterable as _, ModelTrait as _};
+use sea_orm::{ConnectionTrait as _, Iterable as _};
 use serde_json::{Map, Value, json};
 use soonshop_domain::{Event, ids};
 use soonshop_event_log::{Checkpoint, Database, Db, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{Answer, EventStore, Expected, KeyMaker, NewEvent, Outcome, Request};
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::{Follower, ROWS};
-use soonshop_projections::{Feed, Generation, Projector, Registry, Row, analytics, inventory, order, product, user};
+use soonshop_projections::{
+    Feed, Generation, Projector, Registry, Row, analytics, inventory, order, product, user,
+};
 use sqlx::{Connection as _, Executor as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -150,12 +152,14 @@ impl Shop {
 
     pub(crate) async fn parked(&self, generation: &Generation) -> Vec<i64> {
         let db = self.db(&generation.namespace());
-        let rows = db.connection.query_all(db.statement("SELECT position FROM @parked ORDER BY position", [])).await;
+        let rows =
+            db.connection.query_all(db.statement("SELECT position FROM @parked ORDER BY position", [])).await;
         rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
     pub(crate) async fn ask_to_retry(&self, generation: &Generation) {
-        let sql = "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
+        let sql =
+            "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
         self.run(&generation.namespace(), sql).await;
     }
 
@@ -246,7 +250,12 @@ impl Running {
         Self { feed, stop, tasks, holder: format!("test-{}", ids::new().simple()) }
     }
 
-    pub(crate) fn follower(&self, shop: &Shop, projector: Arc<dyn Projector>, generation: &Generation) -> Arc<Follower> {
+    pub(crate) fn follower(
+        &self,
+        shop: &Shop,
+        projector: Arc<dyn Projector>,
+        generation: &Generation,
+    ) -> Arc<Follower> {
         Arc::new(Follower {
             projector,
             generation: generation.clone(),
@@ -354,8 +363,8 @@ impl Writer {
 
     /// Appends many at once; gives the last position.
     pub(crate) async fn all(&mut self, events: Vec<Raw>) -> i64 {
-        let waiting: Vec<_> =
-            events.into_iter().map(|raw| (self.request(raw))).map(|one| self.store.appender().submit(one)).collect();
+        let requests: Vec<Request> = events.into_iter().map(|raw| self.request(raw)).collect();
+        let waiting: Vec<_> = requests.into_iter().map(|one| self.store.appender().submit(one)).collect();
         let mut last = 0;
         for outcome in waiting {
             match outcome.await.unwrap().unwrap() {

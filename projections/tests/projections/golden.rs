@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use soonshop_projections::{Feed, Projector};
+use soonshop_projections::Feed;
 
 use crate::fixture::{Running, Shop, Writer, on_both};
 use crate::history::story;
 
 on_both!(
     every_projector_makes_its_golden_rows,
-    however_many_events_come_at_once_the_rows_are_the_same,
+    one_by_one_the_rows_become_what_a_replay_makes,
+    by_sevens_the_rows_become_what_a_replay_makes,
 );
 
 /// Where the output changes on purpose: a new VERSION of the projector, and `UPDATE_GOLDEN=1`.
@@ -34,41 +35,36 @@ async fn every_projector_makes_its_golden_rows(shop: Shop) {
     }
 }
 
-async fn however_many_events_come_at_once_the_rows_are_the_same(shop: Shop) {
+async fn one_by_one_the_rows_become_what_a_replay_makes(shop: Shop) {
+    grown_in_pieces_of(1, shop).await;
+}
+
+async fn by_sevens_the_rows_become_what_a_replay_makes(shop: Shop) {
+    grown_in_pieces_of(7, shop).await;
+}
+
+async fn grown_in_pieces_of(size: usize, shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let projectors = soonshop_projections::all();
-    let mut incremental = Vec::new();
-    for (size, projector) in [1, 7].into_iter().flat_map(|size| projectors.iter().map(move |one| (size, one))) {
-        incremental.push((size, Arc::clone(projector), shop.generation(&**projector).await));
+    let mut running = Running::new(Feed::new(shop.log()));
+    let mut grown = Vec::new();
+    for projector in soonshop_projections::all() {
+        let generation = shop.generation(&*projector).await;
+        running.keep_rows(&shop, Arc::clone(&projector), &generation);
+        grown.push((projector, generation));
     }
-    let story = story();
-    for size in [1, 7] {
-        let mut running = Running::new(Feed::new(shop.log()));
-        let mine: Vec<_> = incremental.iter().filter(|(of, ..)| *of == size).collect();
-        for (_, projector, generation) in &mine {
-            running.keep_rows(&shop, Arc::clone(projector), generation);
+    for piece in story().chunks(size) {
+        let mut at = 0;
+        for (stream, event) in piece {
+            at = writer.write(*stream, event.clone()).await;
         }
-        // What the first size has written is there already for the second: it comes in one batch.
-        if size == 1 {
-            for chunk in story.chunks(size) {
-                let mut at = 0;
-                for (stream, event) in chunk {
-                    at = writer.write(*stream, event.clone()).await;
-                }
-                for (_, _, generation) in &mine {
-                    shop.reach(generation, at).await;
-                }
-            }
-        } else {
-            for (_, _, generation) in &mine {
-                shop.reach(generation, i64::try_from(story.len()).unwrap()).await;
-            }
+        for (_, generation) in &grown {
+            shop.reach(generation, at).await;
         }
-        running.stop().await;
     }
-    for (size, projector, generation) in &incremental {
-        let whole = shop.generation(&**projector).await;
-        shop.project(Arc::clone(projector), &whole).await;
-        assert_eq!(shop.rows(&whole).await, shop.rows(generation).await, "{} by {size}", projector.name());
+    running.stop().await;
+    for (projector, generation) in grown {
+        let replayed = shop.generation(&*projector).await;
+        shop.project(Arc::clone(&projector), &replayed).await;
+        assert_eq!(shop.rows(&generation).await, shop.rows(&replayed).await, "{}", projector.name());
     }
 }

@@ -39,7 +39,8 @@ pub(crate) fn registered(subject: Uuid) -> Event {
 }
 
 pub(crate) fn changed(subject: Uuid) -> Event {
-    let details = Details::try_new(subject, Some(NAME), Some("new@example.org"), None, Some("France")).unwrap();
+    let details =
+        Details::try_new(subject, Some(NAME), Some("new@example.org"), None, Some("France")).unwrap();
     user::Event::UserDetailsChanged { details }.into()
 }
 
@@ -117,7 +118,9 @@ pub(crate) fn guest(number: u128) -> Customer {
 
 /// Every event of every type, most of them at least once in the course that they are meant for.
 pub(crate) fn story() -> Vec<(Uuid, Event)> {
-    use inventory::Event::{StockAdjusted, StockReleased, StockReservationBarred, StockReserved, StockShipped};
+    use inventory::Event::{
+        StockAdjusted, StockReleased, StockReservationBarred, StockReserved, StockShipped,
+    };
     use order::Event::{OrderCancelled, OrderConfirmed, OrderRefused, OrderShipped};
     use product::Event::{ProductDeleted, ProductDetailsChanged, ProductVariantAdded};
     let (ada, bob, visitor) = (uuid(1), uuid(2), uuid(3));
@@ -155,12 +158,24 @@ pub(crate) fn story() -> Vec<(Uuid, Event)> {
         (stock("MUG"), adjusted.into()),
         (stock("CUP"), received("CUP", 1)),
         (orders[0], placed("S-1", user(ada), vec![line(1, "MUG", 2, 1399), line(2, "MUG", 1, 999)])),
-        (stock("MUG"), StockReserved { place: place("MUG"), order_id: order(0), line: 1, quantity: 2 }.into()),
-        (stock("MUG"), StockReserved { place: place("MUG"), order_id: order(0), line: 2, quantity: 1 }.into()),
+        (
+            stock("MUG"),
+            StockReserved { place: place("MUG"), order_id: order(0), line: 1, quantity: 2 }.into(),
+        ),
+        (
+            stock("MUG"),
+            StockReserved { place: place("MUG"), order_id: order(0), line: 2, quantity: 1 }.into(),
+        ),
         (orders[0], OrderConfirmed {}.into()),
         (orders[1], placed("S-2", guest(3), vec![line(1, "MUG", 1, 1399), line(2, "CUP", 9, 500)])),
-        (stock("MUG"), StockReserved { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into()),
-        (stock("MUG"), StockReleased { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into()),
+        (
+            stock("MUG"),
+            StockReserved { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into(),
+        ),
+        (
+            stock("MUG"),
+            StockReleased { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into(),
+        ),
         (stock("CUP"), StockReservationBarred { place: place("CUP"), order_id: order(1), line: 2 }.into()),
         (orders[1], OrderRefused { refusal }.into()),
         (orders[2], placed("S-3", user(bob), vec![line(1, "CUP", 1, 500)])),

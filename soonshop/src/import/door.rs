@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use soonshop_domain::ids;
+use soonshop_domain::order::Refusal;
 use soonshop_domain::text::Sku;
 use uuid::Uuid;
 
@@ -27,8 +28,8 @@ pub(super) trait Door {
     /// The last position of the log, or the last that is known of it.
     async fn head(&self) -> anyhow::Result<i64>;
 
-    /// The orders, by their numbers, that were refused after this position, and why.
-    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<(String, String)>>;
+    /// The orders that were refused after this position.
+    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<RefusedOrder>>;
 }
 
 /// What a step is for.
@@ -100,7 +101,7 @@ pub(super) enum What<'a> {
 }
 
 /// Why stock is adjusted: what the source says of it may be anything.
-pub(super) const REASON: &str = "adjusted in the source";
+pub(super) const REASON: &str = "import";
 
 /// Who buys.
 #[derive(Debug, Clone, Copy)]
@@ -130,9 +131,20 @@ pub(super) fn owner(owner: &str) -> Option<Uuid> {
     owner.split_once(':').and_then(|(_, id)| id.parse().ok())
 }
 
-/// Why an order was refused once it was placed.
-pub(super) fn why(refusal: Option<&soonshop_domain::order::Refusal>) -> String {
-    refusal.map_or_else(|| "no reason is known".to_owned(), |refusal| {
-        format!("{}: line {}, of {}", refusal.reason, refusal.line, refusal.sku)
-    })
+/// An order that was placed, and then refused.
+#[derive(Debug)]
+pub(super) struct RefusedOrder {
+    pub(super) id: Uuid,
+    pub(super) number: String,
+    pub(super) reason: String,
+}
+
+impl RefusedOrder {
+    pub(super) fn new(id: &str, number: String, refusal: Option<&Refusal>) -> Self {
+        let reason = refusal.map_or_else(
+            || "no reason is known".to_owned(),
+            |refusal| format!("{}: line {}, of {}", refusal.reason, refusal.line, refusal.sku),
+        );
+        Self { id: id.parse().unwrap_or_default(), number, reason }
+    }
 }

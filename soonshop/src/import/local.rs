@@ -21,7 +21,7 @@ use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::door::{Buys, Door, Given, REASON, Step, What, natural, owner};
+use super::door::{Buys, Door, Given, REASON, RefusedOrder, Step, What, natural, owner};
 use super::plan::Sale;
 use crate::{Shop, settle};
 
@@ -29,7 +29,7 @@ use crate::{Shop, settle};
 const WIDTH: usize = 128;
 
 /// How long a store may take no command, or the followers stand still, before the import gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Commands that the reactor has to send, and events that it has to read, before orders wait for it.
 const MOST_WAITING: i64 = 10_000;
@@ -84,7 +84,12 @@ impl Local {
         Ok(self.store.owner_of(scope::IMPORT, &key).await?.as_deref().and_then(owner))
     }
 
-    async fn execute<A: Decider>(&self, step: &Step<'_>, id: Uuid, command: A::Command) -> anyhow::Result<Given> {
+    async fn execute<A: Decider>(
+        &self,
+        step: &Step<'_>,
+        id: Uuid,
+        command: A::Command,
+    ) -> anyhow::Result<Given> {
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
         let error = loop {
@@ -117,7 +122,13 @@ impl Local {
         })
     }
 
-    async fn list(&self, step: &Step<'_>, sku: &Sku, name: &str, pence: Option<i64>) -> anyhow::Result<Given> {
+    async fn list(
+        &self,
+        step: &Step<'_>,
+        sku: &Sku,
+        name: &str,
+        pence: Option<i64>,
+    ) -> anyhow::Result<Given> {
         let details = product::Details { name: name.to_owned(), ..product::Details::default() };
         let variants = vec![Variant { sku: sku.clone(), price: pence.map(pounds) }];
         let command = product::Command::Create { details, variants };
@@ -132,7 +143,10 @@ impl Local {
             Given::Refused(_) => return Ok(given),
         };
         if let Some(name) = name {
-            self.goods.lock().unwrap_or_else(PoisonError::into_inner).insert(sku.clone(), Listed { id, name });
+            self.goods
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(sku.clone(), Listed { id, name });
         }
         Ok(given)
     }
@@ -168,14 +182,17 @@ impl Local {
             Buys::User(id) if self.users.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) => {
                 Customer::User(UserId(id))
             }
-            Buys::User(_) => return Err(Unputtable("unknown-customer: the user is not there any more".to_owned())),
+            Buys::User(_) => {
+                return Err(Unputtable("unknown-customer: the user is not there any more".to_owned()));
+            }
         };
         if sale.lines.len() > MOST_LINES {
             return Err(Unputtable(format!("bad-lines: it has more than {MOST_LINES} lines")));
         }
         let goods = self.goods.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = (1..).zip(&sale.lines).map(|(number, line)| {
-            let unsold = || Unputtable(format!("sku-not-sold: no product has the code {} any more", line.sku));
+            let unsold =
+                || Unputtable(format!("sku-not-sold: no product has the code {} any more", line.sku));
             let Listed { id, name } = goods.get(&line.sku).cloned().ok_or_else(unsold)?;
             Ok(order::Line {
                 number,
@@ -288,17 +305,18 @@ impl Door for Local {
         Ok(self.store.log().head().await?.position)
     }
 
-    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<(String, String)>> {
+    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<RefusedOrder>> {
         let registry = self.shop.registry()?;
         let Some(generation) = registry.active("orders").await? else { return Ok(Vec::new()) };
         let db = generation.db(registry.database())?;
-        let sql = "SELECT number, CAST(refusal AS TEXT) FROM @orders WHERE status = 'refused' AND position > $1 \
+        let sql = "SELECT id, number, CAST(refusal AS TEXT) FROM @orders WHERE status = 'refused' AND position > $1 \
                    ORDER BY position";
         let rows = db.connection.query_all(db.statement(sql, [position.into()])).await?;
         let refused = rows.iter().map(|row| {
-            let refusal: Option<String> = row.try_get_by_index(1)?;
-            let refusal = refusal.and_then(|json| serde_json::from_str::<order::Refusal>(&json).ok());
-            Ok((row.try_get_by_index(0)?, super::door::why(refusal.as_ref())))
+            let (id, refusal): (String, Option<String>) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
+            let refusal = refusal.and_then(|json| serde_json::from_str(&json).ok());
+            Ok(RefusedOrder::new(&id, row.try_get_by_index(1)?, refusal.as_ref()))
         });
         refused.collect()
     }

@@ -242,12 +242,20 @@ mod tests {
             Row { customer: buyer("17"), country: "EIRE".into(), ..row("C1", "mug", -1, 100, 1) },
         ]);
         assert_eq!(known.buyers, [Buyer { number: "17".into(), country: "UK".into(), at: at(1) }]);
-        assert_eq!((known.orders[0].buyer.as_deref(), known.credit_notes[0].country.as_str()), (Some("17"), "EIRE"));
+        assert_eq!(
+            (known.orders[0].buyer.as_deref(), known.credit_notes[0].country.as_str()),
+            (Some("17"), "EIRE")
+        );
     }
 
     #[test]
     fn adjustments_of_one_invoice_and_code_are_told_apart_by_their_order() {
-        let plan = plan([row("1", "mug", 1, 0, 1), row("1", "cup", 1, 0, 1), row("1", "MUG", 1, 0, 1), row("2", "mug", 1, 0, 1)]);
+        let plan = plan([
+            row("1", "mug", 1, 0, 1),
+            row("1", "cup", 1, 0, 1),
+            row("1", "MUG", 1, 0, 1),
+            row("2", "mug", 1, 0, 1),
+        ]);
         let occurrences: Vec<_> = plan.adjustments.iter().map(|adjustment| adjustment.occurrence).collect();
         assert_eq!(occurrences, [1, 1, 2, 1]);
     }

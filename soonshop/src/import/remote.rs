@@ -9,14 +9,13 @@ use chrono::SecondsFormat;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use soonshop_domain::order::Refusal;
 use soonshop_domain::text::Sku;
 use soonshop_service_kit::headers::{EVENT_POSITION, IDEMPOTENCY_KEY, PREFER};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-use super::door::{Buys, Door, Given, REASON, Step, What, natural, owner, why};
+use super::door::{Buys, Door, Given, REASON, RefusedOrder, Step, What, natural, owner};
 use super::plan::{Line, Sale};
 
 const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
@@ -26,7 +25,7 @@ const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
 const WIDTH: usize = 32;
 
 /// How long nobody may answer, or nothing may move, before the import gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Orders that wait for their stock, before others wait for them: a page of the list.
 const MOST_WAITING: usize = 200;
@@ -138,10 +137,17 @@ impl Remote {
         let base = &self.base;
         match answer.status.as_u16() {
             401 | 403 => {
-                bail!("{base} does not take the operator's token: --operator-token-file names the one that its `migrate` wrote")
+                bail!(
+                    "{base} does not take the operator's token: --operator-token-file names the one that its `migrate` wrote"
+                )
             }
-            404 | 405 if answer.problem().is_empty() || ["no-such-path", "method-not-allowed"].contains(&answer.problem()) => {
-                bail!("{base} has no {path}: give the address of a server, or of the gateway, that takes commands and answers queries")
+            404 | 405
+                if answer.problem().is_empty()
+                    || ["no-such-path", "method-not-allowed"].contains(&answer.problem()) =>
+            {
+                bail!(
+                    "{base} has no {path}: give the address of a server, or of the gateway, that takes commands and answers queries"
+                )
             }
             500.. if !answer.is_behind() => bail!("{base} failed at {path}: {}", answer.said()),
             _ => Ok(answer),
@@ -217,7 +223,8 @@ async fn answered(request: reqwest::RequestBuilder) -> reqwest::Result<(Answer, 
     let (status, headers) = (response.status(), response.headers());
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let position = text(EVENT_POSITION).and_then(|text| text.rsplit(':').next()?.parse().ok());
-    let after = text(RETRY_AFTER).and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
+    let after =
+        text(RETRY_AFTER).and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
     let body = response.bytes().await?;
     let answer = Answer { status, position, body: serde_json::from_slice(&body).unwrap_or_default() };
     let later = matches!(status.as_u16(), 429 | 502 | 503 | 504) && !answer.is_behind();
@@ -236,7 +243,8 @@ fn pounds(pence: i64) -> Value {
 }
 
 fn sold(sale: &Sale, by: Buys) -> Value {
-    let line = |line: &Line| json!({ "sku": line.sku, "quantity": line.quantity, "price": pounds(line.pence) });
+    let line =
+        |line: &Line| json!({ "sku": line.sku, "quantity": line.quantity, "price": pounds(line.pence) });
     json!({
         "number": sale.number,
         "customer": match by {
@@ -312,14 +320,14 @@ impl Door for Remote {
         Ok(position)
     }
 
-    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<(String, String)>> {
+    async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<RefusedOrder>> {
         let (mut refused, mut path) = (Vec::new(), "/orders?status=refused&limit=200".to_owned());
         loop {
             let page = self.get(&path, 0, 0).await?;
             for order in page.items().iter().filter(|order| order["position"].as_i64() > Some(position)) {
-                let refusal = serde_json::from_value::<Refusal>(order["refusal"].clone()).ok();
-                let number = order["number"].as_str().unwrap_or_default().to_owned();
-                refused.push((number, why(refusal.as_ref())));
+                let text = |name: &str| order[name].as_str().unwrap_or_default();
+                let refusal = serde_json::from_value(order["refusal"].clone()).ok();
+                refused.push(RefusedOrder::new(text("id"), text("number").to_owned(), refusal.as_ref()));
             }
             let Some(next) = page.body["next"].as_str() else { return Ok(refused) };
             path = format!("/orders?status=refused&limit=200&after={next}");

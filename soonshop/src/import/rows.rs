@@ -3,6 +3,7 @@
 //! A row that cannot be read never takes its neighbours with it: where a quote was left open, so that the reader of CSV
 //! took many lines for one row, each of these lines is read again by itself.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -15,8 +16,16 @@ use ring::digest;
 use soonshop_domain::text::{self, Sku};
 
 /// What the format calls its columns. A file may have others, and in any order.
-const COLUMNS: [&str; 8] =
-    ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"];
+const COLUMNS: [&str; 8] = [
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+    "Country",
+];
 
 /// How the public copies of this data write a moment: as in the project's own file, and as spreadsheets export it.
 const MOMENTS: [&str; 4] = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M"];
@@ -68,7 +77,9 @@ impl Sheet {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let mut data = Vec::new();
-        File::open(path).and_then(|mut file| file.read_to_end(&mut data)).with_context(|| name.to_string())?;
+        File::open(path)
+            .and_then(|mut file| file.read_to_end(&mut data))
+            .with_context(|| name.to_string())?;
         if data.starts_with(&[0x1f, 0x8b]) {
             let mut plain = Vec::new();
             let unpacked = MultiGzDecoder::new(data.as_slice()).read_to_end(&mut plain);
@@ -92,8 +103,12 @@ impl Sheet {
             };
             *column = found;
         }
-        let hash = digest::digest(&digest::SHA256, &data);
-        let hash = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest::digest(&digest::SHA256, &data);
+        let mut hash = String::new();
+        for byte in digest.as_ref() {
+            // Writing to a string does not fail.
+            write!(hash, "{byte:02x}").unwrap_or_default();
+        }
         Ok(Self { columns, width: header.len(), hash, data })
     }
 
@@ -123,7 +138,7 @@ impl Sheet {
     fn again(&self, start: u64, end: u64, before: u64, reason: String, take: &mut impl FnMut(Found)) {
         let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(self.data.len());
         let lines = self.data[place(start)..place(end)].split(|byte| *byte == b'\n');
-        let mut lines: Vec<_> = lines.map(|line| line.trim_ascii_end()).collect();
+        let mut lines: Vec<_> = lines.map(<[u8]>::trim_ascii_end).collect();
         while lines.last().is_some_and(|line| line.is_empty()) {
             lines.pop();
         }
@@ -227,7 +242,11 @@ fn pence(text: &str) -> Option<i64> {
         Ok(decimals) => {
             let unit = 10_i128.pow(decimals);
             let (floor, rest) = (number / unit, number % unit);
-            let up = (rest * 2).cmp(&unit).then(if floor % 2 == 0 { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater });
+            let up = (rest * 2).cmp(&unit).then(if floor % 2 == 0 {
+                std::cmp::Ordering::Less
+            } else {
+                std::cmp::Ordering::Greater
+            });
             floor + i128::from(up.is_gt())
         }
         Err(_) if number == 0 => 0,
@@ -240,7 +259,8 @@ fn pence(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+    const HEADER: &str =
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
     fn found(rows: &[u8]) -> Vec<Found> {
         let sheet = Sheet::parse([HEADER.as_bytes(), rows].concat()).unwrap();
@@ -286,15 +306,19 @@ mod tests {
         ] {
             assert_eq!(pence(text), Some(expected), "{text}");
         }
-        for bad in ["", ".", "-", "x", "1,5", "1.2.3", "--1", "£1", "NaN", "Infinity", "1e", "1e99", "1 2", "٣"] {
+        for bad in
+            ["", ".", "-", "x", "1,5", "1.2.3", "--1", "£1", "NaN", "Infinity", "1e", "1e99", "1 2", "٣"]
+        {
             assert_eq!(pence(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn a_row_is_read_as_it_was_written() {
-        let rows = found(b"536394,m,\"FANCY \"\"FONT\"\", CARD \",24,2010-12-01 10:39:00,0.42,13408.0,United Kingdom\r\n\
-            C536395,22041,,-1,12/1/2010 8:26,2.1,,EIRE");
+        let rows = found(
+            b"536394,m,\"FANCY \"\"FONT\"\", CARD \",24,2010-12-01 10:39:00,0.42,13408.0,United Kingdom\r\n\
+            C536395,22041,,-1,12/1/2010 8:26,2.1,,EIRE",
+        );
         let first = Row {
             invoice: "536394".into(),
             sku: Sku::try_new("M").unwrap(),
@@ -328,7 +352,10 @@ mod tests {
             (b"1,A,,0,2010-12-01 08:26:00,1,,UK", "Quantity: it is 0, or too large"),
             (b"1,A,,4294967296,2010-12-01 08:26:00,1,,UK", "Quantity: it is 0, or too large"),
             (b"1,A,,1,secret,1,,UK", "InvoiceDate: it is not a moment such as 2010-12-01 08:26:00"),
-            (b"1,A,,1,2010-13-01 08:26:00,1,,UK", "InvoiceDate: it is not a moment such as 2010-12-01 08:26:00"),
+            (
+                b"1,A,,1,2010-13-01 08:26:00,1,,UK",
+                "InvoiceDate: it is not a moment such as 2010-12-01 08:26:00",
+            ),
             (b"1,A,,1,2999-12-01 08:26:00,1,,UK", "InvoiceDate: it is before 1900 or in the future"),
             (b"1,A,,1,2010-12-01 08:26:00,secret,,UK", "UnitPrice: it is not an amount of money"),
             (b"1,A,,1,2010-12-01 08:26:00,-1,,UK", "UnitPrice: it is below 0, or too large"),
@@ -344,14 +371,18 @@ mod tests {
 
     #[test]
     fn an_invoice_that_is_none_is_ignored_whatever_else_it_says() {
-        assert_eq!(found(b"A563185,B,Adjust bad debt,1,2011-08-12 14:50:00,-11062.06,,United Kingdom"), [Found::Ignored]);
+        assert_eq!(
+            found(b"A563185,B,Adjust bad debt,1,2011-08-12 14:50:00,-11062.06,,United Kingdom"),
+            [Found::Ignored]
+        );
         assert_eq!(found(b"A1,,,x,y,z,,"), [Found::Ignored]);
     }
 
     #[test]
     fn a_quote_left_open_takes_no_other_row_with_it() {
         let good = "1,A,a mug,1,2010-12-01 08:26:00,1,,UK";
-        let rows = format!("{good}\n\n2,A,\"a mug,1,2010-12-01 08:26:00,1,,UK\n{good}\n{good}\n3,B\n{good}\n");
+        let rows =
+            format!("{good}\n\n2,A,\"a mug,1,2010-12-01 08:26:00,1,,UK\n{good}\n{good}\n3,B\n{good}\n");
         let all = found(rows.as_bytes());
         let lines: Vec<_> = all
             .iter()
@@ -360,13 +391,17 @@ mod tests {
         assert_eq!((all.len(), lines), (6, vec![4, 7]));
         // A row may have several lines.
         let rows = found(b"1,A,\"a\nmug\",1,2010-12-01 08:26:00,1,,UK\n3,B\n");
-        assert!(matches!(&rows[0], Found::Row(row) if row.description.as_deref() == Some("a mug")), "{rows:?}");
+        assert!(
+            matches!(&rows[0], Found::Row(row) if row.description.as_deref() == Some("a mug")),
+            "{rows:?}"
+        );
         assert!(matches!(rows[1], Found::Broken { line: 4, .. }), "{rows:?}");
     }
 
     #[test]
     fn a_column_that_is_missing_is_named() {
-        let refused = |header: &str| Sheet::parse(header.as_bytes().to_vec()).map(|_| ()).unwrap_err().to_string();
+        let refused =
+            |header: &str| Sheet::parse(header.as_bytes().to_vec()).map(|_| ()).unwrap_err().to_string();
         assert!(refused("").starts_with("it is empty"));
         assert!(refused("InvoiceNo,StockCode\n1,2\n").starts_with("the column Description is missing"));
         let renamed = HEADER.replace("UnitPrice", "Price");
@@ -379,6 +414,9 @@ mod tests {
             UK,x,1,A,a mug,1,2010-12-01 08:26:00,1,\n";
         let mut rows = Vec::new();
         Sheet::parse(text.as_bytes().to_vec()).unwrap().rows(|found| rows.push(found));
-        assert!(matches!(&rows[..], [Found::Row(row)] if row.invoice == "1" && row.country == "UK"), "{rows:?}");
+        assert!(
+            matches!(&rows[..], [Found::Row(row)] if row.invoice == "1" && row.country == "UK"),
+            "{rows:?}"
+        );
     }
 }

@@ -1,0 +1,257 @@
+//! The eraser: keys go, their copies expire, and the log says so; what comes back with a backup goes again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use soonshop_command_api::eraser::{Eraser, NAME};
+use soonshop_domain::user::person::{self, Person};
+use soonshop_domain::user::{self, User};
+use soonshop_domain::{Decider, Metadata, Purpose, ids};
+use soonshop_event_log::keys::KEY_LIFETIME;
+use soonshop_event_log::{Checkpoint, Database};
+use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
+use soonshop_projections::order::Orders;
+use soonshop_projections::user::Users;
+use soonshop_projections::{Feed, Projector};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::fixture::{Raw, Running, Shop, Writer, on_both, raw, until};
+use crate::history::{EMAIL, NAME as ADA, details, guest, line, placed, received, uuid};
+
+on_both!(
+    an_erasure_deletes_keys_at_once_and_is_confirmed_when_their_copies_have_expired,
+    rows_lose_the_person_and_come_out_as_if_made_after,
+    an_eraser_that_is_killed_does_all_of_it_again,
+    keys_that_come_back_with_a_backup_are_erased_again,
+    a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again,
+    an_eraser_before_another_history_stops,
+    an_event_of_a_newer_release_stops_it_after_what_comes_before,
+);
+
+struct Run {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Run {
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap();
+    }
+
+    async fn kill(self) {
+        self.task.abort();
+        drop(self.task.await);
+    }
+}
+
+fn eraser(shop: &Shop, store: &EventStore) -> Run {
+    let stop = CancellationToken::new();
+    let database = Database::new(shop.place.clone());
+    let eraser = Eraser {
+        store: store.clone(),
+        process: database.namespace("process").unwrap(),
+        register: database.namespace("erasures").unwrap(),
+        holder: format!("test-{}", ids::new().simple()),
+    };
+    Run { task: tokio::spawn(eraser.run(stop.clone())), stop }
+}
+
+async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) {
+    let context = CommandContext::new(ids::new(), b"a test".to_vec(), Metadata::default());
+    if let Err(error) = store.execute::<A>(id, command, context).await {
+        panic!("{error}");
+    }
+}
+
+async fn register(store: &EventStore, subject: Uuid) {
+    send::<User>(store, subject, user::Command::Register { details: details(subject) }).await;
+}
+
+async fn ask_to_forget(store: &EventStore, subject: Uuid) {
+    let purposes = vec![Purpose::Account, Purpose::Invoice];
+    send::<Person>(store, subject, person::Command::RequestErasure { purposes }).await;
+}
+
+async fn living_keys(shop: &Shop) -> i64 {
+    shop.number("keys", "SELECT count(*) FROM @data_keys WHERE wrapped IS NOT NULL").await
+}
+
+async fn confirmed(shop: &Shop) -> bool {
+    shop.number("log", "SELECT count(*) FROM @events WHERE event_type = 'PersonErased'").await > 0
+}
+
+async fn an_erasure_deletes_keys_at_once_and_is_confirmed_when_their_copies_have_expired(shop: Shop) {
+    let store = shop.store();
+    let run = eraser(&shop, &store);
+    register(&store, uuid(1)).await;
+    assert_eq!(living_keys(&shop).await, 1);
+    ask_to_forget(&store, uuid(1)).await;
+    let began = Instant::now();
+    until("the keys are gone", async || living_keys(&shop).await == 0).await;
+    assert!(began.elapsed() < Duration::from_secs(2));
+    let tombstones = "SELECT count(*) FROM @data_keys WHERE wrapped IS NULL AND master = ''";
+    until("tombstones stay", async || shop.number("keys", tombstones).await == 2).await;
+    let registered = "SELECT count(*) FROM @erasures WHERE log = 'main' AND position = 2";
+    until("the register knows", async || shop.number("erasures", registered).await == 2).await;
+    assert!(!confirmed(&shop).await);
+    until("it is confirmed", async || confirmed(&shop).await).await;
+    let took = began.elapsed();
+    assert!(took >= KEY_LIFETIME && took < KEY_LIFETIME + Duration::from_secs(4), "{took:?}");
+    let row = shop.log().read(3, 1).await.unwrap().remove(0);
+    let metadata: Metadata = serde_json::from_str(&row.metadata).unwrap();
+    assert_eq!(metadata.actor().unwrap().to_string(), "system:eraser");
+    assert_eq!(metadata.causation_id, Some(shop.log().read(2, 1).await.unwrap()[0].event_id));
+    // Nothing new about them is kept.
+    let context = CommandContext::new(ids::new(), b"a test".to_vec(), Metadata::default());
+    let change = user::Command::Change { details: details(uuid(1)) };
+    assert!(matches!(store.execute::<User>(uuid(1), change, context).await, Err(ExecuteError::Erased)));
+    run.stop().await;
+}
+
+async fn rows_lose_the_person_and_come_out_as_if_made_after(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let store = writer.store.clone();
+    let projectors: [Arc<dyn Projector>; 2] = [Arc::new(Users), Arc::new(Orders)];
+    let generations = [shop.generation(&*projectors[0]).await, shop.generation(&*projectors[1]).await];
+    let mut running = Running::new(Feed::new(shop.log()));
+    for (projector, generation) in projectors.iter().zip(&generations) {
+        running.keep_rows(&shop, Arc::clone(projector), generation);
+    }
+    let run = eraser(&shop, &store);
+    register(&store, uuid(1)).await;
+    let last = writer.write(uuid(10), placed("S-10", guest(1), vec![line(1, "MUG", 1, 100)])).await;
+    for generation in &generations {
+        shop.reach(generation, last).await;
+        assert!(shop.rows(generation).await.to_string().contains(ADA));
+    }
+    ask_to_forget(&store, uuid(1)).await;
+    until("it is confirmed", async || confirmed(&shop).await).await;
+    let head = shop.log().head().await.unwrap().position;
+    for (projector, generation) in projectors.iter().zip(&generations) {
+        shop.reach(generation, head).await;
+        let rows = shop.rows(generation).await;
+        assert!(!rows.to_string().contains(ADA) && !rows.to_string().contains(EMAIL), "{rows}");
+        let replayed = shop.generation(&**projector).await;
+        shop.project(Arc::clone(projector), &replayed).await;
+        assert_eq!(rows, shop.rows(&replayed).await);
+    }
+    run.stop().await;
+    running.stop().await;
+}
+
+async fn an_eraser_that_is_killed_does_all_of_it_again(shop: Shop) {
+    let store = shop.store();
+    register(&store, uuid(1)).await;
+    ask_to_forget(&store, uuid(1)).await;
+    for milliseconds in [5, 20, 60, 1_500] {
+        let run = eraser(&shop, &store);
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        run.kill().await;
+        shop.run("process", "UPDATE @leases SET expires_at = 0").await;
+    }
+    assert!(!confirmed(&shop).await);
+    let run = eraser(&shop, &store);
+    until("it is confirmed", async || confirmed(&shop).await).await;
+    run.stop().await;
+    assert_eq!((living_keys(&shop).await, shop.log().head().await.unwrap().position), (0, 3));
+}
+
+/// Erases somebody whose keys and events are then brought back from a backup.
+async fn erased_and_restored(shop: &Shop, store: &EventStore) {
+    register(store, uuid(1)).await;
+    shop.run("keys", "CREATE TABLE @backup AS SELECT * FROM @data_keys").await;
+    ask_to_forget(store, uuid(1)).await;
+    let run = eraser(shop, store);
+    until("it is confirmed", async || confirmed(shop).await).await;
+    run.stop().await;
+    shop.run("keys", "DELETE FROM @data_keys").await;
+    shop.run("keys", "DELETE FROM @barred").await;
+    shop.run("keys", "INSERT INTO @data_keys SELECT * FROM @backup").await;
+    assert_eq!(living_keys(shop).await, 1);
+}
+
+async fn keys_that_come_back_with_a_backup_are_erased_again(shop: Shop) {
+    let store = shop.store();
+    erased_and_restored(&shop, &store).await;
+    let run = eraser(&shop, &store);
+    until("the keys are gone again", async || living_keys(&shop).await == 0).await;
+    run.stop().await;
+    assert_eq!(shop.log().head().await.unwrap().position, 3, "the log knew");
+}
+
+async fn a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again(shop: Shop) {
+    let store = shop.store();
+    erased_and_restored(&shop, &store).await;
+    store.close().await;
+    shop.run("log", "DELETE FROM @events WHERE position > 1").await;
+    shop.run("log", "DELETE FROM @commands").await;
+    // Of a backup too: what acts is older than the log.
+    shop.run("process", "DELETE FROM @checkpoints").await;
+    let store = shop.store();
+    let generation = shop.generation(&Users).await;
+    let run = eraser(&shop, &store);
+    until("the keys are gone again", async || living_keys(&shop).await == 0).await;
+    until("the log says so again", async || confirmed(&shop).await).await;
+    run.stop().await;
+    shop.project(Arc::new(Users), &generation).await;
+    assert_eq!(shop.rows(&generation).await["users"][0]["status"], "erased");
+}
+
+async fn an_eraser_before_another_history_stops(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let run = eraser(&shop, &writer.store);
+    let last = writer.all((0..20).map(|n| raw(uuid(n + 500), received("CUP", 1))).collect()).await;
+    let db = shop.db("process");
+    let at =
+        async || Checkpoint::load(&db, &db.connection, NAME).await.unwrap().map_or(-1, |(at, _)| at.position);
+    until("it has read", async || Box::pin(at()).await == last).await;
+    run.stop().await;
+    writer.store.close().await;
+    shop.run("log", "DELETE FROM @events WHERE position > 10").await;
+    let store = shop.store();
+    register(&store, uuid(1)).await;
+    for n in 2..20 {
+        register_other(&store, uuid(n)).await;
+    }
+    ask_to_forget(&store, uuid(1)).await;
+    let run = eraser(&shop, &store);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(at().await, last);
+    assert_eq!(shop.number("erasures", "SELECT count(*) FROM @erasures").await, 0);
+    run.stop().await;
+}
+
+async fn register_other(store: &EventStore, subject: Uuid) {
+    let details = user::Details::try_new(subject, Some(ADA), None, None, None).unwrap();
+    send::<User>(store, subject, user::Command::Register { details }).await;
+}
+
+async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let store = writer.store.clone();
+    register(&store, uuid(1)).await;
+    ask_to_forget(&store, uuid(1)).await;
+    let unknown = Raw {
+        aggregate_type: "person",
+        stream: uuid(2).to_string(),
+        event_type: "PersonMoved".to_owned(),
+        event_version: "1".to_owned(),
+        payload: r#"{"PersonMoved":{}}"#.to_owned(),
+    };
+    let at = writer.raw(unknown).await;
+    let run = eraser(&shop, &store);
+    until("what comes before is confirmed", async || confirmed(&shop).await).await;
+    let db = shop.db("process");
+    until("its checkpoint is before the event", async || {
+        Checkpoint::load(&db, &db.connection, NAME)
+            .await
+            .unwrap()
+            .is_some_and(|(to, _)| to.position == at - 1)
+    })
+    .await;
+    run.stop().await;
+}

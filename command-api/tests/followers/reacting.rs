@@ -1,0 +1,500 @@
+//! The reactor: an order that is placed gets its stock or is refused, whoever is killed and wherever.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use soonshop_command_api::reactor::{NAME, Reactor};
+use soonshop_domain::ids::OrderId;
+use soonshop_domain::inventory::{self, At, Stock};
+use soonshop_domain::order::{self, Order, Placement, Status};
+use soonshop_domain::{Actor, Channel, Decider, Event, Metadata, ids};
+use soonshop_event_log::{Checkpoint, Database};
+use soonshop_event_store::{CommandContext, EventStore, Executed};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::fixture::{Raw, Shop, Writer, on_both, raw, until};
+use crate::history::{contact, guest, line, place, received, sku, stock, uuid};
+
+on_both!(
+    an_order_gets_its_stock_line_by_line_and_is_confirmed,
+    an_order_of_which_one_line_cannot_be_had_is_released_and_refused,
+    a_cancelled_order_gives_its_stock_back,
+    a_shipped_order_ships_what_it_reserved,
+    an_order_that_waits_too_long_is_refused_and_gives_everything_back,
+    a_timeout_fires_only_once_everything_before_it_was_read,
+    killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled,
+    a_command_that_was_refused_is_refused_again_whatever_has_changed,
+    a_reactor_before_another_history_stops_and_sends_nothing,
+    an_event_of_a_newer_release_stops_it_after_what_comes_before,
+    a_key_store_that_is_away_stops_no_process,
+    what_a_process_does_says_why_and_for_whom,
+    of_two_reactors_the_older_changes_nothing,
+);
+
+struct Run {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Run {
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap();
+    }
+
+    async fn kill(self) {
+        self.task.abort();
+        drop(self.task.await);
+    }
+}
+
+fn reactor(shop: &Shop, store: &EventStore) -> Run {
+    let stop = CancellationToken::new();
+    let reactor = Reactor {
+        store: store.clone(),
+        process: Database::new(shop.place.clone()).namespace("process").unwrap(),
+        holder: format!("test-{}", ids::new().simple()),
+    };
+    Run { task: tokio::spawn(reactor.run(stop.clone())), stop }
+}
+
+/// As `migrate` does it, on an empty log.
+async fn begin(shop: &Shop) {
+    Reactor::begin(&shop.log(), &shop.db("process")).await.unwrap();
+}
+
+fn context() -> CommandContext {
+    let actor = Actor::guest("7");
+    let metadata = Metadata {
+        correlation_id: Some(uuid(77)),
+        actor_kind: Some(actor.kind),
+        actor_id: Some(actor.id),
+        channel: Some(Channel::Api),
+        ..Metadata::default()
+    };
+    CommandContext::new(ids::new(), b"a test".to_vec(), metadata)
+}
+
+async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) -> Executed {
+    match store.execute::<A>(id, command, context()).await {
+        Ok(done) => done,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn receive(store: &EventStore, name: &str, quantity: u32) {
+    let command = At { place: place(name), command: inventory::Command::Receive { quantity } };
+    send::<Stock>(store, stock(name), command).await;
+}
+
+fn order_for(number: u128, wanted: &[(&str, u32)]) -> order::Command {
+    let lines = (1..).zip(wanted).map(|(n, (name, quantity))| line(n, name, *quantity, 100)).collect();
+    order::Command::Place(Placement {
+        number: format!("S-{number}"),
+        customer: guest(number),
+        lines,
+        country: "Austria".to_owned(),
+        contact: contact(guest(number).subject()),
+    })
+}
+
+async fn place_order(store: &EventStore, number: u128, wanted: &[(&str, u32)]) -> Uuid {
+    send::<Order>(store, uuid(number), order_for(number, wanted)).await;
+    uuid(number)
+}
+
+async fn status(store: &EventStore, order: Uuid) -> Status {
+    store.load::<Order>(order).await.unwrap().0.status
+}
+
+async fn becomes(store: &EventStore, order: Uuid, wanted: Status) {
+    until(&format!("the order {wanted}"), async || status(store, order).await == wanted).await;
+}
+
+/// On hand and reserved.
+async fn there(store: &EventStore, name: &str) -> (i64, i64) {
+    let stock = store.load::<Stock>(stock(name)).await.unwrap().0;
+    (stock.on_hand, stock.reserved)
+}
+
+/// Everything was read, and there is nothing left to send.
+async fn idle(shop: &Shop) {
+    let db = shop.db("process");
+    until("the reactor has nothing to do", async || {
+        let head = shop.log().head().await.unwrap();
+        let at = Checkpoint::load(&db, &db.connection, NAME).await.unwrap().map(|(at, _)| at);
+        at.as_ref() == Some(&head) && shop.number("process", "SELECT count(*) FROM @outbox").await == 0
+    })
+    .await;
+}
+
+async fn count(shop: &Shop, event: &str) -> i64 {
+    shop.number("log", &format!("SELECT count(*) FROM @events WHERE event_type = '{event}'")).await
+}
+
+async fn expire_leases(shop: &Shop) {
+    shop.run("process", "UPDATE @leases SET expires_at = 0").await;
+}
+
+async fn an_order_gets_its_stock_line_by_line_and_is_confirmed(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    let run = reactor(&shop, &store);
+    receive(&store, "MUG", 5).await;
+    receive(&store, "CUP", 5).await;
+    let order = place_order(&store, 1, &[("MUG", 2), ("CUP", 1), ("MUG", 1)]).await;
+    becomes(&store, order, Status::Confirmed).await;
+    assert_eq!((there(&store, "MUG").await, there(&store, "CUP").await), ((5, 3), (5, 1)));
+    idle(&shop).await;
+    assert_eq!(shop.number("process", "SELECT count(*) FROM @timeouts").await, 0);
+    assert_eq!(count(&shop, "StockReserved").await, 3);
+    run.stop().await;
+}
+
+async fn an_order_of_which_one_line_cannot_be_had_is_released_and_refused(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "MUG", 5).await;
+    receive(&store, "CUP", 1).await;
+    let order = place_order(&store, 1, &[("MUG", 2), ("CUP", 2), ("MUG", 1)]).await;
+    let run = reactor(&shop, &store);
+    becomes(&store, order, Status::Refused).await;
+    idle(&shop).await;
+    assert_eq!((there(&store, "MUG").await, there(&store, "CUP").await), ((5, 0), (1, 0)));
+    let refusal = store.load::<Order>(order).await.unwrap().0.refusal.unwrap();
+    assert_eq!((refusal.line, refusal.sku, refusal.reason.as_str()), (2, sku("CUP"), "insufficient-stock"));
+    run.stop().await;
+}
+
+async fn a_cancelled_order_gives_its_stock_back(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    let run = reactor(&shop, &store);
+    receive(&store, "MUG", 5).await;
+    let confirmed = place_order(&store, 1, &[("MUG", 2)]).await;
+    becomes(&store, confirmed, Status::Confirmed).await;
+    let early = place_order(&store, 2, &[("MUG", 1), ("MUG", 1)]).await;
+    for order in [early, confirmed] {
+        send::<Order>(&store, order, order::Command::Cancel { reason: "a-test".to_owned() }).await;
+    }
+    idle(&shop).await;
+    until("the stock is back", async || there(&store, "MUG").await == (5, 0)).await;
+    assert_eq!(
+        (status(&store, early).await, status(&store, confirmed).await),
+        (Status::Cancelled, Status::Cancelled)
+    );
+    run.stop().await;
+}
+
+async fn a_shipped_order_ships_what_it_reserved(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    let run = reactor(&shop, &store);
+    receive(&store, "MUG", 5).await;
+    let order = place_order(&store, 1, &[("MUG", 2), ("MUG", 1)]).await;
+    becomes(&store, order, Status::Confirmed).await;
+    send::<Order>(&store, order, order::Command::Ship).await;
+    until("it is shipped", async || there(&store, "MUG").await == (2, 0)).await;
+    idle(&shop).await;
+    assert_eq!(count(&shop, "StockShipped").await, 2);
+    run.stop().await;
+}
+
+/// An event that makes the stock of a SKU unusable for this release.
+async fn jam(shop: &Shop, writer: &mut Writer, name: &str) {
+    let payload = r#"{"StockCounted":{}}"#.to_owned();
+    let (stream, event_type) = (stock(name).to_string(), "StockCounted".to_owned());
+    writer
+        .raw(Raw { aggregate_type: "stock", stream, event_type, event_version: "1".to_owned(), payload })
+        .await;
+    assert!(shop.log().head().await.unwrap().position > 0);
+}
+
+async fn an_order_that_waits_too_long_is_refused_and_gives_everything_back(shop: Shop) {
+    begin(&shop).await;
+    let mut writer = Writer::new(&shop);
+    let store = writer.store.clone();
+    receive(&store, "MUG", 5).await;
+    jam(&shop, &mut writer, "CUP").await;
+    let order = place_order(&store, 1, &[("MUG", 2), ("CUP", 1), ("MUG", 1)]).await;
+    let run = reactor(&shop, &store);
+    until("the first line is reserved", async || there(&store, "MUG").await == (5, 2)).await;
+    assert_eq!(status(&store, order).await, Status::Placed);
+    shop.run("process", "UPDATE @timeouts SET due_at = 1").await;
+    becomes(&store, order, Status::Refused).await;
+    until("the first line is given back", async || there(&store, "MUG").await == (5, 0)).await;
+    let refusal = store.load::<Order>(order).await.unwrap().0.refusal.unwrap();
+    assert_eq!(refusal.reason, "timed-out");
+    run.stop().await;
+}
+
+async fn a_timeout_fires_only_once_everything_before_it_was_read(shop: Shop) {
+    begin(&shop).await;
+    let mut writer = Writer::new(&shop);
+    let store = writer.store.clone();
+    receive(&store, "MUG", 5).await;
+    jam(&shop, &mut writer, "CUP").await;
+    let order = place_order(&store, 1, &[("CUP", 1)]).await;
+    let run = reactor(&shop, &store);
+    until("it waits", async || shop.number("process", "SELECT count(*) FROM @timeouts").await == 1).await;
+    run.stop().await;
+    // While nobody reads it is cancelled, behind many other events; and its time is over.
+    writer.all((0..6_000).map(|n| raw(uuid(10_000 + n % 100), received("TRAY", 1))).collect()).await;
+    send::<Order>(&store, order, order::Command::Cancel { reason: "a-test".to_owned() }).await;
+    shop.run("process", "UPDATE @timeouts SET due_at = 1").await;
+    let run = reactor(&shop, &store);
+    until("the cancellation was read", async || {
+        shop.number("process", "SELECT count(*) FROM @timeouts").await == 0
+    })
+    .await;
+    let sql = "SELECT count(*) FROM @instances WHERE state LIKE '%ended%'";
+    assert_eq!(shop.number("process", sql).await, 1, "the cancellation came first");
+    let refused = "SELECT count(*) FROM @outbox WHERE task LIKE '%refuse%'";
+    assert_eq!(shop.number("process", refused).await, 0);
+    run.stop().await;
+}
+
+/// What must hold once everything is done: no order half done, and no stock promised twice or forgotten.
+async fn assert_sound(shop: &Shop, store: &EventStore, orders: &[Uuid]) -> HashMap<Uuid, Status> {
+    let log = shop.log();
+    let mut reserved: HashMap<(OrderId, u32), i32> = HashMap::new();
+    let mut settled: HashMap<Uuid, i32> = HashMap::new();
+    for row in log.read(1, 1_000_000).await.unwrap() {
+        let Some(Ok(recorded)) = log.decode_row(row) else { continue };
+        match recorded.event {
+            Event::Stock(inventory::Event::StockReserved { order_id, line, .. }) => {
+                *reserved.entry((order_id, line)).or_default() += 1;
+            }
+            Event::Order(order::Event::OrderConfirmed {} | order::Event::OrderRefused { .. }) => {
+                *settled.entry(recorded.stream).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(reserved.values().all(|times| *times == 1), "a line was reserved twice");
+    assert!(settled.values().all(|times| *times == 1), "an order was settled twice");
+    let (mut statuses, mut promised) = (HashMap::new(), HashMap::<String, i64>::new());
+    for order in orders {
+        let state = store.load::<Order>(*order).await.unwrap().0;
+        if state.status == Status::Confirmed {
+            for line in state.placed.unwrap().lines {
+                *promised.entry(line.sku.to_string()).or_default() += i64::from(line.quantity);
+            }
+        }
+        statuses.insert(*order, state.status);
+    }
+    for name in ["MUG", "CUP"] {
+        let (on_hand, reserved) = there(store, name).await;
+        assert_eq!(reserved, promised.get(name).copied().unwrap_or(0), "{name}: what confirmed orders hold");
+        assert!(reserved <= on_hand, "{name} is oversold");
+    }
+    statuses
+}
+
+async fn killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled(shop: Shop) {
+    begin(&shop).await;
+    let mut store = shop.store();
+    receive(&store, "MUG", 90).await;
+    receive(&store, "CUP", 30).await;
+    let mut orders = Vec::new();
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    for round in 0..50_u128 {
+        orders.push(place_order(&store, 2 * round + 1, &[("MUG", 1), ("CUP", 1), ("MUG", 1)]).await);
+        orders.push(place_order(&store, 2 * round + 2, &[("CUP", 1)]).await);
+        if round % 5 == 0 {
+            // It may be at any point just now.
+            let early = orders[orders.len() / 2];
+            drop(
+                store
+                    .execute::<Order>(
+                        early,
+                        order::Command::Cancel { reason: "a-test".to_owned() },
+                        context(),
+                    )
+                    .await,
+            );
+        }
+        let run = reactor(&shop, &store);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        tokio::time::sleep(Duration::from_micros(random % 60_000)).await;
+        run.kill().await;
+        expire_leases(&shop).await;
+        // Another process.
+        store.close().await;
+        store = shop.store();
+    }
+    let run = reactor(&shop, &store);
+    idle(&shop).await;
+    run.stop().await;
+    let statuses = assert_sound(&shop, &store, &orders).await;
+    assert!(
+        statuses.values().all(|status| *status != Status::Placed),
+        "every order was settled: {statuses:?}"
+    );
+    let confirmed = statuses.values().filter(|status| **status == Status::Confirmed).count();
+    assert!(confirmed > 10, "{confirmed}");
+}
+
+async fn a_command_that_was_refused_is_refused_again_whatever_has_changed(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "CUP", 1).await;
+    let order = place_order(&store, 1, &[("CUP", 2)]).await;
+    let run = reactor(&shop, &store);
+    becomes(&store, order, Status::Refused).await;
+    idle(&shop).await;
+    run.stop().await;
+    let events = shop.log().head().await.unwrap().position;
+    // The process's state comes back from a backup, and by now there would be enough.
+    for table in ["instances", "outbox", "timeouts", "checkpoints"] {
+        shop.run("process", &format!("DELETE FROM @{table}")).await;
+    }
+    let start = Checkpoint::start();
+    let db = shop.db("process");
+    start.begin(&db, &db.connection, NAME).await.unwrap();
+    receive(&store, "CUP", 10).await;
+    let run = reactor(&shop, &store);
+    idle(&shop).await;
+    run.stop().await;
+    assert_eq!(shop.log().head().await.unwrap().position, events + 1, "nothing was done again");
+    assert_eq!(there(&store, "CUP").await, (11, 0));
+}
+
+async fn a_reactor_before_another_history_stops_and_sends_nothing(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    let run = reactor(&shop, &store);
+    receive(&store, "MUG", 5).await;
+    let order = place_order(&store, 1, &[("MUG", 1)]).await;
+    becomes(&store, order, Status::Confirmed).await;
+    idle(&shop).await;
+    let was = shop.log().head().await.unwrap();
+    run.stop().await;
+    store.close().await;
+    shop.run("log", "DELETE FROM @events WHERE position > 1").await;
+    shop.run("log", "DELETE FROM @commands").await;
+    shop.run("log", "DELETE FROM @claims").await;
+    let store = shop.store();
+    let run = reactor(&shop, &store);
+    for number in 2..8 {
+        place_order(&store, number, &[("MUG", 1)]).await;
+    }
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let db = shop.db("process");
+    let at = Checkpoint::load(&db, &db.connection, NAME).await.unwrap().unwrap().0;
+    assert_eq!(at, was);
+    assert_eq!(there(&store, "MUG").await, (5, 0));
+    run.stop().await;
+}
+
+async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop) {
+    begin(&shop).await;
+    let mut writer = Writer::new(&shop);
+    let store = writer.store.clone();
+    receive(&store, "MUG", 5).await;
+    let order = place_order(&store, 1, &[("MUG", 1)]).await;
+    let unknown = Raw {
+        aggregate_type: "order",
+        stream: uuid(2).to_string(),
+        event_type: "OrderPlaced".to_owned(),
+        event_version: "2".to_owned(),
+        payload: r#"{"OrderPlaced":{}}"#.to_owned(),
+    };
+    let at = writer.raw(unknown).await;
+    place_order(&store, 3, &[("MUG", 1)]).await;
+    let run = reactor(&shop, &store);
+    becomes(&store, order, Status::Confirmed).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let db = shop.db("process");
+    let checkpoint = Checkpoint::load(&db, &db.connection, NAME).await.unwrap().unwrap().0;
+    assert_eq!(checkpoint.position, at - 1);
+    assert_eq!(status(&store, uuid(3)).await, Status::Placed);
+    run.stop().await;
+}
+
+async fn a_key_store_that_is_away_stops_no_process(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "MUG", 5).await;
+    let run = reactor(&shop, &store);
+    let first = place_order(&store, 1, &[("MUG", 1)]).await;
+    becomes(&store, first, Status::Confirmed).await;
+    let second = place_order(&store, 2, &[("MUG", 1)]).await;
+    shop.run("keys", "DELETE FROM @data_keys").await;
+    becomes(&store, second, Status::Confirmed).await;
+    run.stop().await;
+}
+
+async fn what_a_process_does_says_why_and_for_whom(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    let run = reactor(&shop, &store);
+    receive(&store, "MUG", 5).await;
+    let order = place_order(&store, 1, &[("MUG", 1)]).await;
+    becomes(&store, order, Status::Confirmed).await;
+    run.stop().await;
+    let rows = shop.log().read(1, 10).await.unwrap();
+    let placed = rows.iter().find(|row| row.event_type == "OrderPlaced").unwrap().event_id;
+    for name in ["StockReserved", "OrderConfirmed"] {
+        let row = rows.iter().find(|row| row.event_type == name).unwrap();
+        let metadata: Metadata = serde_json::from_str(&row.metadata).unwrap();
+        assert_eq!(metadata.correlation_id, Some(uuid(77)));
+        assert_eq!(metadata.causation_id, Some(placed));
+        assert_eq!(metadata.actor().unwrap().to_string(), "system:fulfilment");
+        assert_eq!(metadata.on_behalf_of.as_deref(), Some("guest:7"));
+        assert_eq!(metadata.channel, Some(Channel::Process));
+    }
+}
+
+async fn of_two_reactors_the_older_changes_nothing(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "MUG", 1_000).await;
+    let (one, other) = (reactor(&shop, &store), reactor(&shop, &store));
+    let mut orders = Vec::new();
+    for number in 1..=60 {
+        orders.push(place_order(&store, number, &[("MUG", 1), ("MUG", 2)]).await);
+        if number % 10 == 0 {
+            // Now there are two who believe that they hold it.
+            expire_leases(&shop).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    idle(&shop).await;
+    one.stop().await;
+    other.stop().await;
+    let statuses = assert_sound(&shop, &store, &orders).await;
+    assert!(statuses.values().all(|status| *status == Status::Confirmed), "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_hundred_buyers_for_twenty_units_over_two_processes_twenty_are_confirmed() {
+    let shop = Shop::postgres().await;
+    begin(&shop).await;
+    let stores = [shop.store(), shop.store()];
+    receive(&stores[0], "MUG", 20).await;
+    receive(&stores[1], "CUP", 1_000).await;
+    let runs = [reactor(&shop, &stores[0]), reactor(&shop, &stores[1])];
+    let mut buyers = tokio::task::JoinSet::new();
+    for number in 1..=200 {
+        let store = stores[usize::try_from(number % 2).unwrap()].clone();
+        buyers.spawn(async move { place_order(&store, number, &[("CUP", 1), ("MUG", 1)]).await });
+    }
+    let orders = buyers.join_all().await;
+    // Half way, the one that works loses its lease.
+    until("some are settled", async || count(&shop, "OrderConfirmed").await > 5).await;
+    expire_leases(&shop).await;
+    idle(&shop).await;
+    for run in runs {
+        run.stop().await;
+    }
+    let statuses = assert_sound(&shop, &stores[0], &orders).await;
+    let confirmed = statuses.values().filter(|status| **status == Status::Confirmed).count();
+    let refused = statuses.values().filter(|status| **status == Status::Refused).count();
+    assert_eq!((confirmed, refused), (20, 180));
+    assert_eq!(there(&stores[1], "MUG").await, (20, 20));
+}

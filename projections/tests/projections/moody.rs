@@ -1,0 +1,78 @@
+//! A projector that fails where it is told to, and one of a later version.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use soonshop_domain::Purpose;
+use soonshop_event_log::RecordedEvent;
+use soonshop_projections::projector::{Failure, TableOf};
+use soonshop_projections::{Projector, Unit, Wants};
+
+pub(crate) struct Moody {
+    inner: Arc<dyn Projector>,
+    version: i32,
+    /// The positions that it fails on.
+    pub(crate) fails: Mutex<BTreeSet<i64>>,
+}
+
+impl Moody {
+    pub(crate) fn new(inner: impl Projector, fails: impl IntoIterator<Item = i64>) -> Arc<Self> {
+        let version = inner.version();
+        Arc::new(Self { inner: Arc::new(inner), version, fails: Mutex::new(fails.into_iter().collect()) })
+    }
+
+    pub(crate) fn of_version(inner: impl Projector, version: i32) -> Arc<Self> {
+        Arc::new(Self { inner: Arc::new(inner), version, fails: Mutex::default() })
+    }
+
+    pub(crate) fn cure(&self) {
+        self.fails.lock().unwrap().clear();
+    }
+}
+
+impl Projector for Moody {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn version(&self) -> i32 {
+        self.version
+    }
+
+    fn shape(&self) -> i32 {
+        self.inner.shape()
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        self.inner.follows()
+    }
+
+    fn tables(&self) -> Vec<Box<dyn TableOf>> {
+        self.inner.tables()
+    }
+
+    fn indexes(&self) -> &'static [&'static str] {
+        self.inner.indexes()
+    }
+
+    fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
+        self.inner.wants(event, wants);
+    }
+
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
+        // What was changed before it failed must not stay.
+        self.inner.project(event, unit)?;
+        if self.fails.lock().unwrap().contains(&event.position) {
+            return Err(Failure("it is in a mood".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
+        self.inner.erase(purpose)
+    }
+
+    fn searchable(&self) -> bool {
+        self.inner.searchable()
+    }
+}

@@ -1,0 +1,288 @@
+//! Search index and cache: behind the rows, with checkpoints of their own, and no hindrance to anyone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use soonshop_cache::{Cache, Entry};
+use soonshop_domain::product::Event as ProductEvent;
+use soonshop_projections::product::Products;
+use soonshop_projections::{Feed, Generation};
+use soonshop_search::{Change, Error, Page, Query, Search};
+
+use crate::fixture::{Running, Shop, Writer, address, on_both, until};
+use crate::history::{product, repriced, uuid};
+use crate::moody::Moody;
+
+on_both!(
+    the_index_has_what_the_rows_have_and_is_never_ahead_of_them,
+    an_index_that_was_lost_is_built_again_from_the_start,
+    an_index_that_is_lost_while_it_is_kept_is_noticed,
+    a_search_that_is_down_stops_nothing_else_and_catches_up,
+    what_was_parked_reaches_the_sinks_after_its_turn,
+    moka_drops_exactly_what_an_event_changes,
+    redis_drops_exactly_what_an_event_changes,
+    redis_that_was_lost_or_restored_is_noticed,
+);
+
+/// A search that can be taken away.
+struct Down {
+    inner: Arc<dyn Search>,
+    down: AtomicBool,
+}
+
+impl Down {
+    fn check(&self) -> Result<(), Error> {
+        match self.down.load(Ordering::Relaxed) {
+            true => Err(Error::Unreachable { backend: "down", reason: "it was taken away".to_owned() }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Search for Down {
+    fn backend(&self) -> &'static str {
+        "down"
+    }
+    async fn ping(&self) -> Result<(), Error> {
+        self.check()
+    }
+    async fn create(&self, index: &str) -> Result<(), Error> {
+        self.check()?;
+        self.inner.create(index).await
+    }
+    async fn remove(&self, index: &str) -> Result<(), Error> {
+        self.check()?;
+        self.inner.remove(index).await
+    }
+    async fn checkpoint(&self, index: &str) -> Result<Option<String>, Error> {
+        self.check()?;
+        self.inner.checkpoint(index).await
+    }
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error> {
+        self.check()?;
+        self.inner.apply(index, changes, checkpoint).await
+    }
+    async fn refresh(&self, index: &str) -> Result<(), Error> {
+        self.check()?;
+        self.inner.refresh(index).await
+    }
+    async fn search(&self, index: &str, query: &Query) -> Result<Page, Error> {
+        self.check()?;
+        self.inner.search(index, query).await
+    }
+    async fn suggest(&self, index: &str, prefix: &str, most: usize) -> Result<Vec<String>, Error> {
+        self.check()?;
+        self.inner.suggest(index, prefix, most).await
+    }
+}
+
+fn tantivy(shop: &Shop) -> Arc<Down> {
+    let url = format!("tantivy://{}", shop.folder().join("search").display());
+    Arc::new(Down { inner: soonshop_search::connect(&url).unwrap(), down: AtomicBool::new(false) })
+}
+
+fn keep_index(running: &mut Running, shop: &Shop, generation: &Generation, search: &Arc<Down>) {
+    let follower = running.follower(shop, Arc::new(Products), generation);
+    let (search, stop): (Arc<dyn Search>, _) = (search.clone(), running.stop.clone());
+    running.tasks.spawn(async move { follower.keep_index(search, stop).await });
+}
+
+fn keep_cache(running: &mut Running, shop: &Shop, generation: &Generation, cache: &Arc<dyn Cache>) {
+    let follower = running.follower(shop, Arc::new(Products), generation);
+    let (cache, stop) = (Arc::clone(cache), running.stop.clone());
+    running.tasks.spawn(async move { follower.keep_cache(cache, stop).await });
+}
+
+async fn products(writer: &mut Writer, from: u128, count: u128) -> i64 {
+    let mut last = 0;
+    for n in from..from + count {
+        last = writer.write(uuid(n), product(&format!("MUG-{n}"), 100)).await;
+    }
+    last
+}
+
+async fn found(search: &Down, index: &str) -> u64 {
+    let query = Query { limit: 100, ..Query::default() };
+    search.inner.search(index, &query).await.map_or(0, |page| page.total)
+}
+
+/// The index's checkpoint is that of the rows, which are at `position`.
+async fn indexed(shop: &Shop, generation: &Generation, search: &Down, position: i64) {
+    shop.reach(generation, position).await;
+    let rows = shop.checkpoint(generation).await.to_string();
+    let index = generation.namespace();
+    until("the index is where the rows are", async || {
+        search.inner.checkpoint(&index).await.unwrap().as_ref() == Some(&rows)
+    })
+    .await;
+}
+
+async fn the_index_has_what_the_rows_have_and_is_never_ahead_of_them(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
+    let index = generation.namespace();
+    let mut sink = Running::new(Feed::new(shop.log()));
+    keep_index(&mut sink, &shop, &generation, &search);
+    products(&mut writer, 1, 5).await;
+    until("the index is made", async || shop.status(&generation, "index").await.0 == "running").await;
+    // The rows are not kept yet.
+    assert_eq!(found(&search, &index).await, 0);
+    let rows = shop.start(Arc::new(Products), &generation);
+    indexed(&shop, &generation, &search, 5).await;
+    assert_eq!(found(&search, &index).await, 5);
+    let last = writer.write(uuid(1), ProductEvent::ProductDeleted {}).await;
+    indexed(&shop, &generation, &search, last).await;
+    assert_eq!(found(&search, &index).await, 4);
+    sink.stop().await;
+    rows.stop().await;
+}
+
+async fn an_index_that_was_lost_is_built_again_from_the_start(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
+    let last = products(&mut writer, 1, 7).await;
+    let mut running = shop.start(Arc::new(Products), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    indexed(&shop, &generation, &search, last).await;
+    running.stop().await;
+    search.inner.remove(&generation.namespace()).await.unwrap();
+    let mut running = shop.start(Arc::new(Products), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    indexed(&shop, &generation, &search, last).await;
+    assert_eq!(found(&search, &generation.namespace()).await, 7);
+    running.stop().await;
+}
+
+async fn an_index_that_is_lost_while_it_is_kept_is_noticed(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
+    let last = products(&mut writer, 1, 7).await;
+    let mut running = shop.start(Arc::new(Products), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    indexed(&shop, &generation, &search, last).await;
+    // Nothing happens in the shop; and what there is instead is empty.
+    search.inner.remove(&generation.namespace()).await.unwrap();
+    search.inner.create(&generation.namespace()).await.unwrap();
+    until("it is built again", async || found(&search, &generation.namespace()).await == 7).await;
+    running.stop().await;
+}
+
+async fn a_search_that_is_down_stops_nothing_else_and_catches_up(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
+    search.down.store(true, Ordering::Relaxed);
+    let mut running = shop.start(Arc::new(Products), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    let last = products(&mut writer, 1, 6).await;
+    shop.reach(&generation, last).await;
+    until("it says why", async || shop.status(&generation, "index").await.1.contains("taken away")).await;
+    assert_eq!(shop.status(&generation, "rows").await.0, "running");
+    search.down.store(false, Ordering::Relaxed);
+    indexed(&shop, &generation, &search, last).await;
+    search.down.store(true, Ordering::Relaxed);
+    let last = products(&mut writer, 7, 6).await;
+    shop.reach(&generation, last).await;
+    search.down.store(false, Ordering::Relaxed);
+    indexed(&shop, &generation, &search, last).await;
+    assert_eq!(found(&search, &generation.namespace()).await, 12);
+    until("it says so", async || shop.status(&generation, "index").await.0 == "running").await;
+    running.stop().await;
+}
+
+async fn what_was_parked_reaches_the_sinks_after_its_turn(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
+    let (space, cache) = (generation.namespace(), soonshop_cache::connect("moka:").unwrap());
+    let moody = Moody::new(Products, [1, 3]);
+    let mut running = Running::new(Feed::new(shop.log()));
+    running.keep_rows(&shop, moody.clone(), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    keep_cache(&mut running, &shop, &generation, &cache);
+    products(&mut writer, 1, 2).await;
+    let last = writer.write(uuid(2), repriced("MUG-2", 300)).await;
+    indexed(&shop, &generation, &search, last).await;
+    assert_eq!(found(&search, &space).await, 1);
+    let rows = shop.checkpoint(&generation).await.to_string();
+    until("the cache follows", async || cache.checkpoint(&space).await.unwrap().as_ref() == Some(&rows))
+        .await;
+    let old = || Entry { value: "old".into(), position: last };
+    let key = uuid(2).to_string();
+    moody.cure();
+    shop.ask_to_retry(&generation).await;
+    until("nothing is parked", async || shop.parked(&generation).await.is_empty()).await;
+    until("the document is there", async || found(&search, &space).await == 2).await;
+    // A reader that saw the rows before the retry, at the same checkpoint, comes too late.
+    until("what is old is refused", async || !cache.put(&space, &key, old()).await.unwrap()).await;
+    assert_eq!(cache.get(&space, &key).await.unwrap(), None);
+    running.stop().await;
+}
+
+async fn moka_drops_exactly_what_an_event_changes(shop: Shop) {
+    drops_exactly_what_an_event_changes(shop, soonshop_cache::connect("moka:").unwrap()).await;
+}
+
+fn redis() -> Arc<dyn Cache> {
+    let prefix = soonshop_domain::ids::new().simple();
+    soonshop_cache::connect(&format!("{}?prefix=test-{prefix}:", address("REDIS_URL"))).unwrap()
+}
+
+async fn redis_drops_exactly_what_an_event_changes(shop: Shop) {
+    drops_exactly_what_an_event_changes(shop, redis()).await;
+}
+
+async fn drops_exactly_what_an_event_changes(shop: Shop, cache: Arc<dyn Cache>) {
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Products).await;
+    let space = generation.namespace();
+    let last = products(&mut writer, 1, 3).await;
+    let mut running = shop.start(Arc::new(Products), &generation);
+    shop.reach(&generation, last).await;
+    let head = shop.checkpoint(&generation).await.to_string();
+    keep_cache(&mut running, &shop, &generation, &cache);
+    until("it begins at the head", async || cache.checkpoint(&space).await.unwrap().as_ref() == Some(&head))
+        .await;
+    let key = |n: u128| uuid(n).to_string();
+    for n in [1, 2] {
+        let entry = Entry { value: "a row".into(), position: last };
+        assert!(cache.put(&space, &key(n), entry).await.unwrap(), "nothing was invalidated yet");
+    }
+    let changed = writer.write(uuid(1), repriced("MUG-1", 5)).await;
+    until("what changed is gone", async || cache.get(&space, &key(1)).await.unwrap().is_none()).await;
+    assert!(cache.get(&space, &key(2)).await.unwrap().is_some(), "the rest is not");
+    let old = Entry { value: "old".into(), position: last };
+    assert!(!cache.put(&space, &key(1), old).await.unwrap(), "a slow reader cannot put it back");
+    let new = Entry { value: "new".into(), position: changed };
+    assert!(cache.put(&space, &key(1), new).await.unwrap());
+    running.stop().await;
+}
+
+async fn redis_that_was_lost_or_restored_is_noticed(shop: Shop) {
+    let cache = redis();
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Products).await;
+    let space = generation.namespace();
+    let first = products(&mut writer, 1, 3).await;
+    let mut running = shop.start(Arc::new(Products), &generation);
+    shop.reach(&generation, first).await;
+    keep_cache(&mut running, &shop, &generation, &cache);
+    let at = async |checkpoint: &str| cache.checkpoint(&space).await.unwrap().as_deref() == Some(checkpoint);
+    let early = shop.checkpoint(&generation).await.to_string();
+    until("it begins at the head", async || Box::pin(at(&early)).await).await;
+    let second = writer.write(uuid(1), repriced("MUG-1", 5)).await;
+    shop.reach(&generation, second).await;
+    let head = shop.checkpoint(&generation).await.to_string();
+    until("it follows", async || Box::pin(at(&head)).await).await;
+    // It comes back as it was: with an old entry, and the checkpoint of then. Nothing happens in the shop.
+    let key = uuid(1).to_string();
+    cache.set_checkpoint(&space, &early).await.unwrap();
+    let entry = Entry { value: "old".into(), position: second };
+    cache.put(&space, &key, entry).await.unwrap();
+    until("the old entry is gone", async || cache.get(&space, &key).await.unwrap().is_none()).await;
+    until("it follows", async || Box::pin(at(&head)).await).await;
+    // It comes back empty.
+    cache.drop_space(&space).await.unwrap();
+    until("it follows again", async || Box::pin(at(&head)).await).await;
+    running.stop().await;
+}
