@@ -42,6 +42,9 @@ const LINES_BETWEEN_LOOKS: usize = 500;
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Source {
     /// The public 'Online Retail' format: one invoice line a row
+    ///
+    /// What rules refuse is reported, and the exit code is 0; rows that cannot be read are reported and left out, and
+    /// it is 3; what could not be finished can be started again, and it is 1.
     OnlineRetail(Options),
 }
 

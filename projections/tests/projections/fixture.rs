@@ -1,7 +1,7 @@
 //! A shop's databases for each test, a history that is written as it stands, and followers as a process has them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Shop {
         for namespace in Namespace::ALL {
             soonshop_migrations::migrate(namespace, &shop.db(namespace.name()).connection).await.unwrap();
         }
-        shop.key_maker(&shop.database).prepare(&shop.db("log")).await.unwrap();
+        Shop::key_maker(&shop.database).prepare(&shop.db("log")).await.unwrap();
         shop
     }
 
@@ -76,34 +76,28 @@ impl Shop {
         self.folder.path()
     }
 
-    /// The file of a namespace, on SQLite.
-    pub(crate) fn file(&self, namespace: &str) -> PathBuf {
-        let Place::Sqlite(folder) = &self.place else { panic!("this shop has no files") };
-        soonshop_event_log::database::sqlite_file(folder, namespace)
-    }
-
     pub(crate) fn db(&self, namespace: &str) -> Db {
         self.database.namespace(namespace).unwrap()
     }
 
-    pub(crate) fn keys(&self, database: &Database) -> KeyStore {
+    pub(crate) fn keys(database: &Database) -> KeyStore {
         let masters = MasterKeys::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
         KeyStore::new(database.namespace("keys").unwrap(), masters)
     }
 
-    pub(crate) fn key_maker(&self, database: &Database) -> KeyMaker {
-        KeyMaker::new(self.keys(database))
+    pub(crate) fn key_maker(database: &Database) -> KeyMaker {
+        KeyMaker::new(Self::keys(database))
     }
 
     /// A store as another process would have it: with connections, caches and an appender of its own.
     pub(crate) fn store(&self) -> EventStore {
         let database = Database::new(self.place.clone());
-        EventStore::open(&database, self.key_maker(&database)).unwrap()
+        EventStore::open(&database, Self::key_maker(&database)).unwrap()
     }
 
     pub(crate) fn log(&self) -> EventLog {
         let database = Database::new(self.place.clone());
-        EventLog::new(database.namespace("log").unwrap(), self.keys(&database))
+        EventLog::new(database.namespace("log").unwrap(), Self::keys(&database))
     }
 
     pub(crate) fn registry(&self) -> Registry {

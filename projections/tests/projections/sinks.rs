@@ -33,10 +33,10 @@ struct Down {
 
 impl Down {
     fn check(&self) -> Result<(), Error> {
-        match self.down.load(Ordering::Relaxed) {
-            true => Err(Error::Unreachable { backend: "down", reason: "it was taken away".to_owned() }),
-            false => Ok(()),
+        if self.down.load(Ordering::Relaxed) {
+            return Err(Error::Unreachable { backend: "down", reason: "it was taken away".to_owned() });
         }
+        Ok(())
     }
 }
 
@@ -105,6 +105,7 @@ async fn products(writer: &mut Writer, from: u128, count: u128) -> i64 {
 
 async fn found(search: &Down, index: &str) -> u64 {
     let query = Query { limit: 100, ..Query::default() };
+    drop(search.inner.refresh(index).await);
     search.inner.search(index, &query).await.map_or(0, |page| page.total)
 }
 
