@@ -380,10 +380,13 @@ impl Batch<'_> {
 
     /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
     async fn retry(&mut self, at: &Checkpoint) -> Result<(), Stopped> {
-        let asked =
-            self.db.connection.query_all(self.db.statement("SELECT position FROM @retries", [])).await?;
-        if asked.is_empty() {
+        let asked = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
+        if self.db.connection.query_one(asked).await?.is_none() {
             return Ok(());
+        }
+        let sql = "DELETE FROM @retries AS r WHERE NOT EXISTS (SELECT 1 FROM @parked p WHERE p.position = r.position)";
+        if self.db.connection.execute(self.db.statement(sql, [])).await?.rows_affected() > 0 {
+            tracing::info!(follower = self.follower.name(ROWS), "what is not parked is not tried again");
         }
         let sql = "SELECT position, event_id, rows FROM @parked ORDER BY position";
         let rows = self.db.connection.query_all(self.db.statement(sql, [])).await?;
@@ -401,15 +404,17 @@ impl Batch<'_> {
                 let tx = self.begin(at).await?;
                 let sql = "UPDATE @parked SET attempts = attempts + 1, cause = $2 WHERE position = $1";
                 tx.execute(self.db.statement(sql, [position.into(), cause.into()])).await?;
+                self.done(&tx, position).await?;
                 tx.commit().await?;
             }
         }
-        for row in asked {
-            let position: i64 = row.try_get_by_index(0)?;
-            let sql = "DELETE FROM @retries WHERE position = $1";
-            self.db.connection.execute(self.db.statement(sql, [position.into()])).await?;
-        }
         self.load_parked().await
+    }
+
+    /// The request is dealt with. (One that comes later is a new one.)
+    async fn done(&self, tx: &DatabaseTransaction, position: i64) -> Result<(), DbErr> {
+        let sql = "DELETE FROM @retries WHERE position = $1";
+        tx.execute(self.db.statement(sql, [position.into()])).await.map(drop)
     }
 
     /// A transaction that leaves the checkpoint where it is; begun like any other batch.
@@ -437,6 +442,7 @@ impl Batch<'_> {
         let tx = self.begin(at).await?;
         match self.project_again(&tx, &event).await {
             Ok(()) => {
+                self.done(&tx, position).await?;
                 tx.commit().await?;
                 tracing::info!(follower = self.follower.name(ROWS), position, "a parked event was projected");
                 Ok(Ok(()))

@@ -225,7 +225,11 @@ async fn moka_drops_exactly_what_an_event_changes(shop: Shop) {
 }
 
 fn redis() -> Arc<dyn Cache> {
-    let prefix = soonshop_domain::ids::new().simple();
+    redis_of(&soonshop_domain::ids::new().simple().to_string())
+}
+
+/// As another process would have it.
+fn redis_of(prefix: &str) -> Arc<dyn Cache> {
     soonshop_cache::connect(&format!("{}?prefix=test-{prefix}:", address("REDIS_URL"))).unwrap()
 }
 
@@ -260,7 +264,8 @@ async fn drops_exactly_what_an_event_changes(shop: Shop, cache: Arc<dyn Cache>) 
 }
 
 async fn redis_that_was_lost_or_restored_is_noticed(shop: Shop) {
-    let cache = redis();
+    let prefix = soonshop_domain::ids::new().simple().to_string();
+    let (cache, operator, reader) = (redis_of(&prefix), redis_of(&prefix), redis_of(&prefix));
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Products).await;
     let space = generation.namespace();
@@ -277,13 +282,14 @@ async fn redis_that_was_lost_or_restored_is_noticed(shop: Shop) {
     until("it follows", async || Box::pin(at(&head)).await).await;
     // It comes back as it was: with an old entry, and the checkpoint of then. Nothing happens in the shop.
     let key = uuid(1).to_string();
-    cache.set_checkpoint(&space, &early).await.unwrap();
-    let entry = Entry { value: "old".into(), position: second };
-    cache.put(&space, &key, entry).await.unwrap();
+    operator.drop_space(&space).await.unwrap();
+    operator.set_checkpoint(&space, &early).await.unwrap();
+    let entry = Entry { value: "old".into(), position: first };
+    assert!(reader.put(&space, &key, entry).await.unwrap());
     until("the old entry is gone", async || cache.get(&space, &key).await.unwrap().is_none()).await;
     until("it follows", async || Box::pin(at(&head)).await).await;
     // It comes back empty.
-    cache.drop_space(&space).await.unwrap();
+    operator.drop_space(&space).await.unwrap();
     until("it follows again", async || Box::pin(at(&head)).await).await;
     running.stop().await;
 }
