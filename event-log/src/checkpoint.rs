@@ -189,6 +189,28 @@ impl Leases {
         Ok(Err(self.holder(name).await?.unwrap_or_default()))
     }
 
+    /// Takes a lease from whoever has it, with a new epoch. Its holder finds out when it renews it; at once, where the
+    /// checkpoint that it moves is fenced with the new epoch.
+    pub async fn take(&self, name: &str) -> Result<Lease, Error> {
+        let now = self.db.now();
+        let sql = format!(
+            "INSERT INTO @leases (name, holder, epoch, expires_at) VALUES ($1, $2, 1, {now} + $3) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at, \
+                 epoch = leases.epoch + 1 RETURNING epoch"
+        );
+        let values = [name.into(), self.holder.as_str().into(), LEASE_MILLISECONDS.into()];
+        let row = self.db.connection.query_one(self.db.statement(&sql, values)).await?;
+        let row = row.ok_or_else(|| Error::Database(format!("the lease {name} was not given")))?;
+        Ok(Lease { name: name.to_owned(), epoch: row.try_get_by_index(0)? })
+    }
+
+    /// Whether the lease is still ours, to the end of the transaction `on`.
+    pub async fn holds(&self, on: &impl ConnectionTrait, lease: &Lease) -> Result<bool, Error> {
+        let sql = "UPDATE @leases SET expires_at = expires_at WHERE name = $1 AND holder = $2 AND epoch = $3";
+        let values = [lease.name.as_str().into(), self.holder.as_str().into(), lease.epoch.into()];
+        Ok(on.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)
+    }
+
     /// Who holds the lease just now.
     pub async fn holder(&self, name: &str) -> Result<Option<String>, Error> {
         let sql = format!("SELECT holder FROM @leases WHERE name = $1 AND expires_at >= {}", self.db.now());
@@ -220,7 +242,7 @@ impl Leases {
     }
 
     /// Prolongs the lease again and again. Returns when it is somebody else's, or may be.
-    async fn keep(&self, lease: &Lease) -> Stopped {
+    pub async fn keep(&self, lease: &Lease) -> Stopped {
         let lasts = Duration::from_millis(LEASE_MILLISECONDS.unsigned_abs());
         let mut until = Instant::now() + lasts;
         loop {
@@ -300,6 +322,9 @@ pub enum Stopped {
     /// This release does not know an event: a newer one goes on.
     #[error("the event at position {position} is of a newer release: {reason}")]
     UnknownEvent { position: i64, reason: String },
+    /// An event cannot be projected, and nothing was to be parked.
+    #[error("the event at position {position} cannot be projected: {cause}")]
+    Poison { position: i64, cause: String },
     #[error(transparent)]
     Log(#[from] Error),
 }

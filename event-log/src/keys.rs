@@ -182,6 +182,19 @@ impl KeyStore {
         Ok(keys)
     }
 
+    /// Seals a new personal value under its key, which must be there: whoever only reads the log makes none.
+    pub async fn seal(&self, value: &mut dyn PersonalValue) -> Result<(), Error> {
+        let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
+        let kid = soonshop_domain::personal::kid(subject, purpose);
+        let Some(Key::Living(key)) = self.keys(&HashSet::from([kid.clone()])).await?.remove(&kid) else {
+            return Err(Error::Keys(format!("there is no key {kid}: `soonshop migrate` makes it, unless it was erased")));
+        };
+        let Some(text) = value.plaintext() else { return Ok(()) };
+        let text = text.map_err(|error| Error::Keys(error.to_string()))?;
+        value.seal(codec::seal(&kid, &key, &text).map_err(|error| Error::Keys(error.to_string()))?);
+        Ok(())
+    }
+
     /// Opens every personal value of every item. What comes back names, by index, the items with a value that has
     /// neither a key nor a tombstone or does not open.
     pub async fn open<T: Sensitive>(&self, items: &mut [&mut T]) -> Result<Vec<(usize, String)>, Error> {

@@ -133,6 +133,11 @@ impl KeyMaker {
         Ok(())
     }
 
+    /// Makes a subject's key where it is missing, so that those who make none can seal under it.
+    pub async fn ensure(&self, subject: Uuid, purpose: Purpose) -> Result<(), SealError> {
+        self.make(&HashSet::from([(subject, purpose)])).await.map(drop)
+    }
+
     async fn make(&self, owners: &HashSet<(Uuid, Purpose)>) -> Result<HashMap<String, Key>, SealError> {
         let kids: HashSet<String> =
             owners.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();

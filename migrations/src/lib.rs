@@ -122,7 +122,10 @@ migrators! {
     Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];
     Process: Process, "soonshop_process_steps", [("001_process", "sql/process.sql", "sql/process.sql")];
-    Operations: Operations, "soonshop_operations_steps", [("001_operations", "sql/operations.sql", "sql/operations.sql")];
+    Operations: Operations, "soonshop_operations_steps", [
+        ("001_operations", "sql/operations.sql", "sql/operations.sql"),
+        ("002_runs", "sql/runs.postgres.sql", "sql/runs.sqlite.sql")
+    ];
 }
 
 /// The steps that were taken, in order; none where nothing was ever migrated.

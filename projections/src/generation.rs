@@ -35,6 +35,46 @@ impl Generation {
     }
 }
 
+/// What the registry knows of a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub generation: Generation,
+    pub state: State,
+    /// Readers go by it.
+    pub active: bool,
+    /// Readers went by it before, and can go back.
+    pub previous: bool,
+    /// The run that verified it, or in which its differences were accepted.
+    pub verified_by: Option<i64>,
+    /// Milliseconds since 1970, by the database's clock; none of what an older release made.
+    pub made_at: Option<i64>,
+    /// When it was rejected or retired.
+    pub ended_at: Option<i64>,
+}
+
+/// How a generation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::AsRefStr, strum::EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum State {
+    Building,
+    /// It has caught up, and is kept so.
+    Ready,
+    /// Readers were taken back from it: it is never read again.
+    Rejected,
+    /// Its rows are gone, or about to go.
+    Retired,
+    /// Made for a comparison alone: nobody keeps it alive, and nobody reads it.
+    Scratch,
+}
+
+impl State {
+    /// Whoever has its version keeps it up to date.
+    pub fn lives(self) -> bool {
+        matches!(self, Self::Building | Self::Ready)
+    }
+}
+
 /// Tables that every generation has beside its rows: its checkpoints, what is parked, what is to be tried again, and
 /// why a follower stands still.
 const OWN_TABLES: &[&str] = &[
@@ -91,7 +131,7 @@ impl Registry {
         if let Some(active) = self.active(projector.name()).await? {
             return Ok(active);
         }
-        let generation = self.make(projector, true).await?;
+        let generation = self.make(projector, State::Building, true).await?;
         self.activate(&generation).await?;
         Ok(generation)
     }
@@ -99,12 +139,17 @@ impl Registry {
     /// Makes the next generation: its namespace, its tables, its checkpoint at the beginning of the log. Its indexes
     /// are built by its follower, when it has reached the head.
     pub async fn create(&self, projector: &dyn Projector) -> Result<Generation, Error> {
-        self.make(projector, false).await
+        self.make(projector, State::Building, false).await
+    }
+
+    /// Makes one for a comparison alone.
+    pub async fn create_scratch(&self, projector: &dyn Projector) -> Result<Generation, Error> {
+        self.make(projector, State::Scratch, false).await
     }
 
     /// One at a time: whoever comes second sees what the first one made. On PostgreSQL all of it is one transaction; on
     /// SQLite the row comes last, and a file without one is what a process that was killed left behind.
-    async fn make(&self, projector: &dyn Projector, first: bool) -> Result<Generation, Error> {
+    async fn make(&self, projector: &dyn Projector, state: State, first: bool) -> Result<Generation, Error> {
         let registry = self.operations.connection.begin().await?;
         let postgres = self.operations.backend() == DatabaseBackend::Postgres;
         let lock = if postgres {
@@ -142,13 +187,116 @@ impl Registry {
             registry.execute_unprepared(&format!("CREATE SCHEMA {name}")).await?;
             furnish(projector, &generation.db(&self.database)?, &registry).await?;
         }
-        let sql = "INSERT INTO @generations (projection, generation, version, shape, state) \
-                   VALUES ($1, $2, $3, $4, 'building')";
-        let values: [Value; 4] =
-            [projector.name().into(), number.into(), generation.version.into(), generation.shape.into()];
-        registry.execute(self.operations.statement(sql, values)).await?;
+        let sql = format!(
+            "INSERT INTO @generations (projection, generation, version, shape, state, made_at) \
+             VALUES ($1, $2, $3, $4, $5, {})",
+            self.operations.now()
+        );
+        let values: [Value; 5] = [
+            projector.name().into(),
+            number.into(),
+            generation.version.into(),
+            generation.shape.into(),
+            state.as_ref().into(),
+        ];
+        registry.execute(self.operations.statement(&sql, values)).await?;
         registry.commit().await?;
         Ok(generation)
+    }
+
+    /// Every generation that there is or was, of one projection or of all.
+    pub async fn all(&self, projection: Option<&str>) -> Result<Vec<Known>, Error> {
+        let sql = "SELECT g.projection, g.generation, g.version, g.shape, g.state, g.verified_by, g.made_at, g.ended_at, \
+                   CAST(coalesce(a.generation = g.generation, false) AS INTEGER), \
+                   CAST(coalesce(a.previous = g.generation, false) AS INTEGER) \
+                   FROM @generations g LEFT JOIN @active a ON a.projection = g.projection \
+                   WHERE $1 = '' OR g.projection = $1 ORDER BY g.projection, g.generation";
+        let statement = self.operations.statement(sql, [projection.unwrap_or_default().into()]);
+        let rows = self.operations.connection.query_all(statement).await?;
+        rows.iter().map(known).collect()
+    }
+
+    /// One generation, whatever became of it.
+    pub async fn get(&self, projection: &str, number: i32) -> Result<Option<Known>, Error> {
+        Ok(self.all(Some(projection)).await?.into_iter().find(|known| known.generation.number == number))
+    }
+
+    /// It has everything that the log has: readers may be moved to it, once it is verified.
+    pub async fn complete(&self, generation: &Generation) -> Result<(), Error> {
+        let sql = "UPDATE @generations SET state = 'ready' \
+                   WHERE projection = $1 AND generation = $2 AND state = 'building'";
+        let values = [generation.projection.as_str().into(), Value::from(generation.number)];
+        self.operations.connection.execute(self.operations.statement(sql, values)).await?;
+        Ok(())
+    }
+
+    /// A run found it equal, or its differences were accepted; `None`: not any more.
+    pub async fn verified(
+        &self,
+        on: &impl ConnectionTrait,
+        generation: &Generation,
+        run: Option<i64>,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE @generations SET verified_by = $3 WHERE projection = $1 AND generation = $2";
+        let values =
+            [generation.projection.as_str().into(), Value::from(generation.number), Value::from(run)];
+        on.execute(self.operations.statement(sql, values)).await?;
+        Ok(())
+    }
+
+    /// Moves readers from one generation to another: one row, in the transaction `on`. `rejected`: the one that they
+    /// leave is never read again. False: readers were not at `from` any more.
+    pub async fn switch(
+        &self,
+        on: &DatabaseTransaction,
+        from: &Generation,
+        to: &Generation,
+        rejected: bool,
+    ) -> Result<bool, Error> {
+        let sql = "UPDATE @active SET previous = $2, generation = $3 WHERE projection = $1 AND generation = $2";
+        let values = [from.projection.as_str().into(), from.number.into(), Value::from(to.number)];
+        if on.execute(self.operations.statement(sql, values)).await?.rows_affected() != 1 {
+            return Ok(false);
+        }
+        if rejected {
+            self.end(on, from, "rejected").await?;
+        }
+        Ok(true)
+    }
+
+    async fn end(&self, on: &impl ConnectionTrait, generation: &Generation, state: &str) -> Result<(), Error> {
+        let sql = format!(
+            "UPDATE @generations SET state = $3, ended_at = {} WHERE projection = $1 AND generation = $2",
+            self.operations.now()
+        );
+        let values = [generation.projection.as_str().into(), generation.number.into(), Value::from(state)];
+        on.execute(self.operations.statement(&sql, values)).await?;
+        Ok(())
+    }
+
+    /// Nobody keeps it alive any more from here on, and nobody goes back to it.
+    pub async fn retire(&self, on: &DatabaseTransaction, generation: &Generation) -> Result<(), Error> {
+        self.end(on, generation, "retired").await?;
+        let sql = "UPDATE @active SET previous = NULL WHERE projection = $1 AND previous = $2";
+        let values = [generation.projection.as_str().into(), Value::from(generation.number)];
+        on.execute(self.operations.statement(sql, values)).await?;
+        Ok(())
+    }
+
+    /// Removes the rows of a generation that was retired. Done twice, it changes nothing.
+    pub async fn remove(&self, generation: &Generation) -> Result<(), Error> {
+        let name = generation.namespace();
+        match self.database.place() {
+            Place::Sqlite(folder) => {
+                self.database.close(&name).await?;
+                remove(&sqlite_file(folder, &name))
+            }
+            Place::Postgres(_) => {
+                let sql = format!("DROP SCHEMA IF EXISTS {name} CASCADE");
+                self.operations.connection.execute_unprepared(&sql).await?;
+                Ok(())
+            }
+        }
     }
 
     /// Moves readers to the generation: one row.
@@ -196,6 +344,21 @@ fn remove(file: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn known(row: &sea_orm::QueryResult) -> Result<Known, Error> {
+    let state: String = row.try_get_by_index(4)?;
+    Ok(Known {
+        generation: generation(row)?,
+        state: state
+            .parse()
+            .map_err(|_| Error::Database(format!("a generation is {state:?}, which this release does not know")))?,
+        verified_by: row.try_get_by_index(5)?,
+        made_at: row.try_get_by_index(6)?,
+        ended_at: row.try_get_by_index(7)?,
+        active: row.try_get_by_index::<i32>(8)? == 1,
+        previous: row.try_get_by_index::<i32>(9)? == 1,
+    })
 }
 
 fn generation(row: &sea_orm::QueryResult) -> Result<Generation, Error> {

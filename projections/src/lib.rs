@@ -11,11 +11,14 @@ pub mod analytics;
 pub mod feed;
 pub mod generation;
 pub mod inventory;
+pub mod operations;
 pub mod order;
 pub mod product;
 pub mod projector;
 pub mod runner;
+pub mod runs;
 pub mod sink;
+pub mod standing;
 pub mod user;
 
 use std::sync::Arc;

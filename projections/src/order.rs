@@ -247,6 +247,10 @@ impl Projector for Orders {
         })
     }
 
+    fn personal(&self) -> &'static [&'static str] {
+        &["orders.contact_name", "orders.contact_email", "orders.contact_phone", "orders.contact_address"]
+    }
+
     fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
         match purpose {
             Purpose::Invoice => {

@@ -55,6 +55,11 @@ pub trait Projector: Send + Sync + 'static {
     fn erase(&self, _purpose: Purpose) -> &'static [&'static str] {
         &[]
     }
+    /// The columns that [`erase`](Self::erase) cleans, as `table.column`: what they hold is shown to nobody who only
+    /// looks after read models.
+    fn personal(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Whether the rows of one group have a search document.
     fn searchable(&self) -> bool {
         false
@@ -64,6 +69,12 @@ pub trait Projector: Send + Sync + 'static {
 /// A table of a read model, from its entity.
 pub trait TableOf: Send + Sync {
     fn create(&self, db: &Db) -> Statement;
+    /// Without its schema.
+    fn name(&self) -> String;
+    /// The column that names a row's group: what events want, and what a person looks for.
+    fn group(&self) -> &'static str;
+    /// The columns of its primary key, in order.
+    fn keys(&self) -> Vec<String>;
 }
 
 /// The table of a row type.
@@ -93,6 +104,19 @@ impl<M: Row> TableOf for TableFor<M> {
         let mut create = Schema::new(db.backend()).create_table_from_entity(M::Entity::default());
         create.table(located(db, &table_of::<M>()));
         db.backend().build(&create)
+    }
+
+    fn name(&self) -> String {
+        table_of::<M>()
+    }
+
+    fn group(&self) -> &'static str {
+        M::GROUP
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let keys = <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+        keys.map(|key| key.as_str().to_owned()).collect()
     }
 }
 
@@ -158,6 +182,7 @@ trait AnyRows: Send + Sync {
     async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>)
     -> Result<(), DbErr>;
     async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr>;
+    fn is_changed(&self) -> bool;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -215,6 +240,10 @@ impl<M: Row> AnyRows for Rows<M> {
         Ok(())
     }
 
+    fn is_changed(&self) -> bool {
+        self.groups.values().flat_map(BTreeMap::values).any(|cell| cell.changed)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -250,6 +279,11 @@ impl Unit {
             rows.store(db, tx).await?;
         }
         Ok(())
+    }
+
+    /// Whether anything was put or changed.
+    pub fn is_changed(&self) -> bool {
+        self.tables.values().any(|rows| rows.is_changed())
     }
 
     fn rows<M: Row>(&self) -> Option<&Rows<M>> {

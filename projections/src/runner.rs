@@ -47,11 +47,13 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn name(&self, sink: &str) -> String {
+    /// The name of a sink's lease: `rm_orders_3:rows`.
+    pub fn name(&self, sink: &str) -> String {
         format!("{}:{sink}", self.generation.namespace())
     }
 
-    pub(crate) fn leases(&self) -> Leases {
+    /// The leases of generations, on behalf of this process.
+    pub fn leases(&self) -> Leases {
         Leases::new(self.registry.operations().clone(), self.holder.clone())
     }
 
@@ -87,29 +89,36 @@ impl Follower {
         self.hold(ROWS, &stop, |lease| Box::pin(self.follow_rows(lease, &stop))).await;
     }
 
-    async fn follow_rows(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+    /// Takes up the rows where they are, under a lease that this process holds. Whoever moved them before finds the
+    /// checkpoint fenced, and lets go.
+    pub async fn fold(&self, lease: &Lease, poison: Poison) -> Result<Fold<'_>, Stopped> {
         let db = self.generation.db(self.registry.database())?;
         if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
             return Err(Stopped::Lost);
         }
-        let (mut checkpoint, _) = Checkpoint::load(&db, &db.connection, ROWS).await?.ok_or(Stopped::Lost)?;
-        let mut batch = Batch {
+        let (checkpoint, _) = Checkpoint::load(&db, &db.connection, ROWS).await?.ok_or(Stopped::Lost)?;
+        let mut fold = Fold {
             follower: self,
             db,
             epoch: lease.epoch,
+            poison,
+            checkpoint,
             parked: BTreeSet::new(),
             damaged: VecDeque::new(),
         };
-        batch.load_parked().await?;
+        fold.load_parked().await?;
+        Ok(fold)
+    }
+
+    async fn follow_rows(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
+        let mut fold = self.fold(&lease, Poison::Park).await?;
         let name = self.name(ROWS);
         let (mut running, mut indexed) = (false, false);
         let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            let entries = self.feed.after(&name, &checkpoint, BATCH).await?;
+            let entries = self.feed.after(&name, fold.checkpoint(), BATCH).await?;
             let began = Instant::now();
-            if !entries.is_empty() {
-                checkpoint = batch.apply(&entries, &checkpoint).await?;
-            }
+            fold.take(&entries).await?;
             if !running {
                 // It got this far: whatever was wrong is over.
                 self.report(ROWS, "running", "").await;
@@ -117,10 +126,10 @@ impl Follower {
             }
             if looked.elapsed() > RETRIES {
                 looked = Instant::now();
-                batch.retry(&checkpoint).await?;
+                fold.retry().await?;
             }
             if entries.is_empty() && !indexed {
-                batch.index().await?;
+                fold.index().await?;
                 indexed = true;
             }
             if entries.len() >= BATCH / 4 {
@@ -128,7 +137,7 @@ impl Follower {
             }
             let gather = async {
                 if entries.is_empty() {
-                    self.feed.wait(checkpoint.position).await;
+                    self.feed.wait(fold.checkpoint().position).await;
                 }
                 // Also after a call that was for nothing: what was announced may not be in the log yet, or never.
                 tokio::time::sleep_until(began + GATHER).await;
@@ -191,10 +200,23 @@ fn of_the_data(error: &DbErr) -> bool {
     }
 }
 
-struct Batch<'a> {
+/// What is done about an event that a projector cannot take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// It is parked, with what follows for its rows; the rest goes on.
+    Park,
+    /// Nothing goes on: [`Stopped::Poison`].
+    Stop,
+}
+
+/// The rows of a generation in the hands of one process: moved on in batches, each with its checkpoint in one
+/// transaction.
+pub struct Fold<'a> {
     follower: &'a Follower,
     db: Db,
     epoch: i64,
+    poison: Poison,
+    checkpoint: Checkpoint,
     /// The groups of rows that wait for a parked event.
     parked: BTreeSet<String>,
     /// The last positions with a value that could not be opened.
@@ -212,7 +234,26 @@ fn erasure(entry: &Entry) -> Option<(&RecordedEvent, &[soonshop_domain::Purpose]
     }
 }
 
-impl Batch<'_> {
+impl Fold<'_> {
+    /// How far the rows are.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// How many groups of rows wait for a parked event.
+    pub fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Projects what follows the checkpoint, and moves it.
+    pub async fn take(&mut self, entries: &[Entry]) -> Result<(), Stopped> {
+        if !entries.is_empty() {
+            let from = self.checkpoint.clone();
+            self.checkpoint = self.apply(entries, &from).await?;
+        }
+        Ok(())
+    }
+
     async fn load_parked(&mut self) -> Result<(), Stopped> {
         let rows = self.db.connection.query_all(self.db.statement("SELECT rows FROM @parked", [])).await?;
         self.parked.clear();
@@ -267,6 +308,7 @@ impl Batch<'_> {
                 Ok(to) => return Ok(to),
                 Err(Broken::Stopped(stopped)) => return Err(stopped),
                 Err(Broken::Event { position, cause }) => {
+                    self.refuse(position, &cause)?;
                     tracing::error!(
                         follower = self.follower.name(ROWS),
                         position,
@@ -277,6 +319,7 @@ impl Batch<'_> {
                 }
                 Err(Broken::Rows(cause)) => match entries {
                     [one] if !failing.contains_key(&one.position) => {
+                        self.refuse(one.position, &cause)?;
                         tracing::error!(
                             follower = self.follower.name(ROWS),
                             position = one.position,
@@ -294,6 +337,14 @@ impl Batch<'_> {
                     }
                 },
             }
+        }
+    }
+
+    /// Where nothing is to be parked, the first event that would be is the end.
+    fn refuse(&self, position: i64, cause: &str) -> Result<(), Stopped> {
+        match self.poison {
+            Poison::Park => Ok(()),
+            Poison::Stop => Err(Stopped::Poison { position, cause: cause.to_owned() }),
         }
     }
 
@@ -325,6 +376,9 @@ impl Batch<'_> {
             wants.next();
             projector.wants(event, &mut wants);
             let cause = failing.get(&event.position).or(damage).cloned();
+            if let Some(cause) = &cause {
+                self.refuse(event.position, cause).map_err(Broken::Stopped)?;
+            }
             if cause.is_none() && self.parked.is_empty() && newly.is_empty() {
                 work.push(event);
                 continue;
@@ -379,7 +433,8 @@ impl Batch<'_> {
     }
 
     /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
-    async fn retry(&mut self, at: &Checkpoint) -> Result<(), Stopped> {
+    async fn retry(&mut self) -> Result<(), Stopped> {
+        let at = &self.checkpoint.clone();
         let asked = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
         if self.db.connection.query_one(asked).await?.is_none() {
             return Ok(());
@@ -475,7 +530,7 @@ impl Batch<'_> {
     }
 
     /// Builds the indexes, now that there is something to index.
-    async fn index(&self) -> Result<(), Stopped> {
+    pub async fn index(&self) -> Result<(), Stopped> {
         let tx = self.db.connection.begin().await?;
         if !Checkpoint::fence(&self.db, &tx, ROWS, self.epoch).await? {
             return Err(Stopped::Lost);

@@ -129,6 +129,10 @@ impl Projector for Users {
         Ok(())
     }
 
+    fn personal(&self) -> &'static [&'static str] {
+        &["users.name", "users.email", "users.phone"]
+    }
+
     fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
         match purpose {
             Purpose::Account => &["UPDATE @users SET name = NULL, email = NULL, phone = NULL WHERE id = $1"],

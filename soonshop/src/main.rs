@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use sea_orm::ConnectionTrait as _;
 use soonshop::serve::{self, Options};
 use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seed, settle};
 use soonshop_service_kit::{serve as kit, telemetry};
@@ -64,22 +63,6 @@ enum Command {
         /// As JSON, one finding a line
         #[arg(long)]
         json: bool,
-    },
-    /// What is parked: events that a projection could not take
-    Parked {
-        #[command(subcommand)]
-        verb: Parked,
-    },
-}
-
-#[derive(Subcommand)]
-enum Parked {
-    /// Show them
-    List,
-    /// Try them again, in order
-    Retry {
-        /// The read model, such as orders
-        projection: String,
     },
 }
 
@@ -139,7 +122,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return report(&import::run(&shop, &options).await?, options.json);
         }
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
-        Command::Parked { verb } => parked(&Shop::open(&cli.config, Role::All)?, verb).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -201,31 +183,4 @@ async fn examine(shop: &Shop, json: bool) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if findings.iter().all(|finding| finding.ok) { ExitCode::SUCCESS } else { ExitCode::from(3) })
-}
-
-#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
-async fn parked(shop: &Shop, verb: Parked) -> anyhow::Result<()> {
-    let registry = shop.registry()?;
-    for projector in soonshop_projections::all() {
-        for generation in registry.generations(projector.name()).await? {
-            let db = generation.db(registry.database())?;
-            match &verb {
-                Parked::List => {
-                    let sql = "SELECT position, cause, attempts FROM @parked ORDER BY position";
-                    for row in db.connection.query_all(db.statement(sql, [])).await? {
-                        let (position, cause, attempts): (i64, String, i64) =
-                            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-                        println!("{}\t{position}\t{attempts}\t{cause}", generation.namespace());
-                    }
-                }
-                Parked::Retry { projection } if *projection == projector.name() => {
-                    let sql = "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
-                    let asked = db.connection.execute(db.statement(sql, [])).await?.rows_affected();
-                    eprintln!("{}: {asked} to be tried again by whoever projects it", generation.namespace());
-                }
-                Parked::Retry { .. } => {}
-            }
-        }
-    }
-    Ok(())
 }

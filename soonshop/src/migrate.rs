@@ -10,9 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SecureRandom as _;
 use soonshop_command_api::reactor::Reactor;
+use soonshop_domain::Purpose;
 use soonshop_event_log::{Database, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
+use soonshop_projections::operations;
 
 use crate::Shop;
 
@@ -36,7 +38,9 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     MasterKeys::create(&shop.config.master_key_file)?;
     create_token(&shop.config.operator_token_file)?;
     let log = shop.log()?;
-    KeyMaker::new(shop.key_store()?).prepare(log.db()).await?;
+    let keys = KeyMaker::new(shop.key_store()?);
+    keys.prepare(log.db()).await?;
+    keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
     Reactor::begin(&log, &shop.store_database.namespace("process")?).await?;
     let registry = shop.registry()?;
     for projector in soonshop_projections::all() {

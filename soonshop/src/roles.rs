@@ -1,6 +1,6 @@
 //! What a process does: one role, or all of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use soonshop_command_api::relay::Relay;
 use soonshop_event_log::cloud_event;
 use soonshop_event_store::EventStore;
 use soonshop_projections::runner::Follower;
-use soonshop_projections::{Feed, Projector};
+use soonshop_projections::{Feed, Generation, Projector};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -142,7 +142,8 @@ async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
     }
 }
 
-/// Keeps every generation alive whose version is here; looks for new ones now and then.
+/// Keeps every generation alive whose version is here; looks now and then for new ones, and for those that were retired
+/// or rejected.
 async fn project(
     shop: Shop,
     role: Role,
@@ -150,9 +151,10 @@ async fn project(
     projectors: Vec<Arc<dyn Projector>>,
     stop: CancellationToken,
 ) {
-    let mut started = HashSet::new();
+    let mut started: HashMap<String, CancellationToken> = HashMap::new();
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
+        let (mut living, mut all) = (HashSet::new(), true);
         for projector in &projectors {
             let generations = async { anyhow::Ok(shop.registry()?.projected_by(&**projector).await?) }.await;
             let generations = match generations {
@@ -162,14 +164,18 @@ async fn project(
                         error = format!("{error:#}"),
                         "the registry of generations cannot be read"
                     );
+                    all = false;
                     continue;
                 }
             };
+            living.extend(generations.iter().map(Generation::namespace));
             for generation in generations {
-                if !started.insert(generation.namespace()) {
+                if started.contains_key(&generation.namespace()) {
                     continue;
                 }
                 let Ok(registry) = shop.registry() else { continue };
+                let stop = stop.child_token();
+                started.insert(generation.namespace(), stop.clone());
                 let follower = Arc::new(Follower {
                     projector: Arc::clone(projector),
                     generation,
@@ -192,6 +198,11 @@ async fn project(
                     let (sink, cache, stop) = (Arc::clone(&follower), Arc::clone(&shop.cache), stop.clone());
                     tasks.spawn(async move { sink.keep_cache(cache, stop).await });
                 }
+            }
+        }
+        if all {
+            for (_, followers) in started.extract_if(|name, _| !living.contains(name)) {
+                followers.cancel();
             }
         }
         tokio::select! {

@@ -6,6 +6,7 @@ mod faults;
 mod import;
 mod privacy;
 mod processes;
+mod replay;
 mod story;
 #[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;

@@ -323,11 +323,16 @@ impl Drop for Process {
     }
 }
 
-/// The binary that this build made, beside the folder of this test.
+/// The shop's binary, which this build made.
 pub(crate) fn binary() -> PathBuf {
+    built("soonshop")
+}
+
+/// A binary that this build made, beside the folder of this test.
+pub(crate) fn built(name: &str) -> PathBuf {
     let me = std::env::current_exe().unwrap();
-    let path = me.parent().and_then(Path::parent).unwrap().join("soonshop");
-    assert!(path.exists(), "{} is missing: run `cargo build -p soonshop` first", path.display());
+    let path = me.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
     path
 }
 

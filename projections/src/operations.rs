@@ -1,0 +1,100 @@
+//! The record of what people did to read models: who, what, why. Only ever added to, with dense positions.
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction};
+use serde_json::Value;
+use soonshop_domain::{Personal, Purpose};
+use soonshop_event_log::{Db, Error, KeyStore};
+use uuid::Uuid;
+
+/// Whose the notes are that are written at the command line, until there is a way to sign in: their seals are under
+/// this subject's key, which `soonshop migrate` makes.
+pub const OPERATOR: Uuid = Uuid::from_u128(0x6a1b_7d52_08cf_5b0e_9a53_3f62_c8b1_4e07);
+
+/// What is written down.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// `<kind>:<id>`.
+    pub actor: String,
+    /// A verb: `rebuild`, `swap`, `retry`.
+    pub action: &'static str,
+    /// What it was done to: `rm_orders_3`, or a subject's id.
+    pub subject: String,
+    /// Ids, numbers and names; nothing personal.
+    pub detail: Value,
+    /// Why, in the person's own words: sealed.
+    pub note: Option<Personal<String>>,
+}
+
+/// A line of the record.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Recorded {
+    pub position: i64,
+    /// Milliseconds since 1970, by the database's clock.
+    pub at: i64,
+    pub actor: String,
+    pub action: String,
+    pub subject: String,
+    pub detail: Value,
+    /// Sealed, as it is stored.
+    pub note: Option<String>,
+}
+
+/// The note of a person at the command line, sealed under the operator's key. Where there is no such key, or it was
+/// erased, that is an error: a reason is not thrown away in silence.
+pub async fn note(keys: &KeyStore, text: &str) -> Result<Personal<String>, Error> {
+    let mut note = Personal::new(text.to_owned(), OPERATOR, Purpose::Account);
+    keys.seal(&mut note).await?;
+    Ok(note)
+}
+
+/// Writes it down, in the transaction of what was done; its position.
+pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i64, Error> {
+    // On SQLite the transaction that writes is alone from its first statement on.
+    let lock = match db.backend() {
+        DatabaseBackend::Postgres => "SELECT 1 FROM @entries_head WHERE name = 'main' FOR UPDATE",
+        _ => "UPDATE @entries_head SET name = name WHERE name = 'main'",
+    };
+    on.execute_unprepared(&db.sql(lock)).await?;
+    let note = match &done.note {
+        Some(note) => match serde_json::to_value(note) {
+            Ok(Value::String(jwe)) => Some(jwe),
+            _ => return Err(Error::Keys("a note that was not sealed is not written down".to_owned())),
+        },
+        None => None,
+    };
+    let sql = format!(
+        "INSERT INTO @entries (position, at, actor, action, subject, detail, note) \
+         SELECT coalesce(max(position), 0) + 1, {}, $1, $2, $3, $4, $5 FROM @entries RETURNING position",
+        db.now()
+    );
+    let values = [
+        done.actor.as_str().into(),
+        done.action.into(),
+        done.subject.as_str().into(),
+        done.detail.to_string().into(),
+        note.into(),
+    ];
+    let row = on.query_one(db.statement(&sql, values)).await?;
+    let row = row.ok_or_else(|| Error::Database("the record gave no position".to_owned()))?;
+    Ok(row.try_get_by_index(0)?)
+}
+
+/// The last lines of the record, the newest first, at most `most`.
+pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
+    let sql = "SELECT position, at, actor, action, subject, detail, note FROM @entries ORDER BY position DESC LIMIT $1";
+    let rows = db.connection.query_all(db.statement(sql, [i64::from(most).into()])).await?;
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let detail: String = row.try_get_by_index(5)?;
+        lines.push(Recorded {
+            position: row.try_get_by_index(0)?,
+            at: row.try_get_by_index(1)?,
+            actor: row.try_get_by_index(2)?,
+            action: row.try_get_by_index(3)?,
+            subject: row.try_get_by_index(4)?,
+            detail: serde_json::from_str(&detail).unwrap_or(Value::String(detail)),
+            note: row.try_get_by_index(6)?,
+        });
+    }
+    Ok(lines)
+}

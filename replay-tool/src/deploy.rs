@@ -1,0 +1,120 @@
+//! `deploy`: rebuild, verify, swap, watch; and back again by itself if what was watched for happens.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{Ended, Failure, Outcome, Tool, exit, rebuild, swap, verify};
+
+/// What ends a watch badly: `lag>1000 || errors>0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm(Vec<(Figure, i64)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Figure {
+    /// Events that the slowest sink has not seen.
+    Lag,
+    /// Sinks that stopped.
+    Errors,
+    /// Events that were parked.
+    Parked,
+}
+
+impl FromStr for Alarm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let one = |part: &str| {
+            let bad = || format!("{part:?} is no condition: lag>1000, errors>0, parked>0, joined by ||");
+            let (figure, most) = part.split_once('>').ok_or_else(bad)?;
+            let figure = match figure.trim() {
+                "lag" => Figure::Lag,
+                "errors" => Figure::Errors,
+                "parked" => Figure::Parked,
+                _ => return Err(bad()),
+            };
+            Ok((figure, most.trim().parse().map_err(|_| bad())?))
+        };
+        text.split("||").map(one).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub rebuild: rebuild::Options,
+    /// How long it is watched.
+    pub bake: Duration,
+    pub alarm: Alarm,
+}
+
+/// Carries out all steps. A verification that finds something, and an alarm, end it.
+pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
+    let name = &options.rebuild.projection;
+    let reason = options.rebuild.reason.clone();
+    let built = rebuild::rebuild(tool, &options.rebuild).await?;
+    if built.code != exit::DONE {
+        return Ok(built);
+    }
+    let generation = built.summary["generation"].as_i64().and_then(|number| i32::try_from(number).ok());
+    let check = verify::Options { generation, reason: reason.clone(), ..verify::Options::new(name) };
+    let verified = verify::verify(tool, &check).await?;
+    if verified.code != exit::DONE {
+        return Ok(verified);
+    }
+    let step = swap::Swap { generation, reason: reason.clone(), max_lag: 10_000, ..swap::Swap::new(name) };
+    swap::swap(tool, &step).await?;
+    let until = Instant::now() + options.bake;
+    tool.out.say(&format!("watching for {} s", options.bake.as_secs()));
+    loop {
+        if let Some(what) = alarm(tool, name, &options.alarm).await? {
+            tool.out.warn(&format!("{what}: going back"));
+            let back = swap::Rollback { reason: Some(what.clone()), ..swap::Rollback::new(name) };
+            swap::rollback(tool, &back).await?;
+            let summary = json!({ "projection": name, "result": "rolled_back", "because": what });
+            return Ok(Ended { code: exit::FOUND, summary });
+        }
+        if Instant::now() >= until {
+            let summary = json!({ "projection": name, "result": "deployed", "generation": generation });
+            return Ok(Ended::done(summary));
+        }
+        tokio::select! {
+            () = tool.stop.asked() => return Err(tool.stop.failure()),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}
+
+async fn alarm(tool: &Tool, projection: &str, alarm: &Alarm) -> Result<Option<String>, Failure> {
+    let projector = tool.projector(projection)?;
+    let known = tool.known(projection, None).await?;
+    let head = tool.log.head().await?.position;
+    let standing = tool.looked().one(&known, projector.searchable(), head).await?;
+    let stopped = standing.sinks.iter().filter(|sink| sink.stopped.is_some()).count();
+    for (figure, most) in &alarm.0 {
+        let (name, value) = match figure {
+            Figure::Lag => ("lag", standing.lag_events),
+            Figure::Errors => ("errors", i64::try_from(stopped).unwrap_or(i64::MAX)),
+            Figure::Parked => ("parked", standing.parked),
+        };
+        if value > *most {
+            return Ok(Some(format!("{name} is {value}, more than {most}")));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_as_they_are_written() {
+        let alarm: Alarm = "lag>1000 || errors>0".parse().unwrap();
+        assert_eq!(alarm, Alarm(vec![(Figure::Lag, 1_000), (Figure::Errors, 0)]));
+        for bad in ["", "lag", "lag>x", "age>1", "lag>1 && errors>0"] {
+            assert!(bad.parse::<Alarm>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Rebuilds read models beside live traffic: a new generation is built from the log, verified against the one that is
+//! in use, and takes its place in one row; the way back is the same step.
+//!
+//! Nothing here can act. This crate has no path to what appends, publishes or commands; on PostgreSQL it works under a
+//! role that cannot write the log. Start reading at [`Tool`], then [`rebuild`], then [`swap`].
+
+pub mod deploy;
+pub mod exit;
+pub mod history;
+pub mod output;
+pub mod parked;
+pub mod plan;
+pub mod rebuild;
+pub mod status;
+pub mod stop;
+pub mod swap;
+pub mod verify;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use soonshop_cache::Cache;
+use soonshop_domain::ids;
+use soonshop_event_log::{Database, EventLog, KeyStore, Lease, Leases, MasterKeys, Place};
+use soonshop_migrations::Namespace;
+use soonshop_projections::generation::Known;
+use soonshop_projections::operations::{self, Done};
+use soonshop_projections::runner::Follower;
+use soonshop_projections::runs::Runs;
+use soonshop_projections::standing::Looked;
+use soonshop_projections::{Feed, Generation, Projector, Registry};
+use soonshop_search::Search;
+
+pub use exit::Failure;
+pub use output::Output;
+pub use stop::Stop;
+
+/// Who does what is done at the command line, until there is a way to sign in.
+pub const ACTOR: &str = "service:operator";
+
+/// Where everything is: the same addresses as the shop's.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// The event store: `postgres://…` or `sqlite://FOLDER`
+    #[arg(long, env = "SOONSHOP_STORE", default_value = "sqlite://data", global = true)]
+    pub store: String,
+    /// The read models: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
+    #[arg(long, env = "SOONSHOP_READ_MODELS", global = true)]
+    pub read_models: Option<String>,
+    /// The keys of people's data: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
+    #[arg(long, env = "SOONSHOP_KEYS", global = true)]
+    pub keys: Option<String>,
+    /// The cache: `moka:` or `redis(s)://…`
+    #[arg(long, env = "SOONSHOP_CACHE", default_value = "moka:", global = true)]
+    pub cache: String,
+    /// Search: `tantivy://FOLDER` or `http(s)://…` (Elasticsearch, OpenSearch)
+    #[arg(long, env = "SOONSHOP_SEARCH", default_value = "tantivy://data/search", global = true)]
+    pub search: String,
+    /// The file with the master key
+    #[arg(long, env = "SOONSHOP_MASTER_KEY_FILE", default_value = "data/master.key", global = true)]
+    pub master_key_file: PathBuf,
+}
+
+/// Everything that a verb works with.
+#[derive(Clone)]
+pub struct Tool {
+    pub log: EventLog,
+    pub registry: Registry,
+    pub runs: Runs,
+    pub search: Arc<dyn Search>,
+    pub cache: Arc<dyn Cache>,
+    /// The projectors that this binary has.
+    pub projectors: Vec<Arc<dyn Projector>>,
+    /// A name that no other process has.
+    pub holder: String,
+    pub out: Output,
+    pub stop: Stop,
+}
+
+/// What a verb came to: the exit code, and the last line of `--json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    pub code: u8,
+    pub summary: serde_json::Value,
+}
+
+impl Ended {
+    pub fn done(summary: serde_json::Value) -> Self {
+        Self { code: exit::DONE, summary }
+    }
+}
+
+/// What every verb answers.
+pub type Outcome = Result<Ended, Failure>;
+
+impl Tool {
+    /// Checks every address, and that the schemas are those of this release.
+    pub async fn open(
+        config: &Config,
+        projectors: Vec<Arc<dyn Projector>>,
+        out: Output,
+        stop: Stop,
+    ) -> Result<Self, Failure> {
+        let place = |url: &Option<String>| Place::parse(url.as_deref().unwrap_or(&config.store));
+        let store = Database::new(Place::parse(&config.store)?);
+        let same = |place: Place| {
+            if *store.place() == place { store.clone() } else { Database::new(place) }
+        };
+        let (read, keys) = (same(place(&config.read_models)?), same(place(&config.keys)?));
+        let search = soonshop_search::connect(&config.search).map_err(|error| Failure::Usage(error.to_string()))?;
+        let cache = soonshop_cache::connect(&config.cache).map_err(|error| Failure::Usage(error.to_string()))?;
+        if let Some(Place::Sqlite(folder)) =
+            [&store, &read, &keys].iter().map(|database| database.place()).find(|place| match place {
+                Place::Sqlite(folder) => !folder.is_dir(),
+                Place::Postgres(_) => false,
+            })
+        {
+            let there = folder.display();
+            return Err(Failure::Usage(format!("there is no folder {there}: name the shop's with --store")));
+        }
+        for (namespace, database) in
+            [(Namespace::Log, &store), (Namespace::Keys, &keys), (Namespace::Operations, &read)]
+        {
+            let db = database.namespace(namespace.name())?;
+            soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| match error {
+                soonshop_migrations::Error::Database { source, .. } => source.into(),
+                _ => Failure::Refused(error.to_string()),
+            })?;
+        }
+        let masters = MasterKeys::read(&config.master_key_file).map_err(|error| Failure::Usage(error.to_string()))?;
+        let log = EventLog::new(store.namespace("log")?, KeyStore::new(keys.namespace("keys")?, masters));
+        let registry = Registry::new(&read)?;
+        Ok(Self {
+            log,
+            runs: Runs::new(registry.operations().clone()),
+            registry,
+            search,
+            cache,
+            projectors,
+            holder: format!("replay-tool-{}", ids::new().simple()),
+            out,
+            stop,
+        })
+    }
+
+    /// The projector of that name.
+    pub fn projector(&self, name: &str) -> Result<Arc<dyn Projector>, Failure> {
+        let found = self.projectors.iter().find(|projector| projector.name() == name);
+        found.cloned().ok_or_else(|| {
+            let names: Vec<_> = self.projectors.iter().map(|projector| projector.name()).collect();
+            Failure::Usage(format!("there is no read model {name:?}: {}", names.join(", ")))
+        })
+    }
+
+    /// A generation that is there; `None`: the one that readers go by.
+    pub async fn known(&self, projection: &str, number: Option<i32>) -> Result<Known, Failure> {
+        let all = self.registry.all(Some(projection)).await?;
+        let found = match number {
+            Some(number) => all.into_iter().find(|known| known.generation.number == number),
+            None => all.into_iter().find(|known| known.active),
+        };
+        found.ok_or_else(|| {
+            Failure::Usage(match number {
+                Some(number) => format!("{projection} has no generation {number}: `replay-tool list` shows them"),
+                None => format!("{projection} has no generation in use: run `soonshop migrate`"),
+            })
+        })
+    }
+
+    /// The newest generation that readers do not go by, and could.
+    pub async fn candidate(&self, projection: &str, number: Option<i32>) -> Result<Known, Failure> {
+        if number.is_some() {
+            return self.known(projection, number).await;
+        }
+        let all = self.registry.all(Some(projection)).await?;
+        all.into_iter().rev().find(|known| known.state.lives() && !known.active && !known.previous).ok_or_else(
+            || {
+                let first = format!("run `replay-tool rebuild {projection}` first");
+                Failure::Refused(format!("{projection} has no new generation: {first}"))
+            },
+        )
+    }
+
+    /// What keeps a generation, in this process.
+    pub fn follower(&self, projector: &Arc<dyn Projector>, generation: &Generation) -> Follower {
+        Follower {
+            projector: Arc::clone(projector),
+            generation: generation.clone(),
+            registry: self.registry.clone(),
+            feed: Feed::new(self.log.clone()),
+            holder: self.holder.clone(),
+        }
+    }
+
+    pub fn leases(&self) -> Leases {
+        Leases::new(self.registry.operations().clone(), self.holder.clone())
+    }
+
+    pub fn looked(&self) -> Looked {
+        Looked {
+            log: self.log.clone(),
+            registry: self.registry.clone(),
+            search: Arc::clone(&self.search),
+            cache: Arc::clone(&self.cache),
+        }
+    }
+
+    /// The right to change what generations a projection has; one run at a time.
+    async fn alone(&self, projection: &str) -> Result<Lease, Failure> {
+        let what = format!("replay:{projection}");
+        match self.leases().acquire(&what).await? {
+            Ok(lease) => Ok(lease),
+            Err(holder) => {
+                let alive = self.runs.alive().await?;
+                let run = alive.into_iter().find(|run| run.projection == projection);
+                let run = run.and_then(|run| serde_json::to_value(run).ok());
+                Err(Failure::Held { what: projection.to_owned(), holder, run })
+            }
+        }
+    }
+
+    /// Runs `work` while it alone may change what generations a projection has; ends it where it stands if that right
+    /// is lost, or when somebody insists.
+    pub(crate) async fn alone_with<T>(
+        &self,
+        projection: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let lease = self.alone(projection).await?;
+        let leases = self.leases();
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            lost = leases.keep(&lease) => Err(lost.into()),
+            () = self.stop.now() => Err(self.stop.failure()),
+        };
+        if let Err(error) = leases.release(&lease).await {
+            tracing::warn!(%error, lease = lease.name, "the lease was not given back, and expires");
+        }
+        outcome
+    }
+
+    /// What is to be written down about something that was done to a generation.
+    pub(crate) async fn done(
+        &self,
+        action: &'static str,
+        generation: &Generation,
+        detail: serde_json::Value,
+        reason: Option<&str>,
+    ) -> Result<Done, Failure> {
+        let note = match reason {
+            Some(text) => Some(operations::note(self.log.keys(), text).await?),
+            None => None,
+        };
+        Ok(Done { actor: ACTOR.to_owned(), action, subject: generation.namespace(), detail, note })
+    }
+}

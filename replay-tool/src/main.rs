@@ -1,0 +1,527 @@
+//! The command line.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use soonshop_projections::runner::Poison;
+use soonshop_projections::runs::Wanted;
+use soonshop_replay_tool::history::{self, Point};
+use soonshop_replay_tool::output::ShowProgress;
+use soonshop_replay_tool::parked::{self, Which};
+use soonshop_replay_tool::verify::{Against, Mode};
+use soonshop_replay_tool::{
+    Config, Ended, Failure, Outcome, Output, Stop, Tool, deploy, exit, plan, rebuild, status, swap, verify,
+};
+use tracing_subscriber::EnvFilter;
+
+/// Rebuilds read models beside live traffic, verifies them, moves readers over, and back.
+#[derive(Parser)]
+#[command(name = "replay-tool", version, propagate_version = true, after_help = exit::HELP)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    /// Standard output holds one JSON object a line; the last is `summary` or `exit_error`
+    #[arg(long, global = true)]
+    json: bool,
+    #[arg(long, value_enum, default_value = "auto", global = true)]
+    progress: ShowProgress,
+    /// Say more; twice, still more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Log lines go there instead of to standard error
+    #[arg(long, global = true)]
+    log_file: Option<PathBuf>,
+    /// Stop after this long, progress saved: 90s, 10m, 2h
+    #[arg(long, value_parser = duration, global = true)]
+    timeout: Option<Duration>,
+    /// Ask nothing
+    #[arg(long, short = 'y', global = true)]
+    yes: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show the generations of every read model
+    List,
+    /// Show how far each sink is, who keeps it, and what is wrong
+    Status {
+        projection: Option<String>,
+        /// Each sink on a line of its own
+        #[arg(long)]
+        wide: bool,
+        /// Follow a run until it is over, and end as it did
+        #[arg(long)]
+        run: Option<i64>,
+    },
+    /// Say what a rebuild would do; writes nothing
+    Plan { projection: String },
+    /// Build a new generation from the log, or go on with one that was begun
+    Rebuild {
+        #[command(flatten)]
+        rebuild: RebuildArgs,
+        /// Only say what would be done, like `plan`
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Compare a candidate with the generation in use
+    Verify {
+        projection: String,
+        /// The candidate; the newest that is not in use
+        #[arg(long)]
+        generation: Option<i32>,
+        #[arg(long, value_enum, default_value = "full")]
+        mode: Mode,
+        /// How many rows, with `--mode sample`
+        #[arg(long, default_value_t = 10_000)]
+        sample: u64,
+        /// Which rows, with `--mode sample`
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        #[arg(long, value_enum, default_value = "active")]
+        against: Against,
+        /// A column, or a part of a JSON column: /updated_at
+        #[arg(long)]
+        ignore: Vec<String>,
+        /// Every difference goes there, one JSON object a line
+        #[arg(long)]
+        report: Option<PathBuf>,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Move readers to a candidate
+    Swap {
+        projection: String,
+        #[arg(long)]
+        generation: Option<i32>,
+        /// Whether the candidate has to be verified
+        #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+        require_verified: bool,
+        /// Accept the differences of a verification: run:59
+        #[arg(long, value_parser = run_number)]
+        accept_diff: Option<i64>,
+        /// How many events the candidate may be behind when it begins
+        #[arg(long, default_value_t = 100)]
+        max_lag: i64,
+        /// The generation that must be in use
+        #[arg(long)]
+        expect_gen: Option<i32>,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Move readers back to the generation before
+    Rollback {
+        projection: String,
+        #[arg(long)]
+        to_gen: Option<i32>,
+        /// Wait until it has caught up
+        #[arg(long)]
+        wait: bool,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Drop generations that readers left
+    Retire {
+        projection: String,
+        #[arg(long = "gen")]
+        generation: Option<i32>,
+        /// How long ago it must have been left or made
+        #[arg(long, value_parser = duration, default_value = "72h")]
+        min_age: Duration,
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Rebuild, verify, swap, watch; go back if something is wrong
+    Deploy {
+        #[command(flatten)]
+        rebuild: RebuildArgs,
+        /// How long to watch
+        #[arg(long, value_parser = duration, default_value = "10m")]
+        bake: Duration,
+        /// When to go back
+        #[arg(long, default_value = "lag>1000 || errors>0")]
+        rollback_if: deploy::Alarm,
+    },
+    /// Let a running rebuild rest
+    Pause { run: i64 },
+    /// Let it go on
+    Resume { run: i64 },
+    /// End it; it can be taken up again
+    Cancel { run: i64 },
+    /// Say how fast it may be
+    Throttle {
+        run: i64,
+        /// Positions per second, such as 5000/s; 0: as fast as it goes
+        #[arg(long, value_parser = rate)]
+        max_rate: i64,
+    },
+    /// What was done to read models, the newest first
+    #[command(visible_alias = "history")]
+    Runs {
+        projection: Option<String>,
+        #[arg(long, default_value_t = 20)]
+        most: u32,
+    },
+    /// The state of an aggregate, personal values masked
+    Show {
+        /// Such as order
+        aggregate: String,
+        id: String,
+        /// v13 (a version), p1204881 (a position), or a moment
+        #[arg(long)]
+        as_of: Option<Point>,
+    },
+    /// What changed between two states of an aggregate
+    Diff {
+        aggregate: String,
+        id: String,
+        from: Point,
+        to: Option<Point>,
+        /// As RFC 6902, JSON Patch
+        #[arg(long)]
+        patch: bool,
+    },
+    /// A row of a read model after each event that touched it
+    Step {
+        projection: String,
+        /// What names the row: an order's id
+        #[arg(long)]
+        key: String,
+        /// The last position to look at
+        #[arg(long)]
+        until: Option<i64>,
+    },
+    /// Events that could not be projected
+    Parked {
+        #[command(subcommand)]
+        verb: ParkedVerb,
+    },
+    /// Write a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Write the manual page
+    Man,
+}
+
+#[derive(clap::Args)]
+struct RebuildArgs {
+    projection: String,
+    /// Events of one transaction
+    #[arg(long, default_value_t = rebuild::CHUNK)]
+    chunk: usize,
+    /// Positions per second, such as 5000/s
+    #[arg(long, value_parser = rate)]
+    max_rate: Option<i64>,
+    /// Go slower while the generation in use falls behind
+    #[arg(long)]
+    yield_to_live: bool,
+    /// Stop at a position, and leave it unfinished
+    #[arg(long)]
+    until: Option<i64>,
+    /// What to do about an event that fails
+    #[arg(long, value_parser = ["stop", "park"], default_value = "park")]
+    on_poison: String,
+    /// Refuse where nothing is done with an event
+    #[arg(long)]
+    fail_unhandled: bool,
+    /// Go on with a rebuild that was broken off (it does anyway)
+    #[arg(long, conflicts_with = "fresh")]
+    resume: bool,
+    /// Begin anew
+    #[arg(long)]
+    fresh: bool,
+    /// Keep it up to date here afterwards
+    #[arg(long)]
+    tail: bool,
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl From<RebuildArgs> for rebuild::Options {
+    fn from(args: RebuildArgs) -> Self {
+        Self {
+            projection: args.projection,
+            fresh: args.fresh,
+            chunk: args.chunk,
+            max_rate: args.max_rate,
+            yield_to_live: args.yield_to_live,
+            until: args.until,
+            poison: if args.on_poison == "stop" { Poison::Stop } else { Poison::Park },
+            fail_unhandled: args.fail_unhandled,
+            tail: args.tail,
+            reason: args.reason,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+enum ParkedVerb {
+    /// Show them, by cause
+    List {
+        #[command(flatten)]
+        which: WhichArgs,
+    },
+    /// Have them tried again, in order
+    Retry {
+        #[command(flatten)]
+        which: WhichArgs,
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Give them up: their rows stay as they are
+    Discard {
+        #[command(flatten)]
+        which: WhichArgs,
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct WhichArgs {
+    projection: Option<String>,
+    #[arg(long = "gen")]
+    generation: Option<i32>,
+    /// One event
+    #[arg(long)]
+    position: Option<i64>,
+    /// Those of one stream, by its id
+    #[arg(long)]
+    stream: Option<String>,
+    /// Those whose cause holds this
+    #[arg(long)]
+    cause: Option<String>,
+}
+
+impl From<WhichArgs> for Which {
+    fn from(args: WhichArgs) -> Self {
+        let WhichArgs { projection, generation, position, stream, cause } = args;
+        Self { projection, generation, position, stream, cause }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?} is no duration: 90s, 10m, 2h");
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let seconds = match unit {
+        "" | "s" => Some(number),
+        "m" => number.checked_mul(60),
+        "h" => number.checked_mul(3_600),
+        "d" => number.checked_mul(86_400),
+        _ => None,
+    };
+    seconds.map(Duration::from_secs).ok_or_else(bad)
+}
+
+fn rate(text: &str) -> Result<i64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text).parse().ok().filter(|rate: &i64| *rate >= 0);
+    number.ok_or_else(|| format!("{text:?} is no rate: 5000/s"))
+}
+
+fn run_number(text: &str) -> Result<i64, String> {
+    text.strip_prefix("run:").unwrap_or(text).parse().map_err(|_| format!("{text:?} is no run: run:59"))
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Output::new(cli.json, cli.progress);
+    let outcome = begin_logging(&cli, &out).and_then(|()| {
+        // Whoever speaks TLS here uses ring; nobody else has chosen before.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Unexpected(error.to_string()))?;
+        runtime.block_on(Box::pin(run(cli, out.clone())))
+    });
+    out.finish();
+    out.remind();
+    let code = match outcome {
+        Ok(ended) => {
+            let mut summary = ended.summary;
+            summary["exit_code"] = ended.code.into();
+            out.message("summary", &summary);
+            ended.code
+        }
+        Err(failure) => {
+            out.message("exit_error", &failure.message());
+            eprintln!("replay-tool: {failure}");
+            failure.code()
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
+    let level = match cli.verbose {
+        0 => "warn,lapin=error,tantivy=error",
+        1 => "info,sqlx=warn,tantivy=warn",
+        _ => "debug,sqlx=warn,tantivy=info",
+    };
+    // The database's layer writes the values of statements into its spans: never below info.
+    let filter = EnvFilter::try_new(format!("{level},sea_orm=info")).map_err(|error| Failure::Usage(error.to_string()))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    match &cli.log_file {
+        Some(path) => {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+            builder.with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
+        }
+        None => {
+            let writer = out.log_writer();
+            builder.with_ansi(std::io::stderr().is_terminal()).with_writer(move || writer.clone()).init();
+        }
+    }
+    Ok(())
+}
+
+/// Asks on a terminal; where nobody can be asked, says which flag answers.
+fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::Usage(format!("{question} Nobody can be asked here: add --yes")));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    if answer.trim().eq_ignore_ascii_case("y") {
+        Ok(())
+    } else {
+        Err(Failure::Usage("nothing was done".to_owned()))
+    }
+}
+
+async fn run(cli: Cli, out: Output) -> Outcome {
+    let failed = |error: std::io::Error| Failure::Unexpected(error.to_string());
+    match &cli.verb {
+        Verb::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "replay-tool", &mut std::io::stdout());
+            return Ok(Ended::done(serde_json::json!({})));
+        }
+        Verb::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(failed)?;
+            return Ok(Ended::done(serde_json::json!({})));
+        }
+        _ => {}
+    }
+    let stop = Stop::default();
+    stop.listen(cli.timeout).map_err(failed)?;
+    let tool = Tool::open(&cli.config, soonshop_projections::all(), out, stop).await?;
+    match cli.verb {
+        Verb::List => status::status(&tool, None, false).await,
+        Verb::Status { run: Some(run), .. } => status::watch(&tool, run).await,
+        Verb::Status { projection, wide, run: None } => status::status(&tool, projection.as_deref(), wide).await,
+        Verb::Plan { projection } => plan::plan(&tool, &projection).await,
+        Verb::Rebuild { rebuild, dry_run: true } => plan::plan(&tool, &rebuild.projection).await,
+        Verb::Rebuild { rebuild, dry_run: false } => rebuild::rebuild(&tool, &rebuild.into()).await,
+        Verb::Verify { projection, generation, mode, sample, seed, against, ignore, report, reason } => {
+            let options = verify::Options {
+                projection, generation, mode, sample, seed, against, ignore, report, reason,
+            };
+            verify::verify(&tool, &options).await
+        }
+        Verb::Swap { projection, generation, require_verified, accept_diff, max_lag, expect_gen, reason } => {
+            let options = swap::Swap {
+                projection,
+                generation,
+                expect: expect_gen,
+                verified: require_verified,
+                accept: accept_diff,
+                max_lag,
+                reason,
+            };
+            swap::swap(&tool, &options).await
+        }
+        Verb::Rollback { projection, to_gen, wait, reason } => {
+            let options = swap::Rollback { projection, generation: to_gen, wait, reason };
+            swap::rollback(&tool, &options).await
+        }
+        Verb::Retire { projection, generation, min_age, dry_run, reason } => {
+            if !dry_run {
+                confirm(cli.yes, &format!("Drop generations of {projection}?"))?;
+            }
+            swap::retire(&tool, &swap::Retire { projection, generation, min_age, dry_run, reason }).await
+        }
+        Verb::Deploy { rebuild, bake, rollback_if } => {
+            let options = deploy::Options { rebuild: rebuild.into(), bake, alarm: rollback_if };
+            deploy::deploy(&tool, &options).await
+        }
+        Verb::Pause { run } => want(&tool, run, Wanted::Pause).await,
+        Verb::Resume { run } => want(&tool, run, Wanted::Run).await,
+        Verb::Cancel { run } => want(&tool, run, Wanted::Cancel).await,
+        Verb::Throttle { run, max_rate } => {
+            let limit = (max_rate > 0).then_some(max_rate);
+            heard(tool.runs.throttle(run, limit).await?, run)
+        }
+        Verb::Runs { projection, most } => status::runs(&tool, projection.as_deref(), most).await,
+        Verb::Show { aggregate, id, as_of } => {
+            history::show(&tool, &aggregate, &id, as_of.unwrap_or(Point::Now)).await
+        }
+        Verb::Diff { aggregate, id, from, to, patch } => {
+            history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
+        }
+        Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
+        Verb::Parked { verb } => match verb {
+            ParkedVerb::List { which } => parked::list(&tool, &which.into()).await,
+            ParkedVerb::Retry { which, dry_run, reason } => {
+                parked::retry(&tool, &which.into(), dry_run, reason.as_deref()).await
+            }
+            ParkedVerb::Discard { which, dry_run, reason } => {
+                let which = which.into();
+                if !dry_run && !cli.yes {
+                    let count = parked::find(&tool, &which).await?.len();
+                    confirm(false, &format!("Give up {count} events?"))?;
+                }
+                parked::discard(&tool, &which, dry_run, &reason).await
+            }
+        },
+        Verb::Completions { .. } | Verb::Man => Ok(Ended::done(serde_json::json!({}))),
+    }
+}
+
+async fn want(tool: &Tool, run: i64, wanted: Wanted) -> Outcome {
+    heard(tool.runs.want(run, wanted).await?, run)
+}
+
+fn heard(heard: bool, run: i64) -> Outcome {
+    if heard {
+        Ok(Ended::done(serde_json::json!({ "run": run })))
+    } else {
+        Err(Failure::Refused(format!("run {run} is over, or never was")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_command_line_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_rates_are_read_as_they_are_written() {
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("72h"), Ok(Duration::from_secs(259_200)));
+        assert_eq!(rate("5000/s"), Ok(5_000));
+        assert_eq!(run_number("run:59"), Ok(59));
+        for bad in ["", "m", "10y", "-1s", "99999999999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert!(rate("-5").is_err() && run_number("x").is_err());
+    }
+}

@@ -1,0 +1,208 @@
+//! What a person or a script gets to see. Standard output is the result; everything else goes to standard error. With
+//! `--json` standard output holds one JSON object a line, the last of them `summary` or `exit_error`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ShowProgress {
+    /// A bar on a terminal, else a line now and then
+    Auto,
+    Bar,
+    Plain,
+    Json,
+    None,
+}
+
+/// A line of plain progress comes no more often than this, and no more often than every twentieth of the way.
+const LINES: Duration = Duration::from_secs(10);
+
+/// Of the messages of `--json`.
+const SCHEMA: u32 = 1;
+
+#[derive(Debug)]
+enum How {
+    Bar(ProgressBar),
+    Plain { last: Option<(Instant, f64)> },
+    Json,
+    None,
+}
+
+/// The way out. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Output {
+    json: bool,
+    how: Arc<Mutex<How>>,
+    /// Shown again at the end.
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// What stands on a line of progress.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub done: u64,
+    pub total: u64,
+    pub text: String,
+    /// The message of `--json`.
+    pub status: Value,
+}
+
+fn terminal_is_plain() -> bool {
+    let narrow = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u32>().ok()).is_some_and(|n| n < 60);
+    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    narrow || dumb || !std::io::stderr().is_terminal()
+}
+
+impl Output {
+    pub fn new(json: bool, progress: ShowProgress) -> Self {
+        let how = match progress {
+            ShowProgress::Auto if json => How::Json,
+            ShowProgress::Auto if terminal_is_plain() => How::Plain { last: None },
+            ShowProgress::Auto | ShowProgress::Bar => {
+                let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+                let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+                    .iter()
+                    .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+                    .is_some_and(|text| text.to_lowercase().contains("utf"));
+                let template = "{wide_msg}\n[{bar:40}] {percent:>3} %";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(if utf8 { style } else { style.progress_chars("#>-") });
+                }
+                How::Bar(bar)
+            }
+            ShowProgress::Plain => How::Plain { last: None },
+            ShowProgress::Json => How::Json,
+            ShowProgress::None => How::None,
+        };
+        Self { json, how: Arc::new(Mutex::new(how)), warnings: Arc::default() }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes without tearing the bar. (`println` of the bar loses lines where standard error is no terminal.)
+    fn aside(&self, write: impl FnOnce()) {
+        let how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        if let How::Bar(bar) = &*how { bar.suspend(write) } else { write() }
+    }
+
+    fn line(&self, text: &str) {
+        self.aside(|| {
+            let mut out = std::io::stdout().lock();
+            // Whoever closed the pipe does not want to hear more.
+            drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+        });
+    }
+
+    /// One object of `--json`, of that type.
+    pub fn message(&self, kind: &str, value: &Value) {
+        if self.json {
+            let mut message = Map::new();
+            message.insert("schema".to_owned(), SCHEMA.into());
+            message.insert("message_type".to_owned(), kind.into());
+            if let Value::Object(fields) = value {
+                message.extend(fields.clone());
+            }
+            self.line(&Value::Object(message).to_string());
+        }
+    }
+
+    /// A part of the result: the text for people, or the object for scripts.
+    pub fn result(&self, kind: &str, value: &Value, text: impl FnOnce() -> String) {
+        if self.json {
+            self.message(kind, value);
+        } else {
+            self.line(&text());
+        }
+    }
+
+    /// Something that people are told beside the result.
+    pub fn say(&self, text: &str) {
+        if !self.json {
+            self.aside(|| eprintln!("{text}"));
+        }
+    }
+
+    /// Shown when it happens, and once more at the end.
+    pub fn warn(&self, text: &str) {
+        self.message("warning", &json!({ "message": text }));
+        self.aside(|| eprintln!("WARN  {text}"));
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    }
+
+    pub fn warnings(&self) -> usize {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Once more what was warned of, where it may have scrolled away.
+    pub fn remind(&self) {
+        let warnings = std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        if warnings.len() > 1 {
+            self.aside(|| eprintln!("{} warnings:", warnings.len()));
+            for warning in warnings {
+                self.aside(|| eprintln!("  {warning}"));
+            }
+        }
+    }
+
+    pub fn progress(&self, line: &Line, force: bool) {
+        let mut how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = if line.total == 0 { 1.0 } else { line.done as f64 / line.total as f64 };
+        match &mut *how {
+            How::Bar(bar) => {
+                bar.set_length(line.total.max(1));
+                bar.set_position(line.done);
+                bar.set_message(line.text.clone());
+            }
+            How::Plain { last } => {
+                let due = last.is_none_or(|(when, at)| when.elapsed() >= LINES && share - at >= 0.05);
+                if due || force {
+                    *last = Some((Instant::now(), share));
+                    let now = soonshop_domain::clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+                    eprintln!("{now} {}", line.text);
+                }
+            }
+            How::Json if self.json => {
+                drop(how);
+                self.message("status", &line.status);
+            }
+            How::Json | How::None => {}
+        }
+    }
+
+    /// Nothing more of progress.
+    pub fn finish(&self) {
+        let how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        if let How::Bar(bar) = &*how {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Where log lines go.
+    pub fn log_writer(&self) -> LogWriter {
+        LogWriter(self.clone())
+    }
+}
+
+/// Log lines, beside the bar.
+#[derive(Clone)]
+pub struct LogWriter(Output);
+
+impl std::io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut outcome = Ok(());
+        self.0.aside(|| outcome = std::io::stderr().lock().write_all(bytes));
+        outcome.map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}

@@ -1,0 +1,175 @@
+//! `parked`: events that could not be projected. Listed by cause, tried again or given up, and each of these written down.
+
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _, Value as Bound};
+use serde::Serialize;
+use serde_json::json;
+use soonshop_event_log::Db;
+use soonshop_projections::Generation;
+use soonshop_projections::operations;
+
+use crate::{Ended, Failure, Outcome, Tool};
+
+/// Which of them.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// A read model; none: all.
+    pub projection: Option<String>,
+    pub generation: Option<i32>,
+    /// One event.
+    pub position: Option<i64>,
+    /// Those of one stream.
+    pub stream: Option<String>,
+    /// Those whose cause holds this.
+    pub cause: Option<String>,
+}
+
+/// An event that is parked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parked {
+    pub generation: String,
+    pub position: i64,
+    pub event_id: String,
+    pub event_type: String,
+    pub stream: String,
+    /// The groups of rows that wait for it.
+    pub rows: Vec<String>,
+    pub cause: String,
+    pub attempts: i64,
+    #[serde(skip)]
+    of: Generation,
+}
+
+pub(crate) async fn count(db: &Db) -> Result<i64, Failure> {
+    let row = db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0))
+}
+
+/// All that are meant, in the order of the log.
+pub async fn find(tool: &Tool, which: &Which) -> Result<Vec<Parked>, Failure> {
+    if let Some(name) = &which.projection {
+        tool.projector(name)?;
+    }
+    let mut all = Vec::new();
+    for known in tool.registry.all(which.projection.as_deref()).await? {
+        let wanted = which.generation.is_none_or(|number| number == known.generation.number);
+        if !known.state.lives() || !wanted {
+            continue;
+        }
+        let db = known.generation.db(tool.registry.database())?;
+        let sql = "SELECT position, event_id, rows, cause, attempts FROM @parked ORDER BY position";
+        for row in db.connection.query_all(db.statement(sql, [])).await? {
+            let position: i64 = row.try_get_by_index(0)?;
+            let (rows, cause): (String, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            if which.position.is_some_and(|wanted| wanted != position)
+                || which.cause.as_ref().is_some_and(|wanted| !cause.contains(wanted.as_str()))
+            {
+                continue;
+            }
+            let event = tool.log.read(position, 1).await?.into_iter().next().filter(|e| e.position == position);
+            let stream = event
+                .as_ref()
+                .map_or_else(String::new, |event| format!("{}-{}", event.aggregate_type, event.aggregate_id));
+            if which.stream.as_ref().is_some_and(|wanted| !stream.ends_with(wanted.as_str())) {
+                continue;
+            }
+            all.push(Parked {
+                generation: known.generation.namespace(),
+                position,
+                event_id: row.try_get_by_index(1)?,
+                event_type: event.map_or_else(|| "(not in the log)".to_owned(), |event| event.event_type),
+                stream,
+                rows: serde_json::from_str(&rows).unwrap_or_default(),
+                cause,
+                attempts: row.try_get_by_index(4)?,
+                of: known.generation.clone(),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Shows them, grouped by cause.
+pub async fn list(tool: &Tool, which: &Which) -> Outcome {
+    let all = find(tool, which).await?;
+    let mut causes: Vec<(&str, usize)> = Vec::new();
+    for one in &all {
+        match causes.iter_mut().find(|(cause, _)| *cause == one.cause) {
+            Some((_, count)) => *count += 1,
+            None => causes.push((&one.cause, 1)),
+        }
+    }
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (cause, count) in &causes {
+        if !tool.out.is_json() {
+            tool.out.result("", &json!({}), || format!("{count} × {cause}"));
+        }
+        for one in all.iter().filter(|one| one.cause == *cause) {
+            let value = serde_json::to_value(one).unwrap_or_default();
+            tool.out.result("verbose", &value, || {
+                let Parked { generation, position, event_type, stream, attempts, .. } = one;
+                format!("    {generation}  {position}  {event_type}  {stream}  tried {attempts}×")
+            });
+        }
+    }
+    if all.is_empty() {
+        tool.out.say("nothing is parked");
+    }
+    Ok(Ended::done(json!({ "parked": all.len(), "causes": causes.len() })))
+}
+
+/// Asks whoever keeps the generation to try them again, in order.
+pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&str>) -> Outcome {
+    let all = find(tool, which).await?;
+    if !dry_run {
+        for (generation, positions) in by_generation(&all) {
+            let db = generation.db(tool.registry.database())?;
+            for position in &positions {
+                let sql = "INSERT INTO @retries (position) VALUES ($1) ON CONFLICT DO NOTHING";
+                db.connection.execute(db.statement(sql, [Bound::from(*position)])).await?;
+            }
+            let detail = json!({ "positions": positions });
+            crate::rebuild::write_down(tool, &tool.done("retry", &generation, detail, reason).await?).await?;
+        }
+    }
+    let count = all.len();
+    let text = if dry_run { "would be tried again" } else { "to be tried again by whoever keeps their generation" };
+    let summary = json!({ "retried": count, "dry_run": dry_run });
+    tool.out.say(&format!("{count} {text}"));
+    Ok(Ended::done(summary))
+}
+
+/// Gives them up: their rows stay as they are, and what follows for them is tried again.
+pub async fn discard(tool: &Tool, which: &Which, dry_run: bool, reason: &str) -> Outcome {
+    let all = find(tool, which).await?;
+    if !dry_run {
+        for (generation, positions) in by_generation(&all) {
+            let done = tool.done("discard", &generation, json!({ "positions": positions }), Some(reason)).await?;
+            let db = generation.db(tool.registry.database())?;
+            for position in &positions {
+                let sql = "DELETE FROM @parked WHERE position = $1";
+                db.connection.execute(db.statement(sql, [Bound::from(*position)])).await?;
+            }
+            // What was parked behind them waits for nothing any more. (Also where nothing is: the keeper looks again.)
+            let sql = "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
+            db.connection.execute(db.statement(sql, [])).await?;
+            let operations = tool.registry.operations();
+            let tx = operations.connection.begin().await?;
+            operations::record(operations, &tx, &done).await?;
+            tx.commit().await?;
+        }
+    }
+    let count = all.len();
+    tool.out.say(&format!("{count} {}", if dry_run { "would be given up" } else { "given up" }));
+    Ok(Ended::done(json!({ "discarded": count, "dry_run": dry_run })))
+}
+
+fn by_generation(all: &[Parked]) -> Vec<(Generation, Vec<i64>)> {
+    let mut grouped: Vec<(Generation, Vec<i64>)> = Vec::new();
+    for one in all {
+        match grouped.iter_mut().find(|(generation, _)| *generation == one.of) {
+            Some((_, positions)) => positions.push(one.position),
+            None => grouped.push((one.of.clone(), vec![one.position])),
+        }
+    }
+    grouped
+}

@@ -1,0 +1,600 @@
+//! `rebuild`: makes a new generation, folds the log into it chunk by chunk, and hands it over to whoever has its
+//! version. Whatever ends it, the next call goes on from the last chunk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use soonshop_event_log::{Checkpoint, Entry, Error, EventLog, Lease, Stopped};
+use soonshop_projections::generation::State as Stands;
+use soonshop_projections::runner::{Fold, Poison, ROWS};
+use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
+use soonshop_projections::sink::{CACHE, INDEX};
+use soonshop_projections::{Generation, Projector, operations};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::output::Line;
+use crate::{Ended, Failure, Outcome, Tool, exit};
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub projection: String,
+    /// Begin anew, even if a rebuild could be taken up.
+    pub fresh: bool,
+    /// Events of one transaction.
+    pub chunk: usize,
+    /// Positions per second at the most.
+    pub max_rate: Option<i64>,
+    /// Go slower while the generation in use falls behind.
+    pub yield_to_live: bool,
+    /// Stop there instead of at the head; such a generation stays unfinished.
+    pub until: Option<i64>,
+    pub poison: Poison,
+    /// Refuse where the projector does nothing with an event of a type that it follows.
+    pub fail_unhandled: bool,
+    /// Keep the generation up to date here, until told to stop.
+    pub tail: bool,
+    pub reason: Option<String>,
+}
+
+impl Options {
+    /// Of a read model, with everything else as it is where nothing is said.
+    pub fn new(projection: &str) -> Self {
+        Self {
+            projection: projection.to_owned(),
+            fresh: false,
+            chunk: CHUNK,
+            max_rate: None,
+            yield_to_live: false,
+            until: None,
+            poison: Poison::Park,
+            fail_unhandled: false,
+            tail: false,
+            reason: None,
+        }
+    }
+}
+
+/// Events of one transaction, where nothing is said.
+pub const CHUNK: usize = 5_000;
+
+/// How often a run says how far it is, and hears what is wanted of it.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// A generation in use that is this far behind makes a rebuild that yields go slower.
+const LIVE_LAG: f64 = 1.0;
+
+/// How long it is waited for somebody to take the generation over.
+const HANDOVER: Duration = Duration::from_secs(8);
+
+/// Decoded pages of the log, made ahead by a task of their own.
+struct Pages {
+    pages: mpsc::Receiver<Result<Vec<Entry>, Error>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Pages {
+    fn after(log: &EventLog, position: i64, page: usize) -> Self {
+        let (sender, pages) = mpsc::channel(2);
+        let mut reader = log.read_all(position, i64::try_from(page).unwrap_or(i64::MAX));
+        let task = tokio::spawn(async move {
+            loop {
+                let page = reader.next().await;
+                let last = page.as_ref().map_or(true, Vec::is_empty);
+                if sender.send(page).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Self { pages, task }
+    }
+
+    /// The next page; empty at the end. An error is never mistaken for the end.
+    async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+        let broken = || Err(Error::Unavailable("the reading of the log was broken off".to_owned()));
+        self.pages.recv().await.unwrap_or_else(broken)
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Keeps a rate: so many positions per second.
+struct Pace {
+    limit: Option<i64>,
+    since: Instant,
+    passed: i64,
+}
+
+impl Pace {
+    fn new(limit: Option<i64>) -> Self {
+        Self { limit, since: Instant::now(), passed: 0 }
+    }
+
+    fn set(&mut self, limit: Option<i64>) {
+        if self.limit != limit {
+            *self = Self::new(limit);
+        }
+    }
+
+    /// When the next chunk may begin.
+    fn after(&mut self, positions: i64) -> Option<Instant> {
+        let limit = self.limit.filter(|limit| *limit > 0)?;
+        self.passed += positions;
+        #[expect(clippy::cast_precision_loss, reason = "a duration")]
+        let due = Duration::from_secs_f64(self.passed as f64 / limit as f64);
+        Some(self.since + due)
+    }
+}
+
+/// A rebuild on its way.
+struct Work<'a> {
+    tool: &'a Tool,
+    options: &'a Options,
+    projector: Arc<dyn Projector>,
+    generation: Generation,
+    run: i64,
+    progress: Progress,
+    began: Instant,
+    began_at: i64,
+    beat: Instant,
+    pace: Pace,
+    /// What was asked for, where yielding made it less.
+    asked: Option<i64>,
+    looked: Instant,
+}
+
+/// Rebuilds a read model.
+pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
+    let projector = tool.projector(&options.projection)?;
+    if options.chunk == 0 || options.max_rate.is_some_and(|rate| rate <= 0) {
+        return Err(Failure::Usage("--chunk and --max-rate are at least 1".to_owned()));
+    }
+    if options.fail_unhandled {
+        let unhandled = crate::plan::unhandled(tool, &projector).await?;
+        if !unhandled.is_empty() {
+            let names: Vec<_> = unhandled.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+            return Err(Failure::Refused(format!("nothing is done with {}", names.join(", "))));
+        }
+    }
+    tool.alone_with(&options.projection, alone(tool, options, &projector)).await
+}
+
+/// The rebuild that was broken off, of this very version; or a new generation.
+async fn taken_up(
+    tool: &Tool,
+    options: &Options,
+    projector: &Arc<dyn Projector>,
+) -> Result<(Generation, bool), Failure> {
+    let all = tool.registry.all(Some(&options.projection)).await?;
+    let unfinished = all.into_iter().rev().find(|known| {
+        known.state == Stands::Building
+            && !known.active
+            && known.generation.version == projector.version()
+            && known.generation.shape == projector.shape()
+    });
+    if let Some(known) = unfinished {
+        if !options.fresh {
+            return Ok((known.generation, true));
+        }
+        crate::swap::drop_generation(tool, projector, &known.generation, "a rebuild begins anew").await?;
+    }
+    Ok((tool.registry.create(&**projector).await?, false))
+}
+
+async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -> Outcome {
+    let (generation, resumed) = taken_up(tool, options, projector).await?;
+    let beginning = Beginning {
+        verb: "rebuild",
+        projection: &options.projection,
+        generation: Some(generation.number),
+        actor: crate::ACTOR,
+        limit_rate: options.max_rate,
+    };
+    let run = tool.runs.begin(&beginning).await?;
+    let detail = json!({ "run": run, "generation": generation.number, "version": generation.version, "resumed": resumed });
+    let done = tool.done("rebuild", &generation, detail, options.reason.as_deref()).await?;
+    write_down(tool, &done).await?;
+    let now = Instant::now();
+    let mut work = Work {
+        tool,
+        options,
+        projector: Arc::clone(projector),
+        generation,
+        run,
+        progress: Progress::default(),
+        began: now,
+        began_at: 0,
+        beat: now,
+        pace: Pace::new(options.max_rate),
+        asked: options.max_rate,
+        looked: now,
+    };
+    let outcome = work.all(resumed).await;
+    let (state, result) = match &outcome {
+        Ok(ended) => (State::Done, ended.summary.clone()),
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => (State::Interrupted, failure.message()),
+        Err(failure @ Failure::Refused(_)) => (State::Cancelled, failure.message()),
+        Err(failure) => (State::Failed, failure.message()),
+    };
+    tool.out.finish();
+    tool.runs.end(run, state, Some(&result)).await?;
+    if let Err(failure) = &outcome {
+        let at = work.progress.position;
+        tool.out.say(&format!(
+            "{failure}\nsaved at position {at} (run {run}). Resume:  replay-tool rebuild {} --resume",
+            options.projection
+        ));
+    }
+    outcome
+}
+
+/// Adds a line to the record of operations, by itself.
+pub(crate) async fn write_down(tool: &Tool, done: &operations::Done) -> Result<(), Failure> {
+    use sea_orm::TransactionTrait as _;
+    let db = tool.registry.operations();
+    let tx = db.connection.begin().await?;
+    operations::record(db, &tx, done).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+impl Work<'_> {
+    fn name(&self) -> String {
+        format!("{} v{}", self.generation.projection, self.generation.number)
+    }
+
+    async fn all(&mut self, resumed: bool) -> Outcome {
+        let tool = self.tool;
+        let follower = tool.follower(&self.projector, &self.generation);
+        let leases = follower.leases();
+        // Whoever has this version may have begun with it: it waits until we are done.
+        let lease = leases.take(&follower.name(ROWS)).await?;
+        let kept = lease.clone();
+        let outcome = {
+            let work = self.fold(&follower, &lease, resumed);
+            tokio::select! {
+                outcome = work => outcome,
+                lost = leases.keep(&kept) => Err(lost.into()),
+            }
+        };
+        // Rows first: then somebody else may go on while the sinks behind them are looked after.
+        leases.release(&lease).await?;
+        outcome?;
+        if self.options.until.is_some() {
+            let at = self.progress.position;
+            tool.out.say(&format!("{} stands at {at}, as asked; it is not finished", self.name()));
+            return Ok(self.ended("until", None));
+        }
+        self.sinks(&follower).await?;
+        tool.registry.complete(&self.generation).await?;
+        let keeper = self.handover().await?;
+        if keeper.is_none() && !self.options.tail {
+            tool.out.warn(&format!(
+                "nobody keeps {} alive: start a process of the shop that has version {}, or use --tail",
+                self.name(),
+                self.generation.version
+            ));
+        }
+        let ended = self.ended("caught_up", keeper);
+        if self.options.tail {
+            tool.out.finish();
+            tool.out.say(&format!("keeping {} up to date here; Ctrl-C stops it", self.name()));
+            self.tail().await?;
+        }
+        Ok(ended)
+    }
+
+    fn ended(&self, result: &str, keeper: Option<String>) -> Ended {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let Progress { position, folded, skipped, parked, .. } = self.progress;
+        let warnings = self.tool.out.warnings();
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a rate")]
+        let rate = ((position - self.began_at) as f64 / seconds.max(0.001)) as i64;
+        let summary = json!({
+            "run": self.run, "projection": self.generation.projection, "result": result,
+            "generation": self.generation.number, "position": position, "folded": folded, "skipped": skipped,
+            "parked": parked, "warnings": warnings, "seconds": (seconds * 10.0).round() / 10.0,
+            "events_per_second": rate, "kept_by": keeper,
+        });
+        let kept = keeper.map_or_else(String::new, |name| format!("   handed over to {name}"));
+        if !self.tool.out.is_json() {
+            self.tool.out.finish();
+            self.tool.out.result("summary", &summary, || {
+                format!(
+                    "{}  {} at {position}   {folded} folded, {skipped} skipped by type, {parked} parked, {warnings} \
+                     warnings   {seconds:.1} s, {rate}/s{kept}",
+                    result.replace('_', " "),
+                    self.name()
+                )
+            });
+        }
+        Ended { code: if parked > 0 { exit::PARKED } else { exit::DONE }, summary }
+    }
+
+    /// Folds everything up to the head, or to where it was told.
+    async fn fold(
+        &mut self,
+        follower: &soonshop_projections::runner::Follower,
+        lease: &Lease,
+        resumed: bool,
+    ) -> Result<(), Failure> {
+        let mut fold = follower.fold(lease, self.options.poison).await?;
+        let from = fold.checkpoint().position;
+        let head = self.tool.log.head().await?.position;
+        self.progress = Progress { from_position: from, to_position: head, position: from, ..Progress::default() };
+        self.began_at = from;
+        let epoch = lease.epoch;
+        self.tool.out.say(&if resumed {
+            format!("run {}  {}  resuming at {from} of {head}, epoch {epoch}", self.run, self.name())
+        } else {
+            format!("run {}  {}  epoch {epoch}", self.run, self.name())
+        });
+        self.catch_up(&mut fold).await?;
+        if self.options.until.is_none() {
+            fold.index().await?;
+            // What came while the indexes were built.
+            self.catch_up(&mut fold).await?;
+        }
+        self.say_how_far(true).await?;
+        Ok(())
+    }
+
+    async fn catch_up(&mut self, fold: &mut Fold<'_>) -> Result<(), Failure> {
+        loop {
+            // Its own row is read as well: is this the log that was folded so far?
+            let name = self.generation.namespace();
+            let next = self.tool.log.read_after(&name, fold.checkpoint(), 1).await?;
+            let end = self.options.until.unwrap_or(i64::MAX);
+            if next.is_empty() || fold.checkpoint().position >= end {
+                return Ok(());
+            }
+            let mut pages = Pages::after(&self.tool.log, fold.checkpoint().position, self.chunk());
+            loop {
+                let mut page = pages.next().await?;
+                page.retain(|entry| entry.position <= end);
+                if page.is_empty() {
+                    break;
+                }
+                self.chunk_of(fold, page).await?;
+                if self.tool.stop.is_asked() {
+                    return Err(self.tool.stop.failure());
+                }
+            }
+        }
+    }
+
+    /// A slow pace takes small steps.
+    fn chunk(&self) -> usize {
+        let tenth = self.pace.limit.map(|limit| usize::try_from(limit / 10).unwrap_or(1).max(1));
+        tenth.map_or(self.options.chunk, |tenth| tenth.min(self.options.chunk))
+    }
+
+    async fn chunk_of(&mut self, fold: &mut Fold<'_>, page: Vec<Entry>) -> Result<(), Failure> {
+        let follows = self.projector.follows();
+        let length = i64::try_from(page.len()).unwrap_or(i64::MAX);
+        let folded = page.iter().filter(|entry| follows.contains(&&*entry.aggregate_type)).count();
+        let folded = i64::try_from(folded).unwrap_or(i64::MAX);
+        if page[0].position != fold.checkpoint().position + 1 {
+            let (after, found) = (fold.checkpoint().position, page[0].position);
+            return Err(Failure::Unexpected(format!("the log goes from position {after} to {found}: it has a hole")));
+        }
+        fold.take(&page).await?;
+        self.progress.position = fold.checkpoint().position;
+        self.progress.folded += folded;
+        self.progress.skipped += length - folded;
+        if let Some(due) = self.pace.after(length) {
+            while Instant::now() < due && !self.tool.stop.is_asked() {
+                let until = due.min(Instant::now() + BEAT);
+                tokio::select! {
+                    () = self.tool.stop.asked() => {}
+                    () = tokio::time::sleep_until(until) => {}
+                }
+                self.say_how_far(false).await?;
+            }
+        }
+        self.say_how_far(false).await
+    }
+
+    /// Says how far it is, every now and then, and does what is wanted: slower, a pause, an end.
+    async fn say_how_far(&mut self, now: bool) -> Result<(), Failure> {
+        if !now && self.beat.elapsed() < BEAT {
+            return Ok(());
+        }
+        self.beat = Instant::now();
+        let db = self.generation.db(self.tool.registry.database())?;
+        self.progress.parked = crate::parked::count(&db).await?;
+        let mut state = State::Running;
+        loop {
+            let number = Some(self.generation.number);
+            let (wanted, limit) = self.tool.runs.beat(self.run, number, state, &self.progress).await?;
+            self.yield_to_live(limit).await?;
+            self.show();
+            match wanted {
+                Wanted::Run => return Ok(()),
+                Wanted::Cancel => {
+                    return Err(Failure::Refused(format!("run {} was cancelled", self.run)));
+                }
+                Wanted::Pause => {
+                    state = State::Paused;
+                    tokio::select! {
+                        () = self.tool.stop.asked() => return Err(self.tool.stop.failure()),
+                        () = tokio::time::sleep(BEAT) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Halves the pace while the generation in use falls behind, and takes it up again slowly.
+    async fn yield_to_live(&mut self, limit: Option<i64>) -> Result<(), Failure> {
+        if limit != self.asked {
+            self.asked = limit;
+            self.pace.set(limit);
+        }
+        if !self.options.yield_to_live || self.looked.elapsed() < Duration::from_secs(1) {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let active = self.tool.known(&self.generation.projection, None).await?;
+        let head = self.tool.log.head().await?.position;
+        let standing = self.tool.looked().one(&active, false, head).await?;
+        let now = self.pace.limit.unwrap_or_else(|| self.rate().max(1_000));
+        let next = if standing.lag_seconds > LIVE_LAG { (now / 2).max(100) } else { now + now / 4 + 1 };
+        let next = self.asked.map_or(next, |asked| next.min(asked));
+        if standing.lag_seconds > LIVE_LAG || self.pace.limit != self.asked {
+            self.pace.set(Some(next));
+        }
+        Ok(())
+    }
+
+    /// Positions per second so far.
+    fn rate(&self) -> i64 {
+        let passed = self.progress.position - self.began_at;
+        let millis = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX).max(1);
+        passed.saturating_mul(1_000) / millis
+    }
+
+    fn show(&self) {
+        let Progress { to_position, position, parked, .. } = self.progress;
+        let (rate, total) = (self.rate(), self.options.until.unwrap_or(to_position).max(position));
+        let left = if rate > 0 { (total - position) / rate } else { 0 };
+        let limit = self.pace.limit.map_or_else(String::new, |limit| format!(" (limit {limit})"));
+        let percent = if total == 0 { 100 } else { position * 100 / total };
+        let text = format!(
+            "run={} {} {percent}% {position}/{total} {rate}/s{limit} eta={left}s parked={parked}",
+            self.run,
+            self.name()
+        );
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let fraction = if total == 0 { 1.0 } else { position as f64 / total as f64 };
+        let status = json!({
+            "run": self.run, "projection": self.generation.projection, "generation": self.generation.number,
+            "phase": "fold", "done": position, "total": total, "fraction": fraction, "rate": rate,
+            "seconds_elapsed": self.began.elapsed().as_secs(), "seconds_remaining": left,
+            "limit": self.pace.limit, "parked": parked, "position": position,
+        });
+        let number = |n: i64| u64::try_from(n).unwrap_or(0);
+        self.tool.out.progress(&Line { done: number(position), total: number(total), text, status }, false);
+    }
+
+    /// Waits until index and cache have what the rows have; builds them here, unless somebody else does already.
+    async fn sinks(&mut self, follower: &soonshop_projections::runner::Follower) -> Result<(), Failure> {
+        if !self.projector.searchable() {
+            return Ok(());
+        }
+        let stop = CancellationToken::new();
+        let _ended = stop.clone().drop_guard();
+        let watching = follower.feed.clone().watch_head(stop.clone());
+        let index = follower.keep_index(Arc::clone(&self.tool.search), stop.clone());
+        let cache = async {
+            if self.tool.cache.shared() {
+                follower.keep_cache(Arc::clone(&self.tool.cache), stop.clone()).await;
+            }
+        };
+        let target = self.progress.position;
+        let reached = async {
+            loop {
+                self.say_how_far(true).await?;
+                let at = self.sinks_at().await?;
+                if at >= target {
+                    return Ok::<(), Failure>(());
+                }
+                tokio::select! {
+                    () = self.tool.stop.asked() => return Err(self.tool.stop.failure()),
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                }
+            }
+        };
+        let all = async { tokio::join!(watching, index, cache) };
+        tokio::pin!(all);
+        let outcome = tokio::select! {
+            outcome = reached => outcome,
+            _ = &mut all => Ok(()),
+        };
+        // They give their leases back.
+        stop.cancel();
+        drop(tokio::time::timeout(Duration::from_secs(5), all).await);
+        outcome
+    }
+
+    async fn sinks_at(&self) -> Result<i64, Failure> {
+        let known = self.tool.known(&self.generation.projection, Some(self.generation.number)).await?;
+        let standing = self.tool.looked().one(&known, true, i64::MAX).await?;
+        let behind = standing.sinks.iter().filter(|sink| [INDEX, CACHE].contains(&sink.name));
+        Ok(behind.map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(i64::MAX))
+    }
+
+    /// Waits a moment for a process of the shop to keep it alive; its name.
+    async fn handover(&self) -> Result<Option<String>, Failure> {
+        let leases = self.tool.leases();
+        let name = format!("{}:{ROWS}", self.generation.namespace());
+        let deadline = Instant::now() + HANDOVER;
+        loop {
+            if let Some(holder) = leases.holder(&name).await? {
+                return Ok(Some(holder));
+            }
+            if Instant::now() >= deadline || self.options.tail || self.tool.stop.is_asked() {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Keeps the generation alive here.
+    async fn tail(&self) -> Result<(), Failure> {
+        let follower = self.tool.follower(&self.projector, &self.generation);
+        let stop = CancellationToken::new();
+        let told = async {
+            self.tool.stop.asked().await;
+            stop.cancel();
+        };
+        let cache = async {
+            if self.projector.searchable() && self.tool.cache.shared() {
+                follower.keep_cache(Arc::clone(&self.tool.cache), stop.clone()).await;
+            }
+        };
+        let index = async {
+            if self.projector.searchable() {
+                follower.keep_index(Arc::clone(&self.tool.search), stop.clone()).await;
+            }
+        };
+        let rows = follower.keep_rows(stop.clone());
+        let watching = follower.feed.clone().watch_head(stop.clone());
+        tokio::join!(told, rows, index, cache, watching);
+        Ok(())
+    }
+}
+
+/// Moves a generation's rows on to a position, under a lease that this process holds.
+pub(crate) async fn fold_to(
+    tool: &Tool,
+    projector: &Arc<dyn Projector>,
+    generation: &Generation,
+    lease: &Lease,
+    position: i64,
+) -> Result<Checkpoint, Failure> {
+    let follower = tool.follower(projector, generation);
+    let mut fold = follower.fold(lease, Poison::Park).await?;
+    let name = generation.namespace();
+    tool.log.read_after(&name, fold.checkpoint(), 1).await?;
+    let mut pages = Pages::after(&tool.log, fold.checkpoint().position, CHUNK);
+    while fold.checkpoint().position < position {
+        let mut page = pages.next().await?;
+        page.retain(|entry| entry.position <= position);
+        if page.is_empty() {
+            return Err(Failure::Unexpected(format!("the log ends before position {position}")));
+        }
+        fold.take(&page).await.map_err(|stopped: Stopped| Failure::from(stopped))?;
+        if tool.stop.is_asked() {
+            return Err(tool.stop.failure());
+        }
+    }
+    Ok(fold.checkpoint().clone())
+}

@@ -1,0 +1,143 @@
+//! `list`, `status`, `runs`: how read models stand, and what was done to them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use soonshop_projections::runs::Run;
+use soonshop_projections::standing::Standing;
+
+use crate::{Ended, Failure, Outcome, Tool, exit};
+
+/// A generation in use that is behind by more than this many seconds, with nobody who keeps it, is not healthy.
+const UNHEALTHY: f64 = 60.0;
+
+/// Why a generation is not as it should be.
+fn complaint(standing: &Standing) -> Option<String> {
+    let stopped = standing.sinks.iter().find_map(|sink| {
+        sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name))
+    });
+    let kept = || (!standing.is_kept()).then(|| "nobody keeps it alive".to_owned());
+    let late = || {
+        (standing.lag_seconds > UNHEALTHY).then(|| format!("{:.0} s behind", standing.lag_seconds))
+    };
+    let parked = || (standing.parked > 0).then(|| format!("{} events are parked", standing.parked));
+    stopped.or_else(parked).or_else(|| if standing.active { kept().or_else(late) } else { None })
+}
+
+fn place(standing: &Standing) -> &'static str {
+    match (standing.active, standing.previous) {
+        (true, _) => "active",
+        (_, true) => "previous",
+        _ => "",
+    }
+}
+
+fn row(standing: &Standing, head: i64, wide: bool) -> String {
+    let position = standing.sinks.iter().map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(0);
+    let mut text = format!(
+        "{:<12} v{:<4} {:<9} {:<9} {position:>12} of {head:<12} lag {:>8}  {:>8.1} s  parked {:<4}",
+        standing.projection,
+        standing.generation,
+        standing.state.as_ref(),
+        place(standing),
+        standing.lag_events,
+        standing.lag_seconds,
+        standing.parked,
+    );
+    if wide {
+        for sink in &standing.sinks {
+            let at = sink.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+            let holder = sink.holder.as_deref().unwrap_or("nobody");
+            text.push_str(&format!("\n    {:<6} at {at:<12} kept by {holder}", sink.name));
+            if let Some(reason) = &sink.stopped {
+                text.push_str(&format!("\n           stopped: {reason}"));
+            }
+        }
+    }
+    if let Some(complaint) = complaint(standing) {
+        text.push_str(&format!("\n    ! {complaint}"));
+    }
+    text
+}
+
+/// Shows every generation, or those of one read model.
+pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcome {
+    if let Some(name) = projection {
+        tool.projector(name)?;
+    }
+    let (head, all) = tool.looked().all(&tool.projectors).await?;
+    let shown: Vec<&Standing> =
+        all.iter().filter(|standing| projection.is_none_or(|name| name == standing.projection)).collect();
+    let mut healthy = true;
+    for standing in &shown {
+        let complaint = complaint(standing);
+        healthy &= complaint.is_none();
+        let mut value = serde_json::to_value(standing).unwrap_or_default();
+        value["head"] = head.into();
+        value["complaint"] = complaint.into();
+        tool.out.result("status", &value, || row(standing, head, wide));
+    }
+    let runs = tool.runs.alive().await?;
+    for run in runs.iter().filter(|run| projection.is_none_or(|name| name == run.projection)) {
+        tool.out.result("status", &as_json(run), || line(run));
+    }
+    let summary = json!({ "head": head, "generations": shown.len(), "running": runs.len(), "healthy": healthy });
+    Ok(Ended { code: if healthy { exit::DONE } else { exit::FOUND }, summary })
+}
+
+fn as_json(run: &Run) -> Value {
+    serde_json::to_value(run).unwrap_or_default()
+}
+
+fn line(run: &Run) -> String {
+    let state = if run.is_dead() { "died" } else { run.state.as_ref() };
+    let generation = run.generation.map_or_else(String::new, |number| format!(" v{number}"));
+    let result = run.result.as_ref().and_then(|result| result.get("result").or_else(|| result.get("message")));
+    let result = result.and_then(Value::as_str).map_or_else(String::new, |text| format!("  {text}"));
+    let at = chrono::DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
+    let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let (position, to) = (run.progress.position, run.progress.to_position);
+    format!(
+        "#{:<4} {at}  {:<8} {}{generation}  {state}  {position}/{to}  by {} on {}/{}{result}",
+        run.run, run.verb, run.projection, run.actor, run.host, run.pid
+    )
+}
+
+/// What was done to read models, the newest first.
+pub async fn runs(tool: &Tool, projection: Option<&str>, most: u32) -> Outcome {
+    if let Some(name) = projection {
+        tool.projector(name)?;
+    }
+    let runs = tool.runs.last(projection, most).await?;
+    for run in &runs {
+        tool.out.result("status", &as_json(run), || line(run));
+    }
+    Ok(Ended::done(json!({ "runs": runs.len() })))
+}
+
+/// Follows a run until it is over; ends as it did.
+pub async fn watch(tool: &Tool, run: i64) -> Outcome {
+    let mut before = None;
+    loop {
+        let now = tool.runs.get(run).await?;
+        let now = now.ok_or_else(|| Failure::Usage(format!("there is no run {run}: `replay-tool runs` shows them")))?;
+        if before.as_ref() != Some(&(now.progress, now.state)) {
+            before = Some((now.progress, now.state));
+            tool.out.result("status", &as_json(&now), || line(&now));
+        }
+        if now.is_dead() {
+            let last = now.progress.position;
+            return Err(Failure::Unavailable(format!("run {run} gives no sign of life; it was at position {last}")));
+        }
+        if now.state.is_over() {
+            let code = now.result.as_ref().and_then(|result| result.get("code")).and_then(Value::as_u64);
+            let code = code.and_then(|code| u8::try_from(code).ok());
+            let done = if now.state.as_ref() == "found" { exit::FOUND } else { exit::DONE };
+            return Ok(Ended { code: code.unwrap_or(done), summary: as_json(&now) });
+        }
+        tokio::select! {
+            () = tool.stop.asked() => return Err(tool.stop.failure()),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! `swap`, `rollback`, `retire`: one row says which generation readers go by. Moving it takes the generation in use from
+//! whoever keeps it, so that it stands still, waits until every sink of the other one has passed it, moves the row, and
+//! gives it back: no reader ever goes back in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::TransactionTrait as _;
+use serde_json::{Value, json};
+use soonshop_projections::generation::{Known, State as Stands};
+use soonshop_projections::runs::{Beginning, State};
+use soonshop_projections::standing::Standing;
+use soonshop_projections::{Generation, Projector, operations};
+use tokio::time::Instant;
+
+use crate::verify::hold;
+use crate::{Ended, Failure, Outcome, Tool};
+
+#[derive(Debug, Clone)]
+pub struct Swap {
+    pub projection: String,
+    /// The candidate; none: the newest that is not in use.
+    pub generation: Option<i32>,
+    /// The generation that must be in use.
+    pub expect: Option<i32>,
+    /// Whether it has to be verified.
+    pub verified: bool,
+    /// The run whose differences are accepted.
+    pub accept: Option<i64>,
+    /// How many events the candidate may be behind when it begins.
+    pub max_lag: i64,
+    pub reason: Option<String>,
+}
+
+impl Swap {
+    pub fn new(projection: &str) -> Self {
+        Self {
+            projection: projection.to_owned(),
+            generation: None,
+            expect: None,
+            verified: true,
+            accept: None,
+            max_lag: 100,
+            reason: None,
+        }
+    }
+}
+
+/// How long the generation in use may stand still.
+const STILL: Duration = Duration::from_secs(5);
+
+async fn standing(tool: &Tool, projector: &Arc<dyn Projector>, known: &Known) -> Result<Standing, Failure> {
+    let head = tool.log.head().await?.position;
+    Ok(tool.looked().one(known, projector.searchable(), head).await?)
+}
+
+/// Moves readers to a candidate.
+pub async fn swap(tool: &Tool, options: &Swap) -> Outcome {
+    let projector = tool.projector(&options.projection)?;
+    tool.alone_with(&options.projection, swap_alone(tool, options, &projector)).await
+}
+
+pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn Projector>) -> Outcome {
+    let active = tool.known(&options.projection, None).await?;
+    let candidate = tool.candidate(&options.projection, options.generation).await?;
+    let (from, to) = (&active.generation, &candidate.generation);
+    let refused = |why: String| Err(Failure::Refused(why));
+    if options.expect.is_some_and(|expected| expected != from.number) {
+        return refused(format!("v{} is in use, and v{} was expected", from.number, options.expect.unwrap_or(0)));
+    }
+    if from == to {
+        return refused(format!("v{} is in use already", to.number));
+    }
+    if candidate.state != Stands::Ready {
+        let how = candidate.state.as_ref();
+        return refused(format!("v{} is {how}: `replay-tool rebuild {}` finishes it", to.number, options.projection));
+    }
+    let mut accepted = None;
+    if options.verified && candidate.verified_by.is_none() {
+        accepted = Some(accept(tool, options, to).await?);
+    }
+    let now = standing(tool, projector, &candidate).await?;
+    if now.parked > 0 && accepted.is_none() {
+        return refused(format!("v{} has {} parked events: `replay-tool parked list`", to.number, now.parked));
+    }
+    if now.lag_events > options.max_lag {
+        return refused(format!("v{} is {} events behind, more than --max-lag {}", to.number, now.lag_events, options.max_lag));
+    }
+    let moved = Move { verb: "swap", from, to, rejected: false, accepted, reason: options.reason.as_deref() };
+    moved.carry_out(tool, projector, &candidate).await
+}
+
+/// The run whose differences are accepted for this generation, or why there is none.
+async fn accept(tool: &Tool, options: &Swap, to: &Generation) -> Result<i64, Failure> {
+    let runs = tool.runs.last(Some(&options.projection), 100).await?;
+    let last = runs.iter().find(|run| run.verb == "verify" && run.generation == Some(to.number));
+    let Some(number) = options.accept else {
+        return Err(Failure::Refused(match last.filter(|run| run.state == State::Found) {
+            Some(run) => {
+                let count = run.result.as_ref().and_then(|result| result["differences"].as_i64()).unwrap_or(0);
+                format!(
+                    "v{} is not verified clean ({count} differences, run {}).  Accept on purpose:  --accept-diff run:{} --reason \"…\"",
+                    to.number, run.run, run.run
+                )
+            }
+            None => format!("v{} was not verified: `replay-tool verify {}`", to.number, options.projection),
+        }));
+    };
+    if options.reason.is_none() {
+        return Err(Failure::Usage("--accept-diff needs a --reason".to_owned()));
+    }
+    match last {
+        Some(run) if run.run == number && run.state == State::Found => Ok(number),
+        Some(run) => Err(Failure::Refused(format!("the last verification of v{} is run {}", to.number, run.run))),
+        None => Err(Failure::Refused(format!("run {number} is no verification of v{}", to.number))),
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Rollback {
+    pub projection: String,
+    /// Where to; none: the one before.
+    pub generation: Option<i32>,
+    /// Wait until it has caught up, however long that takes.
+    pub wait: bool,
+    pub reason: Option<String>,
+}
+
+impl Rollback {
+    pub fn new(projection: &str) -> Self {
+        Self { projection: projection.to_owned(), generation: None, wait: false, reason: None }
+    }
+}
+
+/// Moves readers back to the generation before; the one that they leave is rejected.
+pub async fn rollback(tool: &Tool, options: &Rollback) -> Outcome {
+    let projector = tool.projector(&options.projection)?;
+    tool.alone_with(&options.projection, rollback_alone(tool, options, &projector)).await
+}
+
+pub(crate) async fn rollback_alone(tool: &Tool, options: &Rollback, projector: &Arc<dyn Projector>) -> Outcome {
+    let active = tool.known(&options.projection, None).await?;
+    let all = tool.registry.all(Some(&options.projection)).await?;
+    let target = match options.generation {
+        Some(number) => tool.known(&options.projection, Some(number)).await?,
+        None => all.into_iter().find(|known| known.previous).ok_or_else(|| {
+            Failure::Refused(format!("v{} has nothing before it to go back to", active.generation.number))
+        })?,
+    };
+    if target.generation == active.generation {
+        return Err(Failure::Refused(format!("v{} is in use already", target.generation.number)));
+    }
+    if target.state != Stands::Ready {
+        let how = target.state.as_ref();
+        return Err(Failure::Refused(format!("v{} is {how}, and nobody reads such a one", target.generation.number)));
+    }
+    while options.wait {
+        let now = standing(tool, projector, &target).await?;
+        if now.lag_events <= 100 || !now.is_kept() {
+            break;
+        }
+        tokio::select! {
+            () = tool.stop.asked() => return Err(tool.stop.failure()),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+    }
+    let (from, to) = (&active.generation, &target.generation);
+    let reason = options.reason.as_deref();
+    let moved = Move { verb: "rollback", from, to, rejected: true, accepted: None, reason };
+    moved.carry_out(tool, projector, &target).await
+}
+
+/// How long it is waited for somebody to keep a generation: who let go of it just now takes it up again.
+const KEEPER: Duration = Duration::from_secs(4);
+
+async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &Known) -> Result<bool, Failure> {
+    let deadline = Instant::now() + KEEPER;
+    while !standing(tool, projector, known).await?.is_kept() {
+        if Instant::now() >= deadline || tool.stop.is_asked() {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(true)
+}
+
+/// A move of readers from one generation to another.
+struct Move<'a> {
+    verb: &'static str,
+    from: &'a Generation,
+    to: &'a Generation,
+    /// Whether the one that they leave is never read again.
+    rejected: bool,
+    accepted: Option<i64>,
+    reason: Option<&'a str>,
+}
+
+impl Move<'_> {
+    async fn carry_out(&self, tool: &Tool, projector: &Arc<dyn Projector>, target: &Known) -> Outcome {
+        if !kept(tool, projector, target).await? {
+            return Err(Failure::Refused(format!(
+                "nobody keeps v{} alive: start a process that has version {}, or `replay-tool rebuild {} --tail`",
+                self.to.number, self.to.version, self.to.projection
+            )));
+        }
+        let beginning = Beginning {
+            verb: self.verb,
+            projection: &self.from.projection,
+            generation: Some(self.to.number),
+            actor: crate::ACTOR,
+            limit_rate: None,
+        };
+        let run = tool.runs.begin(&beginning).await?;
+        let outcome = self.under_lease(tool, projector, target, run).await;
+        let (state, result) = match &outcome {
+            Ok(ended) => (State::Done, ended.summary.clone()),
+            Err(failure @ Failure::Refused(_)) => (State::Refused, failure.message()),
+            Err(failure) => (State::Failed, failure.message()),
+        };
+        tool.runs.end(run, state, Some(&result)).await?;
+        outcome
+    }
+
+    async fn under_lease(
+        &self,
+        tool: &Tool,
+        projector: &Arc<dyn Projector>,
+        target: &Known,
+        run: i64,
+    ) -> Outcome {
+        let began = Instant::now();
+        let (lease, at) = hold(tool, self.from).await?;
+        let outcome = async {
+            // Where the log went back to an older state, its own end is as far as anybody can get.
+            let same = tool.log.read_after(self.verb, &at, 1).await.is_ok();
+            let barrier = if same { at.position } else { tool.log.head().await?.position };
+            self.passed(tool, projector, target, barrier).await?;
+            let detail = json!({
+                "run": run, "from": self.from.number, "to": self.to.number, "position": barrier,
+                "accepted": self.accepted, "rejected": self.rejected,
+            });
+            let done = tool.done(self.verb, self.to, detail, self.reason).await?;
+            let db = tool.registry.operations();
+            let tx = db.connection.begin().await?;
+            if !tool.leases().holds(&tx, &lease).await? {
+                return Err(Failure::Refused(format!("v{} was taken by somebody else meanwhile", self.from.number)));
+            }
+            if !tool.registry.switch(&tx, self.from, self.to, self.rejected).await? {
+                return Err(Failure::Refused(format!("readers are not at v{} any more", self.from.number)));
+            }
+            if let Some(run) = self.accepted {
+                tool.registry.verified(&tx, self.to, Some(run)).await?;
+            }
+            operations::record(db, &tx, &done).await?;
+            tx.commit().await?;
+            Ok(barrier)
+        };
+        let outcome = outcome.await;
+        // Given back whatever came out: the one that readers left goes on as well, and a way back stays.
+        tool.leases().release(&lease).await?;
+        let position = outcome?;
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let summary = json!({
+            "run": run, "projection": self.from.projection, "result": self.verb, "from": self.from.number,
+            "to": self.to.number, "position": position, "milliseconds": millis,
+        });
+        tool.out.result("verbose", &summary, || {
+            let (name, from, to) = (&self.from.projection, self.from.number, self.to.number);
+            if self.rejected {
+                format!("rolled back {name} v{from} -> v{to} in {millis} ms   v{from} is rejected")
+            } else {
+                format!(
+                    "swapped {name} v{from} -> v{to} in {millis} ms   (readers follow at their next request)   \
+                     v{from} is kept   undo: replay-tool rollback {name}"
+                )
+            }
+        });
+        Ok(Ended::done(summary))
+    }
+
+    /// Waits until every sink of the target has passed the position.
+    async fn passed(
+        &self,
+        tool: &Tool,
+        projector: &Arc<dyn Projector>,
+        target: &Known,
+        barrier: i64,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + STILL;
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let now = standing(tool, projector, target).await?;
+            let behind = now.sinks.iter().find(|sink| sink.position.unwrap_or(-1) < barrier);
+            let Some(behind) = behind else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                let at = behind.position.map_or_else(|| "nowhere".to_owned(), |position| position.to_string());
+                return Err(Failure::Refused(format!(
+                    "the {} of v{} did not get from {at} to {barrier} in time",
+                    behind.name, self.to.number
+                )));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Retire {
+    pub projection: String,
+    /// Which; none: all that readers left, as far as they are old enough.
+    pub generation: Option<i32>,
+    /// How long ago it must have been made or left.
+    pub min_age: Duration,
+    pub dry_run: bool,
+    pub reason: Option<String>,
+}
+
+/// Drops generations that readers do not go by: rows, index and cache.
+pub async fn retire(tool: &Tool, options: &Retire) -> Outcome {
+    let projector = tool.projector(&options.projection)?;
+    tool.alone_with(&options.projection, retire_alone(tool, options, &projector)).await
+}
+
+async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Projector>) -> Outcome {
+    let all = tool.registry.all(Some(&options.projection)).await?;
+    let chosen: Vec<Known> = match options.generation {
+        Some(number) => vec![tool.known(&options.projection, Some(number)).await?],
+        None => all.iter().filter(|known| !known.active && known.state != Stands::Retired).cloned().collect(),
+    };
+    let swaps = tool.runs.last(Some(&options.projection), 200).await?;
+    let swapped = swaps.iter().find(|run| run.verb == "swap" && run.state == State::Done).and_then(|run| run.ended_at);
+    let now = soonshop_domain::clock::now().timestamp_millis();
+    let least = i64::try_from(options.min_age.as_millis()).unwrap_or(i64::MAX);
+    let mut retired: Vec<Value> = Vec::new();
+    for known in chosen {
+        let generation = &known.generation;
+        let number = generation.number;
+        if known.active {
+            return Err(Failure::Refused(format!("v{number} is in use: swap first")));
+        }
+        if known.state == Stands::Retired {
+            return Err(Failure::Refused(format!("v{number} is retired already")));
+        }
+        let since = if known.previous { swapped } else { known.ended_at.or(known.made_at) };
+        if let Some(since) = since.filter(|since| now - since < least) {
+            let minutes = (now - since) / 60_000;
+            let why = format!("v{number} is only {minutes} min old, less than --min-age");
+            if options.generation.is_some() {
+                return Err(Failure::Refused(why));
+            }
+            tool.out.say(&why);
+            continue;
+        }
+        if options.dry_run {
+            tool.out.result("plan", &json!({ "generation": number }), || format!("would retire v{number}"));
+        } else {
+            let reason = options.reason.as_deref().unwrap_or("it is not needed any more");
+            drop_generation(tool, projector, generation, reason).await?;
+            tool.out.result("verbose", &json!({ "generation": number }), || format!("retired v{number}"));
+        }
+        retired.push(number.into());
+    }
+    Ok(Ended::done(json!({ "projection": options.projection, "retired": retired, "dry_run": options.dry_run })))
+}
+
+/// Takes a generation from whoever keeps it, and removes all that is of it.
+pub(crate) async fn drop_generation(
+    tool: &Tool,
+    projector: &Arc<dyn Projector>,
+    generation: &Generation,
+    reason: &str,
+) -> Result<(), Failure> {
+    let done = tool.done("retire", generation, json!({ "generation": generation.number }), Some(reason)).await?;
+    let db = tool.registry.operations();
+    let tx = db.connection.begin().await?;
+    // The row first: nobody begins with it any more, and whoever keeps it ends.
+    operations::record(db, &tx, &done).await?;
+    tool.registry.retire(&tx, generation).await?;
+    tx.commit().await?;
+    let (lease, _) = hold(tool, generation).await?;
+    let name = generation.namespace();
+    if projector.searchable() {
+        tool.leases().take(&format!("{name}:index")).await?;
+        tool.search.remove(&name).await?;
+        tool.leases().take(&format!("{name}:cache")).await?;
+        if tool.cache.shared() {
+            tool.cache.drop_space(&name).await?;
+        }
+    }
+    tool.registry.remove(generation).await?;
+    tool.leases().release(&lease).await?;
+    Ok(())
+}

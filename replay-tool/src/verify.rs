@@ -1,0 +1,721 @@
+//! `verify`: compares a candidate with the generation in use, or with a fold of its own, row by row, while both go on.
+//!
+//! Nobody is stopped for it and no snapshot is held. A page of rows is read from each side together with that side's
+//! checkpoint. A row that differs although neither side's was changed after the other side's checkpoint is a
+//! difference; one that was changed since is in flux, and looked at again at the end, with both sides held still at one
+//! position for as long as that takes.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
+use serde_json::{Map, Value, json};
+use soonshop_event_log::{Checkpoint, Db, Lease};
+use soonshop_projections::generation::Known;
+use soonshop_projections::runner::ROWS;
+use soonshop_projections::runs::{Beginning, Progress, State};
+use soonshop_projections::{Generation, Projector};
+use tokio::time::Instant;
+
+use crate::history::{differences, mask_columns};
+use crate::output::Line;
+use crate::rebuild::fold_to;
+use crate::{Ended, Failure, Outcome, Tool, exit};
+
+/// How thoroughly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Every row, by a digest of it
+    Digest,
+    /// Every row, every column
+    Full,
+    /// Some rows, chosen by the seed
+    Sample,
+}
+
+/// With what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Against {
+    /// The generation in use
+    Active,
+    /// A generation that is folded from the log for this alone, and dropped again
+    Fold,
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub projection: String,
+    /// The candidate; none: the newest that is not in use.
+    pub generation: Option<i32>,
+    pub mode: Mode,
+    pub sample: u64,
+    pub seed: u64,
+    pub against: Against,
+    /// Columns, or parts of JSON columns, as pointers: `/updated_at`.
+    pub ignore: Vec<String>,
+    /// Every difference goes there, one JSON object a line.
+    pub report: Option<PathBuf>,
+    pub reason: Option<String>,
+}
+
+impl Options {
+    pub fn new(projection: &str) -> Self {
+        Self {
+            projection: projection.to_owned(),
+            generation: None,
+            mode: Mode::Full,
+            sample: 10_000,
+            seed: 7,
+            against: Against::Active,
+            ignore: Vec::new(),
+            report: None,
+            reason: None,
+        }
+    }
+}
+
+/// Rows of one page.
+const PAGE: usize = 1_000;
+
+/// Differences that are explained on the spot; a report has all of them.
+const EXPLAINED: usize = 20;
+
+/// How long it is waited for a generation that this release cannot move by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Row = Map<String, Value>;
+
+/// The columns of a table, in order.
+pub(crate) async fn columns(db: &Db, table: &str) -> Result<Vec<String>, Failure> {
+    let postgres = db.backend() == DatabaseBackend::Postgres;
+    let (sql, values): (&str, Vec<Bound>) = if postgres {
+        let sql = "SELECT column_name::text FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2 \
+                   ORDER BY ordinal_position";
+        (sql, vec![db.name().into(), table.into()])
+    } else {
+        ("SELECT name FROM pragma_table_info($1) ORDER BY cid", vec![table.into()])
+    };
+    let rows = db.connection.query_all(db.statement(sql, values)).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+/// The row of `t` as JSON text.
+pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
+    match db.backend() {
+        DatabaseBackend::Postgres => "row_to_json(t)::text".to_owned(),
+        _ => {
+            let pairs: Vec<String> = columns.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
+            format!("json_object({})", pairs.join(", "))
+        }
+    }
+}
+
+/// The columns of a row. (SQLite has JSON columns as text.)
+pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
+    let mut row: Row = serde_json::from_str(text).map_err(|error| Failure::Unexpected(format!("a row: {error}")))?;
+    for value in row.values_mut() {
+        if let Value::String(text) = value
+            && text.starts_with(['{', '['])
+            && let Ok(inner) = serde_json::from_str(text)
+        {
+            *value = inner;
+        }
+    }
+    Ok(row)
+}
+
+/// What is compared with what.
+struct Side {
+    generation: Generation,
+    db: Db,
+}
+
+impl Side {
+    fn new(tool: &Tool, generation: &Generation) -> Result<Self, Failure> {
+        Ok(Self { generation: generation.clone(), db: generation.db(tool.registry.database())? })
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
+        let at = Checkpoint::load(&self.db, &self.db.connection, ROWS).await?;
+        Ok(at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", self.generation.namespace())))?.0)
+    }
+
+    async fn count(&self, table: &str) -> Result<u64, Failure> {
+        let sql = format!("SELECT count(*) FROM @{table}");
+        let row = self.db.connection.query_one(self.db.statement(&sql, [])).await?;
+        let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+/// A table, on both sides.
+struct Table {
+    name: String,
+    keys: Vec<String>,
+    /// The columns that both have, and those that only one has.
+    columns: Vec<String>,
+    other: Vec<String>,
+}
+
+/// The values of a row's primary key.
+type Key = Vec<Value>;
+
+fn key_of(table: &Table, row: &Row) -> Key {
+    table.keys.iter().map(|name| row.get(name).cloned().unwrap_or(Value::Null)).collect()
+}
+
+fn bound(key: &[Value]) -> Vec<Bound> {
+    key.iter()
+        .map(|value| match value {
+            Value::Number(number) => number.as_i64().into(),
+            Value::String(text) => text.as_str().into(),
+            other => other.to_string().into(),
+        })
+        .collect()
+}
+
+fn shown_key(key: &[Value]) -> String {
+    let part = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    key.iter().map(part).collect::<Vec<_>>().join("/")
+}
+
+fn changed_at(row: &Row) -> i64 {
+    row.get("position").and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// Rows with keys above `after` and up to `to`, at most a page, and the position that they stand at.
+async fn page(
+    side: &Side,
+    table: &Table,
+    after: Option<&Key>,
+    to: Option<&Key>,
+) -> Result<(i64, Vec<Row>), Failure> {
+    let db = &side.db;
+    let keys = table.keys.join(", ");
+    let mut values: Vec<Bound> = Vec::new();
+    let mut limits = Vec::new();
+    for (key, is) in [(after, ">"), (to, "<=")] {
+        let Some(key) = key else { continue };
+        let places: Vec<String> = (1..=key.len()).map(|n| format!("${}", values.len() + n)).collect();
+        limits.push(format!("({keys}) {is} ({})", places.join(", ")));
+        values.extend(bound(key));
+    }
+    let filter = if limits.is_empty() { String::new() } else { format!("WHERE {}", limits.join(" AND ")) };
+    let limit = if to.is_some() { String::new() } else { format!("LIMIT {PAGE}") };
+    let row = as_json(db, &table.columns);
+    let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{key}")).collect();
+    let name = &table.name;
+    // Rows and checkpoint come out of one statement, and so from one snapshot.
+    let sql = format!(
+        "SELECT c.position, r.row_ FROM (SELECT position FROM @checkpoints WHERE follower = '{ROWS}') c LEFT JOIN \
+         (SELECT {row} AS row_, {keys} FROM @{name} t {filter} ORDER BY {keys} {limit}) r ON true ORDER BY {}",
+        qualified.join(", ")
+    );
+    let rows = db.connection.query_all(db.statement(&sql, values)).await?;
+    let mut position = 0;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        position = row.try_get_by_index(0)?;
+        if let Some(text) = row.try_get_by_index::<Option<String>>(1)? {
+            found.push(parsed(&text)?);
+        }
+    }
+    Ok((position, found))
+}
+
+/// A row that is not the same on both sides.
+#[derive(Debug, Clone)]
+struct Difference {
+    table: String,
+    key: Key,
+    left: Option<Row>,
+    right: Option<Row>,
+    /// Pointers to what differs.
+    fields: Vec<String>,
+}
+
+struct Comparison<'a> {
+    tool: &'a Tool,
+    options: &'a Options,
+    projector: Arc<dyn Projector>,
+    left: Side,
+    right: Side,
+    compared: u64,
+    /// Rows of each side, by table.
+    counts: BTreeMap<String, (u64, u64)>,
+    differences: Vec<Difference>,
+    flux: Vec<(usize, Key)>,
+}
+
+impl Comparison<'_> {
+    fn is_ignored(&self, pointer: &str) -> bool {
+        self.options.ignore.iter().any(|ignored| {
+            pointer == ignored || pointer.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
+
+    /// What differs between two rows.
+    fn fields(&self, table: &Table, left: Option<&Row>, right: Option<&Row>) -> Vec<String> {
+        let (Some(left), Some(right)) = (left, right) else { return vec![String::new()] };
+        if table.columns.iter().all(|column| left.get(column) == right.get(column)) {
+            return Vec::new();
+        }
+        let common = |row: &Row| -> Value {
+            let of = table.columns.iter().filter_map(|column| Some((column.clone(), row.get(column)?.clone())));
+            Value::Object(of.collect())
+        };
+        let all = differences(&common(left), &common(right)).into_iter().map(|(pointer, _, _)| pointer);
+        all.filter(|pointer| !self.is_ignored(pointer)).collect()
+    }
+
+    /// Whether a sample has the row.
+    fn is_chosen(&self, key: &Key, total: u64) -> bool {
+        if self.options.mode != Mode::Sample || total <= self.options.sample {
+            return true;
+        }
+        // FNV-1a, folded once more, over seed and key: the same rows for the same seed, whatever order they come in.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ self.options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for byte in shown_key(key).bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        hash ^= hash >> 29;
+        hash.wrapping_mul(0xbf58_476d_1ce4_e5b9) % total < self.options.sample
+    }
+
+    fn judge(&mut self, number: usize, table: &Table, key: Key, rows: (Option<Row>, Option<Row>), common: i64) {
+        self.compared += 1;
+        let fields = self.fields(table, rows.0.as_ref(), rows.1.as_ref());
+        if fields.is_empty() {
+            return;
+        }
+        let newest = rows.0.iter().chain(rows.1.iter()).map(changed_at).max().unwrap_or(0);
+        if newest > common {
+            self.flux.push((number, key));
+        } else {
+            let (left, right) = rows;
+            self.differences.push(Difference { table: table.name.clone(), key, left, right, fields });
+        }
+    }
+
+    async fn compare_table(&mut self, number: usize, table: &Table) -> Result<(), Failure> {
+        let total = self.left.count(&table.name).await?.max(1);
+        let mut after: Option<Key> = None;
+        loop {
+            let (left_at, left) = page(&self.left, table, after.as_ref(), None).await?;
+            let last = (left.len() == PAGE).then(|| left.last().map(|row| key_of(table, row))).flatten();
+            let (right_at, right) = page(&self.right, table, after.as_ref(), last.as_ref()).await?;
+            let common = left_at.min(right_at);
+            let mut others: BTreeMap<String, (Key, Row)> = right
+                .into_iter()
+                .map(|row| {
+                    let key = key_of(table, &row);
+                    (shown_key(&key), (key, row))
+                })
+                .collect();
+            for row in left {
+                let key = key_of(table, &row);
+                let other = others.remove(&shown_key(&key)).map(|(_, row)| row);
+                if self.is_chosen(&key, total) {
+                    self.judge(number, table, key, (Some(row), other), common);
+                }
+            }
+            for (key, row) in others.into_values() {
+                if self.is_chosen(&key, total) {
+                    self.judge(number, table, key, (None, Some(row)), common);
+                }
+            }
+            self.show(table, total);
+            if self.tool.stop.is_asked() {
+                return Err(self.tool.stop.failure());
+            }
+            match last {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn show(&self, table: &Table, total: u64) {
+        let (name, compared, differ) = (&table.name, self.compared, self.differences.len());
+        let text = format!("compare {name}: {compared} rows, {differ} differ");
+        let status = json!({
+            "phase": "compare", "table": name, "done": compared, "total": total, "differences": differ,
+        });
+        self.tool.out.progress(&Line { done: compared, total: total.max(compared), text, status }, false);
+    }
+
+    /// Looks once more at what was in flux, with both sides held still.
+    async fn settle(&mut self, tables: &[Table]) -> Result<(), Failure> {
+        let flux = std::mem::take(&mut self.flux);
+        if flux.is_empty() {
+            return Ok(());
+        }
+        let held = together(self.tool, &self.projector, &self.left, &self.right).await?;
+        for (number, key) in flux {
+            let table = &tables[number];
+            let rows = (one(&self.left, table, &key).await?, one(&self.right, table, &key).await?);
+            self.compared -= 1;
+            self.judge(number, table, key, rows, i64::MAX);
+        }
+        held.release(self.tool).await
+    }
+}
+
+async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<Row>, Failure> {
+    let db = &side.db;
+    let row = as_json(db, &table.columns);
+    let is: Vec<String> = table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
+    let sql = format!("SELECT {row} FROM @{} t WHERE {}", table.name, is.join(" AND "));
+    let row = db.connection.query_one(db.statement(&sql, bound(key))).await?;
+    row.map(|row| parsed(&row.try_get_by_index::<String>(0)?)).transpose()
+}
+
+/// Two generations that are held still at one position.
+struct Held(Vec<Lease>);
+
+impl Held {
+    async fn release(self, tool: &Tool) -> Result<(), Failure> {
+        for lease in self.0 {
+            tool.leases().release(&lease).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a generation's rows from whoever keeps them: from here on nobody else moves them.
+pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease, Checkpoint), Failure> {
+    let lease = tool.leases().take(&format!("{}:{ROWS}", generation.namespace())).await?;
+    let db = generation.db(tool.registry.database())?;
+    if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
+        return Err(Failure::Unexpected(format!("{} could not be held", generation.namespace())));
+    }
+    let at = Checkpoint::load(&db, &db.connection, ROWS).await?;
+    let at = at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", generation.namespace())))?;
+    Ok((lease, at.0))
+}
+
+async fn together(
+    tool: &Tool,
+    projector: &Arc<dyn Projector>,
+    left: &Side,
+    right: &Side,
+) -> Result<Held, Failure> {
+    let ours = |side: &Side| {
+        (side.generation.version, side.generation.shape) == (projector.version(), projector.shape())
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (right_lease, right_at) = hold(tool, &right.generation).await?;
+        let (left_lease, left_at) = hold(tool, &left.generation).await?;
+        let (behind, lease, to) = if left_at.position < right_at.position {
+            (left, &left_lease, right_at.position)
+        } else {
+            (right, &right_lease, left_at.position)
+        };
+        let held = Held(vec![left_lease.clone(), right_lease.clone()]);
+        if left_at == right_at {
+            return Ok(held);
+        }
+        if ours(behind) {
+            fold_to(tool, projector, &behind.generation, lease, to).await?;
+            return Ok(held);
+        }
+        // Only a process with its version can move it: let it, while the other one waits.
+        tool.leases().release(lease).await?;
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while behind.checkpoint().await?.position < to {
+            if Instant::now() >= deadline {
+                held.release(tool).await?;
+                return Err(Failure::Refused(format!(
+                    "{} stands still before position {to}, and this release has not its version: verify with --against fold",
+                    behind.generation.namespace()
+                )));
+            }
+            pause.tick().await;
+        }
+        held.release(tool).await?;
+    }
+}
+
+/// Compares, and writes down what came out.
+pub async fn verify(tool: &Tool, options: &Options) -> Outcome {
+    let projector = tool.projector(&options.projection)?;
+    tool.alone_with(&options.projection, alone(tool, options, &projector)).await
+}
+
+pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -> Outcome {
+    let candidate = tool.candidate(&options.projection, options.generation).await?;
+    let generation = &candidate.generation;
+    let beginning = Beginning {
+        verb: "verify",
+        projection: &options.projection,
+        generation: Some(generation.number),
+        actor: crate::ACTOR,
+        limit_rate: None,
+    };
+    let run = tool.runs.begin(&beginning).await?;
+    let outcome = compare(tool, options, projector, &candidate, run).await;
+    tool.out.finish();
+    let (state, result) = match &outcome {
+        Ok(ended) if ended.code == exit::DONE => (State::Done, ended.summary.clone()),
+        Ok(ended) => (State::Found, ended.summary.clone()),
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => (State::Interrupted, failure.message()),
+        Err(failure) => (State::Failed, failure.message()),
+    };
+    tool.runs.end(run, state, Some(&result)).await?;
+    if let Ok(ended) = &outcome {
+        // A sample proves nothing of the rest.
+        let clean = ended.code == exit::DONE && options.mode != Mode::Sample;
+        let db = tool.registry.operations();
+        tool.registry.verified(&db.connection, generation, clean.then_some(run)).await?;
+        let done = tool.done("verify", generation, ended.summary.clone(), options.reason.as_deref()).await?;
+        crate::rebuild::write_down(tool, &done).await?;
+    }
+    outcome
+}
+
+async fn compare(
+    tool: &Tool,
+    options: &Options,
+    projector: &Arc<dyn Projector>,
+    candidate: &Known,
+    run: i64,
+) -> Outcome {
+    if !candidate.state.lives() {
+        return Err(Failure::Refused(format!("{} is {}", candidate.generation.namespace(), candidate.state.as_ref())));
+    }
+    let right = Side::new(tool, &candidate.generation)?;
+    match options.against {
+        Against::Active => {
+            let active = tool.known(&options.projection, None).await?;
+            if active.generation == candidate.generation {
+                let instead = "verify it with --against fold";
+                return Err(Failure::Usage(format!("{} is the one in use: {instead}", right.generation.namespace())));
+            }
+            let left = Side::new(tool, &active.generation)?;
+            run_comparison(tool, options, projector, (left, right), run).await
+        }
+        Against::Fold => {
+            let scratch = tool.registry.create_scratch(&**projector).await?;
+            let lease = tool.leases().take(&format!("{}:{ROWS}", scratch.namespace())).await?;
+            let outcome = async {
+                let to = right.checkpoint().await?.position;
+                let leases = tool.leases();
+                tokio::select! {
+                    folded = fold_to(tool, projector, &scratch, &lease, to) => drop(folded?),
+                    lost = leases.keep(&lease) => return Err(lost.into()),
+                }
+                run_comparison(tool, options, projector, (Side::new(tool, &scratch)?, right), run).await
+            };
+            let outcome = outcome.await;
+            crate::swap::drop_generation(tool, projector, &scratch, "it was made for a comparison").await?;
+            outcome
+        }
+    }
+}
+
+async fn run_comparison(
+    tool: &Tool,
+    options: &Options,
+    projector: &Arc<dyn Projector>,
+    (left, right): (Side, Side),
+    run: i64,
+) -> Outcome {
+    let began = Instant::now();
+    let mut tables = Vec::new();
+    for table in projector.tables() {
+        let (ours, theirs) = (columns(&right.db, &table.name()).await?, columns(&left.db, &table.name()).await?);
+        if theirs.is_empty() || ours.is_empty() {
+            tool.out.warn(&format!("only one of the two has the table {}", table.name()));
+            continue;
+        }
+        let (columns, new): (Vec<_>, Vec<_>) = ours.into_iter().partition(|column| theirs.contains(column));
+        let gone = theirs.into_iter().filter(|column| !columns.contains(column));
+        let other: Vec<String> = new.into_iter().chain(gone).collect();
+        tables.push(Table { name: table.name(), keys: table.keys(), columns, other });
+    }
+    let at = right.checkpoint().await?.position;
+    let mut comparison = Comparison {
+        tool,
+        options,
+        projector: Arc::clone(projector),
+        left,
+        right,
+        compared: 0,
+        counts: BTreeMap::new(),
+        differences: Vec::new(),
+        flux: Vec::new(),
+    };
+    for (number, table) in tables.iter().enumerate() {
+        if !table.other.is_empty() {
+            tool.out.warn(&format!("{}: only one of the two has {}", table.name, table.other.join(", ")));
+        }
+        comparison.compare_table(number, table).await?;
+        let progress = Progress { to_position: at, position: at, ..Progress::default() };
+        tool.runs.beat(run, Some(comparison.right.generation.number), State::Running, &progress).await?;
+    }
+    comparison.settle(&tables).await?;
+    for table in &tables {
+        let counts = (comparison.left.count(&table.name).await?, comparison.right.count(&table.name).await?);
+        comparison.counts.insert(table.name.clone(), counts);
+    }
+    let unlike = index_unlike(tool, projector, &comparison.right).await?;
+    let parked = crate::parked::count(&comparison.right.db).await?;
+    report(&comparison, run, at, unlike, parked, began).await
+}
+
+/// Documents of the search index that are not what the rows say.
+async fn index_unlike(
+    tool: &Tool,
+    projector: &Arc<dyn Projector>,
+    side: &Side,
+) -> Result<Option<Vec<String>>, Failure> {
+    use sea_orm::FromQueryResult as _;
+    use soonshop_projections::product;
+    use soonshop_search::{Change, Query, Sort};
+
+    if !projector.searchable() {
+        return Ok(None);
+    }
+    let index = side.generation.namespace();
+    let mut documents = BTreeMap::new();
+    let statement = side.db.statement("SELECT * FROM @products", []);
+    for row in product::Model::find_by_statement(statement).all(&side.db.connection).await? {
+        if let Change::Put(document) = row.document() {
+            documents.insert(document.id.clone(), document);
+        }
+    }
+    let before = side.checkpoint().await?.position;
+    tool.search.refresh(&index).await?;
+    let mut unlike = Vec::new();
+    let mut query = Query { limit: 100, sort: Sort::NameAscending, ..Query::default() };
+    loop {
+        let found = tool.search.search(&index, &query).await?;
+        for hit in found.hits {
+            match documents.remove(&hit.document.id) {
+                Some(document) if document == hit.document => {}
+                // What changed since is not judged.
+                Some(document) if document.version > before || hit.document.version > before => {}
+                _ => unlike.push(hit.document.id),
+            }
+        }
+        match found.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    unlike.extend(documents.into_values().filter(|document| document.version <= before).map(|document| document.id));
+    Ok(Some(unlike))
+}
+
+async fn report(
+    comparison: &Comparison<'_>,
+    run: i64,
+    at: i64,
+    index: Option<Vec<String>>,
+    parked: i64,
+    began: Instant,
+) -> Outcome {
+    let (tool, options) = (comparison.tool, comparison.options);
+    let (left, right) = (&comparison.left.generation, &comparison.right.generation);
+    let mut file = match &options.report {
+        Some(path) => Some(std::fs::File::create(path).map_err(|error| {
+            Failure::Usage(format!("the report {} cannot be written: {error}", path.display()))
+        })?),
+        None => None,
+    };
+    let mut fields: BTreeMap<String, u64> = BTreeMap::new();
+    let personal = comparison.projector.personal();
+    for (number, difference) in comparison.differences.iter().enumerate() {
+        for field in &difference.fields {
+            *fields.entry(format!("{}{field}", difference.table)).or_insert(0) += 1;
+        }
+        if number >= EXPLAINED && file.is_none() {
+            continue;
+        }
+        let value = explain(tool, difference, personal, (left.number, right.number)).await?;
+        if let Some(file) = &mut file {
+            writeln!(file, "{value}").map_err(|error| Failure::Unexpected(format!("the report: {error}")))?;
+        }
+        if number < EXPLAINED {
+            tool.out.result("diff", &value, || sentence(&value, (left.number, right.number)));
+        }
+    }
+    let (differ, compared) = (comparison.differences.len(), comparison.compared);
+    let unlike = index.as_ref().map_or(0, Vec::len);
+    let keys: Vec<String> = comparison.differences.iter().take(100).map(|one| shown_key(&one.key)).collect();
+    let clean = differ == 0 && unlike == 0;
+    let summary = json!({
+        "run": run, "projection": options.projection, "result": if clean { "equal" } else { "different" },
+        "left": left.number, "right": right.number, "position": at, "rows": compared, "differences": differ,
+        "fields": fields, "keys": keys, "index_differences": index, "parked": parked,
+        "counts": comparison.counts, "seconds": (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+    });
+    tool.out.finish();
+    if !tool.out.is_json() {
+        tool.out.result("summary", &summary, || {
+            let what = format!("v{} <-> v{} at position {at}", left.number, right.number);
+            let indexed = index.as_ref().map_or_else(String::new, |_| format!(", {unlike} documents of the index differ"));
+            if clean {
+                return format!("equal  {what}   {compared} rows compared{indexed}   (run {run})");
+            }
+            let mut text = format!("DIFF  {differ} of {compared} rows  {what}{indexed}   (run {run})");
+            for (field, count) in &fields {
+                text.push_str(&format!("\n  {field} {count}"));
+            }
+            if let Some(key) = keys.first() {
+                text.push_str(&format!("\nexplain one:  replay-tool step {} --key {key}", options.projection));
+            }
+            text
+        });
+    }
+    Ok(Ended { code: if clean { exit::DONE } else { exit::FOUND }, summary })
+}
+
+/// A difference with the event that made the row what it is, personal columns masked.
+async fn explain(
+    tool: &Tool,
+    difference: &Difference,
+    personal: &[&str],
+    (left, right): (i32, i32),
+) -> Result<Value, Failure> {
+    let position = [&difference.right, &difference.left].into_iter().flatten().map(changed_at).max().unwrap_or(0);
+    let event = tool.log.read(position, 1).await?.into_iter().next().filter(|event| event.position == position);
+    let shown = |row: &Option<Row>| {
+        row.as_ref().map(|row| {
+            let mut row = row.clone();
+            mask_columns(&mut row, &difference.table, personal);
+            Value::Object(row)
+        })
+    };
+    let (before, after) = (shown(&difference.left), shown(&difference.right));
+    let at = |row: &Option<Value>, pointer: &str| row.as_ref().and_then(|row| row.pointer(pointer).cloned());
+    let fields: Vec<Value> = difference
+        .fields
+        .iter()
+        .map(|pointer| json!({ "field": pointer, "left": at(&before, pointer), "right": at(&after, pointer) }))
+        .collect();
+    Ok(json!({
+        "table": difference.table, "key": shown_key(&difference.key), "left": left, "right": right, "fields": fields,
+        "caused_by": event.map(|event| json!({
+            "position": position, "event_id": event.event_id, "event_type": event.event_type,
+            "stream": format!("{}-{}", event.aggregate_type, event.aggregate_id),
+        })),
+    }))
+}
+
+fn sentence(value: &Value, (left, right): (i32, i32)) -> String {
+    let mut text = format!("DIFF  {} {}", value["table"].as_str().unwrap_or(""), value["key"].as_str().unwrap_or(""));
+    for field in value["fields"].as_array().into_iter().flatten() {
+        let name = field["field"].as_str().filter(|name| !name.is_empty()).unwrap_or("(the row)");
+        text.push_str(&format!("  {name}: v{left} {} -> v{right} {}", field["left"], field["right"]));
+    }
+    if let Some(event) = value["caused_by"].as_object() {
+        let name = event["event_type"].as_str().unwrap_or("");
+        text.push_str(&format!("   (caused by {name} {})", event["position"]));
+    }
+    text
+}

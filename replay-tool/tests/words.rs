@@ -1,0 +1,44 @@
+//! What the command line says by itself, before anything is connected.
+
+use std::process::Command;
+
+fn replay_tool(args: &[&str]) -> (Option<i32>, String, String) {
+    let ran = Command::new(env!("CARGO_BIN_EXE_replay-tool")).args(args).output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
+    (ran.status.code(), text(ran.stdout), text(ran.stderr))
+}
+
+#[test]
+fn help_and_manual_name_every_exit_code() {
+    let (code, help, _) = replay_tool(&["--help"]);
+    assert_eq!(code, Some(0));
+    let (code, manual, _) = replay_tool(&["man"]);
+    assert_eq!(code, Some(0));
+    for text in [&help, &manual] {
+        for number in ["0", "1", "2", "3", "4", "5", "6", "69", "75", "124", "130"] {
+            assert!(text.split(|c: char| !c.is_ascii_digit()).any(|word| word == number), "{number}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_shell_is_told_how_to_complete() {
+    let (code, script, _) = replay_tool(&["completions", "bash"]);
+    assert_eq!(code, Some(0));
+    assert!(script.contains("rollback"));
+}
+
+#[test]
+fn wrong_words_are_a_matter_of_usage() {
+    for args in [&["fly"][..], &["rebuild"], &["diff", "order", "x", "yesterday"], &["deploy", "orders", "--rollback-if", "x"]] {
+        let (code, out, said) = replay_tool(args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_shop_that_is_not_there_is_one_sentence() {
+    let (code, _, said) = replay_tool(&["list", "--store", "sqlite:///nowhere/at/all"]);
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("--store"), "{said}");
+}

@@ -1,0 +1,561 @@
+//! Read models that are rebuilt, verified, swapped and rolled back while the shop sells; and runs that are killed,
+//! doubled, robbed of their lease and told to stop.
+
+use std::process::{Child, Command, Output as Ran, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+use soonshop_domain::{Event, order};
+use soonshop_event_log::{Db, RecordedEvent};
+use soonshop_projections::order::Orders;
+use soonshop_projections::projector::{Failure as Unprojectable, TableOf, Unit, Wants};
+use soonshop_projections::{Projector, operations};
+use soonshop_replay_tool::output::ShowProgress;
+use soonshop_replay_tool::verify::Against;
+use soonshop_replay_tool::{Failure, Output, Stop, Tool, exit, parked, rebuild, swap, verify};
+
+use crate::support::{Place, Set, TestShop, built, eventually};
+
+/// The tool in this process, with these projectors.
+async fn tool(place: &Place, projectors: Vec<Arc<dyn Projector>>) -> Tool {
+    let config = soonshop_replay_tool::Config {
+        store: place.config.store.clone(),
+        read_models: None,
+        keys: None,
+        cache: place.config.cache.clone(),
+        search: place.config.search.clone(),
+        master_key_file: place.config.master_key_file.clone(),
+    };
+    Tool::open(&config, projectors, Output::new(false, ShowProgress::None), Stop::default()).await.unwrap()
+}
+
+/// The tool as a process of its own.
+fn command(place: &Place, args: &[&str]) -> Command {
+    let mut command = Command::new(built("replay-tool"));
+    command
+        .args(args)
+        .args(["--store", &place.config.store, "--cache", &place.config.cache])
+        .args(["--search", &place.config.search, "--progress", "none"])
+        .arg("--master-key-file")
+        .arg(&place.config.master_key_file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+async fn ran(place: &Place, args: &[&str]) -> Ran {
+    let mut command = command(place, args);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// Every line of `--json`, each of which must parse; the last says how it ended.
+fn lines(ran: &Ran) -> Vec<Value> {
+    let text = String::from_utf8(ran.stdout.clone()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for line in &lines {
+        assert_eq!(line["schema"], 1, "{line}");
+    }
+    let kind = lines.last().expect("there is at least the last line")["message_type"].as_str().unwrap();
+    assert!(["summary", "exit_error"].contains(&kind), "{text}");
+    lines
+}
+
+fn code(ran: &Ran) -> i32 {
+    ran.status.code().unwrap_or_else(|| panic!("no exit code: {}", String::from_utf8_lossy(&ran.stderr)))
+}
+
+fn order_of(sku: &str) -> Value {
+    json!({"lines": [{"sku": sku, "quantity": 1}], "country": "France", "contact": {"name": "Ada Lovelace"}})
+}
+
+/// A shop that has sold something.
+async fn sold(set: Set, orders: usize) -> TestShop {
+    let shop = TestShop::start(set).await;
+    shop.client.product("TEA", "Green tea", 450, 100_000).await;
+    shop.client.product("POT", "Teapot", 2_500, 100_000).await;
+    sell(&shop, orders).await;
+    shop.settle().await;
+    shop
+}
+
+async fn sell(shop: &TestShop, orders: usize) {
+    let bodies = [order_of("TEA"), order_of("POT")];
+    let place = |number: usize| {
+        let body = &bodies[number % 2];
+        async move { drop(shop.client.post("/orders", body).await.expect(201)) }
+    };
+    join_all((0..orders).map(place)).await;
+}
+
+async fn number(db: &Db, sql: &str) -> i64 {
+    let row = db.connection.query_one(db.statement(sql, [])).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+/// How many orders the read model has, by the query that readers use.
+async fn listed(shop: &TestShop) -> usize {
+    let (mut count, mut path) = (0, "/orders?limit=200".to_owned());
+    loop {
+        let page = shop.client.get(&path).await.expect(200).json();
+        count += page["items"].as_array().unwrap().len();
+        match page["next"].as_str() {
+            Some(next) => path = format!("/orders?limit=200&after={next}"),
+            None => return count,
+        }
+    }
+}
+
+/// Orders, with what a release got wrong: from some position on, their totals are a penny short.
+struct Buggy;
+
+impl Projector for Buggy {
+    fn name(&self) -> &'static str {
+        Orders.name()
+    }
+
+    fn version(&self) -> i32 {
+        Orders.version()
+    }
+
+    fn shape(&self) -> i32 {
+        Orders.shape()
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        Orders.follows()
+    }
+
+    fn tables(&self) -> Vec<Box<dyn TableOf>> {
+        Orders.tables()
+    }
+
+    fn indexes(&self) -> &'static [&'static str] {
+        Orders.indexes()
+    }
+
+    fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
+        Orders.wants(event, wants);
+    }
+
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Unprojectable> {
+        Orders.project(event, unit)?;
+        if let Event::Order(order::Event::OrderPlaced { number, .. }) = &event.event
+            && number.ends_with(['0', '1', '2', '3', '4'])
+        {
+            let id = event.stream.to_string();
+            unit.change(&id, &id, |row: &mut soonshop_projections::order::Model| row.total -= 1)?;
+        }
+        Ok(())
+    }
+
+    fn personal(&self) -> &'static [&'static str] {
+        Orders.personal()
+    }
+
+    fn erase(&self, purpose: soonshop_domain::Purpose) -> &'static [&'static str] {
+        Orders.erase(purpose)
+    }
+}
+
+/// Every read model is rebuilt while the shop sells; readers see no error and miss nothing; and back again.
+async fn beside_traffic(set: Set) {
+    let shop = sold(set, 60).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let stop = AtomicBool::new(false);
+    let selling = async {
+        let mut count = 0;
+        while !stop.load(Ordering::Relaxed) {
+            sell(&shop, 4).await;
+            count += 4;
+        }
+        count
+    };
+    let reading = async {
+        // What was read once is there for ever after, whichever generation answers.
+        let mut seen = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let answers = join_all((0..8).map(|_| shop.client.get("/orders?limit=1"))).await;
+            let found = shop.client.get("/products/search?q=tea").await.expect(200).json();
+            assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+            for answer in answers {
+                assert_eq!(answer.status.as_u16(), 200, "{}", answer.json());
+                let position: i64 = answer.position().rsplit_once(':').unwrap().1.parse().unwrap();
+                assert!(position + 1 > seen, "a reader went back in time");
+            }
+            let position = shop.client.get("/orders?limit=1").await.expect(200).position();
+            seen = seen.max(position.rsplit_once(':').unwrap().1.parse().unwrap());
+        }
+    };
+    let replaying = async {
+        for projector in soonshop_projections::all() {
+            let name = projector.name();
+            let built = rebuild::rebuild(&tool, &rebuild::Options::new(name)).await.unwrap();
+            assert_eq!(built.code, exit::DONE, "{}", built.summary);
+            assert!(!built.summary["kept_by"].is_null(), "the shop takes it over: {}", built.summary);
+            let verified = verify::verify(&tool, &verify::Options::new(name)).await.unwrap();
+            assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+            swap::swap(&tool, &swap::Swap { max_lag: 10_000, ..swap::Swap::new(name) }).await.unwrap();
+        }
+        swap::rollback(&tool, &swap::Rollback::new("orders")).await.unwrap();
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (sold_beside, (), ()) = tokio::join!(selling, reading, replaying);
+    shop.settle().await;
+    assert_eq!(listed(&shop).await, 60 + sold_beside, "no row was lost on the way there and back");
+    let again = verify::Options { generation: Some(1), against: Against::Fold, ..verify::Options::new("orders") };
+    let verified = verify::verify(&tool, &again).await.unwrap();
+    assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+    let rejected = tool.known("orders", Some(2)).await.unwrap();
+    assert_eq!(rejected.state.as_ref(), "rejected");
+    // Every step was written down, without gaps.
+    let record = operations::last(tool.registry.operations(), 100).await.unwrap();
+    let positions: Vec<i64> = record.iter().rev().map(|line| line.position).collect();
+    assert_eq!(positions, (1..=i64::try_from(record.len()).unwrap()).collect::<Vec<_>>());
+    assert_eq!(record.iter().filter(|line| line.action == "swap").count(), 5);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_models_are_rebuilt_beside_traffic_embedded() {
+    Box::pin(beside_traffic(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_models_are_rebuilt_beside_traffic_on_real_servers() {
+    Box::pin(beside_traffic(Set::Nats)).await;
+}
+
+/// A bug in a projector is found and named, stops the swap, and is undone without losing what was written meanwhile.
+async fn a_bug(set: Set) {
+    let shop = sold(set, 40).await;
+    let buggy = tool(&shop.place, vec![Arc::new(Buggy)]).await;
+    let built = rebuild::rebuild(&buggy, &rebuild::Options::new("orders")).await.unwrap();
+    assert_eq!(built.code, exit::DONE);
+    let report = shop.place.folder.path().join("report.ndjson");
+    let options = verify::Options { report: Some(report.clone()), ..verify::Options::new("orders") };
+    let found = verify::verify(&buggy, &options).await.unwrap();
+    assert_eq!(found.code, exit::FOUND, "{}", found.summary);
+    let wrong = usize::try_from(found.summary["differences"].as_u64().unwrap()).unwrap();
+    assert!((1..40).contains(&wrong), "{}", found.summary);
+    assert_eq!(found.summary["fields"], json!({ "orders/total": wrong }));
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert_eq!(text.lines().count(), wrong);
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(first["fields"][0]["left"].as_i64(), first["fields"][0]["right"].as_i64().map(|total| total + 1));
+    assert!(first["caused_by"]["event_type"].as_str().unwrap().starts_with("Order"), "{first}");
+    assert!(!text.contains("Lovelace"), "a report shows what is personal");
+
+    let refused = swap::swap(&buggy, &swap::Swap::new("orders")).await.unwrap_err();
+    assert_eq!(refused.code(), 4, "{refused}");
+    let run = found.summary["run"].as_i64().unwrap();
+    let accepted = swap::Swap {
+        accept: Some(run),
+        reason: Some("ticket 412".to_owned()),
+        ..swap::Swap::new("orders")
+    };
+    swap::swap(&buggy, &accepted).await.unwrap();
+    let key = first["key"].as_str().unwrap();
+    let shown = shop.client.get(&format!("/orders/{key}")).await.expect(200).json();
+    assert_eq!(shown["total"]["amount"].as_i64(), first["fields"][0]["right"].as_i64());
+
+    sell(&shop, 20).await;
+    shop.settle().await;
+    swap::rollback(&buggy, &swap::Rollback::new("orders")).await.unwrap();
+    assert_eq!(listed(&shop).await, 60);
+    let shown = shop.client.get(&format!("/orders/{key}")).await.expect(200).json();
+    assert_eq!(shown["total"]["amount"].as_i64(), first["fields"][0]["left"].as_i64());
+    let note = operations::last(buggy.registry.operations(), 10).await.unwrap();
+    let note = note.iter().find(|line| line.action == "swap").and_then(|line| line.note.clone()).unwrap();
+    assert!(!note.contains("ticket"), "a reason is sealed");
+    let again = swap::swap(&buggy, &swap::Swap { generation: Some(2), ..accepted.clone() }).await.unwrap_err();
+    assert_eq!(again.code(), 4, "what was rejected is never read again: {again}");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bug_is_found_refused_accepted_and_undone_embedded() {
+    Box::pin(a_bug(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bug_is_found_refused_accepted_and_undone_on_real_servers() {
+    Box::pin(a_bug(Set::Nats)).await;
+}
+
+fn signal(child: &Child, name: &str) {
+    let told = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+}
+
+/// A rebuild that goes slowly, as a process; returned once it is somewhere between the beginning and the end.
+async fn slow(shop: &TestShop, tool: &Tool, rate: &str) -> Child {
+    let before = tool.runs.last(Some("orders"), 1).await.unwrap().first().map_or(0, |run| run.run);
+    let args = ["rebuild", "orders", "--max-rate", rate, "--chunk", "20", "--json"];
+    let child = command(&shop.place, &args).spawn().unwrap();
+    eventually("the rebuild is on its way", Duration::from_secs(30), async || {
+        let runs = tool.runs.last(Some("orders"), 1).await.unwrap();
+        runs.first().is_some_and(|run| run.run > before && run.progress.position > run.progress.from_position)
+    })
+    .await;
+    child
+}
+
+/// Killed again and again, and told to stop, a rebuild ends with the rows of one that was left alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
+    let shop = sold(Set::Nats, 150).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let events = number(tool.log.db(), "SELECT count(*) FROM @events").await;
+    for _ in 0..5 {
+        let mut child = slow(&shop, &tool, "150/s").await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let child = slow(&shop, &tool, "150/s").await;
+    // A second one says who is at it, and changes nothing.
+    let second = ran(&shop.place, &["rebuild", "orders", "--json"]).await;
+    assert_eq!(code(&second), 75, "{}", String::from_utf8_lossy(&second.stderr));
+    let last = lines(&second).pop().unwrap();
+    assert_eq!((&last["retryable"], &last["holder"]["run"]["pid"]), (&json!(true), &json!(child.id())));
+    signal(&child, "-INT");
+    let stopped = child.wait_with_output().unwrap();
+    assert_eq!(code(&stopped), 130, "{}", String::from_utf8_lossy(&stopped.stderr));
+    let said = String::from_utf8(stopped.stderr).unwrap();
+    assert!(said.contains("Resume:  replay-tool rebuild orders"), "{said}");
+    let child = slow(&shop, &tool, "150/s").await;
+    signal(&child, "-TERM");
+    assert_eq!(code(&child.wait_with_output().unwrap()), 143);
+    let timed = ran(&shop.place, &["rebuild", "orders", "--max-rate", "50/s", "--chunk", "5", "--timeout", "1s"]).await;
+    assert_eq!(code(&timed), 124);
+
+    let all = tool.registry.all(Some("orders")).await.unwrap();
+    assert_eq!(all.len(), 2, "every call went on with the same generation");
+    let done = ran(&shop.place, &["rebuild", "orders", "--json"]).await;
+    assert_eq!(code(&done), 0, "{}", String::from_utf8_lossy(&done.stderr));
+    let summary = lines(&done).pop().unwrap();
+    assert!(summary["folded"].as_i64().unwrap() < events, "it went on, and did not begin anew: {summary}");
+    let verified = verify::verify(&tool, &verify::Options::new("orders")).await.unwrap();
+    assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+    assert_eq!(number(tool.log.db(), "SELECT count(*) FROM @events").await, events, "the log is untouched");
+    shop.stop().await;
+}
+
+/// Whoever lost the lease writes nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_lost_its_lease_stops_where_it_is() {
+    let shop = sold(Set::Nats, 60).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let child = slow(&shop, &tool, "100/s").await;
+    let generation = tool.candidate("orders", None).await.unwrap().generation;
+    let lease = tool.leases().take(&format!("{}:rows", generation.namespace())).await.unwrap();
+    let db = generation.db(tool.registry.database()).unwrap();
+    assert!(soonshop_event_log::Checkpoint::fence(&db, &db.connection, "rows", lease.epoch).await.unwrap());
+    let at = number(&db, "SELECT position FROM @checkpoints WHERE follower = 'rows'").await;
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(code(&ended), 75, "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(number(&db, "SELECT position FROM @checkpoints WHERE follower = 'rows'").await, at);
+    shop.stop().await;
+}
+
+/// Told from another shell: rest, go on, be slower, end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_hears_what_is_wanted_of_it() {
+    let shop = sold(Set::Nats, 60).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let child = slow(&shop, &tool, "20/s").await;
+    let run = tool.runs.alive().await.unwrap()[0].run;
+    let name = run.to_string();
+    assert_eq!(code(&ran(&shop.place, &["pause", &name]).await), 0);
+    let state = async || tool.runs.get(run).await.unwrap().unwrap();
+    eventually("it rests", Duration::from_secs(10), async || state().await.state.as_ref() == "paused").await;
+    assert_eq!(code(&ran(&shop.place, &["resume", &name]).await), 0);
+    assert_eq!(code(&ran(&shop.place, &["throttle", &name, "--max-rate", "30/s"]).await), 0);
+    eventually("it goes on", Duration::from_secs(10), async || {
+        let now = state().await;
+        now.state.as_ref() == "running" && now.limit_rate == Some(30)
+    })
+    .await;
+    assert_eq!(code(&ran(&shop.place, &["cancel", &name]).await), 0);
+    assert_eq!(code(&child.wait_with_output().unwrap()), 4);
+    assert_eq!(state().await.state.as_ref(), "cancelled");
+    assert_eq!(code(&ran(&shop.place, &["pause", &name]).await), 4, "it is over");
+    shop.stop().await;
+}
+
+/// What a rate allows is never exceeded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_is_kept() {
+    let shop = sold(Set::Nats, 150).await;
+    let head = shop.shop.log().unwrap().head().await.unwrap().position;
+    let done = ran(&shop.place, &["rebuild", "orders", "--max-rate", "200/s", "--json"]).await;
+    assert_eq!(code(&done), 0, "{}", String::from_utf8_lossy(&done.stderr));
+    let seconds = lines(&done).pop().unwrap()["seconds"].as_f64().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let most = head as f64 / seconds;
+    assert!(most <= 210.0, "{head} positions in {seconds} s");
+    shop.stop().await;
+}
+
+/// An event that fails stops a rebuild that is told so, and is parked otherwise; parked events are listed, tried again
+/// and given up, and each of these is written down.
+async fn poison(set: Set) {
+    let shop = sold(set, 10).await;
+    let failing = Arc::new(Failing(AtomicBool::new(true)));
+    let tool = tool(&shop.place, vec![failing.clone()]).await;
+    let options = rebuild::Options {
+        poison: soonshop_projections::runner::Poison::Stop,
+        ..rebuild::Options::new("orders")
+    };
+    let stopped = rebuild::rebuild(&tool, &options).await.unwrap_err();
+    assert!(matches!(stopped, Failure::Poison { .. }), "{stopped}");
+    assert_eq!(stopped.code(), 5);
+    let built = rebuild::rebuild(&tool, &rebuild::Options::new("orders")).await.unwrap();
+    assert_eq!((built.code, built.summary["parked"].as_i64()), (exit::PARKED, Some(3)), "{}", built.summary);
+    let refused = swap::swap(&tool, &swap::Swap { verified: false, ..swap::Swap::new("orders") }).await.unwrap_err();
+    assert_eq!(refused.code(), 4, "{refused}");
+
+    let all = parked::find(&tool, &parked::Which::default()).await.unwrap();
+    assert_eq!(all.len(), 3);
+    let one = parked::Which { stream: Some(all[0].stream.clone()), ..parked::Which::default() };
+    assert_eq!(parked::find(&tool, &one).await.unwrap().len(), 3, "an order's events wait for its first");
+    parked::retry(&tool, &one, false, Some("the cure is there")).await.unwrap();
+    eventually("the shop, which has no such fault, projects them", Duration::from_secs(20), async || {
+        parked::find(&tool, &parked::Which::default()).await.unwrap().is_empty()
+    })
+    .await;
+    let verified = verify::verify(&tool, &verify::Options::new("orders")).await.unwrap();
+    assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+    let actions: Vec<String> =
+        operations::last(tool.registry.operations(), 20).await.unwrap().into_iter().map(|line| line.action).collect();
+    assert!(actions.contains(&"retry".to_owned()), "{actions:?}");
+    shop.stop().await;
+}
+
+/// Fails on the first order of the log.
+struct Failing(AtomicBool);
+
+impl Projector for Failing {
+    fn name(&self) -> &'static str {
+        Orders.name()
+    }
+
+    fn version(&self) -> i32 {
+        Orders.version()
+    }
+
+    fn shape(&self) -> i32 {
+        Orders.shape()
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        Orders.follows()
+    }
+
+    fn tables(&self) -> Vec<Box<dyn TableOf>> {
+        Orders.tables()
+    }
+
+    fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
+        Orders.wants(event, wants);
+    }
+
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Unprojectable> {
+        if matches!(event.event, Event::Order(order::Event::OrderPlaced { .. })) && self.0.swap(false, Ordering::Relaxed) {
+            FAILED.lock().unwrap().push(event.event_id);
+        }
+        if FAILED.lock().unwrap().contains(&event.event_id) {
+            return Err(Unprojectable("it is in a mood".to_owned()));
+        }
+        Orders.project(event, unit)
+    }
+}
+
+/// The events that it failed on: it does so again.
+static FAILED: std::sync::Mutex<Vec<uuid::Uuid>> = std::sync::Mutex::new(Vec::new());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_stops_or_is_parked_as_told_embedded() {
+    Box::pin(poison(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_stops_or_is_parked_as_told_on_real_servers() {
+    Box::pin(poison(Set::Nats)).await;
+}
+
+/// What `plan` looks at it leaves as it was; every verb speaks JSON; wrong words are told what to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_verb_answers_in_json_and_plan_writes_nothing() {
+    let shop = sold(Set::Nats, 10).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let db = tool.registry.operations();
+    let written = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables \
+                   WHERE schemaname = 'operations' AND relname <> 'leases' OR schemaname = 'log'";
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'rm_%'";
+    db.connection.execute_unprepared("SELECT pg_stat_force_next_flush()").await.unwrap();
+    let before = (number(db, written).await, number(db, schemas).await);
+    let planned = ran(&shop.place, &["rebuild", "orders", "--dry-run", "--json"]).await;
+    assert_eq!(code(&planned), 0, "{}", String::from_utf8_lossy(&planned.stderr));
+    let plan = &lines(&planned)[0];
+    assert_eq!((&plan["from_generation"], &plan["to_generation"]), (&json!(1), &json!(2)), "{plan}");
+    assert_eq!((number(db, written).await, number(db, schemas).await), before);
+
+    let page = shop.client.get("/orders?limit=1").await.expect(200).json();
+    let order = page["items"][0]["id"].as_str().unwrap().to_owned();
+    let cases: &[(&[&str], i32)] = &[
+        (&["list"], 0),
+        (&["status", "orders", "--wide"], 0),
+        (&["plan", "analytics"], 0),
+        (&["rebuild", "orders", "--reason", "a test"], 0),
+        (&["swap", "orders"], 4),
+        (&["verify", "orders"], 0),
+        (&["verify", "orders", "--mode", "sample", "--sample", "5"], 0),
+        (&["verify", "orders"], 0),
+        (&["swap", "orders", "--expect-gen", "7"], 4),
+        (&["swap", "orders", "--expect-gen", "1"], 0),
+        (&["rollback", "orders"], 0),
+        (&["retire", "orders", "--min-age", "0s"], 2),
+        (&["retire", "orders", "--min-age", "0s", "--dry-run"], 0),
+        (&["retire", "orders", "--min-age", "0s", "--yes"], 0),
+        (&["retire", "orders", "--gen", "2", "--yes"], 4),
+        (&["runs"], 0),
+        (&["status", "--run", "1"], 0),
+        (&["status", "--run", "999"], 2),
+        (&["show", "order", &order], 0),
+        (&["show", "order", &order, "--as-of", "v1"], 0),
+        (&["show", "order", &order, "--as-of", "v99"], 2),
+        (&["show", "spaceship", &order], 2),
+        (&["diff", "order", &order, "v1", "v2"], 0),
+        (&["diff", "order", &order, "v1", "--patch"], 0),
+        (&["step", "orders", "--key", &order], 0),
+        (&["step", "orders", "--key", "nothing"], 2),
+        (&["parked", "list"], 0),
+        (&["parked", "retry", "orders"], 0),
+        (&["parked", "discard", "orders", "--reason", "none there", "--yes"], 0),
+        (&["rebuild", "spaceships"], 2),
+        (&["rebuild", "orders", "--chunk", "0"], 2),
+        (&["pause", "999"], 4),
+    ];
+    for (args, expected) in cases {
+        let ran = ran(&shop.place, &[*args, &["--json"]].concat()).await;
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(code(&ran), *expected, "{args:?}: {said}");
+        let last = lines(&ran).pop().unwrap();
+        let told = last["exit_code"].as_i64().or(last["code"].as_i64());
+        assert_eq!(told, Some(i64::from(*expected)), "{args:?}: {last}");
+        let out = String::from_utf8_lossy(&ran.stdout);
+        assert!(!out.contains("Lovelace") && !said.contains("Lovelace"), "{args:?} shows what is personal");
+    }
+    let words = ran(&shop.place, &["rebuild", "orders", "--max-rate", "fast"]).await;
+    assert_eq!(code(&words), 2);
+    let mut away = command(&shop.place, &["list", "--json", "--read-models", "postgres://x@127.0.0.1:9/none"]);
+    assert_eq!(code(&away.output().unwrap()), 69, "a store that is away");
+    shop.client.send(Method::GET, &format!("/orders/{order}"), None, &[]).await.expect(200);
+    shop.stop().await;
+}
