@@ -60,6 +60,8 @@ fn without_password(url: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Database {
     place: Place,
+    /// The role that connections put on, in PostgreSQL.
+    role: Option<&'static str>,
     open: Arc<Mutex<HashMap<String, DatabaseConnection>>>,
 }
 
@@ -68,7 +70,12 @@ const CONNECTIONS: u32 = 12;
 
 impl Database {
     pub fn new(place: Place) -> Self {
-        Self { place, open: Arc::default() }
+        Self { place, role: None, open: Arc::default() }
+    }
+
+    /// The same, under a role of PostgreSQL's with fewer rights than the login has. SQLite knows none.
+    pub fn under(place: Place, role: &'static str) -> Self {
+        Self { role: Some(role), ..Self::new(place) }
     }
 
     pub fn place(&self) -> &Place {
@@ -83,7 +90,7 @@ impl Database {
                 let connection = if let Some(connection) = open.get("") {
                     connection.clone()
                 } else {
-                    let connection = postgres(url)?;
+                    let connection = postgres(url, self.role)?;
                     open.insert(String::new(), connection.clone());
                     connection
                 };
@@ -112,12 +119,13 @@ impl Database {
     }
 }
 
-fn postgres(url: &str) -> Result<DatabaseConnection, Error> {
+fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("soonshop").options([
         ("jit", "off"),
         ("idle_in_transaction_session_timeout", "60000"),
         ("statement_timeout", "30000"),
     ]);
+    let options = options.options(role.map(|role| ("role", role)));
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))

@@ -187,7 +187,9 @@ impl KeyStore {
         let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
         let kid = soonshop_domain::personal::kid(subject, purpose);
         let Some(Key::Living(key)) = self.keys(&HashSet::from([kid.clone()])).await?.remove(&kid) else {
-            return Err(Error::Keys(format!("there is no key {kid}: `soonshop migrate` makes it, unless it was erased")));
+            return Err(Error::Keys(format!(
+                "there is no key {kid}: `soonshop migrate` makes it, unless it was erased"
+            )));
         };
         let Some(text) = value.plaintext() else { return Ok(()) };
         let text = text.map_err(|error| Error::Keys(error.to_string()))?;

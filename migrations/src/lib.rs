@@ -4,6 +4,8 @@
 //!
 //! Start reading at [`Namespace`], then `src/sql/`.
 
+pub mod rights;
+
 use sea_orm::sea_query::IntoIden as _;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, Statement};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};

@@ -184,8 +184,15 @@ impl Registry {
             furnish(projector, &db, &tables).await?;
             tables.commit().await?;
         } else {
+            // It belongs to the group of those who write generations, where there is one.
+            let group = "SELECT set_config('role', 'soonshop_generations', true) \
+                         WHERE to_regrole('soonshop_generations') IS NOT NULL \
+                         AND pg_has_role(current_user, to_regrole('soonshop_generations'), 'MEMBER')";
+            registry.execute_unprepared(group).await?;
             registry.execute_unprepared(&format!("CREATE SCHEMA {name}")).await?;
             furnish(projector, &generation.db(&self.database)?, &registry).await?;
+            registry.execute_unprepared(&readable(&name)).await?;
+            registry.execute_unprepared("RESET ROLE").await?;
         }
         let sql = format!(
             "INSERT INTO @generations (projection, generation, version, shape, state, made_at) \
@@ -253,7 +260,8 @@ impl Registry {
         to: &Generation,
         rejected: bool,
     ) -> Result<bool, Error> {
-        let sql = "UPDATE @active SET previous = $2, generation = $3 WHERE projection = $1 AND generation = $2";
+        let sql =
+            "UPDATE @active SET previous = $2, generation = $3 WHERE projection = $1 AND generation = $2";
         let values = [from.projection.as_str().into(), from.number.into(), Value::from(to.number)];
         if on.execute(self.operations.statement(sql, values)).await?.rows_affected() != 1 {
             return Ok(false);
@@ -264,7 +272,12 @@ impl Registry {
         Ok(true)
     }
 
-    async fn end(&self, on: &impl ConnectionTrait, generation: &Generation, state: &str) -> Result<(), Error> {
+    async fn end(
+        &self,
+        on: &impl ConnectionTrait,
+        generation: &Generation,
+        state: &str,
+    ) -> Result<(), Error> {
         let sql = format!(
             "UPDATE @generations SET state = $3, ended_at = {} WHERE projection = $1 AND generation = $2",
             self.operations.now()
@@ -320,6 +333,15 @@ impl Registry {
     }
 }
 
+/// Lets the role that only reads read it, and ask for retries, where there is one.
+fn readable(name: &str) -> String {
+    format!(
+        "DO $$ BEGIN IF to_regrole('soonshop_query') IS NOT NULL THEN \
+           GRANT USAGE ON SCHEMA {name} TO soonshop_query; GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO soonshop_query; \
+           GRANT INSERT ON {name}.retries TO soonshop_query; END IF; END $$"
+    )
+}
+
 /// Makes the tables of a namespace, and its checkpoint.
 async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
     for table in projector.tables() {
@@ -350,9 +372,9 @@ fn known(row: &sea_orm::QueryResult) -> Result<Known, Error> {
     let state: String = row.try_get_by_index(4)?;
     Ok(Known {
         generation: generation(row)?,
-        state: state
-            .parse()
-            .map_err(|_| Error::Database(format!("a generation is {state:?}, which this release does not know")))?,
+        state: state.parse().map_err(|_| {
+            Error::Database(format!("a generation is {state:?}, which this release does not know"))
+        })?,
         verified_by: row.try_get_by_index(5)?,
         made_at: row.try_get_by_index(6)?,
         ended_at: row.try_get_by_index(7)?,

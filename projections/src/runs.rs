@@ -93,6 +93,12 @@ pub struct Beginning<'a> {
     pub limit_rate: Option<i64>,
 }
 
+/// The name of this machine.
+pub fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// The runs, in the namespace `operations`.
 #[derive(Debug, Clone)]
 pub struct Runs {
@@ -104,7 +110,8 @@ const COLUMNS: &str = "run, verb, projection, generation, state, actor, host, pi
 
 fn read(row: &QueryResult) -> Result<Run, Error> {
     let text = |index: usize| row.try_get_by_index::<String>(index);
-    let unknown = |what: &str| Error::Database(format!("a run is {what:?}, which this release does not know"));
+    let unknown =
+        |what: &str| Error::Database(format!("a run is {what:?}, which this release does not know"));
     let (state, wanted) = (text(4)?, text(17)?);
     let result: Option<String> = row.try_get_by_index(18)?;
     Ok(Run {
@@ -140,7 +147,6 @@ impl Runs {
 
     /// Writes down that it begins; its number.
     pub async fn begin(&self, of: &Beginning<'_>) -> Result<i64, Error> {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let now = self.db.now();
         let sql = format!(
             "INSERT INTO @runs (run, verb, projection, generation, state, actor, host, pid, started_at, beat_at, limit_rate) \
@@ -151,7 +157,7 @@ impl Runs {
             of.projection.into(),
             of.generation.into(),
             of.actor.into(),
-            host.trim().into(),
+            host().into(),
             i64::from(std::process::id()).into(),
             of.limit_rate.into(),
         ];
@@ -204,8 +210,7 @@ impl Runs {
             "UPDATE @runs SET state = $2, ended_at = {0}, beat_at = {0}, result = $3, wanted = 'run' WHERE run = $1",
             self.db.now()
         );
-        let values: [Value; 3] =
-            [run.into(), state.as_ref().into(), result.map(ToString::to_string).into()];
+        let values: [Value; 3] = [run.into(), state.as_ref().into(), result.map(ToString::to_string).into()];
         self.db.connection.execute(self.db.statement(&sql, values)).await?;
         Ok(())
     }
@@ -220,7 +225,12 @@ impl Runs {
     /// Tells a run how fast it may be, in positions per second. False: it is over.
     pub async fn throttle(&self, run: i64, limit: Option<i64>) -> Result<bool, Error> {
         let sql = "UPDATE @runs SET limit_rate = $2 WHERE run = $1 AND state IN ('running', 'paused')";
-        Ok(self.db.connection.execute(self.db.statement(sql, [run.into(), limit.into()])).await?.rows_affected()
+        Ok(self
+            .db
+            .connection
+            .execute(self.db.statement(sql, [run.into(), limit.into()]))
+            .await?
+            .rows_affected()
             == 1)
     }
 

@@ -78,6 +78,9 @@ impl Follower {
     /// Keeps the generation's search index up to date until told to stop.
     pub async fn keep_index(&self, search: Arc<dyn Search>, stop: CancellationToken) {
         self.hold(INDEX, &stop, |_| Box::pin(self.follow_index(&*search, &stop))).await;
+        if let Err(error) = search.let_go(&self.generation.namespace()).await {
+            tracing::warn!(%error, follower = self.name(INDEX), "what only one process can hold was not given up");
+        }
     }
 
     async fn follow_index(&self, search: &dyn Search, stop: &CancellationToken) -> Result<(), Stopped> {

@@ -127,7 +127,8 @@ impl Looked {
     async fn waiting(&self, position: i64) -> Result<f64, Error> {
         let event = self.log.read(position, 1).await?.into_iter().next();
         let now = soonshop_domain::clock::now();
-        let age = |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
+        let age =
+            |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
         Ok(event.map_or(0.0, |event| age(event.recorded_at)))
     }
 }

@@ -89,7 +89,8 @@ async fn fold(tool: &Tool, kind: &str, id: &str, point: Point) -> Result<Folded,
             }
             let (position, name) = (row.position, row.event_type.clone());
             version = row.sequence;
-            let event = tool.log.decode_row(row).ok_or_else(|| Failure::Unexpected(format!("{kind} is unknown")))?;
+            let event =
+                tool.log.decode_row(row).ok_or_else(|| Failure::Unexpected(format!("{kind} is unknown")))?;
             let event = event.map_err(|reason| {
                 Failure::Refused(format!("the event at position {position} is of a newer release: {reason}"))
             })?;
@@ -105,7 +106,8 @@ async fn fold(tool: &Tool, kind: &str, id: &str, point: Point) -> Result<Folded,
     {
         return Err(Failure::Usage(format!("{kind} {id} has no version {wanted}: its last is {version}")));
     }
-    let mut state = catalog::fold_to_json(&history).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let mut state =
+        catalog::fold_to_json(&history).map_err(|error| Failure::Unexpected(error.to_string()))?;
     mask(&mut state);
     Ok(Folded { state, version, position, event_type })
 }
@@ -150,9 +152,12 @@ pub(crate) fn differences(before: &Value, after: &Value) -> Vec<(String, Option<
             all.push((at.clone(), Some(value.clone()), right.get(at).cloned()));
         }
     }
-    all.extend(right.iter().filter(|(at, _)| !left.contains_key(*at)).map(|(at, value)| {
-        (at.clone(), None, Some(value.clone()))
-    }));
+    all.extend(
+        right
+            .iter()
+            .filter(|(at, _)| !left.contains_key(*at))
+            .map(|(at, value)| (at.clone(), None, Some(value.clone()))),
+    );
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
 }
@@ -179,14 +184,17 @@ pub async fn diff(tool: &Tool, kind: &str, id: &str, from: Point, to: Point, as_
     } else {
         for (path, old, new) in &all {
             let value = json!({ "path": path, "before": old, "after": new });
-            let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "–".to_owned(), Value::to_string);
+            let text =
+                |value: &Option<Value>| value.as_ref().map_or_else(|| "–".to_owned(), Value::to_string);
             tool.out.result("diff", &value, || format!("{path:<40} {:<30} {}", text(old), text(new)));
         }
     }
     if all.is_empty() {
         tool.out.say(&format!("version {} and version {} are equal", before.version, after.version));
     }
-    Ok(Ended::done(json!({ "from_version": before.version, "to_version": after.version, "changes": all.len() })))
+    Ok(Ended::done(
+        json!({ "from_version": before.version, "to_version": after.version, "changes": all.len() }),
+    ))
 }
 
 /// A read model of one process, in files that go with it: what a row becomes, without writing anywhere else.
@@ -246,7 +254,11 @@ async fn rows_of(
         let name = table.name();
         let columns = crate::verify::columns(&db, &name).await?;
         let select = crate::verify::as_json(&db, &columns);
-        let sql = format!("SELECT {select} FROM @{name} t WHERE {} = $1 ORDER BY {}", table.group(), table.keys().join(", "));
+        let sql = format!(
+            "SELECT {select} FROM @{name} t WHERE {} = $1 ORDER BY {}",
+            table.group(),
+            table.keys().join(", ")
+        );
         for row in db.connection.query_all(db.statement(&sql, [key.into()])).await? {
             let mut row = crate::verify::parsed(&row.try_get_by_index::<String>(0)?)?;
             mask_columns(&mut row, &name, projector.personal());
@@ -333,8 +345,10 @@ fn touches(projector: &Arc<dyn Projector>, entry: &soonshop_event_log::Entry, ke
     projector.wants(event, &mut wants);
     // Some rows are of their event alone, and nobody has to name them.
     let own = key == event.event_id.to_string();
-    let person = matches!(event.event, Event::Person(_)) && key.parse::<Uuid>().is_ok_and(|key| key == event.stream);
-    own || person || wants.names().iter().any(|name| name.split_once('/').is_some_and(|(_, group)| group == key))
+    let person =
+        matches!(event.event, Event::Person(_)) && key.parse::<Uuid>().is_ok_and(|key| key == event.stream);
+    own || person
+        || wants.names().iter().any(|name| name.split_once('/').is_some_and(|(_, group)| group == key))
 }
 
 fn show_step(

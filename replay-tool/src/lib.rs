@@ -22,11 +22,11 @@ use std::sync::Arc;
 use soonshop_cache::Cache;
 use soonshop_domain::ids;
 use soonshop_event_log::{Database, EventLog, KeyStore, Lease, Leases, MasterKeys, Place};
-use soonshop_migrations::Namespace;
+use soonshop_migrations::{Namespace, rights};
 use soonshop_projections::generation::Known;
 use soonshop_projections::operations::{self, Done};
 use soonshop_projections::runner::Follower;
-use soonshop_projections::runs::Runs;
+use soonshop_projections::runs::{self, Runs};
 use soonshop_projections::standing::Looked;
 use soonshop_projections::{Feed, Generation, Projector, Registry};
 use soonshop_search::Search;
@@ -102,13 +102,16 @@ impl Tool {
         stop: Stop,
     ) -> Result<Self, Failure> {
         let place = |url: &Option<String>| Place::parse(url.as_deref().unwrap_or(&config.store));
-        let store = Database::new(Place::parse(&config.store)?);
+        // On PostgreSQL all of it is done under a role that cannot write the log.
+        let store = Database::under(Place::parse(&config.store)?, rights::REPLAY);
         let same = |place: Place| {
-            if *store.place() == place { store.clone() } else { Database::new(place) }
+            if *store.place() == place { store.clone() } else { Database::under(place, rights::REPLAY) }
         };
         let (read, keys) = (same(place(&config.read_models)?), same(place(&config.keys)?));
-        let search = soonshop_search::connect(&config.search).map_err(|error| Failure::Usage(error.to_string()))?;
-        let cache = soonshop_cache::connect(&config.cache).map_err(|error| Failure::Usage(error.to_string()))?;
+        let search =
+            soonshop_search::connect(&config.search).map_err(|error| Failure::Usage(error.to_string()))?;
+        let cache =
+            soonshop_cache::connect(&config.cache).map_err(|error| Failure::Usage(error.to_string()))?;
         if let Some(Place::Sqlite(folder)) =
             [&store, &read, &keys].iter().map(|database| database.place()).find(|place| match place {
                 Place::Sqlite(folder) => !folder.is_dir(),
@@ -123,11 +126,24 @@ impl Tool {
         {
             let db = database.namespace(namespace.name())?;
             soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| match error {
+                soonshop_migrations::Error::Database { source, .. }
+                    if source.to_string().contains(rights::REPLAY) =>
+                {
+                    let why = "the login cannot put on the role that replay-tool works under";
+                    Failure::Refused(format!("{why}: run `soonshop migrate`, or grant it {}", rights::REPLAY))
+                }
                 soonshop_migrations::Error::Database { source, .. } => source.into(),
                 _ => Failure::Refused(error.to_string()),
             })?;
         }
-        let masters = MasterKeys::read(&config.master_key_file).map_err(|error| Failure::Usage(error.to_string()))?;
+        let log = &store.namespace("log")?.connection;
+        let writes =
+            rights::replay_writes(log).await.map_err(|error| Failure::Unexpected(error.to_string()))?;
+        if let Some(why) = writes {
+            return Err(Failure::Refused(format!("{why}: `soonshop doctor` says what to do")));
+        }
+        let masters =
+            MasterKeys::read(&config.master_key_file).map_err(|error| Failure::Usage(error.to_string()))?;
         let log = EventLog::new(store.namespace("log")?, KeyStore::new(keys.namespace("keys")?, masters));
         let registry = Registry::new(&read)?;
         Ok(Self {
@@ -161,7 +177,9 @@ impl Tool {
         };
         found.ok_or_else(|| {
             Failure::Usage(match number {
-                Some(number) => format!("{projection} has no generation {number}: `replay-tool list` shows them"),
+                Some(number) => {
+                    format!("{projection} has no generation {number}: `replay-tool list` shows them")
+                }
                 None => format!("{projection} has no generation in use: run `soonshop migrate`"),
             })
         })
@@ -173,12 +191,13 @@ impl Tool {
             return self.known(projection, number).await;
         }
         let all = self.registry.all(Some(projection)).await?;
-        all.into_iter().rev().find(|known| known.state.lives() && !known.active && !known.previous).ok_or_else(
-            || {
+        all.into_iter()
+            .rev()
+            .find(|known| known.state.lives() && !known.active && !known.previous)
+            .ok_or_else(|| {
                 let first = format!("run `replay-tool rebuild {projection}` first");
                 Failure::Refused(format!("{projection} has no new generation: {first}"))
-            },
-        )
+            })
     }
 
     /// What keeps a generation, in this process.
@@ -211,8 +230,16 @@ impl Tool {
         match self.leases().acquire(&what).await? {
             Ok(lease) => Ok(lease),
             Err(holder) => {
-                let alive = self.runs.alive().await?;
-                let run = alive.into_iter().find(|run| run.projection == projection);
+                let run =
+                    self.runs.last(Some(projection), 20).await?.into_iter().find(|run| !run.state.is_over());
+                if let Some(run) = &run
+                    && run.host == runs::host()
+                    && !std::path::Path::new(&format!("/proc/{}", run.pid)).exists()
+                {
+                    // It was killed, here: nobody has to wait until its lease expires.
+                    self.runs.end(run.run, runs::State::Interrupted, None).await?;
+                    return Ok(self.leases().take(&what).await?);
+                }
                 let run = run.and_then(|run| serde_json::to_value(run).ok());
                 Err(Failure::Held { what: projection.to_owned(), holder, run })
             }

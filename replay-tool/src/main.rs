@@ -370,7 +370,8 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
         _ => "debug,sqlx=warn,tantivy=info",
     };
     // The database's layer writes the values of statements into its spans: never below info.
-    let filter = EnvFilter::try_new(format!("{level},sea_orm=info")).map_err(|error| Failure::Usage(error.to_string()))?;
+    let filter = EnvFilter::try_new(format!("{level},sea_orm=info"))
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match &cli.log_file {
         Some(path) => {
@@ -423,13 +424,23 @@ async fn run(cli: Cli, out: Output) -> Outcome {
     match cli.verb {
         Verb::List => status::status(&tool, None, false).await,
         Verb::Status { run: Some(run), .. } => status::watch(&tool, run).await,
-        Verb::Status { projection, wide, run: None } => status::status(&tool, projection.as_deref(), wide).await,
+        Verb::Status { projection, wide, run: None } => {
+            status::status(&tool, projection.as_deref(), wide).await
+        }
         Verb::Plan { projection } => plan::plan(&tool, &projection).await,
         Verb::Rebuild { rebuild, dry_run: true } => plan::plan(&tool, &rebuild.projection).await,
         Verb::Rebuild { rebuild, dry_run: false } => rebuild::rebuild(&tool, &rebuild.into()).await,
         Verb::Verify { projection, generation, mode, sample, seed, against, ignore, report, reason } => {
             let options = verify::Options {
-                projection, generation, mode, sample, seed, against, ignore, report, reason,
+                projection,
+                generation,
+                mode,
+                sample,
+                seed,
+                against,
+                ignore,
+                report,
+                reason,
             };
             verify::verify(&tool, &options).await
         }

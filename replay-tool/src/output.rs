@@ -53,7 +53,8 @@ pub struct Line {
 }
 
 fn terminal_is_plain() -> bool {
-    let narrow = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u32>().ok()).is_some_and(|n| n < 60);
+    let narrow =
+        std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u32>().ok()).is_some_and(|n| n < 60);
     let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     narrow || dumb || !std::io::stderr().is_terminal()
 }
@@ -124,9 +125,7 @@ impl Output {
 
     /// Something that people are told beside the result.
     pub fn say(&self, text: &str) {
-        if !self.json {
-            self.aside(|| eprintln!("{text}"));
-        }
+        self.aside(|| eprintln!("{text}"));
     }
 
     /// Shown when it happens, and once more at the end.
@@ -165,7 +164,8 @@ impl Output {
                 let due = last.is_none_or(|(when, at)| when.elapsed() >= LINES && share - at >= 0.05);
                 if due || force {
                     *last = Some((Instant::now(), share));
-                    let now = soonshop_domain::clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+                    let now =
+                        soonshop_domain::clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
                     eprintln!("{now} {}", line.text);
                 }
             }

@@ -65,7 +65,8 @@ pub async fn find(tool: &Tool, which: &Which) -> Result<Vec<Parked>, Failure> {
             {
                 continue;
             }
-            let event = tool.log.read(position, 1).await?.into_iter().next().filter(|e| e.position == position);
+            let event =
+                tool.log.read(position, 1).await?.into_iter().next().filter(|e| e.position == position);
             let stream = event
                 .as_ref()
                 .map_or_else(String::new, |event| format!("{}-{}", event.aggregate_type, event.aggregate_id));
@@ -132,7 +133,8 @@ pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&st
         }
     }
     let count = all.len();
-    let text = if dry_run { "would be tried again" } else { "to be tried again by whoever keeps their generation" };
+    let text =
+        if dry_run { "would be tried again" } else { "to be tried again by whoever keeps their generation" };
     let summary = json!({ "retried": count, "dry_run": dry_run });
     tool.out.say(&format!("{count} {text}"));
     Ok(Ended::done(summary))
@@ -143,7 +145,8 @@ pub async fn discard(tool: &Tool, which: &Which, dry_run: bool, reason: &str) ->
     let all = find(tool, which).await?;
     if !dry_run {
         for (generation, positions) in by_generation(&all) {
-            let done = tool.done("discard", &generation, json!({ "positions": positions }), Some(reason)).await?;
+            let done =
+                tool.done("discard", &generation, json!({ "positions": positions }), Some(reason)).await?;
             let db = generation.db(tool.registry.database())?;
             for position in &positions {
                 let sql = "DELETE FROM @parked WHERE position = $1";

@@ -94,7 +94,8 @@ async fn size(tool: &Tool, generation: &Generation) -> Result<i64, Failure> {
 async fn speed(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(i64, String), Failure> {
     for run in tool.runs.last(Some(projector.name()), 50).await? {
         let result = run.result.as_ref().filter(|_| run.verb == "rebuild");
-        let rate = result.and_then(|result| result.get("events_per_second")).and_then(serde_json::Value::as_i64);
+        let rate =
+            result.and_then(|result| result.get("events_per_second")).and_then(serde_json::Value::as_i64);
         if let Some(rate) = rate.filter(|rate| *rate > 0) {
             return Ok((rate, format!("as run {} was", run.run)));
         }
@@ -168,17 +169,27 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
     tool.out.result("plan", &value, || {
         let mut text = format!("{projection}  v{} (active)  ->  v{next} (new)\n", active.generation.number);
         if let Some(known) = resumes {
-            text = format!("{projection}  v{} (active)  ->  v{} (begun)\n", active.generation.number, known.generation.number);
+            text = format!(
+                "{projection}  v{} (active)  ->  v{} (begun)\n",
+                active.generation.number, known.generation.number
+            );
         }
         let skipped = head - folded;
         let types = types.len();
-        text.push_str(&format!("  events to fold    {folded} of {head}   ({types} types; {skipped} skipped by type)\n"));
-        text.push_str(&format!("  estimate          about {seconds} s at {rate} positions/s ({how})   disk +{}\n", bytes(size)));
+        text.push_str(&format!(
+            "  events to fold    {folded} of {head}   ({types} types; {skipped} skipped by type)\n"
+        ));
+        text.push_str(&format!(
+            "  estimate          about {seconds} s at {rate} positions/s ({how})   disk +{}\n",
+            bytes(size)
+        ));
         for (name, count) in &upcast {
             text.push_str(&format!("  upcaster          {name} ({count})\n"));
         }
         for (name, count) in &unhandled {
-            text.push_str(&format!("  no handler for    {name} ({count})   <- passed over; --fail-unhandled refuses\n"));
+            text.push_str(&format!(
+                "  no handler for    {name} ({count})   <- passed over; --fail-unhandled refuses\n"
+            ));
         }
         text.push_str(&format!("  side effects      none possible: {role}\n"));
         text.push_str(&format!("  nothing was written.  Run:  replay-tool rebuild {projection}"));

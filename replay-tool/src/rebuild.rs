@@ -219,17 +219,19 @@ async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -
     let outcome = work.all(resumed).await;
     let (state, result) = match &outcome {
         Ok(ended) => (State::Done, ended.summary.clone()),
-        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => (State::Interrupted, failure.message()),
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => {
+            (State::Interrupted, failure.message())
+        }
         Err(failure @ Failure::Refused(_)) => (State::Cancelled, failure.message()),
         Err(failure) => (State::Failed, failure.message()),
     };
     tool.out.finish();
     tool.runs.end(run, state, Some(&result)).await?;
-    if let Err(failure) = &outcome {
+    if outcome.is_err() {
         let at = work.progress.position;
+        let name = &options.projection;
         tool.out.say(&format!(
-            "{failure}\nsaved at position {at} (run {run}). Resume:  replay-tool rebuild {} --resume",
-            options.projection
+            "saved at position {at} (run {run}).  Resume:  replay-tool rebuild {name} --resume"
         ));
     }
     outcome
@@ -328,7 +330,8 @@ impl Work<'_> {
         let mut fold = follower.fold(lease, self.options.poison).await?;
         let from = fold.checkpoint().position;
         let head = self.tool.log.head().await?.position;
-        self.progress = Progress { from_position: from, to_position: head, position: from, ..Progress::default() };
+        self.progress =
+            Progress { from_position: from, to_position: head, position: from, ..Progress::default() };
         self.began_at = from;
         let epoch = lease.epoch;
         self.tool.out.say(&if resumed {
@@ -383,7 +386,9 @@ impl Work<'_> {
         let folded = i64::try_from(folded).unwrap_or(i64::MAX);
         if page[0].position != fold.checkpoint().position + 1 {
             let (after, found) = (fold.checkpoint().position, page[0].position);
-            return Err(Failure::Unexpected(format!("the log goes from position {after} to {found}: it has a hole")));
+            return Err(Failure::Unexpected(format!(
+                "the log goes from position {after} to {found}: it has a hole"
+            )));
         }
         fold.take(&page).await?;
         self.progress.position = fold.checkpoint().position;

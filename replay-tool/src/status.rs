@@ -13,13 +13,12 @@ const UNHEALTHY: f64 = 60.0;
 
 /// Why a generation is not as it should be.
 fn complaint(standing: &Standing) -> Option<String> {
-    let stopped = standing.sinks.iter().find_map(|sink| {
-        sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name))
-    });
+    let stopped = standing
+        .sinks
+        .iter()
+        .find_map(|sink| sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name)));
     let kept = || (!standing.is_kept()).then(|| "nobody keeps it alive".to_owned());
-    let late = || {
-        (standing.lag_seconds > UNHEALTHY).then(|| format!("{:.0} s behind", standing.lag_seconds))
-    };
+    let late = || (standing.lag_seconds > UNHEALTHY).then(|| format!("{:.0} s behind", standing.lag_seconds));
     let parked = || (standing.parked > 0).then(|| format!("{} events are parked", standing.parked));
     stopped.or_else(parked).or_else(|| if standing.active { kept().or_else(late) } else { None })
 }
@@ -81,7 +80,8 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
     for run in runs.iter().filter(|run| projection.is_none_or(|name| name == run.projection)) {
         tool.out.result("status", &as_json(run), || line(run));
     }
-    let summary = json!({ "head": head, "generations": shown.len(), "running": runs.len(), "healthy": healthy });
+    let summary =
+        json!({ "head": head, "generations": shown.len(), "running": runs.len(), "healthy": healthy });
     Ok(Ended { code: if healthy { exit::DONE } else { exit::FOUND }, summary })
 }
 
@@ -92,7 +92,8 @@ fn as_json(run: &Run) -> Value {
 fn line(run: &Run) -> String {
     let state = if run.is_dead() { "died" } else { run.state.as_ref() };
     let generation = run.generation.map_or_else(String::new, |number| format!(" v{number}"));
-    let result = run.result.as_ref().and_then(|result| result.get("result").or_else(|| result.get("message")));
+    let result =
+        run.result.as_ref().and_then(|result| result.get("result").or_else(|| result.get("message")));
     let result = result.and_then(Value::as_str).map_or_else(String::new, |text| format!("  {text}"));
     let at = chrono::DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
     let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -120,14 +121,17 @@ pub async fn watch(tool: &Tool, run: i64) -> Outcome {
     let mut before = None;
     loop {
         let now = tool.runs.get(run).await?;
-        let now = now.ok_or_else(|| Failure::Usage(format!("there is no run {run}: `replay-tool runs` shows them")))?;
+        let now = now
+            .ok_or_else(|| Failure::Usage(format!("there is no run {run}: `replay-tool runs` shows them")))?;
         if before.as_ref() != Some(&(now.progress, now.state)) {
             before = Some((now.progress, now.state));
             tool.out.result("status", &as_json(&now), || line(&now));
         }
         if now.is_dead() {
             let last = now.progress.position;
-            return Err(Failure::Unavailable(format!("run {run} gives no sign of life; it was at position {last}")));
+            return Err(Failure::Unavailable(format!(
+                "run {run} gives no sign of life; it was at position {last}"
+            )));
         }
         if now.state.is_over() {
             let code = now.result.as_ref().and_then(|result| result.get("code")).and_then(Value::as_u64);

@@ -66,14 +66,21 @@ pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn 
     let (from, to) = (&active.generation, &candidate.generation);
     let refused = |why: String| Err(Failure::Refused(why));
     if options.expect.is_some_and(|expected| expected != from.number) {
-        return refused(format!("v{} is in use, and v{} was expected", from.number, options.expect.unwrap_or(0)));
+        return refused(format!(
+            "v{} is in use, and v{} was expected",
+            from.number,
+            options.expect.unwrap_or(0)
+        ));
     }
     if from == to {
         return refused(format!("v{} is in use already", to.number));
     }
     if candidate.state != Stands::Ready {
         let how = candidate.state.as_ref();
-        return refused(format!("v{} is {how}: `replay-tool rebuild {}` finishes it", to.number, options.projection));
+        return refused(format!(
+            "v{} is {how}: `replay-tool rebuild {}` finishes it",
+            to.number, options.projection
+        ));
     }
     let mut accepted = None;
     if options.verified && candidate.verified_by.is_none() {
@@ -81,10 +88,16 @@ pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn 
     }
     let now = standing(tool, projector, &candidate).await?;
     if now.parked > 0 && accepted.is_none() {
-        return refused(format!("v{} has {} parked events: `replay-tool parked list`", to.number, now.parked));
+        return refused(format!(
+            "v{} has {} parked events: `replay-tool parked list`",
+            to.number, now.parked
+        ));
     }
     if now.lag_events > options.max_lag {
-        return refused(format!("v{} is {} events behind, more than --max-lag {}", to.number, now.lag_events, options.max_lag));
+        return refused(format!(
+            "v{} is {} events behind, more than --max-lag {}",
+            to.number, now.lag_events, options.max_lag
+        ));
     }
     let moved = Move { verb: "swap", from, to, rejected: false, accepted, reason: options.reason.as_deref() };
     moved.carry_out(tool, projector, &candidate).await
@@ -97,7 +110,8 @@ async fn accept(tool: &Tool, options: &Swap, to: &Generation) -> Result<i64, Fai
     let Some(number) = options.accept else {
         return Err(Failure::Refused(match last.filter(|run| run.state == State::Found) {
             Some(run) => {
-                let count = run.result.as_ref().and_then(|result| result["differences"].as_i64()).unwrap_or(0);
+                let count =
+                    run.result.as_ref().and_then(|result| result["differences"].as_i64()).unwrap_or(0);
                 format!(
                     "v{} is not verified clean ({count} differences, run {}).  Accept on purpose:  --accept-diff run:{} --reason \"…\"",
                     to.number, run.run, run.run
@@ -111,7 +125,9 @@ async fn accept(tool: &Tool, options: &Swap, to: &Generation) -> Result<i64, Fai
     }
     match last {
         Some(run) if run.run == number && run.state == State::Found => Ok(number),
-        Some(run) => Err(Failure::Refused(format!("the last verification of v{} is run {}", to.number, run.run))),
+        Some(run) => {
+            Err(Failure::Refused(format!("the last verification of v{} is run {}", to.number, run.run)))
+        }
         None => Err(Failure::Refused(format!("run {number} is no verification of v{}", to.number))),
     }
 }
@@ -138,7 +154,11 @@ pub async fn rollback(tool: &Tool, options: &Rollback) -> Outcome {
     tool.alone_with(&options.projection, rollback_alone(tool, options, &projector)).await
 }
 
-pub(crate) async fn rollback_alone(tool: &Tool, options: &Rollback, projector: &Arc<dyn Projector>) -> Outcome {
+pub(crate) async fn rollback_alone(
+    tool: &Tool,
+    options: &Rollback,
+    projector: &Arc<dyn Projector>,
+) -> Outcome {
     let active = tool.known(&options.projection, None).await?;
     let all = tool.registry.all(Some(&options.projection)).await?;
     let target = match options.generation {
@@ -152,7 +172,10 @@ pub(crate) async fn rollback_alone(tool: &Tool, options: &Rollback, projector: &
     }
     if target.state != Stands::Ready {
         let how = target.state.as_ref();
-        return Err(Failure::Refused(format!("v{} is {how}, and nobody reads such a one", target.generation.number)));
+        return Err(Failure::Refused(format!(
+            "v{} is {how}, and nobody reads such a one",
+            target.generation.number
+        )));
     }
     while options.wait {
         let now = standing(tool, projector, &target).await?;
@@ -243,7 +266,10 @@ impl Move<'_> {
             let db = tool.registry.operations();
             let tx = db.connection.begin().await?;
             if !tool.leases().holds(&tx, &lease).await? {
-                return Err(Failure::Refused(format!("v{} was taken by somebody else meanwhile", self.from.number)));
+                return Err(Failure::Refused(format!(
+                    "v{} was taken by somebody else meanwhile",
+                    self.from.number
+                )));
             }
             if !tool.registry.switch(&tx, self.from, self.to, self.rejected).await? {
                 return Err(Failure::Refused(format!("readers are not at v{} any more", self.from.number)));
@@ -292,10 +318,15 @@ impl Move<'_> {
             let now = standing(tool, projector, target).await?;
             let behind = now.sinks.iter().find(|sink| sink.position.unwrap_or(-1) < barrier);
             let Some(behind) = behind else {
+                if projector.searchable() {
+                    // What readers found before they find after it.
+                    tool.search.refresh(&self.to.namespace()).await?;
+                }
                 return Ok(());
             };
             if Instant::now() >= deadline {
-                let at = behind.position.map_or_else(|| "nowhere".to_owned(), |position| position.to_string());
+                let at =
+                    behind.position.map_or_else(|| "nowhere".to_owned(), |position| position.to_string());
                 return Err(Failure::Refused(format!(
                     "the {} of v{} did not get from {at} to {barrier} in time",
                     behind.name, self.to.number
@@ -331,7 +362,8 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         None => all.iter().filter(|known| !known.active && known.state != Stands::Retired).cloned().collect(),
     };
     let swaps = tool.runs.last(Some(&options.projection), 200).await?;
-    let swapped = swaps.iter().find(|run| run.verb == "swap" && run.state == State::Done).and_then(|run| run.ended_at);
+    let swapped =
+        swaps.iter().find(|run| run.verb == "swap" && run.state == State::Done).and_then(|run| run.ended_at);
     let now = soonshop_domain::clock::now().timestamp_millis();
     let least = i64::try_from(options.min_age.as_millis()).unwrap_or(i64::MAX);
     let mut retired: Vec<Value> = Vec::new();
@@ -363,7 +395,9 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         }
         retired.push(number.into());
     }
-    Ok(Ended::done(json!({ "projection": options.projection, "retired": retired, "dry_run": options.dry_run })))
+    Ok(Ended::done(
+        json!({ "projection": options.projection, "retired": retired, "dry_run": options.dry_run }),
+    ))
 }
 
 /// Takes a generation from whoever keeps it, and removes all that is of it.
@@ -373,7 +407,8 @@ pub(crate) async fn drop_generation(
     generation: &Generation,
     reason: &str,
 ) -> Result<(), Failure> {
-    let done = tool.done("retire", generation, json!({ "generation": generation.number }), Some(reason)).await?;
+    let done =
+        tool.done("retire", generation, json!({ "generation": generation.number }), Some(reason)).await?;
     let db = tool.registry.operations();
     let tx = db.connection.begin().await?;
     // The row first: nobody begins with it any more, and whoever keeps it ends.

@@ -115,7 +115,8 @@ pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
 
 /// The columns of a row. (SQLite has JSON columns as text.)
 pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
-    let mut row: Row = serde_json::from_str(text).map_err(|error| Failure::Unexpected(format!("a row: {error}")))?;
+    let mut row: Row =
+        serde_json::from_str(text).map_err(|error| Failure::Unexpected(format!("a row: {error}")))?;
     for value in row.values_mut() {
         if let Value::String(text) = value
             && text.starts_with(['{', '['])
@@ -140,7 +141,9 @@ impl Side {
 
     async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
         let at = Checkpoint::load(&self.db, &self.db.connection, ROWS).await?;
-        Ok(at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", self.generation.namespace())))?.0)
+        Ok(at
+            .ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", self.generation.namespace())))?
+            .0)
     }
 
     async fn count(&self, table: &str) -> Result<u64, Failure> {
@@ -253,7 +256,8 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn is_ignored(&self, pointer: &str) -> bool {
         self.options.ignore.iter().any(|ignored| {
-            pointer == ignored || pointer.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            pointer == ignored
+                || pointer.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.starts_with('/'))
         })
     }
 
@@ -264,7 +268,8 @@ impl Comparison<'_> {
             return Vec::new();
         }
         let common = |row: &Row| -> Value {
-            let of = table.columns.iter().filter_map(|column| Some((column.clone(), row.get(column)?.clone())));
+            let of =
+                table.columns.iter().filter_map(|column| Some((column.clone(), row.get(column)?.clone())));
             Value::Object(of.collect())
         };
         let all = differences(&common(left), &common(right)).into_iter().map(|(pointer, _, _)| pointer);
@@ -285,7 +290,14 @@ impl Comparison<'_> {
         hash.wrapping_mul(0xbf58_476d_1ce4_e5b9) % total < self.options.sample
     }
 
-    fn judge(&mut self, number: usize, table: &Table, key: Key, rows: (Option<Row>, Option<Row>), common: i64) {
+    fn judge(
+        &mut self,
+        number: usize,
+        table: &Table,
+        key: Key,
+        rows: (Option<Row>, Option<Row>),
+        common: i64,
+    ) {
         self.compared += 1;
         let fields = self.fields(table, rows.0.as_ref(), rows.1.as_ref());
         if fields.is_empty() {
@@ -367,7 +379,8 @@ impl Comparison<'_> {
 async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<Row>, Failure> {
     let db = &side.db;
     let row = as_json(db, &table.columns);
-    let is: Vec<String> = table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
+    let is: Vec<String> =
+        table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
     let sql = format!("SELECT {row} FROM @{} t WHERE {}", table.name, is.join(" AND "));
     let row = db.connection.query_one(db.statement(&sql, bound(key))).await?;
     row.map(|row| parsed(&row.try_get_by_index::<String>(0)?)).transpose()
@@ -393,7 +406,8 @@ pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease,
         return Err(Failure::Unexpected(format!("{} could not be held", generation.namespace())));
     }
     let at = Checkpoint::load(&db, &db.connection, ROWS).await?;
-    let at = at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", generation.namespace())))?;
+    let at =
+        at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", generation.namespace())))?;
     Ok((lease, at.0))
 }
 
@@ -462,7 +476,9 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
     let (state, result) = match &outcome {
         Ok(ended) if ended.code == exit::DONE => (State::Done, ended.summary.clone()),
         Ok(ended) => (State::Found, ended.summary.clone()),
-        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => (State::Interrupted, failure.message()),
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => {
+            (State::Interrupted, failure.message())
+        }
         Err(failure) => (State::Failed, failure.message()),
     };
     tool.runs.end(run, state, Some(&result)).await?;
@@ -485,7 +501,11 @@ async fn compare(
     run: i64,
 ) -> Outcome {
     if !candidate.state.lives() {
-        return Err(Failure::Refused(format!("{} is {}", candidate.generation.namespace(), candidate.state.as_ref())));
+        return Err(Failure::Refused(format!(
+            "{} is {}",
+            candidate.generation.namespace(),
+            candidate.state.as_ref()
+        )));
     }
     let right = Side::new(tool, &candidate.generation)?;
     match options.against {
@@ -493,7 +513,10 @@ async fn compare(
             let active = tool.known(&options.projection, None).await?;
             if active.generation == candidate.generation {
                 let instead = "verify it with --against fold";
-                return Err(Failure::Usage(format!("{} is the one in use: {instead}", right.generation.namespace())));
+                return Err(Failure::Usage(format!(
+                    "{} is the one in use: {instead}",
+                    right.generation.namespace()
+                )));
             }
             let left = Side::new(tool, &active.generation)?;
             run_comparison(tool, options, projector, (left, right), run).await
@@ -527,7 +550,8 @@ async fn run_comparison(
     let began = Instant::now();
     let mut tables = Vec::new();
     for table in projector.tables() {
-        let (ours, theirs) = (columns(&right.db, &table.name()).await?, columns(&left.db, &table.name()).await?);
+        let (ours, theirs) =
+            (columns(&right.db, &table.name()).await?, columns(&left.db, &table.name()).await?);
         if theirs.is_empty() || ours.is_empty() {
             tool.out.warn(&format!("only one of the two has the table {}", table.name()));
             continue;
@@ -607,7 +631,9 @@ async fn index_unlike(
             None => break,
         }
     }
-    unlike.extend(documents.into_values().filter(|document| document.version <= before).map(|document| document.id));
+    unlike.extend(
+        documents.into_values().filter(|document| document.version <= before).map(|document| document.id),
+    );
     Ok(Some(unlike))
 }
 
@@ -658,7 +684,9 @@ async fn report(
     if !tool.out.is_json() {
         tool.out.result("summary", &summary, || {
             let what = format!("v{} <-> v{} at position {at}", left.number, right.number);
-            let indexed = index.as_ref().map_or_else(String::new, |_| format!(", {unlike} documents of the index differ"));
+            let indexed = index
+                .as_ref()
+                .map_or_else(String::new, |_| format!(", {unlike} documents of the index differ"));
             if clean {
                 return format!("equal  {what}   {compared} rows compared{indexed}   (run {run})");
             }
@@ -667,7 +695,10 @@ async fn report(
                 text.push_str(&format!("\n  {field} {count}"));
             }
             if let Some(key) = keys.first() {
-                text.push_str(&format!("\nexplain one:  replay-tool step {} --key {key}", options.projection));
+                text.push_str(&format!(
+                    "\nexplain one:  replay-tool step {} --key {key}",
+                    options.projection
+                ));
             }
             text
         });
@@ -682,8 +713,10 @@ async fn explain(
     personal: &[&str],
     (left, right): (i32, i32),
 ) -> Result<Value, Failure> {
-    let position = [&difference.right, &difference.left].into_iter().flatten().map(changed_at).max().unwrap_or(0);
-    let event = tool.log.read(position, 1).await?.into_iter().next().filter(|event| event.position == position);
+    let position =
+        [&difference.right, &difference.left].into_iter().flatten().map(changed_at).max().unwrap_or(0);
+    let event =
+        tool.log.read(position, 1).await?.into_iter().next().filter(|event| event.position == position);
     let shown = |row: &Option<Row>| {
         row.as_ref().map(|row| {
             let mut row = row.clone();
@@ -696,7 +729,9 @@ async fn explain(
     let fields: Vec<Value> = difference
         .fields
         .iter()
-        .map(|pointer| json!({ "field": pointer, "left": at(&before, pointer), "right": at(&after, pointer) }))
+        .map(
+            |pointer| json!({ "field": pointer, "left": at(&before, pointer), "right": at(&after, pointer) }),
+        )
         .collect();
     Ok(json!({
         "table": difference.table, "key": shown_key(&difference.key), "left": left, "right": right, "fields": fields,
@@ -708,7 +743,8 @@ async fn explain(
 }
 
 fn sentence(value: &Value, (left, right): (i32, i32)) -> String {
-    let mut text = format!("DIFF  {} {}", value["table"].as_str().unwrap_or(""), value["key"].as_str().unwrap_or(""));
+    let mut text =
+        format!("DIFF  {} {}", value["table"].as_str().unwrap_or(""), value["key"].as_str().unwrap_or(""));
     for field in value["fields"].as_array().into_iter().flatten() {
         let name = field["field"].as_str().filter(|name| !name.is_empty()).unwrap_or("(the row)");
         text.push_str(&format!("  {name}: v{left} {} -> v{right} {}", field["left"], field["right"]));

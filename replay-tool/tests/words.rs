@@ -30,7 +30,12 @@ fn a_shell_is_told_how_to_complete() {
 
 #[test]
 fn wrong_words_are_a_matter_of_usage() {
-    for args in [&["fly"][..], &["rebuild"], &["diff", "order", "x", "yesterday"], &["deploy", "orders", "--rollback-if", "x"]] {
+    for args in [
+        &["fly"][..],
+        &["rebuild"],
+        &["diff", "order", "x", "yesterday"],
+        &["deploy", "orders", "--rollback-if", "x"],
+    ] {
         let (code, out, said) = replay_tool(args);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {said}");
     }

@@ -133,6 +133,10 @@ pub trait Search: Send + Sync + 'static {
     async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error>;
     /// Makes what was applied visible to [`search`](Self::search). Readers that wait for a position call it.
     async fn refresh(&self, index: &str) -> Result<(), Error>;
+    /// Gives up what only one process can hold of it (its writer), until the next change: another one takes over.
+    async fn let_go(&self, _index: &str) -> Result<(), Error> {
+        Ok(())
+    }
     async fn search(&self, index: &str, query: &Query) -> Result<Page, Error>;
     /// Names that begin with, or have a word that begins with, what was typed: at most `most`, no repeats.
     async fn suggest(&self, index: &str, prefix: &str, most: usize) -> Result<Vec<String>, Error>;

@@ -248,6 +248,12 @@ impl Search for Tantivy {
         self.with(index, move |opened| opened.apply(&changes, &checkpoint)).await
     }
 
+    async fn let_go(&self, index: &str) -> Result<(), Error> {
+        // Waits for a change that is under way.
+        let dropped = self.with(index, |opened| Ok(drop(lock(&opened.writer).take()))).await;
+        if let Err(Error::NoIndex(_)) = dropped { Ok(()) } else { dropped }
+    }
+
     async fn refresh(&self, index: &str) -> Result<(), Error> {
         self.with(index, |opened| opened.reader.reload()).await
     }

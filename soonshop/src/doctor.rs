@@ -39,6 +39,16 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         let cure = "start the database and check its address; run `soonshop migrate`; use the newest release";
         note(&format!("schema {}", namespace.name()), checked.map(|()| "up to date".to_owned()), cure);
     }
+    let guarded = match shop.store_database.namespace("log") {
+        Ok(db) => match soonshop_migrations::rights::replay_writes(&db.connection).await {
+            Ok(None) => Ok("cannot write the log".to_owned()),
+            Ok(Some(why)) => Err(why),
+            Err(error) => Err(chain(&error)),
+        },
+        Err(error) => Err(error.to_string()),
+    };
+    let cure = "run `soonshop migrate` as a user who may create roles; take away what was granted by hand";
+    note("role of replay-tool", guarded, cure);
     let up = |backend: &str| format!("{backend} answers");
     let bus = shop.bus.ping().await.map(|()| up(shop.bus.backend())).map_err(|error| error.to_string());
     note(
@@ -80,7 +90,7 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
     findings
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

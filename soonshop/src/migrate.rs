@@ -17,6 +17,7 @@ use soonshop_migrations::Namespace;
 use soonshop_projections::operations;
 
 use crate::Shop;
+use crate::doctor::chain;
 
 /// The database in which each namespace lives.
 pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 5] {
@@ -43,6 +44,16 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
     Reactor::begin(&log, &shop.store_database.namespace("process")?).await?;
     let registry = shop.registry()?;
+    // Roles come before generations, which belong to one of them.
+    for (namespace, database) in homes(shop) {
+        let connection = database.namespace(namespace.name())?.connection;
+        if let Err(error) = soonshop_migrations::rights::grant(namespace, &connection).await {
+            tracing::warn!(
+                error = chain(&error),
+                "roles were not set up: whoever migrates must be allowed to make them"
+            );
+        }
+    }
     for projector in soonshop_projections::all() {
         registry.ensure(&*projector).await?;
     }

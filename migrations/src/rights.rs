@@ -1,0 +1,180 @@
+//! Who may do what in PostgreSQL: one role per part of the shop, without a login. A login of the operator's is made a
+//! member of the roles of what it runs; `replay-tool` puts on its role by itself.
+//!
+//! Generations belong to a group of their own, which the roles that write them are members of.
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, TransactionTrait as _};
+
+use crate::{Error, Namespace};
+
+/// Writes the log, its claims and command records, keys, and what processes keep.
+pub const COMMAND: &str = "soonshop_command";
+/// Reads the log and keys; writes generations.
+pub const PROJECTOR: &str = "soonshop_projector";
+/// Reads the log, keys and read models; adds to the record of operations, and asks for retries.
+pub const QUERY: &str = "soonshop_query";
+/// Reads the log and keys; makes and writes generations, moves readers, adds to the record of operations.
+pub const REPLAY: &str = "soonshop_replay";
+/// Owns generations.
+pub const GENERATIONS: &str = "soonshop_generations";
+
+const ROLES: [&str; 5] = [COMMAND, PROJECTOR, QUERY, REPLAY, GENERATIONS];
+
+/// Who is a member of whom.
+const MEMBERS: [(&str, &str); 2] = [(PROJECTOR, GENERATIONS), (REPLAY, GENERATIONS)];
+
+/// Role, rights, tables of the namespace (`*`: all of them).
+type Rights = &'static [(&'static str, &'static str, &'static str)];
+
+fn rights(namespace: Namespace) -> Rights {
+    match namespace {
+        // A lock of the head's row is a right to update it.
+        Namespace::Log => &[
+            (COMMAND, "SELECT, INSERT", "events, commands, claims, claim_keys, states, head"),
+            (COMMAND, "UPDATE", "head, states, claims"),
+            (COMMAND, "DELETE", "claims, states, commands"),
+            (PROJECTOR, "SELECT", "events, head"),
+            (QUERY, "SELECT", "events, head"),
+            (REPLAY, "SELECT", "events, head"),
+        ],
+        Namespace::Keys => &[
+            (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
+            (PROJECTOR, "SELECT", "data_keys"),
+            (QUERY, "SELECT", "data_keys, hmac_keys"),
+            (REPLAY, "SELECT", "data_keys"),
+        ],
+        Namespace::Operations => &[
+            (PROJECTOR, "SELECT", "generations, active, leases"),
+            (PROJECTOR, "INSERT, UPDATE", "leases"),
+            (QUERY, "SELECT", "*"),
+            (QUERY, "INSERT", "entries"),
+            (QUERY, "UPDATE", "entries_head"),
+            (REPLAY, "SELECT", "*"),
+            (REPLAY, "INSERT, UPDATE", "generations, active, leases, runs"),
+            (REPLAY, "INSERT", "entries"),
+            (REPLAY, "UPDATE", "entries_head"),
+        ],
+        Namespace::Process | Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
+    }
+}
+
+async fn one(connection: &impl ConnectionTrait, sql: &str) -> Result<bool, sea_orm::DbErr> {
+    let statement = sea_orm::Statement::from_string(DatabaseBackend::Postgres, sql);
+    let row = connection.query_one(statement).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false))
+}
+
+/// Makes the roles where they are missing. They belong to the whole server: another database may do the same just now.
+async fn make_roles(connection: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+    for role in ROLES {
+        let make = format!(
+            "DO $$ BEGIN IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} NOLOGIN; END IF; \
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        );
+        connection.execute_unprepared(&make).await?;
+    }
+    let own = "(SELECT current_user::text)";
+    let members = MEMBERS.map(|(member, group)| (format!("'{member}'"), member.to_owned(), group));
+    // Whoever migrates goes on as before: it may write what the group owns, and put on the role of what it runs.
+    let mine = [GENERATIONS, REPLAY].map(|group| (own.to_owned(), "CURRENT_USER".to_owned(), group));
+    for (name, member, group) in members.into_iter().chain(mine) {
+        for attempt in 0.. {
+            // Superusers are members of everything, but own nothing by it: they are asked about by name.
+            let there = format!(
+                "SELECT EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.roleid = '{group}'::regrole \
+                 AND m.member = {name}::regrole)"
+            );
+            if one(connection, &there).await? {
+                break;
+            }
+            match connection.execute_unprepared(&format!("GRANT {group} TO {member}")).await {
+                // Two at once: one of them finds its row changed under it, and looks again.
+                Err(_) if attempt < 20 => {}
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives each role its rights in the namespace, and no others. Nothing to do on SQLite.
+pub async fn grant(namespace: Namespace, connection: &DatabaseConnection) -> Result<(), Error> {
+    if connection.get_database_backend() != DatabaseBackend::Postgres {
+        return Ok(());
+    }
+    let granted = async {
+        make_roles(connection).await?;
+        let schema = namespace.name();
+        let all = ROLES.join(", ");
+        let tx = connection.begin().await?;
+        tx.execute_unprepared(&format!(
+            "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {all}; REVOKE ALL ON SCHEMA {schema} FROM {all}; \
+             GRANT SELECT ON soonshop_{schema}_steps TO {all}"
+        ))
+        .await?;
+        for (role, rights, tables) in rights(namespace) {
+            tx.execute_unprepared(&format!("GRANT USAGE ON SCHEMA {schema} TO {role}")).await?;
+            let on = if *tables == "*" {
+                format!("ALL TABLES IN SCHEMA {schema}")
+            } else {
+                tables.split(", ").map(|table| format!("{schema}.{table}")).collect::<Vec<_>>().join(", ")
+            };
+            tx.execute_unprepared(&format!("GRANT {rights} ON {on} TO {role}")).await?;
+        }
+        if namespace == Namespace::Operations {
+            give_generations(&tx).await?;
+        }
+        tx.commit().await
+    };
+    granted.await.map_err(|source| Error::Database { namespace: namespace.name(), source })
+}
+
+/// Generations are made by, and belong to, their group; those of an older release are given to it.
+async fn give_generations(tx: &impl ConnectionTrait) -> Result<(), sea_orm::DbErr> {
+    tx.execute_unprepared(&format!(
+        "DO $$ DECLARE one record; BEGIN \
+           EXECUTE format('GRANT CREATE ON DATABASE %I TO {GENERATIONS}', current_database()); \
+           FOR one IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^rm_[a-z_]+_[0-9]+$' \
+               AND nspowner <> '{GENERATIONS}'::regrole LOOP \
+             EXECUTE format('ALTER SCHEMA %I OWNER TO {GENERATIONS}', one.nspname); \
+           END LOOP; \
+           FOR one IN SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname ~ '^rm_[a-z_]+_[0-9]+$' AND c.relkind = 'r' AND c.relowner <> '{GENERATIONS}'::regrole LOOP \
+             EXECUTE format('ALTER TABLE %I.%I OWNER TO {GENERATIONS}', one.nspname, one.relname); \
+           END LOOP; \
+           FOR one IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^rm_[a-z_]+_[0-9]+$' LOOP \
+             EXECUTE format('GRANT USAGE ON SCHEMA %I TO {QUERY}', one.nspname); \
+             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO {QUERY}', one.nspname); \
+             EXECUTE format('GRANT INSERT ON %I.retries TO {QUERY}', one.nspname); \
+           END LOOP; \
+         END $$"
+    ))
+    .await
+    .map(drop)
+}
+
+/// Why the role of `replay-tool` could write the log, if it could; `None` where it cannot, and where there are no roles.
+pub async fn replay_writes(connection: &DatabaseConnection) -> Result<Option<String>, Error> {
+    if connection.get_database_backend() != DatabaseBackend::Postgres {
+        return Ok(None);
+    }
+    let asked = async {
+        if !one(connection, &format!("SELECT to_regrole('{REPLAY}') IS NOT NULL")).await? {
+            return Ok(Some(format!("there is no role {REPLAY}")));
+        }
+        for right in ["INSERT", "UPDATE", "DELETE", "TRUNCATE"] {
+            let sql = format!(
+                "SELECT coalesce(bool_or(has_table_privilege('{REPLAY}', c.oid, '{right}')), false) FROM pg_class c \
+                 WHERE c.relnamespace = 'log'::regnamespace AND c.relkind = 'r'"
+            );
+            if one(connection, &sql).await? {
+                return Ok(Some(format!("the role {REPLAY} has {right} on a table of the log")));
+            }
+        }
+        Ok(None)
+    };
+    asked.await.map_err(|source| Error::Database { namespace: Namespace::Log.name(), source })
+}
