@@ -30,7 +30,7 @@ impl Servers {
         servers
     }
 
-    fn run(&self, args: &[&str]) {
+    pub(crate) fn run(&self, args: &[&str]) {
         let script = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/services/services.sh"));
         let status = Command::new(script)
             .args(args)

@@ -235,6 +235,7 @@ async fn a_full_disk_under_postgres_is_a_503_and_nothing_is_half_done() {
     let room = disk.map_or_else(|| Room::Server(place.config.store.clone()), Room::Disk);
     a_full_disk_is_a_503(&shop, &client, &room, Some(&logged)).await;
     assert_eq!(process.stop(), Some(0));
-    // The server goes before its disk does.
-    drop(servers);
+    // The server goes first, then its disk, then the folder of both.
+    servers.run(&["down"]);
+    drop(room);
 }
