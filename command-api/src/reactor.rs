@@ -17,7 +17,7 @@ use soonshop_domain::{Actor, Channel, Classified, Event, Metadata, ids, inventor
 use soonshop_event_log::{
     Checkpoint, Db, Error, EventLog, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
 };
-use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
+use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Whose, purged};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -118,11 +118,32 @@ impl Reactor {
         Ok(())
     }
 
+    /// Whether it is where records of its commands may be gone: what it stores came back from a backup that is older
+    /// than they are kept. A process that lives is never there: nothing is purged that is younger than its checkpoint.
+    pub async fn too_old(log: &EventLog, process: &Db) -> Result<Option<Stopped>, Error> {
+        let Some((at, _)) = Checkpoint::load(process, &process.connection, NAME).await? else {
+            return Ok(None);
+        };
+        let Some(purged) = purged(log.db(), Whose::Processes).await? else { return Ok(None) };
+        let there = log.read(at.position, 1).await?.into_iter().find(|row| Some(row.event_id) == at.event_id);
+        let too_old = match (at.event_id, there) {
+            // It has read nothing yet, of what was done with long ago.
+            (None, _) => true,
+            (Some(_), Some(event)) => event.recorded_at <= purged,
+            // Another event stands there: that is what it stops for.
+            (Some(_), None) => false,
+        };
+        Ok(too_old.then(|| Stopped::TooOld { follower: NAME.to_owned(), position: at.position, purged }))
+    }
+
     async fn follow(self: &Arc<Self>, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let db = &self.process;
         Self::begin(self.store.log(), db).await?;
         if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
             return Err(Stopped::Lost);
+        }
+        if let Some(too_old) = Self::too_old(self.store.log(), db).await? {
+            return Err(too_old);
         }
         let (mut checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
         let (names, instances) = mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser.
+//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser, purger.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,6 +11,8 @@ mod history;
 
 #[path = "followers/erasing.rs"]
 mod erasing;
+#[path = "followers/keeping.rs"]
+mod keeping;
 #[path = "followers/reacting.rs"]
 mod reacting;
 #[path = "followers/relaying.rs"]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, Value};
 use tokio::time::Instant;
@@ -325,6 +326,13 @@ pub enum Stopped {
     /// An event cannot be projected, and nothing was to be parked.
     #[error("the event at position {position} cannot be projected: {cause}")]
     Poison { position: i64, cause: String },
+    /// What it may have done before is not on record any more: sending it again could be doing it twice.
+    #[error(
+        "too-old: {follower} is at position {position}, and what its commands led to is on record only from after {purged}; \
+         it sends nothing. Bring the schema `process` back from a younger backup, or do as \"After a restore\" in \
+         docs/deployment.md says"
+    )]
+    TooOld { follower: String, position: i64, purged: DateTime<Utc> },
     #[error(transparent)]
     Log(#[from] Error),
 }

@@ -233,8 +233,11 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open.
-            Some("5" | "6" | "7" | "8" | "10" | "13" | "14" | "261" | "517") => true,
+            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open. What more a code says stands above
+            // its lowest byte.
+            Some(code) if code.len() < 5 => {
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
+            }
             Some(code) => {
                 // PostgreSQL: connection, resources (a full disk is 53100), shutting down or starting, a standby,
                 // a lock or statement that took too long, and tables that are not there yet.

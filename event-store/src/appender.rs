@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::AppendError;
+use crate::purge::{Purge, Purged};
 
 /// An event to append. Its personal values are sealed.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +117,9 @@ pub enum Outcome {
 pub(crate) trait Backend: Send {
     /// One transaction. The outer error is of the whole batch.
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError>;
+
+    /// One transaction, which takes the lock that appends take, and takes it first.
+    async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError>;
 }
 
 pub(crate) enum BatchError {
@@ -252,10 +256,18 @@ struct Waiting {
     answer: oneshot::Sender<Result<Outcome, AppendError>>,
 }
 
+/// Old records that are to go.
+struct Purging {
+    purge: Purge,
+    answer: oneshot::Sender<Result<Purged, AppendError>>,
+}
+
 /// The way into the log. Clones share one queue; the last one dropped ends it.
 #[derive(Clone)]
 pub struct Appender {
     queue: mpsc::UnboundedSender<Waiting>,
+    /// One at a time, between two batches.
+    purges: mpsc::UnboundedSender<Purging>,
     /// The last position that this process appended: whoever follows the log here is woken by it.
     appended: watch::Receiver<i64>,
 }
@@ -267,8 +279,9 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 impl Appender {
     pub(crate) fn start(backend: Box<dyn Backend>) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::unbounded_channel();
+        let (purges, purging) = mpsc::unbounded_channel();
         let (news, appended) = watch::channel(0);
-        (Self { queue, appended }, tokio::spawn(run(backend, waiting, news)))
+        (Self { queue, purges, appended }, tokio::spawn(run(backend, waiting, purging, news)))
     }
 
     /// The last position that this process appended; 0 before the first.
@@ -285,18 +298,37 @@ impl Appender {
         }
         outcome
     }
+
+    /// Deletes some old records of commands, between two batches: what writes this log is one connection, whatever it
+    /// writes.
+    pub(crate) async fn purge(&self, purge: Purge) -> Result<Purged, AppendError> {
+        let (answer, outcome) = oneshot::channel();
+        let stopping = || AppendError::Unavailable("the process is stopping".to_owned());
+        self.purges.send(Purging { purge, answer }).map_err(|_| stopping())?;
+        outcome.await.unwrap_or_else(|_| Err(stopping()))
+    }
 }
 
 async fn run(
     mut backend: Box<dyn Backend>,
     mut queue: mpsc::UnboundedReceiver<Waiting>,
+    mut purges: mpsc::UnboundedReceiver<Purging>,
     news: watch::Sender<i64>,
 ) {
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let mut fresh = Vec::new();
     loop {
-        if waiting.is_empty() && queue.recv_many(&mut fresh, MOST_REQUESTS).await == 0 {
-            return;
+        if let Ok(one) = purges.try_recv() {
+            purge(backend.as_mut(), one).await;
+        }
+        if waiting.is_empty() {
+            tokio::select! {
+                biased;
+                count = queue.recv_many(&mut fresh, MOST_REQUESTS) => if count == 0 {
+                    return;
+                },
+                Some(one) = purges.recv() => purge(backend.as_mut(), one).await,
+            }
         }
         while fresh.len() < MOST_REQUESTS {
             match queue.try_recv() {
@@ -305,6 +337,9 @@ async fn run(
             }
         }
         waiting.extend(fresh.drain(..));
+        if waiting.is_empty() {
+            continue;
+        }
         let (batch, later) = choose(std::mem::take(&mut waiting));
         waiting = later;
         write(backend.as_mut(), batch, &news).await;
@@ -412,6 +447,17 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
             }
         }
     }
+}
+
+async fn purge(backend: &mut dyn Backend, Purging { purge, answer }: Purging) {
+    let purged = backend.purge(&purge).await.map_err(|error| match error {
+        BatchError::Unavailable(reason) => AppendError::Unavailable(reason),
+        BatchError::ClaimKeysChanged => AppendError::ClaimKeysChanged,
+        BatchError::Data(reason) => AppendError::Refused(reason),
+        BatchError::Owned(reason) => AppendError::Owned(reason),
+    });
+    // Who has gone asks again: what was deleted stays deleted.
+    drop(answer.send(purged));
 }
 
 /// Answers every request, and returns the last position there is.

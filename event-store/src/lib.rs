@@ -10,12 +10,14 @@ mod execute;
 mod hot;
 pub mod keys;
 mod postgres;
+mod purge;
 mod sqlite;
 
 pub use adopt::adopt;
 pub use appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;
+pub use purge::{Purge, Purged, Whose, purged};
 
 /// Why an append did not happen, or is not known to have happened.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -4,11 +4,13 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::query::Query;
 use sqlx::{ConnectOptions as _, Row as _};
 use tokio::time::timeout;
 
 use crate::appender::{Backend, Batch, BatchError, Refused, Written};
+use crate::purge::{Purge, Purged};
 
 pub(crate) struct Postgres {
     options: PgConnectOptions,
@@ -42,7 +44,33 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url)?.application_name("soonshop-appender");
         Ok(Self { options: options.options(SETTINGS.iter().copied()), connection: None })
     }
+
+    async fn connect(&mut self) -> Result<PgConnection, BatchError> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        // Whatever is wrong with the way there says nothing against the data.
+        let connected = timeout(CONNECT, self.options.connect()).await.map_err(|_| late())?;
+        connected.map_err(|error| BatchError::Unavailable(error.to_string()))
+    }
+
+    /// The one row that a call answers with.
+    async fn call(
+        &mut self,
+        mut connection: PgConnection,
+        query: Query<'_, sqlx::Postgres, PgArguments>,
+    ) -> Result<PgRow, BatchError> {
+        let row = timeout(ANSWER, query.fetch_one(&mut connection)).await.map_err(|_| late())?;
+        let row = row.map_err(|error| classify(&error));
+        // A connection that failed in any other way than over the data is not used again.
+        if matches!(row, Ok(_) | Err(BatchError::Data(_) | BatchError::ClaimKeysChanged)) {
+            self.connection = Some(connection);
+        }
+        row
+    }
 }
+
+const PURGE: &str = "SELECT looked, deleted FROM log.purge($1, $2, $3, $4)";
 
 const APPEND: &str = "SELECT base, refused FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
      $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
@@ -54,13 +82,7 @@ fn number(n: usize) -> i32 {
 #[async_trait]
 impl Backend for Postgres {
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError> {
-        let mut connection = if let Some(connection) = self.connection.take() {
-            connection
-        } else {
-            // Whatever is wrong with the way there says nothing against the data.
-            let connected = timeout(CONNECT, self.options.connect()).await.map_err(|_| late())?;
-            connected.map_err(|error| BatchError::Unavailable(error.to_string()))?
-        };
+        let connection = self.connect().await?;
         let requests = &batch.requests;
         macro_rules! each {
             ($list:expr, $item:pat => $value:expr) => {
@@ -115,24 +137,25 @@ impl Backend for Postgres {
             .bind(nested!(events, e => e.metadata.as_str()))
             .bind(nested!(events, e => e.event_id))
             .bind(nested!(events, e => e.occurred_at));
-        let row = match timeout(ANSWER, query.fetch_one(&mut connection)).await.map_err(|_| late())? {
-            Ok(row) => row,
-            Err(error) => {
-                let error = classify(&error);
-                // A connection that failed in any other way than over the data is not used again.
-                if matches!(error, BatchError::Data(_) | BatchError::ClaimKeysChanged) {
-                    self.connection = Some(connection);
-                }
-                return Err(error);
-            }
-        };
-        self.connection = Some(connection);
+        let row = self.call(connection, query).await?;
         let base = row.try_get("base").map_err(|error| BatchError::Data(error.to_string()))?;
         let refused: String = row.try_get("refused").map_err(|error| BatchError::Data(error.to_string()))?;
         let refused: Vec<Refused> =
             serde_json::from_str(&refused).map_err(|error| BatchError::Data(error.to_string()))?;
         let behind = batch.behind(&refused);
         Ok(Written { base, refused, behind })
+    }
+
+    async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError> {
+        let connection = self.connect().await?;
+        let query = sqlx::query(PURGE)
+            .bind(purge.whose.kind())
+            .bind(i32::from(purge.days))
+            .bind(purge.before)
+            .bind(i64::from(purge.most));
+        let row = self.call(connection, query).await?;
+        let column = |name| row.try_get(name).map_err(|error| BatchError::Data(error.to_string()));
+        Ok(Purged { looked: column("looked")?, deleted: column("deleted")? })
     }
 }
 

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use crate::appender::{Backend, Batch, BatchError, Refused, Why, Written, hex};
+use crate::purge::{Purge, Purged, Whose};
 
 pub(crate) struct Sqlite {
     folder: PathBuf,
@@ -81,24 +82,53 @@ const CLAIM: &str = "INSERT INTO claims (scope, key_id, value, form, owner) SELE
      k.value->>4, k.value->>5 FROM json_each($1) k WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.scope = k.value->>1 \
      AND c.key_id = k.value->>2 AND c.value = k.value->>3)";
 
+/// The next records that are old enough, and whether each is a process's.
+const NEXT: &str = "SELECT c.command_id, c.recorded_at, c.first_position IS NULL OR coalesce(e.metadata ->> 'channel' = 'process', 0) \
+     FROM commands c LEFT JOIN events e ON e.position = c.first_position LEFT JOIN purged p ON p.kind = $1 \
+     WHERE (c.recorded_at, c.command_id) > (coalesce(p.recorded_at, 0), coalesce(p.command_id, '')) \
+     AND c.recorded_at < min(CAST(unixepoch('subsec') * 1000000 AS INTEGER) - $2 * 86400000000, coalesce($3, 9223372036854775807)) \
+     ORDER BY c.recorded_at, c.command_id LIMIT $4";
+
+const GONE: &str = "DELETE FROM commands WHERE command_id IN (SELECT value FROM json_each($1))";
+
+const MARK: &str = "INSERT INTO purged (kind, recorded_at, command_id) VALUES ($1, $2, $3) \
+     ON CONFLICT (kind) DO UPDATE SET recorded_at = excluded.recorded_at, command_id = excluded.command_id";
+
 #[async_trait]
 impl Backend for Sqlite {
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError> {
+        self.transaction(async |tx| write(tx, batch).await).await
+    }
+
+    async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError> {
+        self.transaction(async |tx| delete_old(tx, purge).await).await
+    }
+}
+
+impl Sqlite {
+    /// Does it with the log's lock from the beginning: all of it, or nothing.
+    async fn transaction<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, BatchError>,
+    ) -> Result<T, BatchError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let written = transaction(&mut connection, batch).await;
-        if !matches!(written, Err(BatchError::Unavailable(_))) {
+        let done = transaction(&mut connection, work).await;
+        if !matches!(done, Err(BatchError::Unavailable(_))) {
             self.connection = Some(connection);
         }
-        written
+        done
     }
 }
 
-async fn transaction(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, BatchError> {
+async fn transaction<T>(
+    connection: &mut SqliteConnection,
+    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, BatchError>,
+) -> Result<T, BatchError> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| classify(&error))?;
-    match write(&mut tx, batch).await {
+    match work(&mut tx).await {
         Ok(written) => {
             tx.commit().await.map_err(|error| classify(&error))?;
             Ok(written)
@@ -178,6 +208,27 @@ async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, 
         run(sqlx::query(CLAIM).bind(&claims), tx).await?;
     }
     Ok(Written { base, refused, behind })
+}
+
+async fn delete_old(tx: &mut SqliteConnection, purge: &Purge) -> Result<Purged, BatchError> {
+    let next = sqlx::query(NEXT)
+        .bind(purge.whose.kind())
+        .bind(purge.days)
+        .bind(purge.before.map(|moment| moment.timestamp_micros()))
+        .bind(purge.most);
+    let next = rows(next, tx).await?;
+    let Some(last) = next.last() else { return Ok(Purged::default()) };
+    let (at, id): (i64, String) = (column(last, 1)?, column(last, 0)?);
+    let mut gone: Vec<String> = Vec::new();
+    for row in &next {
+        if column::<bool>(row, 2)? == (purge.whose == Whose::Processes) {
+            gone.push(column(row, 0)?);
+        }
+    }
+    run(sqlx::query(GONE).bind(json!(gone).to_string()), tx).await?;
+    run(sqlx::query(MARK).bind(purge.whose.kind()).bind(at).bind(id), tx).await?;
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    Ok(Purged { looked: count(next.len()), deleted: count(gone.len()) })
 }
 
 fn claim(request: usize, claim: &crate::Claim) -> serde_json::Value {

@@ -18,12 +18,16 @@ mod claims;
 mod connection;
 #[path = "store/idempotency.rs"]
 mod idempotency;
+#[path = "store/locks.rs"]
+mod locks;
 #[path = "store/migrations.rs"]
 mod migrations;
 #[path = "store/personal.rs"]
 mod personal;
 #[path = "store/postgres_es.rs"]
 mod postgres_es_crate;
+#[path = "store/purging.rs"]
+mod purging;
 #[path = "store/reading.rs"]
 mod reading;
 #[path = "store/snapshots.rs"]

@@ -30,8 +30,8 @@ fn rights(namespace: Namespace) -> Rights {
     match namespace {
         // A lock of the head's row is a right to update it.
         Namespace::Log => &[
-            (COMMAND, "SELECT, INSERT", "events, commands, claims, claim_keys, states, head"),
-            (COMMAND, "UPDATE", "head, states, claims"),
+            (COMMAND, "SELECT, INSERT", "events, commands, claims, claim_keys, states, head, purged"),
+            (COMMAND, "UPDATE", "head, states, claims, purged"),
             (COMMAND, "DELETE", "claims, states, commands"),
             (PROJECTOR, "SELECT", "events, head"),
             (QUERY, "SELECT", "events, head"),

@@ -107,6 +107,7 @@ impl From<Stopped> for Failure {
                 holder: "another process, which took it over".to_owned(),
                 run: None,
             },
+            Stopped::TooOld { .. } => Self::Refused(stopped.to_string()),
             Stopped::UnknownEvent { .. } => Self::Refused(format!("{stopped}: use that release's tool")),
         }
     }

@@ -57,7 +57,11 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     for directive in DISCREET {
         env_filter = env_filter.add_directive(directive.parse().map_err(named)?);
     }
-    let builder = tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(std::io::stderr);
+    // Where nothing can be written, as on a full disk, there is nowhere to say so, and the rest goes on.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(env_filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => builder.finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).finish().try_init(),

@@ -57,7 +57,19 @@ pub struct Config {
     /// This process's name: no two running at the same time share one. It names its queue on the bus
     #[arg(long, env = "SOONSHOP_NAME", default_value = "soonshop", global = true)]
     pub name: String,
+    /// How many days the record of a person's command is kept: as long as it may be repeated
+    #[arg(long, env = "SOONSHOP_KEEP_RECORDS_DAYS", default_value_t = KEEP_RECORDS_DAYS, global = true,
+          value_parser = clap::value_parser!(u16).range(i64::from(KEEP_RECORDS_DAYS)..))]
+    pub keep_records_days: u16,
+    /// How many days the record of a process's command is kept: longer than any backup of what processes store
+    #[arg(long, env = "SOONSHOP_KEEP_PROCESS_RECORDS_DAYS", default_value_t = KEEP_PROCESS_RECORDS_DAYS, global = true,
+          value_parser = clap::value_parser!(u16).range(i64::from(KEEP_RECORDS_DAYS)..))]
+    pub keep_process_records_days: u16,
 }
+
+/// The least, and what it is unless something else is said.
+pub const KEEP_RECORDS_DAYS: u16 = 7;
+pub const KEEP_PROCESS_RECORDS_DAYS: u16 = 35;
 
 /// The contexts of the shop that have endpoints.
 pub const CONTEXTS: [&str; 5] = ["user", "product", "inventory", "order", "analytics"];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use soonshop_command_api::eraser::Eraser;
+use soonshop_command_api::purger::{Kept, Purger};
 use soonshop_command_api::reactor::Reactor;
 use soonshop_command_api::relay::Relay;
 use soonshop_event_log::cloud_event;
@@ -28,7 +29,7 @@ pub enum Role {
     Projector,
     /// Publishes the log on the bus
     Relay,
-    /// Runs process managers and the eraser
+    /// Runs process managers and the eraser, and purges old records of commands
     Reactor,
 }
 
@@ -77,6 +78,11 @@ pub fn start(
     if let (true, Some(store)) = (role.has(Role::Reactor), store) {
         let reactor = Reactor { store: store.clone(), process: process.clone(), holder: shop.holder.clone() };
         tasks.spawn(reactor.run(stop.clone()));
+        let kept =
+            Kept { persons: shop.config.keep_records_days, processes: shop.config.keep_process_records_days };
+        let purger =
+            Purger { store: store.clone(), process: process.clone(), kept, holder: shop.holder.clone() };
+        tasks.spawn(purger.run(stop.clone()));
         let register = shop.erasures_database.namespace("erasures")?;
         let eraser = Eraser { store: store.clone(), process, register, holder: shop.holder.clone() };
         tasks.spawn(eraser.run(stop.clone()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use sea_orm::ConnectionTrait as _;
+use soonshop_command_api::reactor::Reactor;
 use soonshop_command_api::{eraser, reactor, relay};
 use soonshop_event_log::Checkpoint;
 use soonshop_projections::runner::ROWS;
@@ -26,8 +27,10 @@ pub struct Standing {
 
 /// Every follower, and the head of the log.
 pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
-    let head = shop.log()?.head().await?.position;
+    let log = shop.log()?;
+    let head = log.head().await?.position;
     let process = shop.store_database.namespace("process")?;
+    let too_old = Box::pin(Reactor::too_old(&log, &process)).await?.map(|stopped| stopped.to_string());
     let mut all = Vec::new();
     for name in [relay::NAME, reactor::NAME, eraser::NAME] {
         let at = Checkpoint::load(&process, &process.connection, name).await?;
@@ -39,7 +42,8 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
             0
         };
         let position = at.map(|(checkpoint, _)| checkpoint.position);
-        all.push(Standing { name: name.to_owned(), position, unfinished, reason: None });
+        let reason = too_old.clone().filter(|_| name == reactor::NAME);
+        all.push(Standing { name: name.to_owned(), position, unfinished, reason });
     }
     let registry = shop.registry()?;
     for projector in soonshop_projections::all() {

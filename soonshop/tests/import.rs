@@ -80,6 +80,8 @@ fn shop(folder: &Path) -> Shop {
         master_key_file: path("master.key"),
         operator_token_file: path("operator.token"),
         name: "test".to_owned(),
+        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
+        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
     };
     Shop::open(&config, Role::All).unwrap()
 }

@@ -363,6 +363,8 @@ fn start_up() {
         master_key_file: place.path().join("master.key"),
         operator_token_file: place.path().join("operator.token"),
         name: "bench".to_owned(),
+        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
+        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());
     let migrated = Process::start(&config, "bench", &["migrate"]);

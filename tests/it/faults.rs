@@ -1,7 +1,7 @@
 //! Servers that stop, and a log that fails over to an older state. These tests start servers of their own, so that they
 //! disturb nobody.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use tempfile::TempDir;
 use crate::support::{Client, Place, Process, Set, eventually, free_port};
 
 /// Servers of a test's own, taken down with it.
-struct Servers {
+pub(crate) struct Servers {
     folder: TempDir,
     base: u16,
 }
 
 impl Servers {
-    fn up(base: u16, names: &[&str]) -> Self {
+    pub(crate) fn up(base: u16, names: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("soonshop-faults").tempdir().unwrap();
         // PostgreSQL runs as another user, who must be able to enter.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -30,7 +30,7 @@ impl Servers {
         servers
     }
 
-    fn run(&self, args: &[&str]) {
+    pub(crate) fn run(&self, args: &[&str]) {
         let script = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/services/services.sh"));
         let status = Command::new(script)
             .args(args)
@@ -42,7 +42,12 @@ impl Servers {
         assert!(status.success(), "services.sh {args:?}");
     }
 
-    fn url(&self, scheme: &str, offset: u16, path: &str) -> String {
+    /// Where their data is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn url(&self, scheme: &str, offset: u16, path: &str) -> String {
         format!("{scheme}://soonshop:soonshop@127.0.0.1:{}/{path}", self.base + offset)
     }
 }
@@ -53,14 +58,14 @@ impl Drop for Servers {
     }
 }
 
-async fn sql(url: &str, statement: &str) {
+pub(crate) async fn sql(url: &str, statement: &str) {
     let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
     let mut connection = options.connect().await.unwrap();
     sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
-async fn ready(client: &Client, ready: bool) {
+pub(crate) async fn ready(client: &Client, ready: bool) {
     eventually(&format!("readiness is {ready}"), Duration::from_secs(60), async || {
         let answer = client.try_send(Method::GET, "/health/ready", None, &[]).await;
         answer.is_ok_and(|answer| answer.status.is_success() == ready)

@@ -2,11 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod database_md;
 mod faults;
+mod full_disk;
 mod import;
+mod keeping;
 mod privacy;
 mod processes;
 mod replay;
+mod replica;
 mod story;
 #[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;

@@ -73,6 +73,8 @@ impl Place {
             master_key_file: folder.path().join("master.key"),
             operator_token_file: folder.path().join("operator.token"),
             name: "test".to_owned(),
+            keep_records_days: soonshop::KEEP_RECORDS_DAYS,
+            keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
         };
         let (mut database, mut vhost) = (None, None);
         if set != Set::Embedded {
@@ -271,7 +273,10 @@ impl Process {
     }
 
     fn spawn(config: &Config, name: &str, args: &[&str], filter: &str, stderr: Stdio) -> Self {
-        let child = Command::new(binary())
+        // A file that may not grow is an error to it, and not its end.
+        let child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(binary())
             .args(args)
             .args(["--store", &config.store, "--bus", &config.bus, "--cache", &config.cache])
             .args(["--search", &config.search, "--name", name])

@@ -33,13 +33,13 @@ on_both!(
     of_two_reactors_the_older_changes_nothing,
 );
 
-struct Run {
+pub(crate) struct Run {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Run {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap();
     }
@@ -50,7 +50,7 @@ impl Run {
     }
 }
 
-fn reactor(shop: &Shop, store: &EventStore) -> Run {
+pub(crate) fn reactor(shop: &Shop, store: &EventStore) -> Run {
     let stop = CancellationToken::new();
     let reactor = Reactor {
         store: store.clone(),
@@ -61,7 +61,7 @@ fn reactor(shop: &Shop, store: &EventStore) -> Run {
 }
 
 /// As `migrate` does it, on an empty log.
-async fn begin(shop: &Shop) {
+pub(crate) async fn begin(shop: &Shop) {
     Reactor::begin(&shop.log(), &shop.db("process")).await.unwrap();
 }
 
@@ -84,7 +84,7 @@ async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) -> 
     }
 }
 
-async fn receive(store: &EventStore, name: &str, quantity: u32) {
+pub(crate) async fn receive(store: &EventStore, name: &str, quantity: u32) {
     let command = At { place: place(name), command: inventory::Command::Receive { quantity } };
     send::<Stock>(store, stock(name), command).await;
 }
@@ -100,27 +100,27 @@ fn order_for(number: u128, wanted: &[(&str, u32)]) -> order::Command {
     })
 }
 
-async fn place_order(store: &EventStore, number: u128, wanted: &[(&str, u32)]) -> Uuid {
+pub(crate) async fn place_order(store: &EventStore, number: u128, wanted: &[(&str, u32)]) -> Uuid {
     send::<Order>(store, uuid(number), order_for(number, wanted)).await;
     uuid(number)
 }
 
-async fn status(store: &EventStore, order: Uuid) -> Status {
+pub(crate) async fn status(store: &EventStore, order: Uuid) -> Status {
     store.load::<Order>(order).await.unwrap().0.status
 }
 
-async fn becomes(store: &EventStore, order: Uuid, wanted: Status) {
+pub(crate) async fn becomes(store: &EventStore, order: Uuid, wanted: Status) {
     until(&format!("the order {wanted}"), async || status(store, order).await == wanted).await;
 }
 
 /// On hand and reserved.
-async fn there(store: &EventStore, name: &str) -> (i64, i64) {
+pub(crate) async fn there(store: &EventStore, name: &str) -> (i64, i64) {
     let stock = store.load::<Stock>(stock(name)).await.unwrap().0;
     (stock.on_hand, stock.reserved)
 }
 
 /// Everything was read, and there is nothing left to send.
-async fn idle(shop: &Shop) {
+pub(crate) async fn idle(shop: &Shop) {
     let db = shop.db("process");
     until("the reactor has nothing to do", async || {
         let head = shop.log().head().await.unwrap();

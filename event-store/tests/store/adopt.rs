@@ -16,7 +16,7 @@ const CRATE: &str = "CREATE TABLE public.events (aggregate_type text NOT NULL, a
      PRIMARY KEY (aggregate_type, aggregate_id, last_sequence))";
 
 /// Three streams, the rows in another order than their sequences; and a snapshot that is wrong.
-async fn history(shop: &Fixture) -> Vec<uuid::Uuid> {
+pub(crate) async fn history(shop: &Fixture) -> Vec<uuid::Uuid> {
     let mut connection = shop.raw().await;
     connection.execute(CRATE).await.unwrap();
     let mut streams: Vec<_> = (0..3).map(|_| ids::new()).collect();

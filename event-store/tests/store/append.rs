@@ -30,6 +30,7 @@ on_both! {
     an_event_of_more_than_256_kib_is_refused_and_one_of_256_is_taken,
     a_command_whose_caller_has_gone_leaves_its_stream_usable,
     two_callers_who_append_to_two_streams_crosswise_both_finish,
+    recorded_at_does_not_follow_a_clock_that_goes_back,
 }
 
 async fn positions_are_dense_and_in_the_order_of_commits_with_64_writers_at_once(shop: Fixture) {
@@ -251,6 +252,29 @@ async fn waiting(shop: &Fixture) {
         shop.number("log", sql).await > 0
     })
     .await;
+}
+
+async fn recorded_at_does_not_follow_a_clock_that_goes_back(shop: Fixture) {
+    let store = shop.store();
+    store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    // The clock was a day ahead, and has been put right.
+    let ahead = if shop.is_sqlite() { "86400000000" } else { "interval '1 day'" };
+    shop.run("log", &format!("UPDATE @events SET recorded_at = recorded_at + {ahead}")).await;
+    let last = shop.events().await[0].recorded_at;
+    store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    if !shop.is_sqlite() {
+        let mut beside = shop.raw().await;
+        sqlx::query(FOREIGN).bind(ids::new().to_string()).bind(1_i64).execute(&mut beside).await.unwrap();
+    }
+    let done = store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
+    assert!(shop.events().await.iter().all(|event| event.recorded_at == last));
+    // Its record is of the same moment.
+    let position = done.answer.last_position.unwrap();
+    let same = format!(
+        "SELECT count(*) FROM @commands c JOIN @events e ON e.position = c.last_position \
+         WHERE e.position = {position} AND c.recorded_at = e.recorded_at"
+    );
+    assert_eq!(shop.number("log", &same).await, 1);
 }
 
 /// As the postgres-es crate writes it.

@@ -1,0 +1,103 @@
+//! Purges records of commands that are old enough: a worker of the reactor role. It goes over them often, so that there
+//! is little to do each time; how old they are, the database's clock says.
+//!
+//! Records of processes are kept for longer, and never fewer than the reactor may still need: none is purged that is
+//! younger than the event at its checkpoint. So one that was only away for long goes on as if nothing had been.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use soonshop_event_log::{Checkpoint, Db, Error, Lease, Leases, Stopped};
+use soonshop_event_store::{AppendError, EventStore, Purge, Whose};
+use tokio_util::sync::CancellationToken;
+
+use crate::reactor;
+
+/// The name of its lease. It has no checkpoint: how far it came stands beside the records.
+pub const NAME: &str = "purger";
+
+/// How often it looks for what has become old enough.
+const EVERY: Duration = Duration::from_hours(1);
+
+/// The most records of one step, and the pause after it, in which others append.
+const MOST: u32 = 500;
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How long records of commands are kept, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub persons: u16,
+    pub processes: u16,
+}
+
+pub struct Purger {
+    pub store: EventStore,
+    /// The namespace `process`.
+    pub process: Db,
+    pub kept: Kept,
+    pub holder: String,
+}
+
+impl Purger {
+    pub async fn run(self, stop: CancellationToken) {
+        let leases = Leases::new(self.process.clone(), self.holder.clone());
+        let follow = |_: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&stop)) };
+        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
+    }
+
+    async fn follow(&self, stop: &CancellationToken) -> Result<(), Stopped> {
+        while !stop.is_cancelled() {
+            self.round(stop).await?;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Purges what is old enough by now.
+    pub async fn round(&self, stop: &CancellationToken) -> Result<(), Stopped> {
+        self.purge(Whose::Persons, self.kept.persons, None, stop).await?;
+        if let Some(before) = self.reacted().await? {
+            self.purge(Whose::Processes, self.kept.processes, Some(before), stop).await?;
+        }
+        Ok(())
+    }
+
+    async fn purge(
+        &self,
+        whose: Whose,
+        days: u16,
+        before: Option<DateTime<Utc>>,
+        stop: &CancellationToken,
+    ) -> Result<(), Stopped> {
+        let mut deleted = 0;
+        while !stop.is_cancelled() {
+            let purged = self.store.purge(Purge { whose, days, before, most: MOST }).await.map_err(failed)?;
+            deleted += purged.deleted;
+            if purged.looked < i64::from(MOST) {
+                break;
+            }
+            tokio::time::sleep(BREATH).await;
+        }
+        if deleted > 0 {
+            tracing::info!(?whose, deleted, days, "records of commands were purged");
+        }
+        Ok(())
+    }
+
+    /// When the event was recorded that the reactor has dealt with last. `None`: it has dealt with none, or the log is
+    /// not the one that it followed.
+    async fn reacted(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let at = Checkpoint::load(&self.process, &self.process.connection, reactor::NAME).await?;
+        let Some((Checkpoint { position, event_id: Some(id), .. }, _)) = at else { return Ok(None) };
+        let rows = self.store.log().read(position, 1).await?;
+        Ok(rows.first().filter(|row| row.event_id == id).map(|row| row.recorded_at))
+    }
+}
+
+fn failed(error: AppendError) -> Stopped {
+    Stopped::Log(Error::Unavailable(error.to_string()))
+}
