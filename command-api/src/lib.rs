@@ -1,4 +1,4 @@
-//! Commands in: endpoints, and what follows the log in order to act: relay, reactors, eraser.
+//! Commands in: endpoints, and what follows the log in order to act: relay, reactors, eraser; and what seals it.
 //!
 //! One table maps method and path to a command ([`http`]); the followers each keep a checkpoint and hold a lease.
 //! Start reading at [`http::router`], then [`relay`] and [`reactor`].
@@ -7,3 +7,4 @@ pub mod eraser;
 pub mod http;
 pub mod reactor;
 pub mod relay;
+pub mod sealer;

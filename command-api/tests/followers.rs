@@ -1,4 +1,4 @@
-//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser.
+//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser, sealer.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,3 +15,5 @@ mod erasing;
 mod reacting;
 #[path = "followers/relaying.rs"]
 mod relaying;
+#[path = "followers/sealing.rs"]
+mod sealing;
