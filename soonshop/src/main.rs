@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use sea_orm::ConnectionTrait as _;
 use soonshop::serve::{self, Options};
-use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seed, settle};
+use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seals, seed, settle};
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// An event-sourced shop: one process or many, embedded or on real servers.
@@ -69,6 +69,11 @@ enum Command {
     Parked {
         #[command(subcommand)]
         verb: Parked,
+    },
+    /// Whether the log still holds what was sealed
+    Seals {
+        #[command(subcommand)]
+        verb: seals::Verb,
     },
 }
 
@@ -140,6 +145,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
         Command::Parked { verb } => parked(&Shop::open(&cli.config, Role::All)?, verb).await?,
+        Command::Seals { verb } => {
+            return Ok(say(&seals::run(&cli.config, &verb).await?));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -185,6 +193,12 @@ fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
         println!("{report}");
     }
     Ok(ExitCode::from(report.exit_code()))
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+fn say(outcome: &seals::Outcome) -> ExitCode {
+    println!("{}", outcome.text);
+    ExitCode::from(outcome.exit_code)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

@@ -361,6 +361,7 @@ fn start_up() {
         cache: "moka:".to_owned(),
         search: format!("tantivy://{folder}/search"),
         master_key_file: place.path().join("master.key"),
+        seal_key_file: place.path().join("seal.key"),
         operator_token_file: place.path().join("operator.token"),
         name: "bench".to_owned(),
     };
