@@ -8,6 +8,8 @@
 mod check;
 mod export;
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;

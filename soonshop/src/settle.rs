@@ -44,7 +44,8 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
         let position = at.map(|(checkpoint, _)| checkpoint.position);
         all.push(Standing { name: name.to_owned(), position, unfinished, reason: None });
     }
-    all.push(sealing(&log, &shop.seals()?).await?);
+    let seals = shop.seals()?;
+    all.push(Box::pin(sealing(&log, &seals)).await?);
     let registry = shop.registry()?;
     for projector in soonshop_projections::all() {
         for generation in registry.projected_by(&*projector).await? {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::export::{Manifest, Step, walk};
+use super::export::{Manifest, Step, Unreadable, walk};
 use super::{Broken, Content, Found, Hash, Kind, PublicKey, Seal, Seals, TrustedKey};
 use crate::{Error, EventLog, StoredEvent};
 
@@ -112,17 +112,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { log, from, to, rows, seals, .. } = self;
+        let read = format!("{rows} events read, {seals} seals");
         match self.verdict {
-            Verdict::Intact => {
-                write!(f, "intact    {log}:{from} to {to}: {rows} events read, {seals} seals")?
+            Verdict::Intact => write!(f, "intact    {log}:{from} to {to}: {read}"),
+            Verdict::Broken => write!(f, "BROKEN    {log}: {read}"),
+            Verdict::Unproven => {
+                write!(f, "UNPROVEN  {log}: not everything that was asked for is under a seal; {read}")
             }
-            Verdict::Broken => write!(f, "BROKEN    {log}: {rows} events read, {seals} seals")?,
-            Verdict::Unproven => write!(
-                f,
-                "UNPROVEN  {log}: not everything that was asked for is under a seal; {rows} events read, {seals} seals"
-            )?,
-            Verdict::Nothing => write!(f, "NOTHING   {log}: there is neither an event nor a seal to check")?,
-        }
+            Verdict::Nothing => write!(f, "NOTHING   {log}: there is neither an event nor a seal to check"),
+        }?;
         for Finding { position, wrong, said } in self.findings.iter().take(10) {
             write!(f, "\n  {log}:{position}  {wrong:?}: {said}")?;
         }
@@ -164,6 +162,7 @@ pub async fn check(
             (Step::Open(manifest), _) => verifier = Some(Verifier::new(manifest, trusted)),
             (Step::Before(found), Some(verifier)) => verifier.before(found),
             (Step::Event(row), Some(verifier)) => verifier.event(&row),
+            (Step::Unreadable(row), Some(verifier)) => verifier.unreadable(row),
             (Step::Seal(found), Some(verifier)) => verifier.seal(found),
             (_, None) => return Err(Error::Seals("something came before the beginning".to_owned())),
         }
@@ -179,7 +178,8 @@ const KEPT: usize = 100;
 /// A row that waits for its seal.
 struct Row {
     position: i64,
-    content: Content,
+    /// `None`: it cannot be read, of which was told.
+    content: Option<Content>,
 }
 
 /// A sealed position where another row stands, or none. What became of it is told when all of them are known.
@@ -271,9 +271,16 @@ impl Verifier {
         if row.position > self.manifest.sealed_to {
             self.unsealed(row);
         } else {
-            self.waiting.push(Row { position: row.position, content: Content::of(row) });
+            self.waiting.push(Row { position: row.position, content: Some(Content::of(row)) });
         }
         (self.at, self.recorded_at) = (row.position, Some(row.recorded_at));
+    }
+
+    pub(super) fn unreadable(&mut self, row: Unreadable) {
+        self.rows += 1;
+        self.find(row.position, Wrong::Changed, format!("the row cannot be read: {}", row.reason));
+        self.waiting.push(Row { position: row.position, content: None });
+        self.at = row.position.max(self.at);
     }
 
     /// Of a row that no seal covers, only this can be said.
@@ -378,7 +385,10 @@ impl Verifier {
         for position in seal.first..=seal.last {
             // Those before it belong to a seal that is missing, of which was told.
             while rows.next_if(|row| row.position < position).is_some() {}
-            let found = rows.next_if(|row| row.position == position).map(|row| row.content);
+            let found = match rows.next_if(|row| row.position == position) {
+                Some(Row { content: None, .. }) => continue,
+                row => row.and_then(|row| row.content),
+            };
             let Some(leaf) = seal.leaf(position) else { continue };
             let same = found.as_ref().is_some_and(|content| content.at(position) == leaf);
             if !same && self.mismatches.len() < KEPT {

@@ -10,6 +10,7 @@ use std::vec::IntoIter;
 
 use chrono::{DateTime, Utc};
 use ring::digest::{Context, SHA256};
+use sea_orm::ConnectionTrait as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -51,8 +52,16 @@ pub(super) enum Step {
     /// A seal from before the range.
     Before(Found),
     Event(StoredEvent),
+    Unreadable(Unreadable),
     /// After the events that it covers.
     Seal(Found),
+}
+
+/// A row of the log that is no event: SQLite keeps anything in any column.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Unreadable {
+    pub(super) position: i64,
+    pub(super) reason: String,
 }
 
 /// Goes through log and seals, each seal after the events that it covers.
@@ -99,7 +108,7 @@ pub(super) async fn walk(
     before.into_iter().try_for_each(|found| each(Step::Before(found)))?;
     // From the very beginning: also what stands where no position is.
     let after = if start == 1 { i64::MIN } else { start - 1 };
-    let mut rows = Rows { reader: log.read_all(after, PAGE), page: Vec::new().into_iter().peekable() };
+    let mut rows = Rows::after(log, after);
     if let Some((first, last)) = numbers {
         let mut next = first;
         while next <= last {
@@ -108,7 +117,7 @@ pub(super) async fn walk(
             for found in page.into_iter().filter(|found| number(found) <= last) {
                 if let Ok(seal) = &found {
                     while let Some(row) = rows.up_to(seal.last).await? {
-                        each(Step::Event(row))?;
+                        each(row.map_or_else(Step::Unreadable, Step::Event))?;
                     }
                 }
                 each(Step::Seal(found))?;
@@ -119,7 +128,7 @@ pub(super) async fn walk(
     let end = to.unwrap_or(i64::MAX);
     if end > sealed_to {
         while let Some(row) = rows.up_to(end).await? {
-            each(Step::Event(row))?;
+            each(row.map_or_else(Step::Unreadable, Step::Event))?;
         }
     }
     Ok(())
@@ -133,17 +142,58 @@ fn number(found: &Found) -> i64 {
 }
 
 /// The rows of the log, as far as they are asked for.
-struct Rows {
+struct Rows<'a> {
+    log: &'a EventLog,
     reader: PageReader,
     page: Peekable<IntoIter<StoredEvent>>,
+    /// The last position that was read.
+    at: i64,
 }
 
-impl Rows {
-    async fn up_to(&mut self, position: i64) -> Result<Option<StoredEvent>, Error> {
+impl<'a> Rows<'a> {
+    fn after(log: &'a EventLog, position: i64) -> Self {
+        let reader = log.read_all(position, PAGE);
+        Self { log, reader, page: Vec::new().into_iter().peekable(), at: position }
+    }
+
+    async fn up_to(&mut self, position: i64) -> Result<Option<Result<StoredEvent, Unreadable>>, Error> {
         if self.page.peek().is_none() {
-            self.page = self.reader.next_stored().await?.into_iter().peekable();
+            let page = match self.reader.next_stored().await {
+                Ok(rows) => rows,
+                Err(Error::Database(_)) => match self.log.read(self.at + 1, 1).await {
+                    Ok(rows) => {
+                        // One at a time, up to the one that cannot be read.
+                        let next = rows.last().map_or(self.at, |row| row.position);
+                        self.reader = self.log.read_all(next, PAGE);
+                        rows
+                    }
+                    Err(Error::Database(reason)) => return self.unreadable(position, reason).await,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
+            self.page = page.into_iter().peekable();
         }
-        Ok(self.page.next_if(|row| row.position <= position))
+        let row = self.page.next_if(|row| row.position <= position);
+        self.at = row.as_ref().map_or(self.at, |row| row.position);
+        Ok(row.map(Ok))
+    }
+
+    /// Passes the next row, which cannot be read; unless it is not the row that is at fault.
+    async fn unreadable(
+        &mut self,
+        position: i64,
+        reason: String,
+    ) -> Result<Option<Result<StoredEvent, Unreadable>>, Error> {
+        let db = self.log.db();
+        let sql = "SELECT min(position) FROM @events WHERE position > $1";
+        let row = db.connection.query_one(db.statement(sql, [self.at.into()])).await?;
+        let bad: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+        let Some(bad) = bad else { return Err(Error::Database(reason)) };
+        let before = if bad > position { bad - 1 } else { bad };
+        self.reader = self.log.read_all(before, PAGE);
+        self.at = before;
+        Ok((bad <= position).then_some(Err(Unreadable { position: bad, reason })))
     }
 }
 
@@ -154,7 +204,8 @@ enum Line {
     Manifest(Manifest),
     Before(Seal),
     BeforeBroken(Broken),
-    Event(#[serde(with = "Event")] StoredEvent),
+    Event(#[serde(with = "Written")] StoredEvent),
+    EventBroken(Unreadable),
     Seal(Seal),
     /// A row of the table of seals that is no seal.
     SealBroken(Broken),
@@ -168,7 +219,7 @@ enum Line {
 /// An event as it is written down; its times are microseconds since 1970.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "StoredEvent")]
-struct Event {
+struct Written {
     position: i64,
     event_id: Uuid,
     aggregate_type: String,
@@ -191,30 +242,42 @@ pub async fn export(
     positions: Positions,
     mut writer: impl Write + Send,
 ) -> Result<i64, Error> {
-    let mut context = Context::new(&SHA256);
-    let (mut events, mut sealed) = (0, 0);
-    walk(log, seals, positions, &mut |step| {
+    let mut lines = Lines { writer: &mut writer, context: Context::new(&SHA256), events: 0, seals: 0 };
+    walk(log, seals, positions, &mut |step| lines.write(step)).await?;
+    lines.end()
+}
+
+/// What was written so far.
+struct Lines<W> {
+    writer: W,
+    context: Context,
+    events: i64,
+    seals: i64,
+}
+
+impl<W: Write> Lines<W> {
+    fn write(&mut self, step: Step) -> Result<(), Error> {
         let line = match step {
             Step::Open(manifest) => Line::Manifest(manifest),
             Step::Before(Ok(seal)) => Line::Before(seal),
             Step::Before(Err(broken)) => Line::BeforeBroken(broken),
-            Step::Event(row) => {
-                events += 1;
-                Line::Event(row)
-            }
-            Step::Seal(found) => {
-                sealed += 1;
-                found.map_or_else(Line::SealBroken, Line::Seal)
-            }
+            Step::Event(row) => Line::Event(row),
+            Step::Unreadable(row) => Line::EventBroken(row),
+            Step::Seal(found) => found.map_or_else(Line::SealBroken, Line::Seal),
         };
+        self.events += i64::from(matches!(line, Line::Event(_) | Line::EventBroken(_)));
+        self.seals += i64::from(matches!(line, Line::Seal(_) | Line::SealBroken(_)));
         let bytes = bytes(&line)?;
-        context.update(&bytes);
-        writer.write_all(&bytes).map_err(Error::Write)
-    })
-    .await?;
-    let end = Line::End { events, seals: sealed, sha256: Hash::from_digest(context.finish()) };
-    writer.write_all(&bytes(&end)?).and_then(|()| writer.flush()).map_err(Error::Write)?;
-    Ok(events)
+        self.context.update(&bytes);
+        self.writer.write_all(&bytes).map_err(Error::Write)
+    }
+
+    fn end(mut self) -> Result<i64, Error> {
+        let sha256 = Hash::from_digest(self.context.finish());
+        let end = bytes(&Line::End { events: self.events, seals: self.seals, sha256 })?;
+        self.writer.write_all(&end).and_then(|()| self.writer.flush()).map_err(Error::Write)?;
+        Ok(self.events)
+    }
 }
 
 fn bytes(line: &Line) -> Result<Vec<u8>, Error> {
@@ -254,6 +317,10 @@ pub fn check_offline(mut reader: impl BufRead, trusted: Option<&TrustedKey>) -> 
                 events += 1;
                 verifier.event(&row);
             }
+            (Line::EventBroken(row), Some(verifier)) => {
+                events += 1;
+                verifier.unreadable(row);
+            }
             (Line::Seal(seal), Some(verifier)) => {
                 seals += 1;
                 verifier.seal(Ok(seal));
@@ -282,4 +349,23 @@ pub fn check_offline(mut reader: impl BufRead, trusted: Option<&TrustedKey>) -> 
         verifier.find(verifier.next(), Wrong::ExportBroken, "the file was cut off: its last line is missing");
     }
     Ok(verifier.finish())
+}
+
+/// An export of a log that holds these.
+#[cfg(test)]
+pub(super) fn sample(rows: &[StoredEvent], seals: &[Seal], log_id: Uuid) -> String {
+    let mut text = Vec::new();
+    let mut lines = Lines { writer: &mut text, context: Context::new(&SHA256), events: 0, seals: 0 };
+    let key = seals.last().map(|seal| seal.key.fingerprint());
+    let (sealed_to, log) = (i64::try_from(rows.len()).unwrap(), LOG.to_owned());
+    let manifest = Manifest { export: FORM, log, log_id, from: 1, to: None, start: 1, sealed_to, key };
+    lines.write(Step::Open(manifest)).unwrap();
+    for row in rows {
+        lines.write(Step::Event(row.clone())).unwrap();
+    }
+    for seal in seals {
+        lines.write(Step::Seal(Ok(seal.clone()))).unwrap();
+    }
+    lines.end().unwrap();
+    String::from_utf8(text).unwrap()
 }
