@@ -1,5 +1,4 @@
-//! Commands in: endpoints, and what follows the log in order to act: relay, reactors, eraser; and what
-//! takes old records of commands away.
+//! Commands in: endpoints, and what follows the log in order to act: relay, reactors, eraser, purger; and what seals it.
 //!
 //! One table maps method and path to a command ([`http`]); the followers each keep a checkpoint and hold a lease.
 //! Start reading at [`http::router`], then [`relay`] and [`reactor`].
@@ -9,3 +8,4 @@ pub mod http;
 pub mod purger;
 pub mod reactor;
 pub mod relay;
+pub mod sealer;

@@ -1,4 +1,4 @@
-//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser, purger.
+//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser, purger, sealer.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -17,3 +17,5 @@ mod keeping;
 mod reacting;
 #[path = "followers/relaying.rs"]
 mod relaying;
+#[path = "followers/sealing.rs"]
+mod sealing;

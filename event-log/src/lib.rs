@@ -1,5 +1,5 @@
 //! Reading the log: in order by position, by stream, decoded, upcast and opened; and what readers need beside it:
-//! databases by URL, keys, checkpoints.
+//! databases by URL, keys, checkpoints; and whether what it holds is what it held when it was sealed.
 //!
 //! This crate cannot write an event and cannot make or erase a key: whoever depends on it alone has nothing to act
 //! with. Start reading at [`EventLog`], then [`KeyStore`].
@@ -10,6 +10,7 @@ pub mod codec;
 pub mod database;
 pub mod keys;
 mod log;
+pub mod seal;
 
 pub use checkpoint::{Checkpoint, Lease, Leases, Stopped};
 pub use database::{Database, Db, Place, unavailable};
@@ -45,6 +46,15 @@ pub enum Error {
     KeyStoreLost { count: usize },
     #[error("the master key cannot be used: {0}")]
     MasterKey(String),
+    #[error("the seal key cannot be used: {0}")]
+    SealKey(String),
+    /// What was sealed and what the log or the keys say do not go together: nothing more is sealed.
+    #[error("the log cannot be sealed: {0}")]
+    Seals(String),
+    #[error("line {line} of the export cannot be read: {reason}")]
+    Export { line: usize, reason: String },
+    #[error("the export cannot be written: {0}")]
+    Write(std::io::Error),
 }
 
 impl From<sea_orm::DbErr> for Error {

@@ -1,4 +1,4 @@
-//! The linear schemas: log, keys, register of erasures, processes, registry and operations. Each is a namespace (a
+//! The linear schemas: log, keys, register of erasures, processes, registry and operations, seals. Each is a namespace (a
 //! schema in PostgreSQL, a file in SQLite) with a history of its own. Read models are not here: a generation is
 //! created from its entities.
 //!
@@ -18,10 +18,12 @@ pub enum Namespace {
     Erasures,
     Process,
     Operations,
+    Seals,
 }
 
 impl Namespace {
-    pub const ALL: [Self; 5] = [Self::Log, Self::Keys, Self::Erasures, Self::Process, Self::Operations];
+    pub const ALL: [Self; 6] =
+        [Self::Log, Self::Keys, Self::Erasures, Self::Process, Self::Operations, Self::Seals];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -30,6 +32,7 @@ impl Namespace {
             Self::Erasures => "erasures",
             Self::Process => "process",
             Self::Operations => "operations",
+            Self::Seals => "seals",
         }
     }
 }
@@ -131,6 +134,7 @@ migrators! {
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),
         ("002_runs", "sql/runs.postgres.sql", "sql/runs.sqlite.sql")
     ];
+    Seals: Seals, "soonshop_seals_steps", [("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")];
 }
 
 /// The steps that were taken, in order; none where nothing was ever migrated.

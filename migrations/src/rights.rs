@@ -54,6 +54,12 @@ fn rights(namespace: Namespace) -> Rights {
             (REPLAY, "INSERT", "entries"),
             (REPLAY, "UPDATE", "entries_head"),
         ],
+        Namespace::Seals => &[
+            (COMMAND, "SELECT, INSERT", "seals"),
+            (PROJECTOR, "SELECT", "seals"),
+            (QUERY, "SELECT", "seals"),
+            (REPLAY, "SELECT", "seals"),
+        ],
         Namespace::Process | Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
     }
 }

@@ -29,6 +29,12 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
     };
     let keys = shop.key_store().map(|_| "readable".to_owned()).map_err(|error| format!("{error:#}"));
     note("master key", keys, "`soonshop migrate` makes one; or name yours with --master-key-file");
+    let keys = shop.seal_keys().map(|keys| format!("signs as {}", keys.current().public().fingerprint()));
+    note(
+        "seal key",
+        keys.map_err(|error| format!("{error:#}")),
+        "`soonshop migrate` makes one; or name yours with --seal-key-file",
+    );
     for (namespace, database) in migrate::homes(shop) {
         let checked = match database.namespace(namespace.name()) {
             Ok(db) => {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod import;
 pub mod migrate;
 pub mod roles;
+pub mod seals;
 pub mod seed;
 pub mod serve;
 pub mod settle;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
 use soonshop_cache::Cache;
+use soonshop_event_log::seal::{SealKeys, Seals};
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
@@ -51,6 +53,9 @@ pub struct Config {
     /// The file with the master key, 32 bytes in base64 a line, the newest first
     #[arg(long, env = "SOONSHOP_MASTER_KEY_FILE", default_value = "data/master.key", global = true)]
     pub master_key_file: PathBuf,
+    /// The file with the keys that sign the log's seals, PKCS#8 in base64 a line, the newest first
+    #[arg(long, env = "SOONSHOP_SEAL_KEY_FILE", default_value = "data/seal.key", global = true)]
+    pub seal_key_file: PathBuf,
     /// The file with the operator's token
     #[arg(long, env = "SOONSHOP_OPERATOR_TOKEN_FILE", default_value = "data/operator.token", global = true)]
     pub operator_token_file: PathBuf,
@@ -156,6 +161,14 @@ impl Shop {
 
     pub fn registry(&self) -> anyhow::Result<Registry> {
         Ok(Registry::new(&self.read_database)?)
+    }
+
+    pub fn seal_keys(&self) -> anyhow::Result<SealKeys> {
+        Ok(SealKeys::read(&self.config.seal_key_file)?)
+    }
+
+    pub fn seals(&self) -> anyhow::Result<Seals> {
+        Ok(Seals::new(self.store_database.namespace("seals")?))
     }
 
     /// The operator's token, as `migrate` wrote it.

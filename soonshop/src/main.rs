@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use soonshop::serve::{self, Options};
-use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seed, settle};
+use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seals, seed, settle};
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// An event-sourced shop: one process or many, embedded or on real servers.
@@ -63,6 +63,11 @@ enum Command {
         /// As JSON, one finding a line
         #[arg(long)]
         json: bool,
+    },
+    /// Whether the log still holds what was sealed
+    Seals {
+        #[command(subcommand)]
+        verb: seals::Verb,
     },
 }
 
@@ -122,6 +127,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return report(&import::run(&shop, &options).await?, options.json);
         }
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
+        Command::Seals { verb } => {
+            return Ok(say(&seals::run(&cli.config, &verb).await?));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,6 +175,12 @@ fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
         println!("{report}");
     }
     Ok(ExitCode::from(report.exit_code()))
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+fn say(outcome: &seals::Outcome) -> ExitCode {
+    println!("{}", outcome.text);
+    ExitCode::from(outcome.exit_code)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SecureRandom as _;
 use soonshop_command_api::reactor::Reactor;
 use soonshop_domain::Purpose;
+use soonshop_event_log::seal::SealKeys;
 use soonshop_event_log::{Database, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
@@ -20,10 +21,11 @@ use crate::Shop;
 use crate::doctor::chain;
 
 /// The database in which each namespace lives.
-pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 5] {
+pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 6] {
     [
         (Namespace::Log, &shop.store_database),
         (Namespace::Process, &shop.store_database),
+        (Namespace::Seals, &shop.store_database),
         (Namespace::Keys, &shop.keys_database),
         (Namespace::Erasures, &shop.erasures_database),
         (Namespace::Operations, &shop.read_database),
@@ -37,6 +39,7 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
         soonshop_migrations::migrate(namespace, &database.namespace(namespace.name())?.connection).await?;
     }
     MasterKeys::create(&shop.config.master_key_file)?;
+    SealKeys::create(&shop.config.seal_key_file)?;
     create_token(&shop.config.operator_token_file)?;
     let log = shop.log()?;
     let keys = KeyMaker::new(shop.key_store()?);

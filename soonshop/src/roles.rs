@@ -8,6 +8,7 @@ use soonshop_command_api::eraser::Eraser;
 use soonshop_command_api::purger::{Kept, Purger};
 use soonshop_command_api::reactor::Reactor;
 use soonshop_command_api::relay::Relay;
+use soonshop_command_api::sealer::Sealer;
 use soonshop_event_log::cloud_event;
 use soonshop_event_store::EventStore;
 use soonshop_projections::runner::Follower;
@@ -29,7 +30,7 @@ pub enum Role {
     Projector,
     /// Publishes the log on the bus
     Relay,
-    /// Runs process managers and the eraser, and purges old records of commands
+    /// Runs process managers, the eraser, the purger and the sealer
     Reactor,
 }
 
@@ -84,8 +85,18 @@ pub fn start(
             Purger { store: store.clone(), process: process.clone(), kept, holder: shop.holder.clone() };
         tasks.spawn(purger.run(stop.clone()));
         let register = shop.erasures_database.namespace("erasures")?;
-        let eraser = Eraser { store: store.clone(), process, register, holder: shop.holder.clone() };
+        let eraser =
+            Eraser { store: store.clone(), process: process.clone(), register, holder: shop.holder.clone() };
         tasks.spawn(eraser.run(stop.clone()));
+        let sealer = Sealer {
+            log: shop.log()?,
+            seals: shop.seals()?,
+            process,
+            keys: shop.seal_keys()?,
+            appended: store.appended(),
+            holder: shop.holder.clone(),
+        };
+        tasks.spawn(sealer.run(stop.clone()));
     }
     let caches = role.has(Role::QueryApi) && !shop.cache.shared();
     if role.has(Role::Projector) || caches {

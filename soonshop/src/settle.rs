@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::bail;
 use sea_orm::ConnectionTrait as _;
 use soonshop_command_api::reactor::Reactor;
-use soonshop_command_api::{eraser, reactor, relay};
-use soonshop_event_log::Checkpoint;
+use soonshop_command_api::{eraser, reactor, relay, sealer};
+use soonshop_domain::clock;
+use soonshop_event_log::seal::Seals;
+use soonshop_event_log::{Checkpoint, Error, EventLog};
 use soonshop_projections::runner::ROWS;
 use tokio::time::Instant;
 
@@ -45,6 +47,8 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
         let reason = too_old.clone().filter(|_| name == reactor::NAME);
         all.push(Standing { name: name.to_owned(), position, unfinished, reason });
     }
+    let seals = shop.seals()?;
+    all.push(Box::pin(sealing(&log, &seals)).await?);
     let registry = shop.registry()?;
     for projector in soonshop_projections::all() {
         for generation in registry.projected_by(&*projector).await? {
@@ -77,15 +81,39 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     Ok((head, all))
 }
 
-/// Returns once all of them are at the head and idle, and the head stayed where it was.
+/// How long an event may wait for its seal before it is worth a word.
+const UNSEALED: chrono::Duration = chrono::Duration::minutes(1);
+
+/// Where the sealer is, and why it does not go on.
+async fn sealing(log: &EventLog, seals: &Seals) -> anyhow::Result<Standing> {
+    let (position, mut reason) = match sealer::standing(log, seals).await {
+        Ok(checkpoint) => (checkpoint.position, None),
+        Err(error @ Error::AheadOfLog { position, .. }) => (position, Some(error.to_string())),
+        Err(error @ Error::Seals(_)) => (0, Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if reason.is_none()
+        && let Some(row) = log.read(position + 1, 1).await?.first()
+        && clock::now() - row.recorded_at > UNSEALED
+    {
+        reason = Some(format!("unsealed since {:?}", row.recorded_at));
+    }
+    Ok(Standing { name: sealer::NAME.to_owned(), position: Some(position), unfinished: 0, reason })
+}
+
+/// Returns once all of them are at the head and idle, and the head stayed where it was. The sealer is not waited for:
+/// nobody reads what it writes.
 pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
     let mut before = None;
     let mut pause = Duration::from_millis(5);
     loop {
         let (head, all) = standings(shop).await?;
-        let behind: Vec<_> =
-            all.iter().filter(|one| one.position.unwrap_or(-1) < head || one.unfinished > 0).collect();
+        let behind: Vec<_> = all
+            .iter()
+            .filter(|one| one.name != sealer::NAME)
+            .filter(|one| one.position.unwrap_or(-1) < head || one.unfinished > 0)
+            .collect();
         if behind.is_empty() && before == Some(head) {
             return Ok(());
         }

@@ -78,6 +78,7 @@ fn shop(folder: &Path) -> Shop {
         cache: "moka:".to_owned(),
         search: format!("tantivy://{}", path("search").display()),
         master_key_file: path("master.key"),
+        seal_key_file: path("seal.key"),
         operator_token_file: path("operator.token"),
         name: "test".to_owned(),
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,

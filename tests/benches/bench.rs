@@ -20,11 +20,14 @@ use futures::stream::FuturesUnordered;
 use serde_json::json;
 use soonshop::{Role, Shop, migrate};
 use soonshop_bus::Message;
+use soonshop_command_api::sealer::Sealer;
 use soonshop_domain::inventory::{At, Command, MAIN, Place as StockPlace, Stock};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, Channel, Metadata, ids};
+use soonshop_event_log::seal::{Positions, Verdict, check};
 use soonshop_event_store::{CommandContext, EventStore};
 use support::{Place, Process, Set, TestShop, free_port, server};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const ROUNDS: usize = 3;
@@ -169,6 +172,7 @@ async fn append() {
         row(&what, median(ours), "/s", "postgres-es 0.5 repository, 32 connections", median(other));
     }
     read(&store, &pool).await;
+    seal(&shop).await;
     store.close().await;
     pool.close().await;
     place.remove().await;
@@ -205,6 +209,39 @@ async fn read(store: &EventStore, pool: &sqlx::PgPool) {
     }
     let what = format!("read the log in order, decoded, {events} events");
     row(&what, median(ours), "/s", "binary COPY of the same rows", median(copies));
+}
+
+/// Seals what `append` wrote, and checks it.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn seal(shop: &Shop) {
+    let (log, seals) = (shop.log().unwrap(), shop.seals().unwrap());
+    let head = log.head().await.unwrap().position;
+    let sealer = Sealer {
+        log: log.clone(),
+        seals: seals.clone(),
+        process: shop.store_database.namespace("process").unwrap(),
+        keys: shop.seal_keys().unwrap(),
+        appended: tokio::sync::watch::channel(0).1,
+        holder: shop.holder.clone(),
+    };
+    let begun = Instant::now();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(sealer.run(stop.clone()));
+    while seals.last().await.unwrap().is_none_or(|seal| seal.unwrap().last < head) {
+        tokio::task::yield_now().await;
+    }
+    let sealed = head as f64 / begun.elapsed().as_secs_f64();
+    stop.cancel();
+    running.await.unwrap();
+    let mut checked = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let report = check(&log, &seals, Positions::ALL, None).await.unwrap();
+        assert_eq!((report.verdict, report.rows), (Verdict::Intact, head));
+        checked.push(head as f64 / begun.elapsed().as_secs_f64());
+    }
+    println!("| seal a backlog of {head} events | {sealed:.0} /s | | |");
+    println!("| check log and seals, {head} events | {:.0} /s | ≥ 300000 /s (goal) | |", median(checked));
 }
 
 const MESSAGES: usize = 20_000;
@@ -361,6 +398,7 @@ fn start_up() {
         cache: "moka:".to_owned(),
         search: format!("tantivy://{folder}/search"),
         master_key_file: place.path().join("master.key"),
+        seal_key_file: place.path().join("seal.key"),
         operator_token_file: place.path().join("operator.token"),
         name: "bench".to_owned(),
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,

@@ -71,6 +71,7 @@ impl Place {
             cache: "moka:".to_owned(),
             search: format!("tantivy://{data}/search"),
             master_key_file: folder.path().join("master.key"),
+            seal_key_file: folder.path().join("seal.key"),
             operator_token_file: folder.path().join("operator.token"),
             name: "test".to_owned(),
             keep_records_days: soonshop::KEEP_RECORDS_DAYS,
@@ -283,6 +284,8 @@ impl Process {
             .args(config.read_models.iter().flat_map(|url| ["--read-models", url]))
             .arg("--master-key-file")
             .arg(&config.master_key_file)
+            .arg("--seal-key-file")
+            .arg(&config.seal_key_file)
             .arg("--operator-token-file")
             .arg(&config.operator_token_file)
             .args(["--log", filter])

@@ -1,0 +1,495 @@
+//! Whether a log still holds what was sealed. Rows and seals come by in order, from the database or from a file, and are
+//! judged by the same code.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::export::{Manifest, Step, Unreadable, walk};
+use super::{Broken, Content, Found, Hash, Kind, PublicKey, Seal, Seals, TrustedKey};
+use crate::{Error, EventLog, StoredEvent};
+
+/// Which positions to look at. Seals are checked whole, so that more than these may be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Positions {
+    pub from: i64,
+    /// Without it all that there is; what is not yet sealed is then told, and proved by nothing. With it everything up
+    /// to there has to be under a seal.
+    pub to: Option<i64>,
+}
+
+impl Positions {
+    pub const ALL: Self = Self { from: 1, to: None };
+}
+
+/// What came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every position that was asked for is under seals, and is what was sealed.
+    Intact,
+    /// Something is not as it was sealed.
+    Broken,
+    /// Nothing wrong was found, and not everything that was asked for is under a seal.
+    Unproven,
+    /// There is neither an event nor a seal.
+    Nothing,
+}
+
+/// What is wrong at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wrong {
+    /// The row is another one than was sealed.
+    Changed,
+    /// The row that was sealed is not there.
+    Missing,
+    /// A row stands before one that was sealed, or where there is no place for one.
+    Inserted,
+    /// The row was sealed at another position.
+    Reordered,
+    /// A seal is missing, or does not fit the one before it or itself.
+    SealBroken,
+    SignatureBad,
+    /// The key is not the one that was given, nor named by it.
+    KeyUnknown,
+    /// The file is not as it was written.
+    ExportBroken,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub position: i64,
+    pub wrong: Wrong,
+    pub said: String,
+}
+
+/// What comes after the last seal. It may be changed or cut off, and nobody could tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tail {
+    pub events: i64,
+    /// When the first of them was recorded.
+    pub since: DateTime<Utc>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub verdict: Verdict,
+    pub log: String,
+    pub log_id: Uuid,
+    /// The positions that were checked: those of the seals that hold, which are whole. `to` is 0 where none does.
+    pub from: i64,
+    pub to: i64,
+    /// Rows that were read, and seals.
+    pub rows: i64,
+    pub seals: i64,
+    /// Fingerprints of the keys that signed, in order.
+    pub keys: Vec<String>,
+    /// False: the keys are those found in the seals. Whoever can write the seals can put a key of their own there.
+    pub key_given: bool,
+    /// When `to` was sealed, and the hash of that seal: kept elsewhere, it proves that nothing was cut off before it.
+    pub sealed_at: Option<DateTime<Utc>>,
+    pub last_seal: Option<Hash>,
+    /// The last position under any seal of the log, as the seals say.
+    pub sealed_to: i64,
+    /// `None` where everything that there is is sealed, or a range was asked for that ends before.
+    pub tail: Option<Tail>,
+    /// By position; at most a hundred.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    pub fn first_bad(&self) -> Option<&Finding> {
+        self.findings.first()
+    }
+}
+
+/// As people read it.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { log, from, to, rows, seals, .. } = self;
+        let read = format!("{rows} events read, {seals} seals");
+        match self.verdict {
+            Verdict::Intact => write!(f, "intact    {log}:{from} to {to}: {read}"),
+            Verdict::Broken => write!(f, "BROKEN    {log}: {read}"),
+            Verdict::Unproven => {
+                write!(f, "UNPROVEN  {log}: not everything that was asked for is under a seal; {read}")
+            }
+            Verdict::Nothing => write!(f, "NOTHING   {log}: there is neither an event nor a seal to check"),
+        }?;
+        for Finding { position, wrong, said } in self.findings.iter().take(10) {
+            write!(f, "\n  {log}:{position}  {wrong:?}: {said}")?;
+        }
+        if self.findings.len() > 10 {
+            write!(f, "\n  and {} more", self.findings.len() - 10)?;
+        }
+        if let (Some(at), Some(hash)) = (self.sealed_at, self.last_seal) {
+            write!(f, "\nsealed    up to {log}:{to} at {at:?}, seal {hash}")?;
+        }
+        for key in &self.keys {
+            write!(f, "\nkey       {key}")?;
+        }
+        if !self.keys.is_empty() && !self.key_given {
+            write!(f, "\n          found in the seals, not given by you: compare it with the one you know")?;
+        }
+        match &self.tail {
+            Some(Tail { events, since }) => write!(
+                f,
+                "\ntail      unprovable: {events} events since {since:?} are under no seal; whether more were there, nobody can tell"
+            ),
+            None => write!(
+                f,
+                "\ntail      none was seen; had events been cut off after the last seal, nobody could tell"
+            ),
+        }
+    }
+}
+
+/// Reads log and seals, and says whether they agree.
+pub async fn check(
+    log: &EventLog,
+    seals: &Seals,
+    positions: Positions,
+    trusted: Option<&TrustedKey>,
+) -> Result<Report, Error> {
+    let mut verifier = None;
+    walk(log, seals, positions, &mut |step| {
+        match (step, &mut verifier) {
+            (Step::Open(manifest), _) => verifier = Some(Verifier::new(manifest, trusted)),
+            (Step::Before(found), Some(verifier)) => verifier.before(found),
+            (Step::Event(row), Some(verifier)) => verifier.event(&row),
+            (Step::Unreadable(row), Some(verifier)) => verifier.unreadable(row),
+            (Step::Seal(found), Some(verifier)) => verifier.seal(found),
+            (_, None) => return Err(Error::Seals("something came before the beginning".to_owned())),
+        }
+        Ok(())
+    })
+    .await?;
+    verifier.map(Verifier::finish).ok_or_else(|| Error::Seals("there was no beginning".to_owned()))
+}
+
+/// Findings that are kept.
+const KEPT: usize = 100;
+
+/// A row that waits for its seal.
+struct Row {
+    position: i64,
+    /// `None`: it cannot be read, of which was told.
+    content: Option<Content>,
+}
+
+/// A sealed position where another row stands, or none. What became of it is told when all of them are known.
+struct Mismatch {
+    position: i64,
+    leaf: Hash,
+    found: Option<Content>,
+}
+
+pub(super) struct Verifier {
+    manifest: Manifest,
+    trusted: Option<TrustedKey>,
+    /// The last position that came by.
+    at: i64,
+    recorded_at: Option<DateTime<Utc>>,
+    rows: i64,
+    waiting: Vec<Row>,
+    /// The last seal that was read, without its leaves.
+    previous: Option<Seal>,
+    seals: i64,
+    /// Of seals that hold: the first position, and the last one with its time and hash.
+    covered_from: Option<i64>,
+    covered_to: Option<(i64, i64, Hash)>,
+    keys: Vec<PublicKey>,
+    /// Changes of keys from before the range: who named whom.
+    named: Vec<(PublicKey, PublicKey)>,
+    mismatches: Vec<Mismatch>,
+    findings: Vec<Finding>,
+    tail: Option<Tail>,
+}
+
+impl Verifier {
+    pub(super) fn new(manifest: Manifest, trusted: Option<&TrustedKey>) -> Self {
+        Self {
+            at: manifest.start - 1,
+            manifest,
+            trusted: trusted.cloned(),
+            recorded_at: None,
+            rows: 0,
+            waiting: Vec::new(),
+            previous: None,
+            seals: 0,
+            covered_from: None,
+            covered_to: None,
+            keys: Vec::new(),
+            named: Vec::new(),
+            mismatches: Vec::new(),
+            findings: Vec::new(),
+            tail: None,
+        }
+    }
+
+    pub(super) fn find(&mut self, position: i64, wrong: Wrong, said: impl Into<String>) {
+        if self.findings.len() < KEPT {
+            self.findings.push(Finding { position, wrong, said: said.into() });
+        }
+    }
+
+    /// The position after all that came by.
+    pub(super) fn next(&self) -> i64 {
+        self.at + 1
+    }
+
+    /// A seal from before the range: the one that the first of the range follows, or a change of keys.
+    pub(super) fn before(&mut self, found: Found) {
+        match found {
+            Ok(seal) => {
+                if !seal.signature_holds() {
+                    let said = format!("seal {} was not signed by the key that it names", seal.number);
+                    self.find(seal.first, Wrong::SignatureBad, said);
+                } else if let (Kind::KeyChange, Some(next)) = (seal.kind, seal.other_key) {
+                    self.named.push((seal.key, next));
+                }
+                self.previous = Some(seal);
+            }
+            Err(Broken { number, reason }) => {
+                self.find(self.next(), Wrong::SealBroken, format!("seal {number}: {reason}"));
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, row: &StoredEvent) {
+        self.rows += 1;
+        if row.position <= self.at {
+            let said = format!("the event {} stands after position {}", row.event_id, self.at);
+            self.find(row.position, Wrong::Inserted, said);
+            return;
+        }
+        if row.position > self.manifest.sealed_to {
+            self.unsealed(row);
+        } else {
+            self.waiting.push(Row { position: row.position, content: Some(Content::of(row)) });
+        }
+        (self.at, self.recorded_at) = (row.position, Some(row.recorded_at));
+    }
+
+    pub(super) fn unreadable(&mut self, row: Unreadable) {
+        self.rows += 1;
+        self.find(row.position, Wrong::Changed, format!("the row cannot be read: {}", row.reason));
+        self.waiting.push(Row { position: row.position, content: None });
+        self.at = row.position.max(self.at);
+    }
+
+    /// Of a row that no seal covers, only this can be said.
+    fn unsealed(&mut self, row: &StoredEvent) {
+        let expected = self.at.max(self.manifest.sealed_to) + 1;
+        if row.position > expected {
+            let said = format!("the log goes on at position {}", row.position);
+            self.find(expected, Wrong::Missing, said);
+        }
+        if self.recorded_at.is_some_and(|before| row.recorded_at < before) {
+            self.find(row.position, Wrong::Reordered, "it was recorded before the event before it");
+        }
+        match &mut self.tail {
+            Some(tail) => tail.events += 1,
+            None => self.tail = Some(Tail { events: 1, since: row.recorded_at }),
+        }
+    }
+
+    pub(super) fn seal(&mut self, found: Found) {
+        self.seals += 1;
+        let seal = match found {
+            Ok(seal) => seal,
+            Err(Broken { number, reason }) => {
+                let position = self.previous.as_ref().map_or(self.manifest.start, |seal| seal.last + 1);
+                self.find(position, Wrong::SealBroken, format!("seal {number}: {reason}"));
+                self.previous = None;
+                return;
+            }
+        };
+        let position = self.previous.as_ref().map_or(seal.first, |before| before.last + 1);
+        let rows = self.rows_up_to(seal.last);
+        if let Err((wrong, reason)) = self.judge(&seal) {
+            self.find(position, wrong, format!("seal {}: {reason}", seal.number));
+        } else {
+            self.compare(&seal, rows);
+            self.covered_from.get_or_insert(seal.first);
+            self.covered_to = Some((seal.last, seal.sealed_at, seal.hash()));
+            if !self.keys.contains(&seal.key) {
+                self.keys.push(seal.key);
+            }
+        }
+        self.previous = Some(Seal { leaves: super::Bytes(Vec::new()), ..seal });
+    }
+
+    fn rows_up_to(&mut self, position: i64) -> Vec<Row> {
+        let later = self.waiting.partition_point(|row| row.position <= position);
+        let rest = self.waiting.split_off(later);
+        std::mem::replace(&mut self.waiting, rest)
+    }
+
+    /// Whether a seal holds, and follows the one before it.
+    fn judge(&self, seal: &Seal) -> Result<(), (Wrong, String)> {
+        let broken = |reason: String| Err((Wrong::SealBroken, reason));
+        if (seal.log.as_str(), seal.log_id) != (self.manifest.log.as_str(), self.manifest.log_id) {
+            return broken(format!("it is of the log {} {}", seal.log, seal.log_id));
+        }
+        let none = seal.kind == Kind::KeyChange;
+        if seal.count != seal.last - seal.first + 1 || none != (seal.count == 0) {
+            return broken(format!("it counts {} events from {} to {}", seal.count, seal.first, seal.last));
+        }
+        if i64::try_from(seal.leaves.0.len()) != Ok(seal.count * 32) || Hash::of(&seal.leaves.0) != seal.root
+        {
+            return broken("its leaves are not those of its root".to_owned());
+        }
+        if !seal.signature_holds() {
+            return Err((
+                Wrong::SignatureBad,
+                format!("it was not signed by the key {} that it names", seal.key.fingerprint()),
+            ));
+        }
+        let Some(before) = &self.previous else {
+            return match seal.number {
+                1 if seal.first == 1 && seal.previous == Hash::default() && seal.other_key.is_none() => {
+                    Ok(())
+                }
+                1 => broken("it is the first and does not begin at the beginning".to_owned()),
+                _ => broken("the seal before it is missing".to_owned()),
+            };
+        };
+        if seal.number != before.number + 1 {
+            return broken(format!("the seal before it is missing: the last one was {}", before.number));
+        }
+        if seal.previous != before.hash() || seal.first != before.last + 1 {
+            return broken("it does not follow the seal before it".to_owned());
+        }
+        let changed = before.kind == Kind::KeyChange;
+        let (key, other) =
+            if changed { (before.other_key, Some(before.key)) } else { (Some(before.key), None) };
+        if key != Some(seal.key) {
+            let said = format!("the key {} was not named by the one before it", seal.key.fingerprint());
+            return Err((Wrong::KeyUnknown, said));
+        }
+        if !none && seal.other_key != other || none && seal.other_key.is_none() {
+            return broken("it does not name the other key as it should".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Compares rows with the leaves of a seal that holds.
+    fn compare(&mut self, seal: &Seal, rows: Vec<Row>) {
+        let mut rows = rows.into_iter().peekable();
+        for position in seal.first..=seal.last {
+            // Those before it belong to a seal that is missing, of which was told.
+            while rows.next_if(|row| row.position < position).is_some() {}
+            let found = match rows.next_if(|row| row.position == position) {
+                Some(Row { content: None, .. }) => continue,
+                row => row.and_then(|row| row.content),
+            };
+            let Some(leaf) = seal.leaf(position) else { continue };
+            let same = found.as_ref().is_some_and(|content| content.at(position) == leaf);
+            if !same && self.mismatches.len() < KEPT {
+                self.mismatches.push(Mismatch { position, leaf, found });
+            }
+        }
+    }
+
+    /// Says of each mismatch what became of it: the row that was sealed there may stand elsewhere, and the one that
+    /// stands there may have been sealed elsewhere.
+    fn classify(&mut self) {
+        let mismatches = std::mem::take(&mut self.mismatches);
+        for one in &mismatches {
+            let others = || mismatches.iter().filter(|other| other.position != one.position);
+            let sealed_at = one.found.as_ref().and_then(|content| {
+                others().find(|other| content.at(other.position) == other.leaf).map(|other| other.position)
+            });
+            let moved_to = others()
+                .find(|other| {
+                    other.found.as_ref().is_some_and(|content| content.at(one.position) == one.leaf)
+                })
+                .map(|other| other.position);
+            let (wrong, said) = match (&one.found, sealed_at, moved_to) {
+                (None, _, None) => (Wrong::Missing, "the event that was sealed here is gone".to_owned()),
+                (None, _, Some(to)) => {
+                    (Wrong::Missing, format!("the event that was sealed here stands at position {to}"))
+                }
+                (Some(_), Some(from), Some(_)) => {
+                    (Wrong::Reordered, format!("the event here was sealed at position {from}"))
+                }
+                (Some(_), Some(from), None) => (
+                    Wrong::Missing,
+                    format!(
+                        "the event that was sealed here is gone; the one here was sealed at position {from}"
+                    ),
+                ),
+                (Some(_), None, Some(to)) => (
+                    Wrong::Inserted,
+                    format!("the event here was never sealed; the one that was stands at position {to}"),
+                ),
+                (Some(_), None, None) => {
+                    (Wrong::Changed, "the event here is not the one that was sealed".to_owned())
+                }
+            };
+            self.find(one.position, wrong, said);
+        }
+    }
+
+    /// Whether the key that was given is one of the chain's, or one that named the chain's first.
+    fn judge_keys(&mut self) {
+        let Some(trusted) = &self.trusted else { return };
+        let mut reached = vec![trusted.fingerprint().to_owned()];
+        for (key, next) in &self.named {
+            if reached.contains(&key.fingerprint()) {
+                reached.push(next.fingerprint());
+            }
+        }
+        // The chain links all of its keys in both directions: one of them is enough.
+        if self.keys.is_empty() || self.keys.iter().any(|key| reached.contains(&key.fingerprint())) {
+            return;
+        }
+        let said =
+            format!("the seals were signed by other keys than the one you gave, {}", trusted.fingerprint());
+        let position = self.covered_from.unwrap_or(self.manifest.start);
+        self.findings.insert(0, Finding { position, wrong: Wrong::KeyUnknown, said });
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        self.classify();
+        self.judge_keys();
+        // Stable: of one position, what was said first stays first.
+        self.findings.sort_by_key(|finding| finding.position);
+        let Manifest { from, to, .. } = self.manifest;
+        let (last, sealed_at, last_seal) = match self.covered_to {
+            Some((last, at, hash)) => (last, DateTime::from_timestamp_micros(at), Some(hash)),
+            None => (0, None, None),
+        };
+        let covered = self.covered_from.is_some_and(|first| first <= from.max(1))
+            && last >= to.unwrap_or(from)
+            && to.is_none_or(|to| from <= to);
+        let verdict = match (self.findings.is_empty(), covered) {
+            (false, _) => Verdict::Broken,
+            (true, true) => Verdict::Intact,
+            (true, false) if self.rows == 0 && self.seals == 0 => Verdict::Nothing,
+            (true, false) => Verdict::Unproven,
+        };
+        Report {
+            verdict,
+            log: self.manifest.log,
+            log_id: self.manifest.log_id,
+            from: self.covered_from.unwrap_or(self.manifest.start),
+            to: last,
+            rows: self.rows,
+            seals: self.seals,
+            keys: self.keys.iter().map(PublicKey::fingerprint).collect(),
+            key_given: self.trusted.is_some(),
+            sealed_at,
+            last_seal,
+            sealed_to: self.manifest.sealed_to,
+            tail: self.tail,
+            findings: self.findings,
+        }
+    }
+}

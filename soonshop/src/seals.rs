@@ -1,0 +1,103 @@
+//! Seals by hand: check them, here or from a file; write that file; show and renew the keys.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use soonshop_event_log::seal::{
+    Positions, Report, SealKeys, TrustedKey, Verdict, check, check_offline, export,
+};
+
+use crate::{Config, Role, Shop, migrate};
+
+/// What to do with seals.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Verb {
+    /// Check the log against its seals. Exit code 0: intact; 3: something is wrong, or not all of it is proved; 1: an error
+    Check {
+        /// The first position
+        #[arg(long, default_value_t = 1)]
+        from: i64,
+        /// The last position, which must be under a seal; without it, as far as there are seals
+        #[arg(long)]
+        to: Option<i64>,
+        /// The key that you trust: its public half in base64, or its fingerprint
+        #[arg(long)]
+        pubkey: Option<TrustedKey>,
+        /// Check a file that `export` wrote; no database is needed
+        #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
+        offline: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write log and seals into a new file, to be checked elsewhere
+    Export {
+        #[arg(long, default_value_t = 1)]
+        from: i64,
+        #[arg(long)]
+        to: Option<i64>,
+        file: PathBuf,
+    },
+    /// Show the keys that sign: public half and fingerprint, the newest first
+    Key {
+        /// Put a new one at the top first; it signs once the reactor is started again
+        #[arg(long)]
+        renew: bool,
+    },
+}
+
+/// What to print, and how to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub text: String,
+    pub exit_code: u8,
+}
+
+impl Outcome {
+    fn done(text: String) -> Self {
+        Self { text, exit_code: 0 }
+    }
+
+    fn of(report: &Report, json: bool) -> anyhow::Result<Self> {
+        let text = if json { serde_json::to_string(report)? } else { report.to_string() };
+        Ok(Self { text, exit_code: if report.verdict == Verdict::Intact { 0 } else { 3 } })
+    }
+}
+
+/// Does it. A check that found something is no error.
+pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::Check { offline: Some(file), pubkey, json, .. } => {
+            let open = File::open(file).with_context(|| file.display().to_string())?;
+            let report = check_offline(BufReader::new(open), pubkey.as_ref())
+                .with_context(|| file.display().to_string())?;
+            Outcome::of(&report, *json)
+        }
+        Verb::Check { from, to, pubkey, json, .. } => {
+            let shop = opened(config).await?;
+            let positions = Positions { from: *from, to: *to };
+            Outcome::of(&check(&shop.log()?, &shop.seals()?, positions, pubkey.as_ref()).await?, *json)
+        }
+        Verb::Export { from, to, file } => {
+            let shop = opened(config).await?;
+            let writer = BufWriter::new(File::create_new(file).with_context(|| file.display().to_string())?);
+            let positions = Positions { from: *from, to: *to };
+            let events = export(&shop.log()?, &shop.seals()?, positions, writer).await?;
+            Ok(Outcome::done(format!("{events} events are in {}", file.display())))
+        }
+        Verb::Key { renew } => {
+            let file = &config.seal_key_file;
+            let keys = if *renew { SealKeys::renew(file)? } else { SealKeys::read(file)? };
+            let lines: Vec<_> = keys.publics().map(|key| format!("{key}  {}", key.fingerprint())).collect();
+            Ok(Outcome::done(lines.join("\n")))
+        }
+    }
+}
+
+async fn opened(config: &Config) -> anyhow::Result<Shop> {
+    let shop = Shop::open(config, Role::All)?;
+    migrate::check(&shop).await?;
+    Ok(shop)
+}
