@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use sea_orm::ConnectionTrait as _;
 use soonshop::serve::{self, Options};
-use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seed, settle};
+use soonshop::{Config, Role, Shop, contexts, doctor, erased, import, migrate, seed, settle};
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// An event-sourced shop: one process or many, embedded or on real servers.
@@ -65,6 +65,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look into every store for what should not be there
+    Verify {
+        #[command(subcommand)]
+        what: Verify,
+    },
     /// What is parked: events that a projection could not take
     Parked {
         #[command(subcommand)]
@@ -81,6 +86,15 @@ enum Parked {
         /// The read model, such as orders
         projection: String,
     },
+}
+
+#[derive(Subcommand)]
+enum Verify {
+    /// That nothing is left of a person who was erased
+    ///
+    /// The exit code is 0 where nothing was found, 3 where something was, and 1 where not everything could be looked
+    /// into.
+    Erased(erased::Options),
 }
 
 fn main() -> ExitCode {
@@ -139,6 +153,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return report(&import::run(&shop, &options).await?, options.json);
         }
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
+        Command::Verify { what: Verify::Erased(options) } => {
+            return verify(Shop::open(&cli.config, Role::All)?, &options).await;
+        }
         Command::Parked { verb } => parked(&Shop::open(&cli.config, Role::All)?, verb).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -181,6 +198,17 @@ async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow:
 fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         println!("{}", serde_json::to_string(report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+async fn verify(shop: Shop, options: &erased::Options) -> anyhow::Result<ExitCode> {
+    let report = erased::verify(shop, options).await?;
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
     } else {
         println!("{report}");
     }
