@@ -8,10 +8,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::user::person::{self, Person};
+use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
 use soonshop_event_log::keys::KEY_LIFETIME;
 use soonshop_event_log::{Checkpoint, Db, Error, Key, LOG, Lease, Leases, RecordedEvent, Stopped};
-use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
+use soonshop_event_store::{CommandContext, EventStore, ExecuteError, KeyMaker};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -90,6 +92,7 @@ impl Eraser {
                     () = stop.cancelled() => return Ok(()),
                     () = tokio::time::sleep(KEY_LIFETIME + Duration::from_secs(1)) => {}
                 }
+                self.overwrite_keys().await?;
             }
             for one in pending {
                 self.confirm(one).await?;
@@ -142,7 +145,7 @@ impl Eraser {
         self.command(request.subject, &[&cause, "confirm"], command, metadata).await
     }
 
-    /// Sends a command whose id follows from `parts`.
+    /// Sends a command whose id follows from `parts`; a user whose account is erased is deleted with it.
     async fn command(
         &self,
         subject: Uuid,
@@ -156,9 +159,11 @@ impl Eraser {
         let bytes: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         let fingerprint = self.store.keys().fingerprint(&bytes).await?;
         let actor = Actor::system(NAME);
-        let kind = match command {
-            person::Command::RequestErasure { .. } => "person.request_erasure",
-            person::Command::ConfirmErasure { .. } => "person.confirm_erasure",
+        let (kind, account) = match &command {
+            person::Command::RequestErasure { purposes } => {
+                ("person.request_erasure", purposes.contains(&Purpose::Account))
+            }
+            person::Command::ConfirmErasure { .. } => ("person.confirm_erasure", false),
         };
         let metadata = Metadata {
             command_type: Some(kind.to_owned()),
@@ -168,45 +173,109 @@ impl Eraser {
             ..metadata
         };
         let context = CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata) };
-        match self.store.execute::<Person>(subject, command, context).await {
+        let failed = |error: String| Stopped::Log(Error::Unavailable(error));
+        let there = account && {
+            let user = self.store.load::<User>(subject).await.map_err(|error| failed(error.to_string()))?;
+            matches!(user, (User::Active { .. }, _))
+        };
+        let done = if there {
+            let (first, second) = ((subject, command), (subject, user::Command::Delete));
+            Box::pin(self.store.execute_both::<Person, User>(first, second, context)).await
+        } else {
+            self.store.execute::<Person>(subject, command, context).await
+        };
+        match done {
             Ok(_) | Err(ExecuteError::RejectedBefore { .. }) => Ok(()),
-            Err(error) => Err(Stopped::Log(Error::Unavailable(error.to_string()))),
+            Err(error) => Err(failed(error.to_string())),
         }
     }
 
-    /// What came back with a backup is erased again: keys, and, by a request in the log, what was made of them.
-    async fn apply_register(&self) -> Result<(), Stopped> {
-        let sql = "SELECT subject, purpose FROM @erasures ORDER BY subject, purpose";
-        let rows = self.register.connection.query_all(self.register.statement(sql, [])).await?;
-        let mut erased: Vec<(Uuid, Purpose)> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let (subject, purpose): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            match (subject.parse(), purpose.parse()) {
-                (Ok(subject), Ok(purpose)) => erased.push((subject, purpose)),
-                // To pass over it would be to keep what somebody was promised is gone.
-                _ => {
-                    let reason = format!(
-                        "the register of erasures names {subject} and {purpose}, which this release cannot read"
-                    );
-                    return Err(Stopped::Log(Error::Database(reason)));
-                }
+    /// A file keeps what was deleted in its write-ahead log, until that is written back: also of a key.
+    async fn overwrite_keys(&self) -> Result<(), Stopped> {
+        let deadline = Instant::now() + KEY_LIFETIME;
+        while !self.store.keys().store().db().write_back().await? {
+            if Instant::now() > deadline {
+                let reason =
+                    "the file of the keys is being read without end, and keeps the keys that were deleted";
+                return Err(Stopped::Log(Error::Unavailable(reason.to_owned())));
             }
+            tokio::time::sleep(IDLE).await;
         }
-        for chunk in erased.chunks(500) {
-            let kids: HashSet<String> =
-                chunk.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
-            let keys = self.store.keys().store().keys(&kids).await?;
-            for (subject, purpose) in chunk {
-                if matches!(keys.get(&personal::kid(*subject, *purpose)), Some(Key::Tombstone)) {
-                    continue;
-                }
-                tracing::warn!(%subject, %purpose, "a person's key came back with a backup, and is erased again");
+        Ok(())
+    }
+
+    /// What came back with a backup goes again: keys; and, by a request in the log, what was made with them. A log that
+    /// came back without its keys has forgotten the requests as well.
+    async fn apply_register(&self) -> Result<(), Stopped> {
+        for chunk in erase_registered(self.store.keys(), &self.register).await?.chunks(500) {
+            let asked = self.asked(chunk).await?;
+            for (subject, purpose) in chunk.iter().filter(|erasure| !asked.contains(erasure)) {
+                tracing::warn!(%subject, %purpose, "the log came back without an erasure, and hears of it again");
                 let command = person::Command::RequestErasure { purposes: vec![*purpose] };
                 let again = ids::new().to_string();
                 self.command(*subject, &[&again, "again"], command, Metadata::default()).await?;
-                self.store.keys().erase(*subject, &[*purpose]).await?;
             }
         }
         Ok(())
     }
+
+    /// The erasures that the log has a request for, of all that these people asked for.
+    async fn asked(&self, erasures: &[(Uuid, Purpose)]) -> Result<HashSet<(Uuid, Purpose)>, Stopped> {
+        let log = self.store.log().db();
+        let places: Vec<String> = (1..=erasures.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT aggregate_id, CAST(payload AS TEXT) FROM @events \
+             WHERE aggregate_type = 'person' AND aggregate_id IN ({})",
+            places.join(", ")
+        );
+        let subjects = erasures.iter().map(|(subject, _)| subject.to_string().into());
+        let mut asked = HashSet::new();
+        for row in log.connection.query_all(log.statement(&sql, subjects)).await? {
+            let (subject, payload): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            if let (Ok(subject), Some(Ok(Event::Person(person::Event::ErasureRequested { purposes })))) =
+                (subject.parse(), Event::decode("person", &payload))
+            {
+                asked.extend(purposes.into_iter().map(|purpose| (subject, purpose)));
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// Erases every key of the register's that came back with a backup, and gives all that the register has. To be done
+/// before anything reads the log: what such a key opens would be written down, and nobody would clean it again.
+pub async fn erase_registered(keys: &KeyMaker, register: &Db) -> Result<Vec<(Uuid, Purpose)>, Error> {
+    let sql = "SELECT subject, purpose FROM @erasures ORDER BY subject, purpose";
+    let rows = register.connection.query_all(register.statement(sql, [])).await?;
+    let mut erased: Vec<(Uuid, Purpose)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (subject, purpose): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        match (subject.parse(), purpose.parse()) {
+            (Ok(subject), Ok(purpose)) => erased.push((subject, purpose)),
+            // To pass over it would be to keep what somebody was promised is gone.
+            _ => {
+                let reason = format!(
+                    "the register of erasures names {subject} and {purpose}, which this release cannot read"
+                );
+                return Err(Error::Database(reason));
+            }
+        }
+    }
+    let mut back = false;
+    for chunk in erased.chunks(500) {
+        let kids: HashSet<String> =
+            chunk.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
+        let there = keys.store().keys(&kids).await?;
+        for (subject, purpose) in chunk {
+            if !matches!(there.get(&personal::kid(*subject, *purpose)), Some(Key::Tombstone)) {
+                tracing::warn!(%subject, %purpose, "a person's key came back with a backup, and is erased again");
+                keys.erase(*subject, &[*purpose]).await?;
+                back = true;
+            }
+        }
+    }
+    if back && !keys.store().db().write_back().await? {
+        tracing::warn!("the file of the keys is being read, and keeps for a while what was deleted again");
+    }
+    Ok(erased)
 }

@@ -10,6 +10,7 @@ mod call;
 mod inventory;
 mod openapi;
 mod order;
+mod person;
 pub mod problems;
 mod product;
 mod user;
@@ -104,6 +105,7 @@ fn table() -> Vec<Endpoint> {
         POST   "/users"                        "user.register"       Anyone   Optional "Register a user"                executes::<User, _>(user::register);
         PUT    "/users/{id}"                   "user.change"         Anyone   Optional "Replace a user's details"       executes::<User, _>(user::change);
         DELETE "/users/{id}"                   "user.delete"         Anyone   Optional "Delete and forget a user"       removes(user::delete);
+        POST   "/people/{id}/erasures"         "person.request-erasure" Operator Optional "Forget a person, user or guest" prepares(person::erase);
 
         POST   "/products"                     "product.create"      Anyone   Optional "List a product"                 executes::<Product, _>(product::create);
         PUT    "/products/{id}"                "product.change"      Anyone   Optional "Replace a product's details"    executes::<Product, _>(product::change);

@@ -183,6 +183,92 @@ async fn a_user_registers_changes_and_is_forgotten() {
     assert_eq!(shop.head().await, 5);
 }
 
+fn erasure(purposes: &[&str]) -> Value {
+    json!({ "purposes": purposes })
+}
+
+async fn kinds(shop: &Shop, from: i64) -> Vec<String> {
+    let events = shop.store.log().read(from, 100).await.unwrap();
+    events.into_iter().map(|event| format!("{} {}", event.event_type, event.payload)).collect()
+}
+
+#[tokio::test]
+async fn a_guest_is_forgotten_for_the_purposes_that_are_named_and_once() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let guest = Uuid::new_v4();
+    let mut bought = order("mug");
+    bought["customer"] = json!({ "guest": guest });
+    bought["contact"] = json!({ "name": "Ada" });
+    assert_eq!(shop.post("/orders", bought.clone()).await.status, 201);
+    let path = format!("/people/{guest}/erasures");
+    let sent = key();
+    let headers = [("idempotency-key", &*sent), OPERATOR];
+    let got = shop.post_with(&path, &headers, erasure(&["invoice"])).await;
+    assert_eq!((got.status, got.header("etag"), got.header("event-position")), (200, "\"1\"", "main:3"));
+    assert_eq!(got.id(), guest.to_string());
+    assert_eq!(kinds(&shop, 3).await, [r#"ErasureRequested {"ErasureRequested":{"purposes":["invoice"]}}"#]);
+    assert_eq!(shop.post_with(&path, &headers, erasure(&["invoice"])).await.text, got.text);
+    // Asked again under another key, it was done; the other purpose is another erasure.
+    let got = shop.operate(&path, erasure(&["invoice"])).await;
+    assert_eq!((got.status, &got.json()["position"]), (200, &Value::Null));
+    let got = shop.operate(&path, erasure(&["invoice", "account"])).await;
+    assert_eq!((got.status, got.header("etag")), (200, "\"2\""));
+    assert_eq!(kinds(&shop, 4).await, [r#"ErasureRequested {"ErasureRequested":{"purposes":["account"]}}"#]);
+    let stored = shop.store.log().read(4, 1).await.unwrap().remove(0);
+    assert!(stored.metadata.contains(r#""command_type":"person.request-erasure""#), "{}", stored.metadata);
+    assert!(stored.metadata.contains(r#""actor_id":"operator""#), "{}", stored.metadata);
+}
+
+#[tokio::test]
+async fn whoever_erases_the_account_of_a_user_deletes_the_user() {
+    let shop = Shop::open().await;
+    let ada = json!({ "name": "Ada", "email": "ada@example.org" });
+    let user = shop.post("/users", ada.clone()).await.id();
+    let path = format!("/people/{user}/erasures");
+    // What is kept of orders is apart: the user stays.
+    assert_eq!(shop.operate(&path, erasure(&["invoice"])).await.status, 200);
+    assert_eq!(shop.post("/users", ada.clone()).await.refused(), (409, "email-taken".into()));
+    let headers = [("if-match", "\"7\""), OPERATOR];
+    let stale = shop.post_with(&path, &headers, erasure(&["account"])).await;
+    assert_eq!(stale.refused(), (412, "stale-version".into()));
+    let got = shop.operate(&path, erasure(&["account"])).await;
+    assert_eq!((got.status, got.header("etag"), got.header("event-position")), (200, "\"2\"", "main:4"));
+    let expected = [
+        r#"ErasureRequested {"ErasureRequested":{"purposes":["account"]}}"#,
+        r#"UserDeleted {"UserDeleted":{}}"#,
+    ];
+    assert_eq!(kinds(&shop, 3).await, expected);
+    let got = shop.put(&format!("/users/{user}"), "*", json!({})).await;
+    assert_eq!(got.refused(), (410, "user-deleted".into()));
+    assert_eq!(shop.post("/users", ada).await.status, 201, "the address is free");
+    // Deleted first, and asked for afterwards: nothing is left to do.
+    let got = shop.operate(&path, erasure(&["account"])).await;
+    assert_eq!((got.status, &got.json()["position"]), (200, &Value::Null));
+}
+
+#[tokio::test]
+async fn an_erasure_names_purposes_that_there_are_each_once_of_somebody_who_is_known() {
+    let shop = Shop::open().await;
+    let user = shop.post("/users", json!({ "name": "Ada" })).await.id();
+    let path = format!("/people/{user}/erasures");
+    for (body, pointer) in [
+        (erasure(&[]), "/purposes"),
+        (erasure(&["invoice", "invoice"]), "/purposes/1"),
+        (erasure(&["account", "marketing"]), "/purposes/1"),
+        (json!({}), "/purposes"),
+        (json!({ "purposes": "account" }), "/purposes"),
+    ] {
+        let got = shop.operate(&path, body.clone()).await;
+        assert_eq!((got.refused(), &got.json()["pointer"]), ((422, "invalid-body".into()), &json!(pointer)));
+        assert!(!got.text.contains("marketing"), "{}", got.text);
+    }
+    let nobody = format!("/people/{}/erasures", Uuid::new_v4());
+    let got = shop.operate(&nobody, erasure(&["account"])).await;
+    assert_eq!(got.refused(), (404, "person-not-found".into()));
+    assert_eq!(shop.head().await, 1, "nothing was asked for");
+}
+
 #[tokio::test]
 async fn a_product_is_listed_changed_priced_and_deleted() {
     let shop = Shop::open().await;
@@ -406,7 +492,8 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
         let got = shop.send(&method, &path, &[&headers[..], &[OPERATOR]].concat(), "{}").await;
         assert!(![401, 403].contains(&got.status) && got.status < 500, "{method} {path}: {}", got.text);
     }
-    let expected = ["credit_note.issue", "stock.release", "stock.reserve", "stock.ship"];
+    let expected =
+        ["credit_note.issue", "person.request-erasure", "stock.release", "stock.reserve", "stock.ship"];
     assert_eq!(only_operator, BTreeSet::from(expected.map(str::to_owned)));
 }
 
@@ -920,7 +1007,7 @@ fn the_description_is_whole_and_of_version_3_1() {
     let tags: BTreeSet<_> =
         operations().iter().map(|(_, _, o)| o["tags"][0].as_str().unwrap().to_owned()).collect();
     assert_eq!(tags, BTreeSet::from(CONTEXTS.map(str::to_owned)));
-    assert_eq!(operations().len(), 17);
+    assert_eq!(operations().len(), 18);
     for (method, path, operation) in operations() {
         assert_eq!(operation.get("requestBody").is_some(), method != "DELETE", "{method} {path}");
     }

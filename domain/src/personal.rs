@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use strum::IntoEnumIterator as _;
 use uuid::Uuid;
 
 /// What a person's data is kept for; each purpose has a key of its own, for some outlive others.
@@ -40,6 +41,11 @@ pub enum Purpose {
 /// The name of the key behind a value: subject and purpose. There is one such key, ever.
 pub fn kid(subject: Uuid, purpose: Purpose) -> String {
     format!("{subject}.{purpose}")
+}
+
+/// The names of all keys that a person can have.
+pub fn kids(subject: Uuid) -> impl Iterator<Item = String> {
+    Purpose::iter().map(move |purpose| kid(subject, purpose))
 }
 
 /// Subject and purpose of a key's name.

@@ -42,10 +42,15 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], CodecError> {
     Ok(bytes)
 }
 
+/// What every JWE under the key with that name begins with, and no other.
+pub fn header(kid: &str) -> String {
+    // The kid is a UUID and a purpose: nothing in it needs escaping.
+    BASE64.encode(format!(r#"{{"alg":"dir","enc":"A256GCM","kid":"{kid}","v":{FORM}}}"#))
+}
+
 /// The JWE of `plaintext` under the key with that name.
 pub fn seal(kid: &str, key: &KeyBytes, plaintext: &[u8]) -> Result<String, CodecError> {
-    // The kid is a UUID and a purpose: nothing in it needs escaping.
-    let header = BASE64.encode(format!(r#"{{"alg":"dir","enc":"A256GCM","kid":"{kid}","v":{FORM}}}"#));
+    let header = header(kid);
     let nonce = random::<NONCE_LEN>()?;
     let mut text = plaintext.to_vec();
     let tag = cipher(key)?

@@ -144,6 +144,10 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
+/// How long a SQLite file is waited for that another connection writes; and where that may as well be later.
+const BUSY: Duration = Duration::from_secs(5);
+const BRIEFLY: Duration = Duration::from_millis(50);
+
 /// How every SQLite file is opened: durable, other readers beside one writer, deleted content overwritten.
 pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -151,7 +155,7 @@ pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY)
         .pragma("secure_delete", "on")
         .pragma("cache_size", "-1000")
 }
@@ -199,6 +203,22 @@ impl Db {
     /// A statement; its values stand in it as `$1`, `$2`, …
     pub fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.backend(), self.sql(sql), values)
+    }
+
+    /// Brings the write-ahead log of a SQLite file into the file, where what was deleted is overwritten: until then it
+    /// has the old pages. False: somebody was in the way, and is not waited for. (PostgreSQL does the like by itself,
+    /// in time.)
+    pub async fn write_back(&self) -> Result<bool, Error> {
+        if self.backend() != DatabaseBackend::Sqlite {
+            return Ok(true);
+        }
+        let mut connection = self.connection.get_sqlite_connection_pool().acquire().await?;
+        let patience = |milliseconds: u128| format!("PRAGMA busy_timeout = {milliseconds}");
+        sqlx::query(&patience(BRIEFLY.as_millis())).execute(&mut *connection).await?;
+        let done = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        sqlx::query(&patience(BUSY.as_millis())).execute(&mut *connection).await?;
+        let in_the_way: i64 = done?;
+        Ok(in_the_way == 0)
     }
 
     /// Milliseconds since 1970 by the database's clock, as SQL.

@@ -85,7 +85,12 @@ const OWN_TABLES: &[&str] = &[
     "CREATE TABLE @status (follower TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL)",
     // Streams of events that were parked, and projected after their turn: sinks that have passed them look here.
     "CREATE TABLE @repeated (number BIGINT PRIMARY KEY, stream TEXT NOT NULL)",
+    ERASED,
 ];
+
+/// The events of erasure that the rows were cleaned for: an erasure is complete once every generation has them.
+pub const ERASED: &str =
+    "CREATE TABLE @erased (subject TEXT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (subject, position))";
 
 /// The registry, in the read models' database.
 #[derive(Debug, Clone)]

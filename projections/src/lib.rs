@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use feed::Feed;
 pub use generation::{Generation, Registry};
-pub use projector::{Projector, Row, Unit, Wants};
+pub use projector::{PersonalColumns, Projector, Row, Unit, Wants};
 
 /// Every projection of the shop: the newest version of each.
 pub fn all() -> Vec<Arc<dyn Projector>> {

@@ -5,7 +5,7 @@ use soonshop_domain::order::{Customer, Event as OrderEvent, credit_note};
 use soonshop_domain::{Event, Personal, Purpose};
 use soonshop_event_log::RecordedEvent;
 
-use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+use crate::projector::{Failure, PersonalColumns, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "orders")]
@@ -247,17 +247,12 @@ impl Projector for Orders {
         })
     }
 
-    fn personal(&self) -> &'static [&'static str] {
-        &["orders.contact_name", "orders.contact_email", "orders.contact_phone", "orders.contact_address"]
-    }
-
-    fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
-        match purpose {
-            Purpose::Invoice => {
-                &["UPDATE @orders SET contact_name = NULL, contact_email = NULL, contact_phone = NULL, \
-                   contact_address = NULL WHERE subject = $1"]
-            }
-            Purpose::Account => &[],
-        }
+    fn personal(&self) -> &'static [PersonalColumns] {
+        &[PersonalColumns {
+            table: "orders",
+            subject: "subject",
+            purpose: Purpose::Invoice,
+            columns: &["contact_name", "contact_email", "contact_phone", "contact_address"],
+        }]
     }
 }

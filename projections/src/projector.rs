@@ -51,18 +51,37 @@ pub trait Projector: Send + Sync + 'static {
     /// Names the groups of rows that the event reads or writes.
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants);
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure>;
-    /// SQL that cleans what is held of a person (`$1`), for each of these purposes.
-    fn erase(&self, _purpose: Purpose) -> &'static [&'static str] {
-        &[]
-    }
-    /// The columns that [`erase`](Self::erase) cleans, as `table.column`: what they hold is shown to nobody who only
-    /// looks after read models.
-    fn personal(&self) -> &'static [&'static str] {
+    /// Where its rows hold what is personal.
+    fn personal(&self) -> &'static [PersonalColumns] {
         &[]
     }
     /// Whether the rows of one group have a search document.
     fn searchable(&self) -> bool {
         false
+    }
+}
+
+/// Columns that hold what is personal in the clear: absent in the rows of a person who was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersonalColumns {
+    pub table: &'static str,
+    /// The column that says whose data it is.
+    pub subject: &'static str,
+    pub purpose: Purpose,
+    pub columns: &'static [&'static str],
+}
+
+impl PersonalColumns {
+    /// SQL that cleans what is held of a person (`$1`).
+    pub fn clean(&self) -> String {
+        let Self { table, subject, columns, .. } = self;
+        format!("UPDATE @{table} SET {} = NULL WHERE {subject} = $1", columns.join(" = NULL, "))
+    }
+
+    /// SQL that tells the table's rows of a person (`$1`), and how many of them still hold something, by column.
+    pub fn left(&self) -> String {
+        let Self { table, subject, columns, .. } = self;
+        format!("SELECT count(*), count({}) FROM @{table} WHERE {subject} = $1", columns.join("), count("))
     }
 }
 

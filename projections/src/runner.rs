@@ -16,6 +16,7 @@ use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Lease, Leases, R
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::generation::ERASED;
 use crate::projector::{Unit, Wants};
 use crate::{Feed, Generation, Projector, Registry};
 
@@ -105,8 +106,12 @@ impl Follower {
             checkpoint,
             parked: BTreeSet::new(),
             damaged: VecDeque::new(),
+            overwritten: true,
         };
         fold.load_parked().await?;
+        // A generation of an older release has no record of whom it was cleaned of.
+        let record = ERASED.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1);
+        fold.db.connection.execute(fold.db.statement(&record, [])).await?;
         Ok(fold)
     }
 
@@ -127,6 +132,7 @@ impl Follower {
             if looked.elapsed() > RETRIES {
                 looked = Instant::now();
                 fold.retry().await?;
+                fold.write_back().await?;
             }
             if entries.is_empty() && !indexed {
                 fold.index().await?;
@@ -167,11 +173,7 @@ enum Broken {
 
 impl From<DbErr> for Broken {
     fn from(error: DbErr) -> Self {
-        if of_the_data(&error) {
-            Self::Rows(error.to_string())
-        } else {
-            Self::Stopped(Stopped::Log(error.into()))
-        }
+        if of_the_data(&error) { Self::Rows(said(&error)) } else { Self::Stopped(Stopped::Log(error.into())) }
     }
 }
 
@@ -200,6 +202,25 @@ fn of_the_data(error: &DbErr) -> bool {
     }
 }
 
+/// What the database said. A complaint about a value may quote it, and then only its code is told: what an event is
+/// parked with is shown to people, and stays.
+fn said(error: &DbErr) -> String {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::Encode(_)))
+        | DbErr::Query(RuntimeErr::SqlxError(sqlx::Error::Encode(_))) => {
+            "a value cannot be sent to the database".to_owned()
+        }
+        DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::Database(refusal)))
+        | DbErr::Query(RuntimeErr::SqlxError(sqlx::Error::Database(refusal))) => {
+            match refusal.code().as_deref().filter(|code| code.len() == 5 && code.starts_with("22")) {
+                Some(code) => format!("the database refused a value ({code})"),
+                None => error.to_string(),
+            }
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// What is done about an event that a projector cannot take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
@@ -221,6 +242,8 @@ pub struct Fold<'a> {
     parked: BTreeSet<String>,
     /// The last positions with a value that could not be opened.
     damaged: VecDeque<i64>,
+    /// A person's values were overwritten, or may have been, and the write-ahead log may still have them.
+    overwritten: bool,
 }
 
 /// The erasure that an event asks for or confirms.
@@ -364,10 +387,10 @@ impl Fold<'_> {
         let mut work = Vec::with_capacity(entries.len());
         let mut wants = Wants::default();
         let mut newly: BTreeSet<String> = BTreeSet::new();
+        for (event, purposes) in entries.iter().filter_map(erasure) {
+            self.erase(&tx, event, purposes).await?;
+        }
         for entry in entries.iter().filter(|entry| projector.follows().contains(&&*entry.aggregate_type)) {
-            if let Some((event, purposes)) = erasure(entry) {
-                self.erase(&tx, event, purposes).await?;
-            }
             let (event, damage) = match &entry.content {
                 Content::Event(event) => (event, None),
                 Content::Damaged(event, reason) => (event, Some(reason)),
@@ -402,17 +425,31 @@ impl Fold<'_> {
         unit.store(&self.db, &tx).await?;
         tx.commit().await?;
         self.parked.extend(newly);
+        self.overwritten |= entries.iter().any(|entry| erasure(entry).is_some());
         Ok(to)
     }
 
+    /// Cleans the rows of a person, and records that it was done: whatever holds nothing personal is clean at once.
     async fn erase(
         &self,
         tx: &DatabaseTransaction,
         event: &RecordedEvent,
         purposes: &[soonshop_domain::Purpose],
     ) -> Result<(), Broken> {
-        for sql in purposes.iter().flat_map(|purpose| self.follower.projector.erase(*purpose)) {
-            tx.execute(self.db.statement(sql, [event.stream.to_string().into()])).await?;
+        let subject = event.stream.to_string();
+        let personal = self.follower.projector.personal().iter();
+        for columns in personal.filter(|columns| purposes.contains(&columns.purpose)) {
+            tx.execute(self.db.statement(&columns.clean(), [subject.as_str().into()])).await?;
+        }
+        let sql = "INSERT INTO @erased (subject, position) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        tx.execute(self.db.statement(sql, [subject.into(), event.position.into()])).await?;
+        Ok(())
+    }
+
+    /// Has the write-ahead log of a SQLite file forget what was overwritten. Who reads just now may be in the way.
+    async fn write_back(&mut self) -> Result<(), Stopped> {
+        if self.overwritten {
+            self.overwritten = !self.db.write_back().await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use soonshop_domain::user::{self, person};
 use soonshop_domain::{Event, Personal, Purpose};
 use soonshop_event_log::RecordedEvent;
 
-use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+use crate::projector::{Failure, PersonalColumns, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -115,7 +115,7 @@ impl Projector for Users {
                 "deleted".clone_into(&mut row.status);
                 (row.version, row.position) = (version, position);
             })?,
-            // What is personal was cleaned by `erase` just before. A guest has no row.
+            // What is personal was cleaned just before. A guest has no row.
             Event::Person(person::Event::PersonErased { purposes })
                 if purposes.contains(&Purpose::Account) && unit.find::<Model>(&id, &id).is_some() =>
             {
@@ -129,14 +129,12 @@ impl Projector for Users {
         Ok(())
     }
 
-    fn personal(&self) -> &'static [&'static str] {
-        &["users.name", "users.email", "users.phone"]
-    }
-
-    fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
-        match purpose {
-            Purpose::Account => &["UPDATE @users SET name = NULL, email = NULL, phone = NULL WHERE id = $1"],
-            Purpose::Invoice => &[],
-        }
+    fn personal(&self) -> &'static [PersonalColumns] {
+        &[PersonalColumns {
+            table: "users",
+            subject: "id",
+            purpose: Purpose::Account,
+            columns: &["name", "email", "phone"],
+        }]
     }
 }

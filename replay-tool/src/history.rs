@@ -11,7 +11,7 @@ use soonshop_domain::{Event, TYPES, catalog};
 use soonshop_event_log::{Content, Database, Place, codec};
 use soonshop_migrations::Namespace;
 use soonshop_projections::generation::Generation;
-use soonshop_projections::projector::Wants;
+use soonshop_projections::projector::{PersonalColumns, Wants};
 use soonshop_projections::runner::{Poison, ROWS};
 use soonshop_projections::{Projector, Registry};
 use uuid::Uuid;
@@ -269,10 +269,12 @@ async fn rows_of(
 }
 
 /// Masks what is personal in a row.
-pub(crate) fn mask_columns(row: &mut Map<String, Value>, table: &str, personal: &[&str]) {
-    for (column, value) in row.iter_mut() {
-        if !value.is_null() && personal.iter().any(|name| *name == format!("{table}.{column}")) {
-            *value = MASK.into();
+pub(crate) fn mask_columns(row: &mut Map<String, Value>, table: &str, personal: &[PersonalColumns]) {
+    for columns in personal.iter().filter(|personal| personal.table == table) {
+        for column in columns.columns {
+            if let Some(value) = row.get_mut(*column).filter(|value| !value.is_null()) {
+                *value = MASK.into();
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
 use serde_json::{Map, Value, json};
 use soonshop_event_log::{Checkpoint, Db, Lease};
 use soonshop_projections::generation::Known;
+use soonshop_projections::projector::PersonalColumns;
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{Beginning, Progress, State};
 use soonshop_projections::{Generation, Projector};
@@ -710,7 +711,7 @@ async fn report(
 async fn explain(
     tool: &Tool,
     difference: &Difference,
-    personal: &[&str],
+    personal: &[PersonalColumns],
     (left, right): (i32, i32),
 ) -> Result<Value, Failure> {
     let position =

@@ -1,7 +1,7 @@
 //! Looks at everything the shop stands on, says what is wrong, and what to do about it.
 
 use crate::settle::standings;
-use crate::{Shop, migrate};
+use crate::{Shop, erased, migrate};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -15,6 +15,9 @@ pub struct Finding {
 
 /// How far a follower may be behind the head before it is worth a word, in events.
 const BEHIND: i64 = 10_000;
+
+/// How many erasures that nobody works at are named.
+const MOST_SAID: usize = 5;
 
 /// Looks at each part.
 pub async fn examine(shop: &Shop) -> Vec<Finding> {
@@ -93,6 +96,25 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         }
         Err(error) => note("followers", Err(format!("{error:#}")), "see above"),
     }
+    let erasures = match erased::incomplete(shop, None).await {
+        Ok(missing) => {
+            let stuck: Vec<String> = missing
+                .iter()
+                .filter(|one| one.kept_by.is_none())
+                .take(MOST_SAID)
+                .map(ToString::to_string)
+                .collect();
+            match (stuck.is_empty(), missing.len()) {
+                (true, 0) => Ok("every erasure that was asked for is complete".to_owned()),
+                (true, _) => Ok("erasures are under way".to_owned()),
+                (false, _) => Err(stuck.join("; ")),
+            }
+        }
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let cure = "start a process with the role projector or reactor that knows what is named, or drop a generation \
+                that nobody keeps alive any more";
+    note("erasures", erasures, cure);
     findings
 }
 

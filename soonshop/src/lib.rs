@@ -3,6 +3,7 @@
 //! Start reading at [`Config`], then [`Shop::open`], then [`serve`].
 
 pub mod doctor;
+pub mod erased;
 pub mod import;
 pub mod migrate;
 pub mod roles;

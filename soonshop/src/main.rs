@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use soonshop::serve::{self, Options};
-use soonshop::{Config, Role, Shop, contexts, doctor, import, migrate, seals, seed, settle};
+use soonshop::{Config, Role, Shop, contexts, doctor, erased, import, migrate, seals, seed, settle};
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// An event-sourced shop: one process or many, embedded or on real servers.
@@ -64,11 +64,25 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look into every store for what should not be there
+    Verify {
+        #[command(subcommand)]
+        what: Verify,
+    },
     /// Whether the log still holds what was sealed
     Seals {
         #[command(subcommand)]
         verb: seals::Verb,
     },
+}
+
+#[derive(Subcommand)]
+enum Verify {
+    /// That nothing is left of a person who was erased
+    ///
+    /// The exit code is 0 where nothing was found, 3 where something was, and 1 where not everything could be looked
+    /// into.
+    Erased(erased::Options),
 }
 
 fn main() -> ExitCode {
@@ -127,6 +141,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return report(&import::run(&shop, &options).await?, options.json);
         }
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
+        Command::Verify { what: Verify::Erased(options) } => {
+            return verify(Shop::open(&cli.config, Role::All)?, &options).await;
+        }
         Command::Seals { verb } => {
             return Ok(say(&seals::run(&cli.config, &verb).await?));
         }
@@ -181,6 +198,17 @@ fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
 fn say(outcome: &seals::Outcome) -> ExitCode {
     println!("{}", outcome.text);
     ExitCode::from(outcome.exit_code)
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
+async fn verify(shop: Shop, options: &erased::Options) -> anyhow::Result<ExitCode> {
+    let report = erased::verify(shop, options).await?;
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(ExitCode::from(report.exit_code()))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

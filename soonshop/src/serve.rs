@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use soonshop_command_api::eraser;
 use soonshop_command_api::http::Commands;
+use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
 use soonshop_service_kit::health::Health;
@@ -77,6 +79,9 @@ pub async fn start(
     kit::refuse_non_loopback(options.listen)?;
     let role = options.role;
     migrate::check(&shop).await?;
+    // Before anything here reads the log.
+    let register = shop.erasures_database.namespace("erasures")?;
+    eraser::erase_registered(&KeyMaker::new(shop.key_store()?), &register).await?;
     let store = if role.writes() {
         soonshop_event_store::EventStore::check_owner(&shop.store_database)?;
         Some(shop.event_store()?)

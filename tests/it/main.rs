@@ -3,6 +3,7 @@
 
 mod architecture;
 mod database_md;
+mod erasure;
 mod faults;
 mod full_disk;
 mod import;

@@ -14,7 +14,7 @@ use soonshop::migrate;
 use soonshop_domain::{Event, order};
 use soonshop_event_log::{Db, RecordedEvent};
 use soonshop_projections::order::Orders;
-use soonshop_projections::projector::{Failure as Unprojectable, TableOf, Unit, Wants};
+use soonshop_projections::projector::{Failure as Unprojectable, PersonalColumns, TableOf, Unit, Wants};
 use soonshop_projections::{Projector, operations};
 use soonshop_replay_tool::output::ShowProgress;
 use soonshop_replay_tool::verify::Against;
@@ -155,12 +155,8 @@ impl Projector for Buggy {
         Ok(())
     }
 
-    fn personal(&self) -> &'static [&'static str] {
+    fn personal(&self) -> &'static [PersonalColumns] {
         Orders.personal()
-    }
-
-    fn erase(&self, purpose: soonshop_domain::Purpose) -> &'static [&'static str] {
-        Orders.erase(purpose)
     }
 }
 

@@ -121,8 +121,12 @@ pub(crate) struct TestShop {
 
 impl TestShop {
     pub(crate) async fn start(set: Set) -> Self {
+        Self::serve(Place::new(set).await).await
+    }
+
+    /// On what is there already.
+    pub(crate) async fn serve(place: Place) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let place = Place::new(set).await;
         let shop = Shop::open(&place.config, Role::All).unwrap();
         migrate::migrate(&shop).await.unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -139,9 +143,14 @@ impl TestShop {
     }
 
     pub(crate) async fn stop(self) {
+        self.close().await.remove().await;
+    }
+
+    /// Stops, and leaves what it stood on.
+    pub(crate) async fn close(self) -> Place {
         self.running.stop().await.unwrap();
         self.shop.store_database.namespace("log").unwrap().connection.close().await.unwrap();
-        self.place.remove().await;
+        self.place
     }
 }
 

@@ -45,6 +45,15 @@ pub(super) mod schema {
 
     #[derive(ToSchema)]
     #[schema(rename_all = "lowercase")]
+    pub(crate) enum Purpose {
+        /// The account: name, e-mail, phone.
+        Account,
+        /// How to reach the buyer, on every order.
+        Invoice,
+    }
+
+    #[derive(ToSchema)]
+    #[schema(rename_all = "lowercase")]
     pub(crate) enum Customer {
         /// A user's id.
         User(Uuid),

@@ -24,7 +24,7 @@ pages! {
     "invalid-query" "key-store-unavailable" "line-not-reserved" "line-released"
     "line-reserved-differently" "line-shipped" "malformed-json" "method-not-allowed" "no-such-path"
     "no-such-variant" "not-found" "not-yet-there" "operator-only" "order-exists" "order-not-found"
-    "order-number-taken" "person-erased" "product-deleted" "product-exists" "product-not-found"
+    "order-number-taken" "person-erased" "person-not-found" "product-deleted" "product-exists" "product-not-found"
     "read-model-behind" "read-model-missing" "search-unavailable" "sku-not-sold" "sku-taken"
     "sku-without-price" "stale-version" "timed-out" "total-too-large" "unexpected-body"
     "unknown-customer" "unknown-order" "unknown-sku" "unreadable-body" "unsupported-media-type"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use soonshop_command_api::eraser::{Eraser, NAME};
+use soonshop_command_api::eraser::{Eraser, NAME, erase_registered};
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Decider, Metadata, Purpose, ids};
@@ -27,6 +27,8 @@ on_both!(
     an_eraser_that_is_killed_does_all_of_it_again,
     keys_that_come_back_with_a_backup_are_erased_again,
     a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again,
+    a_log_that_comes_back_without_the_keys_hears_of_the_erasure_again,
+    a_register_is_applied_without_an_eraser_and_gives_all_that_it_has,
     an_eraser_before_another_history_stops,
     an_event_of_a_newer_release_stops_it_after_what_comes_before,
 );
@@ -183,22 +185,76 @@ async fn keys_that_come_back_with_a_backup_are_erased_again(shop: Shop) {
     assert_eq!(shop.log().head().await.unwrap().position, 3, "the log knew");
 }
 
-async fn a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again(shop: Shop) {
-    let store = shop.store();
-    erased_and_restored(&shop, &store).await;
+/// Brings the log back as it was after the first event, and has the eraser find that out.
+async fn log_restored(shop: &Shop, store: EventStore) {
     store.close().await;
     shop.run("log", "DELETE FROM @events WHERE position > 1").await;
     shop.run("log", "DELETE FROM @commands").await;
     // Of a backup too: what acts is older than the log.
     shop.run("process", "DELETE FROM @checkpoints").await;
+    let claims = "SELECT count(*) FROM @claims";
+    assert_eq!(shop.number("log", claims).await, 1);
     let store = shop.store();
     let generation = shop.generation(&Users).await;
-    let run = eraser(&shop, &store);
-    until("the keys are gone again", async || living_keys(&shop).await == 0).await;
-    until("the log says so again", async || confirmed(&shop).await).await;
+    let run = eraser(shop, &store);
+    until("the log says so again", async || confirmed(shop).await).await;
     run.stop().await;
+    assert_eq!((living_keys(shop).await, shop.number("log", claims).await), (0, 0), "the address is free");
+    let kinds: Vec<_> =
+        shop.log().read(1, 10).await.unwrap().into_iter().map(|event| event.event_type).collect();
+    // Each purpose is a request of its own, and the first takes the user along.
+    assert_eq!(kinds[..4], ["UserRegistered", "ErasureRequested", "UserDeleted", "ErasureRequested"]);
     shop.project(Arc::new(Users), &generation).await;
-    assert_eq!(shop.rows(&generation).await["users"][0]["status"], "erased");
+    let rows = shop.rows(&generation).await;
+    assert_eq!((&rows["users"][0]["status"], &rows["users"][0]["name"]), (&"erased".into(), &().into()));
+}
+
+async fn a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again(shop: Shop) {
+    let store = shop.store();
+    erased_and_restored(&shop, &store).await;
+    log_restored(&shop, store).await;
+}
+
+async fn a_log_that_comes_back_without_the_keys_hears_of_the_erasure_again(shop: Shop) {
+    let store = shop.store();
+    register(&store, uuid(1)).await;
+    ask_to_forget(&store, uuid(1)).await;
+    let run = eraser(&shop, &store);
+    until("it is confirmed", async || confirmed(&shop).await).await;
+    run.stop().await;
+    log_restored(&shop, store).await;
+}
+
+/// What every process of the shop does before it reads the log.
+async fn a_register_is_applied_without_an_eraser_and_gives_all_that_it_has(shop: Shop) {
+    let store = shop.store();
+    erased_and_restored(&shop, &store).await;
+    let all = erase_registered(store.keys(), &shop.db("erasures")).await.unwrap();
+    assert_eq!(all, [(uuid(1), Purpose::Account), (uuid(1), Purpose::Invoice)]);
+    assert_eq!((living_keys(&shop).await, shop.log().head().await.unwrap().position), (0, 3));
+    shop.run("erasures", "INSERT INTO @erasures VALUES ('a', 'b', 'main', 9)").await;
+    let refused = erase_registered(store.keys(), &shop.db("erasures")).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot read"), "{refused}");
+}
+
+/// A file has a write-ahead log, which has what was deleted until it is written back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_has_a_key_once_its_erasure_is_confirmed() {
+    let shop = Shop::sqlite().await;
+    let store = shop.store();
+    register(&store, uuid(1)).await;
+    let wrapped = shop.text("keys", "SELECT wrapped FROM @data_keys").await.unwrap();
+    let found = || {
+        let files = std::fs::read_dir(shop.folder().join("data")).unwrap().map(|file| file.unwrap().path());
+        let has = |bytes: Vec<u8>| bytes.windows(wrapped.len()).any(|window| window == wrapped.as_bytes());
+        files.filter(|file| has(std::fs::read(file).unwrap())).count()
+    };
+    assert!(found() > 0);
+    let run = eraser(&shop, &store);
+    ask_to_forget(&store, uuid(1)).await;
+    until("it is confirmed", async || confirmed(&shop).await).await;
+    assert_eq!(found(), 0);
+    run.stop().await;
 }
 
 async fn an_eraser_before_another_history_stops(shop: Shop) {

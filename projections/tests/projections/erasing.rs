@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use soonshop_domain::{Purpose, order};
+use sea_orm::ConnectionTrait as _;
+use soonshop_domain::{Event, Purpose, Sensitive as _, order};
 use soonshop_projections::order::Orders;
+use soonshop_projections::product::Products;
 use soonshop_projections::user::Users;
 use soonshop_projections::{Feed, Generation, Projector};
 
-use crate::fixture::{Running, Shop, Writer, on_both};
+use crate::fixture::{Running, Shop, Writer, on_both, until};
 use crate::history::{
     ADDRESS, EMAIL, NAME, PHONE, changed, erased, erasure_requested, guest, line, placed, registered, uuid,
 };
@@ -16,6 +18,10 @@ on_both!(
     rows_that_were_there_lose_what_is_personal_and_come_out_as_if_made_after,
     a_value_that_slipped_in_between_request_and_confirmation_is_cleaned_too,
     only_the_purposes_that_are_named_are_cleaned,
+    every_generation_records_the_erasures_that_it_was_cleaned_for,
+    a_generation_that_was_behind_is_clean_once_it_records_the_erasure,
+    what_is_parked_holds_nothing_of_a_person_and_comes_back_erased,
+    a_generation_without_a_record_of_erasures_gets_one,
 );
 
 const BOTH: [Purpose; 2] = [Purpose::Account, Purpose::Invoice];
@@ -92,4 +98,130 @@ async fn only_the_purposes_that_are_named_are_cleaned(shop: Shop) {
     shop.project(Arc::new(Orders), &orders).await;
     assert!(!holds(&shop, &users, &[NAME, EMAIL, PHONE]).await);
     assert!(holds(&shop, &orders, &[NAME]).await, "what the law makes a shop keep outlives the account");
+}
+
+/// The positions of erasures that a generation was cleaned for.
+async fn recorded(shop: &Shop, generation: &Generation) -> Vec<i64> {
+    let db = shop.db(&generation.namespace());
+    let sql = "SELECT position FROM @erased WHERE subject = $1 ORDER BY position";
+    let rows = db.connection.query_all(db.statement(sql, [uuid(1).to_string().into()])).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+async fn every_generation_records_the_erasures_that_it_was_cleaned_for(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    writer.write(uuid(1), registered(uuid(1))).await;
+    let asked = writer.write(uuid(1), erasure_requested()).await;
+    writer.write(uuid(2), registered(uuid(2))).await;
+    writer.store.keys().erase(uuid(1), &BOTH).await.unwrap();
+    let done = writer.write(uuid(1), erased()).await;
+    // Also one that holds nothing of anybody: it is clean as soon as it has passed them.
+    for projector in soonshop_projections::all() {
+        let generation = shop.generation(&*projector).await;
+        assert!(recorded(&shop, &generation).await.is_empty());
+        shop.project(projector, &generation).await;
+        assert_eq!(recorded(&shop, &generation).await, [asked, done], "{generation:?}");
+    }
+}
+
+async fn a_generation_that_was_behind_is_clean_once_it_records_the_erasure(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Users).await;
+    writer.write(uuid(1), registered(uuid(1))).await;
+    shop.project(Arc::new(Users), &generation).await;
+    let asked = writer.write(uuid(1), erasure_requested()).await;
+    writer.store.keys().erase(uuid(1), &BOTH).await.unwrap();
+    let done = writer.write(uuid(1), erased()).await;
+    assert!(holds(&shop, &generation, &[NAME]).await && recorded(&shop, &generation).await.is_empty());
+    let running = shop.start(Arc::new(Users), &generation);
+    until("it is recorded", async || recorded(&shop, &generation).await == [asked, done]).await;
+    assert!(!holds(&shop, &generation, &[NAME, EMAIL, PHONE]).await);
+    running.stop().await;
+}
+
+async fn what_is_parked_holds_nothing_of_a_person_and_comes_back_erased(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Users).await;
+    let namespace = generation.namespace();
+    let refusing = if shop.is_sqlite() {
+        "CREATE TRIGGER bad BEFORE INSERT ON users WHEN NEW.name IS NOT NULL BEGIN SELECT RAISE(ABORT, 'bad'); END"
+    } else {
+        // What PostgreSQL says about this quotes the name.
+        "ALTER TABLE @users ADD CONSTRAINT bad CHECK (CAST(name AS integer) > 0)"
+    };
+    shop.run(&namespace, refusing).await;
+    let running = shop.start(Arc::new(Users), &generation);
+    writer.write(uuid(1), registered(uuid(1))).await;
+    shop.reach(&generation, 1).await;
+    assert_eq!(shop.parked(&generation).await, [1]);
+    let parked = "SELECT string_agg(rows || cause, ' ') FROM @parked";
+    let parked =
+        if shop.is_sqlite() { parked.replace("string_agg", "group_concat") } else { parked.to_owned() };
+    let said = shop.text(&namespace, &parked).await.unwrap_or_default();
+    assert!(![NAME, EMAIL, PHONE].iter().any(|value| said.contains(value)), "{said}");
+    writer.write(uuid(1), erasure_requested()).await;
+    writer.store.keys().erase(uuid(1), &BOTH).await.unwrap();
+    let last = writer.write(uuid(1), erased()).await;
+    shop.reach(&generation, last).await;
+    // Until the copies of its key have expired, each try meets what the database refuses.
+    until("nothing is parked", async || {
+        shop.ask_to_retry(&generation).await;
+        shop.parked(&generation).await.is_empty()
+    })
+    .await;
+    running.stop().await;
+    let rows = shop.rows(&generation).await;
+    assert_eq!((&rows["users"][0]["status"], &rows["users"][0]["name"]), (&"erased".into(), &().into()));
+}
+
+async fn a_generation_without_a_record_of_erasures_gets_one(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Users).await;
+    shop.run(&generation.namespace(), "DROP TABLE @erased").await;
+    let asked = writer.write(uuid(1), erasure_requested()).await;
+    shop.project(Arc::new(Users), &generation).await;
+    assert_eq!(recorded(&shop, &generation).await, [asked]);
+}
+
+/// A SQLite file is overwritten where it was deleted from, and so is its write-ahead log, before anybody closes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_has_what_a_generation_was_cleaned_of() {
+    let shop = Shop::sqlite().await;
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Users).await;
+    let running = shop.start(Arc::new(Users), &generation);
+    let last = writer.write(uuid(1), registered(uuid(1))).await;
+    shop.reach(&generation, last).await;
+    let found = || {
+        let files = std::fs::read_dir(shop.folder().join("data")).unwrap().map(|file| file.unwrap().path());
+        let has = |bytes: Vec<u8>| bytes.windows(EMAIL.len()).any(|window| window == EMAIL.as_bytes());
+        files.filter(|file| has(std::fs::read(file).unwrap())).count()
+    };
+    assert!(found() > 0, "the rows are for reading");
+    writer.write(uuid(1), erasure_requested()).await;
+    until("no file has it", async || found() == 0).await;
+    running.stop().await;
+}
+
+/// Index and cache hold what such a projection holds: when they have passed an erasure, they are clean of it.
+#[test]
+fn what_has_an_index_or_a_cache_follows_nothing_personal() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden/events");
+    let golden: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let holds_something = |kind: &str| {
+        let events = golden.iter().filter_map(|payload| Event::decode(kind, payload)?.ok());
+        events.into_iter().any(|mut event| !event.personal().is_empty())
+    };
+    assert!(holds_something("user") && holds_something("order") && !holds_something("stock"));
+    let searchable: Vec<_> = soonshop_projections::all().into_iter().filter(|one| one.searchable()).collect();
+    assert_eq!(searchable.iter().map(|one| one.name()).collect::<Vec<_>>(), [Products.name()]);
+    for projector in searchable {
+        assert_eq!(projector.personal(), [], "{}", projector.name());
+        for kind in projector.follows() {
+            assert!(!holds_something(kind), "{}: {kind}", projector.name());
+        }
+    }
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use soonshop_domain::Purpose;
 use soonshop_event_log::RecordedEvent;
 use soonshop_projections::projector::{Failure, TableOf};
-use soonshop_projections::{Projector, Unit, Wants};
+use soonshop_projections::{PersonalColumns, Projector, Unit, Wants};
 
 pub(crate) struct Moody {
     inner: Arc<dyn Projector>,
@@ -68,8 +67,8 @@ impl Projector for Moody {
         Ok(())
     }
 
-    fn erase(&self, purpose: Purpose) -> &'static [&'static str] {
-        self.inner.erase(purpose)
+    fn personal(&self) -> &'static [PersonalColumns] {
+        self.inner.personal()
     }
 
     fn searchable(&self) -> bool {

@@ -162,7 +162,7 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
         },
     };
     let body = serde_json::to_vec(&answer).map_err(Problem::internal)?;
-    let mut response = call.entity(as_of_position, answer.version, body.into());
+    let mut response = call.entity(as_of_position, answer.version, !fold.opened.0.is_empty(), body.into());
     if limit.open {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

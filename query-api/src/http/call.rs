@@ -82,11 +82,12 @@ impl Call {
         headers
     }
 
-    /// One entity, or that the asker has this version already.
-    pub(super) fn entity(&self, position: i64, version: i64, body: Bytes) -> Response {
+    /// One entity, or that the asker has this version already. Of what can be erased that is never said: an erasure
+    /// leaves the version as it is, and nobody is to keep what they have.
+    pub(super) fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
         let mut headers = self.headers(position);
         let tag = format!("\"{version}\"");
-        let known = self.has.iter().any(|has| *has == tag || has == "*");
+        let known = !erasable && self.has.iter().any(|has| *has == tag || has == "*");
         headers.insert(ETAG, HeaderValue::try_from(tag).expect("a number in quotes is visible ASCII"));
         if known {
             return (StatusCode::NOT_MODIFIED, headers).into_response();

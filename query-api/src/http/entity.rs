@@ -73,8 +73,16 @@ pub(super) fn reads<M: Shown>() -> Action {
             return as_of::answer::<M::State>(&call, id, point).await;
         }
         let (position, found) = look_up::<M>(&call, id).await?;
-        Ok(call.entity(position, found.version, Bytes::from(String::from(Box::<str>::from(found.body)))))
+        let body = Bytes::from(String::from(Box::<str>::from(found.body)));
+        Ok(call.entity(position, found.version, is_erasable::<M>(), body))
     })
+}
+
+/// Whether its rows hold what is personal.
+fn is_erasable<M: Shown>() -> bool {
+    let projectors = soonshop_projections::all();
+    let projector = projectors.iter().find(|projector| projector.name() == M::MODEL.projection);
+    projector.is_some_and(|projector| projector.personal().iter().any(|one| one.table == table_of::<M>()))
 }
 
 /// What is there, with the position that it was read at; refuses what is gone and what never was.

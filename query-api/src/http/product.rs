@@ -106,6 +106,6 @@ pub(super) fn prices() -> Action {
         let version = found.version;
         let product: Value = serde_json::from_str(found.body.get()).map_err(Problem::internal)?;
         let prices = json!({ "product_id": product["id"], "items": product["variants"] });
-        Ok(call.entity(position, version, prices.to_string().into()))
+        Ok(call.entity(position, version, false, prices.to_string().into()))
     })
 }

@@ -126,6 +126,25 @@ async fn what_was_erased_is_erased_in_the_past_as_well() {
     assert_eq!(shop.see(&format!("/orders/{order}")).await.ok()["contact"]["name"], Value::Null);
 }
 
+/// An erasure leaves the version as it is: whoever asks whether what they have is still so must not be told yes.
+#[tokio::test]
+async fn what_can_be_erased_is_never_said_to_be_unchanged() {
+    let shop = Shop::open().await;
+    let (buyer, order) = (ids::new(), ids::new());
+    shop.command::<Order>(order, place_of("A1", user_id(buyer), vec![line(1, "mug", 1, 1)], "UK")).await;
+    let path = format!("/orders/{order}");
+    let got = shop.see(&path).await;
+    assert_eq!((&got.ok()["contact"]["name"], got.header("etag")), (&json!("Ada"), "\"1\""));
+    shop.erase(buyer, &[Purpose::Invoice]).await;
+    shop.see(&path).await;
+    for (path, name) in
+        [(path.clone(), "/contact/name"), (format!("{path}?as_of=v:1"), "/state/placed/contact/name")]
+    {
+        let got = shop.get_with(&path, &[("if-none-match", "\"1\"")]).await;
+        assert_eq!((got.header("etag"), got.ok().pointer(name)), ("\"1\"", Some(&Value::Null)));
+    }
+}
+
 #[tokio::test]
 async fn a_key_store_that_does_not_answer_reads_as_nothing_erased() {
     let shop = Shop::open().await;

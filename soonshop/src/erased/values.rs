@@ -1,0 +1,284 @@
+//! The strongest proof: every text of every store is compared with values that were somebody's. What is found is told by
+//! its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+// In any letter case and any composition, as addresses are compared.
+use soonshop_domain::text::email_key as normal;
+use soonshop_event_log::{Db, Place};
+use soonshop_search::Query;
+
+use super::{Report, count, generations, projector_of, query};
+use crate::{Shop, migrate};
+
+/// Shorter values would be found everywhere.
+const LEAST: usize = 3;
+
+/// Rows that are read at once.
+const PAGE: usize = 1_000;
+
+/// Bytes of a file that are read at once.
+const BLOCK: usize = 1 << 20;
+
+/// The values to look for.
+pub(super) struct Wanted {
+    /// In normal form, and as JSON has them where that differs.
+    values: BTreeSet<String>,
+    /// Where they were read from: they may well be found there.
+    file: PathBuf,
+}
+
+impl Wanted {
+    pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let mut values = BTreeSet::new();
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let value = normal(line);
+            if value.chars().count() < LEAST {
+                let line = number + 1;
+                bail!("{}, line {line}: fewer than {LEAST} characters are found everywhere", file.display());
+            }
+            values.insert(serde_json::to_string(&value)?.trim_matches('"').to_owned());
+            values.insert(value);
+        }
+        if values.is_empty() {
+            bail!("{} has no value to look for", file.display());
+        }
+        Ok(Self { values, file: file.canonicalize()? })
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        let text = normal(text);
+        self.values.iter().any(|value| text.contains(value))
+    }
+
+    fn is_in_file(&self, file: &Path) -> std::io::Result<bool> {
+        let longest = self.values.iter().map(String::len).max().unwrap_or(0);
+        let mut open = std::fs::File::open(file)?;
+        let (mut block, mut kept) = (vec![0; BLOCK], Vec::new());
+        loop {
+            let read = open.read(&mut block)?;
+            if read == 0 {
+                return Ok(false);
+            }
+            kept.extend_from_slice(&block[..read]);
+            if self.is_in(&String::from_utf8_lossy(&kept)) {
+                return Ok(true);
+            }
+            // A value may begin in this block and end in the next; other compositions of it are longer.
+            kept.drain(..kept.len().saturating_sub(4 * longest));
+        }
+    }
+}
+
+/// Everywhere: tables, index, cache, files.
+pub(super) async fn search(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+    for (namespace, database) in migrate::homes(shop) {
+        search_tables(&database.namespace(namespace.name())?, wanted, report).await?;
+    }
+    for namespace in generations(shop).await? {
+        search_tables(&shop.read_database.namespace(&namespace)?, wanted, report).await?;
+        if projector_of(&namespace).is_some_and(|projector| projector.searchable()) {
+            search_index(shop, &namespace, wanted, report).await?;
+            if shop.cache.shared() {
+                search_cache(shop, &namespace, wanted, report).await?;
+            }
+        }
+    }
+    if !shop.cache.shared() {
+        let what = "the cache in the memory of each process that answers: it holds products";
+        report.not_looked_at.push(what.to_owned());
+    }
+    close(shop).await?;
+    search_files(shop, wanted, report)
+}
+
+/// Closes every file of SQLite that was opened here: to read one beside it would take away the locks on it.
+async fn close(shop: &Shop) -> anyhow::Result<()> {
+    for (namespace, database) in migrate::homes(shop) {
+        database.close(namespace.name()).await?;
+    }
+    for namespace in generations(shop).await? {
+        shop.read_database.close(&namespace).await?;
+    }
+    Ok(())
+}
+
+/// A table as the database describes it.
+pub(super) struct Table {
+    pub(super) name: String,
+    columns: Vec<String>,
+    /// The columns of its key, in order, with their types.
+    key: BTreeMap<i64, (String, String)>,
+}
+
+pub(super) async fn tables(db: &Db) -> anyhow::Result<Vec<Table>> {
+    let rows = if db.backend() == sea_orm::DatabaseBackend::Postgres {
+        let sql = "SELECT CAST(c.relname AS TEXT), CAST(a.attname AS TEXT), format_type(a.atttypid, a.atttypmod), \
+                   CAST(coalesce(array_position(CAST(i.indkey AS SMALLINT[]), a.attnum), -1) AS BIGINT) \
+                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+                   LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary \
+                   WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') ORDER BY 1, a.attnum";
+        query(db, sql, [db.name().into()]).await?
+    } else {
+        let sql = "SELECT t.name, c.name, c.type, c.pk - 1 FROM sqlite_master t JOIN pragma_table_info(t.name) c \
+                   WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid";
+        query(db, sql, []).await?
+    };
+    let mut tables: Vec<Table> = Vec::new();
+    for row in rows {
+        let (name, column): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let (kind, in_key): (String, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        if tables.last().is_none_or(|last| last.name != name) {
+            tables.push(Table { name, columns: Vec::new(), key: BTreeMap::new() });
+        }
+        let Some(table) = tables.last_mut() else { continue };
+        if in_key >= 0 {
+            table.key.insert(in_key, (column.clone(), kind));
+        }
+        table.columns.push(column);
+    }
+    Ok(tables)
+}
+
+impl Table {
+    /// Everything in it as text, the key first; a page of it, where a key tells where one begins.
+    fn page(&self, first: bool) -> String {
+        let texts = self.key.values().map(|(name, _)| name).chain(&self.columns);
+        let texts: Vec<String> = texts.map(|name| format!(r#"CAST("{name}" AS TEXT)"#)).collect();
+        let mut sql = format!(r#"SELECT {} FROM @"{}""#, texts.join(", "), self.name);
+        if self.key.is_empty() {
+            return sql;
+        }
+        let names: Vec<String> = self.key.values().map(|(name, _)| format!(r#""{name}""#)).collect();
+        let names = names.join(", ");
+        if !first {
+            let kinds = self.key.values().enumerate();
+            let bounds: Vec<String> =
+                kinds.map(|(index, (_, kind))| format!("CAST(${} AS {kind})", index + 1)).collect();
+            sql = format!("{sql} WHERE ({names}) > ({})", bounds.join(", "));
+        }
+        format!("{sql} ORDER BY {names} LIMIT {PAGE}")
+    }
+}
+
+async fn search_tables(db: &Db, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+    for table in tables(db).await? {
+        let mut found: BTreeMap<&str, (u64, String)> = BTreeMap::new();
+        let (mut seen, mut after) = (0, Vec::<String>::new());
+        loop {
+            let values = after.iter().map(|part| part.as_str().into());
+            let rows = query(db, &table.page(after.is_empty()), values).await?;
+            for row in &rows {
+                let text = |index| row.try_get_by_index::<Option<String>>(index);
+                after = (0..table.key.len())
+                    .map(|index| text(index).map(Option::unwrap_or_default))
+                    .collect::<Result<_, _>>()?;
+                for (index, column) in table.columns.iter().enumerate() {
+                    if text(table.key.len() + index)?.is_some_and(|text| wanted.is_in(&text)) {
+                        let (times, _) = found.entry(column).or_insert((0, after.join(" ")));
+                        *times += 1;
+                    }
+                }
+            }
+            seen += rows.len();
+            if table.key.is_empty() || rows.len() < PAGE {
+                break;
+            }
+        }
+        report.look(db.name(), &table.name, count(seen));
+        for (column, (times, first)) in found {
+            let place = format!("{}.{column}", table.name);
+            report.find(db.name(), place, format!("one of the values, {times} times, first at {first}"));
+        }
+    }
+    Ok(())
+}
+
+async fn search_index(shop: &Shop, index: &str, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+    if shop.search.checkpoint(index).await?.is_none() {
+        report.look("search", index, 0);
+        return Ok(());
+    }
+    shop.search.refresh(index).await?;
+    let (mut seen, mut query) = (0, Query { limit: 100, ..Query::default() });
+    loop {
+        let page = shop.search.search(index, &query).await?;
+        seen += page.hits.len();
+        for hit in page.hits {
+            if wanted.is_in(&serde_json::to_string(&hit.document)?) {
+                report.find("search", format!("{index}, document {}", hit.document.id), "one of the values");
+            }
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    report.look("search", index, count(seen));
+    Ok(())
+}
+
+/// An entry has the name of its row.
+async fn search_cache(shop: &Shop, space: &str, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+    let db = shop.read_database.namespace(space)?;
+    let mut seen = 0;
+    for row in query(&db, "SELECT id FROM @products", []).await? {
+        let key: String = row.try_get_by_index(0)?;
+        let Some(entry) = shop.cache.get(space, &key).await? else { continue };
+        seen += 1;
+        if wanted.is_in(&String::from_utf8_lossy(&entry.value)) {
+            report.find("cache", format!("{space}, entry {key}"), "one of the values");
+        }
+    }
+    report.look("cache", space, seen);
+    Ok(())
+}
+
+/// The files of SQLite and of the embedded index, byte by byte: what was deleted must not be readable either.
+fn search_files(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+    let mut folders = BTreeSet::new();
+    for database in [&shop.store_database, &shop.read_database, &shop.keys_database, &shop.erasures_database]
+    {
+        if let Place::Sqlite(folder) = database.place() {
+            folders.insert(folder.canonicalize().with_context(|| folder.display().to_string())?);
+        }
+    }
+    if let Some(folder) = shop.config.search.strip_prefix("tantivy://").map(Path::new)
+        && folder.exists()
+    {
+        folders.insert(folder.canonicalize()?);
+    }
+    for folder in &folders {
+        if folders.iter().any(|other| other != folder && folder.starts_with(other)) {
+            continue;
+        }
+        let mut seen = 0;
+        let mut next = vec![folder.clone()];
+        while let Some(path) = next.pop() {
+            if path.is_dir() {
+                for entry in std::fs::read_dir(&path)? {
+                    next.push(entry?.path());
+                }
+                continue;
+            }
+            if path == wanted.file {
+                continue;
+            }
+            // A file may go while it is looked for: a segment of an index, a write-ahead log.
+            match wanted.is_in_file(&path) {
+                Ok(true) => report.find("files", path.display().to_string(), "one of the values"),
+                Ok(false) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+            }
+            seen += 1;
+        }
+        report.look("files", &folder.display().to_string(), seen);
+    }
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! A person is forgotten: over HTTP, from every store, whatever happens meanwhile and whatever comes back; and `soonshop
+//! verify erased` proves it by their values.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+use soonshop::erased::{self, Report};
+use soonshop::{doctor, migrate};
+use soonshop_domain::Purpose;
+use soonshop_event_store::EventStore;
+use soonshop_projections::order::Orders;
+use uuid::Uuid;
+
+use crate::support::{Place, Set, TestShop, binary, eventually};
+
+/// Of the guest. What is no letter of ASCII, or stands in quotes, is stored in several ways.
+const VALUES: [&str; 4] =
+    ["Zoë \"Zee\" Quuxley", "Zoe.Quuxley@Hidden.example", "+44 7700 900456", "9 Nowhere Mews\nÅtown"];
+
+/// Of a user.
+const USER: [&str; 3] = ["Ùrsula Quuxley", "ursula@hidden.example", "+44 7700 900789"];
+
+/// A file with the values, a line of each, as somebody who knew them might write them down.
+fn written(folder: &Path, values: &[&str]) -> PathBuf {
+    let file = folder.join("values.txt");
+    let lines: Vec<String> = values.iter().flat_map(|value| value.lines()).map(str::to_uppercase).collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    file
+}
+
+/// As an operator has it done, by a process of its own; its exit code and all that it said.
+fn run(place: &Place, person: Uuid, args: &[&str]) -> (Option<i32>, String) {
+    let config = &place.config;
+    let output = Command::new(binary())
+        .args(["verify", "erased", &person.to_string()])
+        .args(args)
+        .args(["--store", &config.store, "--search", &config.search, "--cache", &config.cache])
+        .arg("--master-key-file")
+        .arg(&config.master_key_file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+fn verify(shop: &TestShop, person: Uuid, values: &[&str]) -> Report {
+    let file = written(shop.place.folder.path(), values);
+    let (code, said) = run(&shop.place, person, &["--json", "--values", file.to_str().unwrap()]);
+    let report: Report = serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"));
+    assert_eq!(code, Some(report.exit_code().into()));
+    report
+}
+
+/// Until the verdict is clean. (A SQLite file is overwritten a moment after it was cleaned.)
+async fn clean(shop: &TestShop, person: Uuid, values: &[&str]) -> Report {
+    eventually("nothing is found", Duration::from_secs(20), async || {
+        verify(shop, person, values).found.is_empty()
+    })
+    .await;
+    verify(shop, person, values)
+}
+
+fn order(customer: &Value) -> Value {
+    json!({"lines": [{"sku": "MUG", "quantity": 1}], "country": "France", "customer": customer,
+        "contact": {"name": VALUES[0], "email": VALUES[1], "phone": VALUES[2], "address": VALUES[3]}})
+}
+
+/// An order of a guest's. Its path.
+async fn ordered(shop: &TestShop, guest: Uuid) -> String {
+    let placed = shop.client.post("/orders", &order(&json!({"guest": guest}))).await.expect(201);
+    let path = placed.header("location").to_owned();
+    shop.client.get_at(&path, &placed.position()).await.expect(200);
+    path
+}
+
+async fn registered(shop: &TestShop) -> Uuid {
+    let body = json!({"name": USER[0], "email": USER[1], "phone": USER[2], "country": "France"});
+    let made = shop.client.post("/users", &body).await.expect(201);
+    let path = made.header("location").to_owned();
+    shop.client.get_at(&path, &made.position()).await.expect(200);
+    made.json()["id"].as_str().unwrap().parse().unwrap()
+}
+
+async fn erase(shop: &TestShop, person: Uuid, purposes: &[&str]) {
+    let body = json!({ "purposes": purposes });
+    shop.client.operate(&format!("/people/{person}/erasures"), &body).await.expect(200);
+}
+
+/// A guest is forgotten, and what is theirs is gone from where it was read, searched for or kept.
+async fn forgotten(set: Set) {
+    let shop = TestShop::start(set).await;
+    let (product, _) = shop.client.product("MUG", "A mug", 500, 100).await;
+    let (guest, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let path = ordered(&shop, guest).await;
+    let user = registered(&shop).await;
+    shop.client.post("/orders", &order(&json!({"guest": other}))).await.expect(201);
+    shop.settle().await;
+    let answers = async || {
+        let mut all = String::new();
+        for path in [
+            path.clone(),
+            format!("/orders?customer={guest}"),
+            format!("{path}?as_of=v:1"),
+            "/products/search?q=quuxley".to_owned(),
+            format!("/products/{product}"),
+        ] {
+            all.push_str(&String::from_utf8(shop.client.get(&path).await.expect(200).bytes).unwrap());
+        }
+        all
+    };
+    assert_eq!(answers().await.matches("Quuxley@").count(), 3, "in the order, in the list, in the past");
+
+    // Before: the search for values finds them where they are for reading, and only there.
+    let report = verify(&shop, guest, &VALUES);
+    assert_eq!((report.exit_code(), report.sealed), (3, 4));
+    assert_eq!((&report.asked[..], &report.kept[..]), (&[][..], &[Purpose::Invoice][..]));
+    let places: Vec<&str> = report
+        .found
+        .iter()
+        .filter(|found| found.store == "rm_orders_1")
+        .map(|found| found.place.as_str())
+        .collect();
+    let columns = ["contact_address", "contact_email", "contact_name", "contact_phone"];
+    assert_eq!(places, columns.map(|column| format!("orders.{column}")));
+    assert!(report.found.iter().any(|found| found.why.contains("nobody asked")));
+    let elsewhere = |found: &&erased::Found| !["rm_orders_1", "log", "files"].contains(&found.store.as_str());
+    assert_eq!(report.found.iter().filter(elsewhere).count(), 0, "{report}");
+    assert!(!VALUES.iter().any(|value| report.to_string().contains(value)), "a report names no value");
+
+    erase(&shop, guest, &["invoice"]).await;
+    erase(&shop, other, &["invoice"]).await;
+    shop.settle().await;
+    assert!(!answers().await.contains("Quuxley"));
+    let order_of = shop.client.get(&path).await.expect(200).json();
+    assert_eq!(order_of["contact"]["name"], Value::Null);
+    let then = shop.client.get(&format!("{path}?as_of=v:1")).await.expect(200).json();
+    assert_eq!(then["erased"], true);
+    let report = clean(&shop, guest, &VALUES).await;
+    assert_eq!((report.exit_code(), report.sealed), (0, 4), "{report}");
+    assert_eq!((&report.asked[..], &report.kept[..]), (&[Purpose::Invoice][..], &[][..]));
+    let looked = |store: &str, what: &str| {
+        report.looked_at.iter().find(|one| one.store == store && one.what == what).map(|one| one.items)
+    };
+    assert_eq!(looked("rm_orders_1", "orders"), Some(1), "of theirs");
+    let events = shop.shop.log().unwrap().head().await.unwrap().position;
+    assert_eq!(looked("log", "events"), u64::try_from(events).ok());
+    for (store, table) in [("log", "commands"), ("log", "states"), ("log", "claims"), ("keys", "data_keys")] {
+        assert!(looked(store, table).is_some(), "{store}.{table}");
+    }
+    for (store, table) in [("process", "outbox"), ("operations", "entries"), ("rm_users_1", "parked")] {
+        assert!(looked(store, table).is_some(), "{store}.{table}");
+    }
+    assert_eq!(looked("search", "rm_products_1"), Some(1));
+    assert_eq!(looked("cache", "rm_products_1").is_some(), set != Set::Embedded);
+    assert_eq!(report.looked_at.iter().any(|one| one.store == "files"), set == Set::Embedded);
+    let backups = report.backups.unwrap();
+    assert_eq!((backups.until - backups.recorded_at).num_days(), 35);
+    let confirmed = shop.shop.log().unwrap().read(backups.position, 1).await.unwrap().remove(0);
+    assert_eq!(
+        (confirmed.event_type.as_str(), confirmed.event_id, confirmed.aggregate_id),
+        ("PersonErased", backups.event_id, guest.to_string())
+    );
+    let said = shop.client.post("/orders", &order(&json!({"guest": guest}))).await.expect(410);
+    assert_eq!(said.json()["type"], "/problems/person-erased");
+
+    // A user goes with the account; the address is free, and the deletion is the same as by `DELETE`.
+    erase(&shop, user, &["account", "invoice"]).await;
+    shop.settle().await;
+    shop.client.get(&format!("/users/{user}")).await.expect(410);
+    let report = clean(&shop, user, &USER).await;
+    assert_eq!((&report.asked[..], report.sealed), (&[Purpose::Account, Purpose::Invoice][..], 3));
+    assert_eq!(erased::incomplete(&shop.shop, None).await.unwrap(), []);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_forgotten_everywhere_embedded() {
+    forgotten(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_forgotten_everywhere_on_rabbitmq_redis_and_elasticsearch() {
+    forgotten(Set::Rabbit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_forgotten_everywhere_on_nats_redis_and_opensearch() {
+    forgotten(Set::Nats).await;
+}
+
+/// Orders come in while the person is being forgotten, and a generation is built from the beginning meanwhile.
+async fn attacked(set: Set) {
+    let shop = TestShop::start(set).await;
+    shop.client.product("MUG", "A mug", 500, 1_000).await;
+    let guest = Uuid::new_v4();
+    for _ in 0..20 {
+        ordered(&shop, guest).await;
+    }
+    let buying = async {
+        let mut statuses = Vec::new();
+        while !statuses.ends_with(&[410; 5]) {
+            let body = order(&json!({"guest": guest}));
+            statuses.push(shop.client.post("/orders", &body).await.status.as_u16());
+        }
+        statuses
+    };
+    let forgetting = async {
+        shop.shop.registry().unwrap().create(&Orders).await.unwrap();
+        erase(&shop, guest, &["invoice"]).await;
+    };
+    let (statuses, ()) = tokio::join!(buying, forgetting);
+    assert!(statuses.iter().all(|status| [201, 410].contains(status)), "{statuses:?}");
+    eventually("the second generation is there", Duration::from_secs(30), async || {
+        let missing = erased::incomplete(&shop.shop, Some(guest)).await.unwrap();
+        missing.iter().all(|one| one.sink != "rm_orders_2:rows")
+    })
+    .await;
+    shop.settle().await;
+    let report = clean(&shop, guest, &VALUES).await;
+    assert!(report.sealed >= 80, "{report}");
+    for generation in ["rm_orders_1", "rm_orders_2"] {
+        let looked = |one: &&erased::Looked| one.store == generation && one.what == "orders";
+        let looked = report.looked_at.iter().find(looked).unwrap();
+        assert_eq!(looked.items * 4, report.sealed, "{generation}");
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_buys_while_being_forgotten_is_forgotten_in_every_generation_embedded() {
+    attacked(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_buys_while_being_forgotten_is_forgotten_in_every_generation_on_real_servers() {
+    attacked(Set::Nats).await;
+}
+
+fn copied(from: &Path, to: &Path, names: &[&str]) {
+    for name in names {
+        std::fs::copy(from.join(format!("{name}.sqlite")), to.join(format!("{name}.sqlite"))).unwrap();
+        for suffix in ["sqlite-wal", "sqlite-shm"] {
+            let left = to.join(format!("{name}.{suffix}"));
+            assert!(!left.exists() || std::fs::remove_file(left).is_ok());
+        }
+    }
+}
+
+/// Stopped: every file is whole.
+async fn closed(shop: TestShop) -> Place {
+    let databases = [shop.shop.store_database.clone(), shop.shop.keys_database.clone()];
+    let place = shop.close().await;
+    eventually("the log has no owner", Duration::from_secs(10), async || {
+        EventStore::check_owner(&databases[0]).is_ok()
+    })
+    .await;
+    for (database, name) in
+        databases.iter().flat_map(|one| ["log", "keys", "process"].map(|name| (one, name)))
+    {
+        database.close(name).await.unwrap();
+    }
+    place
+}
+
+/// A user and a guest, a backup of the folder, and then both are erased.
+async fn erased_after_a_backup(backup: &Path) -> (Place, Uuid, Uuid, String) {
+    let shop = TestShop::start(Set::Embedded).await;
+    shop.client.product("MUG", "A mug", 500, 10).await;
+    let guest = Uuid::new_v4();
+    let path = ordered(&shop, guest).await;
+    let user = registered(&shop).await;
+    shop.settle().await;
+    let place = closed(shop).await;
+    copied(place.folder.path(), backup, &["log", "keys", "process"]);
+    let shop = TestShop::serve(place).await;
+    erase(&shop, guest, &["invoice"]).await;
+    let gone = shop.client.send(Method::DELETE, &format!("/users/{user}"), None, &[("if-match", "*")]).await;
+    assert!(gone.status.is_success());
+    shop.settle().await;
+    clean(&shop, guest, &VALUES).await;
+    clean(&shop, user, &USER).await;
+    (closed(shop).await, guest, user, path)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_on() {
+    let backup = tempfile::tempdir().unwrap();
+    let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
+    copied(backup.path(), place.folder.path(), &["keys"]);
+    let shop = TestShop::serve(place).await;
+    let then = shop.client.get(&format!("{path}?as_of=v:1")).await.expect(200).json();
+    assert_eq!((&then["erased"], &then["state"]["placed"]["contact"]["name"]), (&json!(true), &Value::Null));
+    shop.settle().await;
+    assert_eq!(clean(&shop, guest, &VALUES).await.asked, [Purpose::Invoice]);
+    assert_eq!(clean(&shop, user, &USER).await.asked, [Purpose::Account]);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_and_keys_that_come_back_with_a_backup_have_forgotten_no_erasure() {
+    let backup = tempfile::tempdir().unwrap();
+    let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
+    copied(backup.path(), place.folder.path(), &["log", "keys", "process"]);
+    // As after any restore of a log: what follows it is made again.
+    for file in std::fs::read_dir(place.folder.path()).unwrap().map(|file| file.unwrap()) {
+        let name = file.file_name().into_string().unwrap();
+        if name.starts_with("rm_") || name.starts_with("operations") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    std::fs::remove_dir_all(place.folder.path().join("search")).unwrap();
+    let shop = TestShop::serve(place).await;
+    shop.settle().await;
+    assert_eq!(shop.client.get(&path).await.expect(200).json()["contact"]["name"], Value::Null);
+    shop.client.get(&format!("/users/{user}")).await.expect(410);
+    assert_eq!(clean(&shop, guest, &VALUES).await.asked, [Purpose::Invoice]);
+    assert_eq!(clean(&shop, user, &USER).await.asked, [Purpose::Account]);
+    shop.stop().await;
+}
+
+/// A generation that no process has the code of: it follows nothing, and so keeps what it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_that_nobody_keeps_alive_holds_an_erasure_up_and_is_named() {
+    let shop = TestShop::start(Set::Nats).await;
+    let guest = Uuid::new_v4();
+    shop.client.product("MUG", "A mug", 500, 10).await;
+    ordered(&shop, guest).await;
+    shop.settle().await;
+    let execute = async |sql: &str| {
+        let db = shop.shop.store_database.namespace("operations").unwrap();
+        db.connection.execute_unprepared(sql).await.unwrap();
+    };
+    execute("INSERT INTO operations.generations VALUES ('orders', 2, 99, 99, 'ready')").await;
+    execute("CREATE SCHEMA rm_orders_2").await;
+    for table in ["orders", "checkpoints", "erased"] {
+        let sql = format!("CREATE TABLE rm_orders_2.{table} AS SELECT * FROM rm_orders_1.{table}");
+        execute(&sql).await;
+    }
+    erase(&shop, guest, &["invoice"]).await;
+    shop.settle().await;
+    let report = verify(&shop, guest, &VALUES);
+    let found: Vec<_> = report.found.iter().map(|one| (one.store.as_str(), one.place.as_str())).collect();
+    assert!(found.contains(&("rm_orders_2", "orders.contact_name")), "{report}");
+    assert!(report.found.iter().all(|one| one.store.starts_with("rm_orders_2")), "{report}");
+    let named = "rm_orders_2:rows has not dealt with the erasure of";
+    assert!(report.to_string().contains(named) && report.to_string().contains("nobody keeps it alive"));
+    let finding = |all: Vec<doctor::Finding>| all.into_iter().find(|one| one.what == "erasures").unwrap();
+    let said = finding(doctor::examine(&shop.shop).await);
+    assert!(!said.ok && said.said.contains(named), "{said:?}");
+    execute("DROP SCHEMA rm_orders_2 CASCADE").await;
+    execute("DELETE FROM operations.generations WHERE generation = 2").await;
+    assert!(finding(doctor::examine(&shop.shop).await).ok);
+    clean(&shop, guest, &VALUES).await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_verb_says_what_it_looked_at_and_ends_with_0_3_or_1() {
+    let shop = TestShop::start(Set::Embedded).await;
+    let user = registered(&shop).await;
+    shop.settle().await;
+    let file = written(shop.place.folder.path(), &USER);
+    let args = ["--values", file.to_str().unwrap()];
+    let (code, said) = run(&shop.place, user, &args);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("users.email") && said.contains("NOT clean") && !said.contains("Quuxley"),
+        "{said}"
+    );
+    erase(&shop, user, &["account"]).await;
+    shop.settle().await;
+    clean(&shop, user, &USER).await;
+    let (code, said) = run(&shop.place, user, &args);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("35 days after the event at position 4") && said.contains("clean: nothing"),
+        "{said}"
+    );
+    let (code, said) = run(&shop.place, user, &[&args[..], &["--json", "--backup-days", "7"]].concat());
+    let report: Value = serde_json::from_str(said.trim()).unwrap();
+    assert_eq!((code, &report["found"], &report["backups"]["days"]), (Some(0), &json!([]), &json!(7)));
+    assert_eq!(report["asked"], json!(["account"]));
+    std::fs::write(&file, "Quuxley\nUK\n").unwrap();
+    let (code, said) = run(&shop.place, user, &args);
+    assert!(code == Some(1) && said.contains("line 2"), "{said}");
+    let db = shop.shop.keys_database.namespace("keys").unwrap();
+    db.connection.execute_unprepared("ALTER TABLE data_keys RENAME TO away").await.unwrap();
+    let (code, said) = run(&shop.place, user, &[]);
+    assert!(code == Some(1) && said.contains("keys"), "{said}");
+    db.connection.execute_unprepared("ALTER TABLE away RENAME TO data_keys").await.unwrap();
+    migrate::check(&shop.shop).await.unwrap();
+    shop.stop().await;
+}
