@@ -46,7 +46,7 @@ health-check: ## Is a running shop ready? (URL=…)
 	@curl --silent --show-error --fail-with-body --max-time 5 '$(URL)/health/ready' && echo
 
 test: ## Every test, on real servers that are started and stopped here
-	$(WITH) --before '$(CARGO) test --workspace --no-run' $(CARGO) test --workspace --no-fail-fast -- --skip import_of_the_whole_file
+	$(WITH) --before '$(CARGO) test --workspace --no-run' $(CARGO) test --workspace --no-fail-fast
 
 test-import: ## The import of the whole data set on every set of backends, optimised
 	IMPORT_EVERYWHERE=1 $(WITH) --before '$(CARGO) test --release --package soonshop-tests --test it --no-run' \

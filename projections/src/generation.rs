@@ -189,10 +189,11 @@ impl Registry {
             furnish(projector, &db, &tables).await?;
             tables.commit().await?;
         } else {
-            // It belongs to the group of those who write generations, where there is one.
-            let group = "SELECT set_config('role', 'soonshop_generations', true) \
-                         WHERE to_regrole('soonshop_generations') IS NOT NULL \
-                         AND pg_has_role(current_user, to_regrole('soonshop_generations'), 'MEMBER')";
+            // It belongs to the group of those who write generations, where `migrate` gave this database to it. (Roles
+            // are the whole server's, and may be there for another shop.)
+            let group = "SELECT set_config('role', 'soonshop_generations', true) FROM pg_roles r \
+                         WHERE r.rolname = 'soonshop_generations' AND pg_has_role(current_user, r.oid, 'MEMBER') \
+                         AND has_database_privilege(r.oid, current_database(), 'CREATE')";
             registry.execute_unprepared(group).await?;
             registry.execute_unprepared(&format!("CREATE SCHEMA {name}")).await?;
             furnish(projector, &generation.db(&self.database)?, &registry).await?;

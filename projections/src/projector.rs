@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Alias, Expr, IntoIden, OnConflict, Query, TableRef};
+use sea_orm::sea_query::{Alias, IntoIden, TableRef, sea_value_to_json_value};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbErr, EntityName as _, EntityTrait, FromQueryResult, Iden,
     IdenStatic as _, Iterable as _, ModelTrait, PrimaryKeyToColumn, Schema, Statement, Value,
@@ -198,16 +198,56 @@ impl<M> Default for Rows<M> {
 /// Rows of one type, whatever the type.
 #[async_trait]
 trait AnyRows: Send + Sync {
-    async fn load(&mut self, db: &Db, tx: &DatabaseTransaction, groups: HashSet<String>)
-    -> Result<(), DbErr>;
+    /// `whole`: what is not here is not in the database either.
+    async fn load(
+        &mut self,
+        db: &Db,
+        tx: &DatabaseTransaction,
+        groups: HashSet<String>,
+        whole: bool,
+    ) -> Result<(), DbErr>;
     async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr>;
     fn is_changed(&self) -> bool;
+    /// What was written is as it is in the database; how many rows there are. `keep`: or else they are forgotten.
+    fn settle(&mut self, keep: bool) -> usize;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
-/// Rows per statement: well below the number of values that either database takes.
+/// Groups per statement: well below the number of values that either database takes.
 const CHUNK: usize = 500;
+
+/// Rows per statement.
+const WRITTEN: usize = 1_000;
+
+/// Writes rows that come as one JSON array: one value and one text, however many rows there are.
+fn upsert<M: Row>(db: &Db, columns: &[<M::Entity as EntityTrait>::Column]) -> String {
+    let table = table_of::<M>();
+    let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
+    let keys: Vec<_> =
+        <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
+    let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+    let (all, source) = match db.backend() {
+        sea_orm::DatabaseBackend::Postgres => {
+            (names.join(", "), format!("json_populate_recordset(NULL::@{table}, $1::json)"))
+        }
+        _ => {
+            let fields: Vec<String> = names.iter().map(|name| format!("value ->> '{name}'")).collect();
+            (fields.join(", "), "json_each($1)".to_owned())
+        }
+    };
+    let set: Vec<String> = names
+        .iter()
+        .filter(|name| !keys.contains(name))
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    format!(
+        "INSERT INTO @{table} ({}) SELECT {all} FROM {source} WHERE true ON CONFLICT ({}) DO UPDATE SET {}",
+        names.join(", "),
+        keys.join(", "),
+        set.join(", ")
+    )
+}
 
 #[async_trait]
 impl<M: Row> AnyRows for Rows<M> {
@@ -216,9 +256,14 @@ impl<M: Row> AnyRows for Rows<M> {
         db: &Db,
         tx: &DatabaseTransaction,
         groups: HashSet<String>,
+        whole: bool,
     ) -> Result<(), DbErr> {
         let missing: Vec<String> =
             groups.into_iter().filter(|group| !self.groups.contains_key(group)).collect();
+        if whole {
+            self.groups.extend(missing.into_iter().map(|group| (group, BTreeMap::new())));
+            return Ok(());
+        }
         for chunk in missing.chunks(CHUNK) {
             let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
             let sql =
@@ -237,26 +282,38 @@ impl<M: Row> AnyRows for Rows<M> {
     }
 
     async fn store(&self, db: &Db, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        let table = located(db, &table_of::<M>());
-        let columns: Vec<<M::Entity as EntityTrait>::Column> =
-            <M::Entity as EntityTrait>::Column::iter().collect();
-        let keys: Vec<_> =
-            <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
         let cells = || self.groups.values().flat_map(BTreeMap::values);
         let changed: Vec<&M> = cells().filter(|cell| cell.changed).map(|cell| &cell.row).collect();
-        let others =
-            columns.iter().copied().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()));
-        let conflict = OnConflict::columns(keys.iter().copied()).update_columns(others).to_owned();
-        for chunk in changed.chunks(CHUNK) {
-            let mut insert = Query::insert();
-            insert.into_table(table.clone()).columns(columns.iter().copied());
-            for row in chunk {
-                insert.values_panic(columns.iter().map(|column| Expr::val(row.get(*column)).into()));
-            }
-            insert.on_conflict(conflict.clone());
-            tx.execute(db.backend().build(&insert)).await?;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let columns: Vec<<M::Entity as EntityTrait>::Column> =
+            <M::Entity as EntityTrait>::Column::iter().collect();
+        let sql = upsert::<M>(db, &columns);
+        for chunk in changed.chunks(WRITTEN) {
+            let row = |row: &&M| -> serde_json::Map<String, serde_json::Value> {
+                let field = |column: &<M::Entity as EntityTrait>::Column| {
+                    (column.as_str().to_owned(), sea_value_to_json_value(&row.get(*column)))
+                };
+                columns.iter().map(field).collect()
+            };
+            let rows: Vec<_> = chunk.iter().map(row).collect();
+            let rows = serde_json::to_string(&rows).map_err(|error| DbErr::Custom(error.to_string()))?;
+            tx.execute(db.statement(&sql, [rows.into()])).await?;
         }
         Ok(())
+    }
+
+    fn settle(&mut self, keep: bool) -> usize {
+        if !keep {
+            self.groups.clear();
+        }
+        let mut rows = 0;
+        for cell in self.groups.values_mut().flat_map(BTreeMap::values_mut) {
+            cell.changed = false;
+            rows += 1;
+        }
+        rows
     }
 
     fn is_changed(&self) -> bool {
@@ -276,20 +333,30 @@ impl<M: Row> AnyRows for Rows<M> {
 #[derive(Default)]
 pub struct Unit {
     tables: HashMap<TypeId, Box<dyn AnyRows>>,
+    /// The types of rows that events ask for; others are only ever put.
+    wanted: HashSet<TypeId>,
 }
 
 impl Unit {
-    /// Loads what is wanted and not here yet.
+    /// Loads what is wanted and not here yet. `whole`: what is not here is not in the database either.
     pub(crate) async fn load(
         &mut self,
         db: &Db,
         tx: &DatabaseTransaction,
         wants: Wants,
+        whole: bool,
     ) -> Result<(), DbErr> {
         for (kind, wanted) in wants.tables {
-            self.tables.entry(kind).or_insert(wanted.rows).load(db, tx, wanted.groups).await?;
+            self.wanted.insert(kind);
+            self.tables.entry(kind).or_insert(wanted.rows).load(db, tx, wanted.groups, whole).await?;
         }
         Ok(())
+    }
+
+    /// What was written is as it is in the database, and may be used by the next batch; how many rows that are.
+    pub(crate) fn settle(&mut self) -> usize {
+        let wanted = &self.wanted;
+        self.tables.iter_mut().map(|(kind, rows)| rows.settle(wanted.contains(kind))).sum()
     }
 
     /// Writes what changed.

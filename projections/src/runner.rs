@@ -103,6 +103,9 @@ impl Follower {
             db,
             epoch: lease.epoch,
             poison,
+            keep: 0,
+            whole: false,
+            kept: Unit::default(),
             checkpoint,
             parked: BTreeSet::new(),
             damaged: VecDeque::new(),
@@ -237,6 +240,12 @@ pub struct Fold<'a> {
     db: Db,
     epoch: i64,
     poison: Poison,
+    /// How many rows stay in memory from one batch to the next. Nobody else changes them: a batch begins with the
+    /// checkpoint.
+    keep: usize,
+    kept: Unit,
+    /// All rows that there are, are in memory.
+    whole: bool,
     checkpoint: Checkpoint,
     /// The groups of rows that wait for a parked event.
     parked: BTreeSet<String>,
@@ -261,6 +270,18 @@ impl Fold<'_> {
     /// How far the rows are.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// Keeps up to so many rows in memory from one batch to the next.
+    pub fn keep(&mut self, rows: usize) {
+        self.keep = rows;
+        self.whole = rows > 0 && self.checkpoint.position == 0;
+    }
+
+    /// Forgets the rows that are in memory: something else than a batch is about to change them.
+    fn forget(&mut self) {
+        self.kept = Unit::default();
+        self.whole = false;
     }
 
     /// How many groups of rows wait for a parked event.
@@ -383,7 +404,9 @@ impl Fold<'_> {
         if !from.advance(&self.db, &tx, ROWS, &to, self.epoch).await? {
             return Err(Broken::Stopped(Stopped::Lost));
         }
-        let mut unit = Unit::default();
+        // Taken out: a batch that fails leaves nothing of itself in memory.
+        let mut unit = std::mem::take(&mut self.kept);
+        let whole = std::mem::take(&mut self.whole);
         let mut work = Vec::with_capacity(entries.len());
         let mut wants = Wants::default();
         let mut newly: BTreeSet<String> = BTreeSet::new();
@@ -416,7 +439,7 @@ impl Fold<'_> {
                 None => work.push(event),
             }
         }
-        unit.load(&self.db, &tx, wants).await?;
+        unit.load(&self.db, &tx, wants, whole).await?;
         for event in work {
             projector
                 .project(event, &mut unit)
@@ -425,7 +448,11 @@ impl Fold<'_> {
         unit.store(&self.db, &tx).await?;
         tx.commit().await?;
         self.parked.extend(newly);
-        self.overwritten |= entries.iter().any(|entry| erasure(entry).is_some());
+        let erased = entries.iter().any(|entry| erasure(entry).is_some());
+        self.overwritten |= erased;
+        if !erased && self.keep > 0 && unit.settle() <= self.keep {
+            (self.kept, self.whole) = (unit, whole);
+        }
         Ok(to)
     }
 
@@ -472,6 +499,7 @@ impl Fold<'_> {
     /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
     async fn retry(&mut self) -> Result<(), Stopped> {
         let at = &self.checkpoint.clone();
+        self.forget();
         let asked = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
         if self.db.connection.query_one(asked).await?.is_none() {
             return Ok(());
@@ -553,7 +581,7 @@ impl Fold<'_> {
         let mut wants = Wants::default();
         projector.wants(event, &mut wants);
         let mut unit = Unit::default();
-        unit.load(&self.db, tx, wants).await?;
+        unit.load(&self.db, tx, wants, false).await?;
         projector
             .project(event, &mut unit)
             .map_err(|failure| Broken::Event { position, cause: failure.0 })?;

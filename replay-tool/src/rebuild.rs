@@ -61,6 +61,9 @@ impl Options {
 /// Events of one transaction, where nothing is said.
 pub const CHUNK: usize = 5_000;
 
+/// Rows that stay in memory from one chunk to the next.
+pub const KEPT: usize = 200_000;
+
 /// How often a run says how far it is, and hears what is wanted of it.
 const BEAT: Duration = Duration::from_millis(250);
 
@@ -71,13 +74,14 @@ const LIVE_LAG: f64 = 1.0;
 const HANDOVER: Duration = Duration::from_secs(8);
 
 /// Decoded pages of the log, made ahead by a task of their own.
-struct Pages {
+pub struct Pages {
     pages: mpsc::Receiver<Result<Vec<Entry>, Error>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Pages {
-    fn after(log: &EventLog, position: i64, page: usize) -> Self {
+    /// What follows a position, in pages of so many events.
+    pub fn after(log: &EventLog, position: i64, page: usize) -> Self {
         let (sender, pages) = mpsc::channel(2);
         let mut reader = log.read_all(position, i64::try_from(page).unwrap_or(i64::MAX));
         let task = tokio::spawn(async move {
@@ -93,7 +97,7 @@ impl Pages {
     }
 
     /// The next page; empty at the end. An error is never mistaken for the end.
-    async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         let broken = || Err(Error::Unavailable("the reading of the log was broken off".to_owned()));
         self.pages.recv().await.unwrap_or_else(broken)
     }
@@ -328,6 +332,7 @@ impl Work<'_> {
         resumed: bool,
     ) -> Result<(), Failure> {
         let mut fold = follower.fold(lease, self.options.poison).await?;
+        fold.keep(KEPT);
         let from = fold.checkpoint().position;
         let head = self.tool.log.head().await?.position;
         self.progress =
@@ -587,6 +592,7 @@ pub(crate) async fn fold_to(
 ) -> Result<Checkpoint, Failure> {
     let follower = tool.follower(projector, generation);
     let mut fold = follower.fold(lease, Poison::Park).await?;
+    fold.keep(KEPT);
     let name = generation.namespace();
     tool.log.read_after(&name, fold.checkpoint(), 1).await?;
     let mut pages = Pages::after(&tool.log, fold.checkpoint().position, CHUNK);

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use cqrs_es::persist::{PersistedEventRepository as _, SerializedEvent};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
-use soonshop::{Role, Shop, migrate};
+use soonshop::{Role, Shop, import, migrate};
 use soonshop_bus::Message;
 use soonshop_command_api::sealer::Sealer;
 use soonshop_domain::inventory::{At, Command, MAIN, Place as StockPlace, Stock};
@@ -385,6 +386,90 @@ async fn latency() {
     }
 }
 
+/// A real shop's half year goes in as commands; then each read model is rebuilt from the log, beside a bulk write of the
+/// same rows with their keys and indexes.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn rebuilding() {
+    use soonshop_projections::runner::{Follower, ROWS};
+    use soonshop_projections::{Feed, Registry};
+
+    let (place, shop) = postgres_shop().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail/2010-12_2011-06.csv.gz");
+    let options = import::Options { files: vec![file.into()], to: None, json: false, quiet: true };
+    let begun = Instant::now();
+    let report = import::run(&shop, &options).await.unwrap();
+    let seconds = begun.elapsed().as_secs_f64();
+    let events = shop.log().unwrap().head().await.unwrap().position as f64;
+    let rows = report.rows as f64;
+    println!(
+        "| import of half a year, {rows} rows | {:.0} rows/s, {:.0} events/s | | |",
+        rows / seconds,
+        events / seconds
+    );
+    let registry: Registry = shop.registry().unwrap();
+    let db = registry.operations().connection.clone();
+    for projector in soonshop_projections::all() {
+        let generation = registry.create(&*projector).await.unwrap();
+        let name = generation.namespace();
+        let follower = Follower {
+            projector: Arc::clone(&projector),
+            generation,
+            registry: registry.clone(),
+            feed: Feed::new(shop.log().unwrap()),
+            holder: "bench".to_owned(),
+        };
+        let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
+        let begun = Instant::now();
+        let mut fold = follower.fold(&lease, soonshop_projections::runner::Poison::Stop).await.unwrap();
+        fold.keep(soonshop_replay_tool::rebuild::KEPT);
+        let mut pages = soonshop_replay_tool::rebuild::Pages::after(
+            &shop.log().unwrap(),
+            0,
+            soonshop_replay_tool::rebuild::CHUNK,
+        );
+        loop {
+            let page = pages.next().await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            fold.take(&page).await.unwrap();
+        }
+        fold.index().await.unwrap();
+        let rebuilt = begun.elapsed().as_secs_f64();
+        let (mut copied, mut written) = (0.0, 0);
+        for table in projector.tables() {
+            let table_name = table.name();
+            let begun = Instant::now();
+            for sql in [
+                format!("CREATE SCHEMA IF NOT EXISTS copy_{name}"),
+                format!("CREATE TABLE copy_{name}.{table_name} AS SELECT * FROM {name}.{table_name}"),
+                format!("ALTER TABLE copy_{name}.{table_name} ADD PRIMARY KEY ({})", table.keys().join(", ")),
+            ] {
+                db.execute_unprepared(&sql).await.unwrap();
+            }
+            for index in projector.indexes().iter().filter(|sql| sql.contains(&format!("@{table_name} "))) {
+                db.execute_unprepared(&index.replace('@', &format!("copy_{name}."))).await.unwrap();
+            }
+            copied += begun.elapsed().as_secs_f64();
+            let count = db.query_one(sea_orm::Statement::from_string(
+                sea_orm::DatabaseBackend::Postgres,
+                format!("SELECT count(*) FROM {name}.{table_name}"),
+            ));
+            written += count.await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap();
+        }
+        println!(
+            "| rebuild {} | {:.0} events/s, {:.0} rows/s ({written} rows, {rebuilt:.1} s) | {:.0} rows/s (bulk write of \
+             the same rows, keys and indexes) | {:.2} |",
+            projector.name(),
+            events / rebuilt,
+            written as f64 / rebuilt,
+            written as f64 / copied,
+            copied / rebuilt
+        );
+    }
+    place.remove().await;
+}
+
 /// One command to readiness, and what an idle shop holds.
 fn start_up() {
     let place = tempfile::tempdir().unwrap();
@@ -442,6 +527,9 @@ async fn main() {
     }
     if wanted("relay") {
         relay().await;
+    }
+    if wanted("rebuild") {
+        rebuilding().await;
     }
     if wanted("latency") {
         latency().await;
