@@ -1,5 +1,5 @@
 //! `soonshop verify erased PERSON`: looks into every store for what may be left of a person who was erased, and says
-//! where it looked. Without their values it looks where values would stand; with them, everywhere ([`values`]).
+//! where it looked. Without their values it looks where values would stand; with them, everywhere (`erased/values.rs`).
 
 mod values;
 
