@@ -126,7 +126,7 @@ pub(super) async fn walk(
         }
     }
     let end = to.unwrap_or(i64::MAX);
-    if end > sealed_to {
+    if end > sealed_to || numbers.is_none() {
         while let Some(row) = rows.up_to(end).await? {
             each(row.map_or_else(Step::Unreadable, Step::Event))?;
         }
