@@ -1,6 +1,6 @@
 //! The relay: every event on the bus, in order, and a checkpoint that is never ahead of what was confirmed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use soonshop_event_log::cloud_event::{self, Received};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::fixture::{Raw, Shop, Writer, on_both, raw, until};
 use crate::history::{received, registered, stock, uuid};
@@ -138,15 +139,18 @@ impl Run {
 
 fn relay(shop: &Shop, bus: &Fickle, holder: &str) -> Run {
     let stop = CancellationToken::new();
-    let relay = Relay {
+    Run { task: tokio::spawn(of(shop, bus, holder).run(stop.clone())), stop }
+}
+
+fn of(shop: &Shop, bus: &Fickle, holder: &str) -> Relay {
+    Relay {
         log: shop.log(),
         process: soonshop_event_log::Database::new(shop.place.clone()).namespace("process").unwrap(),
         bus: Arc::new(bus.clone()),
         // Of a process that appends nothing.
         appended: watch::channel(0).1,
         holder: holder.to_owned(),
-    };
-    Run { task: tokio::spawn(relay.run(stop.clone())), stop }
+    }
 }
 
 async fn at(shop: &Shop) -> i64 {
@@ -206,11 +210,51 @@ async fn what_a_bus_loses_refuses_or_never_answers_is_published_again(shop: Shop
 async fn a_message_that_no_queue_wants_is_passed(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let bus = Fickle::new(|_, _| Answer::Unwanted);
-    let run = relay(&shop, &bus, "one");
+    let heard = Heard::default();
     let last = writer.all(receipts(5)).await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(of(&shop, &bus, "one").run(stop.clone()).with_subscriber(heard.clone()));
     reach(&shop, last).await;
-    run.stop().await;
+    Run { task, stop }.stop().await;
     assert_eq!(bus.positions(), [1, 2, 3, 4, 5]);
+    let said = heard.0.load(Ordering::Relaxed);
+    assert!((1..=5).contains(&said), "of five messages that nobody wants, {said} were spoken of");
+}
+
+/// Adds up the messages that the log says no queue wants.
+#[derive(Clone, Default)]
+struct Heard(Arc<AtomicU64>);
+
+impl tracing::Subscriber for Heard {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+impl tracing::field::Visit for Heard {
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        if field.name() == "messages" {
+            self.0.fetch_add(value, Ordering::Relaxed);
+        }
+    }
 }
 
 async fn the_checkpoint_is_the_last_contiguous_confirmation(shop: Shop) {
