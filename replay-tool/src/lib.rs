@@ -4,6 +4,7 @@
 //! Nothing here can act. This crate has no path to what appends, publishes or commands; on PostgreSQL it works under a
 //! role that cannot write the log. Start reading at [`Tool`], then [`rebuild`], then [`swap`].
 
+pub mod check;
 pub mod deploy;
 pub mod exit;
 pub mod history;
@@ -64,6 +65,8 @@ pub struct Config {
 /// Everything that a verb works with.
 #[derive(Clone)]
 pub struct Tool {
+    /// The event store's database.
+    pub store: Database,
     pub log: EventLog,
     pub registry: Registry,
     pub runs: Runs,
@@ -147,6 +150,7 @@ impl Tool {
         let log = EventLog::new(store.namespace("log")?, KeyStore::new(keys.namespace("keys")?, masters));
         let registry = Registry::new(&read)?;
         Ok(Self {
+            store,
             log,
             runs: Runs::new(registry.operations().clone()),
             registry,

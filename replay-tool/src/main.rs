@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
 use soonshop_projections::runs::Wanted;
 use soonshop_replay_tool::history::{self, Point};
@@ -13,7 +14,8 @@ use soonshop_replay_tool::output::ShowProgress;
 use soonshop_replay_tool::parked::{self, Which};
 use soonshop_replay_tool::verify::{Against, Mode};
 use soonshop_replay_tool::{
-    Config, Ended, Failure, Outcome, Output, Stop, Tool, deploy, exit, plan, rebuild, status, swap, verify,
+    Config, Ended, Failure, Outcome, Output, Stop, Tool, check, deploy, exit, plan, rebuild, status, swap,
+    verify,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -197,6 +199,22 @@ enum Verb {
         #[arg(long)]
         until: Option<i64>,
     },
+    /// Whether the log still holds what was sealed
+    Check {
+        #[arg(long, default_value_t = 1)]
+        from: i64,
+        /// The last position, which must be under a seal; without it, as far as there are seals
+        #[arg(long)]
+        to: Option<i64>,
+        /// The key that you trust: its public half in base64, or its fingerprint
+        #[arg(long)]
+        pubkey: Option<TrustedKey>,
+        /// Check a file that `soonshop seals export` wrote; no database is needed
+        #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
+        offline: Option<PathBuf>,
+    },
+    /// Look at everything that this tool stands on
+    Doctor,
     /// Events that could not be projected
     Parked {
         #[command(subcommand)]
@@ -334,7 +352,14 @@ fn run_number(text: &str) -> Result<i64, String> {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        // Scripts are told in their own way as well.
+        if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+            let failure = Failure::Usage(error.render().to_string().trim_end().to_owned());
+            Output::new(true, ShowProgress::None).message("exit_error", &failure.message());
+        }
+        error.exit()
+    });
     let out = Output::new(cli.json, cli.progress);
     let outcome = begin_logging(&cli, &out).and_then(|()| {
         // Whoever speaks TLS here uses ring; nobody else has chosen before.
@@ -416,6 +441,9 @@ async fn run(cli: Cli, out: Output) -> Outcome {
             clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(failed)?;
             return Ok(Ended::done(serde_json::json!({})));
         }
+        Verb::Check { offline: Some(file), pubkey: Some(key), .. } => {
+            return check::check_file(&out, file, key);
+        }
         _ => {}
     }
     let stop = Stop::default();
@@ -485,6 +513,10 @@ async fn run(cli: Cli, out: Output) -> Outcome {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
         }
         Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
+        Verb::Check { from, to, pubkey, offline: _ } => {
+            check::check(&tool, &check::Options { from, to, trusted: pubkey }).await
+        }
+        Verb::Doctor => check::doctor(&tool).await,
         Verb::Parked { verb } => match verb {
             ParkedVerb::List { which } => parked::list(&tool, &which.into()).await,
             ParkedVerb::Retry { which, dry_run, reason } => {
