@@ -57,8 +57,8 @@ torture: ## Kill writers and cut their connections at random, for SECONDS
 	  $(CARGO) test --package soonshop-event-store --test store torture -- --nocapture
 
 bench: ## The figures, each with its baseline
-	$(WITH) --before '$(CARGO) bench --workspace --benches --no-run && $(CARGO) build --release --package soonshop' \
-	  $(CARGO) bench --package soonshop-tests --package soonshop-search
+	$(WITH) --before '$(CARGO) build --release --workspace && $(CARGO) bench --workspace --bench bench --bench search --no-run' \
+	  $(CARGO) bench --workspace --bench bench --bench search
 
 format: ## Format the code
 	$(CARGO) fmt --all

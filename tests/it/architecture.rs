@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("projections", &["domain", "event-log", "cache", "search"]),
     ("command-api", &["domain", "event-log", "event-store", "bus", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
+    ("replay-tool", &["domain", "event-log", "projections", "cache", "search", "migrations"]),
 ];
 
 /// Crates of others that a crate of ours must never reach, directly or not.
@@ -29,6 +30,11 @@ const NEVER: &[(&str, &[&str])] = &[
     ("event-log", &["lapin", "async-nats", "axum"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("query-api", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus"]),
+    // It has nothing to append, publish or command with.
+    (
+        "replay-tool",
+        &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus", "soonshop-command-api"],
+    ),
 ];
 
 fn packages() -> BTreeMap<String, BTreeSet<String>> {
