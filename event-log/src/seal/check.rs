@@ -141,6 +141,7 @@ impl fmt::Display for Report {
                 f,
                 "\ntail      unprovable: {events} events since {since:?} are under no seal; whether more were there, nobody can tell"
             ),
+            None if self.verdict == Verdict::Nothing => Ok(()),
             None => write!(
                 f,
                 "\ntail      none was seen; had events been cut off after the last seal, nobody could tell"
