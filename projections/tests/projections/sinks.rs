@@ -179,7 +179,8 @@ async fn a_search_that_is_down_stops_nothing_else_and_catches_up(shop: Shop) {
     let last = products(&mut writer, 1, 6).await;
     shop.reach(&generation, last).await;
     until("it says why", async || shop.status(&generation, "index").await.1.contains("taken away")).await;
-    assert_eq!(shop.status(&generation, "rows").await.0, "running");
+    // It is written down a moment after the first rows are.
+    until("the rows go on", async || shop.status(&generation, "rows").await.0 == "running").await;
     search.down.store(false, Ordering::Relaxed);
     indexed(&shop, &generation, &search, last).await;
     search.down.store(true, Ordering::Relaxed);
