@@ -165,7 +165,8 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
             return Err(Failure::Refused(format!("nothing is done with {}", names.join(", "))));
         }
     }
-    let (ended, generation) = tool.alone_with(&options.projection, alone(tool, options, &projector)).await?;
+    let (ended, generation) =
+        tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await?;
     if options.tail && options.until.is_none() {
         // Whoever verifies and swaps meanwhile has to be alone with the read model: keeping it up is no such work.
         tool.out.say(&format!(

@@ -516,7 +516,7 @@ async fn together(
 /// Compares, and writes down what came out.
 pub async fn verify(tool: &Tool, options: &Options) -> Outcome {
     let projector = tool.projector(&options.projection)?;
-    tool.alone_with(&options.projection, alone(tool, options, &projector)).await
+    tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await
 }
 
 pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -> Outcome {
