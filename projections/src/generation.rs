@@ -302,6 +302,23 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether its rows, or what is left of them, are still there.
+    pub async fn is_there(&self, generation: &Generation) -> Result<bool, Error> {
+        let name = generation.namespace();
+        match self.database.place() {
+            Place::Sqlite(folder) => Ok(sqlite_file(folder, &name).exists()),
+            Place::Postgres(_) => {
+                let sql = "SELECT to_regnamespace($1) IS NOT NULL";
+                let row = self
+                    .operations
+                    .connection
+                    .query_one(self.operations.statement(sql, [name.into()]))
+                    .await?;
+                Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false))
+            }
+        }
+    }
+
     /// Removes the rows of a generation that was retired. Done twice, it changes nothing.
     pub async fn remove(&self, generation: &Generation) -> Result<(), Error> {
         let name = generation.namespace();

@@ -79,6 +79,22 @@ pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i6
     Ok(row.try_get_by_index(0)?)
 }
 
+/// When readers last left a generation, by the record of moves; `None`: they never went by it, or still do. It is
+/// written in the transaction that moves them, and so is there even if whoever moved them died at once.
+pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i64>, Error> {
+    let sql = "SELECT at, subject, detail FROM @entries WHERE action IN ('swap', 'rollback') ORDER BY position DESC";
+    let of = format!("rm_{projection}_");
+    for row in db.connection.query_all(db.statement(sql, [])).await? {
+        let (at, subject, detail): (i64, String, String) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let from = serde_json::from_str::<Value>(&detail).ok().and_then(|detail| detail["from"].as_i64());
+        if subject.starts_with(&of) && from == Some(i64::from(number)) {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
 /// The last lines of the record, the newest first, at most `most`.
 pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
     let sql = "SELECT position, at, actor, action, subject, detail, note FROM @entries ORDER BY position DESC LIMIT $1";

@@ -83,6 +83,14 @@ impl Run {
     }
 }
 
+impl Run {
+    /// It did not end, and its process on this machine is no more.
+    pub fn was_killed_here(&self) -> bool {
+        let process = format!("/proc/{}", self.pid);
+        !self.state.is_over() && self.host == host() && !std::path::Path::new(&process).exists()
+    }
+}
+
 /// Who begins what.
 #[derive(Debug, Clone)]
 pub struct Beginning<'a> {
@@ -202,6 +210,15 @@ impl Runs {
         let wanted: String = row.try_get_by_index(0)?;
         let wanted = wanted.parse().map_err(|_| Error::Database(format!("run {run} is to {wanted:?}")))?;
         Ok((wanted, row.try_get_by_index(1)?))
+    }
+
+    /// Gives a sign of life without getting further, and hears what is wanted.
+    pub async fn sign(&self, run: i64) -> Result<Wanted, Error> {
+        let sql = format!("UPDATE @runs SET beat_at = {} WHERE run = $1 RETURNING wanted", self.db.now());
+        let row = self.db.connection.query_one(self.db.statement(&sql, [run.into()])).await?;
+        let row = row.ok_or_else(|| Error::Database(format!("run {run} is gone")))?;
+        let wanted: String = row.try_get_by_index(0)?;
+        wanted.parse().map_err(|_| Error::Database(format!("run {run} is to {wanted:?}")))
     }
 
     /// Says how it ended.

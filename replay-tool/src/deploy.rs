@@ -68,7 +68,7 @@ pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
     let until = Instant::now() + options.bake;
     tool.out.say(&format!("watching for {} s", options.bake.as_secs()));
     loop {
-        if let Some(what) = alarm(tool, name, &options.alarm).await? {
+        if let Some(what) = alarm(tool, name, generation, &options.alarm).await? {
             tool.out.warn(&format!("{what}: going back"));
             let back = swap::Rollback { reason: Some(what.clone()), ..swap::Rollback::new(name) };
             swap::rollback(tool, &back).await?;
@@ -86,9 +86,20 @@ pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
     }
 }
 
-async fn alarm(tool: &Tool, projection: &str, alarm: &Alarm) -> Result<Option<String>, Failure> {
+async fn alarm(
+    tool: &Tool,
+    projection: &str,
+    generation: Option<i32>,
+    alarm: &Alarm,
+) -> Result<Option<String>, Failure> {
     let projector = tool.projector(projection)?;
     let known = tool.known(projection, None).await?;
+    if Some(known.generation.number) != generation {
+        let number = known.generation.number;
+        return Err(Failure::Refused(format!(
+            "somebody moved readers to v{number} meanwhile: nothing is watched"
+        )));
+    }
     let head = tool.log.head().await?.position;
     let standing = tool.looked().one(&known, projector.searchable(), head).await?;
     let stopped = standing.sinks.iter().filter(|sink| sink.stopped.is_some()).count();

@@ -86,6 +86,8 @@ impl From<Error> for Failure {
         match error {
             Error::Unavailable(_) | Error::Keys(_) => Self::Unavailable(error.to_string()),
             Error::Address { .. } => Self::Usage(error.to_string()),
+            // No fault of anything here: the log was restored, and what had seen more has to be made again.
+            Error::AheadOfLog { .. } => Self::Refused(error.to_string()),
             _ => Self::Unexpected(error.to_string()),
         }
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use soonshop_cache::Cache;
 use soonshop_domain::ids;
+use soonshop_event_log::database::sqlite_file;
 use soonshop_event_log::{Database, EventLog, KeyStore, Lease, Leases, MasterKeys, Place};
 use soonshop_migrations::{Namespace, rights};
 use soonshop_projections::generation::Known;
@@ -115,18 +116,19 @@ impl Tool {
             soonshop_search::connect(&config.search).map_err(|error| Failure::Usage(error.to_string()))?;
         let cache =
             soonshop_cache::connect(&config.cache).map_err(|error| Failure::Usage(error.to_string()))?;
-        if let Some(Place::Sqlite(folder)) =
-            [&store, &read, &keys].iter().map(|database| database.place()).find(|place| match place {
-                Place::Sqlite(folder) => !folder.is_dir(),
-                Place::Postgres(_) => false,
-            })
-        {
-            let there = folder.display();
-            return Err(Failure::Usage(format!("there is no folder {there}: name the shop's with --store")));
+        let stands = [(Namespace::Log, &store), (Namespace::Keys, &keys), (Namespace::Operations, &read)];
+        for (namespace, database) in stands {
+            // A file that is opened comes into being: nothing is left in a folder that is no shop's.
+            if let Place::Sqlite(folder) = database.place()
+                && !sqlite_file(folder, namespace.name()).is_file()
+            {
+                let there = folder.display();
+                return Err(Failure::Usage(format!(
+                    "there is no shop in the folder {there}: name the shop's with --store"
+                )));
+            }
         }
-        for (namespace, database) in
-            [(Namespace::Log, &store), (Namespace::Keys, &keys), (Namespace::Operations, &read)]
-        {
+        for (namespace, database) in stands {
             let db = database.namespace(namespace.name())?;
             soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| match error {
                 soonshop_migrations::Error::Database { source, .. }
@@ -157,9 +159,22 @@ impl Tool {
             search,
             cache,
             projectors,
-            holder: format!("replay-tool-{}", ids::new().simple()),
+            holder: format!("{}{}", Self::here(std::process::id()), ids::new().simple()),
             out,
             stop,
+        })
+    }
+
+    /// How the name of a holder begins that is this process of this machine.
+    fn here(pid: u32) -> String {
+        format!("replay-tool/{}/{pid}/", runs::host())
+    }
+
+    /// Whether a holder was a process of this machine that is no more.
+    fn is_gone(holder: &str) -> bool {
+        let pid = holder.rsplit('/').nth(1).and_then(|pid| pid.parse().ok());
+        pid.is_some_and(|pid| {
+            holder.starts_with(&Self::here(pid)) && !std::path::Path::new(&format!("/proc/{pid}")).exists()
         })
     }
 
@@ -197,7 +212,9 @@ impl Tool {
         let all = self.registry.all(Some(projection)).await?;
         all.into_iter()
             .rev()
-            .find(|known| known.state.lives() && !known.active && !known.previous)
+            // Below the one in use there are only those that readers left, or that never were good enough.
+            .take_while(|known| !known.active)
+            .find(|known| known.state.lives() && !known.previous)
             .ok_or_else(|| {
                 let first = format!("run `replay-tool rebuild {projection}` first");
                 Failure::Refused(format!("{projection} has no new generation: {first}"))
@@ -236,12 +253,11 @@ impl Tool {
             Err(holder) => {
                 let run =
                     self.runs.last(Some(projection), 20).await?.into_iter().find(|run| !run.state.is_over());
-                if let Some(run) = &run
-                    && run.host == runs::host()
-                    && !std::path::Path::new(&format!("/proc/{}", run.pid)).exists()
-                {
+                if Self::is_gone(&holder) {
                     // It was killed, here: nobody has to wait until its lease expires.
-                    self.runs.end(run.run, runs::State::Interrupted, None).await?;
+                    if let Some(run) = run.filter(soonshop_projections::runs::Run::was_killed_here) {
+                        self.runs.end(run.run, runs::State::Interrupted, None).await?;
+                    }
                     return Ok(self.leases().take(&what).await?);
                 }
                 let run = run.and_then(|run| serde_json::to_value(run).ok());

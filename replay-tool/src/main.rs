@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -226,6 +226,21 @@ enum Verb {
     Man,
 }
 
+impl Verb {
+    /// Whether it has a step to finish when it is told to stop.
+    fn saves_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::Rebuild { dry_run: false, .. }
+                | Self::Verify { .. }
+                | Self::Swap { .. }
+                | Self::Rollback { .. }
+                | Self::Retire { .. }
+                | Self::Deploy { .. }
+        )
+    }
+}
+
 #[derive(clap::Args)]
 struct RebuildArgs {
     projection: String,
@@ -368,7 +383,10 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
-        runtime.block_on(Box::pin(run(cli, out.clone())))
+        let outcome = runtime.block_on(Box::pin(run(cli, out.clone())));
+        // An answer that is waited for on the terminal may never come.
+        runtime.shutdown_background();
+        outcome
     });
     out.finish();
     out.remind();
@@ -381,7 +399,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             out.message("exit_error", &failure.message());
-            eprintln!("replay-tool: {failure}");
+            out.say(&format!("replay-tool: {failure}"));
             failure.code()
         }
     };
@@ -413,16 +431,23 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
 }
 
 /// Asks on a terminal; where nobody can be asked, says which flag answers.
-fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
+async fn confirm(tool: &Tool, yes: bool, question: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::Usage(format!("{question} Nobody can be asked here: add --yes")));
     }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    drop(write!(std::io::stderr(), "{question} [y/N] "));
+    let asking = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = tokio::select! {
+        () = tool.stop.asked() => return Err(tool.stop.failure()),
+        answer = asking => answer.map_err(std::io::Error::from).flatten(),
+    };
+    let answer = answer.map_err(|error| Failure::Unexpected(error.to_string()))?;
     if answer.trim().eq_ignore_ascii_case("y") {
         Ok(())
     } else {
@@ -432,22 +457,34 @@ fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
 
 async fn run(cli: Cli, out: Output) -> Outcome {
     let failed = |error: std::io::Error| Failure::Unexpected(error.to_string());
+    let mut text = Vec::new();
     match &cli.verb {
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "replay-tool", &mut std::io::stdout());
-            return Ok(Ended::done(serde_json::json!({})));
-        }
-        Verb::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(failed)?;
-            return Ok(Ended::done(serde_json::json!({})));
+            clap_complete::generate(*shell, &mut Cli::command(), "replay-tool", &mut text);
         }
         Verb::Check { offline: Some(file), pubkey: Some(key), .. } => {
             return check::check_file(&out, file, key);
         }
+        Verb::Man => clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(failed)?,
         _ => {}
+    }
+    if !text.is_empty() {
+        // Whoever closed the pipe has read enough.
+        drop(std::io::stdout().write_all(&text));
+        return Ok(Ended::done(serde_json::json!({})));
     }
     let stop = Stop::default();
     stop.listen(cli.timeout).map_err(failed)?;
+    let saves = cli.verb.saves_progress();
+    // What has nothing to save ends at once; what has finishes its step first, unless somebody insists.
+    let ended = async { if saves { stop.now().await } else { stop.asked().await } };
+    tokio::select! {
+        outcome = Box::pin(carry_out(cli, out, stop.clone())) => outcome,
+        () = ended => Err(stop.failure()),
+    }
+}
+
+async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
     let tool = Tool::open(&cli.config, soonshop_projections::all(), out, stop).await?;
     match cli.verb {
         Verb::List => status::status(&tool, None, false).await,
@@ -490,7 +527,7 @@ async fn run(cli: Cli, out: Output) -> Outcome {
         }
         Verb::Retire { projection, generation, min_age, dry_run, reason } => {
             if !dry_run {
-                confirm(cli.yes, &format!("Drop generations of {projection}?"))?;
+                confirm(&tool, cli.yes, &format!("Drop generations of {projection}?")).await?;
             }
             swap::retire(&tool, &swap::Retire { projection, generation, min_age, dry_run, reason }).await
         }
@@ -526,7 +563,7 @@ async fn run(cli: Cli, out: Output) -> Outcome {
                 let which = which.into();
                 if !dry_run && !cli.yes {
                     let count = parked::find(&tool, &which).await?.len();
-                    confirm(false, &format!("Give up {count} events?"))?;
+                    confirm(&tool, false, &format!("Give up {count} events?")).await?;
                 }
                 parked::discard(&tool, &which, dry_run, &reason).await
             }
@@ -536,6 +573,12 @@ async fn run(cli: Cli, out: Output) -> Outcome {
 }
 
 async fn want(tool: &Tool, run: i64, wanted: Wanted) -> Outcome {
+    let of = tool.runs.get(run).await?.filter(|run| !run.state.is_over());
+    if let Some(of) = of
+        && !(of.verb == "rebuild" || of.verb == "verify" && wanted == Wanted::Cancel)
+    {
+        return Err(Failure::Refused(format!("run {run} is a {}, which hears nothing of that", of.verb)));
+    }
     heard(tool.runs.want(run, wanted).await?, run)
 }
 

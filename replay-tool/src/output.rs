@@ -93,6 +93,11 @@ impl Output {
         if let How::Bar(bar) = &*how { bar.suspend(write) } else { write() }
     }
 
+    /// Says something on standard error. Whoever closed that does not want to hear more, and the work goes on.
+    fn tell(&self, text: &str) {
+        self.aside(|| drop(writeln!(std::io::stderr(), "{text}")));
+    }
+
     fn line(&self, text: &str) {
         self.aside(|| {
             let mut out = std::io::stdout().lock();
@@ -125,13 +130,13 @@ impl Output {
 
     /// Something that people are told beside the result.
     pub fn say(&self, text: &str) {
-        self.aside(|| eprintln!("{text}"));
+        self.tell(text);
     }
 
     /// Shown when it happens, and once more at the end.
     pub fn warn(&self, text: &str) {
         self.message("warning", &json!({ "message": text }));
-        self.aside(|| eprintln!("WARN  {text}"));
+        self.tell(&format!("WARN  {text}"));
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 
@@ -143,9 +148,9 @@ impl Output {
     pub fn remind(&self) {
         let warnings = std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner));
         if warnings.len() > 1 {
-            self.aside(|| eprintln!("{} warnings:", warnings.len()));
+            self.tell(&format!("{} warnings:", warnings.len()));
             for warning in warnings {
-                self.aside(|| eprintln!("  {warning}"));
+                self.tell(&format!("  {warning}"));
             }
         }
     }
@@ -166,7 +171,7 @@ impl Output {
                     *last = Some((Instant::now(), share));
                     let now =
                         soonshop_domain::clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-                    eprintln!("{now} {}", line.text);
+                    drop(writeln!(std::io::stderr(), "{now} {}", line.text));
                 }
             }
             How::Json if self.json => {
@@ -197,12 +202,13 @@ pub struct LogWriter(Output);
 
 impl std::io::Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut outcome = Ok(());
-        self.0.aside(|| outcome = std::io::stderr().lock().write_all(bytes));
-        outcome.map(|()| bytes.len())
+        // A line that nobody hears is no error: the subscriber would complain of it on standard error as well.
+        self.0.aside(|| drop(std::io::stderr().lock().write_all(bytes)));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        drop(std::io::stderr().flush());
+        Ok(())
     }
 }

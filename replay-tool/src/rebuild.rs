@@ -152,6 +152,8 @@ struct Work<'a> {
     /// What was asked for, where yielding made it less.
     asked: Option<i64>,
     looked: Instant,
+    /// Somebody wanted that.
+    cancelled: bool,
 }
 
 /// Rebuilds a read model.
@@ -167,7 +169,17 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
             return Err(Failure::Refused(format!("nothing is done with {}", names.join(", "))));
         }
     }
-    tool.alone_with(&options.projection, alone(tool, options, &projector)).await
+    let (ended, generation) =
+        tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await?;
+    if options.tail && options.until.is_none() {
+        // Whoever verifies and swaps meanwhile has to be alone with the read model: keeping it up is no such work.
+        tool.out.say(&format!(
+            "keeping {} v{} up to date here; Ctrl-C stops it",
+            generation.projection, generation.number
+        ));
+        tail(tool, &projector, &generation).await;
+    }
+    Ok(ended)
 }
 
 /// The rebuild that was broken off, of this very version; or a new generation.
@@ -192,7 +204,12 @@ async fn taken_up(
     Ok((tool.registry.create(&**projector).await?, false))
 }
 
-async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -> Outcome {
+async fn alone(
+    tool: &Tool,
+    options: &Options,
+    projector: &Arc<dyn Projector>,
+) -> Result<(Ended, Generation), Failure> {
+    crate::swap::sweep(tool, projector).await?;
     let (generation, resumed) = taken_up(tool, options, projector).await?;
     let beginning = Beginning {
         verb: "rebuild",
@@ -219,6 +236,7 @@ async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -
         pace: Pace::new(options.max_rate),
         asked: options.max_rate,
         looked: now,
+        cancelled: false,
     };
     let outcome = work.all(resumed).await;
     let (state, result) = match &outcome {
@@ -226,7 +244,8 @@ async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -
         Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => {
             (State::Interrupted, failure.message())
         }
-        Err(failure @ Failure::Refused(_)) => (State::Cancelled, failure.message()),
+        Err(failure @ Failure::Refused(_)) if work.cancelled => (State::Cancelled, failure.message()),
+        Err(failure @ Failure::Refused(_)) => (State::Refused, failure.message()),
         Err(failure) => (State::Failed, failure.message()),
     };
     tool.out.finish();
@@ -238,7 +257,7 @@ async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -
             "saved at position {at} (run {run}).  Resume:  replay-tool rebuild {name} --resume"
         ));
     }
-    outcome
+    Ok((outcome?, work.generation))
 }
 
 /// Adds a line to the record of operations, by itself.
@@ -288,13 +307,7 @@ impl Work<'_> {
                 self.generation.version
             ));
         }
-        let ended = self.ended("caught_up", keeper);
-        if self.options.tail {
-            tool.out.finish();
-            tool.out.say(&format!("keeping {} up to date here; Ctrl-C stops it", self.name()));
-            self.tail().await?;
-        }
-        Ok(ended)
+        Ok(self.ended("caught_up", keeper))
     }
 
     fn ended(&self, result: &str, keeper: Option<String>) -> Ended {
@@ -400,7 +413,9 @@ impl Work<'_> {
         self.progress.folded += folded;
         self.progress.skipped += length - folded;
         if let Some(due) = self.pace.after(length) {
-            while Instant::now() < due && !self.tool.stop.is_asked() {
+            let limit = self.pace.limit;
+            // A pace that was changed meanwhile holds from here on.
+            while Instant::now() < due && self.pace.limit == limit && !self.tool.stop.is_asked() {
                 let until = due.min(Instant::now() + BEAT);
                 tokio::select! {
                     () = self.tool.stop.asked() => {}
@@ -429,6 +444,7 @@ impl Work<'_> {
             match wanted {
                 Wanted::Run => return Ok(()),
                 Wanted::Cancel => {
+                    self.cancelled = true;
                     return Err(Failure::Refused(format!("run {} was cancelled", self.run)));
                 }
                 Wanted::Pause => {
@@ -556,30 +572,29 @@ impl Work<'_> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
 
-    /// Keeps the generation alive here.
-    async fn tail(&self) -> Result<(), Failure> {
-        let follower = self.tool.follower(&self.projector, &self.generation);
-        let stop = CancellationToken::new();
-        let told = async {
-            self.tool.stop.asked().await;
-            stop.cancel();
-        };
-        let cache = async {
-            if self.projector.searchable() && self.tool.cache.shared() {
-                follower.keep_cache(Arc::clone(&self.tool.cache), stop.clone()).await;
-            }
-        };
-        let index = async {
-            if self.projector.searchable() {
-                follower.keep_index(Arc::clone(&self.tool.search), stop.clone()).await;
-            }
-        };
-        let rows = follower.keep_rows(stop.clone());
-        let watching = follower.feed.clone().watch_head(stop.clone());
-        tokio::join!(told, rows, index, cache, watching);
-        Ok(())
-    }
+/// Keeps a generation alive here until told to stop.
+async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generation) {
+    let follower = tool.follower(projector, generation);
+    let stop = CancellationToken::new();
+    let told = async {
+        tool.stop.asked().await;
+        stop.cancel();
+    };
+    let cache = async {
+        if projector.searchable() && tool.cache.shared() {
+            follower.keep_cache(Arc::clone(&tool.cache), stop.clone()).await;
+        }
+    };
+    let index = async {
+        if projector.searchable() {
+            follower.keep_index(Arc::clone(&tool.search), stop.clone()).await;
+        }
+    };
+    let rows = follower.keep_rows(stop.clone());
+    let watching = follower.feed.clone().watch_head(stop.clone());
+    tokio::join!(told, rows, index, cache, watching);
 }
 
 /// Moves a generation's rows on to a position, under a lease that this process holds.

@@ -14,7 +14,7 @@ enum Why {
     TimedOut,
 }
 
-/// How long after SIGTERM the chunk at hand may still take.
+/// How long after SIGTERM, or when the time is up, the chunk at hand may still take.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// Whether to go on. Clones share it.
@@ -52,6 +52,8 @@ impl Stop {
             tokio::spawn(async move {
                 tokio::time::sleep(timeout).await;
                 stop.because(Why::TimedOut);
+                tokio::time::sleep(GRACE).await;
+                stop.now.cancel();
             });
         }
         Ok(())

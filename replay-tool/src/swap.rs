@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use sea_orm::TransactionTrait as _;
 use serde_json::{Value, json};
+use soonshop_event_log::{Checkpoint, Error};
 use soonshop_projections::generation::{Known, State as Stands};
+use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{Beginning, State};
+use soonshop_projections::sink::{CACHE, INDEX};
 use soonshop_projections::standing::Standing;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
@@ -177,6 +180,14 @@ pub(crate) async fn rollback_alone(
             target.generation.number
         )));
     }
+    // Whoever never was in use has to pass the gate of a swap.
+    let left = operations::left_at(tool.registry.operations(), &options.projection, target.generation.number);
+    if !target.previous && left.await?.is_none() {
+        return Err(Failure::Refused(format!(
+            "v{} was never in use: `replay-tool swap {}` moves readers to a new one",
+            target.generation.number, options.projection
+        )));
+    }
     while options.wait {
         let now = standing(tool, projector, &target).await?;
         if now.lag_events <= 100 || !now.is_kept() {
@@ -220,6 +231,14 @@ struct Move<'a> {
 
 impl Move<'_> {
     async fn carry_out(&self, tool: &Tool, projector: &Arc<dyn Projector>, target: &Known) -> Outcome {
+        // Where the log was restored, rows that had seen more are of a history that is no more.
+        let db = self.to.db(tool.registry.database())?;
+        if let Some((at, _)) = Checkpoint::load(&db, &db.connection, ROWS).await? {
+            match tool.log.read_after(&self.to.namespace(), &at, 1).await {
+                Err(error @ Error::AheadOfLog { .. }) => return Err(Failure::Refused(error.to_string())),
+                other => drop(other?),
+            }
+        }
         if !kept(tool, projector, target).await? {
             return Err(Failure::Refused(format!(
                 "nobody keeps v{} alive: start a process that has version {}, or `replay-tool rebuild {} --tail`",
@@ -255,8 +274,11 @@ impl Move<'_> {
         let (lease, at) = hold(tool, self.from).await?;
         let outcome = async {
             // Where the log went back to an older state, its own end is as far as anybody can get.
-            let same = tool.log.read_after(self.verb, &at, 1).await.is_ok();
-            let barrier = if same { at.position } else { tool.log.head().await?.position };
+            let barrier = match tool.log.read_after(self.verb, &at, 1).await {
+                Ok(_) => at.position,
+                Err(Error::AheadOfLog { .. }) => tool.log.head().await?.position,
+                Err(error) => return Err(error.into()),
+            };
             self.passed(tool, projector, target, barrier).await?;
             let detail = json!({
                 "run": run, "from": self.from.number, "to": self.to.number, "position": barrier,
@@ -356,14 +378,19 @@ pub async fn retire(tool: &Tool, options: &Retire) -> Outcome {
 }
 
 async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Projector>) -> Outcome {
+    if !options.dry_run {
+        sweep(tool, projector).await?;
+    }
     let all = tool.registry.all(Some(&options.projection)).await?;
     let chosen: Vec<Known> = match options.generation {
         Some(number) => vec![tool.known(&options.projection, Some(number)).await?],
-        None => all.iter().filter(|known| !known.active && known.state != Stands::Retired).cloned().collect(),
+        // What `sweep` sees to is not chosen by age.
+        None => all
+            .iter()
+            .filter(|known| !known.active && !matches!(known.state, Stands::Retired | Stands::Scratch))
+            .cloned()
+            .collect(),
     };
-    let swaps = tool.runs.last(Some(&options.projection), 200).await?;
-    let swapped =
-        swaps.iter().find(|run| run.verb == "swap" && run.state == State::Done).and_then(|run| run.ended_at);
     let now = soonshop_domain::clock::now().timestamp_millis();
     let least = i64::try_from(options.min_age.as_millis()).unwrap_or(i64::MAX);
     let mut retired: Vec<Value> = Vec::new();
@@ -376,7 +403,8 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         if known.state == Stands::Retired {
             return Err(Failure::Refused(format!("v{number} is retired already")));
         }
-        let since = if known.previous { swapped } else { known.ended_at.or(known.made_at) };
+        let left = operations::left_at(tool.registry.operations(), &options.projection, number).await?;
+        let since = [left, known.ended_at, known.made_at].into_iter().flatten().max();
         if let Some(since) = since.filter(|since| now - since < least) {
             let minutes = (now - since) / 60_000;
             let why = format!("v{number} is only {minutes} min old, less than --min-age");
@@ -400,6 +428,24 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
     ))
 }
 
+/// Removes what a run that was killed left behind: generations that were made for its comparison alone, and those that
+/// were retired and are still there. Whoever may change generations of the projection knows that nobody needs them.
+pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(), Failure> {
+    for known in tool.registry.all(Some(projector.name())).await? {
+        let generation = &known.generation;
+        if known.state == Stands::Scratch {
+            let reason = "a comparison left it behind";
+            drop_generation(tool, projector, generation, reason).await?;
+        } else if known.state == Stands::Retired && tool.registry.is_there(generation).await? {
+            remove(tool, projector, generation).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How long whoever keeps something may take to find out that its lease was taken.
+const FOUND_OUT: Duration = Duration::from_secs(2);
+
 /// Takes a generation from whoever keeps it, and removes all that is of it.
 pub(crate) async fn drop_generation(
     tool: &Tool,
@@ -415,17 +461,28 @@ pub(crate) async fn drop_generation(
     operations::record(db, &tx, &done).await?;
     tool.registry.retire(&tx, generation).await?;
     tx.commit().await?;
-    let (lease, _) = hold(tool, generation).await?;
-    let name = generation.namespace();
+    remove(tool, projector, generation).await
+}
+
+/// Removes index, cache and rows, in this order: where the rows are, something is left to remove. The leases are not
+/// given back: nobody is to begin again with what is gone, and they expire.
+async fn remove(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generation) -> Result<(), Failure> {
+    let (leases, name) = (tool.leases(), generation.namespace());
+    let mut kept = false;
+    for sink in [ROWS, INDEX, CACHE] {
+        let lease = format!("{name}:{sink}");
+        kept |= leases.holder(&lease).await?.is_some_and(|holder| holder != tool.holder);
+        leases.take(&lease).await?;
+    }
+    if kept {
+        // Until then it may still write, and so bring back what is removed.
+        tokio::time::sleep(FOUND_OUT).await;
+    }
     if projector.searchable() {
-        tool.leases().take(&format!("{name}:index")).await?;
         tool.search.remove(&name).await?;
-        tool.leases().take(&format!("{name}:cache")).await?;
         if tool.cache.shared() {
             tool.cache.drop_space(&name).await?;
         }
     }
-    tool.registry.remove(generation).await?;
-    tool.leases().release(&lease).await?;
-    Ok(())
+    Ok(tool.registry.remove(generation).await?)
 }

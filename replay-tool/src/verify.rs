@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
 use serde_json::{Map, Value, json};
-use soonshop_event_log::{Checkpoint, Db, Lease};
-use soonshop_projections::generation::Known;
+use soonshop_event_log::{Checkpoint, Db, Error, Lease};
+use soonshop_projections::generation::{Known, State as Stands};
 use soonshop_projections::projector::PersonalColumns;
 use soonshop_projections::runner::ROWS;
-use soonshop_projections::runs::{Beginning, Progress, State};
+use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
 use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
 
@@ -78,11 +79,17 @@ impl Options {
     }
 }
 
+/// How often a run gives a sign of life.
+const SIGN: Duration = Duration::from_millis(500);
+
 /// Rows of one page.
 const PAGE: usize = 1_000;
 
 /// Differences that are explained on the spot; a report has all of them.
 const EXPLAINED: usize = 20;
+
+/// How long the one in use stands still at a time.
+const STILL: Duration = Duration::from_secs(2);
 
 /// How long it is waited for a generation that this release cannot move by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -262,6 +269,13 @@ impl Comparison<'_> {
         })
     }
 
+    /// Whether a pointer is to a column that an erasure cleans.
+    fn is_personal(&self, table: &Table, pointer: &str) -> bool {
+        let name = pointer.strip_prefix('/').unwrap_or("");
+        let mut personal = self.projector.personal().iter().filter(|personal| personal.table == table.name);
+        personal.any(|personal| personal.columns.contains(&name))
+    }
+
     /// What differs between two rows.
     fn fields(&self, table: &Table, left: Option<&Row>, right: Option<&Row>) -> Vec<String> {
         let (Some(left), Some(right)) = (left, right) else { return vec![String::new()] };
@@ -305,7 +319,9 @@ impl Comparison<'_> {
             return;
         }
         let newest = rows.0.iter().chain(rows.1.iter()).map(changed_at).max().unwrap_or(0);
-        if newest > common {
+        // An erasure cleans a row and leaves its position: one side may have got to it, and the other not yet.
+        let cleaned = common < i64::MAX && fields.iter().all(|field| self.is_personal(table, field));
+        if newest > common || cleaned {
             self.flux.push((number, key));
         } else {
             let (left, right) = rows;
@@ -319,7 +335,13 @@ impl Comparison<'_> {
         loop {
             let (left_at, left) = page(&self.left, table, after.as_ref(), None).await?;
             let last = (left.len() == PAGE).then(|| left.last().map(|row| key_of(table, row))).flatten();
+            let (mut left_at, mut left, mut last) = (left_at, left, last);
             let (right_at, right) = page(&self.right, table, after.as_ref(), last.as_ref()).await?;
+            if last.is_none() && right.len() == PAGE {
+                // The other side goes on where this one ends: as far as that page goes, and on from there.
+                last = right.last().map(|row| key_of(table, row));
+                (left_at, left) = page(&self.left, table, after.as_ref(), last.as_ref()).await?;
+            }
             let common = left_at.min(right_at);
             let mut others: BTreeMap<String, (Key, Row)> = right
                 .into_iter()
@@ -366,14 +388,29 @@ impl Comparison<'_> {
         if flux.is_empty() {
             return Ok(());
         }
-        let held = together(self.tool, &self.projector, &self.left, &self.right).await?;
-        for (number, key) in flux {
-            let table = &tables[number];
-            let rows = (one(&self.left, table, &key).await?, one(&self.right, table, &key).await?);
-            self.compared -= 1;
-            self.judge(number, table, key, rows, i64::MAX);
+        // The one in use stands still for as long as this takes: a moment, and then it gets on before the next one.
+        let (tool, mut left) = (self.tool, flux.into_iter().peekable());
+        while left.peek().is_some() {
+            if self.tool.stop.is_asked() {
+                return Err(self.tool.stop.failure());
+            }
+            let held = together(self.tool, &self.projector, &self.left, &self.right).await?;
+            let until = Instant::now() + STILL;
+            let outcome = async {
+                while Instant::now() < until {
+                    let Some((number, key)) = left.next() else { break };
+                    let table = &tables[number];
+                    let rows = (one(&self.left, table, &key).await?, one(&self.right, table, &key).await?);
+                    self.compared -= 1;
+                    self.judge(number, table, key, rows, i64::MAX);
+                }
+                Ok::<(), Failure>(())
+            };
+            let outcome = held.keeping(tool, outcome).await;
+            held.release(tool).await?;
+            outcome?;
         }
-        held.release(self.tool).await
+        Ok(())
     }
 }
 
@@ -388,9 +425,24 @@ async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<Row>, Failu
 }
 
 /// Two generations that are held still at one position.
-struct Held(Vec<Lease>);
+struct Held([Lease; 2]);
 
 impl Held {
+    /// Does `work` while both are held; ends it where it stands if one of them is lost.
+    async fn keeping<T>(
+        &self,
+        tool: &Tool,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let leases = tool.leases();
+        let [first, second] = &self.0;
+        tokio::select! {
+            outcome = work => outcome,
+            lost = leases.keep(first) => Err(lost.into()),
+            lost = leases.keep(second) => Err(lost.into()),
+        }
+    }
+
     async fn release(self, tool: &Tool) -> Result<(), Failure> {
         for lease in self.0 {
             tool.leases().release(&lease).await?;
@@ -430,13 +482,19 @@ async fn together(
         } else {
             (right, &right_lease, left_at.position)
         };
-        let held = Held(vec![left_lease.clone(), right_lease.clone()]);
+        let held = Held([left_lease.clone(), right_lease.clone()]);
         if left_at == right_at {
             return Ok(held);
         }
         if ours(behind) {
-            fold_to(tool, projector, &behind.generation, lease, to).await?;
-            return Ok(held);
+            let folding = async { fold_to(tool, projector, &behind.generation, lease, to).await.map(drop) };
+            return match held.keeping(tool, folding).await {
+                Ok(()) => Ok(held),
+                Err(failure) => {
+                    held.release(tool).await?;
+                    Err(failure)
+                }
+            };
         }
         // Only a process with its version can move it: let it, while the other one waits.
         tool.leases().release(lease).await?;
@@ -458,10 +516,11 @@ async fn together(
 /// Compares, and writes down what came out.
 pub async fn verify(tool: &Tool, options: &Options) -> Outcome {
     let projector = tool.projector(&options.projection)?;
-    tool.alone_with(&options.projection, alone(tool, options, &projector)).await
+    tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await
 }
 
 pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -> Outcome {
+    crate::swap::sweep(tool, projector).await?;
     let candidate = tool.candidate(&options.projection, options.generation).await?;
     let generation = &candidate.generation;
     let beginning = Beginning {
@@ -484,10 +543,12 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
     };
     tool.runs.end(run, state, Some(&result)).await?;
     if let Ok(ended) = &outcome {
-        // A sample proves nothing of the rest.
-        let clean = ended.code == exit::DONE && options.mode != Mode::Sample;
+        // A sample that found nothing proves nothing of the rest, and takes nothing back.
+        let (clean, sample) = (ended.code == exit::DONE, options.mode == Mode::Sample);
         let db = tool.registry.operations();
-        tool.registry.verified(&db.connection, generation, clean.then_some(run)).await?;
+        if !(clean && sample) {
+            tool.registry.verified(&db.connection, generation, clean.then_some(run)).await?;
+        }
         let done = tool.done("verify", generation, ended.summary.clone(), options.reason.as_deref()).await?;
         crate::rebuild::write_down(tool, &done).await?;
     }
@@ -501,14 +562,13 @@ async fn compare(
     candidate: &Known,
     run: i64,
 ) -> Outcome {
-    if !candidate.state.lives() {
-        return Err(Failure::Refused(format!(
-            "{} is {}",
-            candidate.generation.namespace(),
-            candidate.state.as_ref()
-        )));
+    let (name, how) = (candidate.generation.namespace(), candidate.state.as_ref());
+    if candidate.state != Stands::Ready {
+        // What is still being built may be built otherwise from here on.
+        return Err(Failure::Refused(format!("{name} is {how}, and only what is ready can be verified")));
     }
     let right = Side::new(tool, &candidate.generation)?;
+    tool.log.read_after(&name, &right.checkpoint().await?, 1).await?;
     match options.against {
         Against::Active => {
             let active = tool.known(&options.projection, None).await?;
@@ -520,7 +580,12 @@ async fn compare(
                 )));
             }
             let left = Side::new(tool, &active.generation)?;
-            run_comparison(tool, options, projector, (left, right), run).await
+            let known = tool.log.read_after(&left.generation.namespace(), &left.checkpoint().await?, 1).await;
+            if let Err(error @ Error::AheadOfLog { .. }) = known {
+                let instead = "the one in use proves nothing; verify with --against fold";
+                return Err(Failure::Refused(format!("{error}: {instead}")));
+            }
+            heard(tool, run, run_comparison(tool, options, projector, (left, right), run)).await
         }
         Against::Fold => {
             let scratch = tool.registry.create_scratch(&**projector).await?;
@@ -534,10 +599,28 @@ async fn compare(
                 }
                 run_comparison(tool, options, projector, (Side::new(tool, &scratch)?, right), run).await
             };
-            let outcome = outcome.await;
+            let outcome = heard(tool, run, outcome).await;
             crate::swap::drop_generation(tool, projector, &scratch, "it was made for a comparison").await?;
             outcome
         }
+    }
+}
+
+/// Carries out `work` and gives signs of life meanwhile; ends it where it stands when somebody wants that.
+async fn heard(tool: &Tool, run: i64, work: impl Future<Output = Outcome>) -> Outcome {
+    let cancelled = async {
+        loop {
+            tokio::time::sleep(SIGN).await;
+            match tool.runs.sign(run).await {
+                Ok(Wanted::Cancel) => return Failure::Refused(format!("run {run} was cancelled")),
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
+        }
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        failure = cancelled => Err(failure),
     }
 }
 
@@ -553,7 +636,11 @@ async fn run_comparison(
     for table in projector.tables() {
         let (ours, theirs) =
             (columns(&right.db, &table.name()).await?, columns(&left.db, &table.name()).await?);
-        if theirs.is_empty() || ours.is_empty() {
+        if ours.is_empty() {
+            let name = right.generation.namespace();
+            return Err(Failure::Refused(format!("{name} has no table {}: build it again", table.name())));
+        }
+        if theirs.is_empty() {
             tool.out.warn(&format!("only one of the two has the table {}", table.name()));
             continue;
         }
@@ -561,6 +648,13 @@ async fn run_comparison(
         let gone = theirs.into_iter().filter(|column| !columns.contains(column));
         let other: Vec<String> = new.into_iter().chain(gone).collect();
         tables.push(Table { name: table.name(), keys: table.keys(), columns, other });
+    }
+    let is_column = |pointer: &str| {
+        let name = pointer.strip_prefix('/').and_then(|rest| rest.split('/').next());
+        name.is_some_and(|name| tables.iter().any(|table| table.columns.iter().any(|column| column == name)))
+    };
+    if let Some(pointer) = options.ignore.iter().find(|pointer| !is_column(pointer)) {
+        return Err(Failure::Usage(format!("--ignore {pointer:?} is no column: /updated_at")));
     }
     let at = right.checkpoint().await?.position;
     let mut comparison = Comparison {
@@ -614,6 +708,19 @@ async fn index_unlike(
         }
     }
     let before = side.checkpoint().await?.position;
+    // The index follows the rows: it is looked at once it has what they had.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let written = tool.search.checkpoint(&index).await?;
+        let at = written.map(|text| text.parse::<Checkpoint>()).transpose()?.map_or(0, |at| at.position);
+        if at >= before {
+            break;
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::Refused(format!("the index of {index} does not get from {at} to {before}")));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     tool.search.refresh(&index).await?;
     let mut unlike = Vec::new();
     let mut query = Query { limit: 100, sort: Sort::NameAscending, ..Query::default() };
@@ -622,8 +729,9 @@ async fn index_unlike(
         for hit in found.hits {
             match documents.remove(&hit.document.id) {
                 Some(document) if document == hit.document => {}
-                // What changed since is not judged.
-                Some(document) if document.version > before || hit.document.version > before => {}
+                // What changed, or came, since is not judged.
+                Some(document) if document.version > before => {}
+                _ if hit.document.version > before => {}
                 _ => unlike.push(hit.document.id),
             }
         }
@@ -679,6 +787,7 @@ async fn report(
         "run": run, "projection": options.projection, "result": if clean { "equal" } else { "different" },
         "left": left.number, "right": right.number, "position": at, "rows": compared, "differences": differ,
         "fields": fields, "keys": keys, "index_differences": index, "parked": parked,
+        "mode": options.mode.to_possible_value().map(|mode| mode.get_name().to_owned()), "ignored": options.ignore,
         "counts": comparison.counts, "seconds": (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     });
     tool.out.finish();
@@ -695,7 +804,8 @@ async fn report(
             for (field, count) in &fields {
                 text.push_str(&format!("\n  {field} {count}"));
             }
-            if let Some(key) = keys.first() {
+            // The first column of a key names the group, which is what `step` looks for.
+            if let Some(key) = comparison.differences.first().map(|one| shown_key(&one.key[..1])) {
                 text.push_str(&format!(
                     "\nexplain one:  replay-tool step {} --key {key}",
                     options.projection

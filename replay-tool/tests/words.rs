@@ -47,3 +47,32 @@ fn a_shop_that_is_not_there_is_one_sentence() {
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("--store"), "{said}");
 }
+
+/// A pipe that nobody reads any more.
+fn closed() -> std::process::Stdio {
+    let (reader, writer) = std::io::pipe().expect("there is a pipe");
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn a_pipe_that_was_closed_ends_nothing() {
+    let tool = || Command::new(env!("CARGO_BIN_EXE_replay-tool"));
+    for args in [&["completions", "bash"][..], &["man"]] {
+        let status = tool().args(args).stdout(closed()).status().expect("the binary runs");
+        assert_eq!(status.code(), Some(0), "{args:?}");
+    }
+    let mut list = tool();
+    list.args(["list", "--json", "--store", "sqlite:///nowhere/at/all"]).stdout(closed()).stderr(closed());
+    assert_eq!(list.status().expect("the binary runs").code(), Some(2));
+}
+
+#[test]
+fn nothing_is_left_in_a_folder_that_is_no_shops() {
+    let folder = std::env::temp_dir().join(format!("no-shop-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("there is no such folder yet");
+    let (code, _, said) = replay_tool(&["list", "--store", &format!("sqlite://{}", folder.display())]);
+    let left = std::fs::read_dir(&folder).expect("it is there").count();
+    std::fs::remove_dir_all(&folder).expect("it can be removed");
+    assert_eq!((code, left), (Some(2), 0), "{said}");
+}

@@ -630,3 +630,169 @@ async fn the_role_of_the_tool_cannot_write_the_log() {
     assert!(found().await.ok, "migrating again takes away what was granted by hand");
     shop.stop().await;
 }
+
+/// Builds, verifies and swaps; the generation that readers go by then.
+async fn renewed(tool: &Tool, name: &str) -> i32 {
+    rebuild::rebuild(tool, &rebuild::Options::new(name)).await.unwrap();
+    let verified = verify::verify(tool, &verify::Options::new(name)).await.unwrap();
+    assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+    swap::swap(tool, &swap::Swap::new(name)).await.unwrap();
+    tool.known(name, None).await.unwrap().generation.number
+}
+
+/// A script that swaps twice does not move readers to what they left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
+    let shop = sold(Set::Nats, 4).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    for number in 2..=4 {
+        assert_eq!(renewed(&tool, "stock").await, number);
+    }
+    let again = swap::swap(&tool, &swap::Swap::new("stock")).await.unwrap_err();
+    assert_eq!(again.code(), 4, "{again}");
+    assert_eq!(tool.known("stock", None).await.unwrap().generation.number, 4);
+    // What was left a moment ago is younger than any age, however often readers were moved since.
+    let options = swap::Retire {
+        projection: "stock".to_owned(),
+        generation: Some(2),
+        min_age: Duration::from_secs(3_600),
+        dry_run: false,
+        reason: None,
+    };
+    let db = tool.registry.operations();
+    db.connection.execute_unprepared("UPDATE operations.generations SET made_at = 0").await.unwrap();
+    let young = swap::retire(&tool, &options).await.unwrap_err();
+    assert_eq!(young.code(), 4, "{young}");
+    // What readers never went by is not a way back.
+    rebuild::rebuild(&tool, &rebuild::Options::new("stock")).await.unwrap();
+    let back = swap::Rollback { generation: Some(5), ..swap::Rollback::new("stock") };
+    let refused = swap::rollback(&tool, &back).await.unwrap_err();
+    assert!(refused.code() == 4 && refused.to_string().contains("never in use"), "{refused}");
+    shop.stop().await;
+}
+
+/// Where the log was restored, readers are moved to what was made of it, and never back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restore_readers_are_moved_and_never_back() {
+    let shop = sold(Set::Nats, 10).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    assert_eq!(renewed(&tool, "orders").await, 2);
+    let db = tool.registry.operations();
+    for number in 1..=2 {
+        let other = uuid::Uuid::new_v4();
+        let sql = format!("UPDATE rm_orders_{number}.checkpoints SET event_id = '{other}'");
+        db.connection.execute_unprepared(&sql).await.unwrap();
+    }
+    let back = swap::rollback(&tool, &swap::Rollback::new("orders")).await.unwrap_err();
+    assert!(back.code() == 4 && back.to_string().contains("ahead-of-log"), "{back}");
+    rebuild::rebuild(&tool, &rebuild::Options::new("orders")).await.unwrap();
+    let proves_nothing = verify::verify(&tool, &verify::Options::new("orders")).await.unwrap_err();
+    assert!(proves_nothing.code() == 4 && proves_nothing.to_string().contains("--against fold"));
+    let fold = verify::Options { against: Against::Fold, ..verify::Options::new("orders") };
+    let verified = verify::verify(&tool, &fold).await.unwrap();
+    assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+    swap::swap(&tool, &swap::Swap::new("orders")).await.unwrap();
+    sell(&shop, 2).await;
+    shop.client.get("/orders?limit=1").await.expect(200);
+    eventually("readers recover", Duration::from_secs(20), async || listed(&shop).await == 12).await;
+    shop.stop().await;
+}
+
+/// What a run that was killed left behind is removed by the next one, and what is retired leaves no file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_run_left_behind_is_swept() {
+    let shop = sold(Set::Embedded, 4).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let products = tool.projector("products").unwrap();
+    let scratch = tool.registry.create_scratch(&*products).await.unwrap();
+    assert!(tool.registry.is_there(&scratch).await.unwrap());
+    rebuild::rebuild(&tool, &rebuild::Options::new("products")).await.unwrap();
+    assert!(!tool.registry.is_there(&scratch).await.unwrap(), "a comparison left it behind");
+    // Retired, and killed before anything was removed.
+    let half = tool.candidate("products", None).await.unwrap().generation;
+    let sql = format!("UPDATE @generations SET state = 'retired' WHERE generation = {}", half.number);
+    let db = tool.registry.operations();
+    db.connection.execute(db.statement(&sql, [])).await.unwrap();
+    let options = swap::Retire {
+        projection: "products".to_owned(),
+        generation: None,
+        min_age: Duration::ZERO,
+        dry_run: false,
+        reason: None,
+    };
+    swap::retire(&tool, &options).await.unwrap();
+    let left = || {
+        let names = |folder: &std::path::Path| -> Vec<String> {
+            let files = std::fs::read_dir(folder).unwrap();
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let folder = shop.place.folder.path();
+        [names(folder), names(&folder.join("search"))].concat()
+    };
+    let of_it = |name: &String| name.starts_with(&half.namespace()) || name.starts_with(&scratch.namespace());
+    assert!(!left().iter().any(of_it), "{:?}", left());
+    // The shop, which kept it, brings nothing of it back.
+    sell(&shop, 2).await;
+    shop.settle().await;
+    assert!(!left().iter().any(of_it), "{:?}", left());
+    shop.stop().await;
+}
+
+/// Where no process has the version, the tool keeps the generation up: readers are moved to it meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_are_moved_to_what_the_tool_keeps_up() {
+    let place = sold(Set::Nats, 4).await.close().await;
+    let tool = tool(&place, soonshop_projections::all()).await;
+    let child = command(&place, &["rebuild", "orders", "--tail", "--json"]).spawn().unwrap();
+    eventually("it is built", Duration::from_secs(30), async || {
+        let runs = tool.runs.last(Some("orders"), 1).await.unwrap();
+        runs.first().is_some_and(|run| run.state.as_ref() == "done")
+    })
+    .await;
+    for (verb, expected) in [("verify", 0), ("swap", 0)] {
+        let ran = ran(&place, &[verb, "orders"]).await;
+        assert_eq!(code(&ran), expected, "{verb}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    signal(&child, "-INT");
+    assert_eq!(code(&child.wait_with_output().unwrap()), 0);
+    drop(tool);
+    place.remove().await;
+}
+
+/// A comparison that says "equal" has seen every row of both sides, and every column that it was not told to pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_sees_every_row_of_both_sides() {
+    let shop = sold(Set::Nats, 4).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    for name in ["stock", "analytics"] {
+        rebuild::rebuild(&tool, &rebuild::Options::new(name)).await.unwrap();
+    }
+    let db = tool.registry.operations();
+    let execute = async |sql: &str| drop(db.connection.execute_unprepared(sql).await.unwrap());
+    let differences = async |name: &str| {
+        let found = verify::verify(&tool, &verify::Options::new(name)).await.unwrap();
+        assert_eq!(found.code == exit::DONE, found.summary["differences"] == 0, "{}", found.summary);
+        found.summary["differences"].as_i64().unwrap()
+    };
+    for more in [999, 1_000, 1_001] {
+        execute(&format!(
+            "INSERT INTO rm_stock_2.stock (id, sku, location, on_hand, reserved, available, version, position) \
+             SELECT 'zz' || n, 'SKU', 'main', 1, 0, 1, 1, 1 FROM generate_series(1, {more}) n"
+        ))
+        .await;
+        assert_eq!(differences("stock").await, more);
+        execute("DELETE FROM rm_stock_2.stock WHERE id LIKE 'zz%'").await;
+    }
+    execute("UPDATE rm_analytics_2.sale_lines SET units = units + 1").await;
+    assert_eq!(differences("analytics").await, 4);
+    execute("DELETE FROM rm_analytics_2.sale_lines WHERE line = 1").await;
+    assert_eq!(differences("analytics").await, 4);
+    for ignored in ["", "/", "units", "/nothing"] {
+        let ran = ran(&shop.place, &["verify", "analytics", "--ignore", ignored]).await;
+        assert_eq!(code(&ran), 2, "{ignored:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    execute("DROP TABLE rm_analytics_2.sale_lines").await;
+    let gone = verify::verify(&tool, &verify::Options::new("analytics")).await.unwrap_err();
+    assert!(gone.code() == 4 && gone.to_string().contains("sale_lines"), "{gone}");
+    shop.stop().await;
+}
