@@ -223,10 +223,10 @@ const WRITTEN: usize = 1_000;
 /// Writes rows that come as one JSON array: one value and one text, however many rows there are.
 fn upsert<M: Row>(db: &Db, columns: &[<M::Entity as EntityTrait>::Column]) -> String {
     let table = table_of::<M>();
-    let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
+    let names: Vec<&str> = columns.iter().map(sea_orm::IdenStatic::as_str).collect();
     let keys: Vec<_> =
         <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
-    let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+    let keys: Vec<&str> = keys.iter().map(sea_orm::IdenStatic::as_str).collect();
     let (all, source) = match db.backend() {
         sea_orm::DatabaseBackend::Postgres => {
             (names.join(", "), format!("json_populate_recordset(NULL::@{table}, $1::json)"))

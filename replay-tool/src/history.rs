@@ -378,7 +378,7 @@ fn show_step(
         );
         let one = |value: &Option<Value>| value.as_ref().map_or_else(|| "–".to_owned(), Value::to_string);
         for (path, old, new) in &all {
-            text.push_str(&format!("\n    {path:<40} {:<30} {}", one(old), one(new)));
+            text.extend([format!("\n    {path:<40} {:<30} {}", one(old), one(new))]);
         }
         text
     });

@@ -86,7 +86,7 @@ enum Verb {
         seed: u64,
         #[arg(long, value_enum, default_value = "active")]
         against: Against,
-        /// A column, or a part of a JSON column: /updated_at
+        /// A column, or a part of a JSON column: `/updated_at`
         #[arg(long)]
         ignore: Vec<String>,
         /// Every difference goes there, one JSON object a line
@@ -241,6 +241,7 @@ impl Verb {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(clap::Args)]
 struct RebuildArgs {
     projection: String,

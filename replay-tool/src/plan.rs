@@ -176,23 +176,23 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
         }
         let skipped = head - folded;
         let types = types.len();
-        text.push_str(&format!(
+        text.extend([format!(
             "  events to fold    {folded} of {head}   ({types} types; {skipped} skipped by type)\n"
-        ));
-        text.push_str(&format!(
+        )]);
+        text.extend([format!(
             "  estimate          about {seconds} s at {rate} positions/s ({how})   disk +{}\n",
             bytes(size)
-        ));
+        )]);
         for (name, count) in &upcast {
-            text.push_str(&format!("  upcaster          {name} ({count})\n"));
+            text.extend([format!("  upcaster          {name} ({count})\n")]);
         }
         for (name, count) in &unhandled {
-            text.push_str(&format!(
+            text.extend([format!(
                 "  no handler for    {name} ({count})   <- passed over; --fail-unhandled refuses\n"
-            ));
+            )]);
         }
-        text.push_str(&format!("  side effects      none possible: {role}\n"));
-        text.push_str(&format!("  nothing was written.  Run:  replay-tool rebuild {projection}"));
+        text.extend([format!("  side effects      none possible: {role}\n")]);
+        text.extend([format!("  nothing was written.  Run:  replay-tool rebuild {projection}")]);
         text
     });
     Ok(Ended::done(value))

@@ -19,6 +19,7 @@ use crate::output::Line;
 use crate::{Ended, Failure, Outcome, Tool, exit};
 
 /// What to do.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone)]
 pub struct Options {
     pub projection: String,

@@ -47,14 +47,14 @@ fn row(standing: &Standing, head: i64, wide: bool) -> String {
         for sink in &standing.sinks {
             let at = sink.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
             let holder = sink.holder.as_deref().unwrap_or("nobody");
-            text.push_str(&format!("\n    {:<6} at {at:<12} kept by {holder}", sink.name));
+            text.extend([format!("\n    {:<6} at {at:<12} kept by {holder}", sink.name)]);
             if let Some(reason) = &sink.stopped {
-                text.push_str(&format!("\n           stopped: {reason}"));
+                text.extend([format!("\n           stopped: {reason}")]);
             }
         }
     }
     if let Some(complaint) = complaint(standing) {
-        text.push_str(&format!("\n    ! {complaint}"));
+        text.extend([format!("\n    ! {complaint}")]);
     }
     text
 }

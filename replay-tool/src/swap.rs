@@ -188,9 +188,9 @@ pub(crate) async fn rollback_alone(
             target.generation.number, options.projection
         )));
     }
-    while options.wait {
+    loop {
         let now = standing(tool, projector, &target).await?;
-        if now.lag_events <= 100 || !now.is_kept() {
+        if !options.wait || now.lag_events <= 100 || !now.is_kept() {
             break;
         }
         tokio::select! {

@@ -531,7 +531,7 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
         limit_rate: None,
     };
     let run = tool.runs.begin(&beginning).await?;
-    let outcome = compare(tool, options, projector, &candidate, run).await;
+    let outcome = Box::pin(compare(tool, options, projector, &candidate, run)).await;
     tool.out.finish();
     let (state, result) = match &outcome {
         Ok(ended) if ended.code == exit::DONE => (State::Done, ended.summary.clone()),
@@ -802,14 +802,11 @@ async fn report(
             }
             let mut text = format!("DIFF  {differ} of {compared} rows  {what}{indexed}   (run {run})");
             for (field, count) in &fields {
-                text.push_str(&format!("\n  {field} {count}"));
+                text.extend([format!("\n  {field} {count}")]);
             }
             // The first column of a key names the group, which is what `step` looks for.
             if let Some(key) = comparison.differences.first().map(|one| shown_key(&one.key[..1])) {
-                text.push_str(&format!(
-                    "\nexplain one:  replay-tool step {} --key {key}",
-                    options.projection
-                ));
+                text.extend([format!("\nexplain one:  replay-tool step {} --key {key}", options.projection)]);
             }
             text
         });
@@ -858,11 +855,11 @@ fn sentence(value: &Value, (left, right): (i32, i32)) -> String {
         format!("DIFF  {} {}", value["table"].as_str().unwrap_or(""), value["key"].as_str().unwrap_or(""));
     for field in value["fields"].as_array().into_iter().flatten() {
         let name = field["field"].as_str().filter(|name| !name.is_empty()).unwrap_or("(the row)");
-        text.push_str(&format!("  {name}: v{left} {} -> v{right} {}", field["left"], field["right"]));
+        text.extend([format!("  {name}: v{left} {} -> v{right} {}", field["left"], field["right"])]);
     }
     if let Some(event) = value["caused_by"].as_object() {
         let name = event["event_type"].as_str().unwrap_or("");
-        text.push_str(&format!("   (caused by {name} {})", event["position"]));
+        text.extend([format!("   (caused by {name} {})", event["position"])]);
     }
     text
 }

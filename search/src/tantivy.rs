@@ -250,8 +250,11 @@ impl Search for Tantivy {
 
     async fn let_go(&self, index: &str) -> Result<(), Error> {
         // Waits for a change that is under way.
-        let dropped = self.with(index, |opened| Ok(drop(lock(&opened.writer).take()))).await;
-        if let Err(Error::NoIndex(_)) = dropped { Ok(()) } else { dropped }
+        let writer = self.with(index, |opened| Ok(lock(&opened.writer).take())).await;
+        match writer {
+            Ok(_) | Err(Error::NoIndex(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn refresh(&self, index: &str) -> Result<(), Error> {

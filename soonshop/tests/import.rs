@@ -491,7 +491,7 @@ fn killed_anywhere_and_started_again_it_comes_to_the_same() {
     let (clean, rows) = fresh();
     let (polls, expected) = in_a_process(async {
         let shop = shop(clean.path());
-        let (report, polls) = polled(run(&shop, &options(&rows)), usize::MAX).await;
+        let (report, polls) = Box::pin(polled(run(&shop, &options(&rows)), usize::MAX)).await;
         assert_eq!(report.unwrap().unwrap().commands_refused, 0);
         (polls, (head(&shop).await, figures(&shop).await, statuses(&shop).await))
     });
@@ -503,7 +503,7 @@ fn killed_anywhere_and_started_again_it_comes_to_the_same() {
         let most = (n * polls / 13 + n * 31 % 7).max(1) / if n % 3 == 0 { 4 } else { 1 };
         killed += in_a_process(async {
             let shop = shop(folder.path());
-            let killed = polled(run(&shop, &options(&rows)), most).await.0.is_none();
+            let killed = Box::pin(polled(run(&shop, &options(&rows)), most)).await.0.is_none();
             // The next one is started an hour later: every order's patience is at its end.
             let process = shop.store_database.namespace("process").unwrap();
             let late = process.statement("UPDATE @timeouts SET due_at = due_at - 3600000", []);

@@ -768,7 +768,9 @@ async fn a_comparison_sees_every_row_of_both_sides() {
         rebuild::rebuild(&tool, &rebuild::Options::new(name)).await.unwrap();
     }
     let db = tool.registry.operations();
-    let execute = async |sql: &str| drop(db.connection.execute_unprepared(sql).await.unwrap());
+    let execute = async |sql: &str| {
+        db.connection.execute_unprepared(sql).await.unwrap();
+    };
     let differences = async |name: &str| {
         let found = verify::verify(&tool, &verify::Options::new(name)).await.unwrap();
         assert_eq!(found.code == exit::DONE, found.summary["differences"] == 0, "{}", found.summary);

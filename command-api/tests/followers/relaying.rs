@@ -215,7 +215,7 @@ async fn a_message_that_no_queue_wants_is_passed(shop: Shop) {
     let stop = CancellationToken::new();
     let task = tokio::spawn(of(&shop, &bus, "one").run(stop.clone()).with_subscriber(heard.clone()));
     reach(&shop, last).await;
-    Run { task, stop }.stop().await;
+    Run { stop, task }.stop().await;
     assert_eq!(bus.positions(), [1, 2, 3, 4, 5]);
     let said = heard.0.load(Ordering::Relaxed);
     assert!((1..=5).contains(&said), "of five messages that nobody wants, {said} were spoken of");
