@@ -46,6 +46,8 @@ pub struct RecordedEvent {
     pub stream: Uuid,
     /// The version of the stream after it, from 1.
     pub version: i64,
+    /// The version that its shape was stored in, before it was upcast.
+    pub event_version: u32,
     pub occurred_at: DateTime<Utc>,
     pub recorded_at: DateTime<Utc>,
     pub event: Event,
@@ -285,6 +287,7 @@ impl EventLog {
                 event_id: row.event_id,
                 stream,
                 version: row.sequence,
+                event_version: version,
                 occurred_at: row.occurred_at,
                 recorded_at: row.recorded_at,
                 event,

@@ -8,6 +8,7 @@
 //! One file per context. Start reading at [`order`], then [`projector`], then [`runner`].
 
 pub mod analytics;
+pub mod audit;
 pub mod feed;
 pub mod generation;
 pub mod inventory;
@@ -35,5 +36,6 @@ pub fn all() -> Vec<Arc<dyn Projector>> {
         Arc::new(inventory::Stock),
         Arc::new(order::Orders),
         Arc::new(analytics::Sales),
+        Arc::new(audit::Audit),
     ]
 }

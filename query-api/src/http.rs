@@ -9,16 +9,23 @@ mod analytics;
 mod as_of;
 mod cached;
 mod call;
+mod correlation;
 mod entity;
+mod fold;
 mod inventory;
 mod list;
 mod openapi;
 mod order;
+mod pages;
 mod params;
 mod product;
 mod read;
+mod redactor;
 mod search;
+mod timeline;
+mod trail;
 mod user;
+mod words;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +50,7 @@ use params::Param;
 pub use openapi::openapi;
 
 /// The contexts that have queries over HTTP.
-pub const CONTEXTS: [&str; 5] = ["user", "product", "inventory", "order", "analytics"];
+pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];
 
 /// What the endpoints work with.
 #[derive(Clone)]
@@ -130,6 +137,10 @@ fn table() -> Vec<Endpoint> {
         "/analytics/stock-movements" "analytics.stock-movements" "What came in, and what was counted" analytics::reports(&analytics::MOVEMENTS);
         "/analytics/stock"           "analytics.stock"           "What lies there now"             analytics::reports(&analytics::STOCK);
         "/analytics/summary"         "analytics.summary"         "All of it, in one answer"        analytics::summarizes();
+
+        "/api/audit/timeline"        "audit.timeline"            "What happened"                   timeline::lists();
+        "/api/audit/a/{type}/{id}"   "audit.trail"               "What became of one aggregate, and by which event" trail::follows();
+        "/api/audit/c/{id}"          "audit.correlation"         "All that followed from one request" correlation::gathers();
     }
 }
 
@@ -143,7 +154,7 @@ impl Endpoint {
 pub fn router(state: Queries) -> Router {
     let shared = Arc::new(Shared { kept: Kept::new(Arc::clone(&state.cache)), queries: state });
     let mut router = Router::new();
-    for endpoint in table() {
+    for endpoint in table().into_iter().chain(pages::table()) {
         if !shared.queries.contexts.contains(endpoint.context()) {
             continue;
         }

@@ -78,7 +78,7 @@ pub const KEEP_RECORDS_DAYS: u16 = 7;
 pub const KEEP_PROCESS_RECORDS_DAYS: u16 = 35;
 
 /// The contexts of the shop that have endpoints.
-pub const CONTEXTS: [&str; 5] = ["user", "product", "inventory", "order", "analytics"];
+pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];
 
 /// Everything a role may need, opened but not yet connected.
 #[derive(Clone)]

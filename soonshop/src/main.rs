@@ -39,7 +39,7 @@ enum Command {
     Serve {
         #[arg(long, value_enum, default_value = "all")]
         role: Role,
-        /// Only these contexts' endpoints: user,product,inventory,order,analytics
+        /// Only these contexts' endpoints: user,product,inventory,order,analytics,audit
         #[arg(long)]
         contexts: Option<String>,
         /// The address to listen on; each role has a port of its own

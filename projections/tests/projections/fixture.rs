@@ -15,7 +15,7 @@ use soonshop_event_store::{Answer, EventStore, Expected, KeyMaker, NewEvent, Out
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::{Follower, ROWS};
 use soonshop_projections::{
-    Feed, Generation, Projector, Registry, Row, analytics, inventory, order, product, user,
+    Feed, Generation, Projector, Registry, Row, analytics, audit, inventory, order, product, user,
 };
 use sqlx::{Connection as _, Executor as _};
 use tokio::task::JoinSet;
@@ -61,7 +61,10 @@ impl Shop {
         let database = Database::new(place.clone());
         let shop = Self { place, database, folder, server };
         for namespace in Namespace::ALL {
-            soonshop_migrations::migrate(namespace, &shop.db(namespace.name()).connection).await.unwrap();
+            let connection = shop.db(namespace.name()).connection;
+            soonshop_migrations::migrate(namespace, &connection).await.unwrap();
+            // Roles are the whole server's: another test may have made them, and then they need their rights here.
+            soonshop_migrations::rights::grant(namespace, &connection).await.unwrap();
         }
         Shop::key_maker(&shop.database).prepare(&shop.db("log")).await.unwrap();
         shop
@@ -178,6 +181,7 @@ impl Shop {
                 "sale_lines": table::<analytics::line::Model>(&db, "sale_lines").await,
                 "facts": table::<analytics::fact::Model>(&db, "facts").await,
             }),
+            "audit" => json!({ "audit": table::<audit::Model>(&db, "audit").await }),
             other => panic!("no tables are known of {other}"),
         }
     }
@@ -321,11 +325,13 @@ pub(crate) struct Writer {
     tips: HashMap<(&'static str, String), (i64, Uuid)>,
     /// Of the next event: part of its id and its time.
     next: u128,
+    /// Of the events that follow, as it is stored.
+    pub(crate) metadata: String,
 }
 
 impl Writer {
     pub(crate) fn new(shop: &Shop) -> Self {
-        Self { store: shop.store(), tips: HashMap::new(), next: 1 }
+        Self { store: shop.store(), tips: HashMap::new(), next: 1, metadata: "{}".to_owned() }
     }
 
     /// One whose events are other ones, wherever they stand.
@@ -399,7 +405,7 @@ impl Writer {
                 event_type: raw.event_type,
                 event_version: raw.event_version,
                 payload: raw.payload,
-                metadata: "{}".to_owned(),
+                metadata: self.metadata.clone(),
                 event_id,
                 occurred_at,
             }],

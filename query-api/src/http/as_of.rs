@@ -1,8 +1,5 @@
 //! States of the past: folded from the log, by the code that commands are decided on.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
@@ -10,7 +7,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use soonshop_domain::Decider;
-use soonshop_event_log::{Content, RecordedEvent};
 use soonshop_service_kit::Problem;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,11 +15,9 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::call::{Call, Wanted};
+use super::fold::{self, Fold, PAGE};
 use super::params::{AsOf as Point, Kind, Param};
 use super::read::failed;
-
-/// Events of a stream that are read at a time.
-const PAGE: i64 = 1_000;
 
 pub(super) const PARAM: Param = Param::new(
     "as_of",
@@ -87,7 +81,7 @@ fn not_yet() -> Problem {
 }
 
 /// The head of the log, once it is where it is wanted.
-async fn head(shared: &Shared, wanted: Option<Wanted>) -> Result<i64, Problem> {
+pub(super) async fn head(shared: &Shared, wanted: Option<Wanted>) -> Result<i64, Problem> {
     loop {
         let position = shared.queries.log.head().await.map_err(failed)?.position;
         let Some(wanted) = wanted.filter(|wanted| position < wanted.position) else { return Ok(position) };
@@ -124,10 +118,7 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
             .take_while(|row| row.sequence <= limit.version && row.position <= limit.position)
             .collect();
         let whole = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
-        for entry in log.decode(rows).await.map_err(failed)? {
-            let Content::Event(event) = entry.content else {
-                return Err(unreadable(entry.position));
-            };
+        for event in fold::decode(log, rows).await? {
             version = event.version;
             fold.apply(event)?;
         }
@@ -162,96 +153,9 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
         },
     };
     let body = serde_json::to_vec(&answer).map_err(Problem::internal)?;
-    let mut response = call.entity(as_of_position, answer.version, !fold.opened.0.is_empty(), body.into());
+    let mut response = call.entity(as_of_position, answer.version, !fold.opened.is_empty(), body.into());
     if limit.open {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     Ok(response)
-}
-
-fn unreadable(position: i64) -> Problem {
-    let detail =
-        format!("the event at position {position} is of a newer release, or holds what cannot be opened");
-    Problem::unavailable("history-unreadable", detail, Duration::from_mins(1)).with("position", position)
-}
-
-/// What is kept of the last event.
-struct Last {
-    version: i64,
-    position: i64,
-    event_id: Uuid,
-    kind: String,
-    occurred_at: DateTime<Utc>,
-    recorded_at: DateTime<Utc>,
-}
-
-struct Fold<A> {
-    state: A,
-    last: Option<Last>,
-    opened: Opened,
-}
-
-impl<A: Decider> Fold<A> {
-    fn new() -> Self {
-        Self { state: A::default(), last: None, opened: Opened::default() }
-    }
-
-    fn apply(&mut self, recorded: Arc<RecordedEvent>) -> Result<(), Problem> {
-        let RecordedEvent { position, event_id, version, occurred_at, recorded_at, event, .. } =
-            Arc::unwrap_or_clone(recorded);
-        let kind = event.event_type().to_owned();
-        let mut event: A::Event = event.try_into().map_err(|_| unreadable(position))?;
-        self.opened.remember(&mut event)?;
-        self.state.apply(event);
-        self.last = Some(Last { version, position, event_id, kind, occurred_at, recorded_at });
-        Ok(())
-    }
-}
-
-/// What stands behind each seal of a history. A state serializes its personal values as their seals; here alone they
-/// become what people may read.
-#[derive(Default)]
-struct Opened(HashMap<String, Option<Value>>);
-
-/// The plaintext of a seal.
-#[derive(serde::Deserialize)]
-struct Inner {
-    value: Value,
-}
-
-impl Opened {
-    fn remember(&mut self, event: &mut impl soonshop_domain::Sensitive) -> Result<(), Problem> {
-        for value in event.personal() {
-            let Some(seal) = value.jwe().map(str::to_owned) else { continue };
-            let text = value.plaintext().transpose().map_err(Problem::internal)?;
-            let inner = text.map(|text| serde_json::from_slice::<Inner>(&text)).transpose();
-            self.0.insert(
-                seal,
-                inner.map_err(|_| Problem::internal("a seal without a value"))?.map(|inner| inner.value),
-            );
-        }
-        Ok(())
-    }
-
-    /// Puts the clear text in place of each seal, and null where it was erased; true if any was.
-    fn show(&self, state: &mut Value) -> bool {
-        match state {
-            Value::String(text) => match self.0.get(text.as_str()) {
-                Some(Some(clear)) => {
-                    *state = clear.clone();
-                    false
-                }
-                Some(None) => {
-                    *state = Value::Null;
-                    true
-                }
-                None => false,
-            },
-            Value::Array(items) => items.iter_mut().fold(false, |erased, item| self.show(item) | erased),
-            Value::Object(fields) => {
-                fields.values_mut().fold(false, |erased, field| self.show(field) | erased)
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LINK};
+use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -32,12 +32,16 @@ pub(super) struct Wanted {
 /// One request.
 pub(super) struct Call {
     pub(super) shared: Arc<Shared>,
-    /// What stands in the path in place of `{…}`.
+    /// What stands in the path in place of the first `{…}`.
     pub(super) key: String,
+    /// And of those after it.
+    pub(super) more_keys: Vec<String>,
     pub(super) params: Params,
     pub(super) wanted: Option<Wanted>,
-    path: String,
-    query: String,
+    /// The first of the languages that the asker's browser names.
+    pub(super) language: Option<String>,
+    pub(super) path: String,
+    pub(super) query: String,
     /// The versions that the asker has.
     has: Vec<String>,
 }
@@ -51,13 +55,16 @@ impl Call {
         let (mut parts, _) = request.into_parts();
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
-        let key = path.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
+        let mut keys = path.iter().map(|(_, value)| value.to_owned());
+        let key = keys.next().unwrap_or_default();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         Ok(Self {
             shared: Arc::clone(shared),
             key,
+            more_keys: keys.collect(),
             params: Params::read(&query, &endpoint.action.params)?,
             wanted: wanted(&parts.headers)?,
+            language: language(&parts.headers),
             path: parts.uri.path().to_owned(),
             query,
             has: has(&parts.headers),
@@ -102,18 +109,33 @@ impl Call {
         body: &impl Serialize,
         next: Option<&str>,
     ) -> Result<Response, Problem> {
+        self.page_before(position, body, next.map(|next| ("after", next)))
+    }
+
+    /// Like [`page`](Self::page), where the page that follows is named by another parameter.
+    pub(super) fn page_before(
+        &self,
+        position: i64,
+        body: &impl Serialize,
+        next: Option<(&str, &str)>,
+    ) -> Result<Response, Problem> {
         let mut headers = self.headers(position);
-        if let Some(next) = next {
-            let pairs = form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "after");
+        if let Some((parameter, next)) = next {
+            let pairs = form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != parameter);
             let query = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(pairs)
-                .append_pair("after", next)
+                .append_pair(parameter, next)
                 .finish();
             let link = format!("<{}?{query}>; rel=\"next\"", self.path);
             headers.insert(LINK, HeaderValue::try_from(link).map_err(Problem::internal)?);
         }
         Ok((headers, axum::Json(encoded(body)?)).into_response())
     }
+}
+
+fn language(headers: &HeaderMap) -> Option<String> {
+    let first = headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?.split([',', ';']).next()?;
+    Some(first.trim().to_owned())
 }
 
 /// The JSON of an answer, made where a failure is still a problem.

@@ -176,7 +176,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
         .summary(Some(endpoint.summary))
         .response("200", answered(answers))
         .response("default", problem());
-    if let Some((name, _)) = endpoint.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')) {
+    for name in endpoint.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)) {
         let format = (name == "id").then_some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
         let path = parameter(name, ParameterIn::Path, None, text().format(format));
         operation = operation.parameter(ParameterBuilder::from(path).required(Required::True).build());

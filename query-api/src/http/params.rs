@@ -227,7 +227,7 @@ impl Kind {
                 return value.ok_or_else(|| format!("it is one of {}", names.join(", ")));
             }
             Self::Time => {
-                let time = time(raw).map(|time| Value::Number(time.timestamp_micros()));
+                let time = moment_of(raw).map(|time| Value::Number(time.timestamp_micros()));
                 time.ok_or("it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z")
             }
             Self::AsOf => as_of(raw)
@@ -251,7 +251,7 @@ fn digits(raw: &str) -> Option<i64> {
 }
 
 /// RFC 3339: a moment, or a day, which begins at midnight UTC.
-fn time(raw: &str) -> Option<DateTime<Utc>> {
+pub(super) fn moment_of(raw: &str) -> Option<DateTime<Utc>> {
     if let Ok(day) = NaiveDate::parse_from_str(raw, "%Y-%m-%d") {
         return (raw.len() == 10).then(|| day.and_time(NaiveTime::MIN).and_utc());
     }
@@ -267,7 +267,7 @@ fn as_of(raw: &str) -> Option<AsOf> {
     match raw.split_once(':') {
         Some(("v", version)) => digits(version).filter(|version| *version > 0).map(AsOf::Version),
         Some(("p", position)) => digits(position).map(AsOf::Position),
-        _ => time(raw).map(AsOf::Time),
+        _ => moment_of(raw).map(AsOf::Time),
     }
 }
 

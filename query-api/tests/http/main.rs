@@ -2,9 +2,11 @@
 //! `QUERY_API_TEST_POSTGRES` names a server, in a database of each test's own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
 mod behind;
 mod description;
 mod figures;
+mod pages;
 mod past;
 mod reads;
 mod search;

@@ -95,6 +95,8 @@ pub(crate) async fn open(database: &Database, folder: &Path) -> EventStore {
     for namespace in Namespace::ALL {
         let connection = database.namespace(namespace.name()).unwrap().connection;
         soonshop_migrations::migrate(namespace, &connection).await.unwrap();
+        // Roles are the whole server's: another test may have made them, and then they need their rights here.
+        soonshop_migrations::rights::grant(namespace, &connection).await.unwrap();
     }
     let file = folder.join("master.key");
     MasterKeys::create(&file).unwrap();

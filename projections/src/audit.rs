@@ -1,0 +1,242 @@
+//! The audit trail: one row per event of every type there is, with what filtering, correlation and text search need, so
+//! that the log itself carries no index for its viewer.
+//!
+//! Nothing personal is in it. What an event says of a person is sealed in the log; here only a marker tells that it is
+//! there. A person is found by the opaque id of the data subject.
+
+use std::collections::{BTreeSet, HashSet};
+
+use sea_orm::entity::prelude::*;
+use serde_json::{Map, Value, json};
+use soonshop_domain::order::{Event as OrderEvent, credit_note};
+use soonshop_domain::{Event, Sensitive as _, context_of};
+use soonshop_event_log::RecordedEvent;
+
+use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit")]
+pub struct Model {
+    /// The event's id.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub id: String,
+    /// In the log.
+    pub position: i64,
+    /// The stream: its type and id, and its version after this event.
+    #[sea_orm(column_type = "Text")]
+    pub aggregate_type: String,
+    #[sea_orm(column_type = "Text")]
+    pub aggregate_id: String,
+    pub version: i64,
+    #[sea_orm(column_type = "Text")]
+    pub context: String,
+    #[sea_orm(column_type = "Text")]
+    pub event_type: String,
+    /// The version that its shape was stored in.
+    pub event_version: i64,
+    /// Microseconds since 1970: as the log recorded it, and business time.
+    pub recorded_at: i64,
+    pub occurred_at: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub actor_kind: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub actor_id: Option<String>,
+    /// `<kind>:<id>` of whoever caused what a process did.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub on_behalf_of: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub channel: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub command_id: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub command_type: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub correlation_id: Option<String>,
+    /// The event that caused this one.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub causation_id: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub reason_code: Option<String>,
+    /// A note was left, in a person's own words: it stays sealed in the log.
+    pub has_note: bool,
+    /// The data subject, by id.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub subject: Option<String>,
+    /// The event's fields for a sentence, as a JSON object of path and value: lists of objects are their number, long
+    /// texts are cut, and a personal value is [`personal`].
+    #[sea_orm(column_type = "Text")]
+    pub summary: String,
+    /// Everything in the event that is not personal, in small letters, a value a line.
+    #[sea_orm(column_type = "Text")]
+    pub text: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Row for Model {
+    const GROUP: &'static str = "id";
+
+    fn group(&self) -> String {
+        self.id.clone()
+    }
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+/// What stands in a summary for a personal value that the event has.
+pub fn personal() -> Value {
+    json!({ "personal": true })
+}
+
+/// The longest text in a summary, in characters.
+const LONGEST: usize = 120;
+
+/// The projection `audit`.
+pub struct Audit;
+
+/// The event's own fields as stored, and the seals in them.
+fn fields(event: &Event) -> Result<(Value, HashSet<String>), Failure> {
+    let failed = |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
+    let mut sealed = event.clone();
+    let seals = sealed.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
+    let payload: Value = serde_json::from_str(&event.encode().map_err(failed)?).map_err(failed)?;
+    let fields = match payload {
+        Value::Object(mut named) => named.remove(event.event_type()).unwrap_or_default(),
+        other => other,
+    };
+    Ok((fields, seals))
+}
+
+/// An amount is shown whole.
+fn is_money(fields: &Map<String, Value>) -> bool {
+    fields.len() == 2 && fields.contains_key("amount") && fields.contains_key("currency")
+}
+
+fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(LONGEST).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Adds the fields below `path`.
+fn summarize(value: &Value, path: &str, seals: &HashSet<String>, into: &mut Map<String, Value>) {
+    let said = match value {
+        Value::Null => return,
+        Value::String(text) if seals.contains(text) => personal(),
+        Value::String(text) => cut(text).into(),
+        Value::Array(items) if items.iter().any(Value::is_object) => items.len().into(),
+        Value::Object(fields) if !is_money(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                summarize(value, &path, seals, into);
+            }
+            return;
+        }
+        other => other.clone(),
+    };
+    into.insert(path.to_owned(), said);
+}
+
+/// Adds every text and number, each once.
+fn words(value: &Value, seals: &HashSet<String>, into: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if !seals.contains(text) => drop(into.insert(text.to_lowercase())),
+        Value::Number(number) => drop(into.insert(number.to_string())),
+        Value::Array(items) => items.iter().for_each(|item| words(item, seals, into)),
+        Value::Object(fields) => fields.values().for_each(|field| words(field, seals, into)),
+        Value::String(_) | Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// Whose data the event is about.
+fn subject(event: &RecordedEvent) -> Option<String> {
+    match &event.event {
+        Event::User(_) | Event::Person(_) => Some(id(event)),
+        Event::Order(OrderEvent::OrderPlaced { customer, .. })
+        | Event::CreditNote(credit_note::Event::CreditNoteIssued { customer, .. }) => {
+            Some(customer.subject().to_string())
+        }
+        Event::Order(_) | Event::Product(_) | Event::Stock(_) => None,
+    }
+}
+
+impl Projector for Audit {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn shape(&self) -> i32 {
+        1
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        &["user", "person", "product", "stock", "order", "credit_note"]
+    }
+
+    fn tables(&self) -> Vec<Box<dyn TableOf>> {
+        vec![TableFor::<Model>::new()]
+    }
+
+    fn indexes(&self) -> &'static [&'static str] {
+        &[
+            "CREATE INDEX audit_by_position ON @audit (position)",
+            "CREATE INDEX audit_by_time ON @audit (recorded_at, position)",
+            "CREATE INDEX audit_by_type ON @audit (event_type, position)",
+            "CREATE INDEX audit_by_stream ON @audit (aggregate_id, aggregate_type, version)",
+            "CREATE INDEX audit_by_actor ON @audit (actor_id, position)",
+            "CREATE INDEX audit_by_correlation ON @audit (correlation_id, position)",
+            "CREATE INDEX audit_by_causation ON @audit (causation_id)",
+            "CREATE INDEX audit_by_subject ON @audit (subject, position)",
+        ]
+    }
+
+    /// A row is only ever put: nothing needs to be read for it.
+    fn wants(&self, _: &RecordedEvent, _: &mut Wants) {}
+
+    fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
+        let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
+        let (fields, seals) = fields(&event.event)?;
+        let (mut summary, mut text) = (Map::new(), BTreeSet::new());
+        summarize(&fields, "", &seals, &mut summary);
+        words(&fields, &seals, &mut text);
+        let aggregate_type = event.event.aggregate_type();
+        unit.put(Model {
+            id: event.event_id.to_string(),
+            position: event.position,
+            aggregate_type: aggregate_type.to_owned(),
+            aggregate_id: id(event),
+            version: event.version,
+            context: context_of(aggregate_type).unwrap_or_default().to_owned(),
+            event_type: event.event.event_type().to_owned(),
+            event_version: event.event_version.into(),
+            recorded_at: event.recorded_at.timestamp_micros(),
+            occurred_at: event.occurred_at.timestamp_micros(),
+            actor_kind: metadata.actor_kind.map(|kind| kind.to_string()),
+            actor_id: metadata.actor_id,
+            on_behalf_of: metadata.on_behalf_of,
+            channel: metadata.channel.map(|channel| channel.to_string()),
+            command_id: metadata.command_id.map(|id| id.to_string()),
+            command_type: metadata.command_type,
+            correlation_id: metadata.correlation_id.map(|id| id.to_string()),
+            causation_id: metadata.causation_id.map(|id| id.to_string()),
+            reason_code: metadata.reason_code,
+            has_note: metadata.reason_note.is_some(),
+            subject: subject(event),
+            summary: Value::Object(summary).to_string(),
+            text: text.into_iter().collect::<Vec<_>>().join("\n"),
+        });
+        Ok(())
+    }
+}

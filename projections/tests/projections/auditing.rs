@@ -1,0 +1,122 @@
+//! What the audit trail takes from an event, and what it never takes.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use soonshop_domain::{Actor, ActorKind, Channel, Event, Metadata, TYPES, order};
+use soonshop_projections::audit::Audit;
+use soonshop_projections::{Generation, Projector as _};
+use uuid::Uuid;
+
+use crate::fixture::{Shop, Writer, on_both};
+use crate::history::{ADDRESS, EMAIL, NAME, PHONE, guest, line, placed, story, uuid};
+
+on_both!(
+    every_event_has_one_row_that_says_who_did_it_why_and_because_of_what,
+    nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was,
+);
+
+async fn audited(shop: &Shop) -> Vec<Value> {
+    let generation: Generation = shop.generation(&Audit).await;
+    shop.project(Arc::new(Audit), &generation).await;
+    assert_eq!(shop.parked(&generation).await, Vec::<i64>::new());
+    let mut rows = shop.rows(&generation).await["audit"].as_array().unwrap().clone();
+    rows.sort_by_key(|row| row["position"].as_i64());
+    rows
+}
+
+#[test]
+fn the_audit_trail_follows_every_type_of_ours() {
+    let mut types: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
+    let mut followed = Audit.follows().to_vec();
+    types.sort_unstable();
+    followed.sort_unstable();
+    assert_eq!(followed, types);
+}
+
+async fn every_event_has_one_row_that_says_who_did_it_why_and_because_of_what(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (correlation, cause, command) = (uuid(900), uuid(901), uuid(902));
+    let fulfilment = Actor::system("fulfilment");
+    let metadata = Metadata {
+        correlation_id: Some(correlation),
+        causation_id: Some(cause),
+        command_id: Some(command),
+        command_type: Some("order.confirm".to_owned()),
+        actor_kind: Some(fulfilment.kind),
+        actor_id: Some(fulfilment.id),
+        on_behalf_of: Some(Actor { kind: ActorKind::Staff, id: "42".to_owned() }.to_string()),
+        channel: Some(Channel::Process),
+        reason_code: Some("stock-reserved".to_owned()),
+        ..Metadata::default()
+    };
+    let order = uuid(200);
+    writer.write(order, placed("S-1", guest(3), vec![line(1, "MUG", 2, 1399)])).await;
+    writer.metadata = serde_json::to_string(&metadata).unwrap();
+    writer.write(order, order::Event::OrderConfirmed {}).await;
+    let rows = audited(&shop).await;
+    assert_eq!(rows.len(), 2);
+    let told = |row: &Value, names: &[&str]| names.iter().map(|name| row[*name].clone()).collect::<Vec<_>>();
+    let stream =
+        ["position", "aggregate_type", "aggregate_id", "version", "context", "event_type", "subject"];
+    assert_eq!(
+        told(&rows[0], &stream),
+        [
+            json!(1),
+            json!("order"),
+            json!(order),
+            json!(1),
+            json!("order"),
+            json!("OrderPlaced"),
+            json!(uuid(3))
+        ]
+    );
+    assert_eq!(told(&rows[0], &["actor_kind", "correlation_id"]), [Value::Null, Value::Null]);
+    let who = [
+        "actor_kind",
+        "actor_id",
+        "on_behalf_of",
+        "channel",
+        "command_id",
+        "command_type",
+        "correlation_id",
+        "causation_id",
+        "reason_code",
+    ];
+    assert_eq!(
+        told(&rows[1], &who),
+        [
+            json!("system"),
+            json!("fulfilment"),
+            json!("staff:42"),
+            json!("process"),
+            json!(command),
+            json!("order.confirm"),
+            json!(correlation),
+            json!(cause),
+            json!("stock-reserved")
+        ]
+    );
+    assert!(rows[1]["recorded_at"].as_i64() >= rows[0]["recorded_at"].as_i64());
+}
+
+async fn nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let all: Vec<(Uuid, Event)> = story();
+    let count = all.len();
+    for (stream, event) in all {
+        writer.write(stream, event).await;
+    }
+    let rows = audited(&shop).await;
+    assert_eq!(rows.len(), count);
+    let text = serde_json::to_string(&rows).unwrap().to_lowercase();
+    for value in [NAME, EMAIL, PHONE, ADDRESS, "eyj"] {
+        assert!(!text.contains(&value.to_lowercase()), "{value}");
+    }
+    let placed = rows.iter().find(|row| row["event_type"] == "OrderPlaced").unwrap();
+    let summary: Value = serde_json::from_str(placed["summary"].as_str().unwrap()).unwrap();
+    assert_eq!(summary["contact.email"], json!({ "personal": true }));
+    assert_eq!((&summary["lines"], &summary["total"]["amount"]), (&json!(2), &json!(3797)));
+    let words: Vec<&str> = placed["text"].as_str().unwrap().lines().collect();
+    assert!(words.contains(&"the mug") && words.contains(&"s-1"), "{words:?}");
+}

@@ -1,0 +1,441 @@
+//! The timeline of the audit trail: what happened, by anybody, to anything, as far as a search narrows it.
+//!
+//! A search is terms, each of which is a condition on the rows: `actor:staff:42 type:Stock* -agg:order "a text"`. The
+//! other parameters are terms too, with their names outside. A term that cannot be read is refused by its number, and
+//! then nothing is shown: never everything, as if it had been narrowed.
+
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use sea_orm::{FromQueryResult as _, Value};
+use serde::Serialize;
+use serde_json::json;
+use soonshop_domain::{ActorKind, Channel, TYPES};
+use soonshop_projections::audit::Model;
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Action;
+use super::call::Call;
+use super::openapi::{Described, moment};
+use super::params::{Kind, Param, Params, moment_of, refused};
+use super::read::query_failed;
+
+const DEFAULT_LIMIT: usize = 50;
+
+/// The most terms of one search.
+const MOST_TERMS: usize = 20;
+
+/// One event of the trail.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Entry {
+    pub(super) position: i64,
+    pub(super) id: String,
+    /// The stream, and its version after this event.
+    pub(super) aggregate_type: String,
+    pub(super) aggregate_id: String,
+    pub(super) version: i64,
+    pub(super) context: String,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    pub(super) kind: String,
+    /// The version that its shape was stored in.
+    pub(super) event_version: i64,
+    pub(super) recorded_at: DateTime<Utc>,
+    /// Business time.
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) actor: Option<Who>,
+    /// Whoever caused what a process did, as `kind:id`.
+    pub(super) on_behalf_of: Option<String>,
+    pub(super) channel: Option<String>,
+    pub(super) command_id: Option<String>,
+    #[schema(example = "order.place")]
+    pub(super) command_type: Option<String>,
+    pub(super) correlation_id: Option<String>,
+    /// The event that caused it; null where a person's command began it.
+    pub(super) causation_id: Option<String>,
+    pub(super) reason_code: Option<String>,
+    /// A note was left, which is not shown.
+    pub(super) has_note: bool,
+    /// The data subject, by id.
+    pub(super) subject: Option<String>,
+    /// The fields by path: of a list of objects their number, and `{"personal": true}` where a personal value stands.
+    #[schema(value_type = Object)]
+    pub(super) summary: serde_json::Value,
+}
+
+/// Who did it: what sort of actor, and its id.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Who {
+    #[schema(example = "staff")]
+    pub(super) kind: String,
+    pub(super) id: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn of(row: Model) -> Result<Self, Problem> {
+        Ok(Self {
+            position: row.position,
+            id: row.id,
+            aggregate_type: row.aggregate_type,
+            aggregate_id: row.aggregate_id,
+            version: row.version,
+            context: row.context,
+            kind: row.event_type,
+            event_version: row.event_version,
+            recorded_at: moment(row.recorded_at),
+            occurred_at: moment(row.occurred_at),
+            actor: row.actor_kind.map(|kind| Who { kind, id: row.actor_id }),
+            on_behalf_of: row.on_behalf_of,
+            channel: row.channel,
+            command_id: row.command_id,
+            command_type: row.command_type,
+            correlation_id: row.correlation_id,
+            causation_id: row.causation_id,
+            reason_code: row.reason_code,
+            has_note: row.has_note,
+            subject: row.subject,
+            summary: serde_json::from_str(&row.summary).map_err(Problem::internal)?,
+        })
+    }
+}
+
+/// A page of the timeline.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Page {
+    pub(super) items: Vec<Entry>,
+    /// What was understood of `q`, in its normal form.
+    pub(super) understood: Vec<String>,
+    /// Where the page that follows begins: what to send as `before`, or as `after` in the order `asc`.
+    pub(super) next: Option<i64>,
+}
+
+/// A condition in SQL, with `?` for each use of its value.
+struct Condition {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Condition {
+    fn new(sql: &str, value: impl Into<Value>) -> Self {
+        Self { sql: sql.to_owned(), values: vec![value.into()] }
+    }
+}
+
+/// A name that a term can begin with, and what it makes of its value. An error says what a value can be.
+struct Term {
+    name: &'static str,
+    about: &'static str,
+    read: fn(&str) -> Option<Condition>,
+}
+
+const TERMS: &[Term] = &[
+    Term { name: "type", about: "an event's type, such as OrderPlaced or Stock*", read: event_type },
+    Term {
+        name: "agg",
+        about: "an aggregate's type, such as order",
+        read: |raw| {
+            let known = TYPES.iter().any(|(name, _)| *name == raw);
+            known.then(|| Condition::new("aggregate_type = ?", raw))
+        },
+    },
+    Term { name: "id", about: "the UUID of an aggregate", read: |raw| by_id("aggregate_id = ?", raw) },
+    Term { name: "actor", about: "a kind of actor, or kind and id, such as staff:42", read: actor },
+    Term {
+        name: "chan",
+        about: "a channel, such as storefront",
+        read: |raw| {
+            raw.parse::<Channel>().ok().map(|channel| Condition::new("channel = ?", channel.as_ref()))
+        },
+    },
+    Term { name: "correlation", about: "a UUID", read: |raw| by_id("correlation_id = ?", raw) },
+    Term { name: "cause", about: "the UUID of an event", read: |raw| by_id("causation_id = ?", raw) },
+    Term { name: "subject", about: "the UUID of a data subject", read: |raw| by_id("subject = ?", raw) },
+    Term {
+        name: "reason",
+        about: "the code of a reason",
+        read: |raw| plain(raw).then(|| Condition::new("reason_code = ?", raw)),
+    },
+    Term { name: "created", about: "a day or a moment, or two with .. between them", read: created },
+];
+
+/// A value that may stand in SQL text columns at all.
+fn plain(raw: &str) -> bool {
+    !raw.is_empty() && !raw.contains('\0')
+}
+
+fn by_id(sql: &str, raw: &str) -> Option<Condition> {
+    Uuid::try_parse(raw).ok().map(|id| Condition::new(sql, id.to_string()))
+}
+
+fn event_type(raw: &str) -> Option<Condition> {
+    let name = raw.strip_suffix('*').unwrap_or(raw);
+    let fits = name.bytes().all(|b| b.is_ascii_alphanumeric()) && (raw != name || !name.is_empty());
+    fits.then(|| {
+        if raw == name {
+            Condition::new("event_type = ?", raw)
+        } else {
+            Condition::new("lower(event_type) LIKE ?", format!("{}%", name.to_lowercase()))
+        }
+    })
+}
+
+fn actor(raw: &str) -> Option<Condition> {
+    let (kind, id) = raw.split_once(':').map_or((raw, None), |(kind, id)| (kind, Some(id)));
+    let kind: ActorKind = kind.parse().ok()?;
+    Some(match id {
+        None => Condition::new("actor_kind = ?", kind.as_ref()),
+        Some(id) if plain(id) => Condition {
+            sql: "(actor_kind = ? AND actor_id = ?)".to_owned(),
+            values: vec![kind.as_ref().into(), id.into()],
+        },
+        Some(_) => return None,
+    })
+}
+
+fn created(raw: &str) -> Option<Condition> {
+    let (from, to) = raw.split_once("..").unwrap_or((raw, ""));
+    let from = moment_of(from).map(|moment| moment.timestamp_micros())?;
+    if to.is_empty() {
+        return Some(Condition::new("recorded_at >= ?", from));
+    }
+    let to = moment_of(to)?.timestamp_micros();
+    Some(Condition {
+        sql: "(recorded_at >= ? AND recorded_at < ?)".to_owned(),
+        values: vec![from.into(), to.into()],
+    })
+}
+
+/// A text that is looked for as it stands, whatever signs are in it.
+fn text(raw: &str) -> Option<Condition> {
+    let like = raw.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let like = format!("%{like}%");
+    plain(raw).then(|| Condition {
+        sql: "(text LIKE ? ESCAPE '\\' OR lower(coalesce(reason_code, '')) LIKE ? ESCAPE '\\' \
+              OR coalesce(command_type, '') LIKE ? ESCAPE '\\')"
+            .to_owned(),
+        values: vec![like.clone().into(), like.clone().into(), like.into()],
+    })
+}
+
+/// One piece of what was typed.
+#[derive(Debug, PartialEq, Eq)]
+struct Token {
+    text: String,
+    /// It stood in quotes from its beginning on: a text, whatever is in it.
+    quoted: bool,
+}
+
+/// Splits at spaces outside of quotes; `None`: a quote is not closed.
+fn tokens(typed: &str) -> Option<Vec<Token>> {
+    let (mut tokens, mut rest) = (Vec::new(), typed.trim_start());
+    while !rest.is_empty() {
+        let (quoted, after) = match rest.strip_prefix('"') {
+            Some(inside) => {
+                let (text, after) = inside.split_once('"')?;
+                (Token { text: text.to_owned(), quoted: true }, after)
+            }
+            None => {
+                let (text, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                (Token { text: text.to_owned(), quoted: false }, after)
+            }
+        };
+        tokens.push(quoted);
+        rest = after.trim_start();
+    }
+    Some(tokens)
+}
+
+/// A term of a search: its condition, and how it is understood.
+fn term(token: &Token) -> Result<(Condition, String), String> {
+    let shown = |condition: Option<Condition>| {
+        let condition = condition.ok_or("a text has at least one sign, and no NUL")?;
+        Ok((condition, format!("\"{}\"", token.text)))
+    };
+    if token.quoted {
+        return shown(text(&token.text));
+    }
+    let (negated, plain) = match token.text.strip_prefix('-') {
+        Some(rest) if rest.contains(':') => (true, rest),
+        _ => (false, token.text.as_str()),
+    };
+    let Some((name, value)) = plain.split_once(':') else { return shown(text(plain)) };
+    let Some(known) = TERMS.iter().find(|term| term.name == name) else {
+        let names: Vec<_> = TERMS.iter().map(|term| term.name).collect();
+        return Err(format!(
+            "there is no such filter; known: {}; a text with a colon goes in quotes",
+            names.join(", ")
+        ));
+    };
+    let mut condition =
+        (known.read)(value).ok_or_else(|| format!("{}: it is {}", known.name, known.about))?;
+    if negated {
+        // What has no value at all is not that value either.
+        condition.sql = format!("({}) IS NOT TRUE", condition.sql);
+    }
+    Ok((condition, token.text.clone()))
+}
+
+/// Everything that a search says, or every token of it that is wrong.
+fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), Problem> {
+    let refuse = |errors: Vec<serde_json::Value>, detail: String| {
+        refused("q", &detail).with("tokens", serde_json::Value::Array(errors))
+    };
+    let Some(tokens) = tokens(typed) else {
+        let last = json!({ "token": typed.split_whitespace().count(), "reason": "a quote is not closed" });
+        return Err(refuse(vec![last], "a quote is not closed".to_owned()));
+    };
+    if tokens.len() > MOST_TERMS {
+        return Err(refuse(Vec::new(), format!("there are more than {MOST_TERMS} terms")));
+    }
+    let (mut conditions, mut understood, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, token) in (1..).zip(&tokens) {
+        match term(token) {
+            Ok((condition, said)) => {
+                conditions.push(condition);
+                understood.push(said);
+            }
+            Err(reason) => errors.push(json!({ "token": number, "reason": reason })),
+        }
+    }
+    match errors.first() {
+        None => Ok((conditions, understood)),
+        Some(first) => {
+            let detail =
+                format!("token {}: {}", first["token"], first["reason"].as_str().unwrap_or_default());
+            Err(refuse(errors, detail))
+        }
+    }
+}
+
+/// Parameters that are terms.
+const OUTSIDE: [&str; 6] = ["type", "agg", "id", "actor", "chan", "correlation"];
+
+fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem> {
+    let (mut conditions, understood) = search(params.text("q").unwrap_or_default())?;
+    for term in TERMS.iter().filter(|term| OUTSIDE.contains(&term.name)) {
+        if let Some(value) = params.text(term.name) {
+            let refuse = || refused(term.name, &format!("it is {}", term.about));
+            conditions.push((term.read)(value).ok_or_else(refuse)?);
+        }
+    }
+    for (name, sql) in [
+        ("from", "recorded_at >= ?"),
+        ("to", "recorded_at < ?"),
+        ("before", "position < ?"),
+        ("after", "position > ?"),
+    ] {
+        conditions.extend(params.number(name).map(|number| Condition::new(sql, number)));
+    }
+    Ok((conditions, understood))
+}
+
+/// The timeline.
+pub(super) fn lists() -> Action {
+    Action::new(params(), Described::one::<Page>(), list)
+}
+
+/// What narrows it.
+pub(super) fn params() -> Vec<Param> {
+    let positions = Kind::Number(0, i64::MAX);
+    vec![
+        Param::new(
+            "q",
+            Kind::Free,
+            "Terms such as `actor:staff:42 type:Stock* -agg:order created:2026-11-01..2026-11-22 \"a text\"`.",
+        ),
+        Param::new("type", Kind::Free, "An event's type; `*` at its end stands for anything."),
+        Param::new("agg", Kind::Free, "An aggregate's type."),
+        Param::new("id", Kind::Id, "An aggregate's id."),
+        Param::new("actor", Kind::Free, "A kind of actor, or `kind:id`."),
+        Param::new("chan", Kind::Free, "A channel."),
+        Param::new("correlation", Kind::Id, "All that followed from one request."),
+        Param::new("from", Kind::Time, "Recorded then or later."),
+        Param::new("to", Kind::Time, "Recorded before then."),
+        Param::new(
+            "order",
+            Kind::OneOf(&["desc", "asc"]),
+            "By position; the newest first where it is left out.",
+        ),
+        Param::new("before", positions, "Positions below this one."),
+        Param::new("after", positions, "Positions above this one."),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
+    ]
+}
+
+async fn list(call: Call) -> Result<Response, Problem> {
+    let (position, page) = find(&call).await?;
+    let link = page.next.map(|next| next.to_string());
+    let parameter = if ascends(&call) { "after" } else { "before" };
+    call.page_before(position, &page, link.as_deref().map(|next| (parameter, next)))
+}
+
+fn ascends(call: &Call) -> bool {
+    call.params.text("order") == Some("asc")
+}
+
+/// One page, and the position that it was read at.
+pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
+    let (conditions, understood) = conditions(&call.params)?;
+    let (mut wheres, mut values) = (Vec::new(), Vec::new());
+    for condition in conditions {
+        let mut sql = condition.sql;
+        for value in condition.values {
+            values.push(value);
+            sql = sql.replacen('?', &format!("${}", values.len()), 1);
+        }
+        wheres.push(sql);
+    }
+    let order = if ascends(call) { "position ASC" } else { "position DESC" };
+    let limit = call.params.limit(DEFAULT_LIMIT);
+    let filter = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
+    let sql = format!("SELECT * FROM @audit {filter} ORDER BY {order} LIMIT {}", limit + 1);
+    let source = call.shared.source("audit", None).await?;
+    let (position, rows) = source.rows(call, None, &sql, &values, order).await?;
+    let more = rows.len() > limit;
+    let mut items = Vec::with_capacity(rows.len().min(limit));
+    for row in rows.iter().take(limit) {
+        items.push(Entry::of(Model::from_query_result(row, "").map_err(query_failed)?)?);
+    }
+    let next = items.last().filter(|_| more).map(|entry| entry.position);
+    Ok((position, Page { items, understood, next }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(typed: &str) -> Vec<i64> {
+        let problem = search(typed).err().unwrap();
+        let tokens = problem.extensions()["tokens"].as_array().unwrap().clone();
+        tokens.iter().map(|one| one["token"].as_i64().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_typed_falls_into_terms_and_texts() {
+        let found = tokens(r#" actor:staff:42  "refused by: bank" mug "#).unwrap();
+        let texts: Vec<_> = found.iter().map(|token| (token.text.as_str(), token.quoted)).collect();
+        assert_eq!(texts, [("actor:staff:42", false), ("refused by: bank", true), ("mug", false)]);
+        assert_eq!(
+            search(r#"type:Stock* -agg:order "a b" created:2026-11-01..2026-11-22"#).unwrap().0.len(),
+            4
+        );
+    }
+
+    #[test]
+    fn every_token_that_is_wrong_is_named_and_its_value_is_not_repeated() {
+        assert_eq!(wrong("type:[ mug agg:secret email:secret@x"), [1, 3, 4]);
+        assert_eq!(wrong(r#"mug "open"#), [2]);
+        for typed in [
+            "id:secret",
+            "actor:secret",
+            "chan:secret",
+            "created:secret",
+            "created:2026-11-01..secret",
+            "secret:1",
+        ] {
+            let problem = search(typed).err().unwrap();
+            assert!(!problem.detail().contains("secret"), "{problem}");
+        }
+    }
+}

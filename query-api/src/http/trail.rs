@@ -1,0 +1,347 @@
+//! What became of one aggregate: its events, its state at any version, what changed between two, and which event each
+//! field is owed to. Folded from the log by the code that commands are decided on, and shown through the redactor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use soonshop_domain::Metadata;
+use soonshop_event_log::RecordedEvent;
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Action;
+use super::as_of;
+use super::call::Call;
+use super::fold::{self, History, Opened, PAGE};
+use super::openapi::Described;
+use super::params::{Kind, Param, refused};
+use super::read::failed;
+use super::redactor::{Redacted, Redactor, Role};
+
+/// Events that are listed at once.
+const LISTED: usize = 200;
+
+/// The longest history whose fields are traced to their events: each version is looked at whole.
+const MOST_TRACED: usize = 1_000;
+
+/// One event of the aggregate.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Step {
+    pub(super) position: i64,
+    pub(super) id: Uuid,
+    pub(super) version: i64,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    pub(super) kind: String,
+    /// The version that its shape was stored in.
+    pub(super) event_version: u32,
+    pub(super) recorded_at: DateTime<Utc>,
+    /// Business time.
+    pub(super) occurred_at: DateTime<Utc>,
+    /// As `kind:id`.
+    #[schema(example = "staff:42")]
+    pub(super) actor: Option<String>,
+    pub(super) on_behalf_of: Option<String>,
+    pub(super) channel: Option<String>,
+    pub(super) command_type: Option<String>,
+    pub(super) command_id: Option<Uuid>,
+    pub(super) correlation_id: Option<Uuid>,
+    pub(super) causation_id: Option<Uuid>,
+    pub(super) reason_code: Option<String>,
+    /// A note was left, which is not shown.
+    pub(super) has_note: bool,
+}
+
+impl Step {
+    fn of(event: &RecordedEvent) -> Result<Self, Problem> {
+        let metadata: Metadata = event.metadata().map_err(failed)?;
+        Ok(Self {
+            position: event.position,
+            id: event.event_id,
+            version: event.version,
+            kind: event.event.event_type().to_owned(),
+            event_version: event.event_version,
+            recorded_at: event.recorded_at,
+            occurred_at: event.occurred_at,
+            actor: metadata.actor().map(|actor| actor.to_string()),
+            on_behalf_of: metadata.on_behalf_of,
+            channel: metadata.channel.map(|channel| channel.to_string()),
+            command_type: metadata.command_type,
+            command_id: metadata.command_id,
+            correlation_id: metadata.correlation_id,
+            causation_id: metadata.causation_id,
+            reason_code: metadata.reason_code,
+            has_note: metadata.reason_note.is_some(),
+        })
+    }
+}
+
+/// One field that differs. What was not there is left out.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Change {
+    /// Items of a list are named by their number or SKU.
+    #[schema(example = "/placed/lines/number=1/quantity")]
+    pub(super) path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub(super) before: Option<Redacted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub(super) after: Option<Redacted>,
+}
+
+/// What changed from one version to another.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Diff {
+    /// 0: before there was anything.
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) changes: Vec<Change>,
+}
+
+/// The event that last set a field.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Owed {
+    pub(super) version: i64,
+    pub(super) position: i64,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+}
+
+/// An aggregate, as it was at a version.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Trail {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) id: String,
+    /// The one that is shown, and the last there is.
+    pub(super) version: i64,
+    pub(super) last: i64,
+    /// As commands see it. A personal value is `{"personal": "masked"}`, where `value` numbers the texts that it was,
+    /// or `{"personal": "erased"}`.
+    #[schema(value_type = Object)]
+    pub(super) state: Redacted,
+    pub(super) diff: Diff,
+    /// By field, the event that it is owed to; null where the history is too long for that.
+    pub(super) blame: Option<BTreeMap<String, Owed>>,
+    /// At most 200, the last of those before `before`.
+    pub(super) events: Vec<Step>,
+    /// Whether there are events before these.
+    pub(super) more: bool,
+}
+
+/// The trail of one aggregate.
+pub(super) fn follows() -> Action {
+    Action::new(params(), Described::one::<Trail>(), follow)
+}
+
+/// What can be chosen.
+pub(super) fn params() -> Vec<Param> {
+    vec![
+        Param::new("v", Kind::Number(1, i64::MAX), "The version to show; the last where it is left out."),
+        Param::new(
+            "cmp",
+            Kind::Number(0, i64::MAX),
+            "The version to compare with; the one before where it is left out.",
+        ),
+        Param::new("before", Kind::Number(1, i64::MAX), "List events below this version."),
+    ]
+}
+
+async fn follow(call: Call) -> Result<Response, Problem> {
+    let (head, trail) = find(&call).await?;
+    call.page(head, &trail, None)
+}
+
+/// The trail, and the head of the log that it was read under.
+pub(super) async fn find(call: &Call) -> Result<(i64, Trail), Problem> {
+    let kind = call.key.clone();
+    let nothing = || Problem::not_found("not-found", "there is nothing of this name");
+    let begin = || fold::of(&kind).ok_or_else(nothing);
+    begin()?;
+    let name = call.more_keys.first().map(String::as_str).unwrap_or_default();
+    let id = Uuid::try_parse(name)
+        .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
+        .to_string();
+    let head = as_of::head(&call.shared, call.wanted).await?;
+    let events = read(call, &kind, &id).await?;
+    let last = events.last().ok_or_else(nothing)?.version;
+    let version = call.params.number("v").unwrap_or(last);
+    let other = call.params.number("cmp").unwrap_or(version - 1);
+    for (name, wanted) in [("v", version), ("cmp", other)] {
+        if wanted > last {
+            return Err(refused(name, "the aggregate has no such version yet").with("version", last));
+        }
+    }
+    let states = states(begin, &events, version, other)?;
+    let before = call.params.number("before").unwrap_or(i64::MAX);
+    let listed: Vec<_> = events.iter().filter(|event| event.version < before).collect();
+    let first = listed.len().saturating_sub(LISTED);
+    let trail = Trail {
+        diff: Diff { from: other, to: version, changes: changes(&states.other, &states.shown) },
+        state: states.shown,
+        blame: states.blame,
+        events: listed[first..].iter().map(|event| Step::of(event)).collect::<Result<_, _>>()?,
+        more: first > 0,
+        kind,
+        id,
+        version,
+        last,
+    };
+    Ok((head, trail))
+}
+
+async fn read(call: &Call, kind: &str, id: &str) -> Result<Vec<Arc<RecordedEvent>>, Problem> {
+    let log = &call.shared.queries.log;
+    let mut events: Vec<Arc<RecordedEvent>> = Vec::new();
+    loop {
+        let version = events.last().map_or(0, |event| event.version);
+        let rows = log.stream(kind, id, version, PAGE).await.map_err(failed)?;
+        let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
+        events.extend(fold::decode(log, rows).await?);
+        if !full {
+            return Ok(events);
+        }
+    }
+}
+
+struct States {
+    shown: Redacted,
+    /// What it is compared with.
+    other: Redacted,
+    blame: Option<BTreeMap<String, Owed>>,
+}
+
+/// Folds twice: what is personal is known, with the texts that are the same, once all of it has been read.
+fn states(
+    begin: impl Fn() -> Result<Box<dyn History>, Problem>,
+    events: &[Arc<RecordedEvent>],
+    version: i64,
+    other: i64,
+) -> Result<States, Problem> {
+    let mut whole = begin()?;
+    for event in events {
+        whole.apply(Arc::clone(event))?;
+    }
+    let redactor = Redactor::new(Role::Support, whole.opened());
+    let nothing = || redactor.redact(Value::Null);
+    let (mut shown, mut compared) = (nothing(), nothing());
+    let mut owed = (events.len() <= MOST_TRACED).then(BTreeMap::new);
+    let (mut history, mut known) = (begin()?, BTreeMap::new());
+    for event in events.iter().take_while(|event| event.version <= version.max(other)) {
+        history.apply(Arc::clone(event))?;
+        let traced = owed.as_mut().filter(|_| event.version <= version);
+        if traced.is_none() && event.version != version && event.version != other {
+            continue;
+        }
+        let state = redactor.redact(history.sealed()?);
+        if let Some(owed) = traced {
+            let now = leaves(state.value());
+            owed.retain(|path: &String, _| now.contains_key(path));
+            for (path, value) in &now {
+                if known.get(path) != Some(value) {
+                    let kind = event.event.event_type().to_owned();
+                    let one = Owed { version: event.version, position: event.position, kind };
+                    owed.insert(path.clone(), one);
+                }
+            }
+            known = now;
+        }
+        if event.version == other {
+            compared = state.clone();
+        }
+        if event.version == version {
+            shown = state;
+        }
+    }
+    Ok(States { shown, other: compared, blame: owed })
+}
+
+/// What the items of a list are known by in the business, where it tells them apart.
+fn key_of(items: &[Value]) -> Option<&'static str> {
+    ["number", "sku"].into_iter().find(|key| {
+        let mut values: Vec<_> =
+            items.iter().filter_map(|item| item.get(key)).map(Value::to_string).collect();
+        values.sort_unstable();
+        values.dedup();
+        values.len() == items.len()
+    })
+}
+
+/// Every value by its path. Amounts and markers are values.
+pub(super) fn leaves(value: &Value) -> BTreeMap<String, Value> {
+    fn walk(value: &Value, path: &str, into: &mut BTreeMap<String, Value>) {
+        let below = |name: &str| format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match value {
+            Value::Object(fields)
+                if !fields.is_empty()
+                    && !fields.contains_key("personal")
+                    && !fields.contains_key("currency") =>
+            {
+                for (name, value) in fields {
+                    walk(value, &below(name), into);
+                }
+            }
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                let key = key_of(items);
+                for (index, item) in items.iter().enumerate() {
+                    let name = match key.and_then(|key| Some((key, item.get(key)?))) {
+                        Some((key, Value::String(text))) => format!("{key}={text}"),
+                        Some((key, value)) => format!("{key}={value}"),
+                        None => index.to_string(),
+                    };
+                    walk(item, &below(&name), into);
+                }
+            }
+            Value::Null => {}
+            _ => drop(into.insert(path.to_owned(), value.clone())),
+        }
+    }
+    let mut all = BTreeMap::new();
+    walk(value, "", &mut all);
+    all
+}
+
+fn changes(before: &Redacted, after: &Redacted) -> Vec<Change> {
+    let shown = |value: Option<&Value>| {
+        // What comes out of redacted states is redacted: once more changes nothing.
+        value.map(|value| Redactor::new(Role::Support, &Opened::default()).redact(value.clone()))
+    };
+    let (left, right) = (leaves(before.value()), leaves(after.value()));
+    let mut paths: Vec<_> =
+        left.keys().chain(right.keys().filter(|path| !left.contains_key(*path))).collect();
+    paths.sort_unstable();
+    paths
+        .into_iter()
+        .filter(|path| left.get(*path) != right.get(*path))
+        .map(|path| Change {
+            path: path.clone(),
+            before: shown(left.get(path)),
+            after: shown(right.get(path)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn items_of_a_list_are_named_by_what_tells_them_apart() {
+        let lines = json!({ "lines": [{ "number": 1, "sku": "MUG" }, { "number": 2, "sku": "MUG" }] });
+        assert!(leaves(&lines).contains_key("/lines/number=2/sku"));
+        let variants = json!([{ "sku": "A/B" }, { "sku": "C" }]);
+        assert_eq!(leaves(&variants).keys().collect::<Vec<_>>(), ["/sku=A~1B/sku", "/sku=C/sku"]);
+        let same = json!([{ "sku": "A" }, { "sku": "A" }]);
+        assert_eq!(leaves(&same).keys().collect::<Vec<_>>(), ["/0/sku", "/1/sku"]);
+        let amount = json!({ "total": { "amount": 1, "currency": "GBP" }, "name": { "personal": "erased" } });
+        assert_eq!(leaves(&amount).keys().collect::<Vec<_>>(), ["/name", "/total"]);
+    }
+}

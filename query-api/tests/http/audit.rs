@@ -1,0 +1,290 @@
+//! The audit trail over HTTP.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use soonshop_domain::inventory::{self, Stock};
+use soonshop_domain::order::{self, Order};
+use soonshop_domain::product::{self, Product};
+use soonshop_domain::user::{self, User};
+use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Purpose, ids};
+use soonshop_event_store::CommandContext;
+use uuid::Uuid;
+
+use crate::shop::*;
+
+/// Says who did it, and because of what.
+async fn done<A: Decider>(shop: &Shop, id: Uuid, command: A::Command, metadata: Metadata) -> i64 {
+    let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
+    let done = shop.store.execute::<A>(id, command, context).await.unwrap();
+    let position = done.answer.last_position.unwrap();
+    shop.last.fetch_max(position, Ordering::SeqCst);
+    shop.feed.wake(position);
+    position
+}
+
+fn positions(got: &Got) -> Vec<i64> {
+    got.items().iter().map(|item| item["position"].as_i64().unwrap()).collect()
+}
+
+fn receive(name: &str, quantity: u32) -> (Uuid, inventory::At) {
+    let place = inventory::Place { sku: sku(name), location: "main".to_owned() };
+    let id = inventory::stream(&place.sku, "main");
+    (id, inventory::At { place, command: inventory::Command::Receive { quantity } })
+}
+
+/// A user, two products, and a receipt of stock by a member of staff; their positions are 1 to 4.
+async fn four(shop: &Shop) {
+    shop.user("Ada", "UK").await;
+    shop.product("Mug", &["mug"], Some("kitchen")).await;
+    shop.product("100%_cup", &["cup"], None).await;
+    let staff = Metadata {
+        actor_kind: Some(ActorKind::Staff),
+        actor_id: Some("42".to_owned()),
+        channel: Some(Channel::Admin),
+        reason_code: Some("delivery".to_owned()),
+        ..Metadata::default()
+    };
+    let (id, command) = receive("mug", 5);
+    done::<Stock>(shop, id, command, staff).await;
+}
+
+#[tokio::test]
+async fn the_timeline_is_narrowed_by_every_term_inside_and_outside_of_the_search() {
+    let shop = Shop::open().await;
+    four(&shop).await;
+    let stock = inventory::stream(&sku("mug"), "main");
+    let first = shop.see("/api/audit/timeline").await;
+    assert_eq!(positions(&first), [4, 3, 2, 1]);
+    let newest = &first.items()[0];
+    assert_eq!(
+        (&newest["actor"], &newest["channel"], &newest["summary"]["quantity"]),
+        (&json!({"kind": "staff", "id": "42"}), &json!("admin"), &json!(5))
+    );
+    for (query, wanted) in [
+        ("order=asc", vec![1, 2, 3, 4]),
+        ("type=Product*", vec![3, 2]),
+        ("type=ProductCreated&order=asc", vec![2, 3]),
+        ("agg=user", vec![1]),
+        (&format!("id={stock}"), vec![4]),
+        ("actor=staff:42", vec![4]),
+        ("actor=staff", vec![4]),
+        ("actor=staff:4", vec![]),
+        ("chan=admin", vec![4]),
+        ("from=2000-01-01", vec![4, 3, 2, 1]),
+        ("to=2000-01-01", vec![]),
+        ("before=3", vec![2, 1]),
+        ("after=3", vec![4]),
+        ("q=mug", vec![4, 2]),
+        ("q=%22100%25_CUP%22", vec![3]),
+        ("q=k_tchen", vec![]),
+        ("q=agg:product+kitchen", vec![2]),
+        ("q=-type:Product*", vec![4, 1]),
+        ("q=-actor:staff", vec![3, 2, 1]),
+        ("q=reason:delivery", vec![4]),
+        ("q=delivery", vec![4]),
+        ("q=created:2000-01-01..2000-01-02", vec![]),
+        ("q=type:Product*&agg=user", vec![]),
+    ] {
+        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?{query}")).await), wanted, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_search_is_named_by_its_token_and_nothing_is_shown() {
+    let shop = Shop::open().await;
+    four(&shop).await;
+    let got = shop.see("/api/audit/timeline?q=mug+type:%5B+agg:secret").await;
+    assert_eq!(got.refused(), (400, "invalid-query".into()));
+    let problem = got.json();
+    let tokens: Vec<_> =
+        problem["tokens"].as_array().unwrap().iter().map(|one| one["token"].as_i64().unwrap()).collect();
+    assert_eq!((tokens, &problem["parameter"]), (vec![2, 3], &json!("q")));
+    assert!(problem.get("items").is_none() && !got.text.contains("secret"));
+    for bad in [
+        "agg=secret",
+        "actor=secret",
+        "type=%5B",
+        "chan=secret",
+        "email=secret",
+        "limit=201",
+        "q=email:secret",
+    ] {
+        let got = shop.see(&format!("/api/audit/timeline?{bad}")).await;
+        assert_eq!(got.refused(), (400, "invalid-query".into()), "{bad}");
+        assert!(!got.text.contains("secret"), "{}", got.text);
+    }
+}
+
+#[tokio::test]
+async fn pages_of_the_timeline_neither_skip_nor_repeat_in_either_order() {
+    let shop = Shop::open().await;
+    for number in 0..7 {
+        shop.product(&format!("P{number}"), &[&format!("p{number}")], None).await;
+    }
+    for (order, mut wanted) in [("desc", (1..=7).rev().collect::<Vec<_>>()), ("asc", (1..=7).collect())] {
+        let mut path = format!("/api/audit/timeline?limit=3&order={order}");
+        let mut seen = Vec::new();
+        loop {
+            let got = shop.see(&path).await;
+            seen.extend(positions(&got));
+            let link = got.header("link").to_owned();
+            let Some(next) = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""))
+            else {
+                assert_eq!(got.ok()["next"], Value::Null);
+                break;
+            };
+            next.clone_into(&mut path);
+            // What is added meanwhile comes before the newest page, or after the oldest.
+            if order == "desc" {
+                shop.product("late", &[&format!("late-{}", seen.len())], None).await;
+            } else if wanted.len() == 7 {
+                wanted.extend(8..=shop.last.load(Ordering::SeqCst));
+            }
+        }
+        assert_eq!(seen, wanted, "{order}");
+    }
+}
+
+#[tokio::test]
+async fn a_trail_shows_the_state_what_changed_and_the_event_that_each_field_is_owed_to() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug", "mug-2"], None).await;
+    let price = product::Command::SetPrice { sku: sku("mug-2"), price: pounds(777) };
+    shop.command::<Product>(id, price).await;
+    shop.command::<Product>(id, product::Command::Delete).await;
+    let path = format!("/api/audit/a/product/{id}");
+    let second = shop.see(&format!("{path}?v=2")).await.ok();
+    assert_eq!((&second["version"], &second["last"]), (&json!(2), &json!(3)));
+    assert_eq!(
+        second["diff"],
+        json!({ "from": 1, "to": 2, "changes": [{
+            "path": "/variants/sku=MUG-2/price",
+            "before": { "amount": 500, "currency": "GBP" },
+            "after": { "amount": 777, "currency": "GBP" },
+        }] })
+    );
+    assert_eq!(second["blame"]["/variants/sku=MUG-2/price"]["version"], 2);
+    assert_eq!(second["blame"]["/variants/sku=MUG/price"]["type"], "ProductCreated");
+    assert_eq!(second["events"].as_array().unwrap().len(), 3);
+    // It is the state that `as_of` folds.
+    let folded = shop.see(&format!("/products/{id}?as_of=v:2")).await.ok();
+    assert_eq!(second["state"], folded["state"]);
+
+    let last = shop.see(&path).await.ok();
+    assert_eq!((&last["version"], &last["state"]["status"]), (&json!(3), &json!("deleted")));
+    let gone = last["diff"]["changes"].as_array().unwrap();
+    let name = gone.iter().find(|change| change["path"] == "/name").unwrap();
+    assert!(name["before"] == "Mug" && name.get("after").is_none());
+    assert_eq!(last["blame"].as_object().unwrap().keys().collect::<Vec<_>>(), ["/status"]);
+    // Backwards, from before there was anything, and the events below a version.
+    let back = shop.see(&format!("{path}?v=1&cmp=2")).await.ok();
+    assert_eq!(back["diff"]["changes"][0]["after"]["amount"], 500);
+    let first = shop.see(&format!("{path}?v=1&before=2")).await.ok();
+    assert!(first["diff"]["changes"].as_array().unwrap().iter().all(|change| change.get("before").is_none()));
+    assert_eq!(first["events"].as_array().unwrap().len(), 1);
+
+    assert_eq!(shop.see(&format!("{path}?v=4")).await.refused(), (400, "invalid-query".into()));
+    for (path, refusal) in [
+        (format!("/api/audit/a/payment/{id}"), (404, "not-found".to_owned())),
+        (format!("/api/audit/a/order/{id}"), (404, "not-found".to_owned())),
+        ("/api/audit/a/order/7".to_owned(), (400, "invalid-id".to_owned())),
+    ] {
+        assert_eq!(shop.see(&path).await.refused(), refusal, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn masked_erased_and_absent_are_three_things_and_no_byte_is_personal() {
+    let shop = Shop::open().await;
+    let planted = ["Zebedee Quux", "zebedee@quux.example", "+44 7700 900123", "ada@example.org"];
+    let id = ids::new();
+    let details =
+        |phone| user::Details::try_new(id, Some(planted[0]), Some(planted[1]), phone, Some("UK")).unwrap();
+    shop.command::<User>(id, user::Command::Register { details: details(None) }).await;
+    shop.command::<User>(id, user::Command::Change { details: details(Some(planted[2])) }).await;
+    let order = ids::new();
+    let lines = vec![line(1, "mug", 1, 500)];
+    shop.command::<Order>(order, place_of("S-1", user_id(id), lines, "UK")).await;
+
+    let trail = format!("/api/audit/a/user/{id}");
+    let first = shop.see(&format!("{trail}?v=1")).await;
+    let second = shop.see(&trail).await;
+    let (was, is) = (first.ok()["state"].clone(), second.ok()["state"].clone());
+    // The text is the same, whatever seal it is under: nothing but the phone has changed.
+    assert_eq!(was["email"]["personal"], "masked");
+    assert_eq!((&was["email"], &was["name"]), (&is["email"], &is["name"]));
+    assert_ne!(is["email"], is["name"]);
+    assert!(was.get("phone").is_none() && is["phone"]["personal"] == "masked");
+    let changes = second.ok()["diff"]["changes"].as_array().unwrap().clone();
+    assert_eq!(changes.iter().map(|change| &change["path"]).collect::<Vec<_>>(), ["/phone"]);
+    let mut bytes = vec![first.text, second.text];
+    for path in [
+        "/api/audit/timeline".to_owned(),
+        format!("/api/audit/timeline?q=subject:{id}"),
+        format!("/api/audit/a/order/{order}"),
+    ] {
+        let got = shop.see(&path).await;
+        got.ok();
+        bytes.push(got.text);
+    }
+    let by_text = shop.see("/api/audit/timeline?q=zebedee").await;
+    assert_eq!(positions(&by_text), Vec::<i64>::new(), "what is personal cannot be looked for");
+
+    shop.erase(id, &[Purpose::Account]).await;
+    let erased = shop.see(&trail).await;
+    assert_eq!(erased.ok()["state"]["email"], json!({ "personal": "erased" }));
+    let kept = shop.see(&format!("/api/audit/a/order/{order}")).await;
+    assert_eq!(kept.ok()["state"]["placed"]["contact"]["email"]["personal"], "masked");
+    bytes.extend([erased.text, kept.text]);
+    for text in bytes {
+        for value in planted {
+            assert!(!text.to_lowercase().contains(&value.to_lowercase()), "{value}");
+        }
+        assert!(!text.contains("eyJ"), "no seal is shown");
+    }
+}
+
+#[tokio::test]
+async fn a_correlation_is_a_tree_in_the_order_of_the_log_with_placeholders_for_missing_causes() {
+    let shop = Shop::open().await;
+    let correlation = Uuid::from_u128(7);
+    let caused = |causation_id| Metadata {
+        correlation_id: Some(correlation),
+        causation_id,
+        actor_kind: Some(ActorKind::System),
+        actor_id: Some("fulfilment".to_owned()),
+        ..Metadata::default()
+    };
+    let order = ids::new();
+    let place = place_of("S-1", guest(), vec![line(1, "mug", 1, 500)], "UK");
+    done::<Order>(&shop, order, place, caused(None)).await;
+    let began = shop.store.log().read(1, 1).await.unwrap()[0].event_id;
+    let (cup, receive_cup) = receive("cup", 1);
+    done::<Stock>(&shop, cup, receive_cup, caused(Some(Uuid::from_u128(8)))).await;
+    let (mug, receive_mug) = receive("mug", 1);
+    done::<Stock>(&shop, mug, receive_mug, caused(Some(began))).await;
+    done::<Order>(&shop, order, order::Command::Confirm, caused(Some(began))).await;
+
+    let tree = shop.see(&format!("/api/audit/c/{correlation}")).await.ok();
+    let shape: Vec<_> = tree["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| {
+            let latency = node["latency_micros"].as_i64();
+            assert_eq!(latency.is_some(), node["link"] == "caused");
+            assert!(latency.is_none_or(|micros| micros >= 0));
+            (
+                node["position"].as_i64().unwrap(),
+                node["depth"].as_i64().unwrap(),
+                node["link"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(shape, [(1, 0, "root"), (3, 1, "caused"), (4, 1, "caused"), (2, 0, "cause-missing")]);
+    assert_eq!(tree["missing"], json!([Uuid::from_u128(8)]));
+    let nobody = shop.see(&format!("/api/audit/c/{}", Uuid::nil())).await;
+    assert_eq!(nobody.refused(), (404, "not-found".into()));
+    assert_eq!(shop.see("/api/audit/c/7").await.refused(), (400, "invalid-id".into()));
+}

@@ -1,0 +1,78 @@
+//! The pages of the audit trail.
+
+use soonshop_domain::order::Order;
+use soonshop_domain::product::{self, Product};
+use soonshop_domain::user::{self, User};
+use soonshop_domain::{Metadata, ids};
+use soonshop_event_store::CommandContext;
+use uuid::Uuid;
+
+use crate::shop::*;
+
+const HOSTILE: &str = "<script>alert('x')</script>\"><b>";
+
+#[tokio::test]
+async fn every_page_is_whole_escaped_in_both_languages_and_loads_nothing_from_elsewhere() {
+    let shop = Shop::open().await;
+    let correlation = Uuid::from_u128(7);
+    let product = ids::new();
+    let details = product::Details { name: HOSTILE.to_owned(), ..product::Details::default() };
+    let variants = vec![product::Variant { sku: sku("mug"), price: Some(pounds(500)) }];
+    let metadata = Metadata { correlation_id: Some(correlation), ..Metadata::default() };
+    let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
+    let create = product::Command::Create { details, variants };
+    let done = shop.store.execute::<Product>(product, create, context).await.unwrap();
+    shop.feed.wake(done.answer.last_position.unwrap());
+    let user = ids::new();
+    let planted = ["Zebedee Quux", "zebedee@quux.example"];
+    let details = user::Details::try_new(user, Some(planted[0]), Some(planted[1]), None, Some("UK")).unwrap();
+    shop.command::<User>(user, user::Command::Register { details }).await;
+    let order = ids::new();
+    let lines = vec![line(1, "mug", 1, 1299)];
+    shop.command::<Order>(order, place_of("S-1", user_id(user), lines, "UK")).await;
+    for path in [
+        "/audit/timeline".to_owned(),
+        format!("/audit/a/product/{product}"),
+        format!("/audit/a/user/{user}"),
+        format!("/audit/a/order/{order}"),
+        format!("/audit/c/{correlation}"),
+    ] {
+        for (tag, word) in [("en", "Audit"), ("zh-CN", "审计")] {
+            let got = shop.see(&format!("{path}?lang={tag}")).await;
+            assert_eq!((got.status, got.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
+            let policy = got.header("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; style-src 'self'") && !policy.contains("unsafe"));
+            assert!(got.text.contains(&format!("<html lang=\"{tag}\"")) && got.text.contains(word), "{path}");
+            for never in ["<script", "<b>", "style=", "http://", "https://", "eyJ", planted[0], planted[1]] {
+                assert!(!got.text.contains(never), "{path}: {never}");
+            }
+        }
+    }
+    let timeline = shop.see("/audit/timeline?lang=en&theme=dark").await.text;
+    assert!(
+        timeline.contains("&lt;script&gt;") && timeline.contains("Order S-1 was placed, lines: 1, GBP 12.99")
+    );
+    assert!(timeline.contains("data-theme=\"dark\"") && timeline.contains("lang=en&amp;theme=dark"));
+    let person = shop.see(&format!("/audit/a/user/{user}?lang=zh-CN")).await.text;
+    assert!(person.contains("已遮蔽"));
+    let style = shop.get("/audit/audit.css").await;
+    assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
+    assert!(style.text.len() < 25_000 && style.text.contains("light-dark("));
+}
+
+#[tokio::test]
+async fn a_page_that_is_refused_says_why_and_shows_nothing() {
+    let shop = Shop::open().await;
+    shop.product("Mug", &["mug"], None).await;
+    let got = shop.see("/audit/timeline?q=mug+type:%5B").await;
+    assert_eq!(got.status, 400);
+    assert!(got.text.contains("<html") && got.text.contains("token 2") && !got.text.contains("Mug"));
+    assert_eq!(shop.see("/audit/timeline?secret=1").await.refused(), (400, "invalid-query".into()));
+    assert_eq!(shop.see(&format!("/audit/a/order/{}", Uuid::nil())).await.status, 404);
+    let nothing = shop.see("/audit/timeline?q=nowhere&agg=user&lang=en").await;
+    assert!(nothing.status == 200 && nothing.text.contains("agg=user") && nothing.text.contains("q=nowhere"));
+    // Browsers name their languages; an address that names one wins.
+    let headers = [("accept-language", "zh-CN,zh;q=0.9,en;q=0.8")];
+    assert!(shop.get_with("/audit/timeline", &headers).await.text.contains("lang=\"zh-CN\""));
+    assert!(shop.get_with("/audit/timeline?lang=en", &headers).await.text.contains("<html lang=\"en\""));
+}
