@@ -29,6 +29,7 @@ use soonshop_domain::order::Order;
 use soonshop_domain::product::Product;
 use soonshop_domain::user::User;
 use soonshop_event_store::EventStore;
+use soonshop_service_kit::access::{Access, Permission};
 use soonshop_service_kit::problem::{Kind, Problem};
 
 use action::{Action, executes, prepares, removes, stocks};
@@ -43,25 +44,17 @@ pub const CONTEXTS: [&str; 4] = ["user", "product", "inventory", "order"];
 #[derive(Clone)]
 pub struct Commands {
     pub store: EventStore,
-    /// What `Authorization: Bearer …` must carry to be the operator. `None`: nobody is.
-    pub operator_token: Option<Arc<str>>,
+    /// Tells callers apart.
+    pub access: Access,
     /// The contexts whose endpoints are there.
     pub contexts: BTreeSet<String>,
 }
 
 impl Commands {
-    /// Of all contexts.
+    /// Of all contexts, for the operator by that token and for guests.
     pub fn new(store: EventStore, operator_token: Option<Arc<str>>) -> Self {
-        Self { store, operator_token, contexts: CONTEXTS.map(str::to_owned).into() }
+        Self { store, access: Access::new(operator_token), contexts: CONTEXTS.map(str::to_owned).into() }
     }
-}
-
-/// Who may give a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Permission {
-    Anyone,
-    /// Only with the operator's token.
-    Operator,
 }
 
 /// Whether a command may be given without an `Idempotency-Key`.
@@ -102,27 +95,27 @@ macro_rules! endpoints {
 #[rustfmt::skip]
 fn table() -> Vec<Endpoint> {
     endpoints! {
-        POST   "/users"                        "user.register"       Anyone   Optional "Register a user"                executes::<User, _>(user::register);
-        PUT    "/users/{id}"                   "user.change"         Anyone   Optional "Replace a user's details"       executes::<User, _>(user::change);
-        DELETE "/users/{id}"                   "user.delete"         Anyone   Optional "Delete and forget a user"       removes(user::delete);
-        POST   "/people/{id}/erasures"         "person.request-erasure" Operator Optional "Forget a person, user or guest" prepares(person::erase);
+        POST   "/users"                        "user.register"       Shop     Optional "Register a user"                executes::<User, _>(user::register);
+        PUT    "/users/{id}"                   "user.change"         Shop     Optional "Replace a user's details"       executes::<User, _>(user::change);
+        DELETE "/users/{id}"                   "user.delete"         Shop     Optional "Delete and forget a user"       removes(user::delete);
+        POST   "/people/{id}/erasures"         "person.request-erasure" Forget   Optional "Forget a person, user or guest" prepares(person::erase);
 
-        POST   "/products"                     "product.create"      Anyone   Optional "List a product"                 executes::<Product, _>(product::create);
-        PUT    "/products/{id}"                "product.change"      Anyone   Optional "Replace a product's details"    executes::<Product, _>(product::change);
-        DELETE "/products/{id}"                "product.delete"      Anyone   Optional "Delete a product"               removes(product::delete);
-        POST   "/products/{id}/variants"       "product.add-variant" Anyone   Optional "Add a variant"                  executes::<Product, _>(product::add_variant);
-        POST   "/products/{id}/prices"         "product.set-price"   Anyone   Optional "Set the price of a variant"     executes::<Product, _>(product::set_price);
+        POST   "/products"                     "product.create"      Trade    Optional "List a product"                 executes::<Product, _>(product::create);
+        PUT    "/products/{id}"                "product.change"      Trade    Optional "Replace a product's details"    executes::<Product, _>(product::change);
+        DELETE "/products/{id}"                "product.delete"      Trade    Optional "Delete a product"               removes(product::delete);
+        POST   "/products/{id}/variants"       "product.add-variant" Trade    Optional "Add a variant"                  executes::<Product, _>(product::add_variant);
+        POST   "/products/{id}/prices"         "product.set-price"   Trade    Optional "Set the price of a variant"     executes::<Product, _>(product::set_price);
 
-        POST   "/inventory/{sku}/receipts"     "stock.receive"       Anyone   Required "Receive stock"                  stocks(inventory::receive);
-        POST   "/inventory/{sku}/adjustments"  "stock.adjust"        Anyone   Required "Correct stock after a count"    stocks(inventory::adjust);
-        POST   "/inventory/{sku}/reservations" "stock.reserve"       Operator Required "Reserve stock for a line"       stocks(inventory::reserve);
-        POST   "/inventory/{sku}/releases"     "stock.release"       Operator Required "Release a line's reservation"   stocks(inventory::release);
-        POST   "/inventory/{sku}/shipments"    "stock.ship"          Operator Required "Ship what a line reserved"      stocks(inventory::ship);
+        POST   "/inventory/{sku}/receipts"     "stock.receive"       Trade    Required "Receive stock"                  stocks(inventory::receive);
+        POST   "/inventory/{sku}/adjustments"  "stock.adjust"        Trade    Required "Correct stock after a count"    stocks(inventory::adjust);
+        POST   "/inventory/{sku}/reservations" "stock.reserve"       Fulfil   Required "Reserve stock for a line"       stocks(inventory::reserve);
+        POST   "/inventory/{sku}/releases"     "stock.release"       Fulfil   Required "Release a line's reservation"   stocks(inventory::release);
+        POST   "/inventory/{sku}/shipments"    "stock.ship"          Fulfil   Required "Ship what a line reserved"      stocks(inventory::ship);
 
-        POST   "/orders"                       "order.place"         Anyone   Required "Place an order"                 prepares(order::place);
-        POST   "/orders/{id}/cancellation"     "order.cancel"        Anyone   Required "Cancel an order"                executes::<Order, _>(order::cancel);
-        POST   "/orders/{id}/shipment"         "order.ship"          Anyone   Required "Say that an order was shipped"  executes::<Order, _>(order::ship);
-        POST   "/credit-notes"                 "credit_note.issue"   Operator Required "Give money back"                prepares(order::issue);
+        POST   "/orders"                       "order.place"         Shop     Required "Place an order"                 prepares(order::place);
+        POST   "/orders/{id}/cancellation"     "order.cancel"        Shop     Required "Cancel an order"                executes::<Order, _>(order::cancel);
+        POST   "/orders/{id}/shipment"         "order.ship"          Trade    Required "Say that an order was shipped"  executes::<Order, _>(order::ship);
+        POST   "/credit-notes"                 "credit_note.issue"   Refund   Required "Give money back"                prepares(order::issue);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The endpoints over HTTP, on an embedded store of each test's own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,9 +13,11 @@ use soonshop_command_api::http::{self, CONTEXTS, Commands};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{self, OrderId};
 use soonshop_domain::order::number_of;
-use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+use soonshop_domain::{Purpose, personal};
+use soonshop_event_log::{Database, Key, KeyStore, MasterKeys, Place, codec};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
+use soonshop_service_kit::access::{Access, ApiKey, Keys, Known, Role, Unavailable};
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -495,6 +497,140 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
     let expected =
         ["credit_note.issue", "person.request-erasure", "stock.release", "stock.reserve", "stock.ship"];
     assert_eq!(only_operator, BTreeSet::from(expected.map(str::to_owned)));
+}
+
+/// Keys in memory.
+struct Shelf(Vec<(ApiKey, Known)>);
+
+#[async_trait::async_trait]
+impl Keys for Shelf {
+    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
+        Ok(self.0.iter().find(|(key, _)| key.prefix() == prefix).map(|(_, known)| known.clone()))
+    }
+
+    async fn used(&self, _: Uuid) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+/// A shop in which there is a key of each of these roles: their ids, and what their holders send.
+async fn keyed(roles: &[Role]) -> (Shop, Vec<(Uuid, String)>) {
+    let shop = Shop::open().await;
+    let made = roles.iter().map(|role| {
+        let id = ids::new();
+        let key = ApiKey::generate(id).unwrap();
+        let hash = key.hash();
+        (key, Known { id, hash, role: *role, expires_at: None, revoked: false, used_at: None })
+    });
+    let shelf = Shelf(made.collect());
+    let sent = shelf.0.iter().map(|(key, known)| (known.id, format!("Bearer {}", key.text()))).collect();
+    let access = Access::new(None).with_keys(Arc::new(shelf));
+    let router = stack(http::router(Commands { access, ..Commands::new(shop.store.clone(), None) }));
+    (Shop { router, ..shop }, sent)
+}
+
+#[tokio::test]
+async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
+    let roles = &Role::ALL[1..];
+    let (shop, sent) = keyed(roles).await;
+    let mut table = BTreeSet::new();
+    for (method, path, operation) in operations() {
+        let mut may = Vec::new();
+        for (role, (_, bearer)) in roles.iter().zip(&sent) {
+            let headers = [
+                ("authorization", bearer.as_str()),
+                ("idempotency-key", &*key()),
+                ("if-match", "*"),
+                ("content-type", "application/json"),
+            ];
+            let got = shop.send(&method, &path, &headers, if method == "DELETE" { "" } else { "{}" }).await;
+            assert!(got.status != 401 && got.status < 500, "{method} {path}: {}", got.text);
+            if got.status == 403 {
+                assert_eq!(got.refused(), (403, "not-permitted".into()));
+            } else {
+                may.push(role.as_ref());
+            }
+        }
+        table.insert(format!("{}: {}", operation["operationId"].as_str().unwrap(), may.join(" ")));
+    }
+    let expected = [
+        "credit_note.issue: support admin",
+        "order.cancel: support admin service",
+        "order.place: support admin service",
+        "order.ship: ops admin service",
+        "person.request-erasure: support admin",
+        "product.add-variant: ops admin service",
+        "product.change: ops admin service",
+        "product.create: ops admin service",
+        "product.delete: ops admin service",
+        "product.set-price: ops admin service",
+        "stock.adjust: ops admin service",
+        "stock.receive: ops admin service",
+        "stock.release: ops admin service",
+        "stock.reserve: ops admin service",
+        "stock.ship: ops admin service",
+        "user.change: support admin service",
+        "user.delete: support admin service",
+        "user.register: support admin service",
+    ];
+    assert_eq!(table, BTreeSet::from(expected.map(str::to_owned)));
+}
+
+#[tokio::test]
+async fn a_holder_of_a_key_says_on_whose_behalf_through_which_door_and_why_and_a_guest_does_not() {
+    let (shop, sent) = keyed(&[Role::Support, Role::Service]).await;
+    let (staff, service) = (&sent[0], &sent[1]);
+    let somebody = format!("customer:{}", Uuid::new_v4());
+    let note = "she rang, über Zebedee";
+    let all = [("authorization", &*staff.1), ("x-on-behalf-of", &*somebody), ("x-reason-note", note)];
+    assert_eq!(shop.post_with("/users", &all, json!({})).await.status, 201);
+    let door = [("authorization", &*service.1), ("x-channel", "storefront")];
+    assert_eq!(shop.post_with("/users", &door, json!({})).await.status, 201);
+    assert_eq!(shop.post_with("/users", &door[..1], json!({})).await.status, 201);
+    let events = shop.store.log().read(1, 3).await.unwrap();
+    let metadata = |index: usize| serde_json::from_str::<Value>(&events[index].metadata).unwrap();
+    let first = metadata(0);
+    assert_eq!(
+        [&first["actor_kind"], &first["actor_id"], &first["channel"], &first["on_behalf_of"]],
+        [&json!("staff"), &json!(staff.0), &json!("admin"), &json!(somebody)]
+    );
+    assert!(!events[0].metadata.contains("Zebedee"));
+    // The note is its writer's: it opens under the key's own id until that is erased.
+    let jwe = first["reason_note"].as_str().unwrap();
+    let kid = codec::kid_of(jwe).unwrap();
+    assert_eq!(kid, personal::kid(staff.0, Purpose::Account));
+    let keys = shop.store.keys().store().keys(&HashSet::from([kid.clone()])).await.unwrap();
+    let Key::Living(key) = &keys[&kid] else { panic!("it was made for the note") };
+    assert_eq!(codec::open(jwe, key).unwrap(), json!({ "v": 1, "value": note }).to_string().as_bytes());
+    assert_eq!(
+        (&metadata(1)["actor_id"], &metadata(1)["channel"]),
+        (&json!(service.0), &json!("storefront"))
+    );
+    assert_eq!(metadata(2)["channel"], "api");
+
+    for header in [("x-channel", "admin"), ("x-on-behalf-of", &*somebody), ("x-reason-note", note)] {
+        let got = shop.post_with("/users", &[header], json!({})).await;
+        assert_eq!((got.refused(), got.json()["header"].is_string()), ((403, "operator-only".into()), true));
+    }
+    let long = "x".repeat(1_001);
+    for (name, bad) in [
+        ("x-channel", "process"),
+        ("x-channel", "window"),
+        ("x-on-behalf-of", "staff:0199e7a0-0000-7000-8000-000000000000"),
+        ("x-on-behalf-of", "customer:ada@example.org"),
+        ("x-on-behalf-of", ""),
+        ("x-reason-note", ""),
+        ("x-reason-note", "two\tcolumns"),
+        ("x-reason-note", &*long),
+    ] {
+        let got = shop.post_with("/users", &[all[0], (name, bad)], json!({})).await;
+        assert_eq!(got.refused(), (400, "invalid-header".into()), "{name} {bad}");
+    }
+    let got = shop.post_with("/users", &[all[0], ("x-channel", "import")], json!({})).await;
+    assert_eq!(
+        (got.refused(), &got.json()["permission"]),
+        ((403, "not-permitted".into()), &json!("override"))
+    );
 }
 
 #[tokio::test]

@@ -15,6 +15,10 @@ pub const STOCK: Uuid = uuid!("c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604");
 /// What an import makes, by its natural key in the source.
 pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
 
+/// Whose the notes are that the operator writes, who has a token or the command line and no key: they are sealed under
+/// this subject's key.
+pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");
+
 /// `UUIDv7`: new, and roughly in order of time.
 #[expect(clippy::disallowed_methods, reason = "this is the maker of ids that everything else is told to use")]
 pub fn new() -> Uuid {

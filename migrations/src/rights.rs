@@ -43,7 +43,11 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "data_keys, hmac_keys"),
             (REPLAY, "SELECT", "data_keys"),
         ],
+        // Whoever takes requests looks keys up and writes down that they are used, and changes nothing else of them.
         Namespace::Operations => &[
+            (COMMAND, "SELECT", "api_keys"),
+            (COMMAND, "UPDATE (used_at)", "api_keys"),
+            (QUERY, "UPDATE (used_at)", "api_keys"),
             (PROJECTOR, "SELECT", "generations, active, leases"),
             (PROJECTOR, "INSERT, UPDATE", "leases"),
             (QUERY, "SELECT", "*"),

@@ -4,11 +4,9 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction};
 use serde_json::Value;
 use soonshop_domain::{Personal, Purpose};
 use soonshop_event_log::{Db, Error, KeyStore};
-use uuid::Uuid;
 
-/// Whose the notes are that are written at the command line, until there is a way to sign in: their seals are under
-/// this subject's key, which `soonshop migrate` makes.
-pub const OPERATOR: Uuid = Uuid::from_u128(0x6a1b_7d52_08cf_5b0e_9a53_3f62_c8b1_4e07);
+/// Whose the notes are that are written at the command line; `soonshop migrate` makes the key.
+pub use soonshop_domain::ids::OPERATOR;
 
 /// What is written down.
 #[derive(Debug, Clone)]

@@ -41,6 +41,7 @@ use soonshop_projections as projections;
 use soonshop_projections::Registry;
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Access;
 
 use cached::Kept;
 use call::Call;
@@ -61,14 +62,17 @@ pub struct Queries {
     pub search: Arc<dyn Search>,
     /// May be gone at any time.
     pub cache: Arc<dyn Cache>,
+    /// Tells callers apart.
+    pub access: Access,
     /// The contexts whose endpoints are there.
     pub contexts: BTreeSet<String>,
 }
 
 impl Queries {
-    /// Of all contexts.
+    /// Of all contexts, for guests.
     pub fn new(registry: Registry, log: EventLog, search: Arc<dyn Search>, cache: Arc<dyn Cache>) -> Self {
-        Self { registry, log, search, cache, contexts: CONTEXTS.map(str::to_owned).into() }
+        let access = Access::new(None);
+        Self { registry, log, search, cache, access, contexts: CONTEXTS.map(str::to_owned).into() }
     }
 }
 

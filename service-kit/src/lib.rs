@@ -1,9 +1,10 @@
 //! What every HTTP service of the shop needs, and nothing that belongs to one of them: problems, extractors, headers,
-//! health, logs, a start and a graceful stop.
+//! callers and what they may do, health, logs, a start and a graceful stop.
 //!
 //! It knows no database, no bus and no endpoint. Whatever is refused, by a handler or before one is reached, leaves as
 //! a [`Problem`]. Start reading at [`problem`], then [`serve`].
 
+pub mod access;
 pub mod extract;
 pub mod headers;
 pub mod health;

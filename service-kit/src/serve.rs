@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{Next, from_fn};
@@ -174,6 +174,10 @@ async fn with_context(mut request: Request, next: Next) -> Response {
         correlation_id = %context.correlation_id,
         trace_id = format!("{:032x}", context.trace.trace_id),
     );
+    // Whatever writes headers down, leaves this one out.
+    if let axum::http::header::Entry::Occupied(mut sent) = request.headers_mut().entry(AUTHORIZATION) {
+        sent.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
     request.extensions_mut().insert(context);
     let answering = async {
         let mut response = match sent {
@@ -201,7 +205,7 @@ async fn with_context(mut request: Request, next: Next) -> Response {
 /// Why an address is not listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0}: until there is a way to sign in, SoonShop listens on the loopback interface only (127.0.0.1 or [::1])"
+    "{0}: until customers can sign in, SoonShop listens on the loopback interface only (127.0.0.1 or [::1])"
 )]
 pub struct NotLoopback(pub SocketAddr);
 
@@ -336,7 +340,7 @@ mod tests {
         }
         for bad in ["0.0.0.0:80", "[::]:80", "192.168.1.2:80", "[::ffff:10.0.0.1]:80"] {
             let error = refuse_non_loopback(bad.parse().unwrap()).unwrap_err().to_string();
-            assert!(error.contains("until there is a way to sign in"), "{error}");
+            assert!(error.contains("until customers can sign in"), "{error}");
         }
     }
 

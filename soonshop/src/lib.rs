@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Config`], then [`Shop::open`], then [`serve`].
 
+pub mod api_keys;
 pub mod doctor;
 pub mod erased;
 pub mod import;

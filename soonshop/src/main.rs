@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use soonshop::serve::{self, Options};
-use soonshop::{Config, Role, Shop, contexts, doctor, erased, import, migrate, seals, seed, settle};
+use soonshop::{
+    Config, Role, Shop, api_keys, contexts, doctor, erased, import, migrate, seals, seed, settle,
+};
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// An event-sourced shop: one process or many, embedded or on real servers.
@@ -68,6 +70,11 @@ enum Command {
     Verify {
         #[command(subcommand)]
         what: Verify,
+    },
+    /// Keys to sign in with
+    Key {
+        #[command(subcommand)]
+        verb: api_keys::Verb,
     },
     /// Whether the log still holds what was sealed
     Seals {
@@ -143,6 +150,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
         Command::Verify { what: Verify::Erased(options) } => {
             return verify(Shop::open(&cli.config, Role::All)?, &options).await;
+        }
+        Command::Key { verb } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            return Ok(say(&api_keys::run(&shop, &verb).await?));
         }
         Command::Seals { verb } => {
             return Ok(say(&seals::run(&cli.config, &verb).await?));

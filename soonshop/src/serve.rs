@@ -12,11 +12,13 @@ use soonshop_command_api::http::Commands;
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
+use soonshop_service_kit::access::Access;
 use soonshop_service_kit::health::Health;
 use soonshop_service_kit::serve as kit;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::api_keys::ApiKeys;
 use crate::{Role, Shop, migrate, roles};
 
 /// How long a stop may take.
@@ -120,12 +122,10 @@ fn router(
 ) -> anyhow::Result<Router> {
     let mut router = Router::new().merge(health(shop)?.router());
     let mut api = utoipa::openapi::OpenApi::default();
+    let access = access(shop, options.role)?;
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
-        let commands = Commands {
-            store: store.clone(),
-            operator_token: Some(shop.operator_token()?),
-            contexts: options.contexts.clone(),
-        };
+        let commands =
+            Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
         router = router.merge(soonshop_command_api::http::router(commands));
         api = soonshop_command_api::http::openapi();
     }
@@ -135,6 +135,7 @@ fn router(
             log: shop.log()?,
             search: Arc::clone(&shop.search),
             cache: Arc::clone(&shop.cache),
+            access,
             contexts: options.contexts.clone(),
         };
         router = router.merge(soonshop_query_api::http::router(queries));
@@ -144,6 +145,13 @@ fn router(
     "SoonShop".clone_into(&mut api.info.title);
     let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api);
     Ok(router.merge(docs))
+}
+
+/// Callers by their keys, and the operator by the token: who takes commands must have its file, who only answers may.
+fn access(shop: &Shop, role: Role) -> anyhow::Result<Access> {
+    let there = role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
+    let operator = there.then(|| shop.operator_token()).transpose()?;
+    Ok(Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?)))
 }
 
 /// One description of both sides: a path that both have gets the operations of both.

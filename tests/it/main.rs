@@ -1,6 +1,7 @@
 //! End to end: the whole shop over HTTP, on the embedded set and on real servers; and the shape of the house.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod architecture;
 mod database_md;
 mod erasure;

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest as _, FromRequestParts as _, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
-use ring::hmac;
 use serde_json::value::RawValue;
 use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
-use soonshop_domain::{Actor, ActorKind, Channel, Decider, Metadata, clock, ids};
+use soonshop_domain::{Actor, ActorKind, Channel, Decider, Metadata, Personal, Purpose, clock, ids};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{Caller, Permission, Role};
 use soonshop_service_kit::extract::{Json, Path};
 use soonshop_service_kit::headers::{IF_MATCH, IdempotencyKey, IfMatch};
 use soonshop_service_kit::serve::RequestContext;
@@ -23,61 +23,16 @@ use uuid::{Uuid, Variant, Version};
 
 use super::action::Input;
 use super::answer::{answer, refused, unreadable};
-use super::{Commands, Endpoint, Key, Permission};
+use super::{Commands, Endpoint, Key};
 
 pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 pub(super) const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
+pub(super) const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
 pub(super) const REASON: HeaderName = HeaderName::from_static("x-reason");
+pub(super) const REASON_NOTE: HeaderName = HeaderName::from_static("x-reason-note");
 
-/// Who calls. Until there is a way to sign in, whoever has no token is a guest without a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
-    Anonymous,
-    Operator,
-}
-
-impl Caller {
-    fn of(headers: &HeaderMap, token: Option<&str>) -> Result<Self, Problem> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else { return Ok(Self::Anonymous) };
-        let presented = value
-            .to_str()
-            .ok()
-            .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim());
-        match (presented, token, values.next()) {
-            (Some(presented), Some(token), None) if same(presented, token) => Ok(Self::Operator),
-            _ => Err(Problem::unauthenticated(
-                "bad-token",
-                "Authorization carries a token that is not the operator's: leave it out, or send `Bearer <token>`",
-            )),
-        }
-    }
-
-    fn actor(self) -> Actor {
-        match self {
-            Self::Anonymous => Actor::guest("anonymous"),
-            Self::Operator => Actor { kind: ActorKind::Service, id: "operator".to_owned() },
-        }
-    }
-
-    /// 403 for whoever is not the operator; `what` says why.
-    fn must_be_operator(self, what: &str) -> Result<(), Problem> {
-        if self == Self::Operator {
-            return Ok(());
-        }
-        let detail = format!("{what} needs the operator's token, which `soonshop migrate` writes to a file");
-        Err(Problem::forbidden("operator-only", detail))
-    }
-}
-
-/// How long it takes says nothing about where two tokens differ: their HMACs under the one are compared.
-fn same(presented: &str, token: &str) -> bool {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
-    let tag = hmac::sign(&key, token.as_bytes());
-    hmac::verify(&key, presented.as_bytes(), tag.as_ref()).is_ok()
-}
+/// The longest note, in bytes of UTF-8.
+const LONGEST_NOTE: usize = 1_000;
 
 fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
     Problem::malformed("invalid-header", detail.into()).with("header", header)
@@ -128,10 +83,8 @@ impl Call {
         let (mut parts, body) = request.into_parts();
         let Ok(context) = RequestContext::from_request_parts(&mut parts, &()).await;
         let headers = &parts.headers;
-        let caller = Caller::of(headers, commands.operator_token.as_deref())?;
-        if endpoint.permission == Permission::Operator {
-            caller.must_be_operator("this command")?;
-        }
+        let caller = commands.access.caller(headers).await?;
+        caller.must(endpoint.permission, "this command")?;
         if parts.uri.query().is_some_and(|query| !query.is_empty()) {
             return Err(Problem::malformed("invalid-query", "there are no parameters here"));
         }
@@ -140,19 +93,27 @@ impl Call {
         } else {
             IfMatch::optional(headers)?
         };
-        let key = idempotency_key(headers, caller, endpoint.key)?;
+        let key = idempotency_key(headers, caller.role, endpoint.key)?;
         let import_key =
             text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
         let channel = channel(headers)?;
-        for (sent, name) in [(import_key.is_some(), "X-Import-Key"), (channel.is_some(), "X-Channel")] {
+        let through = if channel == Some(Channel::Import) { Permission::Override } else { Permission::Vouch };
+        for (sent, name, permission) in [
+            (headers.contains_key(IMPORT_KEY), "X-Import-Key", Permission::Override),
+            (headers.contains_key(CHANNEL), "X-Channel", through),
+            (headers.contains_key(ON_BEHALF_OF), "X-On-Behalf-Of", Permission::Vouch),
+            (headers.contains_key(REASON_NOTE), "X-Reason-Note", Permission::Vouch),
+        ] {
             if sent {
-                caller.must_be_operator(name).map_err(|problem| problem.with("header", name))?;
+                caller.must(permission, name).map_err(|problem| problem.with("header", name))?;
             }
         }
+        let on_behalf_of = on_behalf_of(headers)?;
+        let reason_note = note(headers, &caller)?;
         let reason_code = text(headers, &REASON, "X-Reason", 64, |b| b.is_ascii_graphic())?;
 
-        let actor = caller.actor();
-        let name = actor.to_string();
+        let actor = caller.actor.clone();
+        let (actor_kind, name) = (actor.kind, actor.to_string());
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         let command_id = match &key {
             Some(key) => ids::derived(ids::COMMANDS, &[&name, method, path, key]),
@@ -165,10 +126,15 @@ impl Call {
         let metadata = Metadata {
             correlation_id: Some(context.correlation_id),
             command_type: Some(endpoint.command.to_owned()),
-            actor_kind: Some(actor.kind),
+            actor_kind: Some(actor_kind),
             actor_id: Some(actor.id),
-            channel: Some(channel.unwrap_or(Channel::Api)),
+            on_behalf_of,
+            channel: Some(channel.unwrap_or(match actor_kind {
+                ActorKind::Staff => Channel::Admin,
+                _ => Channel::Api,
+            })),
             reason_code,
+            reason_note,
             traceparent: Some(context.trace.to_string()),
             ..Metadata::default()
         };
@@ -204,7 +170,8 @@ impl Call {
         let Json(body) = Json::<B>::from_request(request, &()).await?;
         let privileged = body.privileged().or_else(|| body.occurred_at().map(|_| "/occurred_at".to_owned()));
         if let Some(pointer) = privileged {
-            self.caller.must_be_operator("this field").map_err(|problem| problem.with_pointer(pointer))?;
+            let may = self.caller.must(Permission::Override, "this field");
+            may.map_err(|problem| problem.with_pointer(pointer))?;
         }
         self.occurred_at = body.occurred_at().map(happened).transpose()?;
         Ok(body)
@@ -304,7 +271,7 @@ async fn raw(parts: &Parts, body: Body, wanted: bool) -> Result<String, Problem>
 }
 
 /// Anonymous callers share one space of keys, so theirs must be beyond guessing.
-fn idempotency_key(headers: &HeaderMap, caller: Caller, key: Key) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap, role: Role, key: Key) -> Result<Option<String>, Problem> {
     let Some(sent) = IdempotencyKey::optional(headers)? else {
         return match key {
             Key::Optional => Ok(None),
@@ -315,7 +282,7 @@ fn idempotency_key(headers: &HeaderMap, caller: Caller, key: Key) -> Result<Opti
             .with("header", "Idempotency-Key")),
         };
     };
-    if caller == Caller::Operator {
+    if role != Role::Guest {
         return Ok(Some(sent.as_str().to_owned()));
     }
     let random = Uuid::try_parse(sent.as_str()).ok().filter(|id| {
@@ -328,12 +295,46 @@ fn idempotency_key(headers: &HeaderMap, caller: Caller, key: Key) -> Result<Opti
     })
 }
 
+/// The door that a caller names. That of processes is theirs: by it their records are told from a person's.
 fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
-    match text(headers, &CHANNEL, "X-Channel", 64, |b| b.is_ascii_graphic())?.as_deref() {
-        None => Ok(None),
-        Some("import") => Ok(Some(Channel::Import)),
-        Some(_) => Err(invalid_header("X-Channel", "X-Channel is `import`, or left out")),
+    let Some(text) = text(headers, &CHANNEL, "X-Channel", 64, |b| b.is_ascii_graphic())? else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(Channel::Process) | Err(_) => Err(invalid_header(
+            "X-Channel",
+            "X-Channel is storefront, admin, api, webhook, import, job or cli, or left out",
+        )),
+        Ok(channel) => Ok(Some(channel)),
     }
+}
+
+/// On whose behalf, in the form in which it is stored.
+fn on_behalf_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let sent = text(headers, &ON_BEHALF_OF, "X-On-Behalf-Of", 64, |b| b.is_ascii_graphic())?;
+    let read = |text: String| {
+        let (kind, id) = text.split_once(':')?;
+        let kind = kind.parse().ok().filter(|kind| matches!(kind, ActorKind::Customer | ActorKind::Guest))?;
+        Some(Actor { kind, id: Uuid::try_parse(id).ok()?.to_string() }.to_string())
+    };
+    let wrong =
+        || invalid_header("X-On-Behalf-Of", "X-On-Behalf-Of is customer:<id of a user> or guest:<id>");
+    sent.map(|text| read(text).ok_or_else(wrong)).transpose()
+}
+
+/// Why, in the caller's own words: theirs, and personal.
+fn note(headers: &HeaderMap, caller: &Caller) -> Result<Option<Personal<String>>, Problem> {
+    let mut values = headers.get_all(REASON_NOTE).iter();
+    let (Some(value), Some(writer)) = (values.next(), caller.writer) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+    if values.next().is_some()
+        || !(1..=LONGEST_NOTE).contains(&text.len())
+        || text.chars().any(char::is_control)
+    {
+        let detail = format!("X-Reason-Note is one line of UTF-8 of 1 to {LONGEST_NOTE} bytes");
+        return Err(invalid_header("X-Reason-Note", detail));
+    }
+    Ok(Some(Personal::new(text.to_owned(), writer, Purpose::Account)))
 }
 
 /// Business time: in whole microseconds, not before 1900 and not in the future (but for clocks that differ).
@@ -349,14 +350,6 @@ fn happened(at: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_is_the_same_only_if_it_is() {
-        assert!(same("secret", "secret"));
-        for other in ["", "secre", "secret1", "Secret", "secrets and more"] {
-            assert!(!same(other, "secret"), "{other:?}");
-        }
-    }
 
     #[test]
     fn nothing_happened_before_1900_or_in_the_future() {

@@ -1,5 +1,6 @@
 //! The description of the endpoints, made from the table that routes them, so that the two cannot differ.
 
+use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::problem::{Body as ProblemBody, MEDIA_TYPE};
 use utoipa::ToSchema;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -14,10 +15,10 @@ use utoipa::openapi::{
 };
 
 use super::answer::Done;
-use super::{Endpoint, Key, Permission, table};
+use super::{Endpoint, Key, table};
 
-/// The name under which the operator's token is described.
-const OPERATOR: &str = "operator";
+/// The name under which API keys, and the operator's token, are described.
+const KEY: &str = "key";
 
 /// How domain types look on the wire: the domain knows nothing of descriptions.
 #[expect(dead_code, reason = "these are only described, never made")]
@@ -82,7 +83,7 @@ pub fn openapi() -> OpenApi {
     }
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components: Components =
-        ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(OPERATOR, token).build();
+        ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(KEY, token).build();
     OpenApiBuilder::new()
         .info(Info::new("SoonShop commands", env!("CARGO_PKG_VERSION")))
         .paths(paths)
@@ -95,6 +96,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
         .operation_id(Some(endpoint.command))
         .tag(endpoint.context())
         .summary(Some(endpoint.summary))
+        .description(Some(who(endpoint.permission)))
         .response(endpoint.status().as_str(), done(endpoint))
         .response("default", problem());
     if let Some(parameter) = path_parameter(endpoint) {
@@ -108,8 +110,22 @@ fn operation(endpoint: &Endpoint) -> Operation {
         ),
         ("If-Match", endpoint.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
         ("X-Reason", false, "Why, as a code of at most 64 characters."),
-        ("X-Import-Key", false, "The natural key of what is imported: taken once. Only the operator."),
-        ("X-Channel", false, "`import`. Only the operator."),
+        ("X-Reason-Note", false, "Why, in your own words: kept sealed. Needs the permission `vouch`."),
+        (
+            "X-On-Behalf-Of",
+            false,
+            "`customer:<id>` or `guest:<id>` for whom it is done. Needs the permission `vouch`.",
+        ),
+        (
+            "X-Import-Key",
+            false,
+            "The natural key of what is imported: taken once. Needs the permission `override`.",
+        ),
+        (
+            "X-Channel",
+            false,
+            "The door it came through. Needs the permission `vouch`; `import` needs `override`.",
+        ),
     ] {
         operation = operation.parameter(parameter(name, ParameterIn::Header, required, description));
     }
@@ -118,10 +134,15 @@ fn operation(endpoint: &Endpoint) -> Operation {
         let body = RequestBodyBuilder::new().content("application/json", content);
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
     }
-    if endpoint.permission == Permission::Anyone {
+    if Role::Guest.may(endpoint.permission) {
         operation = operation.security(SecurityRequirement::default());
     }
-    operation.security(SecurityRequirement::new(OPERATOR, Vec::<String>::new())).build()
+    operation.security(SecurityRequirement::new(KEY, Vec::<String>::new())).build()
+}
+
+fn who(permission: Permission) -> String {
+    let roles: Vec<&str> = permission.holders().iter().map(AsRef::as_ref).collect();
+    format!("Needs the permission `{permission}`, which these roles have: {}.", roles.join(", "))
 }
 
 fn path_parameter(endpoint: &Endpoint) -> Option<Parameter> {

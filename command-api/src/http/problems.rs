@@ -23,10 +23,10 @@ pages! {
     "imported-before" "insufficient-stock" "internal-error" "invalid-body" "invalid-header" "invalid-id"
     "invalid-query" "key-store-unavailable" "line-not-reserved" "line-released"
     "line-reserved-differently" "line-shipped" "malformed-json" "method-not-allowed" "no-such-path"
-    "no-such-variant" "not-found" "not-yet-there" "operator-only" "order-exists" "order-not-found"
+    "no-such-variant" "not-found" "not-permitted" "not-yet-there" "operator-only" "order-exists" "order-not-found"
     "order-number-taken" "person-erased" "person-not-found" "product-deleted" "product-exists" "product-not-found"
     "read-model-behind" "read-model-missing" "search-unavailable" "sku-not-sold" "sku-taken"
-    "sku-without-price" "stale-version" "timed-out" "total-too-large" "unexpected-body"
+    "sku-without-price" "stale-version" "timed-out" "token-expired" "total-too-large" "unexpected-body"
     "unknown-customer" "unknown-order" "unknown-sku" "unreadable-body" "unsupported-media-type"
     "user-deleted" "user-exists" "user-not-found" "wrong-order-state"
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use soonshop_event_log::LOG;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::headers::{self, EVENT_POSITION, EventPosition};
 use tokio::time::Instant;
 use url::form_urlencoded;
@@ -53,6 +54,8 @@ impl Call {
         request: Request,
     ) -> Result<Self, Problem> {
         let (mut parts, _) = request.into_parts();
+        let caller = shared.queries.access.caller(&parts.headers).await?;
+        caller.must(Permission::Read, "this question")?;
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
         let mut keys = path.iter().map(|(_, value)| value.to_owned());

@@ -1,0 +1,442 @@
+//! Who calls, and what they may do. One table, [`Permission::holders`], says it for every endpoint and every field.
+//!
+//! A caller shows an API key, the operator's token, or nothing. Where keys are stored is not known here: whoever starts a
+//! process brings a [`Keys`]. What it finds is remembered for [`REMEMBERED`], so a key that was revoked opens nothing any
+//! more a moment later, in every process.
+
+pub mod key;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use chrono::{DateTime, TimeDelta, Utc};
+use moka::future::Cache;
+use ring::hmac;
+use soonshop_domain::{Actor, ActorKind, clock, ids};
+use uuid::Uuid;
+
+use crate::Problem;
+
+pub use key::ApiKey;
+
+/// What a caller is to the shop. Stored beside each key under this name.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::EnumString, strum::Display,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum Role {
+    /// Whoever shows nothing. No key has this role.
+    Guest,
+    /// Helps customers.
+    Support,
+    /// Looks at everything and changes nothing.
+    Auditor,
+    /// Keeps goods, and the system, moving.
+    Ops,
+    /// Everything; also the operator's token.
+    Admin,
+    /// A program, such as a storefront.
+    Service,
+}
+
+impl Role {
+    pub const ALL: [Self; 6] =
+        [Self::Guest, Self::Support, Self::Auditor, Self::Ops, Self::Admin, Self::Service];
+
+    pub fn may(self, permission: Permission) -> bool {
+        permission.holders().contains(&self)
+    }
+}
+
+/// Something that not everybody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display)]
+#[strum(serialize_all = "lowercase")]
+pub enum Permission {
+    /// Ask what the read models answer.
+    Read,
+    /// Have an account, and buy.
+    Shop,
+    /// Products, prices, goods that come in or go out.
+    Trade,
+    /// Move stock for the line of an order by hand.
+    Fulfil,
+    /// Give money back.
+    Refund,
+    /// Have a person forgotten.
+    Forget,
+    /// Business time, numbers and prices of one's own, and what an import brings.
+    Override,
+    /// Say on behalf of whom, through which door and in one's own words why.
+    Vouch,
+}
+
+impl Permission {
+    pub const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Shop,
+        Self::Trade,
+        Self::Fulfil,
+        Self::Refund,
+        Self::Forget,
+        Self::Override,
+        Self::Vouch,
+    ];
+
+    /// The table. A guest may trade as long as nobody but this machine can reach the shop.
+    pub const fn holders(self) -> &'static [Role] {
+        use Role::{Admin, Auditor, Guest, Ops, Service, Support};
+        match self {
+            Self::Read => &[Guest, Support, Auditor, Ops, Admin, Service],
+            Self::Shop => &[Guest, Support, Admin, Service],
+            Self::Trade => &[Guest, Ops, Admin, Service],
+            Self::Fulfil => &[Ops, Admin, Service],
+            Self::Refund | Self::Forget => &[Support, Admin],
+            Self::Override => &[Admin],
+            Self::Vouch => &[Support, Ops, Admin, Service],
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub role: Role,
+    /// Stored beside every event: `staff:<key id>`, `service:<key id>`, `service:operator` or `guest:anonymous`.
+    pub actor: Actor,
+    /// Whose the notes are that the caller writes, and whose key seals them; a guest writes none.
+    pub writer: Option<Uuid>,
+}
+
+impl Caller {
+    fn guest() -> Self {
+        Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None }
+    }
+
+    fn operator() -> Self {
+        let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
+        Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR) }
+    }
+
+    fn of(key: &Known) -> Self {
+        let kind = if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff };
+        Self { role: key.role, actor: Actor { kind, id: key.id.to_string() }, writer: Some(key.id) }
+    }
+
+    /// 403 for whom the table does not name; `what` says what it was that they may not do.
+    pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
+        if self.role.may(permission) {
+            return Ok(());
+        }
+        if self.role == Role::Guest {
+            let detail = format!("{what} needs an API key that may {permission}, or the operator's token");
+            return Err(Problem::forbidden("operator-only", detail));
+        }
+        let detail = format!("{what} needs a key that may {permission}; the role {} may not", self.role);
+        Err(Problem::forbidden("not-permitted", detail).with("permission", permission.as_ref()))
+    }
+}
+
+/// What is stored of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub id: Uuid,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    pub role: Role,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked: bool,
+    /// To about a minute.
+    pub used_at: Option<DateTime<Utc>>,
+}
+
+/// Why keys cannot be looked up just now.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Where keys are stored.
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// The key of that prefix; whether it was this one that the caller has, is not looked at.
+    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable>;
+
+    /// Writes down that it was used just now.
+    async fn used(&self, id: Uuid) -> Result<(), Unavailable>;
+}
+
+/// For how long what was found of a key counts: a key that was revoked is refused after it, at the latest.
+pub const REMEMBERED: Duration = Duration::from_secs(2);
+
+/// How many keys are remembered at once: whoever tries many, pushes out others, and no more.
+const MOST_REMEMBERED: u64 = 1_000;
+
+/// How old the moment of a key's last use may get before it is written anew.
+const USED: TimeDelta = TimeDelta::minutes(1);
+
+struct Remembered {
+    key: Option<Known>,
+    /// Its use was written down since it was looked up.
+    told: AtomicBool,
+}
+
+/// Tells callers apart.
+#[derive(Clone)]
+pub struct Access {
+    operator: Option<Arc<str>>,
+    keys: Option<Arc<dyn Keys>>,
+    remembered: Cache<String, Arc<Remembered>>,
+}
+
+impl Access {
+    /// The operator by that token, where there is one; nobody has a key.
+    pub fn new(operator: Option<Arc<str>>) -> Self {
+        let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
+        Self { operator, keys: None, remembered }
+    }
+
+    /// With the keys that are stored there.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// Who sent these headers. 401 for whatever is neither a living key nor the operator's token, be it sent twice, and
+    /// 503 where that cannot be told just now.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Ok(Caller::guest()) };
+        let token = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        let (Some(token), None) = (token, values.next()) else { return Err(bad_token()) };
+        if self.operator.as_deref().is_some_and(|operator| same(token.as_bytes(), operator.as_bytes())) {
+            return Ok(Caller::operator());
+        }
+        let key = ApiKey::parse(token).ok_or_else(bad_token)?;
+        let keys = self.keys.as_ref().ok_or_else(bad_token)?;
+        let found = self.find(keys, &key).await?;
+        let known =
+            found.key.as_ref().filter(|known| same(&key.hash(), &known.hash)).ok_or_else(bad_token)?;
+        if known.revoked {
+            return Err(bad_token());
+        }
+        let now = clock::now();
+        if known.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            let detail =
+                "the API key has expired: whoever gave it out makes a new one of it, `soonshop key rotate`";
+            return Err(Problem::unauthenticated("token-expired", detail));
+        }
+        if known.used_at.is_none_or(|used_at| now - used_at > USED)
+            && !found.told.swap(true, Ordering::Relaxed)
+            && let Err(error) = keys.used(known.id).await
+        {
+            tracing::warn!(%error, "that a key was used could not be written down");
+        }
+        Ok(Caller::of(known))
+    }
+
+    async fn find(&self, keys: &Arc<dyn Keys>, key: &ApiKey) -> Result<Arc<Remembered>, Problem> {
+        let look = async {
+            let found = keys.find(key.prefix()).await?;
+            Ok(Arc::new(Remembered { key: found, told: AtomicBool::new(false) }))
+        };
+        let found = self.remembered.try_get_with_by_ref(key.prefix(), look).await;
+        found.map_err(|error: Arc<Unavailable>| {
+            tracing::warn!(%error, "API keys cannot be looked up");
+            let detail = "API keys cannot be looked up just now";
+            Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
+        })
+    }
+}
+
+/// One sentence for all that is wrong with a token: whoever has none learns nothing of those that there are.
+fn bad_token() -> Problem {
+    Problem::unauthenticated(
+        "bad-token",
+        "Authorization carries no API key that is known and not revoked, nor the operator's token: leave it out, or \
+         send `Bearer <key>`, once",
+    )
+}
+
+/// How long it takes says nothing about where the two differ: their HMACs under the second are compared.
+fn same(sent: &[u8], stored: &[u8]) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, stored);
+    let tag = hmac::sign(&key, stored);
+    hmac::verify(&key, sent, tag.as_ref()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    /// Keys in memory, and how often they were asked and told.
+    #[derive(Default)]
+    struct Shelf {
+        keys: Mutex<Vec<(String, Known)>>,
+        asked: Mutex<u32>,
+        used: Mutex<Vec<Uuid>>,
+        away: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Keys for Shelf {
+        async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
+            *self.asked.lock().unwrap() += 1;
+            if self.away.load(Ordering::Relaxed) {
+                return Err(Unavailable("away".to_owned()));
+            }
+            let keys = self.keys.lock().unwrap();
+            Ok(keys.iter().find(|(known, _)| known == prefix).map(|(_, known)| known.clone()))
+        }
+
+        async fn used(&self, id: Uuid) -> Result<(), Unavailable> {
+            self.used.lock().unwrap().push(id);
+            Ok(())
+        }
+    }
+
+    impl Shelf {
+        fn add(&self, role: Role, change: impl FnOnce(&mut Known)) -> (ApiKey, Uuid) {
+            let id = Uuid::new_v4();
+            let key = ApiKey::generate(id).unwrap();
+            let mut known =
+                Known { id, hash: key.hash(), role, expires_at: None, revoked: false, used_at: None };
+            change(&mut known);
+            self.keys.lock().unwrap().push((key.prefix().to_owned(), known));
+            (key, id)
+        }
+    }
+
+    fn access() -> (Arc<Shelf>, Access) {
+        let shelf = Arc::new(Shelf::default());
+        (shelf.clone(), Access::new(Some("the-operator's-token".into())).with_keys(shelf))
+    }
+
+    fn bearer(token: &str) -> HeaderMap {
+        let value = HeaderValue::from_bytes(format!("Bearer {token}").as_bytes()).unwrap();
+        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    }
+
+    async fn refused(access: &Access, headers: &HeaderMap) -> (u16, String) {
+        let problem = access.caller(headers).await.unwrap_err();
+        (problem.status().as_u16(), problem.slug().to_owned())
+    }
+
+    #[test]
+    fn the_table_says_who_may_what() {
+        let table: Vec<String> = Permission::ALL
+            .iter()
+            .map(|permission| {
+                let holders: Vec<_> =
+                    Role::ALL.iter().filter(|role| role.may(*permission)).map(AsRef::as_ref).collect();
+                format!("{permission}: {}", holders.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "read: guest support auditor ops admin service",
+                "shop: guest support admin service",
+                "trade: guest ops admin service",
+                "fulfil: ops admin service",
+                "refund: support admin",
+                "forget: support admin",
+                "override: admin",
+                "vouch: support ops admin service",
+            ]
+        );
+        assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));
+    }
+
+    #[tokio::test]
+    async fn a_key_is_its_holder_and_the_token_the_operator() {
+        let (shelf, access) = access();
+        let (staff, staff_id) = shelf.add(Role::Support, |_| {});
+        let (service, service_id) = shelf.add(Role::Service, |_| {});
+        for (headers, role, actor, writer) in [
+            (HeaderMap::new(), Role::Guest, "guest:anonymous".to_owned(), None),
+            (bearer("the-operator's-token"), Role::Admin, "service:operator".to_owned(), Some(ids::OPERATOR)),
+            (bearer(&staff.text()), Role::Support, format!("staff:{staff_id}"), Some(staff_id)),
+            (bearer(&service.text()), Role::Service, format!("service:{service_id}"), Some(service_id)),
+        ] {
+            let caller = access.caller(&headers).await.unwrap();
+            assert_eq!((caller.role, caller.actor.to_string(), caller.writer), (role, actor, writer));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_living_key_is_refused_and_only_its_holder_learns_that_it_expired() {
+        let (shelf, access) = access();
+        let (good, _) = shelf.add(Role::Admin, |_| {});
+        let past = clock::now() - TimeDelta::seconds(1);
+        let (expired, _) = shelf.add(Role::Admin, |known| known.expires_at = Some(past));
+        let (revoked, _) = shelf.add(Role::Admin, |known| known.revoked = true);
+        let unknown = ApiKey::generate(Uuid::new_v4()).unwrap();
+        let other_secret = format!("{}_{}", &expired.text()[..12], &good.text()[13..]);
+        for (token, slug) in [
+            (expired.text(), "token-expired"),
+            (revoked.text(), "bad-token"),
+            (unknown.text(), "bad-token"),
+            (other_secret, "bad-token"),
+            (good.text().to_uppercase(), "bad-token"),
+            (format!("{} x", good.text()), "bad-token"),
+            (format!("{}{}", good.text(), "A".repeat(10_000)), "bad-token"),
+            ("ключ".to_owned(), "bad-token"),
+            ("the-operator's-toke".to_owned(), "bad-token"),
+            (String::new(), "bad-token"),
+        ] {
+            assert_eq!(refused(&access, &bearer(&token)).await, (401, slug.to_owned()), "{token:.60}");
+        }
+        let mut twice = bearer(&good.text());
+        twice.append(AUTHORIZATION, twice[AUTHORIZATION].clone());
+        assert_eq!(refused(&access, &twice).await, (401, "bad-token".to_owned()));
+        let mut basic = HeaderMap::new();
+        basic.insert(AUTHORIZATION, HeaderValue::try_from(format!("Basic {}", good.text())).unwrap());
+        assert_eq!(refused(&access, &basic).await, (401, "bad-token".to_owned()));
+        assert!(access.caller(&bearer(&good.text())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_is_looked_up_and_its_use_written_down_once_in_a_while() {
+        let (shelf, access) = access();
+        let (key, id) = shelf.add(Role::Ops, |_| {});
+        let (lately, _) = shelf.add(Role::Ops, |known| known.used_at = Some(clock::now()));
+        for _ in 0..10 {
+            assert!(access.caller(&bearer(&key.text())).await.is_ok());
+            assert!(access.caller(&bearer(&lately.text())).await.is_ok());
+        }
+        assert_eq!((*shelf.asked.lock().unwrap(), &*shelf.used.lock().unwrap()), (2, &vec![id]));
+    }
+
+    #[tokio::test]
+    async fn keys_that_cannot_be_looked_up_are_unavailable_and_the_operator_and_guests_go_on() {
+        let (shelf, access) = access();
+        let (key, _) = shelf.add(Role::Ops, |_| {});
+        shelf.away.store(true, Ordering::Relaxed);
+        assert_eq!(refused(&access, &bearer(&key.text())).await, (503, "database-unavailable".to_owned()));
+        assert!(access.caller(&bearer("the-operator's-token")).await.is_ok());
+        assert!(access.caller(&HeaderMap::new()).await.is_ok());
+        // It is not remembered that they were away.
+        shelf.away.store(false, Ordering::Relaxed);
+        assert!(access.caller(&bearer(&key.text())).await.is_ok());
+    }
+
+    #[test]
+    fn a_token_is_the_same_only_if_it_is() {
+        assert!(same(b"secret", b"secret"));
+        for other in ["", "secre", "secret1", "Secret", "secrets and more"] {
+            assert!(!same(other.as_bytes(), b"secret"), "{other:?}");
+        }
+    }
+}

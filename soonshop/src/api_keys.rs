@@ -1,0 +1,308 @@
+//! API keys: made, listed, rotated and revoked at the command line, looked up by whoever takes requests.
+//!
+//! They lie beside the record of operations, so that a key and the line that says who made it are one transaction.
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, SecondsFormat, Utc};
+use sea_orm::{ConnectionTrait as _, QueryResult, TransactionTrait as _};
+use serde::Serialize;
+use serde_json::json;
+use soonshop_domain::{Actor, ActorKind, ids};
+use soonshop_event_log::{Database, Db, Error};
+use soonshop_projections::operations::{self, Done};
+use soonshop_service_kit::access::{ApiKey, Keys, Known, Role, Unavailable};
+use uuid::Uuid;
+
+use crate::Shop;
+use crate::doctor::chain;
+use crate::seals::Outcome;
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+const HOUR: i64 = 60 * 60 * 1000;
+
+/// What to do with API keys.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Verb {
+    /// Make a key and show it: this once, and never again
+    Create {
+        /// support, auditor, ops, admin or service
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// What the key is for. It is not personal data: name no person
+        #[arg(long)]
+        name: String,
+        /// After how many days it is refused; without this, never
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        expires_days: Option<u16>,
+    },
+    /// Show all keys, without their secrets
+    List {
+        /// As JSON, one key a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Refuse a key from now on; running processes follow within seconds
+    Revoke {
+        /// The part of it that is shown
+        prefix: String,
+    },
+    /// Make a new key in the place of one, which is refused a while later
+    Rotate {
+        /// The part of it that is shown
+        prefix: String,
+        /// For how many hours the old one may still be used
+        #[arg(long, default_value_t = 24)]
+        overlap_hours: u16,
+        /// After how many days the new one is refused; without this, never
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        expires_days: Option<u16>,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    match text.parse() {
+        Ok(Role::Guest) | Err(_) => Err("a role is support, auditor, ops, admin or service".to_owned()),
+        Ok(role) => Ok(role),
+    }
+}
+
+/// A key as it is stored, without its hash.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    pub id: Uuid,
+    pub prefix: String,
+    pub role: String,
+    pub name: String,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// To about a minute.
+    pub used_at: Option<DateTime<Utc>>,
+    pub rotated_from: Option<Uuid>,
+}
+
+/// Where they are stored.
+#[derive(Clone)]
+pub struct ApiKeys {
+    db: Db,
+}
+
+const COLUMNS: &str =
+    "id, prefix, role, name, created_at, expires_at, revoked_at, used_at, rotated_from, hash";
+
+fn moment(milliseconds: i64) -> Result<DateTime<Utc>, Error> {
+    DateTime::from_timestamp_millis(milliseconds)
+        .ok_or_else(|| Error::Database(format!("{milliseconds} is no moment")))
+}
+
+fn id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::Database("the id of an API key is no UUID".to_owned()))
+}
+
+impl Row {
+    fn read(row: &QueryResult) -> Result<Self, Error> {
+        let at = |index| row.try_get_by_index::<Option<i64>>(index);
+        let rotated_from: Option<String> = row.try_get_by_index(8)?;
+        Ok(Self {
+            id: id(&row.try_get_by_index::<String>(0)?)?,
+            prefix: row.try_get_by_index(1)?,
+            role: row.try_get_by_index(2)?,
+            name: row.try_get_by_index(3)?,
+            created_at: moment(row.try_get_by_index(4)?)?,
+            expires_at: at(5)?.map(moment).transpose()?,
+            revoked_at: at(6)?.map(moment).transpose()?,
+            used_at: at(7)?.map(moment).transpose()?,
+            rotated_from: rotated_from.as_deref().map(id).transpose()?,
+        })
+    }
+}
+
+impl ApiKeys {
+    pub fn new(read_database: &Database) -> Result<Self, Error> {
+        Ok(Self { db: read_database.namespace("operations")? })
+    }
+
+    /// Every key there ever was, in the order in which they were made.
+    pub async fn all(&self) -> Result<Vec<Row>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM @api_keys ORDER BY created_at, id");
+        self.db.connection.query_all(self.db.statement(&sql, [])).await?.iter().map(Row::read).collect()
+    }
+
+    /// Makes a key. What comes back is all that there will ever be of its secret.
+    pub async fn create(&self, role: Role, name: &str, expires_days: Option<u16>) -> anyhow::Result<ApiKey> {
+        if role == Role::Guest {
+            bail!("whoever has no key is a guest: there are no keys for that");
+        }
+        self.make(role.as_ref(), name, expires_days, None).await
+    }
+
+    /// Makes a key in the place of another, which expires after so many hours if it would not before.
+    pub async fn rotate(
+        &self,
+        prefix: &str,
+        overlap_hours: u16,
+        expires_days: Option<u16>,
+    ) -> anyhow::Result<ApiKey> {
+        let old = self.living(prefix).await?;
+        self.make(&old.role, &old.name, expires_days, Some((&old, i64::from(overlap_hours) * HOUR))).await
+    }
+
+    async fn make(
+        &self,
+        role: &str,
+        name: &str,
+        expires_days: Option<u16>,
+        instead: Option<(&Row, i64)>,
+    ) -> anyhow::Result<ApiKey> {
+        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+            bail!("the name of a key has 1 to 100 characters on one line");
+        }
+        let id = ids::new();
+        let key = ApiKey::generate(id).context("no random numbers are to be had")?;
+        let old = instead.map(|(old, _)| old.id.to_string());
+        let (action, detail) = match &old {
+            Some(old) => ("key-rotate", json!({ "role": role, "name": name, "rotated_from": old })),
+            None => ("key-create", json!({ "role": role, "name": name })),
+        };
+        let tx = self.db.connection.begin().await?;
+        operations::record(&self.db, &tx, &done(action, id, detail)).await?;
+        let now = self.db.now();
+        let sql = format!(
+            "INSERT INTO @api_keys (id, prefix, hash, role, name, created_at, expires_at, rotated_from) \
+             VALUES ($1, $2, $3, $4, $5, {now}, {now} + $6, $7)"
+        );
+        let values = [
+            id.to_string().into(),
+            key.prefix().into(),
+            BASE64.encode(key.hash()).into(),
+            role.into(),
+            name.into(),
+            expires_days.map(|days| i64::from(days) * DAY).into(),
+            old.into(),
+        ];
+        tx.execute(self.db.statement(&sql, values)).await?;
+        if let Some((old, overlap)) = instead {
+            let sql = format!(
+                "UPDATE @api_keys SET expires_at = CASE WHEN expires_at < {now} + $2 THEN expires_at \
+                 ELSE {now} + $2 END WHERE id = $1 AND revoked_at IS NULL"
+            );
+            let values = [old.id.to_string().into(), overlap.into()];
+            if tx.execute(self.db.statement(&sql, values)).await?.rows_affected() == 0 {
+                bail!("the key {} was revoked meanwhile", old.prefix);
+            }
+        }
+        tx.commit().await?;
+        Ok(key)
+    }
+
+    /// Refuses it from now on.
+    pub async fn revoke(&self, prefix: &str) -> anyhow::Result<()> {
+        let key = self.living(prefix).await?;
+        let tx = self.db.connection.begin().await?;
+        operations::record(&self.db, &tx, &done("key-revoke", key.id, json!({ "name": key.name }))).await?;
+        let sql = format!(
+            "UPDATE @api_keys SET revoked_at = {} WHERE id = $1 AND revoked_at IS NULL",
+            self.db.now()
+        );
+        let revoked = tx.execute(self.db.statement(&sql, [key.id.to_string().into()])).await?;
+        if revoked.rows_affected() == 0 {
+            bail!("the key {prefix} is revoked already");
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn row(&self, prefix: &str) -> Result<Option<QueryResult>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM @api_keys WHERE prefix = $1");
+        Ok(self.db.connection.query_one(self.db.statement(&sql, [prefix.into()])).await?)
+    }
+
+    /// The key of that prefix, unless it was revoked.
+    async fn living(&self, prefix: &str) -> anyhow::Result<Row> {
+        let row = self.row(prefix).await?.map(|row| Row::read(&row)).transpose()?;
+        let row = row.with_context(|| format!("there is no key {prefix}: `soonshop key list` shows them"))?;
+        if row.revoked_at.is_some() {
+            bail!("the key {prefix} is revoked already");
+        }
+        Ok(row)
+    }
+
+    async fn known(&self, prefix: &str) -> Result<Option<Known>, Error> {
+        let Some(stored) = self.row(prefix).await? else { return Ok(None) };
+        let row = Row::read(&stored)?;
+        let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
+        let (Some(hash), Ok(role)) = (hash.and_then(|hash| hash.try_into().ok()), self::role(&row.role))
+        else {
+            return Err(Error::Database(format!("what is stored of the API key {prefix} cannot be read")));
+        };
+        Ok(Some(Known {
+            id: row.id,
+            hash,
+            role,
+            expires_at: row.expires_at,
+            revoked: row.revoked_at.is_some(),
+            used_at: row.used_at,
+        }))
+    }
+}
+
+fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Done {
+    let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
+    Done { actor: actor.to_string(), action, subject: key.to_string(), detail, note: None }
+}
+
+#[async_trait]
+impl Keys for ApiKeys {
+    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
+        self.known(prefix).await.map_err(|error| Unavailable(chain(&error)))
+    }
+
+    async fn used(&self, id: Uuid) -> Result<(), Unavailable> {
+        let sql = format!("UPDATE @api_keys SET used_at = {} WHERE id = $1", self.db.now());
+        let used = self.db.connection.execute(self.db.statement(&sql, [id.to_string().into()])).await;
+        used.map(drop).map_err(|error| Unavailable(chain(&error)))
+    }
+}
+
+fn line(row: &Row) -> String {
+    let at = |at: Option<DateTime<Utc>>| {
+        at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    };
+    format!(
+        "ssk_{}  {:<8} made {}  expires {:<20}  revoked {:<20}  used {:<20}  {}",
+        row.prefix,
+        row.role,
+        at(Some(row.created_at)),
+        at(row.expires_at),
+        at(row.revoked_at),
+        at(row.used_at),
+        row.name
+    )
+}
+
+/// Does it, on a shop that is up to date.
+pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
+    let keys = ApiKeys::new(&shop.read_database)?;
+    let text = match verb {
+        Verb::Create { role, name, expires_days } => keys.create(*role, name, *expires_days).await?.text(),
+        Verb::Rotate { prefix, overlap_hours, expires_days } => {
+            keys.rotate(prefix, *overlap_hours, *expires_days).await?.text()
+        }
+        Verb::Revoke { prefix } => {
+            keys.revoke(prefix).await?;
+            format!("ssk_{prefix} is revoked")
+        }
+        Verb::List { json } => {
+            let rows = keys.all().await?;
+            let lines: Result<Vec<String>, _> = rows
+                .iter()
+                .map(|row| if *json { serde_json::to_string(row) } else { Ok(line(row)) })
+                .collect();
+            lines?.join("\n")
+        }
+    };
+    Ok(Outcome { text, exit_code: 0 })
+}

@@ -1,0 +1,145 @@
+//! API keys on real stores: what they open, for how long, and that they are nowhere but with their holder.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+use soonshop::api_keys::ApiKeys;
+use soonshop_projections::operations;
+use soonshop_service_kit::access::{ApiKey, Role};
+use uuid::Uuid;
+
+use crate::support::{Answer, Client, Place, Process, Set, TestShop, eventually, free_port};
+
+async fn register(client: &Client, key: &str) -> Answer {
+    let bearer = format!("Bearer {key}");
+    client.send(Method::POST, "/users", Some(&json!({})), &[("authorization", &bearer)]).await
+}
+
+async fn list(client: &Client, key: &str) -> u16 {
+    let bearer = format!("Bearer {key}");
+    client.send(Method::GET, "/users", None, &[("authorization", &bearer)]).await.status.as_u16()
+}
+
+async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
+    let shop = TestShop::start(set).await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let old = keys.create(Role::Support, "help desk", None).await.unwrap();
+    let other = keys.create(Role::Auditor, "yearly audit", Some(30)).await.unwrap();
+    register(&shop.client, &old.text()).await.expect(201);
+    assert_eq!(list(&shop.client, &other.text()).await, 200);
+    assert_eq!(
+        register(&shop.client, &other.text()).await.expect(403).json()["type"],
+        "/problems/not-permitted"
+    );
+    let rows = keys.all().await.unwrap();
+    let event = shop.shop.log().unwrap().read(1, 1).await.unwrap().remove(0);
+    let metadata: Value = serde_json::from_str(&event.metadata).unwrap();
+    assert_eq!((&metadata["actor_kind"], &metadata["actor_id"]), (&json!("staff"), &json!(rows[0].id)));
+    assert!(rows.iter().all(|row| row.used_at.is_some()), "{rows:?}");
+    assert_eq!(rows[1].expires_at.unwrap() - rows[1].created_at, chrono::TimeDelta::days(30));
+
+    // Two keys for a while, then one.
+    let new = keys.rotate(old.prefix(), 1, None).await.unwrap();
+    assert_eq!((list(&shop.client, &old.text()).await, list(&shop.client, &new.text()).await), (200, 200));
+    let rows = keys.all().await.unwrap();
+    assert_eq!(
+        (rows[2].rotated_from, &rows[2].role, &rows[2].name),
+        (Some(rows[0].id), &rows[0].role, &rows[0].name)
+    );
+    assert!(rows[0].expires_at.is_some() && rows[2].expires_at.is_none());
+    keys.revoke(old.prefix()).await.unwrap();
+    assert!(keys.revoke(old.prefix()).await.is_err() && keys.rotate(old.prefix(), 1, None).await.is_err());
+    eventually("a key that was revoked opens nothing", Duration::from_secs(5), async || {
+        register(&shop.client, &old.text()).await.status == 401
+            && list(&shop.client, &old.text()).await == 401
+    })
+    .await;
+    assert_eq!(list(&shop.client, &new.text()).await, 200);
+    // One that is rotated without overlap has expired at once, and says so.
+    let newest = keys.rotate(new.prefix(), 0, None).await.unwrap();
+    eventually("a key whose time is over says so", Duration::from_secs(5), async || {
+        register(&shop.client, &new.text()).await.json()["type"] == "/problems/token-expired"
+    })
+    .await;
+    // Of another shop, it is nobody's.
+    let stranger = ApiKey::generate(Uuid::new_v4()).unwrap();
+    assert_eq!(list(&shop.client, &stranger.text()).await, 401);
+
+    let db = shop.shop.read_database.namespace("operations").unwrap();
+    let lines = operations::last(&db, 100).await.unwrap();
+    let actions: Vec<_> = lines.iter().rev().map(|line| line.action.as_str()).collect();
+    assert_eq!(actions, ["key-create", "key-create", "key-rotate", "key-revoke", "key-rotate"]);
+    let said =
+        serde_json::to_string(&lines).unwrap() + &serde_json::to_string(&keys.all().await.unwrap()).unwrap();
+    for key in [&old, &other, &new, &newest] {
+        assert!(!said.contains(&key.text()[13..]), "a secret is written down");
+    }
+    if set != Set::Embedded {
+        roles_change_nothing_of_a_key_but_its_last_use(&db).await;
+    }
+    shop.stop().await;
+}
+
+async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log::Db) {
+    for role in ["soonshop_command", "soonshop_query", "soonshop_projector", "soonshop_replay"] {
+        let takes_requests = ["soonshop_command", "soonshop_query"].contains(&role);
+        for (column, may) in
+            [("used_at", takes_requests), ("revoked_at", false), ("role", false), ("hash", false)]
+        {
+            let sql =
+                format!("SELECT has_column_privilege('{role}', 'operations.api_keys', '{column}', 'UPDATE')");
+            let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<bool>(0).unwrap(), may, "{role} {column}");
+        }
+        let sql = format!(
+            "SELECT has_table_privilege('{role}', 'operations.api_keys', 'INSERT, DELETE, TRUNCATE')"
+        );
+        let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
+        assert!(!row.try_get_by_index::<bool>(0).unwrap(), "{role}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_open_the_shop_until_they_are_revoked_embedded() {
+    keys_open_the_shop_until_they_are_revoked(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_open_the_shop_until_they_are_revoked_on_servers() {
+    keys_open_the_shop_until_they_are_revoked(Set::Nats).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_log_line_and_no_file_holds_a_key() {
+    let place = Place::new(Set::Embedded).await;
+    let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();
+    soonshop::migrate::migrate(&shop).await.unwrap();
+    let key = ApiKeys::new(&shop.read_database).unwrap().create(Role::Admin, "a key", None).await.unwrap();
+    let (listen, file) = (format!("127.0.0.1:{}", free_port()), place.folder.path().join("shop.log"));
+    let args = ["serve", "--listen", &listen];
+    let process = Process::start_logging(&place.config, "test", &args, "trace", &file);
+    let client = Client::new(&format!("http://{listen}"), "");
+    eventually("it answers", Duration::from_secs(30), async || {
+        client.try_send(Method::GET, "/health/live", None, &[]).await.is_ok()
+    })
+    .await;
+    register(&client, &key.text()).await.expect(201);
+    let wrong = format!("{}{}", key.text(), "x");
+    register(&client, &wrong).await.expect(401);
+    assert_eq!(process.stop(), Some(0));
+    assert!(
+        std::fs::read_to_string(&file).unwrap().contains("/users"),
+        "the log is the one that is looked at"
+    );
+    for entry in std::fs::read_dir(place.folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = std::fs::read(&path).unwrap();
+            let secret = &key.text()[13..];
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", path.display());
+        }
+    }
+    place.remove().await;
+}
