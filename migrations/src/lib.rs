@@ -132,8 +132,9 @@ migrators! {
     Process: Process, "soonshop_process_steps", [("001_process", "sql/process.sql", "sql/process.sql")];
     Operations: Operations, "soonshop_operations_steps", [
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),
-        ("002_runs", "sql/runs.postgres.sql", "sql/runs.sqlite.sql"),
-        ("003_api_keys", "sql/api_keys.sql", "sql/api_keys.sql")
+        ("002_runs", "sql/runs.sql", "sql/runs.sql"),
+        ("003_guard", "sql/guard.postgres.sql", "sql/guard.sqlite.sql"),
+        ("004_api_keys", "sql/api_keys.sql", "sql/api_keys.sql")
     ];
     Seals: Seals, "soonshop_seals_steps", [("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")];
 }

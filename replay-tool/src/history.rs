@@ -252,15 +252,15 @@ async fn rows_of(
     let mut found = Vec::new();
     for table in projector.tables() {
         let name = table.name();
-        let columns = crate::verify::columns(&db, &name).await?;
-        let select = crate::verify::as_json(&db, &columns);
+        let columns = crate::rows::columns(&db, &name).await?;
+        let select = crate::rows::as_json(&db, &columns);
         let sql = format!(
             "SELECT {select} FROM @{name} t WHERE {} = $1 ORDER BY {}",
             table.group(),
             table.keys().join(", ")
         );
         for row in db.connection.query_all(db.statement(&sql, [key.into()])).await? {
-            let mut row = crate::verify::parsed(&row.try_get_by_index::<String>(0)?)?;
+            let mut row = crate::rows::parsed(&row.try_get_by_index::<String>(0)?)?;
             mask_columns(&mut row, &name, projector.personal());
             found.push((name.clone(), Value::Object(row)));
         }

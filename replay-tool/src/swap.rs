@@ -16,7 +16,7 @@ use soonshop_projections::standing::Standing;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
 
-use crate::verify::hold;
+use crate::still::hold;
 use crate::{Ended, Failure, Outcome, Tool};
 
 #[derive(Debug, Clone)]

@@ -12,19 +12,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
-use serde_json::{Map, Value, json};
-use soonshop_event_log::{Checkpoint, Db, Error, Lease};
+use serde_json::{Value, json};
+use soonshop_event_log::{Checkpoint, Error};
+use soonshop_projections::Projector;
 use soonshop_projections::generation::{Known, State as Stands};
 use soonshop_projections::projector::PersonalColumns;
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
-use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
 
 use crate::history::{differences, mask_columns};
 use crate::output::Line;
 use crate::rebuild::fold_to;
+use crate::rows::{
+    Difference, Key, PAGE, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key,
+};
+use crate::still::{PATIENCE, STILL, together};
 use crate::{Ended, Failure, Outcome, Tool, exit};
 
 /// How thoroughly.
@@ -82,171 +85,8 @@ impl Options {
 /// How often a run gives a sign of life.
 const SIGN: Duration = Duration::from_millis(500);
 
-/// Rows of one page.
-const PAGE: usize = 1_000;
-
 /// Differences that are explained on the spot; a report has all of them.
 const EXPLAINED: usize = 20;
-
-/// How long the one in use stands still at a time.
-const STILL: Duration = Duration::from_secs(2);
-
-/// How long it is waited for a generation that this release cannot move by itself.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-type Row = Map<String, Value>;
-
-/// The columns of a table, in order.
-pub(crate) async fn columns(db: &Db, table: &str) -> Result<Vec<String>, Failure> {
-    let postgres = db.backend() == DatabaseBackend::Postgres;
-    let (sql, values): (&str, Vec<Bound>) = if postgres {
-        let sql = "SELECT column_name::text FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2 \
-                   ORDER BY ordinal_position";
-        (sql, vec![db.name().into(), table.into()])
-    } else {
-        ("SELECT name FROM pragma_table_info($1) ORDER BY cid", vec![table.into()])
-    };
-    let rows = db.connection.query_all(db.statement(sql, values)).await?;
-    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
-}
-
-/// The row of `t` as JSON text.
-pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
-    match db.backend() {
-        DatabaseBackend::Postgres => "row_to_json(t)::text".to_owned(),
-        _ => {
-            let pairs: Vec<String> = columns.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
-            format!("json_object({})", pairs.join(", "))
-        }
-    }
-}
-
-/// The columns of a row. (SQLite has JSON columns as text.)
-pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
-    let mut row: Row =
-        serde_json::from_str(text).map_err(|error| Failure::Unexpected(format!("a row: {error}")))?;
-    for value in row.values_mut() {
-        if let Value::String(text) = value
-            && text.starts_with(['{', '['])
-            && let Ok(inner) = serde_json::from_str(text)
-        {
-            *value = inner;
-        }
-    }
-    Ok(row)
-}
-
-/// What is compared with what.
-struct Side {
-    generation: Generation,
-    db: Db,
-}
-
-impl Side {
-    fn new(tool: &Tool, generation: &Generation) -> Result<Self, Failure> {
-        Ok(Self { generation: generation.clone(), db: generation.db(tool.registry.database())? })
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
-        let at = Checkpoint::load(&self.db, &self.db.connection, ROWS).await?;
-        Ok(at
-            .ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", self.generation.namespace())))?
-            .0)
-    }
-
-    async fn count(&self, table: &str) -> Result<u64, Failure> {
-        let sql = format!("SELECT count(*) FROM @{table}");
-        let row = self.db.connection.query_one(self.db.statement(&sql, [])).await?;
-        let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-}
-
-/// A table, on both sides.
-struct Table {
-    name: String,
-    keys: Vec<String>,
-    /// The columns that both have, and those that only one has.
-    columns: Vec<String>,
-    other: Vec<String>,
-}
-
-/// The values of a row's primary key.
-type Key = Vec<Value>;
-
-fn key_of(table: &Table, row: &Row) -> Key {
-    table.keys.iter().map(|name| row.get(name).cloned().unwrap_or(Value::Null)).collect()
-}
-
-fn bound(key: &[Value]) -> Vec<Bound> {
-    key.iter()
-        .map(|value| match value {
-            Value::Number(number) => number.as_i64().into(),
-            Value::String(text) => text.as_str().into(),
-            other => other.to_string().into(),
-        })
-        .collect()
-}
-
-fn shown_key(key: &[Value]) -> String {
-    let part = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    key.iter().map(part).collect::<Vec<_>>().join("/")
-}
-
-fn changed_at(row: &Row) -> i64 {
-    row.get("position").and_then(Value::as_i64).unwrap_or(0)
-}
-
-/// Rows with keys above `after` and up to `to`, at most a page, and the position that they stand at.
-async fn page(
-    side: &Side,
-    table: &Table,
-    after: Option<&Key>,
-    to: Option<&Key>,
-) -> Result<(i64, Vec<Row>), Failure> {
-    let db = &side.db;
-    let keys = table.keys.join(", ");
-    let mut values: Vec<Bound> = Vec::new();
-    let mut limits = Vec::new();
-    for (key, is) in [(after, ">"), (to, "<=")] {
-        let Some(key) = key else { continue };
-        let places: Vec<String> = (1..=key.len()).map(|n| format!("${}", values.len() + n)).collect();
-        limits.push(format!("({keys}) {is} ({})", places.join(", ")));
-        values.extend(bound(key));
-    }
-    let filter = if limits.is_empty() { String::new() } else { format!("WHERE {}", limits.join(" AND ")) };
-    let limit = if to.is_some() { String::new() } else { format!("LIMIT {PAGE}") };
-    let row = as_json(db, &table.columns);
-    let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{key}")).collect();
-    let name = &table.name;
-    // Rows and checkpoint come out of one statement, and so from one snapshot.
-    let sql = format!(
-        "SELECT c.position, r.row_ FROM (SELECT position FROM @checkpoints WHERE follower = '{ROWS}') c LEFT JOIN \
-         (SELECT {row} AS row_, {keys} FROM @{name} t {filter} ORDER BY {keys} {limit}) r ON true ORDER BY {}",
-        qualified.join(", ")
-    );
-    let rows = db.connection.query_all(db.statement(&sql, values)).await?;
-    let mut position = 0;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        position = row.try_get_by_index(0)?;
-        if let Some(text) = row.try_get_by_index::<Option<String>>(1)? {
-            found.push(parsed(&text)?);
-        }
-    }
-    Ok((position, found))
-}
-
-/// A row that is not the same on both sides.
-#[derive(Debug, Clone)]
-struct Difference {
-    table: String,
-    key: Key,
-    left: Option<Row>,
-    right: Option<Row>,
-    /// Pointers to what differs.
-    fields: Vec<String>,
-}
 
 struct Comparison<'a> {
     tool: &'a Tool,
@@ -411,105 +251,6 @@ impl Comparison<'_> {
             outcome?;
         }
         Ok(())
-    }
-}
-
-async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<Row>, Failure> {
-    let db = &side.db;
-    let row = as_json(db, &table.columns);
-    let is: Vec<String> =
-        table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
-    let sql = format!("SELECT {row} FROM @{} t WHERE {}", table.name, is.join(" AND "));
-    let row = db.connection.query_one(db.statement(&sql, bound(key))).await?;
-    row.map(|row| parsed(&row.try_get_by_index::<String>(0)?)).transpose()
-}
-
-/// Two generations that are held still at one position.
-struct Held([Lease; 2]);
-
-impl Held {
-    /// Does `work` while both are held; ends it where it stands if one of them is lost.
-    async fn keeping<T>(
-        &self,
-        tool: &Tool,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let leases = tool.leases();
-        let [first, second] = &self.0;
-        tokio::select! {
-            outcome = work => outcome,
-            lost = leases.keep(first) => Err(lost.into()),
-            lost = leases.keep(second) => Err(lost.into()),
-        }
-    }
-
-    async fn release(self, tool: &Tool) -> Result<(), Failure> {
-        for lease in self.0 {
-            tool.leases().release(&lease).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes a generation's rows from whoever keeps them: from here on nobody else moves them.
-pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease, Checkpoint), Failure> {
-    let lease = tool.leases().take(&format!("{}:{ROWS}", generation.namespace())).await?;
-    let db = generation.db(tool.registry.database())?;
-    if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
-        return Err(Failure::Unexpected(format!("{} could not be held", generation.namespace())));
-    }
-    let at = Checkpoint::load(&db, &db.connection, ROWS).await?;
-    let at =
-        at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", generation.namespace())))?;
-    Ok((lease, at.0))
-}
-
-async fn together(
-    tool: &Tool,
-    projector: &Arc<dyn Projector>,
-    left: &Side,
-    right: &Side,
-) -> Result<Held, Failure> {
-    let ours = |side: &Side| {
-        (side.generation.version, side.generation.shape) == (projector.version(), projector.shape())
-    };
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let (right_lease, right_at) = hold(tool, &right.generation).await?;
-        let (left_lease, left_at) = hold(tool, &left.generation).await?;
-        let (behind, lease, to) = if left_at.position < right_at.position {
-            (left, &left_lease, right_at.position)
-        } else {
-            (right, &right_lease, left_at.position)
-        };
-        let held = Held([left_lease.clone(), right_lease.clone()]);
-        if left_at == right_at {
-            return Ok(held);
-        }
-        if ours(behind) {
-            let folding = async { fold_to(tool, projector, &behind.generation, lease, to).await.map(drop) };
-            return match held.keeping(tool, folding).await {
-                Ok(()) => Ok(held),
-                Err(failure) => {
-                    held.release(tool).await?;
-                    Err(failure)
-                }
-            };
-        }
-        // Only a process with its version can move it: let it, while the other one waits.
-        tool.leases().release(lease).await?;
-        let mut pause = tokio::time::interval(Duration::from_millis(20));
-        while behind.checkpoint().await?.position < to {
-            if Instant::now() >= deadline {
-                held.release(tool).await?;
-                return Err(Failure::Refused(format!(
-                    "{} stands still before position {to}, and this release has not its version: verify with --against fold",
-                    behind.generation.namespace()
-                )));
-            }
-            pause.tick().await;
-        }
-        held.release(tool).await?;
     }
 }
 

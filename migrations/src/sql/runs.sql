@@ -40,9 +40,3 @@ ALTER TABLE @entries ADD COLUMN detail TEXT NOT NULL DEFAULT '{}';
 -- One row: whoever records locks it first, so that positions are dense.
 CREATE TABLE @entries_head (name TEXT PRIMARY KEY);
 INSERT INTO @entries_head (name) VALUES ('main');
-CREATE FUNCTION operations.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'the record of operations is only ever added to' USING ERRCODE = '42501';
-END $$;
-CREATE TRIGGER entries_are_for_ever BEFORE UPDATE OR DELETE OR TRUNCATE ON operations.entries
-    FOR EACH STATEMENT EXECUTE FUNCTION operations.refuse();

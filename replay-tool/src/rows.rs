@@ -1,0 +1,176 @@
+//! Rows of a generation as JSON, whatever its columns: a page of them, or one, with the position that they stand at.
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
+use serde_json::{Map, Value};
+use soonshop_event_log::{Checkpoint, Db};
+use soonshop_projections::Generation;
+use soonshop_projections::runner::ROWS;
+
+use crate::{Failure, Tool};
+
+/// Rows of one page.
+pub(crate) const PAGE: usize = 1_000;
+
+pub(crate) type Row = Map<String, Value>;
+
+/// The columns of a table, in order.
+pub(crate) async fn columns(db: &Db, table: &str) -> Result<Vec<String>, Failure> {
+    let postgres = db.backend() == DatabaseBackend::Postgres;
+    let (sql, values): (&str, Vec<Bound>) = if postgres {
+        let sql = "SELECT column_name::text FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2 \
+                   ORDER BY ordinal_position";
+        (sql, vec![db.name().into(), table.into()])
+    } else {
+        ("SELECT name FROM pragma_table_info($1) ORDER BY cid", vec![table.into()])
+    };
+    let rows = db.connection.query_all(db.statement(sql, values)).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+/// The row of `t` as JSON text.
+pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
+    match db.backend() {
+        DatabaseBackend::Postgres => "row_to_json(t)::text".to_owned(),
+        _ => {
+            let pairs: Vec<String> = columns.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
+            format!("json_object({})", pairs.join(", "))
+        }
+    }
+}
+
+/// The columns of a row. (SQLite has JSON columns as text.)
+pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
+    let mut row: Row =
+        serde_json::from_str(text).map_err(|error| Failure::Unexpected(format!("a row: {error}")))?;
+    for value in row.values_mut() {
+        if let Value::String(text) = value
+            && text.starts_with(['{', '['])
+            && let Ok(inner) = serde_json::from_str(text)
+        {
+            *value = inner;
+        }
+    }
+    Ok(row)
+}
+
+/// What is compared with what.
+pub(crate) struct Side {
+    pub(crate) generation: Generation,
+    pub(crate) db: Db,
+}
+
+impl Side {
+    pub(crate) fn new(tool: &Tool, generation: &Generation) -> Result<Self, Failure> {
+        Ok(Self { generation: generation.clone(), db: generation.db(tool.registry.database())? })
+    }
+
+    pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
+        let at = Checkpoint::load(&self.db, &self.db.connection, ROWS).await?;
+        Ok(at
+            .ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", self.generation.namespace())))?
+            .0)
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> Result<u64, Failure> {
+        let sql = format!("SELECT count(*) FROM @{table}");
+        let row = self.db.connection.query_one(self.db.statement(&sql, [])).await?;
+        let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+/// A table, on both sides.
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) keys: Vec<String>,
+    /// The columns that both have, and those that only one has.
+    pub(crate) columns: Vec<String>,
+    pub(crate) other: Vec<String>,
+}
+
+/// The values of a row's primary key.
+pub(crate) type Key = Vec<Value>;
+
+pub(crate) fn key_of(table: &Table, row: &Row) -> Key {
+    table.keys.iter().map(|name| row.get(name).cloned().unwrap_or(Value::Null)).collect()
+}
+
+pub(crate) fn bound(key: &[Value]) -> Vec<Bound> {
+    key.iter()
+        .map(|value| match value {
+            Value::Number(number) => number.as_i64().into(),
+            Value::String(text) => text.as_str().into(),
+            other => other.to_string().into(),
+        })
+        .collect()
+}
+
+pub(crate) fn shown_key(key: &[Value]) -> String {
+    let part = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    key.iter().map(part).collect::<Vec<_>>().join("/")
+}
+
+pub(crate) fn changed_at(row: &Row) -> i64 {
+    row.get("position").and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// Rows with keys above `after` and up to `to`, at most a page, and the position that they stand at.
+pub(crate) async fn page(
+    side: &Side,
+    table: &Table,
+    after: Option<&Key>,
+    to: Option<&Key>,
+) -> Result<(i64, Vec<Row>), Failure> {
+    let db = &side.db;
+    let keys = table.keys.join(", ");
+    let mut values: Vec<Bound> = Vec::new();
+    let mut limits = Vec::new();
+    for (key, is) in [(after, ">"), (to, "<=")] {
+        let Some(key) = key else { continue };
+        let places: Vec<String> = (1..=key.len()).map(|n| format!("${}", values.len() + n)).collect();
+        limits.push(format!("({keys}) {is} ({})", places.join(", ")));
+        values.extend(bound(key));
+    }
+    let filter = if limits.is_empty() { String::new() } else { format!("WHERE {}", limits.join(" AND ")) };
+    let limit = if to.is_some() { String::new() } else { format!("LIMIT {PAGE}") };
+    let row = as_json(db, &table.columns);
+    let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{key}")).collect();
+    let name = &table.name;
+    // Rows and checkpoint come out of one statement, and so from one snapshot.
+    let sql = format!(
+        "SELECT c.position, r.row_ FROM (SELECT position FROM @checkpoints WHERE follower = '{ROWS}') c LEFT JOIN \
+         (SELECT {row} AS row_, {keys} FROM @{name} t {filter} ORDER BY {keys} {limit}) r ON true ORDER BY {}",
+        qualified.join(", ")
+    );
+    let rows = db.connection.query_all(db.statement(&sql, values)).await?;
+    let mut position = 0;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        position = row.try_get_by_index(0)?;
+        if let Some(text) = row.try_get_by_index::<Option<String>>(1)? {
+            found.push(parsed(&text)?);
+        }
+    }
+    Ok((position, found))
+}
+
+/// A row that is not the same on both sides.
+#[derive(Debug, Clone)]
+pub(crate) struct Difference {
+    pub(crate) table: String,
+    pub(crate) key: Key,
+    pub(crate) left: Option<Row>,
+    pub(crate) right: Option<Row>,
+    /// Pointers to what differs.
+    pub(crate) fields: Vec<String>,
+}
+
+pub(crate) async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<Row>, Failure> {
+    let db = &side.db;
+    let row = as_json(db, &table.columns);
+    let is: Vec<String> =
+        table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
+    let sql = format!("SELECT {row} FROM @{} t WHERE {}", table.name, is.join(" AND "));
+    let row = db.connection.query_one(db.statement(&sql, bound(key))).await?;
+    row.map(|row| parsed(&row.try_get_by_index::<String>(0)?)).transpose()
+}

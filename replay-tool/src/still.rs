@@ -1,0 +1,108 @@
+//! Holding generations still: the lease of their rows is taken from whoever keeps them, and given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use soonshop_event_log::{Checkpoint, Lease};
+use soonshop_projections::runner::ROWS;
+use soonshop_projections::{Generation, Projector};
+use tokio::time::Instant;
+
+use crate::rebuild::fold_to;
+use crate::rows::Side;
+use crate::{Failure, Tool};
+
+/// How long the one in use stands still at a time.
+pub(crate) const STILL: Duration = Duration::from_secs(2);
+
+/// How long it is waited for a generation that this release cannot move by itself.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Two generations that are held still at one position.
+pub(crate) struct Held(pub(crate) [Lease; 2]);
+
+impl Held {
+    /// Does `work` while both are held; ends it where it stands if one of them is lost.
+    pub(crate) async fn keeping<T>(
+        &self,
+        tool: &Tool,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let leases = tool.leases();
+        let [first, second] = &self.0;
+        tokio::select! {
+            outcome = work => outcome,
+            lost = leases.keep(first) => Err(lost.into()),
+            lost = leases.keep(second) => Err(lost.into()),
+        }
+    }
+
+    pub(crate) async fn release(self, tool: &Tool) -> Result<(), Failure> {
+        for lease in self.0 {
+            tool.leases().release(&lease).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a generation's rows from whoever keeps them: from here on nobody else moves them.
+pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease, Checkpoint), Failure> {
+    let lease = tool.leases().take(&format!("{}:{ROWS}", generation.namespace())).await?;
+    let db = generation.db(tool.registry.database())?;
+    if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
+        return Err(Failure::Unexpected(format!("{} could not be held", generation.namespace())));
+    }
+    let at = Checkpoint::load(&db, &db.connection, ROWS).await?;
+    let at =
+        at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", generation.namespace())))?;
+    Ok((lease, at.0))
+}
+
+pub(crate) async fn together(
+    tool: &Tool,
+    projector: &Arc<dyn Projector>,
+    left: &Side,
+    right: &Side,
+) -> Result<Held, Failure> {
+    let ours = |side: &Side| {
+        (side.generation.version, side.generation.shape) == (projector.version(), projector.shape())
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (right_lease, right_at) = hold(tool, &right.generation).await?;
+        let (left_lease, left_at) = hold(tool, &left.generation).await?;
+        let (behind, lease, to) = if left_at.position < right_at.position {
+            (left, &left_lease, right_at.position)
+        } else {
+            (right, &right_lease, left_at.position)
+        };
+        let held = Held([left_lease.clone(), right_lease.clone()]);
+        if left_at == right_at {
+            return Ok(held);
+        }
+        if ours(behind) {
+            let folding = async { fold_to(tool, projector, &behind.generation, lease, to).await.map(drop) };
+            return match held.keeping(tool, folding).await {
+                Ok(()) => Ok(held),
+                Err(failure) => {
+                    held.release(tool).await?;
+                    Err(failure)
+                }
+            };
+        }
+        // Only a process with its version can move it: let it, while the other one waits.
+        tool.leases().release(lease).await?;
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while behind.checkpoint().await?.position < to {
+            if Instant::now() >= deadline {
+                held.release(tool).await?;
+                return Err(Failure::Refused(format!(
+                    "{} stands still before position {to}, and this release has not its version: verify with --against fold",
+                    behind.generation.namespace()
+                )));
+            }
+            pause.tick().await;
+        }
+        held.release(tool).await?;
+    }
+}
