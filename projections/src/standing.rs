@@ -15,6 +15,9 @@ use crate::runner::ROWS;
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
 
+/// A generation in use that is further behind than this, in seconds, is not as it should be.
+const UNHEALTHY: f64 = 60.0;
+
 /// One sink of a generation: its rows, its search index or its cache.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sink {
@@ -52,6 +55,23 @@ impl Standing {
     /// Somebody keeps its rows up to date.
     pub fn is_kept(&self) -> bool {
         self.sinks.iter().any(|sink| sink.name == ROWS && sink.holder.is_some())
+    }
+
+    /// The last position that all sinks have seen.
+    pub fn position(&self) -> i64 {
+        self.sinks.iter().map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(0)
+    }
+
+    /// Why it is not as it should be; `None`: it is.
+    pub fn complaint(&self) -> Option<String> {
+        let stopped = self
+            .sinks
+            .iter()
+            .find_map(|sink| sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name)));
+        let kept = || (!self.is_kept()).then(|| "nobody keeps it alive".to_owned());
+        let late = || (self.lag_seconds > UNHEALTHY).then(|| format!("{:.0} s behind", self.lag_seconds));
+        let parked = || (self.parked > 0).then(|| format!("events parked: {}", self.parked));
+        stopped.or_else(parked).or_else(|| if self.active { kept().or_else(late) } else { None })
     }
 }
 

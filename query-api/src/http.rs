@@ -22,6 +22,7 @@ mod product;
 mod read;
 mod redactor;
 mod search;
+mod standing;
 mod timeline;
 mod trail;
 mod user;
@@ -144,6 +145,7 @@ fn table() -> Vec<Endpoint> {
 
         "/api/audit/timeline"        "audit.timeline"            "What happened"                   timeline::lists();
         "/api/audit/a/{type}/{id}"   "audit.trail"               "What became of one aggregate, and by which event" trail::follows();
+        "/health/audit"              "audit.health"              "How read models stand"           standing::watches();
         "/api/audit/c/{id}"          "audit.correlation"         "All that followed from one request" correlation::gathers();
     }
 }

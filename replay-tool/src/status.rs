@@ -8,21 +8,6 @@ use soonshop_projections::standing::Standing;
 
 use crate::{Ended, Failure, Outcome, Tool, exit};
 
-/// A generation in use that is behind by more than this many seconds, with nobody who keeps it, is not healthy.
-const UNHEALTHY: f64 = 60.0;
-
-/// Why a generation is not as it should be.
-fn complaint(standing: &Standing) -> Option<String> {
-    let stopped = standing
-        .sinks
-        .iter()
-        .find_map(|sink| sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name)));
-    let kept = || (!standing.is_kept()).then(|| "nobody keeps it alive".to_owned());
-    let late = || (standing.lag_seconds > UNHEALTHY).then(|| format!("{:.0} s behind", standing.lag_seconds));
-    let parked = || (standing.parked > 0).then(|| format!("{} events are parked", standing.parked));
-    stopped.or_else(parked).or_else(|| if standing.active { kept().or_else(late) } else { None })
-}
-
 fn place(standing: &Standing) -> &'static str {
     match (standing.active, standing.previous) {
         (true, _) => "active",
@@ -32,7 +17,7 @@ fn place(standing: &Standing) -> &'static str {
 }
 
 fn row(standing: &Standing, head: i64, wide: bool) -> String {
-    let position = standing.sinks.iter().map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(0);
+    let position = standing.position();
     let mut text = format!(
         "{:<12} v{:<4} {:<9} {:<9} {position:>12} of {head:<12} lag {:>8}  {:>8.1} s  parked {:<4}",
         standing.projection,
@@ -53,7 +38,7 @@ fn row(standing: &Standing, head: i64, wide: bool) -> String {
             }
         }
     }
-    if let Some(complaint) = complaint(standing) {
+    if let Some(complaint) = standing.complaint() {
         text.extend([format!("\n    ! {complaint}")]);
     }
     text
@@ -69,7 +54,7 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
         all.iter().filter(|standing| projection.is_none_or(|name| name == standing.projection)).collect();
     let mut healthy = true;
     for standing in &shown {
-        let complaint = complaint(standing);
+        let complaint = standing.complaint();
         healthy &= complaint.is_none();
         let mut value = serde_json::to_value(standing).unwrap_or_default();
         value["head"] = head.into();

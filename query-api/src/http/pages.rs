@@ -16,6 +16,7 @@ use super::correlation::{self, Link, Tree};
 use super::openapi::Described;
 use super::params::{Kind, Param};
 use super::redactor::Redacted;
+use super::standing::{self, Health, Judged};
 use super::timeline::{self, Entry};
 use super::trail::{self, Trail};
 use super::words::{self, Language};
@@ -69,6 +70,14 @@ pub(super) fn table() -> Vec<Endpoint> {
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = correlation::find(&call).await;
                 Ok(shown(&call, "correlation", found, correlation_page))
+            }),
+        ),
+        page(
+            "/audit/projections",
+            "audit.projections-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = standing::find(&call).await;
+                Ok(shown(&call, "projections", found, projections_page))
             }),
         ),
         page(
@@ -180,7 +189,10 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                 a.skip href="#main" { (view.word("skip")) }
                 header {
                     a.mark href=(view.to("/audit/timeline", &[])) { "◆ " (view.word("audit")) }
-                    nav { a href=(view.to("/audit/timeline", &[])) { (view.word("timeline")) } }
+                    nav {
+                        a href=(view.to("/audit/timeline", &[])) { (view.word("timeline")) }
+                        a href=(view.to("/audit/projections", &[])) { (view.word("projections")) }
+                    }
                     div.choice {
                         a href=(view.but("lang", Some("en"))) lang="en" { "English" }
                         a href=(view.but("lang", Some("zh-CN"))) lang="zh-CN" { "中文" }
@@ -407,6 +419,58 @@ fn actor_of(actor: Option<&str>) -> (Option<&str>, Option<&str>) {
     actor.map_or((None, None), |actor| {
         actor.split_once(':').map_or((Some(actor), None), |(kind, id)| (Some(kind), Some(id)))
     })
+}
+
+/// Every read model, what is wrong with it, and the command that says more.
+fn projections_page(view: &View<'_>, health: &Health) -> Markup {
+    html! {
+        h1 { (view.word("projections")) }
+        @if health.healthy {
+            p.well { "✓ " (view.word("healthy")) }
+        } @else {
+            p.ill { "⚠ " (view.word("unhealthy")) }
+        }
+        table {
+            thead {
+                tr {
+                    th { (view.word("read-model")) } th { (view.word("state")) } th { (view.word("seen")) }
+                    th { (view.word("lag")) } th { (view.word("parked")) } th { (view.word("kept-by")) }
+                }
+            }
+            tbody { @for one in &health.items { (projection_row(view, health.head, one)) } }
+        }
+        p { (view.word("command")) ": " code translate="no" { "replay-tool status --wide" } }
+    }
+}
+
+fn projection_row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
+    let standing = &one.standing;
+    let place = match (standing.active, standing.previous) {
+        (true, _) => view.word("in-use"),
+        (_, true) => view.word("way-back"),
+        _ => view.word("candidate"),
+    };
+    let holders: std::collections::BTreeSet<&str> =
+        standing.sinks.iter().filter_map(|sink| sink.holder.as_deref()).collect();
+    html! {
+        tr {
+            td { strong translate="no" { (standing.projection) } " v" (standing.generation) }
+            td data-name=(view.word("state")) {
+                @if let Some(complaint) = &one.complaint {
+                    span.ill { "⚠ " span lang="en" { (complaint) } }
+                } @else {
+                    span.well { "✓ " (place) }
+                }
+            }
+            td data-name=(view.word("seen")) { (standing.position()) " / " (head) }
+            td data-name=(view.word("lag")) { (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) }
+            td data-name=(view.word("parked")) { (standing.parked) }
+            td data-name=(view.word("kept-by")) {
+                @for holder in &holders { code translate="no" { (holder) } " " }
+                @if holders.is_empty() { (view.word("nobody")) }
+            }
+        }
+    }
 }
 
 fn correlation_page(view: &View<'_>, tree: &Tree) -> Markup {

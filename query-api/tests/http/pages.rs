@@ -32,6 +32,7 @@ async fn every_page_is_whole_escaped_in_both_languages_and_loads_nothing_from_el
     shop.command::<Order>(order, place_of("S-1", user_id(user), lines, "UK")).await;
     for path in [
         "/audit/timeline".to_owned(),
+        "/audit/projections".to_owned(),
         format!("/audit/a/product/{product}"),
         format!("/audit/a/user/{user}"),
         format!("/audit/a/order/{order}"),
@@ -75,4 +76,34 @@ async fn a_page_that_is_refused_says_why_and_shows_nothing() {
     let headers = [("accept-language", "zh-CN,zh;q=0.9,en;q=0.8")];
     assert!(shop.get_with("/audit/timeline", &headers).await.text.contains("lang=\"zh-CN\""));
     assert!(shop.get_with("/audit/timeline?lang=en", &headers).await.text.contains("<html lang=\"en\""));
+}
+
+#[tokio::test]
+async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let got = shop.see("/health/audit").await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    let health: serde_json::Value = serde_json::from_str(&got.text).unwrap();
+    let items = health["items"].as_array().unwrap();
+    assert_eq!((&health["healthy"], items.len()), (&true.into(), soonshop_projections::all().len()));
+    let page = shop.see("/audit/projections?lang=en").await.text;
+    assert!(page.contains("Every read model is as it should be.") && page.contains("products"), "{page}");
+
+    let rows = shop.generation("products").await;
+    let sql = format!(
+        "INSERT INTO @parked (position, event_id, rows, cause) VALUES (1, 'x', '[\"products/{id}\"]', 'broken')"
+    );
+    shop.sql(&rows, &sql).await;
+    let got = shop.see("/health/audit").await;
+    assert_eq!(got.status, 503);
+    let health: serde_json::Value = serde_json::from_str(&got.text).unwrap();
+    let complaint = |name: &str| {
+        let items = health["items"].as_array().unwrap();
+        items.iter().find(|one| one["projection"] == name).unwrap()["complaint"].clone()
+    };
+    assert_eq!(complaint("products"), "events parked: 1");
+    assert_eq!(complaint("orders"), serde_json::Value::Null);
+    let page = shop.see("/audit/projections?lang=en").await.text;
+    assert!(page.contains("Something is not as it should be.") && page.contains("events parked: 1"));
 }

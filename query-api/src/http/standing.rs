@@ -1,0 +1,57 @@
+//! How read models stand, for whoever watches the shop and for people: by the same function as `replay-tool status`.
+
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use soonshop_projections::standing::{Looked, Standing};
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+
+use super::Action;
+use super::call::Call;
+use super::openapi::Described;
+use super::read::failed;
+
+/// One generation, and what is wrong with it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Judged {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub(super) standing: Standing,
+    /// Why it is not as it should be.
+    pub(super) complaint: Option<String>,
+}
+
+/// Every generation that is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReadModelHealth)]
+pub(super) struct Health {
+    pub(super) healthy: bool,
+    /// The last position of the log.
+    pub(super) head: i64,
+    pub(super) items: Vec<Judged>,
+}
+
+pub(super) fn watches() -> Action {
+    Action::new(Vec::new(), Described::one::<Health>(), |call| async move {
+        let (_, health) = find(&call).await?;
+        let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Ok::<Response, Problem>((status, [(CACHE_CONTROL, "no-store")], axum::Json(health)).into_response())
+    })
+}
+
+/// How they stand now, and the head of the log.
+pub(super) async fn find(call: &Call) -> Result<(i64, Health), Problem> {
+    let queries = &call.shared.queries;
+    let looked = Looked {
+        log: queries.log.clone(),
+        registry: queries.registry.clone(),
+        search: queries.search.clone(),
+        cache: queries.cache.clone(),
+    };
+    let (head, all) = looked.all(&soonshop_projections::all()).await.map_err(failed)?;
+    let judged = |standing: Standing| Judged { complaint: standing.complaint(), standing };
+    let items: Vec<Judged> = all.into_iter().map(judged).collect();
+    Ok((head, Health { healthy: items.iter().all(|one| one.complaint.is_none()), head, items }))
+}
