@@ -177,7 +177,7 @@ async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow:
         settle::settle(&shop, Duration::from_secs(30)).await?;
         eprintln!(
             "\n  The shop is open.\n\n    API description   http://{address}/docs\n    products          http://{address}/products\n    \
-             search            http://{address}/products/search?q=mug\n    health            http://{address}/health/ready\n\n  \
+             search            http://{address}/products/search?q=mug\n    audit trail       http://{address}/audit/timeline\n    health            http://{address}/health/ready\n\n  \
              Stop it with Ctrl-C.\n"
         );
     } else {
