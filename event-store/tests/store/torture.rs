@@ -132,7 +132,10 @@ struct Journal(Mutex<std::fs::File>);
 impl Journal {
     fn open(file: &Path) -> Self {
         let whole: String = lines(file).into_iter().map(|line| line + "\n").collect();
-        std::fs::write(file, whole).unwrap();
+        // In one step: whoever is killed here has lost nothing.
+        let fresh = file.with_extension("fresh");
+        std::fs::write(&fresh, whole).unwrap();
+        std::fs::rename(&fresh, file).unwrap();
         Self(Mutex::new(std::fs::OpenOptions::new().append(true).open(file).unwrap()))
     }
 

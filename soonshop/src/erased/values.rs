@@ -147,9 +147,19 @@ pub(super) async fn tables(db: &Db) -> anyhow::Result<Vec<Table>> {
 
 impl Table {
     /// Everything in it as text, the key first; a page of it, where a key tells where one begins.
-    fn page(&self, first: bool) -> String {
+    fn page(&self, db: &Db, first: bool) -> String {
         let texts = self.key.values().map(|(name, _)| name).chain(&self.columns);
-        let texts: Vec<String> = texts.map(|name| format!(r#"CAST("{name}" AS TEXT)"#)).collect();
+        // SQLite takes the bytes of a blob for text, whatever they are; PostgreSQL writes them as hexadecimal. (What is
+        // text in a blob is found in the files.)
+        let text = |name: &String| match db.backend() {
+            sea_orm::DatabaseBackend::Sqlite => {
+                format!(
+                    r#"CASE typeof("{name}") WHEN 'blob' THEN hex("{name}") ELSE CAST("{name}" AS TEXT) END"#
+                )
+            }
+            _ => format!(r#"CAST("{name}" AS TEXT)"#),
+        };
+        let texts: Vec<String> = texts.map(text).collect();
         let mut sql = format!(r#"SELECT {} FROM @"{}""#, texts.join(", "), self.name);
         if self.key.is_empty() {
             return sql;
@@ -172,7 +182,7 @@ async fn search_tables(db: &Db, wanted: &Wanted, report: &mut Report) -> anyhow:
         let (mut seen, mut after) = (0, Vec::<String>::new());
         loop {
             let values = after.iter().map(|part| part.as_str().into());
-            let rows = query(db, &table.page(after.is_empty()), values).await?;
+            let rows = query(db, &table.page(db, after.is_empty()), values).await?;
             for row in &rows {
                 let text = |index| row.try_get_by_index::<Option<String>>(index);
                 after = (0..table.key.len())
