@@ -31,6 +31,8 @@ for name in "${names[@]}"; do
   if grep -qsx "$name" "$note" || ! "$here/services.sh" status "$name" >/dev/null; then ours+=("$name"); fi
 done
 printf '%s\n' "${ours[@]}" >"$note"
+# Streams that an earlier run left behind reserve the disk that this one needs.
+"$here/services.sh" status nats >/dev/null || rm -rf "$SERVICES_DIR/nats/data"
 
 child=
 servers=
