@@ -87,10 +87,33 @@ async fn before_the_broker_is_up(bus: &dyn Bus, server: &Server) -> Box<dyn Subs
     subscription
 }
 
+/// A subscription whose queue is there: what is published from now on is for it. A broker that was away takes its time,
+/// and until then messages go past the queue.
+async fn reached(bus: &dyn Bus, publisher: &mut dyn Publisher, queue: &str) -> Box<dyn Subscription> {
+    let mut subscription = bus.subscribe(queue).await.unwrap();
+    let probe = |number: usize| Message { id: format!("{queue}-{number}"), ..message(0) };
+    let mut number = 0;
+    let first = async {
+        loop {
+            number += 1;
+            taken(publisher, &probe(number)).await;
+            if let Ok(Ok(came)) = timeout(Duration::from_millis(500), subscription.next(100)).await {
+                return came;
+            }
+        }
+    };
+    let came = timeout(LONG, first).await.expect("the subscription reaches the broker");
+    if !came.contains(&probe(number)) {
+        receive(&mut *subscription, |came| came.contains(&probe(number))).await;
+    }
+    subscription.acknowledge().await.unwrap();
+    subscription
+}
+
 async fn a_restart(bus: &dyn Bus, server: &Server) {
     eprintln!("{}: a restart", server.name);
-    let mut subscription = bus.subscribe("restart").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
+    let mut subscription = reached(bus, &mut *publisher, "restart").await;
     publish(&mut *publisher, (10..20).map(message)).await;
     assert_eq!(receive_count(&mut *subscription, 10).await.len(), 10);
     subscription.acknowledge().await.unwrap();
@@ -163,8 +186,8 @@ async fn ids_up_to(subscription: &mut dyn Subscription, end: usize) -> HashSet<u
 
 async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
     eprintln!("{}: a broker that hangs", server.name);
-    let mut subscription = bus.subscribe("hangs").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
+    let mut subscription = reached(bus, &mut *publisher, "hangs").await;
     confirmed(&mut *publisher, 1_002_000).await;
     assert_eq!(receive_count(&mut *subscription, 1).await, [message(1_002_000)]);
     subscription.acknowledge().await.unwrap();
@@ -205,8 +228,8 @@ async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
 
 async fn a_broker_that_lost_its_data(bus: &dyn Bus, server: &Server) {
     eprintln!("{}: a broker that lost its data", server.name);
-    let mut subscription = bus.subscribe("lost").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
+    let mut subscription = reached(bus, &mut *publisher, "lost").await;
     confirmed(&mut *publisher, 3000).await;
     assert_eq!(receive_count(&mut *subscription, 1).await, [message(3000)]);
     server.run("down").await;
@@ -392,9 +415,13 @@ fn succeeded(output: Output) -> Output {
 
 /// Sends until the broker has it.
 async fn confirmed(publisher: &mut dyn Publisher, number: usize) {
+    taken(publisher, &message(number)).await;
+}
+
+async fn taken(publisher: &mut dyn Publisher, message: &Message) {
     let sending = async {
         loop {
-            match publisher.send(message(number)).await {
+            match publisher.send(message.clone()).await {
                 Ok(confirmation) => match confirmation.await {
                     Ok(_) => return,
                     Err(error) => eprintln!("not yet: {error}"),
