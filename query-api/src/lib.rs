@@ -3,4 +3,5 @@
 //! One table maps a path to what answers it ([`http`]); lists and look-ups of all read models share one mechanism, and a
 //! read model adds a table of its filters. Nothing here changes anything. Start reading at [`http::router`].
 
+pub mod export;
 pub mod http;

@@ -1,0 +1,318 @@
+//! A listing as a file, NDJSON or CSV, with a manifest of what it is: the one encoder of the command line and of the
+//! endpoints. What it is given may be shown already: nothing is masked here.
+//!
+//! A manifest counts and hashes the rows, and stands before them. So rows go to a file without a name while they come,
+//! in memory only as long as they are few, and are read from there once the last one is known. The hash is of every
+//! byte after the first line: `tail -n +2 FILE | sha256sum`.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Cursor, Read, Seek as _, Write};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use ring::digest::{Context, SHA256};
+use serde::Serialize;
+use serde_json::Value;
+use soonshop_domain::clock;
+use tempfile::SpooledTempFile;
+
+/// Of the manifest.
+const SCHEMA: u32 = 1;
+
+/// Bytes that stay in memory before they go to a file.
+const IN_MEMORY: usize = 4 << 20;
+
+/// Bytes that are handed on at a time.
+const CHUNK: usize = 64 << 10;
+
+/// How a listing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A JSON object a line, the manifest first.
+    Ndjson,
+    /// RFC 4180, the names of the columns first. Its manifest has to go another way.
+    Csv,
+}
+
+impl Format {
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
+}
+
+/// A column of CSV: its name, and where its value stands in a row, as a JSON pointer.
+pub type Column = (&'static str, &'static str);
+
+/// What was listed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    /// What narrowed it, by parameter.
+    pub filter: BTreeMap<String, String>,
+    /// `asc` or `desc`, by position.
+    pub order: String,
+    /// The position of the log that it stands at.
+    pub head: i64,
+    /// Whose eyes it is masked for.
+    pub role: String,
+}
+
+/// What a file is, for whoever has only the file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    schema: u32,
+    format: Format,
+    #[serde(flatten)]
+    listed: Listed,
+    count: u64,
+    made_at: DateTime<Utc>,
+    /// SHA-256 of every byte after the first line, in hexadecimal digits.
+    sha256: String,
+}
+
+impl Manifest {
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// On one line of visible ASCII, as a header of HTTP can have it.
+    pub fn in_ascii(&self) -> serde_json::Result<String> {
+        let (text, mut ascii) = (serde_json::to_string(self)?, String::new());
+        for sign in text.chars() {
+            if sign.is_ascii() {
+                ascii.push(sign);
+            } else {
+                ascii.extend(sign.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+        Ok(ascii)
+    }
+}
+
+/// Rows on their way to a file, hashed as they pass.
+struct Passing {
+    file: SpooledTempFile,
+    hash: Context,
+}
+
+impl Write for Passing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+enum Encoder {
+    Ndjson(BufWriter<Passing>),
+    Csv(Box<csv::Writer<Passing>>),
+}
+
+fn csv_to<W: Write>(out: W) -> csv::Writer<W> {
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+}
+
+/// A text that no spreadsheet takes for a formula.
+fn harmless(mut text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        text.insert(0, '\'');
+    }
+    text
+}
+
+/// A value in one cell: nothing is empty, and what has parts is JSON.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => harmless(text.clone()),
+        Some(value) => value.to_string(),
+    }
+}
+
+/// A listing that is being written.
+pub struct Export {
+    columns: &'static [Column],
+    encoder: Encoder,
+    count: u64,
+}
+
+impl Export {
+    /// One without rows.
+    pub fn begin(format: Format, columns: &'static [Column]) -> Self {
+        let passing = Passing { file: SpooledTempFile::new(IN_MEMORY), hash: Context::new(&SHA256) };
+        let encoder = match format {
+            Format::Ndjson => Encoder::Ndjson(BufWriter::new(passing)),
+            Format::Csv => Encoder::Csv(Box::new(csv_to(passing))),
+        };
+        Self { columns, encoder, count: 0 }
+    }
+
+    /// The row that comes next.
+    pub fn add(&mut self, row: &impl Serialize) -> io::Result<()> {
+        match &mut self.encoder {
+            Encoder::Ndjson(out) => {
+                serde_json::to_writer(&mut *out, row)?;
+                out.write_all(b"\n")?;
+            }
+            Encoder::Csv(out) => {
+                let row = serde_json::to_value(row)?;
+                out.write_record(self.columns.iter().map(|(_, pointer)| cell(row.pointer(pointer))))?;
+            }
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The whole of it, once it has all rows.
+    pub fn finish(self, listed: Listed) -> io::Result<Written> {
+        let (format, passing) = match self.encoder {
+            Encoder::Ndjson(out) => {
+                (Format::Ndjson, out.into_inner().map_err(io::IntoInnerError::into_error)?)
+            }
+            Encoder::Csv(out) => (Format::Csv, out.into_inner().map_err(|error| error.into_error())?),
+        };
+        let Passing { file: mut rows, hash } = passing;
+        rows.rewind()?;
+        let sha256 = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let manifest =
+            Manifest { schema: SCHEMA, format, listed, count: self.count, made_at: clock::now(), sha256 };
+        let first = match format {
+            Format::Ndjson => format!("{}\n", serde_json::json!({ "manifest": manifest })).into_bytes(),
+            Format::Csv => {
+                let mut names = csv_to(Vec::new());
+                names.write_record(self.columns.iter().map(|(name, _)| name))?;
+                names.into_inner().map_err(|error| error.into_error())?
+            }
+        };
+        Ok(Written { manifest, first: Cursor::new(first), rows })
+    }
+}
+
+/// A listing that is done, to be read from its first line on.
+pub struct Written {
+    pub manifest: Manifest,
+    first: Cursor<Vec<u8>>,
+    rows: SpooledTempFile,
+}
+
+impl Read for Written {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.first.read(into)? {
+            0 => self.rows.read(into),
+            read => Ok(read),
+        }
+    }
+}
+
+impl Written {
+    /// Its bytes piece by piece, for the body of an answer.
+    pub fn chunks(mut self) -> impl Iterator<Item = io::Result<Bytes>> + Send {
+        std::iter::from_fn(move || {
+            let mut chunk = vec![0; CHUNK];
+            match self.read(&mut chunk) {
+                Ok(0) => None,
+                Ok(read) => {
+                    chunk.truncate(read);
+                    Some(Ok(chunk.into()))
+                }
+                Err(error) => Some(Err(error)),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const COLUMNS: &[Column] = &[("name", "/name"), ("by", "/actor/id"), ("changes", "/changes")];
+
+    fn written(format: Format, rows: &[Value]) -> (Value, String) {
+        let mut export = Export::begin(format, COLUMNS);
+        for row in rows {
+            export.add(row).unwrap();
+        }
+        let filter = [("q".to_owned(), "茶 😀".to_owned())].into();
+        let listed = Listed { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
+        let mut written = export.finish(listed).unwrap();
+        let ascii = written.manifest.in_ascii().unwrap();
+        assert!(ascii.is_ascii(), "{ascii}");
+        let mut text = String::new();
+        written.read_to_string(&mut text).unwrap();
+        (serde_json::from_str(&ascii).unwrap(), text)
+    }
+
+    fn sha256(bytes: &[u8]) -> String {
+        ring::digest::digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn the_manifest_stands_first_and_its_hash_is_of_what_follows() {
+        let rows = [json!({ "name": "Mug" }), json!({ "name": "Pot" })];
+        for format in [Format::Ndjson, Format::Csv] {
+            let (manifest, text) = written(format, &rows);
+            let (first, rest) = text.split_once('\n').unwrap();
+            assert_eq!((&manifest["count"], &manifest["head"]), (&json!(2), &json!(7)));
+            assert_eq!(manifest["filter"]["q"], "茶 😀");
+            assert_eq!(manifest["sha256"], sha256(rest.as_bytes()));
+            match format {
+                Format::Ndjson => {
+                    assert_eq!(serde_json::from_str::<Value>(first).unwrap()["manifest"], manifest);
+                }
+                Format::Csv => assert_eq!(first, "name,by,changes\r"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_no_rows_says_so() {
+        let (manifest, text) = written(Format::Ndjson, &[]);
+        assert_eq!((&manifest["count"], &manifest["sha256"]), (&json!(0), &json!(sha256(b""))));
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn no_cell_is_a_formula_and_every_cell_is_read_as_it_was_meant() {
+        let names =
+            ["=HYPERLINK(\"http://x\")", "+1", "-1", "@a", "\tx", "\rx", "\nx", "a\",=b", "a=b", "茶"];
+        let rows: Vec<Value> = names
+            .iter()
+            .map(|name| json!({ "name": name, "actor": { "id": -5 }, "changes": { "a": ["=b", null] } }))
+            .collect();
+        let (_, text) = written(Format::Csv, &rows);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(read.len(), names.len());
+        for (name, row) in names.iter().zip(&read) {
+            let harmless = matches!(*name, "a\",=b" | "a=b" | "茶");
+            assert_eq!(&row[0], if harmless { (*name).to_owned() } else { format!("'{name}") });
+            assert_eq!((&row[1], &row[2]), ("-5", r#"{"a":["=b",null]}"#), "a number is no formula");
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_for_memory_comes_back_whole() {
+        let mut export = Export::begin(Format::Ndjson, COLUMNS);
+        let name = "x".repeat(1 << 16);
+        for _ in 0..2 * (IN_MEMORY >> 16) {
+            export.add(&json!({ "name": name })).unwrap();
+        }
+        let listed =
+            Listed { filter: BTreeMap::new(), order: "asc".to_owned(), head: 0, role: "support".to_owned() };
+        let written = export.finish(listed).unwrap();
+        let expected = written.manifest.sha256.clone();
+        let bytes: Vec<u8> = written.chunks().flat_map(Result::unwrap).collect();
+        assert!(bytes.len() > 2 * IN_MEMORY);
+        let rest = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        assert_eq!(sha256(&bytes[rest..]), expected);
+    }
+}
