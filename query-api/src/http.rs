@@ -14,6 +14,7 @@ mod entity;
 mod fold;
 mod inventory;
 mod list;
+mod listing;
 mod openapi;
 mod order;
 mod pages;
@@ -49,7 +50,10 @@ use call::Call;
 use openapi::Described;
 use params::Param;
 
+pub use listing::{Asked, COLUMNS, Listing, export};
 pub use openapi::openapi;
+pub use timeline::Entry;
+pub use trail::{Change, Stream, Trail};
 
 /// The contexts that have queries over HTTP.
 pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];

@@ -31,8 +31,8 @@ fn row<A: Decider + Send>() -> (&'static str, fn() -> Box<dyn History>) {
     (A::TYPE, || Box::new(Fold::<A>::new()))
 }
 
-/// A history of that type, none of its events applied; `None`: there is no such type.
-pub(super) fn of(kind: &str) -> Option<Box<dyn History>> {
+/// What a history of that type begins with; `None`: there is no such type.
+pub(super) fn of(kind: &str) -> Option<fn() -> Box<dyn History>> {
     let states = [
         row::<User>(),
         row::<Person>(),
@@ -41,7 +41,7 @@ pub(super) fn of(kind: &str) -> Option<Box<dyn History>> {
         row::<Order>(),
         row::<CreditNote>(),
     ];
-    states.iter().find(|(name, _)| *name == kind).map(|(_, begin)| begin())
+    states.iter().find(|(name, _)| *name == kind).map(|(_, begin)| *begin)
 }
 
 /// Decodes rows of one stream; one that cannot be read is a refusal.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbErr, QueryResult, RuntimeErr, Value};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases};
-use soonshop_projections::{Generation, runner, sink};
+use soonshop_projections::{Generation, Registry, runner, sink};
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::headers::EVENT_POSITION;
@@ -86,7 +86,16 @@ impl Shared {
         projection: &'static str,
         of_cursor: Option<i32>,
     ) -> Result<Source, Problem> {
-        let registry = &self.queries.registry;
+        Source::of(&self.queries.registry, projection, of_cursor).await
+    }
+}
+
+impl Source {
+    pub(super) async fn of(
+        registry: &Registry,
+        projection: &'static str,
+        of_cursor: Option<i32>,
+    ) -> Result<Self, Problem> {
         let sql = "SELECT g.generation, g.version, g.shape, g.state, CAST(a.generation AS INTEGER) FROM @active a \
                    JOIN @generations g ON g.projection = a.projection AND (g.generation = a.generation OR g.generation = $2) \
                    WHERE a.projection = $1";
@@ -117,7 +126,7 @@ impl Shared {
                 return Err(missing("the one in use is not for this release"));
             }
             let db = generation.db(registry.database()).map_err(failed)?;
-            return Ok(Source { db, generation, ready: state == "ready" });
+            return Ok(Self { db, generation, ready: state == "ready" });
         }
         Err(match of_cursor {
             Some(_) => Problem::gone(
@@ -254,7 +263,7 @@ impl Source {
     }
 
     /// The rows of `sql` in that order (of its columns), and the checkpoint that they stand at.
-    async fn read(
+    pub(super) async fn read(
         &self,
         sql: &str,
         values: Vec<Value>,

@@ -6,7 +6,7 @@
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use sea_orm::{FromQueryResult as _, Value};
+use sea_orm::{FromQueryResult as _, QueryResult, Value};
 use serde::Serialize;
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, TYPES};
@@ -28,7 +28,7 @@ const MOST_TERMS: usize = 20;
 
 /// One event of the trail.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Entry {
+pub struct Entry {
     pub(super) position: i64,
     pub(super) id: String,
     /// The stream, and its version after this event.
@@ -73,6 +73,10 @@ pub(super) struct Who {
 }
 
 impl Entry {
+    pub(super) fn read(row: &QueryResult) -> Result<Self, Problem> {
+        Self::of(Model::from_query_result(row, "").map_err(query_failed)?)
+    }
+
     pub(super) fn of(row: Model) -> Result<Self, Problem> {
         Ok(Self {
             position: row.position,
@@ -330,6 +334,44 @@ fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem>
     Ok((conditions, understood))
 }
 
+/// What parameters come to: conditions on the rows, and their order.
+pub(super) struct Search {
+    conditions: Vec<Condition>,
+    /// What was understood of `q`, in its normal form.
+    pub(super) understood: Vec<String>,
+    pub(super) ascends: bool,
+}
+
+impl Search {
+    pub(super) fn of(params: &Params) -> Result<Self, Problem> {
+        let (conditions, understood) = conditions(params)?;
+        Ok(Self { conditions, understood, ascends: params.text("order") == Some("asc") })
+    }
+
+    pub(super) fn order(&self) -> &'static str {
+        if self.ascends { "position ASC" } else { "position DESC" }
+    }
+
+    /// SQL and its values for the first rows that are found, or for the first beyond a position that was reached.
+    pub(super) fn sql(&self, beyond: Option<i64>, limit: usize) -> (String, Vec<Value>) {
+        let beyond = beyond.map(|position| {
+            Condition::new(if self.ascends { "position > ?" } else { "position < ?" }, position)
+        });
+        let (mut wheres, mut values) = (Vec::new(), Vec::new());
+        for condition in self.conditions.iter().chain(&beyond) {
+            let mut sql = condition.sql.clone();
+            for value in &condition.values {
+                values.push(value.clone());
+                sql = sql.replacen('?', &format!("${}", values.len()), 1);
+            }
+            wheres.push(sql);
+        }
+        let filter =
+            if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
+        (format!("SELECT * FROM @audit {filter} ORDER BY {} LIMIT {limit}", self.order()), values)
+    }
+}
+
 /// The timeline.
 pub(super) fn lists() -> Action {
     Action::new(params(), Described::one::<Page>(), list)
@@ -376,29 +418,15 @@ fn ascends(call: &Call) -> bool {
 
 /// One page, and the position that it was read at.
 pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
-    let (conditions, understood) = conditions(&call.params)?;
-    let (mut wheres, mut values) = (Vec::new(), Vec::new());
-    for condition in conditions {
-        let mut sql = condition.sql;
-        for value in condition.values {
-            values.push(value);
-            sql = sql.replacen('?', &format!("${}", values.len()), 1);
-        }
-        wheres.push(sql);
-    }
-    let order = if ascends(call) { "position ASC" } else { "position DESC" };
+    let search = Search::of(&call.params)?;
     let limit = call.params.limit(DEFAULT_LIMIT);
-    let filter = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
-    let sql = format!("SELECT * FROM @audit {filter} ORDER BY {order} LIMIT {}", limit + 1);
+    let (sql, values) = search.sql(None, limit + 1);
     let source = call.shared.source("audit", None).await?;
-    let (position, rows) = source.rows(call, None, &sql, &values, order).await?;
+    let (position, rows) = source.rows(call, None, &sql, &values, search.order()).await?;
     let more = rows.len() > limit;
-    let mut items = Vec::with_capacity(rows.len().min(limit));
-    for row in rows.iter().take(limit) {
-        items.push(Entry::of(Model::from_query_result(row, "").map_err(query_failed)?)?);
-    }
+    let items: Vec<Entry> = rows.iter().take(limit).map(Entry::read).collect::<Result<_, _>>()?;
     let next = items.last().filter(|_| more).map(|entry| entry.position);
-    Ok((position, Page { items, understood, next }))
+    Ok((position, Page { items, understood: search.understood, next }))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use soonshop_domain::Metadata;
-use soonshop_event_log::RecordedEvent;
+use soonshop_event_log::{EventLog, RecordedEvent};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -57,6 +57,17 @@ pub(super) struct Step {
     pub(super) has_note: bool,
 }
 
+impl Trail {
+    /// Its state, as it may be shown.
+    pub fn state(&self) -> &Value {
+        self.state.value()
+    }
+
+    pub fn changes(&self) -> &[Change] {
+        &self.diff.changes
+    }
+}
+
 impl Step {
     fn of(event: &RecordedEvent) -> Result<Self, Problem> {
         let metadata: Metadata = event.metadata().map_err(failed)?;
@@ -83,7 +94,7 @@ impl Step {
 
 /// One field that differs. What was not there is left out.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Change {
+pub struct Change {
     /// Items of a list are named by their number or SKU.
     #[schema(example = "/placed/lines/number=1/quantity")]
     pub(super) path: String,
@@ -115,7 +126,7 @@ pub(super) struct Owed {
 
 /// An aggregate, as it was at a version.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Trail {
+pub struct Trail {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) id: String,
@@ -160,17 +171,16 @@ async fn follow(call: Call) -> Result<Response, Problem> {
 
 /// The trail, and the head of the log that it was read under.
 pub(super) async fn find(call: &Call) -> Result<(i64, Trail), Problem> {
-    let kind = call.key.clone();
     let nothing = || Problem::not_found("not-found", "there is nothing of this name");
-    let begin = || fold::of(&kind).ok_or_else(nothing);
-    begin()?;
     let name = call.more_keys.first().map(String::as_str).unwrap_or_default();
-    let id = Uuid::try_parse(name)
-        .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
-        .to_string();
+    let malformed = || Problem::malformed("invalid-id", "the id in the path is not a UUID");
+    if fold::of(&call.key).is_none() {
+        return Err(nothing());
+    }
+    let id = Uuid::try_parse(name).map_err(|_| malformed())?;
     let head = as_of::head(&call.shared, call.wanted).await?;
-    let events = read(call, &kind, &id).await?;
-    let last = events.last().ok_or_else(nothing)?.version;
+    let stream = Stream::read(&call.shared.queries.log, &call.key, id).await?.ok_or_else(nothing)?;
+    let last = stream.last();
     let version = call.params.number("v").unwrap_or(last);
     let other = call.params.number("cmp").unwrap_or(version - 1);
     for (name, wanted) in [("v", version), ("cmp", other)] {
@@ -178,35 +188,66 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Trail), Problem> {
             return Err(refused(name, "the aggregate has no such version yet").with("version", last));
         }
     }
-    let states = states(begin, &events, version, other)?;
-    let before = call.params.number("before").unwrap_or(i64::MAX);
-    let listed: Vec<_> = events.iter().filter(|event| event.version < before).collect();
-    let first = listed.len().saturating_sub(LISTED);
-    let trail = Trail {
-        diff: Diff { from: other, to: version, changes: changes(&states.other, &states.shown) },
-        state: states.shown,
-        blame: states.blame,
-        events: listed[first..].iter().map(|event| Step::of(event)).collect::<Result<_, _>>()?,
-        more: first > 0,
-        kind,
-        id,
-        version,
-        last,
-    };
-    Ok((head, trail))
+    Ok((head, stream.trail(version, other, call.params.number("before"))?))
 }
 
-async fn read(call: &Call, kind: &str, id: &str) -> Result<Vec<Arc<RecordedEvent>>, Problem> {
-    let log = &call.shared.queries.log;
-    let mut events: Vec<Arc<RecordedEvent>> = Vec::new();
-    loop {
-        let version = events.last().map_or(0, |event| event.version);
-        let rows = log.stream(kind, id, version, PAGE).await.map_err(failed)?;
-        let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
-        events.extend(fold::decode(log, rows).await?);
-        if !full {
-            return Ok(events);
+/// The whole history of one aggregate.
+pub struct Stream {
+    kind: String,
+    id: String,
+    events: Vec<Arc<RecordedEvent>>,
+    begin: fn() -> Box<dyn History>,
+}
+
+impl Stream {
+    /// `None`: there is no such type, or nothing of that id.
+    pub async fn read(log: &EventLog, kind: &str, id: Uuid) -> Result<Option<Self>, Problem> {
+        let Some(begin) = fold::of(kind) else { return Ok(None) };
+        let (mut events, id): (Vec<Arc<RecordedEvent>>, _) = (Vec::new(), id.to_string());
+        loop {
+            let version = events.last().map_or(0, |event| event.version);
+            let rows = log.stream(kind, &id, version, PAGE).await.map_err(failed)?;
+            let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
+            events.extend(fold::decode(log, rows).await?);
+            if !full {
+                break;
+            }
         }
+        Ok((!events.is_empty()).then(|| Self { kind: kind.to_owned(), id, events, begin }))
+    }
+
+    /// Its last version.
+    pub fn last(&self) -> i64 {
+        self.events.last().map_or(0, |event| event.version)
+    }
+
+    /// The version that it had at a position of the log; `None`: there was nothing yet.
+    pub fn version_at(&self, position: i64) -> Option<i64> {
+        self.events.iter().rev().find(|event| event.position <= position).map(|event| event.version)
+    }
+
+    /// The event that made a version.
+    pub fn event(&self, version: i64) -> Option<&RecordedEvent> {
+        self.events.iter().find(|event| event.version == version).map(|event| &**event)
+    }
+
+    /// How it was at `version`, compared with `other`; the events listed are the last before `before`.
+    pub fn trail(&self, version: i64, other: i64, before: Option<i64>) -> Result<Trail, Problem> {
+        let states = states(self.begin, &self.events, version, other)?;
+        let before = before.unwrap_or(i64::MAX);
+        let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
+        let first = listed.len().saturating_sub(LISTED);
+        Ok(Trail {
+            diff: Diff { from: other, to: version, changes: changes(&states.other, &states.shown) },
+            state: states.shown,
+            blame: states.blame,
+            events: listed[first..].iter().map(|event| Step::of(event)).collect::<Result<_, _>>()?,
+            more: first > 0,
+            kind: self.kind.clone(),
+            id: self.id.clone(),
+            version,
+            last: self.last(),
+        })
     }
 }
 
@@ -219,12 +260,12 @@ struct States {
 
 /// Folds twice: what is personal is known, with the texts that are the same, once all of it has been read.
 fn states(
-    begin: impl Fn() -> Result<Box<dyn History>, Problem>,
+    begin: fn() -> Box<dyn History>,
     events: &[Arc<RecordedEvent>],
     version: i64,
     other: i64,
 ) -> Result<States, Problem> {
-    let mut whole = begin()?;
+    let mut whole = begin();
     for event in events {
         whole.apply(Arc::clone(event))?;
     }
@@ -232,7 +273,7 @@ fn states(
     let nothing = || redactor.redact(Value::Null);
     let (mut shown, mut compared) = (nothing(), nothing());
     let mut owed = (events.len() <= MOST_TRACED).then(BTreeMap::new);
-    let (mut history, mut known) = (begin()?, BTreeMap::new());
+    let (mut history, mut known) = (begin(), BTreeMap::new());
     for event in events.iter().take_while(|event| event.version <= version.max(other)) {
         history.apply(Arc::clone(event))?;
         let traced = owed.as_mut().filter(|_| event.version <= version);

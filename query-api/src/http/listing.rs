@@ -1,0 +1,131 @@
+//! All that a search of the audit trail finds, a page at a time, at one position of the log: what exports are made of,
+//! over HTTP and at the command line.
+
+use std::collections::BTreeMap;
+
+use soonshop_projections::Registry;
+use soonshop_service_kit::Problem;
+use url::form_urlencoded;
+
+use super::params::{Param, Params};
+use super::read::Source;
+use super::timeline::{self, Entry, Search};
+use crate::export::{Column, Export, Format, Listed, Written};
+
+/// Rows that are read at a time.
+const PAGE: usize = 1_000;
+
+/// The columns of CSV.
+pub const COLUMNS: &[Column] = &[
+    ("position", "/position"),
+    ("recorded_at", "/recorded_at"),
+    ("occurred_at", "/occurred_at"),
+    ("type", "/type"),
+    ("event_version", "/event_version"),
+    ("aggregate_type", "/aggregate_type"),
+    ("aggregate_id", "/aggregate_id"),
+    ("version", "/version"),
+    ("context", "/context"),
+    ("actor_kind", "/actor/kind"),
+    ("actor_id", "/actor/id"),
+    ("on_behalf_of", "/on_behalf_of"),
+    ("channel", "/channel"),
+    ("command_type", "/command_type"),
+    ("command_id", "/command_id"),
+    ("correlation_id", "/correlation_id"),
+    ("causation_id", "/causation_id"),
+    ("reason_code", "/reason_code"),
+    ("has_note", "/has_note"),
+    ("subject", "/subject"),
+    ("id", "/id"),
+    ("summary", "/summary"),
+];
+
+/// What is looked for.
+pub struct Asked {
+    search: Search,
+    filter: BTreeMap<String, String>,
+}
+
+/// What a listing knows of the timeline's parameters: it has no end of its own.
+fn params() -> Vec<Param> {
+    timeline::params().into_iter().filter(|param| param.name != "limit").collect()
+}
+
+impl Asked {
+    /// Reads a query string, such as that of the timeline's page.
+    pub fn read(query: &str) -> Result<Self, Problem> {
+        let search = Search::of(&Params::read(query, &params())?)?;
+        let all = form_urlencoded::parse(query.as_bytes()).into_owned();
+        Ok(Self { search, filter: all.filter(|(name, _)| name != "order").collect() })
+    }
+}
+
+/// What is found, in the order that was asked for.
+pub struct Listing<'a> {
+    source: Source,
+    asked: &'a Asked,
+    head: Option<i64>,
+    reached: Option<i64>,
+    ended: bool,
+}
+
+impl<'a> Listing<'a> {
+    /// From the generation that readers go by.
+    pub async fn open(registry: &Registry, asked: &'a Asked) -> Result<Self, Problem> {
+        let source = Source::of(registry, "audit", None).await?;
+        Ok(Self { source, asked, head: None, reached: None, ended: false })
+    }
+
+    /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
+    pub async fn next(&mut self) -> Result<Vec<Entry>, Problem> {
+        if self.ended {
+            return Ok(Vec::new());
+        }
+        let search = &self.asked.search;
+        let (sql, values) = search.sql(self.reached, PAGE);
+        let (position, rows) = self.source.read(&sql, values, search.order()).await?;
+        let head = *self.head.get_or_insert(position);
+        self.ended = rows.len() < PAGE;
+        let mut entries: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
+        entries.retain(|entry| entry.position <= head);
+        self.ended |= entries.is_empty();
+        self.reached = entries.last().map(|entry| entry.position);
+        Ok(entries)
+    }
+
+    /// The position of the log that it stands at, once a page was read.
+    pub fn head(&self) -> i64 {
+        self.head.unwrap_or(0)
+    }
+}
+
+/// All that is found, as a file, masked for a role. `goes_on` is called after each page, and may end it.
+pub async fn export<E: From<Problem>>(
+    registry: &Registry,
+    asked: &Asked,
+    format: Format,
+    role: &str,
+    mut goes_on: impl FnMut(u64) -> Result<(), E>,
+) -> Result<Written, E> {
+    let mut listing = Listing::open(registry, asked).await?;
+    let (mut export, mut count) = (Export::begin(format, COLUMNS), 0);
+    loop {
+        let page = listing.next().await?;
+        if page.is_empty() {
+            break;
+        }
+        for entry in &page {
+            export.add(entry).map_err(Problem::internal)?;
+            count += 1;
+        }
+        goes_on(count)?;
+    }
+    let listed = Listed {
+        filter: asked.filter.clone(),
+        order: if asked.search.ascends { "asc" } else { "desc" }.to_owned(),
+        head: listing.head(),
+        role: role.to_owned(),
+    };
+    Ok(export.finish(listed).map_err(Problem::internal)?)
+}
