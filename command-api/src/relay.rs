@@ -11,13 +11,15 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
-use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped, StoredEvent, cloud_event};
+use soonshop_event_log::{
+    Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The follower's name: of its lease and its checkpoint.
-pub const NAME: &str = "relay";
+pub const NAME: &str = checkpoint::RELAY;
 
 /// Messages that may be unconfirmed at once.
 const IN_FLIGHT: usize = 1_000;

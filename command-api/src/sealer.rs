@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sea_orm::ConnectionTrait as _;
-use soonshop_event_log::seal::{Content, Found, Hash, Kind, MOST, Seal, SealKeys, Seals, log_id};
+use soonshop_event_log::seal::{self, Content, Hash, Kind, MOST, Seal, SealKeys, Seals, log_id};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The follower's name: of its lease.
-pub const NAME: &str = "sealer";
+pub const NAME: &str = seal::SEALER;
 
 /// How long an event waits for its seal, at most, while the sealer keeps up.
 const EVERY: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Sealer {
     /// The seal to follow on from: one of this log, under the key that signs now.
     async fn last(&self, log_id: Uuid) -> Result<Option<Seal>, Stopped> {
         let Some(found) = self.seals.last().await? else { return Ok(None) };
-        let last = accept(found, log_id)?;
+        let last = seal::accept(found, log_id)?;
         let current = self.keys.current().public();
         let signs = if last.kind == Kind::KeyChange { last.other_key } else { Some(last.key) };
         if signs == Some(current) {
@@ -162,24 +162,4 @@ async fn enough(appended: &mut watch::Receiver<i64>, position: i64) {
     if appended.wait_for(|at| *at >= position).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Nothing is signed on top of what does not hold by itself.
-fn accept(found: Found, log_id: Uuid) -> Result<Seal, Error> {
-    let seal = found.map_err(|broken| Error::Seals(format!("seal {}: {}", broken.number, broken.reason)))?;
-    if seal.log_id != log_id {
-        return Err(Error::Seals(format!("seal {} is of another log, {}", seal.number, seal.log_id)));
-    }
-    if !seal.signature_holds() {
-        return Err(Error::Seals(format!("the signature of seal {} does not hold", seal.number)));
-    }
-    Ok(seal)
-}
-
-/// Where the sealer is: position 0 where it has sealed nothing. An error says why it cannot go on.
-pub async fn standing(log: &EventLog, seals: &Seals) -> Result<Checkpoint, Error> {
-    let Some(found) = seals.last().await? else { return Ok(Checkpoint::start()) };
-    let checkpoint = accept(found, log_id(log).await?)?.checkpoint();
-    checkpoint.rows_after(log, NAME, 1).await?;
-    Ok(checkpoint)
 }

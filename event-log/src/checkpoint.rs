@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::{Db, Error, EventLog, StoredEvent};
 
+/// The relay's checkpoint and lease, in `process`: who publishes has it, and who shows how far it is.
+pub const RELAY: &str = "relay";
+
 /// The last event that a follower has dealt with. Position 0 has no event: nothing was read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

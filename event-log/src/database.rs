@@ -94,7 +94,7 @@ impl Database {
                     open.insert(String::new(), connection.clone());
                     connection
                 };
-                Ok(Db { connection, prefix: format!("{name}."), name: name.into() })
+                Ok(Db { connection, prefix: format!("{name}."), name: name.into(), database: self.clone() })
             }
             Place::Sqlite(folder) => {
                 let connection = if let Some(connection) = open.get(name) {
@@ -104,7 +104,7 @@ impl Database {
                     open.insert(name.to_owned(), connection.clone());
                     connection
                 };
-                Ok(Db { connection, prefix: String::new(), name: name.into() })
+                Ok(Db { connection, prefix: String::new(), name: name.into(), database: self.clone() })
             }
         }
     }
@@ -184,6 +184,7 @@ pub struct Db {
     pub connection: DatabaseConnection,
     prefix: String,
     name: Arc<str>,
+    database: Database,
 }
 
 impl Db {
@@ -193,6 +194,11 @@ impl Db {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Another namespace of the same database: what processes keep and the seals lie beside the log.
+    pub fn beside(&self, name: &str) -> Result<Self, Error> {
+        self.database.namespace(name)
     }
 
     /// The SQL with every `@` replaced by the namespace.

@@ -33,6 +33,9 @@ pub const VERSION: i64 = 1;
 /// Events that one seal covers at most.
 pub const MOST: usize = 10_000;
 
+/// The name of the follower that seals.
+pub const SEALER: &str = "sealer";
+
 /// What the encodings begin with, so that no signature under one of them says anything under another.
 const EVENT: &str = "soonshop.event.v1";
 const SEAL: &str = "soonshop.seal";
@@ -365,6 +368,18 @@ pub async fn log_id(log: &EventLog) -> Result<Uuid, Error> {
     id.parse().map_err(|_| Error::Database(format!("the id of the log is {id:?}")))
 }
 
+/// What is sealed goes on from it only where it holds by itself.
+pub fn accept(found: Found, log_id: Uuid) -> Result<Seal, Error> {
+    let seal = found.map_err(|broken| Error::Seals(format!("seal {}: {}", broken.number, broken.reason)))?;
+    if seal.log_id != log_id {
+        return Err(Error::Seals(format!("seal {} is of another log, {}", seal.number, seal.log_id)));
+    }
+    if !seal.signature_holds() {
+        return Err(Error::Seals(format!("the signature of seal {} does not hold", seal.number)));
+    }
+    Ok(seal)
+}
+
 /// The table of seals: the namespace `seals`, beside the log.
 #[derive(Debug, Clone)]
 pub struct Seals {
@@ -387,6 +402,14 @@ impl Seals {
     pub async fn last(&self) -> Result<Option<Found>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM @seals ORDER BY number DESC LIMIT 1");
         Ok(self.rows(&sql, []).await?.pop())
+    }
+
+    /// The end of what is sealed: the start of the log where nothing is. An error says why it cannot be gone on from.
+    pub async fn end(&self, log: &EventLog) -> Result<Checkpoint, Error> {
+        let Some(found) = self.last().await? else { return Ok(Checkpoint::start()) };
+        let end = accept(found, log_id(log).await?)?.checkpoint();
+        end.rows_after(log, SEALER, 1).await?;
+        Ok(end)
     }
 
     /// At most `limit` seals from `number` on, in order.

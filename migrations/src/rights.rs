@@ -11,7 +11,7 @@ use crate::{Error, Namespace};
 pub const COMMAND: &str = "soonshop_command";
 /// Reads the log and keys; writes generations.
 pub const PROJECTOR: &str = "soonshop_projector";
-/// Reads the log, keys and read models; adds to the record of operations, and asks for retries.
+/// Reads the log, keys, read models and how far the relay is; adds to the record of operations, and asks for retries.
 pub const QUERY: &str = "soonshop_query";
 /// Reads the log and keys; makes and writes generations, moves readers, adds to the record of operations.
 pub const REPLAY: &str = "soonshop_replay";
@@ -64,7 +64,13 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "seals"),
             (REPLAY, "SELECT", "seals"),
         ],
-        Namespace::Process | Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
+        // How far the relay is, is shown to whoever watches the shop; nothing else of what processes keep.
+        Namespace::Process => &[
+            (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
+            (QUERY, "SELECT", "checkpoints"),
+            (REPLAY, "SELECT", "checkpoints"),
+        ],
+        Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
     }
 }
 

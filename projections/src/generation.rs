@@ -23,10 +23,15 @@ pub struct Generation {
     pub shape: i32,
 }
 
+/// The name that everything of a generation has.
+pub(crate) fn namespace(projection: &str, number: i32) -> String {
+    format!("rm_{projection}_{number}")
+}
+
 impl Generation {
     /// The name of its schema, file, index and prefix: `rm_orders_3`.
     pub fn namespace(&self) -> String {
-        format!("rm_{}_{}", self.projection, self.number)
+        namespace(&self.projection, self.number)
     }
 
     /// Opens its rows.

@@ -1,5 +1,5 @@
-//! How read models stand: each sink of each generation, how far it is behind, who keeps it, and why it stands still. One
-//! truth for everyone who shows it.
+//! How all that follows the log stands: each sink of each generation of a read model, how far it is behind, who keeps it,
+//! and why it stands still; the relay; and the seals. One truth for everyone who shows it: [`Looked::whole`].
 
 use std::sync::Arc;
 
@@ -7,16 +7,22 @@ use chrono::Utc;
 use sea_orm::ConnectionTrait as _;
 use serde::Serialize;
 use soonshop_cache::Cache;
+use soonshop_event_log::checkpoint::RELAY;
+use soonshop_event_log::seal::Seals;
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases};
 use soonshop_search::Search;
 
-use crate::generation::Known;
+use crate::generation::{Known, namespace};
 use crate::runner::ROWS;
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
 
-/// A generation in use that is further behind than this, in seconds, is not as it should be.
+/// What is further behind than this, in seconds, is not as it should be: a generation in use, the relay, the seals.
 const UNHEALTHY: f64 = 60.0;
+
+fn late(seconds: f64) -> Option<String> {
+    (seconds > UNHEALTHY).then(|| format!("{seconds:.0} s behind"))
+}
 
 /// One sink of a generation: its rows, its search index or its cache.
 #[derive(Debug, Clone, Serialize)]
@@ -24,10 +30,16 @@ pub struct Sink {
     pub name: &'static str,
     /// The last position that it has seen; `None`: it has never begun, was lost, or cannot be asked.
     pub position: Option<i64>,
+    /// Events that it has not seen.
+    pub lag_events: i64,
+    /// For how long the first of them has been in the log, in seconds.
+    pub lag_seconds: f64,
     /// The process that keeps it up to date just now.
     pub holder: Option<String>,
     /// Why it stands still, where it said so.
     pub stopped: Option<String>,
+    /// Why it cannot be asked.
+    pub unknown: Option<String>,
 }
 
 /// A generation and its sinks.
@@ -52,6 +64,17 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// The name of its schema, file, index and prefix.
+    pub fn namespace(&self) -> String {
+        namespace(&self.projection, self.generation)
+    }
+
+    /// Whether it is what this projector makes.
+    pub fn is_made_by(&self, projector: &dyn Projector) -> bool {
+        (projector.name(), projector.version(), projector.shape())
+            == (self.projection.as_str(), self.version, self.shape)
+    }
+
     /// Somebody keeps its rows up to date.
     pub fn is_kept(&self) -> bool {
         self.sinks.iter().any(|sink| sink.name == ROWS && sink.holder.is_some())
@@ -69,9 +92,54 @@ impl Standing {
             .iter()
             .find_map(|sink| sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name)));
         let kept = || (!self.is_kept()).then(|| "nobody keeps it alive".to_owned());
-        let late = || (self.lag_seconds > UNHEALTHY).then(|| format!("{:.0} s behind", self.lag_seconds));
         let parked = || (self.parked > 0).then(|| format!("events parked: {}", self.parked));
-        stopped.or_else(parked).or_else(|| if self.active { kept().or_else(late) } else { None })
+        stopped
+            .or_else(parked)
+            .or_else(|| if self.active { kept().or_else(|| late(self.lag_seconds)) } else { None })
+    }
+}
+
+/// The end of the log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Head {
+    /// The last position; 0: nothing was ever appended.
+    pub position: i64,
+    /// For how long the last event has been there.
+    pub age_seconds: Option<f64>,
+}
+
+/// What follows the whole log: the relay, whose lag is what the bus has not confirmed; and the seals, whose lag is what
+/// no signature holds yet.
+#[derive(Debug, Clone, Serialize)]
+pub struct Following {
+    /// `None`: it has never begun, or cannot be asked.
+    pub position: Option<i64>,
+    pub lag_events: i64,
+    /// For how long the first of them has been in the log, in seconds.
+    pub lag_seconds: f64,
+    /// Why it is not as it should be.
+    pub complaint: Option<String>,
+}
+
+/// All of it, at one look.
+#[derive(Debug, Clone, Serialize)]
+pub struct Whole {
+    pub append: Head,
+    pub relay: Following,
+    pub seals: Following,
+    /// Every generation that is kept.
+    pub generations: Vec<Standing>,
+}
+
+impl Whole {
+    pub fn healthy(&self) -> bool {
+        [&self.relay, &self.seals].iter().all(|one| one.complaint.is_none())
+            && self.generations.iter().all(|one| one.complaint().is_none())
+    }
+
+    /// Events that could not be projected, of all generations.
+    pub fn parked(&self) -> i64 {
+        self.generations.iter().map(|one| one.parked).sum()
     }
 }
 
@@ -85,18 +153,60 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// The head of the log, and every generation that is not gone.
-    pub async fn all(&self, projectors: &[Arc<dyn Projector>]) -> Result<(i64, Vec<Standing>), Error> {
+    /// The head of the log, and how everything that follows it stands.
+    pub async fn whole(&self, projectors: &[Arc<dyn Projector>]) -> Result<Whole, Error> {
         let head = self.log.head().await?.position;
-        let mut all = Vec::new();
+        let age_seconds = if head > 0 { Some(self.waiting(head).await?) } else { None };
+        let seals = Seals::new(self.log.db().beside("seals")?);
+        let sealed = seals.end(&self.log).await.map(Some);
+        let mut generations = Vec::new();
         for known in self.registry.all(None).await? {
             if known.state.lives() {
                 let projector = projectors.iter().find(|p| p.name() == known.generation.projection);
                 let searchable = projector.is_some_and(|projector| projector.searchable());
-                all.push(self.one(&known, searchable, head).await?);
+                generations.push(self.one(&known, searchable, head).await?);
             }
         }
-        Ok((head, all))
+        Ok(Whole {
+            append: Head { position: head, age_seconds },
+            relay: self.following(self.relay().await, head).await?,
+            seals: self.following(sealed, head).await?,
+            generations,
+        })
+    }
+
+    /// What the relay has had confirmed. An error says, too, that the log is not the one that it published.
+    async fn relay(&self) -> Result<Option<Checkpoint>, Error> {
+        let process = self.log.db().beside("process")?;
+        let loaded = Checkpoint::load(&process, &process.connection, RELAY).await?;
+        let at = loaded.map(|(checkpoint, _)| checkpoint);
+        if let Some(at) = &at {
+            at.rows_after(&self.log, RELAY, 1).await?;
+        }
+        Ok(at)
+    }
+
+    async fn following(&self, at: Result<Option<Checkpoint>, Error>, head: i64) -> Result<Following, Error> {
+        let stopped = |position, error: Error| {
+            let complaint = Some(error.to_string());
+            Following { position, lag_events: 0, lag_seconds: 0.0, complaint }
+        };
+        let position = match at {
+            Ok(at) => at.map(|at| at.position),
+            Err(error @ Error::AheadOfLog { position, .. }) => return Ok(stopped(Some(position), error)),
+            // What another role may not read, or what does not hold, is said; what is away is away for all of it.
+            Err(error @ (Error::Database(_) | Error::Seals(_))) => return Ok(stopped(None, error)),
+            Err(error) => return Err(error),
+        };
+        let (lag_events, lag_seconds) = self.lag(position, head).await?;
+        Ok(Following { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
+    }
+
+    /// How far somebody who is at `position` is behind the head, in events and in seconds.
+    async fn lag(&self, position: Option<i64>, head: i64) -> Result<(i64, f64), Error> {
+        let seen = position.unwrap_or(0);
+        let seconds = if seen < head { self.waiting(seen + 1).await? } else { 0.0 };
+        Ok(((head - seen).max(0), seconds))
     }
 
     /// One generation.
@@ -107,7 +217,7 @@ impl Looked {
         let leases = Leases::new(self.registry.operations().clone(), "");
         let mut sinks = Vec::new();
         let rows = Checkpoint::load(&db, &db.connection, ROWS).await?;
-        let mut positions = vec![(ROWS, rows.map(|(at, _)| at.position))];
+        let mut positions = vec![(ROWS, Ok(rows.map(|(at, _)| at.position)))];
         if searchable {
             positions.push((INDEX, position(self.search.checkpoint(&name).await)));
         }
@@ -115,18 +225,25 @@ impl Looked {
         if searchable && self.cache.shared() {
             positions.push((CACHE, position(self.cache.checkpoint(&name).await)));
         }
-        for (sink, position) in positions {
+        for (sink, asked) in positions {
+            let (position, unknown) = match asked {
+                Ok(position) => (position, None),
+                Err(reason) => (None, Some(reason)),
+            };
             let sql = "SELECT reason FROM @status WHERE follower = $1 AND state = 'stopped'";
             let stopped = db.connection.query_one(db.statement(sql, [sink.into()])).await?;
+            let (lag_events, lag_seconds) = self.lag(position, head).await?;
             sinks.push(Sink {
                 name: sink,
                 position,
+                lag_events,
+                lag_seconds,
                 holder: leases.holder(&format!("{name}:{sink}")).await?,
                 stopped: stopped.map(|row| row.try_get_by_index(0)).transpose()?,
+                unknown,
             });
         }
         let parked = db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await?;
-        let least = sinks.iter().map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(0);
         Ok(Standing {
             projection: generation.projection.clone(),
             generation: generation.number,
@@ -136,9 +253,9 @@ impl Looked {
             active: known.active,
             previous: known.previous,
             verified_by: known.verified_by,
+            lag_events: sinks.iter().map(|sink| sink.lag_events).max().unwrap_or(0),
+            lag_seconds: sinks.iter().map(|sink| sink.lag_seconds).fold(0.0, f64::max),
             sinks,
-            lag_events: (head - least).max(0),
-            lag_seconds: if least < head { self.waiting(least + 1).await? } else { 0.0 },
             parked: parked.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0),
         })
     }
@@ -153,7 +270,8 @@ impl Looked {
     }
 }
 
-fn position<E>(checkpoint: Result<Option<String>, E>) -> Option<i64> {
-    let text = checkpoint.ok().flatten()?;
-    text.parse::<Checkpoint>().ok().map(|at| at.position)
+/// Where a sink's own checkpoint is; an error says why it cannot be asked.
+fn position<E: std::fmt::Display>(checkpoint: Result<Option<String>, E>) -> Result<Option<i64>, String> {
+    let text = checkpoint.map_err(|error| error.to_string())?;
+    Ok(text.and_then(|text| text.parse::<Checkpoint>().ok()).map(|at| at.position))
 }

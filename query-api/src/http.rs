@@ -41,6 +41,7 @@ use soonshop_cache::Cache;
 use soonshop_event_log::EventLog;
 use soonshop_projections as projections;
 use soonshop_projections::Registry;
+use soonshop_projections::standing::Looked;
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Access;
@@ -78,6 +79,16 @@ impl Queries {
     pub fn new(registry: Registry, log: EventLog, search: Arc<dyn Search>, cache: Arc<dyn Cache>) -> Self {
         let access = Access::new(None);
         Self { registry, log, search, cache, access, contexts: CONTEXTS.map(str::to_owned).into() }
+    }
+
+    /// What to ask how everything stands.
+    pub fn looked(&self) -> Looked {
+        Looked {
+            log: self.log.clone(),
+            registry: self.registry.clone(),
+            search: Arc::clone(&self.search),
+            cache: Arc::clone(&self.cache),
+        }
     }
 }
 
@@ -149,7 +160,7 @@ fn table() -> Vec<Endpoint> {
 
         "/api/audit/timeline"        "audit.timeline"            "What happened"                   timeline::lists();
         "/api/audit/a/{type}/{id}"   "audit.trail"               "What became of one aggregate, and by which event" trail::follows();
-        "/health/audit"              "audit.health"              "How read models stand"           standing::watches();
+        "/health/audit"              "audit.health"              "How all that follows the log stands" standing::watches();
         "/api/audit/c/{id}"          "audit.correlation"         "All that followed from one request" correlation::gathers();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use soonshop_projections::runs::Run;
-use soonshop_projections::standing::Standing;
+use soonshop_projections::standing::{Following, Standing, Whole};
 
 use crate::{Ended, Failure, Outcome, Tool, exit};
 
@@ -36,6 +36,9 @@ fn row(standing: &Standing, head: i64, wide: bool) -> String {
             if let Some(reason) = &sink.stopped {
                 text.extend([format!("\n           stopped: {reason}")]);
             }
+            if let Some(reason) = &sink.unknown {
+                text.extend([format!("\n           cannot be asked: {reason}")]);
+            }
         }
     }
     if let Some(complaint) = standing.complaint() {
@@ -44,26 +47,55 @@ fn row(standing: &Standing, head: i64, wide: bool) -> String {
     text
 }
 
-/// Shows every generation, or those of one read model.
+fn following(name: &str, one: &Following, head: i64) -> String {
+    let at = one.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+    let mut text =
+        format!("{name:<12} {at:>37} of {head:<12} lag {:>8}  {:>8.1} s", one.lag_events, one.lag_seconds);
+    if let Some(complaint) = &one.complaint {
+        text.extend([format!("\n    ! {complaint}")]);
+    }
+    text
+}
+
+/// What is not of one read model: the end of the log, the relay and the seals.
+fn shop(whole: &Whole) -> String {
+    let head = whole.append.position;
+    let age = whole.append.age_seconds.map_or_else(String::new, |seconds| format!("  {seconds:.1} s old"));
+    let parts =
+        [("relay", &whole.relay), ("seals", &whole.seals)].map(|(name, one)| following(name, one, head));
+    format!("{:<12} {head:>37}{age}\n{}", "log", parts.join("\n"))
+}
+
+/// Shows every generation, the relay and the seals; or the generations of one read model.
 pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcome {
     if let Some(name) = projection {
         tool.projector(name)?;
     }
-    let (head, all) = tool.looked().all(&tool.projectors).await?;
-    let shown: Vec<&Standing> =
-        all.iter().filter(|standing| projection.is_none_or(|name| name == standing.projection)).collect();
-    let mut healthy = true;
+    let whole = tool.looked().whole(&tool.projectors).await?;
+    let head = whole.append.position;
+    let shown: Vec<&Standing> = whole
+        .generations
+        .iter()
+        .filter(|standing| projection.is_none_or(|name| name == standing.projection))
+        .collect();
     for standing in &shown {
-        let complaint = standing.complaint();
-        healthy &= complaint.is_none();
         let mut value = serde_json::to_value(standing).unwrap_or_default();
         value["head"] = head.into();
-        value["complaint"] = complaint.into();
+        value["complaint"] = standing.complaint().into();
         tool.out.result("status", &value, || row(standing, head, wide));
     }
     let runs = tool.runs.alive().await?;
     for run in runs.iter().filter(|run| projection.is_none_or(|name| name == run.projection)) {
         tool.out.result("status", &as_json(run), || line(run));
+    }
+    let healthy = match projection {
+        Some(_) => shown.iter().all(|standing| standing.complaint().is_none()),
+        None => whole.healthy(),
+    };
+    if projection.is_none() {
+        let Whole { append, relay, seals, .. } = &whole;
+        let value = json!({ "append": append, "relay": relay, "seals": seals, "parked": whole.parked() });
+        tool.out.result("status", &value, || shop(&whole));
     }
     let summary =
         json!({ "head": head, "generations": shown.len(), "running": runs.len(), "healthy": healthy });

@@ -24,6 +24,7 @@ use soonshop_event_log::seal::{SealKeys, Seals};
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
+use soonshop_projections::standing::Looked;
 use soonshop_search::Search;
 
 pub use roles::Role;
@@ -163,6 +164,12 @@ impl Shop {
 
     pub fn registry(&self) -> anyhow::Result<Registry> {
         Ok(Registry::new(&self.read_database)?)
+    }
+
+    /// What to ask how everything stands.
+    pub fn looked(&self) -> anyhow::Result<Looked> {
+        let (search, cache) = (Arc::clone(&self.search), Arc::clone(&self.cache));
+        Ok(Looked { log: self.log()?, registry: self.registry()?, search, cache })
     }
 
     pub fn seal_keys(&self) -> anyhow::Result<SealKeys> {

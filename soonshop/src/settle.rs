@@ -7,10 +7,10 @@ use anyhow::bail;
 use sea_orm::ConnectionTrait as _;
 use soonshop_command_api::reactor::Reactor;
 use soonshop_command_api::{eraser, reactor, relay, sealer};
-use soonshop_domain::clock;
-use soonshop_event_log::seal::Seals;
-use soonshop_event_log::{Checkpoint, Error, EventLog};
+use soonshop_event_log::Checkpoint;
 use soonshop_projections::runner::ROWS;
+use soonshop_projections::sink::CACHE;
+use soonshop_projections::standing;
 use tokio::time::Instant;
 
 use crate::Shop;
@@ -29,12 +29,13 @@ pub struct Standing {
 
 /// Every follower, and the head of the log.
 pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
-    let log = shop.log()?;
-    let head = log.head().await?.position;
+    let (log, projectors) = (shop.log()?, soonshop_projections::all());
+    // The head is read first: whoever is there afterwards has seen all that was there before.
+    let whole = Box::pin(shop.looked()?.whole(&projectors)).await?;
     let process = shop.store_database.namespace("process")?;
     let too_old = Box::pin(Reactor::too_old(&log, &process)).await?.map(|stopped| stopped.to_string());
-    let mut all = Vec::new();
-    for name in [relay::NAME, reactor::NAME, eraser::NAME] {
+    let mut all = vec![following(relay::NAME, &whole.relay)];
+    for name in [reactor::NAME, eraser::NAME] {
         let at = Checkpoint::load(&process, &process.connection, name).await?;
         let unfinished = if name == reactor::NAME {
             let row =
@@ -47,58 +48,27 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
         let reason = too_old.clone().filter(|_| name == reactor::NAME);
         all.push(Standing { name: name.to_owned(), position, unfinished, reason });
     }
-    let seals = shop.seals()?;
-    all.push(Box::pin(sealing(&log, &seals)).await?);
-    let registry = shop.registry()?;
-    for projector in soonshop_projections::all() {
-        for generation in registry.projected_by(&*projector).await? {
-            let db = generation.db(registry.database())?;
-            let rows = Checkpoint::load(&db, &db.connection, ROWS).await?;
-            let sql = "SELECT reason FROM @status WHERE follower = $1 AND state = 'stopped'";
-            let reason = db.connection.query_one(db.statement(sql, [ROWS.into()])).await?;
-            all.push(Standing {
-                name: generation.namespace(),
-                position: rows.map(|(checkpoint, _)| checkpoint.position),
-                unfinished: 0,
-                reason: reason.map(|row| row.try_get_by_index(0)).transpose()?,
-            });
-            if projector.searchable() {
-                let (position, reason) = match shop.search.checkpoint(&generation.namespace()).await {
-                    Ok(text) => {
-                        (text.and_then(|text| text.parse::<Checkpoint>().ok()).map(|at| at.position), None)
-                    }
-                    Err(error) => (None, Some(error.to_string())),
-                };
-                all.push(Standing {
-                    name: format!("{}:index", generation.namespace()),
-                    position,
-                    unfinished: 0,
-                    reason,
-                });
-            }
+    all.push(following(sealer::NAME, &whole.seals));
+    for one in &whole.generations {
+        // Of another version, somebody else keeps it alive.
+        if projectors.iter().any(|projector| one.is_made_by(&**projector)) {
+            // A cache is nothing to wait for: what it has not seen it does not answer.
+            let sinks = one.sinks.iter().filter(|sink| sink.name != CACHE);
+            all.extend(sinks.map(|sink| sunk(&one.namespace(), sink)));
         }
     }
-    Ok((head, all))
+    Ok((whole.append.position, all))
 }
 
-/// How long an event may wait for its seal before it is worth a word.
-const UNSEALED: chrono::Duration = chrono::Duration::minutes(1);
+fn following(name: &str, one: &standing::Following) -> Standing {
+    let (position, reason) = (one.position, one.complaint.clone());
+    Standing { name: name.to_owned(), position, unfinished: 0, reason }
+}
 
-/// Where the sealer is, and why it does not go on.
-async fn sealing(log: &EventLog, seals: &Seals) -> anyhow::Result<Standing> {
-    let (position, mut reason) = match sealer::standing(log, seals).await {
-        Ok(checkpoint) => (checkpoint.position, None),
-        Err(error @ Error::AheadOfLog { position, .. }) => (position, Some(error.to_string())),
-        Err(error @ Error::Seals(_)) => (0, Some(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    if reason.is_none()
-        && let Some(row) = log.read(position + 1, 1).await?.first()
-        && clock::now() - row.recorded_at > UNSEALED
-    {
-        reason = Some(format!("unsealed since {:?}", row.recorded_at));
-    }
-    Ok(Standing { name: sealer::NAME.to_owned(), position: Some(position), unfinished: 0, reason })
+fn sunk(namespace: &str, sink: &standing::Sink) -> Standing {
+    let name = if sink.name == ROWS { namespace.to_owned() } else { format!("{namespace}:{}", sink.name) };
+    let reason = sink.stopped.clone().or_else(|| sink.unknown.clone());
+    Standing { name, position: sink.position, unfinished: 0, reason }
 }
 
 /// Returns once all of them are at the head and idle, and the head stayed where it was. The sealer is not waited for:

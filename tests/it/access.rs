@@ -78,6 +78,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     }
     if set != Set::Embedded {
         roles_change_nothing_of_a_key_but_its_last_use(&db).await;
+        of_what_processes_keep_only_checkpoints_are_shown(&db).await;
     }
     shop.stop().await;
 }
@@ -98,6 +99,23 @@ async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log:
         );
         let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
         assert!(!row.try_get_by_index::<bool>(0).unwrap(), "{role}");
+    }
+}
+
+/// How far the relay is, is shown by whoever answers and by the tool, and is all that they read of what processes keep.
+async fn of_what_processes_keep_only_checkpoints_are_shown(db: &soonshop_event_log::Db) {
+    let may = async |role: &str, table: &str, right: &str| {
+        let sql = format!("SELECT has_table_privilege('{role}', 'process.{table}', '{right}')");
+        let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
+        row.try_get_by_index::<bool>(0).unwrap()
+    };
+    for (role, reads) in [("soonshop_query", true), ("soonshop_replay", true), ("soonshop_projector", false)]
+    {
+        assert_eq!(may(role, "checkpoints", "SELECT").await, reads, "{role}");
+        assert!(!may(role, "checkpoints", "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role}");
+        for table in ["leases", "instances", "outbox", "timeouts"] {
+            assert!(!may(role, table, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE").await, "{role} {table}");
+        }
     }
 }
 

@@ -501,6 +501,7 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     let order = page["items"][0]["id"].as_str().unwrap().to_owned();
     let cases: &[(&[&str], i32)] = &[
         (&["list"], 0),
+        (&["status", "--wide"], 0),
         (&["status", "orders", "--wide"], 0),
         (&["plan", "analytics"], 0),
         (&["rebuild", "orders", "--reason", "a test"], 0),
@@ -558,6 +559,12 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     }
     let words = ran(&shop.place, &["rebuild", "orders", "--max-rate", "fast"]).await;
     assert_eq!(code(&words), 2);
+    // Under a role that reads nothing of what processes keep but how far they are.
+    let all = lines(&ran(&shop.place, &["status", "--json"]).await);
+    let whole = all.iter().find(|line| !line["relay"].is_null()).unwrap();
+    let head = &whole["append"]["position"];
+    assert_eq!((&whole["relay"]["position"], &whole["relay"]["complaint"]), (head, &json!(null)), "{whole}");
+    assert!(whole["seals"]["complaint"].is_null() && whole["parked"] == 0, "{whole}");
     let mut away =
         command(&shop.place, &["list", "--json", "--read-models", "postgres://x@127.0.0.1:9/none"]);
     assert_eq!(code(&away.output().unwrap()), 69, "a store that is away");
@@ -584,7 +591,9 @@ async fn the_role_of_the_tool_cannot_write_the_log() {
         "DELETE FROM keys.data_keys",
         "DELETE FROM operations.entries",
         "UPDATE operations.entries SET actor = actor",
-        "SELECT * FROM process.checkpoints",
+        "UPDATE process.checkpoints SET position = position",
+        "SELECT * FROM process.outbox",
+        "SELECT * FROM process.leases",
     ] {
         let refused = log.connection.execute_unprepared(sql).await.unwrap_err().to_string();
         assert!(refused.contains("permission denied"), "{sql}: {refused}");

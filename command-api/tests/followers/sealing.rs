@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
-use soonshop_command_api::sealer::{self, Sealer};
+use soonshop_command_api::sealer::Sealer;
 use soonshop_event_log::seal::{
     Kind, Positions, PublicKey, Report, Seal, SealKeys, Seals, TrustedKey, Verdict, Wrong, check,
     check_offline, export, log_id,
@@ -621,7 +621,7 @@ async fn without_the_key_that_signed_nothing_is_sealed(shop: Shop) {
     let_go(&shop, "three").await;
     run.stop().await;
     assert_eq!(sealed_to(&shop).await, 30);
-    let refused = sealer::standing(&shop.log(), &seals(&shop)).await;
+    let refused = seals(&shop).end(&shop.log()).await;
     assert!(matches!(&refused, Err(Error::Seals(why)) if why.contains("seal 3")), "{refused:?}");
 }
 
@@ -629,7 +629,7 @@ async fn a_log_that_was_restored_is_never_sealed_anew(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     let writer = three_seals(&shop, &keys).await;
     let before = all(&shop).await;
-    assert_eq!(sealer::standing(&shop.log(), &seals(&shop)).await.unwrap().position, 30);
+    assert_eq!(seals(&shop).end(&shop.log()).await.unwrap().position, 30);
     let run = sealer(&shop, &keys, "two");
     writer.store.close().await;
     shop.run("log", "DELETE FROM @events WHERE position > 25").await;
@@ -637,7 +637,7 @@ async fn a_log_that_was_restored_is_never_sealed_anew(shop: Shop) {
     other.all((0..20).map(|n| raw(uuid(n + 500), received("CUP", 1))).collect()).await;
     let_go(&shop, "two").await;
     assert_eq!(all(&shop).await, before, "nothing was sealed over it");
-    let standing = sealer::standing(&shop.log(), &seals(&shop)).await;
+    let standing = seals(&shop).end(&shop.log()).await;
     assert!(matches!(standing, Err(Error::AheadOfLog { position: 30, .. })), "{standing:?}");
     run.stop().await;
     assert_eq!(

@@ -1,10 +1,10 @@
-//! How read models stand, for whoever watches the shop and for people: by the same function as `replay-tool status`.
+//! How read models, the relay and the seals stand, for whoever watches the shop and for people: by the same function as `replay-tool status`.
 
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use soonshop_projections::standing::{Looked, Standing};
+use soonshop_projections::standing::{Following, Head, Standing, Whole};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
@@ -23,13 +23,22 @@ pub(super) struct Judged {
     pub(super) complaint: Option<String>,
 }
 
-/// Every generation that is kept.
+/// How everything that follows the log stands.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadModelHealth)]
 pub(super) struct Health {
     pub(super) healthy: bool,
     /// The last position of the log.
     pub(super) head: i64,
+    #[schema(value_type = Object)]
+    pub(super) append: Head,
+    #[schema(value_type = Object)]
+    pub(super) relay: Following,
+    #[schema(value_type = Object)]
+    pub(super) seals: Following,
+    /// Events that could not be projected, of all generations.
+    pub(super) parked: i64,
+    /// Every generation that is kept.
     pub(super) items: Vec<Judged>,
 }
 
@@ -43,15 +52,11 @@ pub(super) fn watches() -> Action {
 
 /// How they stand now, and the head of the log.
 pub(super) async fn find(call: &Call) -> Result<(i64, Health), Problem> {
-    let queries = &call.shared.queries;
-    let looked = Looked {
-        log: queries.log.clone(),
-        registry: queries.registry.clone(),
-        search: queries.search.clone(),
-        cache: queries.cache.clone(),
-    };
-    let (head, all) = looked.all(&soonshop_projections::all()).await.map_err(failed)?;
+    let looked = call.shared.queries.looked();
+    let whole = looked.whole(&soonshop_projections::all()).await.map_err(failed)?;
+    let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
+    let Whole { append, relay, seals, generations } = whole;
     let judged = |standing: Standing| Judged { complaint: standing.complaint(), standing };
-    let items: Vec<Judged> = all.into_iter().map(judged).collect();
-    Ok((head, Health { healthy: items.iter().all(|one| one.complaint.is_none()), head, items }))
+    let items = generations.into_iter().map(judged).collect();
+    Ok((head, Health { healthy, head, append, relay, seals, parked, items }))
 }

@@ -9,6 +9,8 @@ use soonshop_domain::{Metadata, ids};
 use soonshop_event_store::CommandContext;
 use uuid::Uuid;
 
+use serde_json::json;
+
 use crate::shop::*;
 
 const HOSTILE: &str = "<script>alert('x')</script>\"><b>";
@@ -118,4 +120,54 @@ async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
     assert_eq!(complaint("orders"), serde_json::Value::Null);
     let page = shop.see("/audit/projections?lang=en").await.text;
     assert!(page.contains("Something is not as it should be.") && page.contains("events parked: 1"));
+}
+
+#[tokio::test]
+async fn health_tells_of_the_log_the_relay_the_seals_and_what_is_parked() {
+    let shop = Shop::still().await;
+    let health = async || {
+        let got = shop.see("/health/audit").await;
+        (got.status, serde_json::from_str::<serde_json::Value>(&got.text).unwrap())
+    };
+    let (status, empty) = health().await;
+    assert_eq!(
+        (status, &empty["append"]["position"], &empty["append"]["age_seconds"]),
+        (200, &json!(0), &json!(null))
+    );
+    shop.product("Mug", &["mug"], None).await;
+    let (status, new) = health().await;
+    let head = shop.store.log().head().await.unwrap();
+    assert_eq!((status, &new["append"]["position"]), (200, &json!(head.position)));
+    assert!(new["append"]["age_seconds"].as_f64().is_some_and(|age| (0.0..60.0).contains(&age)), "{new}");
+    // Nobody publishes and nobody seals here: all of it waits.
+    for name in ["relay", "seals"] {
+        let (position, lag) = (&new[name]["position"], &new[name]["lag_events"]);
+        assert_eq!(lag, &json!(head.position), "{name} {position}");
+        assert_eq!(new[name]["complaint"], json!(null));
+    }
+    assert_eq!(new["parked"], 0);
+
+    let process = shop.store.log().db().beside("process").unwrap();
+    head.begin(&process, &process.connection, "relay").await.unwrap();
+    let (_, published) = health().await;
+    assert_eq!(
+        (&published["relay"]["position"], &published["relay"]["lag_events"]),
+        (&json!(head.position), &json!(0))
+    );
+    // It published another history than this one.
+    shop.sql(&process, "UPDATE @checkpoints SET event_id = '00000000-0000-0000-0000-000000000001'").await;
+    let (status, other) = health().await;
+    assert_eq!((status, &other["healthy"]), (503, &json!(false)));
+    assert!(other["relay"]["complaint"].as_str().unwrap().starts_with("ahead-of-log: relay"), "{other}");
+    // What waits for longer than a minute is late.
+    shop.sql(&process, "DELETE FROM @checkpoints").await;
+    let old = match shop.store.log().db().backend() {
+        sea_orm::DatabaseBackend::Postgres => "UPDATE @events SET recorded_at = now() - interval '2 minutes'",
+        _ => "UPDATE @events SET recorded_at = recorded_at - 120000000",
+    };
+    shop.sql(shop.store.log().db(), old).await;
+    let (_, late) = health().await;
+    for name in ["relay", "seals"] {
+        assert!(late[name]["complaint"].as_str().unwrap().ends_with(" s behind"), "{late}");
+    }
 }
