@@ -17,7 +17,7 @@ use soonshop_domain::{Purpose, personal};
 use soonshop_event_log::{Database, Key, KeyStore, MasterKeys, Place, codec};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
-use soonshop_service_kit::access::{Access, ApiKey, Keys, Known, Role, Unavailable};
+use soonshop_service_kit::access::{Access, Role, Shelf};
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -499,31 +499,12 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
     assert_eq!(only_operator, BTreeSet::from(expected.map(str::to_owned)));
 }
 
-/// Keys in memory.
-struct Shelf(Vec<(ApiKey, Known)>);
-
-#[async_trait::async_trait]
-impl Keys for Shelf {
-    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
-        Ok(self.0.iter().find(|(key, _)| key.prefix() == prefix).map(|(_, known)| known.clone()))
-    }
-
-    async fn used(&self, _: Uuid) -> Result<(), Unavailable> {
-        Ok(())
-    }
-}
-
 /// A shop in which there is a key of each of these roles: their ids, and what their holders send.
 async fn keyed(roles: &[Role]) -> (Shop, Vec<(Uuid, String)>) {
     let shop = Shop::open().await;
-    let made = roles.iter().map(|role| {
-        let id = ids::new();
-        let key = ApiKey::generate(id).unwrap();
-        let hash = key.hash();
-        (key, Known { id, hash, role: *role, expires_at: None, revoked: false, used_at: None })
-    });
-    let shelf = Shelf(made.collect());
-    let sent = shelf.0.iter().map(|(key, known)| (known.id, format!("Bearer {}", key.text()))).collect();
+    let shelf = Shelf::default();
+    let made = roles.iter().map(|role| shelf.add(*role, |_| {}).unwrap());
+    let sent = made.map(|(key, id)| (id, format!("Bearer {}", key.text()))).collect();
     let access = Access::new(None).with_keys(Arc::new(shelf));
     let router = stack(http::router(Commands { access, ..Commands::new(shop.store.clone(), None) }));
     (Shop { router, ..shop }, sent)

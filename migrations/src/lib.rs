@@ -134,7 +134,8 @@ migrators! {
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),
         ("002_runs", "sql/runs.sql", "sql/runs.sql"),
         ("003_guard", "sql/guard.postgres.sql", "sql/guard.sqlite.sql"),
-        ("004_api_keys", "sql/api_keys.sql", "sql/api_keys.sql")
+        ("004_api_keys", "sql/api_keys.sql", "sql/api_keys.sql"),
+        ("005_sessions", "sql/sessions.sql", "sql/sessions.sql")
     ];
     Seals: Seals, "soonshop_seals_steps", [("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")];
 }

@@ -5,6 +5,8 @@
 //! more a moment later, in every process.
 
 pub mod key;
+pub mod session;
+pub mod shelf;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +24,8 @@ use uuid::Uuid;
 use crate::Problem;
 
 pub use key::ApiKey;
+pub use session::{Begun, Visitor};
+pub use shelf::Shelf;
 
 /// What a caller is to the shop. Stored beside each key under this name.
 #[derive(
@@ -72,10 +76,16 @@ pub enum Permission {
     Override,
     /// Say on behalf of whom, through which door and in one's own words why.
     Vouch,
+    /// See what happened, with what is personal masked; take it along; look up whose a value is that one knows.
+    Audit,
+    /// See what is personal in it, for a reason.
+    Reveal,
+    /// Try parked events again, or discard them.
+    Mend,
 }
 
 impl Permission {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Read,
         Self::Shop,
         Self::Trade,
@@ -84,6 +94,9 @@ impl Permission {
         Self::Forget,
         Self::Override,
         Self::Vouch,
+        Self::Audit,
+        Self::Reveal,
+        Self::Mend,
     ];
 
     /// The table. A guest may trade as long as nobody but this machine can reach the shop.
@@ -97,6 +110,9 @@ impl Permission {
             Self::Refund | Self::Forget => &[Support, Admin],
             Self::Override => &[Admin],
             Self::Vouch => &[Support, Ops, Admin, Service],
+            Self::Audit => &[Support, Auditor, Ops, Admin],
+            Self::Reveal => &[Auditor, Admin],
+            Self::Mend => &[Ops, Admin],
         }
     }
 }
@@ -153,6 +169,21 @@ pub struct Known {
     pub used_at: Option<DateTime<Utc>>,
 }
 
+impl Known {
+    /// Refused where it was revoked or has expired.
+    fn lives(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        if self.revoked {
+            return Err(bad_token());
+        }
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            let detail =
+                "the API key has expired: whoever gave it out makes a new one of it, `soonshop key rotate`";
+            return Err(Problem::unauthenticated("token-expired", detail));
+        }
+        Ok(())
+    }
+}
+
 /// Why keys cannot be looked up just now.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
@@ -166,6 +197,15 @@ pub trait Keys: Send + Sync {
 
     /// Writes down that it was used just now.
     async fn used(&self, id: Uuid) -> Result<(), Unavailable>;
+
+    /// Keeps a session that begins, and writes down who began it.
+    async fn begin(&self, session: &Begun) -> Result<(), Unavailable>;
+
+    /// The session of that hash, unless it was ended, with its key as it is now.
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<Begun>, Unavailable>;
+
+    /// Ends it, in every process.
+    async fn end(&self, hash: [u8; 32]) -> Result<(), Unavailable>;
 }
 
 /// For how long what was found of a key counts: a key that was revoked is refused after it, at the latest.
@@ -189,13 +229,15 @@ pub struct Access {
     operator: Option<Arc<str>>,
     keys: Option<Arc<dyn Keys>>,
     remembered: Cache<String, Arc<Remembered>>,
+    sessions: Cache<[u8; 32], Option<Arc<Begun>>>,
 }
 
 impl Access {
     /// The operator by that token, where there is one; nobody has a key.
     pub fn new(operator: Option<Arc<str>>) -> Self {
         let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
-        Self { operator, keys: None, remembered }
+        let sessions = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
+        Self { operator, keys: None, remembered, sessions }
     }
 
     /// With the keys that are stored there.
@@ -216,30 +258,31 @@ impl Access {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
         let (Some(token), None) = (token, values.next()) else { return Err(bad_token()) };
+        match self.holder(token).await? {
+            None => Ok(Caller::operator()),
+            Some(known) => Ok(Caller::of(&known)),
+        }
+    }
+
+    /// The key of that text, as it may be used just now; `None`: it is the operator's token.
+    async fn holder(&self, token: &str) -> Result<Option<Known>, Problem> {
         if self.operator.as_deref().is_some_and(|operator| same(token.as_bytes(), operator.as_bytes())) {
-            return Ok(Caller::operator());
+            return Ok(None);
         }
         let key = ApiKey::parse(token).ok_or_else(bad_token)?;
         let keys = self.keys.as_ref().ok_or_else(bad_token)?;
         let found = self.find(keys, &key).await?;
         let known =
             found.key.as_ref().filter(|known| same(&key.hash(), &known.hash)).ok_or_else(bad_token)?;
-        if known.revoked {
-            return Err(bad_token());
-        }
         let now = clock::now();
-        if known.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            let detail =
-                "the API key has expired: whoever gave it out makes a new one of it, `soonshop key rotate`";
-            return Err(Problem::unauthenticated("token-expired", detail));
-        }
+        known.lives(now)?;
         if known.used_at.is_none_or(|used_at| now - used_at > USED)
             && !found.told.swap(true, Ordering::Relaxed)
             && let Err(error) = keys.used(known.id).await
         {
             tracing::warn!(%error, "that a key was used could not be written down");
         }
-        Ok(Caller::of(known))
+        Ok(Some(known.clone()))
     }
 
     async fn find(&self, keys: &Arc<dyn Keys>, key: &ApiKey) -> Result<Arc<Remembered>, Problem> {
@@ -248,12 +291,14 @@ impl Access {
             Ok(Arc::new(Remembered { key: found, told: AtomicBool::new(false) }))
         };
         let found = self.remembered.try_get_with_by_ref(key.prefix(), look).await;
-        found.map_err(|error: Arc<Unavailable>| {
-            tracing::warn!(%error, "API keys cannot be looked up");
-            let detail = "API keys cannot be looked up just now";
-            Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
-        })
+        found.map_err(|error: Arc<Unavailable>| away(&error))
     }
+}
+
+fn away(error: &Unavailable) -> Problem {
+    tracing::warn!(%error, "API keys cannot be looked up");
+    let detail = "API keys cannot be looked up just now";
+    Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
 }
 
 /// One sentence for all that is wrong with a token: whoever has none learns nothing of those that there are.
@@ -274,49 +319,9 @@ fn same(sent: &[u8], stored: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use axum::http::HeaderValue;
 
     use super::*;
-
-    /// Keys in memory, and how often they were asked and told.
-    #[derive(Default)]
-    struct Shelf {
-        keys: Mutex<Vec<(String, Known)>>,
-        asked: Mutex<u32>,
-        used: Mutex<Vec<Uuid>>,
-        away: AtomicBool,
-    }
-
-    #[async_trait]
-    impl Keys for Shelf {
-        async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
-            *self.asked.lock().unwrap() += 1;
-            if self.away.load(Ordering::Relaxed) {
-                return Err(Unavailable("away".to_owned()));
-            }
-            let keys = self.keys.lock().unwrap();
-            Ok(keys.iter().find(|(known, _)| known == prefix).map(|(_, known)| known.clone()))
-        }
-
-        async fn used(&self, id: Uuid) -> Result<(), Unavailable> {
-            self.used.lock().unwrap().push(id);
-            Ok(())
-        }
-    }
-
-    impl Shelf {
-        fn add(&self, role: Role, change: impl FnOnce(&mut Known)) -> (ApiKey, Uuid) {
-            let id = Uuid::new_v4();
-            let key = ApiKey::generate(id).unwrap();
-            let mut known =
-                Known { id, hash: key.hash(), role, expires_at: None, revoked: false, used_at: None };
-            change(&mut known);
-            self.keys.lock().unwrap().push((key.prefix().to_owned(), known));
-            (key, id)
-        }
-    }
 
     fn access() -> (Arc<Shelf>, Access) {
         let shelf = Arc::new(Shelf::default());
@@ -354,6 +359,9 @@ mod tests {
                 "forget: support admin",
                 "override: admin",
                 "vouch: support ops admin service",
+                "audit: support auditor ops admin",
+                "reveal: auditor admin",
+                "mend: ops admin",
             ]
         );
         assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));
@@ -362,8 +370,8 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_its_holder_and_the_token_the_operator() {
         let (shelf, access) = access();
-        let (staff, staff_id) = shelf.add(Role::Support, |_| {});
-        let (service, service_id) = shelf.add(Role::Service, |_| {});
+        let (staff, staff_id) = shelf.add(Role::Support, |_| {}).unwrap();
+        let (service, service_id) = shelf.add(Role::Service, |_| {}).unwrap();
         for (headers, role, actor, writer) in [
             (HeaderMap::new(), Role::Guest, "guest:anonymous".to_owned(), None),
             (bearer("the-operator's-token"), Role::Admin, "service:operator".to_owned(), Some(ids::OPERATOR)),
@@ -378,10 +386,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_living_key_is_refused_and_only_its_holder_learns_that_it_expired() {
         let (shelf, access) = access();
-        let (good, _) = shelf.add(Role::Admin, |_| {});
+        let (good, _) = shelf.add(Role::Admin, |_| {}).unwrap();
         let past = clock::now() - TimeDelta::seconds(1);
-        let (expired, _) = shelf.add(Role::Admin, |known| known.expires_at = Some(past));
-        let (revoked, _) = shelf.add(Role::Admin, |known| known.revoked = true);
+        let (expired, _) = shelf.add(Role::Admin, |known| known.expires_at = Some(past)).unwrap();
+        let (revoked, _) = shelf.add(Role::Admin, |known| known.revoked = true).unwrap();
         let unknown = ApiKey::generate(Uuid::new_v4()).unwrap();
         let other_secret = format!("{}_{}", &expired.text()[..12], &good.text()[13..]);
         for (token, slug) in [
@@ -410,19 +418,19 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_looked_up_and_its_use_written_down_once_in_a_while() {
         let (shelf, access) = access();
-        let (key, id) = shelf.add(Role::Ops, |_| {});
-        let (lately, _) = shelf.add(Role::Ops, |known| known.used_at = Some(clock::now()));
+        let (key, id) = shelf.add(Role::Ops, |_| {}).unwrap();
+        let (lately, _) = shelf.add(Role::Ops, |known| known.used_at = Some(clock::now())).unwrap();
         for _ in 0..10 {
             assert!(access.caller(&bearer(&key.text())).await.is_ok());
             assert!(access.caller(&bearer(&lately.text())).await.is_ok());
         }
-        assert_eq!((*shelf.asked.lock().unwrap(), &*shelf.used.lock().unwrap()), (2, &vec![id]));
+        assert_eq!((shelf.asked(), shelf.used()), (2, vec![id]));
     }
 
     #[tokio::test]
     async fn keys_that_cannot_be_looked_up_are_unavailable_and_the_operator_and_guests_go_on() {
         let (shelf, access) = access();
-        let (key, _) = shelf.add(Role::Ops, |_| {});
+        let (key, _) = shelf.add(Role::Ops, |_| {}).unwrap();
         shelf.away.store(true, Ordering::Relaxed);
         assert_eq!(refused(&access, &bearer(&key.text())).await, (503, "database-unavailable".to_owned()));
         assert!(access.caller(&bearer("the-operator's-token")).await.is_ok());

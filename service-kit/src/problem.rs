@@ -32,6 +32,7 @@ pub enum Kind {
     UnsupportedMediaType,
     Invalid,
     PreconditionRequired,
+    TooMany,
     Internal,
     Unavailable,
 }
@@ -51,6 +52,7 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -144,6 +146,8 @@ impl Problem {
         invalid => Invalid,
         /// 428: `If-Match` or `Idempotency-Key` is required here.
         precondition_required => PreconditionRequired,
+        /// 429: not so fast.
+        too_many => TooMany,
     }
 
     /// 503, and when to come back.
@@ -185,6 +189,11 @@ impl Problem {
     #[must_use]
     pub fn with_pointer(self, pointer: impl Into<String>) -> Self {
         self.with("pointer", pointer.into())
+    }
+
+    /// When to come back, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     #[must_use]
@@ -344,6 +353,7 @@ mod tests {
             (UnsupportedMediaType, 415),
             (Invalid, 422),
             (PreconditionRequired, 428),
+            (TooMany, 429),
             (Internal, 500),
             (Unavailable, 503),
         ];

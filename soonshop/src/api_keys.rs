@@ -13,7 +13,7 @@ use serde_json::json;
 use soonshop_domain::{Actor, ActorKind, ids};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_projections::operations::{self, Done};
-use soonshop_service_kit::access::{ApiKey, Keys, Known, Role, Unavailable};
+use soonshop_service_kit::access::{ApiKey, Begun, Keys, Known, Role, Unavailable};
 use uuid::Uuid;
 
 use crate::Shop;
@@ -230,40 +230,107 @@ impl ApiKeys {
         Ok(row)
     }
 
-    async fn known(&self, prefix: &str) -> Result<Option<Known>, Error> {
-        let Some(stored) = self.row(prefix).await? else { return Ok(None) };
-        let row = Row::read(&stored)?;
-        let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
-        let (Some(hash), Ok(role)) = (hash.and_then(|hash| hash.try_into().ok()), self::role(&row.role))
-        else {
-            return Err(Error::Database(format!("what is stored of the API key {prefix} cannot be read")));
-        };
-        Ok(Some(Known {
-            id: row.id,
-            hash,
-            role,
-            expires_at: row.expires_at,
-            revoked: row.revoked_at.is_some(),
-            used_at: row.used_at,
-        }))
+    /// Keeps a session, with the line that says who began it; and forgets those that are long over.
+    async fn begin_session(&self, session: &Begun) -> Result<(), Error> {
+        let tx = self.db.connection.begin().await?;
+        let actor = session.key.as_ref().map_or_else(operator, |key| Actor {
+            kind: if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff },
+            id: key.id.to_string(),
+        });
+        let subject = session.key.as_ref().map_or_else(|| actor.to_string(), |key| key.id.to_string());
+        let line =
+            Done { actor: actor.to_string(), action: "sign-in", subject, detail: json!({}), note: None };
+        operations::record(&self.db, &tx, &line).await?;
+        let now = self.db.now();
+        let old = format!("DELETE FROM @sessions WHERE expires_at < {now} - $1");
+        tx.execute(self.db.statement(&old, [DAY.into()])).await?;
+        let sql = format!(
+            "INSERT INTO @sessions (hash, key_id, proof, began_at, expires_at) VALUES ($1, $2, $3, {now}, $4)"
+        );
+        let values = [
+            BASE64.encode(session.hash).into(),
+            session.key.as_ref().map(|key| key.id.to_string()).into(),
+            BASE64.encode(session.proof).into(),
+            session.expires_at.timestamp_millis().into(),
+        ];
+        tx.execute(self.db.statement(&sql, values)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn begun(&self, hash: [u8; 32]) -> Result<Option<Begun>, Error> {
+        let columns = COLUMNS.split(", ").map(|column| format!("k.{column}")).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT {columns}, s.key_id, s.proof, s.expires_at FROM @sessions s LEFT JOIN @api_keys k ON k.id = s.key_id \
+             WHERE s.hash = $1 AND s.ended_at IS NULL"
+        );
+        let row = self.db.connection.query_one(self.db.statement(&sql, [BASE64.encode(hash).into()])).await?;
+        let Some(row) = row else { return Ok(None) };
+        let of_key: Option<String> = row.try_get_by_index(10)?;
+        let key = of_key.map(|_| known(&row)).transpose()?;
+        let proof =
+            BASE64.decode(row.try_get_by_index::<String>(11)?).ok().and_then(|proof| proof.try_into().ok());
+        let proof =
+            proof.ok_or_else(|| Error::Database("what is stored of a session cannot be read".to_owned()))?;
+        Ok(Some(Begun { hash, key, proof, expires_at: moment(row.try_get_by_index(12)?)? }))
+    }
+
+    async fn end_session(&self, hash: [u8; 32]) -> Result<(), Error> {
+        let sql =
+            format!("UPDATE @sessions SET ended_at = {} WHERE hash = $1 AND ended_at IS NULL", self.db.now());
+        self.db.connection.execute(self.db.statement(&sql, [BASE64.encode(hash).into()])).await?;
+        Ok(())
     }
 }
 
+/// A key, as it is looked up by whoever takes requests.
+fn known(stored: &QueryResult) -> Result<Known, Error> {
+    let row = Row::read(stored)?;
+    let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
+    let (Some(hash), Ok(role)) = (hash.and_then(|hash| hash.try_into().ok()), self::role(&row.role)) else {
+        return Err(Error::Database(format!("what is stored of the API key {} cannot be read", row.prefix)));
+    };
+    Ok(Known {
+        id: row.id,
+        hash,
+        role,
+        expires_at: row.expires_at,
+        revoked: row.revoked_at.is_some(),
+        used_at: row.used_at,
+    })
+}
+
+fn operator() -> Actor {
+    Actor { kind: ActorKind::Service, id: "operator".to_owned() }
+}
+
 fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Done {
-    let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
-    Done { actor: actor.to_string(), action, subject: key.to_string(), detail, note: None }
+    Done { actor: operator().to_string(), action, subject: key.to_string(), detail, note: None }
 }
 
 #[async_trait]
 impl Keys for ApiKeys {
     async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
-        self.known(prefix).await.map_err(|error| Unavailable(chain(&error)))
+        let found = async { self.row(prefix).await?.as_ref().map(known).transpose() };
+        found.await.map_err(|error: Error| Unavailable(chain(&error)))
     }
 
     async fn used(&self, id: Uuid) -> Result<(), Unavailable> {
         let sql = format!("UPDATE @api_keys SET used_at = {} WHERE id = $1", self.db.now());
         let used = self.db.connection.execute(self.db.statement(&sql, [id.to_string().into()])).await;
         used.map(drop).map_err(|error| Unavailable(chain(&error)))
+    }
+
+    async fn begin(&self, session: &Begun) -> Result<(), Unavailable> {
+        self.begin_session(session).await.map_err(|error| Unavailable(chain(&error)))
+    }
+
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<Begun>, Unavailable> {
+        self.begun(hash).await.map_err(|error| Unavailable(chain(&error)))
+    }
+
+    async fn end(&self, hash: [u8; 32]) -> Result<(), Unavailable> {
+        self.end_session(hash).await.map_err(|error| Unavailable(chain(&error)))
     }
 }
 

@@ -17,7 +17,7 @@ macro_rules! pages {
 
 pages! {
     "bad-lines" "bad-price" "bad-quantity" "bad-token" "bad-variants" "body-too-large"
-    "credit-note-exists" "credit-note-number-taken" "cursor-expired" "database-unavailable" "email-taken"
+    "credit-note-exists" "credit-note-number-taken" "cross-site" "cursor-expired" "database-unavailable" "email-taken"
     "erasure-not-requested" "event-store-unavailable" "event-too-large" "history-unreadable"
     "idempotency-key-not-random" "idempotency-key-required" "idempotency-key-reused" "if-match-required"
     "imported-before" "insufficient-stock" "internal-error" "invalid-body" "invalid-header" "invalid-id"
@@ -26,7 +26,7 @@ pages! {
     "no-such-variant" "not-found" "not-permitted" "not-yet-there" "operator-only" "order-exists" "order-not-found"
     "order-number-taken" "person-erased" "person-not-found" "product-deleted" "product-exists" "product-not-found"
     "read-model-behind" "read-model-missing" "search-unavailable" "sku-not-sold" "sku-taken"
-    "sku-without-price" "stale-version" "timed-out" "token-expired" "total-too-large" "unexpected-body"
+    "sku-without-price" "stale-version" "timed-out" "token-expired" "too-many-look-ups" "total-too-large" "unexpected-body"
     "unknown-customer" "unknown-order" "unknown-sku" "unreadable-body" "unsupported-media-type"
     "user-deleted" "user-exists" "user-not-found" "wrong-order-state"
 }

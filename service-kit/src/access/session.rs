@@ -1,0 +1,235 @@
+//! Sessions of people who look at pages: begun with a key or the operator's token, known by a cookie.
+//!
+//! A cookie opens nothing but the questions of the viewer: commands take the key itself. Of its secret only the hash is
+//! stored, and a session ends with its key.
+
+use std::sync::Arc;
+
+use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chrono::{DateTime, TimeDelta, Utc};
+use ring::digest::{SHA256, digest};
+use ring::rand::SecureRandom as _;
+use soonshop_domain::clock;
+
+use super::{Access, Caller, Known, away, bad_token};
+use crate::Problem;
+
+/// The cookie's name.
+pub const COOKIE: &str = "soonshop_session";
+
+/// How long a session lasts, where its key does not expire before.
+pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
+
+/// Where a browser says from what kind of place a request comes.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What a proxy that speaks TLS says to us.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What is stored of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// SHA-256 of the cookie's 32 random bytes.
+    pub hash: [u8; 32],
+    /// The key that it was begun with; `None`: the operator's token.
+    pub key: Option<Known>,
+    /// SHA-256 of the secret that it was begun with: another token of the operator's ends it.
+    pub proof: [u8; 32],
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Who looks at a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    pub caller: Caller,
+    /// When they have to sign in anew; `None` for whoever brings a key each time, or nothing.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+fn hash(secret: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, secret).as_ref());
+    hash
+}
+
+/// The hash of what the session's cookie holds, if there is one that can be read.
+fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
+    let secret: [u8; 32] = BASE64.decode(value).ok()?.try_into().ok()?;
+    Some(hash(&secret))
+}
+
+fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
+    let tls =
+        headers.get(FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    let secure = if tls { "; Secure" } else { "" };
+    format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}
+
+impl Access {
+    /// Like [`caller`](Access::caller); whoever shows no key may show a session's cookie instead. One that is of no use
+    /// any more makes a guest.
+    pub async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Problem> {
+        let known = |caller| Visitor { caller, expires_at: None };
+        if headers.contains_key(AUTHORIZATION) {
+            return self.caller(headers).await.map(known);
+        }
+        let Some(hash) = sent(headers) else { return Ok(known(Caller::guest())) };
+        let Some(session) = self.session(hash).await? else { return Ok(known(Caller::guest())) };
+        let caller = session.key.as_ref().map_or_else(Caller::operator, Caller::of);
+        Ok(Visitor { caller, expires_at: Some(session.expires_at) })
+    }
+
+    /// The session of that hash, if it may still be used.
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<Arc<Begun>>, Problem> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        let look = async { keys.session(hash).await.map(|found| found.map(Arc::new)) };
+        let found = self.sessions.try_get_with(hash, look).await.map_err(|error| away(&error))?;
+        let now = clock::now();
+        Ok(found.filter(|session| {
+            let begun_with = match &session.key {
+                Some(key) => key.lives(now).is_ok() && key.hash == session.proof,
+                None => self
+                    .operator
+                    .as_deref()
+                    .is_some_and(|token| self::hash(token.as_bytes()) == session.proof),
+            };
+            session.expires_at > now && begun_with
+        }))
+    }
+
+    /// Begins a session with a key or the operator's token; what to send as `Set-Cookie`. 401 for whatever is neither.
+    pub async fn sign_in(&self, token: &str, headers: &HeaderMap) -> Result<String, Problem> {
+        let keys = self.keys.as_ref().ok_or_else(bad_token)?;
+        let token = token.trim();
+        let key = self.holder(token).await?;
+        let now = clock::now();
+        let most = now + LIFETIME;
+        let expires_at =
+            key.as_ref().and_then(|key| key.expires_at).map_or(most, |expires_at| expires_at.min(most));
+        let mut secret = [0; 32];
+        ring::rand::SystemRandom::new()
+            .fill(&mut secret)
+            .map_err(|_| Problem::internal("no random numbers are to be had"))?;
+        let proof = key.as_ref().map_or_else(|| hash(token.as_bytes()), |key| key.hash);
+        let session = Begun { hash: hash(&secret), key, proof, expires_at };
+        keys.begin(&session).await.map_err(|error| away(&error))?;
+        Ok(cookie(&BASE64.encode(secret), (expires_at - now).num_seconds(), headers))
+    }
+
+    /// Ends the session whose cookie is sent, if there is one; what to send as `Set-Cookie`.
+    pub async fn sign_out(&self, headers: &HeaderMap) -> Result<String, Problem> {
+        if let (Some(hash), Some(keys)) = (sent(headers), &self.keys) {
+            keys.end(hash).await.map_err(|error| away(&error))?;
+            self.sessions.invalidate(&hash).await;
+        }
+        Ok(cookie("", 0, headers))
+    }
+}
+
+/// Refuses what a page of another origin has a browser send. Browsers say where a form comes from; programs need not.
+pub fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
+    let site = text(FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
+    let origin = headers.get(ORIGIN).is_none_or(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        host.is_some() && host == text(HOST)
+    });
+    if site && origin {
+        return Ok(());
+    }
+    let detail = "a page of another origin sent this: do it from a page of the viewer itself";
+    Err(Problem::forbidden("cross-site", detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+    use crate::access::{Role, Shelf};
+
+    fn headers(pairs: &[(&HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    /// The cookie, as a browser sends it.
+    fn back(cookie: &str) -> HeaderMap {
+        headers(&[(&COOKIES, &format!("a=b; {}", cookie.split(';').next().unwrap()))])
+    }
+
+    #[tokio::test]
+    async fn a_session_is_its_key_until_one_of_the_two_ends() {
+        let shelf = Arc::new(Shelf::default());
+        let access = Access::new(Some("the-token".into())).with_keys(shelf.clone());
+        let soon = clock::now() + TimeDelta::minutes(10);
+        let (key, id) = shelf.add(Role::Auditor, |known| known.expires_at = Some(soon)).unwrap();
+        let cookie = access.sign_in(&format!(" {} ", key.text()), &HeaderMap::new()).await.unwrap();
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains("Secure"), "{cookie}");
+        assert!(!cookie.contains(&key.text()[13..]), "the cookie is not the key");
+        let visitor = access.visitor(&back(&cookie)).await.unwrap();
+        assert_eq!(
+            (visitor.caller.role, visitor.caller.actor.to_string(), visitor.expires_at),
+            (Role::Auditor, format!("staff:{id}"), Some(soon))
+        );
+        // Commands take no cookie.
+        assert_eq!(access.caller(&back(&cookie)).await.unwrap().role, Role::Guest);
+
+        // Another process, and the same key revoked.
+        shelf.change(id, |known| known.revoked = true);
+        let other = Access::new(Some("the-token".into())).with_keys(shelf.clone());
+        assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
+        assert!(access.sign_in(&key.text(), &HeaderMap::new()).await.is_err());
+
+        // Another token of the operator's ends the sessions of the one before.
+        let cookie = other.sign_in("the-token", &headers(&[(&FORWARDED_PROTO, "https")])).await.unwrap();
+        assert!(cookie.ends_with("; Secure"), "{cookie}");
+        assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Admin);
+        let renewed = Access::new(Some("another-token".into())).with_keys(shelf.clone());
+        assert_eq!(renewed.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
+
+        let gone = other.sign_out(&back(&cookie)).await.unwrap();
+        assert!(gone.starts_with("soonshop_session=; ") && gone.contains("Max-Age=0"), "{gone}");
+        assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
+    }
+
+    #[tokio::test]
+    async fn what_was_never_a_session_is_a_guest_and_a_bad_key_begins_none() {
+        let access = Access::new(None).with_keys(Arc::new(Shelf::default()));
+        for cookie in
+            ["soonshop_session=", "soonshop_session=AAAA", "soonshop_session", "soonshop_session=%00; x"]
+        {
+            let visitor = access.visitor(&headers(&[(&COOKIES, cookie)])).await.unwrap();
+            assert_eq!((visitor.caller.role, visitor.expires_at), (Role::Guest, None), "{cookie}");
+        }
+        for token in ["", "x", "ssk_00000000_AAAA"] {
+            assert_eq!(access.sign_in(token, &HeaderMap::new()).await.unwrap_err().slug(), "bad-token");
+        }
+    }
+
+    #[test]
+    fn a_form_comes_from_a_page_of_the_same_origin() {
+        for good in [
+            vec![],
+            vec![(&HOST, "shop.example:8000"), (&ORIGIN, "http://shop.example:8000")],
+            vec![(&HOST, "shop.example"), (&ORIGIN, "https://shop.example"), (&FETCH_SITE, "same-origin")],
+            vec![(&FETCH_SITE, "none")],
+        ] {
+            assert!(from_here(&headers(&good)).is_ok(), "{good:?}");
+        }
+        for bad in [
+            vec![(&HOST, "shop.example"), (&ORIGIN, "https://evil.example")],
+            vec![(&HOST, "shop.example"), (&ORIGIN, "null")],
+            vec![(&HOST, "shop.example"), (&ORIGIN, "http://shop.example.evil.example")],
+            vec![(&FETCH_SITE, "cross-site")],
+            vec![(&FETCH_SITE, "same-site")],
+        ] {
+            assert_eq!(from_here(&headers(&bad)).unwrap_err().slug(), "cross-site", "{bad:?}");
+        }
+    }
+}
