@@ -14,6 +14,7 @@ pub mod generation;
 pub mod inventory;
 pub mod operations;
 pub mod order;
+pub mod parked;
 pub mod product;
 pub mod projector;
 pub mod runner;

@@ -95,8 +95,18 @@ pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i6
 
 /// The last lines of the record, the newest first, at most `most`.
 pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
-    let sql = "SELECT position, at, actor, action, subject, detail, note FROM @entries ORDER BY position DESC LIMIT $1";
-    let rows = db.connection.query_all(db.statement(sql, [i64::from(most).into()])).await?;
+    lines(db, None, most).await
+}
+
+/// The last lines of one action.
+pub async fn last_of(db: &Db, action: &str, most: u32) -> Result<Vec<Recorded>, Error> {
+    lines(db, Some(action), most).await
+}
+
+async fn lines(db: &Db, action: Option<&str>, most: u32) -> Result<Vec<Recorded>, Error> {
+    let sql = "SELECT position, at, actor, action, subject, detail, note FROM @entries \
+               WHERE action = coalesce($2, action) ORDER BY position DESC LIMIT $1";
+    let rows = db.connection.query_all(db.statement(sql, [i64::from(most).into(), action.into()])).await?;
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
         let detail: String = row.try_get_by_index(5)?;

@@ -1,0 +1,70 @@
+//! Events that could not be projected, as whoever mends them sees them: found, and asked to be tried again.
+
+use sea_orm::{ConnectionTrait as _, Value as Bound};
+use serde::Serialize;
+use soonshop_event_log::{Error, EventLog};
+
+use crate::{Generation, Registry};
+
+/// An event that is parked in a generation.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parked {
+    pub generation: String,
+    pub position: i64,
+    pub event_id: String,
+    pub event_type: String,
+    /// `<type>-<id>`.
+    pub stream: String,
+    /// The groups of rows that wait for it.
+    pub rows: Vec<String>,
+    pub cause: String,
+    pub attempts: i64,
+    #[serde(skip)]
+    pub of: Generation,
+}
+
+/// All that are parked in generations that live, of one read model or of all, in the order of the log within each.
+pub async fn find(
+    registry: &Registry,
+    log: &EventLog,
+    projection: Option<&str>,
+) -> Result<Vec<Parked>, Error> {
+    let mut all = Vec::new();
+    for known in registry.all(projection).await? {
+        if !known.state.lives() {
+            continue;
+        }
+        let db = known.generation.db(registry.database())?;
+        let sql = "SELECT position, event_id, rows, cause, attempts FROM @parked ORDER BY position";
+        for row in db.connection.query_all(db.statement(sql, [])).await? {
+            let position: i64 = row.try_get_by_index(0)?;
+            let rows: String = row.try_get_by_index(2)?;
+            let event = log.read(position, 1).await?.into_iter().next().filter(|e| e.position == position);
+            let stream = event
+                .as_ref()
+                .map_or_else(String::new, |event| format!("{}-{}", event.aggregate_type, event.aggregate_id));
+            all.push(Parked {
+                generation: known.generation.namespace(),
+                position,
+                event_id: row.try_get_by_index(1)?,
+                event_type: event.map_or_else(|| "(not in the log)".to_owned(), |event| event.event_type),
+                stream,
+                rows: serde_json::from_str(&rows).unwrap_or_default(),
+                cause: row.try_get_by_index(3)?,
+                attempts: row.try_get_by_index(4)?,
+                of: known.generation.clone(),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Asks whoever keeps the generation to try them again, in order.
+pub async fn retry(registry: &Registry, generation: &Generation, positions: &[i64]) -> Result<(), Error> {
+    let db = generation.db(registry.database())?;
+    for position in positions {
+        let sql = "INSERT INTO @retries (position) VALUES ($1) ON CONFLICT DO NOTHING";
+        db.connection.execute(db.statement(sql, [Bound::from(*position)])).await?;
+    }
+    Ok(())
+}
