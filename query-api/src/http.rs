@@ -3,31 +3,30 @@
 //! `handle` takes every request: it reads a `Call` by the parameters that the row knows, and lets the
 //! row's action answer. Lists (`list`) and look-ups (`entity`) are written once, over any row that is
 //! `Shown`; reports (`analytics`) once, over a table of figures. To add a list, add rows to
-//! `table` and a file for its read model beside this one.
+//! `table` and a file for its read model beside this one. The audit trail, its pages among it, is in `audit`.
+
+macro_rules! endpoints {
+    ($($path:literal $name:literal $summary:literal $action:expr;)+) => {
+        vec![$(Endpoint { path: $path, name: $name, summary: $summary, action: $action }),+]
+    };
+}
 
 mod analytics;
 mod as_of;
+mod audit;
 mod cached;
 mod call;
-mod correlation;
 mod entity;
 mod fold;
 mod inventory;
 mod list;
-mod listing;
 mod openapi;
 mod order;
-mod pages;
 mod params;
 mod product;
 mod read;
-mod redactor;
 mod search;
-mod standing;
-mod timeline;
-mod trail;
 mod user;
-mod words;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +34,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get, post};
 use futures::future::BoxFuture;
 use soonshop_cache::Cache;
 use soonshop_event_log::EventLog;
@@ -44,17 +43,17 @@ use soonshop_projections::Registry;
 use soonshop_projections::standing::Looked;
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Access;
+use soonshop_service_kit::access::{Access, Permission};
+use tokio_util::sync::CancellationToken;
 
+use audit::Tail;
 use cached::Kept;
-use call::Call;
+use call::{Call, Visit};
 use openapi::Described;
 use params::Param;
 
-pub use listing::{Asked, COLUMNS, Listing, export};
+pub use audit::{Asked, COLUMNS, Change, Entry, Listing, Stream, Trail, export};
 pub use openapi::openapi;
-pub use timeline::Entry;
-pub use trail::{Change, Stream, Trail};
 
 /// The contexts that have queries over HTTP.
 pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];
@@ -72,15 +71,11 @@ pub struct Queries {
     pub access: Access,
     /// The contexts whose endpoints are there.
     pub contexts: BTreeSet<String>,
+    /// Ends the answers that would go on for ever.
+    pub stop: CancellationToken,
 }
 
 impl Queries {
-    /// Of all contexts, for guests.
-    pub fn new(registry: Registry, log: EventLog, search: Arc<dyn Search>, cache: Arc<dyn Cache>) -> Self {
-        let access = Access::new(None);
-        Self { registry, log, search, cache, access, contexts: CONTEXTS.map(str::to_owned).into() }
-    }
-
     /// What to ask how everything stands.
     pub fn looked(&self) -> Looked {
         Looked {
@@ -96,6 +91,7 @@ impl Queries {
 struct Shared {
     queries: Queries,
     kept: Kept,
+    tail: Tail,
 }
 
 /// What a row of the table does.
@@ -104,15 +100,34 @@ struct Action {
     params: Vec<Param>,
     /// What it answers, for the API's description.
     answers: Described,
-    run: Box<dyn Fn(Call) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>,
+    /// What the caller must be permitted.
+    needs: Permission,
+    /// The fields of the form that it takes; `None`: it is a question, and takes none.
+    form: Option<Vec<Param>>,
+    run: Run,
 }
+
+type Run = Box<dyn Fn(Call) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>;
 
 impl Action {
     fn new<F>(params: Vec<Param>, answers: Described, run: fn(Call) -> F) -> Self
     where
         F: Future<Output = Result<Response, Problem>> + Send + 'static,
     {
-        Self { params, answers, run: Box::new(move |call| Box::pin(run(call))) }
+        Self::with(params, answers, Box::new(move |call| Box::pin(run(call))))
+    }
+
+    fn with(params: Vec<Param>, answers: Described, run: Run) -> Self {
+        Self { params, answers, needs: Permission::Read, form: None, run }
+    }
+
+    fn needs(self, permission: Permission) -> Self {
+        Self { needs: permission, ..self }
+    }
+
+    /// It does something, with what a form says.
+    fn takes(self, form: Vec<Param>) -> Self {
+        Self { form: Some(form), ..self }
     }
 }
 
@@ -125,10 +140,11 @@ struct Endpoint {
     action: Action,
 }
 
-macro_rules! endpoints {
-    ($($path:literal $name:literal $summary:literal $action:expr;)+) => {
-        vec![$(Endpoint { path: $path, name: $name, summary: $summary, action: $action }),+]
-    };
+impl Endpoint {
+    /// It answers people, with a page.
+    fn is_page(&self) -> bool {
+        self.path.starts_with(audit::PAGES)
+    }
 }
 
 /// Every question that can be asked over HTTP.
@@ -157,12 +173,10 @@ fn table() -> Vec<Endpoint> {
         "/analytics/stock-movements" "analytics.stock-movements" "What came in, and what was counted" analytics::reports(&analytics::MOVEMENTS);
         "/analytics/stock"           "analytics.stock"           "What lies there now"             analytics::reports(&analytics::STOCK);
         "/analytics/summary"         "analytics.summary"         "All of it, in one answer"        analytics::summarizes();
-
-        "/api/audit/timeline"        "audit.timeline"            "What happened"                   timeline::lists();
-        "/api/audit/a/{type}/{id}"   "audit.trail"               "What became of one aggregate, and by which event" trail::follows();
-        "/health/audit"              "audit.health"              "How all that follows the log stands" standing::watches();
-        "/api/audit/c/{id}"          "audit.correlation"         "All that followed from one request" correlation::gathers();
     }
+    .into_iter()
+    .chain(audit::table())
+    .collect()
 }
 
 impl Endpoint {
@@ -173,25 +187,35 @@ impl Endpoint {
 
 /// The endpoints of the served contexts.
 pub fn router(state: Queries) -> Router {
-    let shared = Arc::new(Shared { kept: Kept::new(Arc::clone(&state.cache)), queries: state });
+    let kept = Kept::new(Arc::clone(&state.cache));
+    let shared = Arc::new(Shared { kept, tail: Tail::default(), queries: state });
     let mut router = Router::new();
-    for endpoint in table().into_iter().chain(pages::table()) {
+    for endpoint in table().into_iter().chain(audit::pages::table()) {
         if !shared.queries.contexts.contains(endpoint.context()) {
             continue;
         }
         let path = endpoint.path;
+        let posts = endpoint.action.form.is_some();
         let (shared, endpoint) = (Arc::clone(&shared), Arc::new(endpoint));
         let handler = move |request: Request| handle(Arc::clone(&shared), Arc::clone(&endpoint), request);
-        router = router.route(path, get(handler));
+        let method: MethodRouter = if posts { post(handler) } else { get(handler) };
+        router = router.route(path, method);
     }
     router
 }
 
-/// Every question that is asked goes through here.
+/// Everything that is asked goes through here.
 async fn handle(shared: Arc<Shared>, endpoint: Arc<Endpoint>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let visitor = shared.queries.access.visitor(&parts.headers).await;
+    let asked = Visit::of(&parts, visitor.as_ref().ok());
     let answer = async {
-        let call = Call::read(&shared, &endpoint, request).await?;
+        let call = Call::read(&shared, &endpoint, asked.clone(), visitor?, parts, body).await?;
         (endpoint.action.run)(call).await
     };
-    answer.await.unwrap_or_else(IntoResponse::into_response)
+    match answer.await {
+        Ok(response) => response,
+        Err(problem) if endpoint.is_page() => audit::pages::refused(&asked, &problem),
+        Err(problem) => problem.into_response(),
+    }
 }

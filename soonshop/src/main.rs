@@ -177,8 +177,9 @@ async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow:
         settle::settle(&shop, Duration::from_secs(30)).await?;
         eprintln!(
             "\n  The shop is open.\n\n    API description   http://{address}/docs\n    products          http://{address}/products\n    \
-             search            http://{address}/products/search?q=mug\n    audit trail       http://{address}/audit/timeline\n    health            http://{address}/health/ready\n\n  \
-             Stop it with Ctrl-C.\n"
+             search            http://{address}/products/search?q=mug\n    audit trail       http://{address}/audit\n                      sign in with the token in {token}\n    \
+             health            http://{address}/health/ready\n\n  Stop it with Ctrl-C.\n",
+            token = shop.config.operator_token_file.display()
         );
     } else {
         tracing::info!(%address, ?role, "serving");

@@ -96,7 +96,7 @@ pub async fn start(
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let mut followers = roles::start(&shop, role, store.as_ref(), projectors, &stop)?;
-    let router = router(&shop, &options, store.as_ref())?;
+    let router = router(&shop, &options, store.as_ref(), &stop)?;
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: what they took is in the log before the followers stop.
@@ -119,6 +119,7 @@ fn router(
     shop: &Shop,
     options: &Options,
     store: Option<&soonshop_event_store::EventStore>,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
     let mut router = Router::new().merge(health(shop)?.router());
     let mut api = utoipa::openapi::OpenApi::default();
@@ -137,6 +138,7 @@ fn router(
             cache: Arc::clone(&shop.cache),
             access,
             contexts: options.contexts.clone(),
+            stop: stop.clone(),
         };
         router = router.merge(soonshop_query_api::http::router(queries));
         let queries = soonshop_query_api::http::openapi();

@@ -213,7 +213,7 @@ impl Report {
 /// The answer to `report`.
 pub(super) fn reports(report: &'static Report) -> Action {
     let answers = Described::report(report.figures(), report.money);
-    Action { params: report.params(), answers, run: Box::new(move |call| Box::pin(answer(report, call))) }
+    Action::with(report.params(), answers, Box::new(move |call| Box::pin(answer(report, call))))
 }
 
 /// A figure's column or, for a sum, its two.

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts as _, RawPathParams, Request};
-use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, LINK};
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, RawPathParams};
+use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, IF_NONE_MATCH, LINK};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use soonshop_event_log::LOG;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::session::from_here;
+use soonshop_service_kit::access::{Caller, Permission, Visitor};
 use soonshop_service_kit::headers::{self, EVENT_POSITION, EventPosition};
 use tokio::time::Instant;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::params::Params;
+use super::params::{Param, Params};
 use super::{Endpoint, Shared};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -30,19 +33,61 @@ pub(super) struct Wanted {
     pub(super) deadline: Instant,
 }
 
+/// The most that a form may hold, in bytes.
+const LARGEST_FORM: usize = 64 * 1024;
+
+/// What is known of a request before it is understood: also of one that is refused.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Visit {
+    pub(super) path: String,
+    pub(super) query: String,
+    /// The first of the languages that the asker's browser names.
+    pub(super) language: Option<String>,
+    /// By name, as far as they can be read.
+    cookies: Vec<(String, String)>,
+    /// `None`: that cannot be told.
+    pub(super) visitor: Option<Visitor>,
+}
+
+impl Visit {
+    pub(super) fn of(parts: &Parts, visitor: Option<&Visitor>) -> Self {
+        let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let cookies =
+            cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        Self {
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            language: language(&parts.headers),
+            cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            visitor: visitor.cloned(),
+        }
+    }
+
+    /// What the address says of it.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// One request.
 pub(super) struct Call {
     pub(super) shared: Arc<Shared>,
+    pub(super) asked: Visit,
+    pub(super) visitor: Visitor,
+    pub(super) headers_in: HeaderMap,
     /// What stands in the path in place of the first `{…}`.
     pub(super) key: String,
     /// And of those after it.
     pub(super) more_keys: Vec<String>,
     pub(super) params: Params,
+    /// What a form said.
+    pub(super) form: Params,
     pub(super) wanted: Option<Wanted>,
-    /// The first of the languages that the asker's browser names.
-    pub(super) language: Option<String>,
-    pub(super) path: String,
-    pub(super) query: String,
     /// The versions that the asker has.
     has: Vec<String>,
 }
@@ -51,27 +96,40 @@ impl Call {
     pub(super) async fn read(
         shared: &Arc<Shared>,
         endpoint: &Endpoint,
-        request: Request,
+        asked: Visit,
+        visitor: Visitor,
+        mut parts: Parts,
+        body: Body,
     ) -> Result<Self, Problem> {
-        let (mut parts, _) = request.into_parts();
-        let caller = shared.queries.access.caller(&parts.headers).await?;
-        caller.must(Permission::Read, "this question")?;
+        visitor.caller.must(endpoint.action.needs, if endpoint.is_page() { "this page" } else { "this" })?;
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
         let mut keys = path.iter().map(|(_, value)| value.to_owned());
         let key = keys.next().unwrap_or_default();
-        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let form = match &endpoint.action.form {
+            Some(fields) => form(&parts.headers, body, fields).await?,
+            None => Params::default(),
+        };
         Ok(Self {
             shared: Arc::clone(shared),
             key,
             more_keys: keys.collect(),
-            params: Params::read(&query, &endpoint.action.params)?,
+            params: Params::read(&asked.query, &endpoint.action.params)?,
+            form,
             wanted: wanted(&parts.headers)?,
-            language: language(&parts.headers),
-            path: parts.uri.path().to_owned(),
-            query,
             has: has(&parts.headers),
+            headers_in: parts.headers,
+            asked,
+            visitor,
         })
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.visitor.caller
+    }
+
+    pub(super) fn may(&self, permission: Permission) -> bool {
+        self.caller().role.may(permission)
     }
 
     /// The id that the path names.
@@ -124,16 +182,32 @@ impl Call {
     ) -> Result<Response, Problem> {
         let mut headers = self.headers(position);
         if let Some((parameter, next)) = next {
-            let pairs = form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != parameter);
+            let pairs =
+                form_urlencoded::parse(self.asked.query.as_bytes()).filter(|(name, _)| name != parameter);
             let query = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(pairs)
                 .append_pair(parameter, next)
                 .finish();
-            let link = format!("<{}?{query}>; rel=\"next\"", self.path);
+            let link = format!("<{}?{query}>; rel=\"next\"", self.asked.path);
             headers.insert(LINK, HeaderValue::try_from(link).map_err(Problem::internal)?);
         }
         Ok((headers, axum::Json(encoded(body)?)).into_response())
     }
+}
+
+/// A form that one of our own pages sent, or a program.
+async fn form(headers: &HeaderMap, body: Body, fields: &[Param]) -> Result<Params, Problem> {
+    from_here(headers)?;
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        let detail = "a form is sent as application/x-www-form-urlencoded";
+        return Err(Problem::unsupported_media_type("unsupported-media-type", detail));
+    }
+    let bytes = axum::body::to_bytes(body, LARGEST_FORM).await;
+    let bytes = bytes.map_err(|_| Problem::too_large("body-too-large", "a form has at most 64 KiB"))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Problem::malformed("invalid-body", "a form is text in UTF-8"))?;
+    Params::read(text, fields)
 }
 
 fn language(headers: &HeaderMap) -> Option<String> {

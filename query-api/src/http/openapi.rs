@@ -9,6 +9,7 @@ use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
 use utoipa::openapi::{
     ComponentsBuilder, Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
@@ -159,7 +160,8 @@ pub fn openapi() -> OpenApi {
     for endpoint in table() {
         let operation = operation(&endpoint);
         schemas.extend(endpoint.action.answers.components);
-        paths.add_path_operation(endpoint.path, vec![HttpMethod::Get], operation);
+        let method = if endpoint.action.form.is_some() { HttpMethod::Post } else { HttpMethod::Get };
+        paths.add_path_operation(endpoint.path, vec![method], operation);
     }
     OpenApiBuilder::new()
         .info(Info::new("SoonShop queries", env!("CARGO_PKG_VERSION")))
@@ -190,6 +192,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
     ] {
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
     }
+    if let Some(fields) = &endpoint.action.form {
+        operation = operation.request_body(Some(form(fields)));
+    }
     if answers.entity {
         let unchanged =
             ResponseBuilder::new().description("It has the version that `If-None-Match` names.").build();
@@ -211,9 +216,29 @@ fn parameter(name: &str, place: ParameterIn, about: Option<&str>, schema: Object
         .build()
 }
 
+/// The form that it takes.
+fn form(fields: &[Param]) -> RequestBody {
+    let mut object = ObjectBuilder::new();
+    for field in fields {
+        object = object.property(field.name, schema(field).description(Some(field.about)));
+        if field.required {
+            object = object.required(field.name);
+        }
+    }
+    let content = Content::new(Some(Schema::Object(object.build())));
+    RequestBodyBuilder::new().content("application/x-www-form-urlencoded", content).build()
+}
+
 fn query_parameter(param: &Param) -> Parameter {
+    let built = parameter(param.name, ParameterIn::Query, Some(param.about), schema(param));
+    ParameterBuilder::from(built)
+        .required(if param.required { Required::True } else { Required::False })
+        .build()
+}
+
+fn schema(param: &Param) -> ObjectBuilder {
     let uuid = Some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
-    let schema = match param.kind {
+    match param.kind {
         Kind::Id => text().format(uuid),
         Kind::OneOf(_) | Kind::Order(_) => text().enum_values(Some(param.kind.names())),
         Kind::Number(least, most) => {
@@ -229,11 +254,10 @@ fn query_parameter(param: &Param) -> Parameter {
         | Kind::Currency
         | Kind::Time
         | Kind::AsOf
+        | Kind::Zone
         | Kind::Cursor
         | Kind::Facets => text(),
-    };
-    let built = ParameterBuilder::from(parameter(param.name, ParameterIn::Query, Some(param.about), schema));
-    built.required(if param.required { Required::True } else { Required::False }).build()
+    }
 }
 
 fn header(about: &str) -> Header {

@@ -39,6 +39,8 @@ pub(super) enum Kind {
     /// `v:<version>`, `p:<position>`, or a moment.
     AsOf,
     Number(i64, i64),
+    /// The name of a time zone of the IANA's.
+    Zone,
     /// Opaque, from the answer before.
     Cursor,
     /// Any number of `facet.NAME=VALUE`.
@@ -137,6 +139,19 @@ impl Params {
             return Err(refuse("these are too many"));
         }
         Ok(())
+    }
+
+    /// Only those of these names.
+    pub(super) fn only(&self, names: &[&str]) -> Self {
+        let values = self.values.iter().filter(|(name, _)| names.contains(name));
+        Self { values: values.map(|(name, value)| (*name, value.clone())).collect(), ..Self::default() }
+    }
+
+    /// The same, with this one as it is said here.
+    pub(super) fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut params = self.clone();
+        params.values.insert(name, Value::Text(value.to_owned()));
+        params
     }
 
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
@@ -239,6 +254,10 @@ impl Kind {
                     .map(Value::Number)
                     .ok_or_else(|| format!("it is a number from {least} to {most}"));
             }
+            Self::Zone => raw
+                .parse::<chrono_tz::Tz>()
+                .map(|zone| Value::Text(zone.name().to_owned()))
+                .map_err(|_| "it is no time zone such as Asia/Shanghai"),
             Self::Facets => Err("it cannot be given like this"),
         };
         value.map_err(str::to_owned)

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, DbErr, QueryResult, RuntimeErr, Value};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, RuntimeErr, TransactionTrait as _, Value,
+};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases};
 use soonshop_projections::{Generation, Registry, runner, sink};
 use soonshop_search::Search;
@@ -22,6 +24,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// How long the search server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a query of read models may take.
+const LONGEST_QUERY: Duration = Duration::from_secs(10);
 
 /// The column of the checkpoint beside the rows, and the one that tells a row from none.
 const CHECKPOINT: &str = "checkpoint_";
@@ -50,6 +55,20 @@ pub(super) fn failed(error: Error) -> Problem {
 /// retired just now.
 pub(super) fn query_failed(error: DbErr) -> Problem {
     if no_table(&error) { missing("its tables are not there") } else { failed(error.into()) }
+}
+
+fn too_long() -> Problem {
+    let detail = "the search took too long and was given up: narrow it, by a time or a type";
+    Problem::unavailable("timed-out", detail, Duration::from_secs(1))
+}
+
+/// What the database says is wrong, as PostgreSQL's five signs.
+fn code(error: &DbErr) -> Option<String> {
+    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
 fn no_table(error: &DbErr) -> bool {
@@ -274,8 +293,7 @@ impl Source {
              FROM @checkpoints WHERE follower = '{}') c LEFT JOIN (SELECT 1 AS {HERE}, q.* FROM ({sql}) q) r ON 1 = 1 ORDER BY {order}",
             runner::ROWS
         );
-        let rows =
-            self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(query_failed)?;
+        let rows = self.timely(&sql, values).await?;
         let first = rows.first().ok_or_else(|| missing("it has no checkpoint"))?;
         let position = first.try_get("", CHECKPOINT).map_err(query_failed)?;
         let here: Option<i32> = first.try_get("", HERE).map_err(query_failed)?;
@@ -300,6 +318,38 @@ impl Source {
             }
             // Another replica, which is behind the one that was asked before.
             wait.pause(answer.0).await?;
+        }
+    }
+
+    /// How far its rows have got.
+    pub(super) async fn position(&self) -> Result<i64, Problem> {
+        Ok(self.standing(Sink::Rows).await?.0)
+    }
+
+    /// The rows of `sql` as they are now.
+    pub(super) async fn plain(&self, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, Problem> {
+        self.timely(sql, values).await
+    }
+
+    /// No longer than [`LONGEST_QUERY`]: the server itself gives up then, so that nobody can keep it busy.
+    async fn timely(&self, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, Problem> {
+        let statement = self.db.statement(sql, values);
+        let reading = async {
+            if self.db.backend() != DatabaseBackend::Postgres {
+                return self.db.connection.query_all(statement).await;
+            }
+            let tx = self.db.connection.begin().await?;
+            let limit = format!("SET LOCAL statement_timeout = {}", LONGEST_QUERY.as_millis());
+            tx.execute_unprepared(&limit).await?;
+            let rows = tx.query_all(statement).await?;
+            tx.commit().await?;
+            Ok(rows)
+        };
+        let rows = tokio::time::timeout(LONGEST_QUERY + Duration::from_secs(1), reading).await;
+        match rows {
+            Ok(Err(error)) if code(&error).as_deref() == Some("57014") => Err(too_long()),
+            Ok(rows) => rows.map_err(query_failed),
+            Err(_) => Err(too_long()),
         }
     }
 

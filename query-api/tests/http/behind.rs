@@ -7,7 +7,7 @@ use serde_json::json;
 use soonshop_cache::{Cache, Entry};
 use soonshop_domain::product::{self, Product};
 use soonshop_projections::Projector;
-use soonshop_query_api::http::{self, Queries};
+use soonshop_query_api::http;
 use soonshop_service_kit::serve::stack;
 
 use crate::shop::*;
@@ -230,7 +230,7 @@ async fn with_the_cache_and_the_search_gone_everything_else_works() {
     let id = shop.product("Mug", &["mug"], None).await;
     let cache = Arc::new(Down(AtomicI64::new(0)));
     let search = soonshop_search::connect("http://127.0.0.1:1").unwrap();
-    let queries = Queries::new(shop.registry.clone(), shop.store.log().clone(), search, cache.clone());
+    let queries = queries(&shop.database, shop.store.log().clone(), search, cache.clone());
     shop.router = stack(http::router(queries));
     for _ in 0..20 {
         assert_eq!(shop.see(&format!("/products/{id}")).await.ok()["name"], "Mug");

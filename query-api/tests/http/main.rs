@@ -6,6 +6,7 @@ mod audit;
 mod behind;
 mod description;
 mod figures;
+mod live;
 mod pages;
 mod past;
 mod reads;

@@ -13,7 +13,7 @@ use soonshop_domain::user::{self, User};
 use soonshop_domain::{Purpose, inventory};
 use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
 use soonshop_projections::Registry;
-use soonshop_query_api::http::{self, Queries};
+use soonshop_query_api::http;
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -324,7 +324,7 @@ async fn a_shop_that_was_never_migrated_says_so_and_a_database_that_is_down_too(
         let search =
             soonshop_search::connect(&format!("tantivy://{}/index", folder.path().display())).unwrap();
         let cache = soonshop_cache::connect("moka:").unwrap();
-        stack(http::router(Queries::new(Registry::new(&database).unwrap(), log, search, cache)))
+        stack(http::router(queries(&database, log, search, cache)))
     };
     let ask = async |router: Router, path: &str| {
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();

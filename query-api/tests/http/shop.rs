@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request};
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait as _;
@@ -18,16 +19,18 @@ use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::{self, User, person};
 use soonshop_domain::{Currency, Decider, Metadata, Money, Purpose, inventory};
-use soonshop_event_log::{Database, Db, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, Db, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::Follower;
 use soonshop_projections::{Feed, Generation, Projector, Registry};
 use soonshop_query_api::http::{self, Queries};
 use soonshop_search::Search;
+use soonshop_service_kit::access::{Access, Role, Shelf};
 use soonshop_service_kit::serve::stack;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 pub(crate) struct Shop {
@@ -39,6 +42,8 @@ pub(crate) struct Shop {
     pub(crate) search: Arc<dyn Search>,
     pub(crate) cache: Arc<dyn Cache>,
     pub(crate) router: Router,
+    /// One of each role.
+    pub(crate) keys: BTreeMap<Role, String>,
     /// The last position that a command of this test wrote.
     pub(crate) last: AtomicI64,
     pub(crate) stop: CancellationToken,
@@ -118,6 +123,24 @@ pub(crate) async fn place(folder: &Path) -> Place {
     Place::parse(&format!("{base}/{name}")).unwrap()
 }
 
+/// Of all contexts, for guests.
+pub(crate) fn queries(
+    database: &Database,
+    log: EventLog,
+    search: Arc<dyn Search>,
+    cache: Arc<dyn Cache>,
+) -> Queries {
+    Queries {
+        registry: Registry::new(database).unwrap(),
+        log,
+        search,
+        cache,
+        access: Access::new(None),
+        contexts: http::CONTEXTS.map(str::to_owned).into(),
+        stop: CancellationToken::new(),
+    }
+}
+
 impl Shop {
     /// Nobody projects anything.
     pub(crate) async fn still() -> Self {
@@ -129,14 +152,18 @@ impl Shop {
         let search =
             soonshop_search::connect(&format!("tantivy://{}/index", folder.path().display())).unwrap();
         let cache = soonshop_cache::connect("moka:").unwrap();
-        let queries = Queries::new(registry.clone(), store.log().clone(), search.clone(), cache.clone());
-        let router = stack(http::router(queries));
         let (last, stop) = (AtomicI64::new(0), CancellationToken::new());
+        let shelf = Shelf::default();
+        let keys =
+            Role::ALL[1..].iter().map(|role| (*role, shelf.add(*role, |_| {}).unwrap().0.text())).collect();
+        let access = Access::new(None).with_keys(Arc::new(shelf));
+        let queries = queries(&database, store.log().clone(), search.clone(), cache.clone());
+        let router = stack(http::router(Queries { access, stop: stop.clone(), ..queries }));
         tokio::spawn({
             let (feed, stop) = (feed.clone(), stop.clone());
             async move { feed.watch_head(stop).await }
         });
-        Self { _folder: folder, database, store, registry, feed, search, cache, router, last, stop }
+        Self { _folder: folder, database, store, registry, feed, search, cache, router, keys, last, stop }
     }
 
     /// Everything is projected.
@@ -248,12 +275,40 @@ impl Shop {
 
     // ---- queries
 
+    /// Without a key, that of support where only a role may look.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Got {
-        let mut request = Request::builder().uri(path);
+        let audited = path.starts_with("/audit") || path.starts_with("/api/audit");
+        let known = headers.iter().any(|(name, _)| ["authorization", "cookie"].contains(name));
+        let role = (audited && !known).then_some(Role::Support);
+        self.send(role, Request::get(path), headers, Body::empty()).await
+    }
+
+    /// As that role.
+    pub(crate) async fn get_as(&self, role: Role, path: &str) -> Got {
+        self.send(Some(role), Request::get(path), &[], Body::empty()).await
+    }
+
+    /// A form, as that role.
+    pub(crate) async fn post_as(&self, role: Option<Role>, path: &str, form: &[(&str, &str)]) -> Got {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        self.send(role, Request::post(path), &headers, Body::from(body)).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        role: Option<Role>,
+        mut request: Builder,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Got {
+        if let Some(key) = role.and_then(|role| self.keys.get(&role)) {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();

@@ -15,11 +15,11 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Action;
-use super::call::Call;
-use super::openapi::{Described, moment};
-use super::params::{Kind, Param, Params, moment_of, refused};
-use super::read::query_failed;
+use crate::http::Action;
+use crate::http::call::Call;
+use crate::http::openapi::{Described, moment};
+use crate::http::params::{Kind, Param, Params, moment_of, refused};
+use crate::http::read::query_failed;
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -160,7 +160,11 @@ const TERMS: &[Term] = &[
         about: "the code of a reason",
         read: |raw| plain(raw).then(|| Condition::new("reason_code = ?", raw)),
     },
-    Term { name: "created", about: "a day or a moment, or two with .. between them", read: created },
+    Term {
+        name: "created",
+        about: "a day or a moment, two with .. between them, or last:24h (m, h, d)",
+        read: created,
+    },
 ];
 
 /// A value that may stand in SQL text columns at all.
@@ -197,7 +201,24 @@ fn actor(raw: &str) -> Option<Condition> {
     })
 }
 
+/// `24h`, `30m`, `7d`: so long ago.
+fn ago(raw: &str) -> Option<i64> {
+    let (digits, unit) = raw.split_at_checked(raw.len().checked_sub(1)?)?;
+    let number: u32 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return None,
+    };
+    let ago = chrono::TimeDelta::try_minutes(i64::from(number) * minutes)?;
+    Some(soonshop_domain::clock::now().checked_sub_signed(ago)?.timestamp_micros())
+}
+
 fn created(raw: &str) -> Option<Condition> {
+    if let Some(ago) = raw.strip_prefix("last:") {
+        return self::ago(ago).map(|from| Condition::new("recorded_at >= ?", from));
+    }
     let (from, to) = raw.split_once("..").unwrap_or((raw, ""));
     let from = moment_of(from).map(|moment| moment.timestamp_micros())?;
     if to.is_empty() {
@@ -250,10 +271,29 @@ fn tokens(typed: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
+/// Why a term cannot be read: by the name of its filter, `text`, `quote` or `unknown`, and in a sentence.
+struct Misread {
+    filter: &'static str,
+    reason: String,
+}
+
+/// What was typed, in the pieces that an error counts.
+pub(super) fn typed(text: &str) -> Vec<(usize, String)> {
+    let pieces = match tokens(text) {
+        Some(tokens) => {
+            let shown = |token: Token| if token.quoted { format!("\"{}\"", token.text) } else { token.text };
+            tokens.into_iter().map(shown).collect()
+        }
+        None => text.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+    };
+    (1..).zip(pieces).collect()
+}
+
 /// A term of a search: its condition, and how it is understood.
-fn term(token: &Token) -> Result<(Condition, String), String> {
+fn term(token: &Token) -> Result<(Condition, String), Misread> {
     let shown = |condition: Option<Condition>| {
-        let condition = condition.ok_or("a text has at least one sign, and no NUL")?;
+        let reason = "a text has at least one sign, and no NUL".to_owned();
+        let condition = condition.ok_or(Misread { filter: "text", reason })?;
         Ok((condition, format!("\"{}\"", token.text)))
     };
     if token.quoted {
@@ -266,13 +306,16 @@ fn term(token: &Token) -> Result<(Condition, String), String> {
     let Some((name, value)) = plain.split_once(':') else { return shown(text(plain)) };
     let Some(known) = TERMS.iter().find(|term| term.name == name) else {
         let names: Vec<_> = TERMS.iter().map(|term| term.name).collect();
-        return Err(format!(
+        let reason = format!(
             "there is no such filter; known: {}; a text with a colon goes in quotes",
             names.join(", ")
-        ));
+        );
+        return Err(Misread { filter: "unknown", reason });
     };
-    let mut condition =
-        (known.read)(value).ok_or_else(|| format!("{}: it is {}", known.name, known.about))?;
+    let mut condition = (known.read)(value).ok_or_else(|| Misread {
+        filter: known.name,
+        reason: format!("{}: it is {}", known.name, known.about),
+    })?;
     if negated {
         // What has no value at all is not that value either.
         condition.sql = format!("({}) IS NOT TRUE", condition.sql);
@@ -286,7 +329,8 @@ fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), Problem> {
         refused("q", &detail).with("tokens", serde_json::Value::Array(errors))
     };
     let Some(tokens) = tokens(typed) else {
-        let last = json!({ "token": typed.split_whitespace().count(), "reason": "a quote is not closed" });
+        let number = typed.split_whitespace().count();
+        let last = json!({ "token": number, "filter": "quote", "reason": "a quote is not closed" });
         return Err(refuse(vec![last], "a quote is not closed".to_owned()));
     };
     if tokens.len() > MOST_TERMS {
@@ -299,7 +343,9 @@ fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), Problem> {
                 conditions.push(condition);
                 understood.push(said);
             }
-            Err(reason) => errors.push(json!({ "token": number, "reason": reason })),
+            Err(Misread { filter, reason }) => {
+                errors.push(json!({ "token": number, "filter": filter, "reason": reason }));
+            }
         }
     }
     match errors.first() {
@@ -352,8 +398,19 @@ impl Search {
         if self.ascends { "position ASC" } else { "position DESC" }
     }
 
+    /// Of one condition alone, the oldest first.
+    pub(super) fn only(sql: &str, value: impl Into<Value>) -> Self {
+        Self { conditions: vec![Condition::new(sql, value)], understood: Vec::new(), ascends: true }
+    }
+
     /// SQL and its values for the first rows that are found, or for the first beyond a position that was reached.
     pub(super) fn sql(&self, beyond: Option<i64>, limit: usize) -> (String, Vec<Value>) {
+        let (filter, values) = self.filter(beyond);
+        (format!("SELECT * FROM @audit {filter} ORDER BY {} LIMIT {limit}", self.order()), values)
+    }
+
+    /// `WHERE …` with numbered places, and what goes there.
+    fn filter(&self, beyond: Option<i64>) -> (String, Vec<Value>) {
         let beyond = beyond.map(|position| {
             Condition::new(if self.ascends { "position > ?" } else { "position < ?" }, position)
         });
@@ -368,7 +425,7 @@ impl Search {
         }
         let filter =
             if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
-        (format!("SELECT * FROM @audit {filter} ORDER BY {} LIMIT {limit}", self.order()), values)
+        (filter, values)
     }
 }
 
@@ -412,7 +469,7 @@ async fn list(call: Call) -> Result<Response, Problem> {
     call.page_before(position, &page, link.as_deref().map(|next| (parameter, next)))
 }
 
-fn ascends(call: &Call) -> bool {
+pub(super) fn ascends(call: &Call) -> bool {
     call.params.text("order") == Some("asc")
 }
 
@@ -420,13 +477,39 @@ fn ascends(call: &Call) -> bool {
 pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
     let search = Search::of(&call.params)?;
     let limit = call.params.limit(DEFAULT_LIMIT);
-    let (sql, values) = search.sql(None, limit + 1);
-    let source = call.shared.source("audit", None).await?;
-    let (position, rows) = source.rows(call, None, &sql, &values, search.order()).await?;
-    let more = rows.len() > limit;
-    let items: Vec<Entry> = rows.iter().take(limit).map(Entry::read).collect::<Result<_, _>>()?;
+    let (position, mut items) = read(call, &search, None, limit + 1).await?;
+    let more = items.len() > limit;
+    items.truncate(limit);
     let next = items.last().filter(|_| more).map(|entry| entry.position);
     Ok((position, Page { items, understood: search.understood, next }))
+}
+
+/// The first that are found, or the first beyond a position; and the position that they were read at.
+pub(super) async fn read(
+    call: &Call,
+    search: &Search,
+    beyond: Option<i64>,
+    limit: usize,
+) -> Result<(i64, Vec<Entry>), Problem> {
+    let (sql, values) = search.sql(beyond, limit);
+    let source = call.shared.source("audit", None).await?;
+    let (position, rows) = source.rows(call, None, &sql, &values, search.order()).await?;
+    Ok((position, rows.iter().map(Entry::read).collect::<Result<_, _>>()?))
+}
+
+/// At most so many are counted: beyond it a number is of no use, and counting would take long.
+const MOST_COUNTED: i64 = 10_000;
+
+/// How many there are in all; `None`: more than [`MOST_COUNTED`].
+pub(super) async fn count(call: &Call) -> Result<Option<i64>, Problem> {
+    let known = [&OUTSIDE[..], &["q", "from", "to"]].concat();
+    let (filter, values) = Search::of(&call.params.only(&known))?.filter(None);
+    let most = MOST_COUNTED + 1;
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM @audit {filter} LIMIT {most}) counted");
+    let rows = call.shared.source("audit", None).await?.plain(&sql, values).await?;
+    let count: Option<i64> =
+        rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
+    Ok(count.filter(|count| *count <= MOST_COUNTED))
 }
 
 #[cfg(test)]
@@ -460,6 +543,9 @@ mod tests {
             "chan:secret",
             "created:secret",
             "created:2026-11-01..secret",
+            "created:last:secret",
+            "created:last:9999999999d",
+            "created:last:",
             "secret:1",
         ] {
             let problem = search(typed).err().unwrap();

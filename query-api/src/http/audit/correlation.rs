@@ -10,11 +10,11 @@ use soonshop_projections::audit::Model;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
-use super::Action;
-use super::call::Call;
-use super::openapi::Described;
-use super::read::query_failed;
 use super::timeline::Entry;
+use crate::http::Action;
+use crate::http::call::Call;
+use crate::http::openapi::Described;
+use crate::http::read::query_failed;
 
 /// Events of one correlation that are shown.
 const MOST: usize = 1_000;

@@ -7,13 +7,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use soonshop_event_log::codec;
 
-use super::fold::Opened;
+use crate::http::fold::Opened;
 
-/// Whom an answer is for.
+/// How much an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Sees no personal value. Until there is a way to sign in, everybody is this.
-    Support,
+pub(super) enum Sight {
+    /// No personal value.
+    Masked,
+    /// What is not erased; to be written down before it is shown.
+    Revealed,
 }
 
 /// What may be shown: nothing but a redactor makes one.
@@ -28,22 +30,22 @@ impl Redacted {
 }
 
 /// What stands behind a seal, as far as may be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Behind {
     /// The same number is the same text; a number is of one history, and says nothing else of the text.
     Masked(usize),
+    Revealed(Value),
     Erased,
 }
 
 /// What becomes of the seals of one history.
 pub(super) struct Redactor {
-    role: Role,
     seals: HashMap<String, Behind>,
 }
 
 impl Redactor {
     /// Of a history whose seals are these.
-    pub(super) fn new(role: Role, opened: &Opened) -> Self {
+    pub(super) fn new(sight: Sight, opened: &Opened) -> Self {
         let (mut seals, mut texts) = (HashMap::new(), Vec::new());
         for (seal, text) in opened.iter() {
             let behind = text.map_or(Behind::Erased, |text| {
@@ -51,11 +53,14 @@ impl Redactor {
                     texts.push(text);
                     texts.len() - 1
                 });
-                Behind::Masked(at + 1)
+                match sight {
+                    Sight::Masked => Behind::Masked(at + 1),
+                    Sight::Revealed => Behind::Revealed(text.clone()),
+                }
             });
             seals.insert(seal.to_owned(), behind);
         }
-        Self { role, seals }
+        Self { seals }
     }
 
     /// The value as it may be shown. A seal that nobody knows is masked like any other.
@@ -66,8 +71,8 @@ impl Redactor {
     fn marked(&self, value: Value) -> Value {
         match value {
             Value::String(text) => match self.seals.get(&text) {
-                Some(behind) => self.marker(Some(*behind)),
-                None if codec::kid_of(&text).is_ok() => self.marker(None),
+                Some(behind) => marker(behind),
+                None if codec::kid_of(&text).is_ok() => json!({ "personal": "masked" }),
                 None => Value::String(text),
             },
             Value::Array(items) => items.into_iter().map(|item| self.marked(item)).collect(),
@@ -79,13 +84,13 @@ impl Redactor {
             other => other,
         }
     }
+}
 
-    fn marker(&self, behind: Option<Behind>) -> Value {
-        match (self.role, behind) {
-            (Role::Support, Some(Behind::Erased)) => json!({ "personal": "erased" }),
-            (Role::Support, Some(Behind::Masked(number))) => json!({ "personal": "masked", "value": number }),
-            (Role::Support, None) => json!({ "personal": "masked" }),
-        }
+fn marker(behind: &Behind) -> Value {
+    match behind {
+        Behind::Erased => json!({ "personal": "erased" }),
+        Behind::Masked(number) => json!({ "personal": "masked", "value": number }),
+        Behind::Revealed(text) => json!({ "personal": "revealed", "value": text }),
     }
 }
 
@@ -98,7 +103,7 @@ mod tests {
         let key = [7; 32];
         let kid = "00000000-0000-0000-0000-000000000001.account";
         let seal = codec::seal(kid, &key, br#"{"v":1,"value":"Ada"}"#).unwrap();
-        let shown = Redactor::new(Role::Support, &Opened::default())
+        let shown = Redactor::new(Sight::Masked, &Opened::default())
             .redact(json!({ "a": [seal], "b": "••••", "c": null }));
         assert_eq!(shown.value(), &json!({ "a": [{ "personal": "masked" }], "b": "••••", "c": null }));
     }

@@ -14,14 +14,14 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Action;
-use super::as_of;
-use super::call::Call;
-use super::fold::{self, History, Opened, PAGE};
-use super::openapi::Described;
-use super::params::{Kind, Param, refused};
-use super::read::failed;
-use super::redactor::{Redacted, Redactor, Role};
+use super::redactor::{Redacted, Redactor, Sight};
+use crate::http::Action;
+use crate::http::as_of;
+use crate::http::call::Call;
+use crate::http::fold::{self, History, Opened, PAGE};
+use crate::http::openapi::Described;
+use crate::http::params::{Kind, Param, refused};
+use crate::http::read::failed;
 
 /// Events that are listed at once.
 const LISTED: usize = 200;
@@ -165,12 +165,12 @@ pub(super) fn params() -> Vec<Param> {
 }
 
 async fn follow(call: Call) -> Result<Response, Problem> {
-    let (head, trail) = find(&call).await?;
+    let (head, trail) = find(&call, Sight::Masked).await?;
     call.page(head, &trail, None)
 }
 
 /// The trail, and the head of the log that it was read under.
-pub(super) async fn find(call: &Call) -> Result<(i64, Trail), Problem> {
+pub(super) async fn find(call: &Call, sight: Sight) -> Result<(i64, Trail), Problem> {
     let nothing = || Problem::not_found("not-found", "there is nothing of this name");
     let name = call.more_keys.first().map(String::as_str).unwrap_or_default();
     let malformed = || Problem::malformed("invalid-id", "the id in the path is not a UUID");
@@ -188,7 +188,7 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Trail), Problem> {
             return Err(refused(name, "the aggregate has no such version yet").with("version", last));
         }
     }
-    Ok((head, stream.trail(version, other, call.params.number("before"))?))
+    Ok((head, stream.seen(sight, version, other, call.params.number("before"))?))
 }
 
 /// The whole history of one aggregate.
@@ -232,8 +232,13 @@ impl Stream {
     }
 
     /// How it was at `version`, compared with `other`; the events listed are the last before `before`.
+    /// Personal values are masked.
     pub fn trail(&self, version: i64, other: i64, before: Option<i64>) -> Result<Trail, Problem> {
-        let states = states(self.begin, &self.events, version, other)?;
+        self.seen(Sight::Masked, version, other, before)
+    }
+
+    fn seen(&self, sight: Sight, version: i64, other: i64, before: Option<i64>) -> Result<Trail, Problem> {
+        let states = states(self.begin, &self.events, version, other, sight)?;
         let before = before.unwrap_or(i64::MAX);
         let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
         let first = listed.len().saturating_sub(LISTED);
@@ -264,12 +269,13 @@ fn states(
     events: &[Arc<RecordedEvent>],
     version: i64,
     other: i64,
+    sight: Sight,
 ) -> Result<States, Problem> {
     let mut whole = begin();
     for event in events {
         whole.apply(Arc::clone(event))?;
     }
-    let redactor = Redactor::new(Role::Support, whole.opened());
+    let redactor = Redactor::new(sight, whole.opened());
     let nothing = || redactor.redact(Value::Null);
     let (mut shown, mut compared) = (nothing(), nothing());
     let mut owed = (events.len() <= MOST_TRACED).then(BTreeMap::new);
@@ -351,7 +357,7 @@ pub(super) fn leaves(value: &Value) -> BTreeMap<String, Value> {
 fn changes(before: &Redacted, after: &Redacted) -> Vec<Change> {
     let shown = |value: Option<&Value>| {
         // What comes out of redacted states is redacted: once more changes nothing.
-        value.map(|value| Redactor::new(Role::Support, &Opened::default()).redact(value.clone()))
+        value.map(|value| Redactor::new(Sight::Masked, &Opened::default()).redact(value.clone()))
     };
     let (left, right) = (leaves(before.value()), leaves(after.value()));
     let mut paths: Vec<_> =

@@ -8,10 +8,10 @@ use soonshop_projections::standing::{Following, Head, Standing, Whole};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
-use super::Action;
-use super::call::Call;
-use super::openapi::Described;
-use super::read::failed;
+use crate::http::Action;
+use crate::http::call::Call;
+use crate::http::openapi::Described;
+use crate::http::read::failed;
 
 /// One generation, and what is wrong with it.
 #[derive(Serialize, ToSchema)]

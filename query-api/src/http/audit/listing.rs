@@ -7,10 +7,10 @@ use soonshop_projections::Registry;
 use soonshop_service_kit::Problem;
 use url::form_urlencoded;
 
-use super::params::{Param, Params};
-use super::read::Source;
 use super::timeline::{self, Entry, Search};
 use crate::export::{Column, Export, Format, Listed, Written};
+use crate::http::params::{Param, Params};
+use crate::http::read::Source;
 
 /// Rows that are read at a time.
 const PAGE: usize = 1_000;

@@ -1,0 +1,63 @@
+//! The timeline to take along: the same events in the same order as on the screen, masked alike, and written down that
+//! somebody took them.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use serde_json::json;
+use soonshop_service_kit::Problem;
+
+use super::listing::{self, Asked};
+use super::reveal::write_down;
+use super::timeline;
+use crate::export::Format;
+use crate::http::Action;
+use crate::http::call::Call;
+use crate::http::openapi::Described;
+use crate::http::params::Param;
+
+/// What the file is: of CSV nothing but rows can be told inside.
+const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
+
+/// As CSV, with its manifest in a header.
+pub(super) fn csv() -> Action {
+    Action::new(params(), Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
+}
+
+/// As JSON lines, the manifest first.
+pub(super) fn ndjson() -> Action {
+    Action::new(params(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
+}
+
+fn params() -> Vec<Param> {
+    timeline::params().into_iter().filter(|param| param.name != "limit").collect()
+}
+
+async fn write(call: Call, format: Format) -> Result<Response, Problem> {
+    let asked = Asked::read(&call.asked.query)?;
+    let role = call.caller().role;
+    let written = listing::export(&call.shared.queries.registry, &asked, format, role.as_ref(), |_| {
+        if call.shared.queries.stop.is_cancelled() {
+            let again = std::time::Duration::from_secs(1);
+            return Err(Problem::unavailable("timed-out", "the service is stopping: ask again", again));
+        }
+        Ok(())
+    });
+    let written = written.await?;
+    let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
+    let detail = json!({ "count": written.manifest.count(), "format": format, "query": call.asked.query });
+    write_down(&call, "export", "timeline".to_owned(), detail, None).await?;
+    let file = match format {
+        Format::Csv => "attachment; filename=\"timeline.csv\"",
+        Format::Ndjson => "attachment; filename=\"timeline.ndjson\"",
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (CONTENT_DISPOSITION, HeaderValue::from_static(file)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (MANIFEST, HeaderValue::try_from(manifest).map_err(Problem::internal)?),
+    ];
+    Ok((headers, Body::from_stream(stream::iter(written.chunks()))).into_response())
+}

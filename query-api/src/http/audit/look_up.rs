@@ -1,0 +1,96 @@
+//! Whose a value is: an exact look-up of what somebody knows already, such as the e-mail address of whoever is calling.
+//!
+//! The value is sent as a form, so that it is in no address, and is kept nowhere: what is written down is who looked up
+//! something, in which columns, and whom they found.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::response::Response;
+use sea_orm::ConnectionTrait as _;
+use serde::Serialize;
+use serde_json::json;
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+
+use super::reveal::write_down;
+use crate::http::Action;
+use crate::http::call::Call;
+use crate::http::openapi::Described;
+use crate::http::params::{Kind, Param, refused};
+use crate::http::read::query_failed;
+
+/// How many look-ups one caller may make a minute.
+const MOST_A_MINUTE: u32 = 20;
+
+/// Read model, table, the column of the subject, and the columns that are looked into.
+const PLACES: &[(&str, &str, &str, &[&str])] = &[
+    ("users", "users", "id", &["email", "phone", "name"]),
+    ("orders", "orders", "subject", &["contact_email", "contact_phone", "contact_name"]),
+];
+
+/// Who was found.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Found {
+    /// Data subjects by id: `subject:<id>` in a search of the timeline is what happened to one.
+    pub(super) subjects: BTreeSet<String>,
+}
+
+/// Looks a value up.
+pub(super) fn looks_up() -> Action {
+    Action::new(Vec::new(), Described::one::<Found>(), look_up).takes(fields())
+}
+
+/// What is to be said.
+pub(super) fn fields() -> Vec<Param> {
+    let about = "An e-mail address, a telephone number or a name, whole: no part of one, and no pattern.";
+    vec![Param::new("value", Kind::Text, about).required()]
+}
+
+async fn look_up(call: Call) -> Result<Response, Problem> {
+    let found = find(&call).await?;
+    call.page(0, &found, None)
+}
+
+/// Everybody whose value it is.
+pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
+    let value = call.form.text("value").unwrap_or_default();
+    if value.contains(['*', '%']) {
+        return Err(refused("value", "it is looked up whole, and as it stands: there are no patterns"));
+    }
+    within_the_rate(call).await?;
+    let mut subjects = BTreeSet::new();
+    let mut columns_found = BTreeSet::new();
+    for (projection, table, subject, columns) in PLACES {
+        let source = call.shared.source(projection, None).await?;
+        for column in *columns {
+            let sql = format!("SELECT DISTINCT {subject} FROM @{table} WHERE lower({column}) = lower($1)");
+            for row in source.plain(&sql, vec![value.into()]).await? {
+                if let Some(id) = row.try_get_by_index::<Option<String>>(0).map_err(query_failed)? {
+                    columns_found.insert(format!("{table}.{column}"));
+                    subjects.insert(id);
+                }
+            }
+        }
+    }
+    let detail = json!({ "found": subjects, "in": columns_found });
+    write_down(call, "look-up", "people".to_owned(), detail, None).await?;
+    Ok(Found { subjects })
+}
+
+/// Counted by the record that every look-up is written to, and so in all processes together.
+async fn within_the_rate(call: &Call) -> Result<(), Problem> {
+    let db = call.shared.queries.registry.operations();
+    let sql = format!(
+        "SELECT count(*) FROM @entries WHERE action = 'look-up' AND actor = $1 AND at > {} - 60000",
+        db.now()
+    );
+    let actor = call.caller().actor.to_string();
+    let row = db.connection.query_one(db.statement(&sql, [actor.into()])).await.map_err(query_failed)?;
+    let made: i64 = row.map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?.unwrap_or(0);
+    if made < i64::from(MOST_A_MINUTE) {
+        return Ok(());
+    }
+    let detail = format!("these were {MOST_A_MINUTE} look-ups within a minute: wait");
+    Err(Problem::too_many("too-many-look-ups", detail).with_retry_after(Duration::from_mins(1)))
+}

@@ -1,0 +1,147 @@
+//! Signing in with a key, and out again; and what the keyboard does.
+
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use maud::{Markup, html};
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
+
+use super::{View, answered, described, page, see_other, with};
+use crate::http::call::Call;
+use crate::http::params::{Kind, Param};
+use crate::http::{Action, Endpoint};
+
+/// Where somebody goes who says nowhere.
+const HOME: &str = "/audit";
+
+pub(super) fn table() -> Vec<Endpoint> {
+    let to = || Param::new("to", Kind::Free, "The page to go on to.");
+    let key = Param::new("key", Kind::Free, "An API key, or the operator's token.").required();
+    vec![
+        page(
+            "/audit/sign-in",
+            "audit.sign-in-page",
+            Action::new(with(vec![to()]), described(), |call| async move {
+                let view = View::of(&call.asked);
+                let body = form(&view, call.params.text("to").unwrap_or(HOME), false);
+                Ok(answered(&view, StatusCode::OK, "sign-in", None, &body))
+            }),
+        ),
+        page(
+            "/audit/sign-in",
+            "audit.sign-in",
+            Action::new(with(Vec::new()), described(), sign_in).takes(vec![key, to()]),
+        ),
+        page(
+            "/audit/sign-out",
+            "audit.sign-out",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let cookie = call.shared.queries.access.sign_out(&call.headers_in).await?;
+                with_cookie(see_other("/audit/sign-in"), &cookie)
+            })
+            .takes(Vec::new()),
+        ),
+        page(
+            "/audit/keys",
+            "audit.keys-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let view = View::of(&call.asked);
+                Ok(answered(&view, StatusCode::OK, "keyboard", None, &keyboard(&view)))
+            })
+            .needs(Permission::Audit),
+        ),
+    ]
+}
+
+async fn sign_in(call: Call) -> Result<Response, Problem> {
+    let to = call.form.text("to").filter(|to| is_ours(to)).unwrap_or(HOME);
+    let key = call.form.text("key").unwrap_or_default();
+    match call.shared.queries.access.sign_in(key, &call.headers_in).await {
+        Ok(cookie) => with_cookie(see_other(to), &cookie),
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
+            let view = View::of(&call.asked);
+            Ok(answered(&view, StatusCode::UNAUTHORIZED, "sign-in", None, &form(&view, to, true)))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A page of the viewer, and nothing that a browser could take for another place.
+fn is_ours(to: &str) -> bool {
+    let rest = to.strip_prefix(HOME);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, Problem> {
+    let value = HeaderValue::from_str(cookie).map_err(Problem::internal)?;
+    response.headers_mut().append(SET_COOKIE, value);
+    Ok(response)
+}
+
+fn form(view: &View<'_>, to: &str, refused: bool) -> Markup {
+    html! {
+        div.door {
+            h1 { (view.word("sign-in")) }
+            p { (view.word("sign-in-why")) }
+            @if refused {
+                p.ill role="alert" { span aria-hidden="true" { "⚠ " } (view.word("sign-in-refused")) }
+            }
+            form.column method="post" action="/audit/sign-in" {
+                input type="hidden" name="to" value=(to);
+                label for="key" { (view.word("key")) }
+                input type="password" id="key" name="key" required autocomplete="off" spellcheck="false";
+                button { (view.word("sign-in")) }
+            }
+            p.soft { (view.word("sign-in-how")) " " code translate="no" { "soonshop key create --role support --name …" } }
+        }
+    }
+}
+
+/// What a key does: the key, and a word.
+const KEYS: &[(&str, &str)] = &[
+    ("/", "key-search"),
+    ("j k", "key-row"),
+    ("Enter", "key-open"),
+    ("[ ]", "key-version"),
+    ("g o, g t, g p, g d, g i", "key-go"),
+    ("l", "key-live"),
+    ("e", "key-export"),
+    ("c", "key-link"),
+    ("y", "key-id"),
+    ("?", "key-help"),
+];
+
+fn keyboard(view: &View<'_>) -> Markup {
+    html! {
+        h1 { (view.word("keyboard")) }
+        table {
+            thead { tr { th scope="col" { (view.word("key-pressed")) } th scope="col" { (view.word("key-does")) } } }
+            tbody {
+                @for (key, word) in KEYS {
+                    tr { td { kbd translate="no" { (key) } } td data-name=(view.word("key-does")) { (view.word(word)) } }
+                }
+            }
+        }
+        p { (view.word("keyboard-off")) }
+        p { button type="button" data-keys hidden { (view.word("keyboard-switch")) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn nobody_is_sent_elsewhere() {
+        for good in ["/audit", "/audit?lang=en", "/audit/timeline?q=a%20b"] {
+            assert!(is_ours(good), "{good}");
+        }
+        for bad in
+            ["//evil.example", "/auditor", "https://evil.example/audit", "/audit\\evil", "/audit/\n", ""]
+        {
+            assert!(!is_ours(bad), "{bad}");
+        }
+    }
+}

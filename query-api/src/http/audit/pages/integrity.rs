@@ -1,0 +1,201 @@
+//! Whether the log still holds what was sealed.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+use serde_json::json;
+use soonshop_event_log::seal::{Positions, Report, Seals, Verdict, check};
+use soonshop_projections::operations::{self, Recorded};
+use soonshop_service_kit::Problem;
+
+use super::correlation::duration;
+use super::{View, command, described, page, shown, with};
+use crate::http::audit::reveal::write_down;
+use crate::http::call::Call;
+use crate::http::params::{Kind, Param, refused};
+use crate::http::read::failed;
+use crate::http::{Action, Endpoint};
+
+/// How long a check from the page may take: a longer one is made at the command line.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What the record of operations says of a check.
+const CHECKED: &str = "check";
+
+pub(super) fn table() -> Vec<Endpoint> {
+    let positions = Kind::Number(1, i64::MAX);
+    let fields = vec![
+        Param::new("from", positions, "The first position; 1 where it is left out."),
+        Param::new("upto", positions, "The last one, which must be under a seal; all where it is left out."),
+    ];
+    vec![
+        page(
+            "/audit/integrity",
+            "audit.integrity-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = standing(&call).await.map(|standing| (standing.head, (standing, None)));
+                Ok(shown(&call, "integrity", found, body))
+            }),
+        ),
+        page(
+            "/audit/integrity",
+            "audit.check",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = async {
+                    let checked = verify(&call).await?;
+                    let standing = standing(&call).await?;
+                    Ok((standing.head, (standing, Some(checked))))
+                };
+                let found = found.await;
+                Ok(shown(&call, "integrity", found, body))
+            })
+            .takes(fields),
+        ),
+    ]
+}
+
+/// How far seals have got.
+pub(super) struct Sealed {
+    pub(super) head: i64,
+    /// Position, number, fingerprint of the key, and when.
+    pub(super) last: Option<(i64, i64, String, DateTime<Utc>)>,
+    /// Why the last seal cannot be read.
+    pub(super) broken: Option<String>,
+    /// For how long the first event that is not sealed has been there.
+    pub(super) waiting: Option<Duration>,
+    /// The last check that somebody made here.
+    pub(super) checked: Option<Recorded>,
+}
+
+impl Sealed {
+    pub(super) fn tail(&self) -> i64 {
+        self.head - self.last.as_ref().map_or(0, |last| last.0)
+    }
+}
+
+fn seals(call: &Call) -> Result<Seals, Problem> {
+    Ok(Seals::new(call.shared.queries.log.db().beside("seals").map_err(failed)?))
+}
+
+/// How far they have got now.
+pub(super) async fn standing(call: &Call) -> Result<Sealed, Problem> {
+    let queries = &call.shared.queries;
+    let head = queries.log.head().await.map_err(failed)?.position;
+    let (mut last, mut broken) = (None, None);
+    match seals(call)?.last().await.map_err(failed)? {
+        Some(Ok(seal)) => {
+            let at = crate::http::openapi::moment(seal.sealed_at);
+            last = Some((seal.last, seal.number, seal.key.fingerprint(), at));
+        }
+        Some(Err(bad)) => broken = Some(bad.reason),
+        None => {}
+    }
+    let sealed = last.as_ref().map_or(0, |last| last.0);
+    let first =
+        if sealed < head { queries.log.read(sealed + 1, 1).await.map_err(failed)? } else { Vec::new() };
+    let now = soonshop_domain::clock::now();
+    let waiting = first.first().map(|event| (now - event.recorded_at).to_std().unwrap_or_default());
+    let operations = queries.registry.operations();
+    let checked = operations::last_of(operations, CHECKED, 1).await.map_err(failed)?.into_iter().next();
+    Ok(Sealed { head, last, broken, waiting, checked })
+}
+
+/// A check that was made just now, and how long it took.
+pub(super) type Checked = (Report, Duration);
+
+async fn verify(call: &Call) -> Result<Checked, Problem> {
+    let queries = &call.shared.queries;
+    let from = call.form.number("from").unwrap_or(1);
+    let to = call.form.number("upto");
+    if to.is_some_and(|to| to < from) {
+        return Err(refused("upto", "it is before `from`"));
+    }
+    let (begun, seals) = (Instant::now(), seals(call)?);
+    let checking = check(&queries.log, &seals, Positions { from, to }, None);
+    let too_long = |_| {
+        let detail =
+            "checking all of this takes longer than a page may: check a part, or use the command line";
+        Problem::unavailable("timed-out", detail, Duration::from_secs(1))
+    };
+    let report = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;
+    let detail = json!({
+        "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
+        "first_bad": report.first_bad().map(|finding| finding.position),
+    });
+    write_down(call, CHECKED, "log".to_owned(), detail, None).await?;
+    Ok((report, begun.elapsed()))
+}
+
+fn body(view: &View<'_>, (sealed, checked): &(Sealed, Option<Checked>)) -> Markup {
+    html! {
+        h1 { (view.word("integrity")) }
+        @match (&sealed.last, &sealed.broken) {
+            (_, Some(reason)) => p.ill { span aria-hidden="true" { "⚠ " } (view.word("seal-broken")) " " span lang="en" { (reason) } },
+            (None, None) => p.ill { span aria-hidden="true" { "☐ " } (view.word("seal-none")) },
+            (Some((position, number, key, at)), None) => {
+                p.facts {
+                    span { (view.word("sealed-to")) " " strong { (position) } " / " (sealed.head) }
+                    span { (view.word("seal")) " #" (number) }
+                    span { (view.time(*at)) }
+                    span { (view.word("key-is")) " " code translate="no" { (key) } }
+                }
+                @if sealed.tail() > 0 {
+                    p.soft {
+                        (view.language.fill("tail", &[&sealed.tail().to_string()]))
+                        @if let Some(waiting) = sealed.waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) }
+                    }
+                }
+            }
+        }
+        form.line method="post" action="/audit/integrity" {
+            label { (view.word("from-position")) " " input type="number" name="from" min="1" value="1"; }
+            button { (view.word("verify")) }
+        }
+        @if let Some((report, took)) = checked { (verdict(view, report, *took)) }
+        @if let Some(last) = &sealed.checked {
+            p.soft {
+                (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (last.actor) " · "
+                (view.word_of(&format!("verdict-{}", last.detail["verdict"].as_str().unwrap_or_default())).unwrap_or("–"))
+                " " (last.detail["from"]) "…" (last.detail["to"])
+            }
+        }
+        h2 { (view.word("proves")) }
+        p { (view.word("proves-what")) }
+        p { (view.word("proves-not")) }
+        (command(view, "soonshop seals check --pubkey …"))
+        (command(view, "soonshop seals export audit.seals && soonshop seals check --offline audit.seals --pubkey …"))
+    }
+}
+
+fn verdict(view: &View<'_>, report: &Report, took: Duration) -> Markup {
+    let name = serde_json::to_value(report.verdict).ok().and_then(|name| name.as_str().map(str::to_owned));
+    let word = view.word_of(&format!("verdict-{}", name.unwrap_or_default())).unwrap_or("–");
+    let good = report.verdict == Verdict::Intact;
+    html! {
+        div.verdict role="status" {
+            p class=(if good { "well" } else { "ill" }) {
+                span aria-hidden="true" { (if good { "✓ " } else { "⚠ " }) } strong { (word) }
+            }
+            p.facts {
+                span { (view.word("positions")) " " strong { (report.from) "…" (report.to) } }
+                span { strong { (report.rows) } " " (view.word("rows")) }
+                span { strong { (report.seals) } " " (view.word("seals")) }
+                span { (view.word("took")) " " (duration(i64::try_from(took.as_micros()).unwrap_or(i64::MAX))) }
+                @for key in &report.keys { span { (view.word("key-is")) " " code translate="no" { (key) } } }
+            }
+            @if !report.key_given { p.soft { (view.word("key-not-given")) } }
+            @if let Some(tail) = &report.tail {
+                p.soft { (view.language.fill("tail", &[&tail.events.to_string()])) " " (view.time(tail.since)) }
+            }
+            @if let Some(first) = report.first_bad() {
+                p { (view.word("first-bad")) " " a href=(view.to(&format!("/audit/e/{}", first.position), &[])) { "#" (first.position) } }
+                ul {
+                    @for finding in &report.findings {
+                        li { "#" (finding.position) " " span lang="en" { (finding.said) } }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Whether all is well, and if not, what is not, since when, and what to do.
+
+use maud::{Markup, html};
+use serde_json::Value;
+use soonshop_projections::operations::{self, Recorded};
+use soonshop_projections::runs::{Run, Runs};
+use soonshop_service_kit::Problem;
+
+use super::correlation::duration;
+use super::integrity::{self, Sealed};
+use super::projections::{rows, runs};
+use super::{View, actor_of, bars, command, described, page, shown, with};
+use crate::http::audit::standing::{self, Health};
+use crate::http::call::Call;
+use crate::http::read::{failed, query_failed};
+use crate::http::{Action, Endpoint};
+
+/// Minutes of which it is shown how much was appended.
+const MINUTES: i64 = 30;
+
+/// Lines of the record that are shown.
+const LINES: u32 = 12;
+
+pub(super) fn table() -> Vec<Endpoint> {
+    vec![page(
+        "/audit",
+        "audit.overview-page",
+        Action::new(with(Vec::new()), described(), |call| async move {
+            let found = find(&call).await;
+            Ok(shown(&call, "overview", found, body))
+        }),
+    )]
+}
+
+struct Overview {
+    head: i64,
+    health: Health,
+    sealed: Sealed,
+    /// Events recorded in each of the last minutes, the oldest first.
+    minutes: Vec<i64>,
+    alive: Vec<Run>,
+    record: Vec<Recorded>,
+}
+
+async fn find(call: &Call) -> Result<(i64, Overview), Problem> {
+    let operations = call.shared.queries.registry.operations();
+    let (head, health) = standing::find(call).await?;
+    let overview = Overview {
+        head,
+        health,
+        sealed: integrity::standing(call).await?,
+        minutes: minutes(call).await?,
+        alive: Runs::new(operations.clone()).alive().await.map_err(failed)?,
+        record: operations::last(operations, LINES).await.map_err(failed)?,
+    };
+    Ok((head, overview))
+}
+
+async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
+    let minute = 60_000_000;
+    let now = soonshop_domain::clock::now().timestamp_micros() / minute;
+    let first = now - MINUTES + 1;
+    let sql = format!(
+        "SELECT recorded_at / {minute} AS minute, count(*) AS events FROM @audit WHERE recorded_at >= $1 GROUP BY 1"
+    );
+    let source = call.shared.source("audit", None).await?;
+    let mut counted = vec![0; usize::try_from(MINUTES).unwrap_or(0)];
+    for row in source.plain(&sql, vec![(first * minute).into()]).await? {
+        let (at, events): (i64, i64) =
+            (row.try_get_by_index(0).map_err(query_failed)?, row.try_get_by_index(1).map_err(query_failed)?);
+        if let Some(place) = usize::try_from(at - first).ok().and_then(|index| counted.get_mut(index)) {
+            *place = events;
+        }
+    }
+    Ok(counted)
+}
+
+fn body(view: &View<'_>, all: &Overview) -> Markup {
+    let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
+    let parked = all.health.parked;
+    let active = || all.health.items.iter().filter(|one| one.standing.active);
+    let worst = active().map(|one| one.standing.lag_seconds).fold(0.0, f64::max);
+    html! {
+        h1 { (view.word("overview")) }
+        div data-poll {
+            @if all.health.healthy {
+                p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("all-well")) } }
+            } @else {
+                div.banner.ill role="alert" {
+                    p { span aria-hidden="true" { "⚠ " } strong { (view.word("unhealthy")) } }
+                    ul {
+                        @for one in &ill {
+                            li {
+                                a href=(view.to(&format!("/audit/projections/{}", one.standing.projection), &[])) { span translate="no" { (one.standing.projection) } " v" (one.standing.generation) }
+                                " · " (view.word("lag")) " " (one.standing.lag_events) " · " (format!("{:.0} s", one.standing.lag_seconds))
+                            }
+                        }
+                        @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals)] {
+                            @if let Some(complaint) = &one.complaint {
+                                li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events) " · " span lang="en" { (complaint) } }
+                            }
+                        }
+                    }
+                    (command(view, "soonshop doctor"))
+                }
+            }
+            div.cards {
+                (card(view, "appended", "/audit/timeline", &html! {
+                    p.figure { (all.head) } p.soft { (view.word("events")) }
+                    @let recent: i64 = all.minutes.iter().sum();
+                    (bars(&all.minutes, &view.language.fill("appended-lately", &[&recent.to_string(), &MINUTES.to_string()])))
+                    p.soft { (view.language.fill("appended-lately", &[&recent.to_string(), &MINUTES.to_string()])) }
+                }))
+                (card(view, "relay", "/audit/projections", &html! {
+                    p.figure { (all.health.relay.lag_events) } p.soft { (view.word("relay-waits")) }
+                    p { (format!("{:.1} s", all.health.relay.lag_seconds)) }
+                }))
+                (card(view, "projections", "/audit/projections", &html! {
+                    p.figure { (active().count()) } p.soft { (view.word("in-use")) }
+                    p { (view.word("worst-lag")) " " strong { (format!("{worst:.1} s")) } }
+                    @if !all.alive.is_empty() { p { (view.language.fill("runs-alive", &[&all.alive.len().to_string()])) } }
+                }))
+                (card(view, "parked", "/audit/parked", &html! {
+                    p.figure class=(if parked > 0 { "figure ill" } else { "figure" }) { (parked) }
+                    p.soft { (view.word(if parked > 0 { "parked-look" } else { "parked-none" })) }
+                }))
+                (card(view, "integrity", "/audit/integrity", &html! {
+                    @match &all.sealed.last {
+                        Some((position, ..)) => {
+                            p.figure { (position) } p.soft { (view.word("sealed-to")) }
+                            p { (view.language.fill("tail", &[&all.sealed.tail().to_string()]))
+                                @if let Some(waiting) = all.sealed.waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
+                        },
+                        None => p { (view.word("seal-none")) },
+                    }
+                }))
+            }
+            h2 { (view.word("projections")) }
+            (rows(view, all.head, &all.health.items))
+            @if !all.alive.is_empty() {
+                h2 { (view.word("runs")) }
+                (runs(view, &all.alive))
+            }
+            h2 { (view.word("record")) }
+            (record(view, &all.record))
+        }
+    }
+}
+
+fn card(view: &View<'_>, word: &'static str, to: &str, inside: &Markup) -> Markup {
+    html! {
+        section.card {
+            h2 { a href=(view.to(to, &[])) { (view.word(word)) } }
+            (inside)
+        }
+    }
+}
+
+/// What people did, the newest first.
+fn record(view: &View<'_>, lines: &[Recorded]) -> Markup {
+    html! {
+        @if lines.is_empty() { p { (view.word("record-empty")) } }
+        ol.trail {
+            @for line in lines {
+                @let (kind, id) = actor_of(Some(&line.actor));
+                li {
+                    div.said { (view.word_of(&format!("did-{}", line.action)).unwrap_or(&line.action)) " " code translate="no" { (line.subject) } }
+                    div.about {
+                        (view.micros(line.at * 1_000))
+                        span { (view.actor(kind, id)) }
+                        @if line.note.is_some() { span { (view.word("note-left")) } }
+                        @if line.detail.as_object().is_some_and(|detail| !detail.is_empty()) { code translate="no" { (short(&line.detail)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Details of a line, no longer than a line.
+fn short(detail: &Value) -> String {
+    let text = detail.to_string();
+    if text.chars().count() <= 160 { text } else { text.chars().take(160).chain("…".chars()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::short;
+
+    #[test]
+    fn a_long_detail_is_cut_between_signs() {
+        assert_eq!(short(&json!({"a": 1})), r#"{"a":1}"#);
+        assert_eq!(short(&json!("文".repeat(400))).chars().count(), 161);
+    }
+}

@@ -1,0 +1,99 @@
+//! Parked events, by cause, and what can be done about them.
+
+use maud::{Markup, html};
+use soonshop_projections::parked::Parked;
+use soonshop_service_kit::access::Permission;
+
+use super::{View, command, described, page, see_other, shown, with};
+use crate::http::audit::parked;
+use crate::http::params::{Kind, Param};
+use crate::http::{Action, Endpoint};
+
+pub(super) fn table() -> Vec<Endpoint> {
+    let asked = Param::new("asked", Kind::Number(1, i64::MAX), "So many are to be tried again.");
+    vec![
+        page(
+            "/audit/parked",
+            "audit.parked-page",
+            Action::new(with(vec![asked]), described(), |call| async move {
+                let found = parked::find(&call).await.map(|causes| (0, causes));
+                let (may, asked) = (call.may(Permission::Mend), call.params.number("asked"));
+                Ok(shown(&call, "parked", found, |view, causes| body(view, causes, may, asked)))
+            }),
+        ),
+        page(
+            "/audit/parked/retries",
+            "audit.retry",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let count = parked::retry(&call).await?.to_string();
+                Ok(see_other(&View::of(&call.asked).to("/audit/parked", &[("asked", &count)])))
+            })
+            .takes(parked::fields())
+            .needs(Permission::Mend),
+        ),
+    ]
+}
+
+fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Option<i64>) -> Markup {
+    let count: usize = causes.iter().map(|(_, events)| events.len()).sum();
+    html! {
+        h1 { (view.word("parked")) }
+        @if let Some(asked) = asked {
+            p.well role="status" { span aria-hidden="true" { "↻ " } (view.language.fill("retry-asked", &[&asked.to_string()])) }
+        }
+        @if causes.is_empty() {
+            p.well { span aria-hidden="true" { "✓ " } (view.word("parked-none")) }
+        } @else {
+            p.ill { span aria-hidden="true" { "⚠ " } (view.language.fill("parked-some", &[&count.to_string(), &causes.len().to_string()])) }
+        }
+        p.soft { (view.word("parked-why")) }
+        @for (cause, events) in causes {
+            section {
+                h2 { (events.len()) " × " span lang="en" { (cause) } }
+                @if may { (retry_all(view, cause, events)) }
+                table {
+                    thead { tr { th scope="col" { (view.word("position")) } th scope="col" { (view.word("event")) } th scope="col" { (view.word("waits")) } th scope="col" { (view.word("tried")) } @if may { th scope="col" { (view.word("retry")) } } } }
+                    tbody { @for one in events { (row(view, one, may)) } }
+                }
+            }
+        }
+        p.soft { (view.word("command")) }
+        (command(view, "replay-tool parked list"))
+        (command(view, "replay-tool parked discard --cause \"…\" --reason \"…\""))
+    }
+}
+
+fn retry_all(view: &View<'_>, cause: &str, events: &[Parked]) -> Markup {
+    let mut generations: Vec<&str> = events.iter().map(|one| one.generation.as_str()).collect();
+    generations.dedup();
+    html! {
+        @for generation in generations {
+            form.line method="post" action="/audit/parked/retries" {
+                input type="hidden" name="generation" value=(generation);
+                input type="hidden" name="cause" value=(cause);
+                label { (view.word("reason")) " " input name="reason" maxlength="500" autocomplete="off"; }
+                button { (view.word("retry")) " · " (events.iter().filter(|one| one.generation == generation).count()) " · " span translate="no" { (generation) } }
+            }
+        }
+    }
+}
+
+fn row(view: &View<'_>, one: &Parked, may: bool) -> Markup {
+    html! {
+        tr {
+            td { a href=(view.to(&format!("/audit/e/{}", one.position), &[])) { "#" (one.position) } }
+            td data-name=(view.word("event")) { (view.language.kind(&one.event_type)) " " code translate="no" { (one.stream) } }
+            td data-name=(view.word("waits")) { code translate="no" { (one.generation) } @for name in &one.rows { " " code translate="no" { (name) } } }
+            td data-name=(view.word("tried")) { (one.attempts) }
+            @if may {
+                td data-name=(view.word("retry")) {
+                    form.line method="post" action="/audit/parked/retries" {
+                        input type="hidden" name="generation" value=(one.generation);
+                        input type="hidden" name="position" value=(one.position);
+                        button.quiet { (view.word("retry")) " #" (one.position) }
+                    }
+                }
+            }
+        }
+    }
+}

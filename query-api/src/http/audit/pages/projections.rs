@@ -1,0 +1,272 @@
+//! Read models: how each generation stands, what may be done with it, and the runs that did something.
+
+use maud::{Markup, html};
+use soonshop_projections::runs::{Run, Runs};
+use soonshop_service_kit::Problem;
+
+use super::correlation::duration;
+use super::{View, command, described, page, shown, with};
+use crate::http::audit::standing::{self, Health, Judged};
+use crate::http::call::Call;
+use crate::http::read::failed;
+use crate::http::{Action, Endpoint};
+
+/// Runs that are listed of one read model.
+const LISTED: u32 = 20;
+
+pub(super) fn table() -> Vec<Endpoint> {
+    vec![
+        page(
+            "/audit/projections",
+            "audit.projections-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = standing::find(&call).await;
+                Ok(shown(&call, "projections", found, list))
+            }),
+        ),
+        page(
+            "/audit/projections/{name}",
+            "audit.projection-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = one(&call).await;
+                Ok(shown(&call, "projections", found, detail))
+            }),
+        ),
+        page(
+            "/audit/runs/{run}",
+            "audit.run-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = run(&call).await.map(|run| (run.progress.position, run));
+                Ok(shown(&call, "run", found, run_body))
+            }),
+        ),
+    ]
+}
+
+struct Detail {
+    name: String,
+    head: i64,
+    generations: Vec<Judged>,
+    runs: Vec<Run>,
+}
+
+async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
+    let (head, health) = standing::find(call).await?;
+    let generations: Vec<_> =
+        health.items.into_iter().filter(|one| one.standing.projection == call.key).collect();
+    if generations.is_empty() {
+        return Err(Problem::not_found("not-found", "there is no read model of this name"));
+    }
+    let runs = Runs::new(call.shared.queries.registry.operations().clone());
+    let runs = runs.last(Some(&call.key), LISTED).await.map_err(failed)?;
+    Ok((head, Detail { name: call.key.clone(), head, generations, runs }))
+}
+
+async fn run(call: &Call) -> Result<Run, Problem> {
+    let nothing = || Problem::not_found("not-found", "there is no run of this number");
+    let number: i64 = call.key.parse().map_err(|_| nothing())?;
+    let runs = Runs::new(call.shared.queries.registry.operations().clone());
+    runs.get(number).await.map_err(failed)?.ok_or_else(nothing)
+}
+
+/// Every read model, what is wrong with it, and the command that says more.
+fn list(view: &View<'_>, health: &Health) -> Markup {
+    html! {
+        h1 { (view.word("projections")) }
+        div data-poll {
+            @if health.healthy {
+                p.well { span aria-hidden="true" { "✓ " } (view.word("healthy")) }
+            } @else {
+                p.ill { span aria-hidden="true" { "⚠ " } (view.word("unhealthy")) }
+            }
+            (rows(view, health.head, &health.items))
+        }
+        p.soft { (view.word("command")) }
+        (command(view, "replay-tool status --wide"))
+    }
+}
+
+pub(super) fn rows(view: &View<'_>, head: i64, items: &[Judged]) -> Markup {
+    html! {
+        table {
+            thead {
+                tr {
+                    th scope="col" { (view.word("read-model")) } th scope="col" { (view.word("state")) } th scope="col" { (view.word("seen")) }
+                    th scope="col" { (view.word("lag")) } th scope="col" { (view.word("parked")) } th scope="col" { (view.word("kept-by")) }
+                }
+            }
+            tbody { @for one in items { (row(view, head, one)) } }
+        }
+    }
+}
+
+fn place(view: &View<'_>, one: &Judged) -> &'static str {
+    match (one.standing.active, one.standing.previous) {
+        (true, _) => view.word("in-use"),
+        (_, true) => view.word("way-back"),
+        _ => view.word("candidate"),
+    }
+}
+
+/// What is wrong, in the reader's language as far as it has a sentence.
+fn complaint(view: &View<'_>, one: &Judged) -> Markup {
+    let standing = &one.standing;
+    let stopped = standing.sinks.iter().find_map(|sink| sink.stopped.as_ref());
+    html! {
+        @if let Some(reason) = stopped {
+            (view.word("is-stopped")) ": " span lang="en" { (reason) }
+        } @else if standing.parked > 0 {
+            (view.word("parked")) ": " (standing.parked)
+        } @else if !standing.is_kept() {
+            (view.word("kept-by-nobody"))
+        } @else {
+            (view.word("is-late"))
+        }
+    }
+}
+
+fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
+    let standing = &one.standing;
+    let holders: std::collections::BTreeSet<&str> =
+        standing.sinks.iter().filter_map(|sink| sink.holder.as_deref()).collect();
+    html! {
+        tr {
+            td { a href=(view.to(&format!("/audit/projections/{}", standing.projection), &[])) { strong translate="no" { (standing.projection) } } " v" (standing.generation) }
+            td data-name=(view.word("state")) {
+                @if one.complaint.is_some() {
+                    span.ill { span aria-hidden="true" { "⚠ " } (complaint(view, one)) }
+                } @else {
+                    span.well { span aria-hidden="true" { "✓ " } (place(view, one)) }
+                }
+            }
+            td data-name=(view.word("seen")) { (standing.position()) " / " (head) }
+            td data-name=(view.word("lag")) { (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) }
+            td data-name=(view.word("parked")) { (standing.parked) }
+            td data-name=(view.word("kept-by")) {
+                @for holder in &holders { code translate="no" { (holder) } " " }
+                @if holders.is_empty() { (view.word("nobody")) }
+            }
+        }
+    }
+}
+
+fn detail(view: &View<'_>, detail: &Detail) -> Markup {
+    let active = detail.generations.iter().find(|one| one.standing.active);
+    let candidate =
+        detail.generations.iter().filter(|one| !one.standing.active && !one.standing.previous).next_back();
+    html! {
+        h1 { (view.word("read-model")) " " span translate="no" { (detail.name) } }
+        div data-poll {
+            @for one in &detail.generations {
+                @let standing = &one.standing;
+                section.generation {
+                    h2 { "v" (standing.generation) " · " (place(view, one)) }
+                    progress max=(detail.head.max(1)) value=(standing.position()) aria-label=(view.word("seen")) {}
+                    p.facts {
+                        span { (view.word("seen")) " " strong { (standing.position()) } " / " (detail.head) }
+                        span { (view.word("lag")) " " (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) }
+                        span { (view.word("parked")) " " (standing.parked) }
+                        @if one.complaint.is_some() { span.ill { span aria-hidden="true" { "⚠ " } (complaint(view, one)) } }
+                    }
+                    @for sink in &standing.sinks {
+                        p.soft {
+                            code translate="no" { (sink.name) } " "
+                            @match sink.position { Some(position) => (position), None => (view.word("never-begun")) }
+                            @if let Some(holder) = &sink.holder { " · " code translate="no" { (holder) } }
+                        }
+                    }
+                }
+            }
+            @if let (Some(active), Some(candidate)) = (active, candidate) { (gate(view, active, candidate)) }
+        }
+        h2 { (view.word("runs")) }
+        @if detail.runs.is_empty() { p { (view.word("no-runs")) } } @else { (runs(view, &detail.runs)) }
+        h2 { (view.word("what-to-run")) }
+        (command(view, &format!("replay-tool plan {}", detail.name)))
+        (command(view, &format!("replay-tool rebuild {} --reason \"…\"", detail.name)))
+        (command(view, &format!("replay-tool verify {}", detail.name)))
+        (command(view, &format!("replay-tool swap {} --reason \"…\"", detail.name)))
+        (command(view, &format!("replay-tool rollback {} --reason \"…\"", detail.name)))
+        p.soft { (view.word("guard")) }
+    }
+}
+
+/// What a swap asks for.
+fn gate(view: &View<'_>, active: &Judged, candidate: &Judged) -> Markup {
+    let mark = |good: bool| if good { "✓ " } else { "☐ " };
+    let verified = candidate.standing.verified_by;
+    let near = candidate.standing.lag_events <= 100;
+    let shape = candidate.standing.shape == active.standing.shape;
+    html! {
+        h2 { (view.word("gate")) ": v" (active.standing.generation) " → v" (candidate.standing.generation) }
+        ul.plain {
+            li { span aria-hidden="true" { (mark(near)) } (view.word("gate-lag")) " " (candidate.standing.lag_events) }
+            li {
+                span aria-hidden="true" { (mark(verified.is_some())) }
+                @match verified {
+                    Some(run) => { (view.word("gate-verified")) " " a href=(view.to(&format!("/audit/runs/{run}"), &[])) { "#" (run) } },
+                    None => (view.word("gate-not-verified")),
+                }
+            }
+            li { span aria-hidden="true" { (mark(shape)) } (view.word(if shape { "gate-shape" } else { "gate-other-shape" })) }
+        }
+    }
+}
+
+pub(super) fn runs(view: &View<'_>, runs: &[Run]) -> Markup {
+    html! {
+        table {
+            thead { tr { th scope="col" { (view.word("run")) } th scope="col" { (view.word("state")) } th scope="col" { (view.word("seen")) } th scope="col" { (view.word("by")) } th scope="col" { (view.word("begun")) } } }
+            tbody {
+                @for run in runs {
+                    tr {
+                        td { a href=(view.to(&format!("/audit/runs/{}", run.run), &[])) { "#" (run.run) } " " code translate="no" { (run.verb) " " (run.projection) } }
+                        td data-name=(view.word("state")) { (run_state(view, run)) }
+                        td data-name=(view.word("seen")) { (run.progress.position) " / " (run.progress.to_position) }
+                        td data-name=(view.word("by")) { (run.actor) " " code translate="no" { (run.host) "/" (run.pid) } }
+                        td data-name=(view.word("begun")) { (view.micros(run.started_at * 1_000)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn run_state(view: &View<'_>, run: &Run) -> Markup {
+    let name = if run.is_dead() { "silent" } else { run.state.as_ref() };
+    html! { (view.word_of(&format!("run-{name}")).unwrap_or_else(|| view.word("unknown-actor"))) }
+}
+
+fn run_body(view: &View<'_>, run: &Run) -> Markup {
+    let done = run.progress.position - run.progress.from_position;
+    let all = (run.progress.to_position - run.progress.from_position).max(1);
+    let rate = run.ended_at.map(|ended| (ended - run.started_at).max(1)).map(|millis| done * 1_000 / millis);
+    html! {
+        h1 { (view.word("run")) " #" (run.run) " " code translate="no" { (run.verb) } }
+        div data-poll {
+            p.facts {
+                span { a href=(view.to(&format!("/audit/projections/{}", run.projection), &[])) { span translate="no" { (run.projection) } } @if let Some(number) = run.generation { " v" (number) } }
+                span { strong { (run_state(view, run)) } }
+                span { (run.actor) " " code translate="no" { (run.host) "/" (run.pid) } }
+                span { (view.word("begun")) " " (view.micros(run.started_at * 1_000)) }
+                @if let Some(ended) = run.ended_at { span { (view.word("took")) " " (duration((ended - run.started_at) * 1_000)) } }
+            }
+            progress max=(all) value=(done.clamp(0, all)) aria-label=(view.word("seen")) {}
+            table {
+                tbody {
+                    tr { th scope="row" { (view.word("seen")) } td { (run.progress.position) " / " (run.progress.to_position) } }
+                    tr { th scope="row" { (view.word("folded")) } td { (run.progress.folded) } }
+                    tr { th scope="row" { (view.word("skipped")) } td { (run.progress.skipped) } }
+                    tr { th scope="row" { (view.word("parked")) } td { (run.progress.parked) } }
+                    @if let Some(rate) = rate { tr { th scope="row" { (view.word("rate")) } td { (rate) " /s" } } }
+                    @if let Some(limit) = run.limit_rate { tr { th scope="row" { (view.word("limit")) } td { (limit) " /s" } } }
+                }
+            }
+        }
+        @if let Some(result) = &run.result {
+            h2 { (view.word("result")) }
+            pre translate="no" tabindex="0" { (serde_json::to_string_pretty(result).unwrap_or_default()) }
+        }
+        (command(view, &format!("replay-tool status --run {}", run.run)))
+    }
+}

@@ -1,0 +1,192 @@
+//! One aggregate: its history, its state at any version, what changed, and which event each field is owed to.
+
+use maud::{Markup, html};
+use serde_json::Value;
+use soonshop_service_kit::access::Permission;
+
+use super::{View, actor_of, command, described, page, shape, shown, value, with};
+use crate::http::audit::redactor::{Redacted, Sight};
+use crate::http::audit::reveal;
+use crate::http::audit::trail::{self, Step, Trail};
+use crate::http::{Action, Endpoint};
+
+pub(super) fn table() -> Vec<Endpoint> {
+    vec![
+        page(
+            "/audit/a/{type}/{id}",
+            "audit.trail-page",
+            Action::new(with(trail::params()), described(), |call| async move {
+                let found = trail::find(&call, Sight::Masked).await;
+                let may_reveal = call.may(Permission::Reveal);
+                Ok(shown(&call, "history", found, |view, trail| body(view, trail, may_reveal, false)))
+            }),
+        ),
+        page(
+            "/audit/a/{type}/{id}",
+            "audit.reveal-page",
+            Action::new(with(trail::params()), described(), |call| async move {
+                let found = reveal::find(&call).await;
+                Ok(shown(&call, "history", found, |view, trail| body(view, trail, true, true)))
+            })
+            .takes(reveal::fields())
+            .needs(Permission::Reveal),
+        ),
+    ]
+}
+
+fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Markup {
+    let path = &view.asked.path;
+    let step = |version: i64| view.to(path, &[("v", &version.to_string())]);
+    let current = trail.events.iter().find(|event| event.version == trail.version);
+    let said = current.map(|event| view.language.kind(&event.kind)).unwrap_or_default();
+    let valuetext =
+        view.language.fill("slider-at", &[&trail.version.to_string(), &trail.last.to_string(), &said]);
+    html! {
+        div data-swap="trail" data-title=(format!("{} v{} · {}", view.label(&trail.kind), trail.version, view.word("audit"))) {
+            h1 { span.shape aria-hidden="true" { (shape(&trail.kind)) } (view.label(&trail.kind)) " " code translate="no" { (trail.id) } }
+            div.steps {
+                @if trail.version > 1 { a rel="prev" data-step="-1" href=(step(trail.version - 1)) { "◂ " (view.word("previous")) } }
+                strong { (view.word("version")) " " (trail.version) " / " (trail.last) }
+                @if trail.version < trail.last { a rel="next" data-step="1" href=(step(trail.version + 1)) { (view.word("next")) " ▸" } }
+                button.quiet type="button" data-copy-link hidden { (view.word("copy-link")) }
+            }
+            form.slider method="get" action=(path) {
+                (view.hidden())
+                input type="range" name="v" min="1" max=(trail.last) value=(trail.version) data-slider
+                    aria-label=(view.word("version")) aria-valuetext=(valuetext);
+                button data-go-button { (view.word("go")) }
+            }
+            div.two {
+                (history(view, trail))
+                (at_version(view, trail))
+            }
+            @if may_reveal && !revealed { (reveal_form(view)) }
+            @if revealed {
+                p.soft { (view.word("revealed")) " " a href=(step(trail.version)) { (view.word("hide")) } }
+            }
+            (command(view, &format!("replay-tool show {} {} --as-of v:{}", trail.kind, trail.id, trail.version)))
+        }
+    }
+}
+
+fn history(view: &View<'_>, trail: &Trail) -> Markup {
+    let path = &view.asked.path;
+    let earlier = trail.events.first().filter(|_| trail.more).map(|event| event.version.to_string());
+    html! {
+        section aria-label=(view.word("history")) {
+            h2 { (view.word("history")) }
+            @if let Some(earlier) = &earlier {
+                p { a href=(view.but("before", Some(earlier))) { "▴ " (view.word("earlier")) } }
+            }
+            ol.trail {
+                @for event in &trail.events {
+                    li aria-current=[(event.version == trail.version).then_some("true")] data-position=(event.position) data-id=(event.id) {
+                        div.said {
+                            a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
+                        }
+                        (about(view, event))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn about(view: &View<'_>, event: &Step) -> Markup {
+    let (kind, id) = actor_of(event.actor.as_deref());
+    html! {
+        div.about {
+            (view.time(event.recorded_at))
+            span { (view.actor(kind, id)) }
+            @if let Some(channel) = &event.channel {
+                span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
+            }
+            @if let Some(whom) = &event.on_behalf_of {
+                @let (kind, id) = actor_of(Some(whom));
+                span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+            }
+            @if let Some(reason) = &event.reason_code {
+                span { (view.word("reason")) ": " (reason) }
+            }
+            @if event.has_note {
+                span { (view.word("note-left")) }
+            }
+            @if let Some(correlation) = event.correlation_id {
+                a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
+            }
+            code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
+        }
+    }
+}
+
+fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
+    let path = &view.asked.path;
+    let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
+    html! {
+        section aria-label=(view.word("state")) {
+            h2 { (view.word("changes")) ": v" (trail.diff.from) " → v" (trail.diff.to) }
+            form.line method="get" action=(path) {
+                (view.hidden())
+                input type="hidden" name="v" value=(trail.version);
+                label for="cmp" { (view.word("compare")) }
+                input id="cmp" type="number" name="cmp" min="0" max=(trail.last) value=(trail.diff.from);
+                button { (view.word("go")) }
+            }
+            @if trail.diff.changes.is_empty() {
+                p { (view.word("no-changes")) }
+            } @else {
+                table {
+                    thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("before")) } th scope="col" { (view.word("after")) } } }
+                    tbody {
+                        @for change in &trail.diff.changes {
+                            tr {
+                                td { code translate="no" { (change.path) } }
+                                td data-name=(view.word("before")) { @if let Some(was) = side(change.before.as_ref()) { del { (was) } } @else { "–" } }
+                                td data-name=(view.word("after")) { @if let Some(is) = side(change.after.as_ref()) { ins { (is) } } @else { "–" } }
+                            }
+                        }
+                    }
+                }
+            }
+            h2 { (view.word("state")) ": v" (trail.version) }
+            (state(view, trail))
+        }
+    }
+}
+
+fn state(view: &View<'_>, trail: &Trail) -> Markup {
+    let path = &view.asked.path;
+    let leaves: Vec<(String, Value)> = trail::leaves(trail.state.value()).into_iter().collect();
+    html! {
+        table {
+            thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("value")) } th scope="col" { (view.word("set-by")) } } }
+            tbody {
+                @for (field, now) in &leaves {
+                    tr {
+                        td { code translate="no" { (field) } }
+                        td data-name=(view.word("value")) { (value(view, now)) }
+                        td data-name=(view.word("set-by")) {
+                            @if let Some(owed) = trail.blame.as_ref().and_then(|blame| blame.get(field)) {
+                                a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " code translate="no" { (owed.kind) }
+                            } @else { "–" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn reveal_form(view: &View<'_>) -> Markup {
+    html! {
+        details.reveal {
+            summary { (view.word("reveal")) }
+            form.column method="post" action=(view.but("", None)) {
+                label for="why" { (view.word("reveal-why")) }
+                input id="why" name="reason" required minlength="3" maxlength="500" autocomplete="off";
+                p.soft { (view.word("reveal-recorded")) }
+                button { (view.word("reveal")) }
+            }
+        }
+    }
+}

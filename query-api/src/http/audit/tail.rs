@@ -1,0 +1,201 @@
+//! What happens, as it happens: server-sent events, whose ids are positions of the log.
+//!
+//! A reader is told that there is more, and reads it from the read model from where it is: so it misses nothing, however
+//! slow it is, and begins again after a break with the last id that it has. One look at the checkpoint serves all
+//! readers.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::HeaderName;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use serde_json::json;
+use soonshop_service_kit::Problem;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::pages;
+use super::timeline::{self, Page, Search};
+use crate::http::call::Call;
+use crate::http::openapi::Described;
+use crate::http::params::{Kind, Param, refused};
+use crate::http::{Action, Shared};
+
+/// How often the checkpoint is looked at while there are readers.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Between two messages to a reader that has all there is.
+const PACE: Duration = Duration::from_millis(500);
+
+/// Events in one message.
+const AT_ONCE: usize = 100;
+
+/// After so long without a message, one that says so: whoever hears nothing for longer has lost the connection.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// Where the trail stands, for all who follow it here.
+#[derive(Default)]
+pub(in crate::http) struct Tail {
+    position: Mutex<Option<watch::Sender<i64>>>,
+}
+
+impl Tail {
+    /// Told of each change; somebody looks for as long as anybody listens.
+    fn listen(&self, shared: &Arc<Shared>) -> watch::Receiver<i64> {
+        let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = held.as_ref() {
+            return sender.subscribe();
+        }
+        let (sender, receiver) = watch::channel(0);
+        *held = Some(sender);
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move { shared.tail.look(&shared).await });
+        receiver
+    }
+
+    async fn look(&self, shared: &Arc<Shared>) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            {
+                let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+                if held.as_ref().is_none_or(|sender| sender.receiver_count() == 0) {
+                    *held = None;
+                    return;
+                }
+            }
+            let now = async { shared.source("audit", None).await?.position().await };
+            match now.await {
+                Ok(position) => {
+                    let held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(sender) = held.as_ref() {
+                        sender.send_if_modified(|known| std::mem::replace(known, position) != position);
+                    }
+                }
+                Err(problem) => tracing::warn!(%problem, "the audit trail cannot be followed just now"),
+            }
+        }
+    }
+}
+
+/// The timeline as a stream.
+pub(super) fn follows() -> Action {
+    Action::new(params(), Described::one::<Page>(), follow)
+}
+
+fn params() -> Vec<Param> {
+    let dropped = ["order", "before", "limit", "to"];
+    let mut params = timeline::params();
+    params.retain(|param| !dropped.contains(&param.name));
+    params.push(Param::new("html", Kind::OneOf(&["1"]), "With each event as the timeline's page shows it."));
+    params.extend(pages::COMMON);
+    params
+}
+
+struct Reader {
+    call: Call,
+    search: Search,
+    last: i64,
+    head: watch::Receiver<i64>,
+    /// Not before then.
+    next: Instant,
+    ends: Option<Instant>,
+    over: bool,
+}
+
+async fn follow(call: Call) -> Result<Response, Problem> {
+    let search = Search::of(&call.params.with("order", "asc"))?;
+    let sent = call.headers_in.get("last-event-id").map(|value| {
+        let position = value.to_str().ok().and_then(|text| text.parse::<i64>().ok());
+        position
+            .filter(|position| *position >= 0)
+            .ok_or_else(|| refused("after", "Last-Event-ID is no position"))
+    });
+    let head = call.shared.tail.listen(&call.shared);
+    let now = call.shared.source("audit", None).await?.position().await?;
+    let from = sent.transpose()?.or_else(|| call.params.number("after")).unwrap_or(now);
+    let ends = call
+        .visitor
+        .expires_at
+        .map(|at| Instant::now() + (at - soonshop_domain::clock::now()).to_std().unwrap_or_default());
+    let reader = Reader { call, search, last: from, head, next: Instant::now(), ends, over: false };
+    // Of another log, or of one that was put back: whoever has it begins anew.
+    let first = if from > now {
+        Some(Event::default().event("resync").data(now.to_string()))
+    } else {
+        Some(Event::default().event("begin").id(from.to_string()).data(now.to_string()))
+    };
+    let begun = stream::once(async move { Ok::<_, Infallible>(first.unwrap_or_default()) });
+    let events = futures::StreamExt::chain(begun, stream::unfold(reader, step));
+    let alive = KeepAlive::new().interval(ALIVE).event(Event::default().event("alive").data(""));
+    let headers = [(CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, Sse::new(events).keep_alive(alive)).into_response())
+}
+
+async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)> {
+    if reader.over {
+        return None;
+    }
+    loop {
+        let stop = reader.call.shared.queries.stop.clone();
+        let end = async {
+            match reader.ends {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let next = reader.next;
+        let more = async {
+            tokio::time::sleep_until(next).await;
+            let last = reader.last;
+            reader.head.wait_for(|position| *position > last).await.is_ok()
+        };
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = end => {
+                reader.over = true;
+                return Some((Ok(Event::default().event("signed-out").data("")), reader));
+            }
+            there_is = more => if !there_is { return None },
+        }
+        reader.next = Instant::now() + PACE;
+        match reader.read().await {
+            Ok(None) => {}
+            Ok(Some(event)) => return Some((Ok(event), reader)),
+            Err(problem) => {
+                // The browser comes again, with the last id.
+                tracing::warn!(%problem, "a reader of the audit trail is let go");
+                return None;
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// What is there after the last; `None`: nothing of what is looked for.
+    async fn read(&mut self) -> Result<Option<Event>, Problem> {
+        let (position, items) = timeline::read(&self.call, &self.search, Some(self.last), AT_ONCE).await?;
+        let full = items.len() == AT_ONCE;
+        let last = items.last().map(|entry| entry.position);
+        self.last = if full { last.unwrap_or(position) } else { position.max(self.last) };
+        if full {
+            self.next = Instant::now();
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        let html: Option<Vec<String>> = self
+            .call
+            .params
+            .text("html")
+            .map(|_| items.iter().map(|entry| pages::timeline::row(&self.call.asked, entry)).collect());
+        let data = json!({ "items": items, "html": html, "position": self.last });
+        let event = Event::default().event("events").id(self.last.to_string());
+        event.json_data(data).map(Some).map_err(Problem::internal)
+    }
+}
