@@ -6,7 +6,9 @@ use soonshop_domain::{Event, Money};
 use soonshop_event_log::RecordedEvent;
 use soonshop_search::{Change, Document};
 
-use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+use crate::projector::{
+    Documents, DocumentsOf, Failure, Indexed, Projector, Row, TableFor, TableOf, Unit, Wants, id,
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "products")]
@@ -78,9 +80,10 @@ impl Model {
         self.variants = json(&variants)?;
         Ok(())
     }
+}
 
-    /// What the search index is told of this row.
-    pub fn document(&self) -> Change {
+impl Indexed for Model {
+    fn document(&self) -> Change {
         if self.status != "listed" {
             return Change::Delete { id: self.id.clone(), version: self.position };
         }
@@ -184,7 +187,7 @@ impl Projector for Products {
         outcome
     }
 
-    fn searchable(&self) -> bool {
-        true
+    fn documents(&self) -> Option<Box<dyn Documents>> {
+        Some(DocumentsOf::<Model>::new())
     }
 }

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use soonshop_domain::Purpose;
 use soonshop_event_log::{Db, RecordedEvent};
+use soonshop_search::Change;
 use uuid::Uuid;
 
 /// A row of a read model. Rows are loaded, and parked, by group: one column that every event can name.
@@ -55,9 +56,58 @@ pub trait Projector: Send + Sync + 'static {
     fn personal(&self) -> &'static [PersonalColumns] {
         &[]
     }
-    /// Whether the rows of one group have a search document.
+    /// The search documents of its rows; `None`: it has no search index.
+    fn documents(&self) -> Option<Box<dyn Documents>> {
+        None
+    }
     fn searchable(&self) -> bool {
-        false
+        self.documents().is_some()
+    }
+}
+
+/// Rows that the search index has a document of.
+pub trait Indexed: Row {
+    /// What the index is told of this row; the document's id is the row's group.
+    fn document(&self) -> Change;
+}
+
+/// The search documents of a read model, from its rows.
+#[async_trait]
+pub trait Documents: Send + Sync {
+    /// Of the rows of these groups; of all rows where none are named.
+    async fn read(&self, db: &Db, groups: Option<&[&str]>) -> Result<Vec<Change>, DbErr>;
+}
+
+/// The documents of a row type.
+pub struct DocumentsOf<M>(std::marker::PhantomData<fn() -> M>);
+
+impl<M> DocumentsOf<M> {
+    #[expect(clippy::new_ret_no_self, reason = "it is only ever used as the port")]
+    pub fn new() -> Box<dyn Documents>
+    where
+        M: Indexed,
+    {
+        Box::new(Self(std::marker::PhantomData))
+    }
+}
+
+#[async_trait]
+impl<M: Indexed> Documents for DocumentsOf<M> {
+    async fn read(&self, db: &Db, groups: Option<&[&str]>) -> Result<Vec<Change>, DbErr> {
+        let all = format!("SELECT * FROM @{}", table_of::<M>());
+        let Some(groups) = groups else {
+            let rows = M::find_by_statement(db.statement(&all, [])).all(&db.connection).await?;
+            return Ok(rows.iter().map(M::document).collect());
+        };
+        let mut changes = Vec::with_capacity(groups.len());
+        for chunk in groups.chunks(CHUNK) {
+            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+            let sql = format!("{all} WHERE {} IN ({})", M::GROUP, places.join(", "));
+            let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(*group)));
+            let rows = M::find_by_statement(statement).all(&db.connection).await?;
+            changes.extend(rows.iter().map(M::document));
+        }
+        Ok(changes)
     }
 }
 

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult as _};
+use sea_orm::ConnectionTrait as _;
 use soonshop_cache::Cache;
 use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Stopped};
-use soonshop_search::{Change, Search};
+use soonshop_search::Search;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::product;
 use crate::runner::{Follower, ROWS};
 
 /// The followers' names in their namespace.
@@ -84,6 +83,7 @@ impl Follower {
     }
 
     async fn follow_index(&self, search: &dyn Search, stop: &CancellationToken) -> Result<(), Stopped> {
+        let Some(documents) = self.projector.documents() else { return Ok(()) };
         let db = self.generation.db(self.registry.database())?;
         let index = self.generation.namespace();
         search.create(&index).await.map_err(failed)?;
@@ -108,7 +108,8 @@ impl Follower {
             }
             let mut touched = self.touched(&next.entries);
             touched.extend(next.repeated);
-            let changes = documents(&place.db, &touched).await?;
+            let groups: Vec<&str> = touched.iter().map(String::as_str).collect();
+            let changes = documents.read(&place.db, Some(&groups)).await?;
             if !changes.is_empty() || place.is_due() {
                 search.apply(&index, &changes, &place.checkpoint.to_string()).await.map_err(failed)?;
                 place.wrote();
@@ -255,17 +256,4 @@ async fn repeated(db: &Db, after: i64) -> Result<(i64, BTreeSet<String>), Stoppe
         streams.insert(row.try_get_by_index(1)?);
     }
     Ok((last, streams))
-}
-
-async fn documents(db: &Db, ids: &BTreeSet<String>) -> Result<Vec<Change>, Stopped> {
-    let mut changes = Vec::with_capacity(ids.len());
-    let ids: Vec<&String> = ids.iter().collect();
-    for chunk in ids.chunks(500) {
-        let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
-        let sql = format!("SELECT * FROM @products WHERE id IN ({})", places.join(", "));
-        let statement = db.statement(&sql, chunk.iter().map(|id| id.as_str().into()));
-        let rows = product::Model::find_by_statement(statement).all(&db.connection).await?;
-        changes.extend(rows.iter().map(product::Model::document));
-    }
-    Ok(changes)
 }

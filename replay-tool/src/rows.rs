@@ -1,5 +1,7 @@
 //! Rows of a generation as JSON, whatever its columns: a page of them, or one, with the position that they stand at.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
 use serde_json::{Map, Value};
 use soonshop_event_log::{Checkpoint, Db};
@@ -57,11 +59,28 @@ pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
 pub(crate) struct Side {
     pub(crate) generation: Generation,
     pub(crate) db: Db,
+    moved: AtomicU64,
 }
 
 impl Side {
     pub(crate) fn new(tool: &Tool, generation: &Generation) -> Result<Self, Failure> {
-        Ok(Self { generation: generation.clone(), db: generation.db(tool.registry.database())? })
+        let db = generation.db(tool.registry.database())?;
+        Ok(Self { generation: generation.clone(), db, moved: AtomicU64::new(0) })
+    }
+
+    /// Whether the database makes digests.
+    pub(crate) fn digests(&self) -> bool {
+        self.db.backend() == DatabaseBackend::Postgres
+    }
+
+    /// Bytes of rows, or of digests in their place, that were read for the comparison.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn read(&self, text: &str) -> Result<Row, Failure> {
+        self.moved.fetch_add(u64::try_from(text.len()).unwrap_or(0), Ordering::Relaxed);
+        parsed(text)
     }
 
     pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
@@ -114,10 +133,38 @@ pub(crate) fn changed_at(row: &Row) -> i64 {
     row.get("position").and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// What is read of a row.
+pub(crate) enum Part {
+    Row,
+    /// Its key, and one digest of these columns.
+    Digest(Vec<String>),
+}
+
+impl Part {
+    /// The part of `t` as JSON text.
+    fn as_json(&self, db: &Db, table: &Table) -> String {
+        match self {
+            Self::Row => as_json(db, &table.columns),
+            Self::Digest(columns) => {
+                let keys: Vec<String> =
+                    table.keys.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
+                // A row of its own: a function takes no more than a hundred arguments.
+                let values: Vec<String> = columns.iter().map(|name| format!("t.\"{name}\"")).collect();
+                let row = format!("row_to_json(ROW({}))::text", values.join(", "));
+                format!(
+                    "json_build_object({}, 'digest', encode(sha256(convert_to({row}, 'UTF8')), 'base64'))::text",
+                    keys.join(", ")
+                )
+            }
+        }
+    }
+}
+
 /// Rows with keys above `after` and up to `to`, at most a page, and the position that they stand at.
 pub(crate) async fn page(
     side: &Side,
     table: &Table,
+    part: &Part,
     after: Option<&Key>,
     to: Option<&Key>,
 ) -> Result<(i64, Vec<Row>), Failure> {
@@ -133,7 +180,7 @@ pub(crate) async fn page(
     }
     let filter = if limits.is_empty() { String::new() } else { format!("WHERE {}", limits.join(" AND ")) };
     let limit = if to.is_some() { String::new() } else { format!("LIMIT {PAGE}") };
-    let row = as_json(db, &table.columns);
+    let row = part.as_json(db, table);
     let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{key}")).collect();
     let name = &table.name;
     // Rows and checkpoint come out of one statement, and so from one snapshot.
@@ -148,7 +195,7 @@ pub(crate) async fn page(
     for row in rows {
         position = row.try_get_by_index(0)?;
         if let Some(text) = row.try_get_by_index::<Option<String>>(1)? {
-            found.push(parsed(&text)?);
+            found.push(side.read(&text)?);
         }
     }
     Ok((position, found))
@@ -172,5 +219,24 @@ pub(crate) async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<
         table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
     let sql = format!("SELECT {row} FROM @{} t WHERE {}", table.name, is.join(" AND "));
     let row = db.connection.query_one(db.statement(&sql, bound(key))).await?;
-    row.map(|row| parsed(&row.try_get_by_index::<String>(0)?)).transpose()
+    row.map(|row| side.read(&row.try_get_by_index::<String>(0)?)).transpose()
+}
+
+/// The rows of these keys, at most a page of them.
+pub(crate) async fn some(side: &Side, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Failure> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (db, width) = (&side.db, table.keys.len());
+    let row = as_json(db, &table.columns);
+    let place = |n: usize| {
+        let all: Vec<String> = (1..=width).map(|column| format!("${}", n * width + column)).collect();
+        format!("({})", all.join(", "))
+    };
+    let places: Vec<String> = (0..keys.len()).map(place).collect();
+    let (names, places) = (table.keys.join(", "), places.join(", "));
+    let sql = format!("SELECT {row} FROM @{} t WHERE ({names}) IN (VALUES {places})", table.name);
+    let values: Vec<Bound> = keys.iter().flat_map(|key| bound(key)).collect();
+    let rows = db.connection.query_all(db.statement(&sql, values)).await?;
+    rows.iter().map(|row| side.read(&row.try_get_by_index::<String>(0)?)).collect()
 }

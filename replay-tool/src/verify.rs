@@ -25,7 +25,7 @@ use crate::history::{differences, mask_columns};
 use crate::output::Line;
 use crate::rebuild::fold_to;
 use crate::rows::{
-    Difference, Key, PAGE, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key,
+    Difference, Key, PAGE, Part, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key, some,
 };
 use crate::still::{PATIENCE, STILL, together};
 use crate::{Ended, Failure, Outcome, Tool, exit};
@@ -33,9 +33,10 @@ use crate::{Ended, Failure, Outcome, Tool, exit};
 /// How thoroughly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Every row, by a digest of it
+    /// Every row, by a digest that the database makes of it; only rows that differ are read. (SQLite makes none, and
+    /// all is read.)
     Digest,
-    /// Every row, every column
+    /// Every row, read on both sides
     Full,
     /// Some rows, chosen by the seed
     Sample,
@@ -82,11 +83,18 @@ impl Options {
     }
 }
 
+/// A row of each side, as far as it is there.
+type Pair = (Option<Row>, Option<Row>);
+
 /// How often a run gives a sign of life.
 const SIGN: Duration = Duration::from_millis(500);
 
 /// Differences that are explained on the spot; a report has all of them.
 const EXPLAINED: usize = 20;
+
+fn by_key(table: &Table, rows: Vec<Row>) -> BTreeMap<String, Row> {
+    rows.into_iter().map(|row| (shown_key(&key_of(table, &row)), row)).collect()
+}
 
 struct Comparison<'a> {
     tool: &'a Tool,
@@ -145,14 +153,7 @@ impl Comparison<'_> {
         hash.wrapping_mul(0xbf58_476d_1ce4_e5b9) % total < self.options.sample
     }
 
-    fn judge(
-        &mut self,
-        number: usize,
-        table: &Table,
-        key: Key,
-        rows: (Option<Row>, Option<Row>),
-        common: i64,
-    ) {
+    fn judge(&mut self, number: usize, table: &Table, key: Key, rows: Pair, common: i64) {
         self.compared += 1;
         let fields = self.fields(table, rows.0.as_ref(), rows.1.as_ref());
         if fields.is_empty() {
@@ -169,37 +170,46 @@ impl Comparison<'_> {
         }
     }
 
+    /// What is read of each row of a page.
+    fn parts(&self, table: &Table) -> Part {
+        let digests = self.left.digests() && self.right.digests();
+        if self.options.mode != Mode::Digest || !digests {
+            return Part::Row;
+        }
+        let columns = table.columns.iter().filter(|column| !self.is_ignored(&format!("/{column}")));
+        Part::Digest(columns.cloned().collect())
+    }
+
     async fn compare_table(&mut self, number: usize, table: &Table) -> Result<(), Failure> {
         let total = self.left.count(&table.name).await?.max(1);
+        let part = self.parts(table);
         let mut after: Option<Key> = None;
         loop {
-            let (left_at, left) = page(&self.left, table, after.as_ref(), None).await?;
-            let last = (left.len() == PAGE).then(|| left.last().map(|row| key_of(table, row))).flatten();
-            let (mut left_at, mut left, mut last) = (left_at, left, last);
-            let (right_at, right) = page(&self.right, table, after.as_ref(), last.as_ref()).await?;
-            if last.is_none() && right.len() == PAGE {
-                // The other side goes on where this one ends: as far as that page goes, and on from there.
-                last = right.last().map(|row| key_of(table, row));
-                (left_at, left) = page(&self.left, table, after.as_ref(), last.as_ref()).await?;
-            }
-            let common = left_at.min(right_at);
-            let mut others: BTreeMap<String, (Key, Row)> = right
-                .into_iter()
-                .map(|row| {
-                    let key = key_of(table, &row);
-                    (shown_key(&key), (key, row))
-                })
-                .collect();
-            for row in left {
-                let key = key_of(table, &row);
-                let other = others.remove(&shown_key(&key)).map(|(_, row)| row);
-                if self.is_chosen(&key, total) {
-                    self.judge(number, table, key, (Some(row), other), common);
+            let (common, pairs, last) = self.window(table, after.as_ref(), &part).await?;
+            match &part {
+                Part::Row => {
+                    for (key, rows) in pairs {
+                        if self.is_chosen(&key, total) {
+                            self.judge(number, table, key, rows, common);
+                        }
+                    }
                 }
-            }
-            for (key, row) in others.into_values() {
-                if self.is_chosen(&key, total) {
-                    self.judge(number, table, key, (None, Some(row)), common);
+                Part::Digest(_) => {
+                    let all = pairs.len();
+                    let unlike: Vec<Key> = pairs
+                        .into_iter()
+                        .filter(|(_, (left, right))| left != right)
+                        .map(|(key, _)| key)
+                        .collect();
+                    self.compared += u64::try_from(all - unlike.len()).unwrap_or(0);
+                    // Rows only get newer: what was read after that checkpoint is in flux, as it is in a page.
+                    let mut left = by_key(table, some(&self.left, table, &unlike).await?);
+                    let mut right = by_key(table, some(&self.right, table, &unlike).await?);
+                    for key in unlike {
+                        let name = shown_key(&key);
+                        let rows = (left.remove(&name), right.remove(&name));
+                        self.judge(number, table, key, rows, common);
+                    }
                 }
             }
             self.show(table, total);
@@ -211,6 +221,33 @@ impl Comparison<'_> {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// A page of both sides, by key; the position that both have seen; and its last key, where there is more.
+    async fn window(
+        &self,
+        table: &Table,
+        after: Option<&Key>,
+        part: &Part,
+    ) -> Result<(i64, Vec<(Key, Pair)>, Option<Key>), Failure> {
+        let (mut left_at, mut left) = page(&self.left, table, part, after, None).await?;
+        let mut last = (left.len() == PAGE).then(|| left.last().map(|row| key_of(table, row))).flatten();
+        let (right_at, right) = page(&self.right, table, part, after, last.as_ref()).await?;
+        if last.is_none() && right.len() == PAGE {
+            // The other side goes on where this one ends: as far as that page goes, and on from there.
+            last = right.last().map(|row| key_of(table, row));
+            (left_at, left) = page(&self.left, table, part, after, last.as_ref()).await?;
+        }
+        let mut pairs: BTreeMap<String, (Key, Pair)> = BTreeMap::new();
+        for row in left {
+            let key = key_of(table, &row);
+            pairs.insert(shown_key(&key), (key, (Some(row), None)));
+        }
+        for row in right {
+            let key = key_of(table, &row);
+            pairs.entry(shown_key(&key)).or_insert_with(|| (key, (None, None))).1.1 = Some(row);
+        }
+        Ok((left_at.min(right_at), pairs.into_values().collect(), last))
     }
 
     fn show(&self, table: &Table, total: u64) {
@@ -433,18 +470,13 @@ async fn index_unlike(
     projector: &Arc<dyn Projector>,
     side: &Side,
 ) -> Result<Option<Vec<String>>, Failure> {
-    use sea_orm::FromQueryResult as _;
-    use soonshop_projections::product;
     use soonshop_search::{Change, Query, Sort};
 
-    if !projector.searchable() {
-        return Ok(None);
-    }
+    let Some(of_rows) = projector.documents() else { return Ok(None) };
     let index = side.generation.namespace();
     let mut documents = BTreeMap::new();
-    let statement = side.db.statement("SELECT * FROM @products", []);
-    for row in product::Model::find_by_statement(statement).all(&side.db.connection).await? {
-        if let Change::Put(document) = row.document() {
+    for change in of_rows.read(&side.db, None).await? {
+        if let Change::Put(document) = change {
             documents.insert(document.id.clone(), document);
         }
     }
@@ -529,7 +561,7 @@ async fn report(
         "left": left.number, "right": right.number, "position": at, "rows": compared, "differences": differ,
         "fields": fields, "keys": keys, "index_differences": index, "parked": parked,
         "mode": options.mode.to_possible_value().map(|mode| mode.get_name().to_owned()), "ignored": options.ignore,
-        "counts": comparison.counts, "seconds": (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        "counts": comparison.counts, "bytes": comparison.left.moved() + comparison.right.moved(), "seconds": (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     });
     tool.out.finish();
     if !tool.out.is_json() {

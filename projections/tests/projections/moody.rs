@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use soonshop_event_log::RecordedEvent;
-use soonshop_projections::projector::{Failure, TableOf};
+use soonshop_projections::projector::{Documents, Failure, TableOf};
 use soonshop_projections::{PersonalColumns, Projector, Unit, Wants};
 
 pub(crate) struct Moody {
@@ -71,7 +71,7 @@ impl Projector for Moody {
         self.inner.personal()
     }
 
-    fn searchable(&self) -> bool {
-        self.inner.searchable()
+    fn documents(&self) -> Option<Box<dyn Documents>> {
+        self.inner.documents()
     }
 }
