@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use soonshop_event_log::{Error, Stopped};
+use soonshop_service_kit::{Kind, Problem};
 
 /// Done, healthy, equal, intact.
 pub const DONE: u8 = 0;
@@ -89,6 +90,22 @@ impl From<Error> for Failure {
             // No fault of anything here: the log was restored, and what had seen more has to be made again.
             Error::AheadOfLog { .. } => Self::Refused(error.to_string()),
             _ => Self::Unexpected(error.to_string()),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    /// The same refusals as over HTTP.
+    fn from(problem: Problem) -> Self {
+        let said = problem.detail().to_owned();
+        match problem.kind() {
+            // No fault of a store: this release cannot read what another one wrote.
+            Kind::Unavailable if ["history-unreadable", "read-model-missing"].contains(&problem.slug()) => {
+                Self::Refused(said)
+            }
+            Kind::Unavailable => Self::Unavailable(said),
+            Kind::Internal => Self::Unexpected(said),
+            _ => Self::Usage(said),
         }
     }
 }

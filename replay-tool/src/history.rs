@@ -7,13 +7,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Map, Value, json};
-use soonshop_domain::{Event, TYPES, catalog};
-use soonshop_event_log::{Content, Database, Place, codec};
+use soonshop_domain::{Event, TYPES};
+use soonshop_event_log::{Content, Database, Place};
 use soonshop_migrations::Namespace;
 use soonshop_projections::generation::Generation;
 use soonshop_projections::projector::{PersonalColumns, Wants};
 use soonshop_projections::runner::{Poison, ROWS};
 use soonshop_projections::{Projector, Registry};
+use soonshop_query_api::http::Stream;
 use uuid::Uuid;
 
 use crate::{Ended, Failure, Outcome, Tool};
@@ -35,7 +36,7 @@ impl std::str::FromStr for Point {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number > 0);
+        let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0);
         let point = match text.split_at_checked(1) {
             Some(("v", version)) => number(version.trim_start_matches(':')).map(Self::Version),
             Some(("p", position)) => number(position.trim_start_matches(':')).map(Self::Position),
@@ -47,80 +48,48 @@ impl std::str::FromStr for Point {
     }
 }
 
-/// A state, and what it was folded from.
-struct Folded {
-    state: Value,
-    version: i64,
-    position: i64,
-    event_type: String,
-}
-
-/// Puts a mask in place of every sealed value.
-fn mask(state: &mut Value) {
-    match state {
-        Value::String(text) if codec::kid_of(text).is_ok() => *state = MASK.into(),
-        Value::Array(items) => items.iter_mut().for_each(mask),
-        Value::Object(fields) => fields.values_mut().for_each(mask),
-        _ => {}
-    }
-}
-
-async fn fold(tool: &Tool, kind: &str, id: &str, point: Point) -> Result<Folded, Failure> {
-    let Some((kind, _)) = TYPES.iter().find(|(name, _)| *name == kind) else {
+async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
+    if !TYPES.iter().any(|(name, _)| *name == kind) {
         let names: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
         return Err(Failure::Usage(format!("there is no type {kind:?}: {}", names.join(", "))));
-    };
-    let limit = match point {
-        Point::Now => (i64::MAX, i64::MAX),
-        Point::Version(version) => (version, i64::MAX),
-        Point::Position(position) => (i64::MAX, position),
-        Point::Moment(moment) => (i64::MAX, tool.log.position_at(moment).await?),
-    };
-    let (mut history, mut version): (Vec<Event>, i64) = (Vec::new(), 0);
-    let mut last = None;
-    'pages: loop {
-        let rows = tool.log.stream(kind, id, version, 1_000).await?;
-        if rows.is_empty() {
-            break;
-        }
-        for row in rows {
-            if row.sequence > limit.0 || row.position > limit.1 {
-                break 'pages;
-            }
-            let (position, name) = (row.position, row.event_type.clone());
-            version = row.sequence;
-            let event =
-                tool.log.decode_row(row).ok_or_else(|| Failure::Unexpected(format!("{kind} is unknown")))?;
-            let event = event.map_err(|reason| {
-                Failure::Refused(format!("the event at position {position} is of a newer release: {reason}"))
-            })?;
-            history.push(event.event);
-            last = Some((position, name));
-        }
     }
-    let Some((position, event_type)) = last else {
-        return Err(Failure::Usage(format!("there is no {kind} {id}, or not yet at that point")));
-    };
-    if let Point::Version(wanted) = point
-        && wanted > version
-    {
-        return Err(Failure::Usage(format!("{kind} {id} has no version {wanted}: its last is {version}")));
-    }
-    let mut state =
-        catalog::fold_to_json(&history).map_err(|error| Failure::Unexpected(error.to_string()))?;
-    mask(&mut state);
-    Ok(Folded { state, version, position, event_type })
+    let id = Uuid::try_parse(id).map_err(|_| Failure::Usage(format!("{id:?} is no id: a UUID")))?;
+    let found = Stream::read(&tool.log, kind, id).await?;
+    found.ok_or_else(|| Failure::Usage(format!("there is no {kind} {id}")))
 }
 
-/// Shows the state of an aggregate, personal values masked.
+/// The version that is meant; 0 is before there was anything.
+async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Failure> {
+    let last = stream.last();
+    let at = |position| {
+        let found = stream.version_at(position);
+        found.ok_or_else(|| Failure::Usage("there was nothing of this id yet at that point".to_owned()))
+    };
+    match point {
+        Point::Now => Ok(last),
+        Point::Version(version) if version > last => {
+            Err(Failure::Usage(format!("there is no version {version}: the last is {last}")))
+        }
+        Point::Version(version) => Ok(version),
+        Point::Position(position) => at(position),
+        Point::Moment(moment) => at(tool.log.position_at(moment).await?),
+    }
+}
+
+/// Shows the state of an aggregate, personal values masked: what the audit trail answers as `state`.
 pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
-    let folded = fold(tool, kind, id, point).await?;
+    let stream = stream(tool, kind, id).await?;
+    let version = version(tool, &stream, point).await?;
+    let event = stream.event(version);
+    let event =
+        event.ok_or_else(|| Failure::Usage("version 0 is before there was anything to show".to_owned()))?;
+    let trail = stream.trail(version, version, None)?;
     let value = json!({
-        "type": kind, "id": id, "version": folded.version, "position": folded.position,
-        "event_type": folded.event_type, "state": folded.state,
+        "type": kind, "id": id, "version": version, "position": event.position,
+        "event_type": event.event.event_type(), "state": trail.state(),
     });
     tool.out.result("status", &value, || serde_json::to_string_pretty(&value).unwrap_or_default());
-    Ok(Ended::done(json!({ "version": folded.version, "position": folded.position })))
+    Ok(Ended::done(json!({ "version": version, "position": event.position })))
 }
 
 /// Every value of a document, by JSON pointer.
@@ -141,7 +110,7 @@ fn leaves(value: &Value, at: String, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What differs between two documents: pointer, before, after; none where there is none.
+/// What differs between two rows: pointer, before, after; none where there is none.
 pub(crate) fn differences(before: &Value, after: &Value) -> Vec<(String, Option<Value>, Option<Value>)> {
     let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
     leaves(before, String::new(), &mut left);
@@ -162,39 +131,70 @@ pub(crate) fn differences(before: &Value, after: &Value) -> Vec<(String, Option<
     all
 }
 
-/// The difference as RFC 6902, JSON Patch.
-fn patch(differences: &[(String, Option<Value>, Option<Value>)]) -> Value {
-    let operation = |(path, before, after): &(String, Option<Value>, Option<Value>)| match (before, after) {
-        (_, None) => json!({ "op": "remove", "path": path }),
-        (None, Some(value)) => json!({ "op": "add", "path": path, "value": value }),
-        (Some(_), Some(value)) => json!({ "op": "replace", "path": path, "value": value }),
-    };
-    // Later elements of an array go first, so that what is removed moves nothing that is still meant.
-    let (gone, rest): (Vec<_>, Vec<_>) = differences.iter().partition(|(_, _, after)| after.is_none());
-    gone.into_iter().rev().chain(rest).map(operation).collect()
+/// What makes one document into the other as RFC 6902, JSON Patch.
+fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
+    let below = |name: &str| format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+    match (before, after) {
+        _ if before == after => {}
+        (Value::Object(old), Value::Object(new)) => {
+            let gone = old.keys().filter(|name| !new.contains_key(*name));
+            into.extend(gone.map(|name| json!({ "op": "remove", "path": below(name) })));
+            for (name, value) in new {
+                match old.get(name) {
+                    Some(old) => patch(old, value, &below(name), into),
+                    None => into.push(json!({ "op": "add", "path": below(name), "value": value })),
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                patch(old, new, &below(&index.to_string()), into);
+            }
+            // From the end, so that what is removed moves nothing that is still meant.
+            let gone = (new.len()..old.len()).rev();
+            into.extend(gone.map(|index| json!({ "op": "remove", "path": below(&index.to_string()) })));
+            let more = new.iter().skip(old.len());
+            into.extend(more.map(|value| json!({ "op": "add", "path": below("-"), "value": value })));
+        }
+        _ => into.push(json!({ "op": "replace", "path": path, "value": after })),
+    }
 }
 
-/// Shows what changed between two states of an aggregate.
+/// A value of a state in a column, for people.
+fn shown_value(value: Option<&Value>) -> String {
+    match value.map(|value| (value, value["personal"].as_str())) {
+        None => "–".to_owned(),
+        Some((_, Some("erased"))) => "(erased)".to_owned(),
+        // The number tells that it is another text, and nothing else of it.
+        Some((value, Some(_))) => format!("{MASK} {}", value["value"]),
+        Some((value, None)) => value.to_string(),
+    }
+}
+
+/// Shows what changed between two states of an aggregate: what the audit trail answers as `diff`.
 pub async fn diff(tool: &Tool, kind: &str, id: &str, from: Point, to: Point, as_patch: bool) -> Outcome {
-    let (before, after) = (fold(tool, kind, id, from).await?, fold(tool, kind, id, to).await?);
-    let all = differences(&before.state, &after.state);
+    let stream = stream(tool, kind, id).await?;
+    let (from, to) = (version(tool, &stream, from).await?, version(tool, &stream, to).await?);
+    let trail = stream.trail(to, from, None)?;
     if as_patch {
-        let value = json!({ "patch": patch(&all) });
+        let (before, mut all) = (stream.trail(from, from, None)?, Vec::new());
+        patch(before.state(), trail.state(), "", &mut all);
+        let value = json!({ "patch": all });
         tool.out.result("diff", &value, || serde_json::to_string_pretty(&value["patch"]).unwrap_or_default());
     } else {
-        for (path, old, new) in &all {
-            let value = json!({ "path": path, "before": old, "after": new });
-            let text =
-                |value: &Option<Value>| value.as_ref().map_or_else(|| "–".to_owned(), Value::to_string);
-            tool.out.result("diff", &value, || format!("{path:<40} {:<30} {}", text(old), text(new)));
+        for change in trail.changes() {
+            let value = json!(change);
+            tool.out.result("diff", &value, || {
+                let (before, after) = (shown_value(value.get("before")), shown_value(value.get("after")));
+                format!("{:<40} {before:<30} {after}", value["path"].as_str().unwrap_or(""))
+            });
         }
     }
-    if all.is_empty() {
-        tool.out.say(&format!("version {} and version {} are equal", before.version, after.version));
+    let changes = trail.changes().len();
+    if changes == 0 {
+        tool.out.say(&format!("version {from} and version {to} are equal"));
     }
-    Ok(Ended::done(
-        json!({ "from_version": before.version, "to_version": after.version, "changes": all.len() }),
-    ))
+    Ok(Ended::done(json!({ "from_version": from, "to_version": to, "changes": changes })))
 }
 
 /// A read model of one process, in files that go with it: what a row becomes, without writing anywhere else.
@@ -382,4 +382,61 @@ fn show_step(
         }
         text
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies a patch, as whoever gets one would.
+    fn applied(mut document: Value, patch: &[Value]) -> Value {
+        for operation in patch {
+            let path = operation["path"].as_str().unwrap();
+            let Some((parent, last)) = path.rsplit_once('/') else {
+                document = operation["value"].clone();
+                continue;
+            };
+            let name = last.replace("~1", "/").replace("~0", "~");
+            match (document.pointer_mut(parent).unwrap(), operation["op"].as_str().unwrap()) {
+                (Value::Object(fields), "remove") => drop(fields.remove(&name).unwrap()),
+                (Value::Object(fields), "add") => {
+                    assert!(fields.insert(name, operation["value"].clone()).is_none());
+                }
+                (Value::Array(items), "remove") => drop(items.remove(name.parse().unwrap())),
+                (Value::Array(items), "add") if name == "-" => items.push(operation["value"].clone()),
+                (_, "replace") => *document.pointer_mut(path).unwrap() = operation["value"].clone(),
+                other => panic!("{other:?}"),
+            }
+        }
+        document
+    }
+
+    #[test]
+    fn a_patch_makes_one_state_into_the_other_and_back() {
+        let states = [
+            Value::Null,
+            json!({ "lines": [{ "sku": "A", "units": 1 }], "a/b": 1, "m~n": null }),
+            json!({ "lines": [{ "sku": "A", "units": 2 }, { "sku": "B" }], "name": { "personal": "masked" } }),
+            json!({ "lines": [], "a/b": { "c": [1, 2, 3] } }),
+            json!({ "lines": [{}], "a/b": { "c": [3] } }),
+        ];
+        for before in &states {
+            for after in &states {
+                let mut operations = Vec::new();
+                patch(before, after, "", &mut operations);
+                assert_eq!(applied(before.clone(), &operations), *after, "{operations:?}");
+                assert_eq!(operations.is_empty(), before == after);
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_is_a_version_a_position_or_a_moment() {
+        assert_eq!("v13".parse(), Ok(Point::Version(13)));
+        assert_eq!("v:0".parse(), Ok(Point::Version(0)));
+        assert_eq!("p7".parse(), Ok(Point::Position(7)));
+        for bad in ["", "13", "v", "v-1", "pp", "yesterday", "é1"] {
+            assert!(bad.parse::<Point>().is_err(), "{bad}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod check;
 pub mod deploy;
 pub mod exit;
 pub mod history;
+pub mod listing;
 pub mod output;
 pub mod parked;
 pub mod plan;

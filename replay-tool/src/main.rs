@@ -10,6 +10,7 @@ use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
 use soonshop_projections::runs::Wanted;
 use soonshop_replay_tool::history::{self, Point};
+use soonshop_replay_tool::listing;
 use soonshop_replay_tool::output::ShowProgress;
 use soonshop_replay_tool::parked::{self, Which};
 use soonshop_replay_tool::verify::{Against, Mode};
@@ -199,6 +200,35 @@ enum Verb {
         #[arg(long)]
         until: Option<i64>,
     },
+    /// The audit trail as a file: its manifest, and every event that is found
+    Export {
+        #[command(flatten)]
+        search: listing::Search,
+        /// Positions below this one
+        #[arg(long)]
+        before: Option<String>,
+        /// By position; the newest first
+        #[arg(long, value_parser = ["asc", "desc"], default_value = "desc")]
+        order: String,
+        #[arg(long, value_enum, default_value = "ndjson")]
+        format: listing::FileFormat,
+        /// The file; standard output where it is left out
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// The manifest goes there, too. That of CSV is in OUT.manifest.json where this is left out
+        #[arg(long)]
+        manifest: Option<PathBuf>,
+    },
+    /// What happened, the oldest first: the last ten, or all after a position
+    Tail {
+        #[command(flatten)]
+        search: listing::Search,
+        /// Go on as more happens
+        #[arg(long, short)]
+        follow: bool,
+        #[arg(long, value_enum, default_value = "text")]
+        format: listing::TailFormat,
+    },
     /// Whether the log still holds what was sealed
     Check {
         #[arg(long, default_value_t = 1)]
@@ -237,6 +267,7 @@ impl Verb {
                 | Self::Rollback { .. }
                 | Self::Retire { .. }
                 | Self::Deploy { .. }
+                | Self::Tail { follow: true, .. }
         )
     }
 }
@@ -551,6 +582,13 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
         }
         Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
+        Verb::Export { search, before, order, format, out, manifest } => {
+            let options = listing::Export { search, before, order, format, out, manifest };
+            listing::export(&tool, &options).await
+        }
+        Verb::Tail { search, follow, format } => {
+            listing::tail(&tool, &listing::Tail { search, follow, format }).await
+        }
         Verb::Check { from, to, pubkey, offline: _ } => {
             check::check(&tool, &check::Options { from, to, trusted: pubkey }).await
         }

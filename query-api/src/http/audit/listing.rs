@@ -59,6 +59,11 @@ impl Asked {
         let all = form_urlencoded::parse(query.as_bytes()).into_owned();
         Ok(Self { search, filter: all.filter(|(name, _)| name != "order").collect() })
     }
+
+    /// The same from names and values.
+    pub fn of(pairs: &[(&str, &str)]) -> Result<Self, Problem> {
+        Self::read(&form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+    }
 }
 
 /// What is found, in the order that was asked for.
@@ -71,10 +76,10 @@ pub struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// From the generation that readers go by.
-    pub async fn open(registry: &Registry, asked: &'a Asked) -> Result<Self, Problem> {
+    /// From the generation that readers go by; beyond a position that was reached, if one was.
+    pub async fn open(registry: &Registry, asked: &'a Asked, reached: Option<i64>) -> Result<Self, Problem> {
         let source = Source::of(registry, "audit", None).await?;
-        Ok(Self { source, asked, head: None, reached: None, ended: false })
+        Ok(Self { source, asked, head: None, reached, ended: false })
     }
 
     /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
@@ -108,7 +113,7 @@ pub async fn export<E: From<Problem>>(
     role: &str,
     mut goes_on: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Written, E> {
-    let mut listing = Listing::open(registry, asked).await?;
+    let mut listing = Listing::open(registry, asked, None).await?;
     let (mut export, mut count) = (Export::begin(format, COLUMNS), 0);
     loop {
         let page = listing.next().await?;

@@ -73,6 +73,11 @@ pub(super) struct Who {
 }
 
 impl Entry {
+    /// Its place in the log.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
     pub(super) fn read(row: &QueryResult) -> Result<Self, Problem> {
         Self::of(Model::from_query_result(row, "").map_err(query_failed)?)
     }

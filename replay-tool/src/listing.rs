@@ -1,0 +1,259 @@
+//! `export` and `tail`: the audit trail as a file, and as it grows. What is looked for, how it is masked and how it is
+//! written is that of the endpoints.
+
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use soonshop_query_api::export::{Format, Written};
+use soonshop_query_api::http::{Asked, Entry, Listing, export as listed};
+
+use crate::output::Line;
+use crate::{Ended, Failure, Outcome, Tool};
+
+/// Whose eyes everything is masked for: nobody signs in here.
+const ROLE: &str = "support";
+
+/// How many of the last positions `tail` begins with.
+const LAST: i64 = 10;
+
+/// Pauses between looks for more.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Narrows what is listed.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Search {
+    /// Terms as on the page: `actor:staff:42 type:Stock* -agg:order "a text"`
+    #[arg(long, allow_hyphen_values = true)]
+    pub q: Option<String>,
+    /// An event's type; `*` at its end stands for anything
+    #[arg(long = "type")]
+    pub kind: Option<String>,
+    /// An aggregate's type
+    #[arg(long)]
+    pub agg: Option<String>,
+    /// An aggregate's id
+    #[arg(long)]
+    pub id: Option<String>,
+    /// A kind of actor, or kind and id: staff:42
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// A channel
+    #[arg(long)]
+    pub chan: Option<String>,
+    /// All that followed from one request
+    #[arg(long)]
+    pub correlation: Option<String>,
+    /// Recorded then or later: a day, or a moment
+    #[arg(long)]
+    pub from: Option<String>,
+    /// Recorded before then
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Positions above this one
+    #[arg(long)]
+    pub after: Option<String>,
+}
+
+impl Search {
+    fn asked(&self, more: &[(&str, &str)]) -> Result<Asked, Failure> {
+        let all = [
+            ("q", &self.q),
+            ("type", &self.kind),
+            ("agg", &self.agg),
+            ("id", &self.id),
+            ("actor", &self.actor),
+            ("chan", &self.chan),
+            ("correlation", &self.correlation),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("after", &self.after),
+        ];
+        let given = all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let pairs: Vec<_> = given.chain(more.iter().copied()).collect();
+        Ok(Asked::of(&pairs)?)
+    }
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FileFormat {
+    /// A JSON object a line, the first of them the manifest
+    Ndjson,
+    /// RFC 4180, with the names of the columns
+    Csv,
+}
+
+#[derive(Debug, Clone)]
+pub struct Export {
+    pub search: Search,
+    pub before: Option<String>,
+    /// `asc` or `desc`.
+    pub order: String,
+    pub format: FileFormat,
+    /// None: standard output.
+    pub out: Option<PathBuf>,
+    /// Where the manifest goes as well. CSV has no place for one: none is beside the file, or on standard error.
+    pub manifest: Option<PathBuf>,
+}
+
+/// Writes what is found to a file, or to standard output.
+pub async fn export(tool: &Tool, options: &Export) -> Outcome {
+    if tool.out.is_json() && options.out.is_none() {
+        let why = "with --json standard output holds messages: say where the rows go with --out FILE";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let format = match options.format {
+        FileFormat::Ndjson => Format::Ndjson,
+        FileFormat::Csv => Format::Csv,
+    };
+    let mut more = vec![("order", options.order.as_str())];
+    more.extend(options.before.as_deref().map(|before| ("before", before)));
+    let asked = options.search.asked(&more)?;
+    let written = listed(&tool.registry, &asked, format, ROLE, |count| {
+        let status = json!({ "phase": "export", "done": count });
+        tool.out
+            .progress(&Line { done: count, total: 0, text: format!("export: {count} rows"), status }, false);
+        if tool.stop.is_asked() { Err(tool.stop.failure()) } else { Ok(()) }
+    });
+    let written = written.await?;
+    tool.out.finish();
+    let manifest = serde_json::to_value(&written.manifest)
+        .map_err(|error| Failure::Unexpected(format!("the manifest: {error}")))?;
+    put(written, options.out.as_deref())?;
+    put_manifest(tool, options, &manifest)?;
+    if let Some(path) = &options.out {
+        tool.out.say(&format!("{} rows in {}", manifest["count"], path.display()));
+    }
+    Ok(Ended::done(manifest))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    Failure::Usage(format!("{} cannot be written: {error}", path.display()))
+}
+
+fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {
+    let copied = match to {
+        Some(path) => {
+            let copy = std::fs::File::create(path).and_then(|mut file| io::copy(&mut written, &mut file));
+            return copy.map(drop).map_err(|error| failed(path, &error));
+        }
+        None => copy_out(&mut written),
+    };
+    match copied {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Failure::Unexpected(format!("standard output: {error}"))),
+    }
+}
+
+fn copy_out(written: &mut impl Read) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    io::copy(written, &mut out)?;
+    out.flush()
+}
+
+fn put_manifest(tool: &Tool, options: &Export, manifest: &Value) -> Result<(), Failure> {
+    let beside = || {
+        let mut name = options.out.clone()?.into_os_string();
+        name.push(".manifest.json");
+        Some(PathBuf::from(name))
+    };
+    let csv = options.format == FileFormat::Csv;
+    match options.manifest.clone().or_else(|| beside().filter(|_| csv)) {
+        Some(path) => std::fs::write(&path, format!("{manifest}\n")).map_err(|error| failed(&path, &error)),
+        None => {
+            if csv {
+                tool.out.say(&manifest.to_string());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// How `tail` shows an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TailFormat {
+    /// A line for people
+    Text,
+    /// A JSON object a line
+    Ndjson,
+}
+
+#[derive(Debug, Clone)]
+pub struct Tail {
+    pub search: Search,
+    pub follow: bool,
+    pub format: TailFormat,
+}
+
+/// Shows what happened after a position, the oldest first, and goes on if it is to.
+pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
+    let asked = options.search.asked(&[("order", "asc")])?;
+    let mut reached = match &options.search.after {
+        Some(after) => after.parse().ok(),
+        None => Some((tool.log.head().await?.position - LAST).max(0)),
+    };
+    let mut count = 0_u64;
+    loop {
+        // Readers may have been moved meanwhile: each look is at what they go by now.
+        let mut listing = Listing::open(&tool.registry, &asked, reached).await?;
+        loop {
+            let page = listing.next().await?;
+            let Some(last) = page.last() else { break };
+            reached = Some(last.position());
+            for entry in &page {
+                show(tool, entry, options.format)?;
+                count += 1;
+            }
+            if tool.stop.is_asked() {
+                break;
+            }
+        }
+        if !options.follow {
+            return Ok(Ended::done(json!({ "position": reached, "count": count })));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = tool.stop.asked() => {
+                let at = reached.unwrap_or(0);
+                tool.out.say(&format!("Resume:  replay-tool tail --follow --after {at}"));
+                return Err(tool.stop.failure());
+            }
+        }
+    }
+}
+
+fn show(tool: &Tool, entry: &Entry, format: TailFormat) -> Result<(), Failure> {
+    let value = serde_json::to_value(entry).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    tool.out.result("status", &value, || match format {
+        TailFormat::Ndjson => value.to_string(),
+        TailFormat::Text => sentence(&value),
+    });
+    Ok(())
+}
+
+fn sentence(entry: &Value) -> String {
+    let text = |name: &str| entry[name].as_str().unwrap_or("");
+    let actor = &entry["actor"];
+    let actor = match (actor["kind"].as_str(), actor["id"].as_str()) {
+        (Some(kind), Some(id)) => format!("{kind}:{id}"),
+        (kind, _) => kind.unwrap_or("–").to_owned(),
+    };
+    let mut line = format!(
+        "{}  {}  {} v{}  {}-{}  {actor}",
+        entry["position"],
+        text("recorded_at"),
+        text("type"),
+        entry["version"],
+        text("aggregate_type"),
+        text("aggregate_id"),
+    );
+    for (name, before) in [("on_behalf_of", "for "), ("channel", "by "), ("reason_code", "because ")] {
+        if let Some(value) = entry[name].as_str() {
+            line.extend(["  ", before, value]);
+        }
+    }
+    line
+}
