@@ -204,8 +204,9 @@ pub(crate) async fn rollback_alone(
     moved.carry_out(tool, projector, &target).await
 }
 
-/// How long it is waited for somebody to keep a generation: who let go of it just now takes it up again.
-const KEEPER: Duration = Duration::from_secs(4);
+/// How long it is waited for somebody to keep a generation: who let go of it just now takes it up again, at the latest
+/// a second after the lease of a tool that was killed with it in hand has expired.
+const KEEPER: Duration = Duration::from_secs(8);
 
 async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &Known) -> Result<bool, Failure> {
     let deadline = Instant::now() + KEEPER;
