@@ -16,3 +16,5 @@ mod replica;
 mod story;
 #[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;
+mod swapping;
+mod trail;
