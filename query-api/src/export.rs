@@ -111,12 +111,18 @@ impl Write for Passing {
 }
 
 enum Encoder {
-    Ndjson(BufWriter<Passing>),
+    Ndjson(Box<BufWriter<Passing>>),
     Csv(Box<csv::Writer<Passing>>),
 }
 
 fn csv_to<W: Write>(out: W) -> csv::Writer<W> {
     csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+}
+
+/// Hexadecimal digits.
+fn digits(bytes: &[u8]) -> String {
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
 /// A text that no spreadsheet takes for a formula.
@@ -148,7 +154,7 @@ impl Export {
     pub fn begin(format: Format, columns: &'static [Column]) -> Self {
         let passing = Passing { file: SpooledTempFile::new(IN_MEMORY), hash: Context::new(&SHA256) };
         let encoder = match format {
-            Format::Ndjson => Encoder::Ndjson(BufWriter::new(passing)),
+            Format::Ndjson => Encoder::Ndjson(Box::new(BufWriter::new(passing))),
             Format::Csv => Encoder::Csv(Box::new(csv_to(passing))),
         };
         Self { columns, encoder, count: 0 }
@@ -176,11 +182,11 @@ impl Export {
             Encoder::Ndjson(out) => {
                 (Format::Ndjson, out.into_inner().map_err(io::IntoInnerError::into_error)?)
             }
-            Encoder::Csv(out) => (Format::Csv, out.into_inner().map_err(|error| error.into_error())?),
+            Encoder::Csv(out) => (Format::Csv, out.into_inner().map_err(csv::IntoInnerError::into_error)?),
         };
         let Passing { file: mut rows, hash } = passing;
         rows.rewind()?;
-        let sha256 = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = digits(hash.finish().as_ref());
         let manifest =
             Manifest { schema: SCHEMA, format, listed, count: self.count, made_at: clock::now(), sha256 };
         let first = match format {
@@ -188,7 +194,7 @@ impl Export {
             Format::Csv => {
                 let mut names = csv_to(Vec::new());
                 names.write_record(self.columns.iter().map(|(name, _)| name))?;
-                names.into_inner().map_err(|error| error.into_error())?
+                names.into_inner().map_err(csv::IntoInnerError::into_error)?
             }
         };
         Ok(Written { manifest, first: Cursor::new(first), rows })
@@ -252,7 +258,7 @@ mod tests {
     }
 
     fn sha256(bytes: &[u8]) -> String {
-        ring::digest::digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        digits(ring::digest::digest(&SHA256, bytes).as_ref())
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The audit trail at the command line: the same states, changes and listings as over HTTP, byte for byte, masked alike.
 
 use std::process::Output as Ran;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::replay::{code, command, lines, ran, signal};
+use crate::replay::{code, command, lines, ran, sell, signal, sold};
 use crate::support::{Set, TestShop, eventually};
 
 const VALUES: [&str; 4] = ["Zebedee Quux", "zebedee@quux.example", "Guesty McGuest", "7 Hidden Mews"];
@@ -218,6 +219,49 @@ async fn an_export_is_what_the_endpoint_lists_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_is_what_the_endpoint_lists_on_real_servers() {
     Box::pin(exported(Set::Nats)).await;
+}
+
+/// An export of many pages, while more is sold, is the log up to one position, without a hole and nothing twice.
+async fn beside_sales(set: Set) {
+    let shop = sold(set, 400).await;
+    let file = shop.place.folder.path().join("export");
+    let before = shop.shop.log().unwrap().head().await.unwrap().position;
+    assert!(before > 1_000, "it is more than one page: {before}");
+    for order in ["asc", "desc"] {
+        let stop = AtomicBool::new(false);
+        let selling = async {
+            while !stop.load(Ordering::Relaxed) {
+                sell(&shop, 4).await;
+            }
+        };
+        let exporting = async {
+            let made = ran(&shop.place, &["export", "--order", order, "--out", file.to_str().unwrap()]).await;
+            stop.store(true, Ordering::Relaxed);
+            ok(made);
+        };
+        tokio::join!(selling, exporting);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let manifest = rows.next().unwrap()["manifest"].clone();
+        let head = manifest["head"].as_i64().unwrap();
+        let mut positions: Vec<i64> = rows.map(|row| row["position"].as_i64().unwrap()).collect();
+        if order == "desc" {
+            positions.reverse();
+        }
+        assert!(head >= before && positions == (1..=head).collect::<Vec<_>>(), "{order}: up to {head}");
+        assert_eq!((&manifest["count"], &manifest["order"]), (&json!(head), &json!(order)));
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_beside_sales_stands_at_one_position_embedded() {
+    Box::pin(beside_sales(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_beside_sales_stands_at_one_position_on_real_servers() {
+    Box::pin(beside_sales(Set::Nats)).await;
 }
 
 /// What happens while it is followed is shown once, in order, and readers that are moved meanwhile change nothing.
