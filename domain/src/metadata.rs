@@ -16,6 +16,7 @@ use crate::personal::Personal;
     Deserialize,
     strum::AsRefStr,
     strum::EnumString,
+    strum::EnumIter,
     strum::Display,
 )]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +40,7 @@ pub enum ActorKind {
     Deserialize,
     strum::AsRefStr,
     strum::EnumString,
+    strum::EnumIter,
     strum::Display,
 )]
 #[serde(rename_all = "lowercase")]

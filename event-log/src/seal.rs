@@ -425,6 +425,13 @@ impl Seals {
         self.rows(&sql, [number.into()]).await
     }
 
+    /// The number of the seal that covers a position, as the seals say; `None`: none does yet.
+    pub async fn over(&self, position: i64) -> Result<Option<i64>, Error> {
+        let sql = "SELECT min(number) FROM @seals WHERE first_position <= $1 AND last_position >= $1";
+        let row = self.db.connection.query_one(self.db.statement(sql, [position.into()])).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.flatten())
+    }
+
     /// The numbers of the first and the last seal that have to do with these positions, as the seals say.
     async fn numbers(&self, from: i64, to: i64) -> Result<Option<(i64, i64)>, Error> {
         let sql =

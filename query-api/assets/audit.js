@@ -1,7 +1,7 @@
 // What makes the pages quicker to use. Without it they do the same, by links and forms.
 
 const main = () => document.getElementById('main');
-const news = document.querySelector('.news');
+const news = document.querySelector('p.news');
 const say = (text) => { news.textContent = text; };
 const typing = (target) => target.closest('input, textarea, select, [contenteditable]') !== null;
 const copy = async (text, button) => {

@@ -46,7 +46,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Permission};
 use tokio_util::sync::CancellationToken;
 
-use audit::Tail;
+use audit::{Tail, Trends};
 use cached::Kept;
 use call::{Call, Visit};
 use openapi::Described;
@@ -92,6 +92,7 @@ struct Shared {
     queries: Queries,
     kept: Kept,
     tail: Tail,
+    trends: Trends,
 }
 
 /// What a row of the table does.
@@ -188,7 +189,7 @@ impl Endpoint {
 /// The endpoints of the served contexts.
 pub fn router(state: Queries) -> Router {
     let kept = Kept::new(Arc::clone(&state.cache));
-    let shared = Arc::new(Shared { kept, tail: Tail::default(), queries: state });
+    let shared = Arc::new(Shared { kept, tail: Tail::default(), trends: Trends::default(), queries: state });
     let mut router = Router::new();
     for endpoint in table().into_iter().chain(audit::pages::table()) {
         if !shared.queries.contexts.contains(endpoint.context()) {

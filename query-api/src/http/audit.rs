@@ -15,6 +15,7 @@ mod standing;
 mod tail;
 mod timeline;
 mod trail;
+mod trend;
 mod views;
 mod words;
 
@@ -26,6 +27,7 @@ pub use listing::{Asked, COLUMNS, Listing, export};
 pub(super) use tail::Tail;
 pub use timeline::Entry;
 pub use trail::{Change, Stream, Trail};
+pub(super) use trend::Trends;
 
 /// What the addresses of pages begin with.
 pub(super) const PAGES: &str = "/audit";

@@ -119,6 +119,9 @@ impl Params {
             }
             let param = known.iter().find(|param| param.name == name && param.kind != Kind::Facets);
             let param = param.ok_or_else(|| unknown(&name, known))?;
+            if raw.is_empty() && param.kind.may_be_left_empty() {
+                continue;
+            }
             let value = param.kind.parse(&raw).map_err(|detail| refused(param.name, &detail))?;
             if params.values.insert(param.name, value).is_some() {
                 return Err(refused(param.name, "it is there twice"));
@@ -208,6 +211,11 @@ impl Kind {
             Self::Order(sorts) => sorts.iter().map(|sort| sort.name).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Forms send what nobody filled in as empty: then it is not there.
+    fn may_be_left_empty(self) -> bool {
+        self == Self::Time
     }
 
     fn parse(self, raw: &str) -> Result<Value, String> {

@@ -288,3 +288,39 @@ async fn a_correlation_is_a_tree_in_the_order_of_the_log_with_placeholders_for_m
     assert_eq!(nobody.refused(), (404, "not-found".into()));
     assert_eq!(shop.see("/api/audit/c/7").await.refused(), (400, "invalid-id".into()));
 }
+
+#[tokio::test]
+async fn a_version_is_chosen_by_number_time_or_what_it_holds_and_shown_as_it_is_stored() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let price = |amount| product::Command::SetPrice { sku: sku("mug"), price: pounds(amount) };
+    shop.command::<Product>(id, price(700)).await;
+    shop.command::<Product>(id, price(900)).await;
+    let user = shop.user("Zebedee", "UK").await;
+    let page = format!("/api/audit/a/product/{id}");
+    let version = |query: &str| {
+        let (shop, address) = (&shop, format!("{page}?{query}"));
+        async move { shop.see(&address).await }
+    };
+    let all = version("").await.ok();
+    let path = all["diff"]["changes"][0]["path"].as_str().unwrap().to_owned();
+    assert_eq!(all["stored"]["price"]["amount"], 900, "{all}");
+    assert_eq!((&all["seal"], &all["version"]), (&Value::Null, &json!(3)));
+    let value = r#"{"amount":700,"currency":"GBP"}"#;
+    let form: String = url::form_urlencoded::byte_serialize(format!("{path}={value}").as_bytes()).collect();
+    assert_eq!(version(&format!("where={form}")).await.ok()["version"], 2);
+    let second = all["events"][1]["recorded_at"].as_str().unwrap();
+    assert_eq!(version(&format!("asof={second}")).await.ok()["version"], 2);
+    for bad in ["asof=2001-01-01", "asof=x", "where=status", "where=/status=nowhere", "v=1&where=/a=b", "v=9"]
+    {
+        assert_eq!(version(bad).await.refused(), (400, "invalid-query".into()), "{bad}");
+    }
+    // What is personal is stored sealed, shown masked, and cannot be asked for.
+    let of_user = format!("/api/audit/a/user/{user}");
+    let got = shop.see(&of_user).await;
+    assert!(!got.text.contains("eyJ") && !got.text.contains("Zebedee"), "{}", got.text);
+    assert!(got.json()["stored"].to_string().contains("masked"));
+    for guess in ["where=/name=Zebedee", "where=/details/name=Zebedee"] {
+        assert_eq!(shop.see(&format!("{of_user}?{guess}")).await.status, 400);
+    }
+}

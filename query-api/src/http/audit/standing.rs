@@ -8,6 +8,7 @@ use soonshop_projections::standing::{Following, Head, Standing, Whole};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
+use super::trend::Trend;
 use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::Described;
@@ -21,6 +22,8 @@ pub(super) struct Judged {
     pub(super) standing: Standing,
     /// Why it is not as it should be.
     pub(super) complaint: Option<String>,
+    /// How its lag moved within the last minute, as far as this process was asked.
+    pub(super) trend: Trend,
 }
 
 /// How everything that follows the log stands.
@@ -56,7 +59,10 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Health), Problem> {
     let whole = looked.whole(&soonshop_projections::all()).await.map_err(failed)?;
     let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
     let Whole { append, relay, seals, generations } = whole;
-    let judged = |standing: Standing| Judged { complaint: standing.complaint(), standing };
+    let judged = |standing: Standing| {
+        let trend = call.shared.trends.look(&standing.namespace(), standing.lag_events);
+        Judged { complaint: standing.complaint(), trend, standing }
+    };
     let items = generations.into_iter().map(judged).collect();
     Ok((head, Health { healthy, head, append, relay, seals, parked, items }))
 }

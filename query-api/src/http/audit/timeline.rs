@@ -369,7 +369,8 @@ const OUTSIDE: [&str; 6] = ["type", "agg", "id", "actor", "chan", "correlation"]
 fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem> {
     let (mut conditions, understood) = search(params.text("q").unwrap_or_default())?;
     for term in TERMS.iter().filter(|term| OUTSIDE.contains(&term.name)) {
-        if let Some(value) = params.text(term.name) {
+        // A form sends what was not chosen as empty.
+        if let Some(value) = params.text(term.name).filter(|value| !value.is_empty()) {
             let refuse = || refused(term.name, &format!("it is {}", term.about));
             conditions.push((term.read)(value).ok_or_else(refuse)?);
         }

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use soonshop_domain::Metadata;
+use soonshop_event_log::seal::Seals;
 use soonshop_event_log::{EventLog, RecordedEvent};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
@@ -20,7 +21,7 @@ use crate::http::as_of;
 use crate::http::call::Call;
 use crate::http::fold::{self, History, Opened, PAGE};
 use crate::http::openapi::Described;
-use crate::http::params::{Kind, Param, refused};
+use crate::http::params::{Kind, Param, Params, refused};
 use crate::http::read::failed;
 
 /// Events that are listed at once.
@@ -144,6 +145,11 @@ pub struct Trail {
     pub(super) events: Vec<Step>,
     /// Whether there are events before these.
     pub(super) more: bool,
+    /// The event that made this version, as it lies in the log: before any upcaster, with what is personal masked.
+    #[schema(value_type = Object)]
+    pub(super) stored: Option<Redacted>,
+    /// The number of the seal that covers it; null: none does yet.
+    pub(super) seal: Option<i64>,
 }
 
 /// The trail of one aggregate.
@@ -161,6 +167,16 @@ pub(super) fn params() -> Vec<Param> {
             "The version to compare with; the one before where it is left out.",
         ),
         Param::new("before", Kind::Number(1, i64::MAX), "List events below this version."),
+        Param::new(
+            "asof",
+            Kind::Time,
+            "Show the version that it had then, by the log's clock; not with `v`.",
+        ),
+        Param::new(
+            "where",
+            Kind::Text,
+            "Show the first version in which a field has a value, such as `/status=shipped`; not with `v` or `asof`.",
+        ),
     ]
 }
 
@@ -181,14 +197,47 @@ pub(super) async fn find(call: &Call, sight: Sight) -> Result<(i64, Trail), Prob
     let head = as_of::head(&call.shared, call.wanted).await?;
     let stream = Stream::read(&call.shared.queries.log, &call.key, id).await?.ok_or_else(nothing)?;
     let last = stream.last();
-    let version = call.params.number("v").unwrap_or(last);
+    let version = chosen(&call.params, &stream)?;
     let other = call.params.number("cmp").unwrap_or(version - 1);
     for (name, wanted) in [("v", version), ("cmp", other)] {
         if wanted > last {
             return Err(refused(name, "the aggregate has no such version yet").with("version", last));
         }
     }
-    Ok((head, stream.seen(sight, version, other, call.params.number("before"))?))
+    let mut trail = stream.seen(sight, version, other, call.params.number("before"))?;
+    if let Some(event) = stream.event(version) {
+        let log = &call.shared.queries.log;
+        let row = log.read(event.position, 1).await.map_err(failed)?.into_iter().next();
+        let payload = row.filter(|row| row.position == event.position).map(|row| row.payload);
+        let payload: Option<Value> =
+            payload.map(|text| serde_json::from_str(&text)).transpose().map_err(Problem::internal)?;
+        trail.stored =
+            payload.map(|payload| Redactor::new(Sight::Masked, &Opened::default()).redact(payload));
+        let seals = Seals::new(log.db().beside("seals").map_err(failed)?);
+        trail.seal = seals.over(event.position).await.map_err(failed)?;
+    }
+    Ok((head, trail))
+}
+
+/// The version that is asked for: by number, by time, or by what it holds first.
+fn chosen(params: &Params, stream: &Stream) -> Result<i64, Problem> {
+    let ways = ["v", "asof", "where"].into_iter().filter(|name| params.value(name).is_some());
+    if let Some(second) = ways.collect::<Vec<_>>().get(1) {
+        return Err(refused(second, "a version is chosen one way at a time"));
+    }
+    if let Some(version) = params.number("v") {
+        return Ok(version);
+    }
+    if let Some(micros) = params.number("asof") {
+        let nothing = || refused("asof", "there was nothing of it yet").with("version", 1);
+        return stream.version_as_of(micros).ok_or_else(nothing);
+    }
+    let Some(wanted) = params.text("where") else { return Ok(stream.last()) };
+    let (path, value) = wanted
+        .split_once('=')
+        .filter(|(path, _)| path.starts_with('/'))
+        .ok_or_else(|| refused("where", "it is a field's path, = and a value, such as /status=shipped"))?;
+    stream.first_where(path, value)?.ok_or_else(|| refused("where", "it is so in no version"))
 }
 
 /// The whole history of one aggregate.
@@ -226,6 +275,31 @@ impl Stream {
         self.events.iter().rev().find(|event| event.position <= position).map(|event| event.version)
     }
 
+    /// The version that it had at a moment, by the clock that recorded its events.
+    fn version_as_of(&self, micros: i64) -> Option<i64> {
+        let then = |event: &&Arc<RecordedEvent>| event.recorded_at.timestamp_micros() <= micros;
+        self.events.iter().rev().find(then).map(|event| event.version)
+    }
+
+    /// The first version in which the field of that path has that value. A personal value is none that can be asked for.
+    fn first_where(&self, path: &str, value: &str) -> Result<Option<i64>, Problem> {
+        let redactor = Redactor::new(Sight::Masked, &Opened::default());
+        let mut history = (self.begin)();
+        for event in &self.events {
+            history.apply(Arc::clone(event))?;
+            let state = redactor.redact(history.sealed()?);
+            let here = match leaves(state.value()).get(path) {
+                Some(Value::String(text)) => text == value,
+                Some(found) => found.get("personal").is_none() && found.to_string() == value,
+                None => false,
+            };
+            if here {
+                return Ok(Some(event.version));
+            }
+        }
+        Ok(None)
+    }
+
     /// The event that made a version.
     pub fn event(&self, version: i64) -> Option<&RecordedEvent> {
         self.events.iter().find(|event| event.version == version).map(|event| &**event)
@@ -252,6 +326,8 @@ impl Stream {
             id: self.id.clone(),
             version,
             last: self.last(),
+            stored: None,
+            seal: None,
         })
     }
 }

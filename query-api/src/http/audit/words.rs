@@ -161,6 +161,9 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("newest", "newest first", "最新在前"),
     ("oldest", "oldest first", "最早在前"),
     ("events", "events", "个事件"),
+    ("filter-agg", "any aggregate", "所有聚合"),
+    ("filter-actor", "by anybody", "所有执行者"),
+    ("filter-chan", "through any channel", "所有渠道"),
     ("live", "Follow live", "实时跟踪"),
     ("views", "Views", "视图"),
     ("view-name", "Save this search as", "将此搜索保存为"),
@@ -213,6 +216,15 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("reveal-recorded", "Who saw what and why is written down.", "谁在何时因何查看都会被记录。"),
     ("revealed", "Personal values are shown, and this is written down.", "已显示个人信息，此操作已被记录。"),
     ("hide", "Hide them again", "重新遮蔽"),
+    ("ways", "Go to a version by time, or by what it holds", "按时间或内容选择版本"),
+    ("as-it-was", "As it was at", "当时的状态"),
+    ("first-where", "First version where", "首个满足条件的版本"),
+    ("find", "Find", "查找"),
+    ("stored", "As it lies in the log", "日志中的原始内容"),
+    ("in-seal", "In seal", "所在封条"),
+    ("not-sealed", "Not sealed yet", "尚未封存"),
+    ("view-waterfall", "Waterfall", "瀑布图"),
+    ("view-table", "Table", "表格"),
     ("because", "after", "历时"),
     ("root", "began it", "起点"),
     ("cause-missing", "its cause is not here", "原因不在此处"),
@@ -230,6 +242,9 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("candidate", "new, not in use yet", "新建，尚未启用"),
     ("seen", "Seen of the log", "已处理位置"),
     ("lag", "Behind", "落后"),
+    ("trend-growing", "growing", "增加"),
+    ("trend-shrinking", "shrinking", "减少"),
+    ("trend-steady", "steady", "不变"),
     ("worst-lag", "Furthest behind", "最大落后"),
     ("kept-by", "Kept by", "维护进程"),
     ("nobody", "nobody", "无"),
@@ -506,8 +521,10 @@ mod tests {
     ];
 
     /// What names that are put together begin with, and what else is named by a role, a kind or a type.
-    const TOGETHER: [&str; 9] =
-        ["theme-", "channel-", "refused-", "term-", "run-", "verdict-", "did-", "key-", "gate-"];
+    const TOGETHER: [&str; 11] = [
+        "filter-", "view-", "theme-", "channel-", "refused-", "term-", "run-", "verdict-", "did-", "key-",
+        "gate-",
+    ];
     const NAMED_ELSEWHERE: [&str; 15] = [
         "user",
         "person",

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::{View, described, page, shown, timeline, with};
 use crate::http::audit::correlation::{self, Link, Node, Tree};
+use crate::http::params::{Kind, Param};
 use crate::http::{Action, Endpoint};
 
 /// A pause longer than this, in microseconds, is drawn as a gap of one width, and told.
@@ -15,19 +16,26 @@ const IDLE: i64 = 10_000_000;
 const WIDTH: i64 = 1_000;
 const GAP: i64 = 60;
 
+const VIEWS: [&str; 2] = ["waterfall", "table"];
+
 pub(super) fn table() -> Vec<Endpoint> {
     vec![page(
         "/audit/c/{id}",
         "audit.correlation-page",
-        Action::new(with(Vec::new()), described(), |call| async move {
-            let found = correlation::find(&call).await;
-            Ok(shown(&call, "correlation", found, body))
-        }),
+        Action::new(
+            with(vec![Param::new("view", Kind::OneOf(&VIEWS), "As what.")]),
+            described(),
+            |call| async move {
+                let found = correlation::find(&call).await;
+                Ok(shown(&call, "correlation", found, body))
+            },
+        ),
     )]
 }
 
 fn body(view: &View<'_>, tree: &Tree) -> Markup {
     let axis = Axis::of(&tree.items);
+    let shown = view.asked.parameter("view").filter(|name| name == "table").map_or("waterfall", |_| "table");
     let streams: std::collections::BTreeSet<_> =
         tree.items.iter().map(|node| (&node.event.aggregate_type, &node.event.aggregate_id)).collect();
     html! {
@@ -41,6 +49,18 @@ fn body(view: &View<'_>, tree: &Tree) -> Markup {
         @if !tree.missing.is_empty() {
             p.soft { "◌ " (view.word("cause-missing")) ": " @for id in &tree.missing { code translate="no" { (id) } " " } }
         }
+        p.tools {
+            @for name in VIEWS {
+                a href=(view.but("view", Some(name))) aria-current=[(name == shown).then_some("true")] { (view.word_of(&format!("view-{name}")).unwrap_or(name)) }
+            }
+        }
+        @if shown == "table" { (rows(view, tree)) } @else { (falls(view, tree, &axis)) }
+        @if tree.more { p { (view.word("more-than-shown")) } }
+    }
+}
+
+fn falls(view: &View<'_>, tree: &Tree, axis: &Axis) -> Markup {
+    html! {
         ol.trail.falls {
             @for node in &tree.items {
                 li class=(format!("d{}", node.depth.min(3))) data-position=(node.event.position) data-id=(node.event.id) {
@@ -57,11 +77,40 @@ fn body(view: &View<'_>, tree: &Tree) -> Markup {
                             Link::CauseLater => span { "⚠ " (view.word("cause-later")) },
                         }
                     }
-                    (fall(&axis, node))
+                    (fall(axis, node))
                 }
             }
         }
-        @if tree.more { p { (view.word("more-than-shown")) } }
+    }
+}
+
+/// The same rows in the same order, as a table.
+fn rows(view: &View<'_>, tree: &Tree) -> Markup {
+    html! {
+        table {
+            thead {
+                tr {
+                    th scope="col" { (view.word("position")) } th scope="col" { (view.word("event")) } th scope="col" { (view.word("by")) }
+                    th scope="col" { (view.word("begun")) } th scope="col" { (view.word("took")) }
+                }
+            }
+            tbody {
+                @for node in &tree.items {
+                    @let event = &node.event;
+                    @let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
+                    tr data-position=(event.position) {
+                        td { "#" (event.position) }
+                        td data-name=(view.word("event")) {
+                            span aria-hidden="true" { ("· ".repeat(node.depth.min(8))) }
+                            a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
+                        }
+                        td data-name=(view.word("by")) { (view.actor(event.actor.as_ref().map(|who| who.kind.as_str()), event.actor.as_ref().and_then(|who| who.id.as_deref()))) }
+                        td data-name=(view.word("begun")) { (view.time(event.recorded_at)) }
+                        td data-name=(view.word("took")) { @match node.latency_micros { Some(micros) => (duration(micros)), None => "–" } }
+                    }
+                }
+            }
+        }
     }
 }
 

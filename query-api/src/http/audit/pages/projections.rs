@@ -7,6 +7,7 @@ use soonshop_service_kit::Problem;
 use super::correlation::duration;
 use super::{View, command, described, page, shown, with};
 use crate::http::audit::standing::{self, Health, Judged};
+use crate::http::audit::trend::Trend;
 use crate::http::call::Call;
 use crate::http::read::failed;
 use crate::http::{Action, Endpoint};
@@ -125,6 +126,15 @@ fn complaint(view: &View<'_>, one: &Judged) -> Markup {
     }
 }
 
+fn trend(view: &View<'_>, trend: Trend) -> Markup {
+    let (sign, word) = match trend {
+        Trend::Growing => ("↑", "trend-growing"),
+        Trend::Shrinking => ("↓", "trend-shrinking"),
+        Trend::Steady => ("→", "trend-steady"),
+    };
+    html! { span.soft title=(view.word_of(word).unwrap_or(word)) { span aria-hidden="true" { (sign) } span.news { (view.word_of(word).unwrap_or(word)) } } }
+}
+
 fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
     let standing = &one.standing;
     let holders: std::collections::BTreeSet<&str> =
@@ -140,7 +150,7 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
                 }
             }
             td data-name=(view.word("seen")) { (standing.position()) " / " (head) }
-            td data-name=(view.word("lag")) { (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) }
+            td data-name=(view.word("lag")) { (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) " " (trend(view, one.trend)) }
             td data-name=(view.word("parked")) { (standing.parked) }
             td data-name=(view.word("kept-by")) {
                 @for holder in &holders { code translate="no" { (holder) } " " }

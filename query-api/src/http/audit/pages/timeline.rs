@@ -3,8 +3,10 @@
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
+use soonshop_domain::{ActorKind, Channel, TYPES};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
+use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -198,7 +200,9 @@ fn fields(view: &View<'_>, summary: &Value) -> Markup {
 fn search(view: &View<'_>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
         .into_owned()
-        .filter(|(name, _)| !["q", "before", "after", "from", "to", "order"].contains(&name.as_str()))
+        .filter(|(name, _)| {
+            !["q", "before", "after", "from", "to", "order", "agg", "actor", "chan"].contains(&name.as_str())
+        })
         .collect();
     let order = view.asked.parameter("order");
     html! {
@@ -212,6 +216,9 @@ fn search(view: &View<'_>) -> Markup {
                 button { (view.word("search")) }
             }
             div.line {
+                @for (name, values) in choices() {
+                    (chosen(view, name, &values))
+                }
                 label { (view.word("from")) " " input name="from" size="12" value=[view.asked.parameter("from")] placeholder="2026-11-01"; }
                 label { (view.word("to")) " " input name="to" size="12" value=[view.asked.parameter("to")] placeholder="2026-11-22"; }
                 label { (view.word("sorted")) " "
@@ -220,6 +227,30 @@ fn search(view: &View<'_>) -> Markup {
                         option value="asc" selected[order.as_deref() == Some("asc")] { (view.word("oldest")) }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Filters of few values.
+fn choices() -> [(&'static str, Vec<String>); 3] {
+    [
+        ("agg", TYPES.iter().map(|(name, _)| (*name).to_owned()).collect()),
+        ("actor", ActorKind::iter().map(|kind| kind.as_ref().to_owned()).collect()),
+        ("chan", Channel::iter().map(|channel| channel.as_ref().to_owned()).collect()),
+    ]
+}
+
+/// A filter to choose; what the address says stays, be it none of these.
+fn chosen(view: &View<'_>, name: &'static str, values: &[String]) -> Markup {
+    let now = view.asked.parameter(name).filter(|now| !now.is_empty());
+    let other = now.as_ref().filter(|now| !values.contains(now));
+    html! {
+        select name=(name) aria-label=(view.word_of(&format!("filter-{name}")).unwrap_or(name)) {
+            option value="" { (view.word_of(&format!("filter-{name}")).unwrap_or(name)) }
+            @for value in values.iter().chain(other) {
+                @let word = if name == "chan" { view.word_of(&format!("channel-{value}")) } else { view.word_of(value) };
+                option value=(value) selected[now.as_ref() == Some(value)] { (word.unwrap_or(value)) }
             }
         }
     }

@@ -56,6 +56,7 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
                     aria-label=(view.word("version")) aria-valuetext=(valuetext);
                 button data-go-button { (view.word("go")) }
             }
+            (choices(view, trail))
             div.two {
                 (history(view, trail))
                 (at_version(view, trail))
@@ -65,6 +66,32 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
                 p.soft { (view.word("revealed")) " " a href=(step(trail.version)) { (view.word("hide")) } }
             }
             (command(view, &format!("replay-tool show {} {} --as-of v:{}", trail.kind, trail.id, trail.version)))
+        }
+    }
+}
+
+/// Other ways to a version than by its number.
+fn choices(view: &View<'_>, trail: &Trail) -> Markup {
+    let path = &view.asked.path;
+    let chosen = |name: &str| view.asked.parameter(name);
+    html! {
+        details.ways open[chosen("asof").is_some() || chosen("where").is_some()] {
+            summary { (view.word("ways")) }
+            form.line method="get" action=(path) {
+                (view.hidden())
+                label for="asof" { (view.word("as-it-was")) }
+                input id="asof" name="asof" required placeholder="2026-11-22T10:45:00Z" value=[chosen("asof")];
+                button { (view.word("go")) }
+            }
+            form.line method="get" action=(path) {
+                (view.hidden())
+                label for="where" { (view.word("first-where")) }
+                input id="where" name="where" required placeholder="/status=shipped" value=[chosen("where")] list="fields";
+                datalist id="fields" {
+                    @for field in trail::leaves(trail.state.value()).keys() { option value=(format!("{field}=")) {} }
+                }
+                button { (view.word("find")) }
+            }
         }
     }
 }
@@ -150,6 +177,18 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
             }
             h2 { (view.word("state")) ": v" (trail.version) }
             (state(view, trail))
+            @if let Some(stored) = &trail.stored {
+                details {
+                    summary { (view.word("stored")) }
+                    p.soft {
+                        @match trail.seal {
+                            Some(number) => { (view.word("in-seal")) " #" (number) },
+                            None => (view.word("not-sealed")),
+                        }
+                    }
+                    pre translate="no" tabindex="0" { (serde_json::to_string_pretty(stored.value()).unwrap_or_default()) }
+                }
+            }
         }
     }
 }

@@ -1,0 +1,68 @@
+//! Whether a lag grows: what it is now beside what it was a minute ago, as far as somebody looked.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// With what a lag is compared.
+const SPAN: Duration = Duration::from_mins(1);
+
+/// Looks that are remembered of one follower: about one a second.
+const MOST: usize = 90;
+
+/// How a lag moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum Trend {
+    Growing,
+    Shrinking,
+    Steady,
+}
+
+/// What lags were when somebody looked, by follower.
+#[derive(Default)]
+pub(in crate::http) struct Trends {
+    looks: Mutex<HashMap<String, VecDeque<(Instant, i64)>>>,
+}
+
+impl Trends {
+    /// Remembers a lag in events, and says how it moves.
+    pub(in crate::http) fn look(&self, follower: &str, lag: i64) -> Trend {
+        self.look_at(Instant::now(), follower, lag)
+    }
+
+    fn look_at(&self, now: Instant, follower: &str, lag: i64) -> Trend {
+        let mut all = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = all.entry(follower.to_owned()).or_default();
+        // The oldest that is kept is the newest of those that are older than the span.
+        while looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= SPAN) || looks.len() >= MOST {
+            looks.pop_front();
+        }
+        let before = looks.front().map_or(lag, |(_, lag)| *lag);
+        looks.push_back((now, lag));
+        match lag.cmp(&before) {
+            std::cmp::Ordering::Greater => Trend::Growing,
+            std::cmp::Ordering::Less => Trend::Shrinking,
+            std::cmp::Ordering::Equal => Trend::Steady,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_compared_with_what_it_was_a_minute_ago() {
+        let (trends, begun) = (Trends::default(), Instant::now());
+        let at = |seconds, lag| trends.look_at(begun + Duration::from_secs(seconds), "orders", lag);
+        assert_eq!((at(0, 0), at(10, 50), at(20, 100)), (Trend::Steady, Trend::Growing, Trend::Growing));
+        assert_eq!(at(70, 60), Trend::Growing, "it was 50 a minute ago");
+        assert_eq!(at(85, 60), Trend::Shrinking, "it was 100");
+        assert_eq!(at(200, 60), Trend::Steady);
+        assert_eq!(trends.look_at(begun, "users", 7), Trend::Steady, "each by itself");
+    }
+}
