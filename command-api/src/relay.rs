@@ -10,6 +10,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
 use soonshop_event_log::{
     Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
@@ -60,6 +62,23 @@ pub struct Relay {
     /// Moves when this process appends.
     pub appended: watch::Receiver<i64>,
     pub holder: String,
+    pub published: Published,
+}
+
+/// What was published since the process began.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    confirmed: Counter,
+    unwanted: Counter,
+}
+
+impl Published {
+    pub fn register(&self, registry: &mut Registry) {
+        let confirmed = "Messages that the broker has confirmed";
+        registry.register("relay_confirmed", confirmed, self.confirmed.clone());
+        let unwanted = "Messages among them that no queue wanted; followers find them in the log";
+        registry.register("relay_unwanted", unwanted, self.unwanted.clone());
+    }
 }
 
 /// What is sent and not yet written down.
@@ -137,17 +156,17 @@ impl Relay {
             if (idle || flight.len() >= IN_FLIGHT * 3 / 4)
                 && let Some(done) = flight.next().await
             {
-                confirm(progress, done)?;
+                self.confirm(progress, done)?;
             }
             while let Some(Some(done)) = futures::FutureExt::now_or_never(flight.next()) {
-                confirm(progress, done)?;
+                self.confirm(progress, done)?;
             }
             if progress.at.elapsed() > PERSIST {
                 self.persist(progress, lease).await?;
             }
         }
         while let Some(done) = flight.next().await {
-            confirm(progress, done)?;
+            self.confirm(progress, done)?;
         }
         Ok(())
     }
@@ -171,18 +190,21 @@ impl Relay {
         }
         Ok(())
     }
-}
 
-fn confirm(
-    progress: &mut Progress,
-    (at, outcome): (Checkpoint, Result<Delivery, soonshop_bus::Error>),
-) -> Result<(), Stopped> {
-    // Anything but a confirmation holds the checkpoint: what was not confirmed is published again.
-    if outcome.map_err(bus)? == Delivery::Unwanted {
-        progress.unwanted += 1;
+    fn confirm(
+        &self,
+        progress: &mut Progress,
+        (at, outcome): (Checkpoint, Result<Delivery, soonshop_bus::Error>),
+    ) -> Result<(), Stopped> {
+        // Anything but a confirmation holds the checkpoint: what was not confirmed is published again.
+        if outcome.map_err(bus)? == Delivery::Unwanted {
+            progress.unwanted += 1;
+            self.published.unwanted.inc();
+        }
+        self.published.confirmed.inc();
+        progress.confirmed = at;
+        Ok(())
     }
-    progress.confirmed = at;
-    Ok(())
 }
 
 /// Hands an event to the broker; without its data where that is what it takes to get it through.

@@ -94,7 +94,8 @@ impl Database {
                     open.insert(String::new(), connection.clone());
                     connection
                 };
-                Ok(Db { connection, prefix: format!("{name}."), name: name.into(), database: self.clone() })
+                let (prefix, database) = (format!("{name}.").into(), Arc::new(self.clone()));
+                Ok(Db { connection, prefix, name: name.into(), database })
             }
             Place::Sqlite(folder) => {
                 let connection = if let Some(connection) = open.get(name) {
@@ -104,7 +105,8 @@ impl Database {
                     open.insert(name.to_owned(), connection.clone());
                     connection
                 };
-                Ok(Db { connection, prefix: String::new(), name: name.into(), database: self.clone() })
+                let (prefix, database) = ("".into(), Arc::new(self.clone()));
+                Ok(Db { connection, prefix, name: name.into(), database })
             }
         }
     }
@@ -182,9 +184,9 @@ fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
 #[derive(Debug, Clone)]
 pub struct Db {
     pub connection: DatabaseConnection,
-    prefix: String,
+    prefix: Arc<str>,
     name: Arc<str>,
-    database: Database,
+    database: Arc<Database>,
 }
 
 impl Db {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::AppendError;
+use crate::metrics::Appends;
 use crate::purge::{Purge, Purged};
 
 /// An event to append. Its personal values are sealed.
@@ -277,11 +278,11 @@ const MOST_REQUESTS: usize = 512;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 impl Appender {
-    pub(crate) fn start(backend: Box<dyn Backend>) -> (Self, tokio::task::JoinHandle<()>) {
+    pub(crate) fn start(backend: Box<dyn Backend>, counts: Appends) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let (purges, purging) = mpsc::unbounded_channel();
         let (news, appended) = watch::channel(0);
-        (Self { queue, purges, appended }, tokio::spawn(run(backend, waiting, purging, news)))
+        (Self { queue, purges, appended }, tokio::spawn(run(backend, waiting, purging, news, counts)))
     }
 
     /// The last position that this process appended; 0 before the first.
@@ -314,6 +315,7 @@ async fn run(
     mut queue: mpsc::UnboundedReceiver<Waiting>,
     mut purges: mpsc::UnboundedReceiver<Purging>,
     news: watch::Sender<i64>,
+    counts: Appends,
 ) {
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let mut fresh = Vec::new();
@@ -342,7 +344,7 @@ async fn run(
         }
         let (batch, later) = choose(std::mem::take(&mut waiting));
         waiting = later;
-        write(backend.as_mut(), batch, &news).await;
+        write(backend.as_mut(), batch, &news, &counts).await;
     }
 }
 
@@ -390,7 +392,7 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
 }
 
 /// Writes until every request has its answer: again after a lost connection, in halves after bad data.
-async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sender<i64>) {
+async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sender<i64>, counts: &Appends) {
     let mut pieces = VecDeque::from([batch]);
     let mut pause = Duration::from_millis(10);
     while let Some(mut piece) = pieces.pop_front() {
@@ -398,11 +400,13 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
         if piece.is_empty() {
             continue;
         }
+        let begun = Instant::now();
         let written =
             backend.append(&Batch::of(piece.iter().map(|waiting| &waiting.request).collect())).await;
         match written {
             Ok(written) => {
-                let last = answer(piece, written);
+                counts.written(piece.len(), begun.elapsed());
+                let last = answer(piece, written, counts);
                 news.send_if_modified(|position| std::mem::replace(position, last.max(*position)) < last);
             }
             Err(BatchError::Unavailable(reason)) => {
@@ -411,6 +415,7 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
                 let (expired, rest): (Vec<_>, Vec<_>) =
                     piece.into_iter().partition(|waiting| waiting.request.deadline <= now + pause);
                 for waiting in expired {
+                    counts.refused.unavailable.inc();
                     drop(waiting.answer.send(Err(AppendError::Unavailable(reason.clone()))));
                 }
                 if !rest.is_empty() {
@@ -424,12 +429,14 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
                 let (with, without): (Vec<_>, Vec<_>) =
                     piece.into_iter().partition(|waiting| !waiting.request.claim_keys.is_empty());
                 for waiting in with {
+                    counts.refused.claim_keys.inc();
                     drop(waiting.answer.send(Err(AppendError::ClaimKeysChanged)));
                 }
                 pieces.push_front(without);
             }
             Err(BatchError::Owned(reason)) => {
                 for waiting in piece {
+                    counts.refused.owned.inc();
                     drop(waiting.answer.send(Err(AppendError::Owned(reason.clone()))));
                 }
             }
@@ -437,6 +444,7 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
                 if piece.len() == 1 {
                     tracing::error!(%reason, "the event store refused an append");
                     for waiting in piece {
+                        counts.refused.data.inc();
                         drop(waiting.answer.send(Err(AppendError::Refused(reason.clone()))));
                     }
                 } else {
@@ -461,7 +469,7 @@ async fn purge(backend: &mut dyn Backend, Purging { purge, answer }: Purging) {
 }
 
 /// Answers every request, and returns the last position there is.
-fn answer(piece: Vec<Waiting>, written: Written) -> i64 {
+fn answer(piece: Vec<Waiting>, written: Written, counts: &Appends) -> i64 {
     let mut refused: HashMap<usize, Why> = HashMap::new();
     for one in written.refused {
         // A known command says more than anything else that was found against it.
@@ -475,6 +483,7 @@ fn answer(piece: Vec<Waiting>, written: Written) -> i64 {
         let number = index + 1;
         let outcome = match refused.remove(&number) {
             Some(Why::Command { fingerprint, status, location, version, first, last, detail }) => {
+                counts.refused.repeated.inc();
                 Outcome::Known {
                     answer: Answer {
                         status,
@@ -488,6 +497,7 @@ fn answer(piece: Vec<Waiting>, written: Written) -> i64 {
                 }
             }
             Some(Why::Version { aggregate_type, id, sequence, diverged, missed }) => {
+                counts.refused.version.inc();
                 let mut streams = waiting.request.streams.iter();
                 let seen = streams.find(|s| s.aggregate_type == aggregate_type && s.aggregate_id == id);
                 let seen = seen.map_or(0, |stream| stream.sequence);
@@ -500,12 +510,20 @@ fn answer(piece: Vec<Waiting>, written: Written) -> i64 {
                     .collect();
                 Outcome::Version { aggregate_type, aggregate_id: id, sequence, seen, missed }
             }
-            Some(Why::Claim { scope, owner }) => Outcome::Claimed { scope, owner },
-            None if written.behind.contains(&number) => Outcome::Behind,
+            Some(Why::Claim { scope, owner }) => {
+                counts.refused.claimed.inc();
+                Outcome::Claimed { scope, owner }
+            }
+            None if written.behind.contains(&number) => {
+                counts.refused.behind.inc();
+                Outcome::Behind
+            }
             None => {
                 let mut answer = waiting.request.answer.clone();
                 let events = i64::try_from(waiting.request.events.len()).unwrap_or(i64::MAX);
                 if events > 0 {
+                    counts.commands.inc();
+                    counts.events.inc_by(events.unsigned_abs());
                     answer.first_position = Some(position + 1);
                     position += events;
                     answer.last_position = Some(position);

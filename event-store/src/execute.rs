@@ -204,6 +204,7 @@ pub struct EventStore {
     hot: Hot,
     /// Ends when the last store is dropped.
     writer: Arc<tokio::task::JoinHandle<()>>,
+    metrics: crate::metrics::Appends,
 }
 
 impl EventStore {
@@ -213,9 +214,15 @@ impl EventStore {
             Place::Postgres(url) => Box::new(postgres::Postgres::new(url)?),
             Place::Sqlite(folder) => Box::new(sqlite::Sqlite::new(folder)),
         };
-        let (appender, writer) = Appender::start(backend);
+        let metrics = crate::metrics::Appends::default();
+        let (appender, writer) = Appender::start(backend, metrics.clone());
         let log = EventLog::new(database.namespace("log")?, keys.store().clone());
-        Ok(Self { appender, log, keys, hot: Hot::new(20_000), writer: Arc::new(writer) })
+        Ok(Self { appender, log, keys, hot: Hot::new(20_000), writer: Arc::new(writer), metrics })
+    }
+
+    /// What was appended here since the process began.
+    pub fn metrics(&self) -> &crate::metrics::Appends {
+        &self.metrics
     }
 
     /// Succeeds if this process may write the log: a SQLite log has one owner.

@@ -9,6 +9,7 @@ pub mod appender;
 mod execute;
 mod hot;
 pub mod keys;
+pub mod metrics;
 mod postgres;
 mod purge;
 mod sqlite;

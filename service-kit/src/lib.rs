@@ -8,6 +8,7 @@ pub mod access;
 pub mod extract;
 pub mod headers;
 pub mod health;
+pub mod metrics;
 pub mod problem;
 pub mod serve;
 pub mod telemetry;

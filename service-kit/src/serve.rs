@@ -15,7 +15,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use crate::extract::{BODY_LIMIT, too_large};
 use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
+use crate::metrics::{self, Http};
 use crate::problem::{Kind, Problem};
 
 /// How long a handler may take, besides what the client asked to wait.
@@ -82,10 +83,11 @@ pub enum Stopped {
 }
 
 /// Answers requests through [`stack`] until `shutdown`; then takes no more, and waits for those it has until `deadline`
-/// has passed. A stream that never ends listens to `shutdown` itself.
+/// has passed. A stream that never ends listens to `shutdown` itself. All of them are counted in `http`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    http: Http,
     shutdown: CancellationToken,
     deadline: Duration,
 ) -> io::Result<Stopped> {
@@ -95,7 +97,7 @@ pub async fn serve(
             tracing::debug!(%error, "the connection keeps its delay");
         }
     });
-    let service = stack(router).into_make_service_with_connect_info::<SocketAddr>();
+    let service = with_counts(stack(router), http).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let late = async {
         shutdown.cancelled().await;
@@ -108,6 +110,11 @@ pub async fn serve(
             Ok(Stopped::AtDeadline)
         }
     }
+}
+
+/// Every request is counted, also what the stack itself answers.
+pub(crate) fn with_counts(stacked: Router, http: Http) -> Router {
+    stacked.layer(from_fn_with_state(http, metrics::counted))
 }
 
 /// The router as it is served: the last layer here sees a request first.
@@ -192,7 +199,7 @@ async fn with_context(mut request: Request, next: Next) -> Response {
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         if status >= 500 {
             tracing::warn!(%method, route, status, milliseconds, "answered");
-        } else if route.starts_with("/health/") {
+        } else if route.starts_with("/health/") || route == "/metrics" {
             tracing::debug!(%method, route, status, milliseconds, "answered");
         } else {
             tracing::info!(%method, route, status, milliseconds, "answered");
@@ -361,7 +368,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, router, shutdown.clone(), deadline));
+        let server = tokio::spawn(serve(listener, router, Http::default(), shutdown.clone(), deadline));
         let client = tokio::task::spawn_blocking(move || {
             let mut connection = std::net::TcpStream::connect(address).unwrap();
             connection.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();

@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use soonshop_command_api::relay::Published;
 use soonshop_event_store::EventStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +81,9 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     let store = shop.event_store()?;
     let quit = CancellationToken::new();
     let guard = quit.clone().drop_guard();
-    let mut followers = roles::start(shop, Role::All, Some(&store), soonshop_projections::all(), &quit)?;
+    let published = Published::default();
+    let mut followers =
+        roles::start(shop, Role::All, Some(&store), &published, soonshop_projections::all(), &quit)?;
     let outcome = match Local::new(shop, store.clone()) {
         Ok(door) => import(door, plans, report, options.quiet).await,
         Err(error) => Err(error),

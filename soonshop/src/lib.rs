@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod doctor;
 pub mod erased;
 pub mod import;
+mod metrics;
 pub mod migrate;
 pub mod roles;
 pub mod seals;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use soonshop_command_api::eraser::Eraser;
 use soonshop_command_api::purger::{Kept, Purger};
 use soonshop_command_api::reactor::Reactor;
-use soonshop_command_api::relay::Relay;
+use soonshop_command_api::relay::{Published, Relay};
 use soonshop_command_api::sealer::Sealer;
 use soonshop_event_log::cloud_event;
 use soonshop_event_store::EventStore;
@@ -57,6 +57,7 @@ pub fn start(
     shop: &Shop,
     role: Role,
     store: Option<&EventStore>,
+    published: &Published,
     projectors: Vec<Arc<dyn Projector>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Followers> {
@@ -73,6 +74,7 @@ pub fn start(
             bus: Arc::clone(&shop.bus),
             appended,
             holder: shop.holder.clone(),
+            published: published.clone(),
         };
         tasks.spawn(relay.run(stop.clone()));
     }

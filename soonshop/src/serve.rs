@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use axum::Router;
 use soonshop_command_api::eraser;
 use soonshop_command_api::http::Commands;
+use soonshop_command_api::relay::Published;
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_keys::ApiKeys;
-use crate::{Role, Shop, migrate, roles};
+use crate::{Role, Shop, metrics, migrate, roles};
 
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -95,12 +96,15 @@ pub async fn start(
         .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let mut followers = roles::start(&shop, role, store.as_ref(), projectors, &stop)?;
-    let router = router(&shop, &options, store.as_ref(), &stop)?;
+    let published = Published::default();
+    let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
+    let told = metrics::of(&shop, role, store.as_ref(), &published)?;
+    let http = told.http();
+    let router = router(&shop, &options, store.as_ref(), &stop)?.merge(told.router());
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: what they took is in the log before the followers stop.
-        let answered = kit::serve(listener, router, ended.clone(), DEADLINE).await;
+        let answered = kit::serve(listener, router, http, ended.clone(), DEADLINE).await;
         ended.cancel();
         let all = async { while followers.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DEADLINE, all).await.is_err() {

@@ -9,6 +9,7 @@ mod faults;
 mod full_disk;
 mod import;
 mod keeping;
+mod metrics;
 mod privacy;
 mod processes;
 mod replay;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soonshop_bus::{Bus, Confirmation, Delivery, Error, Message, Publisher, Subscription};
-use soonshop_command_api::relay::{NAME, Relay};
+use soonshop_command_api::relay::{NAME, Published, Relay};
 use soonshop_event_log::Checkpoint;
 use soonshop_event_log::cloud_event::{self, Received};
 use tokio::sync::{oneshot, watch};
@@ -150,6 +150,7 @@ fn of(shop: &Shop, bus: &Fickle, holder: &str) -> Relay {
         // Of a process that appends nothing.
         appended: watch::channel(0).1,
         holder: holder.to_owned(),
+        published: Published::default(),
     }
 }
 

@@ -1,0 +1,247 @@
+//! What a process tells of itself at `/metrics`, in the text format of Prometheus: what it counted since it began, and
+//! what it looks up in its databases when it is asked.
+//!
+//! A database that is away takes nothing of the first away, and of the second it is said that it could not be looked up.
+//! No label holds an id or a path: a route is its template.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::future::{BoxFuture, FutureExt};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::prometheus_text::{self, encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// What every name begins with.
+pub const PREFIX: &str = "soonshop";
+
+/// How long it may take to look things up: a scrape has a limit of its own, and gets the rest before that.
+pub const LIMIT: Duration = Duration::from_secs(3);
+
+/// Upper bounds, in seconds.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: String,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    method: &'static str,
+    route: String,
+}
+
+/// Requests that were answered. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Http {
+    requests: Family<Answered, Counter>,
+    seconds: Family<Asked, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+        }
+    }
+}
+
+impl Http {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("http_requests", "Requests answered", self.requests.clone());
+        let help = "Seconds from a request to the head of its answer";
+        registry.register("http_request_seconds", help, self.seconds.clone());
+    }
+}
+
+/// A client may send any word as a method: those that nobody has are one.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+fn class(status: u16) -> &'static str {
+    ["1xx", "2xx", "3xx", "4xx"].get(usize::from(status / 100).wrapping_sub(1)).copied().unwrap_or("5xx")
+}
+
+/// Counts a request, whatever answers it.
+pub(crate) async fn counted(State(http): State<Http>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = method(request.method());
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or("none", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let status = class(response.status().as_u16());
+    http.seconds
+        .get_or_create(&Asked { method, route: route.clone() })
+        .observe(begun.elapsed().as_secs_f64());
+    http.requests.get_or_create(&Answered { method, route, status }).inc();
+    response
+}
+
+type Look = Box<dyn Fn() -> BoxFuture<'static, Result<Registry, String>> + Send + Sync>;
+
+/// What a process counts, and what it looks up.
+pub struct Metrics {
+    counted: Registry,
+    http: Http,
+    look: Option<Look>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let (mut counted, http) = (Registry::with_prefix(PREFIX), Http::default());
+        http.register(&mut counted);
+        Self { counted, http, look: None }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("http", &self.http).finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Where whoever counts registers it.
+    pub fn counted(&mut self) -> &mut Registry {
+        &mut self.counted
+    }
+
+    /// What requests are counted by.
+    pub fn http(&self) -> Http {
+        self.http.clone()
+    }
+
+    /// What is looked up at every scrape, for no longer than [`LIMIT`]. Its registry has [`PREFIX`].
+    #[must_use]
+    pub fn looked_up<F>(mut self, look: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Registry, String>> + Send + 'static,
+    {
+        self.look = Some(Box::new(move || look().boxed()));
+        self
+    }
+
+    async fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.counted)?;
+        let Some(look) = &self.look else { return Ok(text) };
+        let looked = tokio::time::timeout(LIMIT, look()).await;
+        let looked = looked.unwrap_or_else(|_| Err(format!("no answer within {} seconds", LIMIT.as_secs())));
+        let mut said = Registry::with_prefix(PREFIX);
+        let ok = ConstGauge::new(i64::from(looked.is_ok()));
+        said.register("scrape_ok", "1: what is looked up is here; 0: it could not be looked up", ok);
+        encode(&mut text, &said)?;
+        match looked {
+            Ok(found) => encode(&mut text, &found)?,
+            Err(reason) => tracing::warn!(reason, "the metrics are told without what could not be looked up"),
+        }
+        Ok(text)
+    }
+
+    /// `/metrics`.
+    pub fn router(self) -> Router {
+        Router::new().route("/metrics", get(told)).with_state(Arc::new(self))
+    }
+}
+
+async fn told(State(metrics): State<Arc<Metrics>>) -> Response {
+    match metrics.text().await {
+        Ok(text) => ([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE), (CACHE_CONTROL, "no-store")], text)
+            .into_response(),
+        // Writing into a text does not fail.
+        Err(error) => crate::Problem::internal(error).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::serve::{stack, with_counts};
+
+    async fn scraped(router: &Router) -> String {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    fn router(metrics: Metrics) -> Router {
+        let http = metrics.http();
+        let there = Router::new().route("/things/{id}", get(async || "here"));
+        with_counts(stack(there.merge(metrics.router())), http)
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_template_and_class_and_never_by_path() {
+        let router = router(Metrics::default());
+        for (method, path) in
+            [("GET", "/things/7"), ("GET", "/things/8"), ("POST", "/things/9"), ("BREW", "/no/such/7")]
+        {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap();
+        }
+        let text = scraped(&router).await;
+        for line in [
+            "soonshop_http_requests_total{method=\"GET\",route=\"/things/{id}\",status=\"2xx\"} 2",
+            "soonshop_http_requests_total{method=\"POST\",route=\"/things/{id}\",status=\"4xx\"} 1",
+            "soonshop_http_requests_total{method=\"other\",route=\"none\",status=\"4xx\"} 1",
+            "soonshop_http_request_seconds_count{method=\"GET\",route=\"/things/{id}\"} 2",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(
+            !text.contains("/things/7") && !text.contains("BREW") && !text.contains("scrape_ok"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_looked_up_takes_nothing_else_away() {
+        let failing = Metrics::default().looked_up(async || Err("the database is away".to_owned()));
+        let hanging = Metrics::default().looked_up(std::future::pending);
+        for metrics in [failing, hanging] {
+            let router = router(metrics);
+            scraped(&router).await;
+            let text = scraped(&router).await;
+            assert!(text.contains("\nsoonshop_scrape_ok 0\n"), "{text}");
+            assert!(text.contains("route=\"/metrics\",status=\"2xx\"} 1"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_up_stands_beside_what_is_counted() {
+        let metrics = Metrics::default().looked_up(async || {
+            let mut found = Registry::with_prefix(PREFIX);
+            found.register("things", "Things there are", ConstGauge::new(3_i64));
+            Ok(found)
+        });
+        let text = scraped(&router(metrics)).await;
+        assert!(
+            text.contains("\nsoonshop_scrape_ok 1\n") && text.contains("\nsoonshop_things 3\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! What the shop's processes tell at `/metrics`: what each of them counts, and, from those that answer queries, how
+//! everything stands, by the function that `/health/audit` asks.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+use soonshop_command_api::relay::Published;
+use soonshop_event_store::EventStore;
+use soonshop_projections::standing::{Following, Whole};
+use soonshop_service_kit::metrics::{Metrics, PREFIX};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::{Role, Shop};
+
+/// What was looked up is told again for so long: however often it is asked for, the databases are not.
+const FRESH: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSink {
+    projection: String,
+    generation: i32,
+    sink: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfGeneration {
+    projection: String,
+    generation: i32,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// What a process of that role tells.
+pub(crate) fn of(
+    shop: &Shop,
+    role: Role,
+    store: Option<&EventStore>,
+    published: &Published,
+) -> anyhow::Result<Metrics> {
+    let mut metrics = Metrics::default();
+    if let Some(store) = store {
+        store.metrics().register(metrics.counted());
+    }
+    if role.has(Role::Relay) {
+        published.register(metrics.counted());
+    }
+    if !role.has(Role::QueryApi) {
+        return Ok(metrics);
+    }
+    let (looked, projectors) = (shop.looked()?, soonshop_projections::all());
+    let last = Arc::new(Mutex::new(None::<(Instant, Whole)>));
+    Ok(metrics.looked_up(move || {
+        let (looked, projectors, last) = (looked.clone(), projectors.clone(), Arc::clone(&last));
+        async move {
+            let mut last = last.lock().await;
+            if let Some((_, whole)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+                return Ok(gauges(whole));
+            }
+            let whole = looked.whole(&projectors).await.map_err(|error| error.to_string())?;
+            let told = gauges(&whole);
+            *last = Some((Instant::now(), whole));
+            Ok(told)
+        }
+    }))
+}
+
+fn gauges(whole: &Whole) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    let healthy = ConstGauge::new(i64::from(whole.healthy()));
+    registry.register("healthy", "1: /health/audit has no complaint; 0: it has", healthy);
+    let head = &whole.append;
+    registry.register("log_position", "The last position of the log", ConstGauge::new(head.position));
+    let age = ConstGauge::new(head.age_seconds.unwrap_or(0.0));
+    registry.register("log_age_seconds", "Seconds since the last event was appended", age);
+    follows(&mut registry, "relay", "that the bus has not confirmed", &whole.relay);
+    follows(&mut registry, "seals", "that no seal covers yet", &whole.seals);
+    models(&mut registry, whole);
+    registry
+}
+
+fn follows(registry: &mut Registry, name: &str, waiting: &str, one: &Following) {
+    let position = ConstGauge::new(one.position.unwrap_or(0));
+    registry.register(
+        format!("{name}_position"),
+        format!("The last position that the {name} reached"),
+        position,
+    );
+    let events = ConstGauge::new(one.lag_events);
+    registry.register(format!("{name}_lag_events"), format!("Events {waiting}"), events);
+    let help = format!("Seconds that the oldest event waits {waiting}");
+    registry.register(format!("{name}_lag_seconds"), help, ConstGauge::new(one.lag_seconds));
+    let complaint = ConstGauge::new(i64::from(one.complaint.is_some()));
+    registry.register(
+        format!("{name}_complaint"),
+        format!("1: something is wrong with the {name}"),
+        complaint,
+    );
+}
+
+fn models(registry: &mut Registry, whole: &Whole) {
+    let (position, events) = (Family::<OfSink, Gauge>::default(), Family::<OfSink, Gauge>::default());
+    let (seconds, parked) = (Family::<OfSink, Seconds>::default(), Family::<OfGeneration, Gauge>::default());
+    for one in &whole.generations {
+        let (projection, generation) = (one.projection.clone(), one.generation);
+        for sink in &one.sinks {
+            let of = OfSink { projection: projection.clone(), generation, sink: sink.name };
+            position.get_or_create(&of).set(sink.position.unwrap_or(0));
+            events.get_or_create(&of).set(sink.lag_events);
+            seconds.get_or_create(&of).set(sink.lag_seconds);
+        }
+        parked.get_or_create(&OfGeneration { projection, generation }).set(one.parked);
+    }
+    registry.register("projection_position", "The last position that the sink has seen", position);
+    registry.register("projection_lag_events", "Events that the sink has not seen", events);
+    let help = "Seconds that the oldest event waits that the sink has not seen";
+    registry.register("projection_lag_seconds", help, seconds);
+    registry.register("projection_parked", "Events that could not be projected", parked);
+}
