@@ -161,7 +161,7 @@ impl Eraser {
         let actor = Actor::system(NAME);
         let (kind, account) = match &command {
             person::Command::RequestErasure { purposes } => {
-                ("person.request_erasure", purposes.contains(&Purpose::Account))
+                ("person.request-erasure", purposes.contains(&Purpose::Account))
             }
             person::Command::ConfirmErasure { .. } => ("person.confirm_erasure", false),
         };

@@ -8,6 +8,7 @@ pub mod key;
 pub mod session;
 pub mod shelf;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -156,12 +157,38 @@ impl Caller {
     }
 }
 
+/// What a caller must have. Nothing can be read out of it, so there is one way to compare it with what was sent:
+/// [`Secret::is`], which takes as long for any two.
+#[derive(Clone)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// How long it takes says nothing about where the two differ: their HMACs under the secret are compared.
+    pub fn is(&self, sent: &[u8]) -> bool {
+        #[cfg(test)]
+        tests::COMPARED.set(tests::COMPARED.get() + 1);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let tag = hmac::sign(&key, &self.0);
+        hmac::verify(&key, sent, tag.as_ref()).is_ok()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// What is stored of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Known {
     pub id: Uuid,
     /// SHA-256 of the secret.
-    pub hash: [u8; 32],
+    pub hash: Secret,
     pub role: Role,
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked: bool,
@@ -226,7 +253,9 @@ struct Remembered {
 /// Tells callers apart.
 #[derive(Clone)]
 pub struct Access {
-    operator: Option<Arc<str>>,
+    operator: Option<Secret>,
+    /// The hash of the token, for sessions that were begun with it.
+    proof: Option<Secret>,
     keys: Option<Arc<dyn Keys>>,
     remembered: Cache<String, Arc<Remembered>>,
     sessions: Cache<[u8; 32], Option<Arc<Begun>>>,
@@ -237,7 +266,9 @@ impl Access {
     pub fn new(operator: Option<Arc<str>>) -> Self {
         let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
         let sessions = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
-        Self { operator, keys: None, remembered, sessions }
+        let proof = operator.as_ref().map(|token| Secret::new(&session::hash(token.as_bytes())));
+        let operator = operator.map(|token| Secret::new(token.as_bytes()));
+        Self { operator, proof, keys: None, remembered, sessions }
     }
 
     /// With the keys that are stored there.
@@ -266,14 +297,13 @@ impl Access {
 
     /// The key of that text, as it may be used just now; `None`: it is the operator's token.
     async fn holder(&self, token: &str) -> Result<Option<Known>, Problem> {
-        if self.operator.as_deref().is_some_and(|operator| same(token.as_bytes(), operator.as_bytes())) {
+        if self.operator.as_ref().is_some_and(|operator| operator.is(token.as_bytes())) {
             return Ok(None);
         }
         let key = ApiKey::parse(token).ok_or_else(bad_token)?;
         let keys = self.keys.as_ref().ok_or_else(bad_token)?;
         let found = self.find(keys, &key).await?;
-        let known =
-            found.key.as_ref().filter(|known| same(&key.hash(), &known.hash)).ok_or_else(bad_token)?;
+        let known = found.key.as_ref().filter(|known| known.hash.is(&key.hash())).ok_or_else(bad_token)?;
         let now = clock::now();
         known.lives(now)?;
         if known.used_at.is_none_or(|used_at| now - used_at > USED)
@@ -310,18 +340,18 @@ fn bad_token() -> Problem {
     )
 }
 
-/// How long it takes says nothing about where the two differ: their HMACs under the second are compared.
-fn same(sent: &[u8], stored: &[u8]) -> bool {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, stored);
-    let tag = hmac::sign(&key, stored);
-    hmac::verify(&key, sent, tag.as_ref()).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use axum::http::HeaderValue;
 
     use super::*;
+
+    thread_local! {
+        /// How often this thread compared something with a secret.
+        pub(super) static COMPARED: Cell<u32> = const { Cell::new(0) };
+    }
 
     fn access() -> (Arc<Shelf>, Access) {
         let shelf = Arc::new(Shelf::default());
@@ -442,9 +472,42 @@ mod tests {
 
     #[test]
     fn a_token_is_the_same_only_if_it_is() {
-        assert!(same(b"secret", b"secret"));
+        let secret = Secret::new(b"secret");
+        assert!(secret.is(b"secret"));
         for other in ["", "secre", "secret1", "Secret", "secrets and more"] {
-            assert!(!same(other.as_bytes(), b"secret"), "{other:?}");
+            assert!(!secret.is(other.as_bytes()), "{other:?}");
         }
+        assert_eq!(format!("{secret:?}"), "Secret");
+    }
+
+    /// A secret has no other comparison; and nothing is let in or turned away beside it.
+    #[tokio::test]
+    async fn whatever_is_sent_is_compared_with_each_secret_that_it_could_be_in_constant_time() {
+        let (shelf, access) = access();
+        let (key, _) = shelf.add(Role::Support, |_| {}).unwrap();
+        let (revoked, _) = shelf.add(Role::Support, |known| known.revoked = true).unwrap();
+        let (wrong, unknown) = (forged(&key), ApiKey::generate(Uuid::new_v4()).unwrap().text());
+        for (sent, compared, passes) in [
+            ("the-operator's-token".to_owned(), 1, true),
+            ("the-operator's-tokem".to_owned(), 1, false),
+            ("t".to_owned(), 1, false),
+            (key.text(), 2, true),
+            (wrong, 2, false),
+            (revoked.text(), 2, false),
+            // There is none that it could be.
+            (unknown, 1, false),
+        ] {
+            let before = COMPARED.get();
+            assert_eq!(access.caller(&bearer(&sent)).await.is_ok(), passes, "{sent}");
+            assert_eq!(COMPARED.get() - before, compared, "{sent}");
+        }
+    }
+
+    /// Of that prefix, with another secret.
+    fn forged(key: &ApiKey) -> String {
+        let other = ApiKey::generate(Uuid::new_v4()).unwrap().text();
+        let text = key.text();
+        let cut = text.len() - 43;
+        format!("{}{}", &text[..cut], &other[other.len() - 43..])
     }
 }

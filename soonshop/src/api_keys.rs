@@ -13,7 +13,7 @@ use serde_json::json;
 use soonshop_domain::{Actor, ActorKind, ids};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_projections::operations::{self, Done};
-use soonshop_service_kit::access::{ApiKey, Begun, Keys, Known, Role, Unavailable};
+use soonshop_service_kit::access::{ApiKey, Begun, Keys, Known, Role, Secret, Unavailable};
 use uuid::Uuid;
 
 use crate::Shop;
@@ -287,7 +287,8 @@ impl ApiKeys {
 fn known(stored: &QueryResult) -> Result<Known, Error> {
     let row = Row::read(stored)?;
     let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
-    let (Some(hash), Ok(role)) = (hash.and_then(|hash| hash.try_into().ok()), self::role(&row.role)) else {
+    let hash = hash.filter(|hash| hash.len() == 32).map(|hash| Secret::new(&hash));
+    let (Some(hash), Ok(role)) = (hash, self::role(&row.role)) else {
         return Err(Error::Database(format!("what is stored of the API key {} cannot be read", row.prefix)));
     };
     Ok(Known {

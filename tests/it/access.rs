@@ -83,6 +83,63 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     shop.stop().await;
 }
 
+/// Nothing more may be written into that table, or it may again.
+async fn close(db: &soonshop_event_log::Db, table: &str, closed: bool) {
+    let steps: &[&str] = match (db.backend(), closed) {
+        (sea_orm::DatabaseBackend::Postgres, true) => {
+            &["ALTER TABLE @{} ADD CONSTRAINT closed CHECK (false) NOT VALID"]
+        }
+        (sea_orm::DatabaseBackend::Postgres, false) => &["ALTER TABLE @{} DROP CONSTRAINT closed"],
+        (_, true) => &[
+            "CREATE TRIGGER {}_closed_1 BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'closed'); END",
+            "CREATE TRIGGER {}_closed_2 BEFORE UPDATE ON {} BEGIN SELECT RAISE(ABORT, 'closed'); END",
+        ],
+        (_, false) => &["DROP TRIGGER {}_closed_1", "DROP TRIGGER {}_closed_2"],
+    };
+    for step in steps {
+        db.connection.execute_unprepared(&db.sql(&step.replace("{}", table))).await.unwrap();
+    }
+}
+
+/// Whichever of the two cannot be written, the other is not there either.
+async fn a_key_and_its_line_in_the_record_fall_together(set: Set) {
+    let place = Place::new(set).await;
+    let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();
+    soonshop::migrate::migrate(&shop).await.unwrap();
+    let (keys, db) =
+        (ApiKeys::new(&shop.read_database).unwrap(), shop.read_database.namespace("operations").unwrap());
+    let one = keys.create(Role::Support, "help desk", None).await.unwrap();
+    let seen = async || {
+        let lines = serde_json::to_value(operations::last(&db, 100).await.unwrap()).unwrap();
+        (lines, serde_json::to_value(keys.all().await.unwrap()).unwrap())
+    };
+    let before = seen().await;
+    for table in ["api_keys", "entries"] {
+        close(&db, table, true).await;
+        assert!(keys.create(Role::Support, "another", None).await.is_err(), "{table}");
+        assert!(keys.rotate(one.prefix(), 1, None).await.is_err(), "{table}");
+        assert!(keys.revoke(one.prefix()).await.is_err(), "{table}");
+        assert_eq!(seen().await, before, "{table}");
+        close(&db, table, false).await;
+    }
+    // It was nothing else that stood in the way.
+    keys.rotate(one.prefix(), 1, None).await.unwrap();
+    keys.revoke(one.prefix()).await.unwrap();
+    assert_eq!(seen().await.0.as_array().unwrap().len(), 3);
+    db.connection.close().await.unwrap();
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_and_its_line_in_the_record_fall_together_embedded() {
+    a_key_and_its_line_in_the_record_fall_together(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_and_its_line_in_the_record_fall_together_on_servers() {
+    a_key_and_its_line_in_the_record_fall_together(Set::Nats).await;
+}
+
 async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log::Db) {
     for role in ["soonshop_command", "soonshop_query", "soonshop_projector", "soonshop_replay"] {
         let takes_requests = ["soonshop_command", "soonshop_query"].contains(&role);

@@ -104,6 +104,17 @@ async fn let_go(shop: &Shop, holder: &str) {
     until(&format!("{holder} lets go"), async || shop.number("process", &sql).await == 1).await;
 }
 
+/// Waits until some sealer has the lease.
+async fn held(shop: &Shop) {
+    let sql = "SELECT count(*) FROM @leases WHERE name = 'sealer' AND expires_at > 0";
+    until("a sealer has the lease", async || shop.number("process", sql).await == 1).await;
+}
+
+/// Has the lease expire for everybody, whatever its holder believes.
+async fn expire(shop: &Shop) {
+    shop.run("process", "UPDATE @leases SET expires_at = 0").await;
+}
+
 /// Seals what there is, and stops.
 async fn seal(shop: &Shop, keys: &SealKeys) {
     let head = shop.log().head().await.unwrap().position;
@@ -174,10 +185,13 @@ async fn every_event_comes_under_a_seal_and_an_idle_log_gets_no_more(shop: Shop)
         reach(&shop, last).await;
     }
     let before = all(&shop).await;
-    // Nothing can be waited for: longer than it takes to look twice.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(all(&shop).await, before, "without news there is nothing to seal");
+    // One that is told to stop looks once more; one that begins looks at least twice.
     run.stop().await;
+    assert_eq!(all(&shop).await, before, "without news there is nothing to seal");
+    let run = sealer(&shop, &keys, "two");
+    held(&shop).await;
+    run.stop().await;
+    assert_eq!(all(&shop).await, before, "nor for the next one");
     assert!(before.len() <= 6, "{} seals for three batches", before.len());
     let rows = shop.log().read(1, 1_000).await.unwrap();
     let leaves: Vec<_> = before.iter().flat_map(|seal| seal.leaves.0.chunks(32)).collect();
@@ -527,11 +541,11 @@ async fn of_two_sealers_at_once_each_event_is_sealed_once(shop: Shop) {
     let runs = [sealer(&shop, &keys, "one"), sealer(&shop, &keys, "two")];
     let mut writer = Writer::new(&shop);
     let mut last = 0;
-    for _ in 0..40 {
+    for _ in 0..10 {
         last = writer.all(receipts(20)).await;
         // Both believe that they hold it: the one whose lease is taken from it hears so only later.
-        shop.run("process", "UPDATE @leases SET expires_at = 0").await;
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        expire(&shop).await;
+        held(&shop).await;
     }
     reach(&shop, last).await;
     for run in runs {
@@ -547,9 +561,14 @@ async fn a_killed_sealer_goes_on_where_its_last_seal_ends(shop: Shop) {
     let mut writer = Writer::new(&shop);
     for round in 0..12 {
         let last = writer.all(receipts(50)).await;
+        expire(&shop).await;
         let run = sealer(&shop, &keys, "one");
-        // Killed at another point each time, mostly before it is done.
-        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        // Killed before it has begun, while it is at it, and when it may be done.
+        match round % 3 {
+            0 => {}
+            1 => held(&shop).await,
+            _ => reach(&shop, last).await,
+        }
         run.kill().await;
         assert!(sealed_to(&shop).await <= last);
     }

@@ -14,7 +14,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::SecureRandom as _;
 use soonshop_domain::clock;
 
-use super::{Access, Caller, Known, away, bad_token};
+use super::{Access, ApiKey, Caller, Known, away, bad_token};
 use crate::Problem;
 
 /// The cookie's name.
@@ -29,7 +29,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What is stored of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Begun {
     /// SHA-256 of the cookie's 32 random bytes.
     pub hash: [u8; 32],
@@ -48,7 +48,7 @@ pub struct Visitor {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-fn hash(secret: &[u8]) -> [u8; 32] {
+pub(super) fn hash(secret: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, secret).as_ref());
     hash
@@ -92,11 +92,8 @@ impl Access {
         let now = clock::now();
         Ok(found.filter(|session| {
             let begun_with = match &session.key {
-                Some(key) => key.lives(now).is_ok() && key.hash == session.proof,
-                None => self
-                    .operator
-                    .as_deref()
-                    .is_some_and(|token| self::hash(token.as_bytes()) == session.proof),
+                Some(key) => key.lives(now).is_ok() && key.hash.is(&session.proof),
+                None => self.proof.as_ref().is_some_and(|proof| proof.is(&session.proof)),
             };
             session.expires_at > now && begun_with
         }))
@@ -115,7 +112,7 @@ impl Access {
         ring::rand::SystemRandom::new()
             .fill(&mut secret)
             .map_err(|_| Problem::internal("no random numbers are to be had"))?;
-        let proof = key.as_ref().map_or_else(|| hash(token.as_bytes()), |key| key.hash);
+        let proof = ApiKey::parse(token).map_or_else(|| hash(token.as_bytes()), |key| key.hash());
         let session = Begun { hash: hash(&secret), key, proof, expires_at };
         keys.begin(&session).await.map_err(|error| away(&error))?;
         Ok(cookie(&BASE64.encode(secret), (expires_at - now).num_seconds(), headers))

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ApiKey, Begun, Keys, Known, Role, Unavailable};
+use super::{ApiKey, Begun, Keys, Known, Role, Secret, Unavailable};
 
 /// Keys, sessions, and how often they were asked for and told of.
 #[derive(Default)]
@@ -28,7 +28,14 @@ impl Shelf {
     pub fn add(&self, role: Role, change: impl FnOnce(&mut Known)) -> Option<(ApiKey, Uuid)> {
         let id = Uuid::new_v4();
         let key = ApiKey::generate(id)?;
-        let mut known = Known { id, hash: key.hash(), role, expires_at: None, revoked: false, used_at: None };
+        let mut known = Known {
+            id,
+            hash: Secret::new(&key.hash()),
+            role,
+            expires_at: None,
+            revoked: false,
+            used_at: None,
+        };
         change(&mut known);
         held(&self.keys).push((key.prefix().to_owned(), known));
         Some((key, id))
