@@ -86,9 +86,9 @@ async fn states(set: Set) {
     let (mut masked, mut erased) = (0, 0);
     for (kind, id) in lived(&shop).await {
         let path = format!("/api/audit/a/{kind}/{id}");
-        let last = shop.client.get(&path).await.expect(200).json()["last"].as_i64().unwrap();
+        let last = shop.client.look(&path).await.expect(200).json()["last"].as_i64().unwrap();
         for version in 1..=last {
-            let over_http = shop.client.get(&format!("{path}?v={version}")).await.expect(200).json();
+            let over_http = shop.client.look(&format!("{path}?v={version}")).await.expect(200).json();
             let (v, before) = (format!("v{version}"), format!("v{}", version - 1));
             let shown = ok(ran(&shop.place, &["show", kind, &id, "--as-of", &v, "--json"]).await);
             assert_clean("show", &shown.stdout);
@@ -102,7 +102,7 @@ async fn states(set: Set) {
             erased += state.to_string().matches("erased").count();
         }
         // Two versions that are not neighbours, the other way round.
-        let far = shop.client.get(&format!("{path}?v=1&cmp={last}")).await.expect(200).json();
+        let far = shop.client.look(&format!("{path}?v=1&cmp={last}")).await.expect(200).json();
         let changed = ok(ran(&shop.place, &["diff", kind, &id, &format!("v{last}"), "v1", "--json"]).await);
         assert_eq!(Value::Array(rows(&changed)).to_string(), far["diff"]["changes"].to_string());
     }
@@ -133,7 +133,7 @@ async fn listed(shop: &TestShop, query: &str) -> Vec<Value> {
     let parameter = if query.contains("order=asc") { "after" } else { "before" };
     let mut path = format!("/api/audit/timeline?limit=7&{query}");
     loop {
-        let page = shop.client.get(&path).await.expect(200).json();
+        let page = shop.client.look(&path).await.expect(200).json();
         all.extend(page["items"].as_array().unwrap().iter().cloned());
         match page["next"].as_i64() {
             Some(next) => path = format!("/api/audit/timeline?limit=7&{query}&{parameter}={next}"),
