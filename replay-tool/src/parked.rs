@@ -1,11 +1,11 @@
 //! `parked`: events that could not be projected. Listed by cause, tried again or given up, and each of these written down.
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _, Value as Bound};
-use serde::Serialize;
 use serde_json::json;
 use soonshop_event_log::Db;
 use soonshop_projections::Generation;
 use soonshop_projections::operations;
+use soonshop_projections::parked::{self, Parked};
 
 use crate::{Ended, Failure, Outcome, Tool};
 
@@ -23,22 +23,6 @@ pub struct Which {
     pub cause: Option<String>,
 }
 
-/// An event that is parked.
-#[derive(Debug, Clone, Serialize)]
-pub struct Parked {
-    pub generation: String,
-    pub position: i64,
-    pub event_id: String,
-    pub event_type: String,
-    pub stream: String,
-    /// The groups of rows that wait for it.
-    pub rows: Vec<String>,
-    pub cause: String,
-    pub attempts: i64,
-    #[serde(skip)]
-    of: Generation,
-}
-
 pub(crate) async fn count(db: &Db) -> Result<i64, Failure> {
     let row = db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0))
@@ -49,44 +33,14 @@ pub async fn find(tool: &Tool, which: &Which) -> Result<Vec<Parked>, Failure> {
     if let Some(name) = &which.projection {
         tool.projector(name)?;
     }
-    let mut all = Vec::new();
-    for known in tool.registry.all(which.projection.as_deref()).await? {
-        let wanted = which.generation.is_none_or(|number| number == known.generation.number);
-        if !known.state.lives() || !wanted {
-            continue;
-        }
-        let db = known.generation.db(tool.registry.database())?;
-        let sql = "SELECT position, event_id, rows, cause, attempts FROM @parked ORDER BY position";
-        for row in db.connection.query_all(db.statement(sql, [])).await? {
-            let position: i64 = row.try_get_by_index(0)?;
-            let (rows, cause): (String, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-            if which.position.is_some_and(|wanted| wanted != position)
-                || which.cause.as_ref().is_some_and(|wanted| !cause.contains(wanted.as_str()))
-            {
-                continue;
-            }
-            let event =
-                tool.log.read(position, 1).await?.into_iter().next().filter(|e| e.position == position);
-            let stream = event
-                .as_ref()
-                .map_or_else(String::new, |event| format!("{}-{}", event.aggregate_type, event.aggregate_id));
-            if which.stream.as_ref().is_some_and(|wanted| !stream.ends_with(wanted.as_str())) {
-                continue;
-            }
-            all.push(Parked {
-                generation: known.generation.namespace(),
-                position,
-                event_id: row.try_get_by_index(1)?,
-                event_type: event.map_or_else(|| "(not in the log)".to_owned(), |event| event.event_type),
-                stream,
-                rows: serde_json::from_str(&rows).unwrap_or_default(),
-                cause,
-                attempts: row.try_get_by_index(4)?,
-                of: known.generation.clone(),
-            });
-        }
-    }
-    Ok(all)
+    let all = parked::find(&tool.registry, &tool.log, which.projection.as_deref()).await?;
+    let meant = |one: &Parked| {
+        which.generation.is_none_or(|number| number == one.of.number)
+            && which.position.is_none_or(|position| position == one.position)
+            && which.stream.as_ref().is_none_or(|stream| one.stream.ends_with(stream.as_str()))
+            && which.cause.as_ref().is_none_or(|cause| one.cause.contains(cause.as_str()))
+    };
+    Ok(all.into_iter().filter(meant).collect())
 }
 
 /// Shows them, grouped by cause.
@@ -123,11 +77,7 @@ pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&st
     let all = find(tool, which).await?;
     if !dry_run {
         for (generation, positions) in by_generation(&all) {
-            let db = generation.db(tool.registry.database())?;
-            for position in &positions {
-                let sql = "INSERT INTO @retries (position) VALUES ($1) ON CONFLICT DO NOTHING";
-                db.connection.execute(db.statement(sql, [Bound::from(*position)])).await?;
-            }
+            parked::retry(&tool.registry, &generation, &positions).await?;
             let detail = json!({ "positions": positions });
             crate::rebuild::write_down(tool, &tool.done("retry", &generation, detail, reason).await?).await?;
         }

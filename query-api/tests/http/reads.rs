@@ -12,7 +12,6 @@ use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Purpose, inventory};
 use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
-use soonshop_projections::Registry;
 use soonshop_query_api::http;
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;

@@ -65,7 +65,7 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
             @if revealed {
                 p.soft { (view.word("revealed")) " " a href=(step(trail.version)) { (view.word("hide")) } }
             }
-            (command(view, &format!("replay-tool show {} {} --as-of v:{}", trail.kind, trail.id, trail.version)))
+            (command(view, &format!("replay-tool show {} {} --as-of v{}", trail.kind, trail.id, trail.version)))
         }
     }
 }
