@@ -136,15 +136,17 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
 fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {
     let copied = match to {
         Some(path) => {
-            let copy = std::fs::File::create(path).and_then(|mut file| io::copy(&mut written, &mut file));
-            return copy.map(drop).map_err(|error| failed(path, &error));
+            let mut file = std::fs::File::create(path).map_err(|error| failed(path, &error))?;
+            io::copy(&mut written, &mut file).map(drop)
         }
         None => copy_out(&mut written),
     };
     match copied {
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| Failure::Unexpected(format!("standard output: {error}"))),
+        other => {
+            other.map_err(|error| Failure::Unexpected(format!("the export was not written whole: {error}")))
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Nobody is stopped for it and no snapshot is held. A page of rows is read from each side together with that side's
 //! checkpoint. A row that differs although neither side's was changed after the other side's checkpoint is a
 //! difference; one that was changed since is in flux, and looked at again at the end, with both sides held still at one
-//! position for as long as that takes.
+//! position for as long as that takes. By digests only the reading differs: rows whose digests differ are read after the
+//! pages, and judged by the pages' checkpoints: what came since is in flux.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

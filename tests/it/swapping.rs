@@ -258,14 +258,14 @@ async fn forgotten_meanwhile(set: Set) {
     }
     shop.settle().await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
-    let mut child = slow(&shop, &tool, "40/s").await;
+    let mut child = slow(&shop, &tool, "10/s").await;
     let (rows, values) = held_of(&tool, person).await;
     assert!(rows > 0 && values > 0, "it has begun with what is theirs: {rows}, {values}");
     let erasure = json!({ "purposes": ["invoice"] });
     shop.client.operate(&format!("/people/{person}/erasures"), &erasure).await.expect(200);
     child.kill().unwrap();
     child.wait().unwrap();
-    let child = slow(&shop, &tool, "200/s").await;
+    let child = slow(&shop, &tool, "60/s").await;
     eventually("who is forgotten can buy no more", Duration::from_secs(30), async || buy().await == 410)
         .await;
     let built = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
@@ -300,7 +300,7 @@ async fn a_rebuild_beside_an_erasure_keeps_nothing_of_the_person_on_real_servers
 async fn told_to_stop_twice_a_rebuild_rolls_its_chunk_back_and_ends_at_once() {
     let shop = sold(Set::Nats, 60).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
-    let mut child = slow(&shop, &tool, "60/s").await;
+    let mut child = slow(&shop, &tool, "20/s").await;
     let generation = tool.candidate("orders", None).await.unwrap().generation;
     let db = generation.db(tool.registry.database()).unwrap();
     // Whoever wants to write rows has to wait: the chunk is under way for as long as this transaction is.
