@@ -177,7 +177,10 @@ async fn ids_up_to(subscription: &mut dyn Subscription, end: usize) -> HashSet<u
     let mut came = HashSet::new();
     while came.iter().all(|number| *number < end) {
         if let Ok(more) = subscription.next(100).await {
-            came.extend(more.iter().map(|message| message.id[3..].parse::<usize>().unwrap()));
+            // What tried whether a queue is there has other ids.
+            came.extend(
+                more.iter().filter_map(|message| message.id.strip_prefix("id-")?.parse::<usize>().ok()),
+            );
             subscription.acknowledge().await.ok();
         }
     }
