@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev dev migrate build test test-import torture format lint health-check db-setup db-reset bench help
+.PHONY: install-dev dev migrate build test test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -45,8 +45,16 @@ db-reset: ## Remove data/ (asks first; FORCE=1 does not) and begin anew
 health-check: ## Is a running shop ready? (URL=…)
 	@curl --silent --show-error --fail-with-body --max-time 5 '$(URL)/health/ready' && echo
 
-test: ## Every test, on real servers that are started and stopped here
-	$(WITH) --before '$(CARGO) test --workspace --no-run' $(CARGO) test --workspace --no-fail-fast
+test: ## Every test, also in a browser, on real servers that are started and stopped here
+	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install' \
+	  bash -c 'rc=0; $(CARGO) test --workspace --no-fail-fast || rc=$$?; e2e/run.sh || rc=1; exit $$rc'
+
+test-browser: ## The tests in a browser alone
+	SERVICES='postgres rabbitmq elasticsearch' $(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install' \
+	  e2e/run.sh $(FILES)
+
+screenshots: ## Pictures of the pages, for the documentation
+	SERVICES=postgres $(WITH) --before '$(CARGO) build --workspace && e2e/run.sh --install' e2e/run.sh --screenshots
 
 test-import: ## The import of the whole data set on every set of backends, optimised
 	IMPORT_EVERYWHERE=1 $(WITH) --before '$(CARGO) test --release --package soonshop-tests --test it --no-run' \

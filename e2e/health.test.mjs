@@ -1,0 +1,88 @@
+// What the page, the endpoint and the tool say of the health of the system: the truth, and the same.
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { see } from './browser.mjs';
+import { check, mustFail } from './harness.mjs';
+import { eventually, open, post, remove, replayTool, sql, startAgain } from './shop.mjs';
+
+// On servers a worker is killed. Embedded there is one process: there a table is not to be found, and its read model stands
+// still until it is.
+const FAULTS = {
+  embedded: {
+    named: 'products',
+    complaint: /rows stopped: .*products/,
+    stop: (shop) => sql(shop, 'rm_products_1', 'ALTER TABLE products RENAME TO elsewhere;'),
+    mend: (shop) => sql(shop, 'rm_products_1', 'ALTER TABLE elsewhere RENAME TO products;'),
+  },
+  apart: {
+    named: 'products',
+    complaint: /nobody keeps it/,
+    stop: (shop) => shop.worker.stop('SIGKILL'),
+    mend: async (shop) => (shop.worker = await startAgain(shop, shop.worker)),
+  },
+};
+
+const own = {};
+before(async () => {
+  for (const store of Object.keys(FAULTS)) own[store] = await open(store);
+});
+after(async () => Promise.all(Object.values(own).map((shop) => remove(shop))));
+
+async function health(shop) {
+  const answer = await fetch(`${shop.origin}/health/audit`);
+  return { status: answer.status, ...(await answer.json()) };
+}
+
+const one = (whole, name) => whole.items.find((item) => item.projection === name);
+const row = (page, name) => page.locator('main tr', { hasText: name }).first();
+
+// The page says of a read model what the endpoint and the tool say.
+async function agree(page, shop, name) {
+  const answer = await health(shop);
+  const { complaint, lag_events: lag } = one(answer, name);
+  const tool = await replayTool(shop, 'status', name);
+  await see(page, shop, '/audit/projections?lang=en');
+  const text = await row(page, name).innerText();
+  assert.equal(answer.status, answer.healthy ? 200 : 503);
+  assert.equal(tool.code, complaint ? 3 : 0, tool.stdout);
+  if (complaint) {
+    assert.ok(text.includes(complaint), `the page: ${text}`);
+    assert.ok(tool.stdout.includes(complaint), `the tool: ${tool.stdout}`);
+  } else {
+    assert.match(text, /✓/);
+  }
+  assert.match(text, new RegExp(`\\b${lag} · \\d+\\.\\d s`), `lag ${lag} on the page`);
+  assert.match(tool.stdout, new RegExp(`lag +${lag}\\b`), `lag ${lag} by the tool`);
+  return { complaint, lag, text };
+}
+
+for (const store of Object.keys(FAULTS)) {
+  check(12, 'a worker that stops is named, with how far it is behind, everywhere alike', async ({ page }) => {
+    const shop = own[store];
+    const { named, complaint, stop, mend } = FAULTS[store];
+    await eventually('all is well', async () => (await health(shop)).healthy);
+    assert.equal((await agree(page, shop, named)).lag, 0);
+
+    await stop(shop);
+    const product = (await post(shop, '/products', { name: 'Late', variants: [{ sku: 'LATE-01', price: { amount: 1, currency: 'GBP' } }] })).json.id;
+    for (let amount = 2; amount <= 4; amount += 1) {
+      await post(shop, `/products/${product}/prices`, { sku: 'LATE-01', price: { amount, currency: 'GBP' } });
+    }
+    await eventually('the complaint is there', async () => complaint.test(one(await health(shop), named).complaint ?? ''), 10);
+    const stopped = await agree(page, shop, named);
+    assert.ok(stopped.lag >= 4, `behind by ${stopped.lag}`);
+    const seconds = () => health(shop).then((answer) => one(answer, named).lag_seconds);
+    const before = await seconds();
+    await eventually('it falls further behind', async () => (await seconds()) > before + 0.5);
+    await page.evaluate(() => document.querySelectorAll('.ill').forEach((ill) => ill.remove()));
+    await mustFail('a complaint that the page keeps to itself', async () =>
+      assert.match(await row(page, named).innerText(), complaint));
+
+    await mend(shop);
+    await eventually('all is well again, and caught up', async () => {
+      const now = await health(shop);
+      return now.healthy && one(now, named).lag_events === 0;
+    }, 30);
+    assert.equal((await agree(page, shop, named)).lag, 0);
+  }, { on: [{ store, get origin() { return own[store].origin; }, get keys() { return own[store].keys; } }] });
+}

@@ -1,0 +1,42 @@
+// Pictures of every page, light and dark, English and Chinese, wide and narrow: all in target/screenshots/, and in
+// docs/images/ those that the documentation shows.
+import { copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { launch, see, visit } from './browser.mjs';
+import { PAGES } from './pages.mjs';
+import { open, remove, ROOT } from './shop.mjs';
+import { seed } from './seed.mjs';
+
+const SHOWN = {
+  'timeline-light-en-wide': 'audit-timeline', 'order-light-en-wide': 'audit-order', 'correlation-dark-en-wide': 'audit-correlation',
+  'projections-light-en-wide': 'audit-projections', 'timeline-dark-zh-CN-narrow': 'audit-timeline-zh',
+};
+const SIZES = { wide: { width: 1200, height: 760 }, narrow: { width: 390, height: 760 } };
+// The long history would fill the timeline alone.
+const shown = (made) => ({ ...PAGES(made), timeline: '/audit/timeline?q=-type:ProductPriceChanged' });
+const all = join(ROOT, 'target', 'screenshots');
+const docs = join(ROOT, 'docs', 'images');
+
+const shop = await seed(await open('embedded'));
+const browser = await launch();
+try {
+  await mkdir(all, { recursive: true });
+  await mkdir(docs, { recursive: true });
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    for (const colorScheme of ['light', 'dark']) {
+      for (const locale of ['en', 'zh-CN']) {
+        const { context, page } = await visit(browser, shop, { role: 'auditor', viewport, colorScheme, locale });
+        for (const [name, path] of Object.entries(shown(shop.made))) {
+          await see(page, shop, path);
+          const picture = `${name}-${colorScheme}-${locale}-${size}`;
+          await page.screenshot({ path: join(all, `${picture}.png`) });
+          if (SHOWN[picture]) await copyFile(join(all, `${picture}.png`), join(docs, `${SHOWN[picture]}.png`));
+        }
+        await context.close();
+      }
+    }
+  }
+} finally {
+  await browser.close();
+  await remove(shop);
+}
