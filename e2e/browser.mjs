@@ -46,7 +46,7 @@ export async function visit(browser, shop, { role = 'support', ...options } = {}
   });
   page.on('pageerror', (error) => watched.push(`a script failed: ${error.message}`));
   page.on('console', (message) => {
-    if (message.type() === 'error') watched.push(`the console says: ${message.text()}`);
+    if (message.type() === 'error') watched.push(`the console says: ${message.text()} ${message.location().url}`);
   });
   await page.addInitScript(() => addEventListener('securitypolicyviolation', (event) => {
     console.error(`a breach of the policy: ${event.violatedDirective} ${event.blockedURI}`);

@@ -1,5 +1,6 @@
 // Every page that there is, by name. The tests and the pictures go through them all.
 export const PAGES = (made) => ({
+  overview: '/audit',
   timeline: '/audit/timeline',
   nothing: '/audit/timeline?agg=order&q=%22no+such+thing%22',
   order: `/audit/a/order/${made.orders.whole}`,
@@ -7,4 +8,9 @@ export const PAGES = (made) => ({
   long: `/audit/a/product/${made.long}?v=250`,
   correlation: `/audit/c/${made.correlation}`,
   projections: '/audit/projections',
+  projection: '/audit/projections/users',
+  run: `/audit/runs/${made.run}`,
+  parked: '/audit/parked',
+  integrity: '/audit/integrity',
+  keys: '/audit/keys',
 });

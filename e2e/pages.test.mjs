@@ -53,3 +53,126 @@ test('a page that is broken on purpose does not get past any of these', async ()
     server.close();
   }
 });
+
+// The words of a page that are neither ids nor codes nor marked as of another language.
+const words = (page) => page.evaluate(() => {
+  const said = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const owner = walk.currentNode.parentElement;
+    if (!owner.closest('code, time, script, [translate=no], [lang]:not(html)')) said.push(walk.currentNode.textContent);
+  }
+  for (const one of document.querySelectorAll('[aria-label], [placeholder], [title]')) {
+    said.push(one.getAttribute('aria-label') ?? '', one.getAttribute('title') ?? '');
+  }
+  return said.join('\n');
+});
+
+// Names of products, codes and whole ids stand in sentences as they are.
+const AS_THEY_ARE = /[0-9a-f]{8}-[0-9a-f-]{27}|“[^”]*”|\b[A-Z]+-[A-Z0-9]+\b|\b(?:GBP|UTC|JSON|CSV|NDJSON|SoonShop)\b|\b[a-z_]+:[0-9a-z-]+|\b[vVdD]\d+\b|\bms?\b|\bs\b/g;
+
+function speaksChinese(said, name) {
+  const english = said.replace(AS_THEY_ARE, ' ').match(/[A-Za-z][A-Za-z']+(?: [A-Za-z']+)*/g) ?? [];
+  assert.deepEqual([...new Set(english)], [], `${name} has English words`);
+  assert.match(said, /\p{Script=Han}{2}/u, `${name} has no Chinese words`);
+}
+
+check(14, 'in Chinese no English is left on any page', async ({ page }, shop) => {
+  for (const [name, path] of Object.entries(PAGES(shop.made))) {
+    await see(page, shop, path);
+    speaksChinese(await words(page), name);
+    assert.match(await page.title(), /\p{Script=Han}/u, name);
+  }
+  await page.evaluate(() => document.querySelector('main').insertAdjacentHTML('beforeend', '<p>Nothing matches</p>'));
+  const left = await words(page);
+  await mustFail('English that was left', () => speaksChinese(left, 'the last page'));
+}, { locale: 'zh-CN', on: shops.slice(0, 1) });
+
+// Every moment on a page stands in the zone that was chosen, and says in UTC which moment it is.
+async function inShanghai(page, name) {
+  const times = await page.locator('time').evaluateAll((found) => found.map((time) => [time.innerText, time.dateTime, time.title]));
+  for (const [shown, moment, hovered] of times) {
+    const there = new Date(Date.parse(moment) + 8 * 3_600_000).toISOString().replace('T', ' ').slice(0, 23);
+    assert.equal(shown, `${there} +08:00`, name);
+    assert.match(moment, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, name);
+    assert.equal(hovered, moment, name);
+  }
+  assert.doesNotMatch(await page.locator('main').innerText(), /\bUTC\b/, `${name} speaks of UTC`);
+  return times.length;
+}
+
+check(14, 'one choice of a zone moves every moment on every page, and what is copied stays UTC', async ({ page }, shop) => {
+  await see(page, shop, '/audit/timeline?tz=Asia/Shanghai&lang=en');
+  const counted = {};
+  for (const [name, path] of Object.entries(PAGES(shop.made))) {
+    await see(page, shop, path);
+    counted[name] = await inShanghai(page, name);
+  }
+  for (const name of ['overview', 'timeline', 'order', 'correlation', 'projection', 'run', 'integrity']) {
+    assert.ok(counted[name] > 0, `no moment on ${name}`);
+  }
+  await see(page, shop, '/audit/timeline?tz=UTC');
+  await mustFail('another zone', () => inShanghai(page, 'timeline'));
+}, { on: shops.slice(0, 1) });
+
+check(13, 'with the keyboard alone an order is found, stepped through, followed, taken along, and left again', async ({ page }, shop) => {
+  const { orders, correlation } = shop.made;
+  const press = async (...keys) => {
+    for (const key of keys) await page.keyboard.press(key);
+  };
+  const at = (pattern) => page.waitForURL((url) => pattern.test(url.href));
+  await see(page, shop, '/audit?lang=en');
+  await press('g', 't');
+  await at(/\/audit\/timeline/);
+  await press('/');
+  await page.keyboard.type(`id:${orders.whole}`);
+  await press('Enter');
+  await at(/q=id/);
+  await press('j', 'j', 'k', 'j');
+  const row = await page.evaluate(() => document.activeElement.closest('li')?.dataset.position);
+  assert.ok(row, 'no row has the focus');
+  const found = page.url();
+  await press('Enter');
+  await at(new RegExp(`/audit/a/order/${orders.whole}`));
+  await press('[');
+  await at(/v=1\b/);
+  await press(']');
+  await at(/v=2\b/);
+  // On to the cause, by Tab.
+  const onto = async (href) => {
+    for (let step = 0; step < 60; step += 1) {
+      await press('Tab');
+      if ((await page.evaluate(() => document.activeElement.getAttribute('href')))?.includes(href)) return;
+    }
+    assert.fail(`${href} cannot be reached`);
+  };
+  await onto(`/audit/c/${correlation}`);
+  await press('Enter');
+  await at(new RegExp(`/audit/c/${correlation}`));
+  await page.goBack();
+  await page.goto(found);
+  await page.locator('a.row').first().waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), press('e')]);
+  assert.equal(download.suggestedFilename(), 'timeline.csv');
+  await press('?');
+  await at(/\/audit\/keys/);
+  await mustFail('what no key reaches', () => onto('/audit/nowhere'));
+}, { on: shops.slice(0, 1) });
+
+each('check 13: whoever has not signed in yet meets a door that everybody can use', async ({ page, watched }, shop) => {
+  await see(page, shop, '/audit/timeline?lang=zh-CN');
+  assert.equal(new URL(page.url()).pathname, '/audit/sign-in');
+  assert.deepEqual(await violations(page), []);
+  speaksChinese(await words(page), 'sign-in');
+  await page.setViewportSize({ width: 320, height: 700 });
+  assert.equal(await sideways(page), null);
+  await page.locator('input[name=key]').fill('ssk_of-nobody');
+  await page.keyboard.press('Enter');
+  await page.locator('[role=alert]').waitFor();
+  assert.deepEqual(await violations(page), []);
+  watched.length = 0;
+  await page.locator('input[name=key]').fill(shop.keys.auditor);
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/audit/timeline**');
+  assert.ok((await page.locator('a.row').count()) > 0);
+}, { role: null, locale: 'zh-CN' });

@@ -1,10 +1,10 @@
 // What is personal gets to nobody who may not see it, in any byte of any answer.
 import assert from 'node:assert/strict';
-import { see } from './browser.mjs';
-import { check, mustFail, rows } from './harness.mjs';
+import { see, visit } from './browser.mjs';
+import { browser, check, mustFail, rows } from './harness.mjs';
 import { PAGES } from './pages.mjs';
-import { ANA, PERSONAL } from './seed.mjs';
-import { call, get } from './shop.mjs';
+import { ANA, ANA_LATER, PERSONAL } from './seed.mjs';
+import { call, get, post } from './shop.mjs';
 
 function nothingPersonal(bytes, where) {
   const text = bytes.toLowerCase();
@@ -13,6 +13,21 @@ function nothingPersonal(bytes, where) {
       assert.ok(!text.includes(form.toLowerCase()), `${value} is in ${where}`);
     }
   }
+}
+
+// The first frames of the stream, as they come over the wire.
+async function frames(shop, as) {
+  const ending = new AbortController();
+  const answer = await fetch(`${shop.origin}/api/audit/stream?after=0&html=1`,
+    { headers: { authorization: `Bearer ${shop.keys[as]}` }, signal: ending.signal });
+  assert.equal(answer.headers.get('content-type'), 'text/event-stream');
+  let text = '';
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    if ((text.match(/^event: events$/gm) ?? []).length >= 3) break;
+  }
+  ending.abort();
+  return text;
 }
 
 check(8, 'no byte that support is sent holds a personal value', async ({ page }, shop) => {
@@ -29,6 +44,12 @@ check(8, 'no byte that support is sent holds a personal value', async ({ page },
     bodies.push([path, answer.text]);
     bodies.push([`headers of ${path}`, JSON.stringify([...answer.headers])]);
   }
+  for (const kind of ['csv', 'ndjson']) {
+    bodies.push([`export.${kind}`, (await get(shop, `/api/audit/export.${kind}`, { as: 'support' })).text]);
+  }
+  const streamed = await frames(shop, 'support');
+  assert.match(streamed, /UserRegistered/);
+  bodies.push(['stream', streamed]);
   const captured = await Promise.all(bodies);
   assert.ok(captured.length >= paths.length + api.length);
   for (const [where, text] of captured) nothingPersonal(text, where);
@@ -65,4 +86,63 @@ check(8, 'what would tell of a masked value by a search is refused', async ({ pa
   }
   const known = await get(shop, '/api/audit/timeline?q=weathercock', { as: 'support' });
   await mustFail('that something is found', () => assert.equal(known.json.items.length, 0));
+});
+
+// What people did, as the overview tells it.
+async function recorded(browser, shop, what) {
+  const { context, page } = await visit(browser, shop, { role: 'admin' });
+  try {
+    await see(page, shop, '/audit?lang=en');
+    return (await page.locator('ol.trail').last().locator('li').allInnerTexts()).filter((text) => what.test(text)).length;
+  } finally {
+    await context.close();
+  }
+}
+
+check(8, 'an auditor sees what is personal for a reason, and that is written down', async ({ page, watched }, shop) => {
+  const { ana } = shop.made.users;
+  const before = await recorded(browser, shop, new RegExp(`Revealed personal values user/${ana}`));
+  await see(page, shop, `/audit/a/user/${ana}?lang=en`);
+  assert.ok(!(await page.content()).includes(ANA_LATER.phone));
+  await page.locator('details.reveal summary').click();
+  await page.locator('input[name=reason]').fill('a complaint of hers');
+  await page.locator('details.reveal button').click();
+  await page.getByText(ANA_LATER.phone).first().waitFor();
+  assert.ok(!page.url().includes('complaint'), 'the reason is in no address');
+  const written = async () =>
+    assert.equal(await recorded(browser, shop, new RegExp(`Revealed personal values user/${ana}`)), before + 1);
+  await written();
+  // Masked again for the next who looks, and never for support.
+  await see(page, shop, `/audit/a/user/${ana}?lang=en`);
+  assert.ok(!(await page.content()).includes(ANA_LATER.phone));
+  const refused = await fetch(`${shop.origin}/audit/a/user/${ana}`, {
+    method: 'POST', body: 'reason=a+complaint',
+    headers: { authorization: `Bearer ${shop.keys.support}`, 'content-type': 'application/x-www-form-urlencoded' },
+  });
+  assert.equal(refused.status, 403);
+  assert.deepEqual(watched, []);
+  await post(shop, '/users', { country: 'Chile' });
+  await page.locator('details.reveal summary').click();
+  await page.locator('input[name=reason]').fill('once more');
+  await page.locator('details.reveal button').click();
+  await page.getByText(ANA_LATER.phone).first().waitFor();
+  await mustFail('one line too many', written);
+}, { role: 'auditor' });
+
+check(8, 'whoever knows an address finds whose it is, and leaves it in no address', async ({ page }, shop) => {
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  const before = await recorded(browser, shop, /Looked up a person/);
+  await see(page, shop, '/audit/timeline?lang=en');
+  await page.locator('summary', { hasText: 'Look up' }).click();
+  await page.locator('input[name=value]').fill(ANA.email);
+  await page.locator('form[action="/audit/look-up"] button').click();
+  await page.waitForURL('**/audit/timeline?q=**');
+  assert.equal(new URL(page.url()).searchParams.get('q'), `subject:${shop.made.users.ana}`);
+  assert.ok((await rows(page).count()) >= 3);
+  const silent = () => assert.ok(!asked.some((url) => decodeURIComponent(url).includes('quux')), 'it is in an address');
+  silent();
+  assert.equal(await recorded(browser, shop, /Looked up a person/), before + 1);
+  asked.push(`${shop.origin}/audit/timeline?q=${ANA.email}`);
+  await mustFail('an address in an address', silent);
 });

@@ -1,6 +1,6 @@
 // What the browser tests look at: a small shop's history, made by HTTP commands like anybody's.
 import { randomUUID } from 'node:crypto';
-import { call, eventually, get, post, sql } from './shop.mjs';
+import { call, eventually, get, post, replayTool, sql } from './shop.mjs';
 
 export const ANA = { name: 'Ana Zugspitze', email: 'ana.zugspitze@quux.example', phone: '+49 7700 900123', country: 'Germany' };
 export const ANA_LATER = { ...ANA, phone: '+49 7700 900456' };
@@ -78,6 +78,9 @@ export async function seed(shop) {
   }
   shop.made = made;
   await caughtUp(shop);
+  const built = await replayTool(shop, 'rebuild', 'users', '--json');
+  if (built.code !== 0) throw new Error(`users cannot be rebuilt: ${built.stdout} ${built.stderr}`);
+  made.run = JSON.parse(built.stdout.trim().split('\n').at(-1)).run;
   return shop;
 }
 

@@ -214,7 +214,7 @@ export async function call(shop, method, path, { as, body, headers = {}, status 
   if (status === undefined ? !answer.ok : answer.status !== status) {
     throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 500)}`);
   }
-  const json = answer.headers.get('content-type')?.includes('json') ? JSON.parse(text) : null;
+  const json = /[/+]json/.test(answer.headers.get('content-type') ?? '') ? JSON.parse(text) : null;
   return { status: answer.status, headers: answer.headers, text, json };
 }
 

@@ -1,10 +1,150 @@
-// One aggregate and one correlation.
+// One aggregate and one correlation: who and why, what changed, the slider, the same code, causes.
 import assert from 'node:assert/strict';
-import { see } from './browser.mjs';
-import { check, mustFail, rows } from './harness.mjs';
-import { get } from './shop.mjs';
+import { see, visit } from './browser.mjs';
+import { browser, check, mustFail, rows } from './harness.mjs';
+import { ANA_LATER, LONG } from './seed.mjs';
+import { call, get, replayTool } from './shop.mjs';
 
 const audit = async (shop, path, as = 'support') => (await get(shop, `/api/audit${path}`, { as })).json;
+
+const CHANNELS = { storefront: 'storefront', admin: 'administration', api: 'interface', webhook: 'webhook', job: 'job', cli: 'command line', process: 'process' };
+
+// Each row names kind and component of its actor, the door, and why where it was staff.
+function rowsSayWho(texts, items) {
+  assert.equal(texts.length, items.length);
+  items.forEach((item, index) => {
+    const text = texts[index];
+    const [kind, id] = typeof item.actor === 'string' ? item.actor.split(/:(.*)/) : [item.actor.kind, item.actor.id];
+    assert.match(text, new RegExp(`\\b${kind}\\s+${id}`), `no “${kind} ${id}”`);
+    assert.ok(text.includes(CHANNELS[item.channel]), `no “${CHANNELS[item.channel]}”: ${text}`);
+    if (item.on_behalf_of) assert.ok(text.includes(item.on_behalf_of.split(':')[0]), `nobody's behalf: ${text}`);
+    if (item.reason_code) assert.ok(text.includes(item.reason_code), `no reason: ${text}`);
+    if (kind === 'staff') assert.ok(item.reason_code, `staff gave no reason: ${text}`);
+  });
+}
+
+check(1, 'every row of a refunded order says who did it, through which door, and why', async ({ page }, shop) => {
+  const { items } = await audit(shop, `/c/${shop.made.correlation}`);
+  assert.deepEqual([...new Set(items.map((item) => item.actor.kind))].sort(), ['service', 'staff', 'system']);
+  await see(page, shop, `/audit/c/${shop.made.correlation}?lang=en`);
+  const texts = await rows(page).allInnerTexts();
+  rowsSayWho(texts, items);
+  assert.match(texts[0], /storefront[^]*on behalf of customer/, 'what came through the storefront is a customer’s');
+  const { events } = await audit(shop, `/a/order/${shop.made.orders.whole}`);
+  await see(page, shop, `/audit/a/order/${shop.made.orders.whole}?lang=en`);
+  rowsSayWho(await rows(page).allInnerTexts(), events);
+  await mustFail('a bare “system”', () => rowsSayWho(texts.map((text) => text.replace(/system\s+fulfilment/, 'system')), items));
+  await mustFail('a reason that is missing', () => rowsSayWho(texts.map((text) => text.replace('goods-damaged', '')), items));
+});
+
+// What the table of changes says, by path.
+const changes = (page) => page.locator('table').first().locator('tbody tr').evaluateAll((found) => found.map((row) => row.cells[0].innerText));
+
+async function sameChanges(page, shop, kind, id, from, to) {
+  await see(page, shop, `/audit/a/${kind}/${id}?v=${to}&cmp=${from}&lang=en`);
+  const { diff } = await audit(shop, `/a/${kind}/${id}?v=${to}&cmp=${from}`);
+  const told = await replayTool(shop, 'diff', kind, id, `v${from}`, `v${to}`, '--json');
+  assert.equal(told.code, 0, told.stderr);
+  const lines = told.stdout.trim().split('\n').map((line) => JSON.parse(line));
+  const tool = lines.filter((line) => line.message_type === 'diff');
+  const bare = ({ path, before, after }) => ({ path, before, after });
+  const sorted = (list) => list.map(bare).sort((a, b) => (a.path < b.path ? -1 : 1));
+  assert.deepEqual(sorted(tool), sorted(diff.changes));
+  assert.deepEqual(await changes(page), diff.changes.map((change) => change.path));
+  return diff.changes;
+}
+
+check(2, 'what changed is what replay-tool says has changed', async ({ page }, shop) => {
+  const { ana } = shop.made.users;
+  const corrected = await sameChanges(page, shop, 'user', ana, 1, 2);
+  assert.deepEqual(corrected.map((change) => change.path), ['/phone']);
+  const phone = page.locator('table').first().locator('tbody tr');
+  assert.match(await phone.innerText(), /masked/);
+  assert.ok(!(await page.content()).includes(ANA_LATER.phone));
+  const order = await sameChanges(page, shop, 'order', shop.made.orders.whole, 1, 3);
+  assert.deepEqual(order, [{ path: '/status', before: 'placed', after: 'shipped' }]);
+  assert.match(await page.locator('table').first().innerText(), /placed[^]*shipped/);
+  const long = await sameChanges(page, shop, 'product', shop.made.long, 3, 15);
+  assert.deepEqual(long.map((change) => [change.before.amount, change.after.amount]), [[503, 515]]);
+  await page.evaluate(() => document.querySelector('table tbody tr').remove());
+  await mustFail('a change that is not shown', async () => assert.deepEqual(await changes(page), long.map((change) => change.path)));
+});
+
+// State, selected row, title and address tell of one version.
+async function stands(page, version) {
+  assert.equal(new URL(page.url()).searchParams.get('v'), String(version), 'address');
+  assert.match(await page.locator('li[aria-current]').innerText(), new RegExp(`^v${version}\\b`), 'selected row');
+  assert.match(await page.locator('main').innerText(), new RegExp(`v${version - 1} → v${version}\\b`), 'changes');
+  assert.match(await page.locator('main').innerText(), new RegExp(`v${version}\\b[^]*GBP ${(500 + version) / 100}\\b`), 'state');
+  assert.equal(await page.locator('input[type=range]').inputValue(), String(version), 'slider');
+}
+
+check(3, 'without scripts every version can be reached by links and by the form', async ({ page }, shop) => {
+  await see(page, shop, `/audit/a/product/${shop.made.long}?v=250&lang=en`);
+  await stands(page, 250);
+  await page.locator('a[rel=next]').click();
+  await stands(page, 251);
+  await page.locator('li', { hasText: /^v260\b/ }).locator('a').first().click();
+  await stands(page, 260);
+  await page.locator('input[type=range]').focus();
+  await page.keyboard.press('ArrowRight');
+  await page.locator('form:has(input[type=range]) button').click();
+  await stands(page, 261);
+  const { context, page: other } = await visit(browser, shop);
+  await see(other, shop, new URL(page.url()).pathname + new URL(page.url()).search);
+  await stands(other, 261);
+  await context.close();
+  await page.locator('li[aria-current]').evaluate((row) => row.removeAttribute('aria-current'));
+  await mustFail('a version that is not selected', async () => assert.equal(await page.locator('li[aria-current]').count(), 1));
+}, { javaScriptEnabled: false });
+
+check(3, 'the slider moves state, row, title and address together, without a reload', async ({ page }, shop) => {
+  await see(page, shop, `/audit/a/product/${shop.made.long}?v=250&lang=en`);
+  await page.evaluate(() => (window.notReloaded = true));
+  const slider = page.locator('input[type=range]');
+  await slider.focus();
+  for (const [key, version] of [['ArrowRight', 251], ['PageUp', 261], ['PageDown', 251], ['Home', 1], ['ArrowRight', 2], ['End', LONG], ['ArrowLeft', LONG - 1]]) {
+    await page.keyboard.press(key);
+    await page.waitForURL((url) => url.searchParams.get('v') === String(version));
+    await page.locator('.steps', { hasText: `Version ${version} ` }).waitFor();
+    await stands(page, version);
+    assert.match(await page.title(), new RegExp(`v${version}\\b`), 'title');
+    assert.match(await slider.getAttribute('aria-valuetext'), new RegExp(`^version ${version} of ${LONG}`), 'what a reader hears');
+    assert.ok(await slider.evaluate((it) => it === document.activeElement), 'the slider keeps the focus');
+  }
+  assert.ok(await page.evaluate(() => window.notReloaded), 'the page was loaded again');
+  const { context, page: other } = await visit(browser, shop);
+  await see(other, shop, page.url().slice(shop.origin.length));
+  await stands(other, LONG - 1);
+  await context.close();
+  await page.evaluate((url) => history.replaceState({}, '', url), page.url().replace(`v=${LONG - 1}`, 'v=7'));
+  await mustFail('an address of another version', () => stands(page, LONG - 1));
+});
+
+// The tool's answer and the endpoint's, compared as the bytes of one encoder.
+async function sameState(shop, kind, id, tampered = (state) => state) {
+  const { state } = await audit(shop, `/a/${kind}/${id}`);
+  const told = await replayTool(shop, 'show', kind, id, '--json');
+  assert.equal(told.code, 0, told.stderr);
+  const tool = JSON.parse(told.stdout.split('\n')[0]).state;
+  assert.equal(JSON.stringify(tampered(tool)), JSON.stringify(state));
+  return state;
+}
+
+check(4, 'the state is what the tool folds, and the page says what folded it', async ({ page }, shop) => {
+  const { users, orders, creditNote, formula, long } = shop.made;
+  for (const [kind, id] of [['order', orders.whole], ['order', orders.refused], ['user', users.ana], ['user', users.zoe],
+    ['credit_note', creditNote], ['product', formula], ['product', long]]) {
+    await sameState(shop, kind, id);
+  }
+  const state = await sameState(shop, 'order', orders.whole);
+  assert.equal(state.status, 'shipped');
+  assert.equal((await get(shop, `/orders/${orders.whole}`)).json.status, state.status, 'and what is sold by');
+  await see(page, shop, `/audit/a/order/${orders.whole}?lang=en`);
+  assert.match(await page.locator('footer').innerText(), /soonshop \d+\.\d+\.\d+/);
+  assert.match(await page.locator('table').last().locator('tr', { hasText: '/status' }).innerText(), /shipped/);
+  await mustFail('another state', () => sameState(shop, 'order', orders.whole, (tool) => ({ ...tool, status: 'placed' })));
+});
 
 check(5, 'from an event of an order one comes to all that belongs to it, in the order of its causes', async ({ page }, shop) => {
   await see(page, shop, `/audit/a/order/${shop.made.orders.whole}?lang=en`);
@@ -27,4 +167,13 @@ check(5, 'from an event of an order one comes to all that belongs to it, in the 
   assert.deepEqual(reached, items.map((item) => item.position));
   await page.evaluate(() => document.querySelector('ol.trail').append(document.querySelector('ol.trail > li')));
   await mustFail('another order', inOrder);
+});
+
+check(5, 'an event that a read model has parked stands in its place among what followed', async ({ page }, shop) => {
+  const parked = shop.made.orders.parked;
+  assert.equal((await call(shop, 'GET', `/orders/${parked}`, { status: 404 })).status, 404);
+  await see(page, shop, `/audit/c/${shop.made.parkedCorrelation}?lang=en`);
+  const first = rows(page).first();
+  assert.match(await first.innerText(), /OrderPlaced/);
+  assert.match(await first.innerText(), /parked/);
 });

@@ -1,0 +1,67 @@
+// What is taken along is what is seen: as many, in the same order, masked alike, and harmless in a spreadsheet.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { see } from './browser.mjs';
+import { check, mustFail, rows } from './harness.mjs';
+import { FORMULA } from './seed.mjs';
+import { get } from './shop.mjs';
+
+// RFC 4180.
+function cells(text) {
+  const lines = [[]];
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|$)/g)) {
+    lines.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end === '\r\n') lines.push([]);
+    if (end === '') break;
+  }
+  return lines.filter((line) => line.length > 1);
+}
+
+function harmless(lines) {
+  for (const line of lines) for (const cell of line) assert.doesNotMatch(cell, /^[=+\-@\t\r]/, `a spreadsheet runs ${cell}`);
+}
+
+const FILTER = 'agg=product&type=ProductPriceChanged&actor=guest';
+
+check(10, 'a filtered timeline is the same on the page, as CSV and as NDJSON', async ({ page }, shop) => {
+  for (const order of ['desc', 'asc']) {
+    await see(page, shop, `/audit/timeline?${FILTER}&order=${order}&limit=200&lang=en`);
+    const count = Number(await page.locator('.count strong').innerText());
+    const shown = await rows(page).evaluateAll((found) => found.map((row) => row.dataset.position));
+    const [download] = await Promise.all([page.waitForEvent('download'), page.locator('[data-export]').click()]);
+    const [names, ...lines] = cells(await readFile(await download.path(), 'utf8'));
+    assert.equal(names[0], 'position');
+    const taken = lines.map((line) => line[0]);
+    const answer = await get(shop, `/api/audit/export.ndjson?${FILTER}&order=${order}`, { as: 'support' });
+    const [first, ...rest] = answer.text.trimEnd().split('\n');
+    const { manifest } = JSON.parse(first);
+    const agree = () => {
+      assert.deepEqual([taken.length, rest.length, manifest.count], [count, count, count]);
+      assert.deepEqual(taken.slice(0, 200), shown);
+      assert.deepEqual(rest.map((line) => String(JSON.parse(line).position)), taken);
+    };
+    agree();
+    assert.deepEqual(manifest.filter, { actor: 'guest', agg: 'product', type: 'ProductPriceChanged' });
+    assert.equal(manifest.order, order);
+    assert.ok(manifest.head >= Math.max(...taken.map(Number)));
+    const after = answer.text.slice(answer.text.indexOf('\n') + 1);
+    assert.equal(createHash('sha256').update(after).digest('hex'), manifest.sha256);
+    taken.reverse();
+    await mustFail('another order', agree);
+  }
+});
+
+check(10, 'what is masked is masked alike, and no cell is a formula', async (_, shop) => {
+  const csv = await get(shop, `/api/audit/export.csv?q=subject:${shop.made.users.ana}`, { as: 'support' });
+  const page = await get(shop, `/api/audit/timeline?q=subject:${shop.made.users.ana}`, { as: 'support' });
+  const [names, ...lines] = cells(csv.text);
+  const summary = names.indexOf('summary');
+  assert.deepEqual(lines.map((line) => JSON.parse(line[summary])), page.json.items.map((item) => item.summary));
+  assert.match(csv.text, /personal/);
+  const formula = await get(shop, '/api/audit/export.csv?q=HYPERLINK', { as: 'support' });
+  const found = cells(formula.text);
+  assert.equal(JSON.parse(found[1][summary]).name, FORMULA);
+  harmless(found);
+  await mustFail('a formula', () => harmless([...found, [FORMULA]]));
+});

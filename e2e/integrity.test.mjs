@@ -1,0 +1,61 @@
+// Whether the log still holds what was sealed: green only where that is proved, and red at the very position.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { see } from './browser.mjs';
+import { check, mustFail } from './harness.mjs';
+import { eventually, open, post, remove, replayTool, soonshop, sql, STORES } from './shop.mjs';
+
+const own = {};
+before(async () => {
+  for (const store of STORES) own[store] = await open(store);
+});
+after(async () => Promise.all(Object.values(own).map((shop) => remove(shop))));
+const on = STORES.map((store) => ({ store, get origin() { return own[store].origin; }, get keys() { return own[store].keys; } }));
+
+async function verify(page, shop, from = 1) {
+  await see(page, shop, '/audit/integrity?lang=en');
+  await page.locator('input[name=from]').fill(String(from));
+  await page.locator('form[action="/audit/integrity"] button').click();
+  await page.locator('.verdict').waitFor();
+  return page.locator('.verdict').innerText();
+}
+
+const green = async (page) => assert.equal(await page.locator('.verdict .well').count(), 1, await page.locator('.verdict').innerText());
+
+check(11, 'what was sealed is green, and one byte that changed is red at its position, everywhere', async ({ page }, { store }) => {
+  const shop = own[store];
+  const head = (await post(shop, '/products', { name: 'Anvil', variants: [{ sku: 'ANVIL' }] })).json.position;
+  await eventually('all of it is sealed', async () => {
+    const said = await verify(page, shop);
+    if (!new RegExp(`1…${head}\\b`).test(said)) throw new Error(said);
+    return true;
+  });
+  await green(page);
+  const said = await page.locator('.verdict').innerText();
+  assert.match(said, new RegExp(`${head} rows`));
+  assert.match(said, /\d+(\.\d+)? m?s/);
+  const { stdout: keys } = await soonshop(shop, 'seals', 'key');
+  const [fingerprint] = said.match(/[0-9a-f]{2}(:?[0-9a-f]{2}){7,}/);
+  assert.ok(keys.includes(fingerprint), `${fingerprint} is not the shop's key: ${keys}`);
+  const known = keys.match(/[A-Za-z0-9+/]{43}=/)[0];
+
+  // An empty range proves nothing.
+  assert.doesNotMatch(await verify(page, shop, head + 50), /Intact/);
+  await mustFail('green on nothing', () => green(page));
+
+  const type = shop.database ? '::json' : '';
+  await sql(shop, 'log', `UPDATE events SET payload = replace(CAST(payload AS text), 'Anvil', 'Anvin')${type} WHERE position = ${head};`);
+  const red = await verify(page, shop);
+  assert.match(red, new RegExp(`#${head}\\b`), red);
+  await mustFail('green on what was changed', () => green(page));
+  for (const told of [await soonshop(shop, 'seals', 'check', '--pubkey', known), await replayTool(shop, 'check', '--pubkey', known)]) {
+    assert.equal(told.code, 3, told.stderr);
+    assert.match(told.stdout + told.stderr, new RegExp(`:${head}\\b`));
+  }
+  const file = join(shop.folder, 'audit.seals');
+  assert.equal((await soonshop(shop, 'seals', 'export', file)).code, 0);
+  const offline = await soonshop(shop, 'seals', 'check', '--offline', file, '--pubkey', known);
+  assert.equal(offline.code, 3, offline.stdout);
+  assert.match(offline.stdout, new RegExp(`:${head}\\b`));
+}, { on, role: 'auditor' });
