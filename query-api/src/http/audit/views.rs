@@ -4,6 +4,7 @@ use sea_orm::ConnectionTrait as _;
 use soonshop_service_kit::Problem;
 use url::form_urlencoded;
 
+use super::pages::COMMON;
 use super::reveal::write_down;
 use super::timeline;
 use crate::http::call::Call;
@@ -61,7 +62,10 @@ pub(super) async fn save(call: &Call) -> Result<String, Problem> {
     }
     let query = call.form.text("query").unwrap_or_default();
     // Only what the timeline understands is kept, and nothing that only says how it looks.
-    Params::read(query, &timeline::params())?;
+    let looks = |name: &str| COMMON.iter().any(|param| param.name == name);
+    let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| !looks(name));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    Params::read(&query, &timeline::params())?;
     let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
     let pairs = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name != "after" && name != "before")
