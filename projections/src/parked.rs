@@ -1,5 +1,7 @@
 //! Events that could not be projected, as whoever mends them sees them: found, and asked to be tried again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::{ConnectionTrait as _, Value as Bound};
 use serde::Serialize;
 use soonshop_event_log::{Error, EventLog};
@@ -54,6 +56,24 @@ pub async fn find(
                 attempts: row.try_get_by_index(4)?,
                 of: known.generation.clone(),
             });
+        }
+    }
+    Ok(all)
+}
+
+/// Which of these positions are parked, and in which generations that live.
+pub async fn among(registry: &Registry, positions: &[i64]) -> Result<BTreeMap<i64, Vec<String>>, Error> {
+    let mut all: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    let (Some(first), Some(last)) = (positions.iter().min(), positions.iter().max()) else { return Ok(all) };
+    let wanted: BTreeSet<_> = positions.iter().collect();
+    for known in registry.all(None).await?.into_iter().filter(|known| known.state.lives()) {
+        let db = known.generation.db(registry.database())?;
+        let sql = "SELECT position FROM @parked WHERE position BETWEEN $1 AND $2";
+        for row in db.connection.query_all(db.statement(sql, [(*first).into(), (*last).into()])).await? {
+            let position: i64 = row.try_get_by_index(0)?;
+            if wanted.contains(&position) {
+                all.entry(position).or_default().push(known.generation.namespace());
+            }
         }
     }
     Ok(all)

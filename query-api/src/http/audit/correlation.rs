@@ -7,6 +7,7 @@ use axum::response::Response;
 use sea_orm::FromQueryResult as _;
 use serde::Serialize;
 use soonshop_projections::audit::Model;
+use soonshop_projections::parked;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
@@ -14,7 +15,7 @@ use super::timeline::Entry;
 use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::Described;
-use crate::http::read::query_failed;
+use crate::http::read::{failed, query_failed};
 
 /// Events of one correlation that are shown.
 const MOST: usize = 1_000;
@@ -40,6 +41,8 @@ pub(super) struct Node {
     pub(super) link: Link,
     /// From the recording of its cause to its own, in microseconds; null where there is no cause here.
     pub(super) latency_micros: Option<i64>,
+    /// The generations of read models in which it is parked.
+    pub(super) parked: Vec<String>,
     #[serde(flatten)]
     pub(super) event: Entry,
 }
@@ -78,7 +81,12 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Tree), Problem> {
     if events.is_empty() {
         return Err(Problem::not_found("not-found", "there is nothing of this name"));
     }
-    let (items, missing) = tree(events);
+    let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+    let mut parked = parked::among(&call.shared.queries.registry, &positions).await.map_err(failed)?;
+    let (mut items, missing) = tree(events);
+    for node in &mut items {
+        node.parked = parked.remove(&node.event.position).unwrap_or_default();
+    }
     Ok((position, Tree { correlation_id: id, items, missing, more: rows.len() > MOST }))
 }
 
@@ -115,7 +123,7 @@ fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
     let mut events: Vec<Option<Entry>> = events.into_iter().map(Some).collect();
     let node = |(place, depth): (usize, usize)| {
         let (link, latency_micros) = links[place];
-        events[place].take().map(|event| Node { depth, link, latency_micros, event })
+        events[place].take().map(|event| Node { depth, link, latency_micros, parked: Vec::new(), event })
     };
     (order.into_iter().filter_map(node).collect(), missing)
 }

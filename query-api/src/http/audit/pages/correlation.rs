@@ -77,7 +77,21 @@ fn falls(view: &View<'_>, tree: &Tree, axis: &Axis) -> Markup {
                             Link::CauseLater => span { "⚠ " (view.word("cause-later")) },
                         }
                     }
+                    (parked(view, node))
                     (fall(axis, node))
+                }
+            }
+        }
+    }
+}
+
+/// Where an event is parked, and the way to what can be done about it.
+fn parked(view: &View<'_>, node: &Node) -> Markup {
+    html! {
+        @if !node.parked.is_empty() {
+            div.about {
+                a.ill href=(view.to("/audit/parked", &[])) {
+                    span aria-hidden="true" { "⚠ " } (view.word("parked")) ": " span translate="no" { (node.parked.join(", ")) }
                 }
             }
         }
@@ -103,6 +117,7 @@ fn rows(view: &View<'_>, tree: &Tree) -> Markup {
                         td data-name=(view.word("event")) {
                             span aria-hidden="true" { ("· ".repeat(node.depth.min(8))) }
                             a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
+                            (parked(view, node))
                         }
                         td data-name=(view.word("by")) { (view.actor(event.actor.as_ref().map(|who| who.kind.as_str()), event.actor.as_ref().and_then(|who| who.id.as_deref()))) }
                         td data-name=(view.word("begun")) { (view.time(event.recorded_at)) }
