@@ -65,6 +65,8 @@ onconnect = ({ ports: [port] }) => {
     const there = streams.get(search);
     if (there) {
       there.ports.add(port);
+      // What was told before it came, it has not heard.
+      if (there.source?.readyState === EventSource.OPEN) { port.postMessage({ state: 'live' }); }
       // Whoever is further back has the stream begin again there; the others pass over what they have.
       if (after < there.last) { there.last = after; open(search, there); }
       return;
