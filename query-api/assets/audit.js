@@ -44,6 +44,7 @@ const atVersion = (version) => {
   const url = new URL(location.href);
   url.searchParams.set('v', version);
   url.searchParams.delete('cmp');
+  url.searchParams.delete('before');
   return url;
 };
 

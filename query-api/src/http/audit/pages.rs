@@ -38,6 +38,7 @@ use crate::http::{Action, Endpoint};
 const STYLE: &str = include_str!("../../../assets/audit.css");
 const SCRIPT: &str = include_str!("../../../assets/audit.js");
 const WORKER: &str = include_str!("../../../assets/tail.js");
+const ICON: &str = include_str!("../../../assets/icon.svg");
 
 /// Nothing but our own style sheet and script is loaded, and nothing of another origin is asked or framed.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
@@ -98,6 +99,11 @@ pub(in crate::http) fn table() -> Vec<Endpoint> {
             "/audit/tail.js",
             "audit.worker",
             Action::new(Vec::new(), described(), |_| sent("text/javascript", WORKER)),
+        ),
+        page(
+            "/audit/icon.svg",
+            "audit.icon",
+            Action::new(Vec::new(), described(), |_| sent("image/svg+xml", ICON)),
         ),
     ];
     pages.extend(access::table());
@@ -183,11 +189,13 @@ impl<'a> View<'a> {
         self.word_of(name).map_or_else(|| name.to_owned(), str::to_owned)
     }
 
-    fn actor(&self, kind: Option<&str>, id: Option<&str>) -> String {
-        match (kind, id) {
-            (None, _) => self.word("unknown-actor").to_owned(),
-            (Some(kind), None | Some("")) => self.label(kind),
-            (Some(kind), Some(id)) => format!("{} {id}", self.label(kind)),
+    fn actor(&self, kind: Option<&str>, id: Option<&str>) -> Markup {
+        html! {
+            @match (kind, id) {
+                (None, _) => (self.word("unknown-actor")),
+                (Some(kind), None | Some("")) => (self.label(kind)),
+                (Some(kind), Some(id)) => { (self.label(kind)) " " span translate="no" { (id) } },
+            }
         }
     }
 
@@ -327,6 +335,7 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (view.word(title)) " · " (view.word("audit")) }
                 link rel="stylesheet" href="/audit/audit.css";
+                link rel="icon" type="image/svg+xml" href="/audit/icon.svg";
                 script type="module" src="/audit/audit.js" {}
             }
             body {

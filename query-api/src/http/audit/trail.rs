@@ -25,7 +25,7 @@ use crate::http::params::{Kind, Param, Params, refused};
 use crate::http::read::failed;
 
 /// Events that are listed at once.
-const LISTED: usize = 200;
+pub(super) const LISTED: i64 = 200;
 
 /// The longest history whose fields are traced to their events: each version is looked at whole.
 const MOST_TRACED: usize = 1_000;
@@ -141,7 +141,7 @@ pub struct Trail {
     pub(super) diff: Diff,
     /// By field, the event that it is owed to; null where the history is too long for that.
     pub(super) blame: Option<BTreeMap<String, Owed>>,
-    /// At most 200, the last of those before `before`.
+    /// At most 200, the last of those before `before`; those around the version where it is left out.
     pub(super) events: Vec<Step>,
     /// Whether there are events before these.
     pub(super) more: bool,
@@ -166,7 +166,11 @@ pub(super) fn params() -> Vec<Param> {
             Kind::Number(0, i64::MAX),
             "The version to compare with; the one before where it is left out.",
         ),
-        Param::new("before", Kind::Number(1, i64::MAX), "List events below this version."),
+        Param::new(
+            "before",
+            Kind::Number(1, i64::MAX),
+            "List events below this version; those around `v` where it is left out.",
+        ),
         Param::new(
             "asof",
             Kind::Time,
@@ -305,7 +309,7 @@ impl Stream {
         self.events.iter().find(|event| event.version == version).map(|event| &**event)
     }
 
-    /// How it was at `version`, compared with `other`; the events listed are the last before `before`.
+    /// How it was at `version`, compared with `other`; the events listed are the last before `before`, or those around it.
     /// Personal values are masked.
     pub fn trail(&self, version: i64, other: i64, before: Option<i64>) -> Result<Trail, Problem> {
         self.seen(Sight::Masked, version, other, before)
@@ -313,9 +317,11 @@ impl Stream {
 
     fn seen(&self, sight: Sight, version: i64, other: i64, before: Option<i64>) -> Result<Trail, Problem> {
         let states = states(self.begin, &self.events, version, other, sight)?;
-        let before = before.unwrap_or(i64::MAX);
+        // The version that is shown is among those that are listed, with as many around it as there can be.
+        let around = || version.saturating_add(LISTED / 2).max(LISTED) + 1;
+        let before = before.unwrap_or_else(around);
         let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
-        let first = listed.len().saturating_sub(LISTED);
+        let first = listed.len().saturating_sub(usize::try_from(LISTED).unwrap_or(usize::MAX));
         Ok(Trail {
             diff: Diff { from: other, to: version, changes: changes(&states.other, &states.shown) },
             state: states.shown,

@@ -75,11 +75,24 @@ impl Language {
         while let Some((before, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else { break };
             said.push_str(before);
-            said.push_str(&fields.get(name).map_or_else(|| "–".to_owned(), value));
+            said.push_str(&fields.get(name).map_or_else(|| "–".to_owned(), |field| self.place(name, field)));
             rest = after;
         }
         said.push_str(rest);
         said
+    }
+
+    /// What stands in a place of a sentence: a code that has a word of its own is said by it.
+    fn place(self, name: &str, field: &Value) -> String {
+        match field {
+            Value::Array(items) => {
+                items.iter().map(|item| self.place(name, item)).collect::<Vec<_>>().join(", ")
+            }
+            Value::String(code) => {
+                self.find(&format!("{name}-{code}")).map_or_else(|| code.clone(), str::to_owned)
+            }
+            other => value(other),
+        }
     }
 }
 
@@ -211,6 +224,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("value", "Value", "值"),
     ("history", "History", "历史"),
     ("earlier", "Earlier events", "更早的事件"),
+    ("later", "Later events", "更晚的事件"),
     ("reveal", "Reveal personal values", "显示个人信息"),
     ("reveal-why", "Why do you have to see them?", "为什么需要查看？"),
     ("reveal-recorded", "Who saw what and why is written down.", "谁在何时因何查看都会被记录。"),
@@ -241,7 +255,10 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("way-back", "kept as the way back", "保留以便回退"),
     ("candidate", "new, not in use yet", "新建，尚未启用"),
     ("seen", "Seen of the log", "已处理位置"),
+    ("purposes-account", "account", "账户"),
+    ("purposes-invoice", "invoice", "发票"),
     ("lag", "Behind", "落后"),
+    ("since", "since", "自"),
     ("trend-growing", "growing", "增加"),
     ("trend-shrinking", "shrinking", "减少"),
     ("trend-steady", "steady", "不变"),
@@ -521,9 +538,9 @@ mod tests {
     ];
 
     /// What names that are put together begin with, and what else is named by a role, a kind or a type.
-    const TOGETHER: [&str; 11] = [
-        "filter-", "view-", "theme-", "channel-", "refused-", "term-", "run-", "verdict-", "did-", "key-",
-        "gate-",
+    const TOGETHER: [&str; 12] = [
+        "purposes-", "filter-", "view-", "theme-", "channel-", "refused-", "term-", "run-", "verdict-", "did-",
+        "key-", "gate-",
     ];
     const NAMED_ELSEWHERE: [&str; 15] = [
         "user",

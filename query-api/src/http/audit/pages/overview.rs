@@ -1,5 +1,8 @@
 //! Whether all is well, and if not, what is not, since when, and what to do.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_projections::operations::{self, Recorded};
@@ -93,6 +96,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                             li {
                                 a href=(view.to(&format!("/audit/projections/{}", one.standing.projection), &[])) { span translate="no" { (one.standing.projection) } " v" (one.standing.generation) }
                                 " · " (view.word("lag")) " " (one.standing.lag_events) " · " (format!("{:.0} s", one.standing.lag_seconds))
+                                @if one.standing.lag_events > 0 { " · " (view.word("since")) " " (view.time(since(one.standing.lag_seconds))) }
                             }
                         }
                         @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals)] {
@@ -145,6 +149,12 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
             (record(view, &all.record))
         }
     }
+}
+
+/// When the first event was recorded that has not been seen.
+fn since(lag_seconds: f64) -> DateTime<Utc> {
+    let now = soonshop_domain::clock::now();
+    Duration::try_from_secs_f64(lag_seconds).map_or(now, |lag| now - lag)
 }
 
 fn card(view: &View<'_>, word: &'static str, to: &str, inside: &Markup) -> Markup {

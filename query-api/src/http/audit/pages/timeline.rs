@@ -171,7 +171,7 @@ pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool) -> Markup {
                 span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
             }
             @if let Some(reason) = &entry.reason_code {
-                span { (view.word("reason")) ": " (reason) }
+                span { (view.word("reason")) ": " span translate="no" { (reason) } }
             }
             @if let Some(correlation) = entry.correlation_id.as_ref().filter(|_| leads_on) {
                 a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
@@ -300,7 +300,7 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
                 summary { (view.word("views")) }
                 div.sheet {
                     @for one in &found.saved {
-                        div { a href=(view_address(&one.slug)) { (one.title) } }
+                        div { a translate="no" href=(view_address(&one.slug)) { (one.title) } }
                     }
                     form.column method="post" action="/audit/views" {
                         input type="hidden" name="query" value=(view.asked.query);

@@ -99,6 +99,8 @@ fn choices(view: &View<'_>, trail: &Trail) -> Markup {
 fn history(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.asked.path;
     let earlier = trail.events.first().filter(|_| trail.more).map(|event| event.version.to_string());
+    let later = trail.events.last().map(|event| event.version).filter(|last| *last < trail.last);
+    let later = later.map(|last| (last + trail::LISTED + 1).to_string());
     html! {
         section aria-label=(view.word("history")) {
             h2 { (view.word("history")) }
@@ -114,6 +116,9 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
                         (about(view, event))
                     }
                 }
+            }
+            @if let Some(later) = &later {
+                p { a href=(view.but("before", Some(later))) { "▾ " (view.word("later")) } }
             }
         }
     }
@@ -133,7 +138,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
                 span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
             }
             @if let Some(reason) = &event.reason_code {
-                span { (view.word("reason")) ": " (reason) }
+                span { (view.word("reason")) ": " span translate="no" { (reason) } }
             }
             @if event.has_note {
                 span { (view.word("note-left")) }
