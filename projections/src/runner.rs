@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait as _,
-    sqlx,
+    ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr, Statement,
+    TransactionTrait as _, sqlx,
 };
 use soonshop_domain::Event;
 use soonshop_domain::user::person;
 use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Lease, Leases, RecordedEvent, Stopped};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +108,7 @@ impl Follower {
             whole: false,
             kept: Unit::default(),
             checkpoint,
+            writing: None,
             parked: BTreeSet::new(),
             damaged: VecDeque::new(),
             overwritten: true,
@@ -247,12 +249,48 @@ pub struct Fold<'a> {
     /// All rows that there are, are in memory.
     whole: bool,
     checkpoint: Checkpoint,
+    /// What was folded and is being written.
+    writing: Option<Writing>,
     /// The groups of rows that wait for a parked event.
     parked: BTreeSet<String>,
     /// The last positions with a value that could not be opened.
     damaged: VecDeque<i64>,
     /// A person's values were overwritten, or may have been, and the write-ahead log may still have them.
     overwritten: bool,
+}
+
+/// A batch on its way into the database, while the next one is folded. It is a transaction like any other, and the next
+/// one begins when it is done.
+struct Writing {
+    /// If the database refuses something of it, it is done again, as carefully as it takes.
+    entries: Vec<Entry>,
+    to: Checkpoint,
+    task: JoinHandle<Result<(), Broken>>,
+}
+
+/// Whoever lets go of the rows lets go of what is not committed.
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One transaction: the checkpoint, then the rows.
+async fn write(
+    db: Db,
+    epoch: i64,
+    from: Checkpoint,
+    to: Checkpoint,
+    statements: Vec<Statement>,
+) -> Result<(), Broken> {
+    let tx = db.connection.begin().await?;
+    if !from.advance(&db, &tx, ROWS, &to, epoch).await? {
+        return Err(Broken::Stopped(Stopped::Lost));
+    }
+    for statement in statements {
+        tx.execute(statement).await?;
+    }
+    Ok(tx.commit().await?)
 }
 
 /// The erasure that an event asks for or confirms.
@@ -267,12 +305,18 @@ fn erasure(entry: &Entry) -> Option<(&RecordedEvent, &[soonshop_domain::Purpose]
 }
 
 impl Fold<'_> {
-    /// How far the rows are.
+    /// How far the rows are, in the database.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// Keeps up to so many rows in memory from one batch to the next.
+    /// How far they are when what is being written is there.
+    pub fn folded(&self) -> &Checkpoint {
+        self.writing.as_ref().map_or(&self.checkpoint, |writing| &writing.to)
+    }
+
+    /// Keeps up to so many rows in memory from one batch to the next. As long as all rows that there are, are in memory,
+    /// a batch is folded while the one before it is written: whoever does this ends with [`Fold::written`].
     pub fn keep(&mut self, rows: usize) {
         self.keep = rows;
         self.whole = rows > 0 && self.checkpoint.position == 0;
@@ -289,13 +333,87 @@ impl Fold<'_> {
         self.parked.len()
     }
 
-    /// Projects what follows the checkpoint, and moves it.
+    /// Projects what follows what was folded. The checkpoint moves with the rows, at once or with a later call.
     pub async fn take(&mut self, entries: &[Entry]) -> Result<(), Stopped> {
-        if !entries.is_empty() {
-            let from = self.checkpoint.clone();
-            self.checkpoint = self.apply(entries, &from).await?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        let ahead = if self.is_plain(entries) { self.fold_ahead(entries) } else { None };
+        let as_thought = self.settled().await?;
+        if let Some(statements) = ahead.filter(|_| as_thought) {
+            let (from, to) = (self.checkpoint.clone(), last.checkpoint());
+            let task = tokio::spawn(write(self.db.clone(), self.epoch, from, to.clone(), statements));
+            self.writing = Some(Writing { entries: entries.to_vec(), to, task });
+            return Ok(());
         }
+        let from = self.checkpoint.clone();
+        self.checkpoint = self.apply(entries, &from).await?;
         Ok(())
+    }
+
+    /// Returns when all that was folded is in the database.
+    pub async fn written(&mut self) -> Result<(), Stopped> {
+        self.settled().await.map(drop)
+    }
+
+    /// Waits for what is being written. False: some of it was parked, so what was folded since is not right.
+    async fn settled(&mut self) -> Result<bool, Stopped> {
+        let Some(mut writing) = self.writing.take() else { return Ok(true) };
+        let stopped = match (&mut writing.task).await {
+            Ok(Ok(())) => {
+                self.checkpoint = writing.to.clone();
+                return Ok(true);
+            }
+            Ok(Err(Broken::Rows(_) | Broken::Event { .. })) => None,
+            Ok(Err(Broken::Stopped(stopped))) => Some(stopped),
+            Err(broken) => Some(Stopped::Log(Error::Database(format!("the writing broke off: {broken}")))),
+        };
+        self.forget();
+        if let Some(stopped) = stopped {
+            return Err(stopped);
+        }
+        let from = self.checkpoint.clone();
+        self.checkpoint = Box::pin(self.apply(&writing.entries, &from)).await?;
+        Ok(false)
+    }
+
+    /// Whether it takes nothing but the rows in memory to fold these.
+    fn is_plain(&self, entries: &[Entry]) -> bool {
+        let follows = self.follower.projector.follows();
+        let plain = |entry: &Entry| match &entry.content {
+            Content::Event(_) => erasure(entry).is_none(),
+            Content::Foreign => true,
+            Content::Damaged(..) | Content::Unknown(_) => !follows.contains(&&*entry.aggregate_type),
+        };
+        self.whole && self.parked.is_empty() && entries.iter().all(plain)
+    }
+
+    /// Folds over the rows in memory, which are all that there are; what writes them. `None`: not like this, and nothing
+    /// of it stays in memory.
+    fn fold_ahead(&mut self, entries: &[Entry]) -> Option<Vec<Statement>> {
+        let projector = &self.follower.projector;
+        let mut unit = std::mem::take(&mut self.kept);
+        self.whole = false;
+        let events = || {
+            let followed =
+                entries.iter().filter(|entry| projector.follows().contains(&&*entry.aggregate_type));
+            followed.filter_map(|entry| match &entry.content {
+                Content::Event(event) => Some(event),
+                _ => None,
+            })
+        };
+        let mut wants = Wants::default();
+        for event in events() {
+            wants.next();
+            projector.wants(event, &mut wants);
+        }
+        unit.assume(wants);
+        for event in events() {
+            projector.project(event, &mut unit).ok()?;
+        }
+        let statements = unit.statements(&self.db).ok()?;
+        if unit.settle() <= self.keep {
+            (self.kept, self.whole) = (unit, true);
+        }
+        Some(statements)
     }
 
     async fn load_parked(&mut self) -> Result<(), Stopped> {
@@ -450,7 +568,9 @@ impl Fold<'_> {
         self.parked.extend(newly);
         let erased = entries.iter().any(|entry| erasure(entry).is_some());
         self.overwritten |= erased;
-        if !erased && self.keep > 0 && unit.settle() <= self.keep {
+        // Rows that an erasure may have changed beside those in memory are read again.
+        let beside = erased && !projector.personal().is_empty();
+        if !beside && self.keep > 0 && unit.settle() <= self.keep {
             (self.kept, self.whole) = (unit, whole);
         }
         Ok(to)
@@ -498,6 +618,7 @@ impl Fold<'_> {
 
     /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
     async fn retry(&mut self) -> Result<(), Stopped> {
+        self.written().await?;
         let at = &self.checkpoint.clone();
         self.forget();
         let asked = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
@@ -595,7 +716,8 @@ impl Fold<'_> {
     }
 
     /// Builds the indexes, now that there is something to index.
-    pub async fn index(&self) -> Result<(), Stopped> {
+    pub async fn index(&mut self) -> Result<(), Stopped> {
+        self.written().await?;
         let tx = self.db.connection.begin().await?;
         if !Checkpoint::fence(&self.db, &tx, ROWS, self.epoch).await? {
             return Err(Stopped::Lost);

@@ -372,12 +372,12 @@ impl Work<'_> {
         loop {
             // Its own row is read as well: is this the log that was folded so far?
             let name = self.generation.namespace();
-            let next = self.tool.log.read_after(&name, fold.checkpoint(), 1).await?;
+            let next = self.tool.log.read_after(&name, fold.folded(), 1).await?;
             let end = self.options.until.unwrap_or(i64::MAX);
-            if next.is_empty() || fold.checkpoint().position >= end {
-                return Ok(());
+            if next.is_empty() || fold.folded().position >= end {
+                return self.written(fold).await;
             }
-            let mut pages = Pages::after(&self.tool.log, fold.checkpoint().position, self.chunk());
+            let mut pages = Pages::after(&self.tool.log, fold.folded().position, self.chunk());
             loop {
                 let mut page = pages.next().await?;
                 page.retain(|entry| entry.position <= end);
@@ -386,10 +386,18 @@ impl Work<'_> {
                 }
                 self.chunk_of(fold, page).await?;
                 if self.tool.stop.is_asked() {
+                    self.written(fold).await?;
                     return Err(self.tool.stop.failure());
                 }
             }
         }
+    }
+
+    /// Waits for what is being written, and says so.
+    async fn written(&mut self, fold: &mut Fold<'_>) -> Result<(), Failure> {
+        fold.written().await?;
+        self.progress.position = fold.checkpoint().position;
+        Ok(())
     }
 
     /// A slow pace takes small steps.
@@ -403,13 +411,17 @@ impl Work<'_> {
         let length = i64::try_from(page.len()).unwrap_or(i64::MAX);
         let folded = page.iter().filter(|entry| follows.contains(&&*entry.aggregate_type)).count();
         let folded = i64::try_from(folded).unwrap_or(i64::MAX);
-        if page[0].position != fold.checkpoint().position + 1 {
-            let (after, found) = (fold.checkpoint().position, page[0].position);
+        if page[0].position != fold.folded().position + 1 {
+            let (after, found) = (fold.folded().position, page[0].position);
             return Err(Failure::Unexpected(format!(
                 "the log goes from position {after} to {found}: it has a hole"
             )));
         }
         fold.take(&page).await?;
+        // While it waits, or says how far it is, nothing is under way.
+        if self.pace.limit.is_some() || self.beat.elapsed() >= BEAT {
+            fold.written().await?;
+        }
         self.progress.position = fold.checkpoint().position;
         self.progress.folded += folded;
         self.progress.skipped += length - folded;
@@ -612,7 +624,7 @@ pub(crate) async fn fold_to(
     let name = generation.namespace();
     tool.log.read_after(&name, fold.checkpoint(), 1).await?;
     let mut pages = Pages::after(&tool.log, fold.checkpoint().position, CHUNK);
-    while fold.checkpoint().position < position {
+    while fold.folded().position < position {
         let mut page = pages.next().await?;
         page.retain(|entry| entry.position <= position);
         if page.is_empty() {
@@ -623,5 +635,6 @@ pub(crate) async fn fold_to(
             return Err(tool.stop.failure());
         }
     }
+    fold.written().await.map_err(|stopped: Stopped| Failure::from(stopped))?;
     Ok(fold.checkpoint().clone())
 }

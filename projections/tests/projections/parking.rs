@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use soonshop_domain::product;
+use soonshop_event_log::{Checkpoint, Stopped};
 use soonshop_projections::inventory::Stock;
 use soonshop_projections::product::Products;
+use soonshop_projections::runner::{Poison, ROWS};
 use soonshop_projections::user::Users;
 use soonshop_projections::{Feed, Generation, Projector};
 
@@ -26,6 +28,8 @@ on_both!(
     a_key_store_that_was_lost_stops_the_reader_and_erases_nobody,
     a_key_store_that_was_lost_stops_also_who_gets_events_one_by_one,
     an_erasure_cleans_rows_that_are_parked,
+    folding_ahead_gives_what_one_by_one_gives,
+    what_is_folded_ahead_is_fenced,
 );
 
 async fn on_hand(shop: &Shop, generation: &Generation, sku: &str) -> i64 {
@@ -306,4 +310,84 @@ async fn an_erasure_cleans_rows_that_are_parked(shop: Shop) {
     assert_eq!(shop.rows(&generation).await, shop.rows(&replayed).await);
     let status: Value = shop.rows(&generation).await["users"][0]["status"].clone();
     assert_eq!(status, "erased");
+}
+
+/// As a rebuild does it: each batch is folded while the one before it is written. Whatever stands in the way, the rows and
+/// what is parked are those that one event at a time gives.
+async fn folding_ahead_gives_what_one_by_one_gives(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    for n in 300..325 {
+        writer.write(uuid(n), product(&format!("P-{n}"), 100)).await;
+    }
+    let bad = writer.write(uuid(325), product("BAD", 100)).await;
+    for n in 326..332 {
+        writer.write(uuid(n), product(&format!("P-{n}"), 100)).await;
+    }
+    // In the batch after it: what follows for a row that was refused, and would not be refused itself.
+    let details = described("GOOD");
+    writer.write(uuid(325), product::Event::ProductDetailsChanged { details }).await;
+    for n in 300..320 {
+        writer.write(uuid(n), repriced(&format!("P-{n}"), 5)).await;
+    }
+    // With an erasure in it, after which not all rows are in memory any more.
+    for (stream, event) in crate::history::story() {
+        writer.write(stream, event).await;
+    }
+    let refusing = if shop.is_sqlite() {
+        "CREATE TRIGGER bad BEFORE INSERT ON products WHEN NEW.name = 'The BAD' BEGIN SELECT RAISE(ABORT, 'bad'); END"
+    } else {
+        "ALTER TABLE @products ADD CONSTRAINT bad CHECK (name <> 'The BAD')"
+    };
+    for fails in [vec![], vec![5]] {
+        let mut expected = None;
+        for (kept, piece) in [(0, 1), (1_000, 7), (1_000, 1), (20, 7)] {
+            let generation = shop.generation(&Products).await;
+            shop.run(&generation.namespace(), refusing).await;
+            let running = Running::new(Feed::new(shop.log()));
+            let moody = Moody::new(Products, fails.iter().copied());
+            let follower = running.follower(&shop, moody, &generation);
+            let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
+            let mut fold = follower.fold(&lease, Poison::Park).await.unwrap();
+            fold.keep(kept);
+            let entries = shop.log().read_after("test", &Checkpoint::start(), 1_000).await.unwrap();
+            for piece in entries.chunks(piece) {
+                fold.take(piece).await.unwrap();
+                assert_eq!(Some(fold.folded().position), piece.last().map(|entry| entry.position));
+                assert!(fold.checkpoint().position <= fold.folded().position);
+            }
+            fold.written().await.unwrap();
+            assert_eq!(fold.checkpoint(), fold.folded());
+            assert_eq!(shop.checkpoint(&generation).await, *fold.checkpoint());
+            drop(fold);
+            let found = (shop.rows(&generation).await, shop.parked(&generation).await);
+            assert!(found.1.contains(&bad) && found.1.contains(&(bad + 7)), "{:?}", found.1);
+            assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "{fails:?} {kept} {piece}");
+            running.stop().await;
+        }
+    }
+}
+
+/// What is being written for one who has lost the rows does not come after what the next one wrote.
+async fn what_is_folded_ahead_is_fenced(shop: Shop) {
+    mugs_and_a_cup(&shop).await;
+    let generation = shop.generation(&Stock).await;
+    let (first, second) = (Running::new(Feed::new(shop.log())), Running::new(Feed::new(shop.log())));
+    let old = first.follower(&shop, Arc::new(Stock), &generation);
+    let lease = old.leases().take(&old.name(ROWS)).await.unwrap();
+    let mut fold = old.fold(&lease, Poison::Park).await.unwrap();
+    fold.keep(100);
+    let entries = shop.log().read_after("test", &Checkpoint::start(), 100).await.unwrap();
+    fold.take(&entries[..1]).await.unwrap();
+    fold.written().await.unwrap();
+    let new = second.follower(&shop, Arc::new(Stock), &generation);
+    let taken = new.leases().take(&new.name(ROWS)).await.unwrap();
+    let mut next = new.fold(&taken, Poison::Park).await.unwrap();
+    // Folded, and on its way; it never arrives.
+    fold.take(&entries[1..2]).await.unwrap();
+    assert!(matches!(fold.written().await, Err(Stopped::Lost)));
+    assert_eq!((fold.checkpoint().position, shop.rows_at(&generation).await), (1, 1));
+    next.take(&entries[1..]).await.unwrap();
+    assert_eq!((on_hand(&shop, &generation, "MUG").await, on_hand(&shop, &generation, "CUP").await), (10, 1));
+    first.stop().await;
+    second.stop().await;
 }
