@@ -304,7 +304,7 @@ async fn a_version_is_chosen_by_number_time_or_what_it_holds_and_shown_as_it_is_
     };
     let all = version("").await.ok();
     let path = all["diff"]["changes"][0]["path"].as_str().unwrap().to_owned();
-    assert_eq!(all["stored"]["price"]["amount"], 900, "{all}");
+    assert_eq!(all["stored"]["ProductPriceChanged"]["price"]["amount"], 900, "{all}");
     assert_eq!((&all["seal"], &all["version"]), (&Value::Null, &json!(3)));
     let value = r#"{"amount":700,"currency":"GBP"}"#;
     let form: String = url::form_urlencoded::byte_serialize(format!("{path}={value}").as_bytes()).collect();

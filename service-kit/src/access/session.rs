@@ -181,7 +181,7 @@ mod tests {
         shelf.change(id, |known| known.revoked = true);
         let other = Access::new(Some("the-token".into())).with_keys(shelf.clone());
         assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
-        assert!(access.sign_in(&key.text(), &HeaderMap::new()).await.is_err());
+        assert!(other.sign_in(&key.text(), &HeaderMap::new()).await.is_err());
 
         // Another token of the operator's ends the sessions of the one before.
         let cookie = other.sign_in("the-token", &headers(&[(&FORWARDED_PROTO, "https")])).await.unwrap();
