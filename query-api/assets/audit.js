@@ -151,6 +151,18 @@ const live = (button) => {
   const worker = new SharedWorker('/audit/tail.js', { name: 'tail' });
   worker.port.onmessage = ({ data }) => {
     if (data.events) { take(data.events); }
+    if (data.passed) {
+      const { from, to } = data.passed;
+      const row = document.createElement('li');
+      const way = document.createElement('a');
+      row.dataset.position = to;
+      way.className = 'row';
+      way.href = '/audit/timeline?order=asc&after=' + (from - 1);
+      way.textContent = '⋯ ' + from + ' – ' + to;
+      row.append(way);
+      last = Math.max(last, to);
+      put(row.outerHTML);
+    }
     if (data.again) { worker.port.postMessage({ follow: address() }); }
     if (data.reload) { location.reload(); }
     button.dataset.state = data.state ?? button.dataset.state;

@@ -33,6 +33,12 @@ const open = (search, stream) => {
     stream.last = Math.max(stream.last, events.position);
     tell({ events, state: 'live' });
   });
+  source.addEventListener('passed', ({ data }) => {
+    heard();
+    const passed = JSON.parse(data);
+    stream.last = Math.max(stream.last, passed.to);
+    tell({ passed });
+  });
   source.addEventListener('resync', () => { source.close(); tell({ reload: true }); });
   source.addEventListener('signed-out', () => { source.close(); tell({ reload: true }); });
   source.onerror = () => {

@@ -234,6 +234,12 @@ impl<'a> View<'a> {
     }
 }
 
+/// Equal where pages look the same to whoever asks.
+pub(super) fn look(asked: &Visit) -> String {
+    let view = View::of(asked);
+    format!("{} {} {}", view.language.tag(), view.zone.name(), view.to("", &[]))
+}
+
 fn address<'p>(path: &str, pairs: impl Iterator<Item = (&'p str, &'p str)>) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }

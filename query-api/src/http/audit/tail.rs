@@ -1,8 +1,9 @@
 //! What happens, as it happens: server-sent events, whose ids are positions of the log.
 //!
-//! A reader is told that there is more, and reads it from the read model from where it is: so it misses nothing, however
-//! slow it is, and begins again after a break with the last id that it has. One look at the checkpoint serves all
-//! readers.
+//! A reader is told that there is more, and reads it from the read model from where it is: so it misses nothing, and
+//! begins again after a break with the last id that it has. One look at the checkpoint, and one read of what is new,
+//! serve all who look for the same. A reader that is so far behind that it would never get there is told what it is
+//! led past.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use moka::future::Cache;
 use serde_json::json;
 use soonshop_service_kit::Problem;
 use tokio::sync::watch;
@@ -28,19 +30,44 @@ use crate::http::{Action, Shared};
 /// How often the checkpoint is looked at while there are readers.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Between two messages to a reader that has all there is.
-const PACE: Duration = Duration::from_millis(500);
+/// Between two messages to a reader: readers are no burden to who writes, however many they are.
+const PACE: Duration = Duration::from_millis(400);
 
 /// Events in one message.
 const AT_ONCE: usize = 100;
+
+/// Whoever has so many positions before them, and a message full of events, is led past them: they are not read as they
+/// happen any more, and stand in the timeline.
+const TOO_FAR: i64 = 5_000;
+
+/// For how long, and how many, messages are kept for others who look for the same.
+const SHARED_FOR: Duration = Duration::from_secs(1);
+const MOST_SHARED: u64 = 64;
 
 /// After so long without a message, one that says so: whoever hears nothing for longer has lost the connection.
 const ALIVE: Duration = Duration::from_secs(15);
 
 /// Where the trail stands, for all who follow it here.
-#[derive(Default)]
 pub(in crate::http) struct Tail {
     position: Mutex<Option<watch::Sender<i64>>>,
+    /// By what is looked for, how it is shown, and from where on.
+    batches: Cache<String, Arc<Batch>>,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        let batches = Cache::builder().max_capacity(MOST_SHARED).time_to_live(SHARED_FOR).build();
+        Self { position: Mutex::default(), batches }
+    }
+}
+
+/// What is new after a position.
+struct Batch {
+    /// As it is sent; none where nothing was found.
+    data: Option<String>,
+    /// Everything up to here is in it, or is not what is looked for.
+    last: i64,
+    full: bool,
 }
 
 impl Tail {
@@ -100,7 +127,11 @@ fn params() -> Vec<Param> {
 struct Reader {
     call: Call,
     search: Search,
+    /// Equal for readers who get the same messages.
+    alike: String,
     last: i64,
+    /// What it was led past, and was not told yet.
+    passed: Option<i64>,
     head: watch::Receiver<i64>,
     /// Not before then.
     next: Instant,
@@ -123,7 +154,19 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         .visitor
         .expires_at
         .map(|at| Instant::now() + (at - soonshop_domain::clock::now()).to_std().unwrap_or_default());
-    let reader = Reader { call, search, last: from, head, next: Instant::now(), ends, over: false };
+    let html = call.params.text("html").is_some();
+    let alike = format!("{search:?} {html} {}", pages::look(&call.asked));
+    let reader = Reader {
+        call,
+        search,
+        alike,
+        last: from,
+        passed: None,
+        head,
+        next: Instant::now(),
+        ends,
+        over: false,
+    };
     // Of another log, or of one that was put back: whoever has it begins anew.
     let first = if from > now {
         Some(Event::default().event("resync").data(now.to_string()))
@@ -153,7 +196,8 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
         let more = async {
             tokio::time::sleep_until(next).await;
             let last = reader.last;
-            reader.head.wait_for(|position| *position > last).await.is_ok()
+            let waits = reader.passed.is_none();
+            reader.head.wait_for(|position| !waits || *position > last).await.is_ok()
         };
         tokio::select! {
             () = stop.cancelled() => return None,
@@ -179,23 +223,39 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 impl Reader {
     /// What is there after the last; `None`: nothing of what is looked for.
     async fn read(&mut self) -> Result<Option<Event>, Problem> {
+        if let Some(from) = self.passed.take() {
+            let data = json!({ "from": from, "to": self.last });
+            return Ok(Some(
+                Event::default().event("passed").id(self.last.to_string()).data(data.to_string()),
+            ));
+        }
+        let key = format!("{} {}", self.alike, self.last);
+        let batch = self.call.shared.tail.batches.try_get_with(key, self.batch()).await;
+        let batch = batch.map_err(|problem: Arc<Problem>| Problem::internal(problem.to_string()))?;
+        self.last = batch.last;
+        let head = *self.head.borrow();
+        if batch.full && head - self.last > TOO_FAR {
+            self.passed = Some(self.last + 1);
+            self.last = head;
+        }
+        let Some(data) = &batch.data else { return Ok(None) };
+        Ok(Some(Event::default().event("events").id(batch.last.to_string()).data(data)))
+    }
+
+    async fn batch(&self) -> Result<Arc<Batch>, Problem> {
         let (position, items) = timeline::read(&self.call, &self.search, Some(self.last), AT_ONCE).await?;
         let full = items.len() == AT_ONCE;
-        let last = items.last().map(|entry| entry.position);
-        self.last = if full { last.unwrap_or(position) } else { position.max(self.last) };
-        if full {
-            self.next = Instant::now();
-        }
-        if items.is_empty() {
-            return Ok(None);
-        }
+        let newest = items.last().map(|entry| entry.position);
+        let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));
         let html: Option<Vec<String>> = self
             .call
             .params
             .text("html")
             .map(|_| items.iter().map(|entry| pages::timeline::row(&self.call.asked, entry)).collect());
-        let data = json!({ "items": items, "html": html, "position": self.last });
-        let event = Event::default().event("events").id(self.last.to_string());
-        event.json_data(data).map(Some).map_err(Problem::internal)
+        let data = (!items.is_empty())
+            .then(|| serde_json::to_string(&json!({ "items": items, "html": html, "position": last })))
+            .transpose()
+            .map_err(Problem::internal)?;
+        Ok(Arc::new(Batch { data, last, full }))
     }
 }

@@ -120,6 +120,7 @@ pub(super) struct Page {
 }
 
 /// A condition in SQL, with `?` for each use of its value.
+#[derive(Debug)]
 struct Condition {
     sql: String,
     values: Vec<Value>,
@@ -387,6 +388,7 @@ fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem>
 }
 
 /// What parameters come to: conditions on the rows, and their order.
+#[derive(Debug)]
 pub(super) struct Search {
     conditions: Vec<Condition>,
     /// What was understood of `q`, in its normal form.

@@ -539,8 +539,18 @@ mod tests {
 
     /// What names that are put together begin with, and what else is named by a role, a kind or a type.
     const TOGETHER: [&str; 12] = [
-        "purposes-", "filter-", "view-", "theme-", "channel-", "refused-", "term-", "run-", "verdict-", "did-",
-        "key-", "gate-",
+        "purposes-",
+        "filter-",
+        "view-",
+        "theme-",
+        "channel-",
+        "refused-",
+        "term-",
+        "run-",
+        "verdict-",
+        "did-",
+        "key-",
+        "gate-",
     ];
     const NAMED_ELSEWHERE: [&str; 15] = [
         "user",
