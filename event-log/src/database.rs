@@ -277,3 +277,17 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// Whether the database says that a table, or the schema that it should be in, is not there.
+pub fn is_no_table(error: &sea_orm::DbErr) -> bool {
+    use sea_orm::{DbErr, RuntimeErr};
+    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    error.as_database_error().is_some_and(|error| match error.code().as_deref() {
+        // PostgreSQL: no such table, no such schema.
+        Some("42P01" | "3F000") => true,
+        _ => error.message().starts_with("no such table"),
+    })
+}

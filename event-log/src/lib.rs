@@ -13,7 +13,7 @@ mod log;
 pub mod seal;
 
 pub use checkpoint::{Checkpoint, Lease, Leases, Stopped};
-pub use database::{Database, Db, Place, unavailable};
+pub use database::{Database, Db, Place, is_no_table, unavailable};
 pub use keys::{Key, KeyStore, MasterKeys};
 pub use log::{Content, Entry, EventLog, LOG, PageReader, RecordedEvent, StoredEvent};
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DbErr};
 use serde::Serialize;
 use soonshop_cache::Cache;
 use soonshop_event_log::checkpoint::RELAY;
 use soonshop_event_log::seal::Seals;
-use soonshop_event_log::{Checkpoint, Error, EventLog, Leases};
+use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
 use crate::generation::{Known, namespace};
@@ -216,7 +216,10 @@ impl Looked {
         let db = generation.db(self.registry.database())?;
         let leases = Leases::new(self.registry.operations().clone(), "");
         let mut sinks = Vec::new();
-        let rows = Checkpoint::load(&db, &db.connection, ROWS).await?;
+        // A generation that is being made or removed just now, or that somebody has done something to, takes nothing else
+        // away from the answer.
+        let kept = there(db.connection.query_one(db.statement("SELECT 1 FROM @checkpoints", [])).await)?;
+        let rows = if kept.is_some() { Checkpoint::load(&db, &db.connection, ROWS).await? } else { None };
         let mut positions = vec![(ROWS, Ok(rows.map(|(at, _)| at.position)))];
         if searchable {
             positions.push((INDEX, position(self.search.checkpoint(&name).await)));
@@ -226,12 +229,16 @@ impl Looked {
             positions.push((CACHE, position(self.cache.checkpoint(&name).await)));
         }
         for (sink, asked) in positions {
-            let (position, unknown) = match asked {
+            let (position, mut unknown) = match asked {
                 Ok(position) => (position, None),
                 Err(reason) => (None, Some(reason)),
             };
             let sql = "SELECT reason FROM @status WHERE follower = $1 AND state = 'stopped'";
-            let stopped = db.connection.query_one(db.statement(sql, [sink.into()])).await?;
+            let stopped = there(db.connection.query_one(db.statement(sql, [sink.into()])).await)?;
+            if stopped.is_none() {
+                unknown = Some("its tables are not there".to_owned());
+            }
+            let stopped = stopped.flatten();
             let (lag_events, lag_seconds) = self.lag(position, head).await?;
             sinks.push(Sink {
                 name: sink,
@@ -243,7 +250,8 @@ impl Looked {
                 unknown,
             });
         }
-        let parked = db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await?;
+        let parked =
+            there(db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await)?.flatten();
         Ok(Standing {
             projection: generation.projection.clone(),
             generation: generation.number,
@@ -267,6 +275,15 @@ impl Looked {
         let age =
             |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
         Ok(event.map_or(0.0, |event| age(event.recorded_at)))
+    }
+}
+
+/// What a query of a generation's tables gave; `None`: they are not there.
+fn there<T>(asked: Result<T, DbErr>) -> Result<Option<T>, Error> {
+    match asked {
+        Ok(given) => Ok(Some(given)),
+        Err(error) if is_no_table(&error) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

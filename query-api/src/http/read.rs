@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, RuntimeErr, TransactionTrait as _, Value,
 };
-use soonshop_event_log::{Checkpoint, Db, Error, Leases};
+use soonshop_event_log::{Checkpoint, Db, Error, Leases, is_no_table};
 use soonshop_projections::{Generation, Registry, runner, sink};
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
@@ -54,7 +54,7 @@ pub(super) fn failed(error: Error) -> Problem {
 /// Like [`failed`]; tables that are not there are those of a shop that was never migrated, or of a generation that was
 /// retired just now.
 pub(super) fn query_failed(error: DbErr) -> Problem {
-    if no_table(&error) { missing("its tables are not there") } else { failed(error.into()) }
+    if is_no_table(&error) { missing("its tables are not there") } else { failed(error.into()) }
 }
 
 fn too_long() -> Problem {
@@ -69,18 +69,6 @@ fn code(error: &DbErr) -> Option<String> {
         return None;
     };
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
-}
-
-fn no_table(error: &DbErr) -> bool {
-    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    error.as_database_error().is_some_and(|error| match error.code().as_deref() {
-        // PostgreSQL: no such table, no such schema.
-        Some("42P01" | "3F000") => true,
-        _ => error.message().starts_with("no such table"),
-    })
 }
 
 fn missing(reason: &str) -> Problem {
