@@ -50,7 +50,7 @@ test: ## Every test, also in a browser, on real servers that are started and sto
 	  bash -c 'rc=0; $(CARGO) test --workspace --no-fail-fast || rc=$$?; e2e/run.sh || rc=1; exit $$rc'
 
 test-browser: ## The tests in a browser alone
-	SERVICES='postgres rabbitmq elasticsearch' $(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install' \
+	SERVICES='postgres rabbitmq elasticsearch' $(WITH) --before '$(CARGO) build --workspace && e2e/run.sh --install' \
 	  e2e/run.sh $(FILES)
 
 screenshots: ## Pictures of the pages, for the documentation

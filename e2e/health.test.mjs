@@ -75,12 +75,13 @@ for (const store of Object.keys(FAULTS)) {
 
     await stop(shop);
     const product = (await post(shop, '/products', { name: 'Late', variants: [{ sku: 'LATE-01', price: { amount: 1, currency: 'GBP' } }] })).json.id;
-    for (let amount = 2; amount <= 4; amount += 1) {
+    // More than it was behind when the shop began: the trend looks back for a minute.
+    for (let amount = 2; amount <= 60; amount += 1) {
       await post(shop, `/products/${product}/prices`, { sku: 'LATE-01', price: { amount, currency: 'GBP' } });
     }
     await eventually('the complaint is there', async () => complaint.test(one(await health(shop), named).complaint ?? ''), 10);
     const stopped = await agree(page, shop, named, words);
-    assert.ok(stopped.lag >= 4, `behind by ${stopped.lag}`);
+    assert.ok(stopped.lag >= 60, `behind by ${stopped.lag}`);
     const seconds = () => health(shop).then((answer) => one(answer, named).lag_seconds);
     const before = await seconds();
     await eventually('it falls further behind', async () => (await seconds()) > before + 0.5);
@@ -94,8 +95,8 @@ for (const store of Object.keys(FAULTS)) {
     await see(page, shop, '/audit?lang=en');
     await row(page, named).filter({ hasText: '↑' }).waitFor();
     await mend(shop);
-    await row(page, named).filter({ hasText: '↓' }).waitFor({ timeout: 20_000 });
-    await row(page, named).filter({ hasText: '✓' }).waitFor();
+    // The trend is that of a minute: after a stop this short it is steady again, and not yet shrinking.
+    await row(page, named).filter({ hasText: /✓[^]*→/ }).waitFor({ timeout: 20_000 });
     await eventually('all is well again, and caught up', async () => {
       const now = await health(shop);
       return now.healthy && one(now, named).lag_events === 0;
