@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 /// With what a lag is compared.
 const SPAN: Duration = Duration::from_mins(1);
 
-/// Looks that are remembered of one follower: about one a second.
-const MOST: usize = 90;
+/// Between two looks that are remembered: however many people look, the minute is whole.
+const EACH: Duration = Duration::from_secs(1);
 
 /// How a lag moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -38,11 +38,13 @@ impl Trends {
         let mut all = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let looks = all.entry(follower.to_owned()).or_default();
         // The oldest that is kept is the newest of those that are older than the span.
-        while looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= SPAN) || looks.len() >= MOST {
+        while looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= SPAN) {
             looks.pop_front();
         }
         let before = looks.front().map_or(lag, |(_, lag)| *lag);
-        looks.push_back((now, lag));
+        if looks.back().is_none_or(|(at, _)| now.duration_since(*at) >= EACH) {
+            looks.push_back((now, lag));
+        }
         match lag.cmp(&before) {
             std::cmp::Ordering::Greater => Trend::Growing,
             std::cmp::Ordering::Less => Trend::Shrinking,
@@ -54,6 +56,15 @@ impl Trends {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looking_often_does_not_shorten_the_minute() {
+        let (trends, begun) = (Trends::default(), Instant::now());
+        let at = |millis, lag| trends.look_at(begun + Duration::from_millis(millis), "orders", lag);
+        assert_eq!(at(0, 0), Trend::Steady);
+        let often: Vec<_> = (1..300).map(|look| at(20 * look, 7)).collect();
+        assert!(often.iter().all(|trend| *trend == Trend::Growing), "{often:?}");
+    }
 
     #[test]
     fn a_lag_is_compared_with_what_it_was_a_minute_ago() {
