@@ -8,9 +8,9 @@ import { open, remove, ROOT } from './shop.mjs';
 import { seed } from './seed.mjs';
 
 const SHOWN = {
-  'overview-light-en-wide': 'overview', 'timeline-light-en-wide': 'timeline', 'order-light-en-wide': 'order',
-  'correlation-dark-en-wide': 'correlation', 'projections-light-en-wide': 'projections', 'integrity-light-en-wide': 'integrity',
-  'timeline-dark-zh-CN-narrow': 'timeline-zh',
+  'overview-light-en-wide': 'audit-overview', 'timeline-light-en-wide': 'audit-timeline', 'order-light-en-wide': 'audit-order',
+  'correlation-dark-en-wide': 'audit-correlation', 'projections-light-en-wide': 'audit-projections',
+  'integrity-light-en-wide': 'audit-integrity', 'timeline-dark-zh-CN-narrow': 'audit-timeline-zh',
 };
 const SIZES = { wide: { width: 1200, height: 760 }, narrow: { width: 390, height: 760 } };
 // The long history would fill the timeline alone.
