@@ -15,8 +15,11 @@ use crate::http::audit::look_up;
 use crate::http::audit::timeline::{self, Entry, Page};
 use crate::http::audit::views::{self, Saved};
 use crate::http::call::{Call, Visit};
-use crate::http::params::{Kind, Param};
+use crate::http::params::{Kind, Param, Params};
 use crate::http::{Action, Endpoint};
+
+/// Events among which it is looked whether all are of one aggregate.
+const AMONG: usize = 50;
 
 /// Fields of an event that its row shows.
 const MOST_FIELDS: usize = 3;
@@ -132,6 +135,16 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     }
     let text = id.replace('"', "");
     let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
+    // An order's number, a SKU: what stands in the events of one aggregate alone leads there.
+    let search = timeline::Search::of(&Params::default().with("q", &term))?;
+    let (_, found) = timeline::read(&call, &search, None, AMONG).await?;
+    if let Some(first) = found.first().filter(|_| found.len() < AMONG)
+        && found.iter().all(|one| one.aggregate_id == first.aggregate_id)
+    {
+        return Ok(see_other(
+            &view.to(&format!("/audit/a/{}/{}", first.aggregate_type, first.aggregate_id), &[]),
+        ));
+    }
     Ok(see_other(&view.to("/audit/timeline", &[("q", &term)])))
 }
 
