@@ -11,7 +11,7 @@ use soonshop_service_kit::Problem;
 
 use super::correlation::duration;
 use super::integrity::{self, Sealed};
-use super::projections::{rows, runs};
+use super::projections::{complaint, rows, runs};
 use super::{View, actor_of, bars, command, described, page, shown, with};
 use crate::http::audit::standing::{self, Health};
 use crate::http::call::Call;
@@ -97,6 +97,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                                 a href=(view.to(&format!("/audit/projections/{}", one.standing.projection), &[])) { span translate="no" { (one.standing.projection) } " v" (one.standing.generation) }
                                 " · " (view.word("lag")) " " (one.standing.lag_events) " · " (format!("{:.0} s", one.standing.lag_seconds))
                                 @if one.standing.lag_events > 0 { " · " (view.word("since")) " " (view.time(since(one.standing.lag_seconds))) }
+                                " · " (complaint(view, one))
                             }
                         }
                         @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals)] {

@@ -110,7 +110,7 @@ fn place(view: &View<'_>, one: &Judged) -> &'static str {
 }
 
 /// What is wrong, in the reader's language as far as it has a sentence.
-fn complaint(view: &View<'_>, one: &Judged) -> Markup {
+pub(super) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
     let standing = &one.standing;
     let stopped = standing.sinks.iter().find_map(|sink| sink.stopped.as_ref());
     html! {
@@ -162,8 +162,7 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
 
 fn detail(view: &View<'_>, detail: &Detail) -> Markup {
     let active = detail.generations.iter().find(|one| one.standing.active);
-    let candidate =
-        detail.generations.iter().filter(|one| !one.standing.active && !one.standing.previous).next_back();
+    let candidate = detail.generations.iter().rfind(|one| !one.standing.active && !one.standing.previous);
     html! {
         h1 { (view.word("read-model")) " " span translate="no" { (detail.name) } }
         div data-poll {
