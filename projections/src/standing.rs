@@ -219,8 +219,15 @@ impl Looked {
         // A generation that is being made or removed just now, or that somebody has done something to, takes nothing else
         // away from the answer.
         let kept = there(db.connection.query_one(db.statement("SELECT 1 FROM @checkpoints", [])).await)?;
-        let rows = if kept.is_some() { Checkpoint::load(&db, &db.connection, ROWS).await? } else { None };
-        let mut positions = vec![(ROWS, Ok(rows.map(|(at, _)| at.position)))];
+        let rows = match kept {
+            Some(_) => Checkpoint::load(&db, &db.connection, ROWS).await,
+            None => Ok(None),
+        };
+        let rows = match rows {
+            Err(error @ Error::Database(_)) => Err(error.to_string()),
+            rows => Ok(rows?.map(|(at, _)| at.position)),
+        };
+        let mut positions = vec![(ROWS, rows)];
         if searchable {
             positions.push((INDEX, position(self.search.checkpoint(&name).await)));
         }

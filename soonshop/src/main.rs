@@ -152,7 +152,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return verify(Shop::open(&cli.config, Role::All)?, &options).await;
         }
         Command::Key { verb } => {
-            let shop = Shop::open(&cli.config, Role::All)?;
+            // `--name` is the key's here, and in any words.
+            let config = Config { name: "soonshop".to_owned(), ..cli.config };
+            let shop = Shop::open(&config, Role::All)?;
             migrate::check(&shop).await?;
             return Ok(say(&api_keys::run(&shop, &verb).await?));
         }

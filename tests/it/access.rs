@@ -10,7 +10,7 @@ use soonshop_projections::operations;
 use soonshop_service_kit::access::{ApiKey, Role};
 use uuid::Uuid;
 
-use crate::support::{Answer, Client, Place, Process, Set, TestShop, eventually, free_port};
+use crate::support::{Answer, Client, Place, Process, Set, TestShop, binary, eventually, free_port};
 
 async fn register(client: &Client, key: &str) -> Answer {
     let bearer = format!("Bearer {key}");
@@ -216,5 +216,25 @@ async fn no_log_line_and_no_file_holds_a_key() {
             assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", path.display());
         }
     }
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_made_at_the_command_line_under_a_name_in_any_words() {
+    let place = Place::new(Set::Embedded).await;
+    let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();
+    soonshop::migrate::migrate(&shop).await.unwrap();
+    let config = &place.config;
+    let made = std::process::Command::new(binary())
+        .args(["key", "create", "--role", "support", "--name", "help desk, Bath", "--expires-days", "90"])
+        .args(["--store", &config.store, "--search", &config.search])
+        .arg("--master-key-file")
+        .arg(&config.master_key_file)
+        .output()
+        .unwrap();
+    let key = String::from_utf8(made.stdout).unwrap();
+    assert!(made.status.success() && key.starts_with("ssk_"), "{}", String::from_utf8_lossy(&made.stderr));
+    let rows = ApiKeys::new(&shop.read_database).unwrap().all().await.unwrap();
+    assert_eq!((rows[0].name.as_str(), rows[0].role.as_str()), ("help desk, Bath", "support"));
     place.remove().await;
 }

@@ -123,9 +123,9 @@ pub(in crate::http) fn table() -> Vec<Endpoint> {
     pages
 }
 
-async fn sent(kind: &'static str, text: &'static str) -> Result<Response, Problem> {
+fn sent(kind: &'static str, text: &'static str) -> std::future::Ready<Result<Response, Problem>> {
     let headers = [(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".to_owned())];
-    Ok((headers, text).into_response())
+    std::future::ready(Ok((headers, text).into_response()))
 }
 
 /// How a page is to look, and for whom.

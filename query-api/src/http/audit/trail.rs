@@ -237,11 +237,12 @@ fn chosen(params: &Params, stream: &Stream) -> Result<i64, Problem> {
         return stream.version_as_of(micros).ok_or_else(nothing);
     }
     let Some(wanted) = params.text("where") else { return Ok(stream.last()) };
-    let (path, value) = wanted
-        .split_once('=')
-        .filter(|(path, _)| path.starts_with('/'))
-        .ok_or_else(|| refused("where", "it is a field's path, = and a value, such as /status=shipped"))?;
-    stream.first_where(path, value)?.ok_or_else(|| refused("where", "it is so in no version"))
+    // A path can hold the sign as well, as in `/lines/number=1/quantity`.
+    let ways: Vec<_> = wanted.match_indices('=').map(|(at, _)| (&wanted[..at], &wanted[at + 1..])).collect();
+    if !wanted.starts_with('/') || ways.is_empty() {
+        return Err(refused("where", "it is a field's path, = and a value, such as /status=shipped"));
+    }
+    stream.first_where(&ways)?.ok_or_else(|| refused("where", "it is so in no version"))
 }
 
 /// The whole history of one aggregate.
@@ -285,18 +286,21 @@ impl Stream {
         self.events.iter().rev().find(then).map(|event| event.version)
     }
 
-    /// The first version in which the field of that path has that value. A personal value is none that can be asked for.
-    fn first_where(&self, path: &str, value: &str) -> Result<Option<i64>, Problem> {
+    /// The first version in which a field of one of these paths has its value. A personal value is none that can be
+    /// asked for.
+    fn first_where(&self, ways: &[(&str, &str)]) -> Result<Option<i64>, Problem> {
         let redactor = Redactor::new(Sight::Masked, &Opened::default());
         let mut history = (self.begin)();
         for event in &self.events {
             history.apply(Arc::clone(event))?;
             let state = redactor.redact(history.sealed()?);
-            let here = match leaves(state.value()).get(path) {
+            let fields = leaves(state.value());
+            let here = ways.iter().any(|(path, value)| match fields.get(*path) {
                 Some(Value::String(text)) => text == value,
-                Some(found) => found.get("personal").is_none() && found.to_string() == value,
+                Some(found) if found.get("personal").is_some() => false,
+                Some(found) => serde_json::from_str(value).is_ok_and(|value: Value| value == *found),
                 None => false,
-            };
+            });
             if here {
                 return Ok(Some(event.version));
             }
