@@ -470,6 +470,101 @@ async fn rebuilding() {
     place.remove().await;
 }
 
+/// How many times the half year stands in the log that the audit trail is measured on: a million events.
+const TIMES: i64 = 5;
+
+/// Asks for each of these pages.
+const ASKED: usize = 60;
+
+/// The audit trail of a million events: the real shop's half year, again and again with other streams and ids.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn audit() {
+    let (place, shop) = postgres_shop().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail/2010-12_2011-06.csv.gz");
+    let options = import::Options { files: vec![file.into()], to: None, json: false, quiet: true };
+    import::run(&shop, &options).await.unwrap();
+    let log = shop.log().unwrap();
+    let once = log.head().await.unwrap().position;
+    for round in 1..TIMES {
+        let sql = format!(
+            "INSERT INTO log.events SELECT aggregate_type, md5(aggregate_id || {round})::uuid::text, sequence, event_type, \
+             event_version, payload, metadata, position + {once} * {round}, md5(event_id::text || {round})::uuid, \
+             occurred_at, recorded_at FROM log.events WHERE position <= {once}"
+        );
+        log.db().connection.execute_unprepared(&sql).await.unwrap();
+    }
+    log.db().connection.execute_unprepared("ANALYZE log.events").await.unwrap();
+    let head = log.head().await.unwrap().position;
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let options =
+        soonshop::serve::Options { role: Role::All, contexts: soonshop::contexts(None).unwrap(), listen };
+    let trail: Vec<Arc<dyn soonshop_projections::Projector>> =
+        vec![Arc::new(soonshop_projections::audit::Audit)];
+    let begun = Instant::now();
+    let running = soonshop::serve::start(shop.clone(), options, trail).await.unwrap();
+    let token = shop.operator_token().unwrap();
+    let client = support::Client::new(&format!("http://{}", running.address), &token);
+    support::eventually("all of it is there", Duration::from_mins(15), async || {
+        let got = client.look("/api/audit/timeline?limit=1").await;
+        got.status == 200 && got.header("event-position") == format!("main:{head}")
+    })
+    .await;
+    println!(
+        "| audit trail of {head} events, caught up as a live follower | {:.0} /s | | |",
+        head as f64 / begun.elapsed().as_secs_f64()
+    );
+    pages(&client, once).await;
+    exported(&client, head).await;
+    running.stop().await.unwrap();
+    seal(&shop).await;
+    place.remove().await;
+}
+
+/// How long pages take, as whoever asks for them sees it.
+async fn pages(client: &support::Client, once: i64) {
+    let one = |items: &serde_json::Value, name: &str| items[0][name].as_str().unwrap_or_default().to_owned();
+    let order = client.look("/api/audit/timeline?type=OrderPlaced&limit=1").await.json()["items"].clone();
+    let stock = client.look("/api/audit/timeline?type=StockReserved&limit=1").await.json()["items"].clone();
+    let deep = once / 2;
+    let (stream, correlation) = (one(&stock, "aggregate_id"), one(&order, "correlation_id"));
+    for (what, path, goal) in [
+        ("the newest page", "/audit/timeline".to_owned(), 150),
+        ("a page deep inside", format!("/audit/timeline?before={deep}"), 150),
+        ("type:Stock*", "/audit/timeline?q=type:Stock*".to_owned(), 150),
+        ("a rare type", "/audit/timeline?q=type:OrderCancelled".to_owned(), 150),
+        ("a kind of actor", "/audit/timeline?actor=system".to_owned(), 150),
+        ("one aggregate's events", format!("/audit/timeline?id={}", one(&order, "aggregate_id")), 150),
+        ("created:last:24h", "/audit/timeline?q=created:last:24h".to_owned(), 150),
+        ("a text that is everywhere", "/audit/timeline?q=main".to_owned(), 150),
+        ("a text that is nowhere", "/audit/timeline?q=weathercock".to_owned(), 150),
+        ("an order at its first version", format!("/audit/a/order/{}?v=1", one(&order, "aggregate_id")), 100),
+        ("a stock at its last version", format!("/audit/a/stock/{stream}"), 100),
+        ("all that followed from a request", format!("/audit/c/{correlation}"), 200),
+        ("the overview", "/audit".to_owned(), 150),
+    ] {
+        let mut milliseconds = Vec::new();
+        for _ in 0..ASKED {
+            let begun = Instant::now();
+            let status = client.look(&path).await.status.as_u16();
+            milliseconds.push(begun.elapsed().as_secs_f64() * 1_000.0);
+            assert!(status == 200 || status == 503, "{path}: {status}");
+        }
+        let (middle, high) = (percentile(&mut milliseconds, 0.5), percentile(&mut milliseconds, 0.95));
+        println!("| audit: {what} | p50 {middle:.0} ms, p95 {high:.0} ms | ≤ {goal} ms (goal, p95) | |");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+async fn exported(client: &support::Client, head: i64) {
+    for kind in ["ndjson", "csv"] {
+        let begun = Instant::now();
+        let got = client.look(&format!("/api/audit/export.{kind}")).await;
+        assert_eq!(got.status, 200);
+        let rate = head as f64 / begun.elapsed().as_secs_f64();
+        println!("| audit: export of {head} rows as {kind} | {rate:.0} /s | ≥ 20000 /s (goal) | |");
+    }
+}
+
 /// One command to readiness, and what an idle shop holds.
 fn start_up() {
     let place = tempfile::tempdir().unwrap();
@@ -530,6 +625,9 @@ async fn main() {
     }
     if wanted("rebuild") {
         rebuilding().await;
+    }
+    if wanted("audit") {
+        audit().await;
     }
     if wanted("latency") {
         latency().await;
