@@ -48,13 +48,14 @@ impl Reader {
     /// The next one that is no sign of life; `None`: the stream is over.
     async fn next(&mut self) -> Option<Message> {
         loop {
-            if let Some((message, rest)) = self.held.split_once("\n\n") {
+            if let Some(end) = self.held.find("\n\n") {
+                let rest = self.held.split_off(end + 2);
+                let message = std::mem::replace(&mut self.held, rest);
                 let field = |name: &str| {
                     let lines = message.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
                     lines.map(str::trim_start).collect::<Vec<_>>().join("\n")
                 };
                 let message = Message { event: field("event"), id: field("id"), data: field("data") };
-                self.held = rest.to_owned();
                 if message.event != "alive" {
                     return Some(message);
                 }
