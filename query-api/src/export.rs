@@ -78,11 +78,11 @@ impl Manifest {
         self.count
     }
 
-    /// On one line of visible ASCII, as a header of HTTP can have it.
+    /// On one line of visible ASCII, as a header of HTTP can have it: JSON leaves the sign DEL as it is, a header cannot.
     pub fn in_ascii(&self) -> serde_json::Result<String> {
         let (text, mut ascii) = (serde_json::to_string(self)?, String::new());
         for sign in text.chars() {
-            if sign.is_ascii() {
+            if matches!(sign, ' '..='~') {
                 ascii.push(sign);
             } else {
                 ascii.extend(sign.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
@@ -247,11 +247,11 @@ mod tests {
         for row in rows {
             export.add(row).unwrap();
         }
-        let filter = [("q".to_owned(), "茶 😀".to_owned())].into();
+        let filter = [("q".to_owned(), "茶 😀\u{7f}\r\n".to_owned())].into();
         let listed = Listed { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
         let mut written = export.finish(listed).unwrap();
         let ascii = written.manifest.in_ascii().unwrap();
-        assert!(ascii.is_ascii(), "{ascii}");
+        assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{ascii}");
         let mut text = String::new();
         written.read_to_string(&mut text).unwrap();
         (serde_json::from_str(&ascii).unwrap(), text)
@@ -268,7 +268,7 @@ mod tests {
             let (manifest, text) = written(format, &rows);
             let (first, rest) = text.split_once('\n').unwrap();
             assert_eq!((&manifest["count"], &manifest["head"]), (&json!(2), &json!(7)));
-            assert_eq!(manifest["filter"]["q"], "茶 😀");
+            assert_eq!(manifest["filter"]["q"], "茶 😀\u{7f}\r\n");
             assert_eq!(manifest["sha256"], sha256(rest.as_bytes()));
             match format {
                 Format::Ndjson => {

@@ -104,6 +104,10 @@ impl Call {
         visitor.caller.must(endpoint.action.needs, if endpoint.is_page() { "this page" } else { "this" })?;
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
+        // No name has one, and PostgreSQL takes none in a text.
+        if path.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(Problem::malformed("invalid-id", "the path holds a NUL"));
+        }
         let mut keys = path.iter().map(|(_, value)| value.to_owned());
         let key = keys.next().unwrap_or_default();
         let form = match &endpoint.action.form {

@@ -6,6 +6,7 @@ mod audit;
 mod behind;
 mod description;
 mod figures;
+mod hostile;
 mod live;
 mod pages;
 mod past;
