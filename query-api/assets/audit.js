@@ -125,17 +125,19 @@ const live = (button) => {
   };
   show.addEventListener('click', () => { flush(); scrollTo({ top: 0 }); });
   const take = (data) => {
+    // A stream that tabs share begins again where the tab that is furthest back is: what is here already is passed over.
+    const fresh = data.html.filter((_, index) => data.items[index].position > last);
     last = Math.max(last, data.position);
-    list.dataset.came = Number(list.dataset.came ?? 0) + data.items.length;
+    list.dataset.came = Number(list.dataset.came ?? 0) + fresh.length;
     if (newest && scrollY > 200) {
-      waiting.push(...data.html);
+      waiting.push(...fresh);
       if (waiting.length > KEPT) { waiting.splice(0, waiting.length - KEPT); }
       show.textContent = '▲ ' + waiting.length;
       more.hidden = false;
     } else {
-      data.html.forEach(put);
+      fresh.forEach(put);
     }
-    spoken += data.items.length;
+    spoken += fresh.length;
   };
   let spoken = 0;
   const speak = setInterval(() => { if (spoken > 0) { say('▲ ' + spoken); spoken = 0; } }, 10_000);

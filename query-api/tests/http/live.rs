@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::http::Request;
+use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, HeaderValue, Request};
 use futures::StreamExt as _;
 use serde_json::Value;
-use soonshop_service_kit::access::Role;
+use soonshop_service_kit::access::{Access, Role};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
@@ -28,10 +29,16 @@ struct Message {
 
 impl Reader {
     async fn open(shop: &Shop, role: Role, query: &str, last: Option<&str>) -> Self {
-        let mut request = Request::get(format!("/api/audit/stream?{query}"))
-            .header("authorization", format!("Bearer {}", shop.keys[&role]));
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
+        let key = format!("Bearer {}", shop.keys[&role]);
+        let headers =
+            [("authorization", key.as_str())].into_iter().chain(last.map(|last| ("last-event-id", last)));
+        Self::open_with(shop, query, &headers.collect::<Vec<_>>()).await
+    }
+
+    async fn open_with(shop: &Shop, query: &str, headers: &[(&str, &str)]) -> Self {
+        let mut request = Request::get(format!("/api/audit/stream?{query}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let response = shop.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(
@@ -150,4 +157,53 @@ async fn a_reader_of_another_log_begins_anew_and_a_stop_ends_all() {
     }
     assert_eq!(shop.get_with("/api/audit/stream", &[("last-event-id", "x")]).await.status, 400);
     assert_eq!(shop.get_as(Role::Service, "/api/audit/stream").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_session_or_the_key_that_follows_it() {
+    let shop = Shop::open().await;
+    let (key, id) = shop.shelf.add(Role::Support, |_| {}).unwrap();
+    let bearer = format!("Bearer {}", key.text());
+    let mut by_key = Reader::open_with(&shop, "", &[("authorization", &bearer)]).await;
+    let signed = shop.post_as(None, "/audit/sign-in", &[("key", &shop.keys[&Role::Ops])]).await;
+    let cookie = signed.header("set-cookie").split(';').next().unwrap().to_owned();
+    let mut by_session = Reader::open_with(&shop, "", &[("cookie", &cookie)]).await;
+    for reader in [&mut by_key, &mut by_session] {
+        assert_eq!(reader.next().await.unwrap().event, "begin");
+    }
+    shop.user("a", "UK").await;
+    for reader in [&mut by_key, &mut by_session] {
+        assert_eq!(reader.positions(1).await, [1]);
+    }
+    // The one is revoked, the other signs out in another process.
+    shop.shelf.change(id, |known| known.revoked = true);
+    let other = Access::new(None).with_keys(shop.shelf.clone());
+    let sent = HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&cookie).unwrap())]);
+    other.sign_out(&sent).await.unwrap();
+    for reader in [&mut by_key, &mut by_session] {
+        let end = timeout(Duration::from_secs(30), reader.next()).await.expect("it is told within seconds");
+        assert_eq!(end.unwrap().event, "signed-out");
+        assert_eq!(reader.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_readers_beside_appends_have_the_same_and_one_that_does_not_read_holds_up_none() {
+    let shop = Shop::open().await;
+    let mut readers = Vec::new();
+    for _ in 0..100 {
+        readers.push(Reader::open(&shop, Role::Support, "after=0&html=1", None).await);
+    }
+    let asleep = Reader::open(&shop, Role::Support, "after=0&html=1", None).await;
+    for number in 0..150 {
+        shop.user(&format!("u{number}"), "UK").await;
+    }
+    let all = futures::future::join_all(readers.iter_mut().map(async |reader| {
+        assert_eq!(reader.next().await.unwrap().event, "begin");
+        reader.positions(150).await
+    }));
+    assert!(all.await.into_iter().all(|positions| positions == (1..=150).collect::<Vec<_>>()));
+    let mut late = asleep;
+    assert_eq!(late.next().await.unwrap().event, "begin");
+    assert_eq!(late.positions(150).await, (1..=150).collect::<Vec<_>>());
 }

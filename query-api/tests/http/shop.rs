@@ -44,6 +44,8 @@ pub(crate) struct Shop {
     pub(crate) router: Router,
     /// One of each role.
     pub(crate) keys: BTreeMap<Role, String>,
+    /// Where they are.
+    pub(crate) shelf: Arc<Shelf>,
     /// The last position that a command of this test wrote.
     pub(crate) last: AtomicI64,
     pub(crate) stop: CancellationToken,
@@ -153,17 +155,30 @@ impl Shop {
             soonshop_search::connect(&format!("tantivy://{}/index", folder.path().display())).unwrap();
         let cache = soonshop_cache::connect("moka:").unwrap();
         let (last, stop) = (AtomicI64::new(0), CancellationToken::new());
-        let shelf = Shelf::default();
+        let shelf = Arc::new(Shelf::default());
         let keys =
             Role::ALL[1..].iter().map(|role| (*role, shelf.add(*role, |_| {}).unwrap().0.text())).collect();
-        let access = Access::new(None).with_keys(Arc::new(shelf));
+        let access = Access::new(None).with_keys(shelf.clone());
         let queries = queries(&database, store.log().clone(), search.clone(), cache.clone());
         let router = stack(http::router(Queries { access, stop: stop.clone(), ..queries }));
         tokio::spawn({
             let (feed, stop) = (feed.clone(), stop.clone());
             async move { feed.watch_head(stop).await }
         });
-        Self { _folder: folder, database, store, registry, feed, search, cache, router, keys, last, stop }
+        Self {
+            _folder: folder,
+            database,
+            store,
+            registry,
+            feed,
+            search,
+            cache,
+            router,
+            keys,
+            shelf,
+            last,
+            stop,
+        }
     }
 
     /// Everything is projected.

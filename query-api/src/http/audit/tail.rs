@@ -9,14 +9,15 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderName;
 use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use moka::future::Cache;
 use serde_json::json;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -110,6 +111,9 @@ impl Tail {
     }
 }
 
+/// How often it is looked whether a reader still may, where nothing comes that asks for it.
+const STILL: Duration = Duration::from_secs(3);
+
 /// The timeline as a stream.
 pub(super) fn follows() -> Action {
     Action::new(params(), Described::one::<Page>(), follow)
@@ -136,6 +140,8 @@ struct Reader {
     /// Not before then.
     next: Instant,
     ends: Option<Instant>,
+    /// When to look anew whether they still may.
+    look: Instant,
     over: bool,
 }
 
@@ -154,19 +160,11 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         .visitor
         .expires_at
         .map(|at| Instant::now() + (at - soonshop_domain::clock::now()).to_std().unwrap_or_default());
+    let (next, look) = (Instant::now(), Instant::now() + STILL);
     let html = call.params.text("html").is_some();
     let alike = format!("{search:?} {html} {}", pages::look(&call.asked));
-    let reader = Reader {
-        call,
-        search,
-        alike,
-        last: from,
-        passed: None,
-        head,
-        next: Instant::now(),
-        ends,
-        over: false,
-    };
+    let reader =
+        Reader { call, search, alike, last: from, passed: None, head, next, ends, look, over: false };
     // Of another log, or of one that was put back: whoever has it begins anew.
     let first = if from > now {
         Some(Event::default().event("resync").data(now.to_string()))
@@ -192,20 +190,30 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
                 None => std::future::pending().await,
             }
         };
-        let next = reader.next;
+        let (next, look) = (reader.next, reader.look);
         let more = async {
             tokio::time::sleep_until(next).await;
             let last = reader.last;
             let waits = reader.passed.is_none();
             reader.head.wait_for(|position| !waits || *position > last).await.is_ok()
         };
-        tokio::select! {
+        let there_is = tokio::select! {
             () = stop.cancelled() => return None,
-            () = end => {
-                reader.over = true;
-                return Some((Ok(Event::default().event("signed-out").data("")), reader));
+            () = end => return Some(reader.signed_out()),
+            () = tokio::time::sleep_until(look) => false,
+            there_is = more => if there_is { true } else { return None },
+        };
+        match reader.still_may().await {
+            Ok(true) => reader.look = Instant::now() + STILL,
+            Ok(false) => return Some(reader.signed_out()),
+            Err(problem) => {
+                // Nobody can tell just now: the browser comes again, and is asked who it is.
+                tracing::warn!(%problem, "a reader of the audit trail is let go");
+                return None;
             }
-            there_is = more => if !there_is { return None },
+        }
+        if !there_is {
+            continue;
         }
         reader.next = Instant::now() + PACE;
         match reader.read().await {
@@ -221,6 +229,20 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 }
 
 impl Reader {
+    /// A session or a key that ends, by whomever and in whichever process, ends what is followed with it.
+    async fn still_may(&self) -> Result<bool, Problem> {
+        match self.call.shared.queries.access.visitor(&self.call.headers_in).await {
+            Ok(visitor) => Ok(visitor.caller.role.may(Permission::Audit)),
+            Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn signed_out(mut self) -> (Result<Event, Infallible>, Self) {
+        self.over = true;
+        (Ok(Event::default().event("signed-out").data("")), self)
+    }
+
     /// What is there after the last; `None`: nothing of what is looked for.
     async fn read(&mut self) -> Result<Option<Event>, Problem> {
         if let Some(from) = self.passed.take() {
