@@ -99,7 +99,8 @@ impl Access {
         }))
     }
 
-    /// Begins a session with a key or the operator's token; what to send as `Set-Cookie`. 401 for whatever is neither.
+    /// Begins a session with a key or the operator's token, and ends the one whose cookie is sent, which nobody holds any
+    /// more; what to send as `Set-Cookie`. 401 for whatever is neither.
     pub async fn sign_in(&self, token: &str, headers: &HeaderMap) -> Result<String, Problem> {
         let keys = self.keys.as_ref().ok_or_else(bad_token)?;
         let token = token.trim();
@@ -115,6 +116,7 @@ impl Access {
         let proof = ApiKey::parse(token).map_or_else(|| hash(token.as_bytes()), |key| key.hash());
         let session = Begun { hash: hash(&secret), key, proof, expires_at };
         keys.begin(&session).await.map_err(|error| away(&error))?;
+        self.sign_out(headers).await?;
         Ok(cookie(&BASE64.encode(secret), (expires_at - now).num_seconds(), headers))
     }
 
@@ -189,6 +191,12 @@ mod tests {
         assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Admin);
         let renewed = Access::new(Some("another-token".into())).with_keys(shelf.clone());
         assert_eq!(renewed.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
+
+        // Whoever signs in where somebody is signed in takes their place.
+        let second = other.sign_in("the-token", &back(&cookie)).await.unwrap();
+        assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
+        let cookie = second;
+        assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Admin);
 
         let gone = other.sign_out(&back(&cookie)).await.unwrap();
         assert!(gone.starts_with("soonshop_session=; ") && gone.contains("Max-Age=0"), "{gone}");
