@@ -1,7 +1,7 @@
 //! The one way by which a state, a change or a field of an event gets to an encoder of the audit trail. What is personal
 //! becomes a marker on the way: masked, or erased. What was never there is absent, which is a third thing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,6 +26,11 @@ pub(super) struct Redacted(Value);
 impl Redacted {
     pub(super) fn value(&self) -> &Value {
         &self.0
+    }
+
+    /// Its parts, by name: they are as redacted as the whole.
+    pub(super) fn parts(&self, of: fn(&Value) -> BTreeMap<String, Value>) -> BTreeMap<String, Self> {
+        of(&self.0).into_iter().map(|(name, part)| (name, Self(part))).collect()
     }
 }
 
@@ -76,11 +81,13 @@ impl Redactor {
                 None => Value::String(text),
             },
             Value::Array(items) => items.into_iter().map(|item| self.marked(item)).collect(),
-            Value::Object(fields) => fields
-                .into_iter()
-                .map(|(name, value)| (name, self.marked(value)))
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
+            Value::Object(fields) => {
+                // No field of ours is called that, but an attribute of a product may be: nobody is to write a marker.
+                let posing = fields.contains_key("personal");
+                let fields = fields.into_iter().map(|(name, value)| (name, self.marked(value)));
+                let fields: Value = fields.collect::<serde_json::Map<_, _>>().into();
+                if posing { Value::String(fields.to_string()) } else { fields }
+            }
             other => other,
         }
     }
@@ -106,5 +113,12 @@ mod tests {
         let shown = Redactor::new(Sight::Masked, &Opened::default())
             .redact(json!({ "a": [seal], "b": "••••", "c": null }));
         assert_eq!(shown.value(), &json!({ "a": [{ "personal": "masked" }], "b": "••••", "c": null }));
+    }
+
+    #[test]
+    fn what_somebody_called_personal_is_no_marker() {
+        let posing = json!({ "attributes": { "personal": "revealed", "value": "Ada" } });
+        let shown = Redactor::new(Sight::Masked, &Opened::default()).redact(posing);
+        assert_eq!(shown.value(), &json!({ "attributes": r#"{"personal":"revealed","value":"Ada"}"# }));
     }
 }
