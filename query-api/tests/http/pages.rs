@@ -281,7 +281,12 @@ async fn an_export_is_what_the_screen_shows_in_its_order_and_is_written_down() {
     for text in [&got.text, &csv.text] {
         assert!(!text.to_lowercase().contains("zebedee"));
     }
-    assert_eq!(recorded(&shop, "export").await.len(), 2);
+    let query = "q=zebedee@quux.example+agg:product+%22a+b%22&actor=staff&chan=";
+    assert_eq!(shop.see(&format!("/api/audit/export.csv?{query}")).await.status, 200);
+    let lines = recorded(&shop, "export").await;
+    assert_eq!(lines.len(), 3);
+    let search = json!({ "terms": ["agg:product"], "texts": 2, "parameters": { "actor": "staff" } });
+    assert_eq!(lines[0].detail["search"], search, "a text may be anybody's name");
     assert_eq!(shop.see("/api/audit/export.csv?q=type:%5B").await.status, 400);
     assert_eq!(shop.get_as(Role::Service, "/api/audit/export.csv").await.status, 403);
 }

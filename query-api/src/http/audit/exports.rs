@@ -47,7 +47,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     });
     let written = written.await?;
     let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
-    let detail = json!({ "count": written.manifest.count(), "format": format, "query": call.asked.query });
+    let detail = json!({ "count": written.manifest.count(), "format": format, "search": asked.told() });
     write_down(&call, "export", "timeline".to_owned(), detail, None).await?;
     let file = match format {
         Format::Csv => "attachment; filename=\"timeline.csv\"",

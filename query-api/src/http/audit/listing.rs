@@ -60,6 +60,17 @@ impl Asked {
         Ok(Self { search, filter: all.filter(|(name, _)| name != "order").collect() })
     }
 
+    /// What narrowed it, for a record that holds nothing personal: of texts, which may be anybody's name, only how many
+    /// there were.
+    pub(super) fn told(&self) -> serde_json::Value {
+        let (texts, terms): (Vec<_>, Vec<_>) =
+            self.search.understood.iter().partition(|term| term.starts_with('"'));
+        let mut filter = self.filter.clone();
+        filter.remove("q");
+        filter.retain(|_, value| !value.is_empty());
+        serde_json::json!({ "terms": terms, "texts": texts.len(), "parameters": filter })
+    }
+
     /// The same from names and values.
     pub fn of(pairs: &[(&str, &str)]) -> Result<Self, Problem> {
         Self::read(&form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
