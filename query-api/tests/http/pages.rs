@@ -254,6 +254,11 @@ async fn a_view_leads_to_its_search_and_a_frozen_one_to_nothing_newer() {
     save("今天", "q=mug", "41").await;
     let to = shop.get("/audit/views/%E4%BB%8A%E5%A4%A9").await;
     assert_eq!(to.header("location"), "/audit/timeline?q=mug&before=42");
+    let looks = save("Looks", "q=mug&agg=&lang=zh-CN&tz=Asia/Shanghai&limit=9", "").await;
+    assert_eq!((looks.status, looks.header("location")), (303, "/audit/views/looks"), "{}", looks.text);
+    assert_eq!(shop.get("/audit/views/looks").await.header("location"), "/audit/timeline?q=mug&limit=9");
+    assert_eq!(save("x", "q=type:%5B", "").await.status, 400, "it would be refused each time");
+    assert_eq!(save("..", "q=mug", "").await.status, 400);
     assert_eq!(save("x", "secret=1", "").await.status, 400);
     assert_eq!(save("!", "q=mug", "").await.status, 400);
     assert_eq!(shop.get("/audit/views/none").await.status, 404);

@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use super::pages::COMMON;
 use super::reveal::write_down;
-use super::timeline;
+use super::timeline::{self, Search};
 use crate::http::call::Call;
 use crate::http::params::{Kind, Param, Params, refused};
 use crate::http::read::query_failed;
@@ -61,16 +61,16 @@ pub(super) async fn save(call: &Call) -> Result<String, Problem> {
         return Err(refused("title", "it has at least one letter or digit"));
     }
     let query = call.form.text("query").unwrap_or_default();
-    // Only what the timeline understands is kept, and nothing that only says how it looks.
-    let looks = |name: &str| COMMON.iter().any(|param| param.name == name);
-    let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| !looks(name));
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    Params::read(&query, &timeline::params())?;
     let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
+    // Nothing is kept that only says how the page looks or where it begins.
+    let passing =
+        |name: &str| ["after", "before"].contains(&name) || COMMON.iter().any(|param| param.name == name);
     let pairs = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name != "after" && name != "before")
+        .filter(|(name, value)| !passing(name) && !value.is_empty())
         .chain(until.as_deref().map(|before| ("before".into(), before.into())));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    // A search that the timeline would refuse leads nowhere.
+    Search::of(&Params::read(&query, &timeline::params())?)?;
     let db = call.shared.queries.registry.operations();
     let sql = format!(
         "INSERT INTO @views (slug, title, query, actor, saved_at) VALUES ($1, $2, $3, $4, {}) \
