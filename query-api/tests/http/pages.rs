@@ -201,6 +201,7 @@ async fn personal_values_are_shown_to_who_may_see_them_for_a_reason_that_is_writ
         let lines = recorded(&shop, "reveal").await;
         let of_it: Vec<_> = lines.iter().filter(|line| line.subject == format!("user/{id}")).collect();
         assert_eq!(of_it.len(), 2);
+        assert!(of_it.iter().all(|line| line.detail == json!({ "version": 1, "compared": 0 })));
         assert!(of_it.iter().all(|line| line.note.as_deref().is_some_and(|note| !note.contains("4711"))));
     }
 }

@@ -41,7 +41,9 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Trail), Problem> {
     }
     let (head, trail) = trail::find(call, Sight::Revealed).await?;
     let subject = format!("{}/{}", trail.kind, trail.id);
-    write_down(call, "reveal", subject, json!({ "version": trail.version }), Some(reason)).await?;
+    // Both versions that are compared are shown.
+    let detail = json!({ "version": trail.version, "compared": trail.diff.from });
+    write_down(call, "reveal", subject, detail, Some(reason)).await?;
     Ok((head, trail))
 }
 
