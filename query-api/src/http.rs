@@ -44,6 +44,7 @@ use soonshop_projections::standing::Looked;
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Permission};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use audit::{Tail, Trends};
@@ -93,6 +94,10 @@ struct Shared {
     kept: Kept,
     tail: Tail,
     trends: Trends,
+    /// Held by whoever has the log checked: each reads all of it.
+    checking: Mutex<()>,
+    /// Held by whoever looks somebody up: how often that was done is counted and written down by one at a time.
+    looking_up: Mutex<()>,
 }
 
 /// What a row of the table does.
@@ -189,7 +194,14 @@ impl Endpoint {
 /// The endpoints of the served contexts.
 pub fn router(state: Queries) -> Router {
     let kept = Kept::new(Arc::clone(&state.cache));
-    let shared = Arc::new(Shared { kept, tail: Tail::default(), trends: Trends::default(), queries: state });
+    let shared = Arc::new(Shared {
+        kept,
+        tail: Tail::default(),
+        trends: Trends::default(),
+        checking: Mutex::default(),
+        looking_up: Mutex::default(),
+        queries: state,
+    });
     let mut router = Router::new();
     for endpoint in table().into_iter().chain(audit::pages::table()) {
         if !shared.queries.contexts.contains(endpoint.context()) {

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use futures::future::join_all;
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use soonshop_domain::order::Order;
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Metadata, Purpose, ids};
+use soonshop_event_log::seal::{Content, Seal, SealKeys, log_id};
 use soonshop_event_store::CommandContext;
 use soonshop_service_kit::access::Role;
 use url::form_urlencoded;
@@ -379,4 +384,140 @@ async fn whatever_somebody_has_in_hand_leads_where_it_belongs() {
     let to = shop.get("/audit/e/2").await;
     assert!(to.header("location").ends_with("?v=1"));
     assert_eq!((shop.get("/audit/e/99").await.status, shop.get("/audit/e/x").await.status), (404, 404));
+}
+
+#[tokio::test]
+async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_everywhere() {
+    let shop = Shop::open().await;
+    let check = async |form: &[(&str, &str)]| {
+        let got = shop.post_as(Some(Role::Support), "/audit/integrity?lang=en", form).await;
+        (got.status, got.text.contains("Intact"), got.text)
+    };
+    let (status, green, _) = check(&[]).await;
+    assert_eq!((status, green), (200, false), "there is nothing");
+    for number in 0..3 {
+        shop.user(&format!("u{number}"), "UK").await;
+    }
+    let (status, green, _) = check(&[]).await;
+    assert_eq!((status, green), (200, false), "no seal was ever made");
+    seal(&shop).await;
+    let (_, green, text) = check(&[]).await;
+    assert!(green, "{text}");
+    let last = i64::MAX.to_string();
+    for form in
+        [[("from", "2"), ("upto", "9")], [("from", "4"), ("upto", "4")], [("from", &last), ("upto", &last)]]
+    {
+        let (status, green, text) = check(&form).await;
+        assert_eq!((status, green), (200, false), "{form:?} {text}");
+    }
+    assert!(!check(&[("from", &last)]).await.1);
+    assert_eq!(check(&[("from", "3"), ("upto", "2")]).await.0, 400);
+
+    let changed = "UPDATE @events SET event_type = 'UserGone' WHERE position = 2";
+    shop.sql(shop.store.log().db(), changed).await;
+    let (_, green, text) = check(&[]).await;
+    assert!(!green && text.contains("#2</a>") && text.contains("Not what was sealed."), "{text}");
+    let overview = shop.get("/audit?lang=en").await.text;
+    assert!(overview.contains("Not what was sealed.") && overview.contains("banner ill"), "{overview}");
+}
+
+/// Seals all there is, with a key of its own.
+async fn seal(shop: &Shop) {
+    let log = shop.store.log();
+    let rows = log.read(1, 1_000).await.unwrap();
+    let leaves: Vec<_> = rows.iter().map(|row| Content::of(row).at(row.position)).collect();
+    let prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let keys = SealKeys::parse(&BASE64.encode([&prefix[..], &[7; 32]].concat())).unwrap();
+    let last = rows.last().unwrap().event_id;
+    let seal =
+        Seal::over(None, log_id(log).await.unwrap(), &leaves, last, 1_795_600_000_000_000, keys.current());
+    let db = log.db().beside("seals").unwrap();
+    let sql = "INSERT INTO @seals (number, version, kind, log, log_id, first_position, last_position, events, root, \
+               previous, last_event, sealed_at, signing_key, signature, leaves) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let values = [
+        seal.number.into(),
+        seal.version.into(),
+        seal.kind.name().into(),
+        seal.log.as_str().into(),
+        seal.log_id.to_string().into(),
+        seal.first.into(),
+        seal.last.into(),
+        seal.count.into(),
+        seal.root.0.to_vec().into(),
+        seal.previous.0.to_vec().into(),
+        seal.last_event.to_string().into(),
+        seal.sealed_at.into(),
+        seal.key.0.to_vec().into(),
+        seal.signature.0.clone().into(),
+        seal.leaves.0.clone().into(),
+    ];
+    db.connection.execute(db.statement(sql, values)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_log_is_checked_for_one_at_a_time_and_look_ups_are_counted_for_all_at_once() {
+    let shop = Shop::open().await;
+    shop.user("Zebedee", "UK").await;
+    shop.see("/users").await;
+    let checks = (0..8).map(|_| shop.post_as(Some(Role::Auditor), "/audit/integrity", &[]));
+    let mut statuses: Vec<_> = join_all(checks).await.iter().map(|got| got.status).collect();
+    statuses.sort_unstable();
+    assert!(
+        statuses[0] == 200 && statuses.contains(&429) && statuses.iter().all(|s| [200, 429].contains(s)),
+        "{statuses:?}"
+    );
+    assert_eq!(
+        shop.post_as(Some(Role::Auditor), "/audit/integrity", &[]).await.status,
+        200,
+        "it is let go of"
+    );
+
+    let look_ups =
+        (0..30).map(|_| shop.post_as(Some(Role::Support), "/api/audit/look-ups", &[("value", "nobody")]));
+    let done = join_all(look_ups).await;
+    assert_eq!(done.iter().filter(|got| got.status == 200).count(), 20);
+    assert_eq!(done.iter().filter(|got| got.status == 429).count(), 10);
+}
+
+#[tokio::test]
+async fn parked_events_are_tried_again_once_however_often_and_only_those_that_are_parked() {
+    let shop = Shop::still().await;
+    for projector in soonshop_projections::all() {
+        shop.registry.ensure(&*projector).await.unwrap();
+    }
+    shop.product("Mug", &["mug"], None).await;
+    let rows = shop.generation("products").await;
+    shop.sql(
+        &rows,
+        "INSERT INTO @parked (position, event_id, rows, cause) VALUES (1, 'x', '[\"products/a\"]', 'broken')",
+    )
+    .await;
+    shop.store.keys().ensure(ids::OPERATOR, Purpose::Account).await.unwrap();
+    let retry = |generation: &'static str, more: (&'static str, &'static str)| {
+        let shop = &shop;
+        async move {
+            let form = [("generation", generation), more];
+            shop.post_as(Some(Role::Ops), "/audit/parked/retries", &form).await.status
+        }
+    };
+    let both =
+        join_all([retry("rm_products_1", ("position", "1")), retry("rm_products_1", ("cause", "broken"))])
+            .await;
+    assert_eq!(both, [303, 303]);
+    let asked = rows.connection.query_all(rows.statement("SELECT position FROM @retries", [])).await.unwrap();
+    assert_eq!(asked.len(), 1);
+    for (generation, more) in [
+        ("rm_products_1", ("position", "2")),
+        ("rm_products_1", ("position", "9223372036854775807")),
+        ("rm_products_1", ("cause", "other")),
+        ("rm_products_2", ("position", "1")),
+        ("rm_orders_1", ("position", "1")),
+        ("rm_orders_1", ("cause", "broken")),
+        ("'; DROP TABLE parked; --", ("position", "1")),
+    ] {
+        assert_eq!(retry(generation, more).await, 404, "{generation} {more:?}");
+    }
+    assert_eq!(retry("rm_products_1", ("reason", "why")).await, 400, "neither a position nor a cause");
+    assert_eq!(recorded(&shop, "retry").await.len(), 2);
 }

@@ -58,6 +58,7 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
     if value.contains(['*', '%']) {
         return Err(refused("value", "it is looked up whole, and as it stands: there are no patterns"));
     }
+    let _alone = call.shared.looking_up.lock().await;
     within_the_rate(call).await?;
     let mut subjects = BTreeSet::new();
     let mut columns_found = BTreeSet::new();

@@ -364,6 +364,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("refused-bad-token", "The key is not known, or was revoked.", "密钥未知或已吊销。"),
     ("refused-token-expired", "The key has expired.", "密钥已过期。"),
     ("refused-cross-site", "Another site made your browser send this; nothing was done.", "此请求由其他网站发起，未执行任何操作。"),
+    ("refused-too-many-checks", "Somebody has the log checked just now: wait, and look at what that found.", "已有人正在检查日志：请稍候，并查看其结果。"),
     ("refused-too-many-look-ups", "These were too many look-ups: wait a minute.", "查询过于频繁，请稍候一分钟。"),
     ("refused-timed-out", "It took too long: narrow it, by a time or a type.", "耗时过长：请按时间或类型缩小范围。"),
     ("refused-database-unavailable", "A database cannot be used just now: try again.", "数据库暂时不可用，请重试。"),

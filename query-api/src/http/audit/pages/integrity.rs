@@ -72,6 +72,11 @@ impl Sealed {
     pub(super) fn tail(&self) -> i64 {
         self.head - self.last.as_ref().map_or(0, |last| last.0)
     }
+
+    /// The last check found something changed, or the last seal cannot be read.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some() || self.checked.as_ref().is_some_and(|last| last.detail["verdict"] == "broken")
+    }
 }
 
 fn seals(call: &Call) -> Result<Seals, Problem> {
@@ -111,6 +116,11 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
     if to.is_some_and(|to| to < from) {
         return Err(refused("upto", "it is before `from`"));
     }
+    let busy = |_| {
+        let detail = "somebody has the log checked just now, and one check at a time reads all of it";
+        Problem::too_many("too-many-checks", detail).with_retry_after(PATIENCE)
+    };
+    let _alone = call.shared.checking.try_lock().map_err(busy)?;
     let (begun, seals) = (Instant::now(), seals(call)?);
     let checking = check(&queries.log, &seals, Positions { from, to }, None);
     let too_long = |_| {

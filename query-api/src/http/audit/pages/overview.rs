@@ -81,12 +81,13 @@ async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
 fn body(view: &View<'_>, all: &Overview) -> Markup {
     let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
     let parked = all.health.parked;
+    let broken = all.sealed.is_broken();
     let active = || all.health.items.iter().filter(|one| one.standing.active);
     let worst = active().map(|one| one.standing.lag_seconds).fold(0.0, f64::max);
     html! {
         h1 { (view.word("overview")) }
         div data-poll {
-            @if all.health.healthy {
+            @if all.health.healthy && !broken {
                 p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("all-well")) } }
             } @else {
                 div.banner.ill role="alert" {
@@ -99,6 +100,9 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                                 @if one.standing.lag_events > 0 { " · " (view.word("since")) " " (view.time(since(one.standing.lag_seconds))) }
                                 " · " (complaint(view, one))
                             }
+                        }
+                        @if broken {
+                            li { a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken")) }
                         }
                         @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals)] {
                             @if let Some(complaint) = &one.complaint {
@@ -136,6 +140,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                             p { (view.language.fill("tail", &[&all.sealed.tail().to_string()]))
                                 @if let Some(waiting) = all.sealed.waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
                         },
+                        None if all.sealed.broken.is_some() => p.ill { (view.word("verdict-broken")) },
                         None => p { (view.word("seal-none")) },
                     }
                 }))
