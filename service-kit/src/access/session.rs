@@ -205,10 +205,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_never_a_session_is_a_guest_and_a_bad_key_begins_none() {
-        let access = Access::new(None).with_keys(Arc::new(Shelf::default()));
-        for cookie in
-            ["soonshop_session=", "soonshop_session=AAAA", "soonshop_session", "soonshop_session=%00; x"]
-        {
+        // What is stored of a session opens nothing.
+        let shelf = Arc::new(Shelf::default());
+        let access = Access::new(Some("the-token".into())).with_keys(shelf);
+        let cookie = access.sign_in("the-token", &HeaderMap::new()).await.unwrap();
+        let stolen = sent(&back(&cookie)).unwrap();
+        assert!(access.session(stolen).await.unwrap().is_some());
+        let stolen = format!("{COOKIE}={}", BASE64.encode(stolen));
+        for cookie in [
+            "soonshop_session=",
+            "soonshop_session=AAAA",
+            "soonshop_session",
+            "soonshop_session=%00; x",
+            &stolen,
+        ] {
             let visitor = access.visitor(&headers(&[(&COOKIES, cookie)])).await.unwrap();
             assert_eq!((visitor.caller.role, visitor.expires_at), (Role::Guest, None), "{cookie}");
         }

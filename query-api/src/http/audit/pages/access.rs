@@ -55,7 +55,7 @@ pub(super) fn table() -> Vec<Endpoint> {
 }
 
 async fn sign_in(call: Call) -> Result<Response, Problem> {
-    let to = call.form.text("to").filter(|to| is_ours(to)).unwrap_or(HOME);
+    let to = call.form.text("to").filter(|to| is_ours(to) && is_shown(to)).unwrap_or(HOME);
     let key = call.form.text("key").unwrap_or_default();
     match call.shared.queries.access.sign_in(key, &call.headers_in).await {
         Ok(cookie) => with_cookie(see_other(to), &cookie),
@@ -72,6 +72,17 @@ fn is_ours(to: &str) -> bool {
     let rest = to.strip_prefix(HOME);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+/// There is a page to look at: whoever sent a form without a session cannot come back to where it went.
+fn is_shown(to: &str) -> bool {
+    let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let wanted = parts(to.split_once('?').map_or(to, |(path, _)| path));
+    super::table().iter().filter(|page| page.action.form.is_none()).any(|page| {
+        let known = parts(page.path);
+        known.len() == wanted.len()
+            && known.iter().zip(&wanted).all(|(known, wanted)| known.starts_with('{') || known == wanted)
+    })
 }
 
 fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, Problem> {
@@ -131,7 +142,7 @@ fn keyboard(view: &View<'_>) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ours;
+    use super::{is_ours, is_shown};
 
     #[test]
     fn nobody_is_sent_elsewhere() {
@@ -142,6 +153,24 @@ mod tests {
             ["//evil.example", "/auditor", "https://evil.example/audit", "/audit\\evil", "/audit/\n", ""]
         {
             assert!(!is_ours(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_sent_where_only_a_form_goes() {
+        for good in
+            ["/audit", "/audit?lang=en", "/audit/a/order/7?v=1", "/audit/integrity", "/audit/views/mugs"]
+        {
+            assert!(is_shown(good), "{good}");
+        }
+        for bad in [
+            "/audit/parked/retries",
+            "/audit/look-up",
+            "/audit/views",
+            "/audit/sign-out?lang=en",
+            "/audit/x/y/z",
+        ] {
+            assert!(!is_shown(bad), "{bad}");
         }
     }
 }
