@@ -265,6 +265,10 @@ async fn a_view_leads_to_its_search_and_a_frozen_one_to_nothing_newer() {
     assert_eq!(shop.get("/audit/views/looks").await.header("location"), "/audit/timeline?q=mug&limit=9");
     assert_eq!(save("x", "q=type:%5B", "").await.status, 400, "it would be refused each time");
     assert_eq!(save("..", "q=mug", "").await.status, 400);
+    // A name that comes to the same address takes its place, and that is written down.
+    assert_eq!(save("LOOKS!", "q=cup", "").await.header("location"), "/audit/views/looks");
+    let lines = recorded(&shop, "save-view").await;
+    assert_eq!((&lines[0].detail["replaced"], &lines[1].detail["replaced"]), (&json!(true), &json!(false)));
     assert_eq!(save("x", "secret=1", "").await.status, 400);
     assert_eq!(save("!", "q=mug", "").await.status, 400);
     assert_eq!(shop.get("/audit/views/none").await.status, 404);

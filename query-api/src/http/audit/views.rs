@@ -72,6 +72,8 @@ pub(super) async fn save(call: &Call) -> Result<String, Problem> {
     // A search that the timeline would refuse leads nowhere.
     Search::of(&Params::read(&query, &timeline::params())?)?;
     let db = call.shared.queries.registry.operations();
+    let there = db.statement("SELECT 1 FROM @views WHERE slug = $1", [slug.as_str().into()]);
+    let replaced = db.connection.query_one(there).await.map_err(query_failed)?.is_some();
     let sql = format!(
         "INSERT INTO @views (slug, title, query, actor, saved_at) VALUES ($1, $2, $3, $4, {}) \
          ON CONFLICT (slug) DO UPDATE SET title = excluded.title, query = excluded.query, actor = excluded.actor, \
@@ -81,7 +83,7 @@ pub(super) async fn save(call: &Call) -> Result<String, Problem> {
     let actor = call.caller().actor.to_string();
     let values = [slug.as_str().into(), title.into(), query.into(), actor.into()];
     db.connection.execute(db.statement(&sql, values)).await.map_err(query_failed)?;
-    write_down(call, "save-view", slug.clone(), serde_json::json!({}), None).await?;
+    write_down(call, "save-view", slug.clone(), serde_json::json!({ "replaced": replaced }), None).await?;
     Ok(slug)
 }
 
