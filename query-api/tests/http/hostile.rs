@@ -51,7 +51,7 @@ fn ways() -> Vec<Way> {
         get("/audit/projections/{name}", &[], Audit),
         get("/audit/runs/{run}", &[], Audit),
         get("/audit/parked", &["asked"], Audit),
-        post("/audit/parked/retries", &[], &["generation", "position", "cause", "reason"], Mend),
+        post("/audit/parked/retries", &[], &["generation", "position", "like", "reason"], Mend),
         get("/audit/integrity", &[], Audit),
         post("/audit/integrity", &[], &["from", "upto"], Audit),
         get("/audit/keys", &[], Audit),

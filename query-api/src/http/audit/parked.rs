@@ -16,7 +16,7 @@ pub(super) fn fields() -> Vec<Param> {
     vec![
         Param::new("generation", Kind::Text, "Such as rm_orders_1.").required(),
         Param::new("position", Kind::Number(1, i64::MAX), "One event."),
-        Param::new("cause", Kind::Free, "All of this cause."),
+        Param::new("like", Kind::Number(1, i64::MAX), "All of the cause of this one."),
         Param::new("reason", Kind::Free, "Why, in your own words; it is kept, sealed."),
     ]
 }
@@ -36,17 +36,19 @@ pub(super) async fn find(call: &Call) -> Result<Vec<(String, Vec<Parked>)>, Prob
 /// Has those that are meant tried again; how many they are.
 pub(super) async fn retry(call: &Call) -> Result<usize, Problem> {
     let queries = &call.shared.queries;
-    let (generation, cause) = (call.form.text("generation").unwrap_or_default(), call.form.text("cause"));
-    let position = call.form.number("position");
-    if position.is_none() && cause.is_none() {
-        return Err(crate::http::params::refused("position", "say which: one position, or a cause"));
+    let generation = call.form.text("generation").unwrap_or_default();
+    let (position, like) = (call.form.number("position"), call.form.number("like"));
+    if position.is_none() && like.is_none() {
+        return Err(crate::http::params::refused("position", "say which: one position, or all like one"));
     }
-    let all = parked::find(&queries.registry, &queries.log, None).await.map_err(failed)?;
+    let mut all = parked::find(&queries.registry, &queries.log, None).await.map_err(failed)?;
+    all.retain(|one| one.generation == generation);
+    // A cause is named by one event of it: a form would change the ends of its lines, and may be too small for it.
+    let cause = like.map(|like| all.iter().find(|one| one.position == like).map(|one| one.cause.clone()));
     let meant: Vec<_> = all
         .into_iter()
-        .filter(|one| one.generation == generation)
         .filter(|one| position.is_none_or(|position| position == one.position))
-        .filter(|one| cause.is_none_or(|cause| cause == one.cause))
+        .filter(|one| cause.as_ref().is_none_or(|cause| cause.as_ref() == Some(&one.cause)))
         .collect();
     let Some(first) = meant.first() else {
         return Err(Problem::not_found("not-found", "nothing of this kind is parked any more"));

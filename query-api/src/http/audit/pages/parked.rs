@@ -50,7 +50,7 @@ fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Opt
         @for (cause, events) in causes {
             section {
                 h2 { (events.len()) " × " span lang="en" { (cause) } }
-                @if may { (retry_all(view, cause, events)) }
+                @if may { (retry_all(view, events)) }
                 table {
                     thead { tr { th scope="col" { (view.word("position")) } th scope="col" { (view.word("event")) } th scope="col" { (view.word("waits")) } th scope="col" { (view.word("tried")) } @if may { th scope="col" { (view.word("retry")) } } } }
                     tbody { @for one in events { (row(view, one, may)) } }
@@ -63,14 +63,15 @@ fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Opt
     }
 }
 
-fn retry_all(view: &View<'_>, cause: &str, events: &[Parked]) -> Markup {
+/// Of each generation, all that have this cause.
+fn retry_all(view: &View<'_>, events: &[Parked]) -> Markup {
     let mut generations: Vec<&str> = events.iter().map(|one| one.generation.as_str()).collect();
     generations.dedup();
     html! {
         @for generation in generations {
             form.line method="post" action="/audit/parked/retries" {
                 input type="hidden" name="generation" value=(generation);
-                input type="hidden" name="cause" value=(cause);
+                input type="hidden" name="like" value=[events.iter().find(|one| one.generation == generation).map(|one| one.position)];
                 label { (view.word("reason")) " " input name="reason" maxlength="500" autocomplete="off"; }
                 button { (view.word("retry")) " · " (events.iter().filter(|one| one.generation == generation).count()) " · " span translate="no" { (generation) } }
             }
