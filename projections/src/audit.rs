@@ -156,6 +156,18 @@ fn words(value: &Value, seals: &HashSet<String>, into: &mut BTreeSet<String>) {
     }
 }
 
+/// What a search for a text can look through where nothing but a summary is left.
+pub fn searched(summary: &Value) -> String {
+    text(summary, &HashSet::new())
+}
+
+/// What a search for a text looks through.
+fn text(fields: &Value, seals: &HashSet<String>) -> String {
+    let mut text = BTreeSet::new();
+    words(fields, seals, &mut text);
+    text.into_iter().collect::<Vec<_>>().join("\n")
+}
+
 /// Whose data the event is about.
 fn subject(event: &RecordedEvent) -> Option<String> {
     match &event.event {
@@ -208,9 +220,8 @@ impl Projector for Audit {
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
         let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
         let (fields, seals) = fields(&event.event)?;
-        let (mut summary, mut text) = (Map::new(), BTreeSet::new());
+        let mut summary = Map::new();
         summarize(&fields, "", &seals, &mut summary);
-        words(&fields, &seals, &mut text);
         let aggregate_type = event.event.aggregate_type();
         unit.put(Model {
             id: event.event_id.to_string(),
@@ -235,7 +246,7 @@ impl Projector for Audit {
             has_note: metadata.reason_note.is_some(),
             subject: subject(event),
             summary: Value::Object(summary).to_string(),
-            text: text.into_iter().collect::<Vec<_>>().join("\n"),
+            text: text(&fields, &seals),
         });
         Ok(())
     }

@@ -3,15 +3,16 @@
 //!
 //! A manifest counts and hashes the rows, and stands before them. So rows go to a file without a name while they come,
 //! in memory only as long as they are few, and are read from there once the last one is known. The hash is of every
-//! byte after the first line: `tail -n +2 FILE | sha256sum`.
+//! byte after the first line: `tail -n +2 FILE | sha256sum`. [`Reading`] reads NDJSON back, and holds it against that.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Cursor, Read, Seek as _, Write};
+use std::io::{self, BufRead, BufWriter, Cursor, Read, Seek as _, Write};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use ring::digest::{Context, SHA256};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soonshop_domain::clock;
 use tempfile::SpooledTempFile;
@@ -26,7 +27,7 @@ const IN_MEMORY: usize = 4 << 20;
 const CHUNK: usize = 64 << 10;
 
 /// How a listing is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A JSON object a line, the manifest first.
@@ -48,7 +49,7 @@ impl Format {
 pub type Column = (&'static str, &'static str);
 
 /// What was listed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Listed {
     /// What narrowed it, by parameter.
     pub filter: BTreeMap<String, String>,
@@ -61,7 +62,7 @@ pub struct Listed {
 }
 
 /// What a file is, for whoever has only the file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     schema: u32,
     format: Format,
@@ -76,6 +77,18 @@ pub struct Manifest {
 impl Manifest {
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    pub fn listed(&self) -> &Listed {
+        &self.listed
+    }
+
+    pub fn made_at(&self) -> DateTime<Utc> {
+        self.made_at
+    }
+
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// On one line of visible ASCII, as a header of HTTP can have it: JSON leaves the sign DEL as it is, a header cannot.
@@ -234,6 +247,96 @@ impl Written {
     }
 }
 
+/// The longest line that is read back, in bytes: no row comes near it.
+const LONGEST: u64 = 16 << 20;
+
+/// Why a file is not taken for an export.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// It never was one, or is one that only a later release knows.
+    #[error("it is no export that can be shown: {0}")]
+    NoExport(String),
+    /// It is not what its manifest says.
+    #[error("it is not what its manifest says: {0}")]
+    Differs(String),
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// An export in NDJSON on its way back, hashed as it passes. What it is, is known at its end.
+pub struct Reading<R> {
+    input: R,
+    pub manifest: Manifest,
+    hash: Context,
+    count: u64,
+    /// The first line that is no row.
+    ill: Option<u64>,
+}
+
+impl<R: BufRead> Reading<R> {
+    /// Reads the manifest.
+    pub fn begin(mut input: R) -> Result<Self, Unread> {
+        #[derive(Deserialize)]
+        struct First {
+            manifest: Value,
+        }
+        let no = |why: &str| Unread::NoExport(why.to_owned());
+        let first: First = serde_json::from_slice(&line(&mut input)?)
+            .map_err(|_| no("its first line is no manifest; of an export in CSV there is no way back"))?;
+        // Before all else: of another schema nothing else may be as it is known here.
+        if first.manifest["schema"] != SCHEMA {
+            return Err(no("its manifest is of a schema that this release does not know"));
+        }
+        let manifest: Manifest =
+            serde_json::from_value(first.manifest).map_err(|_| no("its manifest lacks something"))?;
+        if manifest.format != Format::Ndjson {
+            return Err(no("its manifest is that of another file, in CSV"));
+        }
+        Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, ill: None })
+    }
+
+    /// The row that comes next. Once a line was none, the others are only counted and hashed.
+    pub fn row<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        loop {
+            let line = line(&mut self.input)?;
+            if line.is_empty() {
+                return Ok(None);
+            }
+            self.hash.update(&line);
+            self.count += 1;
+            if self.ill.is_none() {
+                match serde_json::from_slice(&line) {
+                    Ok(row) => return Ok(Some(row)),
+                    Err(_) => self.ill = Some(self.count + 1),
+                }
+            }
+        }
+    }
+
+    /// The manifest, once there is no row any more, if it is true.
+    pub fn finish(self) -> Result<Manifest, Unread> {
+        let (count, sha256) = (self.count, digits(self.hash.finish().as_ref()));
+        let Manifest { count: said, sha256: signed, .. } = &self.manifest;
+        if (count, &sha256) != (*said, signed) {
+            let why = format!(
+                "it has {count} rows, whose SHA-256 is {sha256}, and says {said} rows, whose SHA-256 is {signed}"
+            );
+            return Err(Unread::Differs(why));
+        }
+        match self.ill {
+            Some(line) => Err(Unread::Differs(format!("its line {line} is no event"))),
+            None => Ok(self.manifest),
+        }
+    }
+}
+
+/// A line with its end; empty where there is none. What is too long for one comes in pieces, none of which is a row.
+fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    input.take(LONGEST).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -276,6 +379,61 @@ mod tests {
                 }
                 Format::Csv => assert_eq!(first, "name,by,changes\r"),
             }
+        }
+    }
+
+    fn read_back(text: &str) -> Result<Vec<Value>, Unread> {
+        let mut reading = Reading::begin(text.as_bytes())?;
+        let mut rows = Vec::new();
+        while let Some(row) = reading.row::<BTreeMap<String, Value>>()? {
+            rows.push(json!(row));
+        }
+        reading.finish().map(|_| rows)
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_what_was_changed_is_refused() {
+        let rows = [json!({ "name": "Mug" }), json!({ "name": "Pot" }), json!({ "name": "茶" })];
+        let (_, text) = written(Format::Ndjson, &rows);
+        assert_eq!(read_back(&text).unwrap(), rows);
+        assert_eq!(read_back(&written(Format::Ndjson, &[]).1).unwrap(), Vec::<Value>::new());
+        let first = text.find('\n').unwrap() + 1;
+        let lines: Vec<_> = text.split_inclusive('\n').collect();
+        for changed in [
+            text.replace("Mug", "Jug"),
+            text.trim_end().to_owned(),
+            text[..first].to_owned(),
+            format!("{text}\n"),
+            format!("{text}{{\"name\":\"Cup\"}}\n"),
+            [lines[0], lines[2], lines[1], lines[3]].concat(),
+            [lines[0], lines[1], lines[2]].concat(),
+            text.replace("\"count\":3", "\"count\":4"),
+        ] {
+            assert!(matches!(read_back(&changed), Err(Unread::Differs(_))), "{changed}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_row_is_named_though_the_hash_is_that_of_the_manifest() {
+        let (_, text) = written(Format::Ndjson, &[json!({ "name": "Mug" }), json!(7)]);
+        let said = read_back(&text).unwrap_err().to_string();
+        assert!(said.contains("its line 3 is no event"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_export_is_refused_before_a_row_is_read() {
+        let (_, good) = written(Format::Ndjson, &[]);
+        for bad in [
+            "",
+            "\n",
+            "{}\n",
+            "name,by,changes\r\n",
+            "{\"manifest\":{\"schema\":1}}\n",
+            &good.replace("\"schema\":1", "\"schema\":2"),
+            &good.replace("\"ndjson\"", "\"csv\""),
+            &"x".repeat(1 << 20),
+        ] {
+            assert!(matches!(read_back(bad), Err(Unread::NoExport(_))), "{bad:.40}");
         }
     }
 

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures::future::BoxFuture;
@@ -43,6 +44,7 @@ use soonshop_projections::Registry;
 use soonshop_projections::standing::Looked;
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::session::to_loopback;
 use soonshop_service_kit::access::{Access, Permission};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +55,7 @@ use call::{Call, Visit};
 use openapi::Described;
 use params::Param;
 
-pub use audit::{Asked, COLUMNS, Change, Entry, Listing, Stream, Trail, export};
+pub use audit::{Asked, COLUMNS, Change, Entry, File, Listing, Stream, Trail, export};
 pub use openapi::openapi;
 
 /// The contexts that have queries over HTTP.
@@ -98,6 +100,8 @@ struct Shared {
     checking: Mutex<()>,
     /// Held by whoever looks somebody up: how often that was done is counted and written down by one at a time.
     looking_up: Mutex<()>,
+    /// What is looked at, where it is no shop.
+    file: Option<Arc<File>>,
 }
 
 /// What a row of the table does.
@@ -193,6 +197,23 @@ impl Endpoint {
 
 /// The endpoints of the served contexts.
 pub fn router(state: Queries) -> Router {
+    routed(state, None, table().into_iter().chain(audit::pages::table()))
+}
+
+/// The audit trail of an export: what can be answered out of its rows alone. Nobody signs in, so only what was asked of
+/// this machine by its own name is answered: a page of another site that is led here learns nothing.
+pub fn router_of_file(state: Queries, file: File) -> Router {
+    routed(state, Some(Arc::new(file)), audit::file::table()).layer(from_fn(asked_of_this_machine))
+}
+
+async fn asked_of_this_machine(request: Request, next: Next) -> Response {
+    match to_loopback(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn routed(state: Queries, file: Option<Arc<File>>, endpoints: impl IntoIterator<Item = Endpoint>) -> Router {
     let kept = Kept::new(Arc::clone(&state.cache));
     let shared = Arc::new(Shared {
         kept,
@@ -201,9 +222,10 @@ pub fn router(state: Queries) -> Router {
         checking: Mutex::default(),
         looking_up: Mutex::default(),
         queries: state,
+        file,
     });
     let mut router = Router::new();
-    for endpoint in table().into_iter().chain(audit::pages::table()) {
+    for endpoint in endpoints {
         if !shared.queries.contexts.contains(endpoint.context()) {
             continue;
         }
@@ -221,7 +243,7 @@ pub fn router(state: Queries) -> Router {
 async fn handle(shared: Arc<Shared>, endpoint: Arc<Endpoint>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let visitor = shared.queries.access.visitor(&parts.headers).await;
-    let asked = Visit::of(&parts, visitor.as_ref().ok());
+    let asked = Visit::of(&shared, &parts, visitor.as_ref().ok());
     let answer = async {
         let call = Call::read(&shared, &endpoint, asked.clone(), visitor?, parts, body).await?;
         (endpoint.action.run)(call).await

@@ -17,6 +17,7 @@ use soonshop_projections::{Projector, Registry};
 use soonshop_query_api::http::Stream;
 use uuid::Uuid;
 
+use crate::folder::Folder;
 use crate::{Ended, Failure, Outcome, Tool};
 
 /// What stands for a personal value that is not shown. Its length says nothing of the value's.
@@ -204,33 +205,10 @@ struct Scratch {
     generation: Generation,
 }
 
-/// A folder that only its owner may enter, removed when dropped: rows hold what is personal.
-struct Folder(std::path::PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self, Failure> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let path = std::env::temp_dir().join(format!("replay-tool-{}", soonshop_domain::ids::new().simple()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| Failure::Unexpected(format!("{}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "a folder was not removed");
-        }
-    }
-}
-
 impl Scratch {
     async fn new(projector: &Arc<dyn Projector>) -> Result<Self, Failure> {
         let folder = Folder::new()?;
-        let database = Database::new(Place::Sqlite(folder.0.clone()));
+        let database = Database::new(Place::Sqlite(folder.path().to_owned()));
         let operations = database.namespace(Namespace::Operations.name())?;
         soonshop_migrations::migrate(Namespace::Operations, &operations.connection)
             .await

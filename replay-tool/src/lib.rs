@@ -7,6 +7,7 @@
 pub mod check;
 pub mod deploy;
 pub mod exit;
+mod folder;
 pub mod history;
 pub mod listing;
 pub mod output;
@@ -19,6 +20,7 @@ mod still;
 pub mod stop;
 pub mod swap;
 pub mod verify;
+pub mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;

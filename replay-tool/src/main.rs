@@ -16,7 +16,7 @@ use soonshop_replay_tool::parked::{self, Which};
 use soonshop_replay_tool::verify::{Against, Mode};
 use soonshop_replay_tool::{
     Config, Ended, Failure, Outcome, Output, Stop, Tool, check, deploy, exit, plan, rebuild, status, swap,
-    verify,
+    verify, view,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -243,6 +243,17 @@ enum Verb {
         #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
         offline: Option<PathBuf>,
     },
+    /// Show an export (NDJSON) as pages, on this machine alone; no shop is needed, and nothing of one is read
+    View {
+        /// What `export` wrote, or `/api/audit/export.ndjson`
+        file: PathBuf,
+        /// Where, on the loopback interface; port 0: one that is free
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: std::net::SocketAddr,
+        /// The language of the pages; the browser's where it is left out
+        #[arg(long, value_parser = ["en", "zh-CN"])]
+        lang: Option<String>,
+    },
     /// Look at everything that this tool stands on
     Doctor,
     /// Events that could not be projected
@@ -268,6 +279,7 @@ impl Verb {
                 | Self::Retire { .. }
                 | Self::Deploy { .. }
                 | Self::Tail { follow: true, .. }
+                | Self::View { .. }
         )
     }
 }
@@ -517,6 +529,10 @@ async fn run(cli: Cli, out: Output) -> Outcome {
 }
 
 async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
+    if let Verb::View { file, listen, lang } = cli.verb {
+        let options = view::Options { file, listen, language: lang };
+        return view::view(&options, &out, &stop).await;
+    }
     let tool = Tool::open(&cli.config, soonshop_projections::all(), out, stop).await?;
     match cli.verb {
         Verb::List => status::status(&tool, None, false).await,
@@ -607,7 +623,7 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
                 parked::discard(&tool, &which, dry_run, &reason).await
             }
         },
-        Verb::Completions { .. } | Verb::Man => Ok(Ended::done(serde_json::json!({}))),
+        Verb::Completions { .. } | Verb::Man | Verb::View { .. } => Ok(Ended::done(serde_json::json!({}))),
     }
 }
 

@@ -19,3 +19,4 @@ mod story;
 mod support;
 mod swapping;
 mod trail;
+mod view;

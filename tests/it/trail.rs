@@ -13,7 +13,7 @@ use crate::support::{Set, TestShop, eventually};
 const VALUES: [&str; 4] = ["Zebedee Quux", "zebedee@quux.example", "Guesty McGuest", "7 Hidden Mews"];
 
 /// An aggregate of each type, some of them changed, refused, given back or forgotten: type and id.
-async fn lived(shop: &TestShop) -> Vec<(&'static str, String)> {
+pub(crate) async fn lived(shop: &TestShop) -> Vec<(&'static str, String)> {
     let client = &shop.client;
     let (product, _) = client.product("TEA", "=HYPERLINK(\"http://x\")", 450, 10).await;
     let price = json!({"sku": "TEA", "price": {"amount": 500, "currency": "GBP"}});
@@ -56,7 +56,7 @@ async fn lived(shop: &TestShop) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn ok(ran: Ran) -> Ran {
+pub(crate) fn ok(ran: Ran) -> Ran {
     assert_eq!(code(&ran), 0, "{}", String::from_utf8_lossy(&ran.stderr));
     ran
 }
@@ -73,7 +73,7 @@ fn rows(ran: &Ran) -> Vec<Value> {
     rows
 }
 
-fn assert_clean(what: &str, bytes: &[u8]) {
+pub(crate) fn assert_clean(what: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for value in VALUES {
         assert!(!text.contains(value), "{what} shows what is personal");
@@ -128,7 +128,7 @@ fn sha256_of_rest(file: &std::path::Path) -> String {
 }
 
 /// Everything that the endpoint lists, page by page.
-async fn listed(shop: &TestShop, query: &str) -> Vec<Value> {
+pub(crate) async fn listed(shop: &TestShop, query: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let parameter = if query.contains("order=asc") { "after" } else { "before" };
     let mut path = format!("/api/audit/timeline?limit=7&{query}");

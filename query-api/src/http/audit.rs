@@ -5,6 +5,7 @@
 
 mod correlation;
 mod exports;
+pub(super) mod file;
 mod listing;
 mod look_up;
 pub(super) mod pages;
@@ -23,6 +24,7 @@ use soonshop_service_kit::access::Permission;
 
 use super::Endpoint;
 
+pub use file::File;
 pub use listing::{Asked, COLUMNS, Listing, export};
 pub(super) use tail::Tail;
 pub use timeline::Entry;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::audit::File;
 use super::params::{Param, Params};
 use super::{Endpoint, Shared};
 
@@ -47,10 +48,12 @@ pub(super) struct Visit {
     cookies: Vec<(String, String)>,
     /// `None`: that cannot be told.
     pub(super) visitor: Option<Visitor>,
+    /// What is looked at, where it is no shop.
+    pub(super) file: Option<Arc<File>>,
 }
 
 impl Visit {
-    pub(super) fn of(parts: &Parts, visitor: Option<&Visitor>) -> Self {
+    pub(super) fn of(shared: &Shared, parts: &Parts, visitor: Option<&Visitor>) -> Self {
         let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies =
             cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -60,6 +63,7 @@ impl Visit {
             language: language(&parts.headers),
             cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             visitor: visitor.cloned(),
+            file: shared.file.clone(),
         }
     }
 

@@ -3,10 +3,12 @@
 //! A cookie opens nothing but the questions of the viewer: commands take the key itself. Of its secret only the hash is
 //! stored, and a session ends with its key.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -75,7 +77,7 @@ impl Access {
     /// any more makes a guest.
     pub async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Problem> {
         let known = |caller| Visitor { caller, expires_at: None };
-        if headers.contains_key(AUTHORIZATION) {
+        if self.everybody.is_some() || headers.contains_key(AUTHORIZATION) {
             return self.caller(headers).await.map(known);
         }
         let Some(hash) = sent(headers) else { return Ok(known(Caller::guest())) };
@@ -143,6 +145,19 @@ pub fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "a page of another origin sent this: do it from a page of the viewer itself";
+    Err(Problem::forbidden("cross-site", detail))
+}
+
+/// Refuses what was not asked of this machine by a name that only it has for itself: another site can lead its own name
+/// here, and a browser then takes what is answered for that site's.
+pub fn to_loopback(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let sent = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let asked = uri.authority().or(sent.as_ref()).map(Authority::host).unwrap_or_default();
+    let address = asked.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if asked.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback()) {
+        return Ok(());
+    }
+    let detail = "this is answered under an address of the loopback interface only: http://127.0.0.1";
     Err(Problem::forbidden("cross-site", detail))
 }
 
@@ -225,6 +240,41 @@ mod tests {
         for token in ["", "x", "ssk_00000000_AAAA"] {
             assert_eq!(access.sign_in(token, &HeaderMap::new()).await.unwrap_err().slug(), "bad-token");
         }
+    }
+
+    #[tokio::test]
+    async fn where_everybody_has_one_role_nothing_that_is_shown_counts() {
+        let access = Access::everybody(Role::Support);
+        let sent = HeaderValue::from_static("Bearer nonsense");
+        for shown in [
+            HeaderMap::new(),
+            headers(&[(&COOKIES, "soonshop_session=AAAA")]),
+            HeaderMap::from_iter([(AUTHORIZATION, sent)]),
+        ] {
+            let visitor = access.visitor(&shown).await.unwrap();
+            assert_eq!((visitor.caller.role, visitor.expires_at), (Role::Support, None), "{shown:?}");
+            assert_eq!(visitor.caller.actor.to_string(), "guest:anonymous");
+        }
+    }
+
+    #[test]
+    fn a_loopback_address_is_one_by_whatever_port_and_another_name_is_none() {
+        let here = Uri::from_static("/audit");
+        for good in ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:8000", "127.1.2.3"] {
+            assert!(to_loopback(&here, &headers(&[(&HOST, good)])).is_ok(), "{good}");
+        }
+        for bad in ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1"] {
+            assert_eq!(
+                to_loopback(&here, &headers(&[(&HOST, bad)])).unwrap_err().slug(),
+                "cross-site",
+                "{bad}"
+            );
+        }
+        assert!(to_loopback(&here, &HeaderMap::new()).is_err());
+        // HTTP/2 has it in the address.
+        assert!(to_loopback(&Uri::from_static("http://127.0.0.1/audit"), &HeaderMap::new()).is_ok());
+        let elsewhere = Uri::from_static("http://evil.example/audit");
+        assert!(to_loopback(&elsewhere, &headers(&[(&HOST, "127.0.0.1")])).is_err());
     }
 
     #[test]

@@ -36,7 +36,10 @@ fn params() -> Vec<Param> {
 }
 
 async fn write(call: Call, format: Format) -> Result<Response, Problem> {
-    let asked = Asked::read(&call.asked.query)?;
+    let mut asked = Asked::read(&call.asked.query)?;
+    if let Some(file) = &call.asked.file {
+        asked = asked.within(file);
+    }
     let role = call.caller().role;
     let written = listing::export(&call.shared.queries.registry, &asked, format, role.as_ref(), |_| {
         if call.shared.queries.stop.is_cancelled() {

@@ -7,6 +7,7 @@ use soonshop_projections::Registry;
 use soonshop_service_kit::Problem;
 use url::form_urlencoded;
 
+use super::file::File;
 use super::timeline::{self, Entry, Search};
 use crate::export::{Column, Export, Format, Listed, Written};
 use crate::http::params::{Param, Params};
@@ -69,6 +70,14 @@ impl Asked {
         filter.remove("q");
         filter.retain(|_, value| !value.is_empty());
         serde_json::json!({ "terms": terms, "texts": texts.len(), "parameters": filter })
+    }
+
+    /// Out of a file: what narrowed that, narrowed this, too.
+    pub(super) fn within(mut self, file: &File) -> Self {
+        let Listed { filter, .. } = file.manifest().listed();
+        self.filter.insert("file".to_owned(), file.manifest().sha256().to_owned());
+        self.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
+        self
     }
 
     /// The same from names and values.

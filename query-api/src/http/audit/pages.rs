@@ -6,6 +6,7 @@
 
 mod access;
 mod correlation;
+pub(super) mod file;
 mod integrity;
 mod overview;
 mod parked;
@@ -29,6 +30,7 @@ use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
+use super::file::has;
 use super::words::{self, Language};
 use crate::http::call::{Call, Visit};
 use crate::http::openapi::Described;
@@ -350,7 +352,7 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                     a.mark href=(view.to("/audit", &[])) { span aria-hidden="true" { "◆ " } (view.word("audit")) }
                     @if role.may(Permission::Audit) {
                         nav aria-label=(view.word("pages")) {
-                            @for (path, word, key) in WAYS {
+                            @for (path, word, key) in WAYS.into_iter().filter(|(path, ..)| view.asked.file.is_none() || has(path)) {
                                 a href=(view.to(path, &[])) data-go=(key)
                                     aria-current=[(view.asked.path == path).then_some("page")] { (view.word(word)) }
                             }
@@ -376,14 +378,19 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                                 }
                             }
                         }
-                        @if role == Role::Guest {
-                            a href=(view.to("/audit/sign-in", &[])) { (view.word("sign-in")) }
-                        } @else {
-                            form.out method="post" action="/audit/sign-out" { button.quiet { (view.word("sign-out")) } }
+                        @if view.asked.file.is_none() {
+                            @if role == Role::Guest {
+                                a href=(view.to("/audit/sign-in", &[])) { (view.word("sign-in")) }
+                            } @else {
+                                form.out method="post" action="/audit/sign-out" { button.quiet { (view.word("sign-out")) } }
+                            }
                         }
                     }
                 }
-                main id="main" tabindex="-1" { (body) }
+                main id="main" tabindex="-1" {
+                    @if let Some(file) = &view.asked.file { (file::told(view, file)) }
+                    (body)
+                }
                 footer {
                     @if let Some(position) = position {
                         span { (view.word("as-of")) " " strong { (position) } }

@@ -7,10 +7,10 @@
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult as _, QueryResult, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, TYPES};
-use soonshop_projections::audit::Model;
+use soonshop_projections::audit::{self, Model};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ const DEFAULT_LIMIT: usize = 50;
 const MOST_TERMS: usize = 20;
 
 /// One event of the trail.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     pub(super) position: i64,
     pub(super) id: String,
@@ -65,7 +65,7 @@ pub struct Entry {
 }
 
 /// Who did it: what sort of actor, and its id.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct Who {
     #[schema(example = "staff")]
     pub(super) kind: String,
@@ -106,6 +106,36 @@ impl Entry {
             subject: row.subject,
             summary: serde_json::from_str(&row.summary).map_err(Problem::internal)?,
         })
+    }
+
+    /// The row that it was read from, as far as that can be told: a text is only looked for in what it shows.
+    pub(super) fn into_row(self) -> Model {
+        let (actor_kind, actor_id) = self.actor.map_or((None, None), |who| (Some(who.kind), who.id));
+        Model {
+            position: self.position,
+            id: self.id,
+            aggregate_type: self.aggregate_type,
+            aggregate_id: self.aggregate_id,
+            version: self.version,
+            context: self.context,
+            event_type: self.kind,
+            event_version: self.event_version,
+            recorded_at: self.recorded_at.timestamp_micros(),
+            occurred_at: self.occurred_at.timestamp_micros(),
+            actor_kind,
+            actor_id,
+            on_behalf_of: self.on_behalf_of,
+            channel: self.channel,
+            command_id: self.command_id,
+            command_type: self.command_type,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            reason_code: self.reason_code,
+            has_note: self.has_note,
+            subject: self.subject,
+            text: audit::searched(&self.summary),
+            summary: self.summary.to_string(),
+        }
     }
 }
 

@@ -166,6 +166,13 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("key-link", "copy the row's address", "复制该行地址"),
     ("key-id", "copy the row's id", "复制该行编号"),
     ("key-help", "this page", "本页"),
+    ("of-file", "Out of the file", "来自文件"),
+    ("exported", "exported", "导出于"),
+    ("narrowed-by", "narrowed by", "筛选条件"),
+    ("no-states", "A file has no log: there are events here, and no states between them.", "文件中没有日志：这里只有事件，没有各版本的状态。"),
+    ("texts-of-rows", "A text is looked for in what the rows of the file say: long texts are cut in them, and lists counted.", "文本只在文件各行的内容中查找：其中长文本已截断，列表只记数量。"),
+    ("all-of-it", "In the timeline", "在时间线中查看"),
+    ("row-in-file", "The row of the file", "文件中的原始行"),
     ("search", "Search", "搜索"),
     ("search-hint", "type:Stock* agg:order actor:staff \"a text\"", "type:Stock* agg:order actor:staff \"文本\""),
     ("from", "From", "从"),
@@ -526,10 +533,11 @@ mod tests {
     }
 
     /// The pages, and the script, which takes its words out of the page.
-    const SOURCES: [&str; 9] = [
+    const SOURCES: [&str; 10] = [
         include_str!("pages.rs"),
         include_str!("pages/access.rs"),
         include_str!("pages/correlation.rs"),
+        include_str!("pages/file.rs"),
         include_str!("pages/integrity.rs"),
         include_str!("pages/overview.rs"),
         include_str!("pages/parked.rs"),

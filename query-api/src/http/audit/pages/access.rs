@@ -110,6 +110,9 @@ fn form(view: &View<'_>, to: &str, refused: bool) -> Markup {
     }
 }
 
+/// Keys for what an export has nothing of.
+const OF_SHOPS: [&str; 3] = ["key-version", "key-go", "key-live"];
+
 /// What a key does: the key, and a word.
 const KEYS: &[(&str, &str)] = &[
     ("/", "key-search"),
@@ -130,7 +133,7 @@ fn keyboard(view: &View<'_>) -> Markup {
         table {
             thead { tr { th scope="col" { (view.word("key-pressed")) } th scope="col" { (view.word("key-does")) } } }
             tbody {
-                @for (key, word) in KEYS {
+                @for (key, word) in KEYS.iter().filter(|(_, word)| view.asked.file.is_none() || !OF_SHOPS.contains(word)) {
                     tr { td { kbd translate="no" { (key) } } td data-name=(view.word("key-does")) { (view.word(word)) } }
                 }
             }

@@ -64,7 +64,7 @@ fn falls(view: &View<'_>, tree: &Tree, axis: &Axis) -> Markup {
         ol.trail.falls {
             @for node in &tree.items {
                 li class=(format!("d{}", node.depth.min(3))) data-position=(node.event.position) data-id=(node.event.id) {
-                    (timeline::told(view, &node.event, false))
+                    (timeline::told(view, &node.event, false, timeline::MOST_FIELDS))
                     div.about {
                         @match node.link {
                             Link::Root => span { "● " (view.word("root")) },

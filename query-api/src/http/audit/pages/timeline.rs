@@ -22,7 +22,7 @@ use crate::http::{Action, Endpoint};
 const AMONG: usize = 50;
 
 /// Fields of an event that its row shows.
-const MOST_FIELDS: usize = 3;
+pub(super) const MOST_FIELDS: usize = 3;
 
 pub(super) fn table() -> Vec<Endpoint> {
     vec![
@@ -95,7 +95,7 @@ struct Found {
 async fn find(call: &Call) -> Result<(i64, Found), Problem> {
     let (position, page) = timeline::find(call).await?;
     let (count, saved) = (timeline::count(call).await?, views::all(call).await?);
-    let may_look_up = call.may(Permission::Audit);
+    let may_look_up = call.may(Permission::Audit) && call.asked.file.is_none();
     Ok((position, Found { page, count, saved, position, may_look_up }))
 }
 
@@ -156,13 +156,14 @@ pub(in crate::http::audit) fn row(asked: &Visit, entry: &Entry) -> String {
 fn item(view: &View<'_>, entry: &Entry) -> Markup {
     html! {
         li data-position=(entry.position) data-id=(entry.id) {
-            (told(view, entry, true))
+            (told(view, entry, true, MOST_FIELDS))
         }
     }
 }
 
-/// An event as a sentence, with what stands around it; and with the way to all that followed, unless that is shown.
-pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool) -> Markup {
+/// An event as a sentence, with what stands around it and the first `most` of its fields; and with the way to all that
+/// followed, unless that is shown.
+pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool, most: usize) -> Markup {
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
     let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
     let version = entry.version.to_string();
@@ -191,20 +192,20 @@ pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool) -> Markup {
             }
             code translate="no" { (entry.kind) " #" (entry.position) }
         }
-        (fields(view, &entry.summary))
+        (fields(view, &entry.summary, most))
     }
 }
 
 /// The first of an event's fields.
-fn fields(view: &View<'_>, summary: &Value) -> Markup {
+fn fields(view: &View<'_>, summary: &Value, most: usize) -> Markup {
     let fields: Vec<_> = summary.as_object().into_iter().flatten().collect();
     html! {
         @if !fields.is_empty() {
             div.fields {
-                @for (name, field) in fields.iter().take(MOST_FIELDS) {
+                @for (name, field) in fields.iter().take(most) {
                     span { code translate="no" { (name) } " " (value(view, field)) }
                 }
-                @if fields.len() > MOST_FIELDS { span.soft { "+" (fields.len() - MOST_FIELDS) } }
+                @if fields.len() > most { span.soft { "+" (fields.len() - most) } }
             }
         }
     }
@@ -282,6 +283,27 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Searches that somebody saved, and a way to save this one.
+fn saved(view: &View<'_>, found: &Found) -> Markup {
+    html! {
+        details.menu {
+            summary { (view.word("views")) }
+            div.sheet {
+                @for one in &found.saved {
+                    div { a translate="no" href=(view_address(&one.slug)) { (one.title) } }
+                }
+                form.column method="post" action="/audit/views" {
+                    input type="hidden" name="query" value=(view.asked.query);
+                    label for="title" { (view.word("view-name")) }
+                    input id="title" name="title" required maxlength="100";
+                    label { input type="checkbox" name="until" value=(found.position); " " (view.word("view-frozen")) }
+                    button { (view.word("view-save")) }
+                }
+            }
+        }
+    }
+}
+
 fn list(view: &View<'_>, found: &Found) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
@@ -298,6 +320,7 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
     html! {
         h1 { (view.word("timeline")) }
         (search(view))
+        @if view.asked.file.is_some() { p.soft { (view.word("texts-of-rows")) } }
         div.tools {
             span.count {
                 @match found.count {
@@ -306,24 +329,12 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
                 }
                 " " (view.word("events"))
             }
-            button.quiet type="button" data-live=(found.position) aria-pressed="false" hidden { (view.word("live")) }
+            @if view.asked.file.is_none() {
+                button.quiet type="button" data-live=(found.position) aria-pressed="false" hidden { (view.word("live")) }
+            }
             a href=(export("csv")) data-export download { "CSV" }
             a href=(export("ndjson")) download { "NDJSON" }
-            details.menu {
-                summary { (view.word("views")) }
-                div.sheet {
-                    @for one in &found.saved {
-                        div { a translate="no" href=(view_address(&one.slug)) { (one.title) } }
-                    }
-                    form.column method="post" action="/audit/views" {
-                        input type="hidden" name="query" value=(view.asked.query);
-                        label for="title" { (view.word("view-name")) }
-                        input id="title" name="title" required maxlength="100";
-                        label { input type="checkbox" name="until" value=(found.position); " " (view.word("view-frozen")) }
-                        button { (view.word("view-save")) }
-                    }
-                }
-            }
+            @if view.asked.file.is_none() { (saved(view, found)) }
             @if found.may_look_up {
                 details.menu {
                     summary { (view.word("look-up")) }

@@ -1,0 +1,133 @@
+//! Pages of an export that are otherwise in a shop: there is no log to fold a state from, so an aggregate is its events.
+
+use axum::response::Response;
+use maud::{Markup, html};
+use soonshop_service_kit::Problem;
+use uuid::Uuid;
+
+use super::{View, described, page, see_other, shape, shown, timeline as rows, with};
+use crate::http::audit::file::File;
+use crate::http::audit::timeline::{self, Entry};
+use crate::http::call::Call;
+use crate::http::params::{Kind, Param};
+use crate::http::{Action, Endpoint};
+
+/// Events that are listed at once.
+const LISTED: usize = 200;
+
+pub(in crate::http::audit) fn table() -> Vec<Endpoint> {
+    let positions = Kind::Number(1, i64::MAX);
+    let params = vec![
+        Param::new("v", positions, "The version to mark."),
+        Param::new("before", positions, "List events below this version."),
+    ];
+    vec![
+        page("/", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
+        page("/audit", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
+        page("/audit/e/{position}", "audit.event-page", Action::new(with(Vec::new()), described(), leads)),
+        page(
+            "/audit/a/{type}/{id}",
+            "audit.events-page",
+            Action::new(with(params), described(), |call| async move {
+                let found = find(&call).await;
+                Ok(shown(&call, "history", found, body))
+            }),
+        ),
+    ]
+}
+
+/// There is no overview.
+async fn begins(call: Call) -> Result<Response, Problem> {
+    Ok(see_other(&View::of(&call.asked).to("/audit/timeline", &[])))
+}
+
+/// A position leads to its aggregate, at the version that it made.
+async fn leads(call: Call) -> Result<Response, Problem> {
+    let nothing = || Problem::not_found("not-found", "there is no event at this position");
+    let position: i64 = call.key.parse().map_err(|_| nothing())?;
+    let search = timeline::Search::only("position = ?", position);
+    let (_, found) = timeline::read(&call, &search, None, 1).await?;
+    let entry = found.first().ok_or_else(nothing)?;
+    let to = format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id);
+    Ok(see_other(&View::of(&call.asked).to(&to, &[("v", &entry.version.to_string())])))
+}
+
+/// The events of one aggregate, the oldest first.
+struct Events {
+    kind: String,
+    id: String,
+    items: Vec<Entry>,
+    /// Whether there are events before these.
+    more: bool,
+}
+
+async fn find(call: &Call) -> Result<(i64, Events), Problem> {
+    let name = call.more_keys.first().map(String::as_str).unwrap_or_default();
+    let id = Uuid::try_parse(name)
+        .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
+        .to_string();
+    // Where a version is to be marked, it is among those that are listed.
+    let marked = call.params.number("v").map(|version| version.saturating_add(1));
+    let before = call.params.number("before").or(marked).unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT * FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version < $3 \
+         ORDER BY version DESC LIMIT {}",
+        LISTED + 1
+    );
+    let values = [id.as_str().into(), call.key.as_str().into(), before.into()];
+    let source = call.shared.source("audit", None).await?;
+    let (position, rows) = source.rows(call, None, &sql, &values, "version DESC").await?;
+    let more = rows.len() > LISTED;
+    let mut items: Vec<_> = rows.iter().take(LISTED).map(Entry::read).collect::<Result<_, _>>()?;
+    if items.is_empty() {
+        return Err(Problem::not_found("not-found", "there is nothing of this name"));
+    }
+    items.reverse();
+    Ok((position, Events { kind: call.key.clone(), id, items, more }))
+}
+
+fn body(view: &View<'_>, events: &Events) -> Markup {
+    let Events { kind, id, items, more } = events;
+    let marked = view.asked.parameter("v").and_then(|version| version.parse::<i64>().ok());
+    let earlier = items.first().filter(|_| *more).map(|entry| entry.version.to_string());
+    let all = format!("agg:{kind} id:{id}");
+    html! {
+        h1 { span.shape aria-hidden="true" { (shape(kind)) } (view.label(kind)) " " code translate="no" { (id) } }
+        p.soft { (view.word("no-states")) }
+        p.tools {
+            @if let Some(earlier) = &earlier {
+                a href=(view.but("before", Some(earlier))) { "▴ " (view.word("earlier")) }
+            }
+            a href=(view.to("/audit/timeline", &[("q", &all), ("order", "asc")])) { (view.word("all-of-it")) }
+        }
+        ol.trail {
+            @for entry in items {
+                li aria-current=[(Some(entry.version) == marked).then_some("true")] data-position=(entry.position) data-id=(entry.id) {
+                    (rows::told(view, entry, true, usize::MAX))
+                    details {
+                        summary { (view.word("row-in-file")) }
+                        pre translate="no" tabindex="0" { (serde_json::to_string_pretty(entry).unwrap_or_default()) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the file is that all of this is read from.
+pub(super) fn told(view: &View<'_>, file: &File) -> Markup {
+    let manifest = file.manifest();
+    html! {
+        p.facts {
+            span { (view.word("of-file")) " " strong translate="no" { (file.name()) } }
+            span { strong { (manifest.count()) } " " (view.word("events")) }
+            span { (view.word("exported")) " " (view.time(manifest.made_at())) }
+            @if !file.filter().is_empty() {
+                span {
+                    (view.word("narrowed-by"))
+                    @for (name, value) in file.filter() { " " code translate="no" { (name) "=" (value) } }
+                }
+            }
+        }
+    }
+}

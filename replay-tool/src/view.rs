@@ -1,0 +1,175 @@
+//! `view`: the pages of the audit trail out of an export, on this machine alone. No shop is asked: the rows of the file go
+//! into a read model in a folder that goes away, and the endpoints of the shop answer from there.
+
+use std::collections::BTreeSet;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use soonshop_cache::Cache;
+use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
+use soonshop_migrations::Namespace;
+use soonshop_projections::Registry;
+use soonshop_query_api::export::Unread;
+use soonshop_query_api::http::{File, Queries, router_of_file};
+use soonshop_search::Search;
+use soonshop_service_kit::access::Access;
+use soonshop_service_kit::metrics::Http;
+use soonshop_service_kit::serve::{refuse_non_loopback, serve};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::folder::Folder;
+use crate::output::Line;
+use crate::{Ended, Failure, Outcome, Output, Stop, exit};
+
+/// How long requests that are being answered may still take at the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub file: PathBuf,
+    pub listen: SocketAddr,
+    /// Of the pages; None: the browser's.
+    pub language: Option<String>,
+}
+
+/// Why a file is not shown.
+enum Not {
+    /// It is not what its manifest says.
+    True(String),
+    Read(Failure),
+}
+
+impl From<Unread> for Not {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Differs(_) => Self::True(unread.to_string()),
+            Unread::NoExport(_) | Unread::Io(_) => Self::Read(Failure::Usage(unread.to_string())),
+        }
+    }
+}
+
+impl<F: Into<Failure>> From<F> for Not {
+    fn from(failure: F) -> Self {
+        Self::Read(failure.into())
+    }
+}
+
+/// Shows the file until it is told to stop.
+pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
+    refuse_non_loopback(options.listen).map_err(|error| Failure::Usage(error.to_string()))?;
+    let folder = Folder::new()?;
+    let shop = Shop::new(&folder).await?;
+    match load(options, &shop, out, stop).await {
+        Ok(file) => Err(show(options, &shop, file, out, stop).await),
+        Err(Not::True(why)) => {
+            let why = format!("{}: {why}", options.file.display());
+            out.message("error", &json!({ "message": why }));
+            out.say(&format!("replay-tool: {why}"));
+            Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": why }) })
+        }
+        Err(Not::Read(Failure::Usage(why))) => {
+            Err(Failure::Usage(format!("{}: {why}", options.file.display())))
+        }
+        Err(Not::Read(failure)) => Err(failure),
+    }
+}
+
+async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Result<File, Not> {
+    let open = std::fs::File::open(&options.file).map_err(Unread::Io)?;
+    let name = options.file.file_name().unwrap_or(options.file.as_os_str()).to_string_lossy().into_owned();
+    let file = File::load(name, BufReader::new(open), &shop.registry, |count| {
+        let status = json!({ "phase": "read", "done": count });
+        out.progress(&Line { done: count, total: 0, text: format!("read: {count} rows"), status }, false);
+        if stop.is_asked() { Err(Not::Read(stop.failure())) } else { Ok(()) }
+    });
+    let file = file.await?;
+    out.finish();
+    Ok(file)
+}
+
+/// Answers until it is told to stop, and says why it ended.
+async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &Stop) -> Failure {
+    let listening = async {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, address))
+    };
+    let (listener, address) = match listening.await {
+        Ok(listening) => listening,
+        Err(error) => return Failure::Usage(format!("{} cannot be listened on: {error}", options.listen)),
+    };
+    let language = options.language.as_ref().map(|tag| format!("?lang={tag}")).unwrap_or_default();
+    let address = format!("http://{address}/audit/timeline{language}");
+    let (count, listed) = (file.manifest().count(), file.manifest().listed());
+    let said = json!({
+        "address": address, "file": file.name(), "count": count, "head": listed.head, "role": listed.role,
+    });
+    let about =
+        format!("{count} events at position {}, masked for {}; Ctrl-C ends it", listed.head, listed.role);
+    let shutdown = CancellationToken::new();
+    let router = router_of_file(shop.queries(&file, &shutdown), file);
+    let serving = serve(listener, router, Http::default(), shutdown.clone(), GRACE);
+    out.result("status", &said, || address);
+    out.say(&about);
+    let told = async {
+        stop.asked().await;
+        shutdown.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = serving => match ended {
+            Ok(_) => stop.failure(),
+            Err(error) => Failure::Unexpected(error.to_string()),
+        },
+        () = told => stop.failure(),
+    }
+}
+
+/// As much of a shop as the endpoints stand on.
+struct Shop {
+    registry: Registry,
+    log: EventLog,
+    search: Arc<dyn Search>,
+    cache: Arc<dyn Cache>,
+}
+
+impl Shop {
+    async fn new(folder: &Folder) -> Result<Self, Failure> {
+        let database = Database::new(Place::Sqlite(folder.path().to_owned()));
+        for namespace in [Namespace::Log, Namespace::Keys, Namespace::Operations] {
+            let db = database.namespace(namespace.name())?;
+            soonshop_migrations::migrate(namespace, &db.connection)
+                .await
+                .map_err(|error| Failure::Unexpected(error.to_string()))?;
+        }
+        let masters = folder.path().join("master.key");
+        MasterKeys::create(&masters)?;
+        let keys = KeyStore::new(database.namespace("keys")?, MasterKeys::read(&masters)?);
+        Ok(Self {
+            registry: Registry::new(&database)?,
+            log: EventLog::new(database.namespace("log")?, keys),
+            search: soonshop_search::connect(&format!(
+                "tantivy://{}",
+                folder.path().join("search").display()
+            ))?,
+            cache: soonshop_cache::connect("moka:")?,
+        })
+    }
+
+    fn queries(&self, file: &File, stop: &CancellationToken) -> Queries {
+        Queries {
+            registry: self.registry.clone(),
+            log: self.log.clone(),
+            search: Arc::clone(&self.search),
+            cache: Arc::clone(&self.cache),
+            access: Access::everybody(file.role()),
+            contexts: BTreeSet::from(["audit".to_owned()]),
+            stop: stop.clone(),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! An export as pages, without its shop: the same rows, masked alike, and nothing that would need more than the file has.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::replay::{code, lines, ran, signal};
+use crate::support::{Client, Set, TestShop, built};
+use crate::trail::{assert_clean, listed, lived, ok};
+
+/// `replay-tool view` in an empty folder, with one for what is temporary, and knowing of no shop.
+struct Viewer {
+    folder: tempfile::TempDir,
+}
+
+impl Viewer {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["here", "tmp"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn command(&self, file: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(built("replay-tool"));
+        command.arg("view").arg(file).args(args).args(["--progress", "none"]);
+        command.current_dir(self.folder.path().join("here")).env("TMPDIR", self.folder.path().join("tmp"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SOONSHOP_")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// On its way, with the address that it said.
+    fn begin(&self, file: &Path, args: &[&str]) -> (Shown, String) {
+        let mut shown = Shown(self.command(file, args).stderr(Stdio::inherit()).spawn().unwrap());
+        let mut said = String::new();
+        BufReader::new(shown.0.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(!said.is_empty(), "it says no address: {:?}", shown.0.wait().unwrap());
+        (shown, said.trim().to_owned())
+    }
+
+    /// What it ends with by itself; one that does not end is out of time.
+    fn ended(&self, file: &Path, args: &[&str]) -> Output {
+        self.command(file, args).args(["--timeout", "30s"]).output().unwrap()
+    }
+
+    /// Names in the folder where it was started, and in that for what is temporary.
+    fn left(&self) -> Vec<String> {
+        let names = |name: &str| std::fs::read_dir(self.folder.path().join(name)).unwrap();
+        let all = names("here").chain(names("tmp"));
+        all.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+/// A viewer that shows a file; none outlives its test.
+struct Shown(Child);
+
+impl Shown {
+    /// What it ends with once it was told to.
+    fn told(&mut self, name: &str) -> Option<i32> {
+        signal(&self.0, name);
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and need not be.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Those of pages that lead somewhere: where links and forms go to.
+fn ways(page: &str) -> BTreeSet<String> {
+    let after = |mark| page.split(mark).skip(1).filter_map(|rest: &str| Some(rest.split_once('"')?.0));
+    let all = after("href=\"").chain(after("action=\""));
+    all.map(|way| way.replace("&amp;", "&").split('#').next().unwrap_or_default().to_owned())
+        .filter(|way| !way.is_empty())
+        .collect()
+}
+
+/// Of the questions that a shop answered, the file gives the same answers; taken along from there, it is the same file.
+async fn answers_as_the_shop(set: Set) {
+    let shop = TestShop::start(set).await;
+    let all = lived(&shop).await;
+    let order = &all.iter().find(|(kind, _)| *kind == "order").unwrap().1;
+    let user = &all.iter().find(|(kind, _)| *kind == "user").unwrap().1;
+    let rows = listed(&shop, "").await;
+    let correlation = rows.last().unwrap()["correlation_id"].as_str().unwrap();
+    let questions = [
+        "/api/audit/timeline?limit=200".to_owned(),
+        "/api/audit/timeline?limit=3&order=asc&q=-agg:stock".to_owned(),
+        "/api/audit/timeline?q=type:Order*+chan:api".to_owned(),
+        format!("/api/audit/timeline?q=subject:{user}"),
+        format!("/api/audit/timeline?q=id:{order}+created:last:24h"),
+        "/api/audit/timeline?q=france&limit=200".to_owned(),
+        "/api/audit/timeline?actor=service".to_owned(),
+        format!("/api/audit/c/{correlation}"),
+    ];
+    let mut expected = Vec::new();
+    for question in &questions {
+        let answer = shop.client.look(question).await.expect(200);
+        expected.push((answer.json(), answer.position()));
+    }
+    let exported = shop.client.look("/api/audit/export.ndjson").await.expect(200).bytes;
+    let narrow = shop.client.look("/api/audit/export.ndjson?q=agg:order&order=asc").await.expect(200).bytes;
+    shop.stop().await;
+
+    let viewer = Viewer::new();
+    let file = viewer.folder.path().join("all of it.ndjson");
+    std::fs::write(&file, &exported).unwrap();
+    let (mut child, address) = viewer.begin(&file, &[]);
+    let base = address.strip_suffix("/audit/timeline").unwrap();
+    assert!(base.starts_with("http://127.0.0.1:"), "{address}");
+    // What a browser still has of a shop on this machine, or a program's key, makes no difference.
+    let client = Client::new(base, "nonsense");
+    for (question, (answer, position)) in questions.iter().zip(&expected) {
+        let found = client.look(question).await.expect(200);
+        assert_eq!((&found.json(), &found.position()), (answer, position), "{question}");
+    }
+    // Names of lines are only counted in a row, and a text is not found in what the file has not.
+    let found = client.get("/api/audit/timeline?q=HYPERLINK").await.expect(200).json();
+    let kinds: Vec<_> = found["items"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
+    assert_eq!(kinds, ["ProductCreated"]);
+    let again = client.get("/api/audit/export.ndjson").await.expect(200).bytes;
+    let (first, rest) = split(&exported);
+    let (first_again, rest_again) = split(&again);
+    assert!(rest == rest_again, "the rows are those of the file");
+    for field in ["count", "head", "role", "order", "sha256"] {
+        assert_eq!(first["manifest"][field], first_again["manifest"][field], "{field}");
+    }
+    assert_eq!(first_again["manifest"]["filter"], json!({ "file": first["manifest"]["sha256"] }));
+    assert_eq!(child.told("-INT"), Some(130));
+
+    // What is taken along from what was narrowed says so.
+    std::fs::write(&file, &narrow).unwrap();
+    let (mut child, address) = viewer.begin(&file, &["--lang", "zh-CN"]);
+    let base = address.strip_suffix("/audit/timeline?lang=zh-CN").unwrap();
+    let again = Client::new(base, "").get("/api/audit/export.ndjson?type=OrderPlaced").await.expect(200);
+    let (first, (again, _)) = (split(&narrow).0, split(&again.bytes));
+    let filter = json!({ "file": first["manifest"]["sha256"], "file.q": "agg:order", "type": "OrderPlaced" });
+    assert_eq!(again["manifest"]["filter"], filter);
+    let page = Client::new(&address, "").get("").await.expect(200).bytes;
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("来自文件") && page.contains("q=agg:order"), "{page}");
+    assert_eq!(child.told("-TERM"), Some(143));
+    assert_eq!(viewer.left(), Vec::<String>::new());
+}
+
+/// The manifest's line, and every byte after it.
+fn split(file: &[u8]) -> (Value, &[u8]) {
+    let end = file.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    (serde_json::from_slice(&file[..end]).unwrap(), &file[end..])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_answers_as_its_shop_did_embedded() {
+    Box::pin(answers_as_the_shop(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_answers_as_its_shop_did_on_real_servers() {
+    Box::pin(answers_as_the_shop(Set::Nats)).await;
+}
+
+/// Whatever a page leads to is there, and what would need a shop is on no page and at no address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_needs_a_shop() {
+    let shop = TestShop::start(Set::Embedded).await;
+    let all = lived(&shop).await;
+    let viewer = Viewer::new();
+    let file = viewer.folder.path().join("export.ndjson");
+    ok(ran(&shop.place, &["export", "--out", file.to_str().unwrap()]).await);
+    let events = listed(&shop, &format!("q=id:{}", all[0].1)).await.len();
+    let count = listed(&shop, "").await.len();
+    shop.stop().await;
+
+    let (mut child, address) = viewer.begin(&file, &[]);
+    let base = address.strip_suffix("/audit/timeline").unwrap();
+    let client = Client::new(base, "");
+    let (mut seen, mut waiting) = (BTreeSet::new(), vec!["/".to_owned(), "/audit".to_owned()]);
+    while let Some(way) = waiting.pop() {
+        if !seen.insert(way.clone()) {
+            continue;
+        }
+        assert!(way.starts_with('/'), "{way} leads elsewhere");
+        // A form for an id leads nowhere without one; what is chosen of looks is chosen once.
+        let looks = ["lang=", "theme=", "tz="].iter().any(|name| way.contains(name));
+        let page = client.get(&way).await;
+        assert_eq!(page.status.as_u16(), 200, "{way}");
+        assert_clean(&way, &page.bytes);
+        let text = String::from_utf8(page.bytes.clone()).unwrap();
+        assert!(!text.contains("method=\"post\"") && !text.contains("data-live"), "{way}");
+        if !looks && page.header("content-type").starts_with("text/html") {
+            waiting.extend(ways(&text));
+        }
+    }
+    assert!(seen.iter().any(|way| way.starts_with("/audit/c/")) && seen.len() > count, "{seen:?}");
+    for (kind, id) in &all {
+        assert!(seen.iter().any(|way| way.starts_with(&format!("/audit/a/{kind}/{id}"))), "{kind} {id}");
+    }
+
+    let (kind, id) = &all[0];
+    let page = client.get(&format!("/audit/a/{kind}/{id}?v=1")).await.expect(200).bytes;
+    let page = String::from_utf8(page).unwrap();
+    assert_eq!(page.matches("<li aria-current=\"true\"").count(), 1);
+    let page = client.get(&format!("/audit/a/{kind}/{id}")).await.expect(200).bytes;
+    let page = String::from_utf8(page).unwrap();
+    assert_eq!(page.matches("<li data-position").count(), events, "an aggregate is its events");
+    assert!(page.contains(&format!("<strong>{count}</strong>")), "the page says how many are in the file");
+    let leads = client.get("/audit/e/1").await.expect(200).bytes;
+    assert!(String::from_utf8(leads).unwrap().contains("aria-current=\"true\""));
+    client.get("/audit/e/999999").await.expect(404);
+    client.get("/audit/a/order/nonsense").await.expect(400);
+    client.get("/audit/timeline?q=type:[").await.expect(400);
+
+    for gone in [
+        "/audit/projections",
+        "/audit/parked",
+        "/audit/integrity",
+        "/audit/sign-in",
+        "/audit/look-up",
+        "/audit/views",
+        "/audit/views/x",
+        "/audit/runs/1",
+        "/api/audit/stream",
+        &format!("/api/audit/a/{kind}/{id}"),
+        &format!("/api/audit/a/{kind}/{id}/reveals"),
+        "/api/audit/look-ups",
+        "/health/audit",
+        "/orders",
+        "/users",
+    ] {
+        for method in [Method::GET, Method::POST] {
+            let answer = client.send(method, gone, None, &[]).await;
+            assert_eq!(answer.status.as_u16(), 404, "{gone}");
+        }
+    }
+    // A name that another site leads here.
+    let led = client.send(Method::GET, "/audit/timeline", None, &[("host", "evil.example")]).await;
+    assert_eq!(led.status.as_u16(), 403);
+    assert!(!String::from_utf8(led.bytes).unwrap().contains("TEA"));
+    assert_eq!(child.told("-INT"), Some(130));
+    assert_eq!(viewer.left(), Vec::<String>::new());
+}
+
+/// With 3, what is not what its manifest says; with 2, what is no export. Nothing stays of either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no_export_is_no_use() {
+    let shop = TestShop::start(Set::Embedded).await;
+    shop.client.product("MUG", "Mug", 100, 5).await;
+    shop.settle().await;
+    let good = shop.client.look("/api/audit/export.ndjson?order=asc").await.expect(200).bytes;
+    let csv = shop.client.look("/api/audit/export.csv").await.expect(200).bytes;
+    shop.stop().await;
+    let good = String::from_utf8(good).unwrap();
+    let lines_of: Vec<_> = good.split_inclusive('\n').collect();
+    let repeated = {
+        // As true as a manifest can be, of a file that holds an event twice.
+        let rows = [lines_of[1], lines_of[1]].concat();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rows"), &rows).unwrap();
+        let hash = Command::new("sha256sum").arg(folder.path().join("rows")).output().unwrap().stdout;
+        let mut first: Value = serde_json::from_str(lines_of[0]).unwrap();
+        first["manifest"]["count"] = json!(2);
+        first["manifest"]["sha256"] = json!(String::from_utf8_lossy(&hash)[..64]);
+        format!("{first}\n{rows}")
+    };
+    let of_role = |role: &str| good.replacen("\"role\":\"admin\"", &format!("\"role\":\"{role}\""), 1);
+    let viewer = Viewer::new();
+    let file = viewer.folder.path().join("export");
+    for (bytes, args, expected, says) in [
+        (good.replacen("Mug", "Jug", 1), &[][..], 3, "SHA-256"),
+        (lines_of[..lines_of.len() - 1].concat(), &[], 3, "rows"),
+        (good.trim_end().to_owned(), &[], 3, "SHA-256"),
+        (format!("{good}{{}}\n"), &[], 3, "rows"),
+        (repeated, &[], 3, "twice"),
+        (String::from_utf8(csv).unwrap(), &[], 2, "CSV"),
+        (String::new(), &[], 2, "no export"),
+        ("{\"manifest\":7}\n".to_owned(), &[], 2, "no export"),
+        (good.replacen("\"schema\":1", "\"schema\":9", 1), &[], 2, "schema"),
+        (of_role("guest"), &[], 2, "role"),
+        (of_role("emperor"), &[], 2, "role"),
+        (good.clone(), &["--listen", "0.0.0.0:0"], 2, "loopback"),
+        (good.clone(), &["--listen", "nowhere"], 2, "--listen"),
+        (good.clone(), &["--lang", "fr"], 2, "zh-CN"),
+    ] {
+        std::fs::write(&file, &bytes).unwrap();
+        let ran = viewer.ended(&file, args);
+        let said = String::from_utf8(ran.stderr.clone()).unwrap();
+        assert_eq!(code(&ran), expected, "{says}: {said}");
+        assert!(said.contains(says) && ran.stdout.is_empty(), "{says}: {said}");
+        let ran = viewer.ended(&file, &[args, &["--json"]].concat());
+        let last = lines(&ran).pop().unwrap();
+        let told = last["exit_code"].as_i64().or(last["code"].as_i64());
+        assert_eq!((code(&ran), told), (expected, Some(i64::from(expected))), "{last}");
+        assert_eq!(viewer.left(), Vec::<String>::new(), "{says}");
+    }
+    for missing in [viewer.folder.path().join("missing"), viewer.folder.path().join("here")] {
+        let ran = viewer.ended(&missing, &[]);
+        assert_eq!(code(&ran), 2, "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+    assert_eq!(viewer.left(), Vec::<String>::new());
+
+    // The file as it was is shown, by an address that is told to scripts as well.
+    std::fs::write(&file, &good).unwrap();
+    let (mut child, said) = viewer.begin(&file, &["--json", "--listen", "[::1]:0"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["message_type"], &said["role"]), (&json!("status"), &json!("admin")), "{said}");
+    let address = said["address"].as_str().unwrap();
+    assert!(address.starts_with("http://[::1]:"), "{address}");
+    Client::new(address, "").get("").await.expect(200);
+    assert_eq!(viewer.left().len(), 1, "it works in a folder of its own");
+    assert_eq!(child.told("-INT"), Some(130));
+    assert_eq!(viewer.left(), Vec::<String>::new());
+}
