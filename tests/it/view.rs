@@ -180,7 +180,8 @@ async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_ne
     let file = viewer.folder.path().join("export.ndjson");
     ok(ran(&shop.place, &["export", "--out", file.to_str().unwrap()]).await);
     let events = listed(&shop, &format!("q=id:{}", all[0].1)).await.len();
-    let count = listed(&shop, "").await.len();
+    let rows = listed(&shop, "").await;
+    let (count, correlation) = (rows.len(), rows[0]["correlation_id"].as_str().unwrap().to_owned());
     shop.stop().await;
 
     let (mut child, address) = viewer.begin(&file, &[]);
@@ -218,6 +219,14 @@ async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_ne
     assert!(page.contains(&format!("<strong>{count}</strong>")), "the page says how many are in the file");
     let leads = client.get("/audit/e/1").await.expect(200).bytes;
     assert!(String::from_utf8(leads).unwrap().contains("aria-current=\"true\""));
+    for (jump, says) in [
+        ("1", "<li aria-current=\"true\"".to_owned()),
+        (id, format!("{id}</code></h1>")),
+        (&correlation, format!("{correlation}</code></h1>")),
+    ] {
+        let page = client.get(&format!("/audit/jump?id={jump}")).await.expect(200).bytes;
+        assert!(String::from_utf8(page).unwrap().contains(&says), "{jump}");
+    }
     client.get("/audit/e/999999").await.expect(404);
     client.get("/audit/a/order/nonsense").await.expect(400);
     client.get("/audit/timeline?q=type:[").await.expect(400);
