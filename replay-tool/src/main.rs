@@ -457,7 +457,8 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
         _ => "debug,sqlx=warn,tantivy=info",
     };
     // The database's layer writes the values of statements into its spans: never below info.
-    let filter = EnvFilter::try_new(format!("{level},sea_orm=info"))
+    // That a folder of the tool's own gets its tables is nobody's news.
+    let filter = EnvFilter::try_new(format!("{level},sea_orm=info,sea_orm_migration=warn"))
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match &cli.log_file {

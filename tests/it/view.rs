@@ -155,6 +155,16 @@ async fn answers_as_the_shop(set: Set) {
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
+/// A file whose manifest is true of these rows, and otherwise that one.
+fn made(mut first: Value, rows: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rows"), rows).unwrap();
+    let hash = Command::new("sha256sum").arg(folder.path().join("rows")).output().unwrap().stdout;
+    first["manifest"]["count"] = json!(rows.lines().count());
+    first["manifest"]["sha256"] = json!(String::from_utf8_lossy(&hash)[..64]);
+    format!("{first}\n{rows}")
+}
+
 /// The manifest's line, and every byte after it.
 fn split(file: &[u8]) -> (Value, &[u8]) {
     let end = file.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -272,17 +282,8 @@ async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no
     shop.stop().await;
     let good = String::from_utf8(good).unwrap();
     let lines_of: Vec<_> = good.split_inclusive('\n').collect();
-    let repeated = {
-        // As true as a manifest can be, of a file that holds an event twice.
-        let rows = [lines_of[1], lines_of[1]].concat();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("rows"), &rows).unwrap();
-        let hash = Command::new("sha256sum").arg(folder.path().join("rows")).output().unwrap().stdout;
-        let mut first: Value = serde_json::from_str(lines_of[0]).unwrap();
-        first["manifest"]["count"] = json!(2);
-        first["manifest"]["sha256"] = json!(String::from_utf8_lossy(&hash)[..64]);
-        format!("{first}\n{rows}")
-    };
+    let first: Value = serde_json::from_str(lines_of[0]).unwrap();
+    let repeated = made(first, &[lines_of[1], lines_of[1]].concat());
     let of_role = |role: &str| good.replacen("\"role\":\"admin\"", &format!("\"role\":\"{role}\""), 1);
     let viewer = Viewer::new();
     let file = viewer.folder.path().join("export");
@@ -307,6 +308,7 @@ async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no
         let said = String::from_utf8(ran.stderr.clone()).unwrap();
         assert_eq!(code(&ran), expected, "{says}: {said}");
         assert!(said.contains(says) && ran.stdout.is_empty(), "{says}: {said}");
+        assert!(!said.contains("igration"), "of its own folder it says nothing: {said}");
         let ran = viewer.ended(&file, &[args, &["--json"]].concat());
         let last = lines(&ran).pop().unwrap();
         let told = last["exit_code"].as_i64().or(last["code"].as_i64());
@@ -330,4 +332,41 @@ async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no
     assert_eq!(viewer.left().len(), 1, "it works in a folder of its own");
     assert_eq!(child.told("-INT"), Some(130));
     assert_eq!(viewer.left(), Vec::<String>::new());
+}
+
+/// A history that is too long for one page is listed around the version that somebody looks for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_of_a_long_history_is_among_those_that_are_listed() {
+    let id = uuid::Uuid::from_u128(7).to_string();
+    let mut rows = String::new();
+    for version in 1..=450 {
+        let row = json!({
+            "position": version, "id": uuid::Uuid::from_u128(version), "aggregate_type": "stock", "aggregate_id": id,
+            "version": version, "context": "inventory", "type": "StockReceived", "event_version": 1,
+            "recorded_at": "2026-11-22T10:45:00.000001Z", "occurred_at": "2026-11-22T10:45:00Z",
+            "has_note": false, "summary": { "sku": "MUG", "quantity": 1 },
+        });
+        rows.extend([row.to_string(), "\n".to_owned()]);
+    }
+    let first = json!({ "manifest": {
+        "schema": 1, "format": "ndjson", "filter": {}, "order": "asc", "head": 450, "role": "support",
+        "made_at": "2026-11-22T10:46:00Z",
+    }});
+    let viewer = Viewer::new();
+    let file = viewer.folder.path().join("long.ndjson");
+    std::fs::write(&file, made(first, &rows)).unwrap();
+    let (mut child, address) = viewer.begin(&file, &[]);
+    let client = Client::new(address.strip_suffix("/audit/timeline").unwrap(), "");
+    for (query, listed, marked, earlier) in [
+        ("", 200, 0, true),
+        ("?v=225", 200, 1, true),
+        ("?v=1", 100, 1, false),
+        ("?v=225&before=30", 29, 0, false),
+    ] {
+        let page = client.get(&format!("/audit/a/stock/{id}{query}")).await.expect(200).bytes;
+        let page = String::from_utf8(page).unwrap();
+        let found = (page.matches("data-position=").count(), page.matches("<li aria-current").count());
+        assert_eq!((found, page.contains('▴')), ((listed, marked), earlier), "{query}");
+    }
+    assert_eq!(child.told("-INT"), Some(130));
 }

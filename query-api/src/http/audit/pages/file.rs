@@ -15,6 +15,9 @@ use crate::http::{Action, Endpoint};
 /// Events that are listed at once.
 const LISTED: usize = 200;
 
+/// Of those, at most so many come after the one that is marked.
+const AFTER: i64 = 100;
+
 pub(in crate::http::audit) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
     let params = vec![
@@ -67,7 +70,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
         .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
         .to_string();
     // Where a version is to be marked, it is among those that are listed.
-    let marked = call.params.number("v").map(|version| version.saturating_add(1));
+    let marked = call.params.number("v").map(|version| version.saturating_add(AFTER));
     let before = call.params.number("before").or(marked).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT * FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version < $3 \
