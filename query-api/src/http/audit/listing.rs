@@ -67,8 +67,7 @@ impl Asked {
         let (texts, terms): (Vec<_>, Vec<_>) =
             self.search.understood.iter().partition(|term| term.starts_with('"'));
         let mut filter = self.filter.clone();
-        filter.remove("q");
-        filter.retain(|_, value| !value.is_empty());
+        filter.retain(|name, value| !["q", "file.q"].contains(&name.as_str()) && !value.is_empty());
         serde_json::json!({ "terms": terms, "texts": texts.len(), "parameters": filter })
     }
 
