@@ -15,7 +15,7 @@ use super::list::Sort;
 /// The longest text to filter by.
 const LONGEST_TEXT: usize = 200;
 /// The longest of what a person typed, or a cursor.
-const LONGEST_FREE: usize = 2_000;
+pub(super) const LONGEST_FREE: usize = 2_000;
 const MOST_FACET_VALUES: usize = 100;
 /// What parameters begin with that narrow a search by a facet: `facet.colour=red`.
 const FACET: &str = "facet.";

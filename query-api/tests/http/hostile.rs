@@ -230,6 +230,7 @@ fn wrong(what: &str, got: &Got, reveals: bool) -> Option<&'static str> {
         ),
         ("has no policy", !page || got.header("content-security-policy").starts_with("default-src 'none'")),
         ("is no problem", page || health || got.status < 400 || problem()),
+        ("says more than was asked", got.text.len() < 150_000 || !what.contains("xxxx")),
         ("tells of a person", reveals || !got.text.to_lowercase().contains("zebedee")),
     ];
     holds.into_iter().find(|(_, holds)| !holds).map(|(wrong, _)| wrong)

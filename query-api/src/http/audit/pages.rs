@@ -30,11 +30,12 @@ use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
+use super::PAGES;
 use super::file::has;
 use super::words::{self, Language};
 use crate::http::call::{Call, Visit};
 use crate::http::openapi::Described;
-use crate::http::params::{Kind, Param};
+use crate::http::params::{Kind, LONGEST_FREE, Param};
 use crate::http::{Action, Endpoint};
 
 const STYLE: &str = include_str!("../../../assets/audit.css");
@@ -170,20 +171,26 @@ impl<'a> View<'a> {
 
     /// The address with what was asked for of every page.
     fn to(&self, path: &str, pairs: &[(&str, &str)]) -> String {
-        let common = COMMON.iter().filter_map(|param| Some((param.name, self.asked.parameter(param.name)?)));
-        let common: Vec<_> = common.collect();
+        let common = self.common();
         let common = common.iter().map(|(name, value)| (*name, value.as_str()));
         address(path, pairs.iter().copied().chain(common))
+    }
+
+    /// What was asked for of every page. What is longer than it may be is refused, and not said again in every link.
+    fn common(&self) -> Vec<(&'static str, String)> {
+        let said = |param: &Param| Some((param.name, self.asked.parameter(param.name).filter(fits)?));
+        COMMON.iter().filter_map(said).collect()
     }
 
     /// This page's own address with one parameter changed; without one that has no value.
     fn but(&self, name: &str, value: Option<&str>) -> String {
         let pairs: Vec<_> = form_urlencoded::parse(self.asked.query.as_bytes())
-            .filter(|(known, _)| known != name)
+            .filter(|(known, value)| known != name && fits(known) && fits(value))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        address(&self.asked.path, pairs.chain(value.map(|value| (name, value))))
+        let path = if fits(&self.asked.path) { &self.asked.path } else { PAGES };
+        address(path, pairs.chain(value.map(|value| (name, value))))
     }
 
     /// A type of aggregate or a kind of actor, by its word.
@@ -227,10 +234,8 @@ impl<'a> View<'a> {
     /// What was asked of every page, as hidden fields: a form's own address has no query.
     fn hidden(&self) -> Markup {
         html! {
-            @for param in &COMMON {
-                @if let Some(chosen) = self.asked.parameter(param.name) {
-                    input type="hidden" name=(param.name) value=(chosen);
-                }
+            @for (name, chosen) in self.common() {
+                input type="hidden" name=(name) value=(chosen);
             }
         }
     }
@@ -240,6 +245,11 @@ impl<'a> View<'a> {
 pub(super) fn look(asked: &Visit) -> String {
     let view = View::of(asked);
     format!("{} {} {}", view.language.tag(), view.zone.name(), view.to("", &[]))
+}
+
+/// No longer than any parameter may be: what is longer is no part of an address of ours.
+fn fits(value: &(impl AsRef<str> + ?Sized)) -> bool {
+    value.as_ref().len() <= LONGEST_FREE
 }
 
 fn address<'p>(path: &str, pairs: impl Iterator<Item = (&'p str, &'p str)>) -> String {
