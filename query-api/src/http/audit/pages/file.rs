@@ -3,6 +3,7 @@
 use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use uuid::Uuid;
 
 use super::{View, described, page, see_other, shape, shown, timeline as rows, with};
@@ -24,7 +25,7 @@ pub(in crate::http::audit) fn table() -> Vec<Endpoint> {
         Param::new("v", positions, "The version to mark."),
         Param::new("before", positions, "List events below this version."),
     ];
-    vec![
+    let mut pages = vec![
         page("/", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
         page("/audit", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
         page("/audit/e/{position}", "audit.event-page", Action::new(with(Vec::new()), described(), leads)),
@@ -36,7 +37,11 @@ pub(in crate::http::audit) fn table() -> Vec<Endpoint> {
                 Ok(shown(&call, "history", found, body))
             }),
         ),
-    ]
+    ];
+    for page in &mut pages {
+        page.action.needs = Permission::Audit;
+    }
+    pages
 }
 
 /// There is no overview.
