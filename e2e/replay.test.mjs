@@ -59,7 +59,8 @@ check(15, 'plan, a rebuild that is broken off and taken up, a bug that is found,
   const again = await replayTool(shop, 'rebuild', 'products', '--json');
   assert.equal(again.code, 0, again.stderr);
   const summary = JSON.parse(again.stdout.trim().split('\n').at(-1));
-  assert.ok(summary.folded < 300, `it began anew: ${again.stdout.split('\n').at(-2)}`);
+  // From the start it would be more than the 500 of the long history.
+  assert.ok(summary.folded < 450, `it began anew: ${again.stdout.split('\n').at(-2)}`);
 
   // A bug: it is found, named by its key, and a swap is refused.
   await sql(shop, 'rm_products_2', `UPDATE products SET name = 'bugged' WHERE id = '${id}';`);
