@@ -167,11 +167,11 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         Reader { call, search, alike, last: from, passed: None, head, next, ends, look, over: false };
     // Of another log, or of one that was put back: whoever has it begins anew.
     let first = if from > now {
-        Some(Event::default().event("resync").data(now.to_string()))
+        Event::default().event("resync")
     } else {
-        Some(Event::default().event("begin").id(from.to_string()).data(now.to_string()))
+        Event::default().event("begin").id(from.to_string())
     };
-    let begun = stream::once(async move { Ok::<_, Infallible>(first.unwrap_or_default()) });
+    let begun = stream::once(std::future::ready(Ok::<_, Infallible>(first.data(now.to_string()))));
     let events = futures::StreamExt::chain(begun, stream::unfold(reader, step));
     let alive = KeepAlive::new().interval(ALIVE).event(Event::default().event("alive").data(""));
     let headers = [(CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
