@@ -50,6 +50,10 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "UPDATE (used_at)", "api_keys"),
             (PROJECTOR, "SELECT", "generations, active, leases"),
             (PROJECTOR, "INSERT, UPDATE", "leases"),
+            // It drops what nobody keeps alive and an erasure has to reach, and writes that down.
+            (PROJECTOR, "UPDATE", "generations, active, entries_head"),
+            (PROJECTOR, "SELECT, INSERT", "entries"),
+            (PROJECTOR, "SELECT", "entries_head"),
             (QUERY, "SELECT", "*"),
             (QUERY, "INSERT", "entries, sessions, views"),
             (QUERY, "UPDATE, DELETE", "sessions, views"),

@@ -9,6 +9,7 @@
 
 pub mod analytics;
 pub mod audit;
+pub mod ending;
 pub mod feed;
 pub mod generation;
 pub mod inventory;

@@ -30,6 +30,7 @@ use soonshop_domain::ids;
 use soonshop_event_log::database::sqlite_file;
 use soonshop_event_log::{Database, EventLog, KeyStore, Lease, Leases, MasterKeys, Place};
 use soonshop_migrations::{Namespace, rights};
+use soonshop_projections::ending::Ending;
 use soonshop_projections::generation::Known;
 use soonshop_projections::operations::{self, Done};
 use soonshop_projections::runner::Follower;
@@ -239,6 +240,15 @@ impl Tool {
 
     pub fn leases(&self) -> Leases {
         Leases::new(self.registry.operations().clone(), self.holder.clone())
+    }
+
+    pub(crate) fn ending(&self) -> Ending {
+        Ending {
+            registry: self.registry.clone(),
+            search: Arc::clone(&self.search),
+            cache: Arc::clone(&self.cache),
+            holder: self.holder.clone(),
+        }
     }
 
     pub fn looked(&self) -> Looked {

@@ -200,7 +200,7 @@ async fn taken_up(
         if !options.fresh {
             return Ok((known.generation, true));
         }
-        crate::swap::drop_generation(tool, projector, &known.generation, "a rebuild begins anew").await?;
+        crate::swap::drop_generation(tool, &known.generation, "a rebuild begins anew").await?;
     }
     Ok((tool.registry.create(&**projector).await?, false))
 }

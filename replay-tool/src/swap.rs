@@ -11,7 +11,6 @@ use soonshop_event_log::{Checkpoint, Error};
 use soonshop_projections::generation::{Known, State as Stands};
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{Beginning, State};
-use soonshop_projections::sink::{CACHE, INDEX};
 use soonshop_projections::standing::Standing;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
@@ -419,7 +418,7 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
             tool.out.result("plan", &json!({ "generation": number }), || format!("would retire v{number}"));
         } else {
             let reason = options.reason.as_deref().unwrap_or("it is not needed any more");
-            drop_generation(tool, projector, generation, reason).await?;
+            drop_generation(tool, generation, reason).await?;
             tool.out.result("verbose", &json!({ "generation": number }), || format!("retired v{number}"));
         }
         retired.push(number.into());
@@ -436,54 +435,21 @@ pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result
         let generation = &known.generation;
         if known.state == Stands::Scratch {
             let reason = "a comparison left it behind";
-            drop_generation(tool, projector, generation, reason).await?;
+            drop_generation(tool, generation, reason).await?;
         } else if known.state == Stands::Retired && tool.registry.is_there(generation).await? {
-            remove(tool, projector, generation).await?;
+            tool.ending().remove(generation).await?;
         }
     }
     Ok(())
 }
 
-/// How long whoever keeps something may take to find out that its lease was taken.
-const FOUND_OUT: Duration = Duration::from_secs(2);
-
 /// Takes a generation from whoever keeps it, and removes all that is of it.
 pub(crate) async fn drop_generation(
     tool: &Tool,
-    projector: &Arc<dyn Projector>,
     generation: &Generation,
     reason: &str,
 ) -> Result<(), Failure> {
     let done =
         tool.done("retire", generation, json!({ "generation": generation.number }), Some(reason)).await?;
-    let db = tool.registry.operations();
-    let tx = db.connection.begin().await?;
-    // The row first: nobody begins with it any more, and whoever keeps it ends.
-    operations::record(db, &tx, &done).await?;
-    tool.registry.retire(&tx, generation).await?;
-    tx.commit().await?;
-    remove(tool, projector, generation).await
-}
-
-/// Removes index, cache and rows, in this order: where the rows are, something is left to remove. The leases are not
-/// given back: nobody is to begin again with what is gone, and they expire.
-async fn remove(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generation) -> Result<(), Failure> {
-    let (leases, name) = (tool.leases(), generation.namespace());
-    let mut kept = false;
-    for sink in [ROWS, INDEX, CACHE] {
-        let lease = format!("{name}:{sink}");
-        kept |= leases.holder(&lease).await?.is_some_and(|holder| holder != tool.holder);
-        leases.take(&lease).await?;
-    }
-    if kept {
-        // Until then it may still write, and so bring back what is removed.
-        tokio::time::sleep(FOUND_OUT).await;
-    }
-    if projector.searchable() {
-        tool.search.remove(&name).await?;
-        if tool.cache.shared() {
-            tool.cache.drop_space(&name).await?;
-        }
-    }
-    Ok(tool.registry.remove(generation).await?)
+    Ok(tool.ending().retire(generation, &done).await?)
 }

@@ -1,6 +1,7 @@
 //! `soonshop verify erased PERSON`: looks into every store for what may be left of a person who was erased, and says
 //! where it looked. Without their values it looks where values would stand; with them, everywhere (`erased/values.rs`).
 
+pub mod overdue;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -355,9 +356,12 @@ impl fmt::Display for Missing {
     }
 }
 
-/// The requests of one person, or of all, that are not complete: not confirmed, or not recorded by every sink of every
-/// generation that is there.
-pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec<Missing>> {
+/// Every event of erasure, of one person or of all; and the purposes whose erasure is not confirmed, with the position
+/// that asks for it.
+async fn asked(
+    shop: &Shop,
+    person: Option<Uuid>,
+) -> anyhow::Result<(Vec<(Uuid, i64)>, BTreeMap<(Uuid, Purpose), i64>)> {
     let log = shop.store_database.namespace("log")?;
     let mut sql = "SELECT aggregate_id, position, CAST(payload AS TEXT) FROM @events \
                    WHERE aggregate_type = 'person'"
@@ -365,23 +369,30 @@ pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec
     if person.is_some() {
         sql.push_str(" AND aggregate_id = $1");
     }
+    sql.push_str(" ORDER BY position");
     let person = person.map(|person| Value::from(person.to_string()));
-    let mut events: Vec<(Uuid, i64)> = Vec::new();
-    let mut open: BTreeMap<(Uuid, Purpose), i64> = BTreeMap::new();
+    let (mut events, mut open) = (Vec::new(), BTreeMap::new());
     for row in query(&log, &sql, person).await? {
-        let (subject, payload): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
-        let (subject, position): (Uuid, i64) = (subject.parse()?, row.try_get_by_index(1)?);
-        events.push((subject, position));
+        let (person, payload): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
+        let (person, position): (Uuid, i64) = (person.parse()?, row.try_get_by_index(1)?);
+        events.push((person, position));
         match Event::decode("person", &payload) {
             Some(Ok(Event::Person(person::Event::ErasureRequested { purposes }))) => {
-                open.extend(purposes.into_iter().map(|purpose| ((subject, purpose), position)));
+                open.extend(purposes.into_iter().map(|purpose| ((person, purpose), position)));
             }
             Some(Ok(Event::Person(person::Event::PersonErased { purposes }))) => {
-                open.retain(|(who, purpose), _| *who != subject || !purposes.contains(purpose));
+                open.retain(|(who, purpose), _| *who != person || !purposes.contains(purpose));
             }
             _ => {}
         }
     }
+    Ok((events, open))
+}
+
+/// The requests of one person, or of all, that are not complete: not confirmed, or not recorded by every sink of every
+/// generation that is there.
+pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec<Missing>> {
+    let (events, open) = asked(shop, person).await?;
     let mut missing = Vec::new();
     if events.is_empty() {
         return Ok(missing);

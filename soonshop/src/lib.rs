@@ -74,11 +74,19 @@ pub struct Config {
     #[arg(long, env = "SOONSHOP_KEEP_PROCESS_RECORDS_DAYS", default_value_t = KEEP_PROCESS_RECORDS_DAYS, global = true,
           value_parser = clap::value_parser!(u16).range(i64::from(KEEP_RECORDS_DAYS)..))]
     pub keep_process_records_days: u16,
+    /// Within how many days an erasure has to be complete: then a generation that nobody keeps alive, and that it has
+    /// not reached, is dropped
+    #[arg(long, env = "SOONSHOP_ERASE_WITHIN_DAYS", default_value_t = ERASE_WITHIN_DAYS, global = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub erase_within_days: u16,
 }
 
 /// The least, and what it is unless something else is said.
 pub const KEEP_RECORDS_DAYS: u16 = 7;
 pub const KEEP_PROCESS_RECORDS_DAYS: u16 = 35;
+
+/// Shorter than the month that article 12(3) of the General Data Protection Regulation gives.
+pub const ERASE_WITHIN_DAYS: u16 = 28;
 
 /// The contexts of the shop that have endpoints.
 pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shop;
+use crate::erased::overdue;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -107,6 +108,7 @@ pub fn start(
     }
     if role.has(Role::Projector) {
         tasks.spawn(hear(shop.clone(), feed.clone(), stop.clone()));
+        tasks.spawn(overdue::run(shop.clone(), stop.clone()));
     }
     Ok(Followers { tasks, feed })
 }

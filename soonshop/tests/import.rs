@@ -83,6 +83,7 @@ fn shop(folder: &Path) -> Shop {
         name: "test".to_owned(),
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,
         keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
+        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
     };
     Shop::open(&config, Role::All).unwrap()
 }

@@ -29,6 +29,7 @@ fn config(folder: &Path) -> Config {
         name: "test".to_owned(),
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,
         keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
+        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
     }
 }
 

@@ -586,6 +586,7 @@ fn start_up() {
         name: "bench".to_owned(),
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,
         keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
+        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());
     let migrated = Process::start(&config, "bench", &["migrate"]);

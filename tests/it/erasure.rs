@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
+use soonshop::erased::overdue::drop_overdue;
 use soonshop::erased::{self, Report};
 use soonshop::{doctor, migrate};
 use soonshop_domain::Purpose;
+use soonshop_event_log::{Checkpoint, Leases};
 use soonshop_event_store::EventStore;
+use soonshop_projections::operations;
 use soonshop_projections::order::Orders;
+use soonshop_projections::runner::ROWS;
 use uuid::Uuid;
 
 use crate::support::{Place, Set, TestShop, binary, eventually};
@@ -322,40 +327,82 @@ async fn a_log_and_keys_that_come_back_with_a_backup_have_forgotten_no_erasure()
     shop.stop().await;
 }
 
-/// A generation that no process has the code of: it follows nothing, and so keeps what it has.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_generation_that_nobody_keeps_alive_holds_an_erasure_up_and_is_named() {
-    let shop = TestShop::start(Set::Nats).await;
+/// A generation that no process has the code of: it follows nothing, and so keeps what it has, until the deadline.
+async fn orphaned(set: Set) {
+    let shop = TestShop::start(set).await;
     let guest = Uuid::new_v4();
     shop.client.product("MUG", "A mug", 500, 10).await;
     ordered(&shop, guest).await;
     shop.settle().await;
+    let registry = shop.shop.registry().unwrap();
     let execute = async |sql: &str| {
-        let db = shop.shop.store_database.namespace("operations").unwrap();
-        db.connection.execute_unprepared(sql).await.unwrap();
+        registry.operations().connection.execute_unprepared(&registry.operations().sql(sql)).await.unwrap();
     };
-    execute("INSERT INTO operations.generations VALUES ('orders', 2, 99, 99, 'ready')").await;
-    execute("CREATE SCHEMA rm_orders_2").await;
-    for table in ["orders", "checkpoints", "erased"] {
-        let sql = format!("CREATE TABLE rm_orders_2.{table} AS SELECT * FROM rm_orders_1.{table}");
-        execute(&sql).await;
-    }
+    let second = registry.create(&Orders).await.unwrap();
+    eventually("it is kept", Duration::from_secs(20), async || {
+        let last = shop.shop.log().unwrap().head().await.unwrap().position;
+        let db = second.db(registry.database()).unwrap();
+        let at = Checkpoint::load(&db, &db.connection, ROWS).await.unwrap();
+        at.is_some_and(|(at, _)| at.position == last)
+    })
+    .await;
+    // From here on it is of a release that is not here.
+    execute("UPDATE @generations SET version = 99 WHERE projection = 'orders' AND generation = 2").await;
+    let alone = async |number: u8| {
+        let leases = Leases::new(registry.operations().clone(), "");
+        let lease = format!("rm_orders_{number}:{ROWS}");
+        eventually("nobody keeps it", Duration::from_secs(30), async || {
+            leases.holder(&lease).await.unwrap().is_none()
+        })
+        .await;
+    };
+    alone(2).await;
     erase(&shop, guest, &["invoice"]).await;
     shop.settle().await;
     let report = verify(&shop, guest, &VALUES);
     let found: Vec<_> = report.found.iter().map(|one| (one.store.as_str(), one.place.as_str())).collect();
     assert!(found.contains(&("rm_orders_2", "orders.contact_name")), "{report}");
-    assert!(report.found.iter().all(|one| one.store.starts_with("rm_orders_2")), "{report}");
     let named = "rm_orders_2:rows has not dealt with the erasure of";
     assert!(report.to_string().contains(named) && report.to_string().contains("nobody keeps it alive"));
     let finding = |all: Vec<doctor::Finding>| all.into_iter().find(|one| one.what == "erasures").unwrap();
     let said = finding(doctor::examine(&shop.shop).await);
     assert!(!said.ok && said.said.contains(named), "{said:?}");
-    execute("DROP SCHEMA rm_orders_2 CASCADE").await;
-    execute("DELETE FROM operations.generations WHERE generation = 2").await;
+
+    let day = TimeDelta::days(1);
+    assert_eq!(drop_overdue(&shop.shop, day).await.unwrap(), [""; 0], "it is not due yet");
+    // Somebody is about to change what generations there are: it is left to them.
+    let somebody = Leases::new(registry.operations().clone(), "somebody");
+    let lease = somebody.acquire("replay:orders").await.unwrap().unwrap();
+    assert_eq!(drop_overdue(&shop.shop, TimeDelta::zero()).await.unwrap(), [""; 0]);
+    somebody.release(&lease).await.unwrap();
+    assert_eq!(drop_overdue(&shop.shop, TimeDelta::zero()).await.unwrap(), ["rm_orders_2"]);
+    assert_eq!(drop_overdue(&shop.shop, TimeDelta::zero()).await.unwrap(), [""; 0], "and once only");
     assert!(finding(doctor::examine(&shop.shop).await).ok);
     clean(&shop, guest, &VALUES).await;
+    let written = operations::last_of(registry.operations(), "retire", 9).await.unwrap();
+    assert_eq!(written.len(), 1);
+    assert_eq!((&*written[0].subject, &*written[0].actor), ("rm_orders_2", "system:eraser"));
+    assert_eq!(written[0].detail["erasure_of"], guest.to_string());
+
+    // What readers go by is never dropped, whoever keeps it.
+    execute("UPDATE @generations SET version = 99 WHERE projection = 'orders' AND generation = 1").await;
+    alone(1).await;
+    let first = registry.active("orders").await.unwrap().unwrap();
+    let db = first.db(registry.database()).unwrap();
+    db.connection.execute_unprepared(&db.sql("DELETE FROM @erased")).await.unwrap();
+    assert_eq!(drop_overdue(&shop.shop, TimeDelta::zero()).await.unwrap(), [""; 0]);
+    assert!(registry.is_there(&first).await.unwrap());
     shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_that_nobody_keeps_alive_is_named_and_goes_at_the_deadline_embedded() {
+    orphaned(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_that_nobody_keeps_alive_is_named_and_goes_at_the_deadline_on_real_servers() {
+    orphaned(Set::Nats).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

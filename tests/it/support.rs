@@ -77,6 +77,7 @@ impl Place {
             name: "test".to_owned(),
             keep_records_days: soonshop::KEEP_RECORDS_DAYS,
             keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
+            erase_within_days: soonshop::ERASE_WITHIN_DAYS,
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);
         if set != Set::Embedded {

@@ -1,0 +1,116 @@
+//! A generation that nobody keeps alive never hears that somebody is to be forgotten. At the request's deadline it goes
+//! as a whole, and the record says why. One that readers go by does not: then a projector has to be started, and
+//! `doctor` says so from the first moment on.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+use serde_json::json;
+use soonshop_domain::clock;
+use soonshop_event_log::Leases;
+use soonshop_projections::Generation;
+use soonshop_projections::ending::Ending;
+use soonshop_projections::generation::{Known, State};
+use soonshop_projections::operations::Done;
+use soonshop_projections::runner::ROWS;
+use tokio_util::sync::CancellationToken;
+
+use super::{asked, generations, recorded};
+use crate::Shop;
+
+/// How often it is looked.
+const PAUSE: Duration = Duration::from_mins(10);
+
+/// Who drops it.
+const ACTOR: &str = "system:eraser";
+
+/// Drops again and again what is overdue, until `stop`.
+pub async fn run(shop: Shop, stop: CancellationToken) {
+    let within = TimeDelta::days(shop.config.erase_within_days.into());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            dropped = drop_overdue(&shop, within) => match dropped {
+                Ok(dropped) if dropped.is_empty() => {}
+                Ok(dropped) => tracing::warn!(generations = dropped.join(", "), "nobody kept them alive, and an erasure had to reach them: they were dropped"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "generations that an erasure has to reach could not be looked through"),
+            },
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Drops every generation that nobody keeps alive, that readers do not go by, and that has not recorded an event of
+/// erasure which has been in the log for longer than `within`. Their names.
+pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<String>> {
+    let mut dropped = Vec::new();
+    let due = clock::now().checked_sub_signed(within).context("the deadline is too far away")?;
+    let due = shop.log()?.position_at(due).await?;
+    let (events, _) = asked(shop, None).await?;
+    let due: Vec<_> = events.into_iter().filter(|(_, position)| *position <= due).collect();
+    if due.is_empty() {
+        return Ok(dropped);
+    }
+    let registry = shop.registry()?;
+    let leases = Leases::new(registry.operations().clone(), shop.holder.clone());
+    for namespace in generations(shop).await? {
+        let recorded = recorded(&shop.read_database.namespace(&namespace)?).await?;
+        let Some((person, position)) = due.iter().find(|one| !recorded.contains(one)) else { continue };
+        if leases.holder(&format!("{namespace}:{ROWS}")).await?.is_some() {
+            continue;
+        }
+        let Some(generation) = named(&namespace) else { continue };
+        // Whoever may change what generations there are is alone with them: a run that makes this one is left to it.
+        let Ok(lease) = leases.acquire(&format!("replay:{}", generation.projection)).await? else { continue };
+        let known = registry.get(&generation.projection, generation.number).await?;
+        let ending = Ending {
+            registry: registry.clone(),
+            search: shop.search.clone(),
+            cache: shop.cache.clone(),
+            holder: shop.holder.clone(),
+        };
+        match known {
+            Some(known) if is_ours(&known) => {}
+            Some(known) if known.active => {
+                tracing::error!(generation = namespace, %person, "an erasure is overdue in rows that are in use, and nobody keeps them");
+            }
+            // What a process that was killed left behind, and what was being removed.
+            None => ending.remove(&generation).await?,
+            Some(known) if known.state == State::Retired => ending.remove(&generation).await?,
+            Some(known) => {
+                let done = Done {
+                    actor: ACTOR.to_owned(),
+                    action: "retire",
+                    subject: namespace.clone(),
+                    detail: json!({ "generation": generation.number, "erasure_of": person, "asked_at_position": position }),
+                    note: None,
+                };
+                ending.retire(&known.generation, &done).await?;
+            }
+        }
+        leases.release(&lease).await?;
+        if !registry.is_there(&generation).await? {
+            dropped.push(namespace);
+        }
+    }
+    Ok(dropped)
+}
+
+/// A projector of this release makes it, and will have it in a moment, where it does not keep it yet.
+fn is_ours(known: &Known) -> bool {
+    let generation = &known.generation;
+    known.state.lives()
+        && soonshop_projections::all().iter().any(|projector| {
+            projector.name() == generation.projection && projector.version() == generation.version
+        })
+}
+
+/// The generation of a namespace.
+fn named(namespace: &str) -> Option<Generation> {
+    let (projection, number) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
+    Some(Generation { projection: projection.to_owned(), number: number.parse().ok()?, version: 0, shape: 0 })
+}
