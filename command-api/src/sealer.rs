@@ -18,8 +18,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The follower's name: of its lease.
+/// The follower's name, of its lease: the log's, and that of the record of operations.
 pub const NAME: &str = seal::SEALER;
+pub const OF_RECORD: &str = "record-sealer";
 
 /// How long an event waits for its seal, at most, while the sealer keeps up.
 const EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ const ENOUGH: i64 = 1_000;
 const PAGE: i64 = 1_000;
 
 pub struct Sealer {
+    /// [`NAME`] or [`OF_RECORD`].
+    pub name: &'static str,
     pub log: EventLog,
     pub seals: Seals,
     /// The namespace `process`, which has the leases.
@@ -45,7 +48,7 @@ impl Sealer {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
         let follow = |_: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&stop)) };
-        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
+        leases.hold(self.name, &stop, follow, |_| Box::pin(async {})).await;
     }
 
     async fn follow(&self, stop: &CancellationToken) -> Result<(), Stopped> {
@@ -59,7 +62,8 @@ impl Sealer {
             if let Some(last_event) = at.event_id.filter(|_| !leaves.is_empty()) {
                 let key = self.keys.current();
                 let now = self.now().await?;
-                let seal = Seal::over(last.as_ref(), log_id, &leaves, last_event, now, key);
+                let seal =
+                    Seal::over(last.as_ref(), (self.log.name(), log_id), &leaves, last_event, now, key);
                 self.write(&seal).await?;
                 last = Some(seal);
             }
@@ -102,7 +106,7 @@ impl Sealer {
     async fn gather(&self, checkpoint: &Checkpoint) -> Result<(Vec<Hash>, Checkpoint), Stopped> {
         let (mut leaves, mut at) = (Vec::new(), checkpoint.clone());
         while leaves.len() < MOST {
-            let rows = at.rows_after(&self.log, NAME, PAGE).await?;
+            let rows = at.rows_after(&self.log, self.name, PAGE).await?;
             let whole = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
             for row in rows {
                 if row.position != at.position + 1 {

@@ -16,6 +16,9 @@ use crate::{Checkpoint, Db, Error, KeyStore};
 /// The name of the one log there is today.
 pub const LOG: &str = "main";
 
+/// The name of the record of operations, where it is read like a log.
+pub const RECORD: &str = "operations";
+
 /// More values than this in one page that cannot be opened are no accident: the key store was lost.
 const MOST_DAMAGED: usize = 3;
 
@@ -93,6 +96,7 @@ impl Entry {
 /// Read access to a log.
 #[derive(Clone)]
 pub struct EventLog {
+    name: &'static str,
     db: Db,
     keys: KeyStore,
     upcasters: &'static [Upcaster],
@@ -141,7 +145,18 @@ macro_rules! rows {
 
 impl EventLog {
     pub fn new(db: Db, keys: KeyStore) -> Self {
-        Self { db, keys, upcasters: catalog::UPCASTERS }
+        Self { name: LOG, db, keys, upcasters: catalog::UPCASTERS }
+    }
+
+    /// The record of operations, which the views `events` and `head` of its namespace show as a log: to be sealed and
+    /// checked like one. Nothing decodes it.
+    pub fn of_record(operations: Db, keys: KeyStore) -> Self {
+        Self { name: RECORD, ..Self::new(operations, keys) }
+    }
+
+    /// Which log it is.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Reads with another table of upcasters.

@@ -25,7 +25,7 @@ pub use check::{Finding, Positions, Report, Tail, Verdict, Wrong, check};
 pub use export::{check_offline, export};
 pub use key::{PublicKey, SealKey, SealKeys, TrustedKey};
 
-use crate::{Checkpoint, Db, Error, EventLog, LOG, StoredEvent};
+use crate::{Checkpoint, Db, Error, EventLog, StoredEvent};
 
 /// The version of this form of seals.
 pub const VERSION: i64 = 1;
@@ -243,7 +243,7 @@ impl Seal {
     /// The next seal over events: `leaves` of the positions that follow, of which the last one holds `last_event`.
     pub fn over(
         previous: Option<&Self>,
-        log_id: Uuid,
+        (log, log_id): (&str, Uuid),
         leaves: &[Hash],
         last_event: Uuid,
         sealed_at: i64,
@@ -252,15 +252,15 @@ impl Seal {
         let leaves = leaves.iter().flat_map(|leaf| leaf.0).collect::<Vec<u8>>();
         let count = i64::try_from(leaves.len() / 32).unwrap_or(i64::MAX);
         let before = previous.filter(|seal| seal.kind == Kind::KeyChange).map(|seal| seal.key);
-        Self::sign(previous, log_id, Kind::Events, (leaves, count), last_event, sealed_at, before, key)
+        Self::sign(previous, (log, log_id), Kind::Events, (leaves, count), last_event, sealed_at, before, key)
     }
 
     /// The seal by which `key`, which signed so far, names the next one.
     pub fn change_of_keys(previous: &Self, next: PublicKey, sealed_at: i64, key: &SealKey) -> Self {
-        let (log_id, last_event) = (previous.log_id, previous.last_event);
+        let last_event = previous.last_event;
         Self::sign(
             Some(previous),
-            log_id,
+            (&previous.log, previous.log_id),
             Kind::KeyChange,
             (Vec::new(), 0),
             last_event,
@@ -273,7 +273,7 @@ impl Seal {
     #[expect(clippy::too_many_arguments, reason = "what a seal holds, in one place")]
     fn sign(
         previous: Option<&Self>,
-        log_id: Uuid,
+        (log, log_id): (&str, Uuid),
         kind: Kind,
         (leaves, count): (Vec<u8>, i64),
         last_event: Uuid,
@@ -286,7 +286,7 @@ impl Seal {
             version: VERSION,
             number: previous.map_or(1, |seal| seal.number + 1),
             kind,
-            log: LOG.to_owned(),
+            log: log.to_owned(),
             log_id,
             first,
             last: first + count - 1,
@@ -362,8 +362,8 @@ pub type Found = Result<Seal, Broken>;
 pub async fn log_id(log: &EventLog) -> Result<Uuid, Error> {
     let db = log.db();
     let sql = "SELECT CAST(log_id AS TEXT) FROM @head WHERE name = $1";
-    let row = db.connection.query_one(db.statement(sql, [LOG.into()])).await?;
-    let row = row.ok_or_else(|| Error::Database(format!("the log {LOG} has no head")))?;
+    let row = db.connection.query_one(db.statement(sql, [log.name().into()])).await?;
+    let row = row.ok_or_else(|| Error::Database(format!("the log {} has no head", log.name())))?;
     let id: String = row.try_get_by_index(0)?;
     id.parse().map_err(|_| Error::Database(format!("the id of the log is {id:?}")))
 }
@@ -380,7 +380,11 @@ pub fn accept(found: Found, log_id: Uuid) -> Result<Seal, Error> {
     Ok(seal)
 }
 
-/// The table of seals: the namespace `seals`, beside the log.
+/// The namespaces of seals, beside the log: of the log, and of the record of operations.
+pub const SEALS: &str = "seals";
+pub const RECORD_SEALS: &str = "record_seals";
+
+/// A table of seals.
 #[derive(Debug, Clone)]
 pub struct Seals {
     db: Db,

@@ -19,11 +19,20 @@ pub enum Namespace {
     Process,
     Operations,
     Seals,
+    /// Of the record of operations.
+    RecordSeals,
 }
 
 impl Namespace {
-    pub const ALL: [Self; 6] =
-        [Self::Log, Self::Keys, Self::Erasures, Self::Process, Self::Operations, Self::Seals];
+    pub const ALL: [Self; 7] = [
+        Self::Log,
+        Self::Keys,
+        Self::Erasures,
+        Self::Process,
+        Self::Operations,
+        Self::Seals,
+        Self::RecordSeals,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +42,7 @@ impl Namespace {
             Self::Process => "process",
             Self::Operations => "operations",
             Self::Seals => "seals",
+            Self::RecordSeals => "record_seals",
         }
     }
 }
@@ -135,9 +145,13 @@ migrators! {
         ("002_runs", "sql/runs.sql", "sql/runs.sql"),
         ("003_guard", "sql/guard.postgres.sql", "sql/guard.sqlite.sql"),
         ("004_api_keys", "sql/api_keys.sql", "sql/api_keys.sql"),
-        ("005_sessions", "sql/sessions.sql", "sql/sessions.sql")
+        ("005_sessions", "sql/sessions.sql", "sql/sessions.sql"),
+        ("006_record", "sql/record.postgres.sql", "sql/record.sqlite.sql")
     ];
     Seals: Seals, "soonshop_seals_steps", [("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")];
+    RecordSeals: RecordSeals, "soonshop_record_seals_steps", [
+        ("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")
+    ];
 }
 
 /// The steps that were taken, in order; none where nothing was ever migrated.

@@ -46,6 +46,8 @@ fn rights(namespace: Namespace) -> Rights {
         // Whoever takes requests looks keys up and writes down that they are used, and changes nothing else of them.
         Namespace::Operations => &[
             (COMMAND, "SELECT", "api_keys"),
+            // To seal the record.
+            (COMMAND, "SELECT", "events, head"),
             (COMMAND, "UPDATE (used_at)", "api_keys"),
             (QUERY, "UPDATE (used_at)", "api_keys"),
             (PROJECTOR, "SELECT", "generations, active, leases"),
@@ -63,7 +65,7 @@ fn rights(namespace: Namespace) -> Rights {
             (REPLAY, "INSERT", "entries"),
             (REPLAY, "UPDATE", "entries_head"),
         ],
-        Namespace::Seals => &[
+        Namespace::Seals | Namespace::RecordSeals => &[
             (COMMAND, "SELECT, INSERT", "seals"),
             (PROJECTOR, "SELECT", "seals"),
             (QUERY, "SELECT", "seals"),

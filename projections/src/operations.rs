@@ -53,6 +53,8 @@ pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i6
         _ => "UPDATE @entries_head SET name = name WHERE name = 'main'",
     };
     on.execute_unprepared(&db.sql(lock)).await?;
+    // Times never go back, as in the log: a check would take it for a change of the order.
+    let greatest = if db.backend() == DatabaseBackend::Postgres { "greatest" } else { "max" };
     let note = match &done.note {
         Some(note) => match serde_json::to_value(note) {
             Ok(Value::String(jwe)) => Some(jwe),
@@ -62,7 +64,8 @@ pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i6
     };
     let sql = format!(
         "INSERT INTO @entries (position, at, actor, action, subject, detail, note) \
-         SELECT coalesce(max(position), 0) + 1, {}, $1, $2, $3, $4, $5 FROM @entries RETURNING position",
+         SELECT coalesce(max(position), 0) + 1, {greatest}(coalesce(max(at), 0), {}), $1, $2, $3, $4, $5 \
+         FROM @entries RETURNING position",
         db.now()
     );
     let values = [

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 use serde::Serialize;
 use soonshop_cache::Cache;
 use soonshop_event_log::checkpoint::RELAY;
-use soonshop_event_log::seal::Seals;
+use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
@@ -127,13 +127,15 @@ pub struct Whole {
     pub append: Head,
     pub relay: Following,
     pub seals: Following,
+    /// The seals of the record of operations, whose entries are counted.
+    pub record_seals: Following,
     /// Every generation that is kept.
     pub generations: Vec<Standing>,
 }
 
 impl Whole {
     pub fn healthy(&self) -> bool {
-        [&self.relay, &self.seals].iter().all(|one| one.complaint.is_none())
+        [&self.relay, &self.seals, &self.record_seals].iter().all(|one| one.complaint.is_none())
             && self.generations.iter().all(|one| one.complaint().is_none())
     }
 
@@ -156,9 +158,7 @@ impl Looked {
     /// The head of the log, and how everything that follows it stands.
     pub async fn whole(&self, projectors: &[Arc<dyn Projector>]) -> Result<Whole, Error> {
         let head = self.log.head().await?.position;
-        let age_seconds = if head > 0 { Some(self.waiting(head).await?) } else { None };
-        let seals = Seals::new(self.log.db().beside("seals")?);
-        let sealed = seals.end(&self.log).await.map(Some);
+        let age_seconds = if head > 0 { Some(waiting(&self.log, head).await?) } else { None };
         let mut generations = Vec::new();
         for known in self.registry.all(None).await? {
             if known.state.lives() {
@@ -169,8 +169,9 @@ impl Looked {
         }
         Ok(Whole {
             append: Head { position: head, age_seconds },
-            relay: self.following(self.relay().await, head).await?,
-            seals: self.following(sealed, head).await?,
+            relay: following(&self.log, self.relay().await).await?,
+            seals: self.sealed(&self.log, SEALS).await?,
+            record_seals: self.sealed(&self.record(), RECORD_SEALS).await?,
             generations,
         })
     }
@@ -186,27 +187,14 @@ impl Looked {
         Ok(at)
     }
 
-    async fn following(&self, at: Result<Option<Checkpoint>, Error>, head: i64) -> Result<Following, Error> {
-        let stopped = |position, error: Error| {
-            let complaint = Some(error.to_string());
-            Following { position, lag_events: 0, lag_seconds: 0.0, complaint }
-        };
-        let position = match at {
-            Ok(at) => at.map(|at| at.position),
-            Err(error @ Error::AheadOfLog { position, .. }) => return Ok(stopped(Some(position), error)),
-            // What another role may not read, or what does not hold, is said; what is away is away for all of it.
-            Err(error @ (Error::Database(_) | Error::Seals(_))) => return Ok(stopped(None, error)),
-            Err(error) => return Err(error),
-        };
-        let (lag_events, lag_seconds) = self.lag(position, head).await?;
-        Ok(Following { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
+    /// The record of operations, as the log that it is sealed as.
+    pub fn record(&self) -> EventLog {
+        EventLog::of_record(self.registry.operations().clone(), self.log.keys().clone())
     }
 
-    /// How far somebody who is at `position` is behind the head, in events and in seconds.
-    async fn lag(&self, position: Option<i64>, head: i64) -> Result<(i64, f64), Error> {
-        let seen = position.unwrap_or(0);
-        let seconds = if seen < head { self.waiting(seen + 1).await? } else { 0.0 };
-        Ok(((head - seen).max(0), seconds))
+    async fn sealed(&self, log: &EventLog, seals: &str) -> Result<Following, Error> {
+        let seals = Seals::new(self.log.db().beside(seals)?);
+        following(log, seals.end(log).await.map(Some)).await
     }
 
     /// One generation.
@@ -246,7 +234,7 @@ impl Looked {
                 unknown = Some("its tables are not there".to_owned());
             }
             let stopped = stopped.flatten();
-            let (lag_events, lag_seconds) = self.lag(position, head).await?;
+            let (lag_events, lag_seconds) = lag(&self.log, position, head).await?;
             sinks.push(Sink {
                 name: sink,
                 position,
@@ -274,15 +262,38 @@ impl Looked {
             parked: parked.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0),
         })
     }
+}
 
-    /// For how long the event at that position has been there, in seconds.
-    async fn waiting(&self, position: i64) -> Result<f64, Error> {
-        let event = self.log.read(position, 1).await?.into_iter().next();
-        let now = soonshop_domain::clock::now();
-        let age =
-            |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
-        Ok(event.map_or(0.0, |event| age(event.recorded_at)))
-    }
+/// How what has got to `at` follows the log.
+async fn following(log: &EventLog, at: Result<Option<Checkpoint>, Error>) -> Result<Following, Error> {
+    let stopped = |position, error: Error| {
+        let complaint = Some(error.to_string());
+        Following { position, lag_events: 0, lag_seconds: 0.0, complaint }
+    };
+    let position = match at {
+        Ok(at) => at.map(|at| at.position),
+        Err(error @ Error::AheadOfLog { position, .. }) => return Ok(stopped(Some(position), error)),
+        // What another role may not read, or what does not hold, is said; what is away is away for all of it.
+        Err(error @ (Error::Database(_) | Error::Seals(_))) => return Ok(stopped(None, error)),
+        Err(error) => return Err(error),
+    };
+    let (lag_events, lag_seconds) = lag(log, position, log.head().await?.position).await?;
+    Ok(Following { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
+}
+
+/// How far somebody who is at `position` is behind the head, in events and in seconds.
+async fn lag(log: &EventLog, position: Option<i64>, head: i64) -> Result<(i64, f64), Error> {
+    let seen = position.unwrap_or(0);
+    let seconds = if seen < head { waiting(log, seen + 1).await? } else { 0.0 };
+    Ok(((head - seen).max(0), seconds))
+}
+
+/// For how long the event at that position has been there, in seconds.
+async fn waiting(log: &EventLog, position: i64) -> Result<f64, Error> {
+    let event = log.read(position, 1).await?.into_iter().next();
+    let now = soonshop_domain::clock::now();
+    let age = |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
+    Ok(event.map_or(0.0, |event| age(event.recorded_at)))
 }
 
 /// What a query of a generation's tables gave; `None`: they are not there.

@@ -61,8 +61,14 @@ fn following(name: &str, one: &Following, head: i64) -> String {
 fn shop(whole: &Whole) -> String {
     let head = whole.append.position;
     let age = whole.append.age_seconds.map_or_else(String::new, |seconds| format!("  {seconds:.1} s old"));
-    let parts =
-        [("relay", &whole.relay), ("seals", &whole.seals)].map(|(name, one)| following(name, one, head));
+    let one = |name, one: &Following| following(name, one, head);
+    // The record is a log of its own, whose length is nobody's measure here.
+    let record = whole.record_seals.position.unwrap_or(0) + whole.record_seals.lag_events;
+    let parts = [
+        one("relay", &whole.relay),
+        one("seals", &whole.seals),
+        following("record seals", &whole.record_seals, record),
+    ];
     format!("{:<12} {head:>37}{age}\n{}", "log", parts.join("\n"))
 }
 
@@ -93,8 +99,11 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
         None => whole.healthy(),
     };
     if projection.is_none() {
-        let Whole { append, relay, seals, .. } = &whole;
-        let value = json!({ "append": append, "relay": relay, "seals": seals, "parked": whole.parked() });
+        let Whole { append, relay, seals, record_seals, .. } = &whole;
+        let value = json!({
+            "append": append, "relay": relay, "seals": seals, "record_seals": record_seals,
+            "parked": whole.parked(),
+        });
         tool.out.result("status", &value, || shop(&whole));
     }
     let summary =

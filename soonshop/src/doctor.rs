@@ -75,8 +75,9 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         "start the search server and check --search; until then only search is unavailable",
     );
     match standings(shop).await {
-        Ok((head, all)) => {
+        Ok((_, all)) => {
             for one in all {
+                let head = one.head;
                 let said = match one.position {
                     Some(position) => format!("at {position} of {head}"),
                     None => "has never begun".to_owned(),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
 use soonshop_cache::Cache;
-use soonshop_event_log::seal::{SealKeys, Seals};
+use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
@@ -186,7 +186,16 @@ impl Shop {
     }
 
     pub fn seals(&self) -> anyhow::Result<Seals> {
-        Ok(Seals::new(self.store_database.namespace("seals")?))
+        Ok(Seals::new(self.store_database.namespace(SEALS)?))
+    }
+
+    /// The record of operations, as the log that it is sealed as.
+    pub fn record(&self) -> anyhow::Result<EventLog> {
+        Ok(EventLog::of_record(self.read_database.namespace("operations")?, self.key_store()?))
+    }
+
+    pub fn record_seals(&self) -> anyhow::Result<Seals> {
+        Ok(Seals::new(self.store_database.namespace(RECORD_SEALS)?))
     }
 
     /// The operator's token, as `migrate` wrote it.

@@ -80,6 +80,7 @@ fn gauges(whole: &Whole) -> Registry {
     registry.register("log_age_seconds", "Seconds since the last event was appended", age);
     follows(&mut registry, "relay", "that the bus has not confirmed", &whole.relay);
     follows(&mut registry, "seals", "that no seal covers yet", &whole.seals);
+    follows(&mut registry, "record_seals", "that no seal covers yet", &whole.record_seals);
     models(&mut registry, whole);
     registry
 }

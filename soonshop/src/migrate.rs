@@ -21,11 +21,12 @@ use crate::Shop;
 use crate::doctor::chain;
 
 /// The database in which each namespace lives.
-pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 6] {
+pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 7] {
     [
         (Namespace::Log, &shop.store_database),
         (Namespace::Process, &shop.store_database),
         (Namespace::Seals, &shop.store_database),
+        (Namespace::RecordSeals, &shop.store_database),
         (Namespace::Keys, &shop.keys_database),
         (Namespace::Erasures, &shop.erasures_database),
         (Namespace::Operations, &shop.read_database),

@@ -8,7 +8,7 @@ use soonshop_command_api::eraser::Eraser;
 use soonshop_command_api::purger::{Kept, Purger};
 use soonshop_command_api::reactor::Reactor;
 use soonshop_command_api::relay::{Published, Relay};
-use soonshop_command_api::sealer::Sealer;
+use soonshop_command_api::sealer::{self, Sealer};
 use soonshop_event_log::cloud_event;
 use soonshop_event_store::EventStore;
 use soonshop_projections::runner::Follower;
@@ -91,15 +91,16 @@ pub fn start(
         let eraser =
             Eraser { store: store.clone(), process: process.clone(), register, holder: shop.holder.clone() };
         tasks.spawn(eraser.run(stop.clone()));
-        let sealer = Sealer {
-            log: shop.log()?,
-            seals: shop.seals()?,
-            process,
-            keys: shop.seal_keys()?,
-            appended: store.appended(),
-            holder: shop.holder.clone(),
-        };
-        tasks.spawn(sealer.run(stop.clone()));
+        // Nothing tells when the record is added to: that sealer looks by itself.
+        let unheard = tokio::sync::watch::channel(0).1;
+        for (name, log, seals, appended) in [
+            (sealer::NAME, shop.log()?, shop.seals()?, store.appended()),
+            (sealer::OF_RECORD, shop.record()?, shop.record_seals()?, unheard),
+        ] {
+            let (process, holder) = (process.clone(), shop.holder.clone());
+            let sealer = Sealer { name, log, seals, process, keys: shop.seal_keys()?, appended, holder };
+            tasks.spawn(sealer.run(stop.clone()));
+        }
     }
     let caches = role.has(Role::QueryApi) && !shop.cache.shared();
     if role.has(Role::Projector) || caches {

@@ -5,8 +5,9 @@ use std::io::{BufReader, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use soonshop_event_log::EventLog;
 use soonshop_event_log::seal::{
-    Positions, Report, SealKeys, TrustedKey, Verdict, check, check_offline, export,
+    Positions, Report, SealKeys, Seals, TrustedKey, Verdict, check, check_offline, export,
 };
 
 use crate::{Config, Role, Shop, migrate};
@@ -25,8 +26,11 @@ pub enum Verb {
         /// The key that you trust: its public half in base64, or its fingerprint
         #[arg(long)]
         pubkey: Option<TrustedKey>,
+        /// The record of operations instead of the log
+        #[arg(long)]
+        record: bool,
         /// Check a file that `export` wrote; no database is needed
-        #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
+        #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to", "record"])]
         offline: Option<PathBuf>,
         /// As JSON
         #[arg(long)]
@@ -38,6 +42,9 @@ pub enum Verb {
         from: i64,
         #[arg(long)]
         to: Option<i64>,
+        /// The record of operations instead of the log
+        #[arg(long)]
+        record: bool,
         file: PathBuf,
     },
     /// Show the keys that sign: public half and fingerprint, the newest first
@@ -75,16 +82,16 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
                 .with_context(|| file.display().to_string())?;
             Outcome::of(&report, *json)
         }
-        Verb::Check { from, to, pubkey, json, .. } => {
-            let shop = opened(config).await?;
+        Verb::Check { from, to, pubkey, json, record, .. } => {
+            let (log, seals) = opened(config, *record).await?;
             let positions = Positions { from: *from, to: *to };
-            Outcome::of(&check(&shop.log()?, &shop.seals()?, positions, pubkey.as_ref()).await?, *json)
+            Outcome::of(&check(&log, &seals, positions, pubkey.as_ref()).await?, *json)
         }
-        Verb::Export { from, to, file } => {
-            let shop = opened(config).await?;
+        Verb::Export { from, to, record, file } => {
+            let (log, seals) = opened(config, *record).await?;
             let writer = BufWriter::new(File::create_new(file).with_context(|| file.display().to_string())?);
             let positions = Positions { from: *from, to: *to };
-            let events = export(&shop.log()?, &shop.seals()?, positions, writer).await?;
+            let events = export(&log, &seals, positions, writer).await?;
             Ok(Outcome::done(format!("{events} events are in {}", file.display())))
         }
         Verb::Key { renew } => {
@@ -96,8 +103,9 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
     }
 }
 
-async fn opened(config: &Config) -> anyhow::Result<Shop> {
+/// The log, or the record of operations, and its seals.
+async fn opened(config: &Config, record: bool) -> anyhow::Result<(EventLog, Seals)> {
     let shop = Shop::open(config, Role::All)?;
     migrate::check(&shop).await?;
-    Ok(shop)
+    Ok(if record { (shop.record()?, shop.record_seals()?) } else { (shop.log()?, shop.seals()?) })
 }

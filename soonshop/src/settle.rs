@@ -21,6 +21,8 @@ pub struct Standing {
     pub name: String,
     /// `None`: it has never begun.
     pub position: Option<i64>,
+    /// The end of what it follows: the log, or the record of operations.
+    pub head: i64,
     /// Something it has to do that no position tells.
     pub unfinished: i64,
     /// Why it stands still, where it said so.
@@ -34,7 +36,8 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     let whole = Box::pin(shop.looked()?.whole(&projectors)).await?;
     let process = shop.store_database.namespace("process")?;
     let too_old = Box::pin(Reactor::too_old(&log, &process)).await?.map(|stopped| stopped.to_string());
-    let mut all = vec![following(relay::NAME, &whole.relay)];
+    let head = whole.append.position;
+    let mut all = vec![following(relay::NAME, &whole.relay, head)];
     for name in [reactor::NAME, eraser::NAME] {
         let at = Checkpoint::load(&process, &process.connection, name).await?;
         let unfinished = if name == reactor::NAME {
@@ -46,33 +49,36 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
         };
         let position = at.map(|(checkpoint, _)| checkpoint.position);
         let reason = too_old.clone().filter(|_| name == reactor::NAME);
-        all.push(Standing { name: name.to_owned(), position, unfinished, reason });
+        all.push(Standing { name: name.to_owned(), position, head, unfinished, reason });
     }
-    all.push(following(sealer::NAME, &whole.seals));
+    all.push(following(sealer::NAME, &whole.seals, head));
+    let record = &whole.record_seals;
+    let end = record.position.unwrap_or(0) + record.lag_events;
+    all.push(following(sealer::OF_RECORD, record, end));
     for one in &whole.generations {
         // Of another version, somebody else keeps it alive.
         if projectors.iter().any(|projector| one.is_made_by(&**projector)) {
             // A cache is nothing to wait for: what it has not seen it does not answer.
             let sinks = one.sinks.iter().filter(|sink| sink.name != CACHE);
-            all.extend(sinks.map(|sink| sunk(&one.namespace(), sink)));
+            all.extend(sinks.map(|sink| sunk(&one.namespace(), sink, head)));
         }
     }
-    Ok((whole.append.position, all))
+    Ok((head, all))
 }
 
-fn following(name: &str, one: &standing::Following) -> Standing {
+fn following(name: &str, one: &standing::Following, head: i64) -> Standing {
     let (position, reason) = (one.position, one.complaint.clone());
-    Standing { name: name.to_owned(), position, unfinished: 0, reason }
+    Standing { name: name.to_owned(), position, head, unfinished: 0, reason }
 }
 
-fn sunk(namespace: &str, sink: &standing::Sink) -> Standing {
+fn sunk(namespace: &str, sink: &standing::Sink, head: i64) -> Standing {
     let name = if sink.name == ROWS { namespace.to_owned() } else { format!("{namespace}:{}", sink.name) };
     let reason = sink.stopped.clone().or_else(|| sink.unknown.clone());
-    Standing { name, position: sink.position, unfinished: 0, reason }
+    Standing { name, position: sink.position, head, unfinished: 0, reason }
 }
 
-/// Returns once all of them are at the head and idle, and the head stayed where it was. The sealer is not waited for:
-/// nobody reads what it writes.
+/// Returns once all of them are at the head and idle, and the head stayed where it was. The sealers are not waited for:
+/// nobody reads what they write.
 pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
     let mut before = None;
@@ -81,7 +87,7 @@ pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
         let (head, all) = standings(shop).await?;
         let behind: Vec<_> = all
             .iter()
-            .filter(|one| one.name != sealer::NAME)
+            .filter(|one| ![sealer::NAME, sealer::OF_RECORD].contains(&&*one.name))
             .filter(|one| one.position.unwrap_or(-1) < head || one.unfinished > 0)
             .collect();
         if behind.is_empty() && before == Some(head) {

@@ -7,11 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::Value;
 use soonshop::seals::{Outcome, Verb, run};
 use soonshop::serve::{self, Options, Running};
 use soonshop::{Config, Role, Shop, doctor, migrate, seed, settle};
+use soonshop_projections::operations::{self, Done};
 
 fn config(folder: &Path) -> Config {
     let path = |name: &str| folder.join(name);
@@ -40,12 +41,12 @@ async fn served(shop: &Shop) -> Running {
 }
 
 fn checking() -> Verb {
-    Verb::Check { from: 1, to: None, pubkey: None, offline: None, json: true }
+    Verb::Check { from: 1, to: None, pubkey: None, record: false, offline: None, json: true }
 }
 
 fn offline(file: PathBuf, key: &str) -> Verb {
     let pubkey = Some(key.parse().unwrap());
-    Verb::Check { from: 1, to: None, pubkey, offline: Some(file), json: true }
+    Verb::Check { from: 1, to: None, pubkey, record: false, offline: Some(file), json: true }
 }
 
 fn json(outcome: &Outcome) -> Value {
@@ -84,12 +85,32 @@ async fn a_shop_that_was_served_is_sealed_and_every_check_ends_as_it_should() {
     assert_eq!((json(&intact)["to"].as_i64(), json(&intact)["tail"].clone()), (Some(head), Value::Null));
     assert!(sealer(&shop).await.ok, "{:?}", sealer(&shop).await);
 
+    // What people did is sealed as well, by the same key. Nobody did anything yet.
+    let of_record =
+        || Verb::Check { from: 1, to: None, pubkey: None, record: true, offline: None, json: true };
+    let nothing = run(&config, &of_record()).await.unwrap();
+    assert_eq!((nothing.exit_code, json(&nothing)["verdict"].as_str()), (3, Some("nothing")));
+    let operations = shop.registry().unwrap().operations().clone();
+    let done = Done {
+        actor: "ops:one".to_owned(),
+        action: "swap",
+        subject: "rm_orders_2".to_owned(),
+        detail: Value::Null,
+        note: None,
+    };
+    let tx = operations.connection.begin().await.unwrap();
+    operations::record(&operations, &tx, &done).await.unwrap();
+    tx.commit().await.unwrap();
+    served(&shop).await.stop().await.unwrap();
+    let sealed = run(&config, &of_record()).await.unwrap();
+    assert_eq!((sealed.exit_code, json(&sealed)["keys"][0].as_str()), (0, json(&intact)["keys"][0].as_str()));
+
     // With the key that the shop shows, and from a file that needs no shop.
     let shown = run(&config, &Verb::Key { renew: false }).await.unwrap().text;
     let (key, fingerprint) = shown.split_once("  ").unwrap();
     assert_eq!(json(&intact)["keys"][0].as_str(), Some(fingerprint));
     let file = folder.path().join("log.ndjson");
-    let exporting = Verb::Export { from: 1, to: None, file: file.clone() };
+    let exporting = Verb::Export { from: 1, to: None, record: false, file: file.clone() };
     assert_eq!(run(&config, &exporting).await.unwrap().exit_code, 0);
     assert!(run(&config, &exporting).await.is_err(), "a file that is there stays");
     let away = Config { store: "sqlite:///nowhere".to_owned(), ..config.clone() };
@@ -109,7 +130,7 @@ async fn a_shop_that_was_served_is_sealed_and_every_check_ends_as_it_should() {
     assert_eq!((broken.exit_code, json(&broken)["findings"][0]["position"].as_i64()), (3, Some(5)));
     assert_eq!(json(&broken)["findings"][0]["wrong"], "changed");
     let file = folder.path().join("changed.ndjson");
-    run(&config, &Verb::Export { from: 1, to: None, file: file.clone() }).await.unwrap();
+    run(&config, &Verb::Export { from: 1, to: None, record: false, file: file.clone() }).await.unwrap();
     let report = run(&away, &offline(file, key)).await.unwrap();
     assert_eq!((report.exit_code, &json(&report)["findings"]), (3, &json(&broken)["findings"]));
 

@@ -218,6 +218,7 @@ async fn seal(shop: &Shop) {
     let (log, seals) = (shop.log().unwrap(), shop.seals().unwrap());
     let head = log.head().await.unwrap().position;
     let sealer = Sealer {
+        name: soonshop_command_api::sealer::NAME,
         log: log.clone(),
         seals: seals.clone(),
         process: shop.store_database.namespace("process").unwrap(),

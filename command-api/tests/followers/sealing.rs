@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
-use soonshop_command_api::sealer::Sealer;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use soonshop_command_api::sealer::{self, Sealer};
 use soonshop_event_log::seal::{
-    Kind, Positions, PublicKey, Report, Seal, SealKeys, Seals, TrustedKey, Verdict, Wrong, check,
-    check_offline, export, log_id,
+    Kind, Positions, PublicKey, RECORD_SEALS, Report, Seal, SealKeys, Seals, TrustedKey, Verdict, Wrong,
+    check, check_offline, export, log_id,
 };
-use soonshop_event_log::{Database, Error};
+use soonshop_event_log::{Database, Error, EventLog, RECORD};
+use soonshop_projections::operations::{self, Done};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ on_both!(
     sealing_never_waits_for_an_append_nor_an_append_for_it,
     a_big_backlog_is_sealed_in_pages,
     an_export_that_was_changed_or_cut_off_is_found,
+    the_record_of_operations_is_sealed_and_checked_like_the_log,
 );
 
 /// A file of keys, which goes with the shop.
@@ -72,9 +74,10 @@ impl Run {
     }
 }
 
-fn sealer(shop: &Shop, keys: &SealKeys, holder: &str) -> Run {
+fn sealing(shop: &Shop, keys: &SealKeys, holder: &str) -> Run {
     let stop = CancellationToken::new();
     let sealer = Sealer {
+        name: sealer::NAME,
         log: shop.log(),
         seals: seals(shop),
         process: Database::new(shop.place.clone()).namespace("process").unwrap(),
@@ -115,10 +118,89 @@ async fn expire(shop: &Shop) {
     shop.run("process", "UPDATE @leases SET expires_at = 0").await;
 }
 
+/// Adds to the record of operations, of which nothing is personal here.
+async fn operate(shop: &Shop, action: &'static str, count: usize) {
+    let db = shop.db("operations");
+    for number in 0..count {
+        let tx = db.connection.begin().await.unwrap();
+        let detail = serde_json::json!({ "number": number });
+        let actor = "staff:Zoë".to_owned();
+        let done = Done { actor, action, subject: "rm_orders_2".to_owned(), detail, note: None };
+        operations::record(&db, &tx, &done).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+async fn the_record_of_operations_is_sealed_and_checked_like_the_log(shop: Shop) {
+    let keys = keys(&shop, "seal.key");
+    let record = EventLog::of_record(shop.db("operations"), shop.log().keys().clone());
+    let seals = Seals::new(shop.db(RECORD_SEALS));
+    operate(&shop, "rebuild", 5).await;
+    let stop = CancellationToken::new();
+    let sealer = Sealer {
+        name: sealer::OF_RECORD,
+        log: record.clone(),
+        seals: seals.clone(),
+        process: shop.db("process"),
+        keys: keys.clone(),
+        appended: watch::channel(0).1,
+        holder: "one".to_owned(),
+    };
+    let run = Run { task: tokio::spawn(sealer.run(stop.clone())), stop };
+    let sealed = async |position| {
+        until("a seal over the record", async || {
+            seals.last().await.unwrap().is_some_and(|seal| seal.unwrap().last >= position)
+        })
+        .await;
+    };
+    sealed(5).await;
+    operate(&shop, "swap", 3).await;
+    sealed(8).await;
+    run.stop().await;
+    operate(&shop, "rollback", 1).await;
+    let look = async || {
+        let trusted: TrustedKey = keys.current().public().to_string().parse().unwrap();
+        let report = check(&record, &seals, Positions::ALL, Some(&trusted)).await.unwrap();
+        let mut file = Vec::new();
+        export(&record, &seals, Positions::ALL, &mut file).await.unwrap();
+        assert_eq!(check_offline(&file[..], Some(&trusted)).unwrap(), report);
+        report
+    };
+    let report = look().await;
+    assert_eq!((report.verdict, report.log.as_str()), (Verdict::Intact, RECORD), "{report}");
+    assert_eq!((report.to, report.tail.as_ref().map(|tail| tail.events)), (8, Some(1)));
+    // Seals of one log are none of another, of whatever name.
+    let other = check(&shop.log(), &seals, Positions::ALL, None).await.unwrap();
+    assert_eq!(other.verdict, Verdict::Broken);
+
+    let lift = if shop.is_sqlite() {
+        "DROP TRIGGER entries_are_not_changed; DROP TRIGGER entries_are_not_removed"
+    } else {
+        "ALTER TABLE @entries DISABLE TRIGGER USER"
+    };
+    shop.run("operations", lift).await;
+    shop.run("operations", "CREATE TABLE @kept AS SELECT * FROM @entries").await;
+    for (change, wrong) in [
+        ("UPDATE @entries SET actor = 'staff:zoë' WHERE position = 4", Wrong::Changed),
+        ("UPDATE @entries SET at = at + 1 WHERE position = 4", Wrong::Changed),
+        ("UPDATE @entries SET action = 'swap' WHERE position = 4", Wrong::Changed),
+        ("UPDATE @entries SET subject = 'rm_orders_3' WHERE position = 4", Wrong::Changed),
+        ("UPDATE @entries SET detail = '{}' WHERE position = 4", Wrong::Changed),
+        ("UPDATE @entries SET note = 'none' WHERE position = 4", Wrong::Changed),
+        ("DELETE FROM @entries WHERE position = 4", Wrong::Missing),
+    ] {
+        shop.run("operations", change).await;
+        let report = look().await;
+        assert_eq!(report.first_bad().map(|bad| (bad.position, bad.wrong)), Some((4, wrong)), "{change}");
+        shop.run("operations", "DELETE FROM @entries; INSERT INTO @entries SELECT * FROM @kept").await;
+    }
+    assert_eq!(look().await.verdict, Verdict::Intact);
+}
+
 /// Seals what there is, and stops.
 async fn seal(shop: &Shop, keys: &SealKeys) {
     let head = shop.log().head().await.unwrap().position;
-    let run = sealer(shop, keys, "one");
+    let run = sealing(shop, keys, "one");
     reach(shop, head).await;
     run.stop().await;
 }
@@ -177,7 +259,7 @@ async fn put_back(shop: &Shop) {
 
 async fn every_event_comes_under_a_seal_and_an_idle_log_gets_no_more(shop: Shop) {
     let keys = keys(&shop, "seal.key");
-    let run = sealer(&shop, &keys, "one");
+    let run = sealing(&shop, &keys, "one");
     let mut writer = Writer::new(&shop);
     let mut last = 0;
     for _ in 0..3 {
@@ -188,7 +270,7 @@ async fn every_event_comes_under_a_seal_and_an_idle_log_gets_no_more(shop: Shop)
     // One that is told to stop looks once more; one that begins looks at least twice.
     run.stop().await;
     assert_eq!(all(&shop).await, before, "without news there is nothing to seal");
-    let run = sealer(&shop, &keys, "two");
+    let run = sealing(&shop, &keys, "two");
     held(&shop).await;
     run.stop().await;
     assert_eq!(all(&shop).await, before, "nor for the next one");
@@ -405,7 +487,14 @@ async fn sign_anew(shop: &Shop, which: RangeInclusive<usize>, keys: &SealKeys) {
         let leaves: Vec<_> = covered
             .map(|row| soonshop_event_log::seal::Hash::of(&soonshop_event_log::seal::encode(row)))
             .collect();
-        let new = Seal::over(previous.as_ref(), id, &leaves, old.last_event, old.sealed_at, keys.current());
+        let new = Seal::over(
+            previous.as_ref(),
+            (shop.log().name(), id),
+            &leaves,
+            old.last_event,
+            old.sealed_at,
+            keys.current(),
+        );
         let sql = "INSERT INTO @seals SELECT number, version, kind, log, log_id, first_position, last_position, events, \
                    $1, $2, last_event, sealed_at, $3, other_key, $4, $5 FROM @kept_seals WHERE number = $6";
         let db = shop.db("seals");
@@ -455,7 +544,7 @@ async fn a_history_that_was_signed_anew_is_found_by_its_key(shop: Shop) {
 async fn an_empty_log_is_not_green(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     assert_eq!(look_at_all(&shop).await.verdict, Verdict::Nothing);
-    let run = sealer(&shop, &keys, "one");
+    let run = sealing(&shop, &keys, "one");
     let mut writer = Writer::new(&shop);
     writer.all(receipts(3)).await;
     reach(&shop, 3).await;
@@ -538,7 +627,7 @@ async fn seals_are_only_ever_added(shop: Shop) {
 
 async fn of_two_sealers_at_once_each_event_is_sealed_once(shop: Shop) {
     let keys = keys(&shop, "seal.key");
-    let runs = [sealer(&shop, &keys, "one"), sealer(&shop, &keys, "two")];
+    let runs = [sealing(&shop, &keys, "one"), sealing(&shop, &keys, "two")];
     let mut writer = Writer::new(&shop);
     let mut last = 0;
     for _ in 0..10 {
@@ -562,7 +651,7 @@ async fn a_killed_sealer_goes_on_where_its_last_seal_ends(shop: Shop) {
     for round in 0..12 {
         let last = writer.all(receipts(50)).await;
         expire(&shop).await;
-        let run = sealer(&shop, &keys, "one");
+        let run = sealing(&shop, &keys, "one");
         // Killed before it has begun, while it is at it, and when it may be done.
         match round % 3 {
             0 => {}
@@ -629,14 +718,14 @@ async fn without_the_key_that_signed_nothing_is_sealed(shop: Shop) {
     let lost = keys(&shop, "their.key");
     writer.all(receipts(5)).await;
     let before = all(&shop).await;
-    let run = sealer(&shop, &lost, "two");
+    let run = sealing(&shop, &lost, "two");
     let_go(&shop, "two").await;
     run.stop().await;
     assert_eq!(all(&shop).await, before);
     // Nor on top of a seal that does not hold.
     keep(&shop).await;
     shop.run("seals", "UPDATE @seals SET sealed_at = 0 WHERE number = 3").await;
-    let run = sealer(&shop, &keys(&shop, "seal.key"), "three");
+    let run = sealing(&shop, &keys(&shop, "seal.key"), "three");
     let_go(&shop, "three").await;
     run.stop().await;
     assert_eq!(sealed_to(&shop).await, 30);
@@ -649,7 +738,7 @@ async fn a_log_that_was_restored_is_never_sealed_anew(shop: Shop) {
     let writer = three_seals(&shop, &keys).await;
     let before = all(&shop).await;
     assert_eq!(seals(&shop).end(&shop.log()).await.unwrap().position, 30);
-    let run = sealer(&shop, &keys, "two");
+    let run = sealing(&shop, &keys, "two");
     writer.store.close().await;
     shop.run("log", "DELETE FROM @events WHERE position > 25").await;
     let mut other = Writer::of_another_history(&shop);
@@ -670,7 +759,7 @@ async fn a_hole_is_never_sealed(shop: Shop) {
     let mut writer = three_seals(&shop, &keys).await;
     writer.all(receipts(5)).await;
     shop.run("log", "DELETE FROM @events WHERE position = 33").await;
-    let run = sealer(&shop, &keys, "two");
+    let run = sealing(&shop, &keys, "two");
     let_go(&shop, "two").await;
     run.stop().await;
     assert_eq!(sealed_to(&shop).await, 30);

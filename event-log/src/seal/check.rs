@@ -100,6 +100,8 @@ pub struct Report {
     pub tail: Option<Tail>,
     /// By position; at most a hundred.
     pub findings: Vec<Finding>,
+    /// How many more there are, which are only counted.
+    pub findings_left: i64,
 }
 
 impl Report {
@@ -124,8 +126,9 @@ impl fmt::Display for Report {
         for Finding { position, wrong, said } in self.findings.iter().take(10) {
             write!(f, "\n  {log}:{position}  {wrong:?}: {said}")?;
         }
-        if self.findings.len() > 10 {
-            write!(f, "\n  and {} more", self.findings.len() - 10)?;
+        let more = i64::try_from(self.findings.len().saturating_sub(10)).unwrap_or(i64::MAX);
+        if more + self.findings_left > 0 {
+            write!(f, "\n  and {} more", more + self.findings_left)?;
         }
         if let (Some(at), Some(hash)) = (self.sealed_at, self.last_seal) {
             write!(f, "\nsealed    up to {log}:{to} at {at:?}, seal {hash}")?;
@@ -209,6 +212,7 @@ pub(super) struct Verifier {
     named: Vec<(PublicKey, PublicKey)>,
     mismatches: Vec<Mismatch>,
     findings: Vec<Finding>,
+    left: i64,
     tail: Option<Tail>,
 }
 
@@ -229,6 +233,7 @@ impl Verifier {
             named: Vec::new(),
             mismatches: Vec::new(),
             findings: Vec::new(),
+            left: 0,
             tail: None,
         }
     }
@@ -236,6 +241,8 @@ impl Verifier {
     pub(super) fn find(&mut self, position: i64, wrong: Wrong, said: impl Into<String>) {
         if self.findings.len() < KEPT {
             self.findings.push(Finding { position, wrong, said: said.into() });
+        } else {
+            self.left += 1;
         }
     }
 
@@ -392,8 +399,13 @@ impl Verifier {
             };
             let Some(leaf) = seal.leaf(position) else { continue };
             let same = found.as_ref().is_some_and(|content| content.at(position) == leaf);
-            if !same && self.mismatches.len() < KEPT {
+            if same {
+                continue;
+            }
+            if self.mismatches.len() < KEPT {
                 self.mismatches.push(Mismatch { position, leaf, found });
+            } else {
+                self.left += 1;
             }
         }
     }
@@ -491,6 +503,7 @@ impl Verifier {
             sealed_to: self.manifest.sealed_to,
             tail: self.tail,
             findings: self.findings,
+            findings_left: self.left,
         }
     }
 }

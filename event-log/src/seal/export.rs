@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 use super::check::{Positions, Report, Verifier, Wrong};
 use super::{Broken, Found, Hash, Seal, Seals, TrustedKey, log_id};
+#[cfg(test)]
+use crate::LOG;
 use crate::log::PageReader;
-use crate::{Error, EventLog, LOG, StoredEvent};
+use crate::{Error, EventLog, StoredEvent};
 
 /// The version of this form of exports.
 const FORM: i64 = 1;
@@ -97,7 +99,7 @@ pub(super) async fn walk(
     let log_id = log_id(log).await?;
     each(Step::Open(Manifest {
         export: FORM,
-        log: LOG.to_owned(),
+        log: log.name().to_owned(),
         log_id,
         from,
         to,

@@ -47,7 +47,7 @@ fn chain() -> [Seal; 2] {
     let leaves = rows.each_ref().map(|row| Content::of(row).at(row.position));
     let (old, new) = (keys(7), keys(8));
     let at = 1_795_600_001_000_000;
-    let first = Seal::over(None, log_id(), &leaves, rows[1].event_id, at, old.current());
+    let first = Seal::over(None, (crate::LOG, log_id()), &leaves, rows[1].event_id, at, old.current());
     let change = Seal::change_of_keys(&first, new.current().public(), at + 1_000_000, old.current());
     [first, change]
 }

@@ -423,6 +423,14 @@ async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_e
     assert!(!green && text.contains("#2</a>") && text.contains("Not what was sealed."), "{text}");
     let overview = shop.get("/audit?lang=en").await.text;
     assert!(overview.contains("Not what was sealed.") && overview.contains("banner ill"), "{overview}");
+
+    // What people did is sealed by itself. The checks above are in the record, and under no seal of its own; what is said
+    // of it takes nothing away from what was found in the log.
+    let (status, green, text) = check(&[("of", "record")]).await;
+    assert_eq!((status, green), (200, false), "{text}");
+    assert!(text.contains("The record of what people did: <strong>Nothing wrong was found"), "{text}");
+    assert!(shop.get("/audit?lang=en").await.text.contains("Not what was sealed."));
+    assert_eq!(check(&[("of", "everything")]).await.0, 400);
 }
 
 /// Seals all there is, with a key of its own.
@@ -433,8 +441,14 @@ async fn seal(shop: &Shop) {
     let prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let keys = SealKeys::parse(&BASE64.encode([&prefix[..], &[7; 32]].concat())).unwrap();
     let last = rows.last().unwrap().event_id;
-    let seal =
-        Seal::over(None, log_id(log).await.unwrap(), &leaves, last, 1_795_600_000_000_000, keys.current());
+    let seal = Seal::over(
+        None,
+        (log.name(), log_id(log).await.unwrap()),
+        &leaves,
+        last,
+        1_795_600_000_000_000,
+        keys.current(),
+    );
     let db = log.db().beside("seals").unwrap();
     let sql = "INSERT INTO @seals (number, version, kind, log, log_id, first_position, last_position, events, root, \
                previous, last_event, sealed_at, signing_key, signature, leaves) \

@@ -39,6 +39,9 @@ pub(super) struct Health {
     pub(super) relay: Following,
     #[schema(value_type = Object)]
     pub(super) seals: Following,
+    /// Of the record of operations.
+    #[schema(value_type = Object)]
+    pub(super) record_seals: Following,
     /// Events that could not be projected, of all generations.
     pub(super) parked: i64,
     /// Every generation that is kept.
@@ -58,11 +61,11 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Health), Problem> {
     let looked = call.shared.queries.looked();
     let whole = looked.whole(&soonshop_projections::all()).await.map_err(failed)?;
     let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
-    let Whole { append, relay, seals, generations } = whole;
+    let Whole { append, relay, seals, record_seals, generations } = whole;
     let judged = |standing: Standing| {
         let trend = call.shared.trends.look(&standing.namespace(), standing.lag_events);
         Judged { complaint: standing.complaint(), trend, standing }
     };
     let items = generations.into_iter().map(judged).collect();
-    Ok((head, Health { healthy, head, append, relay, seals, parked, items }))
+    Ok((head, Health { healthy, head, append, relay, seals, record_seals, parked, items }))
 }

@@ -1,11 +1,12 @@
-//! Whether the log still holds what was sealed.
+//! Whether the log, and the record of operations, still hold what was sealed.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::json;
-use soonshop_event_log::seal::{Positions, Report, Seals, Verdict, check};
+use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict, check};
+use soonshop_event_log::{EventLog, LOG};
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_service_kit::Problem;
 
@@ -23,9 +24,49 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// What the record of operations says of a check.
 const CHECKED: &str = "check";
 
+/// Among so many of the last checks, the last one of each is looked for.
+const CHECKS: u32 = 50;
+
+/// What is sealed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Log,
+    /// The record of operations.
+    Record,
+}
+
+impl Of {
+    const ALL: [Self; 2] = [Self::Log, Self::Record];
+    const NAMES: [&str; 2] = ["log", "record"];
+
+    /// As forms and the record of operations name it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Record => "record",
+        }
+    }
+
+    /// The log, and its seals.
+    fn opened(self, call: &Call) -> Result<(EventLog, Seals), Problem> {
+        let queries = &call.shared.queries;
+        let (log, seals) = match self {
+            Self::Log => (queries.log.clone(), SEALS),
+            Self::Record => (queries.looked().record(), RECORD_SEALS),
+        };
+        let seals = Seals::new(queries.log.db().beside(seals).map_err(failed)?);
+        Ok((log, seals))
+    }
+}
+
 pub(super) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
     let fields = vec![
+        Param::new(
+            "of",
+            Kind::OneOf(&Of::NAMES),
+            "`log`, or `record`: what people did; the log where it is left out.",
+        ),
         Param::new("from", positions, "The first position; 1 where it is left out."),
         Param::new("upto", positions, "The last one, which must be under a seal; all where it is left out."),
     ];
@@ -34,7 +75,7 @@ pub(super) fn table() -> Vec<Endpoint> {
             "/audit/integrity",
             "audit.integrity-page",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let found = standing(&call).await.map(|standing| (standing.head, (standing, None)));
+                let found = both(&call).await.map(|both| (both[0].head, (both, None)));
                 Ok(shown(&call, "integrity", found, body))
             }),
         ),
@@ -44,8 +85,8 @@ pub(super) fn table() -> Vec<Endpoint> {
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = async {
                     let checked = verify(&call).await?;
-                    let standing = standing(&call).await?;
-                    Ok((standing.head, (standing, Some(checked))))
+                    let both = both(&call).await?;
+                    Ok((both[0].head, (both, Some(checked))))
                 };
                 let found = found.await;
                 Ok(shown(&call, "integrity", found, body))
@@ -57,6 +98,7 @@ pub(super) fn table() -> Vec<Endpoint> {
 
 /// How far seals have got.
 pub(super) struct Sealed {
+    of: Of,
     pub(super) head: i64,
     /// Position, number, fingerprint of the key, and when.
     pub(super) last: Option<(i64, i64, String, DateTime<Utc>)>,
@@ -79,16 +121,17 @@ impl Sealed {
     }
 }
 
-fn seals(call: &Call) -> Result<Seals, Problem> {
-    Ok(Seals::new(call.shared.queries.log.db().beside("seals").map_err(failed)?))
+/// How far those of the log and of the record have got now.
+pub(super) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
+    let [log, record] = Of::ALL;
+    Ok([standing(call, log).await?, standing(call, record).await?])
 }
 
-/// How far they have got now.
-pub(super) async fn standing(call: &Call) -> Result<Sealed, Problem> {
-    let queries = &call.shared.queries;
-    let head = queries.log.head().await.map_err(failed)?.position;
+async fn standing(call: &Call, of: Of) -> Result<Sealed, Problem> {
+    let (log, seals) = of.opened(call)?;
+    let head = log.head().await.map_err(failed)?.position;
     let (mut last, mut broken) = (None, None);
-    match seals(call)?.last().await.map_err(failed)? {
+    match seals.last().await.map_err(failed)? {
         Some(Ok(seal)) => {
             let at = crate::http::openapi::moment(seal.sealed_at);
             last = Some((seal.last, seal.number, seal.key.fingerprint(), at));
@@ -97,20 +140,20 @@ pub(super) async fn standing(call: &Call) -> Result<Sealed, Problem> {
         None => {}
     }
     let sealed = last.as_ref().map_or(0, |last| last.0);
-    let first =
-        if sealed < head { queries.log.read(sealed + 1, 1).await.map_err(failed)? } else { Vec::new() };
+    let first = if sealed < head { log.read(sealed + 1, 1).await.map_err(failed)? } else { Vec::new() };
     let now = soonshop_domain::clock::now();
     let waiting = first.first().map(|event| (now - event.recorded_at).to_std().unwrap_or_default());
-    let operations = queries.registry.operations();
-    let checked = operations::last_of(operations, CHECKED, 1).await.map_err(failed)?.into_iter().next();
-    Ok(Sealed { head, last, broken, waiting, checked })
+    let operations = call.shared.queries.registry.operations();
+    let checks = operations::last_of(operations, CHECKED, CHECKS).await.map_err(failed)?;
+    let checked = checks.into_iter().find(|check| check.subject == of.name());
+    Ok(Sealed { of, head, last, broken, waiting, checked })
 }
 
 /// A check that was made just now, and how long it took.
 pub(super) type Checked = (Report, Duration);
 
 async fn verify(call: &Call) -> Result<Checked, Problem> {
-    let queries = &call.shared.queries;
+    let of = if call.form.text("of") == Some(Of::Record.name()) { Of::Record } else { Of::Log };
     let from = call.form.number("from").unwrap_or(1);
     let to = call.form.number("upto");
     if to.is_some_and(|to| to < from) {
@@ -121,8 +164,8 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
         Problem::too_many("too-many-checks", detail).with_retry_after(PATIENCE)
     };
     let _alone = call.shared.checking.try_lock().map_err(busy)?;
-    let (begun, seals) = (Instant::now(), seals(call)?);
-    let checking = check(&queries.log, &seals, Positions { from, to }, None);
+    let (begun, (log, seals)) = (Instant::now(), of.opened(call)?);
+    let checking = check(&log, &seals, Positions { from, to }, None);
     let too_long = |_| {
         let detail =
             "checking all of this takes longer than a page may: check a part, or use the command line";
@@ -133,13 +176,29 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
         "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
         "first_bad": report.first_bad().map(|finding| finding.position),
     });
-    write_down(call, CHECKED, "log".to_owned(), detail, None).await?;
+    write_down(call, CHECKED, of.name().to_owned(), detail, None).await?;
     Ok((report, begun.elapsed()))
 }
 
-fn body(view: &View<'_>, (sealed, checked): &(Sealed, Option<Checked>)) -> Markup {
+fn body(view: &View<'_>, (both, checked): &([Sealed; 2], Option<Checked>)) -> Markup {
     html! {
         h1 { (view.word("integrity")) }
+        @if let Some((report, took)) = checked { (verdict(view, report, *took)) }
+        @for sealed in both { (stands(view, sealed)) }
+        h2 { (view.word("proves")) }
+        p { (view.word("proves-what")) }
+        p { (view.word("proves-not")) }
+        (command(view, "soonshop seals check --pubkey …"))
+        (command(view, "soonshop seals check --record --pubkey …"))
+        (command(view, "soonshop seals export audit.seals && soonshop seals check --offline audit.seals --pubkey …"))
+    }
+}
+
+/// How far the seals of one have got, and a way to check them.
+fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
+    let of = sealed.of.name();
+    html! {
+        h2 { (view.word_of(&format!("sealed-{of}")).unwrap_or(of)) }
         @match (&sealed.last, &sealed.broken) {
             (_, Some(reason)) => p.ill { span aria-hidden="true" { "⚠ " } (view.word("seal-broken")) " " span lang="en" { (reason) } },
             (None, None) => p.ill { span aria-hidden="true" { "☐ " } (view.word("seal-none")) },
@@ -159,10 +218,10 @@ fn body(view: &View<'_>, (sealed, checked): &(Sealed, Option<Checked>)) -> Marku
             }
         }
         form.line method="post" action="/audit/integrity" {
+            input type="hidden" name="of" value=(of);
             label { (view.word("from-position")) " " input type="number" name="from" min="1" value="1"; }
             button { (view.word("verify")) }
         }
-        @if let Some((report, took)) = checked { (verdict(view, report, *took)) }
         @if let Some(last) = &sealed.checked {
             p.soft {
                 (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (last.actor) " · "
@@ -170,11 +229,6 @@ fn body(view: &View<'_>, (sealed, checked): &(Sealed, Option<Checked>)) -> Marku
                 " " (last.detail["from"]) "…" (last.detail["to"])
             }
         }
-        h2 { (view.word("proves")) }
-        p { (view.word("proves-what")) }
-        p { (view.word("proves-not")) }
-        (command(view, "soonshop seals check --pubkey …"))
-        (command(view, "soonshop seals export audit.seals && soonshop seals check --offline audit.seals --pubkey …"))
     }
 }
 
@@ -185,7 +239,9 @@ fn verdict(view: &View<'_>, report: &Report, took: Duration) -> Markup {
     html! {
         div.verdict role="status" {
             p class=(if good { "well" } else { "ill" }) {
-                span aria-hidden="true" { (if good { "✓ " } else { "⚠ " }) } strong { (word) }
+                @let of = if report.log == LOG { Of::Log } else { Of::Record };
+                span aria-hidden="true" { (if good { "✓ " } else { "⚠ " }) }
+                (view.word_of(&format!("sealed-{}", of.name())).unwrap_or("–")) ": " strong { (word) }
             }
             p.facts {
                 span { (view.word("positions")) " " strong { (report.from) "…" (report.to) } }
@@ -199,11 +255,17 @@ fn verdict(view: &View<'_>, report: &Report, took: Duration) -> Markup {
                 p.soft { (view.language.fill("tail", &[&tail.events.to_string()])) " " (view.time(tail.since)) }
             }
             @if let Some(first) = report.first_bad() {
-                p { (view.word("first-bad")) " " a href=(view.to(&format!("/audit/e/{}", first.position), &[])) { "#" (first.position) } }
+                p {
+                    (view.word("first-bad")) " "
+                    @if report.log == LOG {
+                        a href=(view.to(&format!("/audit/e/{}", first.position), &[])) { "#" (first.position) }
+                    } @else { strong { "#" (first.position) } }
+                }
                 ul {
                     @for finding in &report.findings {
                         li { "#" (finding.position) " " span lang="en" { (finding.said) } }
                     }
+                    @if report.findings_left > 0 { li { "+" (report.findings_left) } }
                 }
             }
         }

@@ -38,7 +38,7 @@ pub(super) fn table() -> Vec<Endpoint> {
 struct Overview {
     head: i64,
     health: Health,
-    sealed: Sealed,
+    sealed: [Sealed; 2],
     /// Events recorded in each of the last minutes, the oldest first.
     minutes: Vec<i64>,
     alive: Vec<Run>,
@@ -51,7 +51,7 @@ async fn find(call: &Call) -> Result<(i64, Overview), Problem> {
     let overview = Overview {
         head,
         health,
-        sealed: integrity::standing(call).await?,
+        sealed: integrity::both(call).await?,
         minutes: minutes(call).await?,
         alive: Runs::new(operations.clone()).alive().await.map_err(failed)?,
         record: operations::last(operations, LINES).await.map_err(failed)?,
@@ -81,7 +81,7 @@ async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
 fn body(view: &View<'_>, all: &Overview) -> Markup {
     let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
     let parked = all.health.parked;
-    let broken = all.sealed.is_broken();
+    let broken = all.sealed.iter().any(Sealed::is_broken);
     let active = || all.health.items.iter().filter(|one| one.standing.active);
     let worst = active().map(|one| one.standing.lag_seconds).fold(0.0, f64::max);
     html! {
@@ -104,7 +104,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                         @if broken {
                             li { a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken")) }
                         }
-                        @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals)] {
+                        @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
                             @if let Some(complaint) = &one.complaint {
                                 li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events) " · " span lang="en" { (complaint) } }
                             }
@@ -134,13 +134,13 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                     p.soft { (view.word(if parked > 0 { "parked-look" } else { "parked-none" })) }
                 }))
                 (card(view, "integrity", "/audit/integrity", &html! {
-                    @match &all.sealed.last {
+                    @match &all.sealed[0].last {
                         Some((position, ..)) => {
                             p.figure { (position) } p.soft { (view.word("sealed-to")) }
-                            p { (view.language.fill("tail", &[&all.sealed.tail().to_string()]))
-                                @if let Some(waiting) = all.sealed.waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
+                            p { (view.language.fill("tail", &[&all.sealed[0].tail().to_string()]))
+                                @if let Some(waiting) = all.sealed[0].waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
                         },
-                        None if all.sealed.broken.is_some() => p.ill { (view.word("verdict-broken")) },
+                        None if all.sealed[0].broken.is_some() => p.ill { (view.word("verdict-broken")) },
                         None => p { (view.word("seal-none")) },
                     }
                 }))
