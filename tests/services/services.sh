@@ -295,7 +295,9 @@ start_nats() {
 listen: "127.0.0.1:${port[nats]}"
 http: "127.0.0.1:${port[nats_http]}"
 authorization { user: soonshop, password: $password }
-jetstream { store_dir: "$root/nats/data" }
+# Each stream reserves what it may grow to. Unless told, the server gives away no more than most of the free disk: what
+# tests that were killed left behind would soon have all of it, although it holds next to nothing.
+jetstream { store_dir: "$root/nats/data", max_file_store: 4TB }
 EOF
   launch nats nats-server -c "$root/nats/nats.conf"
   wait_until nats 20 curl -fs --max-time 2 "http://127.0.0.1:${port[nats_http]}/healthz"
