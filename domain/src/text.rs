@@ -1,5 +1,6 @@
 //! Text that people type, brought into one form and held to a length before it can enter an event.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -39,6 +40,20 @@ pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
         return Err(TextError::TooLong(most));
     }
     Ok(text)
+}
+
+/// A text as it may be shown: what would act on a terminal, or turn the order of what stands around it, is spelt out
+/// (`\u{202e}`). Line breaks and tabs stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| {
+        c.is_control() && c != '\n' && c != '\t'
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let spelt = |c: char| if acts(c) { c.escape_unicode().collect::<String>() } else { c.to_string() };
+    Cow::Owned(text.chars().map(spelt).collect())
 }
 
 /// A reason as a code: lower-case letters, digits and `-`, at most 64. Free text would be personal.
@@ -210,6 +225,15 @@ mod tests {
         let mark = prop_oneof![range('\u{300}', '\u{36f}'), Just('\u{345}')];
         let char = prop_oneof![any::<char>(), latin_greek_and_composed, mark];
         proptest::collection::vec(char, 0..8).prop_map(String::from_iter)
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_or_turns_the_order_of_a_line_is_spelt_out() {
+        for plain in ["Größe 中文 🙂", "two\nlines\tand a tab", "", "\u{5d0}\u{5d1} is Hebrew"] {
+            assert!(matches!(visible(plain), Cow::Borrowed(same) if same == plain));
+        }
+        assert_eq!(visible("a\u{1b}[31mb\u{9b}2J\u{7f}"), "a\\u{1b}[31mb\\u{9b}2J\\u{7f}");
+        assert_eq!(visible("gpj.\u{202e}exe\u{2066}"), "gpj.\\u{202e}exe\\u{2066}");
     }
 
     proptest! {

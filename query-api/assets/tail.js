@@ -4,6 +4,9 @@
 /** After so long without a word, the stream is lost, in milliseconds: the server speaks every 15 seconds. */
 const SILENCE = 45_000;
 
+/** The longest pause before a stream that was refused is asked for again, in milliseconds. */
+const LONGEST = 60_000;
+
 /** By search: the stream, the ports that follow it, and the last position that came. */
 const streams = new Map();
 
@@ -25,7 +28,7 @@ const open = (search, stream) => {
     stream.silent = setTimeout(() => open(search, stream), SILENCE);
   };
   const tell = (message) => stream.ports.forEach((port) => port.postMessage(message));
-  source.addEventListener('begin', () => { heard(); tell({ state: 'live' }); });
+  source.addEventListener('begin', () => { stream.pause = 1_000; heard(); tell({ state: 'live' }); });
   source.addEventListener('alive', heard);
   source.addEventListener('events', ({ data }) => {
     heard();
@@ -46,7 +49,8 @@ const open = (search, stream) => {
     // The browser comes again by itself, unless it was refused: then in a while, from where we are.
     if (source.readyState === EventSource.CLOSED) {
       clearTimeout(stream.silent);
-      stream.silent = setTimeout(() => open(search, stream), 1_000);
+      stream.silent = setTimeout(() => open(search, stream), stream.pause);
+      stream.pause = Math.min(stream.pause * 2, LONGEST);
     }
   };
   heard();
@@ -77,7 +81,7 @@ onconnect = ({ ports: [port] }) => {
       if (after < there.last) { there.last = after; open(search, there); }
       return;
     }
-    const stream = { source: null, ports: new Set([port]), last: after, silent: null };
+    const stream = { source: null, ports: new Set([port]), last: after, silent: null, pause: 1_000 };
     streams.set(search, stream);
     open(search, stream);
   };

@@ -133,7 +133,8 @@ impl Caller {
         Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None }
     }
 
-    fn operator() -> Self {
+    /// Whoever has the operator's token, or the command line.
+    pub fn operator() -> Self {
         let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
         Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR) }
     }

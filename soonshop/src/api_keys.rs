@@ -10,10 +10,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{ConnectionTrait as _, QueryResult, TransactionTrait as _};
 use serde::Serialize;
 use serde_json::json;
-use soonshop_domain::{Actor, ActorKind, ids};
+use soonshop_domain::ids;
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_projections::operations::{self, Done};
-use soonshop_service_kit::access::{ApiKey, Begun, Keys, Known, Role, Secret, Unavailable};
+use soonshop_service_kit::access::{ApiKey, Begun, Caller, Keys, Known, Role, Secret, Unavailable};
 use uuid::Uuid;
 
 use crate::Shop;
@@ -164,8 +164,8 @@ impl ApiKeys {
         let key = ApiKey::generate(id).context("no random numbers are to be had")?;
         let old = instead.map(|(old, _)| old.id.to_string());
         let (action, detail) = match &old {
-            Some(old) => ("key-rotate", json!({ "role": role, "name": name, "rotated_from": old })),
-            None => ("key-create", json!({ "role": role, "name": name })),
+            Some(old) => ("key-rotate", json!({ "role": role, "prefix": key.prefix(), "rotated_from": old })),
+            None => ("key-create", json!({ "role": role, "prefix": key.prefix() })),
         };
         let tx = self.db.connection.begin().await?;
         operations::record(&self.db, &tx, &done(action, id, detail)).await?;
@@ -202,7 +202,8 @@ impl ApiKeys {
     pub async fn revoke(&self, prefix: &str) -> anyhow::Result<()> {
         let key = self.living(prefix).await?;
         let tx = self.db.connection.begin().await?;
-        operations::record(&self.db, &tx, &done("key-revoke", key.id, json!({ "name": key.name }))).await?;
+        operations::record(&self.db, &tx, &done("key-revoke", key.id, json!({ "prefix": key.prefix })))
+            .await?;
         let sql = format!(
             "UPDATE @api_keys SET revoked_at = {} WHERE id = $1 AND revoked_at IS NULL",
             self.db.now()
@@ -233,10 +234,7 @@ impl ApiKeys {
     /// Keeps a session, with the line that says who began it; and forgets those that are long over.
     async fn begin_session(&self, session: &Begun) -> Result<(), Error> {
         let tx = self.db.connection.begin().await?;
-        let actor = session.key.as_ref().map_or_else(operator, |key| Actor {
-            kind: if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff },
-            id: key.id.to_string(),
-        });
+        let actor = session.caller().actor;
         let subject = session.key.as_ref().map_or_else(|| actor.to_string(), |key| key.id.to_string());
         let line =
             Done { actor: actor.to_string(), action: "sign-in", subject, detail: json!({}), note: None };
@@ -301,12 +299,8 @@ fn known(stored: &QueryResult) -> Result<Known, Error> {
     })
 }
 
-fn operator() -> Actor {
-    Actor { kind: ActorKind::Service, id: "operator".to_owned() }
-}
-
 fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Done {
-    Done { actor: operator().to_string(), action, subject: key.to_string(), detail, note: None }
+    Done { actor: Caller::operator().actor.to_string(), action, subject: key.to_string(), detail, note: None }
 }
 
 #[async_trait]

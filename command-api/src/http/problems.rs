@@ -29,7 +29,7 @@ pages! {
     "sku-without-price" "stale-version" "timed-out" "token-expired" "too-many-checks" "too-many-look-ups" "total-too-large"
     "unexpected-body"
     "unknown-customer" "unknown-order" "unknown-sku" "unreadable-body" "unsupported-media-type"
-    "user-deleted" "user-exists" "user-not-found" "wrong-order-state"
+    "user-deleted" "user-exists" "user-not-found" "view-taken" "wrong-order-state"
 }
 
 /// `/problems/{slug}`.

@@ -315,6 +315,10 @@ impl Source {
     }
 
     /// The rows of `sql` as they are now.
+    pub(super) fn is_sqlite(&self) -> bool {
+        self.db.backend() == DatabaseBackend::Sqlite
+    }
+
     pub(super) async fn plain(&self, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, Problem> {
         self.timely(sql, values).await
     }

@@ -42,6 +42,13 @@ pub struct Begun {
     pub expires_at: DateTime<Utc>,
 }
 
+impl Begun {
+    /// Who acts in it.
+    pub fn caller(&self) -> Caller {
+        self.key.as_ref().map_or_else(Caller::operator, Caller::of)
+    }
+}
+
 /// Who looks at a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
@@ -82,7 +89,7 @@ impl Access {
         }
         let Some(hash) = sent(headers) else { return Ok(known(Caller::guest())) };
         let Some(session) = self.session(hash).await? else { return Ok(known(Caller::guest())) };
-        let caller = session.key.as_ref().map_or_else(Caller::operator, Caller::of);
+        let caller = session.caller();
         Ok(Visitor { caller, expires_at: Some(session.expires_at) })
     }
 

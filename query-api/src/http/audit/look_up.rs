@@ -65,9 +65,18 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
     for (projection, table, subject, columns) in PLACES {
         let source = call.shared.source(projection, None).await?;
         for column in *columns {
-            let sql = format!("SELECT DISTINCT {subject} FROM @{table} WHERE lower({column}) = lower($1)");
-            for row in source.plain(&sql, vec![value.into()]).await? {
-                if let Some(id) = row.try_get_by_index::<Option<String>>(0).map_err(query_failed)? {
+            // `lower` of SQLite knows the letters of ASCII only: the others are compared here.
+            let here = source.is_sqlite() && !value.is_ascii();
+            let (what, values) = if here {
+                (format!("{column} IS NOT NULL"), Vec::new())
+            } else {
+                (format!("lower({column}) = lower($1)"), vec![value.into()])
+            };
+            let sql = format!("SELECT DISTINCT {subject}, {column} FROM @{table} WHERE {what}");
+            for row in source.plain(&sql, values).await? {
+                let id: Option<String> = row.try_get_by_index(0).map_err(query_failed)?;
+                let there: String = row.try_get_by_index(1).map_err(query_failed)?;
+                if let Some(id) = id.filter(|_| !here || there.to_lowercase() == value.to_lowercase()) {
                     columns_found.insert(format!("{table}.{column}"));
                     subjects.insert(id);
                 }

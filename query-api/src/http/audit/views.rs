@@ -2,6 +2,7 @@
 
 use sea_orm::ConnectionTrait as _;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use url::form_urlencoded;
 
 use super::pages::COMMON;
@@ -12,7 +13,7 @@ use crate::http::params::{Kind, Param, Params, refused};
 use crate::http::read::query_failed;
 
 /// The most that are listed.
-const LISTED: u32 = 50;
+const LISTED: u32 = 200;
 
 /// A view.
 pub(super) struct Saved {
@@ -53,7 +54,8 @@ pub(super) async fn query(call: &Call, slug: &str) -> Result<String, Problem> {
     row.try_get_by_index(0).map_err(query_failed)
 }
 
-/// Saves what the form says, and says under which name. A name that is taken is replaced.
+/// Saves what the form says, and says under which name. A view of the caller's own is replaced; one of somebody else's
+/// only by whoever may mend what is stored.
 pub(super) async fn save(call: &Call) -> Result<String, Problem> {
     let title = call.form.text("title").unwrap_or_default();
     let slug = slug(title);
@@ -74,15 +76,21 @@ pub(super) async fn save(call: &Call) -> Result<String, Problem> {
     let db = call.shared.queries.registry.operations();
     let there = db.statement("SELECT 1 FROM @views WHERE slug = $1", [slug.as_str().into()]);
     let replaced = db.connection.query_one(there).await.map_err(query_failed)?.is_some();
+    // Looked at again where it is written: somebody may take the name between the two.
     let sql = format!(
         "INSERT INTO @views (slug, title, query, actor, saved_at) VALUES ($1, $2, $3, $4, {}) \
          ON CONFLICT (slug) DO UPDATE SET title = excluded.title, query = excluded.query, actor = excluded.actor, \
-         saved_at = excluded.saved_at",
+         saved_at = excluded.saved_at WHERE views.actor = excluded.actor OR $5 = 1",
         db.now()
     );
     let actor = call.caller().actor.to_string();
-    let values = [slug.as_str().into(), title.into(), query.into(), actor.into()];
-    db.connection.execute(db.statement(&sql, values)).await.map_err(query_failed)?;
+    let mends = i64::from(call.may(Permission::Mend));
+    let values = [slug.as_str().into(), title.into(), query.into(), actor.into(), mends.into()];
+    let saved = db.connection.execute(db.statement(&sql, values)).await.map_err(query_failed)?;
+    if saved.rows_affected() == 0 {
+        let detail = "somebody else saved a view under this name: choose another";
+        return Err(Problem::conflict("view-taken", detail));
+    }
     write_down(call, "save-view", slug.clone(), serde_json::json!({ "replaced": replaced }), None).await?;
     Ok(slug)
 }

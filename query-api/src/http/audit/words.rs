@@ -2,6 +2,7 @@
 //! from parts of sentences: a sentence has places, by the names of an event's fields.
 
 use serde_json::{Map, Value};
+use soonshop_domain::text::visible;
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Language {
                 items.iter().map(|item| self.place(name, item)).collect::<Vec<_>>().join(", ")
             }
             Value::String(code) => {
-                self.find(&format!("{name}-{code}")).map_or_else(|| code.clone(), str::to_owned)
+                self.find(&format!("{name}-{code}")).map_or_else(|| visible(code).into_owned(), str::to_owned)
             }
             other => value(other),
         }
@@ -99,7 +100,7 @@ impl Language {
 /// A value as people read it.
 pub(super) fn value(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => visible(text).into_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => match (fields.get("amount"), fields.get("currency")) {
             (Some(Value::Number(amount)), Some(Value::String(currency))) => {
