@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod claim;
 pub mod clock;
 pub mod error;
+pub mod expected;
 pub mod fulfilment;
 pub mod ids;
 pub mod inventory;
