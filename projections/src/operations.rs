@@ -4,9 +4,16 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction};
 use serde_json::Value;
 use soonshop_domain::{Personal, Purpose};
 use soonshop_event_log::{Db, Error, KeyStore};
+use uuid::Uuid;
 
 /// Whose the notes are that are written at the command line; `soonshop migrate` makes the key.
 pub use soonshop_domain::ids::OPERATOR;
+
+/// What a note on an event is written down as. It is no operation: only the event's own page shows it.
+pub const EVENT_NOTE: &str = "event.note";
+
+/// The most notes of one stream that are read.
+const MOST_NOTES: i64 = 1_000;
 
 /// What is written down.
 #[derive(Debug, Clone)]
@@ -40,7 +47,12 @@ pub struct Recorded {
 /// The note of a person at the command line, sealed under the operator's key. Where there is no such key, or it was
 /// erased, that is an error: a reason is not thrown away in silence.
 pub async fn note(keys: &KeyStore, text: &str) -> Result<Personal<String>, Error> {
-    let mut note = Personal::new(text.to_owned(), OPERATOR, Purpose::Account);
+    note_of(keys, OPERATOR, text).await
+}
+
+/// A note sealed under its writer's own key: it goes when the writer is forgotten.
+pub async fn note_of(keys: &KeyStore, writer: Uuid, text: &str) -> Result<Personal<String>, Error> {
+    let mut note = Personal::new(text.to_owned(), writer, Purpose::Account);
     keys.seal(&mut note).await?;
     Ok(note)
 }
@@ -98,18 +110,27 @@ pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i6
 
 /// The last lines of the record, the newest first, at most `most`.
 pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
-    lines(db, None, most).await
+    lines(db, &format!("action <> '{EVENT_NOTE}'"), None, i64::from(most)).await
 }
 
 /// The last lines of one action.
 pub async fn last_of(db: &Db, action: &str, most: u32) -> Result<Vec<Recorded>, Error> {
-    lines(db, Some(action), most).await
+    lines(db, "action = $2", Some(action), i64::from(most)).await
 }
 
-async fn lines(db: &Db, action: Option<&str>, most: u32) -> Result<Vec<Recorded>, Error> {
-    let sql = "SELECT position, at, actor, action, subject, detail, note FROM @entries \
-               WHERE action = coalesce($2, action) ORDER BY position DESC LIMIT $1";
-    let rows = db.connection.query_all(db.statement(sql, [i64::from(most).into(), action.into()])).await?;
+/// The notes on events of one stream, `<type>/<id>`, the newest first.
+pub async fn notes_on(db: &Db, stream: &str) -> Result<Vec<Recorded>, Error> {
+    // The action is spelt out, or no database would use the index that holds these alone.
+    lines(db, &format!("action = '{EVENT_NOTE}' AND subject = $2"), Some(stream), MOST_NOTES).await
+}
+
+async fn lines(db: &Db, which: &str, value: Option<&str>, most: i64) -> Result<Vec<Recorded>, Error> {
+    let sql = format!(
+        "SELECT position, at, actor, action, subject, detail, note FROM @entries \
+         WHERE {which} ORDER BY position DESC LIMIT $1"
+    );
+    let values = [Some(most.into()), value.map(Into::into)].into_iter().flatten();
+    let rows = db.connection.query_all(db.statement(&sql, values)).await?;
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
         let detail: String = row.try_get_by_index(5)?;

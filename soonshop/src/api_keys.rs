@@ -12,12 +12,14 @@ use serde::Serialize;
 use serde_json::json;
 use soonshop_domain::ids;
 use soonshop_event_log::{Database, Db, Error};
+use soonshop_event_store::KeyMaker;
 use soonshop_projections::operations::{self, Done};
 use soonshop_service_kit::access::{ApiKey, Begun, Caller, Keys, Known, Role, Secret, Unavailable};
 use uuid::Uuid;
 
 use crate::Shop;
 use crate::doctor::chain;
+use crate::migrate::ensure_writers;
 use crate::seals::Outcome;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -349,9 +351,11 @@ fn line(row: &Row) -> String {
 pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
     let keys = ApiKeys::new(&shop.read_database)?;
     let text = match verb {
-        Verb::Create { role, name, expires_days } => keys.create(*role, name, *expires_days).await?.text(),
+        Verb::Create { role, name, expires_days } => {
+            shown(shop, keys.create(*role, name, *expires_days).await?).await
+        }
         Verb::Rotate { prefix, overlap_hours, expires_days } => {
-            keys.rotate(prefix, *overlap_hours, *expires_days).await?.text()
+            shown(shop, keys.rotate(prefix, *overlap_hours, *expires_days).await?).await
         }
         Verb::Revoke { prefix } => {
             keys.revoke(prefix).await?;
@@ -367,4 +371,14 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
         }
     };
     Ok(Outcome { text, exit_code: 0 })
+}
+
+/// The new key's text. It is shown this once, and so it is shown whatever becomes of its holder's notes.
+async fn shown(shop: &Shop, key: ApiKey) -> String {
+    let prepared = async { ensure_writers(shop, &KeyMaker::new(shop.key_store()?)).await };
+    if let Err(error) = prepared.await {
+        let error = chain(error.as_ref());
+        tracing::warn!(error, "whoever has this key cannot leave notes until `soonshop migrate` has run");
+    }
+    key.text()
 }

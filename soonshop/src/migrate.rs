@@ -18,6 +18,7 @@ use soonshop_migrations::Namespace;
 use soonshop_projections::operations;
 
 use crate::Shop;
+use crate::api_keys::ApiKeys;
 use crate::doctor::chain;
 
 /// The database in which each namespace lives.
@@ -46,6 +47,7 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     let keys = KeyMaker::new(shop.key_store()?);
     keys.prepare(log.db()).await?;
     keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
+    ensure_writers(shop, &keys).await?;
     Reactor::begin(&log, &shop.store_database.namespace("process")?).await?;
     let registry = shop.registry()?;
     // Roles come before generations, which belong to one of them.
@@ -60,6 +62,14 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     }
     for projector in soonshop_projections::all() {
         registry.ensure(&*projector).await?;
+    }
+    Ok(())
+}
+
+/// Whoever has an API key may leave notes, which are sealed under a key of their own. Whoever answers questions makes none.
+pub(crate) async fn ensure_writers(shop: &Shop, keys: &KeyMaker) -> anyhow::Result<()> {
+    for key in ApiKeys::new(&shop.read_database)?.all().await? {
+        keys.ensure(key.id, Purpose::Account).await.context("the keys of notes")?;
     }
     Ok(())
 }

@@ -7,18 +7,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::response::Response;
-use sea_orm::ConnectionTrait as _;
 use serde::Serialize;
 use serde_json::json;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
-use super::reveal::write_down;
+use super::reveal::{within_the_rate, write_down};
 use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::Described;
 use crate::http::params::{Kind, Param, refused};
 use crate::http::read::query_failed;
+
+/// What a look-up is written down as.
+const LOOK_UP: &str = "look-up";
 
 /// How many look-ups one caller may make a minute.
 const MOST_A_MINUTE: u32 = 20;
@@ -59,7 +61,10 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
         return Err(refused("value", "it is looked up whole, and as it stands: there are no patterns"));
     }
     let _alone = call.shared.looking_up.lock().await;
-    within_the_rate(call).await?;
+    if !within_the_rate(call, LOOK_UP, MOST_A_MINUTE).await? {
+        let detail = format!("these were {MOST_A_MINUTE} look-ups within a minute: wait");
+        return Err(Problem::too_many("too-many-look-ups", detail).with_retry_after(Duration::from_mins(1)));
+    }
     let mut subjects = BTreeSet::new();
     let mut columns_found = BTreeSet::new();
     for (projection, table, subject, columns) in PLACES {
@@ -84,23 +89,6 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
         }
     }
     let detail = json!({ "found": subjects, "in": columns_found });
-    write_down(call, "look-up", "people".to_owned(), detail, None).await?;
+    write_down(call, LOOK_UP, "people".to_owned(), detail, None).await?;
     Ok(Found { subjects })
-}
-
-/// Counted by the record that every look-up is written to, and so in all processes together.
-async fn within_the_rate(call: &Call) -> Result<(), Problem> {
-    let db = call.shared.queries.registry.operations();
-    let sql = format!(
-        "SELECT count(*) FROM @entries WHERE action = 'look-up' AND actor = $1 AND at > {} - 60000",
-        db.now()
-    );
-    let actor = call.caller().actor.to_string();
-    let row = db.connection.query_one(db.statement(&sql, [actor.into()])).await.map_err(query_failed)?;
-    let made: i64 = row.map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?.unwrap_or(0);
-    if made < i64::from(MOST_A_MINUTE) {
-        return Ok(());
-    }
-    let detail = format!("these were {MOST_A_MINUTE} look-ups within a minute: wait");
-    Err(Problem::too_many("too-many-look-ups", detail).with_retry_after(Duration::from_mins(1)))
 }

@@ -2,7 +2,7 @@
 //! that somebody saw, took along or looked up something.
 
 use axum::response::Response;
-use sea_orm::TransactionTrait as _;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::{Value, json};
 use soonshop_projections::operations::{self, Done};
 use soonshop_service_kit::Problem;
@@ -13,7 +13,7 @@ use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::Described;
 use crate::http::params::{Kind, Param, refused};
-use crate::http::read::failed;
+use crate::http::read::{failed, query_failed};
 
 /// The shortest reason, in characters: a single letter is none.
 const SHORTEST: usize = 3;
@@ -55,18 +55,35 @@ pub(super) async fn write_down(
     detail: Value,
     reason: Option<&str>,
 ) -> Result<(), Problem> {
-    let queries = &call.shared.queries;
     let note = match reason {
-        Some(reason) => Some(operations::note(queries.log.keys(), reason).await.map_err(failed)?),
+        Some(reason) => Some(operations::note(call.shared.queries.log.keys(), reason).await.map_err(failed)?),
         None => None,
     };
-    let done = Done { actor: call.caller().actor.to_string(), action, subject, detail, note };
-    let db = queries.registry.operations();
+    add(call, &Done { actor: call.caller().actor.to_string(), action, subject, detail, note }).await
+}
+
+/// Adds a line, whole as it is, to the record of operations.
+pub(super) async fn add(call: &Call, done: &Done) -> Result<(), Problem> {
+    let db = call.shared.queries.registry.operations();
     let written = async {
         let tx = db.connection.begin().await?;
-        operations::record(db, &tx, &done).await?;
+        operations::record(db, &tx, done).await?;
         tx.commit().await?;
         Ok(())
     };
     written.await.map_err(failed)
+}
+
+/// Whether the caller did less than `most` of that within the last minute, counted by the record that each is written
+/// to, and so in all processes together.
+pub(super) async fn within_the_rate(call: &Call, action: &'static str, most: u32) -> Result<bool, Problem> {
+    let db = call.shared.queries.registry.operations();
+    let sql = format!(
+        "SELECT count(*) FROM @entries WHERE action = $1 AND actor = $2 AND at > {} - 60000",
+        db.now()
+    );
+    let values = [action.into(), call.caller().actor.to_string().into()];
+    let row = db.connection.query_one(db.statement(&sql, values)).await.map_err(query_failed)?;
+    let made: i64 = row.map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?.unwrap_or(0);
+    Ok(made < i64::from(most))
 }
