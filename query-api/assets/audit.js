@@ -32,12 +32,12 @@ const swap = async (url, { replace }) => {
     return;
   }
   const page = new DOMParser().parseFromString(text, 'text/html');
-  const held = document.activeElement?.matches('[data-slider]');
+  const held = ['[data-slider]', '[data-play]'].find((one) => document.activeElement?.matches(one));
   main().replaceChildren(...page.getElementById('main').childNodes);
   document.title = main().querySelector('[data-title]')?.dataset.title ?? page.title;
   history[replace ? 'replaceState' : 'pushState']({}, '', url);
   ready();
-  if (held) { main().querySelector('[data-slider]')?.focus(); }
+  if (held) { main().querySelector(held)?.focus(); }
 };
 
 const atVersion = (version) => {
@@ -48,10 +48,47 @@ const atVersion = (version) => {
   return url;
 };
 
+// ---- one version a second, to the last
+
+let playing = null;
+let ended = -Infinity;
+
+const atRest = () => {
+  const button = document.querySelector('[data-play]');
+  if (!button) { return; }
+  button.dataset.word ??= button.textContent;
+  button.textContent = playing ? button.dataset.stop : button.dataset.word;
+  button.setAttribute('aria-pressed', String(playing !== null));
+};
+
+const stop = (event) => {
+  if (!playing) { return; }
+  clearTimeout(playing);
+  playing = null;
+  if (event) { ended = performance.now(); }
+  atRest();
+};
+
+const play = (button) => {
+  const last = Number(button.dataset.play);
+  const shown = () => Number(document.querySelector('[data-slider]')?.value ?? last);
+  const step = async (version) => {
+    await swap(atVersion(version), { replace: true });
+    if (!playing) { return; }
+    if (shown() >= last) { stop(); } else { playing = setTimeout(step, 1_000, shown() + 1); }
+  };
+  // At the end there is nothing to play: it begins anew.
+  playing = setTimeout(step, shown() >= last ? 0 : 1_000, shown() >= last ? 1 : shown() + 1);
+  atRest();
+};
+
+for (const kind of ['keydown', 'pointerdown']) { document.addEventListener(kind, stop, { capture: true }); }
+
 // ---- the rows of a page, by keyboard
 
 const rows = () => [...document.querySelectorAll('a.row')];
-const here = () => document.activeElement?.closest('li')?.querySelector('a.row');
+const place = () => document.activeElement?.closest('[data-position]');
+const here = () => place()?.querySelector('a.row') ?? document.activeElement?.closest('a.row');
 
 const move = (by) => {
   const all = rows();
@@ -71,7 +108,7 @@ const press = {
   l: () => document.querySelector('[data-live]')?.click(),
   e: () => document.querySelector('[data-export]')?.click(),
   c: () => copy(here()?.href ?? location.href),
-  y: () => { const id = here()?.closest('li')?.dataset.id; if (id) { copy(id); } },
+  y: () => { const id = place()?.dataset.id; if (id) { copy(id); } },
   '?': () => document.querySelector('[data-help]')?.click(),
 };
 
@@ -90,13 +127,14 @@ document.addEventListener('keydown', (event) => {
 // ---- back to the row that was left
 
 addEventListener('pagehide', () => {
-  const position = here()?.closest('li')?.dataset.position;
+  const position = place()?.dataset.position;
   if (position) { sessionStorage.setItem('at ' + location.href, position); }
 });
 
 const returnToRow = () => {
   const position = sessionStorage.getItem('at ' + location.href);
-  if (position) { document.querySelector(`li[data-position="${CSS.escape(position)}"] a.row`)?.focus(); }
+  const left = position && document.querySelector(`[data-position="${CSS.escape(position)}"] a.row`);
+  (left || document.querySelector('[data-chosen] a.row'))?.focus();
 };
 
 // ---- what happens, as it happens
@@ -228,6 +266,13 @@ const ready = () => {
       swap(atVersion(slider.value), { replace: true });
     };
   }
+  const button = document.querySelector('[data-play]');
+  if (button) {
+    button.hidden = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    // The key or click that stops it is none that begins it again.
+    button.onclick = () => { if (performance.now() - ended > 500) { play(button); } };
+    atRest();
+  }
   if (document.querySelector('[data-swap]')) {
     for (const step of document.querySelectorAll('[data-swap] a[data-step], [data-swap] ol a.row')) {
       step.onclick = (event) => {
@@ -237,12 +282,12 @@ const ready = () => {
       };
     }
   }
-  const button = document.querySelector('[data-live]');
-  if (button) {
+  const follow = document.querySelector('[data-live]');
+  if (follow) {
     let end = null;
-    button.onclick = () => {
-      if (end) { end(); end = null; } else { end = live(button); }
-      button.setAttribute('aria-pressed', String(end !== null));
+    follow.onclick = () => {
+      if (end) { end(); end = null; } else { end = live(follow); }
+      follow.setAttribute('aria-pressed', String(end !== null));
     };
   }
   watch();

@@ -100,6 +100,8 @@ struct Shared {
     checking: Mutex<()>,
     /// Held by whoever looks somebody up: how often that was done is counted and written down by one at a time.
     looking_up: Mutex<()>,
+    /// Held by whoever leaves a note, for the same reason.
+    noting: Mutex<()>,
     /// What is looked at, where it is no shop.
     file: Option<Arc<File>>,
 }
@@ -221,6 +223,7 @@ fn routed(state: Queries, file: Option<Arc<File>>, endpoints: impl IntoIterator<
         trends: Trends::default(),
         checking: Mutex::default(),
         looking_up: Mutex::default(),
+        noting: Mutex::default(),
         queries: state,
         file,
     });

@@ -8,8 +8,10 @@ mod exports;
 pub(super) mod file;
 mod listing;
 mod look_up;
+mod notes;
 pub(super) mod pages;
 mod parked;
+mod pending;
 mod redactor;
 mod reveal;
 mod standing;
@@ -43,6 +45,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         "/api/audit/timeline"        "audit.timeline"            "What happened"                   timeline::lists().needs(Audit);
         "/api/audit/a/{type}/{id}"   "audit.trail"               "What became of one aggregate, and by which event" trail::follows().needs(Audit);
         "/api/audit/a/{type}/{id}/reveals" "audit.reveal"        "The same, with what is personal; it is written down" reveal::reveals().needs(Reveal);
+        "/api/audit/a/{type}/{id}/notes" "audit.note"            "A note on one of its events; it is written down" notes::leaves().needs(Audit);
         "/api/audit/c/{id}"          "audit.correlation"         "All that followed from one request" correlation::gathers().needs(Audit);
         "/api/audit/export.csv"      "audit.export-csv"          "What happened, to take along"    exports::csv().needs(Audit);
         "/api/audit/export.ndjson"   "audit.export-ndjson"       "What happened, to take along"    exports::ndjson().needs(Audit);

@@ -28,6 +28,7 @@ struct Way {
 const LOOKS: &[&str] = &["lang", "theme", "tz"];
 const SEARCH: &[&str] =
     &["q", "type", "agg", "id", "actor", "chan", "correlation", "from", "to", "order", "before", "after"];
+const NOTE: &[&str] = &["version", "text", "tags", "shared"];
 const TRAIL: &[&str] = &["v", "cmp", "before", "asof", "where"];
 
 #[rustfmt::skip]
@@ -46,7 +47,9 @@ fn ways() -> Vec<Way> {
         get("/audit/views/{slug}", &[], Audit),
         get("/audit/a/{type}/{id}", TRAIL, Audit),
         post("/audit/a/{type}/{id}", TRAIL, &["reason"], Reveal),
+        post("/audit/a/{type}/{id}/notes", &["lang"], NOTE, Audit),
         get("/audit/c/{id}", LOOKS, Audit),
+        get("/audit/c/{id}", &["view", "gap", "depth", "sel"], Audit),
         get("/audit/projections", &[], Audit),
         get("/audit/projections/{name}", &[], Audit),
         get("/audit/runs/{run}", &[], Audit),
@@ -66,6 +69,7 @@ fn ways() -> Vec<Way> {
         get("/api/audit/timeline", SEARCH, Audit),
         get("/api/audit/a/{type}/{id}", TRAIL, Audit),
         post("/api/audit/a/{type}/{id}/reveals", TRAIL, &["reason"], Reveal),
+        post("/api/audit/a/{type}/{id}/notes", &[], NOTE, Audit),
         get("/api/audit/c/{id}", &[], Audit),
         get("/api/audit/export.csv", SEARCH, Audit),
         get("/api/audit/export.ndjson", SEARCH, Audit),
@@ -142,6 +146,11 @@ impl Known {
         shop.product("Mug", &["mug"], None).await;
         let form = [("title", "mugs"), ("query", "q=mug")];
         assert_eq!(shop.post_as(Some(Role::Ops), "/audit/views", &form).await.status, 303);
+        // Whoever leaves a note has a key for notes, as `soonshop key create` makes one.
+        let notes = format!("/api/audit/a/user/{user}/notes");
+        let tagged = shop.post_as(Some(Role::Admin), &notes, &[("version", "1"), ("tags", "x")]).await.ok();
+        let writer = tagged["by"].as_str().unwrap().strip_prefix("staff:").unwrap().parse().unwrap();
+        shop.store.keys().ensure(writer, Purpose::Account).await.unwrap();
         shop.see("/api/audit/timeline").await.ok();
         Self { user, correlation: Uuid::from_u128(7) }
     }
@@ -259,9 +268,9 @@ async fn whatever_is_sent_in_addresses_and_forms_is_answered_or_refused_and_noth
         let there = known.path(path, None);
         let valid = |field: &str| match field {
             "title" => "views",
-            "reason" => "ticket 4711",
+            "reason" | "text" => "ticket 4711",
             "generation" => "rm_orders_1",
-            "position" | "from" => "1",
+            "position" | "from" | "version" => "1",
             _ => "",
         };
         let whole = |changed: Option<(&str, &str)>| {

@@ -4,10 +4,12 @@
 
 mod audit;
 mod behind;
+mod causes;
 mod description;
 mod figures;
 mod hostile;
 mod live;
+mod notes;
 mod pages;
 mod past;
 mod reads;

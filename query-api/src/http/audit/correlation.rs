@@ -11,6 +11,7 @@ use soonshop_projections::parked;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
+use super::pending::{self, Pending};
 use super::timeline::Entry;
 use crate::http::Action;
 use crate::http::call::Call;
@@ -19,6 +20,9 @@ use crate::http::read::{failed, query_failed};
 
 /// Events of one correlation that are shown.
 const MOST: usize = 1_000;
+
+/// A pause longer than this, in microseconds, is idle: nobody was at it.
+pub(super) const IDLE: i64 = 10_000_000;
 
 /// How an event hangs on the one that caused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -41,6 +45,14 @@ pub(super) struct Node {
     pub(super) link: Link,
     /// From the recording of its cause to its own, in microseconds; null where there is no cause here.
     pub(super) latency_micros: Option<i64>,
+    /// Of it, until whatever handles it began: it waited. Null where no process or job made it, or the clocks contradict.
+    pub(super) queue_micros: Option<i64>,
+    /// Of it, from then on: it was handled.
+    pub(super) handle_micros: Option<i64>,
+    /// When it is said to be decided is not between the two recordings: the clocks contradict each other.
+    pub(super) clocks_contradict: bool,
+    /// It is on the way to the event with which its branch ended.
+    pub(super) critical: bool,
     /// The generations of read models in which it is parked.
     pub(super) parked: Vec<String>,
     #[serde(flatten)]
@@ -54,6 +66,14 @@ pub(super) struct Tree {
     pub(super) items: Vec<Node>,
     /// Ids of causes that are not here: placeholders stand for them.
     pub(super) missing: BTreeSet<String>,
+    /// Steps that had to follow, and have not.
+    pub(super) pending: Vec<Pending>,
+    pub(super) aggregates: usize,
+    /// Events that some generation has parked.
+    pub(super) parked: usize,
+    /// From the first recording to the last, and of it all but pauses of more than ten seconds.
+    pub(super) total_micros: i64,
+    pub(super) active_micros: i64,
     /// Whether there are more than 1,000 events, of which only the first are here.
     pub(super) more: bool,
 }
@@ -83,11 +103,71 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Tree), Problem> {
     }
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
     let mut parked = parked::among(&call.shared.queries.registry, &positions).await.map_err(failed)?;
+    let pending = pending::of_events(&source, &events).await?;
+    let streams: BTreeSet<_> =
+        events.iter().map(|event| (event.aggregate_type.clone(), event.aggregate_id.clone())).collect();
     let (mut items, missing) = tree(events);
     for node in &mut items {
         node.parked = parked.remove(&node.event.position).unwrap_or_default();
     }
-    Ok((position, Tree { correlation_id: id, items, missing, more: rows.len() > MOST }))
+    let (total_micros, idle) = spent(&moments(&items));
+    let tree = Tree {
+        correlation_id: id,
+        missing,
+        pending,
+        aggregates: streams.len(),
+        parked: items.iter().filter(|node| !node.parked.is_empty()).count(),
+        total_micros,
+        active_micros: total_micros - idle,
+        more: rows.len() > MOST,
+        items,
+    };
+    Ok((position, tree))
+}
+
+/// Every moment at which something was recorded or begun, in microseconds, in their order.
+pub(super) fn moments(nodes: &[Node]) -> Vec<i64> {
+    let mut moments = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let recorded = node.event.recorded_at.timestamp_micros();
+        moments.push(recorded);
+        moments.extend(node.handle_micros.map(|handled| recorded - handled));
+    }
+    moments.sort_unstable();
+    moments.dedup();
+    moments
+}
+
+/// From the first moment to the last, and what of it was idle.
+fn spent(moments: &[i64]) -> (i64, i64) {
+    let total = moments.last().zip(moments.first()).map_or(0, |(last, first)| last - first);
+    (total, moments.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > IDLE).sum())
+}
+
+/// What an event's latency is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Spans {
+    queue: Option<i64>,
+    handle: Option<i64>,
+    contradict: bool,
+}
+
+impl Spans {
+    /// What a process or a job makes is decided when its handling begins: that is when it occurred. Of anybody else's
+    /// doing that is business time, and says nothing of handling.
+    fn of(event: &Entry, cause: &Entry) -> Self {
+        if !matches!(event.channel.as_deref(), Some("process" | "job")) {
+            return Self::default();
+        }
+        let queue = (event.occurred_at - cause.recorded_at).num_microseconds();
+        let handle = (event.recorded_at - event.occurred_at).num_microseconds();
+        match (queue, handle) {
+            (Some(queue @ 0..), Some(handle @ 0..)) => {
+                Self { queue: Some(queue), handle: Some(handle), contradict: false }
+            }
+            _ => Self { contradict: true, ..Self::default() },
+        }
+    }
 }
 
 /// Events in the order of the log, as a tree.
@@ -96,7 +176,7 @@ fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
         events.iter().enumerate().map(|(place, event)| (event.id.clone(), place)).collect();
     let (mut children, mut roots, mut missing) =
         (BTreeMap::<usize, Vec<usize>>::new(), Vec::new(), BTreeSet::new());
-    let mut links = Vec::with_capacity(events.len());
+    let (mut links, mut parents) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
     for (place, event) in events.iter().enumerate() {
         let cause = event.causation_id.as_ref();
         let (link, parent) = match (cause, cause.and_then(|cause| places.get(cause)).copied()) {
@@ -112,8 +192,11 @@ fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
         parent.map_or(&mut roots, |parent| children.entry(parent).or_default()).push(place);
         let latency =
             parent.map(|parent| (event.recorded_at - events[parent].recorded_at).num_microseconds());
-        links.push((link, latency.flatten()));
+        let spans = parent.map(|parent| Spans::of(event, &events[parent])).unwrap_or_default();
+        links.push((link, latency.flatten(), spans));
+        parents.push(parent);
     }
+    let critical = critical(&parents);
     let mut waiting: Vec<(usize, usize)> = roots.into_iter().rev().map(|root| (root, 0)).collect();
     let mut order = Vec::with_capacity(events.len());
     while let Some((place, depth)) = waiting.pop() {
@@ -122,8 +205,62 @@ fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
     }
     let mut events: Vec<Option<Entry>> = events.into_iter().map(Some).collect();
     let node = |(place, depth): (usize, usize)| {
-        let (link, latency_micros) = links[place];
-        events[place].take().map(|event| Node { depth, link, latency_micros, parked: Vec::new(), event })
+        let (link, latency_micros, Spans { queue, handle, contradict }) = links[place];
+        events[place].take().map(|event| Node {
+            depth,
+            link,
+            latency_micros,
+            queue_micros: queue,
+            handle_micros: handle,
+            clocks_contradict: contradict,
+            critical: critical[place],
+            parked: Vec::new(),
+            event,
+        })
     };
     (order.into_iter().filter_map(node).collect(), missing)
+}
+
+/// Of each branch with more than one event, those on the way from its beginning to its last: all else was done by then.
+/// What is last is so in the log, and not by clocks.
+fn critical(parents: &[Option<usize>]) -> Vec<bool> {
+    let mut lasts = BTreeMap::<usize, usize>::new();
+    let mut roots = Vec::with_capacity(parents.len());
+    for (place, parent) in parents.iter().enumerate() {
+        // A cause stands before what it caused, so its root is known by now.
+        let root = parent.map_or(place, |parent| roots[parent]);
+        roots.push(root);
+        lasts.insert(root, place);
+    }
+    let mut critical = vec![false; parents.len()];
+    for (root, last) in lasts.into_iter().filter(|(root, last)| root != last) {
+        let mut at = last;
+        while at != root {
+            critical[at] = true;
+            at = parents[at].unwrap_or(root);
+        }
+        critical[root] = true;
+    }
+    critical
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_critical_path_of_each_branch_leads_to_its_last_event() {
+        //   0 ── 1 ── 4     2 ── 5     6
+        //   └─── 3
+        let parents = [None, Some(0), None, Some(0), Some(1), Some(2), None];
+        assert_eq!(critical(&parents), [true, true, true, false, true, true, false]);
+        assert_eq!(critical(&[]), Vec::<bool>::new());
+    }
+
+    #[test]
+    fn pauses_of_more_than_ten_seconds_are_idle() {
+        let second = 1_000_000;
+        assert_eq!(spent(&[0, 10 * second, 21 * second, 22 * second]), (22 * second, 11 * second));
+        assert_eq!(spent(&[]), (0, 0));
+    }
 }

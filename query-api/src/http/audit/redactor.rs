@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use soonshop_domain::Personal;
 use soonshop_event_log::codec;
 
 use crate::http::fold::Opened;
@@ -26,6 +27,15 @@ pub(super) struct Redacted(Value);
 impl Redacted {
     pub(super) fn value(&self) -> &Value {
         &self.0
+    }
+
+    /// A note, for whoever may see it. It is its writer's own words; one that cannot be opened is there, and not shown.
+    pub(super) fn note(text: &Personal<String>) -> Self {
+        Self(match text.get() {
+            Some(text) => Value::String(text.clone()),
+            None if text.is_erased() => marker(&Behind::Erased),
+            None => json!({ "personal": "masked" }),
+        })
     }
 
     /// Its parts, by name: they are as redacted as the whole.

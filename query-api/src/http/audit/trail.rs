@@ -15,6 +15,8 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::notes::{self, Note};
+use super::pending::{self, Pending};
 use super::redactor::{Redacted, Redactor, Sight};
 use crate::http::Action;
 use crate::http::as_of;
@@ -54,8 +56,10 @@ pub(super) struct Step {
     pub(super) correlation_id: Option<Uuid>,
     pub(super) causation_id: Option<Uuid>,
     pub(super) reason_code: Option<String>,
-    /// A note was left, which is not shown.
+    /// A note was left with the command, which is not shown.
     pub(super) has_note: bool,
+    /// What people noted on the event afterwards, as far as it is for whoever asks.
+    pub(super) notes: Vec<Note>,
 }
 
 impl Trail {
@@ -89,6 +93,7 @@ impl Step {
             causation_id: metadata.causation_id,
             reason_code: metadata.reason_code,
             has_note: metadata.reason_note.is_some(),
+            notes: Vec::new(),
         })
     }
 }
@@ -145,6 +150,8 @@ pub struct Trail {
     pub(super) events: Vec<Step>,
     /// Whether there are events before these.
     pub(super) more: bool,
+    /// Steps that had to follow on its events, and have not.
+    pub(super) pending: Vec<Pending>,
     /// The event that made this version, as it lies in the log: before any upcaster, with what is personal masked.
     #[schema(value_type = Object)]
     pub(super) stored: Option<Redacted>,
@@ -209,6 +216,10 @@ pub(super) async fn find(call: &Call, sight: Sight) -> Result<(i64, Trail), Prob
         }
     }
     let mut trail = stream.seen(sight, version, other, call.params.number("before"))?;
+    let mut noted = notes::on(call, &trail.kind, &trail.id).await?;
+    for step in &mut trail.events {
+        step.notes = noted.remove(&step.id).unwrap_or_default();
+    }
     if let Some(event) = stream.event(version) {
         let log = &call.shared.queries.log;
         let row = log.read(event.position, 1).await.map_err(failed)?.into_iter().next();
@@ -332,6 +343,9 @@ impl Stream {
             blame: states.blame,
             events: listed[first..].iter().map(|event| Step::of(event)).collect::<Result<_, _>>()?,
             more: first > 0,
+            pending: pending::of_stream(
+                self.events.iter().map(|event| (event.position, event.event.event_type(), event.recorded_at)),
+            ),
             kind: self.kind.clone(),
             id: self.id.clone(),
             version,

@@ -4,7 +4,9 @@ use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_service_kit::access::Permission;
 
-use super::{View, actor_of, command, described, page, shape, shown, value, with};
+use super::correlation::missing;
+use super::{View, actor_of, command, described, page, see_other, shape, shown, value, with};
+use crate::http::audit::notes::{self, Note};
 use crate::http::audit::redactor::{Redacted, Sight};
 use crate::http::audit::reveal;
 use crate::http::audit::trail::{self, Step, Trail};
@@ -31,6 +33,18 @@ pub(super) fn table() -> Vec<Endpoint> {
             .takes(reveal::fields())
             .needs(Permission::Reveal),
         ),
+        page(
+            "/audit/a/{type}/{id}/notes",
+            "audit.note-page",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let left = notes::leave(&call).await?;
+                let version = left.version.to_string();
+                let trail = call.asked.path.trim_end_matches("/notes");
+                let to = View::of(&call.asked).to(trail, &[("v", &version)]);
+                Ok(see_other(&format!("{to}#v{version}")))
+            })
+            .takes(notes::fields()),
+        ),
     ]
 }
 
@@ -55,7 +69,11 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
                 input type="range" name="v" min="1" max=(trail.last) value=(trail.version) data-slider
                     aria-label=(view.word("version")) aria-valuetext=(valuetext);
                 button data-go-button { (view.word("go")) }
+                @if trail.last > 1 {
+                    button.quiet type="button" data-play=(trail.last) data-stop=(view.word("play-stop")) aria-pressed="false" hidden { (view.word("play")) }
+                }
             }
+            @for one in &trail.pending { p.banner.missing { (missing(view, one)) } }
             (choices(view, trail))
             div.two {
                 (history(view, trail))
@@ -109,11 +127,14 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
             }
             ol.trail {
                 @for event in &trail.events {
-                    li aria-current=[(event.version == trail.version).then_some("true")] data-position=(event.position) data-id=(event.id) {
+                    @let is_shown = event.version == trail.version;
+                    li id={ "v" (event.version) } aria-current=[is_shown.then_some("true")] data-position=(event.position) data-id=(event.id) {
                         div.said {
                             a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
                         }
                         (about(view, event))
+                        @for note in &event.notes { (noted(view, note)) }
+                        @if is_shown { (note_form(view, event.version)) }
                     }
                 }
             }
@@ -147,6 +168,40 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
                 a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
             }
             code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
+        }
+    }
+}
+
+/// What somebody noted on an event.
+fn noted(view: &View<'_>, note: &Note) -> Markup {
+    let (kind, id) = actor_of(Some(&note.by));
+    html! {
+        div.note {
+            @if let Some(text) = &note.text { p { (value(view, text.value())) } }
+            p.soft {
+                @for tag in &note.tags { span.tag translate="no" { (tag) } " " }
+                (view.time(note.at)) " · " (view.actor(kind, id)) " · " (view.word(if note.shared { "note-shared" } else { "note-private" }))
+            }
+        }
+    }
+}
+
+/// On the event that is shown, and on no other: a form on each would be many.
+fn note_form(view: &View<'_>, version: i64) -> Markup {
+    let to = view.to(&format!("{}/notes", view.asked.path), &[]);
+    html! {
+        details.reveal.leave {
+            summary { (view.word("note-add")) }
+            form.column method="post" action=(to) {
+                input type="hidden" name="version" value=(version);
+                label for="note" { (view.word("note-text")) }
+                textarea id="note" name="text" rows="3" maxlength="2000" {}
+                label for="tags" { (view.word("note-tags")) }
+                input id="tags" name="tags" maxlength="400" autocomplete="off" placeholder="call-back late";
+                label { input type="checkbox" name="shared" value="1"; " " (view.word("note-share")) }
+                p.soft { (view.word("note-kept")) }
+                button { (view.word("note-add")) }
+            }
         }
     }
 }

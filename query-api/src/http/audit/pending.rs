@@ -1,0 +1,131 @@
+//! Steps that are missing: what has to follow on an event by [`expected`], and has not, though its time is up.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::Value;
+use serde::Serialize;
+use soonshop_domain::{clock, expected};
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+
+use super::timeline::Entry;
+use crate::http::read::{Source, query_failed};
+
+/// Streams that are asked about at a time.
+const ASKED: usize = 500;
+
+/// A step that is missing.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Pending {
+    /// The event that it is to follow on.
+    pub(super) after: i64,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    pub(super) kind: String,
+    pub(super) recorded_at: DateTime<Utc>,
+    /// The types of events of which one was expected.
+    pub(super) expected: Vec<String>,
+    pub(super) within_seconds: i64,
+    /// How long ago the time was up.
+    pub(super) overdue_seconds: i64,
+}
+
+impl Pending {
+    /// What is missing by `now` where nothing has followed on that event.
+    fn by(now: DateTime<Utc>, position: i64, kind: &str, recorded_at: DateTime<Utc>) -> Option<Self> {
+        let expectation = expected::after(kind)?;
+        let overdue = now - recorded_at - TimeDelta::try_seconds(expectation.within_seconds)?;
+        (overdue > TimeDelta::zero()).then(|| Self {
+            after: position,
+            kind: kind.to_owned(),
+            recorded_at,
+            expected: expectation.one_of.iter().map(|kind| (*kind).to_owned()).collect(),
+            within_seconds: expectation.within_seconds,
+            overdue_seconds: overdue.num_seconds(),
+        })
+    }
+
+    fn is_met_by(&self, kind: &str) -> bool {
+        self.expected.iter().any(|expected| expected == kind)
+    }
+}
+
+/// Of one whole stream: position, type and moment of its events in their order.
+pub(super) fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime<Utc>)>) -> Vec<Pending> {
+    let (now, mut pending) = (clock::now(), Vec::<Pending>::new());
+    for (position, kind, recorded_at) in events {
+        pending.retain(|one| !one.is_met_by(kind));
+        pending.extend(Pending::by(now, position, kind, recorded_at));
+    }
+    pending
+}
+
+/// Of events of many streams. What follows need not be among them: it can be somebody else's doing, such as a
+/// cancellation.
+pub(super) async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<Pending>, Problem> {
+    let now = clock::now();
+    let overdue = |event: &Entry| {
+        let pending = Pending::by(now, event.position, &event.kind, event.recorded_at)?;
+        Some((event.aggregate_type.clone(), event.aggregate_id.clone(), pending))
+    };
+    let overdue: Vec<_> = events.iter().filter_map(overdue).collect();
+    let kinds: BTreeSet<&str> = expected::EXPECTATIONS.iter().flat_map(|one| one.one_of).copied().collect();
+    let mut met = HashSet::new();
+    for chunk in overdue.chunks(ASKED) {
+        let mut values: Vec<Value> = chunk.iter().map(|(_, id, _)| id.as_str().into()).collect();
+        let ids = places(1, values.len());
+        values.extend(kinds.iter().map(|kind| Value::from(*kind)));
+        let sql = format!(
+            "SELECT aggregate_type, aggregate_id, event_type, position FROM @audit \
+             WHERE aggregate_id IN ({ids}) AND event_type IN ({})",
+            places(chunk.len() + 1, values.len())
+        );
+        let mut later = HashMap::<(String, String), Vec<(String, i64)>>::new();
+        for row in source.plain(&sql, values).await? {
+            let text = |index| row.try_get_by_index::<String>(index).map_err(query_failed);
+            let position: i64 = row.try_get_by_index(3).map_err(query_failed)?;
+            later.entry((text(0)?, text(1)?)).or_default().push((text(2)?, position));
+        }
+        for (kind, id, pending) in chunk {
+            let mut came = later.get(&(kind.clone(), id.clone())).into_iter().flatten();
+            if came.any(|(kind, position)| *position > pending.after && pending.is_met_by(kind)) {
+                met.insert(pending.after);
+            }
+        }
+    }
+    Ok(overdue.into_iter().map(|(.., pending)| pending).filter(|one| !met.contains(&one.after)).collect())
+}
+
+/// `$from, …, $to`.
+fn places(from: usize, to: usize) -> String {
+    (from..=to).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of events so many minutes ago.
+    fn missing(events: &[(&str, i64)]) -> Vec<(i64, i64)> {
+        let now = clock::now();
+        let at = |minutes: i64| now - TimeDelta::minutes(minutes);
+        let events = (1..).zip(events).map(|(position, (kind, minutes))| (position, *kind, at(*minutes)));
+        of_stream(events).iter().map(|one| (one.after, one.overdue_seconds / 60)).collect()
+    }
+
+    #[test]
+    fn what_is_overdue_is_missing_and_what_came_late_or_still_has_time_is_not() {
+        assert_eq!(missing(&[("OrderPlaced", 40)]), [(1, 25)]);
+        assert_eq!(missing(&[("OrderPlaced", 14)]), []);
+        assert_eq!(missing(&[("OrderPlaced", 40), ("OrderConfirmed", 1)]), [], "it came late");
+        assert_eq!(missing(&[("OrderPlaced", 40), ("OrderCancelled", 39)]), [], "it was made unnecessary");
+        assert_eq!(missing(&[("OrderPlaced", 40), ("OrderShipped", 39)]), [(1, 25)], "it is something else");
+    }
+
+    #[test]
+    fn each_request_to_be_forgotten_is_to_be_followed_by_an_erasure() {
+        let again = [("ErasureRequested", 90), ("PersonErased", 89), ("ErasureRequested", 20)];
+        assert_eq!(missing(&again), [(3, 5)]);
+    }
+}

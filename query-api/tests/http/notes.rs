@@ -1,0 +1,150 @@
+//! Notes and tags that people leave on events.
+
+use axum::body::Body;
+use axum::http::Request;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use soonshop_domain::{Purpose, ids};
+use soonshop_projections::operations::{self, EVENT_NOTE, Recorded};
+use soonshop_service_kit::access::Role;
+use uuid::Uuid;
+
+use crate::shop::*;
+
+const TEXT: &str = "Mr Quux rang: <b>call back</b>\non Monday";
+
+async fn recorded(shop: &Shop) -> Vec<Recorded> {
+    operations::last_of(shop.registry.operations(), EVENT_NOTE, 100).await.unwrap()
+}
+
+/// Whoever has the key of that role, with a key for notes, as `soonshop key create` makes one.
+async fn writer(shop: &Shop, role: Role, notes: &str) -> Uuid {
+    let tagged = shop.post_as(Some(role), notes, &[("version", "1"), ("tags", "begun")]).await.ok();
+    let writer = tagged["by"].as_str().unwrap().strip_prefix("staff:").unwrap().parse().unwrap();
+    shop.store.keys().ensure(writer, Purpose::Account).await.unwrap();
+    writer
+}
+
+/// What that role sees on the first event.
+async fn seen(shop: &Shop, role: Role, trail: &str) -> Vec<Value> {
+    let got = shop.get_as(role, trail).await.ok();
+    let texts = got["events"][0]["notes"].as_array().unwrap().iter();
+    texts.map(|note| note["text"].clone()).filter(|text| !text.is_null()).collect()
+}
+
+#[tokio::test]
+async fn a_note_is_its_writers_own_until_it_is_shared_and_goes_with_its_writer() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let (trail, page) = (format!("/api/audit/a/product/{id}"), format!("/audit/a/product/{id}"));
+    let notes = format!("{trail}/notes");
+    let support = writer(&shop, Role::Support, &notes).await;
+    let before = shop.get_as(Role::Auditor, &trail).await.ok();
+
+    let own = [("version", "1"), ("text", TEXT), ("tags", "call-back late call-back")];
+    let left = shop.post_as(Some(Role::Support), &notes, &own).await.ok();
+    assert_eq!((&left["text"], &left["shared"], &left["position"]), (&json!(TEXT), &json!(false), &json!(1)));
+    assert_eq!(left["tags"], json!(["call-back", "late"]));
+    assert_eq!(seen(&shop, Role::Support, &trail).await, [TEXT]);
+    for other in [Role::Auditor, Role::Ops, Role::Admin] {
+        assert_eq!(seen(&shop, other, &trail).await, Vec::<Value>::new(), "{other}");
+        let page = shop.get_as(other, &page).await.text;
+        assert!(!page.contains("Quux") && !page.contains("call-back</span>"), "{other} {page}");
+    }
+    // With a form of the page, and a checkbox.
+    let shared = [("version", "1"), ("text", "for everybody"), ("tags", ""), ("shared", "1")];
+    let to = shop.post_as(Some(Role::Support), &format!("{page}/notes?lang=en"), &shared).await;
+    assert_eq!((to.status, to.header("location")), (303, format!("{page}?v=1&lang=en#v1").as_str()));
+    for other in [Role::Auditor, Role::Ops, Role::Admin] {
+        assert_eq!(seen(&shop, other, &trail).await, ["for everybody"], "{other}");
+    }
+    let mine = shop.get_as(Role::Support, &format!("{page}?lang=en")).await.text;
+    for said in [
+        "Mr Quux rang: &lt;b&gt;call back&lt;/b&gt;",
+        "seen by you alone",
+        "call-back</span>",
+        "for everybody",
+    ] {
+        assert!(mine.contains(said), "{said}: {mine}");
+    }
+
+    // It is a line of the record, sealed, and of no history: nothing else shows or counts it.
+    let lines = recorded(&shop).await;
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| line.subject == format!("product/{id}")));
+    assert!(!serde_json::to_string(&lines).unwrap().contains("Quux"));
+    assert_eq!(operations::last(shop.registry.operations(), 10).await.unwrap().len(), 0);
+    let after = shop.get_as(Role::Auditor, &trail).await.ok();
+    let without = |mut trail: Value| {
+        trail["events"][0].as_object_mut().unwrap().remove("notes");
+        trail
+    };
+    assert_eq!(without(after), without(before));
+    for other in ["/audit", "/audit/timeline", "/api/audit/timeline", "/api/audit/export.ndjson"] {
+        let text = shop.get_as(Role::Support, other).await.text;
+        assert!(!text.contains("Quux") && !text.contains("for everybody"), "{other}");
+    }
+
+    shop.store.keys().erase(support, &[Purpose::Account]).await.unwrap();
+    let erased = json!({ "personal": "erased" });
+    assert_eq!(seen(&shop, Role::Support, &trail).await, [erased.clone(), erased.clone()]);
+    assert_eq!(seen(&shop, Role::Auditor, &trail).await, [erased]);
+    assert!(shop.get_as(Role::Auditor, &format!("{page}?lang=zh-CN")).await.text.contains("已删除"));
+    let more = shop.post_as(Some(Role::Support), &notes, &own).await;
+    assert_eq!(more.refused(), (410, "person-erased".to_owned()));
+}
+
+#[tokio::test]
+async fn a_note_is_refused_where_there_is_no_such_event_or_nothing_that_can_be_kept() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let notes = |kind: &str, id: &str| format!("/api/audit/a/{kind}/{id}/notes");
+    let here = notes("product", &id.to_string());
+    writer(&shop, Role::Support, &here).await;
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        shop.post_as(Some(Role::Support), path, form).await.refused()
+    };
+    let good = [("version", "1"), ("text", "a")];
+    for (path, form, refusal) in [
+        (here.clone(), [("version", "2"), ("text", "a")], (404, "not-found")),
+        (notes("order", &id.to_string()), good, (404, "not-found")),
+        (notes("payment", &id.to_string()), good, (404, "not-found")),
+        (notes("product", "7"), good, (400, "invalid-id")),
+        (here.clone(), [("version", "1"), ("text", " \r\n ")], (400, "invalid-query")),
+        (here.clone(), [("version", "1"), ("text", "a\u{0}b")], (400, "invalid-query")),
+        (here.clone(), [("version", "1"), ("tags", "Not-Small")], (400, "invalid-query")),
+        (here.clone(), [("version", "1"), ("text", &"x".repeat(2_001))], (400, "invalid-query")),
+    ] {
+        assert_eq!(post(&path, &form).await, (refusal.0, refusal.1.to_owned()), "{path} {form:?}");
+    }
+    assert_eq!(shop.post_as(Some(Role::Service), &here, &good).await.status, 403);
+    assert_eq!(shop.post_as(None, &here, &good).await.status, 403);
+    let form = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("origin", "https://evil.example"),
+        ("host", "shop.example"),
+    ];
+    let evil =
+        shop.send(Some(Role::Support), Request::post(&here), &form, Body::from("version=1&text=a")).await;
+    assert_eq!(evil.refused(), (403, "cross-site".to_owned()));
+    // Whoever has no key for notes is told so, and nothing is kept in the clear.
+    let keyless = shop.post_as(Some(Role::Ops), &here, &good).await;
+    assert_eq!(keyless.refused(), (503, "key-store-unavailable".to_owned()));
+    assert_eq!(recorded(&shop).await.len(), 1, "the one that was not refused");
+}
+
+#[tokio::test]
+async fn notes_are_counted_for_all_that_come_at_once() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    shop.store.keys().ensure(ids::OPERATOR, Purpose::Account).await.unwrap();
+    let notes = format!("/api/audit/a/product/{id}/notes");
+    let form = [("version", "1"), ("tags", "late")];
+    let done = join_all((0..30).map(|_| shop.post_as(Some(Role::Ops), &notes, &form))).await;
+    assert_eq!(done.iter().filter(|got| got.status == 200).count(), 20);
+    let refused = done.iter().find(|got| got.status != 200).unwrap();
+    assert_eq!(refused.refused(), (429, "too-many-notes".to_owned()));
+    assert_eq!(refused.header("retry-after"), "60");
+    // Somebody else has a rate of their own.
+    assert_eq!(shop.post_as(Some(Role::Auditor), &notes, &form).await.status, 200);
+}
