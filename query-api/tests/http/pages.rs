@@ -426,6 +426,29 @@ async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_e
     assert!(!check(&[("from", &last)]).await.1);
     assert_eq!(check(&[("from", "3"), ("upto", "2")]).await.0, 400);
 
+    // What is under no seal is no part of what is green, and that the last of it is gone is told.
+    for number in 3..5 {
+        shop.user(&format!("u{number}"), "UK").await;
+    }
+    let (_, green, text) = check(&[]).await;
+    assert!(
+        !green && text.contains("unprovable tail") && text.contains("2 events are not sealed yet."),
+        "{text}"
+    );
+    assert!(!text.contains("are not there"), "{text}");
+    shop.see("/api/audit/timeline").await.ok();
+    shop.sql(shop.store.log().db(), "DELETE FROM @events WHERE position = 5").await;
+    let (_, green, text) = check(&[]).await;
+    assert!(!green && text.contains("1 events after the last seal are not there"), "{text}");
+    shop.sql(shop.store.log().db(), "DELETE FROM @events WHERE position = 4").await;
+    let (_, green, text) = check(&[]).await;
+    assert!(
+        !green
+            && text.contains("unprovable tail")
+            && text.contains("2 events after the last seal are not there"),
+        "{text}"
+    );
+
     let changed = "UPDATE @events SET event_type = 'UserGone' WHERE position = 2";
     shop.sql(shop.store.log().db(), changed).await;
     let (_, green, text) = check(&[]).await;

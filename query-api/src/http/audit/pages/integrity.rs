@@ -8,11 +8,13 @@ use serde_json::json;
 use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict, check};
 use soonshop_event_log::{EventLog, LOG};
 use soonshop_projections::operations::{self, Recorded};
+use soonshop_projections::runner::ROWS;
 use soonshop_service_kit::Problem;
 
 use super::correlation::duration;
 use super::{View, command, described, page, shown, with};
 use crate::http::audit::reveal::write_down;
+use crate::http::audit::standing as audit_standing;
 use crate::http::call::Call;
 use crate::http::params::{Kind, Param, refused};
 use crate::http::read::failed;
@@ -149,8 +151,29 @@ async fn standing(call: &Call, of: Of) -> Result<Sealed, Problem> {
     Ok(Sealed { of, head, last, broken, waiting, checked })
 }
 
-/// A check that was made just now, and how long it took.
-pub(super) type Checked = (Report, Duration);
+/// A check that was made just now.
+pub(super) struct Checked {
+    report: Report,
+    took: Duration,
+    /// Events after the last seal that somebody has seen, and that are not there.
+    gone: i64,
+}
+
+impl Checked {
+    /// Events of which nothing proves anything: those that are under no seal, there or not.
+    fn tail(&self) -> i64 {
+        let there = self.report.tail.as_ref().map_or(0, |tail| tail.events);
+        there.saturating_add(self.gone)
+    }
+}
+
+/// The furthest position that anybody has read. It is asked for before the log is: what was seen must be there.
+async fn seen(call: &Call) -> Result<i64, Problem> {
+    let (head, health) = audit_standing::find(call).await?;
+    let sinks = health.items.iter().flat_map(|one| &one.standing.sinks);
+    let rows = sinks.filter(|sink| sink.name == ROWS).filter_map(|sink| sink.position);
+    Ok(rows.chain(health.relay.position).fold(head, i64::max))
+}
 
 async fn verify(call: &Call) -> Result<Checked, Problem> {
     let of = if call.form.text("of") == Some(Of::Record.name()) { Of::Record } else { Of::Log };
@@ -165,6 +188,11 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
     };
     let _alone = call.shared.checking.try_lock().map_err(busy)?;
     let (begun, (log, seals)) = (Instant::now(), of.opened(call)?);
+    let seen = match of {
+        Of::Log => seen(call).await?,
+        // Nobody follows the record but the sealer.
+        Of::Record => log.head().await.map_err(failed)?.position,
+    };
     let checking = check(&log, &seals, Positions { from, to }, None);
     let too_long = |_| {
         let detail =
@@ -172,18 +200,24 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
         Problem::unavailable("timed-out", detail, Duration::from_secs(1))
     };
     let report = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;
+    let mut checked = Checked { report, took: begun.elapsed(), gone: 0 };
+    // Only where all of the tail was read is it known what of it is there.
+    if to.is_none() && from <= checked.report.sealed_to.saturating_add(1) {
+        checked.gone = (seen - checked.report.sealed_to - checked.tail()).max(0);
+    }
+    let report = &checked.report;
     let detail = json!({
         "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
-        "first_bad": report.first_bad().map(|finding| finding.position),
+        "tail": checked.tail(), "first_bad": report.first_bad().map(|finding| finding.position),
     });
     write_down(call, CHECKED, of.name().to_owned(), detail, None).await?;
-    Ok((report, begun.elapsed()))
+    Ok(checked)
 }
 
 fn body(view: &View<'_>, (both, checked): &([Sealed; 2], Option<Checked>)) -> Markup {
     html! {
         h1 { (view.word("integrity")) }
-        @if let Some((report, took)) = checked { (verdict(view, report, *took)) }
+        @if let Some(checked) = checked { (verdict(view, checked)) }
         @for sealed in both { (stands(view, sealed)) }
         h2 { (view.word("proves")) }
         p { (view.word("proves-what")) }
@@ -225,22 +259,33 @@ fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
         @if let Some(last) = &sealed.checked {
             p.soft {
                 (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (last.actor) " · "
-                (view.word_of(&format!("verdict-{}", last.detail["verdict"].as_str().unwrap_or_default())).unwrap_or("–"))
+                (said(view, last.detail["verdict"].as_str().unwrap_or_default(), last.detail["tail"].as_i64().unwrap_or(0)))
                 " " (last.detail["from"]) "…" (last.detail["to"])
             }
         }
     }
 }
 
-fn verdict(view: &View<'_>, report: &Report, took: Duration) -> Markup {
+/// A verdict in words. Where there is a tail, what was cut off there nobody can tell: that is not said to be intact.
+fn said(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
+    let name = if verdict == "intact" && tail > 0 { "tail" } else { verdict };
+    view.word_of(&format!("verdict-{name}")).unwrap_or("–")
+}
+
+fn verdict(view: &View<'_>, checked: &Checked) -> Markup {
+    let Checked { report, took, gone } = checked;
     let name = serde_json::to_value(report.verdict).ok().and_then(|name| name.as_str().map(str::to_owned));
-    let word = view.word_of(&format!("verdict-{}", name.unwrap_or_default())).unwrap_or("–");
-    let good = report.verdict == Verdict::Intact;
+    let word = said(view, &name.unwrap_or_default(), checked.tail());
+    let (class, sign) = match (report.verdict, checked.tail(), gone) {
+        (Verdict::Intact, 0, _) => ("well", "✓ "),
+        (Verdict::Intact, _, 0) => ("open", "◐ "),
+        _ => ("ill", "⚠ "),
+    };
     html! {
         div.verdict role="status" {
-            p class=(if good { "well" } else { "ill" }) {
+            p class=(class) {
                 @let of = if report.log == LOG { Of::Log } else { Of::Record };
-                span aria-hidden="true" { (if good { "✓ " } else { "⚠ " }) }
+                span aria-hidden="true" { (sign) }
                 (view.word_of(&format!("sealed-{}", of.name())).unwrap_or("–")) ": " strong { (word) }
             }
             p.facts {
@@ -252,8 +297,9 @@ fn verdict(view: &View<'_>, report: &Report, took: Duration) -> Markup {
             }
             @if !report.key_given { p.soft { (view.word("key-not-given")) } }
             @if let Some(tail) = &report.tail {
-                p.soft { (view.language.fill("tail", &[&tail.events.to_string()])) " " (view.time(tail.since)) }
+                p.soft { (view.language.fill("tail", &[&tail.events.to_string()])) " " (view.word("since")) " " (view.time(tail.since)) }
             }
+            @if *gone > 0 { p.ill { (view.language.fill("tail-gone", &[&gone.to_string()])) } }
             @if let Some(first) = report.first_bad() {
                 p {
                     (view.word("first-bad")) " "
