@@ -1,11 +1,13 @@
 // What is taken along is what is seen: as many, in the same order, masked alike, and harmless in a spreadsheet.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { see } from './browser.mjs';
 import { check, mustFail, rows } from './harness.mjs';
 import { FORMULA } from './seed.mjs';
-import { get } from './shop.mjs';
+import { command, get } from './shop.mjs';
 
 // RFC 4180.
 function cells(text) {
@@ -64,4 +66,32 @@ check(10, 'what is masked is masked alike, and no cell is a formula', async (_, 
   assert.equal(JSON.parse(found[1][summary]).name, FORMULA);
   harmless(found);
   await mustFail('a formula', () => harmless([...found, [FORMULA]]));
+});
+
+// What a spreadsheet program makes of a CSV: each cell's text, and whether it is a formula. Gnumeric gives a type to what
+// stands there as it is, and none to what it has computed.
+async function opened(csv) {
+  const folder = await mkdtemp(join(tmpdir(), 'soonshop-e2e-'));
+  try {
+    await writeFile(join(folder, 'in.csv'), csv);
+    const done = await command('ssconvert', ['-T', 'Gnumeric_XmlIO:sax:0', join(folder, 'in.csv'), join(folder, 'out.xml')]);
+    assert.equal(done.code, 0, done.stderr);
+    const text = (escaped) => escaped.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+    const sheet = await readFile(join(folder, 'out.xml'), 'utf8');
+    return [...sheet.matchAll(/<gnm:Cell ([^>]*)>([^<]*)</g)].map(([, is, said]) => ({ formula: !is.includes('ValueType='), text: text(said) }));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+check(10, 'a spreadsheet program opens a product that is named like a formula as a text', async (_, shop) => {
+  const { text } = await get(shop, '/api/audit/export.csv?q=HYPERLINK', { as: 'support' });
+  const asText = async (csv) => {
+    const all = await opened(csv);
+    assert.ok(all.some((cell) => cell.text.includes('HYPERLINK("http://x")') || cell.text.includes('HYPERLINK(\\"http://x\\")')), 'it is there');
+    assert.deepEqual(all.filter((cell) => cell.formula), []);
+  };
+  await asText(text);
+  await asText(`name\r\n"'${FORMULA.replaceAll('"', '""')}"\r\n`);
+  await mustFail('a formula', () => asText(`name\r\n"${FORMULA.replaceAll('"', '""')}"\r\n`));
 });

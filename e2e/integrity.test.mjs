@@ -8,7 +8,7 @@ import { eventually, open, post, remove, replayTool, soonshop, sql, STORES } fro
 
 const own = {};
 before(async () => {
-  for (const store of STORES) own[store] = await open(store);
+  for (const store of [...STORES, 'apart']) own[store] = await open(store);
 });
 after(async () => Promise.all(Object.values(own).map((shop) => remove(shop))));
 const on = STORES.map((store) => ({ store, get origin() { return own[store].origin; }, get keys() { return own[store].keys; } }));
@@ -59,3 +59,26 @@ check(11, 'what was sealed is green, and one byte that changed is red at its pos
   assert.equal(offline.code, 3, offline.stdout);
   assert.match(offline.stdout, new RegExp(`:${head}\\b`));
 }, { on, role: 'auditor' });
+
+check(11, 'of the last row before any seal nothing is proved, and that it is gone is told', async ({ page }) => {
+  const shop = own.apart;
+  const add = async (name) => (await post(shop, '/products', { name, variants: [{ sku: name.toUpperCase() }] })).json.position;
+  const sealed = await add('Bellows');
+  await eventually('all of it is sealed', async () => new RegExp(`1…${sealed}\\b`).test(await verify(page, shop)));
+  await green(page);
+  // Whoever seals is gone: nothing new comes under a seal.
+  await shop.processes.find((one) => one.args.includes('reactor')).stop('SIGKILL');
+  const last = await add('Tongs');
+  const unprovable = async (said) => {
+    const text = await verify(page, shop);
+    assert.match(text, new RegExp(`unprovable tail[^]*1…${sealed}\\b[^]*${said}`), text);
+    await mustFail('green on what nobody can prove', () => green(page));
+  };
+  await unprovable('1 events are not sealed yet');
+  await eventually('others have seen it', async () =>
+    (await (await fetch(`${shop.origin}/health/audit`)).json()).items.every((item) => item.lag_events === 0));
+  await sql(shop, 'log', `DELETE FROM events WHERE position = ${last};`);
+  await unprovable('1 events after the last seal are not there');
+  await page.locator('.verdict').evaluate((verdict) => { verdict.innerText = 'Intact'; });
+  await mustFail('that it is all well', async () => assert.match(await page.locator('.verdict').innerText(), /unprovable tail/));
+}, { on: [{ store: 'apart', get origin() { return own.apart.origin; }, get keys() { return own.apart.keys; } }], role: 'auditor' });

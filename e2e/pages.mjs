@@ -7,6 +7,8 @@ export const PAGES = (made) => ({
   erased: `/audit/a/user/${made.users.zoe}`,
   long: `/audit/a/product/${made.long}?v=250`,
   correlation: `/audit/c/${made.correlation}`,
+  tree: `/audit/c/${made.correlation}?view=tree`,
+  table: `/audit/c/${made.correlation}?view=table&depth=0`,
   projections: '/audit/projections',
   projection: '/audit/projections/users',
   run: `/audit/runs/${made.run}`,

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 missing=()
-for pair in node=nodejs npm=npm sqlite3=sqlite3 psql=postgresql-client "${CHROMIUM:-chromium}=chromium"; do
+for pair in node=nodejs npm=npm sqlite3=sqlite3 psql=postgresql-client ssconvert=gnumeric "${CHROMIUM:-chromium}=chromium"; do
   command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
 done
 # Without its glyphs Chinese is boxes.

@@ -1,7 +1,7 @@
 // One aggregate and one correlation: who and why, what changed, the slider, the same code, causes.
 import assert from 'node:assert/strict';
-import { see, visit } from './browser.mjs';
-import { browser, check, mustFail, rows } from './harness.mjs';
+import { see, violations, visit } from './browser.mjs';
+import { browser, check, each, mustFail, rows } from './harness.mjs';
 import { ANA_LATER, LONG } from './seed.mjs';
 import { call, get, replayTool, sql } from './shop.mjs';
 
@@ -88,7 +88,7 @@ check(3, 'without scripts every version can be reached by links and by the form'
   await stands(page, 260);
   await page.locator('input[type=range]').focus();
   await page.keyboard.press('ArrowRight');
-  await page.locator('form:has(input[type=range]) button').click();
+  await page.locator('form.slider [data-go-button]').click();
   await stands(page, 261);
   const { context, page: other } = await visit(browser, shop);
   await see(other, shop, new URL(page.url()).pathname + new URL(page.url()).search);
@@ -119,6 +119,70 @@ check(3, 'the slider moves state, row, title and address together, without a rel
   await context.close();
   await page.evaluate((url) => history.replaceState({}, '', url), page.url().replace(`v=${LONG - 1}`, 'v=7'));
   await mustFail('an address of another version', () => stands(page, LONG - 1));
+});
+
+check(3, 'the history plays a version a second to its end, and stops at any key and any click', async ({ page }, shop) => {
+  const at = (version) => page.waitForURL((url) => url.searchParams.get('v') === String(version), { timeout: 4_000 });
+  const button = page.locator('[data-play]');
+  await see(page, shop, `/audit/a/product/${shop.made.long}?v=${LONG - 2}&lang=en`);
+  await button.focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await button.innerText(), 'Stop');
+  const begun = Date.now();
+  await at(LONG - 1);
+  await at(LONG);
+  assert.ok(Date.now() - begun > 1_500, 'a second each');
+  await page.locator('[data-play][aria-pressed=false]').waitFor();
+  assert.ok(await button.evaluate((it) => it === document.activeElement), 'the button keeps the focus');
+  // At the end it begins anew.
+  await page.keyboard.press('Enter');
+  await at(1);
+  await at(2);
+  for (const stop of [() => page.keyboard.press('Shift'), () => page.locator('h1').click(), () => button.click()]) {
+    const stopped = async () => assert.equal(await button.getAttribute('aria-pressed'), 'false');
+    if ((await button.getAttribute('aria-pressed')) === 'false') await page.evaluate(() => document.querySelector('[data-play]').click());
+    await page.locator('[data-play][aria-pressed=true]').waitFor();
+    await mustFail('that it plays', stopped);
+    await stop();
+    await stopped();
+    // What stops it is told apart from what begins it by half a second.
+    await page.waitForTimeout(600);
+  }
+});
+
+check(3, 'whoever wants no motion, or no script, has nothing that plays', async ({ page }, shop) => {
+  await see(page, shop, `/audit/a/product/${shop.made.long}?v=7&lang=en`);
+  assert.ok(await page.locator('[data-slider]').isVisible());
+  assert.ok(!(await page.locator('[data-play]').isVisible()));
+}, { reducedMotion: 'reduce' });
+
+each('what somebody notes on an event is theirs until they share it', async ({ page }, shop) => {
+  const address = `/audit/a/order/${shop.made.orders.cancelled}?v=2&lang=en`;
+  const note = async (text, shared) => {
+    await see(page, shop, address);
+    await page.locator('details.leave summary').click();
+    await page.locator('#note').fill(text);
+    await page.locator('#tags').fill('call-back late');
+    if (shared) await page.locator('input[name=shared]').check();
+    assert.deepEqual(await violations(page), []);
+    await page.locator('details.leave button').click();
+    await page.waitForURL((url) => url.hash === '#v2');
+    assert.match(await page.locator('li[aria-current] .note').last().innerText(), new RegExp(`${text}[^]*call-back[^]*late`));
+  };
+  await note('mine alone');
+  await note('for everybody', true);
+  assert.deepEqual(await violations(page), []);
+  const { context, page: other } = await visit(browser, shop, { role: 'auditor' });
+  await see(other, shop, address);
+  const told = async () => {
+    const text = await other.locator('li[aria-current]').innerText();
+    assert.match(text, /for everybody/);
+    assert.doesNotMatch(text, /mine alone/);
+  };
+  await told();
+  await other.locator('.note').first().evaluate((it) => { it.innerText = 'mine alone'; });
+  await mustFail('what is not for everybody', told);
+  await context.close();
 });
 
 // The tool's answer and the endpoint's, compared as the bytes of one encoder.
@@ -169,6 +233,54 @@ check(5, 'from an event of an order one comes to all that belongs to it, in the 
   await mustFail('another order', inOrder);
 });
 
+// The positions of what can be come to by Tab, in their order.
+async function reachedByTab(page, most) {
+  const reached = [];
+  await page.locator('main').evaluate((main) => { main.tabIndex = -1; main.focus(); });
+  for (let step = 0; step < most * 5 && reached.length < most; step += 1) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => document.activeElement.closest('[data-position]')?.dataset.position);
+    if (at && reached.at(-1) !== Number(at)) reached.push(Number(at));
+  }
+  return reached;
+}
+
+check(5, 'the table holds the rows of the waterfall and of the tree in their order, and is walked by keyboard', async ({ page }, shop) => {
+  const address = `/audit/c/${shop.made.correlation}?lang=en`;
+  const places = () => page.locator('main [data-position]').evaluateAll((found) => found.map((row) => Number(row.dataset.position)));
+  const said = () => page.locator('main [data-position] a.row').allInnerTexts();
+  await see(page, shop, address);
+  const [falls, sentences] = [await places(), await said()];
+  assert.ok(falls.length > 3);
+  for (const view of ['tree', 'table']) {
+    await see(page, shop, address);
+    // By the keyboard alone: to the other view, and through its rows.
+    await page.locator('.pick a', { hasText: view === 'tree' ? 'Tree' : 'Table' }).focus();
+    await page.keyboard.press('Enter');
+    await page.waitForURL((url) => url.searchParams.get('view') === view);
+    const same = async () => {
+      assert.deepEqual(await places(), falls);
+      assert.deepEqual(await said(), sentences);
+    };
+    await same();
+    assert.deepEqual(await reachedByTab(page, falls.length), falls, `${view} by Tab`);
+    await page.locator('a.row').first().focus();
+    for (const position of falls.slice(1)) {
+      await page.keyboard.press('j');
+      assert.equal(await page.evaluate(() => Number(document.activeElement.closest('[data-position]')?.dataset.position)), position, `${view} by j`);
+    }
+    await page.evaluate(() => document.querySelector('main [data-position]').remove());
+    await mustFail('a row that is not there', same);
+  }
+  // One row is looked at: it has the focus, and everything about it is told.
+  await see(page, shop, `${address}&view=table&sel=${falls[1]}`);
+  const chosen = page.locator('tr[aria-current=true]');
+  assert.equal(Number(await chosen.getAttribute('data-position')), falls[1]);
+  assert.ok(await chosen.evaluate((row) => row.contains(document.activeElement)), 'the focus is in the row');
+  assert.match(await chosen.innerText(), /Occurred[^]*Recorded/);
+  assert.deepEqual(await violations(page), []);
+});
+
 check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => {
   // Nobody can wait for hours here: what the page reads is moved, and back.
   const { correlation } = shop.made;
@@ -176,10 +288,10 @@ check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => 
   const shipped = items.find((item) => item.type === 'OrderShipped').position;
   const later = (sign) => sql(shop, 'rm_audit_1', `UPDATE audit SET recorded_at = recorded_at ${sign} 7200000000
     WHERE correlation_id = '${correlation}' AND position >= ${shipped};`);
-  const gaps = () => page.locator('path.gap').first().getAttribute('d');
   const compressed = async () => {
     assert.match(await page.locator('.facts').innerText(), /idle 2 h/);
-    assert.match(await gaps(), /^M\d+ 0v12$/, 'one gap is drawn');
+    assert.equal(await page.locator('svg.axis line.gap').count(), 1, 'one gap is drawn');
+    assert.match(await page.locator('svg.axis').textContent(), /⁄⁄ 2 h ⁄⁄/, 'with its length');
   };
   await see(page, shop, `/audit/c/${correlation}?lang=en`);
   await mustFail('a pause that is not there', compressed);
@@ -190,6 +302,8 @@ check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => 
     // Every bar is on the axis, and in words beside it.
     assert.equal(await rows(page).count(), items.length);
     assert.equal(await page.locator('svg.fall[aria-hidden=true]').count(), items.length);
+    await page.locator('.pick a', { hasText: 'as long as they were' }).click();
+    await mustFail('a pause that is drawn as long as it was', compressed);
   } finally {
     await later('-');
   }
@@ -204,9 +318,10 @@ check(5, 'an event that a read model has parked stands in its place among what f
   await inPlace();
   const { items } = await audit(shop, `/c/${shop.made.parkedCorrelation}`);
   assert.deepEqual(items.find((item) => item.type === 'OrderPlaced').parked, ['rm_orders_1']);
-  await page.locator('a[href*="/audit/parked"].ill').first().click();
+  assert.match(await page.locator('.facts').innerText(), /\d+ parked/);
+  await first.locator('a[href*="/audit/parked"].ill').click();
   assert.match(await page.locator('main').innerText(), new RegExp(`order-${parked}`));
   await page.goBack();
-  await page.locator('a[href*="/audit/parked"].ill').first().evaluate((mark) => mark.remove());
+  await first.locator('a[href*="/audit/parked"].ill').evaluate((mark) => mark.remove());
   await mustFail('an event that is parked and not marked', inPlace);
 });
