@@ -36,7 +36,7 @@ try {
   process.env.E2E_SHOPS = join(folder, 'shops.json');
   writeFileSync(process.env.E2E_SHOPS, JSON.stringify(shops), { mode: 0o600 });
   await new Promise((resolve, reject) => {
-    const tests = run({ files: files.map((name) => join(here, name)), concurrency: 1, timeout: 180_000 });
+    const tests = run({ files: files.map((name) => join(here, name)), concurrency: 1, timeout: 300_000 });
     tests.on('test:fail', () => (process.exitCode = 1));
     tests.on('error', reject).on('end', resolve);
     tests.compose(new spec()).pipe(process.stdout);

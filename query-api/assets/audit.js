@@ -270,7 +270,9 @@ const ready = () => {
   if (button) {
     button.hidden = matchMedia('(prefers-reduced-motion: reduce)').matches;
     // The key or click that stops it is none that begins it again.
-    button.onclick = () => { if (performance.now() - ended > 500) { play(button); } };
+    button.onclick = (event) => {
+      if (playing) { stop(event); } else if (performance.now() - ended > 500) { play(button); }
+    };
     atRest();
   }
   if (document.querySelector('[data-swap]')) {

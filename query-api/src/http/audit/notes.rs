@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(both, (Some("a\nb".to_owned()), vec!["late".to_owned(), "call-back".to_owned()]));
         assert_eq!(parsed("version=1&text=&tags=x1").unwrap(), (None, vec!["x1".to_owned()]));
         let long = format!("version=1&tags={}", "x".repeat(33));
-        let many = format!("version=1&tags={}", (0..11).map(|tag| format!("t{tag}+")).collect::<String>());
+        let many = "version=1&tags=a+b+c+d+e+f+g+h+i+j+k".to_owned();
         for bad in
             ["version=1", "version=1&text=+%0A", "version=1&text=a%1Bb", "version=1&tags=Late", &long, &many]
         {
