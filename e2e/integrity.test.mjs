@@ -15,8 +15,9 @@ const on = STORES.map((store) => ({ store, get origin() { return own[store].orig
 
 async function verify(page, shop, from = 1) {
   await see(page, shop, '/audit/integrity?lang=en');
-  await page.locator('input[name=from]').fill(String(from));
-  await page.locator('form[action="/audit/integrity"] button').click();
+  const form = page.locator('form:has(input[name=of][value=log])');
+  await form.locator('input[name=from]').fill(String(from));
+  await form.locator('button').click();
   await page.locator('.verdict').waitFor();
   return page.locator('.verdict').innerText();
 }
