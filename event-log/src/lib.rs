@@ -15,7 +15,7 @@ pub mod seal;
 pub use checkpoint::{Checkpoint, Lease, Leases, Stopped};
 pub use database::{Database, Db, Place, is_no_table, unavailable};
 pub use keys::{Key, KeyStore, MasterKeys};
-pub use log::{Content, Entry, EventLog, LOG, PageReader, RECORD, RecordedEvent, StoredEvent};
+pub use log::{Content, Entry, EventLog, LOG, PageReader, RECORD, RecordedEvent, Span, StoredEvent};
 
 use uuid::Uuid;
 

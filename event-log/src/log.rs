@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseBackend;
-use serde_json::Value;
+use serde_json::{Value, json};
 use soonshop_domain::catalog::{self, Upcaster};
 use soonshop_domain::{Event, Metadata};
 use sqlx::Row as _;
@@ -91,6 +91,15 @@ impl Entry {
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint::at(self.position, self.event_id)
     }
+}
+
+/// A part of a stream: the events above one version, up to another.
+#[derive(Debug, Clone)]
+pub struct Span<'a> {
+    pub kind: &'a str,
+    pub stream: &'a str,
+    pub above: i64,
+    pub upto: i64,
 }
 
 /// Read access to a log.
@@ -226,6 +235,26 @@ impl EventLog {
              ORDER BY sequence LIMIT $4"
         );
         Ok(rows!(self, &sql, [aggregate_type, id, version, limit]))
+    }
+
+    /// Parts of many streams in one query, each in order, sealed as they are stored. Each part is looked up by the
+    /// stream's key, whatever the database believes of how many there are.
+    pub async fn spans(&self, spans: &[Span<'_>]) -> Result<Vec<StoredEvent>, Error> {
+        let wanted = |span: &Span<'_>| json!({ "kind": span.kind, "stream": span.stream, "above": span.above, "upto": span.upto });
+        let wanted = Value::Array(spans.iter().map(wanted).collect()).to_string();
+        let from = if self.db.backend() == DatabaseBackend::Postgres {
+            "jsonb_to_recordset($1::jsonb) AS w(kind text, stream text, above bigint, upto bigint) \
+             CROSS JOIN LATERAL (SELECT * FROM @events WHERE aggregate_type = w.kind AND aggregate_id = w.stream \
+             AND sequence > w.above AND sequence <= w.upto OFFSET 0) e"
+        } else {
+            "json_each($1) w CROSS JOIN @events e ON e.aggregate_type = w.value ->> 'kind' \
+             AND e.aggregate_id = w.value ->> 'stream' AND e.sequence > w.value ->> 'above' \
+             AND e.sequence <= w.value ->> 'upto'"
+        };
+        let sql = format!("SELECT {COLUMNS} FROM {from}");
+        let mut rows = rows!(self, &sql, [&wanted]);
+        rows.sort_by_key(|row| row.sequence);
+        Ok(rows)
     }
 
     /// The last position that was recorded no later than `moment`; 0 before the first. Positions are dense and

@@ -26,6 +26,9 @@ const IN_MEMORY: usize = 4 << 20;
 /// Bytes that are handed on at a time.
 const CHUNK: usize = 64 << 10;
 
+/// Bytes that are turned round at a time.
+const PIECE: u64 = 1 << 20;
+
 /// How a listing is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -111,6 +114,12 @@ struct Passing {
     hash: Context,
 }
 
+impl Passing {
+    fn begin() -> Self {
+        Self { file: SpooledTempFile::new(IN_MEMORY), hash: Context::new(&SHA256) }
+    }
+}
+
 impl Write for Passing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
@@ -123,13 +132,12 @@ impl Write for Passing {
     }
 }
 
-enum Encoder {
-    Ndjson(Box<BufWriter<Passing>>),
-    Csv(Box<csv::Writer<Passing>>),
-}
-
-fn csv_to<W: Write>(out: W) -> csv::Writer<W> {
-    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+/// In which order rows stand in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they were added.
+    AsAdded,
+    LastFirst,
 }
 
 /// Hexadecimal digits.
@@ -157,61 +165,87 @@ fn cell(value: Option<&Value>) -> String {
 
 /// A listing that is being written.
 pub struct Export {
-    columns: &'static [Column],
-    encoder: Encoder,
-    count: u64,
+    format: Format,
+    columns: Vec<Column>,
+    rows: BufWriter<Passing>,
+    /// Where each row ends.
+    ends: Vec<u64>,
 }
 
 impl Export {
     /// One without rows.
-    pub fn begin(format: Format, columns: &'static [Column]) -> Self {
-        let passing = Passing { file: SpooledTempFile::new(IN_MEMORY), hash: Context::new(&SHA256) };
-        let encoder = match format {
-            Format::Ndjson => Encoder::Ndjson(Box::new(BufWriter::new(passing))),
-            Format::Csv => Encoder::Csv(Box::new(csv_to(passing))),
-        };
-        Self { columns, encoder, count: 0 }
+    pub fn begin(format: Format, columns: Vec<Column>) -> Self {
+        Self { format, columns, rows: BufWriter::new(Passing::begin()), ends: Vec::new() }
     }
 
     /// The row that comes next.
     pub fn add(&mut self, row: &impl Serialize) -> io::Result<()> {
-        match &mut self.encoder {
-            Encoder::Ndjson(out) => {
-                serde_json::to_writer(&mut *out, row)?;
-                out.write_all(b"\n")?;
+        let line = match self.format {
+            Format::Ndjson => {
+                let mut line = serde_json::to_vec(row)?;
+                line.push(b'\n');
+                line
             }
-            Encoder::Csv(out) => {
+            Format::Csv => {
                 let row = serde_json::to_value(row)?;
-                out.write_record(self.columns.iter().map(|(_, pointer)| cell(row.pointer(pointer))))?;
+                record(self.columns.iter().map(|(_, pointer)| cell(row.pointer(pointer))))?
             }
-        }
-        self.count += 1;
+        };
+        self.rows.write_all(&line)?;
+        self.ends.push(self.ends.last().copied().unwrap_or(0) + line.len() as u64);
         Ok(())
     }
 
     /// The whole of it, once it has all rows.
-    pub fn finish(self, listed: Listed) -> io::Result<Written> {
-        let (format, passing) = match self.encoder {
-            Encoder::Ndjson(out) => {
-                (Format::Ndjson, out.into_inner().map_err(io::IntoInnerError::into_error)?)
-            }
-            Encoder::Csv(out) => (Format::Csv, out.into_inner().map_err(csv::IntoInnerError::into_error)?),
+    pub fn finish(self, listed: Listed, order: Order) -> io::Result<Written> {
+        let Self { format, columns, rows, ends } = self;
+        let count = ends.len() as u64;
+        let passing = rows.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Passing { file: mut rows, hash } = match order {
+            Order::AsAdded => passing,
+            Order::LastFirst => last_first(passing.file, &ends)?,
         };
-        let Passing { file: mut rows, hash } = passing;
         rows.rewind()?;
         let sha256 = digits(hash.finish().as_ref());
-        let manifest =
-            Manifest { schema: SCHEMA, format, listed, count: self.count, made_at: clock::now(), sha256 };
+        let manifest = Manifest { schema: SCHEMA, format, listed, count, made_at: clock::now(), sha256 };
         let first = match format {
             Format::Ndjson => format!("{}\n", serde_json::json!({ "manifest": manifest })).into_bytes(),
-            Format::Csv => {
-                let mut names = csv_to(Vec::new());
-                names.write_record(self.columns.iter().map(|(name, _)| name))?;
-                names.into_inner().map_err(csv::IntoInnerError::into_error)?
-            }
+            Format::Csv => record(columns.iter().map(|(name, _)| (*name).to_owned()))?,
         };
         Ok(Written { manifest, first: Cursor::new(first), rows })
     }
+}
+
+/// A line of CSV.
+fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
+    let mut line = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    line.write_record(cells)?;
+    line.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// The rows of a file the other way round, read a piece at a time from its end.
+fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<Passing> {
+    let mut out = BufWriter::new(Passing::begin());
+    let (mut piece, mut upto) = (Vec::new(), ends.len());
+    let start_of = |row: usize| row.checked_sub(1).map_or(0, |before| ends[before]);
+    while upto > 0 {
+        let end = ends[upto - 1];
+        // At least one row, however long it is.
+        let from = if end <= PIECE {
+            0
+        } else {
+            (ends[..upto - 1].partition_point(|at| at + PIECE < end) + 1).min(upto - 1)
+        };
+        piece.resize(usize::try_from(end - start_of(from)).map_err(io::Error::other)?, 0);
+        file.seek(io::SeekFrom::Start(start_of(from)))?;
+        file.read_exact(&mut piece)?;
+        for row in (from..upto).rev() {
+            let inside = |at: u64| usize::try_from(at - start_of(from)).map_err(io::Error::other);
+            out.write_all(&piece[inside(start_of(row))?..inside(ends[row])?])?;
+        }
+        upto = from;
+    }
+    out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 /// A listing that is done, to be read from its first line on.
@@ -346,13 +380,13 @@ mod tests {
     const COLUMNS: &[Column] = &[("name", "/name"), ("by", "/actor/id"), ("changes", "/changes")];
 
     fn written(format: Format, rows: &[Value]) -> (Value, String) {
-        let mut export = Export::begin(format, COLUMNS);
+        let mut export = Export::begin(format, COLUMNS.to_vec());
         for row in rows {
             export.add(row).unwrap();
         }
         let filter = [("q".to_owned(), "茶 😀\u{7f}\r\n".to_owned())].into();
         let listed = Listed { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
-        let mut written = export.finish(listed).unwrap();
+        let mut written = export.finish(listed, Order::AsAdded).unwrap();
         let ascii = written.manifest.in_ascii().unwrap();
         assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{ascii}");
         let mut text = String::new();
@@ -464,15 +498,47 @@ mod tests {
     }
 
     #[test]
+    fn rows_stand_the_other_way_round_whatever_their_lengths_and_the_hash_is_of_what_is_sent() {
+        let most = usize::try_from(PIECE).unwrap();
+        for lengths in [
+            vec![],
+            vec![3],
+            vec![most, 1, 2 * most, 0, 7],
+            (0..5_000).map(|row| row % 977).collect(),
+            vec![most - 9, 0, most - 8, 1, most - 10],
+        ] {
+            for format in [Format::Ndjson, Format::Csv] {
+                let rows: Vec<String> = lengths.iter().map(|length| "\n".repeat(*length)).collect();
+                let sent = |order, rows: &mut dyn Iterator<Item = &String>| {
+                    let mut export = Export::begin(format, COLUMNS.to_vec());
+                    rows.for_each(|name| export.add(&json!({ "name": name })).unwrap());
+                    let filter = BTreeMap::new();
+                    let listed =
+                        Listed { filter, order: "desc".to_owned(), head: 0, role: "support".to_owned() };
+                    let mut written = export.finish(listed, order).unwrap();
+                    let (mut bytes, sha256) = (Vec::new(), written.manifest.sha256.clone());
+                    written.read_to_end(&mut bytes).unwrap();
+                    let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+                    (bytes.split_off(first), sha256)
+                };
+                let (turned, hash) = sent(Order::LastFirst, &mut rows.iter());
+                assert!(
+                    (&turned, &hash) == (&sent(Order::AsAdded, &mut rows.iter().rev()).0, &sha256(&turned))
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_is_too_much_for_memory_comes_back_whole() {
-        let mut export = Export::begin(Format::Ndjson, COLUMNS);
+        let mut export = Export::begin(Format::Ndjson, COLUMNS.to_vec());
         let name = "x".repeat(1 << 16);
         for _ in 0..2 * (IN_MEMORY >> 16) {
             export.add(&json!({ "name": name })).unwrap();
         }
         let listed =
             Listed { filter: BTreeMap::new(), order: "asc".to_owned(), head: 0, role: "support".to_owned() };
-        let written = export.finish(listed).unwrap();
+        let written = export.finish(listed, Order::AsAdded).unwrap();
         let expected = written.manifest.sha256.clone();
         let bytes: Vec<u8> = written.chunks().flat_map(Result::unwrap).collect();
         assert!(bytes.len() > 2 * IN_MEMORY);

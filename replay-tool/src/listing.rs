@@ -96,6 +96,8 @@ pub struct Export {
     pub out: Option<PathBuf>,
     /// Where the manifest goes as well. CSV has no place for one: none is beside the file, or on standard error.
     pub manifest: Option<PathBuf>,
+    /// Without what each event changed.
+    pub no_changes: bool,
 }
 
 /// Writes what is found to a file, or to standard output.
@@ -110,8 +112,9 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     };
     let mut more = vec![("order", options.order.as_str())];
     more.extend(options.before.as_deref().map(|before| ("before", before)));
+    more.extend(options.no_changes.then_some(("changes", "0")));
     let asked = options.search.asked(&more)?;
-    let written = listed(&tool.registry, &asked, format, ROLE, |count| {
+    let written = listed(&tool.registry, &tool.log, &asked, format, ROLE, |count| {
         let status = json!({ "phase": "export", "done": count });
         tool.out
             .progress(&Line { done: count, total: 0, text: format!("export: {count} rows"), status }, false);
@@ -200,7 +203,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
     let mut count = 0_u64;
     loop {
         // Readers may have been moved meanwhile: each look is at what they go by now.
-        let mut listing = Listing::open(&tool.registry, &asked, reached).await?;
+        let mut listing = Listing::open(&tool.registry, &tool.log, &asked, reached).await?;
         loop {
             let page = listing.next().await?;
             let Some(last) = page.last() else { break };

@@ -218,6 +218,9 @@ enum Verb {
         /// The manifest goes there, too. That of CSV is in OUT.manifest.json where this is left out
         #[arg(long)]
         manifest: Option<PathBuf>,
+        /// Without what each event changed: it is quicker
+        #[arg(long)]
+        no_changes: bool,
     },
     /// What happened, the oldest first: the last ten, or all after a position
     Tail {
@@ -599,8 +602,8 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
         }
         Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
-        Verb::Export { search, before, order, format, out, manifest } => {
-            let options = listing::Export { search, before, order, format, out, manifest };
+        Verb::Export { search, before, order, format, out, manifest, no_changes } => {
+            let options = listing::Export { search, before, order, format, out, manifest, no_changes };
             listing::export(&tool, &options).await
         }
         Verb::Tail { search, follow, format } => {

@@ -5,6 +5,7 @@
 mod audit;
 mod behind;
 mod causes;
+mod changes;
 mod description;
 mod figures;
 mod hostile;

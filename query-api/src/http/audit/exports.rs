@@ -16,23 +16,18 @@ use crate::export::Format;
 use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::Described;
-use crate::http::params::Param;
 
 /// What the file is: of CSV nothing but rows can be told inside.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
 /// As CSV, with its manifest in a header.
 pub(super) fn csv() -> Action {
-    Action::new(params(), Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
+    Action::new(listing::params(), Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
 }
 
 /// As JSON lines, the manifest first.
 pub(super) fn ndjson() -> Action {
-    Action::new(params(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
-}
-
-fn params() -> Vec<Param> {
-    timeline::params().into_iter().filter(|param| param.name != "limit").collect()
+    Action::new(listing::params(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
 }
 
 async fn write(call: Call, format: Format) -> Result<Response, Problem> {
@@ -41,8 +36,9 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
         asked = asked.within(file);
     }
     let role = call.caller().role;
-    let written = listing::export(&call.shared.queries.registry, &asked, format, role.as_ref(), |_| {
-        if call.shared.queries.stop.is_cancelled() {
+    let queries = &call.shared.queries;
+    let written = listing::export(&queries.registry, &queries.log, &asked, format, role.as_ref(), |_| {
+        if queries.stop.is_cancelled() {
             let again = std::time::Duration::from_secs(1);
             return Err(Problem::unavailable("timed-out", "the service is stopping: ask again", again));
         }

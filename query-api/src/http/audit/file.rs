@@ -2,7 +2,7 @@
 //! needs the log, the record of operations or another read model is not there.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, SqlErr, TransactionTrait as _};
 use soonshop_event_log::Error;
@@ -11,6 +11,8 @@ use soonshop_projections::{Projector as _, Registry, runner};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Permission, Role};
 
+use super::changes::{self, Changed};
+use super::listing::WITHOUT_CHANGES;
 use super::pages;
 use super::timeline::Entry;
 use crate::export::{Manifest, Reading, Unread};
@@ -71,13 +73,18 @@ impl File {
         let db = generation.db(registry.database()).map_err(of_audit)?;
         let of_rows = |error| E::from(query_failed(error));
         let tx = db.connection.begin().await.map_err(of_rows)?;
+        tx.execute_unprepared(&db.sql(changes::TABLE)).await.map_err(of_rows)?;
         let mut count = 0;
         loop {
-            let rows = page(&mut reading)?;
+            let (rows, told) = page(&mut reading)?;
             if rows.is_empty() {
                 break;
             }
             count += rows.len() as u64;
+            for (position, changes) in told {
+                let sql = "INSERT INTO @changes (position, changes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                tx.execute(db.statement(sql, [position.into(), changes.into()])).await.map_err(of_rows)?;
+            }
             let written = Entity::insert_many(rows.into_iter().map(Model::into_active_model));
             written.exec_without_returning(&tx).await.map_err(|error| match error.sql_err() {
                 Some(SqlErr::UniqueConstraintViolation(_)) => {
@@ -112,6 +119,13 @@ impl File {
         self.role
     }
 
+    /// Whether it was exported with what its events changed.
+    pub(super) fn tells_changes(&self) -> bool {
+        // Also where that file had come out of another.
+        let left_out = |name: &str| name.rsplit('.').next() == Some(WITHOUT_CHANGES.name);
+        !self.filter().keys().any(|name| left_out(name))
+    }
+
     /// What narrowed it.
     pub(super) fn filter(&self) -> &BTreeMap<String, String> {
         &self.manifest.listed().filter
@@ -126,11 +140,16 @@ fn masked_for(manifest: &Manifest) -> Result<Role, Unread> {
     })
 }
 
-fn page(reading: &mut Reading<impl BufRead>) -> Result<Vec<Model>, Unread> {
-    let mut rows = Vec::new();
+/// Rows as they come, and by position what those changed that say it.
+fn page(reading: &mut Reading<impl BufRead>) -> Result<(Vec<Model>, Vec<(i64, String)>), Unread> {
+    let (mut rows, mut told) = (Vec::new(), Vec::new());
     while rows.len() < AT_ONCE {
         let Some(entry) = reading.row::<Entry>()? else { break };
+        if let Changed::These(changes) = &entry.changes {
+            let text = serde_json::to_string(changes).map_err(io::Error::from)?;
+            told.push((entry.position, text));
+        }
         rows.push(entry.into_row());
     }
-    Ok(rows)
+    Ok((rows, told))
 }

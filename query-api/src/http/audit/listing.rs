@@ -3,18 +3,27 @@
 
 use std::collections::BTreeMap;
 
+use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
 use soonshop_service_kit::Problem;
 use url::form_urlencoded;
 
+use super::changes::{self, Gatherer};
 use super::file::File;
 use super::timeline::{self, Entry, Search};
-use crate::export::{Column, Export, Format, Listed, Written};
-use crate::http::params::{Param, Params};
+use crate::export::{Column, Export, Format, Listed, Order, Written};
+use crate::http::params::{Kind, Param, Params};
 use crate::http::read::Source;
 
 /// Rows that are read at a time.
 const PAGE: usize = 1_000;
+
+/// What each event changed: path, before and after of each field, as JSON.
+const CHANGES: Column = ("changes", "/changes");
+
+/// The parameter that leaves them out.
+pub(super) const WITHOUT_CHANGES: Param =
+    Param::new("changes", Kind::OneOf(&["0"]), "Leaves out what each event changed: it is quicker.");
 
 /// The columns of CSV.
 pub const COLUMNS: &[Column] = &[
@@ -39,6 +48,7 @@ pub const COLUMNS: &[Column] = &[
     ("has_note", "/has_note"),
     ("subject", "/subject"),
     ("id", "/id"),
+    CHANGES,
     ("summary", "/summary"),
 ];
 
@@ -46,19 +56,31 @@ pub const COLUMNS: &[Column] = &[
 pub struct Asked {
     search: Search,
     filter: BTreeMap<String, String>,
+    /// With what each event changed.
+    changes: bool,
+    /// Out of a file.
+    of_file: bool,
 }
 
 /// What a listing knows of the timeline's parameters: it has no end of its own.
-fn params() -> Vec<Param> {
-    timeline::params().into_iter().filter(|param| param.name != "limit").collect()
+pub(super) fn params() -> Vec<Param> {
+    let mut params = timeline::params();
+    params.retain(|param| param.name != "limit");
+    params.push(WITHOUT_CHANGES);
+    params
 }
 
 impl Asked {
     /// Reads a query string, such as that of the timeline's page.
     pub fn read(query: &str) -> Result<Self, Problem> {
-        let search = Search::of(&Params::read(query, &params())?)?;
+        let params = Params::read(query, &params())?;
         let all = form_urlencoded::parse(query.as_bytes()).into_owned();
-        Ok(Self { search, filter: all.filter(|(name, _)| name != "order").collect() })
+        Ok(Self {
+            search: Search::of(&params)?,
+            filter: all.filter(|(name, _)| name != "order").collect(),
+            changes: params.text(WITHOUT_CHANGES.name).is_none(),
+            of_file: false,
+        })
     }
 
     /// What narrowed it, for a record that holds nothing personal: of texts, which may be anybody's name, only how many
@@ -73,6 +95,8 @@ impl Asked {
 
     /// Out of a file: what narrowed that, narrowed this, too.
     pub(super) fn within(mut self, file: &File) -> Self {
+        self.of_file = true;
+        self.changes &= file.tells_changes();
         let Listed { filter, .. } = file.manifest().listed();
         self.filter.insert("file".to_owned(), file.manifest().sha256().to_owned());
         self.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
@@ -85,20 +109,28 @@ impl Asked {
     }
 }
 
-/// What is found, in the order that was asked for.
+/// What is found, in ascending order.
 pub struct Listing<'a> {
     source: Source,
     asked: &'a Asked,
+    changes: Gatherer,
     head: Option<i64>,
     reached: Option<i64>,
     ended: bool,
 }
 
 impl<'a> Listing<'a> {
-    /// From the generation that readers go by; beyond a position that was reached, if one was.
-    pub async fn open(registry: &Registry, asked: &'a Asked, reached: Option<i64>) -> Result<Self, Problem> {
+    /// From the generation that readers go by, beyond a position that was reached, if one was; with what the log says of
+    /// each event.
+    pub async fn open(
+        registry: &Registry,
+        log: &EventLog,
+        asked: &'a Asked,
+        reached: Option<i64>,
+    ) -> Result<Self, Problem> {
         let source = Source::of(registry, "audit", None).await?;
-        Ok(Self { source, asked, head: None, reached, ended: false })
+        let changes = Gatherer::for_many_lists(log);
+        Ok(Self { source, asked, changes, head: None, reached, ended: false })
     }
 
     /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
@@ -106,15 +138,19 @@ impl<'a> Listing<'a> {
         if self.ended {
             return Ok(Vec::new());
         }
-        let search = &self.asked.search;
-        let (sql, values) = search.sql(self.reached, PAGE);
-        let (position, rows) = self.source.read(&sql, values, search.order()).await?;
+        let (sql, values) = self.asked.search.ascending(self.reached, PAGE);
+        let (position, rows) = self.source.read(&sql, values, timeline::ASCENDING).await?;
         let head = *self.head.get_or_insert(position);
         self.ended = rows.len() < PAGE;
         let mut entries: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
         entries.retain(|entry| entry.position <= head);
         self.ended |= entries.is_empty();
         self.reached = entries.last().map(|entry| entry.position);
+        match (self.asked.changes, self.asked.of_file) {
+            (true, true) => changes::read_back(&self.source, &mut entries).await?,
+            (true, false) => self.changes.tell(&mut entries).await?,
+            (false, _) => {}
+        }
         Ok(entries)
     }
 
@@ -125,15 +161,19 @@ impl<'a> Listing<'a> {
 }
 
 /// All that is found, as a file, masked for a role. `goes_on` is called after each page, and may end it.
+///
+/// It is read in ascending order whatever the order of the file, so that each history is folded once, along with it.
 pub async fn export<E: From<Problem>>(
     registry: &Registry,
+    log: &EventLog,
     asked: &Asked,
     format: Format,
     role: &str,
     mut goes_on: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Written, E> {
-    let mut listing = Listing::open(registry, asked, None).await?;
-    let (mut export, mut count) = (Export::begin(format, COLUMNS), 0);
+    let mut listing = Listing::open(registry, log, asked, None).await?;
+    let columns = COLUMNS.iter().filter(|column| asked.changes || **column != CHANGES).copied().collect();
+    let (mut export, mut count) = (Export::begin(format, columns), 0);
     loop {
         let page = listing.next().await?;
         if page.is_empty() {
@@ -145,11 +185,13 @@ pub async fn export<E: From<Problem>>(
         }
         goes_on(count)?;
     }
+    let ascends = asked.search.ascends;
     let listed = Listed {
         filter: asked.filter.clone(),
-        order: if asked.search.ascends { "asc" } else { "desc" }.to_owned(),
+        order: if ascends { "asc" } else { "desc" }.to_owned(),
         head: listing.head(),
         role: role.to_owned(),
     };
-    Ok(export.finish(listed).map_err(Problem::internal)?)
+    let order = if ascends { Order::AsAdded } else { Order::LastFirst };
+    Ok(export.finish(listed, order).map_err(Problem::internal)?)
 }

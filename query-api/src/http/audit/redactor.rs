@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use soonshop_domain::Personal;
 use soonshop_event_log::codec;
@@ -19,8 +19,8 @@ pub(super) enum Sight {
     Revealed,
 }
 
-/// What may be shown: nothing but a redactor makes one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What may be shown: nothing but a redactor makes one. It is read back from an export, where one had made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Redacted(Value);
 
@@ -39,8 +39,18 @@ impl Redacted {
     }
 
     /// Its parts, by name: they are as redacted as the whole.
-    pub(super) fn parts(&self, of: fn(&Value) -> BTreeMap<String, Value>) -> BTreeMap<String, Self> {
+    pub(super) fn parts(&self, of: impl Fn(&Value) -> BTreeMap<String, Value>) -> BTreeMap<String, Self> {
         of(&self.0).into_iter().map(|(name, part)| (name, Self(part))).collect()
+    }
+
+    /// The same without the number of a masked text, which tells nothing among those of other histories.
+    pub(super) fn without_number(mut self) -> Self {
+        if self.0["personal"] == "masked"
+            && let Some(marker) = self.0.as_object_mut()
+        {
+            marker.remove("value");
+        }
+        self
     }
 }
 
@@ -61,15 +71,13 @@ pub(super) struct Redactor {
 impl Redactor {
     /// Of a history whose seals are these.
     pub(super) fn new(sight: Sight, opened: &Opened) -> Self {
-        let (mut seals, mut texts) = (HashMap::new(), Vec::new());
+        let (mut seals, mut texts) = (HashMap::new(), HashMap::new());
         for (seal, text) in opened.iter() {
             let behind = text.map_or(Behind::Erased, |text| {
-                let at = texts.iter().position(|known| *known == text).unwrap_or_else(|| {
-                    texts.push(text);
-                    texts.len() - 1
-                });
+                let next = texts.len() + 1;
+                let number = *texts.entry(text.to_string()).or_insert(next);
                 match sight {
-                    Sight::Masked => Behind::Masked(at + 1),
+                    Sight::Masked => Behind::Masked(number),
                     Sight::Revealed => Behind::Revealed(text.clone()),
                 }
             });

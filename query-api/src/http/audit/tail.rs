@@ -21,6 +21,7 @@ use soonshop_service_kit::access::Permission;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::changes;
 use super::pages;
 use super::timeline::{self, Page, Search};
 use crate::http::call::Call;
@@ -265,7 +266,9 @@ impl Reader {
     }
 
     async fn batch(&self) -> Result<Arc<Batch>, Problem> {
-        let (position, items) = timeline::read(&self.call, &self.search, Some(self.last), AT_ONCE).await?;
+        let (position, mut items) =
+            timeline::read(&self.call, &self.search, Some(self.last), AT_ONCE).await?;
+        changes::tell(&self.call, &mut items, changes::FOR_MESSAGE).await?;
         let full = items.len() == AT_ONCE;
         let newest = items.last().map(|entry| entry.position);
         let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));

@@ -15,6 +15,8 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::changes::{self, Changed};
+use super::trail::Change;
 use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::{Described, moment};
@@ -62,6 +64,11 @@ pub struct Entry {
     /// The fields by path: of a list of objects their number, and `{"personal": true}` where a personal value stands.
     #[schema(value_type = Object)]
     pub(super) summary: serde_json::Value,
+    /// The fields of the aggregate's state that it changed, with before and after; null for a first version, which has
+    /// nothing before it, and where that would take too long or cannot be read.
+    #[serde(default, skip_serializing_if = "Changed::is_left_out")]
+    #[schema(value_type = Option<Vec<Change>>)]
+    pub(super) changes: Changed,
 }
 
 /// Who did it: what sort of actor, and its id.
@@ -105,6 +112,7 @@ impl Entry {
             has_note: row.has_note,
             subject: row.subject,
             summary: serde_json::from_str(&row.summary).map_err(Problem::internal)?,
+            changes: Changed::LeftOut,
         })
     }
 
@@ -417,6 +425,8 @@ fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem>
     Ok((conditions, understood))
 }
 
+pub(super) const ASCENDING: &str = "position ASC";
+
 /// What parameters come to: conditions on the rows, and their order.
 #[derive(Debug)]
 pub(super) struct Search {
@@ -433,7 +443,7 @@ impl Search {
     }
 
     pub(super) fn order(&self) -> &'static str {
-        if self.ascends { "position ASC" } else { "position DESC" }
+        if self.ascends { ASCENDING } else { "position DESC" }
     }
 
     /// Of one condition alone, the oldest first.
@@ -443,15 +453,20 @@ impl Search {
 
     /// SQL and its values for the first rows that are found, or for the first beyond a position that was reached.
     pub(super) fn sql(&self, beyond: Option<i64>, limit: usize) -> (String, Vec<Value>) {
-        let (filter, values) = self.filter(beyond);
+        let (filter, values) = self.filter(beyond, self.ascends);
         (format!("SELECT * FROM @audit {filter} ORDER BY {} LIMIT {limit}", self.order()), values)
     }
 
+    /// The same, whatever the order that was asked for.
+    pub(super) fn ascending(&self, beyond: Option<i64>, limit: usize) -> (String, Vec<Value>) {
+        let (filter, values) = self.filter(beyond, true);
+        (format!("SELECT * FROM @audit {filter} ORDER BY {ASCENDING} LIMIT {limit}"), values)
+    }
+
     /// `WHERE …` with numbered places, and what goes there.
-    fn filter(&self, beyond: Option<i64>) -> (String, Vec<Value>) {
-        let beyond = beyond.map(|position| {
-            Condition::new(if self.ascends { "position > ?" } else { "position < ?" }, position)
-        });
+    fn filter(&self, beyond: Option<i64>, ascends: bool) -> (String, Vec<Value>) {
+        let beyond = beyond
+            .map(|position| Condition::new(if ascends { "position > ?" } else { "position < ?" }, position));
         let (mut wheres, mut values) = (Vec::new(), Vec::new());
         for condition in self.conditions.iter().chain(&beyond) {
             let mut sql = condition.sql.clone();
@@ -519,6 +534,7 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|entry| entry.position);
+    changes::tell(call, &mut items, changes::FOR_PAGE).await?;
     Ok((position, Page { items, understood: search.understood, next }))
 }
 
@@ -541,7 +557,7 @@ const MOST_COUNTED: i64 = 10_000;
 /// How many there are in all; `None`: more than [`MOST_COUNTED`].
 pub(super) async fn count(call: &Call) -> Result<Option<i64>, Problem> {
     let known = [&OUTSIDE[..], &["q", "from", "to"]].concat();
-    let (filter, values) = Search::of(&call.params.only(&known))?.filter(None);
+    let (filter, values) = Search::of(&call.params.only(&known))?.filter(None, true);
     let most = MOST_COUNTED + 1;
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM @audit {filter} LIMIT {most}) counted");
     let rows = call.shared.source("audit", None).await?.plain(&sql, values).await?;

@@ -212,6 +212,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("note-left", "a note was left", "附有备注"),
     ("correlation", "All that followed", "全部后续"),
     ("masked", "masked", "已遮蔽"),
+    ("masked-changed", "masked, changed", "已遮蔽，有变更"),
     ("erased", "erased", "已删除"),
     ("masked-for-all", "personal values are masked", "个人信息已遮蔽"),
     ("version", "Version", "版本"),

@@ -7,6 +7,7 @@ use soonshop_service_kit::access::Permission;
 use uuid::Uuid;
 
 use super::{View, described, page, see_other, shape, shown, timeline as rows, with};
+use crate::http::audit::changes;
 use crate::http::audit::file::File;
 use crate::http::audit::timeline::{self, Entry};
 use crate::http::call::Call;
@@ -91,6 +92,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
         return Err(Problem::not_found("not-found", "there is nothing of this name"));
     }
     items.reverse();
+    changes::tell(call, &mut items, changes::FOR_PAGE).await?;
     Ok((position, Events { kind: call.key.clone(), id, items, more }))
 }
 

@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use super::{View, address, described, page, see_other, shape, shown, value, with};
 use crate::http::audit::look_up;
+use crate::http::audit::redactor::Redacted;
 use crate::http::audit::timeline::{self, Entry, Page};
+use crate::http::audit::trail::Change;
 use crate::http::audit::views::{self, Saved};
 use crate::http::call::{Call, Visit};
 use crate::http::params::{Kind, Param, Params};
@@ -192,7 +194,37 @@ pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool, most: usize) 
             }
             code translate="no" { (entry.kind) " #" (entry.position) }
         }
-        (fields(view, &entry.summary, most))
+        @match entry.changes.fields() {
+            [] => (fields(view, &entry.summary, most)),
+            changes => (changed(view, changes, most)),
+        }
+    }
+}
+
+/// The first of the fields that an event changed, before and after.
+fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
+    let side = |word, field: Option<&Redacted>| {
+        html! {
+            span.unseen { (view.word(word)) " " }
+            @if let Some(field) = field { (value(view, field.value())) } @else { "–" }
+        }
+    };
+    html! {
+        div.fields.changes {
+            @for change in changes.iter().take(most) {
+                span data-path=(change.path) {
+                    code translate="no" { (change.path.trim_start_matches('/')) } " "
+                    @if change.before == change.after {
+                        // That it is another text is all that is told.
+                        span.mask { span aria-hidden="true" { "•••• " } (view.word("masked-changed")) }
+                    } @else {
+                        del { (side("before", change.before.as_ref())) } span aria-hidden="true" { " → " }
+                        ins { (side("after", change.after.as_ref())) }
+                    }
+                }
+            }
+            @if changes.len() > most { span.soft { "+" (changes.len() - most) } }
+        }
     }
 }
 

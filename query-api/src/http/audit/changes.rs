@@ -1,0 +1,480 @@
+//! What each event of a list changed in the state of its aggregate, with before and after: folded from the log when it
+//! is asked for, by the code that commands are decided on, and shown through the redactor. Nothing of it is stored.
+//!
+//! A list is of many streams, and of several versions of some. All that is missing of them is read in few queries, each
+//! stream is folded once, and no further than the last of its versions that is in the list.
+
+use std::collections::hash_map::Entry as Place;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use sea_orm::Value as SqlValue;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use soonshop_event_log::{Content, EventLog, RecordedEvent, Span};
+use soonshop_service_kit::Problem;
+
+use super::redactor::{Redactor, Sight};
+use super::timeline::Entry;
+use super::trail::{Change, between};
+use crate::http::call::Call;
+use crate::http::fold::{self, History};
+use crate::http::read::{Source, failed, query_failed};
+
+/// Events that are read at a time.
+const AT_ONCE: i64 = 5_000;
+
+/// Events that may be read for one page of the timeline, and for one message to those who follow it: a list is to be
+/// there at once, and whoever looks is to be no burden to who writes.
+pub(super) const FOR_PAGE: i64 = 5_000;
+pub(super) const FOR_MESSAGE: i64 = 1_000;
+
+/// How much is kept of streams between one page of an export and the next: the events that were folded, and so many more
+/// for each stream.
+const MOST_KEPT: i64 = 200_000;
+const APIECE: i64 = 20;
+
+/// What an event changed, as far as it is told.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Changed {
+    /// Nothing is before a first version; or the history is too long for a page, or cannot be read.
+    Untold,
+    These(Vec<Change>),
+    /// Nobody asked.
+    #[default]
+    #[serde(skip)]
+    LeftOut,
+}
+
+impl Changed {
+    pub(super) fn is_left_out(&self) -> bool {
+        *self == Self::LeftOut
+    }
+
+    /// The fields that differ; none where that is not told.
+    pub(super) fn fields(&self) -> &[Change] {
+        match self {
+            Self::These(fields) => fields,
+            Self::Untold | Self::LeftOut => &[],
+        }
+    }
+}
+
+/// Tells what the events of a page changed. Where the log or its keys cannot be read just now, the page is there without.
+pub(super) async fn tell(call: &Call, entries: &mut [Entry], most: i64) -> Result<(), Problem> {
+    if let Some(file) = &call.asked.file {
+        return match file.tells_changes() {
+            true => read_back(&call.shared.source("audit", None).await?, entries).await,
+            false => Ok(()),
+        };
+    }
+    match Gatherer::for_one_list(&call.shared.queries.log, most).tell(entries).await {
+        Err(problem) if problem.retry_after().is_some() => {
+            tracing::warn!(%problem, "the timeline is shown without what changed");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// The table of a file's changes, in the read model that its rows are in. One that has no row is not told of.
+pub(super) const TABLE: &str = "CREATE TABLE @changes (position BIGINT PRIMARY KEY, changes TEXT NOT NULL)";
+
+/// Tells of the rows of a file what the file says.
+pub(super) async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), Problem> {
+    for page in entries.chunks_mut(1_000) {
+        let places: Vec<String> = (1..=page.len()).map(|number| format!("${number}")).collect();
+        let sql = format!("SELECT position, changes FROM @changes WHERE position IN ({})", places.join(", "));
+        let positions: Vec<SqlValue> = page.iter().map(|entry| entry.position.into()).collect();
+        let mut told = HashMap::new();
+        for row in source.plain(&sql, positions).await? {
+            let read = || Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<String>(1)?));
+            let (position, changes) = read().map_err(query_failed)?;
+            told.insert(position, serde_json::from_str(&changes).map_err(Problem::internal)?);
+        }
+        for entry in page {
+            entry.changes = told.remove(&entry.position).map_or(Changed::Untold, Changed::These);
+        }
+    }
+    Ok(())
+}
+
+/// A stream, as far as it is folded.
+struct Folded {
+    history: Box<dyn History>,
+    version: i64,
+    /// The state, still sealed, where it is known.
+    state: Option<Value>,
+    /// When it was looked at last.
+    used: u64,
+}
+
+impl Folded {
+    /// Takes the event that comes next. If it is `wanted`, what it changed.
+    fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, Problem> {
+        if wanted && self.state.is_none() {
+            self.state = Some(self.history.sealed()?);
+        }
+        let before = self.state.take();
+        self.history.apply(event)?;
+        self.version += 1;
+        let Some(before) = before.filter(|_| wanted) else { return Ok(None) };
+        let after = self.history.sealed()?;
+        let redactor = Redactor::new(Sight::Masked, self.history.opened());
+        let mut changes = between(&before, &after, &redactor);
+        for change in &mut changes {
+            change.before = change.before.take().map(|value| value.without_number());
+            change.after = change.after.take().map(|value| value.without_number());
+        }
+        self.state = Some(after);
+        Ok(Some(changes))
+    }
+}
+
+/// A stream that is read for a list.
+struct Reading {
+    kind: String,
+    id: String,
+    folded: Folded,
+    /// The versions of it that are in the list, in order, and where.
+    wanted: VecDeque<(i64, usize)>,
+    last: i64,
+    /// Its history is none that can be read.
+    ill: bool,
+}
+
+impl Reading {
+    /// Events of it that are still to be read.
+    fn missing(&self) -> i64 {
+        if self.ill { 0 } else { self.last - self.folded.version }
+    }
+
+    fn take(&mut self, content: Content, entries: &mut [Entry]) {
+        let Content::Event(event) = content else {
+            self.ill = true;
+            return;
+        };
+        if self.ill || event.version != self.folded.version + 1 {
+            self.ill = true;
+            return;
+        }
+        let (version, id) = (event.version, event.event_id.to_string());
+        let wanted = self.wanted.pop_front_if(|(wanted, _)| *wanted == version);
+        // A row of a read model that has seen another history is of another event.
+        let wanted = wanted.filter(|(_, at)| version > 1 && entries[*at].id == id);
+        match self.folded.take(event, wanted.is_some()) {
+            Ok(changes) => {
+                if let Some(((_, at), changes)) = wanted.zip(changes) {
+                    entries[at].changes = Changed::These(changes);
+                }
+            }
+            Err(problem) => {
+                tracing::warn!(%problem, kind = self.kind, id = self.id, "a history cannot be folded");
+                self.ill = true;
+            }
+        }
+    }
+}
+
+/// Tells what the events of lists changed.
+pub(super) struct Gatherer {
+    log: EventLog,
+    /// The most events that are read for a list; none: as many as it takes, and states are kept for the next list.
+    most: Option<i64>,
+    at_once: i64,
+    most_kept: i64,
+    kept: HashMap<(String, String), Folded>,
+    weight: i64,
+    now: u64,
+}
+
+impl Gatherer {
+    pub(super) fn for_one_list(log: &EventLog, most: i64) -> Self {
+        Self { most: Some(most), ..Self::for_many_lists(log) }
+    }
+
+    /// Lists whose events come in ascending order.
+    pub(super) fn for_many_lists(log: &EventLog) -> Self {
+        Self {
+            log: log.clone(),
+            most: None,
+            at_once: AT_ONCE,
+            most_kept: MOST_KEPT,
+            kept: HashMap::new(),
+            weight: 0,
+            now: 0,
+        }
+    }
+
+    pub(super) async fn tell(&mut self, entries: &mut [Entry]) -> Result<(), Problem> {
+        self.now += 1;
+        let mut readings = self.begin(entries);
+        if let Some(most) = self.most {
+            // The shortest first: so most rows are told of.
+            readings.sort_by_key(Reading::missing);
+            let mut sum = 0;
+            readings.retain(|reading| {
+                sum += reading.missing();
+                sum <= most
+            });
+        }
+        loop {
+            let (asked, spans): (Vec<usize>, Vec<_>) = spans(&readings, self.at_once).into_iter().unzip();
+            if spans.is_empty() {
+                break;
+            }
+            let asked: Vec<_> = asked.into_iter().zip(spans.iter().map(|span| span.upto)).collect();
+            let rows = self.log.spans(&spans).await.map_err(failed)?;
+            let places: HashMap<(&str, &str), usize> =
+                (0..).zip(&readings).map(|(at, one)| ((one.kind.as_str(), one.id.as_str()), at)).collect();
+            let at: Vec<Option<usize>> = rows
+                .iter()
+                .map(|row| places.get(&(row.aggregate_type.as_str(), row.aggregate_id.as_str())).copied())
+                .collect();
+            let read = self.log.decode(rows).await.map_err(failed)?;
+            for (at, entry) in at.into_iter().zip(read) {
+                if let Some(at) = at {
+                    readings[at].take(entry.content, entries);
+                }
+            }
+            for (at, upto) in asked {
+                // What is not in the log will not be there next time.
+                readings[at].ill |= readings[at].folded.version < upto;
+            }
+        }
+        if self.most.is_none() {
+            self.keep(readings);
+        }
+        Ok(())
+    }
+
+    /// The streams of a list, each where it was left, or from its beginning on.
+    fn begin(&mut self, entries: &mut [Entry]) -> Vec<Reading> {
+        let mut streams: HashMap<(String, String), Vec<(i64, usize)>> = HashMap::new();
+        for (at, entry) in entries.iter_mut().enumerate() {
+            entry.changes = Changed::Untold;
+            let stream = (entry.aggregate_type.clone(), entry.aggregate_id.clone());
+            streams.entry(stream).or_default().push((entry.version, at));
+        }
+        let mut readings = Vec::with_capacity(streams.len());
+        for (stream, mut wanted) in streams {
+            wanted.sort_unstable();
+            let (first, last) = (wanted[0].0, wanted[wanted.len() - 1].0);
+            // A first version has nothing before it, and need not be read.
+            let Some(begin) = fold::of(&stream.0).filter(|_| last > 1) else { continue };
+            let kept = self.forget(&stream).filter(|kept| kept.version < first);
+            let folded =
+                kept.unwrap_or_else(|| Folded { history: begin(), version: 0, state: None, used: 0 });
+            let (kind, id) = stream;
+            readings.push(Reading { kind, id, folded, wanted: wanted.into(), last, ill: false });
+        }
+        readings
+    }
+
+    fn forget(&mut self, stream: &(String, String)) -> Option<Folded> {
+        let folded = self.kept.remove(stream)?;
+        self.weight -= folded.version + APIECE;
+        Some(folded)
+    }
+
+    /// Keeps what was folded; of too much, the half that was not looked at for longest goes.
+    fn keep(&mut self, readings: Vec<Reading>) {
+        for Reading { kind, id, mut folded, ill, .. } in readings {
+            if let Place::Vacant(place) = self.kept.entry((kind, id))
+                && !ill
+            {
+                folded.used = self.now;
+                self.weight += folded.version + APIECE;
+                place.insert(folded);
+            }
+        }
+        if self.weight <= self.most_kept {
+            return;
+        }
+        let mut ages: Vec<(u64, i64)> =
+            self.kept.values().map(|one| (one.used, one.version + APIECE)).collect();
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        let mut sum = 0;
+        let young = ages.iter().take_while(|(_, weight)| {
+            sum += weight;
+            sum <= self.most_kept / 2
+        });
+        let oldest = young.last().map_or(self.now, |(used, _)| *used);
+        self.kept.retain(|_, folded| folded.used > oldest || folded.used == self.now);
+        self.weight = self.kept.values().map(|folded| folded.version + APIECE).sum();
+    }
+}
+
+/// What is read next: of each stream what is missing, as far as there is room.
+fn spans(readings: &[Reading], at_once: i64) -> Vec<(usize, Span<'_>)> {
+    let (mut room, mut spans) = (at_once, Vec::new());
+    for (at, reading) in readings.iter().enumerate() {
+        let length = reading.missing().min(room);
+        if length > 0 {
+            room -= length;
+            let above = reading.folded.version;
+            spans.push((at, Span { kind: &reading.kind, stream: &reading.id, above, upto: above + length }));
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use soonshop_domain::product::{Command, Details, Product, Variant};
+    use soonshop_domain::text::Sku;
+    use soonshop_domain::{Currency, Metadata, Money, ids};
+    use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+    use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
+    use soonshop_migrations::Namespace;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::http::audit::trail::Stream;
+
+    async fn store(folder: &std::path::Path) -> EventStore {
+        let database = Database::new(Place::Sqlite(folder.to_owned()));
+        for namespace in Namespace::ALL {
+            let connection = database.namespace(namespace.name()).unwrap().connection;
+            soonshop_migrations::migrate(namespace, &connection).await.unwrap();
+        }
+        let file = folder.join("master.key");
+        MasterKeys::create(&file).unwrap();
+        let masters = MasterKeys::read(&file).unwrap();
+        let keys = KeyMaker::new(KeyStore::new(database.namespace("keys").unwrap(), masters));
+        keys.prepare(&database.namespace("log").unwrap()).await.unwrap();
+        EventStore::open(&database, keys).unwrap()
+    }
+
+    async fn done(store: &EventStore, id: Uuid, command: Command) {
+        let context = CommandContext::new(ids::new(), vec![7; 32], Metadata::default());
+        store.execute::<Product>(id, command, context).await.unwrap();
+    }
+
+    /// Products whose prices change in turns, the first most often: the events of all, and what each of them changed.
+    async fn history(store: &EventStore) -> (Vec<Value>, Vec<Changed>) {
+        let products: Vec<_> = (0..5).map(|number| (ids::new(), number)).collect();
+        let sku = |number: i64| Sku::try_new(&format!("sku-{number}")).unwrap();
+        for (id, number) in &products {
+            let variants = vec![Variant { sku: sku(*number), price: None }];
+            let details = Details { name: format!("P{number}"), ..Details::default() };
+            done(store, *id, Command::Create { details, variants }).await;
+        }
+        for round in 1..=12 {
+            for (id, number) in products.iter().filter(|(_, number)| round % (number + 1) == 0) {
+                let price = Money::new(round, Currency::GBP);
+                done(store, *id, Command::SetPrice { sku: sku(*number), price }).await;
+            }
+        }
+        let (mut rows, mut expected) = (Vec::new(), Vec::new());
+        for event in store.log().read(1, 1_000).await.unwrap() {
+            let id = event.aggregate_id.parse().unwrap();
+            let stream = Stream::read(store.log(), "product", id).await.unwrap().unwrap();
+            let mut trail = stream.trail(event.sequence, event.sequence - 1, None).unwrap();
+            let changes = std::mem::take(&mut trail.diff.changes);
+            expected.push(if event.sequence == 1 { Changed::Untold } else { Changed::These(changes) });
+            rows.push(json!({
+                "position": event.position, "id": event.event_id, "aggregate_type": "product",
+                "aggregate_id": id, "version": event.sequence, "context": "product", "type": event.event_type,
+                "event_version": 1, "recorded_at": event.recorded_at, "occurred_at": event.occurred_at,
+                "has_note": false, "summary": {},
+            }));
+        }
+        (rows, expected)
+    }
+
+    fn entries(rows: &[Value]) -> Vec<Entry> {
+        rows.iter().map(|row| serde_json::from_value(row.clone()).unwrap()).collect()
+    }
+
+    fn told(entries: Vec<Entry>) -> Vec<Changed> {
+        entries.into_iter().map(|entry| entry.changes).collect()
+    }
+
+    #[tokio::test]
+    async fn whatever_is_read_at_a_time_and_kept_between_pages_the_changes_are_those_of_the_whole_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let (rows, expected) = history(&store).await;
+        assert!(
+            rows.len() > 25
+                && expected.iter().filter(|one| **one != Changed::Untold).count() == rows.len() - 5
+        );
+        // Every event, every second one, and those of the end alone: versions between them are passed over.
+        for (every, from) in [(1, 0), (2, 1), (3, 20)] {
+            let thinned = |at: &usize| *at >= from && at % every == 0;
+            let rows: Vec<_> =
+                (0..).zip(&rows).filter(|(at, _)| thinned(at)).map(|(_, row)| row.clone()).collect();
+            let expected: Vec<_> =
+                (0..).zip(&expected).filter(|(at, _)| thinned(at)).map(|(_, one)| one).collect();
+            for page in [1, 3, 7, 1_000] {
+                for at_once in [1, 4, AT_ONCE] {
+                    for most_kept in [0, 60, MOST_KEPT] {
+                        let many = Gatherer::for_many_lists(store.log());
+                        let mut gatherer = Gatherer { at_once, most_kept, ..many };
+                        let mut found = Vec::new();
+                        for piece in rows.chunks(page) {
+                            let mut list = entries(piece);
+                            gatherer.tell(&mut list).await.unwrap();
+                            found.extend(told(list));
+                            let weight: i64 = gatherer.kept.values().map(|one| one.version + APIECE).sum();
+                            assert_eq!(gatherer.weight, weight);
+                            assert!(
+                                page > 1 || weight <= most_kept.max(APIECE + 13),
+                                "{weight} of {most_kept}"
+                            );
+                        }
+                        assert!(
+                            found.iter().eq(expected.iter().copied()),
+                            "{every} {page} {at_once} {most_kept}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_history_that_is_too_long_for_a_page_leaves_the_others_their_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let (rows, expected) = history(&store).await;
+        // Thirteen events of the first product, seven of the second, five, four and three of the others.
+        for (most, left) in [(32, 5), (31, 4), (12, 3), (11, 2), (2, 0)] {
+            let mut list = entries(&rows);
+            list.reverse();
+            Gatherer::for_one_list(store.log(), most).tell(&mut list).await.unwrap();
+            list.reverse();
+            let of: std::collections::BTreeSet<_> = list
+                .iter()
+                .filter(|one| one.changes != Changed::Untold)
+                .map(|one| one.aggregate_id.clone())
+                .collect();
+            assert_eq!(of.len(), left, "{most}");
+            for (found, expected) in
+                list.iter().zip(&expected).filter(|(one, _)| of.contains(&one.aggregate_id))
+            {
+                assert_eq!(&found.changes, expected);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_of_another_history_or_of_none_is_told_nothing_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let (mut rows, expected) = history(&store).await;
+        let last = rows.len() - 1;
+        rows[last]["id"] = json!(Uuid::nil());
+        rows[last - 1]["version"] = json!(4_711);
+        rows[last - 2]["aggregate_id"] = json!(Uuid::nil());
+        rows[last - 3]["aggregate_type"] = json!("payment");
+        let mut list = entries(&rows);
+        Gatherer::for_many_lists(store.log()).tell(&mut list).await.unwrap();
+        let found = told(list);
+        assert!(found[last - 3..].iter().all(|one| *one == Changed::Untold));
+        assert_eq!(found[..last - 3], expected[..last - 3]);
+    }
+}

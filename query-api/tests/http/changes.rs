@@ -1,0 +1,173 @@
+//! What each event of a list changed: on the timeline, in exports and as it happens.
+
+use serde_json::{Value, json};
+use soonshop_domain::order::{self, Order};
+use soonshop_domain::product::{self, Product};
+use soonshop_domain::user::{self, User};
+use soonshop_domain::{Purpose, ids};
+use uuid::Uuid;
+
+use crate::shop::*;
+
+const PLANTED: [&str; 4] =
+    ["Zebedee Quux", "zebedee@quux.example", "+44 7700 900123", "=HYPERLINK(\"http://x\")"];
+
+/// Histories of several types that lie between each other: a product's, a user's that is forgotten, an order's, a stock's.
+async fn lived(shop: &Shop) -> [Uuid; 3] {
+    let product = shop.product("Mug", &["mug", "mug-2"], None).await;
+    let user = ids::new();
+    let details = |name, phone| {
+        let contact = user::Details::try_new(user, Some(name), Some(PLANTED[1]), phone, Some("UK"));
+        contact.unwrap()
+    };
+    let price = |amount| product::Command::SetPrice { sku: sku("mug-2"), price: pounds(amount) };
+    shop.command::<User>(user, user::Command::Register { details: details(PLANTED[0], None) }).await;
+    shop.command::<Product>(product, price(777)).await;
+    shop.stock("mug", "main", soonshop_domain::inventory::Command::Receive { quantity: 9 }).await;
+    let phone = details(PLANTED[0], Some(PLANTED[2]));
+    shop.command::<User>(user, user::Command::Change { details: phone }).await;
+    let order = ids::new();
+    let place = place_of("S-1", user_id(user), vec![line(1, "mug", 1, 500), line(2, "mug", 2, 500)], "UK");
+    shop.command::<Order>(order, place).await;
+    shop.stock("mug", "main", soonshop_domain::inventory::Command::Receive { quantity: 1 }).await;
+    shop.command::<User>(user, user::Command::Change { details: details("Zed", Some(PLANTED[2])) }).await;
+    shop.command::<Order>(order, order::Command::Confirm).await;
+    shop.command::<Product>(product, price(900)).await;
+    let named = product::Details { name: PLANTED[3].to_owned(), ..product::Details::default() };
+    shop.command::<Product>(product, product::Command::Change { details: named }).await;
+    shop.command::<Product>(product, product::Command::Delete).await;
+    [product, user, order]
+}
+
+/// A marker without the number that tells texts of one history apart.
+fn without_number(mut value: Value) -> Value {
+    if value["personal"] == "masked" {
+        value.as_object_mut().unwrap().remove("value");
+    }
+    value
+}
+
+/// What the aggregate's page says of the event that made that version.
+async fn of_trail(shop: &Shop, row: &Value) -> Value {
+    let version = row["version"].as_i64().unwrap();
+    if version == 1 {
+        return Value::Null;
+    }
+    let (kind, id) = (row["aggregate_type"].as_str().unwrap(), row["aggregate_id"].as_str().unwrap());
+    let trail = shop.see(&format!("/api/audit/a/{kind}/{id}?v={version}")).await.ok();
+    let mut changes = trail["diff"]["changes"].clone();
+    for change in changes.as_array_mut().unwrap() {
+        for side in ["before", "after"] {
+            if let Some(value) = change.get_mut(side) {
+                *value = without_number(value.take());
+            }
+        }
+    }
+    changes
+}
+
+#[tokio::test]
+async fn a_row_says_what_its_event_changed_as_the_page_of_its_aggregate_says_it() {
+    let shop = Shop::open().await;
+    let [product, user, _] = lived(&shop).await;
+    for forgotten in [false, true] {
+        if forgotten {
+            shop.erase(user, &[Purpose::Account]).await;
+        }
+        let rows = shop.see("/api/audit/timeline?limit=200").await.items();
+        assert!(rows.len() >= 12);
+        for row in &rows {
+            assert_eq!(row["changes"], of_trail(&shop, row).await, "{row}");
+        }
+        let of = |id: Uuid, version: i64| {
+            let found = rows.iter().find(|row| {
+                row["aggregate_id"] == id.to_string()
+                    && row["version"] == version
+                    && row["aggregate_type"] != "person"
+            });
+            found.unwrap()["changes"].clone()
+        };
+        assert_eq!(
+            of(product, 3),
+            json!([{ "path": "/variants/sku=MUG-2/price", "before": { "amount": 777, "currency": "GBP" },
+                     "after": { "amount": 900, "currency": "GBP" } }])
+        );
+        let marker = json!({ "personal": if forgotten { "erased" } else { "masked" } });
+        let renamed = json!([{ "path": "/name", "before": marker, "after": marker }]);
+        assert_eq!(of(user, 2), json!([{ "path": "/phone", "after": marker }]), "absent is a third thing");
+        // Of what is erased nobody can tell any more that it was another text.
+        assert_eq!(of(user, 3), if forgotten { json!([]) } else { renamed });
+        // Any page, any order and any search say the same of a row.
+        for query in ["limit=3&before=9", "order=asc&limit=5&after=2", "agg=user&limit=1", "q=type:Product*"]
+        {
+            for row in shop.see(&format!("/api/audit/timeline?{query}")).await.items() {
+                assert!(rows.contains(&row), "{query}: {row}");
+            }
+        }
+    }
+    let page = shop.see("/audit/timeline?lang=en&agg=product").await.text;
+    assert!(
+        page.contains("variants/sku=MUG-2/price") && page.contains("GBP 7.77") && page.contains("GBP 9.00")
+    );
+    assert!(
+        page.contains("+3") || page.contains("+4") || page.contains("+5"),
+        "more than three are counted: {page}"
+    );
+}
+
+#[tokio::test]
+async fn a_masked_field_on_a_row_says_that_it_changed_and_nothing_else() {
+    let shop = Shop::open().await;
+    let [_, user, _] = lived(&shop).await;
+    for (tag, words) in [("en", "masked, changed"), ("zh-CN", "已遮蔽，有变更")] {
+        let page = shop.see(&format!("/audit/timeline?q=id:{user}&lang={tag}")).await.text;
+        let row = page.split("<li").find(|row| row.contains("data-path=\"/name\"")).unwrap();
+        let field = row.split("data-path=\"/name\"").nth(1).unwrap().split("</div>").next().unwrap();
+        assert!(field.contains(words) && !field.contains("<del>") && !field.contains("<ins>"), "{field}");
+        assert!(PLANTED[..3].iter().all(|value| !page.contains(value)));
+    }
+}
+
+/// The rows of an export, and its manifest.
+fn lines(text: &str) -> (Value, Vec<Value>) {
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    (lines.next().unwrap()["manifest"].take(), lines.collect())
+}
+
+#[tokio::test]
+async fn an_export_has_what_each_event_changed_in_either_format_and_order_or_leaves_it_out() {
+    let shop = Shop::open().await;
+    lived(&shop).await;
+    for query in ["order=desc", "order=asc", "q=agg:user", "type=ProductPriceChanged", "q=nowhere"] {
+        let rows = shop.see(&format!("/api/audit/timeline?{query}&limit=200")).await.items();
+        let got = shop.see(&format!("/api/audit/export.ndjson?{query}")).await;
+        let (manifest, exported) = lines(&got.text);
+        assert_eq!((&exported, &manifest["count"]), (&rows, &json!(rows.len())), "{query}");
+
+        let csv = shop.see(&format!("/api/audit/export.csv?{query}")).await;
+        let mut reader = csv::Reader::from_reader(csv.text.as_bytes());
+        let column = reader.headers().unwrap().iter().position(|name| name == "changes").unwrap();
+        let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(records.len(), rows.len());
+        for (record, row) in records.iter().zip(&rows) {
+            let told = &record[column];
+            let read = if told.is_empty() { Value::Null } else { serde_json::from_str(told).unwrap() };
+            assert_eq!(read, row["changes"]);
+            assert!(record.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])));
+        }
+        for text in [&got.text, &csv.text] {
+            assert!(PLANTED[..3].iter().all(|value| !text.contains(value)) && !text.contains("eyJ"));
+        }
+
+        let (manifest, without) =
+            lines(&shop.see(&format!("/api/audit/export.ndjson?{query}&changes=0")).await.text);
+        assert_eq!(manifest["filter"]["changes"], "0");
+        assert!(without.len() == rows.len() && without.iter().all(|row| row.get("changes").is_none()));
+        let csv = shop.see(&format!("/api/audit/export.csv?{query}&changes=0")).await.text;
+        assert!(!csv.lines().next().unwrap().contains("changes"));
+    }
+    let csv = shop.see("/api/audit/export.csv").await.text;
+    assert!(csv.contains("HYPERLINK"), "a formula stands inside of the changes");
+    assert_eq!(shop.see("/api/audit/export.csv?changes=1").await.refused(), (400, "invalid-query".into()));
+    assert_eq!(shop.see("/api/audit/timeline?changes=0").await.refused(), (400, "invalid-query".into()));
+}
