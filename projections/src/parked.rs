@@ -79,6 +79,19 @@ pub async fn among(registry: &Registry, positions: &[i64]) -> Result<BTreeMap<i6
     Ok(all)
 }
 
+/// The positions of what is parked in any generation that lives, at most so many of each.
+pub async fn positions(registry: &Registry, most: i64) -> Result<Vec<i64>, Error> {
+    let mut all = BTreeSet::new();
+    for known in registry.all(None).await?.into_iter().filter(|known| known.state.lives()) {
+        let db = known.generation.db(registry.database())?;
+        let sql = "SELECT position FROM @parked ORDER BY position LIMIT $1";
+        for row in db.connection.query_all(db.statement(sql, [most.into()])).await? {
+            all.insert(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(all.into_iter().take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
+}
+
 /// Asks whoever keeps the generation to try them again, in order.
 pub async fn retry(registry: &Registry, generation: &Generation, positions: &[i64]) -> Result<(), Error> {
     let db = generation.db(registry.database())?;

@@ -86,9 +86,10 @@ for (const kind of ['keydown', 'pointerdown']) { document.addEventListener(kind,
 
 // ---- the rows of a page, by keyboard
 
-const rows = () => [...document.querySelectorAll('a.row')];
+const rows = () => [...document.querySelectorAll('a.row')].filter((row) => !row.closest('.effects, .also'));
 const place = () => document.activeElement?.closest('[data-position]');
-const here = () => place()?.querySelector('a.row') ?? document.activeElement?.closest('a.row');
+const here = () => (document.activeElement?.closest('ol.trail > li') ?? place())?.querySelector('a.row')
+  ?? document.activeElement?.closest('a.row');
 
 const move = (by) => {
   const all = rows();
@@ -107,7 +108,7 @@ const press = {
   ']': () => main().querySelector('[data-step="1"]')?.click(),
   l: () => document.querySelector('[data-live]')?.click(),
   e: () => document.querySelector('[data-export]')?.click(),
-  c: () => copy(here()?.href ?? location.href),
+  c: () => copy((place()?.querySelector('a.row') ?? here())?.href ?? location.href),
   y: () => { const id = place()?.dataset.id; if (id) { copy(id); } },
   '?': () => document.querySelector('[data-help]')?.click(),
 };
@@ -134,7 +135,9 @@ addEventListener('pagehide', () => {
 const returnToRow = () => {
   const position = sessionStorage.getItem('at ' + location.href);
   const left = position && document.querySelector(`[data-position="${CSS.escape(position)}"] a.row`);
-  (left || document.querySelector('[data-chosen] a.row'))?.focus();
+  const row = left || document.querySelector('[data-chosen] a.row');
+  for (let fold = row?.closest('details'); fold; fold = fold.parentElement.closest('details')) { fold.open = true; }
+  row?.focus();
 };
 
 // ---- what happens, as it happens

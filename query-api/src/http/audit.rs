@@ -7,6 +7,7 @@ mod changes;
 mod correlation;
 mod exports;
 pub(super) mod file;
+mod groups;
 mod listing;
 mod look_up;
 mod notes;

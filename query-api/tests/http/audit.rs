@@ -91,6 +91,75 @@ async fn the_timeline_is_narrowed_by_every_term_inside_and_outside_of_the_search
 }
 
 #[tokio::test]
+async fn failures_are_events_that_say_no_and_those_that_are_parked() {
+    let shop = Shop::open().await;
+    four(&shop).await;
+    let order = ids::new();
+    let place = place_of("S-1", guest(), vec![line(1, "mug", 9, 500)], "UK");
+    shop.command::<Order>(order, place).await;
+    let refusal = order::Refusal { line: 1, sku: sku("mug"), reason: "insufficient-stock".to_owned() };
+    shop.command::<Order>(order, order::Command::Refuse { refusal }).await;
+    assert_eq!(positions(&shop.see("/api/audit/timeline?failures=1").await), [6]);
+    let rows = shop.generation("products").await;
+    let parked = |position: i64| {
+        format!(
+            "INSERT INTO @parked (position, event_id, rows, cause) VALUES ({position}, 'x', '[]', 'broken')"
+        )
+    };
+    for position in [2, 3] {
+        shop.sql(&rows, &parked(position)).await;
+    }
+    for (query, wanted) in [
+        ("failures=1", vec![6, 3, 2]),
+        ("failures=1&agg=product&order=asc", vec![2, 3]),
+        ("failures=1&q=-type:OrderRefused&before=3", vec![2]),
+        ("", vec![6, 5, 4, 3, 2, 1]),
+    ] {
+        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?{query}")).await), wanted, "{query}");
+        let export = shop.see(&format!("/api/audit/export.ndjson?{query}")).await.text;
+        let exported = export.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+        assert_eq!(exported.map(|row| row["position"].as_i64().unwrap()).collect::<Vec<_>>(), wanted);
+    }
+    let page = shop.see("/audit/timeline?failures=1&lang=en").await.text;
+    assert!(
+        page.contains("<strong>3</strong>") && page.contains("name=\"failures\" value=\"1\" checked"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_moment_leads_to_the_page_that_begins_there_and_rows_say_how_long_they_took() {
+    let shop = Shop::open().await;
+    four(&shop).await;
+    let rows = shop.see("/api/audit/timeline?order=asc").await.items();
+    let at = |row: usize| rows[row]["recorded_at"].as_str().unwrap();
+    for (query, wanted) in [
+        (format!("at={}", at(1)), "/audit/timeline?before=3"),
+        (format!("at={}&order=asc&group=1&after=9", at(1)), "/audit/timeline?order=asc&group=1&after=1"),
+        ("at=2000-01-01&q=mug".to_owned(), "/audit/timeline?q=mug&before=1"),
+        ("at=2999-01-01&before=1".to_owned(), "/audit/timeline?before=5"),
+        ("at=2999-01-01T09:41&tz=Asia/Shanghai".to_owned(), "/audit/timeline?tz=Asia%2FShanghai&before=5"),
+        ("at=1999-01-01T09:41:07".to_owned(), "/audit/timeline?before=1"),
+    ] {
+        let got = shop.see(&format!("/audit/timeline?{query}")).await;
+        assert_eq!((got.status, got.header("location")), (303, wanted), "{query}");
+    }
+    assert_eq!(shop.see("/audit/timeline?at=soon").await.status, 400);
+    assert_eq!(shop.see("/audit/timeline?at=").await.status, 200);
+    // The first event has none before it, whichever way the rows run, and wherever a page ends.
+    for (query, times) in
+        [("order=asc", 3), ("order=desc", 3), ("limit=2", 2), ("group=1&limit=2", 2), ("limit=2&before=3", 1)]
+    {
+        let page = shop.see(&format!("/audit/timeline?{query}&lang=en")).await.text;
+        assert_eq!(page.matches("class=\"since\">+").count(), times, "{query}");
+    }
+    let sql = "UPDATE @audit SET recorded_at = recorded_at + 90000000 WHERE position = 4";
+    shop.sql(&shop.generation("audit").await, sql).await;
+    assert!(shop.see("/audit/timeline?lang=en").await.text.contains("class=\"since\">+1 min<"));
+    assert!(shop.see("/audit/timeline?lang=zh-CN").await.text.contains("class=\"since\">+1 分钟<"));
+}
+
+#[tokio::test]
 async fn what_is_wrong_in_a_search_is_named_by_its_token_and_nothing_is_shown() {
     let shop = Shop::open().await;
     four(&shop).await;

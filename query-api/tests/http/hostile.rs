@@ -26,8 +26,21 @@ struct Way {
 }
 
 const LOOKS: &[&str] = &["lang", "theme", "tz"];
-const SEARCH: &[&str] =
-    &["q", "type", "agg", "id", "actor", "chan", "correlation", "from", "to", "order", "before", "after"];
+const SEARCH: &[&str] = &[
+    "q",
+    "type",
+    "agg",
+    "id",
+    "actor",
+    "chan",
+    "correlation",
+    "from",
+    "to",
+    "order",
+    "before",
+    "after",
+    "failures",
+];
 const NOTE: &[&str] = &["version", "text", "tags", "shared"];
 const TRAIL: &[&str] = &["v", "cmp", "before", "asof", "where"];
 
@@ -39,7 +52,7 @@ fn ways() -> Vec<Way> {
     vec![
         get("/audit", LOOKS, Audit),
         get("/audit/timeline", SEARCH, Audit),
-        get("/audit/timeline", &["limit", "lang", "theme", "tz"], Audit),
+        get("/audit/timeline", &["limit", "group", "at", "lang", "theme", "tz"], Audit),
         get("/audit/e/{position}", &[], Audit),
         get("/audit/jump", &["id"], Audit),
         post("/audit/look-up", &[], &["value"], Audit),

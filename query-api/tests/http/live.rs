@@ -135,6 +135,21 @@ async fn a_reader_has_what_it_looks_for_masked_and_as_the_page_shows_it() {
 }
 
 #[tokio::test]
+async fn a_row_that_comes_in_says_what_changed_as_the_reloaded_page_does() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let mut reader = Reader::open(&shop, Role::Support, "after=1&html=1&lang=en", None).await;
+    reader.next().await.unwrap();
+    let price = soonshop_domain::product::Command::SetPrice { sku: sku("mug"), price: pounds(700) };
+    shop.command::<soonshop_domain::product::Product>(id, price).await;
+    let data: Value = serde_json::from_str(&reader.next().await.unwrap().data).unwrap();
+    let page = shop.see("/api/audit/timeline?limit=1").await.items();
+    assert_eq!((&data["items"][0], &page[0]["changes"][0]["after"]["amount"]), (&page[0], &700.into()));
+    let row = data["html"][0].as_str().unwrap();
+    assert!(row.contains("<del>") && row.contains("GBP 5.00") && row.contains("GBP 7.00"), "{row}");
+}
+
+#[tokio::test]
 async fn a_reader_of_another_log_begins_anew_and_a_stop_ends_all() {
     let shop = Shop::open().await;
     shop.user("a", "UK").await;

@@ -8,6 +8,7 @@ mod causes;
 mod changes;
 mod description;
 mod figures;
+mod groups;
 mod hostile;
 mod live;
 mod notes;

@@ -65,7 +65,7 @@ pub struct Asked {
 /// What a listing knows of the timeline's parameters: it has no end of its own.
 pub(super) fn params() -> Vec<Param> {
     let mut params = timeline::params();
-    params.retain(|param| param.name != "limit");
+    params.retain(|param| !["limit", "group"].contains(&param.name));
     params.push(WITHOUT_CHANGES);
     params
 }
@@ -113,6 +113,7 @@ impl Asked {
 pub struct Listing<'a> {
     source: Source,
     asked: &'a Asked,
+    search: Search,
     changes: Gatherer,
     head: Option<i64>,
     reached: Option<i64>,
@@ -130,7 +131,9 @@ impl<'a> Listing<'a> {
     ) -> Result<Self, Problem> {
         let source = Source::of(registry, "audit", None).await?;
         let changes = Gatherer::for_many_lists(log);
-        Ok(Self { source, asked, changes, head: None, reached, ended: false })
+        let mut search = asked.search.clone();
+        search.know_parked(registry).await?;
+        Ok(Self { source, asked, search, changes, head: None, reached, ended: false })
     }
 
     /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
@@ -138,7 +141,7 @@ impl<'a> Listing<'a> {
         if self.ended {
             return Ok(Vec::new());
         }
-        let (sql, values) = self.asked.search.ascending(self.reached, PAGE);
+        let (sql, values) = self.search.ascending(self.reached, PAGE);
         let (position, rows) = self.source.read(&sql, values, timeline::ASCENDING).await?;
         let head = *self.head.get_or_insert(position);
         self.ended = rows.len() < PAGE;

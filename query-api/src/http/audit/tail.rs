@@ -121,7 +121,7 @@ pub(super) fn follows() -> Action {
 }
 
 fn params() -> Vec<Param> {
-    let dropped = ["order", "before", "limit", "to"];
+    let dropped = ["order", "before", "limit", "to", "group"];
     let mut params = timeline::params();
     params.retain(|param| !dropped.contains(&param.name));
     params.push(Param::new("html", Kind::OneOf(&["1"]), "With each event as the timeline's page shows it."));
@@ -266,17 +266,20 @@ impl Reader {
     }
 
     async fn batch(&self) -> Result<Arc<Batch>, Problem> {
-        let (position, mut items) =
-            timeline::read(&self.call, &self.search, Some(self.last), AT_ONCE).await?;
+        // What is parked may be so since a moment ago.
+        let mut search = self.search.clone();
+        search.know_parked(&self.call.shared.queries.registry).await?;
+        let (position, mut items) = timeline::read(&self.call, &search, Some(self.last), AT_ONCE).await?;
         changes::tell(&self.call, &mut items, changes::FOR_MESSAGE).await?;
         let full = items.len() == AT_ONCE;
         let newest = items.last().map(|entry| entry.position);
         let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));
-        let html: Option<Vec<String>> = self
-            .call
-            .params
-            .text("html")
-            .map(|_| items.iter().map(|entry| pages::timeline::row(&self.call.asked, entry)).collect());
+        let row = |at: usize| {
+            let before = at.checked_sub(1).map(|before| items[before].recorded_at);
+            pages::timeline::row(&self.call.asked, &items[at], before)
+        };
+        let html: Option<Vec<String>> =
+            self.call.params.text("html").map(|_| (0..items.len()).map(row).collect());
         let data = (!items.is_empty())
             .then(|| serde_json::to_string(&json!({ "items": items, "html": html, "position": last })))
             .transpose()

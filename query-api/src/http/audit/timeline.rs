@@ -11,19 +11,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, TYPES};
 use soonshop_projections::audit::{self, Model};
+use soonshop_projections::{Registry, parked};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::changes::{self, Changed};
+use super::groups::{self, Group, Groups};
 use super::trail::Change;
 use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::{Described, moment};
 use crate::http::params::{Kind, Param, Params, moment_of, refused};
-use crate::http::read::query_failed;
+use crate::http::read::{failed, query_failed};
 
 const DEFAULT_LIMIT: usize = 50;
+
+/// Parked events that are looked for, the first of them: where so many are parked, the page that lists them is the place.
+const MOST_PARKED: i64 = 1_000;
 
 /// The most terms of one search.
 const MOST_TERMS: usize = 20;
@@ -147,18 +152,30 @@ impl Entry {
     }
 }
 
+/// A row of the timeline.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Item {
+    Event(Box<Entry>),
+    /// With `group=1`.
+    Command(Group),
+}
+
 /// A page of the timeline.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Page {
-    pub(super) items: Vec<Entry>,
+    pub(super) items: Vec<Item>,
     /// What was understood of `q`, in its normal form.
     pub(super) understood: Vec<String>,
     /// Where the page that follows begins: what to send as `before`, or as `after` in the order `asc`.
     pub(super) next: Option<i64>,
+    /// When the row after the last was recorded.
+    #[serde(skip)]
+    pub(super) beyond: Option<DateTime<Utc>>,
 }
 
 /// A condition in SQL, with `?` for each use of its value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Condition {
     sql: String,
     values: Vec<Value>,
@@ -414,23 +431,28 @@ fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem>
             conditions.push((term.read)(value).ok_or_else(refuse)?);
         }
     }
-    for (name, sql) in [
-        ("from", "recorded_at >= ?"),
-        ("to", "recorded_at < ?"),
-        ("before", "position < ?"),
-        ("after", "position > ?"),
-    ] {
-        conditions.extend(params.number(name).map(|number| Condition::new(sql, number)));
-    }
+    conditions.extend(bounds(params, &[("from", "recorded_at >= ?"), ("to", "recorded_at < ?")]));
     Ok((conditions, understood))
 }
+
+fn bounds(params: &Params, names: &[(&str, &str)]) -> Vec<Condition> {
+    let bound = |(name, sql): &(&str, &str)| Some(Condition::new(sql, params.number(name)?));
+    names.iter().filter_map(bound).collect()
+}
+
+/// The types of events that say no: what was asked for is not done, or cannot be done any more.
+const REFUSALS: &[&str] = &["OrderRefused", "StockReservationBarred"];
 
 pub(super) const ASCENDING: &str = "position ASC";
 
 /// What parameters come to: conditions on the rows, and their order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Search {
     conditions: Vec<Condition>,
+    /// Where the page lies.
+    bounds: Vec<Condition>,
+    /// Only what went wrong: events that say no, and those that are parked, once it is known which.
+    failures: Option<Vec<i64>>,
     /// What was understood of `q`, in its normal form.
     pub(super) understood: Vec<String>,
     pub(super) ascends: bool,
@@ -439,7 +461,21 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn of(params: &Params) -> Result<Self, Problem> {
         let (conditions, understood) = conditions(params)?;
-        Ok(Self { conditions, understood, ascends: params.text("order") == Some("asc") })
+        Ok(Self {
+            conditions,
+            bounds: bounds(params, &[("before", "position < ?"), ("after", "position > ?")]),
+            failures: params.text("failures").map(|_| Vec::new()),
+            understood,
+            ascends: params.text("order") == Some("asc"),
+        })
+    }
+
+    /// Looks up what is parked, where that is looked for.
+    pub(super) async fn know_parked(&mut self, registry: &Registry) -> Result<(), Problem> {
+        if let Some(failures) = &mut self.failures {
+            *failures = parked::positions(registry, MOST_PARKED).await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     pub(super) fn order(&self) -> &'static str {
@@ -448,7 +484,8 @@ impl Search {
 
     /// Of one condition alone, the oldest first.
     pub(super) fn only(sql: &str, value: impl Into<Value>) -> Self {
-        Self { conditions: vec![Condition::new(sql, value)], understood: Vec::new(), ascends: true }
+        let conditions = vec![Condition::new(sql, value)];
+        Self { conditions, bounds: Vec::new(), failures: None, understood: Vec::new(), ascends: true }
     }
 
     /// SQL and its values for the first rows that are found, or for the first beyond a position that was reached.
@@ -463,23 +500,74 @@ impl Search {
         (format!("SELECT * FROM @audit {filter} ORDER BY {ASCENDING} LIMIT {limit}"), values)
     }
 
+    /// Those that are no effects of what is found as well, in a page's bounds: of what was caused by what nothing caused
+    /// it is looked, row by row, whether its cause is among what is found.
+    pub(super) fn not_caused(&self, limit: usize) -> (String, Vec<Value>) {
+        let mut values = Vec::new();
+        let found = numbered(&self.narrows(), &mut values);
+        let bounds = numbered(&self.bounds, &mut values);
+        let cause = numbered(&self.narrows(), &mut values);
+        let sql = format!(
+            "SELECT * FROM @audit e WHERE {found} AND {bounds} AND NOT coalesce((SELECT TRUE FROM @audit c \
+             WHERE c.id = e.causation_id AND c.causation_id IS NULL AND {cause} LIMIT 1), FALSE) \
+             ORDER BY {} LIMIT {limit}",
+            self.order()
+        );
+        (sql, values)
+    }
+
+    /// All that these events caused, of what is found.
+    pub(super) fn caused_by(&self, causes: &[&str]) -> (String, Vec<Value>) {
+        let places = vec!["?"; causes.len()].join(", ");
+        let of_these = Condition {
+            sql: format!("causation_id IN ({places})"),
+            values: causes.iter().map(|id| (*id).into()).collect(),
+        };
+        let mut values = Vec::new();
+        let found = numbered(&[vec![of_these], self.narrows()].concat(), &mut values);
+        (format!("SELECT * FROM @audit WHERE {found} ORDER BY {ASCENDING}"), values)
+    }
+
+    /// What is looked for, wherever a page lies.
+    fn narrows(&self) -> Vec<Condition> {
+        let mut all = self.conditions.clone();
+        if let Some(parked) = &self.failures {
+            let list = |count| vec!["?"; count].join(", ");
+            let (types, positions) = (list(REFUSALS.len()), list(parked.len()));
+            let or = if parked.is_empty() { String::new() } else { format!(" OR position IN ({positions})") };
+            let refusals = REFUSALS.iter().map(|kind| Value::from(*kind));
+            all.push(Condition {
+                sql: format!("(event_type IN ({types}){or})"),
+                values: refusals.chain(parked.iter().map(|position| (*position).into())).collect(),
+            });
+        }
+        all
+    }
+
     /// `WHERE …` with numbered places, and what goes there.
     fn filter(&self, beyond: Option<i64>, ascends: bool) -> (String, Vec<Value>) {
         let beyond = beyond
             .map(|position| Condition::new(if ascends { "position > ?" } else { "position < ?" }, position));
-        let (mut wheres, mut values) = (Vec::new(), Vec::new());
-        for condition in self.conditions.iter().chain(&beyond) {
-            let mut sql = condition.sql.clone();
-            for value in &condition.values {
-                values.push(value.clone());
-                sql = sql.replacen('?', &format!("${}", values.len()), 1);
-            }
-            wheres.push(sql);
-        }
-        let filter =
-            if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
-        (filter, values)
+        let mut all = self.narrows();
+        all.extend(self.bounds.iter().cloned().chain(beyond));
+        let mut values = Vec::new();
+        (format!("WHERE {}", numbered(&all, &mut values)), values)
     }
+}
+
+/// Conditions that all hold, with numbered places.
+fn numbered(conditions: &[Condition], values: &mut Vec<Value>) -> String {
+    let mut wheres = Vec::new();
+    for condition in conditions {
+        let mut pieces = condition.sql.split('?');
+        let mut sql = pieces.next().unwrap_or_default().to_owned();
+        for (piece, value) in pieces.zip(&condition.values) {
+            values.push(value.clone());
+            sql.push_str(&format!("${}{piece}", values.len()));
+        }
+        wheres.push(sql);
+    }
+    if wheres.is_empty() { "1 = 1".to_owned() } else { wheres.join(" AND ") }
 }
 
 /// The timeline.
@@ -511,7 +599,13 @@ pub(super) fn params() -> Vec<Param> {
         ),
         Param::new("before", positions, "Positions below this one."),
         Param::new("after", positions, "Positions above this one."),
+        Param::new(
+            "failures",
+            Kind::OneOf(&["1"]),
+            "Only events that say no, such as OrderRefused, and those that are parked.",
+        ),
         Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
+        Param::new("group", Kind::OneOf(&["1"]), "A row for each command, with what it caused directly."),
     ]
 }
 
@@ -528,14 +622,27 @@ pub(super) fn ascends(call: &Call) -> bool {
 
 /// One page, and the position that it was read at.
 pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
-    let search = Search::of(&call.params)?;
+    let search = searched(call, &call.params).await?;
     let limit = call.params.limit(DEFAULT_LIMIT);
+    if call.params.text("group").is_some() {
+        let (position, Groups { items, next, beyond }) = groups::find(call, &search, limit).await?;
+        let items = items.into_iter().map(Item::Command).collect();
+        return Ok((position, Page { items, understood: search.understood, next, beyond }));
+    }
     let (position, mut items) = read(call, &search, None, limit + 1).await?;
-    let more = items.len() > limit;
+    let beyond = items.get(limit).map(|entry| entry.recorded_at);
     items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|entry| entry.position);
+    let next = items.last().filter(|_| beyond.is_some()).map(|entry| entry.position);
     changes::tell(call, &mut items, changes::FOR_PAGE).await?;
-    Ok((position, Page { items, understood: search.understood, next }))
+    let items = items.into_iter().map(|entry| Item::Event(Box::new(entry))).collect();
+    Ok((position, Page { items, understood: search.understood, next, beyond }))
+}
+
+/// What these parameters look for, with all that has to be looked up for it.
+pub(super) async fn searched(call: &Call, params: &Params) -> Result<Search, Problem> {
+    let mut search = Search::of(params)?;
+    search.know_parked(&call.shared.queries.registry).await?;
+    Ok(search)
 }
 
 /// The first that are found, or the first beyond a position; and the position that they were read at.
@@ -556,8 +663,8 @@ const MOST_COUNTED: i64 = 10_000;
 
 /// How many there are in all; `None`: more than [`MOST_COUNTED`].
 pub(super) async fn count(call: &Call) -> Result<Option<i64>, Problem> {
-    let known = [&OUTSIDE[..], &["q", "from", "to"]].concat();
-    let (filter, values) = Search::of(&call.params.only(&known))?.filter(None, true);
+    let known = [&OUTSIDE[..], &["q", "from", "to", "failures"]].concat();
+    let (filter, values) = searched(call, &call.params.only(&known)).await?.filter(None, true);
     let most = MOST_COUNTED + 1;
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM @audit {filter} LIMIT {most}) counted");
     let rows = call.shared.source("audit", None).await?.plain(&sql, values).await?;

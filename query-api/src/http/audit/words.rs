@@ -182,10 +182,21 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("newest", "newest first", "最新在前"),
     ("oldest", "oldest first", "最早在前"),
     ("events", "events", "个事件"),
+    ("filter-type", "any type of event", "所有事件类型"),
     ("filter-agg", "any aggregate", "所有聚合"),
     ("filter-actor", "by anybody", "所有执行者"),
     ("filter-chan", "through any channel", "所有渠道"),
     ("live", "Follow live", "实时跟踪"),
+    ("live-not-grouped", "Rows by command are not followed live.", "按命令分组时不实时跟踪。"),
+    ("only-group", "group by command", "按命令分组"),
+    ("only-failures", "only failures", "仅看失败"),
+    ("effects", "It caused {0}:", "引发 {0} 个："),
+    ("unit-ms", "ms", "毫秒"),
+    ("unit-s", "s", "秒"),
+    ("unit-min", "min", "分钟"),
+    ("unit-h", "h", "小时"),
+    ("unit-d", "d", "天"),
+    ("jump-to", "Jump to a moment", "跳转到时间"),
     ("views", "Views", "视图"),
     ("view-name", "Save this search as", "将此搜索保存为"),
     ("view-frozen", "as it stands now, without what comes", "仅保留当前内容，不含后续"),
@@ -594,8 +605,10 @@ mod tests {
     ];
 
     /// What names that are put together begin with, and what else is named by a role, a kind or a type.
-    const TOGETHER: [&str; 12] = [
+    const TOGETHER: [&str; 14] = [
         "purposes-",
+        "only-",
+        "unit-",
         "filter-",
         "view-",
         "theme-",

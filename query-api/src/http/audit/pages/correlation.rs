@@ -3,7 +3,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{View, described, page, shown, timeline, with};
+use super::timeline::{self, MOST_FIELDS, Telling};
+use super::{View, described, page, shown, with};
 use crate::http::audit::correlation::{self, IDLE, Link, Node, Tree, moments};
 use crate::http::audit::pending::Pending;
 use crate::http::params::{Kind, Param, Params, refused};
@@ -208,6 +209,12 @@ fn chosen(view: &View<'_>, position: i64) -> String {
     format!("{}#at-{position}", view.but("sel", Some(&position.to_string())))
 }
 
+/// What is told of an event: of the one that is looked at, all of its fields.
+fn telling(is_chosen: bool) -> Telling {
+    let most = if is_chosen { usize::MAX } else { MOST_FIELDS };
+    Telling { leads_on: false, most, ..Telling::default() }
+}
+
 fn falls(view: &View<'_>, asked: &Asked, axis: &Axis, rows: &[Row<'_>]) -> Markup {
     html! {
         (axis.drawn(view))
@@ -218,7 +225,7 @@ fn falls(view: &View<'_>, asked: &Asked, axis: &Axis, rows: &[Row<'_>]) -> Marku
                         @let is_chosen = asked.chosen == Some(node.event.position);
                         li class={ "d" (node.depth.min(3)) } id=(format!("at-{}", node.event.position)) tabindex=[is_chosen.then_some("-1")]
                             data-position=(node.event.position) data-id=(node.event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
-                            (timeline::told(view, &node.event, false, if is_chosen { usize::MAX } else { timeline::MOST_FIELDS }))
+                            (timeline::told(view, &node.event, &telling(is_chosen)))
                             div.about { (link(view, node)) (marks(view, node)) (look(view, node, is_chosen)) }
                             @if is_chosen { (closer(view, node)) }
                             (axis.fall(node))

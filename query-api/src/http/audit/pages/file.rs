@@ -6,6 +6,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use uuid::Uuid;
 
+use super::timeline::Telling;
 use super::{View, described, page, see_other, shape, shown, timeline as rows, with};
 use crate::http::audit::changes;
 use crate::http::audit::file::File;
@@ -113,7 +114,7 @@ fn body(view: &View<'_>, events: &Events) -> Markup {
         ol.trail {
             @for entry in items {
                 li aria-current=[(Some(entry.version) == marked).then_some("true")] data-position=(entry.position) data-id=(entry.id) {
-                    (rows::told(view, entry, true, usize::MAX))
+                    (rows::told(view, entry, &Telling { most: usize::MAX, ..Telling::default() }))
                     details {
                         summary { (view.word("row-in-file")) }
                         pre translate="no" tabindex="0" { (serde_json::to_string_pretty(entry).unwrap_or_default()) }

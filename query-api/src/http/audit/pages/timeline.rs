@@ -1,6 +1,8 @@
 //! The timeline: a search, the events that it finds, and what can be done with them.
 
 use axum::response::Response;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_domain::{ActorKind, Channel, TYPES};
@@ -10,14 +12,17 @@ use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{View, address, described, page, see_other, shape, shown, value, with};
+use super::{View, address, described, page, refused, see_other, shape, shown, value, with};
+use crate::http::audit::groups::Group;
 use crate::http::audit::look_up;
 use crate::http::audit::redactor::Redacted;
-use crate::http::audit::timeline::{self, Entry, Page};
+use crate::http::audit::timeline::{self, Entry, Item, Page};
 use crate::http::audit::trail::Change;
 use crate::http::audit::views::{self, Saved};
+use crate::http::audit::words;
 use crate::http::call::{Call, Visit};
-use crate::http::params::{Kind, Param, Params};
+use crate::http::params::{Kind, Param, Params, moment_of, refused as unreadable};
+use crate::http::read::query_failed;
 use crate::http::{Action, Endpoint};
 
 /// Events among which it is looked whether all are of one aggregate.
@@ -31,7 +36,13 @@ pub(super) fn table() -> Vec<Endpoint> {
         page(
             "/audit/timeline",
             "audit.timeline-page",
-            Action::new(with(timeline::params()), described(), |call| async move {
+            Action::new(with(params()), described(), |call| async move {
+                if let Some(to) = leap(&call).await.transpose() {
+                    return match to {
+                        Ok(to) => Ok(see_other(&to)),
+                        Err(problem) => Ok(refused(&call.asked, &problem)),
+                    };
+                }
                 let found = find(&call).await;
                 Ok(shown(&call, "timeline", found, list))
             }),
@@ -78,6 +89,63 @@ pub(super) fn table() -> Vec<Endpoint> {
             }),
         ),
     ]
+}
+
+/// What the page takes beside what the list takes.
+fn params() -> Vec<Param> {
+    let mut params = timeline::params();
+    params.push(Param::new("at", Kind::Free, "Leads to the page that begins at this moment."));
+    params
+}
+
+/// Where a moment in the address leads: to the same list from there on.
+async fn leap(call: &Call) -> Result<Option<String>, Problem> {
+    let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
+    let zone = View::of(&call.asked).zone;
+    let moment = moment_of(typed).or_else(|| local(typed, zone));
+    let micros = moment
+        .ok_or_else(|| unreadable("at", "it is a day, or a moment such as 2026-11-22T09:41"))?
+        .timestamp_micros();
+    let ascends = timeline::ascends(call);
+    let then = if ascends { "recorded_at < $1" } else { "recorded_at <= $1" };
+    let sql =
+        format!("SELECT position FROM @audit WHERE {then} ORDER BY recorded_at DESC, position DESC LIMIT 1");
+    let rows = call.shared.source("audit", None).await?.plain(&sql, vec![micros.into()]).await?;
+    let last: Option<i64> =
+        rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
+    let last = last.unwrap_or(0);
+    let (name, position) = if ascends { ("after", last) } else { ("before", last + 1) };
+    let kept = form_urlencoded::parse(call.asked.query.as_bytes())
+        .filter(|(name, value)| !["at", "before", "after"].contains(&&**name) && !value.is_empty());
+    let pairs: Vec<(String, String)> = kept
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .chain([(name.to_owned(), position.to_string())])
+        .collect();
+    Ok(Some(address("/audit/timeline", pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))))
+}
+
+/// A moment by the clock of a zone, as a browser sends it; of two that are the same there, the first.
+fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
+    let read = |format| NaiveDateTime::parse_from_str(typed, format).ok();
+    let naive = read("%Y-%m-%dT%H:%M").or_else(|| read("%Y-%m-%dT%H:%M:%S%.f"))?;
+    Some(naive.and_local_timezone(zone).earliest()?.to_utc())
+}
+
+/// A way to a moment of the list.
+fn leaps(view: &View<'_>) -> Markup {
+    let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
+        .into_owned()
+        .filter(|(name, value)| !["at", "before", "after"].contains(&name.as_str()) && !value.is_empty())
+        .collect();
+    html! {
+        form.leap method="get" action="/audit/timeline" {
+            @for (name, value) in &kept { input type="hidden" name=(name) value=(value); }
+            label for="at" { (view.word("jump-to")) }
+            input id="at" name="at" type="datetime-local" step="1" required;
+            span.soft translate="no" { (view.zone.name()) }
+            button.quiet { (view.word("go")) }
+        }
+    }
 }
 
 fn view_address(slug: &str) -> String {
@@ -151,21 +219,91 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
 }
 
 /// A row of the list, as it is shown when it comes in alive.
-pub(in crate::http::audit) fn row(asked: &Visit, entry: &Entry) -> String {
-    item(&View::of(asked), entry).into_string()
+/// `before` is when the row before it in time was recorded.
+pub(in crate::http::audit) fn row(asked: &Visit, entry: &Entry, before: Option<DateTime<Utc>>) -> String {
+    event(&View::of(asked), entry, before).into_string()
 }
 
-fn item(view: &View<'_>, entry: &Entry) -> Markup {
+fn item(view: &View<'_>, item: &Item, before: Option<DateTime<Utc>>) -> Markup {
+    match item {
+        Item::Event(entry) => event(view, entry, before),
+        Item::Command(group) => command(view, group, before),
+    }
+}
+
+fn event(view: &View<'_>, entry: &Entry, before: Option<DateTime<Utc>>) -> Markup {
     html! {
         li data-position=(entry.position) data-id=(entry.id) {
-            (told(view, entry, true, MOST_FIELDS))
+            (told(view, entry, &Telling { since: before, ..Telling::default() }))
         }
     }
 }
 
-/// An event as a sentence, with what stands around it and the first `most` of its fields; and with the way to all that
-/// followed, unless that is shown.
-pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool, most: usize) -> Markup {
+/// A command: its events, and what they caused, folded out below them.
+fn command(view: &View<'_>, group: &Group, before: Option<DateTime<Utc>>) -> Markup {
+    let Some(first) = group.events.first() else { return html! {} };
+    let since = Some(first.recorded_at);
+    html! {
+        li data-position=(first.position) data-id=(first.id) {
+            (told(view, first, &Telling { since: before, ..Telling::default() }))
+            @for also in &group.events[1..] {
+                div.also data-position=(also.position) { (told(view, also, &Telling { leads_on: false, since, ..Telling::default() })) }
+            }
+            @if !group.effects.is_empty() {
+                details.effects {
+                    summary {
+                        (view.language.fill("effects", &[&group.effects.len().to_string()]))
+                        @for (kind, count) in kinds(&group.effects) {
+                            span {
+                                span.shape aria-hidden="true" { (shape(&kind.aggregate_type)) }
+                                (view.language.kind(&kind.kind)) @if count > 1 { " × " (count) }
+                            }
+                        }
+                    }
+                    ol {
+                        @for effect in &group.effects {
+                            li data-position=(effect.position) data-id=(effect.id) {
+                                (told(view, effect, &Telling { leads_on: false, since, ..Telling::default() }))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One event of each type, as they come, and how many there are.
+fn kinds(entries: &[Entry]) -> Vec<(&Entry, usize)> {
+    let mut kinds: Vec<(&Entry, usize)> = Vec::new();
+    for entry in entries {
+        match kinds.iter_mut().find(|(known, _)| known.kind == entry.kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((entry, 1)),
+        }
+    }
+    kinds
+}
+
+/// What is told of an event.
+pub(super) struct Telling {
+    /// The way to all that followed.
+    pub(super) leads_on: bool,
+    /// The most of its fields.
+    pub(super) most: usize,
+    /// A moment, from which on it took so long.
+    pub(super) since: Option<DateTime<Utc>>,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { leads_on: true, most: MOST_FIELDS, since: None }
+    }
+}
+
+/// An event as a sentence, with what stands around it, and what it changed; or else the first of its own fields.
+pub(super) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup {
+    let Telling { leads_on, most, since } = *telling;
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
     let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
     let version = entry.version.to_string();
@@ -177,6 +315,7 @@ pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool, most: usize) 
         }
         div.about {
             (view.time(entry.recorded_at))
+            @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }
             span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
             span { (view.actor(kind, id)) }
             @if let Some(channel) = &entry.channel {
@@ -199,6 +338,21 @@ pub(super) fn told(view: &View<'_>, entry: &Entry, leads_on: bool, most: usize) 
             changes => (changed(view, changes, most)),
         }
     }
+}
+
+/// How long it was from one moment to another, shortly.
+fn passed(view: &View<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    let micros = (to - from).num_microseconds().unwrap_or(i64::MAX);
+    let (sign, whole) = (if micros < 0 { "−" } else { "+" }, micros.unsigned_abs());
+    let tenths = whole / 100_000;
+    let (unit, shown) = match whole / 1_000_000 {
+        0 if tenths == 0 => ("unit-ms", (whole / 1_000).to_string()),
+        0..60 => ("unit-s", format!("{}.{}", tenths / 10, tenths % 10)),
+        seconds @ 60..3_600 => ("unit-min", (seconds / 60).to_string()),
+        seconds @ 3_600..172_800 => ("unit-h", (seconds / 3_600).to_string()),
+        seconds => ("unit-d", (seconds / 86_400).to_string()),
+    };
+    format!("{sign}{shown} {}", view.word_of(unit).unwrap_or(unit))
 }
 
 /// The first of the fields that an event changed, before and after.
@@ -247,7 +401,11 @@ fn search(view: &View<'_>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
         .into_owned()
         .filter(|(name, _)| {
-            !["q", "before", "after", "from", "to", "order", "agg", "actor", "chan"].contains(&name.as_str())
+            ![
+                "q", "before", "after", "from", "to", "order", "type", "agg", "actor", "chan", "group",
+                "failures",
+            ]
+            .contains(&name.as_str())
         })
         .collect();
     let order = view.asked.parameter("order");
@@ -262,6 +420,11 @@ fn search(view: &View<'_>) -> Markup {
                 button { (view.word("search")) }
             }
             div.line {
+                input name="type" size="18" list="types" value=[view.asked.parameter("type")] aria-label=(view.word("filter-type"))
+                    placeholder=(view.word("filter-type")) autocomplete="off" spellcheck="false";
+                datalist id="types" {
+                    @for (name, ..) in words::KINDS { option value=(name) { (view.language.kind(name)) } }
+                }
                 @for (name, values) in choices() {
                     (chosen(view, name, &values))
                 }
@@ -271,6 +434,12 @@ fn search(view: &View<'_>) -> Markup {
                     select name="order" {
                         option value="desc" selected[order.as_deref() != Some("asc")] { (view.word("newest")) }
                         option value="asc" selected[order.as_deref() == Some("asc")] { (view.word("oldest")) }
+                    }
+                }
+                @for name in ["group", "failures"] {
+                    label.tick {
+                        input type="checkbox" name=(name) value="1" checked[view.asked.parameter(name).is_some()]; " "
+                        (view.word_of(&format!("only-{name}")).unwrap_or(name))
                     }
                 }
             }
@@ -309,7 +478,7 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
         .into_owned()
         .filter(|(name, value)| {
             names.contains(&name.as_str())
-                && !["order", "limit", "before", "after"].contains(&name.as_str())
+                && !["order", "limit", "before", "after", "group"].contains(&name.as_str())
                 && !value.is_empty()
         })
         .collect()
@@ -341,10 +510,16 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
     let further = page.next.map(|next| next.to_string());
     let ascends = view.asked.parameter("order").as_deref() == Some("asc");
     let parameter = if ascends { "after" } else { "before" };
+    let grouped = view.asked.parameter("group").is_some();
+    let moments: Vec<_> = page.items.iter().map(recorded).chain([page.beyond]).collect();
+    let before =
+        |at: usize| if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
     let export = |kind: &str| {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
             .into_owned()
-            .filter(|(name, _)| !["before", "after", "limit", "lang", "theme", "tz"].contains(&name.as_str()))
+            .filter(|(name, _)| {
+                !["before", "after", "limit", "group", "lang", "theme", "tz"].contains(&name.as_str())
+            })
             .collect();
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         address(&format!("/api/audit/export.{kind}"), pairs)
@@ -361,7 +536,9 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
                 }
                 " " (view.word("events"))
             }
-            @if view.asked.file.is_none() {
+            @if grouped {
+                @if view.asked.file.is_none() { span.soft { (view.word("live-not-grouped")) } }
+            } @else if view.asked.file.is_none() {
                 button.quiet type="button" data-live=(found.position) aria-pressed="false" hidden { (view.word("live")) }
             }
             a href=(export("csv")) data-export download { "CSV" }
@@ -392,11 +569,22 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
         }
         p.more hidden { button type="button" data-news {} }
         ol.trail data-rows {
-            @for entry in &page.items { (item(view, entry)) }
+            @for (at, one) in page.items.iter().enumerate() { (item(view, one, before(at))) }
         }
-        @if let Some(further) = &further {
-            p { a rel="next" href=(view.but(parameter, Some(further))) { (view.word("older")) " ▸" } }
+        div.line.ends {
+            @if let Some(further) = &further {
+                a rel="next" href=(view.but(parameter, Some(further))) { (view.word("older")) " ▸" }
+            }
+            (leaps(view))
         }
+    }
+}
+
+/// When a row of the list was recorded.
+fn recorded(item: &Item) -> Option<DateTime<Utc>> {
+    match item {
+        Item::Event(entry) => Some(entry.recorded_at),
+        Item::Command(group) => Some(group.events.first()?.recorded_at),
     }
 }
 
