@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { see } from './browser.mjs';
-import { check, mustFail, rows } from './harness.mjs';
+import { check, firstFields, mustFail, rows } from './harness.mjs';
 import { FORMULA } from './seed.mjs';
 import { command, get } from './shop.mjs';
 
@@ -51,6 +51,28 @@ check(10, 'a filtered timeline is the same on the page, as CSV and as NDJSON', a
     assert.equal(createHash('sha256').update(after).digest('hex'), manifest.sha256);
     taken.reverse();
     await mustFail('another order', agree);
+  }
+});
+
+check(10, 'what changed is on the screen, in the answer and in both files the same', async ({ page }, shop) => {
+  for (const search of ['agg=order&limit=200', `q=subject:${shop.made.users.ana}&limit=200&order=asc`]) {
+    await see(page, shop, `/audit/timeline?${search}&lang=en`);
+    const query = search.replace('&limit=200', '');
+    const answer = await get(shop, `/api/audit/timeline?${search}`, { as: 'support' });
+    const file = await get(shop, `/api/audit/export.ndjson?${query}`, { as: 'support' });
+    const csv = await get(shop, `/api/audit/export.csv?${query}`, { as: 'support' });
+    const taken = file.text.trimEnd().split('\n').slice(1).map((line) => JSON.parse(line));
+    assert.deepEqual(taken, answer.json.items);
+    const [names, ...lines] = cells(csv.text);
+    const column = names.indexOf('changes');
+    assert.deepEqual(lines.map((line) => JSON.parse(line[column] || 'null')), taken.map((row) => row.changes));
+    const shown = () => rows(page).evaluateAll((found) => found.map((row) => [...row.querySelectorAll('[data-path]')].map((field) => field.dataset.path)));
+    const agree = async () => assert.deepEqual(await shown(), taken.map((row) => firstFields(row.changes)));
+    await agree();
+    assert.ok(taken.some((row) => row.changes?.length > 0), 'nothing changed at all');
+    await page.locator('[data-path]').first().evaluate((field) => field.remove());
+    await mustFail('a change that is in the files alone', agree);
+    harmless(lines);
   }
 });
 

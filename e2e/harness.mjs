@@ -47,3 +47,11 @@ export async function mustFail(what, assertion) {
 }
 
 export const rows = (page) => page.locator('main ol.trail > li');
+
+// The fields that a row shows of what its event changed: three at most, those of the whole first, and none that was merely empty.
+export function firstFields(changes) {
+  const says = (value) => value !== undefined && (typeof value !== 'object' || Object.keys(value).length > 0);
+  const depth = ({ path }) => path.split('/').length;
+  return (changes ?? []).filter(({ before, after }) => says(before) || says(after))
+    .sort((a, b) => depth(a) - depth(b)).slice(0, 3).map(({ path }) => path);
+}

@@ -1,7 +1,7 @@
 // One aggregate and one correlation: who and why, what changed, the slider, the same code, causes.
 import assert from 'node:assert/strict';
 import { see, violations, visit } from './browser.mjs';
-import { browser, check, each, mustFail, rows } from './harness.mjs';
+import { browser, check, each, firstFields, mustFail, rows } from './harness.mjs';
 import { ANA_LATER, LONG } from './seed.mjs';
 import { call, get, replayTool, sql } from './shop.mjs';
 
@@ -68,6 +68,42 @@ check(2, 'what changed is what replay-tool says has changed', async ({ page }, s
   assert.deepEqual(long.map((change) => [change.before.amount, change.after.amount]), [[503, 515]]);
   await page.evaluate(() => document.querySelector('table tbody tr').remove());
   await mustFail('a change that is not shown', async () => assert.deepEqual(await changes(page), long.map((change) => change.path)));
+});
+
+// As somebody hears it who does not see it.
+const said = async (place) => (await place.innerText()).replace(/\s+/g, ' ').trim();
+
+// The fields that each row says have changed, by position.
+const told = (page) => rows(page).evaluateAll((found) => Object.fromEntries(found.map((row) =>
+  [row.dataset.position, [...row.querySelectorAll('[data-path]')].map((field) => field.dataset.path)])));
+
+check(2, 'a row of the timeline shows the fields that its event changed, as the page of the aggregate does', async ({ page }, shop) => {
+  const { ana } = shop.made.users;
+  const wanted = {};
+  for (const [kind, id, versions] of [['user', ana, 2], ['order', shop.made.orders.whole, 3]]) {
+    await see(page, shop, `/audit/timeline?q=id:${id}+agg:${kind}&lang=en`);
+    for (let version = 1; version <= versions; version += 1) {
+      const { diff, events } = await audit(shop, `/a/${kind}/${id}?v=${version}`);
+      const event = events.find((one) => one.version === version);
+      wanted[event.position] = version === 1 ? [] : firstFields(diff.changes);
+    }
+    const same = async () => {
+      for (const [position, paths] of Object.entries(await told(page))) assert.deepEqual(paths, wanted[position], position);
+    };
+    await same();
+    await rows(page).first().locator('[data-path]').first().evaluate((field) => field.remove());
+    await mustFail('a field that is not shown', same);
+  }
+  assert.equal(Object.values(wanted).flat().filter((path) => path === '/status').length, 2);
+  await see(page, shop, `/audit/timeline?q=id:${shop.made.orders.whole}+type:OrderShipped&lang=en`);
+  assert.match(await said(rows(page).first().locator('.changes')), /^status Before confirmed → After shipped$/);
+  await see(page, shop, `/audit/timeline?q=id:${ana}+type:UserDetailsChanged&lang=en`);
+  const phone = rows(page).first().locator('.changes');
+  const nothingElse = async () => assert.equal(await said(phone), 'phone •••• masked, changed');
+  await nothingElse();
+  assert.ok(!(await page.content()).includes(ANA_LATER.phone));
+  await phone.evaluate((line) => line.append(' 456'));
+  await mustFail('a part of what is masked', nothingElse);
 });
 
 // State, selected row, title and address tell of one version.

@@ -534,6 +534,7 @@ async fn pages(client: &support::Client, once: i64) {
     for (what, path, goal) in [
         ("the newest page", "/audit/timeline".to_owned(), 150),
         ("a page deep inside", format!("/audit/timeline?before={deep}"), 150),
+        ("the newest page by command", "/audit/timeline?group=1".to_owned(), 150),
         ("type:Stock*", "/audit/timeline?q=type:Stock*".to_owned(), 150),
         ("a rare type", "/audit/timeline?q=type:OrderCancelled".to_owned(), 150),
         ("a kind of actor", "/audit/timeline?actor=system".to_owned(), 150),
@@ -560,7 +561,7 @@ async fn pages(client: &support::Client, once: i64) {
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn exported(client: &support::Client, head: i64) {
-    for kind in ["ndjson", "csv"] {
+    for kind in ["ndjson", "csv", "ndjson?changes=0", "csv?changes=0"] {
         let begun = Instant::now();
         let got = client.look(&format!("/api/audit/export.{kind}")).await;
         assert_eq!(got.status, 200);

@@ -44,12 +44,12 @@ async fn walked(shop: &Shop, query: &str) -> Vec<Value> {
 
 /// The metadata of a command that the event at that position caused; 0 is an event that is not there.
 async fn because(shop: &Shop, cause: Option<i64>) -> CommandContext {
-    let mut metadata = Metadata::default();
-    metadata.causation_id = match cause {
+    let causation_id = match cause {
         None => None,
         Some(0) => Some(Uuid::nil()),
         Some(position) => Some(shop.store.log().read(position, 1).await.unwrap()[0].event_id),
     };
+    let metadata = Metadata { causation_id, ..Metadata::default() };
     CommandContext::new(ids::new(), vec![7; 32], metadata)
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use soonshop_event_log::{Content, EventLog, RecordedEvent, Span};
 use soonshop_service_kit::Problem;
 
-use super::redactor::{Redactor, Sight};
+use super::redactor::{Redacted, Redactor, Sight};
 use super::timeline::Entry;
 use super::trail::{Change, between};
 use crate::http::call::Call;
@@ -64,10 +64,10 @@ impl Changed {
 /// Tells what the events of a page changed. Where the log or its keys cannot be read just now, the page is there without.
 pub(super) async fn tell(call: &Call, entries: &mut [Entry], most: i64) -> Result<(), Problem> {
     if let Some(file) = &call.asked.file {
-        return match file.tells_changes() {
-            true => read_back(&call.shared.source("audit", None).await?, entries).await,
-            false => Ok(()),
-        };
+        if file.tells_changes() {
+            read_back(&call.shared.source("audit", None).await?, entries).await?;
+        }
+        return Ok(());
     }
     match Gatherer::for_one_list(&call.shared.queries.log, most).tell(entries).await {
         Err(problem) if problem.retry_after().is_some() => {
@@ -124,8 +124,8 @@ impl Folded {
         let redactor = Redactor::new(Sight::Masked, self.history.opened());
         let mut changes = between(&before, &after, &redactor);
         for change in &mut changes {
-            change.before = change.before.take().map(|value| value.without_number());
-            change.after = change.after.take().map(|value| value.without_number());
+            change.before = change.before.take().map(Redacted::without_number);
+            change.after = change.after.take().map(Redacted::without_number);
         }
         self.state = Some(after);
         Ok(Some(changes))

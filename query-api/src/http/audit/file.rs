@@ -76,12 +76,12 @@ impl File {
         tx.execute_unprepared(&db.sql(changes::TABLE)).await.map_err(of_rows)?;
         let mut count = 0;
         loop {
-            let (rows, told) = page(&mut reading)?;
+            let Rows { rows, changes } = page(&mut reading)?;
             if rows.is_empty() {
                 break;
             }
             count += rows.len() as u64;
-            for (position, changes) in told {
+            for (position, changes) in changes {
                 let sql = "INSERT INTO @changes (position, changes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
                 tx.execute(db.statement(sql, [position.into(), changes.into()])).await.map_err(of_rows)?;
             }
@@ -140,16 +140,22 @@ fn masked_for(manifest: &Manifest) -> Result<Role, Unread> {
     })
 }
 
-/// Rows as they come, and by position what those changed that say it.
-fn page(reading: &mut Reading<impl BufRead>) -> Result<(Vec<Model>, Vec<(i64, String)>), Unread> {
-    let (mut rows, mut told) = (Vec::new(), Vec::new());
-    while rows.len() < AT_ONCE {
+/// Some of the rows, and by position what those changed that say it.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Model>,
+    changes: Vec<(i64, String)>,
+}
+
+fn page(reading: &mut Reading<impl BufRead>) -> Result<Rows, Unread> {
+    let mut page = Rows::default();
+    while page.rows.len() < AT_ONCE {
         let Some(entry) = reading.row::<Entry>()? else { break };
         if let Changed::These(changes) = &entry.changes {
             let text = serde_json::to_string(changes).map_err(io::Error::from)?;
-            told.push((entry.position, text));
+            page.changes.push((entry.position, text));
         }
-        rows.push(entry.into_row());
+        page.rows.push(entry.into_row());
     }
-    Ok((rows, told))
+    Ok(page)
 }

@@ -563,7 +563,7 @@ fn numbered(conditions: &[Condition], values: &mut Vec<Value>) -> String {
         let mut sql = pieces.next().unwrap_or_default().to_owned();
         for (piece, value) in pieces.zip(&condition.values) {
             values.push(value.clone());
-            sql.push_str(&format!("${}{piece}", values.len()));
+            sql.extend([&format!("${}", values.len()), piece]);
         }
         wheres.push(sql);
     }

@@ -355,8 +355,23 @@ fn passed(view: &View<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
     format!("{sign}{shown} {}", view.word_of(unit).unwrap_or(unit))
 }
 
+/// Fields as a row shows them: those of the whole first, and not that a list or a map was empty before it had anything.
+fn telling(changes: &[Change]) -> Vec<&Change> {
+    let says = |field: Option<&Redacted>| match field.map(Redacted::value) {
+        None => false,
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    let mut telling: Vec<_> =
+        changes.iter().filter(|one| says(one.before.as_ref()) || says(one.after.as_ref())).collect();
+    telling.sort_by_key(|change| change.path.matches('/').count());
+    telling
+}
+
 /// The first of the fields that an event changed, before and after.
 fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
+    let changes = telling(changes);
     let side = |word, field: Option<&Redacted>| {
         html! {
             span.unseen { (view.word(word)) " " }
