@@ -684,6 +684,12 @@ mod tests {
     }
 
     #[test]
+    fn every_refusal_is_an_event_that_there_is() {
+        let known = |kind: &&str| super::super::words::KINDS.iter().any(|(name, ..)| name == kind);
+        assert!(REFUSALS.iter().all(known));
+    }
+
+    #[test]
     fn what_is_typed_falls_into_terms_and_texts() {
         let found = tokens(r#" actor:staff:42  "refused by: bank" mug "#).unwrap();
         let texts: Vec<_> = found.iter().map(|token| (token.text.as_str(), token.quoted)).collect();
