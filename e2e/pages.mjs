@@ -2,7 +2,7 @@
 export const PAGES = (made) => ({
   overview: '/audit',
   timeline: '/audit/timeline',
-  grouped: '/audit/timeline?group=1&q=-type:ProductPriceChanged',
+  grouped: `/audit/timeline?group=1&q=correlation:${made.correlation}`,
   nothing: '/audit/timeline?agg=order&q=%22no+such+thing%22',
   order: `/audit/a/order/${made.orders.whole}`,
   erased: `/audit/a/user/${made.users.zoe}`,

@@ -92,7 +92,7 @@ check(14, 'in Chinese no English is left on any page', async ({ page }, shop) =>
 
 // Every moment on a page stands in the zone that was chosen, and says in UTC which moment it is.
 async function inShanghai(page, name) {
-  const times = await page.locator('time').evaluateAll((found) => found.map((time) => [time.innerText, time.dateTime, time.title]));
+  const times = await page.locator('time').evaluateAll((found) => found.map((time) => [time.textContent, time.dateTime, time.title]));
   for (const [shown, moment, hovered] of times) {
     const there = new Date(Date.parse(moment) + 8 * 3_600_000).toISOString().replace('T', ' ').slice(0, 23);
     assert.equal(shown, `${there} +08:00`, name);

@@ -141,6 +141,34 @@ async fn a_row_is_a_command_with_what_it_caused_directly() {
     assert_eq!(shop.see("/api/audit/timeline?group=2").await.refused(), (400, "invalid-query".into()));
 }
 
+#[tokio::test]
+async fn commands_that_caused_much_are_whole_on_pages_of_few_rows() {
+    let shop = Shop::open().await;
+    let mut wanted: Vec<Shape> = Vec::new();
+    for caused in [90, 90, 3, 230, 3] {
+        let first = received(&shop, "mug", None).await;
+        let mut effects = Vec::new();
+        for _ in 0..caused {
+            effects.push(received(&shop, "cup", Some(first)).await);
+        }
+        wanted.push((vec![first], effects));
+    }
+    for (order, sizes) in [("asc", [3, 1, 1]), ("desc", [1, 1, 3])] {
+        let mut path = format!("/api/audit/timeline?group=1&order={order}");
+        let mut found = Vec::new();
+        for size in sizes {
+            let got = shop.see(&path).await;
+            assert_eq!(got.items().len(), size, "{order}");
+            found.extend(got.items().iter().map(shape));
+            let parameter = if order == "asc" { "after" } else { "before" };
+            path = format!("/api/audit/timeline?group=1&order={order}&{parameter}={}", got.ok()["next"]);
+        }
+        assert!(path.ends_with("null"), "{path}");
+        assert!(found == wanted, "{order}");
+        wanted.reverse();
+    }
+}
+
 /// What happens next, and how far back its cause is: none, one that is not there, or an event.
 fn steps() -> impl Strategy<Value = Vec<(u8, Option<usize>)>> {
     prop::collection::vec((0_u8..4, prop::option::weighted(0.7, 0_usize..12)), 25..40)

@@ -18,7 +18,7 @@ use crate::http::call::Call;
 use crate::http::read::Source;
 
 /// No further row is put on a page that has so many events; the first is there whole.
-const MOST_ON_PAGE: usize = 500;
+const MOST_ON_PAGE: usize = 200;
 
 /// Events that are read beyond those of a page, so that its last command is there whole.
 const BEYOND: usize = 20;
