@@ -21,7 +21,7 @@ use crate::{Projector, Registry};
 const UNHEALTHY: f64 = 60.0;
 
 fn late(seconds: f64) -> Option<String> {
-    (seconds > UNHEALTHY).then(|| format!("{seconds:.0} s behind"))
+    (seconds > UNHEALTHY).then(|| Trouble::Late { seconds }.to_string())
 }
 
 /// One sink of a generation: its rows, its search index or its cache.
@@ -86,17 +86,33 @@ impl Standing {
     }
 
     /// Why it is not as it should be; `None`: it is.
-    pub fn complaint(&self) -> Option<String> {
-        let stopped = self
-            .sinks
-            .iter()
-            .find_map(|sink| sink.stopped.as_ref().map(|reason| format!("{} stopped: {reason}", sink.name)));
-        let kept = || (!self.is_kept()).then(|| "nobody keeps it alive".to_owned());
-        let parked = || (self.parked > 0).then(|| format!("events parked: {}", self.parked));
-        stopped
-            .or_else(parked)
-            .or_else(|| if self.active { kept().or_else(|| late(self.lag_seconds)) } else { None })
+    pub fn trouble(&self) -> Option<Trouble<'_>> {
+        let stopped = self.sinks.iter().find_map(|sink| {
+            sink.stopped.as_ref().map(|reason| Trouble::Stopped { sink: sink.name, reason })
+        });
+        let parked = || (self.parked > 0).then_some(Trouble::Parked { count: self.parked });
+        let kept = || (!self.is_kept()).then_some(Trouble::Unkept);
+        let late = || (self.lag_seconds > UNHEALTHY).then_some(Trouble::Late { seconds: self.lag_seconds });
+        stopped.or_else(parked).or_else(|| if self.active { kept().or_else(late) } else { None })
     }
+
+    /// The same in a sentence.
+    pub fn complaint(&self) -> Option<String> {
+        self.trouble().map(|trouble| trouble.to_string())
+    }
+}
+
+/// Why a generation is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum Trouble<'a> {
+    #[error("{sink} stopped: {reason}")]
+    Stopped { sink: &'static str, reason: &'a str },
+    #[error("events parked: {count}")]
+    Parked { count: i64 },
+    #[error("nobody keeps it alive")]
+    Unkept,
+    #[error("{seconds:.0} s behind")]
+    Late { seconds: f64 },
 }
 
 /// The end of the log.

@@ -6,10 +6,13 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use serde_json::json;
-use soonshop_event_log::seal::{self, Positions, Report, Seals, TrustedKey, Verdict};
+use soonshop_event_log::seal::{self, Finding, Positions, Report, Seals, Tail, TrustedKey, Verdict};
 use soonshop_migrations::rights;
+use soonshop_projections::Generation;
 
-use crate::{Ended, Failure, Outcome, Output, Tool, exit};
+use crate::status::lines;
+use crate::words::Word;
+use crate::{Ended, Failure, Outcome, Output, Sentence, Tool, exit};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,11 +23,49 @@ pub struct Options {
 }
 
 fn shown(out: &Output, report: &Report) -> Outcome {
-    let value = serde_json::to_value(report).map_err(|error| Failure::Unexpected(error.to_string()))?;
-    out.result("status", &value, || report.to_string());
+    let value = serde_json::to_value(report).map_err(Failure::unexpected)?;
+    out.result("status", &value, |language| lines(&told(report), language));
     // Nothing to check is no success either.
     let code = if report.verdict == Verdict::Intact { exit::DONE } else { exit::FOUND };
     Ok(Ended { code, summary: value })
+}
+
+/// Findings that are shown.
+const SHOWN: usize = 10;
+
+/// A report as people read it.
+fn told(report: &Report) -> Vec<Sentence> {
+    let (log, rows, seals) = (|| report.log.clone(), report.rows, report.seals);
+    let mut told = vec![match report.verdict {
+        Verdict::Intact => Sentence::Intact { log: log(), from: report.from, to: report.to, rows, seals },
+        Verdict::Broken => Sentence::Broken { log: log(), rows, seals },
+        Verdict::Unproven => Sentence::Unproven { log: log(), rows, seals },
+        Verdict::Nothing => Sentence::NothingToCheck { log: log() },
+    }];
+    told.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, said }| {
+        let wrong = Word::of(format!("{wrong:?}"));
+        Sentence::Found { log: log(), position: *position, wrong, said: said.clone() }
+    }));
+    let more = i64::try_from(report.findings.len().saturating_sub(SHOWN)).unwrap_or(i64::MAX);
+    if more + report.findings_left > 0 {
+        told.push(Sentence::FoundMore { count: more + report.findings_left });
+    }
+    if let (Some(at), Some(hash)) = (report.sealed_at, report.last_seal) {
+        let (at, hash) = (format!("{at:?}"), hash.to_string());
+        told.push(Sentence::SealedUpTo { log: log(), to: report.to, at, hash });
+    }
+    told.extend(report.keys.iter().map(|key| Sentence::SealKey { key: key.clone() }));
+    if !report.keys.is_empty() && !report.key_given {
+        told.push(Sentence::KeyNotGiven);
+    }
+    told.extend(match &report.tail {
+        Some(Tail { events, since }) => {
+            Some(Sentence::TailUnprovable { events: *events, since: format!("{since:?}") })
+        }
+        None if report.verdict == Verdict::Nothing => None,
+        None => Some(Sentence::TailUnseen),
+    });
+    told
 }
 
 /// Compares the log with its seals.
@@ -37,46 +78,92 @@ pub async fn check(tool: &Tool, options: &Options) -> Outcome {
 
 /// Checks a file that `soonshop seals export` wrote; no database is needed.
 pub fn check_file(out: &Output, file: &PathBuf, trusted: &TrustedKey) -> Outcome {
-    let named = |error: String| Failure::Usage(format!("{}: {error}", file.display()));
+    let named = |detail| Failure::Usage(Sentence::OfFile { file: file.display().to_string(), detail });
     let open = File::open(file).map_err(|error| named(error.to_string()))?;
     let report =
         seal::check_offline(BufReader::new(open), Some(trusted)).map_err(|error| named(error.to_string()))?;
     shown(out, &report)
 }
 
+fn ill(error: impl ToString) -> Sentence {
+    Sentence::Wrong { detail: error.to_string() }
+}
+
 /// Looks at each part, and says what is wrong. (What must be there for any verb was looked at before this one.)
 pub async fn doctor(tool: &Tool) -> Outcome {
     let mut well = true;
-    let mut note = |what: &str, outcome: Result<String, String>| {
+    let mut note = |what: &str, outcome: Result<Sentence, Sentence>| {
         let (ok, said) = match outcome {
             Ok(said) => (true, said),
             Err(said) => (false, said),
         };
         well &= ok;
-        let value = json!({ "what": what, "ok": ok, "said": said });
-        tool.out
-            .result("status", &value, || format!("{} {what:<22} {said}", if ok { "ok  " } else { "FAIL" }));
+        let value = json!({ "what": what, "ok": ok, "said": said.to_string() });
+        let (what, said) = (Word::of(what), Box::new(said));
+        let told = if ok { Sentence::Well { what, said } } else { Sentence::Ill { what, said } };
+        tool.out.result("status", &value, |language| told.told(language));
     };
-    let head = tool.log.head().await.map(|head| format!("its last position is {}", head.position));
-    note("event log", head.map_err(|error| error.to_string()));
-    let role = rights::replay_writes(&tool.log.db().connection).await.map_err(|error| error.to_string());
-    note("rights", role.and_then(|why| why.map_or_else(|| Ok("cannot write the log".to_owned()), Err)));
+    let head = tool.log.head().await.map(|head| Sentence::LastPosition { position: head.position });
+    note("event log", head.map_err(ill));
+    let role = rights::replay_writes(&tool.log.db().connection).await.map_err(ill);
+    note("rights", role.and_then(|why| why.map_or(Ok(Sentence::CannotWriteLog), |why| Err(ill(why)))));
     let note_key = soonshop_projections::operations::note(tool.log.keys(), "a test").await;
-    note("key of notes", note_key.map(|_| "there".to_owned()).map_err(|error| error.to_string()));
-    note(
-        "search",
-        tool.search.ping().await.map(|()| "answers".to_owned()).map_err(|error| error.to_string()),
-    );
-    note("cache", tool.cache.ping().await.map(|()| "answers".to_owned()).map_err(|error| error.to_string()));
+    note("key of notes", note_key.map(|_| Sentence::KeyThere).map_err(ill));
+    note("search", tool.search.ping().await.map(|()| Sentence::Answers).map_err(ill));
+    note("cache", tool.cache.ping().await.map(|()| Sentence::Answers).map_err(ill));
     for known in tool.registry.all(None).await?.iter().filter(|known| known.state.lives()) {
         let generation = &known.generation;
         let ours = tool.projectors.iter().any(|projector| {
             (projector.name(), projector.version(), projector.shape())
                 == (&*generation.projection, generation.version, generation.shape)
         });
-        let said = format!("version {}, shape {}", generation.version, generation.shape);
-        let other = format!("{said}: this release makes another one, and can only read and drop it");
-        note(&generation.namespace(), if ours { Ok(said) } else { Err(other) });
+        let Generation { version, shape, .. } = *generation;
+        let (same, other) = (Sentence::MadeAs { version, shape }, Sentence::MadeOtherwise { version, shape });
+        note(&generation.namespace(), if ours { Ok(same) } else { Err(other) });
     }
     Ok(Ended { code: if well { exit::DONE } else { exit::FOUND }, summary: json!({ "healthy": well }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use soonshop_event_log::seal::{Hash, Wrong};
+
+    use super::*;
+    use crate::Language;
+
+    /// `soonshop seals check` says the same of the same report.
+    #[test]
+    fn a_report_is_told_as_the_shop_tells_it() {
+        let at = DateTime::from_timestamp_micros(1_795_600_000_123_457).unwrap();
+        let mut report = Report {
+            verdict: Verdict::Intact,
+            log: "main".to_owned(),
+            log_id: uuid::Uuid::nil(),
+            from: 1,
+            to: 9,
+            rows: 9,
+            seals: 2,
+            keys: vec!["9c:41".to_owned()],
+            key_given: false,
+            sealed_at: Some(at),
+            last_seal: Some(Hash::of(b"seal")),
+            sealed_to: 9,
+            tail: None,
+            findings: Vec::new(),
+            findings_left: 0,
+        };
+        for verdict in [Verdict::Intact, Verdict::Broken, Verdict::Unproven, Verdict::Nothing] {
+            report.verdict = verdict;
+            assert_eq!(lines(&told(&report), Language::English), report.to_string());
+        }
+        report.tail = Some(Tail { events: 3, since: at });
+        let finding = Finding { position: 4, wrong: Wrong::Changed, said: "it is another".to_owned() };
+        report.findings = vec![finding; SHOWN + 2];
+        assert_eq!(lines(&told(&report), Language::English), report.to_string());
+        report.findings.truncate(SHOWN);
+        assert_eq!(lines(&told(&report), Language::English), report.to_string());
+        report.findings_left = 7;
+        assert_eq!(lines(&told(&report), Language::English), report.to_string());
+    }
 }

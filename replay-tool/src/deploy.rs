@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::{Ended, Failure, Outcome, Tool, exit, rebuild, swap, verify};
+use crate::words::Word;
+use crate::{Ended, Failure, Outcome, Sentence, Tool, exit, rebuild, swap, verify};
 
 /// What ends a watch badly: `lag>1000 || errors>0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +24,11 @@ enum Figure {
 }
 
 impl FromStr for Alarm {
-    type Err = String;
+    type Err = Sentence;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Sentence> {
         let one = |part: &str| {
-            let bad = || format!("{part:?} is no condition: lag>1000, errors>0, parked>0, joined by ||");
+            let bad = || Sentence::BadAlarm { text: part.to_owned() };
             let (figure, most) = part.split_once('>').ok_or_else(bad)?;
             let figure = match figure.trim() {
                 "lag" => Figure::Lag,
@@ -66,13 +67,13 @@ pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
     let step = swap::Swap { generation, reason: reason.clone(), max_lag: 10_000, ..swap::Swap::new(name) };
     swap::swap(tool, &step).await?;
     let until = Instant::now() + options.bake;
-    tool.out.say(&format!("watching for {} s", options.bake.as_secs()));
+    tool.out.say(&Sentence::Watching { seconds: options.bake.as_secs() });
     loop {
         if let Some(what) = alarm(tool, name, generation, &options.alarm).await? {
-            tool.out.warn(&format!("{what}: going back"));
-            let back = swap::Rollback { reason: Some(what.clone()), ..swap::Rollback::new(name) };
+            tool.out.warn(Sentence::GoingBack { why: Box::new(what.clone()) });
+            let back = swap::Rollback { reason: Some(what.to_string()), ..swap::Rollback::new(name) };
             swap::rollback(tool, &back).await?;
-            let summary = json!({ "projection": name, "result": "rolled_back", "because": what });
+            let summary = json!({ "projection": name, "result": "rolled_back", "because": what.to_string() });
             return Ok(Ended { code: exit::FOUND, summary });
         }
         if Instant::now() >= until {
@@ -91,14 +92,12 @@ async fn alarm(
     projection: &str,
     generation: Option<i32>,
     alarm: &Alarm,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Sentence>, Failure> {
     let projector = tool.projector(projection)?;
     let known = tool.known(projection, None).await?;
     if Some(known.generation.number) != generation {
         let number = known.generation.number;
-        return Err(Failure::Refused(format!(
-            "somebody moved readers to v{number} meanwhile: nothing is watched"
-        )));
+        return Err(Failure::Refused(Sentence::MovedMeanwhile { number }));
     }
     let head = tool.log.head().await?.position;
     let standing = tool.looked().one(&known, projector.searchable(), head).await?;
@@ -110,7 +109,7 @@ async fn alarm(
             Figure::Parked => ("parked", standing.parked),
         };
         if value > *most {
-            return Ok(Some(format!("{name} is {value}, more than {most}")));
+            return Ok(Some(Sentence::Alarm { figure: Word::of(name), value, most: *most }));
         }
     }
     Ok(None)

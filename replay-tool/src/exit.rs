@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use soonshop_event_log::{Error, Stopped};
 use soonshop_service_kit::{Kind, Problem};
 
+use crate::words::{Language, Sentence};
+
 /// Done, healthy, equal, intact.
 pub const DONE: u8 = 0;
 /// It completed, and found something: a difference, a broken chain, an unhealthy follower.
@@ -16,36 +18,80 @@ pub const HELP: &str = "Exit codes:
   0   done, healthy, equal, intact          6   finished, but some events were parked
   1   unexpected error                      69  a store is unavailable: try again
   2   usage, or a confirmation is needed    75  held by another run: try again
-  3   completed, and found something        124 --timeout reached, progress saved
-  4   refused: a gate is not met            130, 143  interrupted, progress saved
-  5   stopped on an event that fails (--on-poison stop)";
+  3   completed, and found something        124 --timeout reached
+  4   refused: a gate is not met            130, 143  interrupted
+  5   stopped on an event that fails (--on-poison stop)
+A rebuild that ends with 124, 130 or 143 has saved its progress: the same command goes on from there.";
 
 /// Why a command did not get to its end.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum Failure {
-    #[error("{0}")]
-    Unexpected(String),
+    Unexpected(Sentence),
     /// Wrong words, or a prompt where nobody can be asked.
-    #[error("{0}")]
-    Usage(String),
+    Usage(Sentence),
     /// A gate is not met.
-    #[error("refused: {0}")]
-    Refused(String),
-    #[error("the event at position {position} cannot be projected: {cause}")]
-    Poison { position: i64, cause: String },
-    #[error("{0}")]
-    Unavailable(String),
-    /// Another run is at it.
-    #[error("{what} is held by {holder}")]
-    Held { what: String, holder: String, run: Option<Value> },
-    #[error("the time is up; progress is saved")]
-    TimedOut,
+    Refused(Sentence),
+    Poison {
+        position: i64,
+        cause: String,
+    },
+    Unavailable(Sentence),
+    /// Another run is at it. `what` is none where it took over what this one held.
+    Held {
+        what: Option<String>,
+        holder: String,
+        run: Option<Value>,
+    },
+    /// `saved`: the same command goes on from what it did.
+    TimedOut {
+        saved: bool,
+    },
     /// `signal`: SIGINT or SIGTERM.
-    #[error("interrupted by {signal}; progress is saved")]
-    Interrupted { signal: &'static str },
+    Interrupted {
+        signal: &'static str,
+        saved: bool,
+    },
 }
 
+/// As it is written down, and as scripts read it: in English.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.sentence().fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl Failure {
+    /// What nobody thought of, with the text that it came with.
+    pub fn unexpected(error: impl ToString) -> Self {
+        Self::Unexpected(Sentence::Unexpected { detail: error.to_string() })
+    }
+
+    /// What people are told.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            Self::Unexpected(said) | Self::Usage(said) | Self::Unavailable(said) => said.clone(),
+            Self::Refused(why) => Sentence::RefusedBecause { why: Box::new(why.clone()) },
+            Self::Poison { position, cause } => {
+                Sentence::CannotBeProjected { position: *position, cause: cause.clone() }
+            }
+            Self::Held { what: Some(what), holder, .. } => {
+                Sentence::HeldBy { what: what.clone(), holder: holder.clone() }
+            }
+            Self::Held { what: None, .. } => Sentence::TakenOver,
+            Self::TimedOut { saved: true } => Sentence::TimedOutSaved,
+            Self::TimedOut { saved: false } => Sentence::TimedOut,
+            Self::Interrupted { signal, saved: true } => Sentence::InterruptedSaved { signal },
+            Self::Interrupted { signal, saved: false } => Sentence::Interrupted { signal },
+        }
+    }
+
+    /// The same in that language.
+    pub fn told(&self, language: Language) -> String {
+        self.sentence().told(language)
+    }
+
     pub fn code(&self) -> u8 {
         match self {
             Self::Unexpected(_) => 1,
@@ -54,15 +100,18 @@ impl Failure {
             Self::Poison { .. } => 5,
             Self::Unavailable(_) => 69,
             Self::Held { .. } => 75,
-            Self::TimedOut => 124,
-            Self::Interrupted { signal: "SIGTERM" } => 143,
+            Self::TimedOut { .. } => 124,
+            Self::Interrupted { signal: "SIGTERM", .. } => 143,
             Self::Interrupted { .. } => 130,
         }
     }
 
     /// Whether the same command may succeed later, without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Held { .. } | Self::TimedOut | Self::Interrupted { .. })
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Held { .. } | Self::TimedOut { .. } | Self::Interrupted { .. }
+        )
     }
 
     /// The last line of `--json`.
@@ -84,12 +133,15 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let detail = error.to_string();
         match error {
-            Error::Unavailable(_) | Error::Keys(_) => Self::Unavailable(error.to_string()),
-            Error::Address { .. } => Self::Usage(error.to_string()),
+            Error::Unavailable(_) | Error::Keys(_) => {
+                Self::Unavailable(Sentence::StoreUnavailable { detail })
+            }
+            Error::Address { .. } => Self::Usage(Sentence::BadAddress { detail }),
             // No fault of anything here: the log was restored, and what had seen more has to be made again.
-            Error::AheadOfLog { .. } => Self::Refused(error.to_string()),
-            _ => Self::Unexpected(error.to_string()),
+            Error::AheadOfLog { .. } => Self::Refused(Sentence::AheadOfLog { detail }),
+            _ => Self::unexpected(detail),
         }
     }
 }
@@ -97,15 +149,15 @@ impl From<Error> for Failure {
 impl From<Problem> for Failure {
     /// The same refusals as over HTTP.
     fn from(problem: Problem) -> Self {
-        let said = problem.detail().to_owned();
+        let detail = problem.detail().to_owned();
         match problem.kind() {
             // No fault of a store: this release cannot read what another one wrote.
             Kind::Unavailable if ["history-unreadable", "read-model-missing"].contains(&problem.slug()) => {
-                Self::Refused(said)
+                Self::Refused(Sentence::CannotRead { detail })
             }
-            Kind::Unavailable => Self::Unavailable(said),
-            Kind::Internal => Self::Unexpected(said),
-            _ => Self::Usage(said),
+            Kind::Unavailable => Self::Unavailable(Sentence::StoreUnavailable { detail }),
+            Kind::Internal => Self::unexpected(detail),
+            _ => Self::Usage(Sentence::NotAnswered { detail }),
         }
     }
 }
@@ -121,25 +173,25 @@ impl From<Stopped> for Failure {
         match stopped {
             Stopped::Poison { position, cause } => Self::Poison { position, cause },
             Stopped::Log(error) => error.into(),
-            Stopped::Lost => Self::Held {
-                what: "the generation".to_owned(),
-                holder: "another process, which took it over".to_owned(),
-                run: None,
-            },
-            Stopped::TooOld { .. } => Self::Refused(stopped.to_string()),
-            Stopped::UnknownEvent { .. } => Self::Refused(format!("{stopped}: use that release's tool")),
+            Stopped::Lost => {
+                Self::Held { what: None, holder: "another process, which took it over".to_owned(), run: None }
+            }
+            Stopped::TooOld { .. } => Self::Refused(Sentence::CannotRead { detail: stopped.to_string() }),
+            Stopped::UnknownEvent { .. } => {
+                Self::Refused(Sentence::OfAnotherRelease { detail: stopped.to_string() })
+            }
         }
     }
 }
 
 impl From<soonshop_search::Error> for Failure {
     fn from(error: soonshop_search::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(Sentence::StoreUnavailable { detail: error.to_string() })
     }
 }
 
 impl From<soonshop_cache::Error> for Failure {
     fn from(error: soonshop_cache::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(Sentence::StoreUnavailable { detail: error.to_string() })
     }
 }

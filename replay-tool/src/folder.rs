@@ -14,7 +14,7 @@ impl Folder {
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
-            .map_err(|error| Failure::Unexpected(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::unexpected(format!("{}: {error}", path.display())))?;
         Ok(Self(path))
     }
 

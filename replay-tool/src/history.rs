@@ -18,7 +18,7 @@ use soonshop_query_api::http::Stream;
 use uuid::Uuid;
 
 use crate::folder::Folder;
-use crate::{Ended, Failure, Outcome, Tool};
+use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
 
 /// What stands for a personal value that is not shown. Its length says nothing of the value's.
 pub const MASK: &str = "••••";
@@ -34,29 +34,27 @@ pub enum Point {
 }
 
 impl std::str::FromStr for Point {
-    type Err = String;
+    type Err = Sentence;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Sentence> {
         let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0);
         let point = match text.split_at_checked(1) {
             Some(("v", version)) => number(version.trim_start_matches(':')).map(Self::Version),
             Some(("p", position)) => number(position.trim_start_matches(':')).map(Self::Position),
             _ => DateTime::parse_from_rfc3339(text).ok().map(|moment| Self::Moment(moment.to_utc())),
         };
-        point.ok_or_else(|| {
-            format!("{text:?} is no point in time: v13 (a version), p1204881 (a position), or 2026-11-22T09:00:00Z")
-        })
+        point.ok_or_else(|| Sentence::BadPoint { text: text.to_owned() })
     }
 }
 
 async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
     if !TYPES.iter().any(|(name, _)| *name == kind) {
         let names: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
-        return Err(Failure::Usage(format!("there is no type {kind:?}: {}", names.join(", "))));
+        return Err(Failure::Usage(Sentence::NoType { kind: kind.to_owned(), known: names.join(", ") }));
     }
-    let id = Uuid::try_parse(id).map_err(|_| Failure::Usage(format!("{id:?} is no id: a UUID")))?;
+    let id = Uuid::try_parse(id).map_err(|_| Failure::Usage(Sentence::BadId { id: id.to_owned() }))?;
     let found = Stream::read(&tool.log, kind, id).await?;
-    found.ok_or_else(|| Failure::Usage(format!("there is no {kind} {id}")))
+    found.ok_or_else(|| Failure::Usage(Sentence::NoAggregate { kind: kind.to_owned(), id: id.to_string() }))
 }
 
 /// The version that is meant; 0 is before there was anything.
@@ -64,12 +62,12 @@ async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Fail
     let last = stream.last();
     let at = |position| {
         let found = stream.version_at(position);
-        found.ok_or_else(|| Failure::Usage("there was nothing of this id yet at that point".to_owned()))
+        found.ok_or(Failure::Usage(Sentence::NothingYet))
     };
     match point {
         Point::Now => Ok(last),
         Point::Version(version) if version > last => {
-            Err(Failure::Usage(format!("there is no version {version}: the last is {last}")))
+            Err(Failure::Usage(Sentence::NoVersion { version, last }))
         }
         Point::Version(version) => Ok(version),
         Point::Position(position) => at(position),
@@ -82,14 +80,13 @@ pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let stream = stream(tool, kind, id).await?;
     let version = version(tool, &stream, point).await?;
     let event = stream.event(version);
-    let event =
-        event.ok_or_else(|| Failure::Usage("version 0 is before there was anything to show".to_owned()))?;
+    let event = event.ok_or(Failure::Usage(Sentence::BeforeAll))?;
     let trail = stream.trail(version, version, None)?;
     let value = json!({
         "type": kind, "id": id, "version": version, "position": event.position,
         "event_type": event.event.event_type(), "state": trail.state(),
     });
-    tool.out.result("status", &value, || serde_json::to_string_pretty(&value).unwrap_or_default());
+    tool.out.result("status", &value, |_| serde_json::to_string_pretty(&value).unwrap_or_default());
     Ok(Ended::done(json!({ "version": version, "position": event.position })))
 }
 
@@ -162,10 +159,10 @@ fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
 }
 
 /// A value of a state in a column, for people.
-fn shown_value(value: Option<&Value>) -> String {
+fn shown_value(value: Option<&Value>, language: Language) -> String {
     match value.map(|value| (value, value["personal"].as_str())) {
         None => "–".to_owned(),
-        Some((_, Some("erased"))) => "(erased)".to_owned(),
+        Some((_, Some("erased"))) => Sentence::Erased.told(language),
         // The number tells that it is another text, and nothing else of it.
         Some((value, Some(_))) => format!("{MASK} {}", value["value"]),
         Some((value, None)) => value.to_string(),
@@ -181,19 +178,21 @@ pub async fn diff(tool: &Tool, kind: &str, id: &str, from: Point, to: Point, as_
         let (before, mut all) = (stream.trail(from, from, None)?, Vec::new());
         patch(before.state(), trail.state(), "", &mut all);
         let value = json!({ "patch": all });
-        tool.out.result("diff", &value, || serde_json::to_string_pretty(&value["patch"]).unwrap_or_default());
+        tool.out
+            .result("diff", &value, |_| serde_json::to_string_pretty(&value["patch"]).unwrap_or_default());
     } else {
         for change in trail.changes() {
             let value = json!(change);
-            tool.out.result("diff", &value, || {
-                let (before, after) = (shown_value(value.get("before")), shown_value(value.get("after")));
+            tool.out.result("diff", &value, |language| {
+                let side = |name: &str| shown_value(value.get(name), language);
+                let (before, after) = (side("before"), side("after"));
                 format!("{:<40} {before:<30} {after}", value["path"].as_str().unwrap_or(""))
             });
         }
     }
     let changes = trail.changes().len();
     if changes == 0 {
-        tool.out.say(&format!("version {from} and version {to} are equal"));
+        tool.out.say(&Sentence::VersionsEqual { from, to });
     }
     Ok(Ended::done(json!({ "from_version": from, "to_version": to, "changes": changes })))
 }
@@ -212,7 +211,7 @@ impl Scratch {
         let operations = database.namespace(Namespace::Operations.name())?;
         soonshop_migrations::migrate(Namespace::Operations, &operations.connection)
             .await
-            .map_err(|error| Failure::Unexpected(error.to_string()))?;
+            .map_err(Failure::unexpected)?;
         let registry = Registry::new(&database)?;
         let generation = registry.create(&**projector).await?;
         Ok(Self { _folder: folder, registry, generation })
@@ -262,7 +261,7 @@ pub(crate) fn mask_columns(row: &mut Map<String, Value>, table: &str, personal: 
 pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) -> Outcome {
     let projector = tool.projector(projection)?;
     if key.is_empty() {
-        return Err(Failure::Usage("--key names the row: an order's id, a SKU's stock".to_owned()));
+        return Err(Failure::Usage(Sentence::KeyNeeded));
     }
     let scratch = Scratch::new(&projector).await?;
     let follower = soonshop_projections::runner::Follower {
@@ -294,7 +293,8 @@ pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) 
         }
     }
     if steps == 0 {
-        return Err(Failure::Usage(format!("no event touches a row {key:?} of {projection}")));
+        let (key, projection) = (key.to_owned(), projection.to_owned());
+        return Err(Failure::Usage(Sentence::NothingTouches { key, projection }));
     }
     for known in tool.registry.all(Some(projection)).await? {
         if !known.state.lives() || known.generation.shape != projector.shape() {
@@ -303,11 +303,15 @@ pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) 
         let rows = rows_of(&tool.registry, &projector, &known.generation, key).await?;
         let name = known.generation.namespace();
         let value = json!({ "generation": known.generation.number, "rows": shown(&rows) });
-        tool.out.result("status", &value, || {
-            let equal = if rows == before { "as above" } else { "otherwise" };
-            let rows: Vec<String> = rows.iter().map(|(table, row)| format!("  {table} {row}")).collect();
-            format!("{name} has it {equal}\n{}", rows.join("\n"))
-        });
+        let equal = rows == before;
+        let rows: Vec<String> = rows.iter().map(|(table, row)| format!("  {table} {row}")).collect();
+        let rows = rows.join("\n");
+        let told = if equal {
+            Sentence::HasItAsAbove { name, rows }
+        } else {
+            Sentence::HasItOtherwise { name, rows }
+        };
+        tool.out.result("status", &value, |language| told.told(language));
     }
     Ok(Ended::done(json!({ "steps": steps })))
 }
@@ -345,7 +349,7 @@ fn show_step(
         "recorded_at": event.recorded_at, "rows": shown(after),
         "changes": all.iter().map(|(path, old, new)| json!({"path": path, "before": old, "after": new})).collect::<Vec<_>>(),
     });
-    tool.out.result("diff", &value, || {
+    tool.out.result("diff", &value, |_| {
         let mut text = format!(
             "{}  {} v{}  {}-{}",
             entry.position,

@@ -21,6 +21,7 @@ pub mod stop;
 pub mod swap;
 pub mod verify;
 pub mod view;
+pub mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use soonshop_search::Search;
 pub use exit::Failure;
 pub use output::Output;
 pub use stop::Stop;
+pub use words::{Language, Sentence};
 
 /// Who does what is done at the command line, until there is a way to sign in.
 pub const ACTOR: &str = "service:operator";
@@ -118,20 +120,17 @@ impl Tool {
             if *store.place() == place { store.clone() } else { Database::under(place, rights::REPLAY) }
         };
         let (read, keys) = (same(place(&config.read_models)?), same(place(&config.keys)?));
-        let search =
-            soonshop_search::connect(&config.search).map_err(|error| Failure::Usage(error.to_string()))?;
-        let cache =
-            soonshop_cache::connect(&config.cache).map_err(|error| Failure::Usage(error.to_string()))?;
+        let address = |detail: String| Failure::Usage(Sentence::BadAddress { detail });
+        let search = soonshop_search::connect(&config.search).map_err(|error| address(error.to_string()))?;
+        let cache = soonshop_cache::connect(&config.cache).map_err(|error| address(error.to_string()))?;
         let stands = [(Namespace::Log, &store), (Namespace::Keys, &keys), (Namespace::Operations, &read)];
         for (namespace, database) in stands {
             // A file that is opened comes into being: nothing is left in a folder that is no shop's.
             if let Place::Sqlite(folder) = database.place()
                 && !sqlite_file(folder, namespace.name()).is_file()
             {
-                let there = folder.display();
-                return Err(Failure::Usage(format!(
-                    "there is no shop in the folder {there}: name the shop's with --store"
-                )));
+                let folder = folder.display().to_string();
+                return Err(Failure::Usage(Sentence::NoShop { folder }));
             }
         }
         for (namespace, database) in stands {
@@ -140,21 +139,18 @@ impl Tool {
                 soonshop_migrations::Error::Database { source, .. }
                     if source.to_string().contains(rights::REPLAY) =>
                 {
-                    let why = "the login cannot put on the role that replay-tool works under";
-                    Failure::Refused(format!("{why}: run `soonshop migrate`, or grant it {}", rights::REPLAY))
+                    Failure::Refused(Sentence::NoRole { role: rights::REPLAY })
                 }
                 soonshop_migrations::Error::Database { source, .. } => source.into(),
-                _ => Failure::Refused(error.to_string()),
+                _ => Failure::Refused(Sentence::SchemaUnfit { detail: error.to_string() }),
             })?;
         }
         let log = &store.namespace("log")?.connection;
-        let writes =
-            rights::replay_writes(log).await.map_err(|error| Failure::Unexpected(error.to_string()))?;
-        if let Some(why) = writes {
-            return Err(Failure::Refused(format!("{why}: `soonshop doctor` says what to do")));
+        if let Some(why) = rights::replay_writes(log).await.map_err(Failure::unexpected)? {
+            return Err(Failure::Refused(Sentence::MayWrite { why }));
         }
-        let masters =
-            MasterKeys::read(&config.master_key_file).map_err(|error| Failure::Usage(error.to_string()))?;
+        let masters = MasterKeys::read(&config.master_key_file)
+            .map_err(|error| Failure::Usage(Sentence::BadMasterKey { detail: error.to_string() }))?;
         let log = EventLog::new(store.namespace("log")?, KeyStore::new(keys.namespace("keys")?, masters));
         let registry = Registry::new(&read)?;
         Ok(Self {
@@ -189,7 +185,7 @@ impl Tool {
         let found = self.projectors.iter().find(|projector| projector.name() == name);
         found.cloned().ok_or_else(|| {
             let names: Vec<_> = self.projectors.iter().map(|projector| projector.name()).collect();
-            Failure::Usage(format!("there is no read model {name:?}: {}", names.join(", ")))
+            Failure::Usage(Sentence::NoReadModel { name: name.to_owned(), known: names.join(", ") })
         })
     }
 
@@ -201,11 +197,10 @@ impl Tool {
             None => all.into_iter().find(|known| known.active),
         };
         found.ok_or_else(|| {
+            let projection = projection.to_owned();
             Failure::Usage(match number {
-                Some(number) => {
-                    format!("{projection} has no generation {number}: `replay-tool list` shows them")
-                }
-                None => format!("{projection} has no generation in use: run `soonshop migrate`"),
+                Some(number) => Sentence::NoGeneration { projection, number },
+                None => Sentence::NoneInUse { projection },
             })
         })
     }
@@ -221,10 +216,7 @@ impl Tool {
             // Below the one in use there are only those that readers left, or that never were good enough.
             .take_while(|known| !known.active)
             .find(|known| known.state.lives() && !known.previous)
-            .ok_or_else(|| {
-                let first = format!("run `replay-tool rebuild {projection}` first");
-                Failure::Refused(format!("{projection} has no new generation: {first}"))
-            })
+            .ok_or_else(|| Failure::Refused(Sentence::NoCandidate { projection: projection.to_owned() }))
     }
 
     /// What keeps a generation, in this process.
@@ -276,7 +268,7 @@ impl Tool {
                     return Ok(self.leases().take(&what).await?);
                 }
                 let run = run.and_then(|run| serde_json::to_value(run).ok());
-                Err(Failure::Held { what: projection.to_owned(), holder, run })
+                Err(Failure::Held { what: Some(projection.to_owned()), holder, run })
             }
         }
     }

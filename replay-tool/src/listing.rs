@@ -10,7 +10,7 @@ use soonshop_query_api::export::{Format, Written};
 use soonshop_query_api::http::{Asked, Entry, Listing, export as listed};
 
 use crate::output::Line;
-use crate::{Ended, Failure, Outcome, Tool};
+use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
 
 /// Whose eyes everything is masked for: nobody signs in here.
 const ROLE: &str = "support";
@@ -103,8 +103,7 @@ pub struct Export {
 /// Writes what is found to a file, or to standard output.
 pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     if tool.out.is_json() && options.out.is_none() {
-        let why = "with --json standard output holds messages: say where the rows go with --out FILE";
-        return Err(Failure::Usage(why.to_owned()));
+        return Err(Failure::Usage(Sentence::OutNeeded));
     }
     let format = match options.format {
         FileFormat::Ndjson => Format::Ndjson,
@@ -116,24 +115,26 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     let asked = options.search.asked(&more)?;
     let written = listed(&tool.registry, &tool.log, &asked, format, ROLE, |count| {
         let status = json!({ "phase": "export", "done": count });
-        tool.out
-            .progress(&Line { done: count, total: 0, text: format!("export: {count} rows"), status }, false);
+        let text = Sentence::Exporting { count };
+        tool.out.progress(&Line { done: count, total: 0, text, status }, false);
         if tool.stop.is_asked() { Err(tool.stop.failure()) } else { Ok(()) }
     });
     let written = written.await?;
     tool.out.finish();
     let manifest = serde_json::to_value(&written.manifest)
-        .map_err(|error| Failure::Unexpected(format!("the manifest: {error}")))?;
+        .map_err(|error| Failure::Unexpected(Sentence::ManifestUnwritten { detail: error.to_string() }))?;
+    let count = written.manifest.count();
     put(written, options.out.as_deref())?;
     put_manifest(tool, options, &manifest)?;
     if let Some(path) = &options.out {
-        tool.out.say(&format!("{} rows in {}", manifest["count"], path.display()));
+        tool.out.say(&Sentence::Exported { count, file: path.display().to_string() });
     }
     Ok(Ended::done(manifest))
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::Usage(format!("{} cannot be written: {error}", path.display()))
+    let (file, detail) = (path.display().to_string(), error.to_string());
+    Failure::Usage(Sentence::FileUnwritten { file, detail })
 }
 
 fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {
@@ -148,7 +149,7 @@ fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => {
-            other.map_err(|error| Failure::Unexpected(format!("the export was not written whole: {error}")))
+            other.map_err(|error| Failure::Unexpected(Sentence::ExportCutShort { detail: error.to_string() }))
         }
     }
 }
@@ -170,7 +171,7 @@ fn put_manifest(tool: &Tool, options: &Export, manifest: &Value) -> Result<(), F
         Some(path) => std::fs::write(&path, format!("{manifest}\n")).map_err(|error| failed(&path, &error)),
         None => {
             if csv {
-                tool.out.say(&manifest.to_string());
+                tool.out.put(&manifest.to_string());
             }
             Ok(())
         }
@@ -223,7 +224,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
             () = tokio::time::sleep(PAUSE) => {}
             () = tool.stop.asked() => {
                 let at = reached.unwrap_or(0);
-                tool.out.say(&format!("Resume:  replay-tool tail --follow --after {at}"));
+                tool.out.say(&Sentence::TailResume { position: at });
                 return Err(tool.stop.failure());
             }
         }
@@ -231,15 +232,15 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
 }
 
 fn show(tool: &Tool, entry: &Entry, format: TailFormat) -> Result<(), Failure> {
-    let value = serde_json::to_value(entry).map_err(|error| Failure::Unexpected(error.to_string()))?;
-    tool.out.result("status", &value, || match format {
+    let value = serde_json::to_value(entry).map_err(Failure::unexpected)?;
+    tool.out.result("status", &value, |language| match format {
         TailFormat::Ndjson => value.to_string(),
-        TailFormat::Text => sentence(&value),
+        TailFormat::Text => sentence(&value, language),
     });
     Ok(())
 }
 
-fn sentence(entry: &Value) -> String {
+fn sentence(entry: &Value, language: Language) -> String {
     let text = |name: &str| entry[name].as_str().unwrap_or("");
     let actor = &entry["actor"];
     let actor = match (actor["kind"].as_str(), actor["id"].as_str()) {
@@ -255,10 +256,14 @@ fn sentence(entry: &Value) -> String {
         text("aggregate_type"),
         text("aggregate_id"),
     );
-    for (name, before) in [("on_behalf_of", "for "), ("channel", "by "), ("reason_code", "because ")] {
-        if let Some(value) = entry[name].as_str() {
-            line.extend(["  ", before, value]);
-        }
+    let given = |name: &str| entry[name].as_str().map(str::to_owned);
+    let more = [
+        given("on_behalf_of").map(|who| Sentence::OnBehalfOf { who }),
+        given("channel").map(|channel| Sentence::Through { channel }),
+        given("reason_code").map(|code| Sentence::Because { code }),
+    ];
+    for told in more.into_iter().flatten() {
+        line.extend(["  ", &told.told(language)]);
     }
     line
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
@@ -15,8 +16,8 @@ use soonshop_replay_tool::output::ShowProgress;
 use soonshop_replay_tool::parked::{self, Which};
 use soonshop_replay_tool::verify::{Against, Mode};
 use soonshop_replay_tool::{
-    Config, Ended, Failure, Outcome, Output, Stop, Tool, check, deploy, exit, plan, rebuild, status, swap,
-    verify, view,
+    Config, Ended, Failure, Language, Outcome, Output, Sentence, Stop, Tool, check, deploy, exit, plan,
+    rebuild, status, swap, verify, view,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -31,13 +32,17 @@ struct Cli {
     json: bool,
     #[arg(long, value_enum, default_value = "auto", global = true)]
     progress: ShowProgress,
+    /// The language of what people are told, and of the pages of `view`; without it the environment's (`LC_ALL`,
+    /// `LC_MESSAGES`, `LANG`), and the browser's
+    #[arg(long, value_enum, global = true)]
+    lang: Option<Language>,
     /// Say more; twice, still more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     /// Log lines go there instead of to standard error
     #[arg(long, global = true)]
     log_file: Option<PathBuf>,
-    /// Stop after this long, progress saved: 90s, 10m, 2h
+    /// Stop after this long: 90s, 10m, 2h. What a rebuild has done by then is saved
     #[arg(long, value_parser = duration, global = true)]
     timeout: Option<Duration>,
     /// Ask nothing
@@ -240,7 +245,7 @@ enum Verb {
         #[arg(long)]
         to: Option<i64>,
         /// The key that you trust: its public half in base64, or its fingerprint
-        #[arg(long)]
+        #[arg(long, value_parser = public_key)]
         pubkey: Option<TrustedKey>,
         /// Check a file that `soonshop seals export` wrote; no database is needed
         #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
@@ -253,9 +258,6 @@ enum Verb {
         /// Where, on the loopback interface; port 0: one that is free
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: std::net::SocketAddr,
-        /// The language of the pages; the browser's where it is left out
-        #[arg(long, value_parser = ["en", "zh-CN"])]
-        lang: Option<String>,
     },
     /// Look at everything that this tool stands on
     Doctor,
@@ -389,8 +391,8 @@ impl From<WhichArgs> for Which {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?} is no duration: 90s, 10m, 2h");
+fn duration(text: &str) -> Result<Duration, Sentence> {
+    let bad = || Sentence::BadDuration { text: text.to_owned() };
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| bad())?;
@@ -404,32 +406,68 @@ fn duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(bad)
 }
 
-fn rate(text: &str) -> Result<i64, String> {
+fn rate(text: &str) -> Result<i64, Sentence> {
     let number = text.strip_suffix("/s").unwrap_or(text).parse().ok().filter(|rate: &i64| *rate >= 0);
-    number.ok_or_else(|| format!("{text:?} is no rate: 5000/s"))
+    number.ok_or_else(|| Sentence::BadRate { text: text.to_owned() })
 }
 
-fn run_number(text: &str) -> Result<i64, String> {
-    text.strip_prefix("run:").unwrap_or(text).parse().map_err(|_| format!("{text:?} is no run: run:59"))
+fn run_number(text: &str) -> Result<i64, Sentence> {
+    let number = text.strip_prefix("run:").unwrap_or(text).parse();
+    number.map_err(|_| Sentence::BadRun { text: text.to_owned() })
+}
+
+fn public_key(text: &str) -> Result<TrustedKey, Sentence> {
+    text.parse().map_err(|detail| Sentence::BadPublicKey { detail })
+}
+
+/// What is wrong with a command line, for whoever does not read the parser's own words; none where those are help.
+fn misread(error: &clap::Error) -> Option<Sentence> {
+    let text = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (arg, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    let source = std::error::Error::source(error);
+    let told = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
+        ErrorKind::InvalidValue => Sentence::NoSuchValue { value, arg, known: text(ContextKind::ValidValue) },
+        ErrorKind::ValueValidation => match source.and_then(|source| source.downcast_ref::<Sentence>()) {
+            Some(why) => Sentence::BadValue { value, arg, why: Box::new(why.clone()) },
+            None => Sentence::ValueUnfit { value, arg },
+        },
+        ErrorKind::UnknownArgument => Sentence::NoSuchArgument { arg },
+        ErrorKind::InvalidSubcommand => Sentence::NoSuchVerb { verb: text(ContextKind::InvalidSubcommand) },
+        ErrorKind::MissingSubcommand => Sentence::VerbMissing,
+        ErrorKind::MissingRequiredArgument => Sentence::ArgumentsMissing { args: arg },
+        ErrorKind::ArgumentConflict => Sentence::ArgumentsClash { arg, other: text(ContextKind::PriorArg) },
+        _ => Sentence::CommandLine { detail: error.render().to_string().trim_end().to_owned() },
+    };
+    Some(Sentence::TryHelp { told: Box::new(told) })
 }
 
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         // Scripts are told in their own way as well.
         if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
-            let failure = Failure::Usage(error.render().to_string().trim_end().to_owned());
+            let detail = error.render().to_string().trim_end().to_owned();
+            let failure = Failure::Usage(Sentence::CommandLine { detail });
             Output::new(true, ShowProgress::None).message("exit_error", &failure.message());
+        }
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        let language = Language::of_words(words);
+        if language != Language::English
+            && error.use_stderr()
+            && let Some(told) = misread(&error)
+        {
+            Output::new(false, ShowProgress::None).speaking(language).say(&told);
+            std::process::exit(error.exit_code());
         }
         error.exit()
     });
-    let out = Output::new(cli.json, cli.progress);
+    let language = cli.lang.unwrap_or_else(Language::of_environment);
+    let out = Output::new(cli.json, cli.progress).speaking(language);
     let outcome = begin_logging(&cli, &out).and_then(|()| {
         // Whoever speaks TLS here uses ring; nobody else has chosen before.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Unexpected(error.to_string()))?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::unexpected)?;
         let outcome = runtime.block_on(Box::pin(run(cli, out.clone())));
         // An answer that is waited for on the terminal may never come.
         runtime.shutdown_background();
@@ -446,7 +484,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             out.message("exit_error", &failure.message());
-            out.say(&format!("replay-tool: {failure}"));
+            out.say(&Sentence::ByTool { told: Box::new(failure.sentence()) });
             failure.code()
         }
     };
@@ -462,12 +500,15 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
     // The database's layer writes the values of statements into its spans: never below info.
     // That a folder of the tool's own gets its tables is nobody's news.
     let filter = EnvFilter::try_new(format!("{level},sea_orm=info,sea_orm_migration=warn"))
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+        .map_err(Failure::unexpected)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match &cli.log_file {
         Some(path) => {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+            let file = file.map_err(|error| {
+                let (file, detail) = (path.display().to_string(), error.to_string());
+                Failure::Usage(Sentence::OfFile { file, detail })
+            })?;
             builder.with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
         }
         None => {
@@ -479,14 +520,15 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
 }
 
 /// Asks on a terminal; where nobody can be asked, says which flag answers.
-async fn confirm(tool: &Tool, yes: bool, question: &str) -> Result<(), Failure> {
+async fn confirm(tool: &Tool, yes: bool, question: Sentence) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::Usage(format!("{question} Nobody can be asked here: add --yes")));
+        return Err(Failure::Usage(Sentence::NobodyToAsk { question: Box::new(question) }));
     }
-    drop(write!(std::io::stderr(), "{question} [y/N] "));
+    let asked = Sentence::Ask { question: Box::new(question) }.told(tool.out.language());
+    drop(write!(std::io::stderr(), "{asked}"));
     let asking = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map(|_| answer)
@@ -495,16 +537,12 @@ async fn confirm(tool: &Tool, yes: bool, question: &str) -> Result<(), Failure> 
         () = tool.stop.asked() => return Err(tool.stop.failure()),
         answer = asking => answer.map_err(std::io::Error::from).flatten(),
     };
-    let answer = answer.map_err(|error| Failure::Unexpected(error.to_string()))?;
-    if answer.trim().eq_ignore_ascii_case("y") {
-        Ok(())
-    } else {
-        Err(Failure::Usage("nothing was done".to_owned()))
-    }
+    let answer = answer.map_err(Failure::unexpected)?;
+    if answer.trim().eq_ignore_ascii_case("y") { Ok(()) } else { Err(Failure::Usage(Sentence::NothingDone)) }
 }
 
 async fn run(cli: Cli, out: Output) -> Outcome {
-    let failed = |error: std::io::Error| Failure::Unexpected(error.to_string());
+    let failed = |error: std::io::Error| Failure::unexpected(error);
     let mut text = Vec::new();
     match &cli.verb {
         Verb::Completions { shell } => {
@@ -533,8 +571,8 @@ async fn run(cli: Cli, out: Output) -> Outcome {
 }
 
 async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
-    if let Verb::View { file, listen, lang } = cli.verb {
-        let options = view::Options { file, listen, language: lang };
+    if let Verb::View { file, listen } = cli.verb {
+        let options = view::Options { file, listen, language: cli.lang };
         return view::view(&options, &out, &stop).await;
     }
     let tool = Tool::open(&cli.config, soonshop_projections::all(), out, stop).await?;
@@ -579,7 +617,8 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
         }
         Verb::Retire { projection, generation, min_age, dry_run, reason } => {
             if !dry_run {
-                confirm(&tool, cli.yes, &format!("Drop generations of {projection}?")).await?;
+                let question = Sentence::AskRetire { projection: projection.clone() };
+                confirm(&tool, cli.yes, question).await?;
             }
             swap::retire(&tool, &swap::Retire { projection, generation, min_age, dry_run, reason }).await
         }
@@ -622,7 +661,7 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
                 let which = which.into();
                 if !dry_run && !cli.yes {
                     let count = parked::find(&tool, &which).await?.len();
-                    confirm(&tool, false, &format!("Give up {count} events?")).await?;
+                    confirm(&tool, false, Sentence::AskDiscard { count }).await?;
                 }
                 parked::discard(&tool, &which, dry_run, &reason).await
             }
@@ -636,7 +675,7 @@ async fn want(tool: &Tool, run: i64, wanted: Wanted) -> Outcome {
     if let Some(of) = of
         && !(of.verb == "rebuild" || of.verb == "verify" && wanted == Wanted::Cancel)
     {
-        return Err(Failure::Refused(format!("run {run} is a {}, which hears nothing of that", of.verb)));
+        return Err(Failure::Refused(Sentence::RunDeaf { run, verb: of.verb }));
     }
     heard(tool.runs.want(run, wanted).await?, run)
 }
@@ -645,7 +684,7 @@ fn heard(heard: bool, run: i64) -> Outcome {
     if heard {
         Ok(Ended::done(serde_json::json!({ "run": run })))
     } else {
-        Err(Failure::Refused(format!("run {run} is over, or never was")))
+        Err(Failure::Refused(Sentence::RunOver { run }))
     }
 }
 

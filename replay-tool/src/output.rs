@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use crate::words::{Language, Sentence};
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ShowProgress {
@@ -37,9 +39,10 @@ enum How {
 #[derive(Clone, Debug)]
 pub struct Output {
     json: bool,
+    language: Language,
     how: Arc<Mutex<How>>,
     /// Shown again at the end.
-    warnings: Arc<Mutex<Vec<String>>>,
+    warnings: Arc<Mutex<Vec<Sentence>>>,
 }
 
 /// What stands on a line of progress.
@@ -47,7 +50,7 @@ pub struct Output {
 pub struct Line {
     pub done: u64,
     pub total: u64,
-    pub text: String,
+    pub text: Sentence,
     /// The message of `--json`.
     pub status: Value,
 }
@@ -80,7 +83,16 @@ impl Output {
             ShowProgress::Json => How::Json,
             ShowProgress::None => How::None,
         };
-        Self { json, how: Arc::new(Mutex::new(how)), warnings: Arc::default() }
+        Self { json, language: Language::default(), how: Arc::new(Mutex::new(how)), warnings: Arc::default() }
+    }
+
+    /// The same, for people who are told things in that language.
+    pub fn speaking(self, language: Language) -> Self {
+        Self { language, ..self }
+    }
+
+    pub fn language(&self) -> Language {
+        self.language
     }
 
     pub fn is_json(&self) -> bool {
@@ -119,25 +131,30 @@ impl Output {
         }
     }
 
-    /// A part of the result: the text for people, or the object for scripts.
-    pub fn result(&self, kind: &str, value: &Value, text: impl FnOnce() -> String) {
+    /// A part of the result: the text for people, in their language, or the object for scripts.
+    pub fn result(&self, kind: &str, value: &Value, text: impl FnOnce(Language) -> String) {
         if self.json {
             self.message(kind, value);
         } else {
-            self.line(&text());
+            self.line(&text(self.language));
         }
     }
 
     /// Something that people are told beside the result.
-    pub fn say(&self, text: &str) {
+    pub fn say(&self, said: &Sentence) {
+        self.tell(&said.told(self.language));
+    }
+
+    /// The same of what has no language.
+    pub fn put(&self, text: &str) {
         self.tell(text);
     }
 
     /// Shown when it happens, and once more at the end.
-    pub fn warn(&self, text: &str) {
-        self.message("warning", &json!({ "message": text }));
-        self.tell(&format!("WARN  {text}"));
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    pub fn warn(&self, told: Sentence) {
+        self.message("warning", &json!({ "message": told.to_string() }));
+        self.say(&Sentence::Warning { told: Box::new(told.clone()) });
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(told);
     }
 
     pub fn warnings(&self) -> usize {
@@ -148,9 +165,9 @@ impl Output {
     pub fn remind(&self) {
         let warnings = std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner));
         if warnings.len() > 1 {
-            self.tell(&format!("{} warnings:", warnings.len()));
-            for warning in warnings {
-                self.tell(&format!("  {warning}"));
+            self.say(&Sentence::WarningsAgain { count: warnings.len() });
+            for told in warnings {
+                self.say(&Sentence::Again { told: Box::new(told) });
             }
         }
     }
@@ -163,7 +180,7 @@ impl Output {
             How::Bar(bar) => {
                 bar.set_length(line.total.max(1));
                 bar.set_position(line.done);
-                bar.set_message(line.text.clone());
+                bar.set_message(line.text.told(self.language));
             }
             How::Plain { last } => {
                 let due = last.is_none_or(|(when, at)| when.elapsed() >= LINES && share - at >= 0.05);
@@ -171,7 +188,7 @@ impl Output {
                     *last = Some((Instant::now(), share));
                     let now =
                         soonshop_domain::clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-                    drop(writeln!(std::io::stderr(), "{now} {}", line.text));
+                    drop(writeln!(std::io::stderr(), "{now} {}", line.text.told(self.language)));
                 }
             }
             How::Json if self.json => {

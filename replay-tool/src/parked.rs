@@ -7,7 +7,7 @@ use soonshop_projections::Generation;
 use soonshop_projections::operations;
 use soonshop_projections::parked::{self, Parked};
 
-use crate::{Ended, Failure, Outcome, Tool};
+use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
 /// Which of them.
 #[derive(Debug, Clone, Default)]
@@ -56,18 +56,18 @@ pub async fn list(tool: &Tool, which: &Which) -> Outcome {
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     for (cause, count) in &causes {
         if !tool.out.is_json() {
-            tool.out.result("", &json!({}), || format!("{count} × {cause}"));
+            let told = Sentence::Cause { count: *count, cause: (*cause).to_owned() };
+            tool.out.result("", &json!({}), |language| told.told(language));
         }
         for one in all.iter().filter(|one| one.cause == *cause) {
             let value = serde_json::to_value(one).unwrap_or_default();
-            tool.out.result("verbose", &value, || {
-                let Parked { generation, position, event_type, stream, attempts, .. } = one;
-                format!("    {generation}  {position}  {event_type}  {stream}  tried {attempts}×")
-            });
+            let Parked { generation, position, event_type: event, stream, attempts, .. } = one.clone();
+            let told = Sentence::ParkedRow { generation, position, event, stream, attempts };
+            tool.out.result("verbose", &value, |language| told.told(language));
         }
     }
     if all.is_empty() {
-        tool.out.say("nothing is parked");
+        tool.out.say(&Sentence::NothingParked);
     }
     Ok(Ended::done(json!({ "parked": all.len(), "causes": causes.len() })))
 }
@@ -83,10 +83,8 @@ pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&st
         }
     }
     let count = all.len();
-    let text =
-        if dry_run { "would be tried again" } else { "to be tried again by whoever keeps their generation" };
     let summary = json!({ "retried": count, "dry_run": dry_run });
-    tool.out.say(&format!("{count} {text}"));
+    tool.out.say(&if dry_run { Sentence::WouldRetry { count } } else { Sentence::ToBeRetried { count } });
     Ok(Ended::done(summary))
 }
 
@@ -112,7 +110,7 @@ pub async fn discard(tool: &Tool, which: &Which, dry_run: bool, reason: &str) ->
         }
     }
     let count = all.len();
-    tool.out.say(&format!("{count} {}", if dry_run { "would be given up" } else { "given up" }));
+    tool.out.say(&if dry_run { Sentence::WouldDiscard { count } } else { Sentence::Discarded { count } });
     Ok(Ended::done(json!({ "discarded": count, "dry_run": dry_run })))
 }
 

@@ -13,7 +13,8 @@ use soonshop_projections::projector::{Unit, Wants};
 use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
 
-use crate::{Ended, Failure, Outcome, Tool};
+use crate::status::lines;
+use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
 /// Positions that are read to see how fast it goes.
 const SAMPLE: i64 = 20_000;
@@ -91,13 +92,13 @@ async fn size(tool: &Tool, generation: &Generation) -> Result<i64, Failure> {
 
 /// Positions per second: of the last rebuild that got to its end, or of reading and folding a part of the log in
 /// memory, of which writing rows leaves about a third.
-async fn speed(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(i64, String), Failure> {
+async fn speed(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(i64, Sentence), Failure> {
     for run in tool.runs.last(Some(projector.name()), 50).await? {
         let result = run.result.as_ref().filter(|_| run.verb == "rebuild");
         let rate =
             result.and_then(|result| result.get("events_per_second")).and_then(serde_json::Value::as_i64);
         if let Some(rate) = rate.filter(|rate| *rate > 0) {
-            return Ok((rate, format!("as run {} was", run.run)));
+            return Ok((rate, Sentence::AsRunWas { run: run.run }));
         }
     }
     let began = Instant::now();
@@ -117,7 +118,7 @@ async fn speed(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(i64, Stri
         }
     }
     let millis = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX).max(1);
-    Ok(((passed * 1_000 / millis / 3).max(1), format!("sampled {passed}")))
+    Ok(((passed * 1_000 / millis / 3).max(1), Sentence::Sampled { passed }))
 }
 
 fn bytes(size: i64) -> String {
@@ -162,55 +163,36 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
     let value = json!({
         "projection": projection, "from_generation": active.generation.number, "to_generation": next,
         "resumes": resumes.map(|known| known.generation.number), "fold": folded, "skip": head - folded,
-        "types": types.len(), "head": head, "estimate_seconds": seconds, "estimate_rate": rate, "estimate_from": how,
+        "types": types.len(), "head": head, "estimate_seconds": seconds, "estimate_rate": rate, "estimate_from": how.to_string(),
         "disk_bytes": size, "upcasters": upcast, "unhandled": unhandled, "side_effects": "none possible",
-        "writes_as": role,
+        "writes_as": role.to_string(),
     });
-    tool.out.result("plan", &value, || {
-        let mut text = format!("{projection}  v{} (active)  ->  v{next} (new)\n", active.generation.number);
-        if let Some(known) = resumes {
-            text = format!(
-                "{projection}  v{} (active)  ->  v{} (begun)\n",
-                active.generation.number, known.generation.number
-            );
-        }
-        let skipped = head - folded;
-        let types = types.len();
-        text.extend([format!(
-            "  events to fold    {folded} of {head}   ({types} types; {skipped} skipped by type)\n"
-        )]);
-        text.extend([format!(
-            "  estimate          about {seconds} s at {rate} positions/s ({how})   disk +{}\n",
-            bytes(size)
-        )]);
-        for (name, count) in &upcast {
-            text.extend([format!("  upcaster          {name} ({count})\n")]);
-        }
-        for (name, count) in &unhandled {
-            text.extend([format!(
-                "  no handler for    {name} ({count})   <- passed over; --fail-unhandled refuses\n"
-            )]);
-        }
-        text.extend([format!("  side effects      none possible: {role}\n")]);
-        text.extend([format!("  nothing was written.  Run:  replay-tool rebuild {projection}")]);
-        text
-    });
+    let name = || projection.to_owned();
+    let from = active.generation.number;
+    let mut told = vec![match resumes {
+        Some(known) => Sentence::PlanBegun { projection: name(), from, to: known.generation.number },
+        None => Sentence::PlanNew { projection: name(), from, to: next },
+    }];
+    told.push(Sentence::PlanFold { folded, head, types: types.len(), skipped: head - folded });
+    told.push(Sentence::PlanEstimate { seconds, rate, how: Box::new(how), size: bytes(size) });
+    let each = |(name, count): (&String, &i64)| (name.clone(), *count);
+    told.extend(upcast.iter().map(each).map(|(name, count)| Sentence::PlanUpcaster { name, count }));
+    told.extend(unhandled.into_iter().map(|(name, count)| Sentence::PlanUnhandled { name, count }));
+    told.push(Sentence::PlanEffects { role: Box::new(role) });
+    told.push(Sentence::PlanRun { projection: name() });
+    tool.out.result("plan", &value, |language| lines(&told, language));
     Ok(Ended::done(value))
 }
 
-/// Under which right the log is read, in a sentence.
-async fn role(tool: &Tool) -> Result<String, Failure> {
+/// Under which right the log is read.
+async fn role(tool: &Tool) -> Result<Sentence, Failure> {
     let db = tool.log.db();
     if db.backend() != DatabaseBackend::Postgres {
-        return Ok("this program has no code that writes the log".to_owned());
+        return Ok(Sentence::NoCodeToWrite);
     }
     let sql = "SELECT current_user::text, has_table_privilege('log.events', 'INSERT')";
     let row = db.connection.query_one(db.statement(sql, [])).await?;
-    let row = row.ok_or_else(|| Failure::Unexpected("the database did not say who we are".to_owned()))?;
+    let row = row.ok_or(Failure::Unexpected(Sentence::WhoAreWe))?;
     let (name, writes): (String, bool) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-    Ok(if writes {
-        format!("this program has no code that writes the log (its role {name} could)")
-    } else {
-        format!("the role {name} has no INSERT on the event log")
-    })
+    Ok(if writes { Sentence::RoleCould { name } } else { Sentence::RoleCannot { name } })
 }

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::Line;
-use crate::{Ended, Failure, Outcome, Tool, exit};
+use crate::words::Word;
+use crate::{Ended, Failure, Outcome, Sentence, Tool, exit};
 
 /// What to do.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -161,23 +162,21 @@ struct Work<'a> {
 pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
     let projector = tool.projector(&options.projection)?;
     if options.chunk == 0 || options.max_rate.is_some_and(|rate| rate <= 0) {
-        return Err(Failure::Usage("--chunk and --max-rate are at least 1".to_owned()));
+        return Err(Failure::Usage(Sentence::AtLeastOne));
     }
     if options.fail_unhandled {
         let unhandled = crate::plan::unhandled(tool, &projector).await?;
         if !unhandled.is_empty() {
             let names: Vec<_> = unhandled.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-            return Err(Failure::Refused(format!("nothing is done with {}", names.join(", "))));
+            return Err(Failure::Refused(Sentence::Unhandled { names: names.join(", ") }));
         }
     }
     let (ended, generation) =
         tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await?;
     if options.tail && options.until.is_none() {
         // Whoever verifies and swaps meanwhile has to be alone with the read model: keeping it up is no such work.
-        tool.out.say(&format!(
-            "keeping {} v{} up to date here; Ctrl-C stops it",
-            generation.projection, generation.number
-        ));
+        let Generation { projection, number, .. } = generation.clone();
+        tool.out.say(&Sentence::Keeping { projection, number });
         tail(tool, &projector, &generation).await;
     }
     Ok(ended)
@@ -239,10 +238,11 @@ async fn alone(
         looked: now,
         cancelled: false,
     };
+    tool.stop.saves(true);
     let outcome = work.all(resumed).await;
     let (state, result) = match &outcome {
         Ok(ended) => (State::Done, ended.summary.clone()),
-        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => {
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut { .. })) => {
             (State::Interrupted, failure.message())
         }
         Err(failure @ Failure::Refused(_)) if work.cancelled => (State::Cancelled, failure.message()),
@@ -252,11 +252,11 @@ async fn alone(
     tool.out.finish();
     tool.runs.end(run, state, Some(&result)).await?;
     if outcome.is_err() {
-        let at = work.progress.position;
-        let name = &options.projection;
-        tool.out.say(&format!(
-            "saved at position {at} (run {run}).  Resume:  replay-tool rebuild {name} --resume"
-        ));
+        let (position, projection) = (work.progress.position, options.projection.clone());
+        tool.out.say(&Sentence::SavedAt { position, run, projection });
+    } else {
+        // What comes after it, such as a comparison, is not gone on with.
+        tool.stop.saves(false);
     }
     Ok((outcome?, work.generation))
 }
@@ -294,19 +294,16 @@ impl Work<'_> {
         leases.release(&lease).await?;
         outcome?;
         if self.options.until.is_some() {
-            let at = self.progress.position;
-            tool.out.say(&format!("{} stands at {at}, as asked; it is not finished", self.name()));
+            let position = self.progress.position;
+            tool.out.say(&Sentence::StandsAt { name: self.name(), position });
             return Ok(self.ended("until", None));
         }
         self.sinks(&follower).await?;
         tool.registry.complete(&self.generation).await?;
         let keeper = self.handover().await?;
         if keeper.is_none() && !self.options.tail {
-            tool.out.warn(&format!(
-                "nobody keeps {} alive: start a process of the shop that has version {}, or use --tail",
-                self.name(),
-                self.generation.version
-            ));
+            let version = self.generation.version;
+            tool.out.warn(Sentence::NobodyKeeps { name: self.name(), version });
         }
         Ok(self.ended("caught_up", keeper))
     }
@@ -323,17 +320,35 @@ impl Work<'_> {
             "parked": parked, "warnings": warnings, "seconds": (seconds * 10.0).round() / 10.0,
             "events_per_second": rate, "kept_by": keeper,
         });
-        let kept = keeper.map_or_else(String::new, |name| format!("   handed over to {name}"));
         if !self.tool.out.is_json() {
             self.tool.out.finish();
-            self.tool.out.result("summary", &summary, || {
-                format!(
-                    "{}  {} at {position}   {folded} folded, {skipped} skipped by type, {parked} parked, {warnings} \
-                     warnings   {seconds:.1} s, {rate}/s{kept}",
-                    result.replace('_', " "),
-                    self.name()
-                )
-            });
+            let (result, name) = (Word::of(result.replace('_', " ")), self.name());
+            let told = match keeper {
+                Some(keeper) => Sentence::RebuiltFor {
+                    result,
+                    name,
+                    position,
+                    folded,
+                    skipped,
+                    parked,
+                    warnings,
+                    seconds,
+                    rate,
+                    keeper,
+                },
+                None => Sentence::Rebuilt {
+                    result,
+                    name,
+                    position,
+                    folded,
+                    skipped,
+                    parked,
+                    warnings,
+                    seconds,
+                    rate,
+                },
+            };
+            self.tool.out.result("summary", &summary, |language| told.told(language));
         }
         Ended { code: if parked > 0 { exit::PARKED } else { exit::DONE }, summary }
     }
@@ -353,10 +368,11 @@ impl Work<'_> {
             Progress { from_position: from, to_position: head, position: from, ..Progress::default() };
         self.began_at = from;
         let epoch = lease.epoch;
+        let (run, name) = (self.run, self.name());
         self.tool.out.say(&if resumed {
-            format!("run {}  {}  resuming at {from} of {head}, epoch {epoch}", self.run, self.name())
+            Sentence::RunResumes { run, name, from, head, epoch }
         } else {
-            format!("run {}  {}  epoch {epoch}", self.run, self.name())
+            Sentence::RunBegins { run, name, epoch }
         });
         self.catch_up(&mut fold).await?;
         if self.options.until.is_none() {
@@ -413,9 +429,7 @@ impl Work<'_> {
         let folded = i64::try_from(folded).unwrap_or(i64::MAX);
         if page[0].position != fold.folded().position + 1 {
             let (after, found) = (fold.folded().position, page[0].position);
-            return Err(Failure::Unexpected(format!(
-                "the log goes from position {after} to {found}: it has a hole"
-            )));
+            return Err(Failure::Unexpected(Sentence::Hole { after, found }));
         }
         fold.take(&page).await?;
         // While it waits, or says how far it is, nothing is under way.
@@ -458,7 +472,7 @@ impl Work<'_> {
                 Wanted::Run => return Ok(()),
                 Wanted::Cancel => {
                     self.cancelled = true;
-                    return Err(Failure::Refused(format!("run {} was cancelled", self.run)));
+                    return Err(Failure::Refused(Sentence::RunCancelled { run: self.run }));
                 }
                 Wanted::Pause => {
                     state = State::Paused;
@@ -504,13 +518,14 @@ impl Work<'_> {
         let Progress { to_position, position, parked, .. } = self.progress;
         let (rate, total) = (self.rate(), self.options.until.unwrap_or(to_position).max(position));
         let left = if rate > 0 { (total - position) / rate } else { 0 };
-        let limit = self.pace.limit.map_or_else(String::new, |limit| format!(" (limit {limit})"));
         let percent = if total == 0 { 100 } else { position * 100 / total };
-        let text = format!(
-            "run={} {} {percent}% {position}/{total} {rate}/s{limit} eta={left}s parked={parked}",
-            self.run,
-            self.name()
-        );
+        let (run, name) = (self.run, self.name());
+        let text = match self.pace.limit {
+            Some(limit) => {
+                Sentence::FoldingLimited { run, name, percent, position, total, rate, limit, left, parked }
+            }
+            None => Sentence::Folding { run, name, percent, position, total, rate, left, parked },
+        };
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let fraction = if total == 0 { 1.0 } else { position as f64 / total as f64 };
         let status = json!({
@@ -628,7 +643,7 @@ pub(crate) async fn fold_to(
         let mut page = pages.next().await?;
         page.retain(|entry| entry.position <= position);
         if page.is_empty() {
-            return Err(Failure::Unexpected(format!("the log ends before position {position}")));
+            return Err(Failure::Unexpected(Sentence::LogEnds { position }));
         }
         fold.take(&page).await.map_err(|stopped: Stopped| Failure::from(stopped))?;
         if tool.stop.is_asked() {

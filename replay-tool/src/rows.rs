@@ -8,7 +8,7 @@ use soonshop_event_log::{Checkpoint, Db};
 use soonshop_projections::Generation;
 use soonshop_projections::runner::ROWS;
 
-use crate::{Failure, Tool};
+use crate::{Failure, Sentence, Tool};
 
 /// Rows of one page.
 pub(crate) const PAGE: usize = 1_000;
@@ -43,7 +43,7 @@ pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
 /// The columns of a row. (SQLite has JSON columns as text.)
 pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
     let mut row: Row =
-        serde_json::from_str(text).map_err(|error| Failure::Unexpected(format!("a row: {error}")))?;
+        serde_json::from_str(text).map_err(|error| Failure::unexpected(format!("a row: {error}")))?;
     for value in row.values_mut() {
         if let Value::String(text) = value
             && text.starts_with(['{', '['])
@@ -86,7 +86,7 @@ impl Side {
     pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
         let at = Checkpoint::load(&self.db, &self.db.connection, ROWS).await?;
         Ok(at
-            .ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", self.generation.namespace())))?
+            .ok_or_else(|| Failure::Unexpected(Sentence::NoCheckpoint { name: self.generation.namespace() }))?
             .0)
     }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use soonshop_projections::runs::Run;
-use soonshop_projections::standing::{Following, Standing, Whole};
+use soonshop_projections::standing::{Following, Standing, Trouble, Whole};
 
-use crate::{Ended, Failure, Outcome, Tool, exit};
+use crate::words::Word;
+use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
 fn place(standing: &Standing) -> &'static str {
     match (standing.active, standing.previous) {
@@ -16,60 +17,86 @@ fn place(standing: &Standing) -> &'static str {
     }
 }
 
-fn row(standing: &Standing, head: i64, wide: bool) -> String {
-    let position = standing.position();
-    let mut text = format!(
-        "{:<12} v{:<4} {:<9} {:<9} {position:>12} of {head:<12} lag {:>8}  {:>8.1} s  parked {:<4}",
-        standing.projection,
-        standing.generation,
-        standing.state.as_ref(),
-        place(standing),
-        standing.lag_events,
-        standing.lag_seconds,
-        standing.parked,
-    );
+fn row(standing: &Standing, head: i64, wide: bool) -> Vec<Sentence> {
+    let mut lines = vec![Sentence::StatusRow {
+        projection: standing.projection.clone(),
+        generation: standing.generation,
+        state: Word::of(standing.state),
+        place: Word::of(place(standing)),
+        position: standing.position(),
+        head,
+        lag: standing.lag_events,
+        seconds: standing.lag_seconds,
+        parked: standing.parked,
+    }];
     if wide {
         for sink in &standing.sinks {
-            let at = sink.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-            let holder = sink.holder.as_deref().unwrap_or("nobody");
-            text.extend([format!("\n    {:<6} at {at:<12} kept by {holder}", sink.name)]);
-            if let Some(reason) = &sink.stopped {
-                text.extend([format!("\n           stopped: {reason}")]);
-            }
-            if let Some(reason) = &sink.unknown {
-                text.extend([format!("\n           cannot be asked: {reason}")]);
-            }
+            let holder = Word::of(sink.holder.as_deref().unwrap_or("nobody"));
+            lines.push(Sentence::SinkRow { sink: Word::of(sink.name), at: at(sink.position), holder });
+            let reason = |reason: &String| reason.clone();
+            lines.extend(sink.stopped.as_ref().map(reason).map(|reason| Sentence::SinkStopped { reason }));
+            lines.extend(sink.unknown.as_ref().map(reason).map(|reason| Sentence::SinkUnknown { reason }));
         }
     }
-    if let Some(complaint) = standing.complaint() {
-        text.extend([format!("\n    ! {complaint}")]);
-    }
-    text
+    lines.extend(standing.trouble().map(|trouble| {
+        complaint(match trouble {
+            Trouble::Stopped { sink, reason } => {
+                Sentence::Stopped { sink: Word::of(sink), reason: reason.to_owned() }
+            }
+            Trouble::Parked { count } => Sentence::EventsParked { count },
+            Trouble::Unkept => Sentence::Unkept,
+            Trouble::Late { seconds } => Sentence::Late { seconds },
+        })
+    }));
+    lines
 }
 
-fn following(name: &str, one: &Following, head: i64) -> String {
-    let at = one.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-    let mut text =
-        format!("{name:<12} {at:>37} of {head:<12} lag {:>8}  {:>8.1} s", one.lag_events, one.lag_seconds);
-    if let Some(complaint) = &one.complaint {
-        text.extend([format!("\n    ! {complaint}")]);
-    }
-    text
+fn at(position: Option<i64>) -> String {
+    position.map_or_else(|| "-".to_owned(), |position| position.to_string())
+}
+
+fn complaint(complaint: Sentence) -> Sentence {
+    Sentence::Complaint { complaint: Box::new(complaint) }
+}
+
+fn following(name: &str, one: &Following, head: i64) -> Vec<Sentence> {
+    let mut lines = vec![Sentence::FollowingRow {
+        name: Word::of(name),
+        at: at(one.position),
+        head,
+        lag: one.lag_events,
+        seconds: one.lag_seconds,
+    }];
+    lines.extend(one.complaint.as_ref().map(|detail| {
+        // Whoever stands still for another reason is behind by nothing that is known.
+        let late = one.lag_seconds > 0.0;
+        complaint(if late {
+            Sentence::Late { seconds: one.lag_seconds }
+        } else {
+            Sentence::Wrong { detail: detail.clone() }
+        })
+    }));
+    lines
 }
 
 /// What is not of one read model: the end of the log, the relay and the seals.
-fn shop(whole: &Whole) -> String {
-    let head = whole.append.position;
-    let age = whole.append.age_seconds.map_or_else(String::new, |seconds| format!("  {seconds:.1} s old"));
-    let one = |name, one: &Following| following(name, one, head);
+fn shop(whole: &Whole) -> Vec<Sentence> {
+    let (name, head) = (Word::of("log"), whole.append.position);
+    let mut lines = vec![match whole.append.age_seconds {
+        Some(seconds) => Sentence::LogRowAged { name, head, seconds },
+        None => Sentence::LogRow { name, head },
+    }];
+    lines.extend(following("relay", &whole.relay, head));
+    lines.extend(following("seals", &whole.seals, head));
     // The record is a log of its own, whose length is nobody's measure here.
     let record = whole.record_seals.position.unwrap_or(0) + whole.record_seals.lag_events;
-    let parts = [
-        one("relay", &whole.relay),
-        one("seals", &whole.seals),
-        following("record seals", &whole.record_seals, record),
-    ];
-    format!("{:<12} {head:>37}{age}\n{}", "log", parts.join("\n"))
+    lines.extend(following("record seals", &whole.record_seals, record));
+    lines
+}
+
+/// One line each.
+pub(crate) fn lines(all: &[Sentence], language: Language) -> String {
+    all.iter().map(|line| line.told(language)).collect::<Vec<_>>().join("\n")
 }
 
 /// Shows every generation, the relay and the seals; or the generations of one read model.
@@ -88,11 +115,11 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
         let mut value = serde_json::to_value(standing).unwrap_or_default();
         value["head"] = head.into();
         value["complaint"] = standing.complaint().into();
-        tool.out.result("status", &value, || row(standing, head, wide));
+        tool.out.result("status", &value, |language| lines(&row(standing, head, wide), language));
     }
     let runs = tool.runs.alive().await?;
     for run in runs.iter().filter(|run| projection.is_none_or(|name| name == run.projection)) {
-        tool.out.result("status", &as_json(run), || line(run));
+        tool.out.result("status", &as_json(run), |language| line(run).told(language));
     }
     let healthy = match projection {
         Some(_) => shown.iter().all(|standing| standing.complaint().is_none()),
@@ -104,7 +131,7 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
             "append": append, "relay": relay, "seals": seals, "record_seals": record_seals,
             "parked": whole.parked(),
         });
-        tool.out.result("status", &value, || shop(&whole));
+        tool.out.result("status", &value, |language| lines(&shop(&whole), language));
     }
     let summary =
         json!({ "head": head, "generations": shown.len(), "running": runs.len(), "healthy": healthy });
@@ -115,19 +142,48 @@ fn as_json(run: &Run) -> Value {
     serde_json::to_value(run).unwrap_or_default()
 }
 
-fn line(run: &Run) -> String {
-    let state = if run.is_dead() { "died" } else { run.state.as_ref() };
-    let generation = run.generation.map_or_else(String::new, |number| format!(" v{number}"));
-    let result =
-        run.result.as_ref().and_then(|result| result.get("result").or_else(|| result.get("message")));
-    let result = result.and_then(Value::as_str).map_or_else(String::new, |text| format!("  {text}"));
+fn line(run: &Run) -> Sentence {
+    let state = Word::of(if run.is_dead() { "died" } else { run.state.as_ref() });
+    let of = match run.generation {
+        Some(number) => format!("{} v{number}", run.projection),
+        None => run.projection.clone(),
+    };
+    let told = |name: &str| run.result.as_ref().and_then(|result| result.get(name)).and_then(Value::as_str);
     let at = chrono::DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
     let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let Run { run: number, verb, actor, .. } = run;
+    let (run_number, verb, actor) = (*number, verb.clone(), actor.clone());
     let (position, to) = (run.progress.position, run.progress.to_position);
-    format!(
-        "#{:<4} {at}  {:<8} {}{generation}  {state}  {position}/{to}  by {} on {}/{}{result}",
-        run.run, run.verb, run.projection, run.actor, run.host, run.pid
-    )
+    let process = format!("{}/{}", run.host, run.pid);
+    match (told("result"), told("message")) {
+        (Some(result), _) => Sentence::RunRowEnded {
+            run: run_number,
+            at,
+            verb,
+            of,
+            state,
+            position,
+            to,
+            actor,
+            process,
+            result: Word::of(result),
+        },
+        (None, Some(message)) => Sentence::RunRowFailed {
+            run: run_number,
+            at,
+            verb,
+            of,
+            state,
+            position,
+            to,
+            actor,
+            process,
+            message: message.to_owned(),
+        },
+        (None, None) => {
+            Sentence::RunRow { run: run_number, at, verb, of, state, position, to, actor, process }
+        }
+    }
 }
 
 /// What was done to read models, the newest first.
@@ -137,7 +193,7 @@ pub async fn runs(tool: &Tool, projection: Option<&str>, most: u32) -> Outcome {
     }
     let runs = tool.runs.last(projection, most).await?;
     for run in &runs {
-        tool.out.result("status", &as_json(run), || line(run));
+        tool.out.result("status", &as_json(run), |language| line(run).told(language));
     }
     Ok(Ended::done(json!({ "runs": runs.len() })))
 }
@@ -147,17 +203,14 @@ pub async fn watch(tool: &Tool, run: i64) -> Outcome {
     let mut before = None;
     loop {
         let now = tool.runs.get(run).await?;
-        let now = now
-            .ok_or_else(|| Failure::Usage(format!("there is no run {run}: `replay-tool runs` shows them")))?;
+        let now = now.ok_or(Failure::Usage(Sentence::NoRun { run }))?;
         if before.as_ref() != Some(&(now.progress, now.state)) {
             before = Some((now.progress, now.state));
-            tool.out.result("status", &as_json(&now), || line(&now));
+            tool.out.result("status", &as_json(&now), |language| line(&now).told(language));
         }
         if now.is_dead() {
-            let last = now.progress.position;
-            return Err(Failure::Unavailable(format!(
-                "run {run} gives no sign of life; it was at position {last}"
-            )));
+            let position = now.progress.position;
+            return Err(Failure::Unavailable(Sentence::RunSilent { run, position }));
         }
         if now.state.is_over() {
             let code = now.result.as_ref().and_then(|result| result.get("code")).and_then(Value::as_u64);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::rebuild::fold_to;
 use crate::rows::Side;
-use crate::{Failure, Tool};
+use crate::{Failure, Sentence, Tool};
 
 /// How long the one in use stands still at a time.
 pub(crate) const STILL: Duration = Duration::from_secs(2);
@@ -50,11 +50,11 @@ pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease,
     let lease = tool.leases().take(&format!("{}:{ROWS}", generation.namespace())).await?;
     let db = generation.db(tool.registry.database())?;
     if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
-        return Err(Failure::Unexpected(format!("{} could not be held", generation.namespace())));
+        return Err(Failure::Unexpected(Sentence::NotHeld { name: generation.namespace() }));
     }
     let at = Checkpoint::load(&db, &db.connection, ROWS).await?;
     let at =
-        at.ok_or_else(|| Failure::Unexpected(format!("{} has no checkpoint", generation.namespace())))?;
+        at.ok_or_else(|| Failure::Unexpected(Sentence::NoCheckpoint { name: generation.namespace() }))?;
     Ok((lease, at.0))
 }
 
@@ -96,10 +96,8 @@ pub(crate) async fn together(
         while behind.checkpoint().await?.position < to {
             if Instant::now() >= deadline {
                 held.release(tool).await?;
-                return Err(Failure::Refused(format!(
-                    "{} stands still before position {to}, and this release has not its version: verify with --against fold",
-                    behind.generation.namespace()
-                )));
+                let name = behind.generation.namespace();
+                return Err(Failure::Refused(Sentence::StandsBefore { name, position: to }));
             }
             pause.tick().await;
         }

@@ -1,5 +1,6 @@
 //! Being told to stop: once, and the chunk at hand is finished; twice, and it is rolled back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Stop {
     soon: CancellationToken,
     now: CancellationToken,
     why: Arc<OnceLock<Why>>,
+    /// What is at hand can be gone on with.
+    saves: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -65,6 +68,11 @@ impl Stop {
         self.soon.cancel();
     }
 
+    /// Says whether the same command goes on from what was done so far.
+    pub fn saves(&self, saves: bool) {
+        self.saves.store(saves, Ordering::Relaxed);
+    }
+
     /// As if SIGINT had come.
     pub fn interrupt(&self) {
         self.because(Why::Signal("SIGINT"));
@@ -86,10 +94,11 @@ impl Stop {
 
     /// What the command ends with.
     pub fn failure(&self) -> Failure {
+        let saved = self.saves.load(Ordering::Relaxed);
         match self.why.get() {
-            Some(Why::TimedOut) => Failure::TimedOut,
-            Some(Why::Signal(signal)) => Failure::Interrupted { signal },
-            None => Failure::Interrupted { signal: "SIGINT" },
+            Some(Why::TimedOut) => Failure::TimedOut { saved },
+            Some(Why::Signal(signal)) => Failure::Interrupted { signal, saved },
+            None => Failure::Interrupted { signal: "SIGINT", saved },
         }
     }
 }

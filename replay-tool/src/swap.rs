@@ -16,7 +16,8 @@ use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
 
 use crate::still::hold;
-use crate::{Ended, Failure, Outcome, Tool};
+use crate::words::Word;
+use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
 #[derive(Debug, Clone)]
 pub struct Swap {
@@ -66,23 +67,16 @@ pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn 
     let active = tool.known(&options.projection, None).await?;
     let candidate = tool.candidate(&options.projection, options.generation).await?;
     let (from, to) = (&active.generation, &candidate.generation);
-    let refused = |why: String| Err(Failure::Refused(why));
-    if options.expect.is_some_and(|expected| expected != from.number) {
-        return refused(format!(
-            "v{} is in use, and v{} was expected",
-            from.number,
-            options.expect.unwrap_or(0)
-        ));
+    let refused = |why| Err(Failure::Refused(why));
+    if let Some(expected) = options.expect.filter(|expected| *expected != from.number) {
+        return refused(Sentence::Unexpectedly { found: from.number, expected });
     }
     if from == to {
-        return refused(format!("v{} is in use already", to.number));
+        return refused(Sentence::InUseAlready { number: to.number });
     }
     if candidate.state != Stands::Ready {
-        let how = candidate.state.as_ref();
-        return refused(format!(
-            "v{} is {how}: `replay-tool rebuild {}` finishes it",
-            to.number, options.projection
-        ));
+        let (state, projection) = (Word::of(candidate.state), options.projection.clone());
+        return refused(Sentence::Unfinished { number: to.number, state, projection });
     }
     let mut accepted = None;
     if options.verified && candidate.verified_by.is_none() {
@@ -90,16 +84,11 @@ pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn 
     }
     let now = standing(tool, projector, &candidate).await?;
     if now.parked > 0 && accepted.is_none() {
-        return refused(format!(
-            "v{} has {} parked events: `replay-tool parked list`",
-            to.number, now.parked
-        ));
+        return refused(Sentence::HasParked { number: to.number, count: now.parked });
     }
     if now.lag_events > options.max_lag {
-        return refused(format!(
-            "v{} is {} events behind, more than --max-lag {}",
-            to.number, now.lag_events, options.max_lag
-        ));
+        let (lag, most) = (now.lag_events, options.max_lag);
+        return refused(Sentence::TooFarBehind { number: to.number, lag, most });
     }
     let moved = Move { verb: "swap", from, to, rejected: false, accepted, reason: options.reason.as_deref() };
     moved.carry_out(tool, projector, &candidate).await
@@ -114,23 +103,18 @@ async fn accept(tool: &Tool, options: &Swap, to: &Generation) -> Result<i64, Fai
             Some(run) => {
                 let count =
                     run.result.as_ref().and_then(|result| result["differences"].as_i64()).unwrap_or(0);
-                format!(
-                    "v{} is not verified clean ({count} differences, run {}).  Accept on purpose:  --accept-diff run:{} --reason \"…\"",
-                    to.number, run.run, run.run
-                )
+                Sentence::NotClean { number: to.number, count, run: run.run }
             }
-            None => format!("v{} was not verified: `replay-tool verify {}`", to.number, options.projection),
+            None => Sentence::NotVerified { number: to.number, projection: options.projection.clone() },
         }));
     };
     if options.reason.is_none() {
-        return Err(Failure::Usage("--accept-diff needs a --reason".to_owned()));
+        return Err(Failure::Usage(Sentence::ReasonNeeded));
     }
     match last {
         Some(run) if run.run == number && run.state == State::Found => Ok(number),
-        Some(run) => {
-            Err(Failure::Refused(format!("the last verification of v{} is run {}", to.number, run.run)))
-        }
-        None => Err(Failure::Refused(format!("run {number} is no verification of v{}", to.number))),
+        Some(run) => Err(Failure::Refused(Sentence::LastVerification { number: to.number, run: run.run })),
+        None => Err(Failure::Refused(Sentence::NoVerification { run: number, number: to.number })),
     }
 }
 
@@ -165,27 +149,23 @@ pub(crate) async fn rollback_alone(
     let all = tool.registry.all(Some(&options.projection)).await?;
     let target = match options.generation {
         Some(number) => tool.known(&options.projection, Some(number)).await?,
-        None => all.into_iter().find(|known| known.previous).ok_or_else(|| {
-            Failure::Refused(format!("v{} has nothing before it to go back to", active.generation.number))
-        })?,
+        None => all
+            .into_iter()
+            .find(|known| known.previous)
+            .ok_or_else(|| Failure::Refused(Sentence::NothingBefore { number: active.generation.number }))?,
     };
     if target.generation == active.generation {
-        return Err(Failure::Refused(format!("v{} is in use already", target.generation.number)));
+        return Err(Failure::Refused(Sentence::InUseAlready { number: target.generation.number }));
     }
     if target.state != Stands::Ready {
-        let how = target.state.as_ref();
-        return Err(Failure::Refused(format!(
-            "v{} is {how}, and nobody reads such a one",
-            target.generation.number
-        )));
+        let (number, state) = (target.generation.number, Word::of(target.state));
+        return Err(Failure::Refused(Sentence::NobodyReads { number, state }));
     }
     // Whoever never was in use has to pass the gate of a swap.
     let left = operations::left_at(tool.registry.operations(), &options.projection, target.generation.number);
     if !target.previous && left.await?.is_none() {
-        return Err(Failure::Refused(format!(
-            "v{} was never in use: `replay-tool swap {}` moves readers to a new one",
-            target.generation.number, options.projection
-        )));
+        let (number, projection) = (target.generation.number, options.projection.clone());
+        return Err(Failure::Refused(Sentence::NeverInUse { number, projection }));
     }
     loop {
         let now = standing(tool, projector, &target).await?;
@@ -234,16 +214,11 @@ impl Move<'_> {
         // Where the log was restored, rows that had seen more are of a history that is no more.
         let db = self.to.db(tool.registry.database())?;
         if let Some((at, _)) = Checkpoint::load(&db, &db.connection, ROWS).await? {
-            match tool.log.read_after(&self.to.namespace(), &at, 1).await {
-                Err(error @ Error::AheadOfLog { .. }) => return Err(Failure::Refused(error.to_string())),
-                other => drop(other?),
-            }
+            tool.log.read_after(&self.to.namespace(), &at, 1).await?;
         }
         if !kept(tool, projector, target).await? {
-            return Err(Failure::Refused(format!(
-                "nobody keeps v{} alive: start a process that has version {}, or `replay-tool rebuild {} --tail`",
-                self.to.number, self.to.version, self.to.projection
-            )));
+            let Generation { number, version, projection, .. } = self.to.clone();
+            return Err(Failure::Refused(Sentence::NobodyKeepsTarget { number, version, projection }));
         }
         let beginning = Beginning {
             verb: self.verb,
@@ -288,13 +263,10 @@ impl Move<'_> {
             let db = tool.registry.operations();
             let tx = db.connection.begin().await?;
             if !tool.leases().holds(&tx, &lease).await? {
-                return Err(Failure::Refused(format!(
-                    "v{} was taken by somebody else meanwhile",
-                    self.from.number
-                )));
+                return Err(Failure::Refused(Sentence::TakenMeanwhile { number: self.from.number }));
             }
             if !tool.registry.switch(&tx, self.from, self.to, self.rejected).await? {
-                return Err(Failure::Refused(format!("readers are not at v{} any more", self.from.number)));
+                return Err(Failure::Refused(Sentence::ReadersElsewhere { number: self.from.number }));
             }
             if let Some(run) = self.accepted {
                 tool.registry.verified(&tx, self.to, Some(run)).await?;
@@ -312,17 +284,13 @@ impl Move<'_> {
             "run": run, "projection": self.from.projection, "result": self.verb, "from": self.from.number,
             "to": self.to.number, "position": position, "milliseconds": millis,
         });
-        tool.out.result("verbose", &summary, || {
-            let (name, from, to) = (&self.from.projection, self.from.number, self.to.number);
-            if self.rejected {
-                format!("rolled back {name} v{from} -> v{to} in {millis} ms   v{from} is rejected")
-            } else {
-                format!(
-                    "swapped {name} v{from} -> v{to} in {millis} ms   (readers follow at their next request)   \
-                     v{from} is kept   undo: replay-tool rollback {name}"
-                )
-            }
-        });
+        let (projection, from, to) = (self.from.projection.clone(), self.from.number, self.to.number);
+        let told = if self.rejected {
+            Sentence::RolledBack { projection, from, to, millis }
+        } else {
+            Sentence::Swapped { projection, from, to, millis }
+        };
+        tool.out.result("verbose", &summary, |language| told.told(language));
         Ok(Ended::done(summary))
     }
 
@@ -347,12 +315,11 @@ impl Move<'_> {
                 return Ok(());
             };
             if Instant::now() >= deadline {
-                let at =
-                    behind.position.map_or_else(|| "nowhere".to_owned(), |position| position.to_string());
-                return Err(Failure::Refused(format!(
-                    "the {} of v{} did not get from {at} to {barrier} in time",
-                    behind.name, self.to.number
-                )));
+                let (sink, number) = (Word::of(behind.name), self.to.number);
+                return Err(Failure::Refused(match behind.position {
+                    Some(at) => Sentence::SinkBehind { sink, number, at, barrier },
+                    None => Sentence::SinkNowhere { sink, number, barrier },
+                }));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
@@ -398,16 +365,16 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         let generation = &known.generation;
         let number = generation.number;
         if known.active {
-            return Err(Failure::Refused(format!("v{number} is in use: swap first")));
+            return Err(Failure::Refused(Sentence::SwapFirst { number }));
         }
         if known.state == Stands::Retired {
-            return Err(Failure::Refused(format!("v{number} is retired already")));
+            return Err(Failure::Refused(Sentence::RetiredAlready { number }));
         }
         let left = operations::left_at(tool.registry.operations(), &options.projection, number).await?;
         let since = [left, known.ended_at, known.made_at].into_iter().flatten().max();
         if let Some(since) = since.filter(|since| now - since < least) {
             let minutes = (now - since) / 60_000;
-            let why = format!("v{number} is only {minutes} min old, less than --min-age");
+            let why = Sentence::TooYoung { number, minutes };
             if options.generation.is_some() {
                 return Err(Failure::Refused(why));
             }
@@ -415,11 +382,13 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
             continue;
         }
         if options.dry_run {
-            tool.out.result("plan", &json!({ "generation": number }), || format!("would retire v{number}"));
+            let would = Sentence::WouldRetire { number };
+            tool.out.result("plan", &json!({ "generation": number }), |language| would.told(language));
         } else {
             let reason = options.reason.as_deref().unwrap_or("it is not needed any more");
             drop_generation(tool, generation, reason).await?;
-            tool.out.result("verbose", &json!({ "generation": number }), || format!("retired v{number}"));
+            let gone = Sentence::Retired { number };
+            tool.out.result("verbose", &json!({ "generation": number }), |language| gone.told(language));
         }
         retired.push(number.into());
     }

@@ -29,7 +29,8 @@ use crate::rows::{
     Difference, Key, PAGE, Part, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key, some,
 };
 use crate::still::{PATIENCE, STILL, together};
-use crate::{Ended, Failure, Outcome, Tool, exit};
+use crate::words::Word;
+use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
 /// How thoroughly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -253,7 +254,7 @@ impl Comparison<'_> {
 
     fn show(&self, table: &Table, total: u64) {
         let (name, compared, differ) = (&table.name, self.compared, self.differences.len());
-        let text = format!("compare {name}: {compared} rows, {differ} differ");
+        let text = Sentence::Comparing { table: name.clone(), compared, differ };
         let status = json!({
             "phase": "compare", "table": name, "done": compared, "total": total, "differences": differ,
         });
@@ -315,7 +316,7 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
     let (state, result) = match &outcome {
         Ok(ended) if ended.code == exit::DONE => (State::Done, ended.summary.clone()),
         Ok(ended) => (State::Found, ended.summary.clone()),
-        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut)) => {
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut { .. })) => {
             (State::Interrupted, failure.message())
         }
         Err(failure) => (State::Failed, failure.message()),
@@ -341,10 +342,11 @@ async fn compare(
     candidate: &Known,
     run: i64,
 ) -> Outcome {
-    let (name, how) = (candidate.generation.namespace(), candidate.state.as_ref());
+    let name = candidate.generation.namespace();
     if candidate.state != Stands::Ready {
         // What is still being built may be built otherwise from here on.
-        return Err(Failure::Refused(format!("{name} is {how}, and only what is ready can be verified")));
+        let state = Word::of(candidate.state);
+        return Err(Failure::Refused(Sentence::OnlyReady { name, state }));
     }
     let right = Side::new(tool, &candidate.generation)?;
     tool.log.read_after(&name, &right.checkpoint().await?, 1).await?;
@@ -352,17 +354,13 @@ async fn compare(
         Against::Active => {
             let active = tool.known(&options.projection, None).await?;
             if active.generation == candidate.generation {
-                let instead = "verify it with --against fold";
-                return Err(Failure::Usage(format!(
-                    "{} is the one in use: {instead}",
-                    right.generation.namespace()
-                )));
+                return Err(Failure::Usage(Sentence::IsInUse { name }));
             }
             let left = Side::new(tool, &active.generation)?;
             let known = tool.log.read_after(&left.generation.namespace(), &left.checkpoint().await?, 1).await;
             if let Err(error @ Error::AheadOfLog { .. }) = known {
-                let instead = "the one in use proves nothing; verify with --against fold";
-                return Err(Failure::Refused(format!("{error}: {instead}")));
+                let detail = error.to_string();
+                return Err(Failure::Refused(Sentence::ProvesNothing { detail }));
             }
             heard(tool, run, run_comparison(tool, options, projector, (left, right), run)).await
         }
@@ -391,7 +389,7 @@ async fn heard(tool: &Tool, run: i64, work: impl Future<Output = Outcome>) -> Ou
         loop {
             tokio::time::sleep(SIGN).await;
             match tool.runs.sign(run).await {
-                Ok(Wanted::Cancel) => return Failure::Refused(format!("run {run} was cancelled")),
+                Ok(Wanted::Cancel) => return Failure::Refused(Sentence::RunCancelled { run }),
                 Ok(_) => {}
                 Err(error) => return error.into(),
             }
@@ -417,10 +415,10 @@ async fn run_comparison(
             (columns(&right.db, &table.name()).await?, columns(&left.db, &table.name()).await?);
         if ours.is_empty() {
             let name = right.generation.namespace();
-            return Err(Failure::Refused(format!("{name} has no table {}: build it again", table.name())));
+            return Err(Failure::Refused(Sentence::NoTable { name, table: table.name() }));
         }
         if theirs.is_empty() {
-            tool.out.warn(&format!("only one of the two has the table {}", table.name()));
+            tool.out.warn(Sentence::OneTable { table: table.name() });
             continue;
         }
         let (columns, new): (Vec<_>, Vec<_>) = ours.into_iter().partition(|column| theirs.contains(column));
@@ -433,7 +431,7 @@ async fn run_comparison(
         name.is_some_and(|name| tables.iter().any(|table| table.columns.iter().any(|column| column == name)))
     };
     if let Some(pointer) = options.ignore.iter().find(|pointer| !is_column(pointer)) {
-        return Err(Failure::Usage(format!("--ignore {pointer:?} is no column: /updated_at")));
+        return Err(Failure::Usage(Sentence::NoColumn { pointer: pointer.clone() }));
     }
     let at = right.checkpoint().await?.position;
     let mut comparison = Comparison {
@@ -449,7 +447,8 @@ async fn run_comparison(
     };
     for (number, table) in tables.iter().enumerate() {
         if !table.other.is_empty() {
-            tool.out.warn(&format!("{}: only one of the two has {}", table.name, table.other.join(", ")));
+            let columns = table.other.join(", ");
+            tool.out.warn(Sentence::OneColumn { table: table.name.clone(), columns });
         }
         comparison.compare_table(number, table).await?;
         let progress = Progress { to_position: at, position: at, ..Progress::default() };
@@ -491,7 +490,7 @@ async fn index_unlike(
             break;
         }
         if Instant::now() >= deadline {
-            return Err(Failure::Refused(format!("the index of {index} does not get from {at} to {before}")));
+            return Err(Failure::Refused(Sentence::IndexStands { name: index, at, before }));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -532,7 +531,8 @@ async fn report(
     let (left, right) = (&comparison.left.generation, &comparison.right.generation);
     let mut file = match &options.report {
         Some(path) => Some(std::fs::File::create(path).map_err(|error| {
-            Failure::Usage(format!("the report {} cannot be written: {error}", path.display()))
+            let (file, detail) = (path.display().to_string(), error.to_string());
+            Failure::Usage(Sentence::ReportUnwritten { file, detail })
         })?),
         None => None,
     };
@@ -547,10 +547,12 @@ async fn report(
         }
         let value = explain(tool, difference, personal, (left.number, right.number)).await?;
         if let Some(file) = &mut file {
-            writeln!(file, "{value}").map_err(|error| Failure::Unexpected(format!("the report: {error}")))?;
+            writeln!(file, "{value}").map_err(|error| Failure::unexpected(format!("the report: {error}")))?;
         }
         if number < EXPLAINED {
-            tool.out.result("diff", &value, || sentence(&value, (left.number, right.number)));
+            tool.out.result("diff", &value, |language| {
+                sentence(&value, (left.number, right.number), language).told(language)
+            });
         }
     }
     let (differ, compared) = (comparison.differences.len(), comparison.compared);
@@ -566,24 +568,23 @@ async fn report(
     });
     tool.out.finish();
     if !tool.out.is_json() {
-        tool.out.result("summary", &summary, || {
-            let what = format!("v{} <-> v{} at position {at}", left.number, right.number);
-            let indexed = index
-                .as_ref()
-                .map_or_else(String::new, |_| format!(", {unlike} documents of the index differ"));
-            if clean {
-                return format!("equal  {what}   {compared} rows compared{indexed}   (run {run})");
+        let (rows, left, right) = (compared, left.number, right.number);
+        let mut told = vec![match (clean, &index) {
+            (true, None) => Sentence::Equal { left, right, position: at, rows, run },
+            (true, Some(_)) => Sentence::EqualIndexed { left, right, position: at, rows, unlike, run },
+            (false, None) => Sentence::Differs { differ, rows, left, right, position: at, run },
+            (false, Some(_)) => {
+                Sentence::DiffersIndexed { differ, rows, left, right, position: at, unlike, run }
             }
-            let mut text = format!("DIFF  {differ} of {compared} rows  {what}{indexed}   (run {run})");
-            for (field, count) in &fields {
-                text.extend([format!("\n  {field} {count}")]);
-            }
-            // The first column of a key names the group, which is what `step` looks for.
-            if let Some(key) = comparison.differences.first().map(|one| shown_key(&one.key[..1])) {
-                text.extend([format!("\nexplain one:  replay-tool step {} --key {key}", options.projection)]);
-            }
-            text
-        });
+        }];
+        let each = |(field, count): (&String, &u64)| (field.clone(), *count);
+        told.extend(fields.iter().map(each).map(|(field, count)| Sentence::FieldDiffers { field, count }));
+        // The first column of a key names the group, which is what `step` looks for.
+        told.extend(comparison.differences.first().map(|one| {
+            let (projection, key) = (options.projection.clone(), shown_key(&one.key[..1]));
+            Sentence::ExplainOne { projection, key }
+        }));
+        tool.out.result("summary", &summary, |language| crate::status::lines(&told, language));
     }
     Ok(Ended { code: if clean { exit::DONE } else { exit::FOUND }, summary })
 }
@@ -624,16 +625,24 @@ async fn explain(
     }))
 }
 
-fn sentence(value: &Value, (left, right): (i32, i32)) -> String {
-    let mut text =
-        format!("DIFF  {} {}", value["table"].as_str().unwrap_or(""), value["key"].as_str().unwrap_or(""));
+fn sentence(value: &Value, (left, right): (i32, i32), language: Language) -> Sentence {
+    let text = |name: &str| value[name].as_str().unwrap_or("").to_owned();
+    let mut fields = String::new();
     for field in value["fields"].as_array().into_iter().flatten() {
-        let name = field["field"].as_str().filter(|name| !name.is_empty()).unwrap_or("(the row)");
-        text.extend([format!("  {name}: v{left} {} -> v{right} {}", field["left"], field["right"])]);
+        let (before, after) = (field["left"].to_string(), field["right"].to_string());
+        let told = match field["field"].as_str().filter(|name| !name.is_empty()) {
+            Some(name) => Sentence::Field { name: name.to_owned(), left, before, right, after },
+            None => Sentence::WholeRow { left, before, right, after },
+        };
+        fields.push_str(&told.told(language));
     }
-    if let Some(event) = value["caused_by"].as_object() {
-        let name = event["event_type"].as_str().unwrap_or("");
-        text.extend([format!("   (caused by {name} {})", event["position"])]);
+    let (table, key) = (text("table"), text("key"));
+    match value["caused_by"].as_object() {
+        Some(by) => {
+            let event = by["event_type"].as_str().unwrap_or("").to_owned();
+            let position = by["position"].as_i64().unwrap_or(0);
+            Sentence::RowDiffersBy { table, key, fields, event, position }
+        }
+        None => Sentence::RowDiffers { table, key, fields },
     }
-    text
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::folder::Folder;
 use crate::output::Line;
-use crate::{Ended, Failure, Outcome, Output, Stop, exit};
+use crate::{Ended, Failure, Language, Outcome, Output, Sentence, Stop, exit};
 
 /// How long requests that are being answered may still take at the end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -34,13 +34,15 @@ pub struct Options {
     pub file: PathBuf,
     pub listen: SocketAddr,
     /// Of the pages; None: the browser's.
-    pub language: Option<String>,
+    pub language: Option<Language>,
 }
 
 /// Why a file is not shown.
 enum Not {
     /// It is not what its manifest says.
     True(String),
+    /// It is no export.
+    Other(String),
     Read(Failure),
 }
 
@@ -48,7 +50,7 @@ impl From<Unread> for Not {
     fn from(unread: Unread) -> Self {
         match unread {
             Unread::Differs(_) => Self::True(unread.to_string()),
-            Unread::NoExport(_) | Unread::Io(_) => Self::Read(Failure::Usage(unread.to_string())),
+            Unread::NoExport(_) | Unread::Io(_) => Self::Other(unread.to_string()),
         }
     }
 }
@@ -61,19 +63,23 @@ impl<F: Into<Failure>> From<F> for Not {
 
 /// Shows the file until it is told to stop.
 pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
-    refuse_non_loopback(options.listen).map_err(|error| Failure::Usage(error.to_string()))?;
+    refuse_non_loopback(options.listen)
+        .map_err(|error| Failure::Usage(Sentence::NotLoopback { detail: error.to_string() }))?;
     let folder = Folder::new()?;
     let shop = Shop::new(&folder).await?;
+    let name = || options.file.display().to_string();
     match load(options, &shop, out, stop).await {
         Ok(file) => Err(show(options, &shop, file, out, stop).await),
         Err(Not::True(why)) => {
-            let why = format!("{}: {why}", options.file.display());
-            out.message("error", &json!({ "message": why }));
-            out.say(&format!("replay-tool: {why}"));
-            Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": why }) })
+            let told = Sentence::NotTrue { file: name(), detail: why };
+            let said = told.to_string();
+            out.message("error", &json!({ "message": said }));
+            out.say(&Sentence::ByTool { told: Box::new(told) });
+            Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": said }) })
         }
-        Err(Not::Read(Failure::Usage(why))) => {
-            Err(Failure::Usage(format!("{}: {why}", options.file.display())))
+        Err(Not::Other(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
+        Err(Not::Read(Failure::Usage(said))) => {
+            Err(Failure::Usage(Sentence::OfFile { file: name(), detail: said.to_string() }))
         }
         Err(Not::Read(failure)) => Err(failure),
     }
@@ -84,7 +90,8 @@ async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Resu
     let name = options.file.file_name().unwrap_or(options.file.as_os_str()).to_string_lossy().into_owned();
     let file = File::load(name, BufReader::new(open), &shop.registry, |count| {
         let status = json!({ "phase": "read", "done": count });
-        out.progress(&Line { done: count, total: 0, text: format!("read: {count} rows"), status }, false);
+        let text = Sentence::ReadingRows { count };
+        out.progress(&Line { done: count, total: 0, text, status }, false);
         if stop.is_asked() { Err(Not::Read(stop.failure())) } else { Ok(()) }
     });
     let file = file.await?;
@@ -101,20 +108,22 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     };
     let (listener, address) = match listening.await {
         Ok(listening) => listening,
-        Err(error) => return Failure::Usage(format!("{} cannot be listened on: {error}", options.listen)),
+        Err(error) => {
+            let (address, detail) = (options.listen.to_string(), error.to_string());
+            return Failure::Usage(Sentence::NotListening { address, detail });
+        }
     };
-    let language = options.language.as_ref().map(|tag| format!("?lang={tag}")).unwrap_or_default();
+    let language = options.language.map(|language| format!("?lang={}", language.tag())).unwrap_or_default();
     let address = format!("http://{address}/audit/timeline{language}");
     let (count, listed) = (file.manifest().count(), file.manifest().listed());
     let said = json!({
         "address": address, "file": file.name(), "count": count, "head": listed.head, "role": listed.role,
     });
-    let about =
-        format!("{count} events at position {}, masked for {}; Ctrl-C ends it", listed.head, listed.role);
+    let about = Sentence::Showing { count, head: listed.head, role: listed.role.clone() };
     let shutdown = CancellationToken::new();
     let router = router_of_file(shop.queries(&file, &shutdown), file);
     let serving = serve(listener, router, Http::default(), shutdown.clone(), GRACE);
-    out.result("status", &said, || address);
+    out.result("status", &said, |_| address);
     out.say(&about);
     let told = async {
         stop.asked().await;
@@ -124,7 +133,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     tokio::select! {
         ended = serving => match ended {
             Ok(_) => stop.failure(),
-            Err(error) => Failure::Unexpected(error.to_string()),
+            Err(error) => Failure::unexpected(error),
         },
         () = told => stop.failure(),
     }
@@ -143,9 +152,7 @@ impl Shop {
         let database = Database::new(Place::Sqlite(folder.path().to_owned()));
         for namespace in [Namespace::Log, Namespace::Keys, Namespace::Operations] {
             let db = database.namespace(namespace.name())?;
-            soonshop_migrations::migrate(namespace, &db.connection)
-                .await
-                .map_err(|error| Failure::Unexpected(error.to_string()))?;
+            soonshop_migrations::migrate(namespace, &db.connection).await.map_err(Failure::unexpected)?;
         }
         let masters = folder.path().join("master.key");
         MasterKeys::create(&masters)?;

@@ -18,5 +18,6 @@ mod story;
 #[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;
 mod swapping;
+mod telling;
 mod trail;
 mod view;

@@ -1,0 +1,316 @@
+//! What people are told at the command line of `replay-tool`: in their language, the same for scripts in every language,
+//! and only what is so.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output as Ran, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::replay::{code, lines, ran, sold, tool};
+use crate::support::{Place, Set, built, eventually};
+
+/// The tool on its own words alone, without anything that the environment says of languages.
+fn plain(place: &Place, args: &[&str]) -> Command {
+    let mut command = Command::new(built("replay-tool"));
+    for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
+        command.env_remove(name);
+    }
+    command
+        .args(args)
+        .args(["--store", &place.config.store, "--cache", &place.config.cache])
+        .args(["--search", &place.config.search])
+        .arg("--master-key-file")
+        .arg(&place.config.master_key_file)
+        .arg("--log-file")
+        .arg(place.folder.path().join("tool.log"))
+        .stdin(Stdio::null());
+    command
+}
+
+async fn told(mut command: Command) -> Ran {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// What may stand in Chinese as it is: verbs and flags that are typed, names of read models, of aggregates, of programs, of
+/// channels, of signals, of rights, and units.
+const MAY_STAY: &[&str] = &[
+    "rebuild",
+    "verify",
+    "swap",
+    "rollback",
+    "retire",
+    "deploy",
+    "view",
+    "step",
+    "list",
+    "parked",
+    "runs",
+    "tail",
+    "show",
+    "pause",
+    "export",
+    "soonshop",
+    "migrate",
+    "orders",
+    "products",
+    "stock",
+    "users",
+    "analytics",
+    "audit",
+    "order",
+    "user",
+    "product",
+    "person",
+    "credit_note",
+    "api",
+    "cli",
+    "process",
+    "system",
+    "guest",
+    "service",
+    "support",
+    "SIGINT",
+    "SIGTERM",
+    "INSERT",
+    "UUID",
+    "SKU",
+    "Ctrl",
+    "base",
+    "kB",
+    "MB",
+    "GB",
+    "FILE",
+    "fold",
+    "N",
+];
+
+/// Words of a line that are neither Chinese nor a name, a code, an id or a value.
+fn english(line: &str) -> Vec<String> {
+    let mut text = line.to_owned();
+    // Documents, quoted values, and commands to copy.
+    if let (Some(from), Some(to)) = (text.find('{'), text.rfind('}')) {
+        text.replace_range(from..=to, " ");
+    }
+    for quote in ['"', '`', '\''] {
+        text = text.split(quote).step_by(2).collect::<Vec<_>>().join(" ");
+    }
+    let separates = |sign: char| sign.is_whitespace() || !sign.is_ascii() || "(),;=!<>[]|".contains(sign);
+    text.split(separates)
+        .map(|word| word.trim_matches(['.', ':']))
+        .filter(|word| word.len() > 1 && word.chars().all(|sign| sign.is_ascii_alphabetic()))
+        // Types of events.
+        .filter(|word| !(word.chars().skip(1).any(|sign| sign.is_ascii_uppercase()) && word.len() > 4))
+        .filter(|word| !MAY_STAY.contains(word))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn assert_chinese(args: &[&str], ran: &Ran) {
+    for bytes in [&ran.stdout, &ran.stderr] {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        if serde_json::from_str::<Value>(&text).is_ok() {
+            continue;
+        }
+        for line in text.lines() {
+            // A record holds the sentence that was written down.
+            let line = line.split("记录：").next().unwrap();
+            assert!(english(line).is_empty(), "{args:?}: {:?} in {line:?}", english(line));
+        }
+    }
+}
+
+/// Every verb, also where it refuses, speaks Chinese to whoever asks for it.
+async fn in_chinese(set: Set) {
+    let shop = sold(set, 6).await;
+    let place = &shop.place;
+    let page = shop.client.get("/orders?limit=1").await.expect(200).json();
+    let order = page["items"][0]["id"].as_str().unwrap().to_owned();
+    let file = place.folder.path().join("export.ndjson");
+    let file = file.to_str().unwrap();
+    let cases: &[(&[&str], i32)] = &[
+        (&["list"], 0),
+        (&["status", "--wide"], 0),
+        (&["status", "orders"], 0),
+        (&["plan", "orders"], 0),
+        (&["rebuild", "orders", "--dry-run"], 0),
+        (&["rebuild", "orders", "--max-rate", "5/s", "--progress", "plain", "--timeout", "1s"], 124),
+        (&["plan", "orders"], 0),
+        (&["rebuild", "orders", "--progress", "plain", "--reason", "test"], 0),
+        (&["swap", "orders"], 4),
+        (&["swap", "orders", "--expect-gen", "7"], 4),
+        (&["verify", "orders", "--progress", "plain"], 0),
+        (&["verify", "products"], 4),
+        (&["verify", "orders", "--ignore", "/nothing"], 2),
+        (&["swap", "orders", "--accept-diff", "run:1"], 2),
+        (&["verify", "orders"], 0),
+        (&["swap", "orders"], 0),
+        (&["rollback", "orders"], 0),
+        (&["rollback", "orders"], 4),
+        (&["retire", "orders"], 2),
+        (&["retire", "orders", "--min-age", "72h", "--yes"], 0),
+        (&["retire", "orders", "--min-age", "0s", "--dry-run"], 0),
+        (&["retire", "orders", "--min-age", "0s", "--yes"], 0),
+        (&["retire", "orders", "--gen", "1", "--yes"], 4),
+        (&["deploy", "stock", "--bake", "1s"], 0),
+        (&["pause", "999"], 4),
+        (&["status", "--run", "1"], 124),
+        (&["status", "--run", "999"], 2),
+        (&["runs"], 0),
+        (&["show", "order", &order], 0),
+        (&["show", "order", &order, "--as-of", "v99"], 2),
+        (&["show", "spaceship", &order], 2),
+        (&["show", "order", "nothing"], 2),
+        (&["show", "order", &order, "--as-of", "p1"], 2),
+        (&["diff", "order", &order, "v1", "v2"], 0),
+        (&["diff", "order", &order, "v1", "v1"], 0),
+        (&["diff", "order", &order, "v1", "--patch"], 0),
+        (&["step", "orders", "--key", &order], 0),
+        (&["step", "orders", "--key", "nothing"], 2),
+        (&["tail"], 0),
+        (&["tail", "--follow", "--timeout", "1s"], 124),
+        (&["export", "--out", file, "--progress", "plain"], 0),
+        (&["export", "--json"], 2),
+        (&["export", "--out", "/nowhere/at/all"], 2),
+        (&["view", file, "--timeout", "1s"], 124),
+        (&["check"], 0),
+        (&["check", "--from", "1000000"], 3),
+        (&["check", "--pubkey", "nonsense"], 2),
+        (&["doctor"], 0),
+        (&["parked", "list"], 0),
+        (&["parked", "retry", "orders", "--dry-run"], 0),
+        (&["parked", "retry", "orders"], 0),
+        (&["parked", "discard", "orders", "--reason", "none", "--dry-run"], 0),
+        (&["parked", "discard", "orders", "--reason", "none"], 2),
+        (&["parked", "discard", "orders", "--reason", "none", "--yes"], 0),
+        (&["rebuild", "spaceships"], 2),
+        (&["rebuild", "orders", "--chunk", "0"], 2),
+        (&["rebuild", "orders", "--max-rate", "fast"], 2),
+        (&["diff", "order", &order, "yesterday"], 2),
+        (&["fly"], 2),
+        (&["rebuild"], 2),
+        (&["list", "--nothing"], 2),
+        (&["verify", "orders", "--mode", "none"], 2),
+        (&["rebuild", "orders", "--resume", "--fresh"], 2),
+    ];
+    for (args, expected) in cases {
+        let ran = told(plain(place, &[*args, &["--lang", "zh-CN"]].concat())).await;
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(code(&ran), *expected, "{args:?}: {said}");
+        if !args.contains(&"--json") {
+            assert_chinese(args, &ran);
+        }
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_verb_speaks_chinese_to_whoever_asks_for_it_embedded() {
+    Box::pin(in_chinese(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_verb_speaks_chinese_to_whoever_asks_for_it_on_real_servers() {
+    Box::pin(in_chinese(Set::Nats)).await;
+}
+
+/// Scripts read the same in every language; people are asked for theirs by flag, or by their environment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_read_the_same_in_every_language() {
+    let shop = sold(Set::Embedded, 4).await;
+    let place = &shop.place;
+    let page = shop.client.get("/orders?limit=1").await.expect(200).json();
+    let order = page["items"][0]["id"].as_str().unwrap().to_owned();
+    // So that there is a run whose refusal is in its record, and a warning is not waited for.
+    assert_eq!(code(&ran(place, &["rebuild", "orders", "--json"]).await), 0);
+    shop.settle().await;
+    for args in [
+        &["show", "order", &order][..],
+        &["diff", "order", &order, "v1"],
+        &["step", "orders", "--key", &order],
+        &["tail"],
+        &["check", "--from", "1000000"],
+        &["doctor"],
+        &["parked", "list"],
+        &["parked", "retry", "--dry-run"],
+        &["swap", "orders"],
+        &["swap", "orders", "--expect-gen", "7"],
+        &["retire", "orders"],
+        &["rebuild", "nothing"],
+        &["pause", "999"],
+        &["tail", "--follow", "--after", "999999", "--timeout", "1s"],
+        &["fly"],
+        &["rebuild", "orders", "--max-rate", "fast"],
+    ] {
+        let in_language = async |tag| {
+            let ran = told(plain(place, &[args, &["--json", "--lang", tag]].concat())).await;
+            lines(&ran);
+            (code(&ran), String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap())
+        };
+        let (english, chinese) = (in_language("en").await, in_language("zh-CN").await);
+        let tagged = |text: &str| text.replace("--lang en", "").replace("--lang zh-CN", "");
+        assert_eq!((english.0, tagged(&english.1)), (chinese.0, tagged(&chinese.1)), "{args:?}");
+        assert!(english.2.is_empty() || english.2 != chinese.2, "{args:?}: {}", english.2);
+    }
+    let unknown = told(plain(place, &["list", "--lang", "de"])).await;
+    let said = String::from_utf8(unknown.stderr.clone()).unwrap();
+    assert!(code(&unknown) == 2 && said.contains("en, zh-CN"), "{said}");
+    for (name, value, chinese) in [
+        ("LANG", "zh_CN.UTF-8", true),
+        ("LC_MESSAGES", "zh_CN.UTF-8", true),
+        ("LC_ALL", "zh_CN.UTF-8", true),
+        ("LANG", "en_GB.UTF-8", false),
+        ("LANG", "", false),
+    ] {
+        let mut command = plain(place, &["parked", "list"]);
+        command.env(name, value);
+        let said = String::from_utf8(told(command).await.stderr).unwrap();
+        assert_eq!(!said.is_ascii(), chinese, "{name}={value}: {said}");
+    }
+    let mut command = plain(place, &["parked", "list"]);
+    command.env("LC_ALL", "C").env("LANG", "zh_CN.UTF-8");
+    assert!(told(command).await.stderr.is_ascii(), "the first that says anything counts");
+    shop.stop().await;
+}
+
+/// Only what can be gone on with says that it saved what it did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
+    let shop = sold(Set::Embedded, 30).await;
+    let place = &shop.place;
+    let slow = ["rebuild", "orders", "--max-rate", "5/s", "--progress", "none"];
+    for (args, saved) in [
+        (&[&slow[..], &["--timeout", "1s"]].concat()[..], true),
+        (&["tail", "--follow", "--timeout", "1s"], false),
+        (&["status", "--run", "1", "--timeout", "1s"], false),
+    ] {
+        let ran = told(plain(place, &[args, &["--json"]].concat())).await;
+        let last = lines(&ran).pop().unwrap();
+        // The run of the first one is over, so that whoever watches it ends as it did.
+        assert_eq!(code(&ran), 124, "{args:?}: {last}");
+        if args[0] != "status" {
+            let said = last["message"].as_str().unwrap();
+            let expected = if saved { "the time is up; progress is saved" } else { "the time is up" };
+            assert_eq!(said, expected, "{args:?}");
+        }
+    }
+    // Told twice, what was done before the chunk at hand is saved all the same.
+    let tool = tool(place, soonshop_projections::all()).await;
+    let child = plain(place, &slow).stderr(Stdio::piped()).spawn().unwrap();
+    let position = async || tool.runs.last(Some("orders"), 1).await.unwrap()[0].progress;
+    eventually("it is on its way", Duration::from_secs(20), async || {
+        let run = tool.runs.last(Some("orders"), 1).await.unwrap().remove(0);
+        !run.state.is_over() && run.progress.position > run.progress.from_position
+    })
+    .await;
+    let at = position().await;
+    assert!(at.position > 0);
+    crate::replay::signal(&child, "-INT");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(code(&ended), 130);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.ends_with("replay-tool: interrupted by SIGINT; progress is saved\n"), "{said}");
+    let words: BTreeSet<_> = said.lines().filter(|line| line.contains("saved at position")).collect();
+    assert_eq!(words.len(), 1, "{said}");
+    shop.stop().await;
+}
