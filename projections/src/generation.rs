@@ -47,7 +47,7 @@ pub struct Known {
     pub state: State,
     /// Readers go by it.
     pub active: bool,
-    /// Readers went by it before, and can go back.
+    /// Readers went by it before, and can go back: not to one that was rejected.
     pub previous: bool,
     /// The run that verified it, or in which its differences were accepted.
     pub verified_by: Option<i64>,
@@ -226,7 +226,7 @@ impl Registry {
     pub async fn all(&self, projection: Option<&str>) -> Result<Vec<Known>, Error> {
         let sql = "SELECT g.projection, g.generation, g.version, g.shape, g.state, g.verified_by, g.made_at, g.ended_at, \
                    CAST(coalesce(a.generation = g.generation, false) AS INTEGER), \
-                   CAST(coalesce(a.previous = g.generation, false) AS INTEGER) \
+                   CAST(coalesce(a.previous = g.generation AND g.state = 'ready', false) AS INTEGER) \
                    FROM @generations g LEFT JOIN @active a ON a.projection = g.projection \
                    WHERE $1 = '' OR g.projection = $1 ORDER BY g.projection, g.generation";
         let statement = self.operations.statement(sql, [projection.unwrap_or_default().into()]);

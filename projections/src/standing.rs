@@ -52,6 +52,7 @@ pub struct Standing {
     /// `building`, `ready`, `rejected` or `retired`.
     pub state: crate::generation::State,
     pub active: bool,
+    /// Readers went by it before, and can go back.
     pub previous: bool,
     pub verified_by: Option<i64>,
     pub sinks: Vec<Sink>,
@@ -229,8 +230,10 @@ impl Looked {
         };
         let rows = match rows {
             Err(error @ Error::Database(_)) => Err(error.to_string()),
-            rows => Ok(rows?.map(|(at, _)| at.position)),
+            rows => Ok(rows?.map(|(at, _)| at)),
         };
+        let previous = known.previous && !is_ahead(&self.log, &name, rows.as_ref().ok()).await?;
+        let rows = rows.map(|at| at.map(|at| at.position));
         let mut positions = vec![(ROWS, rows)];
         if searchable {
             positions.push((INDEX, position(self.search.checkpoint(&name).await)));
@@ -270,7 +273,7 @@ impl Looked {
             shape: generation.shape,
             state: known.state,
             active: known.active,
-            previous: known.previous,
+            previous,
             verified_by: known.verified_by,
             lag_events: sinks.iter().map(|sink| sink.lag_events).max().unwrap_or(0),
             lag_seconds: sinks.iter().map(|sink| sink.lag_seconds).fold(0.0, f64::max),
@@ -310,6 +313,15 @@ async fn waiting(log: &EventLog, position: i64) -> Result<f64, Error> {
     let now = soonshop_domain::clock::now();
     let age = |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
     Ok(event.map_or(0.0, |event| age(event.recorded_at)))
+}
+
+/// Whether rows have seen another history of the log.
+async fn is_ahead(log: &EventLog, name: &str, at: Option<&Option<Checkpoint>>) -> Result<bool, Error> {
+    let Some(Some(at)) = at else { return Ok(false) };
+    match at.rows_after(log, name, 1).await {
+        Err(Error::AheadOfLog { .. }) => Ok(true),
+        other => other.map(|_| false),
+    }
 }
 
 /// What a query of a generation's tables gave; `None`: they are not there.

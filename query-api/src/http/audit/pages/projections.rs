@@ -162,7 +162,9 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
 
 fn detail(view: &View<'_>, detail: &Detail) -> Markup {
     let active = detail.generations.iter().find(|one| one.standing.active);
-    let candidate = detail.generations.iter().rfind(|one| !one.standing.active && !one.standing.previous);
+    // Below the one in use there are only those that readers left.
+    let in_use = active.map_or(0, |one| one.standing.generation);
+    let candidate = detail.generations.iter().rfind(|one| one.standing.generation > in_use);
     html! {
         h1 { (view.word("read-model")) " " span translate="no" { (detail.name) } }
         div data-poll {
