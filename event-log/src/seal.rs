@@ -39,6 +39,7 @@ pub const SEALER: &str = "sealer";
 /// What the encodings begin with, so that no signature under one of them says anything under another.
 const EVENT: &str = "soonshop.event.v1";
 const SEAL: &str = "soonshop.seal";
+const EXPORT: &str = "soonshop.export.v1";
 
 /// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]

@@ -4,6 +4,9 @@
 //! A manifest counts and hashes the rows, and stands before them. So rows go to a file without a name while they come,
 //! in memory only as long as they are few, and are read from there once the last one is known. The hash is of every
 //! byte after the first line: `tail -n +2 FILE | sha256sum`. [`Reading`] reads NDJSON back, and holds it against that.
+//!
+//! A manifest may be signed with a key of the shop's seals. The signature is over the manifest's own text without it, so
+//! a signed one is read back only as it was written, byte by byte.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufWriter, Cursor, Read, Seek as _, Write};
@@ -15,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soonshop_domain::clock;
+use soonshop_event_log::seal::{Bytes as Signature, PublicKey, SealKey};
 use tempfile::SpooledTempFile;
 
 /// Of the manifest.
@@ -75,9 +79,94 @@ pub struct Manifest {
     made_at: DateTime<Utc>,
     /// SHA-256 of every byte after the first line, in hexadecimal digits.
     sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_by: Option<Signer>,
+    /// Ed25519, over the text of all the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature>,
+}
+
+/// The key that signed an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    pub key: PublicKey,
+    pub fingerprint: String,
 }
 
 impl Manifest {
+    /// As it is written: the one text that a signature is of.
+    pub fn text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// The line that stands before rows in NDJSON.
+    fn line(&self) -> serde_json::Result<String> {
+        Ok(format!("{{\"manifest\":{}}}\n", self.text()?))
+    }
+
+    /// Whose signature it carries; of one that was read, the signature holds.
+    pub fn signed_by(&self) -> Option<&Signer> {
+        self.signed_by.as_ref()
+    }
+
+    fn sign(&mut self, key: &SealKey) -> serde_json::Result<()> {
+        let public = key.public();
+        self.signed_by = Some(Signer { key: public, fingerprint: public.fingerprint() });
+        self.signature = None;
+        self.signature = Some(key.sign_manifest(&self.text()?));
+        Ok(())
+    }
+
+    /// Whether the signature that it carries is of it.
+    fn is_proved(&self) -> bool {
+        let (Some(signer), Some(signature)) = (&self.signed_by, &self.signature) else { return false };
+        let bare = Self { signature: None, ..self.clone() };
+        let proved = |text: String| signer.key.signed_manifest(&text, signature);
+        signer.fingerprint == signer.key.fingerprint() && bare.text().is_ok_and(proved)
+    }
+
+    /// The same, if these are its rows.
+    fn fits(self, count: u64, hash: Context) -> Result<Self, Unread> {
+        let sha256 = digits(hash.finish().as_ref());
+        let Self { count: said, sha256: hashed, .. } = &self;
+        if (count, &sha256) == (*said, hashed) {
+            return Ok(self);
+        }
+        Err(Unread::Differs(format!(
+            "it has {count} rows, whose SHA-256 is {sha256}, and says {said} rows, whose SHA-256 is {hashed}"
+        )))
+    }
+
+    /// Reads the text of one. `whole` is how it is written where it is this one.
+    fn read(
+        bytes: &[u8],
+        manifest: Option<Value>,
+        whole: impl FnOnce(&Self) -> serde_json::Result<String>,
+    ) -> Result<Self, Unread> {
+        // One that was signed is no other file, whatever became of it.
+        let marks: [&[u8]; 2] = [b"\"signed_by\"", b"\"signature\""];
+        let signed = marks.iter().any(|mark| bytes.windows(mark.len()).any(|part| part == *mark));
+        let no = |why: &str| {
+            if signed {
+                Unread::Differs("its manifest was signed, and changed since".to_owned())
+            } else {
+                Unread::NoExport(why.to_owned())
+            }
+        };
+        let manifest = manifest.ok_or_else(|| no(NO_MANIFEST))?;
+        // Before all else: of another schema nothing else may be as it is known here.
+        if manifest["schema"] != SCHEMA {
+            return Err(no("its manifest is of a schema that this release does not know"));
+        }
+        let manifest: Self =
+            serde_json::from_value(manifest).map_err(|_| no("its manifest lacks something"))?;
+        let as_written = whole(&manifest).is_ok_and(|text| text.as_bytes() == bytes);
+        if signed && !(as_written && manifest.is_proved()) {
+            return Err(no(NO_MANIFEST));
+        }
+        Ok(manifest)
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -96,7 +185,7 @@ impl Manifest {
 
     /// On one line of visible ASCII, as a header of HTTP can have it: JSON leaves the sign DEL as it is, a header cannot.
     pub fn in_ascii(&self) -> serde_json::Result<String> {
-        let (text, mut ascii) = (serde_json::to_string(self)?, String::new());
+        let (text, mut ascii) = (self.text()?, String::new());
         for sign in text.chars() {
             if matches!(sign, ' '..='~') {
                 ascii.push(sign);
@@ -207,10 +296,19 @@ impl Export {
         };
         rows.rewind()?;
         let sha256 = digits(hash.finish().as_ref());
-        let manifest = Manifest { schema: SCHEMA, format, listed, count, made_at: clock::now(), sha256 };
+        let manifest = Manifest {
+            schema: SCHEMA,
+            format,
+            listed,
+            count,
+            made_at: clock::now(),
+            sha256,
+            signed_by: None,
+            signature: None,
+        };
         let first = match format {
-            Format::Ndjson => format!("{}\n", serde_json::json!({ "manifest": manifest })).into_bytes(),
-            Format::Csv => record(columns.iter().map(|(name, _)| (*name).to_owned()))?,
+            Format::Ndjson => manifest.line()?.into_bytes(),
+            Format::Csv => names(&columns)?,
         };
         Ok(Written { manifest, first: Cursor::new(first), rows })
     }
@@ -248,6 +346,11 @@ fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<Passing> {
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+/// The first line of CSV.
+fn names(columns: &[Column]) -> io::Result<Vec<u8>> {
+    record(columns.iter().map(|(name, _)| (*name).to_owned()))
+}
+
 /// A listing that is done, to be read from its first line on.
 pub struct Written {
     pub manifest: Manifest,
@@ -265,6 +368,15 @@ impl Read for Written {
 }
 
 impl Written {
+    /// Has it carry a signature.
+    pub fn sign(&mut self, key: &SealKey) -> io::Result<()> {
+        self.manifest.sign(key)?;
+        if self.manifest.format == Format::Ndjson {
+            self.first = Cursor::new(self.manifest.line()?.into_bytes());
+        }
+        Ok(())
+    }
+
     /// Its bytes piece by piece, for the body of an answer.
     pub fn chunks(mut self) -> impl Iterator<Item = io::Result<Bytes>> + Send {
         std::iter::from_fn(move || {
@@ -280,6 +392,9 @@ impl Written {
         })
     }
 }
+
+/// What is said of a file that begins with something else.
+const NO_MANIFEST: &str = "its first line is no manifest; of an export in CSV there is no way back";
 
 /// The longest line that is read back, in bytes: no row comes near it.
 const LONGEST: u64 = 16 << 20;
@@ -314,17 +429,15 @@ impl<R: BufRead> Reading<R> {
         struct First {
             manifest: Value,
         }
-        let no = |why: &str| Unread::NoExport(why.to_owned());
-        let first: First = serde_json::from_slice(&line(&mut input)?)
-            .map_err(|_| no("its first line is no manifest; of an export in CSV there is no way back"))?;
-        // Before all else: of another schema nothing else may be as it is known here.
-        if first.manifest["schema"] != SCHEMA {
-            return Err(no("its manifest is of a schema that this release does not know"));
+        let mut first = line(&mut input)?;
+        let value = serde_json::from_slice(&first).ok().map(|First { manifest }| manifest);
+        if value.is_none() {
+            // A line's end that was put into one hides what comes after it.
+            first.extend(line(&mut input)?);
         }
-        let manifest: Manifest =
-            serde_json::from_value(first.manifest).map_err(|_| no("its manifest lacks something"))?;
+        let manifest = Manifest::read(&first, value, Manifest::line)?;
         if manifest.format != Format::Ndjson {
-            return Err(no("its manifest is that of another file, in CSV"));
+            return Err(Unread::NoExport("its manifest is that of another file, in CSV".to_owned()));
         }
         Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, ill: None })
     }
@@ -349,19 +462,55 @@ impl<R: BufRead> Reading<R> {
 
     /// The manifest, once there is no row any more, if it is true.
     pub fn finish(self) -> Result<Manifest, Unread> {
-        let (count, sha256) = (self.count, digits(self.hash.finish().as_ref()));
-        let Manifest { count: said, sha256: signed, .. } = &self.manifest;
-        if (count, &sha256) != (*said, signed) {
-            let why = format!(
-                "it has {count} rows, whose SHA-256 is {sha256}, and says {said} rows, whose SHA-256 is {signed}"
-            );
-            return Err(Unread::Differs(why));
-        }
+        let manifest = self.manifest.fits(self.count, self.hash)?;
         match self.ill {
             Some(line) => Err(Unread::Differs(format!("its line {line} is no event"))),
-            None => Ok(self.manifest),
+            None => Ok(manifest),
         }
     }
+}
+
+/// What is read by somebody else, hashed as it passes.
+struct Hashed<'a, R> {
+    input: R,
+    hash: &'a mut Context,
+}
+
+impl<R: Read> Read for Hashed<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(into)?;
+        self.hash.update(&into[..read]);
+        Ok(read)
+    }
+}
+
+/// Holds an export in CSV, of some of these columns, against the manifest that lies beside it; gives the manifest, if it is
+/// true.
+pub fn hold_csv(
+    manifest: &[u8],
+    columns: &[Vec<Column>],
+    mut input: impl BufRead,
+) -> Result<Manifest, Unread> {
+    let value = serde_json::from_slice(manifest).ok();
+    let manifest = Manifest::read(manifest, value, |manifest| Ok(manifest.text()? + "\n"))?;
+    if manifest.format != Format::Csv {
+        return Err(Unread::NoExport("the manifest beside it is that of another file".to_owned()));
+    }
+    let first = line(&mut input)?;
+    if !columns.iter().any(|columns| names(columns).is_ok_and(|names| names == first)) {
+        return Err(Unread::Differs("its first line has other columns".to_owned()));
+    }
+    let mut hash = Context::new(&SHA256);
+    let rows = csv::ReaderBuilder::new().has_headers(false).from_reader(Hashed { input, hash: &mut hash });
+    let mut count = 0;
+    for row in rows.into_byte_records() {
+        row.map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => Unread::Io(error),
+            _ => Unread::Differs(format!("its row {} has no such columns", count + 1)),
+        })?;
+        count += 1;
+    }
+    manifest.fits(count, hash)
 }
 
 /// A line with its end; empty where there is none. What is too long for one comes in pieces, none of which is a row.
@@ -374,6 +523,7 @@ fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use soonshop_event_log::seal::SealKeys;
 
     use super::*;
 
@@ -445,6 +595,94 @@ mod tests {
         ] {
             assert!(matches!(read_back(&changed), Err(Unread::Differs(_))), "{changed}");
         }
+    }
+
+    /// The seed of 32 bytes `07`, whose public key is in `docs/seals.md`.
+    fn key() -> SealKeys {
+        SealKeys::parse("MC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH").unwrap()
+    }
+
+    fn export_of(format: Format, rows: &[Value]) -> Written {
+        let mut export = Export::begin(format, COLUMNS.to_vec());
+        for row in rows {
+            export.add(row).unwrap();
+        }
+        let filter = [("q".to_owned(), "茶 \"signature\":".to_owned())].into();
+        export
+            .finish(
+                Listed { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() },
+                Order::AsAdded,
+            )
+            .unwrap()
+    }
+
+    fn read(mut written: Written) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        written.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_change_of_any_byte_of_a_signed_export_is_found() {
+        let rows = [json!({ "name": "Mug" }), json!({ "name": "茶", "changes": { "a": 1 } })];
+        let mut written = export_of(Format::Ndjson, &rows);
+        written.sign(key().current()).unwrap();
+        let good = read(written);
+        let held = |bytes: &[u8]| {
+            let mut reading = Reading::begin(bytes)?;
+            while reading.row::<Value>()?.is_some() {}
+            reading.finish()
+        };
+        let manifest = held(&good).unwrap();
+        assert_eq!(manifest.signed_by().unwrap().fingerprint, key().current().public().fingerprint());
+        for place in 0..good.len() {
+            for other in [good[place] ^ 1, b' ', b'"', b'0', b'\n'] {
+                let mut bad = good.clone();
+                bad[place] = other;
+                if bad != good {
+                    let found = held(&bad);
+                    let text = String::from_utf8_lossy(&bad);
+                    assert!(matches!(found, Err(Unread::Differs(_))), "{place}: {found:?} {text}");
+                }
+            }
+            let mut longer = good.clone();
+            longer.insert(place, b' ');
+            let mut shorter = good.clone();
+            shorter.remove(place);
+            for bad in [longer, shorter] {
+                assert!(matches!(held(&bad), Err(Unread::Differs(_))), "{place}");
+            }
+        }
+        // Where the signature was taken away whole, nobody signed it.
+        let text = String::from_utf8(good).unwrap();
+        let from = text.find(",\"signed_by\"").unwrap();
+        let to = text[..text.find('\n').unwrap()].len() - 2;
+        let bare = format!("{}{}", &text[..from], &text[to..]);
+        assert_eq!(held(bare.as_bytes()).unwrap().signed_by(), None);
+    }
+
+    #[test]
+    fn a_change_of_any_byte_of_signed_csv_or_of_its_manifest_is_found() {
+        let rows = [json!({ "name": "Mug", "changes": [1] }), json!({ "name": "a\"b" })];
+        let mut written = export_of(Format::Csv, &rows);
+        written.sign(key().current()).unwrap();
+        let beside = written.manifest.text().unwrap() + "\n";
+        let good = read(written);
+        let held = |manifest: &[u8], rows: &[u8]| hold_csv(manifest, &[COLUMNS.to_vec()], rows);
+        assert!(held(beside.as_bytes(), &good).unwrap().signed_by().is_some());
+        for place in 0..good.len() {
+            let mut bad = good.clone();
+            bad[place] ^= 1;
+            let found = held(beside.as_bytes(), &bad);
+            assert!(matches!(found, Err(Unread::Differs(_))), "{place}: {found:?}");
+        }
+        for place in 0..beside.len() {
+            let mut bad = beside.clone().into_bytes();
+            bad[place] ^= 1;
+            let found = held(&bad, &good);
+            assert!(matches!(found, Err(Unread::Differs(_))), "{place}: {found:?}");
+        }
+        assert!(matches!(held(b"{}", &good), Err(Unread::NoExport(_))));
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //! there.
 
 use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Cursor, Read as _};
+use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde_json::json;
 use soonshop_event_log::seal::{self, Finding, Positions, Report, Seals, Tail, TrustedKey, Verdict};
 use soonshop_migrations::rights;
 use soonshop_projections::Generation;
+use soonshop_query_api::export::{Manifest, Reading, Unread, hold_csv};
+use soonshop_query_api::http::columns;
 
 use crate::status::lines;
 use crate::words::Word;
@@ -76,13 +79,73 @@ pub async fn check(tool: &Tool, options: &Options) -> Outcome {
     shown(&tool.out, &report)
 }
 
-/// Checks a file that `soonshop seals export` wrote; no database is needed.
-pub fn check_file(out: &Output, file: &PathBuf, trusted: &TrustedKey) -> Outcome {
+/// The longest first line.
+const LONGEST: u64 = 16 << 20;
+
+/// Checks a file that `soonshop seals export` or `export` wrote; no database is needed.
+pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     let named = |detail| Failure::Usage(Sentence::OfFile { file: file.display().to_string(), detail });
     let open = File::open(file).map_err(|error| named(error.to_string()))?;
-    let report =
-        seal::check_offline(BufReader::new(open), Some(trusted)).map_err(|error| named(error.to_string()))?;
-    shown(out, &report)
+    let (mut open, mut first) = (BufReader::new(open), Vec::new());
+    (&mut open).take(LONGEST).read_until(b'\n', &mut first).map_err(|error| named(error.to_string()))?;
+    // Of an export of the trail, whatever became of a byte of it.
+    let has = |mark: &[u8]| first.windows(mark.len()).any(|part| part == mark);
+    let is_trail = has(b"\"made_at\"") || has(b"\"sha256\"");
+    let beside = beside(file);
+    let whole = Cursor::new(first).chain(open);
+    let held = if is_trail {
+        hold(whole)
+    } else if beside.is_file() {
+        std::fs::read(&beside)
+            .map_err(Unread::Io)
+            .and_then(|text| hold_csv(&text, &[columns(true), columns(false)], whole))
+    } else {
+        let report = seal::check_offline(whole, Some(trusted)).map_err(|error| named(error.to_string()))?;
+        return shown(out, &report);
+    };
+    match held {
+        Ok(manifest) => Ok(proved(out, &manifest, trusted)),
+        Err(Unread::Differs(detail)) => {
+            Ok(judged(out, "broken", json!({ "reason": detail }), Sentence::ExportBroken { detail }))
+        }
+        Err(other) => Err(named(other.to_string())),
+    }
+}
+
+/// Where the manifest of a file is that has no place for it.
+pub(crate) fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".manifest.json");
+    PathBuf::from(name)
+}
+
+/// Holds an export of the trail against its manifest.
+fn hold(input: impl BufRead) -> Result<Manifest, Unread> {
+    let mut reading = Reading::begin(input)?;
+    while reading.row::<IgnoredAny>()?.is_some() {}
+    reading.finish()
+}
+
+/// Whether an export, which is what its manifest says, is signed by who is trusted.
+fn proved(out: &Output, manifest: &Manifest, trusted: &TrustedKey) -> Ended {
+    let (count, head) = (manifest.count(), manifest.listed().head);
+    let signer = manifest.signed_by().map(|signer| signer.fingerprint.clone());
+    let detail = json!({
+        "count": count, "head": head, "role": manifest.listed().role, "sha256": manifest.sha256(), "signed_by": signer,
+    });
+    match signer {
+        Some(fingerprint) if fingerprint == trusted.fingerprint() => {
+            judged(out, "intact", detail, Sentence::ExportIntact { count, head, fingerprint })
+        }
+        Some(fingerprint) => judged(out, "broken", detail, Sentence::ExportOfOther { fingerprint }),
+        None => judged(out, "unproven", detail, Sentence::ExportUnsigned { count, head }),
+    }
+}
+
+fn judged(out: &Output, verdict: &str, mut value: serde_json::Value, told: Sentence) -> Ended {
+    value["verdict"] = verdict.into();
+    out.result("status", &value, |language| told.told(language));
+    Ended { code: if verdict == "intact" { exit::DONE } else { exit::FOUND }, summary: value }
 }
 
 fn ill(error: impl ToString) -> Sentence {

@@ -1,13 +1,16 @@
 //! `export` and `tail`: the audit trail as a file, and as it grows. What is looked for, how it is masked and how it is
-//! written is that of the endpoints.
+//! written is that of the endpoints. That an export was made is written down, as it is there.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use soonshop_query_api::export::{Format, Written};
-use soonshop_query_api::http::{Asked, Entry, Listing, export as listed};
+use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
+use soonshop_projections::operations::Done;
+use soonshop_query_api::export::{Format, Manifest, Written};
+use soonshop_query_api::http::{Asked, Entry, Listing, Reached, event_at, export as listed};
 
 use crate::output::Line;
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
@@ -98,6 +101,8 @@ pub struct Export {
     pub manifest: Option<PathBuf>,
     /// Without what each event changed.
     pub no_changes: bool,
+    /// The file with the keys of seals, where it is to be signed.
+    pub sign: Option<PathBuf>,
 }
 
 /// Writes what is found to a file, or to standard output.
@@ -113,23 +118,65 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     more.extend(options.before.as_deref().map(|before| ("before", before)));
     more.extend(options.no_changes.then_some(("changes", "0")));
     let asked = options.search.asked(&more)?;
+    let signer = match &options.sign {
+        Some(file) => Some(signer(tool, file).await?),
+        None => None,
+    };
     let written = listed(&tool.registry, &tool.log, &asked, format, ROLE, |count| {
         let status = json!({ "phase": "export", "done": count });
         let text = Sentence::Exporting { count };
         tool.out.progress(&Line { done: count, total: 0, text, status }, false);
         if tool.stop.is_asked() { Err(tool.stop.failure()) } else { Ok(()) }
     });
-    let written = written.await?;
+    let mut written = written.await?;
     tool.out.finish();
-    let manifest = serde_json::to_value(&written.manifest)
-        .map_err(|error| Failure::Unexpected(Sentence::ManifestUnwritten { detail: error.to_string() }))?;
+    if let Some((keys, public)) = &signer
+        && let Some(key) = keys.of(*public)
+    {
+        written.sign(key).map_err(Failure::unexpected)?;
+    }
+    let unwritten = |error: serde_json::Error| {
+        Failure::Unexpected(Sentence::ManifestUnwritten { detail: error.to_string() })
+    };
+    let manifest = serde_json::to_value(&written.manifest).map_err(unwritten)?;
+    let text = written.manifest.text().map_err(unwritten)?;
+    crate::rebuild::write_down(tool, &taken(&asked, format, &written.manifest)).await?;
     let count = written.manifest.count();
     put(written, options.out.as_deref())?;
-    put_manifest(tool, options, &manifest)?;
+    put_manifest(tool, options, &text)?;
     if let Some(path) = &options.out {
         tool.out.say(&Sentence::Exported { count, file: path.display().to_string() });
     }
     Ok(Ended::done(manifest))
+}
+
+/// The keys, and which of them signs: the one that signed the shop's last seal, which is known to whoever checks.
+async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failure> {
+    let keys = SealKeys::read(file)
+        .map_err(|error| Failure::Usage(Sentence::CannotSign { detail: error.to_string() }))?;
+    let last = Seals::new(tool.store.namespace("seals")?).last().await?;
+    let public = match last {
+        None => keys.current().public(),
+        Some(Ok(seal)) => seal.key,
+        Some(Err(broken)) => {
+            return Err(Failure::Refused(Sentence::CannotSign { detail: broken.reason }));
+        }
+    };
+    if keys.of(public).is_none() {
+        let (file, fingerprint) = (file.display().to_string(), public.fingerprint());
+        return Err(Failure::Refused(Sentence::KeyOfNobody { file, fingerprint }));
+    }
+    Ok((keys, public))
+}
+
+/// What is written down of an export: of what narrowed it nothing that may be a name.
+fn taken(asked: &Asked, format: Format, manifest: &Manifest) -> Done {
+    let mut detail = json!({ "count": manifest.count(), "format": format, "search": asked.told() });
+    if let Some(signer) = manifest.signed_by() {
+        detail["signed_by"] = signer.fingerprint.as_str().into();
+    }
+    let (actor, subject) = (crate::ACTOR.to_owned(), "timeline".to_owned());
+    Done { actor, action: "export", subject, detail, note: None }
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
@@ -160,18 +207,14 @@ fn copy_out(written: &mut impl Read) -> io::Result<()> {
     out.flush()
 }
 
-fn put_manifest(tool: &Tool, options: &Export, manifest: &Value) -> Result<(), Failure> {
-    let beside = || {
-        let mut name = options.out.clone()?.into_os_string();
-        name.push(".manifest.json");
-        Some(PathBuf::from(name))
-    };
+fn put_manifest(tool: &Tool, options: &Export, manifest: &str) -> Result<(), Failure> {
+    let beside = || options.out.as_deref().map(crate::check::beside);
     let csv = options.format == FileFormat::Csv;
     match options.manifest.clone().or_else(|| beside().filter(|_| csv)) {
         Some(path) => std::fs::write(&path, format!("{manifest}\n")).map_err(|error| failed(&path, &error)),
         None => {
             if csv {
-                tool.out.put(&manifest.to_string());
+                tool.out.put(manifest);
             }
             Ok(())
         }
@@ -202,15 +245,27 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
         None => Some((tool.log.head().await?.position - LAST).max(0)),
     };
     let mut count = 0_u64;
+    let mut parked = Parked { seen: reached.unwrap_or(0), waiting: BTreeSet::new() };
     loop {
         // Readers may have been moved meanwhile: each look is at what they go by now.
-        let mut listing = Listing::open(&tool.registry, &tool.log, &asked, reached).await?;
+        let now = Reached::read(&tool.registry).await?;
+        for position in parked.freed(&now) {
+            if let Some(entry) = event_at(&tool.registry, &asked, position).await? {
+                tool.out.say(&Sentence::TailLate { position });
+                show(tool, &entry, options.format)?;
+                count += 1;
+            }
+        }
+        // No further than what is known of parked events: what is projected from here on is shown in its turn.
+        let mut listing =
+            Listing::open(&tool.registry, &tool.log, &asked, reached).await?.up_to(now.position);
         loop {
             let page = listing.next().await?;
             let Some(last) = page.last() else { break };
             reached = Some(last.position());
             for entry in &page {
                 show(tool, entry, options.format)?;
+                parked.waiting.remove(&entry.position());
                 count += 1;
             }
             if tool.stop.is_asked() {
@@ -218,6 +273,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
             }
         }
         if !options.follow {
+            parked.tell(tool);
             return Ok(Ended::done(json!({ "position": reached, "count": count })));
         }
         tokio::select! {
@@ -225,8 +281,35 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
             () = tool.stop.asked() => {
                 let at = reached.unwrap_or(0);
                 tool.out.say(&Sentence::TailResume { position: at });
+                parked.tell(tool);
                 return Err(tool.stop.failure());
             }
+        }
+    }
+}
+
+/// Events that were parked when their turn was, and so were not shown.
+struct Parked {
+    /// All up to here were shown, are not looked for, or wait.
+    seen: i64,
+    waiting: BTreeSet<i64>,
+}
+
+impl Parked {
+    /// Those that are parked no longer; from now on it is known who waits up to that position.
+    fn freed(&mut self, now: &Reached) -> Vec<i64> {
+        let freed = self.waiting.difference(&now.parked).copied().collect();
+        self.waiting.retain(|position| now.parked.contains(position));
+        let new = now.parked.iter().filter(|position| (self.seen + 1..=now.position).contains(position));
+        self.waiting.extend(new);
+        self.seen = self.seen.max(now.position);
+        freed
+    }
+
+    fn tell(&self, tool: &Tool) {
+        if let Some(first) = self.waiting.first() {
+            let (count, after) = (self.waiting.len(), first - 1);
+            tool.out.say(&Sentence::TailParked { count, first: *first, after });
         }
     }
 }
@@ -266,4 +349,28 @@ fn sentence(entry: &Value, language: Language) -> String {
         line.extend(["  ", &told.told(language)]);
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: i64, parked: &[i64]) -> Reached {
+        Reached { position, parked: parked.iter().copied().collect() }
+    }
+
+    #[test]
+    fn what_was_parked_is_shown_once_when_it_is_parked_no_longer() {
+        let mut parked = Parked { seen: 10, waiting: BTreeSet::new() };
+        // What is before the beginning is nobody's business.
+        assert_eq!(parked.freed(&at(15, &[7, 12, 14])), [0; 0]);
+        assert_eq!(parked.freed(&at(16, &[12, 14])), [0; 0]);
+        assert_eq!(parked.freed(&at(20, &[14, 18])), [12]);
+        // Shown in the listing that came after the look.
+        parked.waiting.remove(&18);
+        assert_eq!(parked.freed(&at(20, &[])), [14]);
+        // A generation in which it is still parked, though it was shown out of the one before.
+        assert_eq!(parked.freed(&at(21, &[12])), [0; 0]);
+        assert_eq!(parked.freed(&at(22, &[])), [0; 0]);
+    }
 }

@@ -226,6 +226,12 @@ enum Verb {
         /// Without what each event changed: it is quicker
         #[arg(long)]
         no_changes: bool,
+        /// Sign the manifest with the key that signs the log's seals
+        #[arg(long)]
+        sign: bool,
+        /// The file with the keys of seals, for `--sign`
+        #[arg(long, env = "SOONSHOP_SEAL_KEY_FILE", default_value = "data/seal.key")]
+        seal_key_file: PathBuf,
     },
     /// What happened, the oldest first: the last ten, or all after a position
     Tail {
@@ -247,7 +253,8 @@ enum Verb {
         /// The key that you trust: its public half in base64, or its fingerprint
         #[arg(long, value_parser = public_key)]
         pubkey: Option<TrustedKey>,
-        /// Check a file that `soonshop seals export` wrote; no database is needed
+        /// Check a file that `soonshop seals export` or `export --sign` wrote; no database is needed. The manifest of
+        /// CSV is looked for in FILE.manifest.json
         #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
         offline: Option<PathBuf>,
     },
@@ -641,8 +648,9 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
         }
         Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
-        Verb::Export { search, before, order, format, out, manifest, no_changes } => {
-            let options = listing::Export { search, before, order, format, out, manifest, no_changes };
+        Verb::Export { search, before, order, format, out, manifest, no_changes, sign, seal_key_file } => {
+            let sign = sign.then_some(seal_key_file);
+            let options = listing::Export { search, before, order, format, out, manifest, no_changes, sign };
             listing::export(&tool, &options).await
         }
         Verb::Tail { search, follow, format } => {

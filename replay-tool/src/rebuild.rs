@@ -116,11 +116,16 @@ struct Pace {
     limit: Option<i64>,
     since: Instant,
     passed: i64,
+    /// When the last chunk was let through.
+    let_through: Instant,
+    /// How much later than it allowed the work came, at the most.
+    late: Duration,
 }
 
 impl Pace {
     fn new(limit: Option<i64>) -> Self {
-        Self { limit, since: Instant::now(), passed: 0 }
+        let now = Instant::now();
+        Self { limit, since: now, passed: 0, let_through: now, late: Duration::ZERO }
     }
 
     fn set(&mut self, limit: Option<i64>) {
@@ -135,7 +140,20 @@ impl Pace {
         self.passed += positions;
         #[expect(clippy::cast_precision_loss, reason = "a duration")]
         let due = Duration::from_secs_f64(self.passed as f64 / limit as f64);
-        Some(self.since + due)
+        let due = self.since + due;
+        self.late = self.late.max(Instant::now().saturating_duration_since(due));
+        Some(due)
+    }
+
+    /// What it let through, and in what time, since it holds this limit.
+    fn told(&self) -> serde_json::Value {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.limit.map_or(serde_json::Value::Null, |limit| {
+            json!({
+                "limit": limit, "positions": self.passed,
+                "milliseconds": milliseconds(self.let_through - self.since), "late_milliseconds": milliseconds(self.late),
+            })
+        })
     }
 }
 
@@ -318,7 +336,7 @@ impl Work<'_> {
             "run": self.run, "projection": self.generation.projection, "result": result,
             "generation": self.generation.number, "position": position, "folded": folded, "skipped": skipped,
             "parked": parked, "warnings": warnings, "seconds": (seconds * 10.0).round() / 10.0,
-            "events_per_second": rate, "kept_by": keeper,
+            "events_per_second": rate, "paced": self.pace.told(), "kept_by": keeper,
         });
         if !self.tool.out.is_json() {
             self.tool.out.finish();
@@ -450,6 +468,7 @@ impl Work<'_> {
                 }
                 self.say_how_far(false).await?;
             }
+            self.pace.let_through = Instant::now();
         }
         self.say_how_far(false).await
     }

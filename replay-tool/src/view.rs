@@ -116,10 +116,14 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     let language = options.language.map(|language| format!("?lang={}", language.tag())).unwrap_or_default();
     let address = format!("http://{address}/audit/timeline{language}");
     let (count, listed) = (file.manifest().count(), file.manifest().listed());
-    let said = json!({
+    let mut said = json!({
         "address": address, "file": file.name(), "count": count, "head": listed.head, "role": listed.role,
     });
     let about = Sentence::Showing { count, head: listed.head, role: listed.role.clone() };
+    if let Some(signer) = file.manifest().signed_by() {
+        said["signed_by"] = signer.fingerprint.as_str().into();
+        out.say(&Sentence::SignedBy { fingerprint: signer.fingerprint.clone() });
+    }
     let shutdown = CancellationToken::new();
     let router = router_of_file(shop.queries(&file, &shutdown), file);
     let serving = serve(listener, router, Http::default(), shutdown.clone(), GRACE);

@@ -386,6 +386,10 @@ sentences! {
 
     // `export`, `tail`.
     OutNeeded => "with --json standard output holds messages: say where the rows go with --out FILE", "使用 --json 时标准输出只有消息：请用 --out FILE 指定数据写到哪里";
+    CannotSign { detail: String } => "it cannot be signed: {detail}", "无法签名：{detail}";
+    KeyOfNobody { file: String, fingerprint: String } => "it cannot be signed: the log's seals are signed by {fingerprint}, and {file} does not have that key", "无法签名：日志的封条由 {fingerprint} 签名，而 {file} 中没有该密钥";
+    TailParked { count: usize, first: i64, after: i64 } => "{count} events up to there are parked and were not shown, the first at {first}.  To see them later:  replay-tool tail --after {after}", "到此为止有 {count} 个事件被搁置而未显示，首个位于 {first}。以后查看：  replay-tool tail --after {after}";
+    TailLate { position: i64 } => "position {position} was parked, and comes after its turn", "位置 {position} 曾被搁置，现在补上";
     Exporting { count: u64 } => "export: {count} rows", "导出：{count} 行";
     Exported { count: u64, file: String } => "{count} rows in {file}", "{count} 行已写入 {file}";
     FileUnwritten { file: String, detail: String } => "{file} cannot be written: {detail}", "无法写入 {file}：{detail}";
@@ -407,6 +411,10 @@ sentences! {
     KeyNotGiven => "          found in the seals, not given by you: compare it with the one you know", "          取自封条，不是您给出的：请与您所知的密钥比较";
     TailUnprovable { events: i64, since: String } => "tail      unprovable: {events} events since {since} are under no seal; whether more were there, nobody can tell", "尾部      无法证明：自 {since} 起有 {events} 个事件未封存；是否曾有更多，无从得知";
     TailUnseen => "tail      none was seen; had events been cut off after the last seal, nobody could tell", "尾部      没有；若最后的封条之后有事件被截去，无从得知";
+    ExportIntact { count: u64, head: i64, fingerprint: String } => "intact    {count} rows at position {head}, signed by {fingerprint}", "完整      {count} 行，位置 {head}，由 {fingerprint} 签名";
+    ExportUnsigned { count: u64, head: i64 } => "UNPROVEN  {count} rows at position {head} are what the manifest says, and nobody signed it", "未证明    {count} 行，位置 {head}，与清单相符，但没有签名";
+    ExportOfOther { fingerprint: String } => "BROKEN    signed by {fingerprint}, which is not the key that you gave", "不一致    由 {fingerprint} 签名，而不是您给出的密钥";
+    ExportBroken { detail: String } => "BROKEN    {detail}", "不一致    {detail}";
     Well { what: Word, said: Box<Sentence> } => "ok   {what:<22} {said}", "正常 {what:<22} {said}";
     Ill { what: Word, said: Box<Sentence> } => "FAIL {what:<22} {said}", "异常 {what:<22} {said}";
     LastPosition { position: i64 } => "its last position is {position}", "最后的位置是 {position}";
@@ -430,6 +438,7 @@ sentences! {
     NotTrue { file: String, detail: String } => "{file}: {detail}", "{file} 与其清单不符：{detail}";
     NotListening { address: String, detail: String } => "{address} cannot be listened on: {detail}", "无法监听 {address}：{detail}";
     NotLoopback { detail: String } => "{detail}", "只能监听本机回环地址：{detail}";
+    SignedBy { fingerprint: String } => "signed by {fingerprint}: compare it with the key of the shop's seals that you know", "由 {fingerprint} 签名：请与您所知的商店封条密钥比较";
     Showing { count: u64, head: i64, role: String } => "{count} events at position {head}, masked for {role}; Ctrl-C ends it", "{count} 个事件，位置 {head}，按 {role} 遮蔽；按 Ctrl-C 结束";
 }
 

@@ -14,10 +14,12 @@ mod privacy;
 mod processes;
 mod replay;
 mod replica;
+mod signing;
 mod story;
 #[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;
 mod swapping;
 mod telling;
+mod thousands;
 mod trail;
 mod view;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
-use crate::replay::{code, command, lines, ran, sell, signal, sold};
+use crate::replay::{code, command, lines, ran, sell, signal, sold, tool};
 use crate::support::{Set, TestShop, eventually};
 
 const VALUES: [&str; 4] = ["Zebedee Quux", "zebedee@quux.example", "Guesty McGuest", "7 Hidden Mews"];
@@ -301,4 +302,69 @@ async fn a_trail_that_is_followed_misses_nothing_and_repeats_nothing() {
     assert_clean("tail", &text.stdout);
     assert_eq!(String::from_utf8(text.stdout).unwrap().lines().count(), 2);
     shop.stop().await;
+}
+
+/// An event that was parked when its turn was is shown once it is projected, and said to be missing until then.
+async fn parked_and_followed(set: Set) {
+    let shop = TestShop::start(set).await;
+    lived(&shop).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    let head = shop.shop.log().unwrap().head().await.unwrap().position;
+    let generation = tool.known("audit", None).await.unwrap().generation;
+    let db = generation.db(tool.registry.database()).unwrap();
+    // As if the release before could not project two of them. One stays so: it is said to be another event.
+    for (position, id) in [(3, "id"), (5, "'another'")] {
+        for sql in [
+            format!(
+                "INSERT INTO @parked (position, event_id, rows, cause) SELECT position, {id}, \
+                 '[\"audit/' || id || '\"]', 'a test' FROM @audit WHERE position = {position}"
+            ),
+            format!("DELETE FROM @audit WHERE position = {position}"),
+        ] {
+            assert_eq!(db.connection.execute_unprepared(&db.sql(&sql)).await.unwrap().rows_affected(), 1);
+        }
+    }
+    let file = shop.place.folder.path().join("tail.ndjson");
+    let mut command = command(&shop.place, &["tail", "--follow", "--after", "0", "--format", "ndjson"]);
+    let child = command.stdout(std::fs::File::create(&file).unwrap()).spawn().unwrap();
+    let positions = || -> Vec<i64> {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let position =
+            |line: &str| serde_json::from_str::<Value>(line).unwrap()["position"].as_i64().unwrap();
+        whole.lines().map(position).collect()
+    };
+    eventually("the others are shown", Duration::from_secs(20), async || positions().last() == Some(&head))
+        .await;
+    let mut expected: Vec<i64> = (1..=head).filter(|position| ![3, 5].contains(position)).collect();
+    assert_eq!(positions(), expected);
+    ok(ran(&shop.place, &["parked", "retry", "audit", "--position", "3"]).await);
+    eventually("so is the one that was late", Duration::from_secs(20), async || {
+        positions().last() == Some(&3)
+    })
+    .await;
+    shop.client.product("NEW", "New", 1, 1).await;
+    shop.settle().await;
+    let last = shop.shop.log().unwrap().head().await.unwrap().position;
+    eventually("it goes on", Duration::from_secs(20), async || positions().last() == Some(&last)).await;
+    expected.push(3);
+    expected.extend(head + 1..=last);
+    assert_eq!(positions(), expected, "each once");
+    signal(&child, "-INT");
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("position 3 was parked, and comes after its turn"), "{said}");
+    assert!(said.contains("1 events up to there are parked and were not shown, the first at 5"), "{said}");
+    assert!(said.contains("tail --after 4"), "{said}");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_parked_is_followed_late_embedded() {
+    Box::pin(parked_and_followed(Set::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_parked_is_followed_late_on_real_servers() {
+    Box::pin(parked_and_followed(Set::Rabbit)).await;
 }

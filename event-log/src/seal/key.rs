@@ -13,7 +13,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Hash;
+use super::{Bytes, EXPORT, Encoding, Hash};
 use crate::Error;
 
 /// The half of a key that everybody may have.
@@ -27,9 +27,21 @@ impl PublicKey {
         pairs.join(":")
     }
 
+    /// Whether this key signed the manifest of an export: its text without the signature.
+    pub fn signed_manifest(&self, text: &str, signature: &Bytes) -> bool {
+        self.verifies(&of_manifest(text), &signature.0)
+    }
+
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
     }
+}
+
+/// What is signed of an export: under a beginning of its own, so that it says nothing of a log.
+fn of_manifest(text: &str) -> Vec<u8> {
+    let mut encoding = Encoding::new(EXPORT);
+    encoding.text(text);
+    encoding.0
 }
 
 /// In base64.
@@ -119,6 +131,11 @@ impl SealKey {
 
     pub fn public(&self) -> PublicKey {
         self.public
+    }
+
+    /// Signs the manifest of an export.
+    pub fn sign_manifest(&self, text: &str) -> Bytes {
+        Bytes(self.sign(&of_manifest(text)))
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! All that a search of the audit trail finds, a page at a time, at one position of the log: what exports are made of,
 //! over HTTP and at the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
@@ -13,7 +13,7 @@ use super::file::File;
 use super::timeline::{self, Entry, Search};
 use crate::export::{Column, Export, Format, Listed, Order, Written};
 use crate::http::params::{Kind, Param, Params};
-use crate::http::read::Source;
+use crate::http::read::{Source, query_failed};
 
 /// Rows that are read at a time.
 const PAGE: usize = 1_000;
@@ -26,7 +26,7 @@ pub(super) const WITHOUT_CHANGES: Param =
     Param::new("changes", Kind::OneOf(&["0"]), "Leaves out what each event changed: it is quicker.");
 
 /// The columns of CSV.
-pub const COLUMNS: &[Column] = &[
+const COLUMNS: &[Column] = &[
     ("position", "/position"),
     ("recorded_at", "/recorded_at"),
     ("occurred_at", "/occurred_at"),
@@ -51,6 +51,11 @@ pub const COLUMNS: &[Column] = &[
     CHANGES,
     ("summary", "/summary"),
 ];
+
+/// Those of a file with what each event changed, or without.
+pub fn columns(changes: bool) -> Vec<Column> {
+    COLUMNS.iter().filter(|column| changes || **column != CHANGES).copied().collect()
+}
 
 /// What is looked for.
 pub struct Asked {
@@ -85,7 +90,7 @@ impl Asked {
 
     /// What narrowed it, for a record that holds nothing personal: of texts, which may be anybody's name, only how many
     /// there were.
-    pub(super) fn told(&self) -> serde_json::Value {
+    pub fn told(&self) -> serde_json::Value {
         let (texts, terms): (Vec<_>, Vec<_>) =
             self.search.understood.iter().partition(|term| term.starts_with('"'));
         let mut filter = self.filter.clone();
@@ -157,10 +162,41 @@ impl<'a> Listing<'a> {
         Ok(entries)
     }
 
+    /// The same, without what comes after a position.
+    pub fn up_to(self, position: i64) -> Self {
+        Self { head: Some(position), ..self }
+    }
+
     /// The position of the log that it stands at, once a page was read.
     pub fn head(&self) -> i64 {
         self.head.unwrap_or(0)
     }
+}
+
+/// How far the trail is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    pub position: i64,
+    /// Events up to there that could not be projected yet, and so are in no listing.
+    pub parked: BTreeSet<i64>,
+}
+
+impl Reached {
+    /// Of the generation that readers go by, at one moment.
+    pub async fn read(registry: &Registry) -> Result<Self, Problem> {
+        let source = Source::of(registry, "audit", None).await?;
+        let (position, rows) = source.read("SELECT position FROM @parked", Vec::new(), "position").await?;
+        let parked = rows.iter().map(|row| row.try_get("", "position").map_err(query_failed));
+        Ok(Self { position, parked: parked.collect::<Result<_, _>>()? })
+    }
+}
+
+/// The event at a position, if it is what is looked for.
+pub async fn event_at(registry: &Registry, asked: &Asked, position: i64) -> Result<Option<Entry>, Problem> {
+    let source = Source::of(registry, "audit", None).await?;
+    let (sql, values) = asked.search.at(position);
+    let (_, rows) = source.read(&sql, values, asked.search.order()).await?;
+    rows.first().map(Entry::read).transpose()
 }
 
 /// All that is found, as a file, masked for a role. `goes_on` is called after each page, and may end it.
@@ -175,7 +211,7 @@ pub async fn export<E: From<Problem>>(
     mut goes_on: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Written, E> {
     let mut listing = Listing::open(registry, log, asked, None).await?;
-    let columns = COLUMNS.iter().filter(|column| asked.changes || **column != CHANGES).copied().collect();
+    let columns = columns(asked.changes);
     let (mut export, mut count) = (Export::begin(format, columns), 0);
     loop {
         let page = listing.next().await?;

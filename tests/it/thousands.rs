@@ -1,0 +1,119 @@
+//! Thousands of events at once: a rate is kept to, and a rollback after them loses no row.
+
+use sea_orm::ConnectionTrait as _;
+use soonshop_replay_tool::verify::Against;
+use soonshop_replay_tool::{Tool, exit, swap, verify};
+
+use crate::replay::{code, lines, number, ran, renewed, sold, tool};
+use crate::support::{Set, TestShop};
+
+/// Appends goods that came in, ten events to a stream, as rows of the log: far more than commands would be quick with.
+/// Nothing but read models has anything to do with them.
+async fn goods_come_in(shop: &TestShop, events: i64) -> i64 {
+    let log = shop.shop.log().unwrap();
+    let head = log.head().await.unwrap().position;
+    let sql = format!(
+        "INSERT INTO log.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+         position, event_id, occurred_at, recorded_at) \
+         SELECT e.aggregate_type, md5('goods' || {head} || '/' || (n - 1) / 10)::uuid::text, (n - 1) % 10 + 1, e.event_type, \
+         e.event_version, replace(e.payload::text, '\"TEA\"', '\"GOODS-' || (n - 1) / 10 || '\"')::json, e.metadata, {head} + n, \
+         md5('event' || {head} || '/' || n)::uuid, now(), now() \
+         FROM generate_series(1, {events}) n, (SELECT * FROM log.events WHERE event_type = 'StockReceived' \
+         AND payload::text LIKE '%\"TEA\"%' ORDER BY position LIMIT 1) e ORDER BY n"
+    );
+    let written = log.db().connection.execute_unprepared(&sql).await.unwrap().rows_affected();
+    assert_eq!(i64::try_from(written), Ok(events));
+    head + events
+}
+
+/// How many rows the generation has that readers go by, and how many goods they count.
+async fn goods(tool: &Tool) -> (i64, i64) {
+    let generation = tool.known("stock", None).await.unwrap().generation;
+    let db = generation.db(tool.registry.database()).unwrap();
+    let rows = number(&db, "SELECT count(*) FROM @stock WHERE sku LIKE 'GOODS-%'").await;
+    let on_hand = "SELECT coalesce(sum(on_hand), 0)::bigint FROM @stock WHERE sku LIKE 'GOODS-%'";
+    (rows, number(&db, on_hand).await)
+}
+
+/// What was appended after a swap is there after the way back, row for row what the log says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_after_ten_thousand_events_loses_no_row() {
+    let shop = sold(Set::Rabbit, 4).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    assert_eq!(renewed(&tool, "stock").await, 2);
+    goods_come_in(&shop, 10_000).await;
+    shop.settle().await;
+    let after_swap = goods(&tool).await;
+    assert_eq!(after_swap, (1_000, 10_000 * 100_000));
+    swap::rollback(&tool, &swap::Rollback::new("stock")).await.unwrap();
+    let back = tool.known("stock", None).await.unwrap().generation;
+    assert_eq!((back.number, goods(&tool).await), (1, after_swap));
+    // Readers find them there, too.
+    let read = shop.client.get("/inventory/GOODS-999").await.expect(200).json();
+    assert!(read.to_string().contains("1000000"), "{read}");
+    let fold =
+        verify::Options { generation: Some(1), against: Against::Fold, ..verify::Options::new("stock") };
+    let verified = verify::verify(&tool, &fold).await.unwrap();
+    assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
+    assert!(verified.summary["rows"].as_i64().unwrap() > 1_000, "{}", verified.summary);
+    // What readers left is rejected, and no way back to it is named.
+    let shown = lines(&ran(&shop.place, &["status", "stock", "--json"]).await);
+    assert!(shown.iter().all(|line| line["previous"] != true), "{shown:?}");
+    let left = tool.known("stock", Some(2)).await.unwrap();
+    assert!(left.state.as_ref() == "rejected" && !left.previous, "{left:?}");
+    let again = swap::rollback(&tool, &swap::Rollback::new("stock")).await.unwrap_err();
+    assert!(again.code() == 4 && again.to_string().contains("nothing before it"), "{again}");
+    shop.stop().await;
+}
+
+/// A rate is what the bucket let through in the time that it took for it: never more, and not less where the fold was
+/// quick enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_a_second_is_a_thousand_a_second() {
+    let shop = sold(Set::Rabbit, 4).await;
+    let head = goods_come_in(&shop, 4_000).await;
+    shop.settle().await;
+    let done = ran(&shop.place, &["rebuild", "stock", "--max-rate", "1000/s", "--json"]).await;
+    assert_eq!(code(&done), 0, "{}", String::from_utf8_lossy(&done.stderr));
+    let summary = lines(&done).pop().unwrap();
+    let paced = |name: &str| summary["paced"][name].as_i64().unwrap();
+    let (positions, milliseconds) = (paced("positions"), paced("milliseconds"));
+    assert_eq!((paced("limit"), positions), (1_000, head), "{summary}");
+    assert!(milliseconds >= 3_000, "it is long enough to be measured: {summary}");
+    let rate = positions * 1_000 / milliseconds;
+    assert!(rate <= 1_050, "{rate} a second: {summary}");
+    // By another clock than the bucket's: all of it took no less time than the bucket says.
+    #[expect(clippy::cast_precision_loss, reason = "a duration")]
+    let least = positions as f64 / 1_050.0;
+    assert!(summary["seconds"].as_f64().unwrap() >= least, "{summary}");
+    // Where the work came later than it was let through, the rate says nothing of the bucket.
+    if paced("late_milliseconds") == 0 {
+        assert!(rate >= 950, "{rate} a second: {summary}");
+    }
+    shop.stop().await;
+}
+
+/// Where the log has another history than the generation before, no way back is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_way_back_is_named_to_rows_of_another_history() {
+    let shop = sold(Set::Rabbit, 4).await;
+    let tool = tool(&shop.place, soonshop_projections::all()).await;
+    assert_eq!(renewed(&tool, "stock").await, 2);
+    let named = async || {
+        let shown = lines(&ran(&shop.place, &["status", "stock", "--json"]).await);
+        let of: Vec<i64> = shown
+            .iter()
+            .filter(|line| line["previous"] == true)
+            .map(|line| line["generation"].as_i64().unwrap())
+            .collect();
+        of
+    };
+    assert_eq!(named().await, [1]);
+    let other = uuid::Uuid::new_v4();
+    let sql = format!("UPDATE rm_stock_1.checkpoints SET event_id = '{other}'");
+    tool.registry.operations().connection.execute_unprepared(&sql).await.unwrap();
+    assert_eq!(named().await, [0; 0]);
+    let back = swap::rollback(&tool, &swap::Rollback::new("stock")).await.unwrap_err();
+    assert!(back.code() == 4 && back.to_string().contains("ahead-of-log"), "{back}");
+    shop.stop().await;
+}
