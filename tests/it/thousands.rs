@@ -49,7 +49,7 @@ async fn a_rollback_after_ten_thousand_events_loses_no_row() {
     let back = tool.known("stock", None).await.unwrap().generation;
     assert_eq!((back.number, goods(&tool).await), (1, after_swap));
     // Readers find them there, too.
-    let read = shop.client.get("/inventory/GOODS-999").await.expect(200).json();
+    let read = shop.client.get("/inventory?sku=GOODS-999").await.expect(200).json();
     assert!(read.to_string().contains("1000000"), "{read}");
     let fold =
         verify::Options { generation: Some(1), against: Against::Fold, ..verify::Options::new("stock") };
