@@ -85,6 +85,7 @@ const MAY_STAY: &[&str] = &[
     "fold",
     "null",
     "true",
+    "main",
     "false",
 ];
 
