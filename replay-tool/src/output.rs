@@ -87,6 +87,7 @@ impl Output {
     }
 
     /// The same, for people who are told things in that language.
+    #[must_use]
     pub fn speaking(self, language: Language) -> Self {
         Self { language, ..self }
     }

@@ -152,7 +152,7 @@ pub(crate) async fn rollback_alone(
         None => all
             .into_iter()
             .find(|known| known.previous)
-            .ok_or_else(|| Failure::Refused(Sentence::NothingBefore { number: active.generation.number }))?,
+            .ok_or(Failure::Refused(Sentence::NothingBefore { number: active.generation.number }))?,
     };
     if target.generation == active.generation {
         return Err(Failure::Refused(Sentence::InUseAlready { number: target.generation.number }));

@@ -376,7 +376,7 @@ async fn compare(
                 }
                 run_comparison(tool, options, projector, (Side::new(tool, &scratch)?, right), run).await
             };
-            let outcome = heard(tool, run, outcome).await;
+            let outcome = Box::pin(heard(tool, run, outcome)).await;
             crate::swap::drop_generation(tool, &scratch, "it was made for a comparison").await?;
             outcome
         }

@@ -239,7 +239,7 @@ sentences! {
     BadRun { text: String } => "{text:?} is no run: run:59", "{text:?} 不是运行编号，例如 run:59";
     BadPoint { text: String } => "{text:?} is no point in time: v13 (a version), p1204881 (a position), or 2026-11-22T09:00:00Z", "{text:?} 不是时间点：v13（版本）、p1204881（位置）或 2026-11-22T09:00:00Z";
     BadAlarm { text: String } => "{text:?} is no condition: lag>1000, errors>0, parked>0, joined by ||", "{text:?} 不是条件：lag>1000、errors>0、parked>0，以 || 连接";
-    BadPublicKey { detail: &'static str } => "{detail}", "公钥无效（32 字节的 base64，或 16 字节的指纹如 9c:41:…）：{detail}";
+    BadPublicKey => "it is neither a public key (32 bytes in base64) nor a fingerprint (16 bytes, such as 9c:41:…)", "既不是公钥（32 字节的 base64），也不是指纹（16 字节，如 9c:41:…）";
 
     // Questions.
     Ask { question: Box<Sentence> } => "{question} [y/N] ", "{question} [y/N] ";

@@ -163,6 +163,7 @@ impl<'a> Listing<'a> {
     }
 
     /// The same, without what comes after a position.
+    #[must_use]
     pub fn up_to(self, position: i64) -> Self {
         Self { head: Some(position), ..self }
     }
