@@ -92,6 +92,7 @@ const MAY_STAY: &[&str] = &[
     "FROM",
     "MODE",
     "PUBKEY",
+    "PROJECTION",
     "false",
 ];
 
