@@ -7,9 +7,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use soonshop_domain::order::{Event as OrderEvent, credit_note};
-use soonshop_domain::{Event, Sensitive as _, context_of};
+use soonshop_domain::{Event, Money, Sensitive as _};
 use soonshop_event_log::RecordedEvent;
 
 use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
@@ -18,19 +19,18 @@ use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit")]
 pub struct Model {
-    /// The event's id.
-    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
-    pub id: String,
-    /// In the log.
+    /// In the log. (Numbers that only go up are the cheapest keys there are; the event's id is looked up by an index.)
+    #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
+    /// The event's id.
+    #[sea_orm(column_type = "Text")]
+    pub id: String,
     /// The stream: its type and id, and its version after this event.
     #[sea_orm(column_type = "Text")]
     pub aggregate_type: String,
     #[sea_orm(column_type = "Text")]
     pub aggregate_id: String,
     pub version: i64,
-    #[sea_orm(column_type = "Text")]
-    pub context: String,
     #[sea_orm(column_type = "Text")]
     pub event_type: String,
     /// The version that its shape was stored in.
@@ -63,6 +63,10 @@ pub struct Model {
     /// The data subject, by id.
     #[sea_orm(column_type = "Text", nullable)]
     pub subject: Option<String>,
+    /// The one amount that it is about, in minor units, and the currency: see [`amount`].
+    pub amount: Option<i64>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub currency: Option<String>,
     /// The event's fields for a sentence, as a JSON object of path and value: lists of objects are their number, long
     /// texts are cut, and a personal value is [`personal`].
     #[sea_orm(column_type = "Text")]
@@ -85,7 +89,7 @@ impl Row for Model {
     }
 
     fn key(&self) -> String {
-        self.id.clone()
+        self.position.to_string()
     }
 }
 
@@ -180,17 +184,31 @@ fn subject(event: &RecordedEvent) -> Option<String> {
     }
 }
 
+/// Where a summary has the one amount that its event is about: the one that its sentence shows.
+const AMOUNTS: &[(&str, &str)] = &[
+    ("OrderPlaced", "total"),
+    ("CreditNoteIssued", "total"),
+    ("ProductPriceChanged", "price"),
+    ("ProductVariantAdded", "variant.price"),
+];
+
+/// The amount that an event is about, by its type and its summary.
+pub fn amount(event_type: &str, summary: &Map<String, Value>) -> Option<Money> {
+    let (_, path) = AMOUNTS.iter().find(|(name, _)| *name == event_type)?;
+    Money::deserialize(summary.get(*path)?).ok()
+}
+
 impl Projector for Audit {
     fn name(&self) -> &'static str {
         "audit"
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn shape(&self) -> i32 {
-        1
+        2
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -203,18 +221,23 @@ impl Projector for Audit {
 
     fn indexes(&self) -> &'static [&'static str] {
         &[
-            "CREATE INDEX audit_by_position ON @audit (position)",
-            "CREATE INDEX audit_by_time ON @audit (recorded_at, position)",
+            "CREATE INDEX audit_by_id ON @audit (id)",
+            // Nothing is recorded before what is recorded already: this is the order of positions, too.
+            "CREATE INDEX audit_by_time ON @audit (recorded_at)",
             "CREATE INDEX audit_by_type ON @audit (event_type, position)",
-            "CREATE INDEX audit_by_stream ON @audit (aggregate_id, aggregate_type, version)",
-            "CREATE INDEX audit_by_actor ON @audit (actor_id, position)",
-            "CREATE INDEX audit_by_correlation ON @audit (correlation_id, position)",
-            "CREATE INDEX audit_by_causation ON @audit (causation_id)",
-            "CREATE INDEX audit_by_subject ON @audit (subject, position)",
+            "CREATE INDEX audit_by_stream ON @audit (aggregate_id, position)",
+            "CREATE INDEX audit_by_actor ON @audit (actor_id, position) WHERE actor_id IS NOT NULL",
+            "CREATE INDEX audit_by_correlation ON @audit (correlation_id, position) WHERE correlation_id IS NOT NULL",
+            "CREATE INDEX audit_by_causation ON @audit (causation_id, position) WHERE causation_id IS NOT NULL",
+            "CREATE INDEX audit_by_subject ON @audit (subject, position) WHERE subject IS NOT NULL",
+            "CREATE INDEX audit_by_amount ON @audit (amount, position) WHERE amount IS NOT NULL",
         ]
     }
 
-    /// A row is only ever put: nothing needs to be read for it.
+    fn only_adds(&self) -> bool {
+        true
+    }
+
     fn wants(&self, _: &RecordedEvent, _: &mut Wants) {}
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
@@ -222,14 +245,13 @@ impl Projector for Audit {
         let (fields, seals) = fields(&event.event)?;
         let mut summary = Map::new();
         summarize(&fields, "", &seals, &mut summary);
-        let aggregate_type = event.event.aggregate_type();
-        unit.put(Model {
-            id: event.event_id.to_string(),
+        let amount = amount(event.event.event_type(), &summary);
+        unit.add(Model {
             position: event.position,
-            aggregate_type: aggregate_type.to_owned(),
+            id: event.event_id.to_string(),
+            aggregate_type: event.event.aggregate_type().to_owned(),
             aggregate_id: id(event),
             version: event.version,
-            context: context_of(aggregate_type).unwrap_or_default().to_owned(),
             event_type: event.event.event_type().to_owned(),
             event_version: event.event_version.into(),
             recorded_at: event.recorded_at.timestamp_micros(),
@@ -245,6 +267,8 @@ impl Projector for Audit {
             reason_code: metadata.reason_code,
             has_note: metadata.reason_note.is_some(),
             subject: subject(event),
+            amount: amount.map(|amount| amount.amount),
+            currency: amount.map(|amount| amount.currency.to_string()),
             summary: Value::Object(summary).to_string(),
             text: text(&fields, &seals),
         });

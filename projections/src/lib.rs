@@ -22,6 +22,7 @@ pub mod runner;
 pub mod runs;
 pub mod sink;
 pub mod standing;
+mod transaction;
 pub mod user;
 
 use std::sync::Arc;

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sea_orm::{
-    ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr, Statement,
-    TransactionTrait as _, sqlx,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, RuntimeErr, sqlx};
 use soonshop_domain::Event;
 use soonshop_domain::user::person;
 use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Lease, Leases, RecordedEvent, Stopped};
@@ -19,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::generation::ERASED;
 use crate::projector::{Unit, Wants};
+use crate::transaction::{Durable, Transaction, Write};
 use crate::{Feed, Generation, Projector, Registry};
 
 /// The follower's name in its namespace.
@@ -105,6 +103,8 @@ impl Follower {
             epoch: lease.epoch,
             poison,
             keep: 0,
+            ahead: false,
+            durable: Durable::AtOnce,
             whole: false,
             kept: Unit::default(),
             checkpoint,
@@ -122,13 +122,17 @@ impl Follower {
 
     async fn follow_rows(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
         let mut fold = self.fold(&lease, Poison::Park).await?;
+        fold.run_ahead();
         let name = self.name(ROWS);
         let (mut running, mut indexed) = (false, false);
         let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            let entries = self.feed.after(&name, fold.checkpoint(), BATCH).await?;
+            let entries = self.feed.after(&name, fold.folded(), BATCH).await?;
             let began = Instant::now();
             fold.take(&entries).await?;
+            if entries.len() < BATCH {
+                fold.written().await?;
+            }
             if !running {
                 // It got this far: whatever was wrong is over.
                 self.report(ROWS, "running", "").await;
@@ -160,7 +164,7 @@ impl Follower {
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
         }
-        Ok(())
+        fold.written().await
     }
 }
 
@@ -245,8 +249,11 @@ pub struct Fold<'a> {
     /// How many rows stay in memory from one batch to the next. Nobody else changes them: a batch begins with the
     /// checkpoint.
     keep: usize,
+    /// What was folded may be written later.
+    ahead: bool,
+    durable: Durable,
     kept: Unit,
-    /// All rows that there are, are in memory.
+    /// All rows that there are and that an event could ask for, are in memory.
     whole: bool,
     checkpoint: Checkpoint,
     /// What was folded and is being written.
@@ -279,16 +286,17 @@ impl Drop for Writing {
 async fn write(
     db: Db,
     epoch: i64,
+    durable: Durable,
     from: Checkpoint,
     to: Checkpoint,
-    statements: Vec<Statement>,
+    writes: Vec<Write>,
 ) -> Result<(), Broken> {
-    let tx = db.connection.begin().await?;
+    let tx = Transaction::begin(&db, durable).await?;
     if !from.advance(&db, &tx, ROWS, &to, epoch).await? {
         return Err(Broken::Stopped(Stopped::Lost));
     }
-    for statement in statements {
-        tx.execute(statement).await?;
+    for write in writes {
+        tx.write(write).await?;
     }
     Ok(tx.commit().await?)
 }
@@ -317,15 +325,29 @@ impl Fold<'_> {
 
     /// Keeps up to so many rows in memory from one batch to the next. As long as all rows that there are, are in memory,
     /// a batch is folded while the one before it is written: whoever does this ends with [`Fold::written`].
+    ///
+    /// Nobody reads what is being built: its commits wait for no disk, as long as one that does comes at its end
+    /// ([`Fold::index`]).
     pub fn keep(&mut self, rows: usize) {
-        self.keep = rows;
-        self.whole = rows > 0 && self.checkpoint.position == 0;
+        (self.keep, self.durable) = (rows, Durable::Soon);
+        self.run_ahead();
+        self.whole |= rows > 0 && self.checkpoint.position == 0;
+    }
+
+    /// Folds a batch while the one before it is written, where that takes no rows at all.
+    fn run_ahead(&mut self) {
+        self.ahead = true;
+        self.whole = self.needs_none();
+    }
+
+    fn needs_none(&self) -> bool {
+        self.ahead && self.follower.projector.only_adds()
     }
 
     /// Forgets the rows that are in memory: something else than a batch is about to change them.
     fn forget(&mut self) {
         self.kept = Unit::default();
-        self.whole = false;
+        self.whole = self.needs_none();
     }
 
     /// How many groups of rows wait for a parked event.
@@ -338,9 +360,10 @@ impl Fold<'_> {
         let Some(last) = entries.last() else { return Ok(()) };
         let ahead = if self.is_plain(entries) { self.fold_ahead(entries) } else { None };
         let as_thought = self.settled().await?;
-        if let Some(statements) = ahead.filter(|_| as_thought) {
+        if let Some(writes) = ahead.filter(|_| as_thought) {
             let (from, to) = (self.checkpoint.clone(), last.checkpoint());
-            let task = tokio::spawn(write(self.db.clone(), self.epoch, from, to.clone(), statements));
+            let task =
+                tokio::spawn(write(self.db.clone(), self.epoch, self.durable, from, to.clone(), writes));
             self.writing = Some(Writing { entries: entries.to_vec(), to, task });
             return Ok(());
         }
@@ -388,10 +411,10 @@ impl Fold<'_> {
 
     /// Folds over the rows in memory, which are all that there are; what writes them. `None`: not like this, and nothing
     /// of it stays in memory.
-    fn fold_ahead(&mut self, entries: &[Entry]) -> Option<Vec<Statement>> {
+    fn fold_ahead(&mut self, entries: &[Entry]) -> Option<Vec<Write>> {
         let projector = &self.follower.projector;
         let mut unit = std::mem::take(&mut self.kept);
-        self.whole = false;
+        self.whole = self.needs_none();
         let events = || {
             let followed =
                 entries.iter().filter(|entry| projector.follows().contains(&&*entry.aggregate_type));
@@ -409,11 +432,11 @@ impl Fold<'_> {
         for event in events() {
             projector.project(event, &mut unit).ok()?;
         }
-        let statements = unit.statements(&self.db).ok()?;
+        let writes = unit.writes(&self.db).ok()?;
         if unit.settle() <= self.keep {
             (self.kept, self.whole) = (unit, true);
         }
-        Some(statements)
+        Some(writes)
     }
 
     async fn load_parked(&mut self) -> Result<(), Stopped> {
@@ -518,7 +541,7 @@ impl Fold<'_> {
     ) -> Result<Checkpoint, Broken> {
         let projector = &self.follower.projector;
         let to = entries.last().map_or_else(|| from.clone(), Entry::checkpoint);
-        let tx = self.db.connection.begin().await?;
+        let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
         if !from.advance(&self.db, &tx, ROWS, &to, self.epoch).await? {
             return Err(Broken::Stopped(Stopped::Lost));
         }
@@ -573,13 +596,14 @@ impl Fold<'_> {
         if !beside && self.keep > 0 && unit.settle() <= self.keep {
             (self.kept, self.whole) = (unit, whole);
         }
+        self.whole |= self.needs_none();
         Ok(to)
     }
 
     /// Cleans the rows of a person, and records that it was done: whatever holds nothing personal is clean at once.
     async fn erase(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction,
         event: &RecordedEvent,
         purposes: &[soonshop_domain::Purpose],
     ) -> Result<(), Broken> {
@@ -603,7 +627,7 @@ impl Fold<'_> {
 
     async fn park(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction,
         event: &RecordedEvent,
         names: &BTreeSet<String>,
         cause: &str,
@@ -653,14 +677,14 @@ impl Fold<'_> {
     }
 
     /// The request is dealt with. (One that comes later is a new one.)
-    async fn done(&self, tx: &DatabaseTransaction, position: i64) -> Result<(), DbErr> {
+    async fn done(&self, tx: &Transaction, position: i64) -> Result<(), DbErr> {
         let sql = "DELETE FROM @retries WHERE position = $1";
         tx.execute(self.db.statement(sql, [position.into()])).await.map(drop)
     }
 
     /// A transaction that leaves the checkpoint where it is; begun like any other batch.
-    async fn begin(&self, at: &Checkpoint) -> Result<DatabaseTransaction, Stopped> {
-        let tx = self.db.connection.begin().await?;
+    async fn begin(&self, at: &Checkpoint) -> Result<Transaction, Stopped> {
+        let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
         if at.advance(&self.db, &tx, ROWS, at, self.epoch).await? { Ok(tx) } else { Err(Stopped::Lost) }
     }
 
@@ -696,7 +720,7 @@ impl Fold<'_> {
         }
     }
 
-    async fn project_again(&self, tx: &DatabaseTransaction, event: &RecordedEvent) -> Result<(), Broken> {
+    async fn project_again(&self, tx: &Transaction, event: &RecordedEvent) -> Result<(), Broken> {
         let projector = &self.follower.projector;
         let position = event.position;
         let mut wants = Wants::default();
@@ -718,7 +742,7 @@ impl Fold<'_> {
     /// Builds the indexes, now that there is something to index.
     pub async fn index(&mut self) -> Result<(), Stopped> {
         self.written().await?;
-        let tx = self.db.connection.begin().await?;
+        let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
         if !Checkpoint::fence(&self.db, &tx, ROWS, self.epoch).await? {
             return Err(Stopped::Lost);
         }

@@ -8,6 +8,8 @@ mod fixture;
 #[path = "projections/history.rs"]
 mod history;
 
+#[path = "projections/adding.rs"]
+mod adding;
 #[path = "projections/auditing.rs"]
 mod auditing;
 #[path = "projections/erasing.rs"]

@@ -103,6 +103,8 @@ async fn answers_as_the_shop(set: Set) {
         format!("/api/audit/timeline?q=id:{order}+created:last:24h"),
         "/api/audit/timeline?q=france&limit=200".to_owned(),
         "/api/audit/timeline?actor=service".to_owned(),
+        "/api/audit/timeline?q=amount:%3E1".to_owned(),
+        "/api/audit/timeline?q=-amount:%3E=0&order=asc".to_owned(),
         format!("/api/audit/c/{correlation}"),
     ];
     let mut expected = Vec::new();

@@ -12,6 +12,7 @@ use crate::fixture::{Shop, Writer, on_both};
 use crate::history::{ADDRESS, EMAIL, NAME, PHONE, guest, line, placed, story, uuid};
 
 on_both!(
+    the_amount_of_a_row_is_the_one_that_its_event_is_about,
     every_event_has_one_row_that_says_who_did_it_why_and_because_of_what,
     nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was,
 );
@@ -57,8 +58,16 @@ async fn every_event_has_one_row_that_says_who_did_it_why_and_because_of_what(sh
     let rows = audited(&shop).await;
     assert_eq!(rows.len(), 2);
     let told = |row: &Value, names: &[&str]| names.iter().map(|name| row[*name].clone()).collect::<Vec<_>>();
-    let stream =
-        ["position", "aggregate_type", "aggregate_id", "version", "context", "event_type", "subject"];
+    let stream = [
+        "position",
+        "aggregate_type",
+        "aggregate_id",
+        "version",
+        "event_type",
+        "subject",
+        "amount",
+        "currency",
+    ];
     assert_eq!(
         told(&rows[0], &stream),
         [
@@ -66,9 +75,10 @@ async fn every_event_has_one_row_that_says_who_did_it_why_and_because_of_what(sh
             json!("order"),
             json!(order),
             json!(1),
-            json!("order"),
             json!("OrderPlaced"),
-            json!(uuid(3))
+            json!(uuid(3)),
+            json!(2798),
+            json!("GBP")
         ]
     );
     assert_eq!(told(&rows[0], &["actor_kind", "correlation_id"]), [Value::Null, Value::Null]);
@@ -98,6 +108,23 @@ async fn every_event_has_one_row_that_says_who_did_it_why_and_because_of_what(sh
         ]
     );
     assert!(rows[1]["recorded_at"].as_i64() >= rows[0]["recorded_at"].as_i64());
+}
+
+async fn the_amount_of_a_row_is_the_one_that_its_event_is_about(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    for (stream, event) in story() {
+        writer.write(stream, event).await;
+    }
+    for row in audited(&shop).await {
+        let summary: Value = serde_json::from_str(row["summary"].as_str().unwrap()).unwrap();
+        // Where an event has amounts at all, one of them is its own; where it has several, it is none.
+        let amounts: Vec<&Value> =
+            summary.as_object().unwrap().values().filter(|value| value["currency"].is_string()).collect();
+        match amounts[..] {
+            [one] => assert_eq!((&row["amount"], &row["currency"]), (&one["amount"], &one["currency"])),
+            _ => assert_eq!((&row["amount"], &row["currency"]), (&Value::Null, &Value::Null), "{row}"),
+        }
+    }
 }
 
 async fn nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was(shop: Shop) {

@@ -54,6 +54,10 @@ impl Projector for Moody {
         self.inner.indexes()
     }
 
+    fn only_adds(&self) -> bool {
+        self.inner.only_adds()
+    }
+
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
         self.inner.wants(event, wants);
     }

@@ -3,6 +3,7 @@
 //!
 //! Nothing gets to an encoder but through the [`redactor`]; who may see what is the one table of permissions.
 
+mod amounts;
 mod changes;
 mod correlation;
 mod exports;

@@ -7,7 +7,7 @@ use soonshop_domain::inventory::{self, Stock};
 use soonshop_domain::order::{self, Order};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
-use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Purpose, ids};
+use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, Purpose, ids};
 use soonshop_event_store::CommandContext;
 use uuid::Uuid;
 
@@ -157,6 +157,45 @@ async fn a_moment_leads_to_the_page_that_begins_there_and_rows_say_how_long_they
     shop.sql(&shop.generation("audit").await, sql).await;
     assert!(shop.see("/audit/timeline?lang=en").await.text.contains("class=\"since\">+1 min<"));
     assert!(shop.see("/audit/timeline?lang=zh-CN").await.text.contains("class=\"since\">+1 分钟<"));
+}
+
+#[tokio::test]
+async fn an_amount_is_looked_for_in_units_of_its_currency() {
+    let shop = Shop::open().await;
+    four(&shop).await;
+    for (name, price) in [("mug", pounds(1250)), ("cup", Money::new(900, "JPY".parse().unwrap()))] {
+        let got = shop.see(&format!("/api/audit/timeline?q={name}+type:ProductCreated")).await;
+        let id = got.items()[0]["aggregate_id"].as_str().unwrap().parse().unwrap();
+        shop.command::<Product>(id, product::Command::SetPrice { sku: sku(name), price }).await;
+    }
+    for (term, wanted) in [
+        ("amount:%3E100", vec![6]),
+        ("amount:%3E=12.50", vec![6, 5]),
+        ("amount:%3E12.50", vec![6]),
+        ("amount:%3C=12.5", vec![5]),
+        ("amount:%3C12.50", vec![]),
+        ("amount:12.50", vec![5]),
+        ("amount:900", vec![6]),
+        ("amount:900.001", vec![]),
+        ("amount:10..1000", vec![6, 5]),
+        ("amount:10..20gbp", vec![5]),
+        ("amount:10..20JPY", vec![]),
+        ("amount:%3E100GBP", vec![]),
+        ("amount:%3E100JPY", vec![6]),
+        ("-amount:%3E100", vec![5, 4, 3, 2, 1]),
+        ("amount:%3E-5+agg:product", vec![6, 5]),
+        ("amount:%3C0", vec![]),
+        ("amount:%3E999999999999999.999", vec![]),
+        ("amount:%3C=999999999999999", vec![6, 5]),
+    ] {
+        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?q={term}")).await), wanted, "{term}");
+    }
+    for bad in ["", "%3E", "NaN", "1e3", "20..10", "1.2345", "12.345GBP", "5XXX", "1,000", "9999999999999999"]
+    {
+        let got = shop.see(&format!("/api/audit/timeline?q=amount:{bad}")).await;
+        assert_eq!(got.refused(), (400, "invalid-query".into()), "{bad}");
+        assert_eq!(got.json()["tokens"][0]["filter"], "amount", "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult as _, QueryResult, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use soonshop_domain::{ActorKind, Channel, TYPES};
+use soonshop_domain::{ActorKind, Channel, TYPES, context_of};
 use soonshop_projections::audit::{self, Model};
 use soonshop_projections::{Registry, parked};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::amounts;
 use super::changes::{self, Changed};
 use super::groups::{self, Group, Groups};
 use super::trail::Change;
@@ -98,10 +99,10 @@ impl Entry {
         Ok(Self {
             position: row.position,
             id: row.id,
+            context: context_of(&row.aggregate_type).unwrap_or_default().to_owned(),
             aggregate_type: row.aggregate_type,
             aggregate_id: row.aggregate_id,
             version: row.version,
-            context: row.context,
             kind: row.event_type,
             event_version: row.event_version,
             recorded_at: moment(row.recorded_at),
@@ -124,13 +125,13 @@ impl Entry {
     /// The row that it was read from, as far as that can be told: a text is only looked for in what it shows.
     pub(super) fn into_row(self) -> Model {
         let (actor_kind, actor_id) = self.actor.map_or((None, None), |who| (Some(who.kind), who.id));
+        let amount = self.summary.as_object().and_then(|summary| audit::amount(&self.kind, summary));
         Model {
             position: self.position,
             id: self.id,
             aggregate_type: self.aggregate_type,
             aggregate_id: self.aggregate_id,
             version: self.version,
-            context: self.context,
             event_type: self.kind,
             event_version: self.event_version,
             recorded_at: self.recorded_at.timestamp_micros(),
@@ -146,6 +147,8 @@ impl Entry {
             reason_code: self.reason_code,
             has_note: self.has_note,
             subject: self.subject,
+            amount: amount.map(|amount| amount.amount),
+            currency: amount.map(|amount| amount.currency.to_string()),
             text: audit::searched(&self.summary),
             summary: self.summary.to_string(),
         }
@@ -176,9 +179,9 @@ pub(super) struct Page {
 
 /// A condition in SQL, with `?` for each use of its value.
 #[derive(Debug, Clone)]
-struct Condition {
-    sql: String,
-    values: Vec<Value>,
+pub(super) struct Condition {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
 }
 
 impl Condition {
@@ -220,6 +223,11 @@ const TERMS: &[Term] = &[
         name: "reason",
         about: "the code of a reason",
         read: |raw| plain(raw).then(|| Condition::new("reason_code = ?", raw)),
+    },
+    Term {
+        name: "amount",
+        about: "a number such as 12.50, with >, >=, < or <= before it or two with .. between them, and perhaps a currency",
+        read: amounts::condition,
     },
     Term {
         name: "created",
@@ -590,7 +598,7 @@ pub(super) fn params() -> Vec<Param> {
         Param::new(
             "q",
             Kind::Free,
-            "Terms such as `actor:staff:42 type:Stock* -agg:order created:2026-11-01..2026-11-22 \"a text\"`.",
+            "Terms such as `actor:staff:42 type:Stock* -agg:order amount:>100GBP created:2026-11-01..2026-11-22 \"a text\"`.",
         ),
         Param::new("type", Kind::Free, "An event's type; `*` at its end stands for anything."),
         Param::new("agg", Kind::Free, "An aggregate's type."),
@@ -716,6 +724,8 @@ mod tests {
             "id:secret",
             "actor:secret",
             "chan:secret",
+            "amount:secret",
+            "amount:>secretGBP",
             "created:secret",
             "created:2026-11-01..secret",
             "created:last:secret",

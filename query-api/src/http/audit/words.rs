@@ -4,6 +4,8 @@
 use serde_json::{Map, Value};
 use soonshop_domain::text::visible;
 
+use super::amounts;
+
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
@@ -104,31 +106,12 @@ pub(super) fn value(value: &Value) -> String {
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => match (fields.get("amount"), fields.get("currency")) {
             (Some(Value::Number(amount)), Some(Value::String(currency))) => {
-                amount.as_i64().map_or_else(|| value.to_string(), |amount| money(amount, currency))
+                amount.as_i64().map_or_else(|| value.to_string(), |amount| amounts::shown(amount, currency))
             }
             _ => value.to_string(),
         },
         other => other.to_string(),
     }
-}
-
-/// Currencies that have no minor unit, of those that ISO 4217 knows.
-const WHOLE: &[&str] = &[
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
-    "XPF",
-];
-/// Those whose minor unit is a thousandth.
-const THOUSANDTHS: &[&str] = &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
-
-fn money(amount: i64, currency: &str) -> String {
-    let (unit, places) = match currency {
-        code if WHOLE.contains(&code) => return format!("{currency} {amount}"),
-        code if THOUSANDTHS.contains(&code) => (1_000, 3),
-        _ => (100, 2),
-    };
-    let sign = if amount < 0 { "−" } else { "" };
-    let amount = amount.unsigned_abs();
-    format!("{currency} {sign}{}.{:0places$}", amount / unit, amount % unit)
 }
 
 /// Name, English, Chinese.
@@ -449,6 +432,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("term-cause", "cause: takes the UUID of an event", "cause: 后接事件的 UUID"),
     ("term-subject", "subject: takes a person's UUID", "subject: 后接个人的 UUID"),
     ("term-reason", "reason: takes the code of a reason", "reason: 后接原因代码"),
+    ("term-amount", "amount: takes a number such as 12.50, with >, >=, < or <= before it, or two with .. between them, and perhaps a currency: amount:>100GBP", "amount: 后接金额，如 12.50；其前可加 >、>=、< 或 <=，或以 .. 分隔两个金额；其后可加货币，如 amount:>100GBP"),
     ("term-created", "created: takes a day, a moment, two with .. between them, or last:24h", "created: 后接日期、时刻、以 .. 分隔的两者，或 last:24h"),
     ("user", "user", "用户"),
     ("person", "person", "个人"),
@@ -676,6 +660,5 @@ mod tests {
         assert_eq!(said, "Order S-1 was placed, lines: 2, GBP 12.99");
         assert_eq!(Language::Chinese.sentence("OrderCancelled", &json!({})), "订单已取消：–");
         assert_eq!(Language::English.sentence("Unheard", &json!({})), "Unheard");
-        assert_eq!((money(-5, "EUR").as_str(), money(7, "JPY").as_str()), ("EUR −0.05", "JPY 7"));
     }
 }

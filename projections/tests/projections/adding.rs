@@ -1,0 +1,135 @@
+//! Rows that are only added: copied in where the database can, and none lost or there twice, whatever comes between.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use soonshop_event_log::{Checkpoint, Entry};
+use soonshop_projections::audit::Audit;
+use soonshop_projections::runner::{Poison, ROWS};
+use soonshop_projections::{Feed, Generation};
+
+use crate::fixture::{Running, Shop, Writer, on_both, until};
+use crate::history::{received, stock, story};
+use crate::moody::Moody;
+
+on_both!(
+    added_rows_are_those_of_one_by_one_whatever_is_refused_between,
+    a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on,
+    a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice,
+);
+
+async fn entries(shop: &Shop) -> Vec<Entry> {
+    shop.log().read_after("test", &Checkpoint::start(), 1_000).await.unwrap()
+}
+
+async fn told(shop: &Shop) -> Vec<Entry> {
+    let mut writer = Writer::new(shop);
+    for (stream, event) in story() {
+        writer.write(stream, event).await;
+    }
+    entries(shop).await
+}
+
+async fn positions(shop: &Shop, generation: &Generation) -> Vec<i64> {
+    let rows = shop.rows(generation).await;
+    let mut positions: Vec<i64> =
+        rows["audit"].as_array().unwrap().iter().map(|row| row["position"].as_i64().unwrap()).collect();
+    positions.sort_unstable();
+    positions
+}
+
+/// The projector fails at one event, and the database refuses the row of another: both are parked, and the rest is as if
+/// they had come one by one.
+async fn added_rows_are_those_of_one_by_one_whatever_is_refused_between(shop: Shop) {
+    let entries = told(&shop).await;
+    let refusing = if shop.is_sqlite() {
+        "CREATE TRIGGER bad BEFORE INSERT ON audit WHEN NEW.position = 9 BEGIN SELECT RAISE(ABORT, 'bad'); END"
+    } else {
+        "ALTER TABLE @audit ADD CONSTRAINT bad CHECK (position <> 9)"
+    };
+    let mut expected: Option<(Value, Vec<i64>)> = None;
+    for (ahead, size) in [(false, 1), (true, 1), (true, 4), (true, 1_000)] {
+        let generation = shop.generation(&Audit).await;
+        shop.run(&generation.namespace(), refusing).await;
+        let running = Running::new(Feed::new(shop.log()));
+        let follower = running.follower(&shop, Moody::new(Audit, [5]), &generation);
+        let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
+        let mut fold = follower.fold(&lease, Poison::Park).await.unwrap();
+        if ahead {
+            fold.keep(0);
+        }
+        for piece in entries.chunks(size) {
+            fold.take(piece).await.unwrap();
+        }
+        fold.index().await.unwrap();
+        drop(fold);
+        let found = (shop.rows(&generation).await, shop.parked(&generation).await);
+        assert_eq!(found.1, [5, 9]);
+        assert_eq!(positions(&shop, &generation).await.len(), entries.len() - 2);
+        assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "{ahead} {size}");
+        running.stop().await;
+    }
+}
+
+/// Broken off sooner or later, on its way into the database: what is there is what the checkpoint says, and the next one
+/// goes on from there, on the connections that the last one left.
+async fn a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on(shop: Shop) {
+    let entries = told(&shop).await;
+    let generation = shop.generation(&Audit).await;
+    let running = Running::new(Feed::new(shop.log()));
+    let follower = running.follower(&shop, Arc::new(Audit), &generation);
+    let (mut broken, mut patience) = (0, 1_u32);
+    loop {
+        let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
+        let mut fold = follower.fold(&lease, Poison::Stop).await.unwrap();
+        fold.keep(0);
+        let from = fold.checkpoint().position;
+        let all: Vec<i64> = (1..=from).collect();
+        assert_eq!(positions(&shop, &generation).await, all, "broken off {broken} times");
+        let rest = &entries[usize::try_from(from).unwrap()..];
+        if rest.is_empty() {
+            break;
+        }
+        fold.take(&rest[..rest.len().min(7)]).await.unwrap();
+        let waits = async {
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            written = fold.written() => {
+                written.unwrap();
+                patience /= 8;
+            }
+            () = waits => {
+                broken += 1;
+                patience += patience / 2 + 1;
+            }
+        }
+    }
+    assert!(broken > 0, "broken off {broken} times");
+    running.stop().await;
+}
+
+async fn a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice(shop: Shop) {
+    let generation = shop.generation(&Audit).await;
+    let mut writer = Writer::new(&shop);
+    let mut last = 0;
+    for round in 1..=2 {
+        let mut running = Running::new(Feed::new(shop.log()));
+        running.keep_rows(&shop, Arc::new(Audit), &generation);
+        for _ in 0..20 {
+            last = writer.write(stock("MUG"), received("MUG", 1)).await;
+        }
+        let some = last - 10;
+        until("some of it is there", async || shop.rows_at(&generation).await >= some).await;
+        if round == 2 {
+            shop.reach(&generation, last).await;
+            running.stop().await;
+        } else {
+            running.kill().await;
+        }
+    }
+    assert_eq!(positions(&shop, &generation).await, (1..=last).collect::<Vec<_>>());
+}

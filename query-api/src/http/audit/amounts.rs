@@ -1,0 +1,213 @@
+//! Amounts as people write them, in units of a currency with its decimals, and as rows hold them, in minor units.
+
+use soonshop_domain::Currency;
+
+use super::timeline::Condition;
+
+/// Currencies that have no minor unit, of those that ISO 4217 knows.
+const WHOLE: &[&str] = &[
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
+    "XPF",
+];
+/// Those whose minor unit is a thousandth.
+const THOUSANDTHS: &[&str] = &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
+
+/// The decimals of a currency.
+fn places(currency: &str) -> usize {
+    match currency {
+        code if WHOLE.contains(&code) => 0,
+        code if THOUSANDTHS.contains(&code) => 3,
+        _ => 2,
+    }
+}
+
+/// As pages show it: `GBP 12.50`.
+pub(super) fn shown(amount: i64, currency: &str) -> String {
+    let places = places(currency);
+    if places == 0 {
+        return format!("{currency} {amount}");
+    }
+    let unit = 10_u64.pow(u32::try_from(places).unwrap_or(0));
+    let sign = if amount < 0 { "−" } else { "" };
+    let amount = amount.unsigned_abs();
+    format!("{currency} {sign}{}.{:0places$}", amount / unit, amount % unit)
+}
+
+/// The most digits before the point: what is longer is no amount of anything.
+const MOST_DIGITS: usize = 15;
+
+/// A number such as `12.50`, in thousandths: the smallest unit that any currency has.
+fn thousandths(written: &str, places: usize) -> Option<i64> {
+    let (negative, digits) = written.strip_prefix('-').map_or((false, written), |digits| (true, digits));
+    let (whole, part) = digits.split_once('.').map_or((digits, None), |(whole, part)| (whole, Some(part)));
+    // "12." and ".5" are what is left of something else.
+    let is_number = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    if !is_number(whole, MOST_DIGITS) || part.is_some_and(|part| !is_number(part, places)) {
+        return None;
+    }
+    let number: i64 = format!("{whole}{:0<3}", part.unwrap_or_default()).parse().ok()?;
+    Some(if negative { -number } else { number })
+}
+
+/// The amounts that a term takes, in thousandths of a unit, both ends included.
+#[derive(Debug, PartialEq, Eq)]
+struct Range {
+    from: i64,
+    to: i64,
+    currency: Option<Currency>,
+}
+
+/// `>100`, `>=100`, `<12.50`, `<=12.50`, `10..20` or `12.50`, and perhaps a currency behind it.
+fn range(written: &str) -> Option<Range> {
+    let code = written.len().checked_sub(3).and_then(|at| written.split_at_checked(at));
+    let code = code.filter(|(_, code)| code.bytes().all(|b| b.is_ascii_alphabetic()));
+    let (numbers, currency) = match code {
+        Some((numbers, code)) => (numbers.trim_end(), Some(code.to_uppercase().parse::<Currency>().ok()?)),
+        None => (written, None),
+    };
+    let places = currency.map_or(3, |currency| places(currency.as_str()));
+    let number = |text: &str| thousandths(text, places);
+    let (from, to) = if let Some((from, to)) = numbers.split_once("..") {
+        (number(from)?, number(to)?)
+    } else if let Some(least) = numbers.strip_prefix(">=") {
+        (number(least)?, i64::MAX)
+    } else if let Some(below) = numbers.strip_prefix('>') {
+        (number(below)? + 1, i64::MAX)
+    } else if let Some(most) = numbers.strip_prefix("<=") {
+        (i64::MIN, number(most)?)
+    } else if let Some(above) = numbers.strip_prefix('<') {
+        (i64::MIN, number(above)? - 1)
+    } else {
+        (number(numbers)?, number(numbers)?)
+    };
+    (from <= to).then_some(Range { from, to, currency })
+}
+
+impl Range {
+    /// The same in minor units of a currency with so many decimals.
+    fn minor(&self, places: usize) -> (i64, i64) {
+        let unit = 10_i64.pow(u32::try_from(3 - places.min(3)).unwrap_or(0));
+        let up = i64::from(self.from.rem_euclid(unit) != 0);
+        (self.from.div_euclid(unit).saturating_add(up), self.to.div_euclid(unit))
+    }
+}
+
+/// One end of a range, whatever the currency of a row is. The bound that holds for all of them comes first: it is what
+/// an index is looked up by.
+fn end(is: &str, whole: i64, hundredths: i64, thousandths: i64, widest: i64) -> Condition {
+    let of = |codes: &[&str]| format!("'{}'", codes.join("', '"));
+    Condition {
+        sql: format!(
+            "(amount {is} ? AND amount {is} CASE WHEN currency IN ({}) THEN ? WHEN currency IN ({}) THEN ? ELSE ? END)",
+            of(WHOLE),
+            of(THOUSANDTHS)
+        ),
+        values: [widest, whole, thousandths, hundredths].map(Into::into).to_vec(),
+    }
+}
+
+/// The rows that are about such an amount. Without a currency it is so many units of whichever.
+pub(super) fn condition(written: &str) -> Option<Condition> {
+    let range = range(written)?;
+    if let Some(currency) = range.currency {
+        let (from, to) = range.minor(places(currency.as_str()));
+        return Some(Condition {
+            sql: "(currency = ? AND amount >= ? AND amount <= ?)".to_owned(),
+            values: vec![currency.to_string().into(), from.into(), to.into()],
+        });
+    }
+    let (whole, hundredths, thousandths) = (range.minor(0), range.minor(2), range.minor(3));
+    let all = [whole, hundredths, thousandths];
+    let least = all.iter().map(|(from, _)| *from).min()?;
+    let most = all.iter().map(|(_, to)| *to).max()?;
+    let from = end(">=", whole.0, hundredths.0, thousandths.0, least);
+    let to = end("<=", whole.1, hundredths.1, thousandths.1, most);
+    Some(Condition {
+        sql: format!("({} AND {})", from.sql, to.sql),
+        values: from.values.into_iter().chain(to.values).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(written: &str) -> Option<(i64, i64)> {
+        range(written).map(|range| (range.from, range.to))
+    }
+
+    #[test]
+    fn an_amount_is_read_as_people_write_it() {
+        assert_eq!(ends(">100"), Some((100_001, i64::MAX)));
+        assert_eq!(ends(">=100"), Some((100_000, i64::MAX)));
+        assert_eq!(ends("<12.5"), Some((i64::MIN, 12_499)));
+        assert_eq!(ends("<=12.50"), Some((i64::MIN, 12_500)));
+        assert_eq!(ends("10..20"), Some((10_000, 20_000)));
+        assert_eq!(ends("-3..0.075"), Some((-3_000, 75)));
+        assert_eq!(ends("12.50"), Some((12_500, 12_500)));
+        assert_eq!(range("10..20gbp").unwrap().currency, Some(Currency::GBP));
+        assert_eq!(ends(">100 JPY"), Some((100_001, i64::MAX)));
+    }
+
+    #[test]
+    fn minor_units_are_those_of_the_currency_and_nothing_overflows() {
+        let of = |written: &str, places| range(written).unwrap().minor(places);
+        assert_eq!(of(">100", 2), (10_001, i64::MAX / 10));
+        assert_eq!(of(">100", 0).0, 101);
+        assert_eq!(of(">=0.005", 2).0, 1, "half a penny and more begins at a penny");
+        assert_eq!(of("<=0.005", 2).1, 0);
+        assert_eq!(of("<0", 2).1, -1);
+        assert_eq!(of("<-0.01", 2).1, -2);
+        assert_eq!(of(">=-0.015", 2).0, -1);
+        assert_eq!(of("12.50", 3), (12_500, 12_500));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for written in [
+            "",
+            ">",
+            "..",
+            "10..",
+            "..10",
+            "20..10",
+            "NaN",
+            "inf",
+            "1e9",
+            "0x10",
+            "+5",
+            "--5",
+            ">>5",
+            "=5",
+            "1,000",
+            "12.",
+            ".5",
+            "1.2.3",
+            "12.3456",
+            "12.345GBP",
+            "12.5JPY",
+            "12.0JPY",
+            "100XXX",
+            "GBP",
+            ">100€",
+            "１００",
+            "9999999999999999",
+            "99999999999999999999999999999999999999",
+            "1.99999999999999999999999999999999",
+            "10'--",
+        ] {
+            assert_eq!(range(written), None, "{written}");
+        }
+        assert!(range("999999999999999.999KWD").is_some());
+    }
+
+    #[test]
+    fn amounts_are_shown_with_the_decimals_of_their_currency() {
+        assert_eq!(shown(1_299, "GBP"), "GBP 12.99");
+        assert_eq!(shown(-5, "GBP"), "GBP −0.05");
+        assert_eq!(shown(1_299, "JPY"), "JPY 1299");
+        assert_eq!(shown(1_299, "KWD"), "KWD 1.299");
+    }
+}
