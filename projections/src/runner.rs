@@ -368,7 +368,7 @@ impl Fold<'_> {
             return Ok(());
         }
         let from = self.checkpoint.clone();
-        self.checkpoint = self.apply(entries, &from).await?;
+        self.checkpoint = Box::pin(self.apply(entries, &from)).await?;
         Ok(())
     }
 
@@ -489,7 +489,7 @@ impl Fold<'_> {
         self.count_damaged(entries)?;
         let mut failing: BTreeMap<i64, String> = BTreeMap::new();
         loop {
-            match self.transaction(entries, from, &failing).await {
+            match Box::pin(self.transaction(entries, from, &failing)).await {
                 Ok(to) => return Ok(to),
                 Err(Broken::Stopped(stopped)) => return Err(stopped),
                 Err(Broken::Event { position, cause }) => {

@@ -462,7 +462,7 @@ async fn digests_find_the_same_differences_and_move_less() {
     for sql in [
         "UPDATE rm_audit_2.audit SET summary = '{}' WHERE position % 20 = 3",
         "DELETE FROM rm_audit_2.audit WHERE position % 20 = 4",
-        "INSERT INTO rm_audit_2.audit SELECT (json_populate_record(a, json_build_object('id', 'more-' || a.id))).* \
+        "INSERT INTO rm_audit_2.audit SELECT (json_populate_record(a, json_build_object('position', -a.position))).* \
          FROM rm_audit_2.audit a WHERE position % 20 = 5",
     ] {
         db.connection.execute_unprepared(sql).await.unwrap();
