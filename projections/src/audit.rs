@@ -222,8 +222,7 @@ impl Projector for Audit {
     fn indexes(&self) -> &'static [&'static str] {
         &[
             "CREATE INDEX audit_by_id ON @audit (id)",
-            // Nothing is recorded before what is recorded already: this is the order of positions, too.
-            "CREATE INDEX audit_by_time ON @audit (recorded_at)",
+            "CREATE INDEX audit_by_time ON @audit (recorded_at, position)",
             "CREATE INDEX audit_by_type ON @audit (event_type, position)",
             "CREATE INDEX audit_by_stream ON @audit (aggregate_id, position)",
             "CREATE INDEX audit_by_actor ON @audit (actor_id, position) WHERE actor_id IS NOT NULL",
