@@ -42,8 +42,8 @@ pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
     Ok(text)
 }
 
-/// A text as it may be shown: what would act on a terminal, or turn the order of what stands around it, is spelt out
-/// (`\u{202e}`). Line breaks and tabs stay.
+/// A text as it may be shown: what would act on a terminal, or turn the order of what stands around it, is spelt out as
+/// JSON does (`\u202e`). Line breaks and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let acts = |c: char| {
         c.is_control() && c != '\n' && c != '\t'
@@ -52,7 +52,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(acts) {
         return Cow::Borrowed(text);
     }
-    let spelt = |c: char| if acts(c) { c.escape_unicode().collect::<String>() } else { c.to_string() };
+    let spelt = |c: char| if acts(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     Cow::Owned(text.chars().map(spelt).collect())
 }
 
@@ -232,8 +232,8 @@ mod tests {
         for plain in ["Größe 中文 🙂", "two\nlines\tand a tab", "", "\u{5d0}\u{5d1} is Hebrew"] {
             assert!(matches!(visible(plain), Cow::Borrowed(same) if same == plain));
         }
-        assert_eq!(visible("a\u{1b}[31mb\u{9b}2J\u{7f}"), "a\\u{1b}[31mb\\u{9b}2J\\u{7f}");
-        assert_eq!(visible("gpj.\u{202e}exe\u{2066}"), "gpj.\\u{202e}exe\\u{2066}");
+        assert_eq!(visible("a\u{1b}[31mb\u{9b}2J\u{7f}"), "a\\u001b[31mb\\u009b2J\\u007f");
+        assert_eq!(visible("gpj.\u{202e}exe\u{2066}"), "gpj.\\u202eexe\\u2066");
     }
 
     proptest! {

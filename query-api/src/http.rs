@@ -55,7 +55,7 @@ use call::{Call, Visit};
 use openapi::Described;
 use params::Param;
 
-pub use audit::{Asked, Change, Entry, File, Listing, Reached, Stream, Trail, columns, event_at, export};
+pub use audit::{Asked, Change, Entry, File, Listing, Reached, Stream, Trail, columns, export};
 pub use openapi::openapi;
 
 /// The contexts that have queries over HTTP.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
 use soonshop_projections::operations::Done;
 use soonshop_query_api::export::{Format, Manifest, Written};
-use soonshop_query_api::http::{Asked, Entry, Listing, Reached, event_at, export as listed};
+use soonshop_query_api::http::{Asked, Entry, Listing, Reached, export as listed};
 
 use crate::output::Line;
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
@@ -250,7 +250,13 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
         // Readers may have been moved meanwhile: each look is at what they go by now.
         let now = Reached::read(&tool.registry).await?;
         for position in parked.freed(&now) {
-            if let Some(entry) = event_at(&tool.registry, &asked, position).await? {
+            let before = Some(position - 1);
+            let late = Listing::open(&tool.registry, &tool.log, &asked, before)
+                .await?
+                .up_to(position)
+                .next()
+                .await?;
+            if let Some(entry) = late.into_iter().next() {
                 tool.out.say(&Sentence::TailLate { position });
                 show(tool, &entry, options.format)?;
                 count += 1;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
+use soonshop_domain::text::visible;
 
 use crate::words::{Language, Sentence};
 
@@ -108,7 +109,7 @@ impl Output {
 
     /// Says something on standard error. Whoever closed that does not want to hear more, and the work goes on.
     fn tell(&self, text: &str) {
-        self.aside(|| drop(writeln!(std::io::stderr(), "{text}")));
+        self.aside(|| drop(writeln!(std::io::stderr(), "{}", visible(text))));
     }
 
     fn line(&self, text: &str) {
@@ -137,7 +138,7 @@ impl Output {
         if self.json {
             self.message(kind, value);
         } else {
-            self.line(&text(self.language));
+            self.line(&visible(&text(self.language)));
         }
     }
 

@@ -30,7 +30,7 @@ use soonshop_service_kit::access::Permission;
 use super::Endpoint;
 
 pub use file::File;
-pub use listing::{Asked, Listing, Reached, columns, event_at, export};
+pub use listing::{Asked, Listing, Reached, columns, export};
 pub(super) use tail::Tail;
 pub use timeline::Entry;
 pub use trail::{Change, Stream, Trail};

@@ -192,14 +192,6 @@ impl Reached {
     }
 }
 
-/// The event at a position, if it is what is looked for.
-pub async fn event_at(registry: &Registry, asked: &Asked, position: i64) -> Result<Option<Entry>, Problem> {
-    let source = Source::of(registry, "audit", None).await?;
-    let (sql, values) = asked.search.at(position);
-    let (_, rows) = source.read(&sql, values, asked.search.order()).await?;
-    rows.first().map(Entry::read).transpose()
-}
-
 /// All that is found, as a file, masked for a role. `goes_on` is called after each page, and may end it.
 ///
 /// It is read in ascending order whatever the order of the file, so that each history is folded once, along with it.

@@ -508,14 +508,6 @@ impl Search {
         (format!("SELECT * FROM @audit {filter} ORDER BY {ASCENDING} LIMIT {limit}"), values)
     }
 
-    /// The same for the row at a position alone.
-    pub(super) fn at(&self, position: i64) -> (String, Vec<Value>) {
-        let mut all = self.narrows();
-        all.push(Condition::new("position = ?", position));
-        let mut values = Vec::new();
-        (format!("SELECT * FROM @audit WHERE {}", numbered(&all, &mut values)), values)
-    }
-
     /// Those that are no effects of what is found as well, in a page's bounds: of what was caused by what nothing caused
     /// it is looked, row by row, whether its cause is among what is found.
     pub(super) fn not_caused(&self, limit: usize) -> (String, Vec<Value>) {

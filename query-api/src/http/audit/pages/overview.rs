@@ -130,7 +130,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                     @if !all.alive.is_empty() { p { (view.language.fill("runs-alive", &[&all.alive.len().to_string()])) } }
                 }))
                 (card(view, "parked", "/audit/parked", &html! {
-                    p.figure class=(if parked > 0 { "figure ill" } else { "figure" }) { (parked) }
+                    p class=(if parked > 0 { "figure ill" } else { "figure" }) { (parked) }
                     p.soft { (view.word(if parked > 0 { "parked-look" } else { "parked-none" })) }
                 }))
                 (card(view, "integrity", "/audit/integrity", &html! {
