@@ -46,7 +46,7 @@ use soonshop_search::Search;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::session::to_loopback;
 use soonshop_service_kit::access::{Access, Permission};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use audit::{Tail, Trends};
@@ -102,6 +102,8 @@ struct Shared {
     looking_up: Mutex<()>,
     /// Held by whoever leaves a note, for the same reason.
     noting: Mutex<()>,
+    /// A permit is held by whoever has an export gathered.
+    exporting: Semaphore,
     /// What is looked at, where it is no shop.
     file: Option<Arc<File>>,
 }
@@ -224,6 +226,7 @@ fn routed(state: Queries, file: Option<Arc<File>>, endpoints: impl IntoIterator<
         checking: Mutex::default(),
         looking_up: Mutex::default(),
         noting: Mutex::default(),
+        exporting: Semaphore::new(audit::EXPORTS),
         queries: state,
         file,
     });

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 use serde_json::json;
-use soonshop_event_log::seal::{self, Finding, Positions, Report, Seals, Tail, TrustedKey, Verdict};
+use soonshop_event_log::seal::{
+    self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
+};
 use soonshop_migrations::rights;
 use soonshop_projections::Generation;
 use soonshop_query_api::export::{Manifest, Reading, Unread, hold_csv};
@@ -23,6 +25,8 @@ pub struct Options {
     /// None: as far as there are seals.
     pub to: Option<i64>,
     pub trusted: Option<TrustedKey>,
+    /// Of the record of operations instead of the log.
+    pub record: bool,
 }
 
 fn shown(out: &Output, report: &Report) -> Outcome {
@@ -71,11 +75,16 @@ fn told(report: &Report) -> Vec<Sentence> {
     told
 }
 
-/// Compares the log with its seals.
+/// Compares the log, or the record of operations, with its seals.
 pub async fn check(tool: &Tool, options: &Options) -> Outcome {
-    let seals = Seals::new(tool.store.namespace("seals")?);
+    let (log, seals) = if options.record {
+        (tool.looked().record(), RECORD_SEALS)
+    } else {
+        (tool.log.clone(), SEALS)
+    };
+    let seals = Seals::new(tool.store.namespace(seals)?);
     let positions = Positions { from: options.from, to: options.to };
-    let report = seal::check(&tool.log, &seals, positions, options.trusted.as_ref()).await?;
+    let report = seal::check(&log, &seals, positions, options.trusted.as_ref()).await?;
     shown(&tool.out, &report)
 }
 

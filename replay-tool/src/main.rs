@@ -254,9 +254,12 @@ enum Verb {
         /// The key that you trust: its public half in base64, or its fingerprint
         #[arg(long, value_parser = public_key)]
         pubkey: Option<TrustedKey>,
+        /// The record of operations instead of the log
+        #[arg(long)]
+        record: bool,
         /// Check a file that `soonshop seals export` or `export --sign` wrote; no database is needed. The manifest of
         /// CSV is looked for in FILE.manifest.json
-        #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to"])]
+        #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to", "record"])]
         offline: Option<PathBuf>,
     },
     /// Show an export (NDJSON) as pages, on this machine alone; no shop is needed, and nothing of one is read
@@ -657,8 +660,8 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
         Verb::Tail { search, follow, format } => {
             listing::tail(&tool, &listing::Tail { search, follow, format }).await
         }
-        Verb::Check { from, to, pubkey, offline: _ } => {
-            check::check(&tool, &check::Options { from, to, trusted: pubkey }).await
+        Verb::Check { from, to, pubkey, record, offline: _ } => {
+            check::check(&tool, &check::Options { from, to, trusted: pubkey, record }).await
         }
         Verb::Doctor => check::doctor(&tool).await,
         Verb::Parked { verb } => match verb {

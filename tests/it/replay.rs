@@ -557,6 +557,7 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
         (&["step", "orders", "--key", "nothing"], 2),
         (&["doctor"], 0),
         (&["check", "--from", "1000000"], 3),
+        (&["check", "--record", "--from", "1000000"], 3),
         (
             &[
                 "check",

@@ -26,7 +26,7 @@ pages! {
     "no-such-variant" "not-found" "not-permitted" "not-yet-there" "operator-only" "order-exists" "order-not-found"
     "order-number-taken" "person-erased" "person-not-found" "product-deleted" "product-exists" "product-not-found"
     "read-model-behind" "read-model-missing" "search-unavailable" "sku-not-sold" "sku-taken"
-    "sku-without-price" "stale-version" "timed-out" "token-expired" "too-many-checks" "too-many-look-ups"
+    "sku-without-price" "stale-version" "timed-out" "token-expired" "too-many-checks" "too-many-exports" "too-many-look-ups"
     "too-many-notes" "total-too-large"
     "unexpected-body"
     "unknown-customer" "unknown-order" "unknown-sku" "unreadable-body" "unsupported-media-type"

@@ -29,6 +29,7 @@ use soonshop_service_kit::access::Permission;
 
 use super::Endpoint;
 
+pub(super) use exports::EXPORTS;
 pub use file::File;
 pub use listing::{Asked, Listing, Reached, columns, export};
 pub(super) use tail::Tail;

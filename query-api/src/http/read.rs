@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a query of read models may take.
-const LONGEST_QUERY: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_QUERY: Duration = Duration::from_secs(10);
 
 /// The column of the checkpoint beside the rows, and the one that tells a row from none.
 const CHECKPOINT: &str = "checkpoint_";

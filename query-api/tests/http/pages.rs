@@ -506,6 +506,21 @@ async fn seal(shop: &Shop) {
 }
 
 #[tokio::test]
+async fn no_more_exports_are_gathered_at_once_than_there_may_be() {
+    let shop = Shop::open().await;
+    shop.user("Zebedee", "UK").await;
+    shop.see("/users").await;
+    let export = || shop.get_as(Role::Auditor, "/api/audit/export.ndjson");
+    let got = join_all((0..64).map(|_| export())).await;
+    let done = got.iter().filter(|got| got.status == 200).count();
+    let refused: Vec<_> = got.iter().filter(|got| got.status == 429).collect();
+    assert!((4..64).contains(&done) && done + refused.len() == 64, "{done} of 64");
+    let problem = refused[0].refused();
+    assert_eq!((problem.1.as_str(), refused[0].header("retry-after")), ("too-many-exports", "10"));
+    assert_eq!(export().await.status, 200, "whoever waits gets it");
+}
+
+#[tokio::test]
 async fn the_log_is_checked_for_one_at_a_time_and_look_ups_are_counted_for_all_at_once() {
     let shop = Shop::open().await;
     shop.user("Zebedee", "UK").await;

@@ -1,6 +1,8 @@
 //! The timeline to take along: the same events in the same order as on the screen, masked alike, and written down that
 //! somebody took them.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
@@ -30,7 +32,18 @@ pub(super) fn ndjson() -> Action {
     Action::new(listing::params(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
 }
 
+/// Exports that one process gathers at the same time: each reads much, and lies on the disk until it was fetched.
+pub(in crate::http) const EXPORTS: usize = 4;
+
+/// When to ask again.
+const AGAIN: Duration = Duration::from_secs(10);
+
 async fn write(call: Call, format: Format) -> Result<Response, Problem> {
+    let busy = |_| {
+        let detail = format!("{EXPORTS} exports are being gathered just now, which is as many as there may be: wait");
+        Problem::too_many("too-many-exports", detail).with_retry_after(AGAIN)
+    };
+    let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
     let mut asked = Asked::read(&call.asked.query)?;
     if let Some(file) = &call.asked.file {
         asked = asked.within(file);
@@ -39,7 +52,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     let queries = &call.shared.queries;
     let written = listing::export(&queries.registry, &queries.log, &asked, format, role.as_ref(), |_| {
         if queries.stop.is_cancelled() {
-            let again = std::time::Duration::from_secs(1);
+            let again = Duration::from_secs(1);
             return Err(Problem::unavailable("timed-out", "the service is stopping: ask again", again));
         }
         Ok(())

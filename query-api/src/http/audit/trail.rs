@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -24,7 +25,7 @@ use crate::http::call::Call;
 use crate::http::fold::{self, History, Opened, PAGE};
 use crate::http::openapi::Described;
 use crate::http::params::{Kind, Param, Params, refused};
-use crate::http::read::failed;
+use crate::http::read::{LONGEST_QUERY, failed};
 
 /// Events that are listed at once.
 pub(super) const LISTED: i64 = 200;
@@ -302,7 +303,12 @@ impl Stream {
     fn first_where(&self, ways: &[(&str, &str)]) -> Result<Option<i64>, Problem> {
         let redactor = Redactor::new(Sight::Masked, &Opened::default());
         let mut history = (self.begin)();
+        let begun = Instant::now();
         for event in &self.events {
+            if begun.elapsed() > LONGEST_QUERY {
+                let detail = "the history is too long to look through all of it: choose a version or a moment";
+                return Err(Problem::unavailable("timed-out", detail, Duration::from_secs(1)));
+            }
             history.apply(Arc::clone(event))?;
             let state = redactor.redact(history.sealed()?);
             let fields = leaves(state.value());
