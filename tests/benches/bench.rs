@@ -34,6 +34,10 @@ use support::{Place, Process, Set, TestShop, free_port, server};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// As in the binaries.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 3;
 
 fn seconds() -> Duration {

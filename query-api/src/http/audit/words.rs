@@ -228,7 +228,6 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("history", "History", "历史"),
     ("play", "Play", "播放"),
     ("play-stop", "Stop", "停止"),
-    ("notes", "Notes", "备注"),
     ("note-add", "Leave a note", "添加备注"),
     ("note-text", "Note", "备注内容"),
     ("note-tags", "Tags, with spaces between them", "标签，以空格分隔"),
@@ -589,7 +588,7 @@ mod tests {
     ];
 
     /// What names that are put together begin with, and what else is named by a role, a kind or a type.
-    const TOGETHER: [&str; 14] = [
+    const TOGETHER: [&str; 15] = [
         "purposes-",
         "only-",
         "unit-",
@@ -601,6 +600,7 @@ mod tests {
         "term-",
         "run-",
         "verdict-",
+        "sealed-",
         "did-",
         "key-",
         "gate-",
