@@ -126,6 +126,7 @@ pub fn stack(router: Router) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(announced_size))
         .layer(from_fn(time_limit))
+        .layer(from_fn(to_its_end))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new().compress_when(compressed))
         .layer(from_fn(with_context))
@@ -158,6 +159,24 @@ async fn time_limit(request: Request, next: Next) -> Response {
                       same Idempotency-Key";
         Problem::unavailable("timed-out", detail, Duration::from_secs(1)).into_response()
     })
+}
+
+/// Answers in a task of its own, whoever still waits for it. A client that hangs up would otherwise end a handler where it
+/// stands, and between `BEGIN` and its answer the driver gives a connection back with the transaction open: what others
+/// then write on it would be part of that.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    let answering = next.run(request).in_current_span();
+    let answering = match RequestContext::current() {
+        Some(context) => tokio::spawn(CONTEXT.scope(context, answering)),
+        None => tokio::spawn(answering),
+    };
+    match answering.await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Problem::internal(error).into_response(),
+        },
+    }
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
@@ -311,6 +330,27 @@ mod tests {
         let response = got("/slow").await;
         assert_eq!(response.status(), 503);
         assert_eq!(json(response).await["type"], "/problems/timed-out");
+    }
+
+    #[tokio::test]
+    async fn a_handler_goes_on_to_its_end_when_its_client_hangs_up() {
+        let (begun, go_on, done) =
+            (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let parts = (Arc::clone(&begun), Arc::clone(&go_on), Arc::clone(&done));
+        let handler = async move || {
+            parts.0.notify_one();
+            parts.1.notified().await;
+            assert!(RequestContext::current().is_some());
+            parts.2.notify_one();
+        };
+        let router = stack(Router::new().route("/slow", get(handler)));
+        let request = Request::get("/slow").body(Body::empty()).unwrap();
+        tokio::select! {
+            _ = router.oneshot(request) => panic!("it was not let go"),
+            () = begun.notified() => {}
+        }
+        go_on.notify_one();
+        done.notified().await;
     }
 
     #[tokio::test]

@@ -40,7 +40,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     let busy = |_| {
-        let detail = format!("{EXPORTS} exports are being gathered just now, which is as many as there may be: wait");
+        let detail =
+            format!("{EXPORTS} exports are being gathered just now, which is as many as there may be: wait");
         Problem::too_many("too-many-exports", detail).with_retry_after(AGAIN)
     };
     let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
