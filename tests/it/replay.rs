@@ -346,11 +346,11 @@ async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
     let events = number(tool.log.db(), "SELECT count(*) FROM @events").await;
     // So slowly that it is far from its end after all that follows, however busy this machine is.
     for _ in 0..5 {
-        let mut child = slow(&shop, &tool, "20/s").await;
+        let mut child = slow(&shop, &tool, "10/s").await;
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let child = slow(&shop, &tool, "20/s").await;
+    let child = slow(&shop, &tool, "10/s").await;
     // A second one says who is at it, and changes nothing.
     let second = ran(&shop.place, &["rebuild", "orders", "--json"]).await;
     assert_eq!(code(&second), 75, "{}", String::from_utf8_lossy(&second.stderr));
@@ -361,11 +361,11 @@ async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
     assert_eq!(code(&stopped), 130, "{}", String::from_utf8_lossy(&stopped.stderr));
     let said = String::from_utf8(stopped.stderr).unwrap();
     assert!(said.contains("Resume:  replay-tool rebuild orders"), "{said}");
-    let child = slow(&shop, &tool, "20/s").await;
+    let child = slow(&shop, &tool, "10/s").await;
     signal(&child, "-TERM");
     assert_eq!(code(&child.wait_with_output().unwrap()), 143);
     let timed =
-        ran(&shop.place, &["rebuild", "orders", "--max-rate", "50/s", "--chunk", "5", "--timeout", "1s"])
+        ran(&shop.place, &["rebuild", "orders", "--max-rate", "20/s", "--chunk", "5", "--timeout", "1s"])
             .await;
     assert_eq!(code(&timed), 124);
 
