@@ -8,6 +8,9 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -31,7 +34,7 @@ use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
 use crate::metrics::{self, Http};
 use crate::problem::{Kind, Problem};
 
-/// How long a handler may take, besides what the client asked to wait.
+/// How long a handler may take, besides what the client asked to wait, unless it said that it takes longer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// What names a request. An extractor; also there for whatever runs in the request's own task.
@@ -46,6 +49,18 @@ pub struct RequestContext {
 
 tokio::task_local! {
     static CONTEXT: RequestContext;
+    /// How long the handler may take, in milliseconds.
+    static LIMIT: Arc<AtomicU64>;
+}
+
+/// Said by a handler that takes longer than [`REQUEST_LIMIT`]: so long, from when the request came. Nothing outside of
+/// [`stack`].
+pub fn take_longer(limit: Duration) {
+    LIMIT.try_with(|now| now.fetch_max(milliseconds(limit), Ordering::Relaxed)).ok();
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl RequestContext {
@@ -154,11 +169,20 @@ async fn announced_size(request: Request, next: Next) -> Response {
 async fn time_limit(request: Request, next: Next) -> Response {
     // A header that cannot be read is refused where it has a meaning, not here.
     let wait = headers::prefer_wait(request.headers()).ok().flatten().unwrap_or_default();
-    tokio::time::timeout(REQUEST_LIMIT + wait, next.run(request)).await.unwrap_or_else(|_| {
-        let detail = "it took too long and was given up; whether it was done is not known: send it again with the \
-                      same Idempotency-Key";
-        Problem::unavailable("timed-out", detail, Duration::from_secs(1)).into_response()
-    })
+    let limit = Arc::new(AtomicU64::new(milliseconds(REQUEST_LIMIT + wait)));
+    let begun = tokio::time::Instant::now();
+    let mut answering = pin!(LIMIT.scope(Arc::clone(&limit), next.run(request)));
+    let mut given = 0;
+    while limit.load(Ordering::Relaxed) > given {
+        given = limit.load(Ordering::Relaxed);
+        tokio::select! {
+            response = &mut answering => return response,
+            () = tokio::time::sleep_until(begun + Duration::from_millis(given)) => {}
+        }
+    }
+    let detail = "it took too long and was given up; whether it was done is not known: send it again with the \
+                  same Idempotency-Key";
+    Problem::unavailable("timed-out", detail, Duration::from_secs(1)).into_response()
 }
 
 /// Answers in a task of its own, whoever still waits for it. A client that hangs up would otherwise end a handler where it
@@ -255,7 +279,6 @@ pub async fn shutdown_signal() -> io::Result<&'static str> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::sync::Arc;
 
     use axum::body::Body;
     use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
@@ -272,6 +295,13 @@ mod tests {
                 .route("/items/{id}", get(async |context: RequestContext| context.correlation_id.to_string()))
                 .route("/panic", get(async || -> String { panic!("secret") }))
                 .route("/slow", get(async || std::future::pending::<String>().await))
+                .route(
+                    "/longer",
+                    get(async || {
+                        take_longer(Duration::from_mins(10));
+                        tokio::time::sleep(Duration::from_mins(9)).await;
+                    }),
+                )
                 .route("/refused", get(async || Problem::conflict("wrong-state", "not now")))
                 .route("/large", get(async || axum::Json("x".repeat(5000))))
                 .route(
@@ -330,6 +360,7 @@ mod tests {
         let response = got("/slow").await;
         assert_eq!(response.status(), 503);
         assert_eq!(json(response).await["type"], "/problems/timed-out");
+        assert_eq!(got("/longer").await.status(), 200, "it said so");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::json;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::serve::take_longer;
 
 use super::listing::{self, Asked};
 use super::reveal::write_down;
@@ -35,6 +36,9 @@ pub(super) fn ndjson() -> Action {
 /// Exports that one process gathers at the same time: each reads much, and lies on the disk until it was fetched.
 pub(in crate::http) const EXPORTS: usize = 4;
 
+/// How long gathering one may take: millions of events take longer than anything else that is asked.
+const LONGEST: Duration = Duration::from_mins(10);
+
 /// When to ask again.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -44,6 +48,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
             format!("{EXPORTS} exports are being gathered just now, which is as many as there may be: wait");
         Problem::too_many("too-many-exports", detail).with_retry_after(AGAIN)
     };
+    take_longer(LONGEST);
     let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
     let mut asked = Asked::read(&call.asked.query)?;
     if let Some(file) = &call.asked.file {
