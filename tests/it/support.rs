@@ -199,7 +199,7 @@ impl Answer {
 pub(crate) struct Client {
     http: reqwest::Client,
     pub(crate) base: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Client {
