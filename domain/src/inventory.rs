@@ -230,6 +230,29 @@ impl Decider for Stock {
             },
         }
     }
+
+    /// Of its lines the one that the event is about; and another one, as none at all would be another state.
+    fn around(&self, event: &Event) -> Option<Self> {
+        let line = event.line();
+        let its = |name: &&String| Some(name.as_str()) == line.as_deref();
+        let own = line.as_ref().and_then(|name| self.lines.get_key_value(name));
+        let other = self.lines.iter().find(|(name, _)| !its(name));
+        let lines = own.into_iter().chain(other).map(|(name, line)| (name.clone(), *line)).collect();
+        Some(Self { sku: self.sku.clone(), location: self.location.clone(), lines, ..*self })
+    }
+}
+
+impl Event {
+    /// The line that it changes.
+    fn line(&self) -> Option<String> {
+        match self {
+            Self::StockReceived { .. } | Self::StockAdjusted { .. } => None,
+            Self::StockReserved { order_id, line, .. }
+            | Self::StockReleased { order_id, line, .. }
+            | Self::StockReservationBarred { order_id, line, .. }
+            | Self::StockShipped { order_id, line, .. } => Some(key(*order_id, *line)),
+        }
+    }
 }
 
 impl Stock {
@@ -321,6 +344,45 @@ mod tests {
         given(vec![received(5), reserved(3)])
             .when(at(Command::Adjust { quantity: -3, reason: "lost".into() }))
             .then_expect_error(Error::InsufficientStock { requested: 3, available: 2 });
+    }
+
+    #[test]
+    fn what_an_event_changes_is_seen_in_the_part_around_it_as_in_the_whole() {
+        let line =
+            |line, quantity| Event::StockReserved { place: place(), order_id: order(), line, quantity };
+        let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let shipped = Event::StockShipped { place: place(), order_id: order(), line: 2, quantity: 1 };
+        let barred = Event::StockReservationBarred { place: place(), order_id: order(), line: 9 };
+        let adjusted = Event::StockAdjusted { place: place(), quantity: -1, reason: "lost".into() };
+        let history = vec![
+            received(50),
+            line(1, 3),
+            line(2, 1),
+            line(3, 2),
+            released,
+            barred,
+            shipped,
+            received(1),
+            adjusted,
+        ];
+        let mut whole = Stock::default();
+        let differing = |one: &Stock, other: &Stock| -> Vec<String> {
+            let names: std::collections::BTreeSet<_> = one.lines.keys().chain(other.lines.keys()).collect();
+            names.into_iter().filter(|name| one.lines.get(*name) != other.lines.get(*name)).cloned().collect()
+        };
+        for event in history {
+            let (before, part_before) = (whole.clone(), whole.around(&event).unwrap());
+            whole.evolve(event.clone());
+            let part_after = whole.around(&event).unwrap();
+            for (part, whole) in [(&part_before, &before), (&part_after, &whole)] {
+                let lines = part.lines.clone();
+                assert_eq!(*part, Stock { lines, ..whole.clone() });
+                assert!(part.lines.iter().all(|(name, line)| whole.lines.get(name) == Some(line)));
+                assert_eq!(part.lines.is_empty(), whole.lines.is_empty());
+                assert!(part.lines.len() <= 2);
+            }
+            assert_eq!(differing(&part_before, &part_after), differing(&before, &whole), "{event:?}");
+        }
     }
 
     #[test]

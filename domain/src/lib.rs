@@ -59,4 +59,10 @@ pub trait Decider:
     fn holds(&self, _event: &Self::Event) -> Vec<Hold> {
         Vec::new()
     }
+
+    /// The state without most of what the event cannot change, for states that grow with their history: what differs
+    /// before and after it is what differs in the whole. `None`: the whole is as good.
+    fn around(&self, _event: &Self::Event) -> Option<Self> {
+        None
+    }
 }

@@ -24,6 +24,8 @@ pub(super) trait History: Send {
     fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), Problem>;
     /// The state with personal values sealed: nobody shows it as it is.
     fn sealed(&self) -> Result<Value, Problem>;
+    /// The part of it that this event can change, where that is less than the whole.
+    fn around(&self, event: &RecordedEvent) -> Result<Option<Value>, Problem>;
     fn opened(&self) -> &Opened;
 }
 
@@ -103,6 +105,13 @@ impl<A: Decider + Send> History for Fold<A> {
 
     fn sealed(&self) -> Result<Value, Problem> {
         serde_json::to_value(&self.state).map_err(Problem::internal)
+    }
+
+    fn around(&self, event: &RecordedEvent) -> Result<Option<Value>, Problem> {
+        let unreadable = |_| unreadable(event.position);
+        let own: A::Event = event.event.clone().try_into().map_err(unreadable)?;
+        let part = self.state.around(&own);
+        part.map(|part| serde_json::to_value(part)).transpose().map_err(Problem::internal)
     }
 
     fn opened(&self) -> &Opened {

@@ -113,21 +113,27 @@ struct Folded {
 impl Folded {
     /// Takes the event that comes next. If it is `wanted`, what it changed.
     fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, Problem> {
-        if wanted && self.state.is_none() {
+        let around = if wanted { self.history.around(&event)? } else { None };
+        let part = around.is_some();
+        if wanted && !part && self.state.is_none() {
             self.state = Some(self.history.sealed()?);
         }
-        let before = self.state.take();
-        self.history.apply(event)?;
+        let before = around.or_else(|| self.state.take());
+        self.history.apply(Arc::clone(&event))?;
         self.version += 1;
-        let Some(before) = before.filter(|_| wanted) else { return Ok(None) };
-        let after = self.history.sealed()?;
+        let Some(before) = before.filter(|_| wanted) else {
+            self.state = None;
+            return Ok(None);
+        };
+        let after = if part { self.history.around(&event)? } else { None };
+        let after = after.map_or_else(|| self.history.sealed(), Ok)?;
         let redactor = Redactor::new(Sight::Masked, self.history.opened());
         let mut changes = between(&before, &after, &redactor);
         for change in &mut changes {
             change.before = change.before.take().map(Redacted::without_number);
             change.after = change.after.take().map(Redacted::without_number);
         }
-        self.state = Some(after);
+        self.state = (!part).then_some(after);
         Ok(Some(changes))
     }
 }
