@@ -62,7 +62,7 @@ pub trait Decider:
 
     /// The state without most of what the event cannot change, for states that grow with their history: what differs
     /// before and after it is what differs in the whole. `None`: the whole is as good.
-    fn around(&self, _event: &Self::Event) -> Option<Self> {
+    fn around(&self, _event: &Event) -> Option<Self> {
         None
     }
 }

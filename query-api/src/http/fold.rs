@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use soonshop_domain::order::{Order, credit_note::CreditNote};
 use soonshop_domain::user::{User, person::Person};
-use soonshop_domain::{Decider, inventory::Stock, product::Product};
+use soonshop_domain::{Decider, Event, inventory::Stock, product::Product};
 use soonshop_event_log::{Content, EventLog, RecordedEvent, StoredEvent};
 use soonshop_service_kit::Problem;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub(super) trait History: Send {
     /// The state with personal values sealed: nobody shows it as it is.
     fn sealed(&self) -> Result<Value, Problem>;
     /// The part of it that this event can change, where that is less than the whole.
-    fn around(&self, event: &RecordedEvent) -> Result<Option<Value>, Problem>;
+    fn around(&self, event: &Event) -> Result<Option<Value>, Problem>;
     fn opened(&self) -> &Opened;
 }
 
@@ -107,10 +107,8 @@ impl<A: Decider + Send> History for Fold<A> {
         serde_json::to_value(&self.state).map_err(Problem::internal)
     }
 
-    fn around(&self, event: &RecordedEvent) -> Result<Option<Value>, Problem> {
-        let unreadable = |_| unreadable(event.position);
-        let own: A::Event = event.event.clone().try_into().map_err(unreadable)?;
-        let part = self.state.around(&own);
+    fn around(&self, event: &Event) -> Result<Option<Value>, Problem> {
+        let part = self.state.around(event);
         part.map(|part| serde_json::to_value(part)).transpose().map_err(Problem::internal)
     }
 

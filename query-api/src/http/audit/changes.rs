@@ -104,7 +104,7 @@ pub(super) async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<
 struct Folded {
     history: Box<dyn History>,
     version: i64,
-    /// The state, still sealed, where it is known.
+    /// The state, still sealed, where the whole of it is known.
     state: Option<Value>,
     /// When it was looked at last.
     used: u64,
@@ -113,28 +113,37 @@ struct Folded {
 impl Folded {
     /// Takes the event that comes next. If it is `wanted`, what it changed.
     fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, Problem> {
-        let around = if wanted { self.history.around(&event)? } else { None };
-        let part = around.is_some();
-        if wanted && !part && self.state.is_none() {
-            self.state = Some(self.history.sealed()?);
-        }
-        let before = around.or_else(|| self.state.take());
-        self.history.apply(Arc::clone(&event))?;
-        self.version += 1;
-        let Some(before) = before.filter(|_| wanted) else {
-            self.state = None;
+        let known = self.state.take();
+        if !wanted {
+            self.apply(event)?;
             return Ok(None);
+        }
+        let (before, after, whole) = match self.history.around(&event.event)? {
+            Some(before) => {
+                self.apply(Arc::clone(&event))?;
+                let gone = || Problem::internal("there is no part of the state around its event any more");
+                (before, self.history.around(&event.event)?.ok_or_else(gone)?, false)
+            }
+            None => {
+                let before = known.map_or_else(|| self.history.sealed(), Ok)?;
+                self.apply(event)?;
+                (before, self.history.sealed()?, true)
+            }
         };
-        let after = if part { self.history.around(&event)? } else { None };
-        let after = after.map_or_else(|| self.history.sealed(), Ok)?;
         let redactor = Redactor::new(Sight::Masked, self.history.opened());
         let mut changes = between(&before, &after, &redactor);
         for change in &mut changes {
             change.before = change.before.take().map(Redacted::without_number);
             change.after = change.after.take().map(Redacted::without_number);
         }
-        self.state = (!part).then_some(after);
+        self.state = whole.then_some(after);
         Ok(Some(changes))
+    }
+
+    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), Problem> {
+        self.history.apply(event)?;
+        self.version += 1;
+        Ok(())
     }
 }
 
