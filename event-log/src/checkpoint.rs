@@ -186,11 +186,16 @@ impl Leases {
                  epoch = leases.epoch + CASE WHEN leases.holder = excluded.holder THEN 0 ELSE 1 END \
              WHERE leases.holder = excluded.holder OR leases.expires_at < {now} RETURNING epoch"
         );
-        let values = [name.into(), self.holder.as_str().into(), LEASE_MILLISECONDS.into()];
-        if let Some(row) = self.db.connection.query_one(self.db.statement(&sql, values)).await? {
-            return Ok(Ok(Lease { name: name.to_owned(), epoch: row.try_get_by_index(0)? }));
+        loop {
+            let values = [name.into(), self.holder.as_str().into(), LEASE_MILLISECONDS.into()];
+            if let Some(row) = self.db.connection.query_one(self.db.statement(&sql, values)).await? {
+                return Ok(Ok(Lease { name: name.to_owned(), epoch: row.try_get_by_index(0)? }));
+            }
+            // Without a holder it has expired, or was given back, between the two: there it is for the taking.
+            if let Some(holder) = self.holder(name).await? {
+                return Ok(Err(holder));
+            }
         }
-        Ok(Err(self.holder(name).await?.unwrap_or_default()))
     }
 
     /// Takes a lease from whoever has it, with a new epoch. Its holder finds out when it renews it; at once, where the

@@ -257,17 +257,27 @@ fn copied(from: &Path, to: &Path, names: &[&str]) {
 
 /// Stopped: every file is whole.
 async fn closed(shop: TestShop) -> Place {
-    let databases = [shop.shop.store_database.clone(), shop.shop.keys_database.clone()];
+    let of = shop.shop.clone();
     let place = shop.close().await;
     eventually("the log has no owner", Duration::from_secs(10), async || {
-        EventStore::check_owner(&databases[0]).is_ok()
+        EventStore::check_owner(&of.store_database).is_ok()
     })
     .await;
-    for (database, name) in
-        databases.iter().flat_map(|one| ["log", "keys", "process"].map(|name| (one, name)))
-    {
-        database.close(name).await.unwrap();
+    for file in std::fs::read_dir(place.folder.path()).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "sqlite") {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            for one in [&of.store_database, &of.read_database, &of.keys_database, &of.erasures_database] {
+                one.close(name).await.unwrap();
+            }
+        }
     }
+    // SQLite takes these away when the last connection closes, and the driver closes on threads of its own.
+    eventually("nobody has a file open", Duration::from_secs(30), async || {
+        let mut files = std::fs::read_dir(place.folder.path()).unwrap().map(|file| file.unwrap().file_name());
+        !files.any(|name| name.to_string_lossy().ends_with("-wal"))
+    })
+    .await;
     place
 }
 

@@ -328,20 +328,21 @@ pub(crate) fn signal(child: &Child, name: &str) {
 /// A rebuild that goes slowly, as a process; returned once it is somewhere between the beginning and the end.
 pub(crate) async fn slow(shop: &TestShop, tool: &Tool, rate: &str) -> Child {
     let before = tool.runs.last(Some("orders"), 1).await.unwrap().first().map_or(0, |run| run.run);
-    let args = ["rebuild", "orders", "--max-rate", rate, "--chunk", "20", "--json"];
-    let child = command(&shop.place, &args).spawn().unwrap();
+    let args = ["rebuild", "orders", "--max-rate", rate, "--chunk", "5", "--json"];
+    let mut child = command(&shop.place, &args).spawn().unwrap();
     eventually("the rebuild is on its way", Duration::from_secs(30), async || {
         let runs = tool.runs.last(Some("orders"), 1).await.unwrap();
         runs.first().is_some_and(|run| run.run > before && run.progress.position > run.progress.from_position)
     })
     .await;
+    assert!(child.try_wait().unwrap().is_none(), "there is so little to rebuild that it is at its end");
     child
 }
 
 /// Killed again and again, and told to stop, a rebuild ends with the rows of one that was left alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
-    let shop = sold(Set::Nats, 150).await;
+    let shop = sold(Set::Nats, 400).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     let events = number(tool.log.db(), "SELECT count(*) FROM @events").await;
     // So slowly that it is far from its end after all that follows, however busy this machine is.
