@@ -4,6 +4,7 @@
 //! refused or cancelled.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
 use soonshop_domain::order::{Event as OrderEvent, credit_note};
 use soonshop_domain::{Event, inventory, product, user};
 use soonshop_event_log::RecordedEvent;
@@ -12,7 +13,7 @@ use crate::order::kind;
 use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
 /// One order.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "sales")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
@@ -57,8 +58,9 @@ impl Row for Model {
 /// One line of an order.
 pub mod line {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "sale_lines")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
@@ -104,8 +106,9 @@ pub mod line {
 /// Anything else that is counted: credit notes, receipts and adjustments of stock, users and products.
 pub mod fact {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "facts")]
     pub struct Model {
         /// The event's id: each is counted once.
@@ -271,7 +274,7 @@ impl Projector for Sales {
                 });
             }
             Event::CreditNote(credit_note::Event::CreditNoteIssued { lines, total, country, .. }) => {
-                unit.put(fact::Model {
+                unit.add(fact::Model {
                     country: Some(country.clone()),
                     currency: Some(total.currency.to_string()),
                     lines: i64::try_from(lines.len()).unwrap_or(i64::MAX),
@@ -287,12 +290,12 @@ impl Projector for Sales {
                     _ => return Ok(()),
                 };
                 let sku = Some(stock.place().sku.to_string());
-                unit.put(fact::Model { sku, units, ..Self::fact(event, kind) });
+                unit.add(fact::Model { sku, units, ..Self::fact(event, kind) });
             }
             Event::User(user::Event::UserRegistered { details }) => {
-                unit.put(fact::Model { country: details.country.clone(), ..Self::fact(event, "user") });
+                unit.add(fact::Model { country: details.country.clone(), ..Self::fact(event, "user") });
             }
-            Event::Product(product::Event::ProductCreated { .. }) => unit.put(Self::fact(event, "product")),
+            Event::Product(product::Event::ProductCreated { .. }) => unit.add(Self::fact(event, "product")),
             _ => {}
         }
         Ok(())

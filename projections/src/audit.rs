@@ -4,19 +4,21 @@
 //! Nothing personal is in it. What an event says of a person is sealed in the log; here only a marker tells that it is
 //! there. A person is found by the opaque id of the data subject.
 
-use std::collections::{BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use sea_orm::entity::prelude::*;
-use serde::Deserialize as _;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value, json};
 use soonshop_domain::order::{Event as OrderEvent, credit_note};
 use soonshop_domain::{Event, Money, Sensitive as _};
 use soonshop_event_log::RecordedEvent;
 
-use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id, written};
+use crate::texts::{Searched, Texts, TextsOf};
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "audit")]
 pub struct Model {
     /// In the log. (Numbers that only go up are the cheapest keys there are; the event's id is looked up by an index.)
@@ -93,6 +95,17 @@ impl Row for Model {
     }
 }
 
+impl Searched for Model {
+    fn position(&self) -> i64 {
+        self.position
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        let of_command = [&self.reason_code, &self.command_type].into_iter().flatten();
+        of_command.map(String::as_str).chain([&*self.text]).collect()
+    }
+}
+
 /// What stands in a summary for a personal value that the event has.
 pub fn personal() -> Value {
     json!({ "personal": true })
@@ -107,14 +120,26 @@ pub struct Audit;
 /// The event's own fields as stored, and the seals in them.
 fn fields(event: &Event) -> Result<(Value, HashSet<String>), Failure> {
     let failed = |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
-    let mut sealed = event.clone();
-    let seals = sealed.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
-    let payload: Value = serde_json::from_str(&event.encode().map_err(failed)?).map_err(failed)?;
-    let fields = match payload {
+    let fields = match event.encode_value().map_err(failed)? {
         Value::Object(mut named) => named.remove(event.event_type()).unwrap_or_default(),
         other => other,
     };
+    if !may_be_sealed(&fields) {
+        return Ok((fields, HashSet::new()));
+    }
+    let mut sealed = event.clone();
+    let seals = sealed.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
     Ok((fields, seals))
+}
+
+/// Whether a seal may be in it: that is five parts with dots between them (RFC 7516, section 7.1).
+fn may_be_sealed(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.matches('.').count() == 4,
+        Value::Array(items) => items.iter().any(may_be_sealed),
+        Value::Object(fields) => fields.values().any(may_be_sealed),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// An amount is shown whole.
@@ -122,38 +147,40 @@ fn is_money(fields: &Map<String, Value>) -> bool {
     fields.len() == 2 && fields.contains_key("amount") && fields.contains_key("currency")
 }
 
-fn cut(text: &str) -> String {
-    let mut short: String = text.chars().take(LONGEST).collect();
-    if short.len() < text.len() {
-        short.push('…');
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
-    short
 }
 
 /// Adds the fields below `path`.
-fn summarize(value: &Value, path: &str, seals: &HashSet<String>, into: &mut Map<String, Value>) {
+fn summarize(value: Value, path: &str, seals: &HashSet<String>, into: &mut Map<String, Value>) {
     let said = match value {
         Value::Null => return,
-        Value::String(text) if seals.contains(text) => personal(),
+        Value::String(text) if seals.contains(&text) => personal(),
         Value::String(text) => cut(text).into(),
         Value::Array(items) if items.iter().any(Value::is_object) => items.len().into(),
-        Value::Object(fields) if !is_money(fields) => {
+        Value::Object(fields) if !is_money(&fields) => {
             for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() { name } else { format!("{path}.{name}") };
                 summarize(value, &path, seals, into);
             }
             return;
         }
-        other => other.clone(),
+        other => other,
     };
     into.insert(path.to_owned(), said);
 }
 
-/// Adds every text and number, each once.
-fn words(value: &Value, seals: &HashSet<String>, into: &mut BTreeSet<String>) {
+/// Adds every text and number.
+fn words<'a>(value: &'a Value, seals: &HashSet<String>, into: &mut Vec<Cow<'a, str>>) {
     match value {
-        Value::String(text) if !seals.contains(text) => drop(into.insert(text.to_lowercase())),
-        Value::Number(number) => drop(into.insert(number.to_string())),
+        Value::String(text) if !seals.contains(text) => {
+            let is_small = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+            into.push(if is_small { Cow::from(text) } else { text.to_lowercase().into() });
+        }
+        Value::Number(number) => into.push(number.to_string().into()),
         Value::Array(items) => items.iter().for_each(|item| words(item, seals, into)),
         Value::Object(fields) => fields.values().for_each(|field| words(field, seals, into)),
         Value::String(_) | Value::Null | Value::Bool(_) => {}
@@ -167,9 +194,11 @@ pub fn searched(summary: &Value) -> String {
 
 /// What a search for a text looks through.
 fn text(fields: &Value, seals: &HashSet<String>) -> String {
-    let mut text = BTreeSet::new();
+    let mut text = Vec::new();
     words(fields, seals, &mut text);
-    text.into_iter().collect::<Vec<_>>().join("\n")
+    text.sort_unstable();
+    text.dedup();
+    text.join("\n")
 }
 
 /// Whose data the event is about.
@@ -178,7 +207,7 @@ fn subject(event: &RecordedEvent) -> Option<String> {
         Event::User(_) | Event::Person(_) => Some(id(event)),
         Event::Order(OrderEvent::OrderPlaced { customer, .. })
         | Event::CreditNote(credit_note::Event::CreditNoteIssued { customer, .. }) => {
-            Some(customer.subject().to_string())
+            Some(written(customer.subject()))
         }
         Event::Order(_) | Event::Product(_) | Event::Stock(_) => None,
     }
@@ -208,7 +237,7 @@ impl Projector for Audit {
     }
 
     fn shape(&self) -> i32 {
-        2
+        3
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -237,17 +266,23 @@ impl Projector for Audit {
         true
     }
 
+    fn texts(&self) -> Option<Box<dyn Texts>> {
+        Some(TextsOf::<Model>::new())
+    }
+
     fn wants(&self, _: &RecordedEvent, _: &mut Wants) {}
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
         let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
         let (fields, seals) = fields(&event.event)?;
+        let text = text(&fields, &seals);
         let mut summary = Map::new();
-        summarize(&fields, "", &seals, &mut summary);
+        summarize(fields, "", &seals, &mut summary);
         let amount = amount(event.event.event_type(), &summary);
+        let summary = serde_json::to_string(&summary).map_err(|error| Failure(error.to_string()))?;
         unit.add(Model {
             position: event.position,
-            id: event.event_id.to_string(),
+            id: written(event.event_id),
             aggregate_type: event.event.aggregate_type().to_owned(),
             aggregate_id: id(event),
             version: event.version,
@@ -259,17 +294,17 @@ impl Projector for Audit {
             actor_id: metadata.actor_id,
             on_behalf_of: metadata.on_behalf_of,
             channel: metadata.channel.map(|channel| channel.to_string()),
-            command_id: metadata.command_id.map(|id| id.to_string()),
+            command_id: metadata.command_id.map(written),
             command_type: metadata.command_type,
-            correlation_id: metadata.correlation_id.map(|id| id.to_string()),
-            causation_id: metadata.causation_id.map(|id| id.to_string()),
+            correlation_id: metadata.correlation_id.map(written),
+            causation_id: metadata.causation_id.map(written),
             reason_code: metadata.reason_code,
             has_note: metadata.reason_note.is_some(),
             subject: subject(event),
             amount: amount.map(|amount| amount.amount),
             currency: amount.map(|amount| amount.currency.to_string()),
-            summary: Value::Object(summary).to_string(),
-            text: text(&fields, &seals),
+            summary,
+            text,
         });
         Ok(())
     }

@@ -12,6 +12,7 @@ use soonshop_event_log::{Checkpoint, Database, Db, Error, Place};
 
 use crate::Projector;
 use crate::runner::ROWS;
+use crate::texts;
 
 /// One generation of one projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +29,22 @@ pub(crate) fn namespace(projection: &str, number: i32) -> String {
     format!("rm_{projection}_{number}")
 }
 
+/// The projection and the number in the name of a generation; `None`: it is none.
+pub fn named(namespace: &str) -> Option<(&str, i32)> {
+    let (projection, number) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
+    Some((projection, number.parse().ok()?))
+}
+
 impl Generation {
     /// The name of its schema, file, index and prefix: `rm_orders_3`.
     pub fn namespace(&self) -> String {
         namespace(&self.projection, self.number)
+    }
+
+    /// Whether it is what this projector makes.
+    pub fn is_made_by(&self, projector: &dyn Projector) -> bool {
+        (projector.name(), projector.version(), projector.shape())
+            == (self.projection.as_str(), self.version, self.shape)
     }
 
     /// Opens its rows.
@@ -356,8 +369,7 @@ impl Registry {
     /// The generations that this projector can keep alive.
     pub async fn projected_by(&self, projector: &dyn Projector) -> Result<Vec<Generation>, Error> {
         let generations = self.generations(projector.name()).await?;
-        let fits = |g: &Generation| g.version == projector.version() && g.shape == projector.shape();
-        Ok(generations.into_iter().filter(fits).collect())
+        Ok(generations.into_iter().filter(|generation| generation.is_made_by(projector)).collect())
     }
 }
 
@@ -377,6 +389,18 @@ async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -
     }
     for sql in OWN_TABLES {
         on.execute(db.statement(sql, [])).await?;
+    }
+    if projector.only_adds() && db.backend() == DatabaseBackend::Postgres {
+        // Nothing is looked up by it meanwhile: it is built with the other indexes.
+        for table in projector.tables() {
+            let sql = format!("ALTER TABLE @{0} DROP CONSTRAINT {0}_pkey", table.name());
+            on.execute(db.statement(&sql, [])).await?;
+        }
+    }
+    if projector.texts().is_some() {
+        for statement in texts::create(db) {
+            on.execute(statement).await?;
+        }
     }
     Checkpoint::start().begin(db, on, ROWS).await
 }

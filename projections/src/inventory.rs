@@ -1,13 +1,14 @@
 //! Stock per SKU and location.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
 use soonshop_domain::Event;
 use soonshop_domain::inventory::Event as StockEvent;
 use soonshop_event_log::RecordedEvent;
 
 use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "stock")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

@@ -9,6 +9,7 @@
 
 pub mod analytics;
 pub mod audit;
+mod copy;
 pub mod ending;
 pub mod feed;
 pub mod generation;
@@ -22,6 +23,7 @@ pub mod runner;
 pub mod runs;
 pub mod sink;
 pub mod standing;
+pub mod texts;
 mod transaction;
 pub mod user;
 

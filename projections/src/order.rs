@@ -1,13 +1,14 @@
 //! Orders and credit notes, as a shop's staff and its customers look them up.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
 use soonshop_domain::order::{Customer, Event as OrderEvent, credit_note};
 use soonshop_domain::{Event, Personal, Purpose};
 use soonshop_event_log::RecordedEvent;
 
 use crate::projector::{Failure, PersonalColumns, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "orders")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
@@ -67,8 +68,9 @@ impl Row for Model {
 /// Money given back.
 pub mod credit {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "credit_notes")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

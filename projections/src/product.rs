@@ -1,6 +1,7 @@
 //! Products, as a shop window shows them; each has a search document.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
 use soonshop_domain::product::{Details, Event as ProductEvent, Variant};
 use soonshop_domain::{Event, Money};
 use soonshop_event_log::RecordedEvent;
@@ -10,7 +11,7 @@ use crate::projector::{
     Documents, DocumentsOf, Failure, Indexed, Projector, Row, TableFor, TableOf, Unit, Wants, id,
 };
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "products")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

@@ -10,16 +10,19 @@ use sea_orm::{
     FromQueryResult, Iden, IdenStatic as _, Iterable as _, ModelTrait, PrimaryKeyToColumn, Schema, Statement,
     Value,
 };
+use serde::Serialize;
 use soonshop_domain::Purpose;
 use soonshop_event_log::{Db, RecordedEvent};
 use soonshop_search::Change;
 use uuid::Uuid;
 
+use crate::copy::copy;
+use crate::texts::Texts;
 use crate::transaction::{Transaction, Write};
 
 /// A row of a read model. Rows are loaded, and parked, by group: one column that every event can name.
 pub trait Row:
-    ModelTrait<Entity: Default> + FromQueryResult + Clone + PartialEq + Send + Sync + 'static
+    ModelTrait<Entity: Default> + FromQueryResult + Serialize + Clone + PartialEq + Send + Sync + 'static
 {
     /// The column that holds the group.
     const GROUP: &'static str;
@@ -28,7 +31,7 @@ pub trait Row:
     fn key(&self) -> String;
 }
 
-fn table_of<M: Row>() -> String {
+pub(crate) fn table_of<M: Row>() -> String {
     M::Entity::default().table_name().to_owned()
 }
 
@@ -69,6 +72,10 @@ pub trait Projector: Send + Sync + 'static {
     }
     fn searchable(&self) -> bool {
         self.documents().is_some()
+    }
+    /// The texts of its rows that are searched for anything that stands in them.
+    fn texts(&self) -> Option<Box<dyn Texts>> {
+        None
     }
 }
 
@@ -240,10 +247,24 @@ impl Wants {
 struct Cell<M> {
     row: M,
     changed: bool,
+    /// It is not in the database yet.
+    new: bool,
+}
+
+struct Group<M> {
+    /// What is not here is not in the database either.
+    whole: bool,
+    cells: BTreeMap<String, Cell<M>>,
+}
+
+impl<M> Group<M> {
+    fn new(whole: bool) -> Self {
+        Self { whole, cells: BTreeMap::new() }
+    }
 }
 
 struct Rows<M> {
-    groups: HashMap<String, BTreeMap<String, Cell<M>>>,
+    groups: HashMap<String, Group<M>>,
     /// Those that are only added, in their order, since the last was written.
     added: Vec<M>,
 }
@@ -384,7 +405,7 @@ impl<C: ColumnTrait> Arrays<C> {
 
 type Columns<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
 
-fn column_names<C: ColumnTrait>(columns: &[C]) -> String {
+pub(crate) fn column_names<C: ColumnTrait>(columns: &[C]) -> String {
     columns.iter().map(sea_orm::IdenStatic::as_str).collect::<Vec<_>>().join(", ")
 }
 
@@ -407,54 +428,6 @@ fn upsert<M: Row>(columns: &[Columns<M>], source: (String, String)) -> String {
         .collect();
     let insert = insert::<M>(columns, source);
     format!("{insert} ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), set.join(", "))
-}
-
-/// What PostgreSQL's binary format begins with: its signature, no flags, nothing more.
-const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-const COPY_END: &[u8] = &(-1_i16).to_be_bytes();
-
-/// Bytes of a row, by and large.
-const USUAL: usize = 640;
-
-fn too_long(_: std::num::TryFromIntError) -> DbErr {
-    DbErr::Custom("a row is too long to be copied".to_owned())
-}
-
-/// Writes rows that are not there, in PostgreSQL's binary format: much less work for both sides than a statement with
-/// the same values.
-fn copy<M: Row>(db: &Db, columns: &[Columns<M>], rows: &[M]) -> Result<Write, DbErr> {
-    let mut copied = Vec::with_capacity(rows.len() * USUAL);
-    copied.extend(COPY_HEAD);
-    let width = i16::try_from(columns.len()).map_err(too_long)?.to_be_bytes();
-    for row in rows {
-        copied.extend(width);
-        for column in columns {
-            copy_value(row.get(*column), &mut copied)?;
-        }
-    }
-    copied.extend(COPY_END);
-    let sql = format!("COPY @{} ({}) FROM STDIN (FORMAT BINARY)", table_of::<M>(), column_names(columns));
-    Ok(Write::Copy(db.sql(&sql), copied))
-}
-
-/// A column of a row: its length, -1 where there is no value, and its bytes.
-fn copy_value(value: Value, into: &mut Vec<u8>) -> Result<(), DbErr> {
-    let mut put = |bytes: &[u8]| -> Result<(), DbErr> {
-        into.extend(i32::try_from(bytes.len()).map_err(too_long)?.to_be_bytes());
-        into.extend(bytes);
-        Ok(())
-    };
-    match value {
-        Value::String(Some(text)) => put(text.as_bytes()),
-        Value::BigInt(Some(number)) => put(&number.to_be_bytes()),
-        Value::Int(Some(number)) => put(&number.to_be_bytes()),
-        Value::Bool(Some(truth)) => put(&[u8::from(truth)]),
-        Value::String(None) | Value::BigInt(None) | Value::Int(None) | Value::Bool(None) => {
-            into.extend((-1_i32).to_be_bytes());
-            Ok(())
-        }
-        _ => Err(DbErr::Custom("a column has a type that is not copied".to_owned())),
-    }
 }
 
 #[async_trait]
@@ -480,10 +453,11 @@ impl<M: Row> AnyRows for Rows<M> {
             for row in tx.query_all(statement).await? {
                 let row = M::from_query_result(&row, "")?;
                 let (group, key) = (row.group(), row.key());
-                self.groups.entry(group).or_default().insert(key, Cell { row, changed: false });
+                let cell = Cell { row, changed: false, new: false };
+                self.groups.entry(group).or_insert_with(|| Group::new(true)).cells.insert(key, cell);
             }
             for group in chunk {
-                self.groups.entry(group.clone()).or_default();
+                self.groups.entry(group.clone()).or_insert_with(|| Group::new(true));
             }
         }
         Ok(())
@@ -491,17 +465,19 @@ impl<M: Row> AnyRows for Rows<M> {
 
     fn assume(&mut self, groups: HashSet<String>) {
         for group in groups {
-            self.groups.entry(group).or_default();
+            self.groups.entry(group).or_insert_with(|| Group::new(true));
         }
     }
 
     fn writes(&self, db: &Db, writes: &mut Vec<Write>) -> Result<(), DbErr> {
-        let cells = || self.groups.values().flat_map(BTreeMap::values);
-        let changed: Vec<&M> = cells().filter(|cell| cell.changed).map(|cell| &cell.row).collect();
+        let cells = self.groups.values().flat_map(|group| group.cells.values());
+        let (new, changed): (Vec<_>, Vec<_>) = cells.filter(|cell| cell.changed).partition(|cell| cell.new);
+        let added: Vec<&M> = self.added.iter().chain(new.into_iter().map(|cell| &cell.row)).collect();
+        let changed: Vec<&M> = changed.into_iter().map(|cell| &cell.row).collect();
         let columns: Vec<Columns<M>> = Columns::<M>::iter().collect();
         if db.backend() == DatabaseBackend::Postgres {
-            if !self.added.is_empty() {
-                writes.push(copy(db, &columns, &self.added)?);
+            if !added.is_empty() {
+                writes.push(copy(db, added.into_iter())?);
             }
             if changed.is_empty() {
                 return Ok(());
@@ -517,7 +493,6 @@ impl<M: Row> AnyRows for Rows<M> {
         let fields: Vec<String> =
             columns.iter().map(|column| format!("value ->> '{}'", column.as_str())).collect();
         let source = || (fields.join(", "), "json_each($1)".to_owned());
-        let added: Vec<&M> = self.added.iter().collect();
         for (sql, rows) in
             [(insert::<M>(&columns, source()), added), (upsert::<M>(&columns, source()), changed)]
         {
@@ -542,15 +517,16 @@ impl<M: Row> AnyRows for Rows<M> {
         }
         self.added.clear();
         let mut rows = 0;
-        for cell in self.groups.values_mut().flat_map(BTreeMap::values_mut) {
-            cell.changed = false;
+        for cell in self.groups.values_mut().flat_map(|group| group.cells.values_mut()) {
+            (cell.changed, cell.new) = (false, false);
             rows += 1;
         }
         rows
     }
 
     fn is_changed(&self) -> bool {
-        !self.added.is_empty() || self.groups.values().flat_map(BTreeMap::values).any(|cell| cell.changed)
+        let mut cells = self.groups.values().flat_map(|group| group.cells.values());
+        !self.added.is_empty() || cells.any(|cell| cell.changed)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -632,7 +608,7 @@ impl Unit {
     }
 
     pub fn find<M: Row>(&self, group: &str, key: &str) -> Option<&M> {
-        Some(&self.rows::<M>()?.groups.get(group)?.get(key)?.row)
+        Some(&self.rows::<M>()?.groups.get(group)?.cells.get(key)?.row)
     }
 
     /// Changes a row that must be there.
@@ -643,8 +619,8 @@ impl Unit {
         change: impl FnOnce(&mut M),
     ) -> Result<(), Failure> {
         let missing = || Failure(format!("{} has no row {group} {key}", table_of::<M>()));
-        let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
-        let cell = cells.and_then(|cells| cells.get_mut(key)).ok_or_else(missing)?;
+        let group = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
+        let cell = group.and_then(|group| group.cells.get_mut(key)).ok_or_else(missing)?;
         change(&mut cell.row);
         cell.changed = true;
         Ok(())
@@ -652,8 +628,8 @@ impl Unit {
 
     /// Changes every row of a group.
     pub fn change_all<M: Row>(&mut self, group: &str, mut change: impl FnMut(&mut M)) {
-        let cells = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
-        for cell in cells.into_iter().flat_map(BTreeMap::values_mut) {
+        let group = self.rows_mut::<M>().and_then(|rows| rows.groups.get_mut(group));
+        for cell in group.into_iter().flat_map(|group| group.cells.values_mut()) {
             change(&mut cell.row);
             cell.changed = true;
         }
@@ -663,7 +639,9 @@ impl Unit {
     pub fn put<M: Row>(&mut self, row: M) {
         let (group, key) = (row.group(), row.key());
         if let Some(rows) = self.rows_mut::<M>() {
-            rows.groups.entry(group).or_default().insert(key, Cell { row, changed: true });
+            let group = rows.groups.entry(group).or_insert_with(|| Group::new(false));
+            let new = group.cells.get(&key).map_or(group.whole, |cell| cell.new);
+            group.cells.insert(key, Cell { row, changed: true, new });
         }
     }
 
@@ -674,11 +652,21 @@ impl Unit {
             rows.added.push(row);
         }
     }
+
+    /// The rows that were added and are not written yet, in their order.
+    pub(crate) fn added<M: Row>(&self) -> &[M] {
+        self.rows::<M>().map_or(&[], |rows| &rows.added)
+    }
 }
 
 /// The text form of a stream's id, as rows hold it.
 pub fn id(event: &RecordedEvent) -> String {
-    event.stream.to_string()
+    written(event.stream)
+}
+
+/// An id as rows hold it. (Its `Display` takes four times as long.)
+pub(crate) fn written(id: Uuid) -> String {
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// Reads a row by its id.

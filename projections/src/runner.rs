@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::generation::ERASED;
 use crate::projector::{Unit, Wants};
+use crate::texts::Index;
 use crate::transaction::{Durable, Transaction, Write};
 use crate::{Feed, Generation, Projector, Registry};
 
@@ -109,6 +110,7 @@ impl Follower {
             kept: Unit::default(),
             checkpoint,
             writing: None,
+            texts: self.projector.texts().map(Index::new),
             parked: BTreeSet::new(),
             damaged: VecDeque::new(),
             overwritten: true,
@@ -141,6 +143,7 @@ impl Follower {
             if looked.elapsed() > RETRIES {
                 looked = Instant::now();
                 fold.retry().await?;
+                fold.complete_texts().await?;
                 fold.write_back().await?;
             }
             if entries.is_empty() && !indexed {
@@ -258,6 +261,7 @@ pub struct Fold<'a> {
     checkpoint: Checkpoint,
     /// What was folded and is being written.
     writing: Option<Writing>,
+    texts: Option<Index>,
     /// The groups of rows that wait for a parked event.
     parked: BTreeSet<String>,
     /// The last positions with a value that could not be opened.
@@ -390,6 +394,7 @@ impl Fold<'_> {
             Err(broken) => Some(Stopped::Log(Error::Database(format!("the writing broke off: {broken}")))),
         };
         self.forget();
+        self.texts.as_mut().map(Index::break_off);
         if let Some(stopped) = stopped {
             return Err(stopped);
         }
@@ -432,11 +437,34 @@ impl Fold<'_> {
         for event in events() {
             projector.project(event, &mut unit).ok()?;
         }
-        let writes = unit.writes(&self.db).ok()?;
+        let mut writes = unit.writes(&self.db).ok()?;
+        let from = self.folded().position;
+        if let Some((last, texts)) = entries.last().zip(self.texts.as_mut()) {
+            let gathered = texts.let_go();
+            let (lines, gathered) = texts.gather(&self.db, gathered, &unit, (from, last.position));
+            texts.hold(gathered);
+            writes.extend(lines.into_iter().map(Write::Statement));
+        }
         if unit.settle() <= self.keep {
             (self.kept, self.whole) = (unit, true);
         }
         Some(writes)
+    }
+
+    /// Gives the blocks their lines that are complete and have none: of those that began before this process did, and of
+    /// those that waited for a parked event.
+    async fn complete_texts(&mut self) -> Result<(), Stopped> {
+        let Some(texts) = &self.texts else { return Ok(()) };
+        for block in texts.missing(&self.db, self.checkpoint.position).await? {
+            let lines = texts.again(&self.db, block).await?;
+            let tx = self.begin(&self.checkpoint).await?;
+            tx.execute(lines).await?;
+            tx.commit().await?;
+        }
+        if let Some(texts) = &mut self.texts {
+            texts.is_complete();
+        }
+        Ok(())
     }
 
     async fn load_parked(&mut self) -> Result<(), Stopped> {
@@ -548,6 +576,7 @@ impl Fold<'_> {
         // Taken out: a batch that fails leaves nothing of itself in memory.
         let mut unit = std::mem::take(&mut self.kept);
         let whole = std::mem::take(&mut self.whole);
+        let gathered = self.texts.as_mut().and_then(Index::let_go);
         let mut work = Vec::with_capacity(entries.len());
         let mut wants = Wants::default();
         let mut newly: BTreeSet<String> = BTreeSet::new();
@@ -587,7 +616,16 @@ impl Fold<'_> {
                 .map_err(|failure| Broken::Event { position: event.position, cause: failure.0 })?;
         }
         unit.store(&self.db, &tx).await?;
+        let between = (from.position, to.position);
+        let texts = self.texts.as_mut().map(|texts| texts.gather(&self.db, gathered, &unit, between));
+        let (lines, gathered) = texts.unzip();
+        for statement in lines.into_iter().flatten() {
+            tx.execute(statement).await?;
+        }
         tx.commit().await?;
+        if let Some((texts, gathered)) = self.texts.as_mut().zip(gathered) {
+            texts.hold(gathered);
+        }
         self.parked.extend(newly);
         let erased = entries.iter().any(|entry| erasure(entry).is_some());
         self.overwritten |= erased;
@@ -655,6 +693,8 @@ impl Fold<'_> {
         }
         let sql = "SELECT position, event_id, rows FROM @parked ORDER BY position";
         let rows = self.db.connection.query_all(self.db.statement(sql, [])).await?;
+        // What comes in after its turn is in nobody's hands but the database's.
+        self.texts.as_mut().map(Index::break_off);
         let mut blocked: BTreeSet<String> = BTreeSet::new();
         for row in &rows {
             let (position, id): (i64, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
@@ -746,13 +786,28 @@ impl Fold<'_> {
         if !Checkpoint::fence(&self.db, &tx, ROWS, self.epoch).await? {
             return Err(Stopped::Lost);
         }
-        if self.db.backend() == DatabaseBackend::Postgres {
+        let postgres = self.db.backend() == DatabaseBackend::Postgres;
+        if postgres {
             tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
-        for sql in self.follower.projector.indexes() {
-            let sql = sql.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1);
+        let projector = &self.follower.projector;
+        let keys = projector.tables().into_iter().filter(|_| projector.only_adds()).map(|table| {
+            let (name, keys) = (table.name(), table.keys().join(", "));
+            format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_pkey ON @{name} ({keys})")
+        });
+        let others = projector.indexes().iter();
+        let others = others.map(|sql| sql.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1));
+        for sql in keys.filter(|_| postgres).chain(others) {
             tx.execute_unprepared(&self.db.sql(&sql)).await?;
         }
-        Ok(tx.commit().await?)
+        if postgres {
+            // Until the server looks by itself, a minute later, it would not know which index to use.
+            tx.execute_unprepared("SET LOCAL default_statistics_target = 20").await?;
+            for table in projector.tables() {
+                tx.execute_unprepared(&self.db.sql(&format!("ANALYZE @{}", table.name()))).await?;
+            }
+        }
+        tx.commit().await?;
+        self.complete_texts().await
     }
 }

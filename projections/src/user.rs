@@ -1,13 +1,14 @@
 //! Users, as lists and look-ups see them. Personal values are clear here, and go when the person is erased.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
 use soonshop_domain::user::{self, person};
 use soonshop_domain::{Event, Personal, Purpose};
 use soonshop_event_log::RecordedEvent;
 
 use crate::projector::{Failure, PersonalColumns, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

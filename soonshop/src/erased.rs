@@ -18,7 +18,7 @@ use soonshop_event_log::database::sqlite_file;
 use soonshop_event_log::{Checkpoint, Db, Leases, Place, StoredEvent, codec};
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::sink::{CACHE, INDEX};
-use soonshop_projections::{PersonalColumns, Projector};
+use soonshop_projections::{PersonalColumns, Projector, generation};
 use uuid::Uuid;
 
 use crate::Shop;
@@ -468,7 +468,7 @@ async fn generations(shop: &Shop) -> anyhow::Result<Vec<String>> {
 
 /// The projector that makes generations of this name: `rm_orders_3` is of `orders`.
 fn projector_of(namespace: &str) -> Option<std::sync::Arc<dyn Projector>> {
-    let (name, _) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
+    let (name, _) = generation::named(namespace)?;
     soonshop_projections::all().into_iter().find(|projector| projector.name() == name)
 }
 

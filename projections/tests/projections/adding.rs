@@ -1,11 +1,14 @@
 //! Rows that are only added: copied in where the database can, and none lost or there twice, whatever comes between.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
 use soonshop_event_log::{Checkpoint, Entry};
 use soonshop_projections::audit::Audit;
 use soonshop_projections::runner::{Poison, ROWS};
+use soonshop_projections::texts::BLOCK;
 use soonshop_projections::{Feed, Generation};
 
 use crate::fixture::{Running, Shop, Writer, on_both, until};
@@ -16,6 +19,7 @@ on_both!(
     added_rows_are_those_of_one_by_one_whatever_is_refused_between,
     a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on,
     a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice,
+    a_block_that_is_complete_has_every_line_of_its_rows_once_nothing_of_it_is_parked,
 );
 
 async fn entries(shop: &Shop) -> Vec<Entry> {
@@ -132,4 +136,87 @@ async fn a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice(shop: S
         }
     }
     assert_eq!(positions(&shop, &generation).await, (1..=last).collect::<Vec<_>>());
+}
+
+type Lines = BTreeMap<i64, BTreeSet<String>>;
+
+/// The lines that each block has.
+async fn lines(shop: &Shop, generation: &Generation) -> Lines {
+    let db = shop.db(&generation.namespace());
+    let rows = db.connection.query_all(db.statement("SELECT block, lines FROM @texts", [])).await.unwrap();
+    let read = |row: sea_orm::QueryResult| {
+        let lines: String = row.try_get_by_index(1).unwrap();
+        (row.try_get_by_index(0).unwrap(), lines.lines().map(str::to_owned).collect())
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Those that the rows of each block have.
+async fn said(shop: &Shop, generation: &Generation) -> Lines {
+    let mut said = Lines::new();
+    for row in shop.rows(generation).await["audit"].as_array().unwrap() {
+        let block = said.entry(row["position"].as_i64().unwrap() / BLOCK).or_default();
+        for column in ["text", "reason_code", "command_type"] {
+            block.extend(row[column].as_str().unwrap_or_default().lines().map(str::to_owned));
+        }
+    }
+    said
+}
+
+/// Ten events are in the first block, ten in the second, and the rest in one that is not complete.
+async fn a_block_that_is_complete_has_every_line_of_its_rows_once_nothing_of_it_is_parked(shop: Shop) {
+    told(&shop).await;
+    for after in [20, 10] {
+        let moved = format!("UPDATE @events SET position = position + {BLOCK} WHERE position > {after}");
+        shop.run("log", &moved).await;
+    }
+    let entries = entries(&shop).await;
+    assert_eq!(entries.last().unwrap().position / BLOCK, 2);
+    let running = Running::new(Feed::new(shop.log()));
+    for (size, broken_off, parked) in [
+        (1, None, None),
+        (1_000, None, None),
+        (4, None, None),
+        (4, Some(1), None),
+        (4, Some(3), None),
+        (4, Some(1), Some(entries[4].position)),
+        (4, None, Some(entries[13].position)),
+    ] {
+        let generation = shop.generation(&Audit).await;
+        let follower = running.follower(&shop, Moody::new(Audit, parked), &generation);
+        let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
+        let mut fold = follower.fold(&lease, Poison::Park).await.unwrap();
+        fold.keep(0);
+        for (number, piece) in entries.chunks(size).enumerate() {
+            fold.take(piece).await.unwrap();
+            if broken_off == Some(number) {
+                fold.written().await.unwrap();
+                drop(fold);
+                fold = follower.fold(&lease, Poison::Park).await.unwrap();
+                fold.keep(0);
+            }
+        }
+        fold.index().await.unwrap();
+        drop(fold);
+        let waits = parked.map(|position| position / BLOCK);
+        let complete = async |waits: Option<i64>| -> Lines {
+            let complete = |block: i64| block < 2 && Some(block) != waits;
+            said(&shop, &generation).await.into_iter().filter(|(block, _)| complete(*block)).collect()
+        };
+        assert_eq!(
+            lines(&shop, &generation).await,
+            complete(waits).await,
+            "{size} {broken_off:?} {parked:?}"
+        );
+        assert_eq!(complete(None).await.len(), 2);
+        if parked.is_some() {
+            shop.ask_to_retry(&generation).await;
+            let cured = shop.start(Arc::new(Audit), &generation);
+            until("both are there", async || lines(&shop, &generation).await.len() == 2).await;
+            cured.stop().await;
+            assert_eq!(lines(&shop, &generation).await, complete(None).await);
+            assert_eq!(shop.parked(&generation).await, [0; 0]);
+        }
+    }
+    running.stop().await;
 }

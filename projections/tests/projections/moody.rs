@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use soonshop_event_log::RecordedEvent;
 use soonshop_projections::projector::{Documents, Failure, TableOf};
+use soonshop_projections::texts::Texts;
 use soonshop_projections::{PersonalColumns, Projector, Unit, Wants};
 
 pub(crate) struct Moody {
@@ -52,6 +53,10 @@ impl Projector for Moody {
 
     fn indexes(&self) -> &'static [&'static str] {
         self.inner.indexes()
+    }
+
+    fn texts(&self) -> Option<Box<dyn Texts>> {
+        self.inner.texts()
     }
 
     fn only_adds(&self) -> bool {

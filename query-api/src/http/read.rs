@@ -9,7 +9,7 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, RuntimeErr, TransactionTrait as _, Value,
 };
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, is_no_table};
-use soonshop_projections::{Generation, Registry, runner, sink};
+use soonshop_projections::{Generation, Registry, runner, sink, texts};
 use soonshop_search::Search;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::headers::EVENT_POSITION;
@@ -343,6 +343,11 @@ impl Source {
             Ok(rows) => rows.map_err(query_failed),
             Err(_) => Err(too_long()),
         }
+    }
+
+    /// SQL that names the blocks of positions whose rows have lines of text, and whether so many texts are in those.
+    pub(super) fn blocks_with(&self, texts: usize) -> String {
+        texts::blocks_with(&self.db, texts)
     }
 
     /// Text in the order of its bytes, whatever the database's language.

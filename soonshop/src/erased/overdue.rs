@@ -11,7 +11,7 @@ use soonshop_domain::clock;
 use soonshop_event_log::Leases;
 use soonshop_projections::Generation;
 use soonshop_projections::ending::Ending;
-use soonshop_projections::generation::{Known, State};
+use soonshop_projections::generation::{Known, State, named};
 use soonshop_projections::operations::Done;
 use soonshop_projections::runner::ROWS;
 use tokio_util::sync::CancellationToken;
@@ -63,10 +63,14 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
         if leases.holder(&format!("{namespace}:{ROWS}")).await?.is_some() {
             continue;
         }
-        let Some(generation) = named(&namespace) else { continue };
+        let Some((projection, number)) = named(&namespace) else { continue };
         // Whoever may change what generations there are is alone with them: a run that makes this one is left to it.
-        let Ok(lease) = leases.acquire(&format!("replay:{}", generation.projection)).await? else { continue };
-        let known = registry.get(&generation.projection, generation.number).await?;
+        let Ok(lease) = leases.acquire(&format!("replay:{projection}")).await? else { continue };
+        let known = registry.get(projection, number).await?;
+        let projection = projection.to_owned();
+        // (Of what a process that was killed left behind, nobody knows who made it.)
+        let unknown = Generation { projection, number, version: 0, shape: 0 };
+        let generation = known.as_ref().map_or(unknown, |known| known.generation.clone());
         let ending = Ending {
             registry: registry.clone(),
             search: shop.search.clone(),
@@ -102,15 +106,6 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
 
 /// A projector of this release makes it, and will have it in a moment, where it does not keep it yet.
 fn is_ours(known: &Known) -> bool {
-    let generation = &known.generation;
-    known.state.lives()
-        && soonshop_projections::all().iter().any(|projector| {
-            projector.name() == generation.projection && projector.version() == generation.version
-        })
-}
-
-/// The generation of a namespace.
-fn named(namespace: &str) -> Option<Generation> {
-    let (projection, number) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
-    Some(Generation { projection: projection.to_owned(), number: number.parse().ok()?, version: 0, shape: 0 })
+    let projectors = soonshop_projections::all();
+    known.state.lives() && projectors.iter().any(|projector| known.generation.is_made_by(&**projector))
 }

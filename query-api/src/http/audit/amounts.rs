@@ -98,14 +98,12 @@ impl Range {
 /// an index is looked up by.
 fn end(is: &str, whole: i64, hundredths: i64, thousandths: i64, widest: i64) -> Condition {
     let of = |codes: &[&str]| format!("'{}'", codes.join("', '"));
-    Condition {
-        sql: format!(
-            "(amount {is} ? AND amount {is} CASE WHEN currency IN ({}) THEN ? WHEN currency IN ({}) THEN ? ELSE ? END)",
-            of(WHOLE),
-            of(THOUSANDTHS)
-        ),
-        values: [widest, whole, thousandths, hundredths].map(Into::into).to_vec(),
-    }
+    let sql = format!(
+        "(amount {is} ? AND amount {is} CASE WHEN currency IN ({}) THEN ? WHEN currency IN ({}) THEN ? ELSE ? END)",
+        of(WHOLE),
+        of(THOUSANDTHS)
+    );
+    Condition::of(sql, [widest, whole, thousandths, hundredths].map(Into::into).to_vec())
 }
 
 /// The rows that are about such an amount. Without a currency it is so many units of whichever.
@@ -113,21 +111,15 @@ pub(super) fn condition(written: &str) -> Option<Condition> {
     let range = range(written)?;
     if let Some(currency) = range.currency {
         let (from, to) = range.minor(places(currency.as_str()));
-        return Some(Condition {
-            sql: "(currency = ? AND amount >= ? AND amount <= ?)".to_owned(),
-            values: vec![currency.to_string().into(), from.into(), to.into()],
-        });
+        let sql = "(currency = ? AND amount >= ? AND amount <= ?)".to_owned();
+        return Some(Condition::of(sql, vec![currency.to_string().into(), from.into(), to.into()]));
     }
     let (whole, hundredths, thousandths) = (range.minor(0), range.minor(2), range.minor(3));
     let all = [whole, hundredths, thousandths];
     let least = all.iter().map(|(from, _)| *from).min()?;
     let most = all.iter().map(|(_, to)| *to).max()?;
     let from = end(">=", whole.0, hundredths.0, thousandths.0, least);
-    let to = end("<=", whole.1, hundredths.1, thousandths.1, most);
-    Some(Condition {
-        sql: format!("({} AND {})", from.sql, to.sql),
-        values: from.values.into_iter().chain(to.values).collect(),
-    })
+    Some(from.and(end("<=", whole.1, hundredths.1, thousandths.1, most)))
 }
 
 #[cfg(test)]

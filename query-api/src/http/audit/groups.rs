@@ -43,17 +43,20 @@ pub(super) struct Groups {
 
 /// One page, and the position that it was read at.
 pub(super) async fn find(call: &Call, search: &Search, limit: usize) -> Result<(i64, Groups), Problem> {
-    let source = call.shared.source("audit", None).await?;
+    let source = &call.shared.source("audit", None).await?;
     let most = limit + BEYOND;
-    let (sql, values) = search.not_caused(most);
-    let (position, rows) = source.rows(call, None, &sql, &values, search.order()).await?;
+    let read = |piece: Search, limit| async move {
+        let (sql, values) = piece.not_caused(limit);
+        source.rows(call, None, &sql, &values, piece.order()).await
+    };
+    let (position, rows) = search.gather(most, read).await?;
     let all = rows.len() < most;
     let mut commands = runs(rows.iter().map(Entry::read).collect::<Result<_, _>>()?);
     if !all && commands.len() > 1 {
         // It may go on in what was not read.
         commands.pop();
     }
-    let mut caused = effects(&source, search, &commands[..limit.min(commands.len())]).await?;
+    let mut caused = effects(source, search, &commands[..limit.min(commands.len())]).await?;
     let (mut items, mut sum) = (Vec::new(), 0);
     let mut waiting = commands.into_iter().peekable();
     while let Some(events) = waiting.peek().filter(|_| items.len() < limit) {

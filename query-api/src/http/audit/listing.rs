@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::QueryResult;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
 use soonshop_service_kit::Problem;
@@ -121,6 +122,8 @@ pub struct Listing<'a> {
     search: Search,
     changes: Gatherer,
     head: Option<i64>,
+    /// The page that follows, which is read while what the last one changed is told.
+    ahead: Option<(i64, Vec<QueryResult>)>,
     reached: Option<i64>,
     ended: bool,
 }
@@ -136,9 +139,10 @@ impl<'a> Listing<'a> {
     ) -> Result<Self, Problem> {
         let source = Source::of(registry, "audit", None).await?;
         let changes = Gatherer::for_many_lists(log);
-        let mut search = asked.search.clone();
+        let mut search = asked.search.clone().ascending();
         search.know_parked(registry).await?;
-        Ok(Self { source, asked, search, changes, head: None, reached, ended: false })
+        search.locate(&source).await?;
+        Ok(Self { source, asked, search, changes, head: None, ahead: None, reached, ended: false })
     }
 
     /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
@@ -146,19 +150,35 @@ impl<'a> Listing<'a> {
         if self.ended {
             return Ok(Vec::new());
         }
-        let (sql, values) = self.search.ascending(self.reached, PAGE);
-        let (position, rows) = self.source.read(&sql, values, timeline::ASCENDING).await?;
+        let (source, search) = (&self.source, &self.search);
+        let read = |reached| async move {
+            let read = |piece: Search, limit| async move {
+                let (sql, values) = piece.sql(limit);
+                source.read(&sql, values, piece.order()).await
+            };
+            search.beyond(reached).gather(PAGE, read).await
+        };
+        let (position, rows) = match self.ahead.take() {
+            Some(page) => page,
+            None => read(self.reached).await?,
+        };
         let head = *self.head.get_or_insert(position);
         self.ended = rows.len() < PAGE;
         let mut entries: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
         entries.retain(|entry| entry.position <= head);
         self.ended |= entries.is_empty();
         self.reached = entries.last().map(|entry| entry.position);
-        match (self.asked.changes, self.asked.of_file) {
-            (true, true) => changes::read_back(&self.source, &mut entries).await?,
-            (true, false) => self.changes.tell(&mut entries).await?,
-            (false, _) => {}
-        }
+        let ahead = async { if self.ended { Ok(None) } else { read(self.reached).await.map(Some) } };
+        let told = async {
+            match (self.asked.changes, self.asked.of_file) {
+                (true, true) => changes::read_back(source, &mut entries).await,
+                (true, false) => self.changes.tell(&mut entries).await,
+                (false, _) => Ok(()),
+            }
+        };
+        let (ahead, told) = tokio::join!(ahead, told);
+        told?;
+        self.ahead = ahead?;
         Ok(entries)
     }
 

@@ -269,6 +269,7 @@ impl Reader {
         // What is parked may be so since a moment ago.
         let mut search = self.search.clone();
         search.know_parked(&self.call.shared.queries.registry).await?;
+        search.everywhere();
         let (position, mut items) = timeline::read(&self.call, &search, Some(self.last), AT_ONCE).await?;
         changes::tell(&self.call, &mut items, changes::FOR_MESSAGE).await?;
         let full = items.len() == AT_ONCE;

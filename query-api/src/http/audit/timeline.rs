@@ -4,14 +4,16 @@
 //! other parameters are terms too, with their names outside. A term that cannot be read is refused by its number, and
 //! then nothing is shown: never everything, as if it had been narrowed.
 
+use std::sync::LazyLock;
+
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use sea_orm::{FromQueryResult as _, QueryResult, Value};
+use sea_orm::{DbErr, FromQueryResult as _, IdenStatic as _, Iterable as _, QueryResult, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, TYPES, context_of};
 use soonshop_projections::audit::{self, Model};
-use soonshop_projections::{Registry, parked};
+use soonshop_projections::{Registry, parked, texts};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -24,7 +26,7 @@ use crate::http::Action;
 use crate::http::call::Call;
 use crate::http::openapi::{Described, moment};
 use crate::http::params::{Kind, Param, Params, moment_of, refused};
-use crate::http::read::{failed, query_failed};
+use crate::http::read::{Source, failed, query_failed};
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -180,13 +182,25 @@ pub(super) struct Page {
 /// A condition in SQL, with `?` for each use of its value.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
-    pub(super) sql: String,
-    pub(super) values: Vec<Value>,
+    sql: String,
+    values: Vec<Value>,
+    /// What stands in a line of one of their texts, in small letters, wherever it holds.
+    text: Option<String>,
 }
 
 impl Condition {
     fn new(sql: &str, value: impl Into<Value>) -> Self {
-        Self { sql: sql.to_owned(), values: vec![value.into()] }
+        Self::of(sql.to_owned(), vec![value.into()])
+    }
+
+    pub(super) fn of(sql: String, values: Vec<Value>) -> Self {
+        Self { sql, values, text: None }
+    }
+
+    /// Both of them hold.
+    pub(super) fn and(self, other: Self) -> Self {
+        let sql = format!("({} AND {})", self.sql, other.sql);
+        Self::of(sql, self.values.into_iter().chain(other.values).collect())
     }
 }
 
@@ -262,10 +276,10 @@ fn actor(raw: &str) -> Option<Condition> {
     let kind: ActorKind = kind.parse().ok()?;
     Some(match id {
         None => Condition::new("actor_kind = ?", kind.as_ref()),
-        Some(id) if plain(id) => Condition {
-            sql: "(actor_kind = ? AND actor_id = ?)".to_owned(),
-            values: vec![kind.as_ref().into(), id.into()],
-        },
+        Some(id) if plain(id) => Condition::of(
+            "(actor_kind = ? AND actor_id = ?)".to_owned(),
+            vec![kind.as_ref().into(), id.into()],
+        ),
         Some(_) => return None,
     })
 }
@@ -294,17 +308,17 @@ fn created(raw: &str) -> Option<Condition> {
         return Some(Condition::new("recorded_at >= ?", from));
     }
     let to = moment_of(to)?.timestamp_micros();
-    Some(Condition {
-        sql: "(recorded_at >= ? AND recorded_at < ?)".to_owned(),
-        values: vec![from.into(), to.into()],
-    })
+    Some(Condition::of("(recorded_at >= ? AND recorded_at < ?)".to_owned(), vec![from.into(), to.into()]))
 }
 
 /// A text that is looked for as it stands, whatever signs are in it.
 fn text(raw: &str) -> Option<Condition> {
-    let like = raw.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let text = raw.to_lowercase();
+    let like = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let like = format!("%{like}%");
     plain(raw).then(|| Condition {
+        // (A text of several lines is in none.)
+        text: (!text.contains('\n')).then_some(text),
         sql: "(text LIKE ? ESCAPE '\\' OR lower(coalesce(reason_code, '')) LIKE ? ESCAPE '\\' \
               OR coalesce(command_type, '') LIKE ? ESCAPE '\\')"
             .to_owned(),
@@ -439,26 +453,35 @@ fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem>
             conditions.push((term.read)(value).ok_or_else(refuse)?);
         }
     }
-    conditions.extend(bounds(params, &[("from", "recorded_at >= ?"), ("to", "recorded_at < ?")]));
+    let moments = [("from", "recorded_at >= ?"), ("to", "recorded_at < ?")];
+    let moment = |(name, sql): (&str, &str)| Some(Condition::new(sql, params.number(name)?));
+    conditions.extend(moments.into_iter().filter_map(moment));
     Ok((conditions, understood))
-}
-
-fn bounds(params: &Params, names: &[(&str, &str)]) -> Vec<Condition> {
-    let bound = |(name, sql): &(&str, &str)| Some(Condition::new(sql, params.number(name)?));
-    names.iter().filter_map(bound).collect()
 }
 
 /// The types of events that say no: what was asked for is not done, or cannot be done any more.
 const REFUSALS: &[&str] = &["OrderRefused", "StockReservationBarred"];
 
-pub(super) const ASCENDING: &str = "position ASC";
+/// The columns of what is listed. The text is only there to be looked through, and most of a row.
+static SHOWN: LazyLock<String> = LazyLock::new(|| {
+    let of = |column: audit::Column| match column {
+        audit::Column::Text => "'' AS text".to_owned(),
+        shown => shown.as_str().to_owned(),
+    };
+    audit::Column::iter().map(of).collect::<Vec<_>>().join(", ")
+});
+
+const ASCENDING: &str = "position ASC";
 
 /// What parameters come to: conditions on the rows, and their order.
 #[derive(Debug, Clone)]
 pub(super) struct Search {
     conditions: Vec<Condition>,
-    /// Where the page lies.
-    bounds: Vec<Condition>,
+    /// Where the page lies: only positions above the one and below the other.
+    after: Option<i64>,
+    before: Option<i64>,
+    /// Where what is looked for can be, once that is known: positions from the one to below the other, in their order.
+    places: Option<Vec<(i64, i64)>>,
     /// Only what went wrong: events that say no, and those that are parked, once it is known which.
     failures: Option<Vec<i64>>,
     /// What was understood of `q`, in its normal form.
@@ -471,7 +494,9 @@ impl Search {
         let (conditions, understood) = conditions(params)?;
         Ok(Self {
             conditions,
-            bounds: bounds(params, &[("before", "position < ?"), ("after", "position > ?")]),
+            after: params.number("after"),
+            before: params.number("before"),
+            places: None,
             failures: params.text("failures").map(|_| Vec::new()),
             understood,
             ascends: params.text("order") == Some("asc"),
@@ -492,20 +517,87 @@ impl Search {
 
     /// Of one condition alone, the oldest first.
     pub(super) fn only(sql: &str, value: impl Into<Value>) -> Self {
+        let (after, before, places) = (None, None, None);
         let conditions = vec![Condition::new(sql, value)];
-        Self { conditions, bounds: Vec::new(), failures: None, understood: Vec::new(), ascends: true }
+        Self { conditions, after, before, places, failures: None, understood: Vec::new(), ascends: true }
     }
 
-    /// SQL and its values for the first rows that are found, or for the first beyond a position that was reached.
-    pub(super) fn sql(&self, beyond: Option<i64>, limit: usize) -> (String, Vec<Value>) {
-        let (filter, values) = self.filter(beyond, self.ascends);
-        (format!("SELECT * FROM @audit {filter} ORDER BY {} LIMIT {limit}", self.order()), values)
+    /// The oldest first, whatever the order that was asked for.
+    pub(super) fn ascending(self) -> Self {
+        Self { ascends: true, ..self }
     }
 
-    /// The same, whatever the order that was asked for.
-    pub(super) fn ascending(&self, beyond: Option<i64>, limit: usize) -> (String, Vec<Value>) {
-        let (filter, values) = self.filter(beyond, true);
-        (format!("SELECT * FROM @audit {filter} ORDER BY {ASCENDING} LIMIT {limit}"), values)
+    /// What is beyond a position that was reached.
+    #[must_use]
+    pub(super) fn beyond(&self, reached: Option<i64>) -> Self {
+        let (after, before) = (self.after.max(reached), lesser(self.before, reached));
+        let (after, before) = if self.ascends { (after, self.before) } else { (self.after, before) };
+        Self { after, before, ..self.clone() }
+    }
+
+    /// Finds out where the texts are that are looked for: rows that are not there need not be read.
+    pub(super) async fn locate(&mut self, source: &Source) -> Result<(), Problem> {
+        let wanted: Vec<_> = self.conditions.iter().filter_map(|condition| condition.text.clone()).collect();
+        if wanted.is_empty() || self.places.is_some() {
+            return Ok(());
+        }
+        let sql = source.blocks_with(wanted.len());
+        let blocks = source.plain(&sql, wanted.into_iter().map(Into::into).collect()).await?;
+        let read = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index::<i32>(1)? == 1));
+        let blocks = blocks.iter().map(read).collect::<Result<Vec<(i64, bool)>, DbErr>>();
+        self.places = Some(places(&blocks.map_err(query_failed)?));
+        Ok(())
+    }
+
+    /// For what is looked at with every event that comes: it can be anywhere.
+    pub(super) fn everywhere(&mut self) {
+        self.places = Some(vec![(0, i64::MAX)]);
+    }
+
+    /// The same in pieces, to be gone through in their order until enough is found.
+    fn pieces(&self) -> Vec<Self> {
+        let Some(places) = &self.places else { return vec![self.clone()] };
+        let piece = |(from, to): &(i64, i64)| Self {
+            after: self.after.max(Some(from - 1)),
+            before: lesser(self.before, Some(*to)),
+            ..self.clone()
+        };
+        let is_somewhere =
+            |piece: &Self| piece.after.unwrap_or(-1).saturating_add(1) < piece.before.unwrap_or(i64::MAX);
+        let mut pieces: Vec<Self> = places.iter().map(piece).filter(is_somewhere).collect();
+        if !self.ascends {
+            pieces.reverse();
+        }
+        if pieces.is_empty() {
+            // Nothing is there: but up to where, is to be told.
+            pieces.push(Self { after: Some(0), before: Some(1), ..self.clone() });
+        }
+        pieces
+    }
+
+    /// The first rows that are found, by a statement for each piece that is told how many more are wanted; and the
+    /// position that they were read at.
+    pub(super) async fn gather<F: Future<Output = Result<(i64, Vec<QueryResult>), Problem>>>(
+        &self,
+        limit: usize,
+        read: impl Fn(Self, usize) -> F,
+    ) -> Result<(i64, Vec<QueryResult>), Problem> {
+        let (mut at, mut found) = (None, Vec::new());
+        for piece in self.pieces() {
+            let (position, rows) = read(piece, limit - found.len()).await?;
+            at.get_or_insert(position);
+            found.extend(rows);
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok((at.unwrap_or(0), found))
+    }
+
+    /// SQL and its values for the first rows that are found.
+    pub(super) fn sql(&self, limit: usize) -> (String, Vec<Value>) {
+        let (filter, values) = self.filter();
+        (format!("SELECT {} FROM @audit {filter} ORDER BY {} LIMIT {limit}", *SHOWN, self.order()), values)
     }
 
     /// Those that are no effects of what is found as well, in a page's bounds: of what was caused by what nothing caused
@@ -513,12 +605,13 @@ impl Search {
     pub(super) fn not_caused(&self, limit: usize) -> (String, Vec<Value>) {
         let mut values = Vec::new();
         let found = numbered(&self.narrows(), &mut values);
-        let bounds = numbered(&self.bounds, &mut values);
+        let bounds = numbered(&self.bounds(), &mut values);
         let cause = numbered(&self.narrows(), &mut values);
         let sql = format!(
-            "SELECT * FROM @audit e WHERE {found} AND {bounds} AND NOT coalesce((SELECT TRUE FROM @audit c \
+            "SELECT {} FROM @audit e WHERE {found} AND {bounds} AND NOT coalesce((SELECT TRUE FROM @audit c \
              WHERE c.id = e.causation_id AND c.causation_id IS NULL AND {cause} LIMIT 1), FALSE) \
              ORDER BY {} LIMIT {limit}",
+            *SHOWN,
             self.order()
         );
         (sql, values)
@@ -527,13 +620,13 @@ impl Search {
     /// All that these events caused, of what is found.
     pub(super) fn caused_by(&self, causes: &[&str]) -> (String, Vec<Value>) {
         let places = vec!["?"; causes.len()].join(", ");
-        let of_these = Condition {
-            sql: format!("causation_id IN ({places})"),
-            values: causes.iter().map(|id| (*id).into()).collect(),
-        };
+        let of_these = Condition::of(
+            format!("causation_id IN ({places})"),
+            causes.iter().map(|id| (*id).into()).collect(),
+        );
         let mut values = Vec::new();
         let found = numbered(&[vec![of_these], self.narrows()].concat(), &mut values);
-        (format!("SELECT * FROM @audit WHERE {found} ORDER BY {ASCENDING}"), values)
+        (format!("SELECT {} FROM @audit WHERE {found} ORDER BY {ASCENDING}", *SHOWN), values)
     }
 
     /// What is looked for, wherever a page lies.
@@ -544,23 +637,44 @@ impl Search {
             let (types, positions) = (list(REFUSALS.len()), list(parked.len()));
             let or = if parked.is_empty() { String::new() } else { format!(" OR position IN ({positions})") };
             let refusals = REFUSALS.iter().map(|kind| Value::from(*kind));
-            all.push(Condition {
-                sql: format!("(event_type IN ({types}){or})"),
-                values: refusals.chain(parked.iter().map(|position| (*position).into())).collect(),
-            });
+            all.push(Condition::of(
+                format!("(event_type IN ({types}){or})"),
+                refusals.chain(parked.iter().map(|position| (*position).into())).collect(),
+            ));
         }
         all
     }
 
+    fn bounds(&self) -> Vec<Condition> {
+        let bounds = [("position > ?", self.after), ("position < ?", self.before)];
+        let bound = |(sql, position): (&str, Option<i64>)| Some(Condition::new(sql, position?));
+        bounds.into_iter().filter_map(bound).collect()
+    }
+
     /// `WHERE …` with numbered places, and what goes there.
-    fn filter(&self, beyond: Option<i64>, ascends: bool) -> (String, Vec<Value>) {
-        let beyond = beyond
-            .map(|position| Condition::new(if ascends { "position > ?" } else { "position < ?" }, position));
-        let mut all = self.narrows();
-        all.extend(self.bounds.iter().cloned().chain(beyond));
+    fn filter(&self) -> (String, Vec<Value>) {
         let mut values = Vec::new();
+        let all = [self.narrows(), self.bounds()].concat();
         (format!("WHERE {}", numbered(&all, &mut values)), values)
     }
+}
+
+fn lesser(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.into_iter().chain(other).min()
+}
+
+/// Where something can be, by the blocks that have it or have it not, in their order: also where no block is.
+fn places(blocks: &[(i64, bool)]) -> Vec<(i64, i64)> {
+    let (mut places, mut from): (Vec<(i64, i64)>, _) = (Vec::new(), 0);
+    for (block, _) in blocks.iter().filter(|(_, there)| !there) {
+        let begins = block * texts::BLOCK;
+        if from < begins {
+            places.push((from, begins));
+        }
+        from = begins + texts::BLOCK;
+    }
+    places.push((from, i64::MAX));
+    places
 }
 
 /// Conditions that all hold, with numbered places.
@@ -650,6 +764,7 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
 pub(super) async fn searched(call: &Call, params: &Params) -> Result<Search, Problem> {
     let mut search = Search::of(params)?;
     search.know_parked(&call.shared.queries.registry).await?;
+    search.locate(&call.shared.source("audit", None).await?).await?;
     Ok(search)
 }
 
@@ -660,9 +775,14 @@ pub(super) async fn read(
     beyond: Option<i64>,
     limit: usize,
 ) -> Result<(i64, Vec<Entry>), Problem> {
-    let (sql, values) = search.sql(beyond, limit);
-    let source = call.shared.source("audit", None).await?;
-    let (position, rows) = source.rows(call, None, &sql, &values, search.order()).await?;
+    let source = &call.shared.source("audit", None).await?;
+    let mut search = search.beyond(beyond);
+    search.locate(source).await?;
+    let read = |piece: Search, limit| async move {
+        let (sql, values) = piece.sql(limit);
+        source.rows(call, None, &sql, &values, piece.order()).await
+    };
+    let (position, rows) = search.gather(limit, read).await?;
     Ok((position, rows.iter().map(Entry::read).collect::<Result<_, _>>()?))
 }
 
@@ -672,13 +792,21 @@ const MOST_COUNTED: i64 = 10_000;
 /// How many there are in all; `None`: more than [`MOST_COUNTED`].
 pub(super) async fn count(call: &Call) -> Result<Option<i64>, Problem> {
     let known = [&OUTSIDE[..], &["q", "from", "to", "failures"]].concat();
-    let (filter, values) = searched(call, &call.params.only(&known)).await?.filter(None, true);
-    let most = MOST_COUNTED + 1;
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM @audit {filter} LIMIT {most}) counted");
-    let rows = call.shared.source("audit", None).await?.plain(&sql, values).await?;
-    let count: Option<i64> =
-        rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
-    Ok(count.filter(|count| *count <= MOST_COUNTED))
+    let search = searched(call, &call.params.only(&known)).await?;
+    let source = call.shared.source("audit", None).await?;
+    let mut count = 0;
+    for piece in search.pieces() {
+        let (filter, values) = piece.filter();
+        let most = MOST_COUNTED + 1 - count;
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM @audit {filter} LIMIT {most}) counted");
+        for row in source.plain(&sql, values).await? {
+            count += row.try_get_by_index::<i64>(0).map_err(query_failed)?;
+        }
+        if count > MOST_COUNTED {
+            return Ok(None);
+        }
+    }
+    Ok(Some(count))
 }
 
 #[cfg(test)]
@@ -695,6 +823,31 @@ mod tests {
     fn every_refusal_is_an_event_that_there_is() {
         let known = |kind: &&str| super::super::words::KINDS.iter().any(|(name, ..)| name == kind);
         assert!(REFUSALS.iter().all(known));
+    }
+
+    #[test]
+    fn places_are_where_a_block_has_it_or_no_block_is() {
+        let block = texts::BLOCK;
+        assert_eq!(places(&[]), [(0, i64::MAX)]);
+        assert_eq!(places(&[(0, false), (1, false)]), [(2 * block, i64::MAX)]);
+        assert_eq!(
+            places(&[(0, true), (1, false), (3, false)]),
+            [(0, block), (2 * block, 3 * block), (4 * block, i64::MAX)]
+        );
+    }
+
+    #[test]
+    fn a_search_goes_through_its_places_in_its_order_and_within_its_page() {
+        let of = |text: &str| {
+            let mut search = Search::of(&Params::read(text, &params()).unwrap()).unwrap();
+            search.places = Some(vec![(0, 10), (20, 30), (40, i64::MAX)]);
+            search.pieces().iter().map(|piece| (piece.after, piece.before)).collect::<Vec<_>>()
+        };
+        let some = |after, before| (Some(after), Some(before));
+        assert_eq!(of("q=mug"), [some(39, i64::MAX), some(19, 30), some(-1, 10)]);
+        assert_eq!(of("q=mug&order=asc&after=24"), [some(24, 30), some(39, i64::MAX)]);
+        assert_eq!(of("q=mug&before=41"), [some(39, 41), some(19, 30), some(-1, 10)]);
+        assert_eq!(of("q=mug&before=20&after=9"), [some(0, 1)], "nothing, and where that is so");
     }
 
     #[test]

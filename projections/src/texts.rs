@@ -1,0 +1,250 @@
+//! An index for searches of anything that stands in a text.
+//!
+//! The log's positions are cut into blocks. Once a block is complete, every line of its rows' texts is kept once, all of
+//! them as one text: what is not in there is in none of its rows, and nobody has to read those. (A shop says the same
+//! again and again: this is a fiftieth of its rows.) The lines of a block are gathered while its rows are projected, and
+//! read from its rows where that broke off. A block in which an event is parked has to wait for it: whatever has no lines
+//! yet is looked through row by row.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use foldhash::fast::RandomState;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, Statement};
+use soonshop_event_log::Db;
+
+use crate::projector::{Row, Unit, table_of};
+
+/// Positions of a block.
+pub const BLOCK: i64 = 16_384;
+
+/// SQL for the table.
+pub(crate) fn create(db: &Db) -> Vec<Statement> {
+    let table = "CREATE TABLE @texts (block BIGINT PRIMARY KEY, lines TEXT NOT NULL)";
+    // Unpacking takes longer than looking through it.
+    let plain = "ALTER TABLE @texts ALTER COLUMN lines SET STORAGE EXTERNAL";
+    let plain = (db.backend() == DatabaseBackend::Postgres).then_some(plain);
+    [table].into_iter().chain(plain).map(|sql| db.statement(sql, [])).collect()
+}
+
+/// SQL that names each block, in order, and whether all of the texts `$1`, `$2` and so on are in its lines.
+pub fn blocks_with(db: &Db, texts: usize) -> String {
+    let find = if db.backend() == DatabaseBackend::Postgres { "strpos" } else { "instr" };
+    let all: Vec<String> = (1..=texts).map(|number| format!("{find}(lines, ${number}) > 0")).collect();
+    format!("SELECT block, CASE WHEN {} THEN 1 ELSE 0 END FROM @texts ORDER BY block", all.join(" AND "))
+}
+
+/// Rows whose texts are searched. They are only ever added, in the order of their positions.
+pub trait Searched: Row {
+    fn position(&self) -> i64;
+    /// Every text that a search could find it by.
+    fn texts(&self) -> Vec<&str>;
+}
+
+/// The texts of a read model.
+#[async_trait]
+pub trait Texts: Send + Sync {
+    /// Those of the rows that a batch adds.
+    fn added(&self, unit: &Unit, each: &mut dyn FnMut(i64, &str));
+    /// Those of the rows of a block.
+    async fn of_block(&self, db: &Db, block: i64) -> Result<Gathered, DbErr>;
+}
+
+/// The texts of a row type.
+pub struct TextsOf<M>(std::marker::PhantomData<fn() -> M>);
+
+impl<M> TextsOf<M> {
+    #[expect(clippy::new_ret_no_self, reason = "it is only ever used as the port")]
+    pub fn new() -> Box<dyn Texts>
+    where
+        M: Searched,
+    {
+        Box::new(Self(std::marker::PhantomData))
+    }
+}
+
+#[async_trait]
+impl<M: Searched> Texts for TextsOf<M> {
+    fn added(&self, unit: &Unit, each: &mut dyn FnMut(i64, &str)) {
+        for row in unit.added::<M>() {
+            row.texts().into_iter().for_each(|text| each(row.position(), text));
+        }
+    }
+
+    async fn of_block(&self, db: &Db, block: i64) -> Result<Gathered, DbErr> {
+        let sql = format!("SELECT * FROM @{} WHERE position >= $1 AND position < $2", table_of::<M>());
+        let rows = db.statement(&sql, [(block * BLOCK).into(), ((block + 1) * BLOCK).into()]);
+        let mut gathered = Gathered::new(block);
+        for row in M::find_by_statement(rows).all(&db.connection).await? {
+            row.texts().into_iter().for_each(|text| gathered.add(text));
+        }
+        Ok(gathered)
+    }
+}
+
+/// The lines of a generation, in the hands of whoever moves its rows.
+pub(crate) struct Index {
+    texts: Box<dyn Texts>,
+    /// Of the block that the next event is in, as far as it was folded; none where that is not known.
+    gathered: Option<Gathered>,
+    /// Some block may have no lines though it is complete.
+    incomplete: bool,
+}
+
+impl Index {
+    pub(crate) fn new(texts: Box<dyn Texts>) -> Self {
+        Self { texts, gathered: None, incomplete: true }
+    }
+
+    /// Gives away what was gathered, until it is in the database: if it is not given back, it is not known.
+    pub(crate) fn let_go(&mut self) -> Option<Gathered> {
+        self.gathered.take()
+    }
+
+    pub(crate) fn hold(&mut self, gathered: Gathered) {
+        self.gathered = Some(gathered);
+    }
+
+    /// What was gathered is not what the rows say.
+    pub(crate) fn break_off(&mut self) {
+        (self.gathered, self.incomplete) = (None, true);
+    }
+
+    /// Adds to what was gathered what a batch adds between two positions; what writes the blocks that it completes.
+    pub(crate) fn gather(
+        &mut self,
+        db: &Db,
+        gathered: Option<Gathered>,
+        unit: &Unit,
+        (from, to): (i64, i64),
+    ) -> (Vec<Statement>, Gathered) {
+        self.incomplete |= gathered.is_none();
+        let mut gathered = gathered.unwrap_or_else(|| Gathered::after(from));
+        let complete = gathered.take(&*self.texts, unit, to);
+        (complete.into_iter().map(|block| block.write(db)).collect(), gathered)
+    }
+
+    /// The blocks that end at or before a position and have no lines, if there may be some.
+    pub(crate) async fn missing(&self, db: &Db, position: i64) -> Result<Vec<i64>, DbErr> {
+        if !self.incomplete {
+            return Ok(Vec::new());
+        }
+        let mut there = HashSet::new();
+        for row in db.connection.query_all(db.statement("SELECT block FROM @texts", [])).await? {
+            there.insert(row.try_get_by_index::<i64>(0)?);
+        }
+        Ok((0..(position + 1) / BLOCK).filter(|block| !there.contains(block)).collect())
+    }
+
+    /// What writes a block, from its rows.
+    pub(crate) async fn again(&self, db: &Db, block: i64) -> Result<Statement, DbErr> {
+        Ok(self.texts.of_block(db, block).await?.write(db))
+    }
+
+    /// None is missing, but for those that wait for a parked event.
+    pub(crate) fn is_complete(&mut self) {
+        self.incomplete = false;
+    }
+}
+
+/// The lines of one block, as far as it was read.
+pub struct Gathered {
+    block: i64,
+    lines: HashSet<Box<str>, RandomState>,
+}
+
+impl Gathered {
+    fn new(block: i64) -> Self {
+        Self { block, lines: HashSet::default() }
+    }
+
+    /// The first block that can be gathered whole after this position. (There is no position 0.)
+    fn after(position: i64) -> Self {
+        Self::new(if position == 0 { 0 } else { position / BLOCK + 1 })
+    }
+
+    fn add(&mut self, text: &str) {
+        for line in text.split('\n').filter(|line| !line.is_empty()) {
+            if !self.lines.contains(line) {
+                self.lines.insert(line.into());
+            }
+        }
+    }
+
+    /// Takes what a batch adds that ends at this position; returns the blocks that are complete with it, and goes on with
+    /// the one that follows.
+    fn take(&mut self, texts: &dyn Texts, unit: &Unit, to: i64) -> Vec<Self> {
+        let mut complete = Vec::new();
+        texts.added(unit, &mut |position, text| {
+            complete.extend(self.up_to(position));
+            if position / BLOCK == self.block {
+                self.add(text);
+            }
+        });
+        complete.extend(self.up_to(to + 1));
+        complete
+    }
+
+    /// Goes on to the block of this position; returns those that end before.
+    fn up_to(&mut self, position: i64) -> Vec<Self> {
+        let blocks = self.block..position / BLOCK;
+        blocks.map(|block| std::mem::replace(self, Self::new(block + 1))).collect()
+    }
+
+    /// What writes it; where an event of the block is parked it is not written.
+    fn write(self, db: &Db) -> Statement {
+        let sql = "INSERT INTO @texts (block, lines) SELECT $1, $2 WHERE NOT EXISTS \
+                   (SELECT 1 FROM @parked WHERE position >= $3 AND position < $4) ON CONFLICT DO NOTHING";
+        let lines = self.lines.into_iter().collect::<Vec<_>>().join("\n");
+        let (from, to) = (self.block * BLOCK, (self.block + 1) * BLOCK);
+        db.statement(sql, [self.block.into(), lines.into(), from.into(), to.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Said(Vec<(i64, &'static str)>);
+
+    #[async_trait]
+    impl Texts for Said {
+        fn added(&self, _: &Unit, each: &mut dyn FnMut(i64, &str)) {
+            self.0.iter().for_each(|(position, text)| each(*position, text));
+        }
+
+        async fn of_block(&self, _: &Db, block: i64) -> Result<Gathered, DbErr> {
+            Ok(Gathered::new(block))
+        }
+    }
+
+    fn took(gathered: &mut Gathered, said: &[(i64, &'static str)], to: i64) -> Vec<(i64, Vec<String>)> {
+        let complete = gathered.take(&Said(said.to_vec()), &Unit::default(), to);
+        let lines = |one: Gathered| {
+            let mut lines: Vec<_> = one.lines.into_iter().map(String::from).collect();
+            lines.sort();
+            (one.block, lines)
+        };
+        complete.into_iter().map(lines).collect()
+    }
+
+    #[test]
+    fn a_block_is_complete_when_its_last_position_is_passed_whatever_is_there() {
+        let mut gathered = Gathered::after(0);
+        assert_eq!(took(&mut gathered, &[(1, "tea\npot"), (3, "tea")], BLOCK - 2), []);
+        let done = took(&mut gathered, &[], BLOCK - 1);
+        assert_eq!(done, [(0, vec!["pot".to_owned(), "tea".to_owned()])]);
+        let done = took(&mut gathered, &[(BLOCK, "a"), (3 * BLOCK, "b")], 3 * BLOCK);
+        assert_eq!(done, [(1, vec!["a".to_owned()]), (2, vec![])]);
+        assert_eq!(took(&mut gathered, &[], 4 * BLOCK - 1), [(3, vec!["b".to_owned()])]);
+    }
+
+    #[test]
+    fn what_began_before_is_not_gathered() {
+        let mut gathered = Gathered::after(5);
+        assert_eq!(took(&mut gathered, &[(6, "a"), (BLOCK, "b")], BLOCK), []);
+        assert_eq!(took(&mut gathered, &[], 2 * BLOCK), [(1, vec!["b".to_owned()])]);
+        assert_eq!(Gathered::after(BLOCK - 1).block, 1);
+        assert_eq!(Gathered::after(BLOCK).block, 2);
+    }
+}
