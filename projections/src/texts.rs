@@ -124,27 +124,30 @@ impl Index {
         (complete.into_iter().map(|block| block.write(db)).collect(), gathered)
     }
 
-    /// The blocks that end at or before a position and have no lines, if there may be some.
-    pub(crate) async fn missing(&self, db: &Db, position: i64) -> Result<Vec<i64>, DbErr> {
+    /// The blocks that end at or before a position and have no lines, where nothing is in the way of them: whoever asks
+    /// writes them.
+    pub(crate) async fn missing(&mut self, db: &Db, position: i64) -> Result<Vec<i64>, DbErr> {
         if !self.incomplete {
             return Ok(Vec::new());
         }
-        let mut there = HashSet::new();
-        for row in db.connection.query_all(db.statement("SELECT block FROM @texts", [])).await? {
-            there.insert(row.try_get_by_index::<i64>(0)?);
-        }
-        Ok((0..(position + 1) / BLOCK).filter(|block| !there.contains(block)).collect())
+        let there = positions(db, "SELECT block FROM @texts").await?;
+        let missing = (0..(position + 1) / BLOCK).filter(|block| !there.contains(block));
+        let parked = positions(db, "SELECT position FROM @parked").await?;
+        let parked: HashSet<i64> = parked.into_iter().map(|position| position / BLOCK).collect();
+        let (waiting, missing): (Vec<_>, Vec<_>) = missing.partition(|block| parked.contains(block));
+        self.incomplete = !waiting.is_empty();
+        Ok(missing)
     }
 
     /// What writes a block, from its rows.
     pub(crate) async fn again(&self, db: &Db, block: i64) -> Result<Statement, DbErr> {
         Ok(self.texts.of_block(db, block).await?.write(db))
     }
+}
 
-    /// None is missing, but for those that wait for a parked event.
-    pub(crate) fn is_complete(&mut self) {
-        self.incomplete = false;
-    }
+async fn positions(db: &Db, sql: &str) -> Result<HashSet<i64>, DbErr> {
+    let rows = db.connection.query_all(db.statement(sql, [])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The lines of one block, as far as it was read.

@@ -17,3 +17,4 @@ mod past;
 mod reads;
 mod search;
 mod shop;
+mod texts;
