@@ -285,6 +285,14 @@ impl Decider for Order {
             _ => Vec::new(),
         }
     }
+
+    /// What was placed stays as it was placed.
+    fn around(&self, event: &crate::Event) -> Option<Self> {
+        let crate::Event::Order(event) = event else { return None };
+        let placed = matches!(event, Event::OrderPlaced { .. });
+        let (refusal, cancelled_because) = (self.refusal.clone(), self.cancelled_because.clone());
+        (!placed).then_some(Self { status: self.status, placed: None, refusal, cancelled_because })
+    }
 }
 
 impl Order {
@@ -488,6 +496,26 @@ mod tests {
             (Status::Cancelled, vec![a_placed(), cancelled()]),
             (Status::Shipped, [confirmed(), vec![Event::OrderShipped {}]].concat()),
         ]
+    }
+
+    #[test]
+    fn what_follows_on_an_order_changes_nothing_but_what_is_around_it() {
+        for (_, history) in histories() {
+            let mut whole = Order::default();
+            for event in history {
+                let told = crate::Event::Order(event.clone());
+                let before = whole.clone();
+                let part = whole.around(&told);
+                whole.evolve(event);
+                if before.placed.is_none() {
+                    assert_eq!((part, whole.around(&told)), (None, None), "it is what makes the most of it");
+                } else {
+                    let but_placed = |order: &Order| Some(Order { placed: None, ..order.clone() });
+                    assert_eq!((part, whole.around(&told)), (but_placed(&before), but_placed(&whole)));
+                    assert_eq!(before.placed, whole.placed);
+                }
+            }
+        }
     }
 
     fn check(command: &Command, expected: impl Fn(Status) -> Result<Vec<Event>, Error>) {

@@ -226,15 +226,16 @@ pub async fn export<E: From<Problem>>(
     let mut listing = Listing::open(registry, log, asked, None).await?;
     let columns = columns(asked.changes);
     let (mut export, mut count) = (Export::begin(format, columns), 0);
-    loop {
-        let page = listing.next().await?;
-        if page.is_empty() {
-            break;
-        }
-        for entry in &page {
-            export.add(entry).map_err(Problem::internal)?;
-            count += 1;
-        }
+    let mut page = listing.next().await?;
+    while !page.is_empty() {
+        count += page.len() as u64;
+        // One page is written while the next one is told of.
+        let adding = tokio::task::spawn_blocking(move || {
+            page.iter().try_for_each(|entry| export.add(entry)).map(|()| export)
+        });
+        let (added, following) = tokio::join!(adding, listing.next());
+        export = added.map_err(Problem::internal)?.map_err(Problem::internal)?;
+        page = following?;
         goes_on(count)?;
     }
     let ascends = asked.search.ascends;
