@@ -175,19 +175,22 @@ async fn killed(shop: &TestShop, tool: &Tool, args: &[&str], after: Duration) ->
 async fn kills(shop: &TestShop, name: &str, rounds: u32) -> [usize; 2] {
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     let mut done = [0, 0];
+    // How long a swap, and a rollback, takes that is left alone: a guess, and then as it was here.
+    let mut whole = [Duration::from_millis(300); 2];
     for round in 0..rounds {
         rebuild::rebuild(&tool, &rebuild::Options::new(name)).await.unwrap();
         let verified = verify::verify(&tool, &verify::Options::new(name)).await.unwrap();
         assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
         for (place, verb) in ["swap", "rollback"].into_iter().enumerate() {
             let began = Instant::now();
-            let after = Duration::from_millis(
-                40 + u64::from((round * 97 + u32::try_from(name.len()).unwrap() * 31) % 400),
-            );
+            let percent = 15 + (round * 97 + u32::try_from(name.len()).unwrap() * 31) % 110;
+            let after = whole[place] * percent / 100;
             let moved = killed(shop, &tool, &[verb, name], after).await;
             done[place] += usize::from(moved);
             if !moved {
+                let alone = Instant::now();
                 let again = ran(&shop.place, &[verb, name]).await;
+                whole[place] = alone.elapsed();
                 let said = String::from_utf8_lossy(&again.stderr).into_owned();
                 assert_eq!(code(&again), 0, "{name}: {verb} after one that was killed: {said}");
             }
