@@ -11,6 +11,7 @@ use soonshop_event_log::database::sqlite_file;
 use soonshop_event_log::{Checkpoint, Database, Db, Error, Place};
 
 use crate::Projector;
+use crate::projector::TableOf;
 use crate::runner::ROWS;
 use crate::texts;
 
@@ -29,6 +30,11 @@ pub(crate) fn namespace(projection: &str, number: i32) -> String {
     format!("rm_{projection}_{number}")
 }
 
+/// Whether rows of this projection, version and shape are what a projector makes.
+pub(crate) fn is_made_by(projector: &dyn Projector, projection: &str, version: i32, shape: i32) -> bool {
+    (projector.name(), projector.version(), projector.shape()) == (projection, version, shape)
+}
+
 /// The projection and the number in the name of a generation; `None`: it is none.
 pub fn named(namespace: &str) -> Option<(&str, i32)> {
     let (projection, number) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
@@ -43,8 +49,7 @@ impl Generation {
 
     /// Whether it is what this projector makes.
     pub fn is_made_by(&self, projector: &dyn Projector) -> bool {
-        (projector.name(), projector.version(), projector.shape())
-            == (self.projection.as_str(), self.version, self.shape)
+        is_made_by(projector, &self.projection, self.version, self.shape)
     }
 
     /// Opens its rows.
@@ -382,6 +387,12 @@ fn readable(name: &str) -> String {
     )
 }
 
+/// The tables whose keys are built with the other indexes: nothing is looked up by them before.
+pub(crate) fn keyed_later(projector: &dyn Projector, db: &Db) -> Vec<Box<dyn TableOf>> {
+    let later = projector.only_adds() && db.backend() == DatabaseBackend::Postgres;
+    if later { projector.tables() } else { Vec::new() }
+}
+
 /// Makes the tables of a namespace, and its checkpoint.
 async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
     for table in projector.tables() {
@@ -390,12 +401,9 @@ async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -
     for sql in OWN_TABLES {
         on.execute(db.statement(sql, [])).await?;
     }
-    if projector.only_adds() && db.backend() == DatabaseBackend::Postgres {
-        // Nothing is looked up by it meanwhile: it is built with the other indexes.
-        for table in projector.tables() {
-            let sql = format!("ALTER TABLE @{0} DROP CONSTRAINT {0}_pkey", table.name());
-            on.execute(db.statement(&sql, [])).await?;
-        }
+    for table in keyed_later(projector, db) {
+        let sql = format!("ALTER TABLE @{0} DROP CONSTRAINT {0}_pkey", table.name());
+        on.execute(db.statement(&sql, [])).await?;
     }
     if projector.texts().is_some() {
         for statement in texts::create(db) {

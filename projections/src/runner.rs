@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::generation::ERASED;
+use crate::generation::{ERASED, keyed_later};
 use crate::projector::{Unit, Wants};
 use crate::texts::Index;
 use crate::transaction::{Durable, Transaction, Write};
@@ -790,13 +790,13 @@ impl Fold<'_> {
             tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
         let projector = &self.follower.projector;
-        let keys = projector.tables().into_iter().filter(|_| projector.only_adds()).map(|table| {
+        let keys = keyed_later(&**projector, &self.db).into_iter().map(|table| {
             let (name, keys) = (table.name(), table.keys().join(", "));
             format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_pkey ON @{name} ({keys})")
         });
         let others = projector.indexes().iter();
         let others = others.map(|sql| sql.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1));
-        for sql in keys.filter(|_| postgres).chain(others) {
+        for sql in keys.chain(others) {
             tx.execute_unprepared(&self.db.sql(&sql)).await?;
         }
         if postgres {

@@ -12,7 +12,7 @@ use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
-use crate::generation::{Known, namespace};
+use crate::generation::{Known, is_made_by, namespace};
 use crate::runner::ROWS;
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
@@ -72,8 +72,7 @@ impl Standing {
 
     /// Whether it is what this projector makes.
     pub fn is_made_by(&self, projector: &dyn Projector) -> bool {
-        (projector.name(), projector.version(), projector.shape())
-            == (self.projection.as_str(), self.version, self.shape)
+        is_made_by(projector, &self.projection, self.version, self.shape)
     }
 
     /// Somebody keeps its rows up to date.

@@ -49,7 +49,7 @@ pub(super) async fn find(call: &Call, search: &Search, limit: usize) -> Result<(
         let (sql, values) = piece.not_caused(limit);
         source.rows(call, None, &sql, &values, piece.order()).await
     };
-    let (position, rows) = search.gather(most, read).await?;
+    let (position, rows) = search.gather(source, most, read).await?;
     let all = rows.len() < most;
     let mut commands = runs(rows.iter().map(Entry::read).collect::<Result<_, _>>()?);
     if !all && commands.len() > 1 {

@@ -156,7 +156,7 @@ impl<'a> Listing<'a> {
                 let (sql, values) = piece.sql(limit);
                 source.read(&sql, values, piece.order()).await
             };
-            search.beyond(reached).gather(PAGE, read).await
+            search.beyond(reached).gather(source, PAGE, read).await
         };
         let (position, rows) = match self.ahead.take() {
             Some(page) => page,

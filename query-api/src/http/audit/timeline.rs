@@ -579,11 +579,14 @@ impl Search {
     /// position that they were read at.
     pub(super) async fn gather<F: Future<Output = Result<(i64, Vec<QueryResult>), Problem>>>(
         &self,
+        source: &Source,
         limit: usize,
         read: impl Fn(Self, usize) -> F,
     ) -> Result<(i64, Vec<QueryResult>), Problem> {
+        let mut located = self.clone();
+        located.locate(source).await?;
         let (mut at, mut found) = (None, Vec::new());
-        for piece in self.pieces() {
+        for piece in located.pieces() {
             let (position, rows) = read(piece, limit - found.len()).await?;
             at.get_or_insert(position);
             found.extend(rows);
@@ -764,7 +767,6 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Page), Problem> {
 pub(super) async fn searched(call: &Call, params: &Params) -> Result<Search, Problem> {
     let mut search = Search::of(params)?;
     search.know_parked(&call.shared.queries.registry).await?;
-    search.locate(&call.shared.source("audit", None).await?).await?;
     Ok(search)
 }
 
@@ -776,13 +778,11 @@ pub(super) async fn read(
     limit: usize,
 ) -> Result<(i64, Vec<Entry>), Problem> {
     let source = &call.shared.source("audit", None).await?;
-    let mut search = search.beyond(beyond);
-    search.locate(source).await?;
     let read = |piece: Search, limit| async move {
         let (sql, values) = piece.sql(limit);
         source.rows(call, None, &sql, &values, piece.order()).await
     };
-    let (position, rows) = search.gather(limit, read).await?;
+    let (position, rows) = search.beyond(beyond).gather(source, limit, read).await?;
     Ok((position, rows.iter().map(Entry::read).collect::<Result<_, _>>()?))
 }
 
@@ -792,8 +792,9 @@ const MOST_COUNTED: i64 = 10_000;
 /// How many there are in all; `None`: more than [`MOST_COUNTED`].
 pub(super) async fn count(call: &Call) -> Result<Option<i64>, Problem> {
     let known = [&OUTSIDE[..], &["q", "from", "to", "failures"]].concat();
-    let search = searched(call, &call.params.only(&known)).await?;
+    let mut search = searched(call, &call.params.only(&known)).await?;
     let source = call.shared.source("audit", None).await?;
+    search.locate(&source).await?;
     let mut count = 0;
     for piece in search.pieces() {
         let (filter, values) = piece.filter();
