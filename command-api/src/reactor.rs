@@ -152,7 +152,14 @@ impl Reactor {
         let guard = local.clone().drop_guard();
         let position = watch::channel(checkpoint.position).0;
         let lock = Arc::new(Mutex::new(()));
-        let work = Work { reactor: Arc::clone(self), lock, names, epoch: lease.epoch, stop: local.clone() };
+        let work = Work {
+            reactor: Arc::clone(self),
+            lock,
+            names,
+            epoch: lease.epoch,
+            stop: local.clone(),
+            read: CancellationToken::new(),
+        };
         for instance in self.unfinished().await? {
             work.name(instance);
         }
@@ -187,12 +194,18 @@ impl Reactor {
         };
         let outcome = tokio::select! {
             outcome = read => outcome,
-            ended = tasks.join_next() => Err(match ended {
-                Some(Ok(stopped)) => stopped,
-                Some(Err(error)) => Stopped::Log(Error::Database(error.to_string())),
-                None => Stopped::Lost,
-            }),
+            stopped = ended(&mut tasks) => Err(stopped),
         };
+        if let Err(Stopped::UnknownEvent { .. }) = outcome {
+            // What was read before it is sent first: each time that it is met again would end before that.
+            work.read.cancel();
+            match ended(&mut tasks).await {
+                Stopped::Lost => {}
+                stopped => {
+                    tracing::warn!(reason = %stopped, "not everything was sent of what comes before it")
+                }
+            }
+        }
         drop(guard);
         while tasks.join_next().await.is_some() {}
         outcome
@@ -290,6 +303,15 @@ fn outcome<E: Classified>(result: Result<soonshop_event_store::Executed, Execute
     }
 }
 
+/// Why the first of them ended.
+async fn ended(tasks: &mut JoinSet<Stopped>) -> Stopped {
+    match tasks.join_next().await {
+        Some(Ok(stopped)) => stopped,
+        Some(Err(error)) => Stopped::Log(Error::Database(error.to_string())),
+        None => Stopped::Lost,
+    }
+}
+
 /// What the tasks of one lease share.
 #[derive(Clone)]
 struct Work {
@@ -299,6 +321,9 @@ struct Work {
     names: mpsc::UnboundedSender<String>,
     epoch: i64,
     stop: CancellationToken,
+    /// Everything was read that this release can: what is there to send is sent as far as it can be just now, and
+    /// nothing is waited for.
+    read: CancellationToken,
 }
 
 impl Work {
@@ -371,8 +396,13 @@ impl Work {
                     (instance, outcome)
                 });
             }
+            let last = self.read.is_cancelled();
+            if last && instances.is_empty() && active.is_empty() && waiting.is_empty() {
+                return Stopped::Lost;
+            }
             tokio::select! {
                 () = self.stop.cancelled() => break,
+                () = self.read.cancelled(), if !last => {}
                 named = instances.recv() => match named {
                     Some(instance) => match active.get_mut(&instance) {
                         Some(again) => *again = true,
@@ -420,8 +450,12 @@ impl Work {
                     }
                     Sent::Unavailable(reason) => {
                         tracing::warn!(%order, reason, "a command of the process has to wait");
+                        if self.read.is_cancelled() {
+                            return self.forget(instance, done).await;
+                        }
                         tokio::select! {
                             () = self.stop.cancelled() => {}
+                            () = self.read.cancelled() => {}
                             () = tokio::time::sleep(pause) => pause = (pause * 2).min(MOST),
                         }
                         // By then the instance may want something else.

@@ -119,6 +119,17 @@ pub(crate) async fn there(store: &EventStore, name: &str) -> (i64, i64) {
     (stock.on_hand, stock.reserved)
 }
 
+/// Another reactor in its place: it has begun where that one stopped, and let go of the lease too.
+async fn tries_again(shop: &Shop, store: &EventStore, run: Run) -> Run {
+    let taken = async |sql| shop.number("process", sql).await;
+    let before = taken("SELECT max(epoch) FROM @leases").await;
+    run.stop().await;
+    let run = reactor(shop, store);
+    let let_go = "SELECT coalesce(max(epoch), 0) FROM @leases WHERE expires_at = 0";
+    until("another reactor tries it and stops", async || taken(let_go).await > before).await;
+    run
+}
+
 /// Everything was read, and there is nothing left to send.
 pub(crate) async fn idle(shop: &Shop) {
     let db = shop.db("process");
@@ -383,7 +394,7 @@ async fn a_reactor_before_another_history_stops_and_sends_nothing(shop: Shop) {
     for number in 2..8 {
         place_order(&store, number, &[("MUG", 1)]).await;
     }
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    let run = tries_again(&shop, &store, run).await;
     let db = shop.db("process");
     let at = Checkpoint::load(&db, &db.connection, NAME).await.unwrap().unwrap().0;
     assert_eq!(at, was);
@@ -395,8 +406,13 @@ async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop
     begin(&shop).await;
     let mut writer = Writer::new(&shop);
     let store = writer.store.clone();
-    receive(&store, "MUG", 5).await;
-    let order = place_order(&store, 1, &[("MUG", 1)]).await;
+    // More commands than there are attempts in the time of a test.
+    let names: Vec<String> = (0..24).map(|n| format!("MUG-{n}")).collect();
+    for name in &names {
+        receive(&store, name, 5).await;
+    }
+    let wanted: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let order = place_order(&store, 1, &wanted).await;
     let unknown = Raw {
         aggregate_type: "order",
         stream: uuid(2).to_string(),
@@ -405,10 +421,10 @@ async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop
         payload: r#"{"OrderPlaced":{}}"#.to_owned(),
     };
     let at = writer.raw(unknown).await;
-    place_order(&store, 3, &[("MUG", 1)]).await;
+    place_order(&store, 3, &[("MUG-1", 1)]).await;
     let run = reactor(&shop, &store);
     becomes(&store, order, Status::Confirmed).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let run = tries_again(&shop, &store, run).await;
     let db = shop.db("process");
     let checkpoint = Checkpoint::load(&db, &db.connection, NAME).await.unwrap().unwrap().0;
     assert_eq!(checkpoint.position, at - 1);
