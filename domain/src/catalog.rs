@@ -61,13 +61,6 @@ macro_rules! catalog {
                 }
             }
 
-            /// Like [`encode`](Self::encode), for whoever looks into it.
-            pub fn encode_value(&self) -> serde_json::Result<Value> {
-                match self {
-                    $(Self::$variant(event) => serde_json::to_value(event),)+
-                }
-            }
-
             pub fn aggregate_type(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $type_name,)+

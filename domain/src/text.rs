@@ -32,14 +32,19 @@ pub fn line(raw: &str, most: usize) -> Result<String, TextError> {
 
 /// Like [`line()`], and may be empty and have line breaks and tabs.
 pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
-    let text: String = raw.trim().nfc().collect();
+    let text = composed(raw.trim());
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Err(TextError::Control);
     }
     if text.chars().count() > most {
         return Err(TextError::TooLong(most));
     }
-    Ok(text)
+    Ok(text.into_owned())
+}
+
+/// In NFC. (Most texts are ASCII, and have no other form.)
+fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// A text as it may be shown: what would act on a terminal, or turn the order of what stands around it, is spelt out as
@@ -78,7 +83,7 @@ pub fn email(raw: &str) -> Result<String, TextError> {
 
 /// What two e-mail addresses have in common when they are the same to us.
 pub fn email_key(email: &str) -> String {
-    email.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
+    composed(&composed(email.trim()).to_lowercase()).into_owned()
 }
 
 /// A stock keeping unit: trimmed, upper case, NFC, at most 64 characters.
@@ -88,7 +93,7 @@ pub struct Sku(String);
 
 impl Sku {
     pub fn try_new(raw: &str) -> Result<Self, TextError> {
-        line(&raw.nfc().collect::<String>().to_uppercase(), 64).map(Self)
+        line(&composed(raw).to_uppercase(), 64).map(Self)
     }
 
     pub fn as_str(&self) -> &str {
@@ -104,7 +109,7 @@ impl fmt::Display for Sku {
 
 impl<'de> Deserialize<'de> for Sku {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let raw = <Cow<'de, str>>::deserialize(deserializer)?;
         Self::try_new(&raw)
             .map_err(|error| serde::de::Error::custom(format_args!("this SKU cannot be used: {error}")))
     }

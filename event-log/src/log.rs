@@ -1,5 +1,6 @@
 //! The log itself: pages in order of position, streams, and the decoding of both.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -54,10 +55,20 @@ pub struct RecordedEvent {
     pub occurred_at: DateTime<Utc>,
     pub recorded_at: DateTime<Utc>,
     pub event: Event,
-    metadata: Arc<str>,
+    /// As it was stored, where that is the shape of today.
+    payload: Option<String>,
+    metadata: String,
 }
 
 impl RecordedEvent {
+    /// The event's JSON, in the shape of today; what is personal in it is sealed.
+    pub fn json(&self) -> serde_json::Result<Cow<'_, str>> {
+        match &self.payload {
+            Some(stored) => Ok(stored.into()),
+            None => self.event.encode().map(Cow::Owned),
+        }
+    }
+
     /// Decoded when asked for: most followers never do.
     pub fn metadata(&self) -> Result<Metadata, Error> {
         serde_json::from_str(&self.metadata).map_err(|error| Error::Undecodable {
@@ -72,7 +83,7 @@ impl RecordedEvent {
 pub struct Entry {
     pub position: i64,
     pub event_id: Uuid,
-    pub aggregate_type: Arc<str>,
+    pub aggregate_type: Cow<'static, str>,
     pub content: Content,
 }
 
@@ -119,7 +130,8 @@ macro_rules! rows {
     ($self:ident, $sql:expr, [$($value:expr),*]) => {{
         let sql = $self.db.sql($sql);
         if $self.db.backend() == DatabaseBackend::Postgres {
-            let pool = $self.db.connection.get_postgres_connection_pool();
+            // (A pool hands each row on through a stream of its own.)
+            let mut connection = $self.db.connection.get_postgres_connection_pool().acquire().await?;
             sqlx::query(&sql)$(.bind($value))*.try_map(|row: sqlx::postgres::PgRow| Ok(StoredEvent {
                 position: row.try_get(0)?,
                 event_id: row.try_get(1)?,
@@ -132,7 +144,7 @@ macro_rules! rows {
                 metadata: row.try_get_unchecked(8)?,
                 occurred_at: row.try_get(9)?,
                 recorded_at: row.try_get(10)?,
-            })).fetch_all(pool).await?
+            })).fetch_all(&mut *connection).await?
         } else {
             let pool = $self.db.connection.get_sqlite_connection_pool();
             sqlx::query(&sql)$(.bind($value))*.try_map(|row: sqlx::sqlite::SqliteRow| Ok(StoredEvent {
@@ -281,7 +293,10 @@ impl EventLog {
             let mut entry = Entry {
                 position: row.position,
                 event_id: row.event_id,
-                aggregate_type: row.aggregate_type.as_str().into(),
+                aggregate_type: catalog::TYPES
+                    .iter()
+                    .find(|(kind, _)| *kind == row.aggregate_type)
+                    .map_or_else(|| Cow::Owned(row.aggregate_type.clone()), |(kind, _)| Cow::Borrowed(*kind)),
                 content: Content::Foreign,
             };
             match self.decode_row(row) {
@@ -335,7 +350,8 @@ impl EventLog {
                 occurred_at: row.occurred_at,
                 recorded_at: row.recorded_at,
                 event,
-                metadata: row.metadata.into(),
+                payload: (version == known).then_some(row.payload),
+                metadata: row.metadata,
             })
         })();
         Some(decoded)

@@ -4,18 +4,16 @@
 //! Nothing personal is in it. What an event says of a person is sealed in the log; here only a marker tells that it is
 //! there. A person is found by the opaque id of the data subject.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize as _, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use soonshop_domain::order::{Event as OrderEvent, credit_note};
-use soonshop_domain::{Event, Money, Sensitive as _};
+use soonshop_domain::{Event, Money};
 use soonshop_event_log::RecordedEvent;
 
 use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id, written};
 use crate::texts::{Searched, Texts, TextsOf};
+use crate::told::Told;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
@@ -70,7 +68,7 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub currency: Option<String>,
     /// The event's fields for a sentence, as a JSON object of path and value: lists of objects are their number, long
-    /// texts are cut, and a personal value is [`personal`].
+    /// texts are cut, and a personal value is `{"personal":true}`.
     #[sea_orm(column_type = "Text")]
     pub summary: String,
     /// Everything in the event that is not personal, in small letters, a value a line.
@@ -106,99 +104,12 @@ impl Searched for Model {
     }
 }
 
-/// What stands in a summary for a personal value that the event has.
-pub fn personal() -> Value {
-    json!({ "personal": true })
-}
-
-/// The longest text in a summary, in characters.
-const LONGEST: usize = 120;
-
 /// The projection `audit`.
 pub struct Audit;
 
-/// The event's own fields as stored, and the seals in them.
-fn fields(event: &Event) -> Result<(Value, HashSet<String>), Failure> {
-    let failed = |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
-    let fields = match event.encode_value().map_err(failed)? {
-        Value::Object(mut named) => named.remove(event.event_type()).unwrap_or_default(),
-        other => other,
-    };
-    if !may_be_sealed(&fields) {
-        return Ok((fields, HashSet::new()));
-    }
-    let mut sealed = event.clone();
-    let seals = sealed.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
-    Ok((fields, seals))
-}
-
-/// Whether a seal may be in it: that is five parts with dots between them (RFC 7516, section 7.1).
-fn may_be_sealed(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.matches('.').count() == 4,
-        Value::Array(items) => items.iter().any(may_be_sealed),
-        Value::Object(fields) => fields.values().any(may_be_sealed),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
-/// An amount is shown whole.
-fn is_money(fields: &Map<String, Value>) -> bool {
-    fields.len() == 2 && fields.contains_key("amount") && fields.contains_key("currency")
-}
-
-fn cut(text: String) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// Adds the fields below `path`.
-fn summarize(value: Value, path: &str, seals: &HashSet<String>, into: &mut Map<String, Value>) {
-    let said = match value {
-        Value::Null => return,
-        Value::String(text) if seals.contains(&text) => personal(),
-        Value::String(text) => cut(text).into(),
-        Value::Array(items) if items.iter().any(Value::is_object) => items.len().into(),
-        Value::Object(fields) if !is_money(&fields) => {
-            for (name, value) in fields {
-                let path = if path.is_empty() { name } else { format!("{path}.{name}") };
-                summarize(value, &path, seals, into);
-            }
-            return;
-        }
-        other => other,
-    };
-    into.insert(path.to_owned(), said);
-}
-
-/// Adds every text and number.
-fn words<'a>(value: &'a Value, seals: &HashSet<String>, into: &mut Vec<Cow<'a, str>>) {
-    match value {
-        Value::String(text) if !seals.contains(text) => {
-            let is_small = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-            into.push(if is_small { Cow::from(text) } else { text.to_lowercase().into() });
-        }
-        Value::Number(number) => into.push(number.to_string().into()),
-        Value::Array(items) => items.iter().for_each(|item| words(item, seals, into)),
-        Value::Object(fields) => fields.values().for_each(|field| words(field, seals, into)),
-        Value::String(_) | Value::Null | Value::Bool(_) => {}
-    }
-}
-
 /// What a search for a text can look through where nothing but a summary is left.
 pub fn searched(summary: &Value) -> String {
-    text(summary, &HashSet::new())
-}
-
-/// What a search for a text looks through.
-fn text(fields: &Value, seals: &HashSet<String>) -> String {
-    let mut text = Vec::new();
-    words(fields, seals, &mut text);
-    text.sort_unstable();
-    text.dedup();
-    text.join("\n")
+    Told::words_of(summary).map(|told| told.text()).unwrap_or_default()
 }
 
 /// Whose data the event is about.
@@ -221,10 +132,14 @@ const AMOUNTS: &[(&str, &str)] = &[
     ("ProductVariantAdded", "variant.price"),
 ];
 
+/// Where the summary of an event of this type has its amount.
+fn of_amount(event_type: &str) -> Option<&'static str> {
+    AMOUNTS.iter().find(|(name, _)| *name == event_type).map(|(_, path)| *path)
+}
+
 /// The amount that an event is about, by its type and its summary.
 pub fn amount(event_type: &str, summary: &Map<String, Value>) -> Option<Money> {
-    let (_, path) = AMOUNTS.iter().find(|(name, _)| *name == event_type)?;
-    Money::deserialize(summary.get(*path)?).ok()
+    Money::deserialize(summary.get(of_amount(event_type)?)?).ok()
 }
 
 impl Projector for Audit {
@@ -274,12 +189,11 @@ impl Projector for Audit {
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
         let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
-        let (fields, seals) = fields(&event.event)?;
-        let text = text(&fields, &seals);
-        let mut summary = Map::new();
-        summarize(fields, "", &seals, &mut summary);
-        let amount = amount(event.event.event_type(), &summary);
-        let summary = serde_json::to_string(&summary).map_err(|error| Failure(error.to_string()))?;
+        let failed = |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
+        let json = event.json().map_err(failed)?;
+        let told = Told::of_event(&event.event, &json).map_err(failed)?;
+        let amount = of_amount(event.event.event_type()).and_then(|path| told.field(path));
+        let amount: Option<Money> = amount.and_then(|amount| serde_json::from_str(amount).ok());
         unit.add(Model {
             position: event.position,
             id: written(event.event_id),
@@ -290,10 +204,10 @@ impl Projector for Audit {
             event_version: event.event_version.into(),
             recorded_at: event.recorded_at.timestamp_micros(),
             occurred_at: event.occurred_at.timestamp_micros(),
-            actor_kind: metadata.actor_kind.map(|kind| kind.to_string()),
+            actor_kind: metadata.actor_kind.map(|kind| kind.as_ref().to_owned()),
             actor_id: metadata.actor_id,
             on_behalf_of: metadata.on_behalf_of,
-            channel: metadata.channel.map(|channel| channel.to_string()),
+            channel: metadata.channel.map(|channel| channel.as_ref().to_owned()),
             command_id: metadata.command_id.map(written),
             command_type: metadata.command_type,
             correlation_id: metadata.correlation_id.map(written),
@@ -302,9 +216,9 @@ impl Projector for Audit {
             has_note: metadata.reason_note.is_some(),
             subject: subject(event),
             amount: amount.map(|amount| amount.amount),
-            currency: amount.map(|amount| amount.currency.to_string()),
-            summary,
-            text,
+            currency: amount.map(|amount| amount.currency.as_str().to_owned()),
+            summary: told.summary(),
+            text: told.text(),
         });
         Ok(())
     }

@@ -14,7 +14,7 @@ const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: &[u8] = &(-1_i16).to_be_bytes();
 
 /// Bytes of a row, by and large.
-const USUAL: usize = 640;
+const USUAL: usize = 1_024;
 
 /// What writes rows that are not there.
 pub(crate) fn copy<'a, M: Row>(db: &Db, rows: impl ExactSizeIterator<Item = &'a M>) -> Result<Write, DbErr> {

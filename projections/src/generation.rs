@@ -393,10 +393,30 @@ pub(crate) fn keyed_later(projector: &dyn Projector, db: &Db) -> Vec<Box<dyn Tab
     if later { projector.tables() } else { Vec::new() }
 }
 
+/// Texts are in the order of their bytes whatever the database's language is: that is the order of the embedded shop, an
+/// index is built in half the time, and serves what begins alike. Long ones are packed with LZ4 where the server has it.
+const PLAIN_TEXTS: &str = r#"DO $$
+DECLARE
+    name text;
+    packed text := '';
+BEGIN
+    IF EXISTS (SELECT FROM pg_settings WHERE pg_settings.name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+        packed := ', ALTER %1$I SET COMPRESSION lz4';
+    END IF;
+    FOR name IN SELECT attname FROM pg_attribute
+        WHERE attrelid = '@table'::regclass AND attnum > 0 AND atttypid = 'text'::regtype
+    LOOP
+        EXECUTE format('ALTER TABLE @table ALTER %1$I TYPE text COLLATE "C"' || packed, name);
+    END LOOP;
+END $$"#;
+
 /// Makes the tables of a namespace, and its checkpoint.
 async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
     for table in projector.tables() {
         on.execute(table.create(db)).await?;
+        if db.backend() == DatabaseBackend::Postgres {
+            on.execute_unprepared(&db.sql(&PLAIN_TEXTS.replace("@table", &format!("@{}", table.name())))).await?;
+        }
     }
     for sql in OWN_TABLES {
         on.execute(db.statement(sql, [])).await?;

@@ -24,6 +24,7 @@ pub mod runs;
 pub mod sink;
 pub mod standing;
 pub mod texts;
+mod told;
 mod transaction;
 pub mod user;
 

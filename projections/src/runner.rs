@@ -2,7 +2,7 @@
 //! begins with the checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -778,16 +778,13 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// Builds the indexes, now that there is something to index.
+    /// Builds the indexes, now that there is something to index. On PostgreSQL two at a time where a connection is free.
     pub async fn index(&mut self) -> Result<(), Stopped> {
         self.written().await?;
         let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
+        // From here to the end of this transaction nobody else can take the rows over.
         if !Checkpoint::fence(&self.db, &tx, ROWS, self.epoch).await? {
             return Err(Stopped::Lost);
-        }
-        let postgres = self.db.backend() == DatabaseBackend::Postgres;
-        if postgres {
-            tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
         let projector = &self.follower.projector;
         let keys = keyed_later(&**projector, &self.db).into_iter().map(|table| {
@@ -796,10 +793,21 @@ impl Fold<'_> {
         });
         let others = projector.indexes().iter();
         let others = others.map(|sql| sql.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1));
-        for sql in keys.chain(others) {
-            tx.execute_unprepared(&self.db.sql(&sql)).await?;
-        }
-        if postgres {
+        let left = Mutex::new(keys.chain(others).collect::<VecDeque<_>>());
+        let build = async |on: &Transaction| -> Result<(), DbErr> {
+            unlimited(&self.db, on).await?;
+            while let Some(sql) = next(&left) {
+                on.execute_unprepared(&self.db.sql(&sql)).await?;
+            }
+            Ok(())
+        };
+        let beside = async {
+            let Some(other) = Transaction::beside(&self.db).await? else { return Ok(()) };
+            build(&other).await?;
+            other.commit().await
+        };
+        tokio::try_join!(build(&tx), beside)?;
+        if self.db.backend() == DatabaseBackend::Postgres {
             // Until the server looks by itself, a minute later, it would not know which index to use.
             tx.execute_unprepared("SET LOCAL default_statistics_target = 20").await?;
             for table in projector.tables() {
@@ -809,4 +817,16 @@ impl Fold<'_> {
         tx.commit().await?;
         self.complete_texts().await
     }
+}
+
+fn next(left: &Mutex<VecDeque<String>>) -> Option<String> {
+    left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// What it does may take as long as it takes.
+async fn unlimited(db: &Db, on: &Transaction) -> Result<(), DbErr> {
+    if db.backend() == DatabaseBackend::Postgres {
+        on.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+    }
+    Ok(())
 }

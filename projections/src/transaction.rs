@@ -96,6 +96,22 @@ impl Transaction {
         }
         let pool = db.connection.get_postgres_connection_pool();
         let connection = pool.acquire().await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error)))?;
+        Self::on(connection, durable).await
+    }
+
+    /// A second one at the same time, where the database can and a connection is free: whoever waited for one, with
+    /// another in hand, might wait for ever.
+    pub(crate) async fn beside(db: &Db) -> Result<Option<Self>, DbErr> {
+        if db.backend() != DatabaseBackend::Postgres {
+            return Ok(None);
+        }
+        match db.connection.get_postgres_connection_pool().try_acquire() {
+            Some(connection) => Self::on(connection, Durable::AtOnce).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn on(connection: PoolConnection<Postgres>, durable: Durable) -> Result<Self, DbErr> {
         let mut held = Held { connection: Some(connection), torn: true };
         let begin = match durable {
             Durable::AtOnce => "BEGIN",

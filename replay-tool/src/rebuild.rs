@@ -61,7 +61,7 @@ impl Options {
 }
 
 /// Events of one transaction, where nothing is said.
-pub const CHUNK: usize = 5_000;
+pub const CHUNK: usize = 10_000;
 
 /// Rows that stay in memory from one chunk to the next.
 pub const KEPT: usize = 200_000;

@@ -514,7 +514,7 @@ async fn bulk_written(
     let begun = Instant::now();
     for sql in [
         format!("CREATE SCHEMA IF NOT EXISTS sent_{name}"),
-        format!("CREATE TABLE sent_{name}.{table} (LIKE {name}.{table})"),
+        format!("CREATE TABLE sent_{name}.{table} (LIKE {name}.{table} INCLUDING COMPRESSION)"),
     ] {
         db.execute_unprepared(&sql).await.unwrap();
     }

@@ -59,23 +59,22 @@ async fn find(call: &Call) -> Result<(i64, Overview), Problem> {
     Ok((head, overview))
 }
 
+/// How many there are between the last event before each minute and the last one before the next: positions are dense,
+/// and looked up, however many they are.
 async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
     let minute = 60_000_000;
-    let now = soonshop_domain::clock::now().timestamp_micros() / minute;
-    let first = now - MINUTES + 1;
+    let end = soonshop_domain::clock::now().timestamp_micros() / minute + 1;
     let sql = format!(
-        "SELECT recorded_at / {minute} AS minute, count(*) AS events FROM @audit WHERE recorded_at >= $1 GROUP BY 1"
+        "WITH RECURSIVE minutes (minute) AS (SELECT CAST({} AS BIGINT) UNION ALL SELECT minute + 1 FROM minutes \
+             WHERE minute < {end}) \
+         SELECT coalesce((SELECT position FROM @audit WHERE recorded_at < minute * {minute} \
+             ORDER BY recorded_at DESC, position DESC LIMIT 1), 0) AS last FROM minutes ORDER BY minute",
+        end - MINUTES
     );
-    let source = call.shared.source("audit", None).await?;
-    let mut counted = vec![0; usize::try_from(MINUTES).unwrap_or(0)];
-    for row in source.plain(&sql, vec![(first * minute).into()]).await? {
-        let (at, events): (i64, i64) =
-            (row.try_get_by_index(0).map_err(query_failed)?, row.try_get_by_index(1).map_err(query_failed)?);
-        if let Some(place) = usize::try_from(at - first).ok().and_then(|index| counted.get_mut(index)) {
-            *place = events;
-        }
-    }
-    Ok(counted)
+    let rows = call.shared.source("audit", None).await?.plain(&sql, Vec::new()).await?;
+    let last: Vec<i64> =
+        rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(query_failed)?;
+    Ok(last.windows(2).map(|pair| pair[1] - pair[0]).collect())
 }
 
 fn body(view: &View<'_>, all: &Overview) -> Markup {

@@ -1,0 +1,442 @@
+//! What an event says, in one pass over its JSON: its fields for a sentence, and its words for a search.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use soonshop_domain::{Event, Sensitive as _};
+
+/// What stands in a summary for a personal value that the event has, as JSON.
+const PERSONAL: &str = r#"{"personal":true}"#;
+
+/// The longest text in a summary, in characters.
+const LONGEST: usize = 120;
+
+/// A field of a summary, in its JSON: `"path":` and the value.
+struct Field {
+    whole: Range<usize>,
+    value: usize,
+}
+
+/// With its first bytes as a number: an order has hundreds of words, and most are told apart by that.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Word<'de> {
+    head: u64,
+    text: Cow<'de, str>,
+}
+
+impl<'de> From<Cow<'de, str>> for Word<'de> {
+    fn from(text: Cow<'de, str>) -> Self {
+        let mut head = [0; 8];
+        let length = text.len().min(8);
+        head[..length].copy_from_slice(&text.as_bytes()[..length]);
+        Self { head: u64::from_be_bytes(head), text }
+    }
+}
+
+/// What one event says.
+#[derive(Default)]
+pub(crate) struct Told<'de> {
+    /// The JSON of all fields, one after the other.
+    json: String,
+    fields: Vec<Field>,
+    /// Every text in small letters, and every number; none that is personal.
+    words: Vec<Word<'de>>,
+    /// The personal values that are in it.
+    seals: HashSet<String>,
+    /// A text was met that may be sealed.
+    suspicious: bool,
+    /// Where it is being read.
+    path: String,
+}
+
+/// What becomes of a value. (Its words are kept in any case.)
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum As {
+    /// A field of the summary, or several.
+    Field,
+    /// A part of the JSON of a field.
+    Part,
+    Words,
+}
+
+/// What was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Plain,
+    /// An object, or what has one in it.
+    Object,
+}
+
+impl<'de> Told<'de> {
+    /// Of an event and its JSON.
+    pub(crate) fn of_event(event: &Event, json: &'de str) -> serde_json::Result<Self> {
+        let told = Self::read(json, HashSet::new())?;
+        if !told.suspicious {
+            return Ok(told);
+        }
+        let mut event = event.clone();
+        let seals = event.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
+        Self::read(json, seals)
+    }
+
+    fn read(json: &'de str, seals: HashSet<String>) -> serde_json::Result<Self> {
+        let mut told = Self { seals, json: String::with_capacity(json.len().min(512)), ..Self::default() };
+        Named(&mut told).deserialize(&mut serde_json::Deserializer::from_str(json))?;
+        told.fields.sort_unstable_by(|a, b| told.json[a.whole.clone()].cmp(&told.json[b.whole.clone()]));
+        Ok(told)
+    }
+
+    /// Nothing but the words of it.
+    pub(crate) fn words_of<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let mut told = Self::default();
+        One { told: &mut told, what: As::Words }.deserialize(json)?;
+        Ok(told)
+    }
+
+    /// The fields as a JSON object, by their paths.
+    pub(crate) fn summary(&self) -> String {
+        let mut summary = String::with_capacity(self.json.len() + self.fields.len() + 1);
+        for field in &self.fields {
+            summary.push(if summary.is_empty() { '{' } else { ',' });
+            summary.push_str(&self.json[field.whole.clone()]);
+        }
+        summary.push_str(if summary.is_empty() { "{}" } else { "}" });
+        summary
+    }
+
+    /// The JSON of the field at a path.
+    pub(crate) fn field(&self, path: &str) -> Option<&str> {
+        let named = |field: &&Field| {
+            let name = &self.json[field.whole.start..field.value];
+            name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")) == Some(path)
+        };
+        self.fields.iter().find(named).map(|field| &self.json[field.value..field.whole.end])
+    }
+
+    /// Every text and number once, in small letters, a value a line.
+    pub(crate) fn text(mut self) -> String {
+        self.words.sort_unstable();
+        self.words.dedup();
+        let mut text = String::with_capacity(self.words.iter().map(|word| word.text.len() + 1).sum());
+        for (number, word) in self.words.iter().enumerate() {
+            if number > 0 {
+                text.push('\n');
+            }
+            text.push_str(&word.text);
+        }
+        text
+    }
+
+    /// Begins a field; where it begins.
+    fn begin(&mut self) -> Field {
+        let start = self.json.len();
+        put(&mut self.json, &self.path);
+        self.json.push(':');
+        Field { whole: start..start, value: self.json.len() }
+    }
+
+    fn end(&mut self, field: Field) {
+        self.fields.push(Field { whole: field.whole.start..self.json.len(), ..field });
+    }
+
+    /// A value that is no list and no object.
+    fn plain(&mut self, what: As, write: impl FnOnce(&mut String)) -> Read {
+        match what {
+            As::Field => {
+                let field = self.begin();
+                write(&mut self.json);
+                self.end(field);
+            }
+            As::Part => write(&mut self.json),
+            As::Words => {}
+        }
+        Read::Plain
+    }
+
+    fn number(&mut self, what: As, number: String) -> Read {
+        let read = self.plain(what, |json| json.push_str(&number));
+        self.words.push(Word::from(Cow::Owned(number)));
+        read
+    }
+
+    fn text_of(&mut self, what: As, text: Cow<'de, str>) -> Read {
+        // A seal is five parts with dots between them (RFC 7516, section 7.1).
+        self.suspicious |= text.bytes().filter(|byte| *byte == b'.').count() == 4;
+        let personal = self.seals.contains(&*text);
+        let read = match what {
+            As::Field if personal => self.plain(what, |json| json.push_str(PERSONAL)),
+            As::Field => match text.char_indices().nth(LONGEST) {
+                Some((end, _)) => self.plain(what, |json| put(json, &format!("{}…", &text[..end]))),
+                None => self.plain(what, |json| put(json, &text)),
+            },
+            As::Part | As::Words => self.plain(what, |json| put(json, &text)),
+        };
+        if !personal {
+            let small = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+            self.words.push(Word::from(if small { text } else { text.to_lowercase().into() }));
+        }
+        read
+    }
+
+    /// An amount is shown whole: makes one field of the two that were added last.
+    fn join_money(&mut self) {
+        let (Some(currency), Some(amount)) = (self.fields.pop(), self.fields.pop()) else { return };
+        let value = |field: &Field| self.json[field.value..field.whole.end].to_owned();
+        let (amount, currency, start) = (value(&amount), value(&currency), amount.whole.start);
+        self.json.truncate(start);
+        let field = self.begin();
+        self.json.push_str(&format!(r#"{{"amount":{amount},"currency":{currency}}}"#));
+        self.end(field);
+    }
+}
+
+/// Adds a text as JSON.
+fn put(json: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        json.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    }
+}
+
+/// An event's JSON: its fields, below its name.
+struct Named<'t, 'de>(&'t mut Told<'de>);
+
+impl<'de> DeserializeSeed<'de> for Named<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Named<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut event: A) -> Result<(), A::Error> {
+        event.next_key::<IgnoredAny>()?.ok_or_else(|| A::Error::custom("an event without a name"))?;
+        event.next_value_seed(One { told: &mut *self.0, what: As::Field })?;
+        Ok(())
+    }
+}
+
+/// The name of a field: the path goes on with it.
+struct Name<'t>(&'t mut String);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+        if !self.0.is_empty() {
+            self.0.push('.');
+        }
+        self.0.push_str(name);
+        Ok(())
+    }
+}
+
+/// A value.
+struct One<'t, 'de> {
+    told: &'t mut Told<'de>,
+    what: As,
+}
+
+impl<'de> DeserializeSeed<'de> for One<'_, 'de> {
+    type Value = Read;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Read, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for One<'_, 'de> {
+    type Value = Read;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Read, E> {
+        if self.what == As::Part {
+            self.told.json.push_str("null");
+        }
+        Ok(Read::Plain)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Read, E> {
+        Ok(self.told.plain(self.what, |json| json.push_str(if truth { "true" } else { "false" })))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Read, E> {
+        Ok(self.told.number(self.what, number.to_string()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Read, E> {
+        Ok(self.told.number(self.what, number.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Read, E> {
+        let number = Number::from_f64(number).ok_or_else(|| E::custom("a number that JSON has not"))?;
+        Ok(self.told.number(self.what, number.to_string()))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Read, E> {
+        Ok(self.told.text_of(self.what, text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Read, E> {
+        Ok(self.told.text_of(self.what, text.to_owned().into()))
+    }
+
+    /// A list is shown whole; one of objects by their number.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Read, A::Error> {
+        let (told, mut count, mut read) = (self.told, 0_usize, Read::Plain);
+        let field = (self.what == As::Field).then(|| told.begin());
+        let mut inside = if self.what == As::Words { As::Words } else { As::Part };
+        if inside == As::Part {
+            told.json.push('[');
+        }
+        while let Some(one) = list.next_element_seed(One { told: &mut *told, what: inside })? {
+            count += 1;
+            if one == Read::Object {
+                (read, inside) = (Read::Object, As::Words);
+            }
+            if inside == As::Part {
+                told.json.push(',');
+            }
+        }
+        if inside == As::Part {
+            if count > 0 {
+                told.json.pop();
+            }
+            told.json.push(']');
+        }
+        if let Some(field) = field {
+            if read == Read::Object {
+                told.json.truncate(field.value);
+                told.json.push_str(&count.to_string());
+            }
+            told.end(field);
+        }
+        Ok(read)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Read, A::Error> {
+        let told = self.told;
+        let (above, already) = (told.path.len(), told.fields.len());
+        let what = if self.what == As::Field { As::Field } else { As::Words };
+        let (mut names, mut money) = (0, true);
+        while fields.next_key_seed(Name(&mut told.path))?.is_some() {
+            let name = told.path[above..].trim_start_matches('.');
+            money &= name == if names == 0 { "amount" } else { "currency" };
+            names += 1;
+            fields.next_value_seed(One { told: &mut *told, what })?;
+            told.path.truncate(above);
+        }
+        if money && names == 2 && told.fields.len() == already + 2 {
+            told.join_money();
+        }
+        Ok(Read::Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(fields: &Value, seals: &[&str]) -> (Value, String) {
+        let json = json!({ "Happened": fields }).to_string();
+        let told = Told::read(&json, seals.iter().map(|seal| (*seal).to_owned()).collect()).unwrap();
+        (serde_json::from_str(&told.summary()).unwrap(), told.text())
+    }
+
+    #[test]
+    fn fields_are_named_by_their_paths_and_amounts_are_whole() {
+        let fields = json!({
+            "total": { "amount": -5, "currency": "GBP" },
+            "variant": { "sku": "MUG", "price": { "amount": 7, "currency": "EUR" }, "size": { "amount": 1, "unit": "kg" } },
+            "none": null, "yes": true, "share": 0.5, "empty": {},
+        });
+        let summary = json!({
+            "total": { "amount": -5, "currency": "GBP" },
+            "variant.sku": "MUG", "variant.price": { "amount": 7, "currency": "EUR" },
+            "variant.size.amount": 1, "variant.size.unit": "kg",
+            "yes": true, "share": 0.5,
+        });
+        assert_eq!(told(&fields, &[]), (summary, "-5\n0.5\n1\n7\neur\ngbp\nkg\nmug".to_owned()));
+        assert_eq!(told(&json!({}), &[]), (json!({}), String::new()));
+    }
+
+    #[test]
+    fn a_list_is_whole_and_one_of_objects_is_their_number() {
+        let fields = json!({
+            "tags": ["b", "A", null, true, ["c", 1]], "none": [],
+            "lines": [{ "sku": "MUG", "of": [{ "x": "deep" }] }, { "sku": "CUP" }],
+            "mixed": ["first", { "x": "y" }], "nested": [[1], [{ "x": 2 }]],
+        });
+        let summary = json!({
+            "tags": ["b", "A", null, true, ["c", 1]], "none": [], "lines": 2, "mixed": 2, "nested": 2,
+        });
+        assert_eq!(told(&fields, &[]), (summary, "1\n2\na\nb\nc\ncup\ndeep\nfirst\nmug\ny".to_owned()));
+    }
+
+    #[test]
+    fn what_is_personal_is_a_marker_and_no_word() {
+        let fields = json!({ "contact": { "email": "a.b.c.d.e", "notes": ["a.b.c.d.e"] }, "host": "v.w.x.y.z" });
+        let (summary, text) = told(&fields, &["a.b.c.d.e"]);
+        assert_eq!(summary["contact.email"], json!({ "personal": true }));
+        assert_eq!(summary["host"], "v.w.x.y.z");
+        assert_eq!(text, "v.w.x.y.z");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters_and_others_are_as_they_were() {
+        let texts = json!({ "long": "ü".repeat(121), "just": "ü".repeat(120), "odd": "Tab\t\"\\\u{1}\u{2028}", "é\"": "È" });
+        let summary = json!({
+            "long": format!("{}…", "ü".repeat(120)), "just": "ü".repeat(120), "odd": "Tab\t\"\\\u{1}\u{2028}", "é\"": "È",
+        });
+        let (found, text) = told(&texts, &[]);
+        assert_eq!(found, summary);
+        assert!(text.contains(&"ü".repeat(121)) && text.contains("tab\t\"\\\u{1}\u{2028}") && text.contains('è'));
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_path() {
+        let json = r#"{"Happened":{"a":{"b":"c"},"total":{"amount":1,"currency":"GBP"}}}"#;
+        let told = Told::read(json, HashSet::new()).unwrap();
+        assert_eq!(told.field("total"), Some(r#"{"amount":1,"currency":"GBP"}"#));
+        assert_eq!((told.field("a.b"), told.field("a")), (Some(r#""c""#), None));
+        assert_eq!(told.summary(), r#"{"a.b":"c","total":{"amount":1,"currency":"GBP"}}"#);
+    }
+
+    #[test]
+    fn of_what_is_no_event_nothing_is_told() {
+        for broken in ["", "[]", "\"Happened\"", "{}", r#"{"Happened":{"#] {
+            assert!(Told::read(broken, HashSet::new()).is_err(), "{broken}");
+        }
+    }
+}
