@@ -16,6 +16,26 @@ on_both!(
     indexes_are_built_when_the_head_is_reached,
 );
 
+/// The order of the embedded shop; an index on them serves what begins alike.
+#[tokio::test]
+async fn texts_are_in_the_order_of_their_bytes_whatever_the_servers_language_is() {
+    let shop = Shop::postgres().await;
+    for projector in soonshop_projections::all() {
+        let generation = shop.registry().create(&*projector).await.unwrap();
+        let name = generation.namespace();
+        let texts = async |which: &str| {
+            let sql = format!(
+                "SELECT count(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation \
+                 WHERE a.attrelid IN ({}) AND a.attnum > 0 AND {which}",
+                projector.tables().iter().map(|table| format!("'@{}'::regclass", table.name())).collect::<Vec<_>>().join(", ")
+            );
+            shop.number(&name, &sql).await
+        };
+        assert!(texts("true").await > 0, "{name}");
+        assert_eq!(texts("c.collname <> 'C'").await, 0, "{name}");
+    }
+}
+
 async fn two_versions_of_a_projector_live_side_by_side(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let registry = shop.registry();
