@@ -34,7 +34,8 @@ impl std::str::FromStr for Currency {
     type Err = UnknownCurrency;
 
     fn from_str(code: &str) -> Result<Self, UnknownCurrency> {
-        let known = code.len() == 3 && CODES.as_bytes().chunks(4).any(|known| known.starts_with(code.as_bytes()));
+        let known =
+            code.len() == 3 && CODES.as_bytes().chunks(4).any(|known| known.starts_with(code.as_bytes()));
         if !known {
             return Err(UnknownCurrency);
         }

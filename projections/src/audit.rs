@@ -189,7 +189,8 @@ impl Projector for Audit {
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
         let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
-        let failed = |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
+        let failed =
+            |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
         let json = event.json().map_err(failed)?;
         let told = Told::of_event(&event.event, &json).map_err(failed)?;
         let amount = of_amount(event.event.event_type()).and_then(|path| told.field(path));

@@ -415,7 +415,8 @@ async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -
     for table in projector.tables() {
         on.execute(table.create(db)).await?;
         if db.backend() == DatabaseBackend::Postgres {
-            on.execute_unprepared(&db.sql(&PLAIN_TEXTS.replace("@table", &format!("@{}", table.name())))).await?;
+            on.execute_unprepared(&db.sql(&PLAIN_TEXTS.replace("@table", &format!("@{}", table.name()))))
+                .await?;
         }
     }
     for sql in OWN_TABLES {

@@ -406,7 +406,8 @@ mod tests {
 
     #[test]
     fn what_is_personal_is_a_marker_and_no_word() {
-        let fields = json!({ "contact": { "email": "a.b.c.d.e", "notes": ["a.b.c.d.e"] }, "host": "v.w.x.y.z" });
+        let fields =
+            json!({ "contact": { "email": "a.b.c.d.e", "notes": ["a.b.c.d.e"] }, "host": "v.w.x.y.z" });
         let (summary, text) = told(&fields, &["a.b.c.d.e"]);
         assert_eq!(summary["contact.email"], json!({ "personal": true }));
         assert_eq!(summary["host"], "v.w.x.y.z");
@@ -421,7 +422,9 @@ mod tests {
         });
         let (found, text) = told(&texts, &[]);
         assert_eq!(found, summary);
-        assert!(text.contains(&"ü".repeat(121)) && text.contains("tab\t\"\\\u{1}\u{2028}") && text.contains('è'));
+        assert!(
+            text.contains(&"ü".repeat(121)) && text.contains("tab\t\"\\\u{1}\u{2028}") && text.contains('è')
+        );
     }
 
     #[test]

@@ -27,7 +27,12 @@ async fn texts_are_in_the_order_of_their_bytes_whatever_the_servers_language_is(
             let sql = format!(
                 "SELECT count(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation \
                  WHERE a.attrelid IN ({}) AND a.attnum > 0 AND {which}",
-                projector.tables().iter().map(|table| format!("'@{}'::regclass", table.name())).collect::<Vec<_>>().join(", ")
+                projector
+                    .tables()
+                    .iter()
+                    .map(|table| format!("'@{}'::regclass", table.name()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             );
             shop.number(&name, &sql).await
         };

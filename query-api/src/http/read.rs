@@ -77,6 +77,7 @@ fn missing(reason: &str) -> Problem {
 }
 
 /// One generation of a read model.
+#[derive(Clone)]
 pub(super) struct Source {
     db: Db,
     pub(super) generation: Generation,

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::QueryResult;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
 use soonshop_service_kit::Problem;
+use tokio_util::task::AbortOnDropHandle;
 use url::form_urlencoded;
 
 use super::changes::{self, Gatherer};
@@ -123,7 +123,7 @@ pub struct Listing<'a> {
     changes: Gatherer,
     head: Option<i64>,
     /// The page that follows, which is read while what the last one changed is told.
-    ahead: Option<(i64, Vec<QueryResult>)>,
+    ahead: Option<AbortOnDropHandle<Result<(i64, Vec<Entry>), Problem>>>,
     reached: Option<i64>,
     ended: bool,
 }
@@ -150,35 +150,24 @@ impl<'a> Listing<'a> {
         if self.ended {
             return Ok(Vec::new());
         }
-        let (source, search) = (&self.source, &self.search);
-        let read = |reached| async move {
-            let read = |piece: Search, limit| async move {
-                let (sql, values) = piece.sql(limit);
-                source.read(&sql, values, piece.order()).await
-            };
-            search.beyond(reached).gather(source, PAGE, read).await
-        };
-        let (position, rows) = match self.ahead.take() {
-            Some(page) => page,
-            None => read(self.reached).await?,
+        let (position, mut entries) = match self.ahead.take() {
+            Some(page) => page.await.map_err(Problem::internal)??,
+            None => page(self.source.clone(), self.search.clone(), self.reached).await?,
         };
         let head = *self.head.get_or_insert(position);
-        self.ended = rows.len() < PAGE;
-        let mut entries: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
+        self.ended = entries.len() < PAGE;
         entries.retain(|entry| entry.position <= head);
         self.ended |= entries.is_empty();
         self.reached = entries.last().map(|entry| entry.position);
-        let ahead = async { if self.ended { Ok(None) } else { read(self.reached).await.map(Some) } };
-        let told = async {
-            match (self.asked.changes, self.asked.of_file) {
-                (true, true) => changes::read_back(source, &mut entries).await,
-                (true, false) => self.changes.tell(&mut entries).await,
-                (false, _) => Ok(()),
-            }
-        };
-        let (ahead, told) = tokio::join!(ahead, told);
-        told?;
-        self.ahead = ahead?;
+        if !self.ended {
+            let following = page(self.source.clone(), self.search.clone(), self.reached);
+            self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(following)));
+        }
+        match (self.asked.changes, self.asked.of_file) {
+            (true, true) => changes::read_back(&self.source, &mut entries).await?,
+            (true, false) => self.changes.tell(&mut entries).await?,
+            (false, _) => {}
+        }
         Ok(entries)
     }
 
@@ -192,6 +181,16 @@ impl<'a> Listing<'a> {
     pub fn head(&self) -> i64 {
         self.head.unwrap_or(0)
     }
+}
+
+/// The first events that are found beyond a position, and the position that the trail stands at.
+async fn page(source: Source, search: Search, reached: Option<i64>) -> Result<(i64, Vec<Entry>), Problem> {
+    let read = async |piece: Search, limit| {
+        let (sql, values) = piece.sql(limit);
+        source.read(&sql, values, piece.order()).await
+    };
+    let (position, rows) = search.beyond(reached).gather(&source, PAGE, read).await?;
+    Ok((position, rows.iter().map(Entry::read).collect::<Result<_, _>>()?))
 }
 
 /// How far the trail is.
