@@ -54,6 +54,8 @@ export function command(program, args, { env = {}, input, seconds = 60 } = {}) {
         resolve({ code: error ? error.code : 0, stdout, stderr });
       }
     });
+    // Whoever ends without reading it all says why in its exit code.
+    child.stdin.on('error', (error) => { if (error.code !== 'EPIPE') reject(error); });
     child.stdin.end(input ?? '');
   });
 }

@@ -202,7 +202,7 @@ impl Reactor {
             match ended(&mut tasks).await {
                 Stopped::Lost => {}
                 stopped => {
-                    tracing::warn!(reason = %stopped, "not everything was sent of what comes before it")
+                    tracing::warn!(reason = %stopped, "not everything was sent of what comes before it");
                 }
             }
         }

@@ -109,7 +109,7 @@ pub struct Audit;
 
 /// What a search for a text can look through where nothing but a summary is left.
 pub fn searched(summary: &Value) -> String {
-    Told::words_of(summary).map(|told| told.text()).unwrap_or_default()
+    Told::words_of(summary).map(Told::text).unwrap_or_default()
 }
 
 /// Whose data the event is about.

@@ -189,7 +189,7 @@ impl<'de> Told<'de> {
         let (amount, currency, start) = (value(&amount), value(&currency), amount.whole.start);
         self.json.truncate(start);
         let field = self.begin();
-        self.json.push_str(&format!(r#"{{"amount":{amount},"currency":{currency}}}"#));
+        self.json.extend([r#"{"amount":"#, &amount, r#","currency":"#, &currency, "}"]);
         self.end(field);
     }
 }

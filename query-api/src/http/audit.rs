@@ -17,6 +17,7 @@ mod parked;
 mod pending;
 mod redactor;
 mod reveal;
+mod search;
 mod standing;
 mod tail;
 mod timeline;

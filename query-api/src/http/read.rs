@@ -315,11 +315,11 @@ impl Source {
         Ok(self.standing(Sink::Rows).await?.0)
     }
 
-    /// The rows of `sql` as they are now.
     pub(super) fn is_sqlite(&self) -> bool {
         self.db.backend() == DatabaseBackend::Sqlite
     }
 
+    /// The rows of `sql` as they are now.
     pub(super) async fn plain(&self, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, Problem> {
         self.timely(sql, values).await
     }

@@ -2,7 +2,7 @@
 
 use soonshop_domain::Currency;
 
-use super::timeline::Condition;
+use super::search::Condition;
 
 /// Currencies that have no minor unit, of those that ISO 4217 knows.
 const WHOLE: &[&str] = &[

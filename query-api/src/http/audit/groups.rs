@@ -13,7 +13,8 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
 use super::changes;
-use super::timeline::{Entry, Search};
+use super::search::Search;
+use super::timeline::Entry;
 use crate::http::call::Call;
 use crate::http::read::Source;
 

@@ -11,10 +11,11 @@ use url::form_urlencoded;
 
 use super::changes::{self, Gatherer};
 use super::file::File;
-use super::timeline::{self, Entry, Search};
+use super::search::Search;
+use super::timeline::{self, Entry};
 use crate::export::{Column, Export, Format, Listed, Order, Written};
 use crate::http::params::{Kind, Param, Params};
-use crate::http::read::{Source, query_failed};
+use crate::http::read::{At, Source, query_failed};
 
 /// Rows that are read at a time.
 const PAGE: usize = 1_000;
@@ -123,7 +124,7 @@ pub struct Listing<'a> {
     changes: Gatherer,
     head: Option<i64>,
     /// The page that follows, which is read while what the last one changed is told.
-    ahead: Option<AbortOnDropHandle<Result<(i64, Vec<Entry>), Problem>>>,
+    ahead: Option<AbortOnDropHandle<Found>>,
     reached: Option<i64>,
     ended: bool,
 }
@@ -183,8 +184,11 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The first events that are found beyond a position, and the position that the trail stands at.
-async fn page(source: Source, search: Search, reached: Option<i64>) -> Result<(i64, Vec<Entry>), Problem> {
+/// Events, and the position that the trail stands at.
+type Found = Result<At<Vec<Entry>>, Problem>;
+
+/// The first that are found beyond a position.
+async fn page(source: Source, search: Search, reached: Option<i64>) -> Found {
     let read = async |piece: Search, limit| {
         let (sql, values) = piece.sql(limit);
         source.read(&sql, values, piece.order()).await

@@ -23,7 +23,8 @@ use tokio::time::Instant;
 
 use super::changes;
 use super::pages;
-use super::timeline::{self, Page, Search};
+use super::search::Search;
+use super::timeline::{self, Page};
 use crate::http::call::Call;
 use crate::http::openapi::Described;
 use crate::http::params::{Kind, Param, refused};

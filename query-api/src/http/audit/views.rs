@@ -7,7 +7,8 @@ use url::form_urlencoded;
 
 use super::pages::COMMON;
 use super::reveal::write_down;
-use super::timeline::{self, Search};
+use super::search::Search;
+use super::timeline;
 use crate::http::call::Call;
 use crate::http::params::{Kind, Param, Params, refused};
 use crate::http::read::query_failed;

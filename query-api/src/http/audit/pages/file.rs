@@ -10,6 +10,7 @@ use super::timeline::Telling;
 use super::{View, described, page, see_other, shape, shown, timeline as rows, with};
 use crate::http::audit::changes;
 use crate::http::audit::file::File;
+use crate::http::audit::search::Search;
 use crate::http::audit::timeline::{self, Entry};
 use crate::http::call::Call;
 use crate::http::params::{Kind, Param};
@@ -55,7 +56,7 @@ async fn begins(call: Call) -> Result<Response, Problem> {
 async fn leads(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
-    let search = timeline::Search::only("position = ?", position);
+    let search = Search::only("position = ?", position);
     let (_, found) = timeline::read(&call, &search, None, 1).await?;
     let entry = found.first().ok_or_else(nothing)?;
     let to = format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id);

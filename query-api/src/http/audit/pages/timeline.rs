@@ -16,6 +16,7 @@ use super::{View, address, described, page, refused, see_other, shape, shown, va
 use crate::http::audit::groups::Group;
 use crate::http::audit::look_up;
 use crate::http::audit::redactor::Redacted;
+use crate::http::audit::search::{self, Search};
 use crate::http::audit::timeline::{self, Entry, Item, Page};
 use crate::http::audit::trail::Change;
 use crate::http::audit::views::{self, Saved};
@@ -190,7 +191,7 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     }
     if let Ok(id) = Uuid::try_parse(id) {
         for (term, column) in [("id", "aggregate_id"), ("event", "id"), ("correlation", "correlation_id")] {
-            let search = timeline::Search::only(&format!("{column} = ?"), id.to_string());
+            let search = Search::only(&format!("{column} = ?"), id.to_string());
             let (_, found) = timeline::read(&call, &search, None, 1).await?;
             if let Some(entry) = found.first() {
                 let to = match term {
@@ -206,7 +207,7 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     let text = id.replace('"', "");
     let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
     // An order's number, a SKU: what stands in the events of one aggregate alone leads there.
-    let search = timeline::Search::of(&Params::default().with("q", &term))?;
+    let search = Search::of(&Params::default().with("q", &term))?;
     let (_, found) = timeline::read(&call, &search, None, AMONG).await?;
     if let Some(first) = found.first().filter(|_| found.len() < AMONG)
         && found.iter().all(|one| one.aggregate_id == first.aggregate_id)
@@ -617,7 +618,7 @@ pub(super) fn misread(view: &View<'_>, problem: &Problem) -> Markup {
                 p { code translate="no" { (problem.extensions().get("parameter").and_then(Value::as_str).unwrap_or("q")) } " — " (view.word("misread-value")) }
             } @else {
                 p.typed translate="no" {
-                    @for (number, text) in timeline::typed(&typed) {
+                    @for (number, text) in search::typed(&typed) {
                         @if wrong(number).is_some() { mark { (text) } } @else { span { (text) } }
                         " "
                     }
