@@ -806,7 +806,7 @@ impl Fold<'_> {
             build(&other).await?;
             other.commit().await
         };
-        tokio::try_join!(build(&tx), beside)?;
+        tokio::try_join!(Box::pin(build(&tx)), Box::pin(beside))?;
         if self.db.backend() == DatabaseBackend::Postgres {
             // Until the server looks by itself, a minute later, it would not know which index to use.
             tx.execute_unprepared("SET LOCAL default_statistics_target = 20").await?;

@@ -257,7 +257,7 @@ async fn alone(
         cancelled: false,
     };
     tool.stop.saves(true);
-    let outcome = work.all(resumed).await;
+    let outcome = Box::pin(work.all(resumed)).await;
     let (state, result) = match &outcome {
         Ok(ended) => (State::Done, ended.summary.clone()),
         Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOut { .. })) => {
@@ -316,7 +316,7 @@ impl Work<'_> {
             tool.out.say(&Sentence::StandsAt { name: self.name(), position });
             return Ok(self.ended("until", None));
         }
-        self.sinks(&follower).await?;
+        Box::pin(self.sinks(&follower)).await?;
         tool.registry.complete(&self.generation).await?;
         let keeper = self.handover().await?;
         if keeper.is_none() && !self.options.tail {
