@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod cloud_event;
 pub mod codec;
+mod copied;
 pub mod database;
 pub mod keys;
 mod log;

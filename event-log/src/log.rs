@@ -12,6 +12,7 @@ use sqlx::Row as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::copied::copied;
 use crate::{Checkpoint, Db, Error, KeyStore};
 
 /// The name of the one log there is today.
@@ -125,6 +126,9 @@ pub struct EventLog {
 const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
      occurred_at, recorded_at";
 
+/// Rows of a page from which on they are copied out, where the database can.
+const MANY: i64 = 500;
+
 /// Rows of either backend, by the same SQL. (`payload` and `metadata` are text in both protocols: no conversion.)
 macro_rules! rows {
     ($self:ident, $sql:expr, [$($value:expr),*]) => {{
@@ -204,6 +208,12 @@ impl EventLog {
 
     /// At most `limit` rows from `position` on, that one included.
     pub async fn read(&self, position: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
+        if limit >= MANY && self.db.backend() == DatabaseBackend::Postgres {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM @events WHERE position >= {position} ORDER BY position LIMIT {limit}"
+            );
+            return Ok(copied(self.db.connection.get_postgres_connection_pool(), &self.db.sql(&sql)).await?);
+        }
         let sql = format!("SELECT {COLUMNS} FROM @events WHERE position >= $1 ORDER BY position LIMIT $2");
         Ok(rows!(self, &sql, [position, limit]))
     }

@@ -398,9 +398,6 @@ async fn latency() {
 /// same rows with their keys and indexes.
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn rebuilding() {
-    use soonshop_projections::runner::{Follower, ROWS};
-    use soonshop_projections::{Feed, Registry};
-
     let (place, shop) = postgres_shop().await;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail/2010-12_2011-06.csv.gz");
     let options = import::Options { files: vec![file.into()], to: None, json: false, quiet: true };
@@ -414,50 +411,30 @@ async fn rebuilding() {
         rows / seconds,
         events / seconds
     );
-    let registry: Registry = shop.registry().unwrap();
+    let registry = shop.registry().unwrap();
     let db = registry.operations().connection.clone();
     for projector in soonshop_projections::all() {
-        let generation = registry.create(&*projector).await.unwrap();
-        let name = generation.namespace();
-        let follower = Follower {
-            projector: Arc::clone(&projector),
-            generation,
-            registry: registry.clone(),
-            feed: Feed::new(shop.log().unwrap()),
-            holder: "bench".to_owned(),
-        };
-        let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
-        let begun = Instant::now();
-        let mut fold = follower.fold(&lease, soonshop_projections::runner::Poison::Stop).await.unwrap();
-        fold.keep(soonshop_replay_tool::rebuild::KEPT);
-        let mut pages = soonshop_replay_tool::rebuild::Pages::after(
-            &shop.log().unwrap(),
-            0,
-            soonshop_replay_tool::rebuild::CHUNK,
-        );
-        loop {
-            let page = pages.next().await.unwrap();
-            if page.is_empty() {
-                break;
+        let (mut rebuilt, mut there, mut sent, mut written) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for _ in 0..ROUNDS {
+            let (name, seconds) = rebuilt_once(&shop, &registry, &projector).await;
+            rebuilt.push(seconds);
+            let (mut copies, mut bulks) = (0.0, 0.0);
+            written = 0;
+            for table in projector.tables() {
+                let keys = table.keys().join(", ");
+                let of_table = |sql: &&str| sql.contains(&format!("@{} ", table.name()));
+                let indexes: Vec<&str> = projector.indexes().iter().copied().filter(of_table).collect();
+                copies += copied(&db, &name, &table.name(), &keys, &indexes).await;
+                let (seconds, rows) = bulk_written(&db, &name, &table.name(), &keys, &indexes).await;
+                bulks += seconds;
+                written += rows;
             }
-            fold.take(&page).await.unwrap();
+            there.push(copies);
+            sent.push(bulks);
+            let drop = format!("DROP SCHEMA copy_{name} CASCADE; DROP SCHEMA sent_{name} CASCADE");
+            db.execute_unprepared(&drop).await.unwrap();
         }
-        fold.index().await.unwrap();
-        let rebuilt = begun.elapsed().as_secs_f64();
-        let (mut there, mut sent, mut written) = (0.0, 0.0, 0);
-        for table in projector.tables() {
-            let keys = table.keys().join(", ");
-            let indexes: Vec<&str> = projector
-                .indexes()
-                .iter()
-                .copied()
-                .filter(|sql| sql.contains(&format!("@{} ", table.name())))
-                .collect();
-            there += copied(&db, &name, &table.name(), &keys, &indexes).await;
-            let (seconds, rows) = bulk_written(&db, &name, &table.name(), &keys, &indexes).await;
-            sent += seconds;
-            written += rows;
-        }
+        let (rebuilt, there, sent) = (median(rebuilt), median(there), median(sent));
         let rows = |seconds: f64| written as f64 / seconds;
         println!(
             "| rebuild {}, {written} rows in {rebuilt:.1} s | {:.0} events/s, {:.0} rows/s | {:.0} rows/s (bulk write of \
@@ -476,6 +453,40 @@ async fn rebuilding() {
         );
     }
     place.remove().await;
+}
+
+/// The namespace of a new generation, and the seconds that it takes to fold the log into it and to build its indexes.
+async fn rebuilt_once(
+    shop: &Shop,
+    registry: &soonshop_projections::Registry,
+    projector: &Arc<dyn soonshop_projections::Projector>,
+) -> (String, f64) {
+    use soonshop_projections::runner::{Follower, Poison, ROWS};
+    use soonshop_replay_tool::rebuild::{CHUNK, KEPT, Pages};
+
+    let generation = registry.create(&**projector).await.unwrap();
+    let name = generation.namespace();
+    let follower = Follower {
+        projector: Arc::clone(projector),
+        generation,
+        registry: registry.clone(),
+        feed: soonshop_projections::Feed::new(shop.log().unwrap()),
+        holder: "bench".to_owned(),
+    };
+    let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
+    let begun = Instant::now();
+    let mut fold = follower.fold(&lease, Poison::Stop).await.unwrap();
+    fold.keep(KEPT);
+    let mut pages = Pages::after(&shop.log().unwrap(), 0, CHUNK);
+    loop {
+        let page = pages.next().await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        fold.take(&page).await.unwrap();
+    }
+    fold.index().await.unwrap();
+    (name, begun.elapsed().as_secs_f64())
 }
 
 /// Seconds that a copy of a table takes inside the server, with its keys and indexes.

@@ -1,5 +1,7 @@
 //! Reading the log in order, ahead of who reads it; and what becomes of errors.
 
+use std::time::Duration;
+
 use soonshop_domain::ids;
 use soonshop_domain::inventory::Stock;
 use soonshop_event_log::{Checkpoint, Content, Error};
@@ -9,6 +11,8 @@ use crate::fixture::{Fixture, Tip, context, on_both, receive, request, submit};
 
 on_both! {
     all_pages_in_order_are_the_whole_log,
+    a_big_page_says_what_small_ones_say,
+    whoever_lets_go_of_a_big_page_leaves_nothing_for_who_comes_next,
     a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint,
     a_checkpoint_of_another_history_is_ahead_of_the_log,
     a_moment_is_the_last_position_that_was_recorded_by_then,
@@ -39,6 +43,33 @@ async fn all_pages_in_order_are_the_whole_log(shop: Fixture) {
         assert_eq!(positions, (after + 1..=1_000).collect::<Vec<_>>());
         assert!(reader.next().await.unwrap().is_empty(), "the end stays the end");
     }
+}
+
+async fn a_big_page_says_what_small_ones_say(shop: Fixture) {
+    fill(&shop, 1_000).await;
+    let log = shop.log();
+    let mut small = Vec::new();
+    for position in (1..=1_000).step_by(100) {
+        small.extend(log.read(position, 100).await.unwrap());
+    }
+    assert_eq!(log.read(1, 1_000).await.unwrap(), small);
+    assert_eq!(log.read(301, 5_000).await.unwrap(), small[300..]);
+    assert_eq!(log.read(1_001, 5_000).await.unwrap(), []);
+}
+
+async fn whoever_lets_go_of_a_big_page_leaves_nothing_for_who_comes_next(shop: Fixture) {
+    fill(&shop, 1_000).await;
+    let log = shop.log();
+    let whole = log.read(1, 1_000).await.unwrap();
+    let mut let_go = 0;
+    for number in 0..200 {
+        let soon = Duration::from_micros(number * 50);
+        let_go += usize::from(tokio::time::timeout(soon, log.read(1, 1_000)).await.is_err());
+        assert_eq!(log.head().await.unwrap().position, 1_000);
+        assert_eq!(log.read(991, 10).await.unwrap(), whole[990..]);
+    }
+    assert!(let_go > 0);
+    assert_eq!(log.read(1, 1_000).await.unwrap(), whole);
 }
 
 async fn a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint(shop: Fixture) {
