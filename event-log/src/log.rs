@@ -212,7 +212,8 @@ impl EventLog {
             let sql = format!(
                 "SELECT {COLUMNS} FROM @events WHERE position >= {position} ORDER BY position LIMIT {limit}"
             );
-            return Ok(copied(self.db.connection.get_postgres_connection_pool(), &self.db.sql(&sql)).await?);
+            let pool = self.db.connection.get_postgres_connection_pool();
+            return Ok(Box::pin(copied(pool, &self.db.sql(&sql))).await?);
         }
         let sql = format!("SELECT {COLUMNS} FROM @events WHERE position >= $1 ORDER BY position LIMIT $2");
         Ok(rows!(self, &sql, [position, limit]))
