@@ -56,20 +56,10 @@ pub struct RecordedEvent {
     pub occurred_at: DateTime<Utc>,
     pub recorded_at: DateTime<Utc>,
     pub event: Event,
-    /// As it was stored, where that is the shape of today.
-    payload: Option<String>,
     metadata: String,
 }
 
 impl RecordedEvent {
-    /// The event's JSON, in the shape of today; what is personal in it is sealed.
-    pub fn json(&self) -> serde_json::Result<Cow<'_, str>> {
-        match &self.payload {
-            Some(stored) => Ok(stored.into()),
-            None => self.event.encode().map(Cow::Owned),
-        }
-    }
-
     /// Decoded when asked for: most followers never do.
     pub fn metadata(&self) -> Result<Metadata, Error> {
         serde_json::from_str(&self.metadata).map_err(|error| Error::Undecodable {
@@ -361,7 +351,6 @@ impl EventLog {
                 occurred_at: row.occurred_at,
                 recorded_at: row.recorded_at,
                 event,
-                payload: (version == known).then_some(row.payload),
                 metadata: row.metadata,
             })
         })();

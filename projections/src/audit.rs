@@ -191,7 +191,8 @@ impl Projector for Audit {
         let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
         let failed =
             |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
-        let json = event.json().map_err(failed)?;
+        // Not as it was stored: what the type does not declare is nobody's to show.
+        let json = event.event.encode().map_err(failed)?;
         let told = Told::of_event(&event.event, &json).map_err(failed)?;
         let amount = of_amount(event.event.event_type()).and_then(|path| told.field(path));
         let amount: Option<Money> = amount.and_then(|amount| serde_json::from_str(amount).ok());

@@ -8,13 +8,14 @@ use soonshop_projections::audit::Audit;
 use soonshop_projections::{Generation, Projector as _};
 use uuid::Uuid;
 
-use crate::fixture::{Shop, Writer, on_both};
+use crate::fixture::{Raw, Shop, Writer, on_both};
 use crate::history::{ADDRESS, EMAIL, NAME, PHONE, guest, line, placed, story, uuid};
 
 on_both!(
     the_amount_of_a_row_is_the_one_that_its_event_is_about,
     every_event_has_one_row_that_says_who_did_it_why_and_because_of_what,
     nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was,
+    what_an_events_type_does_not_declare_is_not_in_the_audit_trail,
 );
 
 async fn audited(shop: &Shop) -> Vec<Value> {
@@ -146,4 +147,22 @@ async fn nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was(s
     assert_eq!((&summary["lines"], &summary["total"]["amount"]), (&json!(2), &json!(3797)));
     let words: Vec<&str> = placed["text"].as_str().unwrap().lines().collect();
     assert!(words.contains(&"the mug") && words.contains(&"s-1"), "{words:?}");
+}
+
+/// Nobody knows whether it is personal: somebody wrote it past the shop, or a release that came after this one.
+async fn what_an_events_type_does_not_declare_is_not_in_the_audit_trail(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let undeclared = Raw {
+        aggregate_type: "stock",
+        stream: uuid(1).to_string(),
+        event_type: "StockReceived".to_owned(),
+        event_version: "1".to_owned(),
+        payload:
+            json!({ "StockReceived": { "sku": "MUG", "location": "main", "quantity": 3, "from": NAME } })
+                .to_string(),
+    };
+    writer.raw(undeclared).await;
+    let rows = audited(&shop).await;
+    assert_eq!(rows[0]["summary"], r#"{"location":"main","quantity":3,"sku":"MUG"}"#);
+    assert_eq!(rows[0]["text"], "3\nmain\nmug");
 }
