@@ -823,10 +823,12 @@ fn next(left: &Mutex<VecDeque<String>>) -> Option<String> {
     left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// What it does may take as long as it takes.
+/// What it does may take as long as it takes, and so may what it waits for.
 async fn unlimited(db: &Db, on: &Transaction) -> Result<(), DbErr> {
     if db.backend() == DatabaseBackend::Postgres {
-        on.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        for limit in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+            on.execute_unprepared(&format!("SET LOCAL {limit} = 0")).await?;
+        }
     }
     Ok(())
 }
