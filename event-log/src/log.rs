@@ -1,6 +1,7 @@
 //! The log itself: pages in order of position, streams, and the decoding of both.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -116,8 +117,15 @@ pub struct EventLog {
 const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
      occurred_at, recorded_at";
 
-/// Rows of a page from which on they are copied out, where the database can.
-const MANY: i64 = 500;
+/// SQL for a page.
+fn page(position: impl Display, limit: impl Display) -> String {
+    format!("SELECT {COLUMNS} FROM @events WHERE position >= {position} ORDER BY position LIMIT {limit}")
+}
+
+/// An aggregate type of ours.
+fn known(aggregate_type: &str) -> Option<&'static str> {
+    catalog::TYPES.iter().map(|(kind, _)| *kind).find(|kind| *kind == aggregate_type)
+}
 
 /// Rows of either backend, by the same SQL. (`payload` and `metadata` are text in both protocols: no conversion.)
 macro_rules! rows {
@@ -198,15 +206,17 @@ impl EventLog {
 
     /// At most `limit` rows from `position` on, that one included.
     pub async fn read(&self, position: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
-        if limit >= MANY && self.db.backend() == DatabaseBackend::Postgres {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM @events WHERE position >= {position} ORDER BY position LIMIT {limit}"
-            );
-            let pool = self.db.connection.get_postgres_connection_pool();
-            return Ok(Box::pin(copied(pool, &self.db.sql(&sql))).await?);
+        Ok(rows!(self, &page("$1", "$2"), [position, limit]))
+    }
+
+    /// The same where so many are likely to be there: PostgreSQL copies them out. (Whoever asks again and again for the
+    /// few that are new is better off with a query, whose plan the server keeps.)
+    pub async fn read_many(&self, position: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
+        if self.db.backend() != DatabaseBackend::Postgres {
+            return self.read(position, limit).await;
         }
-        let sql = format!("SELECT {COLUMNS} FROM @events WHERE position >= $1 ORDER BY position LIMIT $2");
-        Ok(rows!(self, &sql, [position, limit]))
+        let pool = self.db.connection.get_postgres_connection_pool();
+        Ok(Box::pin(copied(pool, &self.db.sql(&page(position, limit)))).await?)
     }
 
     /// What follows a checkpoint, at most `limit` entries. The checkpoint's own row is read as well: if another event
@@ -294,10 +304,8 @@ impl EventLog {
             let mut entry = Entry {
                 position: row.position,
                 event_id: row.event_id,
-                aggregate_type: catalog::TYPES
-                    .iter()
-                    .find(|(kind, _)| *kind == row.aggregate_type)
-                    .map_or_else(|| Cow::Owned(row.aggregate_type.clone()), |(kind, _)| Cow::Borrowed(*kind)),
+                aggregate_type: known(&row.aggregate_type)
+                    .map_or_else(|| Cow::Owned(row.aggregate_type.clone()), Cow::Borrowed),
                 content: Content::Foreign,
             };
             match self.decode_row(row) {
@@ -325,7 +333,7 @@ impl EventLog {
 
     /// `None`: the type is none of ours. An error says what this release does not know.
     pub fn decode_row(&self, row: StoredEvent) -> Option<Result<RecordedEvent, String>> {
-        let (kind, _) = catalog::TYPES.iter().find(|(kind, _)| *kind == row.aggregate_type)?;
+        let kind = known(&row.aggregate_type)?;
         let decoded = (|| {
             let version: u32 =
                 row.event_version.parse().map_err(|_| format!("its version is {:?}", row.event_version))?;
@@ -380,7 +388,7 @@ impl EventLog {
         let task = tokio::spawn(async move {
             let mut next = position + 1;
             loop {
-                let rows = log.read(next, page).await;
+                let rows = log.read_many(next, page).await;
                 let last = match &rows {
                     Ok(rows) => rows.last().map(|row| row.position),
                     Err(_) => None,

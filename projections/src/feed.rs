@@ -166,7 +166,7 @@ impl Feed {
 
     async fn page(&self, base: i64) -> Result<Arc<Page>, Error> {
         let read = async {
-            let mut rows = self.log.read(base.max(1), PAGE + i64::from(base > 0)).await?;
+            let mut rows = self.log.read_many(base.max(1), PAGE + i64::from(base > 0)).await?;
             let previous = if base > 0 && !rows.is_empty() { Some(rows.remove(0).event_id) } else { None };
             let entries = self.log.decode(rows).await?;
             Ok::<_, Error>(Arc::new(Page { previous, entries: entries.into() }))

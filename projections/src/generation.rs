@@ -393,8 +393,8 @@ pub(crate) fn keyed_later(projector: &dyn Projector, db: &Db) -> Vec<Box<dyn Tab
     if later { projector.tables() } else { Vec::new() }
 }
 
-/// Texts are in the order of their bytes whatever the database's language is: that is the order of the embedded shop, an
-/// index is built in half the time, and serves what begins alike. Long ones are packed with LZ4 where the server has it.
+/// Texts are in the order of their bytes whatever the database's language is: that is the order of the embedded shop, and an
+/// index serves what begins alike. Long ones are packed with LZ4 where the server has it.
 const PLAIN_TEXTS: &str = r#"DO $$
 DECLARE
     name text;

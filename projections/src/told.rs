@@ -121,14 +121,7 @@ impl<'de> Told<'de> {
     pub(crate) fn text(mut self) -> String {
         self.words.sort_unstable();
         self.words.dedup();
-        let mut text = String::with_capacity(self.words.iter().map(|word| word.text.len() + 1).sum());
-        for (number, word) in self.words.iter().enumerate() {
-            if number > 0 {
-                text.push('\n');
-            }
-            text.push_str(&word.text);
-        }
-        text
+        self.words.iter().map(|word| &*word.text).collect::<Vec<_>>().join("\n")
     }
 
     /// Begins a field; where it begins.

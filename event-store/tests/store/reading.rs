@@ -52,24 +52,25 @@ async fn a_big_page_says_what_small_ones_say(shop: Fixture) {
     for position in (1..=1_000).step_by(100) {
         small.extend(log.read(position, 100).await.unwrap());
     }
+    assert_eq!(log.read_many(1, 1_000).await.unwrap(), small);
     assert_eq!(log.read(1, 1_000).await.unwrap(), small);
-    assert_eq!(log.read(301, 5_000).await.unwrap(), small[300..]);
-    assert_eq!(log.read(1_001, 5_000).await.unwrap(), []);
+    assert_eq!(log.read_many(301, 5_000).await.unwrap(), small[300..]);
+    assert_eq!(log.read_many(1_001, 5_000).await.unwrap(), []);
 }
 
 async fn whoever_lets_go_of_a_big_page_leaves_nothing_for_who_comes_next(shop: Fixture) {
     fill(&shop, 1_000).await;
     let log = shop.log();
-    let whole = log.read(1, 1_000).await.unwrap();
+    let whole = log.read_many(1, 1_000).await.unwrap();
     let mut let_go = 0;
     for number in 0..200 {
         let soon = Duration::from_micros(number * 50);
-        let_go += usize::from(tokio::time::timeout(soon, log.read(1, 1_000)).await.is_err());
+        let_go += usize::from(tokio::time::timeout(soon, log.read_many(1, 1_000)).await.is_err());
         assert_eq!(log.head().await.unwrap().position, 1_000);
         assert_eq!(log.read(991, 10).await.unwrap(), whole[990..]);
     }
     assert!(let_go > 0);
-    assert_eq!(log.read(1, 1_000).await.unwrap(), whole);
+    assert_eq!(log.read_many(1, 1_000).await.unwrap(), whole);
 }
 
 async fn a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint(shop: Fixture) {
