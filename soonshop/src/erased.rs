@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use chrono::{DateTime, Days, Utc};
 use sea_orm::{ConnectionTrait as _, Value};
-use soonshop_command_api::eraser;
 use soonshop_domain::user::person;
 use soonshop_domain::{Event, Purpose, personal};
 use soonshop_event_log::database::sqlite_file;
@@ -19,6 +18,7 @@ use soonshop_event_log::{Checkpoint, Db, Leases, Place, StoredEvent, codec};
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::sink::{CACHE, INDEX};
 use soonshop_projections::{PersonalColumns, Projector, generation};
+use soonshop_workers::eraser;
 use uuid::Uuid;
 
 use crate::Shop;

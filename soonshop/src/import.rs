@@ -19,8 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use soonshop_command_api::relay::Published;
 use soonshop_event_store::EventStore;
+use soonshop_workers::relay::Published;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;

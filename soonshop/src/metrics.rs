@@ -9,10 +9,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
-use soonshop_command_api::relay::Published;
 use soonshop_event_store::EventStore;
 use soonshop_projections::standing::{Following, Whole};
 use soonshop_service_kit::metrics::{Metrics, PREFIX};
+use soonshop_workers::relay::Published;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 

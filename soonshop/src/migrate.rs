@@ -9,13 +9,13 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SecureRandom as _;
-use soonshop_command_api::reactor::Reactor;
 use soonshop_domain::Purpose;
 use soonshop_event_log::seal::SealKeys;
 use soonshop_event_log::{Database, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_projections::operations;
+use soonshop_workers::reactor::Reactor;
 
 use crate::Shop;
 use crate::api_keys::ApiKeys;

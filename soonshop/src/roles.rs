@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use soonshop_command_api::eraser::Eraser;
-use soonshop_command_api::purger::{Kept, Purger};
-use soonshop_command_api::reactor::Reactor;
-use soonshop_command_api::relay::{Published, Relay};
-use soonshop_command_api::sealer::{self, Sealer};
 use soonshop_event_log::cloud_event;
 use soonshop_event_store::EventStore;
 use soonshop_projections::runner::Follower;
 use soonshop_projections::{Feed, Generation, Projector};
+use soonshop_workers::eraser::Eraser;
+use soonshop_workers::purger::{Kept, Purger};
+use soonshop_workers::reactor::Reactor;
+use soonshop_workers::relay::{Published, Relay};
+use soonshop_workers::sealer::{self, Sealer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use soonshop_command_api::eraser;
 use soonshop_command_api::http::Commands;
-use soonshop_command_api::relay::Published;
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::health::Health;
 use soonshop_service_kit::serve as kit;
+use soonshop_workers::eraser;
+use soonshop_workers::relay::Published;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

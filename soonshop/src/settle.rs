@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 use sea_orm::ConnectionTrait as _;
-use soonshop_command_api::reactor::Reactor;
-use soonshop_command_api::{eraser, reactor, relay, sealer};
 use soonshop_event_log::Checkpoint;
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::sink::CACHE;
 use soonshop_projections::standing;
+use soonshop_workers::reactor::Reactor;
+use soonshop_workers::{eraser, reactor, relay, sealer};
 use tokio::time::Instant;
 
 use crate::Shop;

@@ -24,12 +24,12 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use serde_json::json;
 use soonshop::{Role, Shop, import, migrate};
 use soonshop_bus::Message;
-use soonshop_command_api::sealer::Sealer;
 use soonshop_domain::inventory::{At, Command, MAIN, Place as StockPlace, Stock};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, Channel, Metadata, ids};
 use soonshop_event_log::seal::{Positions, Verdict, check};
 use soonshop_event_store::{CommandContext, EventStore};
+use soonshop_workers::sealer::Sealer;
 use support::{Place, Process, Set, TestShop, free_port, server};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -225,7 +225,7 @@ async fn seal(shop: &Shop) {
     let (log, seals) = (shop.log().unwrap(), shop.seals().unwrap());
     let head = log.head().await.unwrap().position;
     let sealer = Sealer {
-        name: soonshop_command_api::sealer::NAME,
+        name: soonshop_workers::sealer::NAME,
         log: log.clone(),
         seals: seals.clone(),
         process: shop.store_database.namespace("process").unwrap(),

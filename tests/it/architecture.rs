@@ -16,7 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     ("service-kit", &["domain"]),
     ("projections", &["domain", "event-log", "cache", "search"]),
-    ("command-api", &["domain", "event-log", "event-store", "bus", "service-kit"]),
+    ("workers", &["domain", "event-log", "event-store", "bus"]),
+    ("command-api", &["domain", "event-log", "event-store", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
     (
         "replay-tool",
@@ -32,9 +33,20 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     ("event-log", &["lapin", "async-nats", "axum"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
+    ("workers", &["axum", "soonshop-service-kit", "soonshop-command-api"]),
     ("query-api", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus"]),
     // It has nothing to append, publish or command with.
-    ("replay-tool", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus", "soonshop-command-api"]),
+    (
+        "replay-tool",
+        &[
+            "lapin",
+            "async-nats",
+            "soonshop-event-store",
+            "soonshop-bus",
+            "soonshop-command-api",
+            "soonshop-workers",
+        ],
+    ),
 ];
 
 fn packages() -> BTreeMap<String, BTreeSet<String>> {

@@ -5,8 +5,8 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use soonshop::{Shop, doctor};
-use soonshop_command_api::reactor;
 use soonshop_projections::product::Products;
+use soonshop_workers::reactor;
 
 use crate::support::{Set, TestShop};
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use sea_orm::ConnectionTrait as _;
-use soonshop_command_api::reactor;
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{GuestId, ProductId, UserId};
 use soonshop_domain::inventory::{self, At, MAIN, Place, Stock};
@@ -18,6 +17,7 @@ use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Currency, Decider, Metadata, Money};
 use soonshop_event_log::{Checkpoint, Db};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
+use soonshop_workers::reactor;
 use tokio::time::Instant;
 use uuid::Uuid;
 

@@ -1,11 +1,11 @@
 //! How far back the reactor may go: where it starts, and that what it may still send is on record.
 
-use soonshop_command_api::purger::{Kept, Purger};
-use soonshop_command_api::reactor::{NAME, Reactor};
 use soonshop_domain::ids;
 use soonshop_domain::order::Status;
 use soonshop_event_log::{Checkpoint, Database};
 use soonshop_event_store::EventStore;
+use soonshop_workers::purger::{Kept, Purger};
+use soonshop_workers::reactor::{NAME, Reactor};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Shop, on_both, until};

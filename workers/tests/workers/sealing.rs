@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
-use soonshop_command_api::sealer::{self, Sealer};
 use soonshop_event_log::seal::{
     Kind, Positions, PublicKey, RECORD_SEALS, Report, Seal, SealKeys, Seals, TrustedKey, Verdict, Wrong,
     check, check_offline, export, log_id,
 };
 use soonshop_event_log::{Database, Error, EventLog, RECORD};
 use soonshop_projections::operations::{self, Done};
+use soonshop_workers::sealer::{self, Sealer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

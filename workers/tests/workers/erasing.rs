@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use soonshop_command_api::eraser::{Eraser, NAME, erase_registered};
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Decider, Metadata, Purpose, ids};
@@ -13,6 +12,7 @@ use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use soonshop_projections::order::Orders;
 use soonshop_projections::user::Users;
 use soonshop_projections::{Feed, Projector};
+use soonshop_workers::eraser::{Eraser, NAME, erase_registered};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soonshop_bus::{Bus, Confirmation, Delivery, Error, Message, Publisher, Subscription};
-use soonshop_command_api::relay::{NAME, Published, Relay};
 use soonshop_event_log::Checkpoint;
 use soonshop_event_log::cloud_event::{self, Received};
+use soonshop_workers::relay::{NAME, Published, Relay};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

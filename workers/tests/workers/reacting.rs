@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use soonshop_command_api::reactor::{NAME, Reactor};
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Stock};
 use soonshop_domain::order::{self, Order, Placement, Status};
 use soonshop_domain::{Actor, Channel, Decider, Event, Metadata, ids};
 use soonshop_event_log::{Checkpoint, Database};
 use soonshop_event_store::{CommandContext, EventStore, Executed};
+use soonshop_workers::reactor::{NAME, Reactor};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! What follows the log in order to act, on SQLite and on PostgreSQL: relay, reactor, eraser, purger, sealer.
+//! The workers that follow the log and act on it, on SQLite and on PostgreSQL: relay, reactor, eraser, purger, sealer.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,13 +9,13 @@ mod fixture;
 #[expect(dead_code, reason = "the projections' tests use more of it")]
 mod history;
 
-#[path = "followers/erasing.rs"]
+#[path = "workers/erasing.rs"]
 mod erasing;
-#[path = "followers/keeping.rs"]
+#[path = "workers/keeping.rs"]
 mod keeping;
-#[path = "followers/reacting.rs"]
+#[path = "workers/reacting.rs"]
 mod reacting;
-#[path = "followers/relaying.rs"]
+#[path = "workers/relaying.rs"]
 mod relaying;
-#[path = "followers/sealing.rs"]
+#[path = "workers/sealing.rs"]
 mod sealing;
