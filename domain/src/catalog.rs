@@ -1,9 +1,37 @@
-//! Every aggregate type there is, in one table: its name in the log, its context, its state and its events.
+//! Every aggregate type, in one table: its name in the log, its context, its icon, its events and its state. What an event
+//! says of itself stands beside it ([`EventInfo`]) and is found here by the name of its type.
+
+use std::sync::LazyLock;
 
 use serde_json::Value;
+use strum::VariantNames as _;
+use uuid::Uuid;
 
+use crate::event_info::{EventInfo, EventType, Expectation};
 use crate::personal::{PersonalValue, Sensitive};
-use crate::{Decider, Facts, inventory, order, product, user};
+use crate::{Decider, Facts, Money, inventory, order, product, user};
+
+/// What the catalog says of an aggregate type.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AggregateType {
+    /// Its name in the log.
+    pub name: &'static str,
+    /// The context that owns it.
+    pub context: &'static str,
+    /// The shape that pages show beside its name.
+    pub icon: &'static str,
+    /// The names of its event types.
+    pub events: &'static [&'static str],
+}
+
+/// Work on an aggregate type that is known by its name only: see [`visit`].
+pub trait Visitor {
+    /// What the work comes to.
+    type Output;
+
+    /// Does the work for the aggregate `A`.
+    fn visit<A: Decider>(self) -> Self::Output;
+}
 
 /// Makes an old stored shape into the next one: `(aggregate type, event type, from version)` and the change of the
 /// event's own fields. Rows are only ever added.
@@ -28,9 +56,35 @@ pub fn version_of(aggregate_type: &str, event_type: &str, upcasters: &[Upcaster]
 }
 
 macro_rules! catalog {
-    ($($variant:ident: $type_name:literal in $context:literal, $events:ty, $commands:ty, $errors:ty, $state:ty;)+) => {
-        /// The types in the log that this release knows, with the context that owns each.
-        pub const TYPES: &[(&str, &str)] = &[$(($type_name, $context)),+];
+    ($(
+        $variant:ident: $type_name:literal in $context:literal, $icon:literal,
+        $events:ty, $commands:ty, $errors:ty, $state:ty;
+    )+) => {
+        /// The aggregate types that this release knows.
+        pub const AGGREGATES: &[AggregateType] = &[$(
+            AggregateType {
+                name: $type_name,
+                context: $context,
+                icon: $icon,
+                events: <$events>::VARIANTS,
+            },
+        )+];
+
+        /// Their names in the log.
+        pub const TYPES: &[&str] = &[$($type_name),+];
+
+        static EVENT_TYPES: LazyLock<Vec<EventType>> = LazyLock::new(|| {
+            let of_aggregate: &[fn(&'static AggregateType) -> Vec<EventType>] = &[$(EventType::all::<$events>),+];
+            AGGREGATES.iter().zip(of_aggregate).flat_map(|(aggregate, all)| all(aggregate)).collect()
+        });
+
+        /// Does a visitor's work for the aggregate type of that name. `None`: there is no such type.
+        pub fn visit<V: Visitor>(aggregate_type: &str, visitor: V) -> Option<V::Output> {
+            match aggregate_type {
+                $($type_name => Some(visitor.visit::<$state>()),)+
+                _ => None,
+            }
+        }
 
         /// Any event of the shop.
         #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +126,44 @@ macro_rules! catalog {
                 match self {
                     $(Self::$variant(event) => event.as_ref(),)+
                 }
+            }
+
+            /// The person whose data it is about: see [`EventInfo::subject`].
+            pub fn subject(&self, stream: Uuid) -> Option<Uuid> {
+                match self {
+                    $(Self::$variant(event) => event.subject(stream),)+
+                }
+            }
+
+            /// The one amount that it is about.
+            pub fn amount(&self) -> Option<Money> {
+                match self {
+                    $(Self::$variant(event) => event.amount(),)+
+                }
+            }
+        }
+
+        /// One event of each type, and histories that show all of them: what tests over the catalog are made of.
+        #[cfg(test)]
+        pub(crate) mod samples {
+            use strum::{IntoDiscriminant, VariantArray as _};
+
+            use super::*;
+            use crate::golden::Sample;
+
+            /// One event of each type.
+            pub(crate) fn all() -> Vec<Event> {
+                let mut all: Vec<Event> = Vec::new();
+                $(
+                    let kinds = <$events as IntoDiscriminant>::Discriminant::VARIANTS;
+                    all.extend(kinds.iter().map(|kind| Event::from(<$events>::sample(*kind))));
+                )+
+                all
+            }
+
+            /// Each aggregate type with the events of a history, by their names.
+            pub(crate) fn histories() -> Vec<(&'static str, Vec<&'static str>)> {
+                vec![$(($type_name, <$events>::history().into_iter().map(Into::into).collect())),+]
             }
         }
 
@@ -160,16 +252,37 @@ macro_rules! catalog {
 }
 
 catalog! {
-    User: "user" in "user", user::Event, user::Command, user::Error, user::User;
-    Person: "person" in "user", user::person::Event, user::person::Command, user::person::Error, user::person::Person;
-    Product: "product" in "product", product::Event, product::Command, product::Error, product::Product;
-    Stock: "stock" in "inventory", inventory::Event, inventory::At, inventory::Error, inventory::Stock;
-    Order: "order" in "order", order::Event, order::Command, order::Error, order::Order;
-    CreditNote: "credit_note" in "order", order::credit_note::Event, order::credit_note::Command,
+    User: "user" in "user", "◉", user::Event, user::Command, user::Error, user::User;
+    Person: "person" in "user", "◎",
+        user::person::Event, user::person::Command, user::person::Error, user::person::Person;
+    Product: "product" in "product", "◆", product::Event, product::Command, product::Error, product::Product;
+    Stock: "stock" in "inventory", "△", inventory::Event, inventory::At, inventory::Error, inventory::Stock;
+    Order: "order" in "order", "▢", order::Event, order::Command, order::Error, order::Order;
+    CreditNote: "credit_note" in "order", "◇", order::credit_note::Event, order::credit_note::Command,
         order::credit_note::Error, order::credit_note::CreditNote;
+}
+
+/// The aggregate type of that name.
+pub fn aggregate(name: &str) -> Option<&'static AggregateType> {
+    AGGREGATES.iter().find(|aggregate| aggregate.name == name)
 }
 
 /// The context that owns an aggregate type.
 pub fn context_of(aggregate_type: &str) -> Option<&'static str> {
-    TYPES.iter().find(|(name, _)| *name == aggregate_type).map(|(_, context)| *context)
+    aggregate(aggregate_type).map(|aggregate| aggregate.context)
+}
+
+/// Every event type, in the order of the catalog.
+pub fn event_types() -> &'static [EventType] {
+    &EVENT_TYPES
+}
+
+/// The event type of that name.
+pub fn event_type(name: &str) -> Option<&'static EventType> {
+    EVENT_TYPES.iter().find(|event| event.name == name)
+}
+
+/// What should follow on an event of that type.
+pub fn expected_after(event_type: &str) -> Option<&'static Expectation> {
+    self::event_type(event_type)?.expects.as_ref()
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::ids::{self, OrderId};
 use crate::text::Sku;
-use crate::{Classified, Decider, ErrorKind, Facts, Sensitive};
+use crate::{Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PersonalValue, Sensitive};
 
 /// The location of a shop that has one.
 pub const MAIN: &str = "main";
@@ -54,7 +54,18 @@ pub enum Command {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantNames,
+    strum::EnumDiscriminants,
+)]
+#[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
 pub enum Event {
     StockReceived {
         #[serde(flatten)]
@@ -97,7 +108,75 @@ pub enum Event {
     },
 }
 
-impl Sensitive for Event {}
+impl Sensitive for Event {
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        match self {
+            Self::StockReceived { .. }
+            | Self::StockAdjusted { .. }
+            | Self::StockReserved { .. }
+            | Self::StockReleased { .. }
+            | Self::StockReservationBarred { .. }
+            | Self::StockShipped { .. } => Vec::new(),
+        }
+    }
+}
+
+impl EventInfo for Event {
+    fn subject(&self, _stream: Uuid) -> Option<Uuid> {
+        match self {
+            Self::StockReceived { .. }
+            | Self::StockAdjusted { .. }
+            | Self::StockReserved { .. }
+            | Self::StockReleased { .. }
+            | Self::StockReservationBarred { .. }
+            | Self::StockShipped { .. } => None,
+        }
+    }
+
+    fn amount(&self) -> Option<Money> {
+        match self {
+            Self::StockReceived { .. }
+            | Self::StockAdjusted { .. }
+            | Self::StockReserved { .. }
+            | Self::StockReleased { .. }
+            | Self::StockReservationBarred { .. }
+            | Self::StockShipped { .. } => None,
+        }
+    }
+
+    fn amount_path(kind: EventKind) -> Option<&'static str> {
+        match kind {
+            EventKind::StockReceived
+            | EventKind::StockAdjusted
+            | EventKind::StockReserved
+            | EventKind::StockReleased
+            | EventKind::StockReservationBarred
+            | EventKind::StockShipped => None,
+        }
+    }
+
+    fn is_refusal(kind: EventKind) -> bool {
+        match kind {
+            EventKind::StockReservationBarred => true,
+            EventKind::StockReceived
+            | EventKind::StockAdjusted
+            | EventKind::StockReserved
+            | EventKind::StockReleased
+            | EventKind::StockShipped => false,
+        }
+    }
+
+    fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
+        match kind {
+            EventKind::StockReceived
+            | EventKind::StockAdjusted
+            | EventKind::StockReserved
+            | EventKind::StockReleased
+            | EventKind::StockReservationBarred
+            | EventKind::StockShipped => None,
+        }
+    }
+}
 
 impl Event {
     pub fn place(&self) -> &Place {
@@ -290,6 +369,39 @@ mod tests {
     use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 
     use super::*;
+    use crate::golden::{Sample, order_id, sku};
+
+    impl Sample for Event {
+        fn sample(kind: EventKind) -> Self {
+            let place = Place { sku: sku("MUG-RED"), location: MAIN.to_owned() };
+            let order_id = order_id();
+            match kind {
+                EventKind::StockReceived => Self::StockReceived { place, quantity: 10 },
+                EventKind::StockAdjusted => {
+                    Self::StockAdjusted { place, quantity: -1, reason: "broken".to_owned() }
+                }
+                EventKind::StockReserved => Self::StockReserved { place, order_id, line: 1, quantity: 3 },
+                EventKind::StockReleased => Self::StockReleased { place, order_id, line: 1, quantity: 3 },
+                EventKind::StockReservationBarred => {
+                    Self::StockReservationBarred { place, order_id, line: 2 }
+                }
+                EventKind::StockShipped => Self::StockShipped { place, order_id, line: 1, quantity: 3 },
+            }
+        }
+
+        /// What was released is reserved again before it is shipped.
+        fn history() -> Vec<EventKind> {
+            vec![
+                EventKind::StockReceived,
+                EventKind::StockAdjusted,
+                EventKind::StockReserved,
+                EventKind::StockReleased,
+                EventKind::StockReservationBarred,
+                EventKind::StockReserved,
+                EventKind::StockShipped,
+            ]
+        }
+    }
 
     fn place() -> Place {
         Place { sku: Sku::try_new("MUG").unwrap(), location: MAIN.into() }

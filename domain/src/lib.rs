@@ -11,8 +11,10 @@ pub mod catalog;
 pub mod claim;
 pub mod clock;
 pub mod error;
-pub mod expected;
+pub mod event_info;
 pub mod fulfilment;
+#[cfg(test)]
+mod golden;
 pub mod ids;
 pub mod inventory;
 pub mod metadata;
@@ -23,9 +25,10 @@ pub mod product;
 pub mod text;
 pub mod user;
 
-pub use catalog::{Event, TYPES, Upcaster, context_of, state_types};
+pub use catalog::{AGGREGATES, Event, TYPES, Upcaster, context_of, state_types};
 pub use claim::Hold;
 pub use error::{Classified, ErrorKind};
+pub use event_info::{EventInfo, EventType, Expectation};
 pub use metadata::{Actor, ActorKind, Channel, Metadata};
 pub use money::{Currency, Money};
 pub use personal::{Personal, PersonalValue, Purpose, Sensitive};
@@ -44,7 +47,7 @@ pub trait Decider:
     cqrs_es::Aggregate<
         Services = Facts,
         Command: Clone + Send + Sync,
-        Event: Sensitive + TryFrom<Event>,
+        Event: EventInfo + TryFrom<Event>,
         Error: Classified,
     > + Clone
     + 'static

@@ -8,7 +8,8 @@ use crate::claim::scope;
 use crate::ids::{GuestId, OrderId, ProductId, UserId};
 use crate::text::{Sku, TextError};
 use crate::{
-    Classified, Decider, ErrorKind, Facts, Hold, Money, Personal, PersonalValue, Purpose, Sensitive, text,
+    Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
+    Purpose, Sensitive, fulfilment, text,
 };
 
 /// The most lines that an order may have (the real shop's largest had 1,114).
@@ -123,7 +124,17 @@ pub enum Command {
     Ship,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantNames,
+    strum::EnumDiscriminants,
+)]
+#[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
 #[expect(
     clippy::large_enum_variant,
     reason = "a third of all of them are of the large one, and a page holds few"
@@ -152,7 +163,65 @@ impl Sensitive for Event {
     fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
         match self {
             Self::OrderPlaced { contact, .. } => contact.personal(),
-            _ => Vec::new(),
+            Self::OrderConfirmed {}
+            | Self::OrderRefused { .. }
+            | Self::OrderCancelled { .. }
+            | Self::OrderShipped {} => Vec::new(),
+        }
+    }
+}
+
+impl EventInfo for Event {
+    fn subject(&self, _stream: Uuid) -> Option<Uuid> {
+        match self {
+            Self::OrderPlaced { customer, .. } => Some(customer.subject()),
+            Self::OrderConfirmed {}
+            | Self::OrderRefused { .. }
+            | Self::OrderCancelled { .. }
+            | Self::OrderShipped {} => None,
+        }
+    }
+
+    fn amount(&self) -> Option<Money> {
+        match self {
+            Self::OrderPlaced { total, .. } => Some(*total),
+            Self::OrderConfirmed {}
+            | Self::OrderRefused { .. }
+            | Self::OrderCancelled { .. }
+            | Self::OrderShipped {} => None,
+        }
+    }
+
+    fn amount_path(kind: EventKind) -> Option<&'static str> {
+        match kind {
+            EventKind::OrderPlaced => Some("total"),
+            EventKind::OrderConfirmed
+            | EventKind::OrderRefused
+            | EventKind::OrderCancelled
+            | EventKind::OrderShipped => None,
+        }
+    }
+
+    fn is_refusal(kind: EventKind) -> bool {
+        match kind {
+            EventKind::OrderRefused => true,
+            EventKind::OrderPlaced
+            | EventKind::OrderConfirmed
+            | EventKind::OrderCancelled
+            | EventKind::OrderShipped => false,
+        }
+    }
+
+    fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
+        match kind {
+            EventKind::OrderPlaced => Some(Expectation {
+                one_of: vec![EventKind::OrderConfirmed, EventKind::OrderRefused, EventKind::OrderCancelled],
+                within_seconds: fulfilment::PATIENCE_SECONDS,
+            }),
+            EventKind::OrderConfirmed
+            | EventKind::OrderRefused
+            | EventKind::OrderCancelled
+            | EventKind::OrderShipped => None,
         }
     }
 }
@@ -329,8 +398,8 @@ pub fn number_of(order: OrderId, attempt: u32) -> String {
 /// Money given back. It moves no stock.
 pub mod credit_note {
     use super::{
-        Classified, Customer, Deserialize, ErrorKind, Facts, Hold, Line, Money, OrderId, Sensitive,
-        Serialize, scope, total,
+        Classified, Customer, Deserialize, ErrorKind, EventInfo, Expectation, Facts, Hold, Line, Money,
+        OrderId, PersonalValue, Sensitive, Serialize, Uuid, scope, total,
     };
     use crate::Decider;
 
@@ -347,7 +416,17 @@ pub mod credit_note {
         },
     }
 
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+    #[derive(
+        Debug,
+        Clone,
+        PartialEq,
+        Serialize,
+        Deserialize,
+        strum::AsRefStr,
+        strum::VariantNames,
+        strum::EnumDiscriminants,
+    )]
+    #[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
     pub enum Event {
         CreditNoteIssued {
             number: String,
@@ -360,7 +439,45 @@ pub mod credit_note {
         },
     }
 
-    impl Sensitive for Event {}
+    impl Sensitive for Event {
+        fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+            match self {
+                Self::CreditNoteIssued { .. } => Vec::new(),
+            }
+        }
+    }
+
+    impl EventInfo for Event {
+        fn subject(&self, _stream: Uuid) -> Option<Uuid> {
+            match self {
+                Self::CreditNoteIssued { customer, .. } => Some(customer.subject()),
+            }
+        }
+
+        fn amount(&self) -> Option<Money> {
+            match self {
+                Self::CreditNoteIssued { total, .. } => Some(*total),
+            }
+        }
+
+        fn amount_path(kind: EventKind) -> Option<&'static str> {
+            match kind {
+                EventKind::CreditNoteIssued => Some("total"),
+            }
+        }
+
+        fn is_refusal(kind: EventKind) -> bool {
+            match kind {
+                EventKind::CreditNoteIssued => false,
+            }
+        }
+
+        fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
+            match kind {
+                EventKind::CreditNoteIssued => None,
+            }
+        }
+    }
 
     #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
     #[strum(serialize_all = "kebab-case")]
@@ -421,6 +538,75 @@ mod tests {
 
     use super::*;
     use crate::Currency;
+    use crate::catalog::expected_after;
+    use crate::golden::{Sample, encrypted, gbp, order_id, person_id, product_id, sku};
+
+    fn sold(number: u32, quantity: u32, amount: i64) -> Line {
+        let (sku, name) = (sku("MUG-RED"), "Mug, red".to_owned());
+        Line { number, sku, product_id: product_id(), name, quantity, price: gbp(amount) }
+    }
+
+    impl Sample for Event {
+        fn sample(kind: EventKind) -> Self {
+            match kind {
+                EventKind::OrderPlaced => Self::OrderPlaced {
+                    number: "S-7K3M9QXA".to_owned(),
+                    customer: Customer::Guest(GuestId(person_id())),
+                    lines: vec![sold(1, 3, 1_299), sold(2, 1, 999)],
+                    total: gbp(4_896),
+                    country: "United Kingdom".to_owned(),
+                    contact: Contact {
+                        name: Some(encrypted(Purpose::Invoice, "bmFtZQ")),
+                        email: Some(encrypted(Purpose::Invoice, "ZW1haWw")),
+                        phone: Some(encrypted(Purpose::Invoice, "cGhvbmU")),
+                        address: Some(encrypted(Purpose::Invoice, "YWRkcmVzcw")),
+                    },
+                },
+                EventKind::OrderConfirmed => Self::OrderConfirmed {},
+                EventKind::OrderRefused => Self::OrderRefused {
+                    refusal: Refusal {
+                        line: 2,
+                        sku: sku("MUG-RED"),
+                        reason: "insufficient-stock".to_owned(),
+                    },
+                },
+                EventKind::OrderCancelled => Self::OrderCancelled { reason: "changed-my-mind".to_owned() },
+                EventKind::OrderShipped => Self::OrderShipped {},
+            }
+        }
+
+        /// No order has all of these events: `apply` takes them in any order.
+        fn history() -> Vec<EventKind> {
+            vec![
+                EventKind::OrderPlaced,
+                EventKind::OrderConfirmed,
+                EventKind::OrderShipped,
+                EventKind::OrderRefused,
+                EventKind::OrderCancelled,
+            ]
+        }
+    }
+
+    impl Sample for credit_note::Event {
+        fn sample(kind: credit_note::EventKind) -> Self {
+            match kind {
+                credit_note::EventKind::CreditNoteIssued => Self::CreditNoteIssued {
+                    number: "C536379".to_owned(),
+                    order_id: Some(order_id()),
+                    customer: Customer::User(UserId(person_id())),
+                    lines: vec![sold(1, 1, 1_299)],
+                    total: gbp(1_299),
+                    country: "United Kingdom".to_owned(),
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_is_expected_to_be_settled_by_when_the_process_loses_patience() {
+        assert_eq!(expected_after("OrderPlaced").unwrap().within_seconds, fulfilment::PATIENCE_SECONDS);
+        assert_eq!(expected_after("OrderShipped"), None);
+    }
 
     const EUR: &str = "EUR";
 

@@ -185,9 +185,8 @@ impl<T: Serialize + DeserializeOwned + Send> PersonalValue for Personal<T> {
 
 /// Something that may hold personal values: it shows each of them to the codec.
 pub trait Sensitive {
-    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
-        Vec::new()
-    }
+    /// Every personal value in it.
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue>;
 }
 
 impl<T> fmt::Debug for Personal<T> {

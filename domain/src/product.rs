@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::claim::scope;
 use crate::text::Sku;
-use crate::{Classified, Decider, ErrorKind, Facts, Hold, Money, Sensitive};
+use crate::{
+    Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, PersonalValue, Sensitive,
+};
 
 /// The most variants that a product may have.
 pub const MOST_VARIANTS: usize = 200;
@@ -64,7 +67,18 @@ pub enum Command {
     Delete,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantNames,
+    strum::EnumDiscriminants,
+)]
+#[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
 pub enum Event {
     ProductCreated {
         #[serde(flatten)]
@@ -85,7 +99,67 @@ pub enum Event {
     ProductDeleted {},
 }
 
-impl Sensitive for Event {}
+impl Sensitive for Event {
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        match self {
+            Self::ProductCreated { .. }
+            | Self::ProductDetailsChanged { .. }
+            | Self::ProductVariantAdded { .. }
+            | Self::ProductPriceChanged { .. }
+            | Self::ProductDeleted {} => Vec::new(),
+        }
+    }
+}
+
+impl EventInfo for Event {
+    fn subject(&self, _stream: Uuid) -> Option<Uuid> {
+        match self {
+            Self::ProductCreated { .. }
+            | Self::ProductDetailsChanged { .. }
+            | Self::ProductVariantAdded { .. }
+            | Self::ProductPriceChanged { .. }
+            | Self::ProductDeleted {} => None,
+        }
+    }
+
+    fn amount(&self) -> Option<Money> {
+        match self {
+            Self::ProductVariantAdded { variant } => variant.price,
+            Self::ProductPriceChanged { price, .. } => Some(*price),
+            Self::ProductCreated { .. } | Self::ProductDetailsChanged { .. } | Self::ProductDeleted {} => {
+                None
+            }
+        }
+    }
+
+    fn amount_path(kind: EventKind) -> Option<&'static str> {
+        match kind {
+            EventKind::ProductVariantAdded => Some("variant.price"),
+            EventKind::ProductPriceChanged => Some("price"),
+            EventKind::ProductCreated | EventKind::ProductDetailsChanged | EventKind::ProductDeleted => None,
+        }
+    }
+
+    fn is_refusal(kind: EventKind) -> bool {
+        match kind {
+            EventKind::ProductCreated
+            | EventKind::ProductDetailsChanged
+            | EventKind::ProductVariantAdded
+            | EventKind::ProductPriceChanged
+            | EventKind::ProductDeleted => false,
+        }
+    }
+
+    fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
+        match kind {
+            EventKind::ProductCreated
+            | EventKind::ProductDetailsChanged
+            | EventKind::ProductVariantAdded
+            | EventKind::ProductPriceChanged
+            | EventKind::ProductDeleted => None,
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -232,6 +306,37 @@ mod tests {
 
     use super::*;
     use crate::Currency;
+    use crate::golden::{Sample, gbp, sku};
+
+    impl Sample for Event {
+        fn sample(kind: EventKind) -> Self {
+            let details = |name: &str, description: &str| Details {
+                name: name.to_owned(),
+                description: description.to_owned(),
+                category: Some("Kitchen".to_owned()),
+                attributes: BTreeMap::from([("colour".to_owned(), "red".to_owned())]),
+            };
+            match kind {
+                EventKind::ProductCreated => Self::ProductCreated {
+                    details: details("Mug", "It holds a third of a litre."),
+                    variants: vec![
+                        Variant { sku: sku("MUG-RED"), price: Some(gbp(1_299)) },
+                        Variant { sku: sku("MUG-BLUE"), price: None },
+                    ],
+                },
+                EventKind::ProductDetailsChanged => {
+                    Self::ProductDetailsChanged { details: details("Large mug", "Half a litre.\nHeavy.") }
+                }
+                EventKind::ProductVariantAdded => Self::ProductVariantAdded {
+                    variant: Variant { sku: sku("MUG-GREEN"), price: Some(gbp(1_399)) },
+                },
+                EventKind::ProductPriceChanged => {
+                    Self::ProductPriceChanged { sku: sku("MUG-BLUE"), price: gbp(1_199) }
+                }
+                EventKind::ProductDeleted => Self::ProductDeleted {},
+            }
+        }
+    }
 
     fn given(events: Vec<Event>) -> cqrs_es::test::AggregateTestExecutor<Product> {
         TestFramework::<Product>::with(Facts { now: crate::clock::now() }).given(events)

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::claim::scope;
-use crate::{Classified, Decider, ErrorKind, Facts, Hold, Personal, PersonalValue, Purpose, Sensitive, text};
+use crate::{
+    Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
+    Purpose, Sensitive, text,
+};
 
 /// What a user tells about themselves; all of it optional (an imported customer has only a number).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -58,7 +61,17 @@ pub enum Command {
     Delete,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantNames,
+    strum::EnumDiscriminants,
+)]
+#[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
 pub enum Event {
     UserRegistered {
         #[serde(flatten)]
@@ -77,6 +90,40 @@ impl Sensitive for Event {
         match self {
             Self::UserRegistered { details } | Self::UserDetailsChanged { details } => details.personal(),
             Self::UserDeleted {} => Vec::new(),
+        }
+    }
+}
+
+impl EventInfo for Event {
+    fn subject(&self, stream: Uuid) -> Option<Uuid> {
+        match self {
+            Self::UserRegistered { .. } | Self::UserDetailsChanged { .. } | Self::UserDeleted {} => {
+                Some(stream)
+            }
+        }
+    }
+
+    fn amount(&self) -> Option<Money> {
+        match self {
+            Self::UserRegistered { .. } | Self::UserDetailsChanged { .. } | Self::UserDeleted {} => None,
+        }
+    }
+
+    fn amount_path(kind: EventKind) -> Option<&'static str> {
+        match kind {
+            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => None,
+        }
+    }
+
+    fn is_refusal(kind: EventKind) -> bool {
+        match kind {
+            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => false,
+        }
+    }
+
+    fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
+        match kind {
+            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => None,
         }
     }
 }
@@ -159,8 +206,14 @@ impl User {
 
 /// A data subject: the person behind a user or guest id, as far as being forgotten goes.
 pub mod person {
-    use super::{Classified, Deserialize, Facts, Purpose, Sensitive, Serialize};
+    use super::{
+        Classified, Deserialize, EventInfo, Expectation, Facts, Money, PersonalValue, Purpose, Sensitive,
+        Serialize, Uuid,
+    };
     use crate::Decider;
+
+    /// How long an erasure may take before somebody ought to look, in seconds. With an eraser running it takes seconds.
+    const ERASURE_SECONDS: i64 = 15 * 60;
 
     #[derive(Debug, Clone, PartialEq)]
     pub enum Command {
@@ -173,13 +226,65 @@ pub mod person {
         },
     }
 
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+    #[derive(
+        Debug,
+        Clone,
+        PartialEq,
+        Serialize,
+        Deserialize,
+        strum::AsRefStr,
+        strum::VariantNames,
+        strum::EnumDiscriminants,
+    )]
+    #[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
     pub enum Event {
         ErasureRequested { purposes: Vec<Purpose> },
         PersonErased { purposes: Vec<Purpose> },
     }
 
-    impl Sensitive for Event {}
+    impl Sensitive for Event {
+        fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+            match self {
+                Self::ErasureRequested { .. } | Self::PersonErased { .. } => Vec::new(),
+            }
+        }
+    }
+
+    impl EventInfo for Event {
+        fn subject(&self, stream: Uuid) -> Option<Uuid> {
+            match self {
+                Self::ErasureRequested { .. } | Self::PersonErased { .. } => Some(stream),
+            }
+        }
+
+        fn amount(&self) -> Option<Money> {
+            match self {
+                Self::ErasureRequested { .. } | Self::PersonErased { .. } => None,
+            }
+        }
+
+        fn amount_path(kind: EventKind) -> Option<&'static str> {
+            match kind {
+                EventKind::ErasureRequested | EventKind::PersonErased => None,
+            }
+        }
+
+        fn is_refusal(kind: EventKind) -> bool {
+            match kind {
+                EventKind::ErasureRequested | EventKind::PersonErased => false,
+            }
+        }
+
+        fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
+            match kind {
+                EventKind::ErasureRequested => Some(Expectation {
+                    one_of: vec![EventKind::PersonErased],
+                    within_seconds: ERASURE_SECONDS,
+                }),
+                EventKind::PersonErased => None,
+            }
+        }
+    }
 
     #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
     #[strum(serialize_all = "kebab-case")]
@@ -237,6 +342,33 @@ mod tests {
     use cqrs_es::test::TestFramework;
 
     use super::*;
+    use crate::golden::{Sample, encrypted};
+
+    impl Sample for Event {
+        fn sample(kind: EventKind) -> Self {
+            let details = |suffix: &str| Details {
+                name: Some(encrypted(Purpose::Account, &format!("bmFtZQ{suffix}"))),
+                email: Some(encrypted(Purpose::Account, &format!("ZW1haWw{suffix}"))),
+                phone: Some(encrypted(Purpose::Account, &format!("cGhvbmU{suffix}"))),
+                country: Some("United Kingdom".to_owned()),
+            };
+            match kind {
+                EventKind::UserRegistered => Self::UserRegistered { details: details("1") },
+                EventKind::UserDetailsChanged => Self::UserDetailsChanged { details: details("2") },
+                EventKind::UserDeleted => Self::UserDeleted {},
+            }
+        }
+    }
+
+    impl Sample for person::Event {
+        fn sample(kind: person::EventKind) -> Self {
+            let purposes = vec![Purpose::Account, Purpose::Invoice];
+            match kind {
+                person::EventKind::ErasureRequested => Self::ErasureRequested { purposes },
+                person::EventKind::PersonErased => Self::PersonErased { purposes },
+            }
+        }
+    }
 
     fn facts() -> Facts {
         Facts { now: crate::clock::now() }

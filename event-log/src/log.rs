@@ -124,7 +124,7 @@ fn page(position: impl Display, limit: impl Display) -> String {
 
 /// An aggregate type of ours.
 fn known(aggregate_type: &str) -> Option<&'static str> {
-    catalog::TYPES.iter().map(|(kind, _)| *kind).find(|kind| *kind == aggregate_type)
+    catalog::aggregate(aggregate_type).map(|aggregate| aggregate.name)
 }
 
 /// Rows of either backend, by the same SQL. (`payload` and `metadata` are text in both protocols: no conversion.)

@@ -7,8 +7,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
-use soonshop_domain::order::{Event as OrderEvent, credit_note};
-use soonshop_domain::{Event, Money};
+use soonshop_domain::{Money, TYPES, catalog};
 use soonshop_event_log::RecordedEvent;
 
 use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id, written};
@@ -112,34 +111,10 @@ pub fn searched(summary: &Value) -> String {
     Told::words_of(summary).map(Told::text).unwrap_or_default()
 }
 
-/// Whose data the event is about.
-fn subject(event: &RecordedEvent) -> Option<String> {
-    match &event.event {
-        Event::User(_) | Event::Person(_) => Some(id(event)),
-        Event::Order(OrderEvent::OrderPlaced { customer, .. })
-        | Event::CreditNote(credit_note::Event::CreditNoteIssued { customer, .. }) => {
-            Some(written(customer.subject()))
-        }
-        Event::Order(_) | Event::Product(_) | Event::Stock(_) => None,
-    }
-}
-
-/// Where a summary has the one amount that its event is about: the one that its sentence shows.
-const AMOUNTS: &[(&str, &str)] = &[
-    ("OrderPlaced", "total"),
-    ("CreditNoteIssued", "total"),
-    ("ProductPriceChanged", "price"),
-    ("ProductVariantAdded", "variant.price"),
-];
-
-/// Where the summary of an event of this type has its amount.
-fn of_amount(event_type: &str) -> Option<&'static str> {
-    AMOUNTS.iter().find(|(name, _)| *name == event_type).map(|(_, path)| *path)
-}
-
 /// The amount that an event is about, by its type and its summary.
 pub fn amount(event_type: &str, summary: &Map<String, Value>) -> Option<Money> {
-    Money::deserialize(summary.get(of_amount(event_type)?)?).ok()
+    let path = catalog::event_type(event_type)?.amount_path?;
+    Money::deserialize(summary.get(path)?).ok()
 }
 
 impl Projector for Audit {
@@ -156,7 +131,7 @@ impl Projector for Audit {
     }
 
     fn follows(&self) -> &'static [&'static str] {
-        &["user", "person", "product", "stock", "order", "credit_note"]
+        TYPES
     }
 
     fn tables(&self) -> Vec<Box<dyn TableOf>> {
@@ -194,8 +169,7 @@ impl Projector for Audit {
         // Not as it was stored: what the type does not declare is nobody's to show.
         let json = event.event.encode().map_err(failed)?;
         let told = Told::of_event(&event.event, &json).map_err(failed)?;
-        let amount = of_amount(event.event.event_type()).and_then(|path| told.field(path));
-        let amount: Option<Money> = amount.and_then(|amount| serde_json::from_str(amount).ok());
+        let amount = event.event.amount();
         unit.add(Model {
             position: event.position,
             id: written(event.event_id),
@@ -216,7 +190,7 @@ impl Projector for Audit {
             causation_id: metadata.causation_id.map(written),
             reason_code: metadata.reason_code,
             has_note: metadata.reason_note.is_some(),
-            subject: subject(event),
+            subject: event.event.subject(event.stream).map(written),
             amount: amount.map(|amount| amount.amount),
             currency: amount.map(|amount| amount.currency.as_str().to_owned()),
             summary: told.summary(),

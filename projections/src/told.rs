@@ -108,15 +108,6 @@ impl<'de> Told<'de> {
         summary
     }
 
-    /// The JSON of the field at a path.
-    pub(crate) fn field(&self, path: &str) -> Option<&str> {
-        let named = |field: &&Field| {
-            let name = &self.json[field.whole.start..field.value];
-            name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")) == Some(path)
-        };
-        self.fields.iter().find(named).map(|field| &self.json[field.value..field.whole.end])
-    }
-
     /// Every text and number once, in small letters, a value a line.
     pub(crate) fn text(mut self) -> String {
         self.words.sort_unstable();
@@ -421,11 +412,9 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_by_its_path() {
+    fn a_summary_has_its_fields_by_their_paths() {
         let json = r#"{"Happened":{"a":{"b":"c"},"total":{"amount":1,"currency":"GBP"}}}"#;
         let told = Told::read(json, HashSet::new()).unwrap();
-        assert_eq!(told.field("total"), Some(r#"{"amount":1,"currency":"GBP"}"#));
-        assert_eq!((told.field("a.b"), told.field("a")), (Some(r#""c""#), None));
         assert_eq!(told.summary(), r#"{"a.b":"c","total":{"amount":1,"currency":"GBP"}}"#);
     }
 

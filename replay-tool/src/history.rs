@@ -48,9 +48,8 @@ impl std::str::FromStr for Point {
 }
 
 async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
-    if !TYPES.iter().any(|(name, _)| *name == kind) {
-        let names: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
-        return Err(Failure::Usage(Sentence::NoType { kind: kind.to_owned(), known: names.join(", ") }));
+    if !TYPES.contains(&kind) {
+        return Err(Failure::Usage(Sentence::NoType { kind: kind.to_owned(), known: TYPES.join(", ") }));
     }
     let id = Uuid::try_parse(id).map_err(|_| Failure::Usage(Sentence::BadId { id: id.to_owned() }))?;
     let found = Stream::read(&tool.log, kind, id).await?;

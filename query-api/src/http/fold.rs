@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use soonshop_domain::order::{Order, credit_note::CreditNote};
-use soonshop_domain::user::{User, person::Person};
-use soonshop_domain::{Decider, Event, inventory::Stock, product::Product};
+use soonshop_domain::catalog::{self, Visitor};
+use soonshop_domain::{Decider, Event};
 use soonshop_event_log::{Content, EventLog, RecordedEvent, StoredEvent};
 use soonshop_service_kit::Problem;
 use uuid::Uuid;
@@ -29,21 +28,20 @@ pub(super) trait History: Send {
     fn opened(&self) -> &Opened;
 }
 
-fn row<A: Decider + Send>() -> (&'static str, fn() -> Box<dyn History>) {
-    (A::TYPE, || Box::new(Fold::<A>::new()))
+/// Begins a history of an aggregate type that is known by its name.
+struct Begin;
+
+impl Visitor for Begin {
+    type Output = fn() -> Box<dyn History>;
+
+    fn visit<A: Decider>(self) -> Self::Output {
+        || Box::new(Fold::<A>::new())
+    }
 }
 
 /// What a history of that type begins with; `None`: there is no such type.
 pub(super) fn of(kind: &str) -> Option<fn() -> Box<dyn History>> {
-    let states = [
-        row::<User>(),
-        row::<Person>(),
-        row::<Product>(),
-        row::<Stock>(),
-        row::<Order>(),
-        row::<CreditNote>(),
-    ];
-    states.iter().find(|(name, _)| *name == kind).map(|(_, begin)| *begin)
+    catalog::visit(kind, Begin)
 }
 
 /// Decodes rows of one stream; one that cannot be read is a refusal.
@@ -184,7 +182,7 @@ mod tests {
 
     #[test]
     fn every_type_of_ours_can_be_folded_and_no_other() {
-        for (kind, _) in TYPES {
+        for kind in TYPES {
             assert!(super::of(kind).is_some(), "{kind}");
         }
         assert!(super::of("payment").is_none());

@@ -25,6 +25,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
+use soonshop_domain::catalog;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::serve::RequestContext;
@@ -65,10 +66,6 @@ const ZONES: [&str; 5] = ["UTC", "Asia/Shanghai", "Europe/London", "America/New_
 
 /// For how long a browser keeps what somebody chose, in seconds: a year.
 const KEPT: u32 = 365 * 24 * 60 * 60;
-
-/// What a type of aggregate is told by beside its name.
-const SHAPES: &[(&str, &str)] =
-    &[("user", "◉"), ("person", "◎"), ("product", "◆"), ("stock", "△"), ("order", "▢"), ("credit_note", "◇")];
 
 /// A page of the table.
 fn page(path: &'static str, name: &'static str, action: Action) -> Endpoint {
@@ -434,9 +431,9 @@ fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
     }
 }
 
-/// The shape of a type of aggregate.
+/// The icon of an aggregate type: a shape beside its name.
 fn shape(aggregate_type: &str) -> &'static str {
-    SHAPES.iter().find(|(name, _)| *name == aggregate_type).map_or("•", |(_, shape)| shape)
+    catalog::aggregate(aggregate_type).map_or("•", |aggregate| aggregate.icon)
 }
 
 /// A value that came through the redactor.

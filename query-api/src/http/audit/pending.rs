@@ -1,11 +1,11 @@
-//! Steps that are missing: what has to follow on an event by [`expected`], and has not, though its time is up.
+//! Steps that are missing: what should follow on an event by its [`Expectation`](soonshop_domain::Expectation), and has not, though its time is up.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::Value;
 use serde::Serialize;
-use soonshop_domain::{clock, expected};
+use soonshop_domain::{catalog, clock};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
@@ -34,7 +34,7 @@ pub(super) struct Pending {
 impl Pending {
     /// What is missing by `now` where nothing has followed on that event.
     fn by(now: DateTime<Utc>, position: i64, kind: &str, recorded_at: DateTime<Utc>) -> Option<Self> {
-        let expectation = expected::after(kind)?;
+        let expectation = catalog::expected_after(kind)?;
         let overdue = now - recorded_at - TimeDelta::try_seconds(expectation.within_seconds)?;
         (overdue > TimeDelta::zero()).then(|| Self {
             after: position,
@@ -70,7 +70,8 @@ pub(super) async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<P
         Some((event.aggregate_type.clone(), event.aggregate_id.clone(), pending))
     };
     let overdue: Vec<_> = events.iter().filter_map(overdue).collect();
-    let kinds: BTreeSet<&str> = expected::EXPECTATIONS.iter().flat_map(|one| one.one_of).copied().collect();
+    let expectations = catalog::event_types().iter().filter_map(|event| event.expects.as_ref());
+    let kinds: BTreeSet<&str> = expectations.flat_map(|expected| &expected.one_of).copied().collect();
     let mut met = HashSet::new();
     for chunk in overdue.chunks(ASKED) {
         let mut values: Vec<Value> = chunk.iter().map(|(_, id, _)| id.as_str().into()).collect();

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use sea_orm::{DbErr, IdenStatic as _, Iterable as _, QueryResult, Value};
 use serde_json::json;
-use soonshop_domain::{ActorKind, Channel, TYPES};
+use soonshop_domain::{ActorKind, Channel, TYPES, catalog};
 use soonshop_projections::{Registry, audit, parked, texts};
 use soonshop_service_kit::Problem;
 use uuid::Uuid;
@@ -60,10 +60,7 @@ const TERMS: &[Term] = &[
     Term {
         name: "agg",
         about: "an aggregate's type, such as order",
-        read: |raw| {
-            let known = TYPES.iter().any(|(name, _)| *name == raw);
-            known.then(|| Condition::new("aggregate_type = ?", raw))
-        },
+        read: |raw| TYPES.contains(&raw).then(|| Condition::new("aggregate_type = ?", raw)),
     },
     Term { name: "id", about: "the UUID of an aggregate", read: |raw| by_id("aggregate_id = ?", raw) },
     Term { name: "actor", about: "a kind of actor, or kind and id, such as staff:42", read: actor },
@@ -303,9 +300,6 @@ fn conditions(params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem>
     Ok((conditions, understood))
 }
 
-/// The types of events that say no: what was asked for is not done, or cannot be done any more.
-const REFUSALS: &[&str] = &["OrderRefused", "StockReservationBarred"];
-
 /// The columns of what is listed. The text is only there to be looked through, and most of a row.
 static SHOWN: LazyLock<String> = LazyLock::new(|| {
     let of = |column: audit::Column| match column {
@@ -481,9 +475,10 @@ impl Search {
         let mut all = self.conditions.clone();
         if let Some(parked) = &self.failures {
             let list = |count| vec!["?"; count].join(", ");
-            let (types, positions) = (list(REFUSALS.len()), list(parked.len()));
+            let refusals: Vec<_> = catalog::event_types().iter().filter(|event| event.is_refusal).collect();
+            let (types, positions) = (list(refusals.len()), list(parked.len()));
             let or = if parked.is_empty() { String::new() } else { format!(" OR position IN ({positions})") };
-            let refusals = REFUSALS.iter().map(|kind| Value::from(*kind));
+            let refusals = refusals.into_iter().map(|event| Value::from(event.name));
             all.push(Condition::of(
                 format!("(event_type IN ({types}){or})"),
                 refusals.chain(parked.iter().map(|position| (*position).into())).collect(),
@@ -551,9 +546,11 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_an_event_that_there_is() {
-        let known = |kind: &&str| super::super::words::KINDS.iter().any(|(name, ..)| name == kind);
-        assert!(REFUSALS.iter().all(known));
+    fn failures_are_the_events_that_the_catalog_calls_refusals() {
+        let search = Search::of(&Params::read("failures=1", &timeline::params()).unwrap()).unwrap();
+        let (_, values) = search.filter();
+        let refusals = ["StockReservationBarred", "OrderRefused"].map(Value::from);
+        assert_eq!(values, refusals);
     }
 
     #[test]

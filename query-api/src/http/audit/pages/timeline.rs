@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde_json::Value;
-use soonshop_domain::{ActorKind, Channel, TYPES};
+use soonshop_domain::{ActorKind, Channel, TYPES, catalog};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use strum::IntoEnumIterator as _;
@@ -20,7 +20,6 @@ use crate::http::audit::search::{self, Search};
 use crate::http::audit::timeline::{self, Entry, Item, Page};
 use crate::http::audit::trail::Change;
 use crate::http::audit::views::{self, Saved};
-use crate::http::audit::words;
 use crate::http::call::{Call, Visit};
 use crate::http::params::{Kind, Param, Params, moment_of, refused as unreadable};
 use crate::http::read::query_failed;
@@ -439,7 +438,7 @@ fn search(view: &View<'_>) -> Markup {
                 input name="type" size="18" list="types" value=[view.asked.parameter("type")] aria-label=(view.word("filter-type"))
                     placeholder=(view.word("filter-type")) autocomplete="off" spellcheck="false";
                 datalist id="types" {
-                    @for (name, ..) in words::KINDS { option value=(name) { (view.language.kind(name)) } }
+                    @for event in catalog::event_types() { option value=(event.name) { (view.language.kind(event.name)) } }
                 }
                 @for (name, values) in choices() {
                     (chosen(view, name, &values))
@@ -466,7 +465,7 @@ fn search(view: &View<'_>) -> Markup {
 /// Filters of few values.
 fn choices() -> [(&'static str, Vec<String>); 3] {
     [
-        ("agg", TYPES.iter().map(|(name, _)| (*name).to_owned()).collect()),
+        ("agg", TYPES.iter().map(|name| (*name).to_owned()).collect()),
         ("actor", ActorKind::iter().map(|kind| kind.as_ref().to_owned()).collect()),
         ("chan", Channel::iter().map(|channel| channel.as_ref().to_owned()).collect()),
     ]
