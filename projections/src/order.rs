@@ -255,6 +255,7 @@ impl Projector for Orders {
             subject: "subject",
             purpose: Purpose::Invoice,
             columns: &["contact_name", "contact_email", "contact_phone", "contact_address"],
+            found_by: &["contact_email", "contact_phone", "contact_name"],
         }]
     }
 }

@@ -133,6 +133,8 @@ pub struct PersonalColumns {
     pub subject: &'static str,
     pub purpose: Purpose,
     pub columns: &'static [&'static str],
+    /// Those of them that a person can be looked up by: a whole value that somebody knows of them.
+    pub found_by: &'static [&'static str],
 }
 
 impl PersonalColumns {

@@ -136,6 +136,7 @@ impl Projector for Users {
             subject: "id",
             purpose: Purpose::Account,
             columns: &["name", "email", "phone"],
+            found_by: &["email", "phone", "name"],
         }]
     }
 }

@@ -4,11 +4,13 @@
 //! something, in which columns, and whom they found.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
+use soonshop_projections::{PersonalColumns, Projector};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
@@ -24,12 +26,6 @@ const LOOK_UP: &str = "look-up";
 
 /// How many look-ups one caller may make a minute.
 const MOST_A_MINUTE: u32 = 20;
-
-/// Read model, table, the column of the subject, and the columns that are looked into.
-const PLACES: &[(&str, &str, &str, &[&str])] = &[
-    ("users", "users", "id", &["email", "phone", "name"]),
-    ("orders", "orders", "subject", &["contact_email", "contact_phone", "contact_name"]),
-];
 
 /// Who was found.
 #[derive(Serialize, ToSchema)]
@@ -54,6 +50,15 @@ async fn look_up(call: Call) -> Result<Response, Problem> {
     call.page(0, &found, None)
 }
 
+/// Read models with personal columns, by their names.
+fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
+    let of = |projector: Arc<dyn Projector>| {
+        let name = projector.name();
+        projector.personal().iter().map(move |columns| (name, columns))
+    };
+    soonshop_projections::all().into_iter().flat_map(of).collect()
+}
+
 /// Everybody whose value it is.
 pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
     let value = call.form.text("value").unwrap_or_default();
@@ -67,9 +72,9 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
     }
     let mut subjects = BTreeSet::new();
     let mut columns_found = BTreeSet::new();
-    for (projection, table, subject, columns) in PLACES {
+    for (projection, PersonalColumns { table, subject, found_by, .. }) in places() {
         let source = call.shared.source(projection, None).await?;
-        for column in *columns {
+        for column in *found_by {
             // `lower` of SQLite knows the letters of ASCII only: the others are compared here.
             let here = source.is_sqlite() && !value.is_ascii();
             let (what, values) = if here {
@@ -91,4 +96,18 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
     let detail = json!({ "found": subjects, "in": columns_found });
     write_down(call, LOOK_UP, "people".to_owned(), detail, None).await?;
     Ok(Found { subjects })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_looked_up_by_columns_that_an_erasure_empties() {
+        let places = places();
+        assert!(places.iter().any(|(_, columns)| !columns.found_by.is_empty()));
+        for (projection, PersonalColumns { columns, found_by, .. }) in places {
+            assert!(found_by.iter().all(|column| columns.contains(column)), "{projection}");
+        }
+    }
 }
