@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::event_info::{EventInfo, EventType, Expectation};
 use crate::personal::{PersonalValue, Sensitive};
-use crate::{Decider, Facts, Money, inventory, order, product, user};
+use crate::{Decider, Facts, Money, context, inventory, order, product, user};
 
 /// What the catalog says of an aggregate type.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ macro_rules! catalog {
         pub const AGGREGATES: &[AggregateType] = &[$(
             AggregateType {
                 name: $type_name,
-                context: $context,
+                context: context::in_table($context),
                 icon: $icon,
                 events: <$events>::VARIANTS,
             },

@@ -10,6 +10,7 @@
 pub mod catalog;
 pub mod claim;
 pub mod clock;
+pub mod context;
 pub mod error;
 pub mod event_info;
 pub mod fulfilment;

@@ -58,8 +58,8 @@ use params::Param;
 pub use audit::{Asked, Change, Entry, File, Listing, Reached, Stream, Trail, columns, export};
 pub use openapi::openapi;
 
-/// The contexts that have queries over HTTP.
-pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];
+/// The contexts whose queries can be served.
+pub const CONTEXTS: [&str; soonshop_domain::context::NAMES.len()] = soonshop_domain::context::NAMES;
 
 /// What the endpoints work with.
 #[derive(Clone)]

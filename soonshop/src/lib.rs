@@ -21,6 +21,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
 use soonshop_cache::Cache;
+use soonshop_domain::context;
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{EventStore, KeyMaker};
@@ -87,9 +88,6 @@ pub const KEEP_PROCESS_RECORDS_DAYS: u16 = 35;
 
 /// Shorter than the month that article 12(3) of the General Data Protection Regulation gives.
 pub const ERASE_WITHIN_DAYS: u16 = 28;
-
-/// The contexts of the shop that have endpoints.
-pub const CONTEXTS: [&str; 6] = ["user", "product", "inventory", "order", "analytics", "audit"];
 
 /// Everything a role may need, opened but not yet connected.
 #[derive(Clone)]
@@ -209,10 +207,10 @@ impl Shop {
 
 /// Reads `order,payment`: the contexts to serve.
 pub fn contexts(list: Option<&str>) -> anyhow::Result<BTreeSet<String>> {
-    let Some(list) = list else { return Ok(CONTEXTS.map(str::to_owned).into()) };
+    let Some(list) = list else { return Ok(context::NAMES.map(str::to_owned).into()) };
     let wanted: BTreeSet<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
-    match wanted.iter().find(|name| !CONTEXTS.contains(&name.as_str())) {
-        Some(unknown) => bail!("there is no context {unknown:?}: {}", CONTEXTS.join(", ")),
+    match wanted.iter().find(|name| context::named(name).is_none()) {
+        Some(unknown) => bail!("there is no context {unknown:?}: {}", context::NAMES.join(", ")),
         None => Ok(wanted),
     }
 }

@@ -10,6 +10,7 @@ use soonshop::serve::{self, Options};
 use soonshop::{
     Config, Role, Shop, api_keys, contexts, doctor, erased, import, migrate, seals, seed, settle,
 };
+use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
 
 /// Rows and JSON are many small pieces of memory: a third of a rebuild was getting and giving them back.
@@ -45,8 +46,7 @@ enum Command {
     Serve {
         #[arg(long, value_enum, default_value = "all")]
         role: Role,
-        /// Only these contexts' endpoints: user,product,inventory,order,analytics,audit
-        #[arg(long)]
+        #[arg(long, help = format!("Only these contexts' endpoints: {}", context::NAMES.join(",")))]
         contexts: Option<String>,
         /// The address to listen on; each role has a port of its own
         #[arg(long, env = "SOONSHOP_LISTEN")]

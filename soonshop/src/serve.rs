@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use soonshop_command_api::http::Commands;
+use soonshop_domain::context;
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
@@ -33,16 +34,10 @@ pub struct Options {
     pub listen: SocketAddr,
 }
 
-/// The port of a role, or of a service that runs alone (the specification's numbers).
+/// The port of a role, or of a context that is served alone.
 pub fn default_port(role: Role, contexts: &BTreeSet<String>) -> u16 {
-    let alone = match contexts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["user"] => Some(8001),
-        ["product"] => Some(8002),
-        ["order"] => Some(8003),
-        ["inventory"] => Some(8005),
-        ["analytics"] => Some(8007),
-        _ => None,
-    };
+    let only = contexts.first().filter(|_| contexts.len() == 1);
+    let alone = only.and_then(|name| context::named(name)).and_then(|context| context.port);
     alone.unwrap_or(match role {
         Role::All => 8000,
         Role::CommandApi => 8010,
