@@ -17,10 +17,16 @@ use soonshop_domain::{Purpose, personal};
 use soonshop_event_log::{Database, Key, KeyStore, MasterKeys, Place, codec};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
-use soonshop_service_kit::access::{Access, Role, Shelf};
+use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
 use uuid::Uuid;
+
+#[expect(dead_code, reason = "what other tests ask of it")]
+#[path = "../../service-kit/tests/fixture/shelf.rs"]
+mod shelf;
+
+use shelf::Shelf;
 
 const TOKEN: &str = "the-operator's-token";
 const OPERATOR: (&str, &str) = ("authorization", "Bearer the-operator's-token");

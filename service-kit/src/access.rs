@@ -6,7 +6,6 @@
 
 pub mod key;
 pub mod session;
-pub mod shelf;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +25,6 @@ use crate::Problem;
 
 pub use key::ApiKey;
 pub use session::{Begun, Visitor};
-pub use shelf::Shelf;
 
 /// What a caller is to the shop. Stored beside each key under this name.
 #[derive(
@@ -358,6 +356,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::shelf::Shelf;
 
     thread_local! {
         /// How often this thread compared something with a secret.

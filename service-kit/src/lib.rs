@@ -14,3 +14,10 @@ pub mod serve;
 pub mod telemetry;
 
 pub use problem::{Kind, Problem};
+
+/// What the tests of other crates use as well names this crate as they do.
+#[cfg(test)]
+extern crate self as soonshop_service_kit;
+#[cfg(test)]
+#[path = "../tests/fixture/shelf.rs"]
+mod shelf;

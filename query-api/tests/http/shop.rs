@@ -26,12 +26,18 @@ use soonshop_projections::runner::Follower;
 use soonshop_projections::{Feed, Generation, Projector, Registry};
 use soonshop_query_api::http::{self, Queries};
 use soonshop_search::Search;
-use soonshop_service_kit::access::{Access, Role, Shelf};
+use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::serve::stack;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 use uuid::Uuid;
+
+#[expect(dead_code, reason = "what other tests ask of it")]
+#[path = "../../../service-kit/tests/fixture/shelf.rs"]
+mod shelf;
+
+use shelf::Shelf;
 
 pub(crate) struct Shop {
     _folder: tempfile::TempDir,

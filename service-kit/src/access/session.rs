@@ -173,7 +173,8 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::access::{Role, Shelf};
+    use crate::access::Role;
+    use crate::shelf::Shelf;
 
     fn headers(pairs: &[(&HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap())).collect()
