@@ -13,7 +13,7 @@ use soonshop_domain::inventory::{At, Command, MAIN, Place as Shelf, Stock};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, ActorKind, Channel, Metadata, ids};
 use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
-use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
+use soonshop_event_store::{CommandContext, EventStore, KeyMaker, OutcomeKind};
 use soonshop_migrations::Namespace;
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ fn context() -> CommandContext {
         ..Metadata::default()
     };
     let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
-    CommandContext { status: 201, location: Some("/inventory/MUG".into()), ..context }
+    CommandContext { kind: OutcomeKind::Created, reference: Some("/inventory/MUG".into()), ..context }
 }
 
 /// Executes until told to stop: on 16 streams of its own, whose states stay hot, or on a new stream each.

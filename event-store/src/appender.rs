@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::AppendError;
+use crate::kind::OutcomeKind;
 use crate::metrics::Appends;
 use crate::purge::{Purge, Purged};
 
@@ -56,11 +57,12 @@ pub struct Claim {
     pub owner: String,
 }
 
-/// What a command is answered with: ids, versions, positions and reasons, never a personal value.
+/// What a command came to, as its record keeps it: ids, versions, positions and reasons, never a personal value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
-    pub status: u16,
-    pub location: Option<String>,
+    pub kind: OutcomeKind,
+    /// A text of the caller's, kept for its answers, such as where the result is found. The store does not read it.
+    pub reference: Option<String>,
     /// Of the stream, after the command.
     pub version: Option<i64>,
     pub first_position: Option<i64>,
@@ -154,7 +156,7 @@ pub(crate) struct Refused {
 pub(crate) enum Why {
     Command {
         fingerprint: String,
-        status: u16,
+        status: i16,
         location: Option<String>,
         version: Option<i64>,
         first: Option<i64>,
@@ -486,8 +488,8 @@ fn answer(piece: Vec<Waiting>, written: Written, counts: &Appends) -> i64 {
                 counts.refused.repeated.inc();
                 Outcome::Known {
                     answer: Answer {
-                        status,
-                        location,
+                        kind: OutcomeKind::from_stored(status),
+                        reference: location,
                         version,
                         first_position: first,
                         last_position: last,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
 use crate::hot::{Hot, Slot, Stand};
 use crate::keys::{KeyMaker, SealError};
+use crate::kind::OutcomeKind;
 use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
 
 /// The version of the normal forms in which unique values are hashed.
@@ -47,9 +48,10 @@ pub struct CommandContext {
     pub record: bool,
     /// The natural key of what an import brings: held in the scope `import`.
     pub import_key: Option<String>,
-    /// What the answer says if it is done.
-    pub status: u16,
-    pub location: Option<String>,
+    /// What it comes to if it is done.
+    pub kind: OutcomeKind,
+    /// Kept with that: see [`Answer::reference`].
+    pub reference: Option<String>,
     /// When to stop trying.
     pub deadline: Instant,
 }
@@ -65,8 +67,8 @@ impl CommandContext {
             expected: None,
             record: false,
             import_key: None,
-            status: 200,
-            location: None,
+            kind: OutcomeKind::Done,
+            reference: None,
             deadline: Instant::now() + Duration::from_secs(10),
         }
     }
@@ -278,6 +280,25 @@ impl EventStore {
         let base = self.hot.slot::<A>(id).lock().await.base().cloned();
         let stand = self.replay(base, id).await?;
         Ok((stand.state, stand.version))
+    }
+
+    /// The state of an aggregate as it was at that version, personal values sealed: for an answer that is the same
+    /// however late it is given.
+    pub async fn load_at<A: Decider>(&self, id: Uuid, version: i64) -> Result<A, ExecuteError<A::Error>> {
+        let (state, current) = self.load::<A>(id).await?;
+        if current == version {
+            return Ok(state);
+        }
+        let (name, mut stand) = (id.to_string(), Stand::<A>::start());
+        while stand.version < version {
+            let most = PAGE.min(version - stand.version);
+            let rows = self.log.stream(A::TYPE, &name, stand.version, most).await?;
+            if rows.is_empty() {
+                return Err(ExecuteError::Fault(format!("{} {name} has no version {version}", A::TYPE)));
+            }
+            self.fold(&mut stand, rows)?;
+        }
+        Ok(stand.state)
     }
 
     /// Who holds a unique value: `<type>:<id>`.
@@ -741,12 +762,7 @@ impl EventStore {
     ) -> Result<Refused, ExecuteError<E>> {
         let mut request = bare(context, streams);
         if let (ExecuteError::Rejected(rejection), true) = (&error, context.record) {
-            request.answer.status = match rejection.kind() {
-                ErrorKind::Invalid => 422,
-                ErrorKind::NotFound => 404,
-                ErrorKind::Gone => 410,
-                ErrorKind::Conflict => 409,
-            };
+            request.answer.kind = OutcomeKind::Refused(rejection.kind());
             request.answer.detail = serde_json::to_string(&(rejection.as_ref(), rejection.to_string())).ok();
         } else {
             request.record = false;
@@ -770,7 +786,7 @@ impl EventStore {
             Ok(Outcome::Claimed { scope, owner }) if context.record => {
                 let taken = ExecuteError::Taken { scope, owner };
                 let mut request = bare(context, Vec::new());
-                request.answer.status = 409;
+                request.answer.kind = OutcomeKind::Refused(ErrorKind::Conflict);
                 request.answer.detail = serde_json::to_string(&("taken", taken.to_string())).ok();
                 match received(self.appender.submit(request)).await {
                     Ok(Outcome::Done(_)) => return Err(taken),
@@ -784,7 +800,7 @@ impl EventStore {
             Ok(Outcome::Known { fingerprint, .. }) if fingerprint != context.fingerprint => {
                 Err(ExecuteError::IdReused)
             }
-            Ok(Outcome::Known { answer, .. }) if answer.status >= 400 => {
+            Ok(Outcome::Known { answer, .. }) if answer.kind.is_refusal() => {
                 let detail = answer.detail.unwrap_or_default();
                 let (slug, sentence) = serde_json::from_str(&detail).unwrap_or_default();
                 Err(ExecuteError::RejectedBefore { slug, sentence })
@@ -825,7 +841,7 @@ fn bare(context: &CommandContext, streams: Vec<Expected>) -> Request {
         command_id: context.command_id,
         fingerprint: context.fingerprint.clone(),
         record: context.record,
-        answer: Answer { status: context.status, location: context.location.clone(), ..Answer::default() },
+        answer: Answer { kind: context.kind, reference: context.reference.clone(), ..Answer::default() },
         streams,
         claims: Vec::new(),
         frees: Vec::new(),

@@ -9,6 +9,7 @@ pub mod appender;
 mod execute;
 mod hot;
 pub mod keys;
+mod kind;
 pub mod metrics;
 mod postgres;
 mod purge;
@@ -18,6 +19,7 @@ pub use adopt::adopt;
 pub use appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;
+pub use kind::OutcomeKind;
 pub use purge::{Purge, Purged, Whose, purged};
 
 /// Why an append did not happen, or is not known to have happened.

@@ -1,5 +1,7 @@
 //! axum's extractors, with every rejection a [`Problem`] that says which field is at fault and never what was in it.
 
+mod json_text;
+
 use axum::body::Bytes;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -14,6 +16,8 @@ use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use crate::problem::Problem;
+
+pub use json_text::JsonText;
 
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -67,14 +71,15 @@ pub(crate) fn too_large() -> Problem {
         .with("limit", BODY_LIMIT)
 }
 
+fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
+        Problem::malformed("malformed-json", detail)
+    })
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Problem::malformed(
-            "malformed-json",
-            format!("the body is not UTF-8 from byte {} on", error.valid_up_to()),
-        )
-    })?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut deserializer = serde_json::Deserializer::from_str(utf8(bytes)?);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refused(&error))?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)

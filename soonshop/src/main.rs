@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -64,6 +65,8 @@ enum Command {
         #[command(subcommand)]
         source: import::Source,
     },
+    /// Print the description of the API (OpenAPI 3.1), as `/openapi.json` answers it and `docs/openapi.json` holds it
+    Openapi,
     /// Look at everything, and say what is wrong and what to do
     Doctor {
         /// As JSON, one finding a line
@@ -151,6 +154,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let shop = Shop::open(&cli.config, Role::All)?;
             return report(&import::run(&shop, &options).await?, options.json);
         }
+        Command::Openapi => print_file(&serve::openapi_file()?)?,
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
         Command::Verify { what: Verify::Erased(options) } => {
             return verify(Shop::open(&cli.config, Role::All)?, &options).await;
@@ -211,6 +215,11 @@ fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
         println!("{report}");
     }
     Ok(ExitCode::from(report.exit_code()))
+}
+
+/// As it is, without another end of line.
+fn print_file(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes()).context("standard output")
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

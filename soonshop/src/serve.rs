@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use soonshop_command_api::http::Commands;
+use soonshop_command_api::Commands;
 use soonshop_domain::context;
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
@@ -19,6 +19,9 @@ use soonshop_workers::eraser;
 use soonshop_workers::relay::Published;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
+use utoipa::openapi::tag::TagBuilder;
 
 use crate::api_keys::ApiKeys;
 use crate::{Role, Shop, metrics, migrate, roles};
@@ -121,13 +124,11 @@ fn router(
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
     let mut router = Router::new().merge(health(shop)?.router());
-    let mut api = utoipa::openapi::OpenApi::default();
     let access = access(shop, options.role)?;
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
         let commands =
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
-        router = router.merge(soonshop_command_api::http::router(commands));
-        api = soonshop_command_api::http::openapi();
+        router = router.merge(soonshop_command_api::router(commands));
     }
     if options.role.has(Role::QueryApi) {
         let queries = Queries {
@@ -140,11 +141,8 @@ fn router(
             stop: stop.clone(),
         };
         router = router.merge(soonshop_query_api::http::router(queries));
-        let queries = soonshop_query_api::http::openapi();
-        api = if options.role == Role::All { merged(api, queries) } else { queries };
     }
-    "SoonShop".clone_into(&mut api.info.title);
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api);
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi(options.role));
     Ok(router.merge(docs))
 }
 
@@ -155,10 +153,40 @@ fn access(shop: &Shop, role: Role) -> anyhow::Result<Access> {
     Ok(Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?)))
 }
 
-/// One description of both sides: a path that both have gets the operations of both.
-fn merged(mut one: utoipa::openapi::OpenApi, other: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+/// The description of what a role answers. A path that both sides have gets the operations of both.
+pub fn openapi(role: Role) -> OpenApi {
+    let mut api = OpenApi::default();
+    if role.has(Role::CommandApi) {
+        api = soonshop_command_api::openapi();
+    }
+    if role.has(Role::QueryApi) {
+        let queries = soonshop_query_api::http::openapi();
+        api = if role == Role::All { merged(api, queries) } else { queries };
+    }
+    "SoonShop".clone_into(&mut api.info.title);
+    let contexts = context::CONTEXTS.iter().filter(|context| has_operations(&api, context.name));
+    let tags =
+        contexts.map(|context| TagBuilder::new().name(context.name).description(Some(context.about)).build());
+    api.tags = Some(tags.collect());
+    api
+}
+
+fn merged(mut one: OpenApi, other: OpenApi) -> OpenApi {
     one.merge(other);
     one
+}
+
+fn has_operations(api: &OpenApi, tag: &str) -> bool {
+    let tagged = |path: &PathItem| {
+        let all = [&path.get, &path.put, &path.post, &path.delete, &path.patch];
+        all.into_iter().flatten().any(|one| one.tags.iter().flatten().any(|own| own == tag))
+    };
+    api.paths.paths.values().any(tagged)
+}
+
+/// [`openapi`] of everything as a file, `docs/openapi.json`: the same text for the same endpoints.
+pub fn openapi_file() -> anyhow::Result<String> {
+    Ok(openapi(Role::All).to_pretty_json()? + "\n")
 }
 
 fn health(shop: &Shop) -> anyhow::Result<Health> {

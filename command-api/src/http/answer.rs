@@ -10,7 +10,7 @@ use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::{Classified, Decider, ErrorKind, Facts, clock};
 use soonshop_event_log::LOG;
-use soonshop_event_store::{Answer, ExecuteError, Executed, LARGEST_EVENT};
+use soonshop_event_store::{Answer, ExecuteError, Executed, LARGEST_EVENT, OutcomeKind};
 use soonshop_service_kit::headers::{EVENT_POSITION, EventPosition};
 use soonshop_service_kit::problem::{Kind, Problem};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// A command that was done.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Done {
+pub(crate) struct Done {
     /// Of what it was done to.
     id: Uuid,
     /// The version that it has now: also the `ETag`.
@@ -27,11 +27,22 @@ pub(super) struct Done {
     position: Option<i64>,
 }
 
+/// The status of an answer: the one table from what a command came to.
+pub(crate) fn status(kind: OutcomeKind) -> StatusCode {
+    match kind {
+        OutcomeKind::Created => StatusCode::CREATED,
+        OutcomeKind::Done => StatusCode::OK,
+        OutcomeKind::Removed => StatusCode::NO_CONTENT,
+        OutcomeKind::Accepted => StatusCode::ACCEPTED,
+        OutcomeKind::Refused(kind) => sorted(kind).status(),
+    }
+}
+
 /// The answer to a command that was done, now or before: both are the same, byte for byte.
-fn render(id: Uuid, answer: &Answer) -> Response {
+pub(crate) fn render(answer: &Answer, body: &impl Serialize) -> Response {
     let position = answer.last_position;
     let fields = [
-        (LOCATION, answer.location.clone()),
+        (LOCATION, answer.reference.clone()),
         (ETAG, answer.version.map(|version| format!("\"{version}\""))),
         (
             EVENT_POSITION,
@@ -44,22 +55,25 @@ fn render(id: Uuid, answer: &Answer) -> Response {
             headers.insert(name, value);
         }
     }
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    if status == StatusCode::NO_CONTENT {
+    let status = status(answer.kind);
+    if answer.kind == OutcomeKind::Removed {
         return (status, headers).into_response();
     }
-    (status, headers, Json(Done { id, version: answer.version, position })).into_response()
+    (status, headers, Json(body)).into_response()
 }
 
-/// A refusal of the domain's.
-pub(super) fn rejected(error: &impl Classified) -> Problem {
-    let kind = match error.kind() {
+fn sorted(kind: ErrorKind) -> Kind {
+    match kind {
         ErrorKind::Invalid => Kind::Invalid,
         ErrorKind::NotFound => Kind::NotFound,
         ErrorKind::Gone => Kind::Gone,
         ErrorKind::Conflict => Kind::Conflict,
-    };
-    Problem::new(kind, error.as_ref().to_owned(), error.to_string())
+    }
+}
+
+/// A refusal of the domain's.
+pub(crate) fn rejected(error: &impl Classified) -> Problem {
+    Problem::new(sorted(error.kind()), error.as_ref().to_owned(), error.to_string())
 }
 
 fn stale(actual: i64) -> Problem {
@@ -68,7 +82,7 @@ fn stale(actual: i64) -> Problem {
 }
 
 /// Why a command was not done.
-pub(super) fn refused<E: Classified>(error: ExecuteError<E>) -> Problem {
+pub(crate) fn refused<E: Classified>(error: ExecuteError<E>) -> Problem {
     match error {
         ExecuteError::Rejected(error) => rejected(&error),
         ExecuteError::RejectedBefore { slug, sentence } => Problem::conflict(slug, sentence),
@@ -96,13 +110,22 @@ pub(super) fn refused<E: Classified>(error: ExecuteError<E>) -> Problem {
 }
 
 /// The answer to a command, whatever became of it.
-pub(super) fn answer<A: Decider>(
+pub(crate) fn answer<A: Decider>(
     id: Uuid,
     command: A::Command,
     done: Result<Executed, ExecuteError<A::Error>>,
 ) -> Result<Response, Problem> {
+    let answer = recorded::<A>(command, done)?;
+    Ok(render(&answer, &Done { id, version: answer.version, position: answer.last_position }))
+}
+
+/// What a command that was done came to, or why it was not done.
+pub(crate) fn recorded<A: Decider>(
+    command: A::Command,
+    done: Result<Executed, ExecuteError<A::Error>>,
+) -> Result<Answer, Problem> {
     match done {
-        Ok(done) => Ok(render(id, &done.answer)),
+        Ok(done) => Ok(done.answer),
         // There is nothing to have a version: if that is what the command would be refused for, it is said.
         Err(ExecuteError::Stale { actual: 0, .. }) => {
             match A::default().decide(command, &Facts { now: clock::now() }) {
@@ -115,12 +138,12 @@ pub(super) fn answer<A: Decider>(
 }
 
 /// The log or the key store could not be read.
-pub(super) fn unreadable(error: soonshop_event_log::Error) -> Problem {
+pub(crate) fn unreadable(error: soonshop_event_log::Error) -> Problem {
     refused(ExecuteError::<soonshop_domain::user::Error>::from(error))
 }
 
 /// Somebody else holds a unique value.
-pub(super) fn taken(name: &str, owner: String) -> Problem {
+pub(crate) fn taken(name: &str, owner: String) -> Problem {
     match name {
         // Whose an address is, is nobody's business.
         scope::EMAIL => {
@@ -148,7 +171,8 @@ mod tests {
     use super::*;
 
     async fn rendered(answer: &Answer) -> String {
-        let response = render(Uuid::from_u128(7), answer);
+        let done = Done { id: Uuid::from_u128(7), version: answer.version, position: answer.last_position };
+        let response = render(answer, &done);
         let mut text = response.status().to_string();
         for (name, value) in response.headers() {
             text = format!("{text}\n{name}: {}", value.to_str().unwrap());
@@ -161,8 +185,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_rendered_from_its_record_the_same_for_ever() {
         let answer = Answer {
-            status: 201,
-            location: Some("/orders/7".to_owned()),
+            kind: OutcomeKind::Created,
+            reference: Some("/orders/7".to_owned()),
             version: Some(1),
             first_position: Some(41),
             last_position: Some(42),
@@ -173,9 +197,15 @@ mod tests {
             "201 Created\ncontent-type: application/json\nlocation: /orders/7\netag: \"1\"\nevent-position: main:42\n\n\
              {\"id\":\"00000000-0000-0000-0000-000000000007\",\"version\":1,\"position\":42}"
         );
-        let gone = Answer { status: 204, location: None, ..answer.clone() };
+        let accepted = Answer { kind: OutcomeKind::Accepted, ..answer.clone() };
+        assert_eq!(
+            rendered(&accepted).await,
+            "202 Accepted\ncontent-type: application/json\nlocation: /orders/7\netag: \"1\"\nevent-position: main:42\n\n\
+             {\"id\":\"00000000-0000-0000-0000-000000000007\",\"version\":1,\"position\":42}"
+        );
+        let gone = Answer { kind: OutcomeKind::Removed, reference: None, ..answer.clone() };
         assert_eq!(rendered(&gone).await, "204 No Content\netag: \"1\"\nevent-position: main:42\n\n");
-        let unchanged = Answer { status: 200, location: None, last_position: None, ..answer };
+        let unchanged = Answer { kind: OutcomeKind::Done, reference: None, last_position: None, ..answer };
         assert_eq!(
             rendered(&unchanged).await,
             "200 OK\ncontent-type: application/json\netag: \"1\"\n\n\

@@ -10,76 +10,33 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ComponentsBuilder, Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths,
-    Ref, Required, Response, ResponseBuilder, SchemaFormat, Type,
+    Components, ComponentsBuilder, Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref,
+    Required, Response, ResponseBuilder, Type,
 };
 
-use super::answer::Done;
-use super::{Endpoint, Key, table};
+use super::answer::{Done, status};
+use super::body::described;
+use super::endpoint::Endpoint;
+use super::row::{Key, Row, Success, parameters};
 
 /// The name under which API keys, and the operator's token, are described.
 const KEY: &str = "key";
 
-/// How domain types look on the wire: the domain knows nothing of descriptions.
-#[expect(dead_code, reason = "these are only described, never made")]
-pub(super) mod schema {
-    use utoipa::ToSchema;
-    use uuid::Uuid;
-
-    #[derive(ToSchema)]
-    pub(crate) struct Money {
-        /// In minor units: pence, cents.
-        #[schema(example = 1299)]
-        amount: i64,
-        /// ISO 4217.
-        #[schema(example = "GBP", min_length = 3, max_length = 3)]
-        currency: String,
-    }
-
-    #[derive(ToSchema)]
-    pub(crate) struct Variant {
-        #[schema(max_length = 64)]
-        sku: String,
-        /// Of one unit. A variant without a price cannot be ordered.
-        price: Option<Money>,
-    }
-
-    #[derive(ToSchema)]
-    #[schema(rename_all = "lowercase")]
-    pub(crate) enum Purpose {
-        /// The account: name, e-mail, phone.
-        Account,
-        /// How to reach the buyer, on every order.
-        Invoice,
-    }
-
-    #[derive(ToSchema)]
-    #[schema(rename_all = "lowercase")]
-    pub(crate) enum Customer {
-        /// A user's id.
-        User(Uuid),
-        /// An id that the caller gives a buyer without an account.
-        Guest(Uuid),
-    }
-}
-
-/// OpenAPI 3.1 of every command.
-pub fn openapi() -> OpenApi {
-    let mut schemas = vec![
-        (Done::name().into_owned(), <Done as utoipa::PartialSchema>::schema()),
-        (ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema()),
-    ];
+/// OpenAPI 3.1 of these commands.
+pub(crate) fn describe(endpoints: Vec<Endpoint>) -> OpenApi {
+    let mut schemas: Vec<_> =
+        [described::<Done>(), described::<ProblemBody>()].into_iter().flat_map(|d| d.1).collect();
     let mut paths = Paths::new();
-    for endpoint in table() {
-        if let Some(describe) = endpoint.action.body {
-            schemas.extend(describe().1);
-        }
-        let method = match endpoint.method.as_str() {
+    for endpoint in endpoints {
+        let described = [endpoint.action.body, endpoint.action.answer].into_iter().flatten();
+        schemas.extend(described.flat_map(|describe| describe().1));
+        let method = match endpoint.row.method.as_str() {
             "PUT" => HttpMethod::Put,
             "DELETE" => HttpMethod::Delete,
+            "PATCH" => HttpMethod::Patch,
             _ => HttpMethod::Post,
         };
-        paths.add_path_operation(endpoint.path, vec![method], operation(&endpoint));
+        paths.add_path_operation(endpoint.row.path, vec![method], operation(&endpoint));
     }
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components: Components =
@@ -92,23 +49,21 @@ pub fn openapi() -> OpenApi {
 }
 
 fn operation(endpoint: &Endpoint) -> Operation {
+    let row = &*endpoint.row;
     let mut operation = OperationBuilder::new()
-        .operation_id(Some(endpoint.command))
-        .tag(endpoint.context())
-        .summary(Some(endpoint.summary))
-        .description(Some(who(endpoint.permission)))
-        .response(endpoint.status().as_str(), done(endpoint))
+        .operation_id(Some(row.command))
+        .tag(row.context())
+        .summary(Some(row.summary))
+        .description(Some(who(row.permission)))
+        .response(status(row.success.kind()).as_str(), done(endpoint))
         .response("default", problem());
-    if let Some(parameter) = path_parameter(endpoint) {
-        operation = operation.parameter(parameter);
+    for (name, schema) in parameters(row.path).zip((endpoint.action.parameters)()) {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+        operation = operation.parameter(parameter.required(Required::True).schema(Some(schema)).build());
     }
     for (name, required, description) in [
-        (
-            "Idempotency-Key",
-            endpoint.key == Key::Required,
-            "Done once per key. Without a token: a random UUID.",
-        ),
-        ("If-Match", endpoint.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
+        ("Idempotency-Key", row.key == Key::Required, "Done once per key. Without a token: a random UUID."),
+        ("If-Match", row.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
         ("X-Reason", false, "Why, as a code of at most 64 characters."),
         ("X-Reason-Note", false, "Why, in your own words: kept sealed. Needs the permission `vouch`."),
         (
@@ -134,7 +89,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
         let body = RequestBodyBuilder::new().content("application/json", content);
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
     }
-    if Role::Guest.may(endpoint.permission) {
+    if Role::Guest.may(row.permission) {
         operation = operation.security(SecurityRequirement::default());
     }
     operation.security(SecurityRequirement::new(KEY, Vec::<String>::new())).build()
@@ -143,14 +98,6 @@ fn operation(endpoint: &Endpoint) -> Operation {
 fn who(permission: Permission) -> String {
     let roles: Vec<&str> = permission.holders().iter().map(AsRef::as_ref).collect();
     format!("Needs the permission `{permission}`, which these roles have: {}.", roles.join(", "))
-}
-
-fn path_parameter(endpoint: &Endpoint) -> Option<Parameter> {
-    let (name, _) = endpoint.path.split_once('{')?.1.split_once('}')?;
-    let format = (name == "id").then_some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
-    let schema = ObjectBuilder::new().schema_type(Type::String).format(format).build();
-    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
-    Some(parameter.required(Required::True).schema(Some(schema)).build())
 }
 
 fn parameter(name: &str, place: ParameterIn, required: bool, description: &str) -> Parameter {
@@ -171,16 +118,25 @@ fn header(description: &str) -> Header {
 }
 
 fn done(endpoint: &Endpoint) -> Response {
+    let row: &Row = &endpoint.row;
     let mut response = ResponseBuilder::new()
         .description("It is done, or was before: a repeated request has the same answer.")
         .header("ETag", header("The version, for If-Match."))
         .header("Event-Position", header("For a query that must have seen this: with `Prefer: wait`."));
-    if endpoint.creates() {
-        response = response.header("Location", header("Where it is."));
+    match row.success {
+        Success::Created(_) => response = response.header("Location", header("Where it is.")),
+        Success::Accepted(_) => {
+            response = response.header("Location", header("Where to look what became of it."));
+        }
+        Success::Done | Success::Removed | Success::Answer => {}
     }
-    if endpoint.action.body.is_some() {
-        let content = Content::new(Some(Ref::from_schema_name(Done::name())));
-        response = response.content("application/json", content);
+    let body = match row.success {
+        Success::Removed => None,
+        Success::Answer => endpoint.action.answer.map(|describe| describe().0),
+        Success::Created(_) | Success::Accepted(_) | Success::Done => Some(Done::name().into_owned()),
+    };
+    if let Some(name) = body {
+        response = response.content("application/json", Content::new(Some(Ref::from_schema_name(name))));
     }
     response.build()
 }

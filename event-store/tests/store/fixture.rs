@@ -13,7 +13,7 @@ use soonshop_domain::user::{self, Details};
 use soonshop_domain::{Actor, ActorKind, Channel, Currency, Metadata, Money, ids, order};
 use soonshop_event_log::{Database, Db, EventLog, KeyStore, MasterKeys, Place, StoredEvent};
 use soonshop_event_store::{
-    Answer, CommandContext, EventStore, Expected, KeyMaker, NewEvent, Outcome, Request,
+    Answer, CommandContext, EventStore, Expected, KeyMaker, NewEvent, Outcome, OutcomeKind, Request,
 };
 use soonshop_migrations::Namespace;
 use sqlx::{Connection as _, Executor as _};
@@ -231,7 +231,7 @@ pub(crate) fn context() -> CommandContext {
 
 pub(crate) fn context_of(command_id: Uuid) -> CommandContext {
     let context = CommandContext::new(command_id, b"the same request".to_vec(), metadata());
-    CommandContext { status: 201, location: Some("/somewhere".into()), ..context }
+    CommandContext { kind: OutcomeKind::Created, reference: Some("/somewhere".into()), ..context }
 }
 
 pub(crate) fn at(command: Command) -> At {
@@ -324,7 +324,7 @@ pub(crate) fn checking(tip: &Tip) -> Request {
         command_id: ids::new(),
         fingerprint: b"the same request".to_vec(),
         record: false,
-        answer: Answer { status: 200, ..Answer::default() },
+        answer: Answer::default(),
         streams: vec![Expected {
             aggregate_type: "stock",
             aggregate_id: tip.stream.clone(),

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use soonshop_domain::inventory::{self, Command, Stock};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Purpose, ids};
-use soonshop_event_store::{Answer, CommandContext, ExecuteError};
+use soonshop_event_store::{Answer, CommandContext, ExecuteError, OutcomeKind};
 use uuid::Uuid;
 
 use crate::fixture::{
@@ -25,6 +25,8 @@ on_both! {
     a_repeat_is_answered_although_the_person_was_erased_since,
     the_same_command_twice_in_one_batch_is_done_once,
     a_command_record_holds_no_more_than_the_answer,
+    a_record_that_an_earlier_release_wrote_is_the_outcome_of_its_id,
+    each_kind_of_outcome_is_stored_as_its_number_and_read_again,
 }
 
 async fn the_same_command_32_times_at_once_is_done_once_and_answered_alike(shop: Fixture) {
@@ -35,8 +37,8 @@ async fn the_same_command_32_times_at_once_is_done_once_and_answered_alike(shop:
     };
     let answers: Vec<_> = join_all((0..32).map(send)).await.into_iter().map(Result::unwrap).collect();
     let expected = Answer {
-        status: 201,
-        location: Some("/somewhere".into()),
+        kind: OutcomeKind::Created,
+        reference: Some("/somewhere".into()),
         version: Some(1),
         first_position: Some(1),
         last_position: Some(1),
@@ -207,4 +209,79 @@ async fn a_command_record_holds_no_more_than_the_answer(shop: Fixture) {
     assert_eq!(shop.text("log", sql).await, "201/somewhere111-");
     let event = &shop.events().await[0];
     assert_eq!(done.answer.first_position, Some(event.position));
+}
+
+/// Records as the releases before `OutcomeKind` wrote them: columns and numbers as they stand in shops.
+async fn a_record_that_an_earlier_release_wrote_is_the_outcome_of_its_id(shop: Fixture) {
+    let fingerprint = if shop.is_sqlite() { "'6f6c64'" } else { "'\\x6f6c64'::bytea" };
+    let now = if shop.is_sqlite() { "1700000000000000" } else { "now()" };
+    let insert = async |status: i16, location: &str, version: &str, positions: &str, detail: &str| {
+        let command = ids::new();
+        let sql = format!(
+            "INSERT INTO @commands (command_id, fingerprint, status, location, version, first_position, last_position, \
+             detail, recorded_at) VALUES ('{command}', {fingerprint}, {status}, {location}, {version}, {positions}, \
+             {detail}, {now})"
+        );
+        assert_eq!(shop.run("log", &sql).await, 1);
+        command
+    };
+    let store = shop.store();
+    let again = async |command: Uuid| {
+        let context = CommandContext { fingerprint: b"old".to_vec(), ..recorded(command) };
+        store.execute::<Stock>(ids::new(), receive(5), context).await
+    };
+    let done = |kind, reference: Option<&str>, position| Answer {
+        kind,
+        reference: reference.map(str::to_owned),
+        version: Some(3),
+        first_position: position,
+        last_position: position,
+        detail: None,
+    };
+    for (status, location, positions, expected) in [
+        (201, "'/orders/7'", "7, 7", done(OutcomeKind::Created, Some("/orders/7"), Some(7))),
+        (200, "NULL", "7, 7", done(OutcomeKind::Done, None, Some(7))),
+        (200, "NULL", "NULL, NULL", done(OutcomeKind::Done, None, None)),
+        (204, "NULL", "7, 7", done(OutcomeKind::Removed, None, Some(7))),
+    ] {
+        let command = insert(status, location, "3", positions, "NULL").await;
+        let known = again(command).await.unwrap();
+        assert_eq!((known.answer, known.repeated), (expected, true), "{status}");
+    }
+    for status in [404, 409, 410, 422] {
+        let detail = r#"'["insufficient-stock","9 requested, 2 available"]'"#;
+        let command = insert(status, "NULL", "NULL", "NULL, NULL", detail).await;
+        let Err(ExecuteError::RejectedBefore { slug, sentence }) = again(command).await else {
+            panic!("{status} is a refusal")
+        };
+        assert_eq!((&*slug, &*sentence), ("insufficient-stock", "9 requested, 2 available"), "{status}");
+    }
+    assert!(shop.events().await.is_empty(), "none of them was done again");
+}
+
+async fn each_kind_of_outcome_is_stored_as_its_number_and_read_again(shop: Fixture) {
+    let store = shop.store();
+    for (kind, number) in [
+        (OutcomeKind::Created, 201),
+        (OutcomeKind::Done, 200),
+        (OutcomeKind::Removed, 204),
+        (OutcomeKind::Accepted, 202),
+    ] {
+        let (stream, command) = (ids::new(), ids::new());
+        let send = async || {
+            let context = CommandContext { kind, ..context_of(command) };
+            store.execute::<Stock>(stream, receive(1), context).await.unwrap()
+        };
+        let (first, again) = (send().await, send().await);
+        assert_eq!((first.answer.kind, again.repeated, &again.answer), (kind, true, &first.answer));
+        let sql = format!("SELECT CAST(status AS BIGINT) FROM @commands WHERE command_id = '{command}'");
+        assert_eq!(shop.number("log", &sql).await, number);
+    }
+    // A process's refusal: shipping what was never reserved.
+    let command = ids::new();
+    let ship = at(Command::Ship { order_id: ids::OrderId(ids::new()), line: 1 });
+    let refused = store.execute::<Stock>(ids::new(), ship, recorded(command)).await;
+    assert!(matches!(refused, Err(ExecuteError::Rejected(inventory::Error::LineNotReserved))), "{refused:?}");
+    let sql = format!("SELECT CAST(status AS BIGINT) FROM @commands WHERE command_id = '{command}'");
+    assert_eq!(shop.number("log", &sql).await, 409);
 }

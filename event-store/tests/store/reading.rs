@@ -5,6 +5,7 @@ use std::time::Duration;
 use soonshop_domain::ids;
 use soonshop_domain::inventory::Stock;
 use soonshop_event_log::{Checkpoint, Content, Error};
+use soonshop_event_store::ExecuteError;
 use sqlx::Executor as _;
 
 use crate::fixture::{Fixture, Tip, context, on_both, receive, request, submit};
@@ -17,6 +18,7 @@ on_both! {
     a_checkpoint_of_another_history_is_ahead_of_the_log,
     a_moment_is_the_last_position_that_was_recorded_by_then,
     an_error_between_two_pages_is_an_error_and_no_end,
+    a_state_is_loaded_as_it_was_at_a_version,
 }
 
 /// So many events in three streams.
@@ -173,4 +175,19 @@ async fn a_connection_that_is_cut_between_two_pages_is_an_error_and_no_end() {
         }
     };
     assert!(matches!(error, Error::Database(_)), "{error}");
+}
+
+async fn a_state_is_loaded_as_it_was_at_a_version(shop: Fixture) {
+    let (store, stream) = (shop.store(), ids::new());
+    for quantity in [5, 7, 11] {
+        store.execute::<Stock>(stream, receive(quantity), context()).await.unwrap();
+    }
+    // One that has the state in memory, and one of another process that has not.
+    for store in [store, shop.store()] {
+        for (version, on_hand) in [(0, 0), (1, 5), (2, 12), (3, 23)] {
+            assert_eq!(store.load_at::<Stock>(stream, version).await.unwrap().on_hand, on_hand, "{version}");
+        }
+        let beyond = store.load_at::<Stock>(stream, 4).await;
+        assert!(matches!(beyond, Err(ExecuteError::Fault(_))), "there is no such version");
+    }
 }

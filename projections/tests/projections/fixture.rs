@@ -388,7 +388,7 @@ impl Writer {
             command_id: ids::new(),
             fingerprint: b"a test".to_vec(),
             record: false,
-            answer: Answer { status: 200, ..Answer::default() },
+            answer: Answer::default(),
             streams: vec![Expected {
                 aggregate_type: raw.aggregate_type,
                 aggregate_id: raw.stream.clone(),

@@ -4,21 +4,51 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use soonshop_domain::ids::OrderId;
-use soonshop_domain::inventory::{Command, MAIN};
-use soonshop_domain::text;
+use soonshop_domain::inventory::{self, At, Command, MAIN, Place, Stock};
+use soonshop_domain::text::Sku;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::Input;
+use crate::http::action::{Action, prepares};
+use crate::http::body::{Input, reason};
+use crate::http::call::Call;
+use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::row::Success::Done;
+
+#[rustfmt::skip]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    endpoints! {
+        POST "/inventory/{sku}/receipts"     "stock.receive": Trade,  Required, Done, "Receive stock"                => stocks(receive);
+        POST "/inventory/{sku}/adjustments"  "stock.adjust":  Trade,  Required, Done, "Correct stock after a count"  => stocks(adjust);
+        POST "/inventory/{sku}/reservations" "stock.reserve": Fulfil, Required, Done, "Reserve stock for a line"     => stocks(reserve);
+        POST "/inventory/{sku}/releases"     "stock.release": Fulfil, Required, Done, "Release a line's reservation" => stocks(release);
+        POST "/inventory/{sku}/shipments"    "stock.ship":    Fulfil, Required, Done, "Ship what a line reserved"    => stocks(ship);
+    }
+}
 
 /// What a body becomes: the location that it names, and the command.
-pub(super) type Moved = Result<(Option<String>, Command), Problem>;
+type Moved = Result<(Option<String>, Command), Problem>;
+
+/// The body becomes a command of the SKU's stock, at the location that comes with it.
+fn stocks<B: Input>(command: fn(B) -> Moved) -> Action {
+    prepares(move |call: Call, sku: Sku, body: B| async move {
+        let (named, mut command) = command(body)?;
+        let location = location(named)?;
+        // A claim tells owners apart, and all receipts of one stock have the same. What no state takes is answered
+        // from the command's record if it was this very command, and as imported before if it was not.
+        if call.imported().await? {
+            command = Command::Receive { quantity: 0 };
+        }
+        let id = inventory::stream(&sku, &location);
+        call.execute::<Stock>(id, At { place: Place { sku, location }, command }).await
+    })
+}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockReceipt)]
-pub(super) struct Receipt {
+struct Receipt {
     #[schema(minimum = 1)]
     quantity: u32,
     /// `main` where it is left out.
@@ -36,7 +66,7 @@ impl Input for Receipt {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockAdjustment)]
-pub(super) struct Adjustment {
+struct Adjustment {
     /// How many more or, below zero, fewer there are than was thought.
     quantity: i64,
     /// A code, such as `broken`: free text would be personal.
@@ -56,7 +86,7 @@ impl Input for Adjustment {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockReservation)]
-pub(super) struct Reservation {
+struct Reservation {
     order_id: Uuid,
     /// The line's number.
     line: u32,
@@ -70,7 +100,7 @@ impl Input for Reservation {}
 /// A line of an order.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReservedLine {
+struct ReservedLine {
     order_id: Uuid,
     /// Its number.
     line: u32,
@@ -80,7 +110,7 @@ pub(super) struct ReservedLine {
 impl Input for ReservedLine {}
 
 /// The location by its name, or the one that every shop has.
-pub(super) fn location(named: Option<String>) -> Result<String, Problem> {
+fn location(named: Option<String>) -> Result<String, Problem> {
     let Some(name) = named else { return Ok(MAIN.to_owned()) };
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
@@ -90,29 +120,23 @@ pub(super) fn location(named: Option<String>) -> Result<String, Problem> {
     Err(Problem::invalid("invalid-body", detail).with_pointer("/location"))
 }
 
-/// Why, as a code: free text would be personal, and stand in the log for ever.
-pub(super) fn reason(raw: &str) -> Result<String, Problem> {
-    text::code(raw)
-        .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/reason"))
-}
-
-pub(super) fn receive(body: Receipt) -> Moved {
+fn receive(body: Receipt) -> Moved {
     Ok((body.location, Command::Receive { quantity: body.quantity }))
 }
 
-pub(super) fn adjust(body: Adjustment) -> Moved {
+fn adjust(body: Adjustment) -> Moved {
     Ok((body.location, Command::Adjust { quantity: body.quantity, reason: reason(&body.reason)? }))
 }
 
-pub(super) fn reserve(body: Reservation) -> Moved {
+fn reserve(body: Reservation) -> Moved {
     let Reservation { order_id, line, quantity, location } = body;
     Ok((location, Command::Reserve { order_id: OrderId(order_id), line, quantity }))
 }
 
-pub(super) fn release(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
+fn release(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
     Ok((location, Command::Release { order_id: OrderId(order_id), line }))
 }
 
-pub(super) fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
+fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
     Ok((location, Command::Ship { order_id: OrderId(order_id), line }))
 }

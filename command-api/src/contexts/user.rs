@@ -1,23 +1,38 @@
-//! Users over HTTP.
+//! Users over HTTP, and in [`person`] whoever is forgotten.
+
+mod person;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use soonshop_domain::Purpose;
-use soonshop_domain::user::person::{self, Person};
+use soonshop_domain::user::person::{Command as PersonCommand, Person};
 use soonshop_domain::user::{self, Command, User};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::Input;
-use super::call::Call;
+use crate::http::action::{begins, executes, prepares, removes};
+use crate::http::body::Input;
+use crate::http::call::Call;
+use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::row::Success::{Created, Done, Removed};
+
+#[rustfmt::skip]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    endpoints! {
+        POST   "/users"                "user.register":          Shop,   Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
+        PUT    "/users/{id}"           "user.change":            Shop,   Optional, Done,                   "Replace a user's details"       => executes::<User, _>(change);
+        DELETE "/users/{id}"           "user.delete":            Shop,   Optional, Removed,                "Delete and forget a user"       => removes(delete);
+        POST   "/people/{id}/erasures" "person.request-erasure": Forget, Optional, Done,                   "Forget a person, user or guest" => prepares(person::erase);
+    }
+}
 
 /// All of it optional; what is left out is not known from then on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserDetails)]
-pub(super) struct Details {
+struct Details {
     #[schema(max_length = 200)]
     name: Option<String>,
     /// No other user has it.
@@ -43,16 +58,16 @@ fn details(id: Uuid, body: &Details) -> Result<user::Details, Problem> {
         .map_err(|(pointer, error)| Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer))
 }
 
-pub(super) fn register(id: Uuid, body: Details) -> Result<Command, Problem> {
+fn register(id: Uuid, body: Details) -> Result<Command, Problem> {
     Ok(Command::Register { details: details(id, &body)? })
 }
 
-pub(super) fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
+fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
     Ok(Command::Change { details: details(id, &body)? })
 }
 
 /// The account goes, and with it the person's right to be remembered.
-pub(super) async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
-    let forget = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
+async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
+    let forget = PersonCommand::RequestErasure { purposes: vec![Purpose::Account] };
     call.execute_with::<User, Person>(id, Command::Delete, forget).await
 }

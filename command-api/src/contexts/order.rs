@@ -22,10 +22,23 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::Input;
-use super::answer::{answer, refused, rejected, unreadable};
-use super::call::Call;
-use super::openapi::schema;
+use crate::http::action::{executes, prepares};
+use crate::http::answer::{answer, refused, rejected, unreadable};
+use crate::http::body::{Input, reason};
+use crate::http::call::Call;
+use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::row::Success::{Created, Done};
+use crate::http::schema;
+
+#[rustfmt::skip]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    endpoints! {
+        POST "/orders"                   "order.place":       Shop,   Required, Created("/orders/{id}"),       "Place an order"                => prepares(place);
+        POST "/orders/{id}/cancellation" "order.cancel":      Shop,   Required, Done,                          "Cancel an order"               => executes::<Order, _>(cancel);
+        POST "/orders/{id}/shipment"     "order.ship":        Trade,  Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
+        POST "/credit-notes"             "credit_note.issue": Refund, Required, Created("/credit-notes/{id}"), "Give money back"               => prepares(issue);
+    }
+}
 
 /// How many products are looked up at once.
 const LOOK_UPS: usize = 8;
@@ -36,7 +49,7 @@ const NUMBERS: u32 = 10;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewOrder)]
-pub(super) struct NewOrder {
+struct NewOrder {
     /// A new guest where it is left out.
     #[schema(value_type = Option<schema::Customer>)]
     customer: Option<Customer>,
@@ -96,7 +109,7 @@ impl Input for NewOrder {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCreditNote)]
-pub(super) struct NewCreditNote {
+struct NewCreditNote {
     /// One is made where it is left out.
     #[schema(max_length = 64)]
     number: Option<String>,
@@ -122,7 +135,7 @@ impl Input for NewCreditNote {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderCancellation)]
-pub(super) struct Cancellation {
+struct Cancellation {
     /// A code, such as `broken`: free text would be personal.
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     reason: String,
@@ -134,15 +147,15 @@ impl Input for Cancellation {}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderShipment)]
-pub(super) struct Shipment {}
+struct Shipment {}
 
 impl Input for Shipment {}
 
-pub(super) fn cancel(_: Uuid, body: Cancellation) -> Result<Command, Problem> {
-    Ok(Command::Cancel { reason: super::inventory::reason(&body.reason)? })
+fn cancel(_: Uuid, body: Cancellation) -> Result<Command, Problem> {
+    Ok(Command::Cancel { reason: reason(&body.reason)? })
 }
 
-pub(super) fn ship(_: Uuid, Shipment {}: Shipment) -> Result<Command, Problem> {
+fn ship(_: Uuid, Shipment {}: Shipment) -> Result<Command, Problem> {
     Ok(Command::Ship)
 }
 
@@ -150,8 +163,8 @@ fn invalid(pointer: impl Into<String>, error: impl std::fmt::Display) -> Problem
     Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer)
 }
 
-pub(super) async fn place(mut call: Call, body: NewOrder) -> Result<Response, Problem> {
-    let id = call.stream().await?;
+async fn place(call: Call, (): (), body: NewOrder) -> Result<Response, Problem> {
+    let id = call.new_stream();
     let given = body.number.as_deref().map(|number| text::line(number, 64)).transpose();
     let given = given.map_err(|error| invalid("/number", error))?;
     let number = |attempt| number_of(OrderId(id), attempt);
@@ -164,8 +177,8 @@ pub(super) async fn place(mut call: Call, body: NewOrder) -> Result<Response, Pr
     }
 }
 
-pub(super) async fn issue(mut call: Call, body: NewCreditNote) -> Result<Response, Problem> {
-    let id = call.stream().await?;
+async fn issue(call: Call, (): (), body: NewCreditNote) -> Result<Response, Problem> {
+    let id = call.new_stream();
     let given = body.number.as_deref().map(|number| text::line(number, 64)).transpose();
     let given = given.map_err(|error| invalid("/number", error))?;
     let number = |attempt| number_of(OrderId(id), attempt).replacen('S', "C", 1);

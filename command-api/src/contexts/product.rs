@@ -13,14 +13,28 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::Input;
-use super::call::Call;
-use super::openapi::schema;
+use crate::http::action::{begins, executes, removes};
+use crate::http::body::Input;
+use crate::http::call::Call;
+use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::row::Success::{Created, Done, Removed};
+use crate::http::schema;
+
+#[rustfmt::skip]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    endpoints! {
+        POST   "/products"               "product.create":      Trade, Optional, Created("/products/{id}"), "List a product"              => begins::<Product, _>(create);
+        PUT    "/products/{id}"          "product.change":      Trade, Optional, Done,                      "Replace a product's details" => executes::<Product, _>(change);
+        DELETE "/products/{id}"          "product.delete":      Trade, Optional, Removed,                   "Delete a product"            => removes(delete);
+        POST   "/products/{id}/variants" "product.add-variant": Trade, Optional, Done,                      "Add a variant"               => executes::<Product, _>(add_variant);
+        POST   "/products/{id}/prices"   "product.set-price":   Trade, Optional, Done,                      "Set the price of a variant"  => executes::<Product, _>(set_price);
+    }
+}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewProduct)]
-pub(super) struct New {
+struct New {
     #[schema(max_length = 200)]
     name: String,
     #[serde(default)]
@@ -48,7 +62,7 @@ impl Input for New {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductDetails)]
-pub(super) struct Details {
+struct Details {
     #[schema(max_length = 200)]
     name: String,
     #[serde(default)]
@@ -64,7 +78,7 @@ impl Input for Details {}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewVariant {
+struct NewVariant {
     #[schema(value_type = String, max_length = 64)]
     sku: Sku,
     /// Of one unit. A variant without a price cannot be ordered.
@@ -76,7 +90,7 @@ impl Input for NewVariant {}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewPrice {
+struct NewPrice {
     #[schema(value_type = String, max_length = 64)]
     sku: Sku,
     #[schema(value_type = schema::Money)]
@@ -96,28 +110,25 @@ fn details(raw: product::Details) -> Result<product::Details, Problem> {
         .map_err(|(pointer, error)| Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer))
 }
 
-pub(super) fn create(_: Uuid, body: New) -> Result<Command, Problem> {
+fn create(_: Uuid, body: New) -> Result<Command, Problem> {
     let New { name, description, category, attributes, variants, occurred_at: _ } = body;
     let details = details(product::Details { name, description, category, attributes })?;
     Ok(Command::Create { details, variants })
 }
 
-pub(super) fn change(_: Uuid, body: Details) -> Result<Command, Problem> {
+fn change(_: Uuid, body: Details) -> Result<Command, Problem> {
     let Details { name, description, category, attributes } = body;
     Ok(Command::Change { details: details(product::Details { name, description, category, attributes })? })
 }
 
-pub(super) fn add_variant(_: Uuid, NewVariant { sku, price }: NewVariant) -> Result<Command, Problem> {
+fn add_variant(_: Uuid, NewVariant { sku, price }: NewVariant) -> Result<Command, Problem> {
     Ok(Command::AddVariant { variant: Variant { sku, price } })
 }
 
-pub(super) fn set_price(
-    _: Uuid,
-    NewPrice { sku, price, occurred_at: _ }: NewPrice,
-) -> Result<Command, Problem> {
+fn set_price(_: Uuid, NewPrice { sku, price, occurred_at: _ }: NewPrice) -> Result<Command, Problem> {
     Ok(Command::SetPrice { sku, price })
 }
 
-pub(super) async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
+async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
     call.execute::<Product>(id, Command::Delete).await
 }

@@ -11,10 +11,10 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::Input;
-use super::answer::{refused, unreadable};
-use super::call::Call;
-use super::openapi::schema;
+use crate::http::answer::{refused, unreadable};
+use crate::http::body::Input;
+use crate::http::call::Call;
+use crate::http::schema;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,8 +28,7 @@ pub(super) struct Erasure {
 impl Input for Erasure {}
 
 /// Without `account` a user stays. With it the user is deleted in the same append: nobody is left half.
-pub(super) async fn erase(mut call: Call, Erasure { purposes }: Erasure) -> Result<Response, Problem> {
-    let id = call.stream().await?;
+pub(super) async fn erase(call: Call, id: Uuid, Erasure { purposes }: Erasure) -> Result<Response, Problem> {
     if purposes.is_empty() {
         return Err(Problem::invalid("invalid-body", "name at least one purpose").with_pointer("/purposes"));
     }

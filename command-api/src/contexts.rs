@@ -1,0 +1,60 @@
+//! The contexts that have commands, one file each: rows of the table, and functions that make a body a command.
+
+mod inventory;
+mod order;
+mod product;
+mod user;
+
+use crate::http::endpoint::Endpoint;
+
+/// Every command that can be given over HTTP.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    [user::endpoints(), product::endpoints(), inventory::endpoints(), order::endpoints()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use soonshop_domain::{AGGREGATES, context};
+
+    use super::*;
+    use crate::http::row::{Success, parameters};
+
+    /// What the types cannot hold of a row.
+    #[test]
+    fn every_row_agrees_with_its_action_and_its_path() {
+        let mut seen = BTreeSet::new();
+        for Endpoint { row, action } in endpoints() {
+            let what = format!("{} {}", row.method, row.path);
+            let named: Vec<_> = parameters(row.path).collect();
+            assert_eq!(named.len(), (action.parameters)().len(), "{what}: the path and its function differ");
+            assert_eq!(
+                row.success == Success::Answer,
+                action.answer.is_some(),
+                "{what}: a row says `Answer` where its action is `answers`, and nowhere else"
+            );
+            for name in row.success.leads_to().into_iter().flat_map(parameters) {
+                assert!(name == "id" || named.contains(&name), "{what} leads to an unknown `{{{name}}}`");
+            }
+            let aggregate_type = row.command.split('.').next().unwrap();
+            assert!(
+                AGGREGATES.iter().any(|one| one.name == aggregate_type),
+                "{what}: the command `{}` is of no type of the catalog",
+                row.command
+            );
+            assert!(context::named(row.context()).is_some(), "{what}: `{}` is no context", row.context());
+            assert!(seen.insert(what.clone()), "{what} is there twice");
+        }
+    }
+
+    #[test]
+    fn every_context_that_has_aggregates_has_commands() {
+        let served: BTreeSet<_> = endpoints().iter().map(|endpoint| endpoint.row.context()).collect();
+        let owning: BTreeSet<_> = AGGREGATES.iter().map(|aggregate| aggregate.context).collect();
+        assert_eq!(served, owning, "chain the rows of each context in contexts::endpoints()");
+    }
+}

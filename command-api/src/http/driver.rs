@@ -1,0 +1,59 @@
+//! Every command goes through here: routed by its row, read as a call, run by its action.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use soonshop_domain::claim::scope;
+use soonshop_event_store::EventStore;
+use soonshop_service_kit::problem::{Kind, Problem};
+
+use super::answer;
+use super::call::Call;
+use super::endpoint::Endpoint;
+use super::state::Commands;
+
+/// The endpoints of the contexts that are served.
+pub(crate) fn router(state: Commands, endpoints: Vec<Endpoint>) -> Router {
+    let state = Arc::new(state);
+    let mut router = Router::new();
+    for endpoint in endpoints {
+        if !state.contexts.contains(endpoint.row.context()) {
+            continue;
+        }
+        let path = endpoint.row.path;
+        let filter = MethodFilter::try_from(endpoint.row.method.clone()).unwrap_or(MethodFilter::POST);
+        let (state, endpoint) = (Arc::clone(&state), Arc::new(endpoint));
+        let handler = move |request: Request| handle(Arc::clone(&state), Arc::clone(&endpoint), request);
+        router = router.route(path, on(filter, handler));
+    }
+    router
+}
+
+async fn handle(commands: Arc<Commands>, endpoint: Arc<Endpoint>, request: Request) -> Response {
+    let answer = async {
+        let call = Call::read(&commands, &endpoint.row, endpoint.action.body.is_some(), request).await?;
+        let import_key = call.import_key().map(str::to_owned);
+        match (endpoint.action.run)(call).await {
+            Err(problem) => Err(imported_before(&commands.store, import_key, problem).await),
+            done => done,
+        }
+    };
+    answer.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// What was imported before is refused as that, whatever else would refuse it by now.
+async fn imported_before(store: &EventStore, key: Option<String>, problem: Problem) -> Problem {
+    let Some(key) = key else { return problem };
+    let about_state = matches!(problem.kind(), Kind::Conflict | Kind::Gone | Kind::Invalid);
+    if !about_state || problem.slug() == "idempotency-key-reused" {
+        return problem;
+    }
+    match store.owner_of(scope::IMPORT, &key).await {
+        Ok(Some(owner)) => answer::taken(scope::IMPORT, owner),
+        Ok(None) => problem,
+        Err(error) => answer::unreadable(error),
+    }
+}

@@ -1,0 +1,110 @@
+//! The headers of a command that nothing else takes: through which door, on whose behalf, why, and under which key.
+
+use axum::http::{HeaderMap, HeaderName};
+use soonshop_domain::{Actor, ActorKind, Channel, Personal, Purpose};
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{Caller, Role};
+use soonshop_service_kit::headers::IdempotencyKey;
+use uuid::{Uuid, Variant, Version};
+
+use super::row::Key;
+
+pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
+pub(super) const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
+pub(super) const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
+pub(super) const REASON: HeaderName = HeaderName::from_static("x-reason");
+pub(super) const REASON_NOTE: HeaderName = HeaderName::from_static("x-reason-note");
+
+/// The longest note, in bytes of UTF-8.
+const LONGEST_NOTE: usize = 1_000;
+
+fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::malformed("invalid-header", detail.into()).with("header", header)
+}
+
+/// A header of 1 to `most` ASCII characters that `takes` allows, if it was sent.
+pub(super) fn text(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    shown: &'static str,
+    most: usize,
+    takes: fn(u8) -> bool,
+) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    if values.next().is_some() || !(1..=most).contains(&text.len()) || !text.bytes().all(takes) {
+        return Err(invalid_header(
+            shown,
+            format!("{shown} is one value of 1 to {most} visible ASCII characters"),
+        ));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Anonymous callers share one space of keys, so theirs must be beyond guessing.
+pub(super) fn idempotency_key(headers: &HeaderMap, role: Role, key: Key) -> Result<Option<String>, Problem> {
+    let Some(sent) = IdempotencyKey::optional(headers)? else {
+        return match key {
+            Key::Optional => Ok(None),
+            Key::Required => Err(Problem::malformed(
+                "idempotency-key-required",
+                "send Idempotency-Key: money or stock moves here, and must not move twice",
+            )
+            .with("header", "Idempotency-Key")),
+        };
+    };
+    if role != Role::Guest {
+        return Ok(Some(sent.as_str().to_owned()));
+    }
+    let random = Uuid::try_parse(sent.as_str()).ok().filter(|id| {
+        id.get_variant() == Variant::RFC4122
+            && matches!(id.get_version(), Some(Version::Random | Version::SortRand))
+    });
+    random.map(|id| Some(id.to_string())).ok_or_else(|| {
+        let detail = "without a token, Idempotency-Key is a random UUID (version 4 or 7)";
+        Problem::malformed("idempotency-key-not-random", detail).with("header", "Idempotency-Key")
+    })
+}
+
+/// The door that a caller names. That of processes is theirs: by it their records are told from a person's.
+pub(super) fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
+    let Some(text) = text(headers, &CHANNEL, "X-Channel", 64, |b| b.is_ascii_graphic())? else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(Channel::Process) | Err(_) => Err(invalid_header(
+            "X-Channel",
+            "X-Channel is storefront, admin, api, webhook, import, job or cli, or left out",
+        )),
+        Ok(channel) => Ok(Some(channel)),
+    }
+}
+
+/// On whose behalf, in the form in which it is stored.
+pub(super) fn on_behalf_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let sent = text(headers, &ON_BEHALF_OF, "X-On-Behalf-Of", 64, |b| b.is_ascii_graphic())?;
+    let read = |text: String| {
+        let (kind, id) = text.split_once(':')?;
+        let kind = kind.parse().ok().filter(|kind| matches!(kind, ActorKind::Customer | ActorKind::Guest))?;
+        Some(Actor { kind, id: Uuid::try_parse(id).ok()?.to_string() }.to_string())
+    };
+    let wrong =
+        || invalid_header("X-On-Behalf-Of", "X-On-Behalf-Of is customer:<id of a user> or guest:<id>");
+    sent.map(|text| read(text).ok_or_else(wrong)).transpose()
+}
+
+/// Why, in the caller's own words: theirs, and personal.
+pub(super) fn note(headers: &HeaderMap, caller: &Caller) -> Result<Option<Personal<String>>, Problem> {
+    let mut values = headers.get_all(REASON_NOTE).iter();
+    let (Some(value), Some(writer)) = (values.next(), caller.writer) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+    if values.next().is_some()
+        || !(1..=LONGEST_NOTE).contains(&text.len())
+        || text.chars().any(char::is_control)
+    {
+        let detail = format!("X-Reason-Note is one line of UTF-8 of 1 to {LONGEST_NOTE} bytes");
+        return Err(invalid_header("X-Reason-Note", detail));
+    }
+    Ok(Some(Personal::new(text.to_owned(), writer, Purpose::Account)))
+}

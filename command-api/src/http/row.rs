@@ -1,0 +1,126 @@
+//! What a row of the table says of a command, before its body is known.
+
+use axum::http::Method;
+use soonshop_domain::context_of;
+use soonshop_event_store::OutcomeKind;
+use soonshop_service_kit::access::Permission;
+use uuid::Uuid;
+
+/// A row of the table, but for what it does.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) method: Method,
+    /// Its parameters stand in braces: `/carts/{id}/items/{sku}`.
+    pub(crate) path: &'static str,
+    /// `<aggregate type>.<command>`: stored beside every event.
+    pub(crate) command: &'static str,
+    pub(crate) permission: Permission,
+    pub(crate) key: Key,
+    pub(crate) success: Success,
+    pub(crate) summary: &'static str,
+}
+
+/// Whether a command may be given without an `Idempotency-Key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    Optional,
+    /// Money or stock moves.
+    Required,
+}
+
+/// How success is answered. A path in it may hold the path's own parameters, and `{id}`: what the command was done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Success {
+    /// Something new began, and this is where it is.
+    Created(&'static str),
+    /// It was done.
+    Done,
+    /// Something is gone, and there is nothing to say about it.
+    Removed,
+    /// It was taken on; this is where to look what became of it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
+    Accepted(&'static str),
+    /// It was done, and the action answers with a body of its own.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
+    Answer,
+}
+
+impl Success {
+    /// As the command's record keeps it.
+    pub(crate) fn kind(self) -> OutcomeKind {
+        match self {
+            Self::Created(_) => OutcomeKind::Created,
+            Self::Done | Self::Answer => OutcomeKind::Done,
+            Self::Removed => OutcomeKind::Removed,
+            Self::Accepted(_) => OutcomeKind::Accepted,
+        }
+    }
+
+    /// The path that the answer leads to.
+    pub(crate) fn leads_to(self) -> Option<&'static str> {
+        match self {
+            Self::Created(path) | Self::Accepted(path) => Some(path),
+            Self::Done | Self::Removed | Self::Answer => None,
+        }
+    }
+}
+
+/// The names of the parameters in a path, in order.
+pub(crate) fn parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+impl Row {
+    /// The context that the command is of.
+    pub(crate) fn context(&self) -> &'static str {
+        let aggregate_type = self.command.split('.').next().unwrap_or_default();
+        context_of(aggregate_type).unwrap_or_default()
+    }
+
+    /// What replaces or removes something says which version of it the caller has seen.
+    pub(crate) fn needs_if_match(&self) -> bool {
+        self.method == Method::PUT || self.method == Method::DELETE
+    }
+
+    /// Where the answer leads: with `sent`, the path that was asked for, and the id of what the command was done to.
+    pub(crate) fn location(&self, sent: &str, id: Uuid) -> Option<String> {
+        let named = |name: &str| {
+            let (own, sent) = (self.path.split('/'), sent.split('/'));
+            let found = own.zip(sent).find(|(own, _)| *own == format!("{{{name}}}"));
+            found.map(|(_, sent)| sent.to_owned())
+        };
+        let fill = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) => named(name).unwrap_or_else(|| id.to_string()),
+            None => part.to_owned(),
+        };
+        self.success.leads_to().map(|path| path.split('/').map(fill).collect::<Vec<_>>().join("/"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(path: &'static str, success: Success, sent: &str) -> Option<String> {
+        let (permission, command) = (Permission::Shop, "order.place");
+        let row =
+            Row { method: Method::POST, path, command, permission, key: Key::Optional, success, summary: "" };
+        row.location(sent, Uuid::from_u128(7))
+    }
+
+    #[test]
+    fn an_answer_leads_to_what_began_or_to_what_the_path_named() {
+        let seven = "00000000-0000-0000-0000-000000000007";
+        let to = |text: &str| Some(text.replace('7', seven));
+        assert_eq!(location("/orders", Success::Created("/orders/{id}"), "/orders"), to("/orders/7"));
+        let items = "/carts/{id}/items/{sku}";
+        assert_eq!(
+            location(items, Success::Accepted(items), "/carts/x/items/a%2Fb"),
+            Some("/carts/x/items/a%2Fb".into())
+        );
+        assert_eq!(location("/shelves/{sku}", Success::Created("/stock/{id}"), "/shelves/a"), to("/stock/7"));
+        assert_eq!(location("/orders", Success::Done, "/orders"), None);
+        assert_eq!(parameters(items).collect::<Vec<_>>(), ["id", "sku"]);
+        assert_eq!(parameters("/orders").count(), 0);
+    }
+}

@@ -1,0 +1,29 @@
+//! What the endpoints work with.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use soonshop_domain::context;
+use soonshop_event_store::EventStore;
+use soonshop_service_kit::access::Access;
+
+/// What the endpoints work with.
+#[derive(Clone)]
+pub struct Commands {
+    pub store: EventStore,
+    /// Tells callers apart.
+    pub access: Access,
+    /// The contexts whose endpoints are there.
+    pub contexts: BTreeSet<String>,
+}
+
+impl Commands {
+    /// Of all contexts, for the operator by that token and for guests.
+    pub fn new(store: EventStore, operator_token: Option<Arc<str>>) -> Self {
+        Self {
+            store,
+            access: Access::new(operator_token),
+            contexts: context::NAMES.map(str::to_owned).into(),
+        }
+    }
+}
