@@ -55,14 +55,20 @@ pub(crate) fn executes<A: Decider, B: Input>(command: fn(Uuid, B) -> Result<A::C
     )
 }
 
+/// A command, and the stream that it is for.
+pub(crate) struct Addressed<A: Decider> {
+    pub(crate) id: Uuid,
+    pub(crate) command: A::Command,
+}
+
 /// Path and body become a command, and the answer is made of the state that it led to.
 #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
 pub(crate) fn answers<A: Decider, P: Parameters, B: Input, R: Serialize + ToSchema + 'static>(
-    command: fn(P, B) -> Result<(Uuid, A::Command), Problem>,
+    command: fn(P, B) -> Result<Addressed<A>, Problem>,
     answer: fn(Uuid, &A) -> R,
 ) -> Action {
     let action = prepares(move |call: Call, parameters: P, body: B| async move {
-        let (id, command) = command(parameters, body)?;
+        let Addressed { id, command } = command(parameters, body)?;
         call.answer::<A, R>(id, command, answer).await
     });
     Action { answer: Some(described::<R>), ..action }

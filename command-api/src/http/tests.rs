@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::{answers, begins, prepares, removes};
+use super::action::{Addressed, answers, begins, prepares, removes};
 use super::body::Input;
 use super::call::Call;
 use super::endpoint::{Endpoint, endpoints};
@@ -56,7 +56,7 @@ fn table() -> Vec<Endpoint> {
         POST   "/shelves"                         "product.create":      Shop, Optional, Created("/shelves/{id}"),              "Put up"  => begins::<Product, _>(create);
         POST   "/shelves/{id}/goods/{sku}"        "product.add-variant": Shop, Optional, Done,                                  "Add"     => prepares(add);
         POST   "/shelves/{id}/orders/{sku}"       "product.add-variant": Shop, Optional, Accepted("/shelves/{id}/goods/{sku}"), "Order"   => prepares(add);
-        POST   "/shelves/{id}/views/{sku}"        "product.add-variant": Shop, Optional, Answer,                                "Show"    => answers::<Product, (Uuid, Sku), Nothing, Shelf>(|(id, sku), _| Ok((id, added(sku))), shelf);
+        POST   "/shelves/{id}/views/{sku}"        "product.add-variant": Shop, Optional, Answer,                                "Show"    => answers::<Product, (Uuid, Sku), Nothing, Shelf>(|(id, sku), _| Ok(Addressed { id, command: added(sku) }), shelf);
         DELETE "/shelves/{id}/goods/{sku}/{line}" "product.delete":      Shop, Optional, Removed,                               "Remove"  => removes(remove);
     }
 }
