@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, SqlxPostgresConnector,
-    SqlxSqliteConnector, Statement, Value,
+    ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
+    Statement, Value,
 };
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -236,58 +236,4 @@ impl Db {
             _ => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
         }
     }
-}
-
-/// True for what passes: a server that is down, full, starting, or out of connections.
-pub fn unavailable(error: &DbErr) -> bool {
-    match error {
-        DbErr::ConnectionAcquire(_) => true,
-        DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error) => match error {
-            sea_orm::RuntimeErr::SqlxError(error) => sqlx_unavailable(error),
-            sea_orm::RuntimeErr::Internal(_) => false,
-        },
-        _ => false,
-    }
-}
-
-/// Like [`unavailable`], of the driver below.
-pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open. What more a code says stands above
-            // its lowest byte.
-            Some(code) if code.len() < 5 => {
-                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
-            }
-            Some(code) => {
-                // PostgreSQL: connection, resources (a full disk is 53100), shutting down or starting, a standby,
-                // a lock or statement that took too long, and tables that are not there yet.
-                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) && code.len() == 5
-                    || matches!(code, "25006" | "55P03" | "40001" | "40P01")
-            }
-            None => false,
-        },
-        _ => false,
-    }
-}
-
-/// Whether the database says that a table, or the schema that it should be in, is not there.
-pub fn is_no_table(error: &sea_orm::DbErr) -> bool {
-    use sea_orm::{DbErr, RuntimeErr};
-    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    error.as_database_error().is_some_and(|error| match error.code().as_deref() {
-        // PostgreSQL: no such table, no such schema.
-        Some("42P01" | "3F000") => true,
-        _ => error.message().starts_with("no such table"),
-    })
 }

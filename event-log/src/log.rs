@@ -14,34 +14,10 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::copied::copied;
-use crate::{Checkpoint, Db, Error, KeyStore};
-
-/// The name of the one log there is today.
-pub const LOG: &str = "main";
-
-/// The name of the record of operations, where it is read like a log.
-pub const RECORD: &str = "operations";
+use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent};
 
 /// More values than this in one page that cannot be opened are no accident: the key store was lost.
 const MOST_DAMAGED: usize = 3;
-
-/// A row as it stands in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEvent {
-    pub position: i64,
-    pub event_id: Uuid,
-    pub aggregate_type: String,
-    pub aggregate_id: String,
-    /// The version of the stream after it, from 1.
-    pub sequence: i64,
-    pub event_type: String,
-    pub event_version: String,
-    /// JSON, byte for byte.
-    pub payload: String,
-    pub metadata: String,
-    pub occurred_at: DateTime<Utc>,
-    pub recorded_at: DateTime<Utc>,
-}
 
 /// An event of ours, decoded, upcast and opened.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,30 +195,14 @@ impl EventLog {
         Ok(Box::pin(copied(pool, &self.db.sql(&page(position, limit)))).await?)
     }
 
-    /// What follows a checkpoint, at most `limit` entries. The checkpoint's own row is read as well: if another event
-    /// stands there, or none, the log is not the one that was followed.
+    /// What follows a checkpoint, at most `limit` entries: [`Checkpoint::rows_after`], decoded and opened.
     pub async fn read_after(
         &self,
         follower: &str,
         checkpoint: &Checkpoint,
         limit: i64,
     ) -> Result<Vec<Entry>, Error> {
-        let mut rows =
-            self.read(checkpoint.position, limit + i64::from(checkpoint.event_id.is_some())).await?;
-        if let Some(expected) = checkpoint.event_id {
-            let found =
-                rows.first().filter(|row| row.position == checkpoint.position).map(|row| row.event_id);
-            if found != Some(expected) {
-                return Err(Error::AheadOfLog {
-                    follower: follower.to_owned(),
-                    position: checkpoint.position,
-                    expected,
-                    found: found.map_or_else(|| "no event".to_owned(), |id| id.to_string()),
-                });
-            }
-            rows.remove(0);
-        }
-        self.decode(rows).await
+        self.decode(checkpoint.rows_after(self, follower, limit).await?).await
     }
 
     /// A stream from after `version` on, in order, sealed as it is stored.
@@ -403,6 +363,32 @@ impl EventLog {
             }
         });
         PageReader { log: self.clone(), pages, task, ended: false }
+    }
+}
+
+impl Checkpoint {
+    /// What the log has after it, at most `limit` rows, as they are stored. Its own row is read as well: if another
+    /// event stands there, or none, the log is not the one that was followed.
+    pub async fn rows_after(
+        &self,
+        log: &EventLog,
+        follower: &str,
+        limit: i64,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let mut rows = log.read(self.position, limit + i64::from(self.event_id.is_some())).await?;
+        if let Some(expected) = self.event_id {
+            let found = rows.first().filter(|row| row.position == self.position).map(|row| row.event_id);
+            if found != Some(expected) {
+                return Err(Error::AheadOfLog {
+                    follower: follower.to_owned(),
+                    position: self.position,
+                    expected,
+                    found: found.map_or_else(|| "no event".to_owned(), |id| id.to_string()),
+                });
+            }
+            rows.remove(0);
+        }
+        Ok(rows)
     }
 }
 

@@ -165,7 +165,7 @@ fn classify(error: &sqlx::Error) -> BatchError {
         return BatchError::ClaimKeysChanged;
     }
     match error {
-        sqlx::Error::Database(_) if !soonshop_event_log::database::sqlx_unavailable(error) => {
+        sqlx::Error::Database(_) if !soonshop_event_log::sqlx_unavailable(error) => {
             BatchError::Data(error.to_string())
         }
         sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde_json::json;
-use soonshop_event_log::database::{sqlite_file, sqlite_options, sqlx_unavailable};
+use soonshop_event_log::database::{sqlite_file, sqlite_options};
+use soonshop_event_log::sqlx_unavailable;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 

@@ -5,25 +5,29 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
+use soonshop_event_log::follow::{Next, Stored, Wait, Work, follow, unheard};
 use soonshop_event_log::keys::KEY_LIFETIME;
-use soonshop_event_log::{Checkpoint, Db, Error, Key, LOG, Lease, Leases, RecordedEvent, Stopped};
+use soonshop_event_log::{
+    Checkpoint, Db, Error, Fence, Key, LOG, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
+};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, KeyMaker};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use crate::relay::news;
 
 /// The follower's name: of its lease and its checkpoint; and the name that it acts under, as `system:eraser`.
 pub const NAME: &str = "eraser";
 
 /// How often the log is looked at when nothing in this process appends.
 const IDLE: Duration = Duration::from_millis(250);
+
+/// The most events that are read at once.
+const PAGE: usize = 1_000;
 
 pub struct Eraser {
     pub store: EventStore,
@@ -43,71 +47,81 @@ struct Pending {
     metadata: Metadata,
 }
 
+/// The eraser under one lease.
+struct Erasing<'a> {
+    eraser: &'a Eraser,
+    source: Stored,
+    fence: Fence,
+    at: Checkpoint,
+    stop: &'a CancellationToken,
+}
+
+#[async_trait]
+impl Work for Erasing<'_> {
+    type Source = Stored;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn source(&mut self) -> &mut Stored {
+        &mut self.source
+    }
+
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        Some((self.at.clone(), PAGE))
+    }
+
+    async fn work(&mut self, rows: Vec<StoredEvent>) -> Result<Next, Stopped> {
+        if rows.is_empty() {
+            return Ok(Next::Wait(Wait::steady(IDLE).or_news_of(self.at.position + 1)));
+        }
+        let mut pending = Vec::new();
+        let (mut passed, mut unknown) = (None, None);
+        for row in rows {
+            let at = Checkpoint::at(row.position, row.event_id);
+            if row.aggregate_type == "person" {
+                match self.eraser.store.log().decode_row(row) {
+                    Some(Ok(event)) => pending.extend(self.eraser.forget(event).await?),
+                    Some(Err(reason)) => {
+                        unknown = Some(Stopped::UnknownEvent { position: at.position, reason });
+                        break;
+                    }
+                    None => {}
+                }
+            }
+            passed = Some(at);
+        }
+        if !pending.is_empty() {
+            // Longer than any process may use a key that it has read.
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(Next::Read),
+                () = tokio::time::sleep(KEY_LIFETIME + Duration::from_secs(1)) => {}
+            }
+            self.eraser.overwrite_keys().await?;
+        }
+        for one in pending {
+            self.eraser.confirm(one).await?;
+        }
+        if let Some(passed) = passed {
+            self.fence.advance(&self.eraser.process.connection, &self.at, &passed).await?;
+            self.at = passed;
+        }
+        unknown.map_or(Ok(Next::Read), Err)
+    }
+}
+
 impl Eraser {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow =
-            |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
-        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
+        follow(&leases, NAME, &stop, |lease| Box::pin(self.begin(lease, &stop)), unheard).await;
     }
 
-    async fn follow(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
-        let db = &self.process;
-        Checkpoint::start().begin(db, &db.connection, NAME).await?;
-        if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
-            return Err(Stopped::Lost);
-        }
-        let (mut checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
+    async fn begin<'a>(&'a self, lease: Lease, stop: &'a CancellationToken) -> Result<Erasing<'a>, Stopped> {
+        let (fence, at) = Fence::begin(&self.process, NAME, &lease).await?;
         self.apply_register().await?;
-        let mut appended = self.store.appended();
-        while !stop.is_cancelled() {
-            let rows = checkpoint.rows_after(self.store.log(), NAME, 1_000).await?;
-            if rows.is_empty() {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = news(&mut appended) => {}
-                    () = tokio::time::sleep(IDLE) => {}
-                }
-                continue;
-            }
-            let mut pending = Vec::new();
-            let (mut passed, mut unknown) = (None, None);
-            for row in rows {
-                let at = Checkpoint::at(row.position, row.event_id);
-                if row.aggregate_type == "person" {
-                    match self.store.log().decode_row(row) {
-                        Some(Ok(event)) => pending.extend(self.forget(event).await?),
-                        Some(Err(reason)) => {
-                            unknown = Some(Stopped::UnknownEvent { position: at.position, reason });
-                            break;
-                        }
-                        None => {}
-                    }
-                }
-                passed = Some(at);
-            }
-            if !pending.is_empty() {
-                // Longer than any process may use a key that it has read.
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(KEY_LIFETIME + Duration::from_secs(1)) => {}
-                }
-                self.overwrite_keys().await?;
-            }
-            for one in pending {
-                self.confirm(one).await?;
-            }
-            if let Some(passed) = passed {
-                if !checkpoint.advance(db, &db.connection, NAME, &passed, lease.epoch).await? {
-                    return Err(Stopped::Lost);
-                }
-                checkpoint = passed;
-            }
-            if let Some(stopped) = unknown {
-                return Err(stopped);
-            }
-        }
-        Ok(())
+        let source = Stored::new(self.store.log().clone(), self.store.appended());
+        Ok(Erasing { eraser: self, source, fence, at, stop })
     }
 
     /// Erases the keys that the event asks to be erased, and writes it into the register.

@@ -4,11 +4,14 @@
 //! Records of processes are kept for longer, and never fewer than the reactor may still need: none is purged that is
 //! younger than the event at its checkpoint. So one that was only away for long goes on as if nothing had been.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use soonshop_event_log::{Checkpoint, Db, Error, Lease, Leases, Stopped};
+use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow, unheard};
+use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
 use soonshop_event_store::{AppendError, EventStore, Purge, Whose};
 use tokio_util::sync::CancellationToken;
 
@@ -39,22 +42,42 @@ pub struct Purger {
     pub holder: String,
 }
 
+/// The purger under one lease.
+struct Purging<'a> {
+    purger: &'a Purger,
+    source: NoEvents,
+    stop: &'a CancellationToken,
+}
+
+#[async_trait]
+impl Work for Purging<'_> {
+    type Source = NoEvents;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn source(&mut self) -> &mut NoEvents {
+        &mut self.source
+    }
+
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        None
+    }
+
+    async fn work(&mut self, _: Vec<Infallible>) -> Result<Next, Stopped> {
+        self.purger.round(self.stop).await?;
+        Ok(Next::Wait(Wait::steady(EVERY)))
+    }
+}
+
 impl Purger {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow = |_: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&stop)) };
-        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
-    }
-
-    async fn follow(&self, stop: &CancellationToken) -> Result<(), Stopped> {
-        while !stop.is_cancelled() {
-            self.round(stop).await?;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(EVERY) => {}
-            }
-        }
-        Ok(())
+        let begin = |_| -> BoxFuture<'_, Result<Purging<'_>, Stopped>> {
+            Box::pin(async { Ok(Purging { purger: &self, source: NoEvents, stop: &stop }) })
+        };
+        follow(&leases, NAME, &stop, begin, unheard).await;
     }
 
     /// Purges what is old enough by now.

@@ -4,17 +4,20 @@
 //! One relay at a time holds the lease; its epoch fences the checkpoint, so that one who lost it without noticing moves
 //! nothing. What is published twice is harmless: followers tell by the event before it.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt as _, StreamExt as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
+use soonshop_event_log::follow::{Next, Stored, Wait, Work, follow, unheard};
 use soonshop_event_log::{
-    Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
+    Checkpoint, Db, Error, EventLog, Fence, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -32,7 +35,8 @@ const PERSIST: Duration = Duration::from_millis(100);
 /// How often it is said that messages are not wanted.
 const SAID: Duration = Duration::from_secs(60);
 
-/// The longest pause between two looks at a log that other processes append to.
+/// The shortest pause between two looks at the log, and the longest one where other processes append to it.
+const LEAST: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(20);
 
 /// Where nobody else does, only what was lost is found by looking.
@@ -81,12 +85,32 @@ impl Published {
     }
 }
 
-/// What is sent and not yet written down.
-struct Progress {
-    /// As written down.
-    persisted: Checkpoint,
+/// A message on its way: what follows the log is at when the broker has confirmed it.
+struct Sent {
+    at: Checkpoint,
+    confirmation: Confirmation,
+}
+
+impl Future for Sent {
+    type Output = (Checkpoint, Result<Delivery, soonshop_bus::Error>);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.confirmation.as_mut().poll(context).map(|outcome| (self.at.clone(), outcome))
+    }
+}
+
+/// The relay under one lease.
+struct Publishing<'a> {
+    relay: &'a Relay,
+    source: Stored,
+    fence: Fence,
+    publisher: Box<dyn Publisher>,
+    flight: FuturesOrdered<Sent>,
+    /// The last event that was sent.
+    read: Checkpoint,
     confirmed: Checkpoint,
-    at: Instant,
+    /// As written down, and when.
+    persisted: (Checkpoint, Instant),
     /// Messages that no queue wanted, since it was last said.
     unwanted: u64,
     said: Option<Instant>,
@@ -95,114 +119,118 @@ struct Progress {
 impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow =
-            |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(lease, &stop)) };
-        leases.hold(NAME, &stop, follow, |_| Box::pin(async {})).await;
+        follow(&leases, NAME, &stop, |lease| Box::pin(self.begin(lease)), unheard).await;
     }
 
-    async fn follow(&self, lease: Lease, stop: &CancellationToken) -> Result<(), Stopped> {
-        let db = &self.process;
-        Checkpoint::start().begin(db, &db.connection, NAME).await?;
-        if !Checkpoint::fence(db, &db.connection, NAME, lease.epoch).await? {
-            return Err(Stopped::Lost);
+    async fn begin(&self, lease: Lease) -> Result<Publishing<'_>, Stopped> {
+        let (fence, at) = Fence::begin(&self.process, NAME, &lease).await?;
+        Ok(Publishing {
+            relay: self,
+            source: Stored::new(self.log.clone(), self.appended.clone()),
+            fence,
+            publisher: self.bus.publisher().await.map_err(bus)?,
+            flight: FuturesOrdered::new(),
+            read: at.clone(),
+            confirmed: at.clone(),
+            persisted: (at, Instant::now()),
+            unwanted: 0,
+            said: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Work for Publishing<'_> {
+    type Source = Stored;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn source(&mut self) -> &mut Stored {
+        &mut self.source
+    }
+
+    /// Nothing is read before there is room for a good many messages.
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        (!self.is_full()).then(|| (self.read.clone(), IN_FLIGHT - self.flight.len()))
+    }
+
+    async fn work(&mut self, rows: Vec<StoredEvent>) -> Result<Next, Stopped> {
+        let idle = rows.is_empty();
+        for row in rows {
+            let confirmation = send(&mut *self.publisher, &row, self.read.event_id).await?;
+            self.read = Checkpoint::at(row.position, row.event_id);
+            self.flight.push_back(Sent { at: self.read.clone(), confirmation });
         }
-        let (checkpoint, _) = Checkpoint::load(db, &db.connection, NAME).await?.ok_or(Stopped::Lost)?;
-        let (persisted, confirmed) = (checkpoint.clone(), checkpoint);
-        let mut progress = Progress { persisted, confirmed, at: Instant::now(), unwanted: 0, said: None };
-        let published = self.publish(&mut progress, &lease, stop).await;
+        if idle && self.flight.is_empty() {
+            self.persist().await?;
+            let wait = Wait::doubling(LEAST, longest_pause(&self.relay.log));
+            return Ok(Next::Wait(wait.or_news_of(self.read.position + 1)));
+        }
+        // Wait for one confirmation where there is no room, or nothing to send; take along what is there.
+        if (idle || self.is_full())
+            && let Some(done) = self.flight.next().await
+        {
+            self.confirm(done)?;
+        }
+        while let Some(Some(done)) = self.flight.next().now_or_never() {
+            self.confirm(done)?;
+        }
+        if self.persisted.1.elapsed() > PERSIST {
+            self.persist().await?;
+        }
+        Ok(Next::Read)
+    }
+
+    async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
+        let drained = match outcome {
+            Ok(()) => self.drain().await,
+            stopped => stopped,
+        };
         // Whatever ended it: what was confirmed is not published again.
-        let persisted = self.persist(&mut progress, &lease).await;
-        published.and(persisted)
+        drained.and(self.persist().await)
+    }
+}
+
+impl Publishing<'_> {
+    fn is_full(&self) -> bool {
+        self.flight.len() >= IN_FLIGHT * 3 / 4
     }
 
-    async fn publish(
-        &self,
-        progress: &mut Progress,
-        lease: &Lease,
-        stop: &CancellationToken,
-    ) -> Result<(), Stopped> {
-        let mut publisher = self.bus.publisher().await.map_err(bus)?;
-        let mut read = progress.confirmed.clone();
-        let mut flight = FuturesOrdered::new();
-        let mut appended = self.appended.clone();
-        let longest = longest_pause(&self.log);
-        let mut pause = Duration::from_millis(1);
-        while !stop.is_cancelled() {
-            let room = IN_FLIGHT.saturating_sub(flight.len());
-            let rows = match i64::try_from(room) {
-                Ok(room) if flight.len() < IN_FLIGHT * 3 / 4 => {
-                    read.rows_after(&self.log, NAME, room).await?
-                }
-                _ => Vec::new(),
-            };
-            let idle = rows.is_empty();
-            for row in rows {
-                let confirmation = send(&mut *publisher, &row, read.event_id).await?;
-                read = Checkpoint::at(row.position, row.event_id);
-                let at = read.clone();
-                flight.push_back(async move { (at, confirmation.await) });
-            }
-            if idle && flight.is_empty() {
-                self.persist(progress, lease).await?;
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = news(&mut appended) => pause = Duration::from_millis(1),
-                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
-                }
-                continue;
-            }
-            pause = Duration::from_millis(1);
-            // Wait for one confirmation where there is no room, or nothing to send; take along what is there.
-            if (idle || flight.len() >= IN_FLIGHT * 3 / 4)
-                && let Some(done) = flight.next().await
-            {
-                self.confirm(progress, done)?;
-            }
-            while let Some(Some(done)) = futures::FutureExt::now_or_never(flight.next()) {
-                self.confirm(progress, done)?;
-            }
-            if progress.at.elapsed() > PERSIST {
-                self.persist(progress, lease).await?;
-            }
-        }
-        while let Some(done) = flight.next().await {
-            self.confirm(progress, done)?;
+    /// Waits for the confirmations of what was sent.
+    async fn drain(&mut self) -> Result<(), Stopped> {
+        while let Some(done) = self.flight.next().await {
+            self.confirm(done)?;
         }
         Ok(())
     }
 
-    async fn persist(&self, progress: &mut Progress, lease: &Lease) -> Result<(), Stopped> {
-        progress.at = Instant::now();
-        if progress.confirmed == progress.persisted {
+    async fn persist(&mut self) -> Result<(), Stopped> {
+        self.persisted.1 = Instant::now();
+        if self.confirmed == self.persisted.0 {
             return Ok(());
         }
-        let db = &self.process;
-        if !progress.persisted.advance(db, &db.connection, NAME, &progress.confirmed, lease.epoch).await? {
-            return Err(Stopped::Lost);
-        }
-        progress.persisted = progress.confirmed.clone();
-        if progress.unwanted > 0 && progress.said.is_none_or(|said| said.elapsed() > SAID) {
-            tracing::info!(
-                messages = progress.unwanted,
-                "no queue wants these; followers find them in the log"
-            );
-            (progress.unwanted, progress.said) = (0, Some(Instant::now()));
+        self.fence.advance(&self.relay.process.connection, &self.persisted.0, &self.confirmed).await?;
+        self.persisted.0 = self.confirmed.clone();
+        if self.unwanted > 0 && self.said.is_none_or(|said| said.elapsed() > SAID) {
+            tracing::info!(messages = self.unwanted, "no queue wants these; followers find them in the log");
+            (self.unwanted, self.said) = (0, Some(Instant::now()));
         }
         Ok(())
     }
 
     fn confirm(
-        &self,
-        progress: &mut Progress,
+        &mut self,
         (at, outcome): (Checkpoint, Result<Delivery, soonshop_bus::Error>),
     ) -> Result<(), Stopped> {
         // Anything but a confirmation holds the checkpoint: what was not confirmed is published again.
         if outcome.map_err(bus)? == Delivery::Unwanted {
-            progress.unwanted += 1;
-            self.published.unwanted.inc();
+            self.unwanted += 1;
+            self.relay.published.unwanted.inc();
         }
-        self.published.confirmed.inc();
-        progress.confirmed = at;
+        self.relay.published.confirmed.inc();
+        self.confirmed = at;
         Ok(())
     }
 }

@@ -10,10 +10,11 @@
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
+use soonshop_event_log::follow::{Next, Source as _, Stored, Wait, Work, follow, unheard};
 use soonshop_event_log::seal::{self, Content, Hash, Kind, MOST, Seal, SealKeys, Seals, log_id};
-use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Lease, Leases, Stopped};
+use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped, StoredEvent};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,10 +27,10 @@ pub const OF_RECORD: &str = "record-sealer";
 const EVERY: Duration = Duration::from_secs(1);
 
 /// So many events are sealed at once, without waiting.
-const ENOUGH: i64 = 1_000;
+const ENOUGH: usize = 1_000;
 
 /// Rows that are read at once.
-const PAGE: i64 = 1_000;
+const PAGE: usize = 1_000;
 
 pub struct Sealer {
     /// [`NAME`] or [`OF_RECORD`].
@@ -44,42 +45,94 @@ pub struct Sealer {
     pub holder: String,
 }
 
+/// A sealer under one lease.
+struct Sealing<'a> {
+    sealer: &'a Sealer,
+    source: Stored,
+    log_id: Uuid,
+    last: Option<Seal>,
+    /// Of what was read and is not sealed yet, and where it ends.
+    leaves: Vec<Hash>,
+    at: Checkpoint,
+}
+
+#[async_trait]
+impl Work for Sealing<'_> {
+    type Source = Stored;
+
+    fn name(&self) -> &str {
+        self.sealer.name
+    }
+
+    fn source(&mut self) -> &mut Stored {
+        &mut self.source
+    }
+
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        Some((self.at.clone(), PAGE))
+    }
+
+    async fn work(&mut self, rows: Vec<StoredEvent>) -> Result<Next, Stopped> {
+        let more = rows.len() == PAGE;
+        for row in rows {
+            if row.position != self.at.position + 1 {
+                let missing = self.at.position + 1;
+                return Err(Error::Seals(format!("position {missing} is missing from the log")).into());
+            }
+            self.leaves.push(Content::of(&row).at(row.position));
+            self.at = Checkpoint::at(row.position, row.event_id);
+        }
+        // As many as one seal may cover.
+        if more && self.leaves.len() < MOST {
+            return Ok(Next::Read);
+        }
+        if self.seal().await? >= ENOUGH {
+            return Ok(Next::Read);
+        }
+        let enough = self.at.position + i64::try_from(ENOUGH).unwrap_or(i64::MAX);
+        Ok(Next::Wait(Wait::steady(EVERY).or_news_of(enough)))
+    }
+
+    /// Told to stop, it seals what is there.
+    async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
+        outcome?;
+        loop {
+            let rows = self.source.after(self.sealer.name, &self.at, PAGE).await?;
+            if matches!(self.work(rows).await?, Next::Wait(_)) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Sealing<'_> {
+    /// Seals what was read; how many events that are.
+    async fn seal(&mut self) -> Result<usize, Stopped> {
+        let leaves = std::mem::take(&mut self.leaves);
+        if let Some(last_event) = self.at.event_id.filter(|_| !leaves.is_empty()) {
+            let Sealer { log, keys, .. } = self.sealer;
+            let (key, now) = (keys.current(), self.sealer.now().await?);
+            let log = (log.name(), self.log_id);
+            let seal = Seal::over(self.last.as_ref(), log, &leaves, last_event, now, key);
+            self.sealer.write(&seal).await?;
+            self.last = Some(seal);
+        }
+        Ok(leaves.len())
+    }
+}
+
 impl Sealer {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        let follow = |_: Lease| -> BoxFuture<'_, Result<(), Stopped>> { Box::pin(self.follow(&stop)) };
-        leases.hold(self.name, &stop, follow, |_| Box::pin(async {})).await;
+        follow(&leases, self.name, &stop, |_| Box::pin(self.begin()), unheard).await;
     }
 
-    async fn follow(&self, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn begin(&self) -> Result<Sealing<'_>, Stopped> {
         let log_id = log_id(&self.log).await?;
-        let mut last = self.last(log_id).await?;
-        let mut appended = self.appended.clone();
-        loop {
-            let stopping = stop.is_cancelled();
-            let checkpoint = last.as_ref().map_or_else(Checkpoint::start, Seal::checkpoint);
-            let (leaves, at) = self.gather(&checkpoint).await?;
-            if let Some(last_event) = at.event_id.filter(|_| !leaves.is_empty()) {
-                let key = self.keys.current();
-                let now = self.now().await?;
-                let seal =
-                    Seal::over(last.as_ref(), (self.log.name(), log_id), &leaves, last_event, now, key);
-                self.write(&seal).await?;
-                last = Some(seal);
-            }
-            if i64::try_from(leaves.len()).is_ok_and(|count| count >= ENOUGH) {
-                continue;
-            }
-            // Told to stop, it has sealed what was there.
-            if stopping {
-                return Ok(());
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = enough(&mut appended, at.position + ENOUGH) => {}
-                () = tokio::time::sleep(EVERY) => {}
-            }
-        }
+        let last = self.last(log_id).await?;
+        let at = last.as_ref().map_or_else(Checkpoint::start, Seal::checkpoint);
+        let source = Stored::new(self.log.clone(), self.appended.clone());
+        Ok(Sealing { sealer: self, source, log_id, last, leaves: Vec::new(), at })
     }
 
     /// The seal to follow on from: one of this log, under the key that signs now.
@@ -100,27 +153,6 @@ impl Sealer {
         let (from, to) = (old.public().fingerprint(), current.fingerprint());
         tracing::info!(from, to, "the log is sealed with another key from here on");
         Ok(Some(change))
-    }
-
-    /// The leaves of what follows, as many as one seal may cover, and where they end.
-    async fn gather(&self, checkpoint: &Checkpoint) -> Result<(Vec<Hash>, Checkpoint), Stopped> {
-        let (mut leaves, mut at) = (Vec::new(), checkpoint.clone());
-        while leaves.len() < MOST {
-            let rows = at.rows_after(&self.log, self.name, PAGE).await?;
-            let whole = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
-            for row in rows {
-                if row.position != at.position + 1 {
-                    let missing = at.position + 1;
-                    return Err(Error::Seals(format!("position {missing} is missing from the log")).into());
-                }
-                leaves.push(Content::of(&row).at(row.position));
-                at = Checkpoint::at(row.position, row.event_id);
-            }
-            if !whole {
-                break;
-            }
-        }
-        Ok((leaves, at))
     }
 
     /// Microseconds since 1970 by the database's clock.
@@ -158,12 +190,5 @@ impl Sealer {
         ];
         let written = db.connection.execute(db.statement(sql, values)).await?.rows_affected();
         if written == 0 { Err(Stopped::Lost) } else { Ok(()) }
-    }
-}
-
-/// Resolves when this process has appended up to a position; never, where it appends nothing.
-async fn enough(appended: &mut watch::Receiver<i64>, position: i64) {
-    if appended.wait_for(|at| *at >= position).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -7,22 +7,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::export::{Manifest, Step, Unreadable, walk};
-use super::{Broken, Content, Found, Hash, Kind, PublicKey, Seal, Seals, TrustedKey};
+use super::encoding::{Bytes, Content, Hash};
+use super::key::{PublicKey, TrustedKey};
+use super::statement::{Kind, Seal};
+use super::table::{Broken, Found, Seals};
+use super::walk::{Manifest, Positions, Step, Unreadable, walk};
 use crate::{Error, EventLog, StoredEvent};
-
-/// Which positions to look at. Seals are checked whole, so that more than these may be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Positions {
-    pub from: i64,
-    /// Without it all that there is; what is not yet sealed is then told, and proved by nothing. With it everything up
-    /// to there has to be under a seal.
-    pub to: Option<i64>,
-}
-
-impl Positions {
-    pub const ALL: Self = Self { from: 1, to: None };
-}
 
 /// What came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -330,7 +320,7 @@ impl Verifier {
                 self.keys.push(seal.key);
             }
         }
-        self.previous = Some(Seal { leaves: super::Bytes(Vec::new()), ..seal });
+        self.previous = Some(Seal { leaves: Bytes(Vec::new()), ..seal });
     }
 
     fn rows_up_to(&mut self, position: i64) -> Vec<Row> {

@@ -13,7 +13,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Bytes, EXPORT, Encoding, Hash};
+use super::encoding::{Bytes, EXPORT, Encoding, Hash};
 use crate::Error;
 
 /// The half of a key that everybody may have.

@@ -4,9 +4,13 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::DateTime;
+use uuid::Uuid;
 
 use super::*;
+use crate::{Error, StoredEvent};
 
 /// The key of the example: a seed of 32 bytes, in PKCS#8 as other programs write it.
 fn keys(byte: u8) -> SealKeys {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use soonshop_event_log::checkpoint::LEASE_MILLISECONDS;
+use soonshop_event_log::lease::LEASE_MILLISECONDS;
 use soonshop_event_log::{Checkpoint, Leases};
 use soonshop_projections::Projector;
 use soonshop_projections::analytics::Sales;

@@ -1,0 +1,115 @@
+//! Why the log could not be read, and which errors of a database pass by themselves.
+
+use sea_orm::{DbErr, RuntimeErr};
+use uuid::Uuid;
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It passes: the server is down, full, or does not let us in just now.
+    #[error("the database cannot be used just now: {0}")]
+    Unavailable(String),
+    #[error("the database refused: {0}")]
+    Database(String),
+    #[error("the database address {url:?} cannot be used: {reason}")]
+    Address { url: String, reason: String },
+    /// What stands in the log is not what was written.
+    #[error("the event at position {position} cannot be read: {reason}")]
+    Undecodable { position: i64, reason: String },
+    /// The log at a checkpoint is another history: it was restored, or failed over to an older state.
+    #[error(
+        "ahead-of-log: {follower} was at position {position} with event {expected}, and the log has {found} there; rebuild {follower}"
+    )]
+    AheadOfLog { follower: String, position: i64, expected: Uuid, found: String },
+    #[error("the key store cannot be used: {0}")]
+    Keys(String),
+    /// Far more values than an accident explains cannot be opened: the key store was lost, not the people.
+    #[error(
+        "{count} personal values of one page have neither a key nor a tombstone: the key store is not the one of this log"
+    )]
+    KeyStoreLost { count: usize },
+    #[error("the master key cannot be used: {0}")]
+    MasterKey(String),
+    #[error("the seal key cannot be used: {0}")]
+    SealKey(String),
+    /// What was sealed and what the log or the keys say do not go together: nothing more is sealed.
+    #[error("the log cannot be sealed: {0}")]
+    Seals(String),
+    #[error("line {line} of the export cannot be read: {reason}")]
+    Export { line: usize, reason: String },
+    #[error("the export cannot be written: {0}")]
+    Write(std::io::Error),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if unavailable(&error) {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Database(error.to_string())
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if sqlx_unavailable(&error) {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Database(error.to_string())
+        }
+    }
+}
+
+/// True for what passes: a server that is down, full, starting, or out of connections.
+pub fn unavailable(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error) => match error {
+            RuntimeErr::SqlxError(error) => sqlx_unavailable(error),
+            RuntimeErr::Internal(_) => false,
+        },
+        _ => false,
+    }
+}
+
+/// Like [`unavailable`], of the driver below.
+pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open. What more a code says stands above
+            // its lowest byte.
+            Some(code) if code.len() < 5 => {
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
+            }
+            Some(code) => {
+                // PostgreSQL: connection, resources (a full disk is 53100), shutting down or starting, a standby,
+                // a lock or statement that took too long, and tables that are not there yet.
+                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) && code.len() == 5
+                    || matches!(code, "25006" | "55P03" | "40001" | "40P01")
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether the database says that a table, or the schema that it should be in, is not there.
+pub fn is_no_table(error: &DbErr) -> bool {
+    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    error.as_database_error().is_some_and(|error| match error.code().as_deref() {
+        // PostgreSQL: no such table, no such schema.
+        Some("42P01" | "3F000") => true,
+        _ => error.message().starts_with("no such table"),
+    })
+}

@@ -1,0 +1,233 @@
+//! The one loop of everything that follows the log: take the lease, take up the checkpoint, read what comes after it, work
+//! on it, wait for more.
+//!
+//! What differs between followers stands behind two traits. A [`Source`] says where events are read, and when it is worth
+//! reading again; both readers of the log compare the checkpoint with the log ([`Checkpoint::rows_after`]). A [`Work`] is
+//! what is done with them under one lease. It moves its checkpoint itself, through a [`Fence`](crate::Fence), because
+//! the checkpoint moves in the transaction of the work.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::lease::Backoff;
+use crate::{Checkpoint, Error, EventLog, Lease, Leases, Stopped, StoredEvent};
+
+/// Where a follower's events come from.
+#[async_trait]
+pub trait Source: Send {
+    /// An event as this source gives it: stored or decoded.
+    type Event: Send;
+
+    /// The events after a checkpoint, at most so many, in order.
+    async fn after(
+        &mut self,
+        follower: &str,
+        checkpoint: &Checkpoint,
+        most: usize,
+    ) -> Result<Vec<Self::Event>, Error>;
+
+    /// Resolves when the log may have reached this position; never, where nothing announces that. Safe to drop.
+    async fn news(&mut self, position: i64);
+}
+
+/// The rows of the log as they are stored. Appends of this process are announced.
+pub struct Stored {
+    log: EventLog,
+    appended: watch::Receiver<i64>,
+}
+
+impl Stored {
+    /// `appended` has the last position that this process appended.
+    pub fn new(log: EventLog, appended: watch::Receiver<i64>) -> Self {
+        Self { log, appended }
+    }
+}
+
+#[async_trait]
+impl Source for Stored {
+    type Event = StoredEvent;
+
+    async fn after(
+        &mut self,
+        follower: &str,
+        checkpoint: &Checkpoint,
+        most: usize,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        checkpoint.rows_after(&self.log, follower, i64::try_from(most).unwrap_or(i64::MAX - 1)).await
+    }
+
+    async fn news(&mut self, position: i64) {
+        // Only a change counts: the log may have gone back to an older state since the last one.
+        while self.appended.changed().await.is_ok() {
+            if *self.appended.borrow_and_update() >= position {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// No events: the source of work that is done from time to time, whatever the log says.
+pub struct NoEvents;
+
+#[async_trait]
+impl Source for NoEvents {
+    type Event = Infallible;
+
+    async fn after(&mut self, _: &str, _: &Checkpoint, _: usize) -> Result<Vec<Infallible>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn news(&mut self, _: i64) {
+        std::future::pending().await
+    }
+}
+
+/// What a follower does under one lease.
+#[async_trait]
+pub trait Work: Send {
+    type Source: Source;
+
+    /// The follower's name, for what is said about it.
+    fn name(&self) -> &str;
+
+    fn source(&mut self) -> &mut Self::Source;
+
+    /// Where to read on, and how many events at most. `None`: nothing is read this time.
+    fn place(&self) -> Option<(Checkpoint, usize)>;
+
+    /// Works on what was read, which may be nothing, and says when to read again.
+    async fn work(&mut self, events: Vec<<Self::Source as Source>::Event>) -> Result<Next, Stopped>;
+
+    /// Called once at the end, with `Ok` where it was told to stop; not where the lease is lost: then the work is
+    /// dropped where it stands.
+    async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
+        outcome
+    }
+}
+
+/// When a follower reads again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At once: there may be more.
+    Read,
+    Wait(Wait),
+}
+
+/// How a follower waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    shortest: Duration,
+    longest: Duration,
+    news: Option<i64>,
+    at_least: Duration,
+}
+
+impl Wait {
+    /// For so long.
+    pub fn steady(pause: Duration) -> Self {
+        Self::doubling(pause, pause)
+    }
+
+    /// For the shortest pause at first, and twice as long each time that nothing came; the longest one at most.
+    pub fn doubling(shortest: Duration, longest: Duration) -> Self {
+        Self { shortest, longest: longest.max(shortest), news: None, at_least: Duration::ZERO }
+    }
+
+    /// Until the source announces that the log has reached this position, if that is earlier.
+    #[must_use]
+    pub fn or_news_of(self, position: i64) -> Self {
+        Self { news: Some(position), ..self }
+    }
+
+    /// For so long even where the news are there at once.
+    #[must_use]
+    pub fn at_least(self, at_least: Duration) -> Self {
+        Self { at_least, ..self }
+    }
+
+    /// Waits; `before` is the pause that the last wait came to, and the result what this one did.
+    async fn pass(self, source: &mut impl Source, before: Duration, stop: &CancellationToken) -> Duration {
+        let pause = before.clamp(self.shortest, self.longest);
+        let earliest = Instant::now() + self.at_least;
+        let news = async {
+            match self.news {
+                Some(position) => source.news(position).await,
+                None => std::future::pending().await,
+            }
+            tokio::time::sleep_until(earliest).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => before,
+            () = news => Duration::ZERO,
+            () = tokio::time::sleep(pause) => pause * 2,
+        }
+    }
+}
+
+/// Follows under the lease of this name until told to stop. `begin` takes up the work each time that the lease is taken;
+/// `report` hears why it was let go.
+pub async fn follow<'a, W: Work + 'a>(
+    leases: &Leases,
+    name: &str,
+    stop: &CancellationToken,
+    begin: impl Fn(Lease) -> BoxFuture<'a, Result<W, Stopped>> + Send + Sync,
+    report: impl Fn(String) -> BoxFuture<'a, ()> + Send + Sync,
+) {
+    let (begin, report) = (&begin, &report);
+    let under = move |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(async move { run(&mut begin(lease).await?, stop).await })
+    };
+    leases.hold(name, stop, under, move |reason| report(reason)).await;
+}
+
+/// Like [`follow`] without a lease: for what belongs to this process alone.
+pub async fn follow_alone<'a, W: Work + 'a>(
+    name: &str,
+    stop: &CancellationToken,
+    begin: impl Fn() -> BoxFuture<'a, Result<W, Stopped>> + Send + Sync,
+) {
+    let mut backoff = Backoff::new();
+    while !stop.is_cancelled() {
+        let began = Instant::now();
+        let outcome = async { run(&mut begin().await?, stop).await };
+        if let Err(stopped) = outcome.await {
+            backoff.ran_since(began);
+            tracing::warn!(follower = name, reason = %stopped, "stopped; trying again");
+            backoff.pass(stop).await;
+        }
+    }
+}
+
+/// The loop itself, until told to stop, or until something is in the way.
+pub async fn run<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), Stopped> {
+    let outcome = turns(work, stop).await;
+    work.end(outcome).await
+}
+
+async fn turns<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), Stopped> {
+    let name = work.name().to_owned();
+    let mut pause = Duration::ZERO;
+    while !stop.is_cancelled() {
+        let events = match work.place() {
+            Some((at, most)) => work.source().after(&name, &at, most).await?,
+            None => Vec::new(),
+        };
+        match work.work(events).await? {
+            Next::Read => pause = Duration::ZERO,
+            Next::Wait(wait) => pause = wait.pass(work.source(), pause, stop).await,
+        }
+    }
+    Ok(())
+}
+
+/// A report that nobody reads: the log says why a follower let go.
+pub fn unheard<'a>(_: String) -> BoxFuture<'a, ()> {
+    Box::pin(async {})
+}

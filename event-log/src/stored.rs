@@ -1,0 +1,28 @@
+//! A row of the log as it is stored, and which logs there are.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// The name of the one log there is today.
+pub const LOG: &str = "main";
+
+/// The name of the record of operations, where it is read like a log.
+pub const RECORD: &str = "operations";
+
+/// A row as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    pub position: i64,
+    pub event_id: Uuid,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    /// The version of the stream after it, from 1.
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    /// JSON, byte for byte.
+    pub payload: String,
+    pub metadata: String,
+    pub occurred_at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
+}
