@@ -166,7 +166,7 @@ impl Wait {
         tokio::select! {
             () = stop.cancelled() => before,
             () = news => Duration::ZERO,
-            () = tokio::time::sleep(pause) => pause * 2,
+            () = tokio::time::sleep(pause) => if self.longest > self.shortest { pause * 2 } else { before },
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::ser::{Error as _, Impossible, SerializeStruct};
 use serde::{Serialize, Serializer};
 use soonshop_event_log::Db;
 
-use crate::projector::{Row, column_names, table_of};
+use crate::row::{Row, column_names, table_of};
 use crate::transaction::Write;
 
 /// What it begins with: its signature, no flags, nothing more.

@@ -8,8 +8,8 @@ use soonshop_cache::Cache;
 use soonshop_event_log::{Error, Leases};
 use soonshop_search::Search;
 
+use crate::generation::ROWS;
 use crate::operations::{self, Done};
-use crate::runner::ROWS;
 use crate::sink::{CACHE, INDEX};
 use crate::{Generation, Registry};
 

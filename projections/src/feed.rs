@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use moka::future::Cache;
+use soonshop_event_log::follow::Source;
 use soonshop_event_log::{Checkpoint, Entry, Error, EventLog, StoredEvent};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -224,5 +226,23 @@ impl Feed {
                 Err(error) => tracing::warn!(%error, "the head of the log cannot be read"),
             }
         }
+    }
+}
+
+#[async_trait]
+impl Source for Feed {
+    type Event = Entry;
+
+    async fn after(
+        &mut self,
+        follower: &str,
+        checkpoint: &Checkpoint,
+        most: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        Self::after(self, follower, checkpoint, most).await
+    }
+
+    async fn news(&mut self, position: i64) {
+        self.wait(position - 1).await;
     }
 }

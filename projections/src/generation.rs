@@ -12,8 +12,10 @@ use soonshop_event_log::{Checkpoint, Database, Db, Error, Place};
 
 use crate::Projector;
 use crate::projector::TableOf;
-use crate::runner::ROWS;
 use crate::texts;
+
+/// The name of the follower that keeps a generation's rows, and of their checkpoint in its namespace.
+pub const ROWS: &str = "rows";
 
 /// One generation of one projection.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //! One file per context. Start reading at [`order`], then [`projector`], then [`runner`].
 
 pub mod analytics;
+mod arrays;
 pub mod audit;
 mod copy;
 pub mod ending;
@@ -19,6 +20,7 @@ pub mod order;
 pub mod parked;
 pub mod product;
 pub mod projector;
+mod row;
 pub mod runner;
 pub mod runs;
 pub mod sink;
@@ -26,6 +28,7 @@ pub mod standing;
 pub mod texts;
 mod told;
 mod transaction;
+mod unit;
 pub mod user;
 
 use std::sync::Arc;

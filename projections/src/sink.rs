@@ -5,14 +5,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
 use soonshop_cache::Cache;
+use soonshop_event_log::follow::{Next, Source, Wait, Work, follow_alone};
 use soonshop_event_log::{Checkpoint, Content, Db, Entry, Error, Stopped};
 use soonshop_search::Search;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::runner::{Follower, ROWS};
+use crate::Feed;
+use crate::generation::ROWS;
+use crate::projector::Documents;
+use crate::runner::Follower;
 
 /// The followers' names in their namespace.
 pub const INDEX: &str = "index";
@@ -35,22 +40,69 @@ const VERIFIED: Duration = Duration::from_secs(1);
 const LEAST: Duration = Duration::from_millis(10);
 const MOST: Duration = Duration::from_millis(250);
 
-/// Where a sink is.
-struct Place {
+/// The log as far as the rows have seen it: a sink never passes them.
+struct BehindRows {
+    feed: Feed,
+    /// The generation's rows.
     db: Db,
+}
+
+#[async_trait]
+impl Source for BehindRows {
+    type Event = Entry;
+
+    async fn after(
+        &mut self,
+        follower: &str,
+        checkpoint: &Checkpoint,
+        most: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let rows = Checkpoint::load(&self.db, &self.db.connection, ROWS).await?;
+        let ahead = rows.map_or(0, |(rows, _)| rows.position) - checkpoint.position;
+        match usize::try_from(ahead) {
+            Ok(ahead) if ahead > 0 => self.feed.after(follower, checkpoint, ahead.min(most)).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn news(&mut self, position: i64) {
+        self.feed.wait(position - 1).await;
+    }
+}
+
+/// Where a sink is.
+struct Place<'a> {
+    follower: &'a Follower,
+    name: String,
+    source: BehindRows,
     checkpoint: Checkpoint,
     /// What it has written into itself, and when.
     written: (Checkpoint, Instant),
     verified: Instant,
-    pause: Duration,
     /// The last of what was projected after its turn that it has seen.
     repeated: i64,
+    /// It was reported that the sink is kept.
+    running: bool,
 }
 
-impl Place {
-    fn new(db: Db, checkpoint: Checkpoint, repeated: i64) -> Self {
+/// What is there to do for a sink, beside what the entries change.
+struct Due {
+    /// What changed out of turn, as far as anything did.
+    repeated: BTreeSet<String>,
+    /// It is time to compare with what is written in the sink.
+    verify: bool,
+}
+
+impl<'a> Place<'a> {
+    fn new(follower: &'a Follower, sink: &str, db: Db, checkpoint: Checkpoint, repeated: i64) -> Self {
         let now = Instant::now();
-        Self { db, written: (checkpoint.clone(), now), checkpoint, verified: now, pause: LEAST, repeated }
+        let source = BehindRows { feed: follower.feed.clone(), db };
+        let (name, written) = (follower.name(sink), (checkpoint.clone(), now));
+        Self { follower, name, source, checkpoint, written, verified: now, repeated, running: false }
+    }
+
+    fn db(&self) -> &Db {
+        &self.source.db
     }
 
     fn wrote(&mut self) {
@@ -61,165 +113,23 @@ impl Place {
     fn is_due(&self) -> bool {
         self.written.0 != self.checkpoint && self.written.1.elapsed() > LAZY
     }
-}
 
-/// What a sink gets to see next.
-struct Next {
-    /// Never more than the rows have seen.
-    entries: Vec<Entry>,
-    /// What changed out of turn, as far as anything did.
-    repeated: BTreeSet<String>,
-    /// It is time to compare with what is written in the sink.
-    verify: bool,
-}
-
-impl Follower {
-    /// Keeps the generation's search index up to date until told to stop.
-    pub async fn keep_index(&self, search: Arc<dyn Search>, stop: CancellationToken) {
-        self.hold(INDEX, &stop, |_| Box::pin(self.follow_index(&*search, &stop))).await;
-        if let Err(error) = search.let_go(&self.generation.namespace()).await {
-            tracing::warn!(%error, follower = self.name(INDEX), "what only one process can hold was not given up");
+    /// Moves the place over the entries, and says what else is there to do.
+    async fn pass(&mut self, entries: &[Entry]) -> Result<Due, Stopped> {
+        let mut due = Due { repeated: BTreeSet::new(), verify: self.verified.elapsed() > VERIFIED };
+        if due.verify {
+            self.verified = Instant::now();
+            (self.repeated, due.repeated) = repeated(self.db(), self.repeated).await?;
         }
-    }
-
-    async fn follow_index(&self, search: &dyn Search, stop: &CancellationToken) -> Result<(), Stopped> {
-        let Some(documents) = self.projector.documents() else { return Ok(()) };
-        let db = self.generation.db(self.registry.database())?;
-        let index = self.generation.namespace();
-        search.create(&index).await.map_err(failed)?;
-        let written = search.checkpoint(&index).await.map_err(failed)?;
-        let checkpoint = written.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse())?;
-        // All that was ever repeated is done again: documents have versions.
-        let mut place = Place::new(db, checkpoint, 0);
-        let mut running = false;
-        while !stop.is_cancelled() {
-            let next = self.next(INDEX, &mut place).await?;
-            if !running {
-                self.report(INDEX, "running", "").await;
-                running = true;
-            }
-            if next.verify {
-                let there = search.checkpoint(&index).await.map_err(failed)?;
-                let there =
-                    there.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse::<Checkpoint>())?;
-                if there != place.written.0 {
-                    return Err(failed("the index is not what was written: it was lost, or restored"));
-                }
-            }
-            let mut touched = self.touched(&next.entries);
-            touched.extend(next.repeated);
-            let groups: Vec<&str> = touched.iter().map(String::as_str).collect();
-            let changes = documents.read(&place.db, Some(&groups)).await?;
-            if !changes.is_empty() || place.is_due() {
-                search.apply(&index, &changes, &place.checkpoint.to_string()).await.map_err(failed)?;
-                place.wrote();
-            }
-            if next.entries.is_empty() {
-                self.rest(&mut place, stop).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Invalidates what events change in the cache, until told to stop. A cache of this process alone needs no lease.
-    pub async fn keep_cache(&self, cache: Arc<dyn Cache>, stop: CancellationToken) {
-        if cache.shared() {
-            self.hold(CACHE, &stop, |_| Box::pin(self.follow_cache(&*cache, &stop))).await;
-            return;
-        }
-        let mut pause = Duration::from_millis(50);
-        while !stop.is_cancelled() {
-            let began = Instant::now();
-            if let Err(stopped) = self.follow_cache(&*cache, &stop).await {
-                if began.elapsed() > Duration::from_secs(5) {
-                    pause = Duration::from_millis(50);
-                }
-                tracing::warn!(follower = self.name(CACHE), reason = %stopped, "stopped; trying again");
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
-                }
-            }
-        }
-    }
-
-    async fn follow_cache(&self, cache: &dyn Cache, stop: &CancellationToken) -> Result<(), Stopped> {
-        let db = self.generation.db(self.registry.database())?;
-        let space = self.generation.namespace();
-        let mut place = match cache.checkpoint(&space).await.map_err(failed)? {
-            Some(text) => Place::new(db, text.parse()?, 0),
-            None => {
-                // Empty, or lost: nothing in it may be old, so it begins where the rows are.
-                cache.drop_space(&space).await.map_err(failed)?;
-                let repeated = repeated(&db, 0).await?.0;
-                let rows = Checkpoint::load(&db, &db.connection, ROWS).await?;
-                let (rows, _) = rows.ok_or(Stopped::Lost)?;
-                cache.set_checkpoint(&space, &rows.to_string()).await.map_err(failed)?;
-                Place::new(db, rows, repeated)
-            }
-        };
-        let mut running = !cache.shared();
-        while !stop.is_cancelled() {
-            let next = self.next(CACHE, &mut place).await?;
-            if !running {
-                self.report(CACHE, "running", "").await;
-                running = true;
-            }
-            let mut changed = false;
-            let keys: Vec<String> = self.touched(&next.entries).into_iter().collect();
-            if !keys.is_empty() {
-                cache.invalidate(&space, &keys, place.checkpoint.position).await.map_err(failed)?;
-                changed = true;
-            }
-            if !next.repeated.is_empty() {
-                // The rows changed at a checkpoint that they already had: only what is read above it is new for sure.
-                let rows = Checkpoint::load(&place.db, &place.db.connection, ROWS).await?;
-                let floor = rows.map_or(0, |(rows, _)| rows.position) + 1;
-                let keys: Vec<String> = next.repeated.into_iter().collect();
-                cache.invalidate(&space, &keys, floor).await.map_err(failed)?;
-            }
-            let write = changed || place.is_due();
-            if write || next.verify {
-                // A cache that was emptied meanwhile, or came back as it was earlier, does not have what was written.
-                let there = cache.checkpoint(&space).await.map_err(failed)?;
-                if there != Some(place.written.0.to_string()) {
-                    return Err(failed("the cache is not what was written: it was emptied, or restored"));
-                }
-            }
-            if write {
-                cache.set_checkpoint(&space, &place.checkpoint.to_string()).await.map_err(failed)?;
-                place.wrote();
-            }
-            if next.entries.is_empty() {
-                self.rest(&mut place, stop).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Moves the place on, and says what is there to do.
-    async fn next(&self, sink: &str, place: &mut Place) -> Result<Next, Stopped> {
-        let rows = Checkpoint::load(&place.db, &place.db.connection, ROWS).await?;
-        let ahead = rows.map_or(0, |(rows, _)| rows.position) - place.checkpoint.position;
-        let mut next = Next { entries: Vec::new(), repeated: BTreeSet::new(), verify: false };
-        if place.verified.elapsed() > VERIFIED {
-            (place.verified, next.verify) = (Instant::now(), true);
-        }
-        if next.verify {
-            (place.repeated, next.repeated) = repeated(&place.db, place.repeated).await?;
-        }
-        if next.verify && ahead <= 0 {
+        match entries.last() {
+            Some(last) => self.checkpoint = last.checkpoint(),
             // The log may have gone back to an older state.
-            place.checkpoint.rows_after(self.feed.log(), &self.name(sink), 0).await?;
+            None if due.verify => {
+                self.checkpoint.rows_after(self.follower.feed.log(), &self.name, 0).await?;
+            }
+            None => {}
         }
-        if ahead > 0 {
-            let most = usize::try_from(ahead).unwrap_or(PAGE).min(PAGE);
-            next.entries = self.feed.after(&self.name(sink), &place.checkpoint, most).await?;
-        }
-        if let Some(last) = next.entries.last() {
-            (place.checkpoint, place.pause) = (last.checkpoint(), LEAST);
-        }
-        Ok(next)
+        Ok(due)
     }
 
     /// The groups of rows that the entries change.
@@ -227,7 +137,7 @@ impl Follower {
         let mut ids = BTreeSet::new();
         for entry in entries {
             if let Content::Event(event) | Content::Damaged(event, _) = &entry.content
-                && self.projector.follows().contains(&&*entry.aggregate_type)
+                && self.follower.projector.follows().contains(&&*entry.aggregate_type)
             {
                 ids.insert(event.stream.to_string());
             }
@@ -235,15 +145,184 @@ impl Follower {
         ids
     }
 
-    async fn rest(&self, place: &mut Place, stop: &CancellationToken) {
-        let behind =
-            self.feed.known_head() > place.checkpoint.position || place.written.0 != place.checkpoint;
-        let pause = if behind { place.pause } else { VERIFIED };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.feed.wait(place.checkpoint.position), if !behind => place.pause = LEAST,
-            () = tokio::time::sleep(pause) => place.pause = (place.pause * 2).min(MOST),
+    /// Reports, once, that whatever was wrong is over.
+    async fn report_running(&mut self, sink: &str) {
+        if !self.running {
+            self.follower.report(sink, "running", "").await;
+            self.running = true;
         }
+    }
+
+    /// When to read again.
+    fn next(&self, entries: &[Entry]) -> Next {
+        if !entries.is_empty() {
+            return Next::Read;
+        }
+        let position = self.checkpoint.position;
+        if self.source.feed.known_head() > position || self.written.0 != self.checkpoint {
+            return Next::Wait(Wait::doubling(LEAST, MOST));
+        }
+        Next::Wait(Wait::steady(VERIFIED).or_news_of(position + 1))
+    }
+}
+
+/// A search index under one lease.
+struct IndexWork<'a> {
+    place: Place<'a>,
+    search: &'a dyn Search,
+    documents: Box<dyn Documents>,
+    index: String,
+}
+
+#[async_trait]
+impl Work for IndexWork<'_> {
+    type Source = BehindRows;
+
+    fn name(&self) -> &str {
+        &self.place.name
+    }
+
+    fn source(&mut self) -> &mut BehindRows {
+        &mut self.place.source
+    }
+
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        Some((self.place.checkpoint.clone(), PAGE))
+    }
+
+    async fn work(&mut self, entries: Vec<Entry>) -> Result<Next, Stopped> {
+        let due = self.place.pass(&entries).await?;
+        self.place.report_running(INDEX).await;
+        if due.verify {
+            let there = self.search.checkpoint(&self.index).await.map_err(failed)?;
+            let there = there.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse::<Checkpoint>())?;
+            if there != self.place.written.0 {
+                return Err(failed("the index is not what was written: it was lost, or restored"));
+            }
+        }
+        let mut touched = self.place.touched(&entries);
+        touched.extend(due.repeated);
+        let groups: Vec<&str> = touched.iter().map(String::as_str).collect();
+        let changes = self.documents.read(self.place.db(), Some(&groups)).await?;
+        if !changes.is_empty() || self.place.is_due() {
+            let checkpoint = self.place.checkpoint.to_string();
+            self.search.apply(&self.index, &changes, &checkpoint).await.map_err(failed)?;
+            self.place.wrote();
+        }
+        Ok(self.place.next(&entries))
+    }
+}
+
+/// A cache under one lease, or in one process.
+struct CacheWork<'a> {
+    place: Place<'a>,
+    cache: &'a dyn Cache,
+    space: String,
+}
+
+#[async_trait]
+impl Work for CacheWork<'_> {
+    type Source = BehindRows;
+
+    fn name(&self) -> &str {
+        &self.place.name
+    }
+
+    fn source(&mut self) -> &mut BehindRows {
+        &mut self.place.source
+    }
+
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        Some((self.place.checkpoint.clone(), PAGE))
+    }
+
+    async fn work(&mut self, entries: Vec<Entry>) -> Result<Next, Stopped> {
+        let due = self.place.pass(&entries).await?;
+        if self.cache.shared() {
+            self.place.report_running(CACHE).await;
+        }
+        let mut changed = false;
+        let keys: Vec<String> = self.place.touched(&entries).into_iter().collect();
+        if !keys.is_empty() {
+            let position = self.place.checkpoint.position;
+            self.cache.invalidate(&self.space, &keys, position).await.map_err(failed)?;
+            changed = true;
+        }
+        if !due.repeated.is_empty() {
+            // The rows changed at a checkpoint that they already had: only what is read above it is new for sure.
+            let db = self.place.db();
+            let rows = Checkpoint::load(db, &db.connection, ROWS).await?;
+            let floor = rows.map_or(0, |(rows, _)| rows.position) + 1;
+            let keys: Vec<String> = due.repeated.into_iter().collect();
+            self.cache.invalidate(&self.space, &keys, floor).await.map_err(failed)?;
+        }
+        let write = changed || self.place.is_due();
+        if write || due.verify {
+            // A cache that was emptied meanwhile, or came back as it was earlier, does not have what was written.
+            let there = self.cache.checkpoint(&self.space).await.map_err(failed)?;
+            if there != Some(self.place.written.0.to_string()) {
+                return Err(failed("the cache is not what was written: it was emptied, or restored"));
+            }
+        }
+        if write {
+            let checkpoint = self.place.checkpoint.to_string();
+            self.cache.set_checkpoint(&self.space, &checkpoint).await.map_err(failed)?;
+            self.place.wrote();
+        }
+        Ok(self.place.next(&entries))
+    }
+}
+
+impl Follower {
+    /// Keeps the generation's search index up to date until told to stop.
+    pub async fn keep_index(&self, search: Arc<dyn Search>, stop: CancellationToken) {
+        // A read model without documents has no index to keep.
+        if self.projector.searchable() {
+            self.follow(INDEX, &stop, |_| Box::pin(self.begin_index(&*search))).await;
+        }
+        if let Err(error) = search.let_go(&self.generation.namespace()).await {
+            tracing::warn!(%error, follower = self.name(INDEX), "what only one process can hold was not given up");
+        }
+    }
+
+    async fn begin_index<'a>(&'a self, search: &'a dyn Search) -> Result<IndexWork<'a>, Stopped> {
+        let documents = self.projector.documents();
+        let documents = documents.ok_or_else(|| failed("the read model has no documents"))?;
+        let db = self.generation.db(self.registry.database())?;
+        let index = self.generation.namespace();
+        search.create(&index).await.map_err(failed)?;
+        let written = search.checkpoint(&index).await.map_err(failed)?;
+        let checkpoint = written.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse())?;
+        // All that was ever repeated is done again: documents have versions.
+        let place = Place::new(self, INDEX, db, checkpoint, 0);
+        Ok(IndexWork { place, search, documents, index })
+    }
+
+    /// Invalidates what events change in the cache, until told to stop. A cache of this process alone needs no lease.
+    pub async fn keep_cache(&self, cache: Arc<dyn Cache>, stop: CancellationToken) {
+        if cache.shared() {
+            self.follow(CACHE, &stop, |_| Box::pin(self.begin_cache(&*cache))).await;
+        } else {
+            follow_alone(&self.name(CACHE), &stop, || Box::pin(self.begin_cache(&*cache))).await;
+        }
+    }
+
+    async fn begin_cache<'a>(&'a self, cache: &'a dyn Cache) -> Result<CacheWork<'a>, Stopped> {
+        let db = self.generation.db(self.registry.database())?;
+        let space = self.generation.namespace();
+        let (checkpoint, repeated) = match cache.checkpoint(&space).await.map_err(failed)? {
+            Some(text) => (text.parse()?, 0),
+            None => {
+                // Empty, or lost: nothing in it may be old, so it begins where the rows are.
+                cache.drop_space(&space).await.map_err(failed)?;
+                let repeated = repeated(&db, 0).await?.0;
+                let rows = Checkpoint::load(&db, &db.connection, ROWS).await?;
+                let (rows, _) = rows.ok_or(Stopped::Lost)?;
+                cache.set_checkpoint(&space, &rows.to_string()).await.map_err(failed)?;
+                (rows, repeated)
+            }
+        };
+        Ok(CacheWork { place: Place::new(self, CACHE, db, checkpoint, repeated), cache, space })
     }
 }
 

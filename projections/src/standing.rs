@@ -12,8 +12,7 @@ use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
-use crate::generation::{Known, is_made_by, namespace};
-use crate::runner::ROWS;
+use crate::generation::{Known, ROWS, is_made_by, namespace};
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
 

@@ -13,7 +13,8 @@ use foldhash::fast::RandomState;
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, Statement};
 use soonshop_event_log::Db;
 
-use crate::projector::{Row, Unit, table_of};
+use crate::row::{Row, table_of};
+use crate::unit::Unit;
 
 /// Positions of a block.
 pub const BLOCK: i64 = 16_384;

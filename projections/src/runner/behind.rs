@@ -1,0 +1,63 @@
+//! Writing behind: a batch goes into the database while the next one is folded.
+
+use soonshop_event_log::{Checkpoint, Db, Entry, Error, Fence};
+use tokio::task::JoinHandle;
+
+use super::failure::Broken;
+use crate::transaction::{Durable, Transaction, Write};
+
+/// A batch on its way into the database, while the next one is folded. It is a transaction like any other, and the next
+/// one begins when it is done.
+pub(super) struct Writing {
+    /// If the database refuses something of it, it is done again, as carefully as it takes.
+    pub(super) entries: Vec<Entry>,
+    pub(super) to: Checkpoint,
+    task: JoinHandle<Result<(), Broken>>,
+}
+
+impl Writing {
+    /// Begins to write what was folded of these entries.
+    pub(super) fn begin(
+        db: Db,
+        fence: Fence,
+        durable: Durable,
+        entries: &[Entry],
+        (from, to): (Checkpoint, Checkpoint),
+        writes: Vec<Write>,
+    ) -> Self {
+        let task = tokio::spawn(write(db, fence, durable, from, to.clone(), writes));
+        Self { entries: entries.to_vec(), to, task }
+    }
+
+    /// Waits until it is in the database.
+    pub(super) async fn done(&mut self) -> Result<(), Broken> {
+        (&mut self.task).await.unwrap_or_else(|broken| {
+            let error = Error::Database(format!("the writing broke off: {broken}"));
+            Err(Broken::Stopped(error.into()))
+        })
+    }
+}
+
+/// A process that lets go of the rows lets go of what is not committed.
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One transaction: the checkpoint, then the rows.
+async fn write(
+    db: Db,
+    fence: Fence,
+    durable: Durable,
+    from: Checkpoint,
+    to: Checkpoint,
+    writes: Vec<Write>,
+) -> Result<(), Broken> {
+    let tx = Transaction::begin(&db, durable).await?;
+    fence.advance(&tx, &from, &to).await?;
+    for write in writes {
+        tx.write(write).await?;
+    }
+    Ok(tx.commit().await?)
+}
