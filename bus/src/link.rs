@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::{Confirmation, Delivery, Error, Message, Publisher, Subscription, message};
+use crate::{Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 /// How a publishing session sends. `opened` once by its [`Link`], dropped when [`broken`](Self::broken).
 pub(crate) trait Outlet: Send + 'static {
@@ -38,6 +38,13 @@ pub(crate) struct Pause {
     most: Duration,
     failures: u32,
     until: Option<Instant>,
+}
+
+impl Settings {
+    /// The pauses between two attempts to connect.
+    pub(crate) fn pause(&self) -> Pause {
+        Pause::new(self.pause_least, self.pause_most)
+    }
 }
 
 impl Pause {

@@ -23,7 +23,9 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::address::{address, take_parameter};
 use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
+use crate::port::UNACKNOWLEDGED;
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "nats";
@@ -57,10 +59,10 @@ enum Login {
 
 impl Nats {
     pub(crate) fn new(mut url: Url, settings: &Settings) -> Result<Self, Error> {
-        let stream = crate::take_parameter(&mut url, "stream").unwrap_or_else(|| "SOONSHOP".to_owned());
+        let stream = take_parameter(&mut url, "stream").unwrap_or_else(|| "SOONSHOP".to_owned());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if stream.is_empty() || stream.len() > 50 || !stream.bytes().all(plain) {
-            return Err(crate::address(&url, "a stream's name is 1 to 50 letters, digits, - and _"));
+            return Err(address(&url, "a stream's name is 1 to 50 letters, digits, - and _"));
         }
         let login = match (url.username(), url.password()) {
             ("", None) => Login::None,
@@ -68,7 +70,7 @@ impl Nats {
             (user, Some(password)) => Login::Password(decoded(user), decoded(password)),
         };
         let bare = url.set_username("").and_then(|()| url.set_password(None));
-        bare.map_err(|()| crate::address(&url, "it names no server"))?;
+        bare.map_err(|()| address(&url, "it names no server"))?;
         let root = stream.to_ascii_lowercase();
         let server = Arc::new(Server { url, login, stream, root, settings: *settings });
         let here = Arc::clone(&server);
@@ -207,7 +209,7 @@ impl Server {
         let consumer = self.consumer(&stream, &queue).await?;
         let pulled = consumer
             .stream()
-            .max_messages_per_batch(crate::UNACKNOWLEDGED.into())
+            .max_messages_per_batch(UNACKNOWLEDGED.into())
             .expires(self.settings.heartbeat * 3)
             .heartbeat(self.settings.heartbeat)
             .messages();
@@ -229,7 +231,7 @@ impl Server {
             ack_policy: AckPolicy::All,
             deliver_policy,
             // Twice what is asked for at a time: the next request goes out while the last is being worked off.
-            max_ack_pending: 2 * i64::from(crate::UNACKNOWLEDGED),
+            max_ack_pending: 2 * i64::from(UNACKNOWLEDGED),
             inactive_threshold: self.settings.unread,
             ..Pull::default()
         };

@@ -26,7 +26,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use self::session::Session;
+use crate::address::{address, take_parameter};
 use crate::link::{Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
+use crate::port::UNACKNOWLEDGED;
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "rabbitmq";
@@ -56,14 +58,13 @@ struct Broker {
 
 impl RabbitMq {
     pub(crate) fn new(mut url: Url, settings: &Settings) -> Result<Self, Error> {
-        let exchange = crate::take_parameter(&mut url, "exchange").unwrap_or_else(|| "soonshop".to_owned());
+        let exchange = take_parameter(&mut url, "exchange").unwrap_or_else(|| "soonshop".to_owned());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         // The queues' names begin with it, and must still fit.
         if exchange.is_empty() || exchange.len() > 50 || !exchange.bytes().all(plain) {
-            return Err(crate::address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
+            return Err(address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
         }
-        let mut uri: AMQPUri =
-            url.as_str().parse().map_err(|reason: String| crate::address(&url, &reason))?;
+        let mut uri: AMQPUri = url.as_str().parse().map_err(|reason: String| address(&url, &reason))?;
         let heartbeat = u16::try_from(settings.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX);
         uri.query.heartbeat.get_or_insert(heartbeat);
         let broker = Arc::new(Broker { uri, exchange, settings: *settings });
@@ -223,7 +224,7 @@ impl Broker {
                 nothing(),
             )
             .await?;
-        channel.basic_qos(crate::UNACKNOWLEDGED, BasicQosOptions::default()).await?;
+        channel.basic_qos(UNACKNOWLEDGED, BasicQosOptions::default()).await?;
         channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), nothing()).await
     }
 }

@@ -12,7 +12,7 @@ use moka::future::Cache as Store;
 use moka::ops::compute::{CompResult, Op};
 use tokio::time::Instant;
 
-use crate::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE};
+use crate::port::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE};
 
 /// What all entries together may weigh.
 const WEIGHT: u64 = 32 * 1024 * 1024;

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE, refused};
+use crate::port::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE, refused};
 
 /// For how long anything is waited for. A read that waits longer for its cache is better off without.
 const PATIENCE: Duration = Duration::from_millis(300);

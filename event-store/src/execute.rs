@@ -18,6 +18,7 @@ use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Requ
 use crate::hot::{Hot, Slot, Stand};
 use crate::keys::{KeyMaker, SealError};
 use crate::kind::OutcomeKind;
+use crate::purge::{Purge, Purged};
 use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
 
 /// The version of the normal forms in which unique values are hashed.
@@ -246,6 +247,12 @@ impl EventStore {
     /// The last position that this process appended; it changes with every append.
     pub fn appended(&self) -> tokio::sync::watch::Receiver<i64> {
         self.appender.appended()
+    }
+
+    /// One step: a transaction that takes the log's lock first, and deletes few enough records that appends hardly
+    /// wait.
+    pub async fn purge(&self, purge: Purge) -> Result<Purged, AppendError> {
+        self.appender.purge(purge).await
     }
 
     pub fn keys(&self) -> &KeyMaker {

@@ -6,6 +6,7 @@
 
 mod adopt;
 pub mod appender;
+mod error;
 mod execute;
 mod hot;
 pub mod keys;
@@ -17,25 +18,8 @@ mod sqlite;
 
 pub use adopt::adopt;
 pub use appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
+pub use error::{AppendError, LARGEST_EVENT};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;
 pub use kind::OutcomeKind;
 pub use purge::{Purge, Purged, Whose, purged};
-
-/// Why an append did not happen, or is not known to have happened.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AppendError {
-    /// It passes. The command may have been done: repeated with the same id, it is not done twice.
-    #[error("the event store cannot be used just now: {0}")]
-    Unavailable(String),
-    /// The set of keys of unique values is not the log's: read them anew and try again.
-    #[error("the keys of unique values have changed")]
-    ClaimKeysChanged,
-    #[error("the event store refused the data: {0}")]
-    Refused(String),
-    #[error("another process owns this log: {0}")]
-    Owned(String),
-}
-
-/// The largest event, in bytes of its payload.
-pub const LARGEST_EVENT: usize = 256 * 1024;

@@ -8,8 +8,6 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use soonshop_event_log::{Db, Error};
 
-use crate::{AppendError, EventStore};
-
 /// Whose commands. An event of a process names the channel `process`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
@@ -45,14 +43,6 @@ pub struct Purged {
     /// Records that were old enough, of whatever kind. Fewer than were asked for: there are no more.
     pub looked: i64,
     pub deleted: i64,
-}
-
-impl EventStore {
-    /// One step: a transaction that takes the log's lock first, and deletes few enough records that appends hardly
-    /// wait.
-    pub async fn purge(&self, purge: Purge) -> Result<Purged, AppendError> {
-        self.appender().purge(purge).await
-    }
 }
 
 /// The moment up to which, it included, records are gone. `None`: nothing was purged yet.

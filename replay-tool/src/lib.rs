@@ -8,6 +8,7 @@
 pub mod check;
 pub mod deploy;
 pub mod exit;
+mod fold;
 mod folder;
 pub mod history;
 pub mod listing;
@@ -15,6 +16,7 @@ pub mod output;
 pub mod parked;
 pub mod plan;
 pub mod rebuild;
+mod record;
 mod rows;
 pub mod status;
 mod still;

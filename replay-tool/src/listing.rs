@@ -13,6 +13,7 @@ use soonshop_query_api::export::{Format, Manifest, Written};
 use soonshop_query_api::http::{Asked, Entry, Listing, Reached, export as listed};
 
 use crate::output::Line;
+use crate::record::write_down;
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
 
 /// Whose eyes everything is masked for: nobody signs in here.
@@ -140,7 +141,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     };
     let manifest = serde_json::to_value(&written.manifest).map_err(unwritten)?;
     let text = written.manifest.text().map_err(unwritten)?;
-    crate::rebuild::write_down(tool, &taken(&asked, format, &written.manifest)).await?;
+    write_down(tool, &taken(&asked, format, &written.manifest)).await?;
     let count = written.manifest.count();
     put(written, options.out.as_deref())?;
     put_manifest(tool, options, &text)?;

@@ -7,6 +7,7 @@ use soonshop_projections::Generation;
 use soonshop_projections::operations;
 use soonshop_projections::parked::{self, Parked};
 
+use crate::record::write_down;
 use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
 /// Which of them.
@@ -79,7 +80,7 @@ pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&st
         for (generation, positions) in by_generation(&all) {
             parked::retry(&tool.registry, &generation, &positions).await?;
             let detail = json!({ "positions": positions });
-            crate::rebuild::write_down(tool, &tool.done("retry", &generation, detail, reason).await?).await?;
+            write_down(tool, &tool.done("retry", &generation, detail, reason).await?).await?;
         }
     }
     let count = all.len();

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use soonshop_event_log::{Checkpoint, Entry, Error, EventLog, Lease, Stopped};
+use soonshop_event_log::{Entry, Lease};
 use soonshop_projections::generation::State as Stands;
 use soonshop_projections::runner::{Fold, Poison, ROWS};
 use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
 use soonshop_projections::sink::{CACHE, INDEX};
-use soonshop_projections::{Generation, Projector, operations};
-use tokio::sync::mpsc;
+use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::fold::{CHUNK, KEPT, Pages};
 use crate::output::Line;
+use crate::record::write_down;
 use crate::words::Word;
 use crate::{Ended, Failure, Outcome, Sentence, Tool, exit};
 
@@ -60,12 +61,6 @@ impl Options {
     }
 }
 
-/// Events of one transaction, where nothing is said.
-pub const CHUNK: usize = 10_000;
-
-/// Rows that stay in memory from one chunk to the next.
-pub const KEPT: usize = 200_000;
-
 /// How often a run says how far it is, and hears what is wanted of it.
 const BEAT: Duration = Duration::from_millis(250);
 
@@ -74,42 +69,6 @@ const LIVE_LAG: f64 = 1.0;
 
 /// How long it is waited for somebody to take the generation over.
 const HANDOVER: Duration = Duration::from_secs(8);
-
-/// Decoded pages of the log, made ahead by a task of their own.
-pub struct Pages {
-    pages: mpsc::Receiver<Result<Vec<Entry>, Error>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Pages {
-    /// What follows a position, in pages of so many events.
-    pub fn after(log: &EventLog, position: i64, page: usize) -> Self {
-        let (sender, pages) = mpsc::channel(2);
-        let mut reader = log.read_all(position, i64::try_from(page).unwrap_or(i64::MAX));
-        let task = tokio::spawn(async move {
-            loop {
-                let page = reader.next().await;
-                let last = page.as_ref().map_or(true, Vec::is_empty);
-                if sender.send(page).await.is_err() || last {
-                    return;
-                }
-            }
-        });
-        Self { pages, task }
-    }
-
-    /// The next page; empty at the end. An error is never mistaken for the end.
-    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
-        let broken = || Err(Error::Unavailable("the reading of the log was broken off".to_owned()));
-        self.pages.recv().await.unwrap_or_else(broken)
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// Keeps a rate: so many positions per second.
 struct Pace {
@@ -277,16 +236,6 @@ async fn alone(
         tool.stop.saves(false);
     }
     Ok((outcome?, work.generation))
-}
-
-/// Adds a line to the record of operations, by itself.
-pub(crate) async fn write_down(tool: &Tool, done: &operations::Done) -> Result<(), Failure> {
-    use sea_orm::TransactionTrait as _;
-    let db = tool.registry.operations();
-    let tx = db.connection.begin().await?;
-    operations::record(db, &tx, done).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 impl Work<'_> {
@@ -642,33 +591,4 @@ async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generati
     let rows = follower.keep_rows(stop.clone());
     let watching = follower.feed.clone().watch_head(stop.clone());
     tokio::join!(told, rows, index, cache, watching);
-}
-
-/// Moves a generation's rows on to a position, under a lease that this process holds.
-pub(crate) async fn fold_to(
-    tool: &Tool,
-    projector: &Arc<dyn Projector>,
-    generation: &Generation,
-    lease: &Lease,
-    position: i64,
-) -> Result<Checkpoint, Failure> {
-    let follower = tool.follower(projector, generation);
-    let mut fold = follower.fold(lease, Poison::Park).await?;
-    fold.keep(KEPT);
-    let name = generation.namespace();
-    tool.log.read_after(&name, fold.checkpoint(), 1).await?;
-    let mut pages = Pages::after(&tool.log, fold.checkpoint().position, CHUNK);
-    while fold.folded().position < position {
-        let mut page = pages.next().await?;
-        page.retain(|entry| entry.position <= position);
-        if page.is_empty() {
-            return Err(Failure::Unexpected(Sentence::LogEnds { position }));
-        }
-        fold.take(&page).await.map_err(|stopped: Stopped| Failure::from(stopped))?;
-        if tool.stop.is_asked() {
-            return Err(tool.stop.failure());
-        }
-    }
-    fold.written().await.map_err(|stopped: Stopped| Failure::from(stopped))?;
-    Ok(fold.checkpoint().clone())
 }

@@ -8,7 +8,7 @@ use soonshop_projections::runner::ROWS;
 use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
 
-use crate::rebuild::fold_to;
+use crate::fold::fold_to;
 use crate::rows::Side;
 use crate::{Failure, Sentence, Tool};
 

@@ -22,9 +22,10 @@ use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
 use tokio::time::Instant;
 
+use crate::fold::fold_to;
 use crate::history::{differences, mask_columns};
 use crate::output::Line;
-use crate::rebuild::fold_to;
+use crate::record::write_down;
 use crate::rows::{
     Difference, Key, PAGE, Part, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key, some,
 };
@@ -330,7 +331,7 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
             tool.registry.verified(&db.connection, generation, clean.then_some(run)).await?;
         }
         let done = tool.done("verify", generation, ended.summary.clone(), options.reason.as_deref()).await?;
-        crate::rebuild::write_down(tool, &done).await?;
+        write_down(tool, &done).await?;
     }
     outcome
 }

@@ -14,12 +14,11 @@ use elasticsearch::http::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use self::client::{Answer, Client};
+use self::client::{Answer, BACKEND, Client, refused};
 use crate::cursor::{Cursor, Key};
 use crate::wanted::Wanted;
 use crate::{Change, Document, Error, Page, Query, Search, highlight, indexed};
 
-const BACKEND: &str = "elasticsearch";
 /// The document that keeps the checkpoint; no id of the shop begins so.
 const CHECKPOINT: &str = "~checkpoint";
 /// Servers refuse requests above 100 MB, and are fastest far below.
@@ -57,10 +56,6 @@ pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
 struct Elasticsearch {
     client: Client,
     prefix: String,
-}
-
-fn refused(reason: impl Into<String>) -> Error {
-    Error::Refused { backend: BACKEND, reason: reason.into() }
 }
 
 /// An answer that reports an error, as ours.

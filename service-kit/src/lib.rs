@@ -10,8 +10,10 @@ pub mod headers;
 pub mod health;
 pub mod metrics;
 pub mod problem;
+mod request;
 pub mod serve;
 pub mod telemetry;
+mod trace;
 
 pub use problem::{Kind, Problem};
 

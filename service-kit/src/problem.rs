@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::serve::RequestContext;
+use crate::request::RequestContext;
 
 /// The media type of every problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";

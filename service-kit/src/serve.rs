@@ -33,22 +33,13 @@ use crate::extract::{BODY_LIMIT, too_large};
 use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
 use crate::metrics::{self, Http};
 use crate::problem::{Kind, Problem};
+use crate::request::CONTEXT;
+pub use crate::request::RequestContext;
 
 /// How long a handler may take, besides what the client asked to wait, unless it said that it takes longer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
-/// What names a request. An extractor; also there for whatever runs in the request's own task.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestContext {
-    /// New for every request.
-    pub request_id: Uuid,
-    /// The client's, or the request's own: all that follows from the request shares it.
-    pub correlation_id: Uuid,
-    pub trace: TraceParent,
-}
-
 tokio::task_local! {
-    static CONTEXT: RequestContext;
     /// How long the handler may take, in milliseconds.
     static LIMIT: Arc<AtomicU64>;
 }
@@ -64,11 +55,6 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl RequestContext {
-    /// The request that this task is answering.
-    pub fn current() -> Option<Self> {
-        CONTEXT.try_with(|context| *context).ok()
-    }
-
     fn of(headers: &HeaderMap) -> (Self, Result<(), Problem>) {
         let request_id = Uuid::new_v4();
         let (correlation_id, sent) = match headers::correlation_id(headers) {

@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{ConnectionTrait as _, QueryResult, TransactionTrait as _};
 use serde::Serialize;
 use serde_json::json;
-use soonshop_domain::ids;
+use soonshop_domain::{Purpose, ids};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::operations::{self, Done};
@@ -18,9 +18,8 @@ use soonshop_service_kit::access::{ApiKey, Begun, Caller, Keys, Known, Role, Sec
 use uuid::Uuid;
 
 use crate::Shop;
-use crate::doctor::chain;
-use crate::migrate::ensure_writers;
-use crate::seals::Outcome;
+use crate::cause::chain;
+use crate::outcome::Outcome;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 const HOUR: i64 = 60 * 60 * 1000;
@@ -381,4 +380,12 @@ async fn shown(shop: &Shop, key: ApiKey) -> String {
         tracing::warn!(error, "whoever has this key cannot leave notes until `soonshop migrate` has run");
     }
     key.text()
+}
+
+/// Whoever has an API key may leave notes, which are sealed under a key of their own. Whoever answers questions makes none.
+pub(crate) async fn ensure_writers(shop: &Shop, keys: &KeyMaker) -> anyhow::Result<()> {
+    for key in ApiKeys::new(&shop.read_database)?.all().await? {
+        keys.ensure(key.id, Purpose::Account).await.context("the keys of notes")?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Looks at everything the shop stands on, says what is wrong, and what to do about it.
 
+use crate::cause::chain;
 use crate::settle::standings;
 use crate::{Shop, erased, migrate};
 
@@ -117,15 +118,4 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
                 that nobody keeps alive any more";
     note("erasures", erasures, cure);
     findings
-}
-
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,26 +1,28 @@
 //! `soonshop verify erased PERSON`: looks into every store for what may be left of a person who was erased, and says
 //! where it looked. Without their values it looks where values would stand; with them, everywhere (`erased/values.rs`).
 
+mod missing;
 pub mod overdue;
+mod report;
+mod stores;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Days, Utc};
-use sea_orm::{ConnectionTrait as _, Value};
+use chrono::Days;
 use soonshop_domain::user::person;
 use soonshop_domain::{Event, Purpose, personal};
-use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Checkpoint, Db, Leases, Place, StoredEvent, codec};
-use soonshop_projections::runner::ROWS;
-use soonshop_projections::sink::{CACHE, INDEX};
-use soonshop_projections::{PersonalColumns, Projector, generation};
-use soonshop_workers::eraser;
+use soonshop_event_log::{Db, StoredEvent, codec};
+use soonshop_projections::PersonalColumns;
 use uuid::Uuid;
 
+pub use missing::{Missing, incomplete};
+pub use report::{Backups, Found, Looked, Report};
+
+use self::report::count;
+use self::stores::{generations, projector_of, query};
 use crate::Shop;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -37,107 +39,6 @@ pub struct Options {
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// Something that was looked into.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Looked {
-    /// A namespace, `search`, `cache` or `files`.
-    pub store: String,
-    /// A table of it, an index, a space, a folder.
-    pub what: String,
-    /// How many rows, documents, entries or files.
-    pub items: u64,
-}
-
-/// Something that should not be there. It names the place, never the value.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Found {
-    pub store: String,
-    pub place: String,
-    pub why: String,
-}
-
-/// Until when a backup can bring a key back.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Backups {
-    pub until: DateTime<Utc>,
-    pub days: u32,
-    /// The event that confirms that the last key was deleted before it.
-    pub position: i64,
-    pub event_id: Uuid,
-    pub recorded_at: DateTime<Utc>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Report {
-    pub person: Uuid,
-    /// The purposes whose erasure was asked for.
-    pub asked: Vec<Purpose>,
-    /// The purposes that something is kept for still: nobody asked for their erasure.
-    pub kept: Vec<Purpose>,
-    /// How many sealed values of theirs the log has, and will always have.
-    pub sealed: u64,
-    pub looked_at: Vec<Looked>,
-    /// What it could not look into, and why that may be.
-    pub not_looked_at: Vec<String>,
-    pub found: Vec<Found>,
-    /// Absent until the erasure is confirmed.
-    pub backups: Option<Backups>,
-}
-
-impl Report {
-    /// 0: nothing was found; 3: something was.
-    pub fn exit_code(&self) -> u8 {
-        if self.found.is_empty() { 0 } else { 3 }
-    }
-
-    fn look(&mut self, store: &str, what: &str, items: u64) {
-        self.looked_at.push(Looked { store: store.to_owned(), what: what.to_owned(), items });
-    }
-
-    fn find(&mut self, store: &str, place: impl Into<String>, why: impl Into<String>) {
-        self.found.push(Found { store: store.to_owned(), place: place.into(), why: why.into() });
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names =
-            |purposes: &[Purpose]| purposes.iter().map(Purpose::as_ref).collect::<Vec<_>>().join(", ");
-        let or_nothing = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
-        writeln!(f, "person   {}", self.person)?;
-        writeln!(f, "erased   {}", or_nothing(names(&self.asked)))?;
-        writeln!(f, "kept     {}", or_nothing(names(&self.kept)))?;
-        writeln!(f, "sealed   {} values in the log, which no key opens once it is erased", self.sealed)?;
-        for Looked { store, what, items } in &self.looked_at {
-            writeln!(f, "looked   {store:<16} {what:<24} {items}")?;
-        }
-        for what in &self.not_looked_at {
-            writeln!(f, "not      {what}")?;
-        }
-        for Found { store, place, why } in &self.found {
-            writeln!(f, "FOUND    {store:<16} {place}: {why}")?;
-        }
-        match &self.backups {
-            Some(backups) => writeln!(
-                f,
-                "backups  until {} one can bring a key back: {} days after the event at position {} ({}), \
-                 recorded at {}",
-                backups.until.to_rfc3339(),
-                backups.days,
-                backups.position,
-                backups.event_id,
-                backups.recorded_at.to_rfc3339()
-            )?,
-            None => writeln!(
-                f,
-                "backups  no erasure is confirmed: for how long one can bring a key back is open"
-            )?,
-        }
-        let verdict = if self.found.is_empty() { "clean: nothing was found" } else { "NOT clean" };
-        write!(f, "{verdict}")
-    }
 }
 
 /// Looks everywhere. An error means that it could not: then nothing is known.
@@ -331,157 +232,4 @@ async fn rows(db: &Db, report: &mut Report) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A follower that an event of erasure has not reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    pub person: Uuid,
-    /// Of the event.
-    pub position: i64,
-    /// `rm_orders_2:rows`, `rm_products_1:index`, `eraser`.
-    pub sink: String,
-    /// Who works at it; `None`: nobody.
-    pub kept_by: Option<String>,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { person, position, sink, kept_by } = self;
-        write!(f, "{sink} has not dealt with the erasure of {person} at position {position}, and ")?;
-        match kept_by {
-            Some(holder) => write!(f, "{holder} is at it"),
-            None => write!(f, "nobody keeps it alive"),
-        }
-    }
-}
-
-/// Every event of erasure, of one person or of all; and the purposes whose erasure is not confirmed, with the position
-/// that asks for it.
-async fn asked(
-    shop: &Shop,
-    person: Option<Uuid>,
-) -> anyhow::Result<(Vec<(Uuid, i64)>, BTreeMap<(Uuid, Purpose), i64>)> {
-    let log = shop.store_database.namespace("log")?;
-    let mut sql = "SELECT aggregate_id, position, CAST(payload AS TEXT) FROM @events \
-                   WHERE aggregate_type = 'person'"
-        .to_owned();
-    if person.is_some() {
-        sql.push_str(" AND aggregate_id = $1");
-    }
-    sql.push_str(" ORDER BY position");
-    let person = person.map(|person| Value::from(person.to_string()));
-    let (mut events, mut open) = (Vec::new(), BTreeMap::new());
-    for row in query(&log, &sql, person).await? {
-        let (person, payload): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
-        let (person, position): (Uuid, i64) = (person.parse()?, row.try_get_by_index(1)?);
-        events.push((person, position));
-        match Event::decode("person", &payload) {
-            Some(Ok(Event::Person(person::Event::ErasureRequested { purposes }))) => {
-                open.extend(purposes.into_iter().map(|purpose| ((person, purpose), position)));
-            }
-            Some(Ok(Event::Person(person::Event::PersonErased { purposes }))) => {
-                open.retain(|(who, purpose), _| *who != person || !purposes.contains(purpose));
-            }
-            _ => {}
-        }
-    }
-    Ok((events, open))
-}
-
-/// The requests of one person, or of all, that are not complete: not confirmed, or not recorded by every sink of every
-/// generation that is there.
-pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec<Missing>> {
-    let (events, open) = asked(shop, person).await?;
-    let mut missing = Vec::new();
-    if events.is_empty() {
-        return Ok(missing);
-    }
-    let mut note = |sink: &str, kept_by: Option<&String>, left: &mut dyn Iterator<Item = (Uuid, i64)>| {
-        let sink = sink.to_owned();
-        let one =
-            |(person, position)| Missing { person, position, sink: sink.clone(), kept_by: kept_by.cloned() };
-        missing.extend(left.map(one));
-    };
-    let process = Leases::new(shop.store_database.namespace("process")?, "");
-    let unconfirmed: BTreeSet<(Uuid, i64)> = open.iter().map(|((subject, _), at)| (*subject, *at)).collect();
-    note(eraser::NAME, process.holder(eraser::NAME).await?.as_ref(), &mut unconfirmed.into_iter());
-    let leases = Leases::new(shop.registry()?.operations().clone(), "");
-    for namespace in generations(shop).await? {
-        let db = shop.read_database.namespace(&namespace)?;
-        let name = format!("{namespace}:{ROWS}");
-        let recorded = recorded(&db).await?;
-        let holder = leases.holder(&name).await?;
-        note(&name, holder.as_ref(), &mut events.iter().copied().filter(|one| !recorded.contains(one)));
-        if !projector_of(&namespace).is_some_and(|projector| projector.searchable()) {
-            continue;
-        }
-        // They hold nothing of anybody: what they have passed, they are clean of.
-        let mut sinks = vec![(INDEX, shop.search.checkpoint(&namespace).await?)];
-        if shop.cache.shared() {
-            sinks.push((CACHE, shop.cache.checkpoint(&namespace).await?));
-        }
-        for (sink, checkpoint) in sinks {
-            let name = format!("{namespace}:{sink}");
-            let at =
-                checkpoint.map(|text| text.parse::<Checkpoint>()).transpose()?.map_or(0, |at| at.position);
-            let holder = leases.holder(&name).await?;
-            note(&name, holder.as_ref(), &mut events.iter().copied().filter(|(_, position)| *position > at));
-        }
-    }
-    Ok(missing)
-}
-
-/// What a generation was cleaned for; nothing, where it is of a release that kept no record.
-async fn recorded(db: &Db) -> anyhow::Result<HashSet<(Uuid, i64)>> {
-    if !values::tables(db).await?.iter().any(|table| table.name == "erased") {
-        return Ok(HashSet::new());
-    }
-    let rows = query(db, "SELECT subject, position FROM @erased", []).await?;
-    let mut recorded = HashSet::with_capacity(rows.len());
-    for row in rows {
-        recorded.insert((row.try_get_by_index::<String>(0)?.parse()?, row.try_get_by_index(1)?));
-    }
-    Ok(recorded)
-}
-
-/// Every generation that lies in the read models' database, whatever the registry says of it.
-async fn generations(shop: &Shop) -> anyhow::Result<Vec<String>> {
-    let mut names: Vec<String> = match shop.read_database.place() {
-        Place::Postgres(_) => {
-            let sql = "SELECT CAST(nspname AS TEXT) FROM pg_namespace WHERE starts_with(nspname, 'rm_')";
-            let rows = query(&shop.read_database.namespace("operations")?, sql, []).await?;
-            rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?
-        }
-        Place::Sqlite(folder) => {
-            let files = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-            let name = |file: std::fs::DirEntry| {
-                let name = file.file_name().to_str()?.strip_suffix(".sqlite")?.to_owned();
-                (name.starts_with("rm_") && file.path() == sqlite_file(folder, &name)).then_some(name)
-            };
-            files.filter_map(Result::ok).filter_map(name).collect()
-        }
-    };
-    names.sort();
-    Ok(names)
-}
-
-/// The projector that makes generations of this name: `rm_orders_3` is of `orders`.
-fn projector_of(namespace: &str) -> Option<std::sync::Arc<dyn Projector>> {
-    let (name, _) = generation::named(namespace)?;
-    soonshop_projections::all().into_iter().find(|projector| projector.name() == name)
-}
-
-async fn query(
-    db: &Db,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> anyhow::Result<Vec<sea_orm::QueryResult>> {
-    let rows = db.connection.query_all(db.statement(sql, values)).await;
-    rows.map_err(|error| anyhow::Error::from(soonshop_event_log::Error::from(error)))
-        .with_context(|| format!("the namespace {}", db.name()))
-}
-
-fn count(items: usize) -> u64 {
-    u64::try_from(items).unwrap_or(u64::MAX)
 }

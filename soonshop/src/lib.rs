@@ -3,11 +3,14 @@
 //! Start reading at [`Config`], then [`Shop::open`], then [`serve`].
 
 pub mod api_keys;
+mod cause;
 pub mod doctor;
 pub mod erased;
 pub mod import;
 mod metrics;
 pub mod migrate;
+mod outcome;
+mod role;
 pub mod roles;
 pub mod seals;
 pub mod seed;
@@ -29,7 +32,7 @@ use soonshop_projections::Registry;
 use soonshop_projections::standing::Looked;
 use soonshop_search::Search;
 
-pub use roles::Role;
+pub use role::Role;
 
 /// Where everything is. Every URL's scheme says which backend it is.
 #[derive(Debug, Clone, clap::Args)]

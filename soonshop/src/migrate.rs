@@ -18,8 +18,8 @@ use soonshop_projections::operations;
 use soonshop_workers::reactor::Reactor;
 
 use crate::Shop;
-use crate::api_keys::ApiKeys;
-use crate::doctor::chain;
+use crate::api_keys::ensure_writers;
+use crate::cause::chain;
 
 /// The database in which each namespace lives.
 pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 7] {
@@ -62,14 +62,6 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     }
     for projector in soonshop_projections::all() {
         registry.ensure(&*projector).await?;
-    }
-    Ok(())
-}
-
-/// Whoever has an API key may leave notes, which are sealed under a key of their own. Whoever answers questions makes none.
-pub(crate) async fn ensure_writers(shop: &Shop, keys: &KeyMaker) -> anyhow::Result<()> {
-    for key in ApiKeys::new(&shop.read_database)?.all().await? {
-        keys.ensure(key.id, Purpose::Account).await.context("the keys of notes")?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use soonshop_event_log::seal::{
     Positions, Report, SealKeys, Seals, TrustedKey, Verdict, check, check_offline, export,
 };
 
+pub use crate::outcome::Outcome;
 use crate::{Config, Role, Shop, migrate};
 
 /// What to do with seals.
@@ -55,22 +56,10 @@ pub enum Verb {
     },
 }
 
-/// What to print, and how to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    pub text: String,
-    pub exit_code: u8,
-}
-
-impl Outcome {
-    fn done(text: String) -> Self {
-        Self { text, exit_code: 0 }
-    }
-
-    fn of(report: &Report, json: bool) -> anyhow::Result<Self> {
-        let text = if json { serde_json::to_string(report)? } else { report.to_string() };
-        Ok(Self { text, exit_code: if report.verdict == Verdict::Intact { 0 } else { 3 } })
-    }
+/// What a check found, as it is printed, and the exit code that says it.
+fn outcome(report: &Report, json: bool) -> anyhow::Result<Outcome> {
+    let text = if json { serde_json::to_string(report)? } else { report.to_string() };
+    Ok(Outcome { text, exit_code: if report.verdict == Verdict::Intact { 0 } else { 3 } })
 }
 
 /// Does it. A check that found something is no error.
@@ -80,12 +69,12 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
             let open = File::open(file).with_context(|| file.display().to_string())?;
             let report = check_offline(BufReader::new(open), pubkey.as_ref())
                 .with_context(|| file.display().to_string())?;
-            Outcome::of(&report, *json)
+            outcome(&report, *json)
         }
         Verb::Check { from, to, pubkey, json, record, .. } => {
             let (log, seals) = opened(config, *record).await?;
             let positions = Positions { from: *from, to: *to };
-            Outcome::of(&check(&log, &seals, positions, pubkey.as_ref()).await?, *json)
+            outcome(&check(&log, &seals, positions, pubkey.as_ref()).await?, *json)
         }
         Verb::Export { from, to, record, file } => {
             let (log, seals) = opened(config, *record).await?;

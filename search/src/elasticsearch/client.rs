@@ -8,8 +8,14 @@ use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, Transp
 use serde_json::Value;
 use url::Url;
 
-use super::{BACKEND, refused};
 use crate::Error;
+
+/// The name of this backend, in what is said of it.
+pub(super) const BACKEND: &str = "elasticsearch";
+
+pub(super) fn refused(reason: impl Into<String>) -> Error {
+    Error::Refused { backend: BACKEND, reason: reason.into() }
+}
 
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 

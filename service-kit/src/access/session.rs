@@ -12,11 +12,13 @@ use axum::http::{HeaderMap, HeaderName, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::{DateTime, TimeDelta, Utc};
-use ring::digest::{SHA256, digest};
 use ring::rand::SecureRandom as _;
 use soonshop_domain::clock;
 
-use super::{Access, ApiKey, Caller, Known, away, bad_token};
+use super::caller::{Access, Caller, away};
+use super::key::ApiKey;
+pub use super::keys::Begun;
+use super::keys::{bad_token, hash};
 use crate::Problem;
 
 /// The cookie's name.
@@ -29,18 +31,6 @@ pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What a proxy that speaks TLS says to us.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// What is stored of a session.
-#[derive(Debug, Clone)]
-pub struct Begun {
-    /// SHA-256 of the cookie's 32 random bytes.
-    pub hash: [u8; 32],
-    /// The key that it was begun with; `None`: the operator's token.
-    pub key: Option<Known>,
-    /// SHA-256 of the secret that it was begun with: another token of the operator's ends it.
-    pub proof: [u8; 32],
-    pub expires_at: DateTime<Utc>,
-}
 
 impl Begun {
     /// Who acts in it.
@@ -55,12 +45,6 @@ pub struct Visitor {
     pub caller: Caller,
     /// When they have to sign in anew; `None` for whoever brings a key each time, or nothing.
     pub expires_at: Option<DateTime<Utc>>,
-}
-
-pub(super) fn hash(secret: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, secret).as_ref());
-    hash
 }
 
 /// The hash of what the session's cookie holds, if there is one that can be read.

@@ -16,7 +16,8 @@ use soonshop_projections::operations::Done;
 use soonshop_projections::runner::ROWS;
 use tokio_util::sync::CancellationToken;
 
-use super::{asked, generations, recorded};
+use super::missing::{asked, recorded};
+use super::stores::generations;
 use crate::Shop;
 
 /// How often it is looked.

@@ -11,7 +11,8 @@ use soonshop_domain::text::email_key as normal;
 use soonshop_event_log::{Db, Place};
 use soonshop_search::Query;
 
-use super::{Report, count, generations, projector_of, query};
+use super::report::{Report, count};
+use super::stores::{Table, generations, projector_of, query, tables};
 use crate::{Shop, migrate};
 
 /// Shorter values would be found everywhere.
@@ -105,44 +106,6 @@ async fn close(shop: &Shop) -> anyhow::Result<()> {
         shop.read_database.close(&namespace).await?;
     }
     Ok(())
-}
-
-/// A table as the database describes it.
-pub(super) struct Table {
-    pub(super) name: String,
-    columns: Vec<String>,
-    /// The columns of its key, in order, with their types.
-    key: BTreeMap<i64, (String, String)>,
-}
-
-pub(super) async fn tables(db: &Db) -> anyhow::Result<Vec<Table>> {
-    let rows = if db.backend() == sea_orm::DatabaseBackend::Postgres {
-        let sql = "SELECT CAST(c.relname AS TEXT), CAST(a.attname AS TEXT), format_type(a.atttypid, a.atttypmod), \
-                   CAST(coalesce(array_position(CAST(i.indkey AS SMALLINT[]), a.attnum), -1) AS BIGINT) \
-                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-                   LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary \
-                   WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') ORDER BY 1, a.attnum";
-        query(db, sql, [db.name().into()]).await?
-    } else {
-        let sql = "SELECT t.name, c.name, c.type, c.pk - 1 FROM sqlite_master t JOIN pragma_table_info(t.name) c \
-                   WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid";
-        query(db, sql, []).await?
-    };
-    let mut tables: Vec<Table> = Vec::new();
-    for row in rows {
-        let (name, column): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let (kind, in_key): (String, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-        if tables.last().is_none_or(|last| last.name != name) {
-            tables.push(Table { name, columns: Vec::new(), key: BTreeMap::new() });
-        }
-        let Some(table) = tables.last_mut() else { continue };
-        if in_key >= 0 {
-            table.key.insert(in_key, (column.clone(), kind));
-        }
-        table.columns.push(column);
-    }
-    Ok(tables)
 }
 
 impl Table {

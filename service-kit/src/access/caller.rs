@@ -1,0 +1,330 @@
+//! Tells callers apart: by an API key, the operator's token, or nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use chrono::TimeDelta;
+use moka::future::Cache;
+use soonshop_domain::{Actor, ActorKind, clock, ids};
+use uuid::Uuid;
+
+use super::key::ApiKey;
+use super::keys::{Begun, Keys, Known, Secret, Unavailable, bad_token, hash};
+use super::role::{Permission, Role};
+use crate::Problem;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub role: Role,
+    /// Stored beside every event: `staff:<key id>`, `service:<key id>`, `service:operator` or `guest:anonymous`.
+    pub actor: Actor,
+    /// Whose the notes are that the caller writes, and whose key seals them; a guest writes none.
+    pub writer: Option<Uuid>,
+}
+
+impl Caller {
+    pub(super) fn guest() -> Self {
+        Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None }
+    }
+
+    /// Whoever has the operator's token, or the command line.
+    pub fn operator() -> Self {
+        let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
+        Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR) }
+    }
+
+    pub(super) fn of(key: &Known) -> Self {
+        let kind = if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff };
+        Self { role: key.role, actor: Actor { kind, id: key.id.to_string() }, writer: Some(key.id) }
+    }
+
+    /// 403 for whom the table does not name; `what` says what it was that they may not do.
+    pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
+        if self.role.may(permission) {
+            return Ok(());
+        }
+        if self.role == Role::Guest {
+            let detail = format!("{what} needs an API key that may {permission}, or the operator's token");
+            return Err(Problem::forbidden("operator-only", detail));
+        }
+        let detail = format!("{what} needs a key that may {permission}; the role {} may not", self.role);
+        Err(Problem::forbidden("not-permitted", detail).with("permission", permission.as_ref()))
+    }
+}
+
+/// For how long what was found of a key counts: a key that was revoked is refused after it, at the latest.
+pub const REMEMBERED: Duration = Duration::from_secs(2);
+
+/// How many keys are remembered at once: whoever tries many, pushes out others, and no more.
+const MOST_REMEMBERED: u64 = 1_000;
+
+/// How old the moment of a key's last use may get before it is written anew.
+const USED: TimeDelta = TimeDelta::minutes(1);
+
+struct Remembered {
+    key: Option<Known>,
+    /// Its use was written down since it was looked up.
+    told: AtomicBool,
+}
+
+/// Tells callers apart.
+#[derive(Clone)]
+pub struct Access {
+    operator: Option<Secret>,
+    /// The hash of the token, for sessions that were begun with it.
+    pub(super) proof: Option<Secret>,
+    pub(super) keys: Option<Arc<dyn Keys>>,
+    remembered: Cache<String, Arc<Remembered>>,
+    pub(super) sessions: Cache<[u8; 32], Option<Arc<Begun>>>,
+    /// What everybody is, whatever they show.
+    pub(super) everybody: Option<Role>,
+}
+
+impl Access {
+    /// The operator by that token, where there is one; nobody has a key.
+    pub fn new(operator: Option<Arc<str>>) -> Self {
+        let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
+        let sessions = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
+        let proof = operator.as_ref().map(|token| Secret::new(&hash(token.as_bytes())));
+        let operator = operator.map(|token| Secret::new(token.as_bytes()));
+        Self { operator, proof, keys: None, remembered, sessions, everybody: None }
+    }
+
+    /// Everybody has that role: for what lies where it is looked at, such as a file, and no shop.
+    pub fn everybody(role: Role) -> Self {
+        Self { everybody: Some(role), ..Self::new(None) }
+    }
+
+    /// With the keys that are stored there.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// Who sent these headers. 401 for whatever is neither a living key nor the operator's token, be it sent twice, and
+    /// 503 where that cannot be told just now.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if let Some(role) = self.everybody {
+            return Ok(Caller { role, ..Caller::guest() });
+        }
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Ok(Caller::guest()) };
+        let token = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        let (Some(token), None) = (token, values.next()) else { return Err(bad_token()) };
+        match self.holder(token).await? {
+            None => Ok(Caller::operator()),
+            Some(known) => Ok(Caller::of(&known)),
+        }
+    }
+
+    /// The key of that text, as it may be used just now; `None`: it is the operator's token.
+    pub(super) async fn holder(&self, token: &str) -> Result<Option<Known>, Problem> {
+        if self.operator.as_ref().is_some_and(|operator| operator.is(token.as_bytes())) {
+            return Ok(None);
+        }
+        let key = ApiKey::parse(token).ok_or_else(bad_token)?;
+        let keys = self.keys.as_ref().ok_or_else(bad_token)?;
+        let found = self.find(keys, &key).await?;
+        let known = found.key.as_ref().filter(|known| known.hash.is(&key.hash())).ok_or_else(bad_token)?;
+        let now = clock::now();
+        known.lives(now)?;
+        if known.used_at.is_none_or(|used_at| now - used_at > USED)
+            && !found.told.swap(true, Ordering::Relaxed)
+            && let Err(error) = keys.used(known.id).await
+        {
+            tracing::warn!(%error, "that a key was used could not be written down");
+        }
+        Ok(Some(known.clone()))
+    }
+
+    async fn find(&self, keys: &Arc<dyn Keys>, key: &ApiKey) -> Result<Arc<Remembered>, Problem> {
+        let look = async {
+            let found = keys.find(key.prefix()).await?;
+            Ok(Arc::new(Remembered { key: found, told: AtomicBool::new(false) }))
+        };
+        let found = self.remembered.try_get_with_by_ref(key.prefix(), look).await;
+        found.map_err(|error: Arc<Unavailable>| away(&error))
+    }
+}
+
+pub(super) fn away(error: &Unavailable) -> Problem {
+    tracing::warn!(%error, "API keys cannot be looked up");
+    let detail = "API keys cannot be looked up just now";
+    Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+    use crate::access::keys::COMPARED;
+    use crate::access::{Permission, Shelf};
+
+    fn access() -> (Arc<Shelf>, Access) {
+        let shelf = Arc::new(Shelf::default());
+        (shelf.clone(), Access::new(Some("the-operator's-token".into())).with_keys(shelf))
+    }
+
+    fn bearer(token: &str) -> HeaderMap {
+        let value = HeaderValue::from_bytes(format!("Bearer {token}").as_bytes()).unwrap();
+        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    }
+
+    async fn refused(access: &Access, headers: &HeaderMap) -> (u16, String) {
+        let problem = access.caller(headers).await.unwrap_err();
+        (problem.status().as_u16(), problem.slug().to_owned())
+    }
+
+    #[test]
+    fn the_table_says_who_may_what() {
+        let table: Vec<String> = Permission::ALL
+            .iter()
+            .map(|permission| {
+                let holders: Vec<_> =
+                    Role::ALL.iter().filter(|role| role.may(*permission)).map(AsRef::as_ref).collect();
+                format!("{permission}: {}", holders.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "read: guest support auditor ops admin service",
+                "shop: guest support admin service",
+                "trade: guest ops admin service",
+                "fulfil: ops admin service",
+                "refund: support admin",
+                "forget: support admin",
+                "override: admin",
+                "vouch: support ops admin service",
+                "audit: support auditor ops admin",
+                "reveal: auditor admin",
+                "mend: ops admin",
+            ]
+        );
+        assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));
+    }
+
+    #[tokio::test]
+    async fn a_key_is_its_holder_and_the_token_the_operator() {
+        let (shelf, access) = access();
+        let (staff, staff_id) = shelf.add(Role::Support, |_| {}).unwrap();
+        let (service, service_id) = shelf.add(Role::Service, |_| {}).unwrap();
+        for (headers, role, actor, writer) in [
+            (HeaderMap::new(), Role::Guest, "guest:anonymous".to_owned(), None),
+            (bearer("the-operator's-token"), Role::Admin, "service:operator".to_owned(), Some(ids::OPERATOR)),
+            (bearer(&staff.text()), Role::Support, format!("staff:{staff_id}"), Some(staff_id)),
+            (bearer(&service.text()), Role::Service, format!("service:{service_id}"), Some(service_id)),
+        ] {
+            let caller = access.caller(&headers).await.unwrap();
+            assert_eq!((caller.role, caller.actor.to_string(), caller.writer), (role, actor, writer));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_living_key_is_refused_and_only_its_holder_learns_that_it_expired() {
+        let (shelf, access) = access();
+        let (good, _) = shelf.add(Role::Admin, |_| {}).unwrap();
+        let past = clock::now() - TimeDelta::seconds(1);
+        let (expired, _) = shelf.add(Role::Admin, |known| known.expires_at = Some(past)).unwrap();
+        let (revoked, _) = shelf.add(Role::Admin, |known| known.revoked = true).unwrap();
+        let unknown = ApiKey::generate(Uuid::new_v4()).unwrap();
+        let other_secret = format!("{}_{}", &expired.text()[..12], &good.text()[13..]);
+        for (token, slug) in [
+            (expired.text(), "token-expired"),
+            (revoked.text(), "bad-token"),
+            (unknown.text(), "bad-token"),
+            (other_secret, "bad-token"),
+            (good.text().to_uppercase(), "bad-token"),
+            (format!("{} x", good.text()), "bad-token"),
+            (format!("{}{}", good.text(), "A".repeat(10_000)), "bad-token"),
+            ("ключ".to_owned(), "bad-token"),
+            ("the-operator's-toke".to_owned(), "bad-token"),
+            (String::new(), "bad-token"),
+        ] {
+            assert_eq!(refused(&access, &bearer(&token)).await, (401, slug.to_owned()), "{token:.60}");
+        }
+        let mut twice = bearer(&good.text());
+        twice.append(AUTHORIZATION, twice[AUTHORIZATION].clone());
+        assert_eq!(refused(&access, &twice).await, (401, "bad-token".to_owned()));
+        let mut basic = HeaderMap::new();
+        basic.insert(AUTHORIZATION, HeaderValue::try_from(format!("Basic {}", good.text())).unwrap());
+        assert_eq!(refused(&access, &basic).await, (401, "bad-token".to_owned()));
+        assert!(access.caller(&bearer(&good.text())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_is_looked_up_and_its_use_written_down_once_in_a_while() {
+        let (shelf, access) = access();
+        let (key, id) = shelf.add(Role::Ops, |_| {}).unwrap();
+        let (lately, _) = shelf.add(Role::Ops, |known| known.used_at = Some(clock::now())).unwrap();
+        for _ in 0..10 {
+            assert!(access.caller(&bearer(&key.text())).await.is_ok());
+            assert!(access.caller(&bearer(&lately.text())).await.is_ok());
+        }
+        assert_eq!((shelf.asked(), shelf.used()), (2, vec![id]));
+    }
+
+    #[tokio::test]
+    async fn keys_that_cannot_be_looked_up_are_unavailable_and_the_operator_and_guests_go_on() {
+        let (shelf, access) = access();
+        let (key, _) = shelf.add(Role::Ops, |_| {}).unwrap();
+        shelf.away.store(true, Ordering::Relaxed);
+        assert_eq!(refused(&access, &bearer(&key.text())).await, (503, "database-unavailable".to_owned()));
+        assert!(access.caller(&bearer("the-operator's-token")).await.is_ok());
+        assert!(access.caller(&HeaderMap::new()).await.is_ok());
+        // It is not remembered that they were away.
+        shelf.away.store(false, Ordering::Relaxed);
+        assert!(access.caller(&bearer(&key.text())).await.is_ok());
+    }
+
+    #[test]
+    fn a_token_is_the_same_only_if_it_is() {
+        let secret = Secret::new(b"secret");
+        assert!(secret.is(b"secret"));
+        for other in ["", "secre", "secret1", "Secret", "secrets and more"] {
+            assert!(!secret.is(other.as_bytes()), "{other:?}");
+        }
+        assert_eq!(format!("{secret:?}"), "Secret");
+    }
+
+    /// A secret has no other comparison; and nothing is let in or turned away beside it.
+    #[tokio::test]
+    async fn whatever_is_sent_is_compared_with_each_secret_that_it_could_be_in_constant_time() {
+        let (shelf, access) = access();
+        let (key, _) = shelf.add(Role::Support, |_| {}).unwrap();
+        let (revoked, _) = shelf.add(Role::Support, |known| known.revoked = true).unwrap();
+        let (wrong, unknown) = (forged(&key), ApiKey::generate(Uuid::new_v4()).unwrap().text());
+        for (sent, compared, passes) in [
+            ("the-operator's-token".to_owned(), 1, true),
+            ("the-operator's-tokem".to_owned(), 1, false),
+            ("t".to_owned(), 1, false),
+            (key.text(), 2, true),
+            (wrong, 2, false),
+            (revoked.text(), 2, false),
+            // There is none that it could be.
+            (unknown, 1, false),
+        ] {
+            let before = COMPARED.get();
+            assert_eq!(access.caller(&bearer(&sent)).await.is_ok(), passes, "{sent}");
+            assert_eq!(COMPARED.get() - before, compared, "{sent}");
+        }
+    }
+
+    /// Of that prefix, with another secret.
+    fn forged(key: &ApiKey) -> String {
+        let other = ApiKey::generate(Uuid::new_v4()).unwrap().text();
+        let text = key.text();
+        let cut = text.len() - 43;
+        format!("{}{}", &text[..cut], &other[other.len() - 43..])
+    }
+}

@@ -1,0 +1,124 @@
+//! What is stored of keys and sessions, and the port that looks them up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ring::digest::{SHA256, digest};
+use ring::hmac;
+use uuid::Uuid;
+
+use super::role::Role;
+use crate::Problem;
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread compared something with a secret.
+    pub(super) static COMPARED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// What a caller must have. Nothing can be read out of it, so there is one way to compare it with what was sent:
+/// [`Secret::is`], which takes as long for any two.
+#[derive(Clone)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// How long it takes says nothing about where the two differ: their HMACs under the secret are compared.
+    pub fn is(&self, sent: &[u8]) -> bool {
+        #[cfg(test)]
+        COMPARED.set(COMPARED.get() + 1);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let tag = hmac::sign(&key, &self.0);
+        hmac::verify(&key, sent, tag.as_ref()).is_ok()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What is stored of a key.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub id: Uuid,
+    /// SHA-256 of the secret.
+    pub hash: Secret,
+    pub role: Role,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked: bool,
+    /// To about a minute.
+    pub used_at: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    /// Refused where it was revoked or has expired.
+    pub(super) fn lives(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        if self.revoked {
+            return Err(bad_token());
+        }
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            let detail =
+                "the API key has expired: whoever gave it out makes a new one of it, `soonshop key rotate`";
+            return Err(Problem::unauthenticated("token-expired", detail));
+        }
+        Ok(())
+    }
+}
+
+/// What is stored of a session.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// SHA-256 of the cookie's 32 random bytes.
+    pub hash: [u8; 32],
+    /// The key that it was begun with; `None`: the operator's token.
+    pub key: Option<Known>,
+    /// SHA-256 of the secret that it was begun with: another token of the operator's ends it.
+    pub proof: [u8; 32],
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Why keys cannot be looked up just now.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Where keys are stored.
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// The key of that prefix; whether it was this one that the caller has, is not looked at.
+    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable>;
+
+    /// Writes down that it was used just now.
+    async fn used(&self, id: Uuid) -> Result<(), Unavailable>;
+
+    /// Keeps a session that begins, and writes down who began it.
+    async fn begin(&self, session: &Begun) -> Result<(), Unavailable>;
+
+    /// The session of that hash, unless it was ended, with its key as it is now.
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<Begun>, Unavailable>;
+
+    /// Ends it, in every process.
+    async fn end(&self, hash: [u8; 32]) -> Result<(), Unavailable>;
+}
+
+pub(super) fn hash(secret: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, secret).as_ref());
+    hash
+}
+
+/// One sentence for all that is wrong with a token: whoever has none learns nothing of those that there are.
+pub(super) fn bad_token() -> Problem {
+    Problem::unauthenticated(
+        "bad-token",
+        "Authorization carries no API key that is known and not revoked, nor the operator's token: leave it out, or \
+         send `Bearer <key>`, once",
+    )
+}

@@ -1,0 +1,26 @@
+//! Which request is being answered.
+
+use uuid::Uuid;
+
+use crate::trace::TraceParent;
+
+/// What names a request. An extractor; also there for whatever runs in the request's own task.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestContext {
+    /// New for every request.
+    pub request_id: Uuid,
+    /// The client's, or the request's own: all that follows from the request shares it.
+    pub correlation_id: Uuid,
+    pub trace: TraceParent,
+}
+
+tokio::task_local! {
+    pub(crate) static CONTEXT: RequestContext;
+}
+
+impl RequestContext {
+    /// The request that this task is answering.
+    pub fn current() -> Option<Self> {
+        CONTEXT.try_with(|context| *context).ok()
+    }
+}

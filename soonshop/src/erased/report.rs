@@ -1,0 +1,112 @@
+//! What was looked into, and what was found there.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use soonshop_domain::Purpose;
+use uuid::Uuid;
+
+/// Something that was looked into.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Looked {
+    /// A namespace, `search`, `cache` or `files`.
+    pub store: String,
+    /// A table of it, an index, a space, a folder.
+    pub what: String,
+    /// How many rows, documents, entries or files.
+    pub items: u64,
+}
+
+/// Something that should not be there. It names the place, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Found {
+    pub store: String,
+    pub place: String,
+    pub why: String,
+}
+
+/// Until when a backup can bring a key back.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Backups {
+    pub until: DateTime<Utc>,
+    pub days: u32,
+    /// The event that confirms that the last key was deleted before it.
+    pub position: i64,
+    pub event_id: Uuid,
+    pub recorded_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Report {
+    pub person: Uuid,
+    /// The purposes whose erasure was asked for.
+    pub asked: Vec<Purpose>,
+    /// The purposes that something is kept for still: nobody asked for their erasure.
+    pub kept: Vec<Purpose>,
+    /// How many sealed values of theirs the log has, and will always have.
+    pub sealed: u64,
+    pub looked_at: Vec<Looked>,
+    /// What it could not look into, and why that may be.
+    pub not_looked_at: Vec<String>,
+    pub found: Vec<Found>,
+    /// Absent until the erasure is confirmed.
+    pub backups: Option<Backups>,
+}
+
+impl Report {
+    /// 0: nothing was found; 3: something was.
+    pub fn exit_code(&self) -> u8 {
+        if self.found.is_empty() { 0 } else { 3 }
+    }
+
+    pub(super) fn look(&mut self, store: &str, what: &str, items: u64) {
+        self.looked_at.push(Looked { store: store.to_owned(), what: what.to_owned(), items });
+    }
+
+    pub(super) fn find(&mut self, store: &str, place: impl Into<String>, why: impl Into<String>) {
+        self.found.push(Found { store: store.to_owned(), place: place.into(), why: why.into() });
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names =
+            |purposes: &[Purpose]| purposes.iter().map(Purpose::as_ref).collect::<Vec<_>>().join(", ");
+        let or_nothing = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
+        writeln!(f, "person   {}", self.person)?;
+        writeln!(f, "erased   {}", or_nothing(names(&self.asked)))?;
+        writeln!(f, "kept     {}", or_nothing(names(&self.kept)))?;
+        writeln!(f, "sealed   {} values in the log, which no key opens once it is erased", self.sealed)?;
+        for Looked { store, what, items } in &self.looked_at {
+            writeln!(f, "looked   {store:<16} {what:<24} {items}")?;
+        }
+        for what in &self.not_looked_at {
+            writeln!(f, "not      {what}")?;
+        }
+        for Found { store, place, why } in &self.found {
+            writeln!(f, "FOUND    {store:<16} {place}: {why}")?;
+        }
+        match &self.backups {
+            Some(backups) => writeln!(
+                f,
+                "backups  until {} one can bring a key back: {} days after the event at position {} ({}), \
+                 recorded at {}",
+                backups.until.to_rfc3339(),
+                backups.days,
+                backups.position,
+                backups.event_id,
+                backups.recorded_at.to_rfc3339()
+            )?,
+            None => writeln!(
+                f,
+                "backups  no erasure is confirmed: for how long one can bring a key back is open"
+            )?,
+        }
+        let verdict = if self.found.is_empty() { "clean: nothing was found" } else { "NOT clean" };
+        write!(f, "{verdict}")
+    }
+}
+
+pub(super) fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,14 @@
+//! What a verb of the command line came to.
+
+/// What to print, and how to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub text: String,
+    pub exit_code: u8,
+}
+
+impl Outcome {
+    pub(crate) fn done(text: String) -> Self {
+        Self { text, exit_code: 0 }
+    }
+}
