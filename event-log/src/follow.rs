@@ -231,3 +231,123 @@ async fn turns<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), St
 pub fn unheard<'a>(_: String) -> BoxFuture<'a, ()> {
     Box::pin(async {})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Announces positions, and gives as many events as it was told to.
+    struct Told {
+        announced: watch::Receiver<i64>,
+        left: usize,
+    }
+
+    #[async_trait]
+    impl Source for Told {
+        type Event = usize;
+
+        async fn after(&mut self, _: &str, _: &Checkpoint, most: usize) -> Result<Vec<usize>, Error> {
+            let page = self.left.min(most);
+            self.left -= page;
+            Ok(vec![0; page])
+        }
+
+        async fn news(&mut self, position: i64) {
+            if self.announced.wait_for(|at| *at >= position).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Notes what it is given; stops at a page of this size.
+    struct Noted {
+        source: Told,
+        pages: Vec<usize>,
+        fails_at: usize,
+        stop: CancellationToken,
+        ended: Option<bool>,
+    }
+
+    #[async_trait]
+    impl Work for Noted {
+        type Source = Told;
+
+        fn name(&self) -> &str {
+            "noted"
+        }
+
+        fn source(&mut self) -> &mut Told {
+            &mut self.source
+        }
+
+        fn place(&self) -> Option<(Checkpoint, usize)> {
+            (self.pages.len() != 1).then(|| (Checkpoint::start(), 3))
+        }
+
+        async fn work(&mut self, events: Vec<usize>) -> Result<Next, Stopped> {
+            self.pages.push(events.len());
+            if events.len() == self.fails_at {
+                return Err(Stopped::Lost);
+            }
+            if self.pages.len() < 4 {
+                return Ok(Next::Read);
+            }
+            self.stop.cancel();
+            Ok(Next::Wait(Wait::steady(Duration::from_hours(1))))
+        }
+
+        async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
+            self.ended = Some(outcome.is_ok());
+            outcome
+        }
+    }
+
+    fn noted(fails_at: usize) -> Noted {
+        let source = Told { announced: watch::channel(0).1, left: 4 };
+        Noted { source, pages: Vec::new(), fails_at, stop: CancellationToken::new(), ended: None }
+    }
+
+    #[tokio::test]
+    async fn pages_are_read_where_there_is_room_until_told_to_stop() {
+        let mut work = noted(usize::MAX);
+        let stop = work.stop.clone();
+        assert!(run(&mut work, &stop).await.is_ok());
+        assert_eq!((work.pages, work.ended), (vec![3, 0, 1, 0], Some(true)));
+    }
+
+    #[tokio::test]
+    async fn work_that_cannot_go_on_is_ended_with_the_reason() {
+        let mut work = noted(1);
+        let stop = work.stop.clone();
+        assert!(matches!(run(&mut work, &stop).await, Err(Stopped::Lost)));
+        assert_eq!((work.pages, work.ended), (vec![3, 0, 1], Some(false)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_doubles_while_nothing_comes_and_is_short_after_news() {
+        let (announce, announced) = watch::channel(0);
+        let mut source = Told { announced, left: 0 };
+        let stop = CancellationToken::new();
+        let wait = Wait::doubling(Duration::from_millis(10), Duration::from_millis(35)).or_news_of(7);
+        let (mut pause, mut waited) = (Duration::ZERO, Vec::new());
+        for _ in 0..4 {
+            let began = Instant::now();
+            pause = wait.pass(&mut source, pause, &stop).await;
+            waited.push(began.elapsed().as_millis());
+        }
+        assert_eq!(waited, [10, 20, 35, 35]);
+        // A wait of another kind in between changes nothing.
+        pause = Wait::steady(Duration::from_secs(9)).pass(&mut source, pause, &stop).await;
+        assert_eq!(pause, Duration::from_millis(70));
+        announce.send_replace(7);
+        let began = Instant::now();
+        assert_eq!(wait.pass(&mut source, pause, &stop).await, Duration::ZERO);
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        // News are gathered for as long as asked for.
+        wait.at_least(Duration::from_millis(4)).pass(&mut source, pause, &stop).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(4));
+        stop.cancel();
+        assert_eq!(Wait::steady(Duration::from_secs(9)).pass(&mut source, pause, &stop).await, pause);
+        assert_eq!(began.elapsed(), Duration::from_millis(4));
+    }
+}
