@@ -69,7 +69,7 @@ impl Source for Stored {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -85,7 +85,7 @@ impl Source for NoEvents {
     }
 
     async fn news(&mut self, _: i64) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

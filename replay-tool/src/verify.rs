@@ -363,7 +363,7 @@ async fn compare(
                 let detail = error.to_string();
                 return Err(Failure::Refused(Sentence::ProvesNothing { detail }));
             }
-            heard(tool, run, run_comparison(tool, options, projector, (left, right), run)).await
+            heard(tool, run, Box::pin(run_comparison(tool, options, projector, (left, right), run))).await
         }
         Against::Fold => {
             let scratch = tool.registry.create_scratch(&**projector).await?;
