@@ -167,8 +167,9 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::access::Permission;
     use crate::access::keys::COMPARED;
-    use crate::access::{Permission, Shelf};
+    use crate::shelf::Shelf;
 
     fn access() -> (Arc<Shelf>, Access) {
         let shelf = Arc::new(Shelf::default());
