@@ -45,7 +45,7 @@ impl Sent {
         let body = self.body.trim();
         let over = ["guest:anonymous", self.method, &self.path, self.if_match, body].map(str::as_bytes);
         let bytes = store.keys().fingerprint(&over).await.unwrap();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     /// Its whole answer, as text.
