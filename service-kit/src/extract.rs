@@ -1,7 +1,5 @@
 //! axum's extractors, with every rejection a [`Problem`] that says which field is at fault and never what was in it.
 
-mod json_text;
-
 use axum::body::Bytes;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -16,8 +14,6 @@ use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use crate::problem::Problem;
-
-pub use json_text::JsonText;
 
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -43,7 +39,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = essence.split(';').map(str::trim);
     let json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"))
@@ -59,7 +55,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-fn unreadable(rejection: &BytesRejection) -> Problem {
+pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();
     }
@@ -71,7 +67,7 @@ pub(crate) fn too_large() -> Problem {
         .with("limit", BODY_LIMIT)
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| {
         let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
         Problem::malformed("malformed-json", detail)
@@ -86,14 +82,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// serde's sentences about syntax hold nothing of the body.
-fn malformed(error: &serde_json::Error) -> Problem {
+pub(crate) fn malformed(error: &serde_json::Error) -> Problem {
     let sentence = error.to_string();
     let what = sentence.rsplit_once(" at line ").map_or(sentence.as_str(), |(what, _)| what);
     let detail = format!("the body is not JSON: {what}, at line {} column {}", error.line(), error.column());
     Problem::malformed("malformed-json", detail).with("line", error.line()).with("column", error.column())
 }
 
-fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+pub(crate) fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if error.inner().classify() != Category::Data {
         return malformed(error.inner());
     }

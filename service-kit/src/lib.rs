@@ -8,6 +8,7 @@ pub mod access;
 pub mod extract;
 pub mod headers;
 pub mod health;
+pub mod json_text;
 pub mod metrics;
 pub mod problem;
 mod request;

@@ -13,8 +13,8 @@ use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Permission};
-use soonshop_service_kit::extract::JsonText;
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch};
+use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use axum::http::HeaderMap;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::{BODY_LIMIT, malformed, refused, require_json, unreadable, utf8};
+use crate::extract::{BODY_LIMIT, malformed, refused, require_json, unreadable, utf8};
 use crate::problem::Problem;
 
 /// A JSON body as it was sent: read, and known to be UTF-8. It is parsed once, by whoever knows its shape.
