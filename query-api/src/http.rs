@@ -11,21 +11,37 @@ macro_rules! endpoints {
     };
 }
 
+#[path = "contexts/analytics.rs"]
 mod analytics;
+#[path = "driver/as_of.rs"]
 mod as_of;
+#[path = "../../audit-web/src/endpoints.rs"]
 mod audit;
+#[path = "driver/cached.rs"]
 mod cached;
+#[path = "../../service-kit/src/endpoint/call.rs"]
 mod call;
+#[path = "driver/entity.rs"]
 mod entity;
+#[path = "../../event-log/src/history.rs"]
 mod fold;
+#[path = "contexts/inventory.rs"]
 mod inventory;
+#[path = "driver/list.rs"]
 mod list;
+#[path = "../../service-kit/src/endpoint/openapi.rs"]
 mod openapi;
+#[path = "contexts/order.rs"]
 mod order;
+#[path = "../../service-kit/src/endpoint/params.rs"]
 mod params;
+#[path = "contexts/product.rs"]
 mod product;
+#[path = "../../projections/src/source.rs"]
 mod read;
+#[path = "driver/search.rs"]
 mod search;
+#[path = "contexts/user.rs"]
 mod user;
 
 use std::collections::BTreeSet;

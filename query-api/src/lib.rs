@@ -3,5 +3,6 @@
 //! One table maps a path to what answers it ([`http`]); lists and look-ups of all read models share one mechanism, and a
 //! read model adds a table of its filters. Nothing here changes anything. Start reading at [`http::router`].
 
+#[path = "../../audit/src/export.rs"]
 pub mod export;
 pub mod http;

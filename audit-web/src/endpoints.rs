@@ -3,27 +3,49 @@
 //!
 //! Nothing gets to an encoder but through the [`redactor`]; who may see what is the one table of permissions.
 
+#[path = "../../audit/src/amounts.rs"]
 mod amounts;
+#[path = "../../audit/src/changes.rs"]
 mod changes;
+#[path = "../../audit/src/correlation.rs"]
 mod correlation;
+#[path = "exports.rs"]
 mod exports;
+#[path = "../../audit/src/file.rs"]
 pub(super) mod file;
+#[path = "../../audit/src/groups.rs"]
 mod groups;
+#[path = "../../audit/src/listing.rs"]
 mod listing;
+#[path = "../../audit/src/look_up.rs"]
 mod look_up;
+#[path = "../../audit/src/notes.rs"]
 mod notes;
+#[path = "pages.rs"]
 pub(super) mod pages;
+#[path = "../../audit/src/parked.rs"]
 mod parked;
+#[path = "../../audit/src/pending.rs"]
 mod pending;
+#[path = "../../audit/src/redactor.rs"]
 mod redactor;
+#[path = "../../audit/src/record.rs"]
 mod reveal;
+#[path = "../../audit/src/search.rs"]
 mod search;
+#[path = "../../audit/src/standing.rs"]
 mod standing;
+#[path = "tail.rs"]
 mod tail;
+#[path = "../../audit/src/timeline.rs"]
 mod timeline;
+#[path = "../../audit/src/trail.rs"]
 mod trail;
+#[path = "../../audit/src/trend.rs"]
 mod trend;
+#[path = "../../audit/src/views.rs"]
 mod views;
+#[path = "words.rs"]
 mod words;
 
 use soonshop_service_kit::access::Permission;

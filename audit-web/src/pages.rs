@@ -4,14 +4,23 @@
 //!
 //! `shown` puts what a page has found into the frame; a file beside this one per page says what it looks like.
 
+#[path = "pages/access.rs"]
 mod access;
+#[path = "pages/correlation.rs"]
 mod correlation;
+#[path = "pages/file.rs"]
 pub(super) mod file;
+#[path = "pages/integrity.rs"]
 mod integrity;
+#[path = "pages/overview.rs"]
 mod overview;
+#[path = "pages/parked.rs"]
 mod parked;
+#[path = "pages/projections.rs"]
 mod projections;
+#[path = "pages/timeline.rs"]
 pub(super) mod timeline;
+#[path = "pages/trail.rs"]
 mod trail;
 
 use std::fmt::Write as _;
@@ -39,10 +48,10 @@ use crate::http::openapi::Described;
 use crate::http::params::{Kind, LONGEST_FREE, Param};
 use crate::http::{Action, Endpoint};
 
-const STYLE: &str = include_str!("../../../assets/audit.css");
-const SCRIPT: &str = include_str!("../../../assets/audit.js");
-const WORKER: &str = include_str!("../../../assets/tail.js");
-const ICON: &str = include_str!("../../../assets/icon.svg");
+const STYLE: &str = include_str!("../assets/audit.css");
+const SCRIPT: &str = include_str!("../assets/audit.js");
+const WORKER: &str = include_str!("../assets/tail.js");
+const ICON: &str = include_str!("../assets/icon.svg");
 
 /// Nothing but our own style sheet and script is loaded, and nothing of another origin is asked or framed.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
