@@ -1,82 +1,80 @@
-//! The audit trail: who changed what, when, why, before and after. For programs under `/api/audit`, for people as pages
-//! under `/audit`, both out of the same functions.
-//!
-//! Nothing gets to an encoder but through the [`redactor`]; who may see what is the one table of permissions.
+//! What programs ask of the audit trail, under `/api/audit`: out of the same functions as the pages.
 
-#[path = "../../audit/src/amounts.rs"]
-mod amounts;
-#[path = "../../audit/src/changes.rs"]
-mod changes;
-#[path = "../../audit/src/correlation.rs"]
-mod correlation;
-#[path = "exports.rs"]
-mod exports;
-#[path = "../../audit/src/file.rs"]
-pub(super) mod file;
-#[path = "../../audit/src/groups.rs"]
-mod groups;
-#[path = "../../audit/src/listing.rs"]
-mod listing;
-#[path = "../../audit/src/look_up.rs"]
-mod look_up;
-#[path = "../../audit/src/notes.rs"]
-mod notes;
-#[path = "pages.rs"]
-pub(super) mod pages;
-#[path = "../../audit/src/parked.rs"]
-mod parked;
-#[path = "../../audit/src/pending.rs"]
-mod pending;
-#[path = "../../audit/src/redactor.rs"]
-mod redactor;
-#[path = "../../audit/src/record.rs"]
-mod reveal;
-#[path = "../../audit/src/search.rs"]
-mod search;
-#[path = "../../audit/src/standing.rs"]
-mod standing;
-#[path = "tail.rs"]
-mod tail;
-#[path = "../../audit/src/timeline.rs"]
-mod timeline;
-#[path = "../../audit/src/trail.rs"]
-mod trail;
-#[path = "../../audit/src/trend.rs"]
-mod trend;
-#[path = "../../audit/src/views.rs"]
-mod views;
-#[path = "words.rs"]
-mod words;
-
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse as _;
+use soonshop_audit::correlation::Tree;
+use soonshop_audit::look_up::Found;
+use soonshop_audit::notes::Left;
+use soonshop_audit::standing::Health;
+use soonshop_audit::timeline::Page;
+use soonshop_audit::trail::Trail;
 use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::endpoint::{Answer, Described};
 
-use super::Endpoint;
+use crate::state::{Action, Call, Endpoint};
+use crate::{exports, fields, find, tail};
 
-pub(super) use exports::EXPORTS;
-pub use file::File;
-pub use listing::{Asked, Listing, Reached, columns, export};
-pub(super) use tail::Tail;
-pub use timeline::Entry;
-pub use trail::{Change, Stream, Trail};
-pub(super) use trend::Trends;
-
-/// What the addresses of pages begin with.
-pub(super) const PAGES: &str = "/audit";
-
-/// What programs ask.
+/// The rows of the table.
 #[rustfmt::skip]
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     use Permission::{Audit, Reveal};
-    endpoints! {
-        "/health/audit"              "audit.health"              "How all that follows the log stands" standing::watches();
-        "/api/audit/timeline"        "audit.timeline"            "What happened"                   timeline::lists().needs(Audit);
-        "/api/audit/a/{type}/{id}"   "audit.trail"               "What became of one aggregate, and by which event" trail::follows().needs(Audit);
-        "/api/audit/a/{type}/{id}/reveals" "audit.reveal"        "The same, with what is personal; it is written down" reveal::reveals().needs(Reveal);
-        "/api/audit/a/{type}/{id}/notes" "audit.note"            "A note on one of its events; it is written down" notes::leaves().needs(Audit);
-        "/api/audit/c/{id}"          "audit.correlation"         "All that followed from one request" correlation::gathers().needs(Audit);
-        "/api/audit/export.csv"      "audit.export-csv"          "What happened, to take along"    exports::csv().needs(Audit);
-        "/api/audit/export.ndjson"   "audit.export-ndjson"       "What happened, to take along"    exports::ndjson().needs(Audit);
-        "/api/audit/stream"          "audit.stream"              "What happens, as it happens"     tail::follows().needs(Audit);
-        "/api/audit/look-ups"        "audit.look-up"             "Whose a value is that is known; it is written down" look_up::looks_up().needs(Audit);
-    }
+    let row = Endpoint::new;
+    vec![
+        row("/health/audit", "audit.health", "How all that follows the log stands",
+            Action::new(Vec::new(), Described::one::<Health>(), health)),
+        row("/api/audit/timeline", "audit.timeline", "What happened",
+            Action::new(fields::timeline(), Described::one::<Page>(), timeline).needs(Audit)),
+        row("/api/audit/a/{type}/{id}", "audit.trail", "What became of one aggregate, and by which event",
+            Action::new(fields::trail(), Described::one::<Trail>(), trail).needs(Audit)),
+        row("/api/audit/a/{type}/{id}/reveals", "audit.reveal", "The same, with what is personal; it is written down",
+            Action::new(fields::trail(), Described::one::<Trail>(), reveal).takes(fields::reveal()).needs(Reveal)),
+        row("/api/audit/a/{type}/{id}/notes", "audit.note", "A note on one of its events; it is written down",
+            Action::new(Vec::new(), Described::one::<Left>(), note).takes(fields::notes()).needs(Audit)),
+        row("/api/audit/c/{id}", "audit.correlation", "All that followed from one request",
+            Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
+        row("/api/audit/export.csv", "audit.export-csv", "What happened, to take along", exports::csv().needs(Audit)),
+        row("/api/audit/export.ndjson", "audit.export-ndjson", "What happened, to take along", exports::ndjson().needs(Audit)),
+        row("/api/audit/stream", "audit.stream", "What happens, as it happens", tail::follows().needs(Audit)),
+        row("/api/audit/look-ups", "audit.look-up", "Whose a value is that is known; it is written down",
+            Action::new(Vec::new(), Described::one::<Found>(), look_up).takes(fields::look_up()).needs(Audit)),
+    ]
+}
+
+async fn health(call: Call) -> Answer {
+    let (_, health) = find::health(&call).await?;
+    let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, [(CACHE_CONTROL, "no-store")], axum::Json(health)).into_response())
+}
+
+async fn timeline(call: Call) -> Answer {
+    let (position, page) = find::timeline(&call).await?;
+    let link = page.next.map(|next| next.to_string());
+    let parameter = if fields::ascends(&call.params) { "after" } else { "before" };
+    call.page_before(position, &page, link.as_deref().map(|next| (parameter, next)))
+}
+
+async fn trail(call: Call) -> Answer {
+    let (head, trail) = find::trail(&call).await?;
+    call.page(head, &trail, None)
+}
+
+async fn reveal(call: Call) -> Answer {
+    let (head, trail) = find::reveal(&call).await?;
+    call.page(head, &trail, None)
+}
+
+async fn note(call: Call) -> Answer {
+    let left = find::leave_note(&call).await?;
+    call.page(left.position, &left, None)
+}
+
+async fn correlation(call: Call) -> Answer {
+    let (position, tree) = find::correlation(&call).await?;
+    call.page(position, &tree, None)
+}
+
+async fn look_up(call: Call) -> Answer {
+    let found = find::look_up(&call).await?;
+    call.page(0, &found, None)
 }

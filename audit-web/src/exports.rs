@@ -9,32 +9,30 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::json;
+use soonshop_audit::export::Format;
+use soonshop_audit::listing::{self, Asked, WITHOUT_CHANGES};
+use soonshop_audit::record::write_down;
+use soonshop_audit::timeline;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::serve::take_longer;
+use url::form_urlencoded;
 
-use super::listing::{self, Asked};
-use super::reveal::write_down;
-use super::timeline;
-use crate::export::Format;
-use crate::http::Action;
-use crate::http::call::Call;
-use crate::http::openapi::Described;
+use crate::fields;
+use crate::state::{Action, Call, EXPORTS};
 
 /// What the file is: of CSV nothing but rows can be told inside.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
 /// As CSV, with its manifest in a header.
-pub(super) fn csv() -> Action {
-    Action::new(listing::params(), Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
+pub(crate) fn csv() -> Action {
+    Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
 }
 
 /// As JSON lines, the manifest first.
-pub(super) fn ndjson() -> Action {
-    Action::new(listing::params(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
+pub(crate) fn ndjson() -> Action {
+    Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
 }
-
-/// Exports that one process gathers at the same time: each reads much, and lies on the disk until it was fetched.
-pub(in crate::http) const EXPORTS: usize = 4;
 
 /// How long gathering one may take: millions of events take longer than anything else that is asked.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -50,14 +48,16 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     };
     take_longer(LONGEST);
     let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
-    let mut asked = Asked::read(&call.asked.query)?;
-    if let Some(file) = &call.asked.file {
-        asked = asked.within(file);
+    let said = form_urlencoded::parse(call.asked.query.as_bytes()).into_owned();
+    let with_changes = call.params.text(WITHOUT_CHANGES).is_none();
+    let mut asked = Asked::new(&fields::filter(&call.params), said, with_changes)?;
+    if let Some(file) = &call.shared.file {
+        asked = file.narrow(asked);
     }
     let role = call.caller().role;
-    let queries = &call.shared.queries;
-    let written = listing::export(&queries.registry, &queries.log, &asked, format, role.as_ref(), |_| {
-        if queries.stop.is_cancelled() {
+    let (reader, stop) = (&call.shared.reader, &call.shared.stop);
+    let written = listing::export(&reader.registry, &reader.log, &asked, format, role.as_ref(), |_| {
+        if stop.is_cancelled() {
             let again = Duration::from_secs(1);
             return Err(Problem::unavailable("timed-out", "the service is stopping: ask again", again));
         }
@@ -66,7 +66,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     let written = written.await?;
     let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
     let detail = json!({ "count": written.manifest.count(), "format": format, "search": asked.told() });
-    write_down(&call, "export", "timeline".to_owned(), detail, None).await?;
+    write_down(reader, &call.caller().actor, "export", "timeline".to_owned(), detail, None).await?;
     let file = match format {
         Format::Csv => "attachment; filename=\"timeline.csv\"",
         Format::Ndjson => "attachment; filename=\"timeline.ndjson\"",

@@ -6,7 +6,7 @@
 //! led past.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::CACHE_CONTROL;
@@ -14,24 +14,22 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
-use moka::future::Cache;
 use serde_json::json;
+use soonshop_audit::search::Search;
+use soonshop_audit::timeline::{self, Page};
+use soonshop_audit::{changes, filter::Filter};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::changes;
-use super::pages;
-use super::search::Search;
-use super::timeline::{self, Page};
-use crate::http::call::Call;
-use crate::http::openapi::Described;
-use crate::http::params::{Kind, Param, refused};
-use crate::http::{Action, Shared};
-
-/// How often the checkpoint is looked at while there are readers.
-const LOOK: Duration = Duration::from_millis(200);
+use crate::fields;
+use crate::head::Batch;
+use crate::pages::frame::{COMMON, View, look as look_of};
+use crate::pages::timeline::row;
+use crate::state::{Action, Call, at_least};
 
 /// Between two messages to a reader: readers are no burden to who writes, however many they are.
 const PACE: Duration = Duration::from_millis(400);
@@ -43,90 +41,23 @@ const AT_ONCE: usize = 100;
 /// happen any more, and stand in the timeline.
 const TOO_FAR: i64 = 5_000;
 
-/// For how long, and how many, messages are kept for others who look for the same.
-const SHARED_FOR: Duration = Duration::from_secs(1);
-const MOST_SHARED: u64 = 64;
-
 /// After so long without a message, one that says so: whoever hears nothing for longer has lost the connection.
 const ALIVE: Duration = Duration::from_secs(15);
-
-/// Where the trail stands, for all who follow it here.
-pub(in crate::http) struct Tail {
-    position: Mutex<Option<watch::Sender<i64>>>,
-    /// By what is looked for, how it is shown, and from where on.
-    batches: Cache<String, Arc<Batch>>,
-}
-
-impl Default for Tail {
-    fn default() -> Self {
-        let batches = Cache::builder().max_capacity(MOST_SHARED).time_to_live(SHARED_FOR).build();
-        Self { position: Mutex::default(), batches }
-    }
-}
-
-/// What is new after a position.
-struct Batch {
-    /// As it is sent; none where nothing was found.
-    data: Option<String>,
-    /// Everything up to here is in it, or is not what is looked for.
-    last: i64,
-    full: bool,
-}
-
-impl Tail {
-    /// Told of each change; somebody looks for as long as anybody listens.
-    fn listen(&self, shared: &Arc<Shared>) -> watch::Receiver<i64> {
-        let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = held.as_ref() {
-            return sender.subscribe();
-        }
-        let (sender, receiver) = watch::channel(0);
-        *held = Some(sender);
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move { shared.tail.look(&shared).await });
-        receiver
-    }
-
-    async fn look(&self, shared: &Arc<Shared>) {
-        let mut ticks = tokio::time::interval(LOOK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            {
-                let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
-                if held.as_ref().is_none_or(|sender| sender.receiver_count() == 0) {
-                    *held = None;
-                    return;
-                }
-            }
-            let now = async { shared.source("audit", None).await?.position().await };
-            match now.await {
-                Ok(position) => {
-                    let held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(sender) = held.as_ref() {
-                        sender.send_if_modified(|known| std::mem::replace(known, position) != position);
-                    }
-                }
-                Err(problem) => tracing::warn!(%problem, "the audit trail cannot be followed just now"),
-            }
-        }
-    }
-}
 
 /// How often it is looked whether a reader still may, where nothing comes that asks for it.
 const STILL: Duration = Duration::from_secs(3);
 
 /// The timeline as a stream.
-pub(super) fn follows() -> Action {
+pub(crate) fn follows() -> Action {
     Action::new(params(), Described::one::<Page>(), follow)
 }
 
 fn params() -> Vec<Param> {
     let dropped = ["order", "before", "limit", "to", "group"];
-    let mut params = timeline::params();
+    let mut params = fields::timeline();
     params.retain(|param| !dropped.contains(&param.name));
     params.push(Param::new("html", Kind::OneOf(&["1"]), "With each event as the timeline's page shows it."));
-    params.extend(pages::COMMON);
+    params.extend(COMMON);
     params
 }
 
@@ -148,15 +79,15 @@ struct Reader {
 }
 
 async fn follow(call: Call) -> Result<Response, Problem> {
-    let search = Search::of(&call.params.with("order", "asc"))?;
+    let search = Search::of(&Filter { ascends: true, ..fields::filter(&call.params) })?;
     let sent = call.headers_in.get("last-event-id").map(|value| {
         let position = value.to_str().ok().and_then(|text| text.parse::<i64>().ok());
         position
             .filter(|position| *position >= 0)
             .ok_or_else(|| refused("after", "Last-Event-ID is no position"))
     });
-    let head = call.shared.tail.listen(&call.shared);
-    let now = call.shared.source("audit", None).await?.position().await?;
+    let head = call.shared.head.listen();
+    let now = call.shared.reader.source().await?.position().await?;
     let from = sent.transpose()?.or_else(|| call.params.number("after")).unwrap_or(now);
     let ends = call
         .visitor
@@ -164,7 +95,7 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         .map(|at| Instant::now() + (at - soonshop_domain::clock::now()).to_std().unwrap_or_default());
     let (next, look) = (Instant::now(), Instant::now() + STILL);
     let html = call.params.text("html").is_some();
-    let alike = format!("{search:?} {html} {}", pages::look(&call.asked));
+    let alike = format!("{search:?} {html} {}", look_of(&View::of(&call)));
     let reader =
         Reader { call, search, alike, last: from, passed: None, head, next, ends, look, over: false };
     // Of another log, or of one that was put back: whoever has it begins anew.
@@ -185,7 +116,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
         return None;
     }
     loop {
-        let stop = reader.call.shared.queries.stop.clone();
+        let stop = reader.call.shared.stop.clone();
         let end = async {
             match reader.ends {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -233,7 +164,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 impl Reader {
     /// A session or a key that ends, by whomever and in whichever process, ends what is followed with it.
     async fn still_may(&self) -> Result<bool, Problem> {
-        match self.call.shared.queries.access.visitor(&self.call.headers_in).await {
+        match self.call.shared.access.visitor(&self.call.headers_in).await {
             Ok(visitor) => Ok(visitor.caller.role.may(Permission::Audit)),
             Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(false),
             Err(problem) => Err(problem),
@@ -254,7 +185,7 @@ impl Reader {
             ));
         }
         let key = format!("{} {}", self.alike, self.last);
-        let batch = self.call.shared.tail.batches.try_get_with(key, self.batch()).await;
+        let batch = self.call.shared.head.batches.try_get_with(key, self.batch()).await;
         let batch = batch.map_err(|problem: Arc<Problem>| Problem::internal(problem.to_string()))?;
         self.last = batch.last;
         let head = *self.head.borrow();
@@ -268,20 +199,23 @@ impl Reader {
 
     async fn batch(&self) -> Result<Arc<Batch>, Problem> {
         // What is parked may be so since a moment ago.
+        let reader = &self.call.shared.reader;
         let mut search = self.search.clone();
-        search.know_parked(&self.call.shared.queries.registry).await?;
+        search.know_parked(&reader.registry).await?;
         search.everywhere();
-        let (position, mut items) = timeline::read(&self.call, &search, Some(self.last), AT_ONCE).await?;
-        changes::tell(&self.call, &mut items, changes::FOR_MESSAGE).await?;
+        let search = search.beyond(Some(self.last));
+        let (position, mut items) = timeline::read(reader, at_least(&self.call), &search, AT_ONCE).await?;
+        changes::tell(reader, &mut items, changes::FOR_MESSAGE).await?;
         let full = items.len() == AT_ONCE;
         let newest = items.last().map(|entry| entry.position);
         let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));
-        let row = |at: usize| {
+        let view = View::of(&self.call);
+        let shown = |at: usize| {
             let before = at.checked_sub(1).map(|before| items[before].recorded_at);
-            pages::timeline::row(&self.call.asked, &items[at], before)
+            row(&view, &items[at], before)
         };
         let html: Option<Vec<String>> =
-            self.call.params.text("html").map(|_| (0..items.len()).map(row).collect());
+            self.call.params.text("html").map(|_| (0..items.len()).map(shown).collect());
         let data = (!items.is_empty())
             .then(|| serde_json::to_string(&json!({ "items": items, "html": html, "position": last })))
             .transpose()

@@ -2,26 +2,25 @@
 //! from parts of sentences: a sentence has places, by the names of an event's fields.
 
 use serde_json::{Map, Value};
+use soonshop_audit::amounts;
 use soonshop_domain::text::visible;
-
-use super::amounts;
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     English,
     Chinese,
 }
 
 impl Language {
     /// Its tag, as a parameter and in `lang`.
-    pub(super) const TAGS: &'static [&'static str] = &["en", "zh-CN"];
+    pub(crate) const TAGS: &'static [&'static str] = &["en", "zh-CN"];
 
-    pub(super) fn of(tag: &str) -> Self {
+    pub(crate) fn of(tag: &str) -> Self {
         if tag.to_lowercase().starts_with("zh") { Self::Chinese } else { Self::English }
     }
 
-    pub(super) fn tag(self) -> &'static str {
+    pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
             Self::Chinese => "zh-CN",
@@ -29,10 +28,10 @@ impl Language {
     }
 
     /// Every tag, and what the language calls itself.
-    pub(super) const NAMES: [(&'static str, &'static str); 2] = [("en", "English"), ("zh-CN", "中文")];
+    pub(crate) const NAMES: [(&'static str, &'static str); 2] = [("en", "English"), ("zh-CN", "中文")];
 
     /// What it calls itself.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.pick(Self::NAMES[0].1, Self::NAMES[1].1)
     }
 
@@ -45,30 +44,30 @@ impl Language {
     }
 
     /// A word of the pages; one that is missing is shown by its name.
-    pub(super) fn word(self, name: &'static str) -> &'static str {
+    pub(crate) fn word(self, name: &'static str) -> &'static str {
         self.find(name).unwrap_or(name)
     }
 
     /// A word whose name was put together, if there is one.
-    pub(super) fn find(self, name: &str) -> Option<&'static str> {
+    pub(crate) fn find(self, name: &str) -> Option<&'static str> {
         let found = WORDS.iter().find(|(word, ..)| *word == name);
         found.map(|(_, english, chinese)| self.pick(english, chinese))
     }
 
     /// A word with places, `{0}` and so on, and what goes there.
-    pub(super) fn fill(self, name: &'static str, values: &[&str]) -> String {
+    pub(crate) fn fill(self, name: &'static str, values: &[&str]) -> String {
         let text = self.word(name).to_owned();
         (0..).zip(values).fold(text, |text, (number, value)| text.replace(&format!("{{{number}}}"), value))
     }
 
     /// What an event of that type is in short; one that has no words is shown by its type.
-    pub(super) fn kind(self, event: &str) -> String {
+    pub(crate) fn kind(self, event: &str) -> String {
         let found = KINDS.iter().find(|(name, ..)| *name == event);
         found.map_or_else(|| event.to_owned(), |(_, english, chinese)| self.pick(english, chinese).to_owned())
     }
 
     /// The sentence of an event, with its fields filled in; an event that has none is shown by its type.
-    pub(super) fn sentence(self, event: &str, fields: &Value) -> String {
+    pub(crate) fn sentence(self, event: &str, fields: &Value) -> String {
         let none = Map::new();
         let fields = fields.as_object().unwrap_or(&none);
         let Some((_, english, chinese)) = SENTENCES.iter().find(|(name, ..)| *name == event) else {
@@ -100,7 +99,7 @@ impl Language {
 }
 
 /// A value as people read it.
-pub(super) fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => visible(text).into_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
@@ -116,7 +115,7 @@ pub(super) fn value(value: &Value) -> String {
 
 /// Name, English, Chinese.
 #[rustfmt::skip]
-pub(super) const WORDS: &[(&str, &str, &str)] = &[
+pub(crate) const WORDS: &[(&str, &str, &str)] = &[
     ("audit", "Audit", "审计"),
     ("overview", "Overview", "总览"),
     ("timeline", "Timeline", "时间线"),
@@ -452,7 +451,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
 
 /// An event's type, and what it is in short.
 #[rustfmt::skip]
-pub(super) const KINDS: &[(&str, &str, &str)] = &[
+pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("UserRegistered", "User registered", "用户注册"),
     ("UserDetailsChanged", "Details changed", "资料已更改"),
     ("UserDeleted", "User deleted", "用户已删除"),
@@ -478,7 +477,7 @@ pub(super) const KINDS: &[(&str, &str, &str)] = &[
 ];
 
 /// An event's type, and its sentence in English and Chinese.
-pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
+pub(crate) const SENTENCES: &[(&str, &str, &str)] = &[
     ("UserRegistered", "A user registered", "用户注册"),
     ("UserDetailsChanged", "A user's details changed", "用户资料已更改"),
     ("UserDeleted", "A user was deleted", "用户已删除"),
@@ -589,11 +588,12 @@ mod tests {
     }
 
     /// The pages, and the script, which takes its words out of the page.
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 11] = [
         include_str!("pages.rs"),
         include_str!("pages/access.rs"),
         include_str!("pages/correlation.rs"),
         include_str!("pages/file.rs"),
+        include_str!("pages/frame.rs"),
         include_str!("pages/integrity.rs"),
         include_str!("pages/overview.rs"),
         include_str!("pages/parked.rs"),

@@ -2,7 +2,7 @@
 
 use soonshop_domain::Currency;
 
-use super::search::Condition;
+use crate::condition::Condition;
 
 /// Currencies that have no minor unit, of those that ISO 4217 knows.
 const WHOLE: &[&str] = &[
@@ -22,7 +22,7 @@ fn places(currency: &str) -> usize {
 }
 
 /// As pages show it: `GBP 12.50`.
-pub(super) fn shown(amount: i64, currency: &str) -> String {
+pub fn shown(amount: i64, currency: &str) -> String {
     let places = places(currency);
     if places == 0 {
         return format!("{currency} {amount}");
@@ -107,7 +107,7 @@ fn end(is: &str, whole: i64, hundredths: i64, thousandths: i64, widest: i64) -> 
 }
 
 /// The rows that are about such an amount. Without a currency it is so many units of whichever.
-pub(super) fn condition(written: &str) -> Option<Condition> {
+pub fn condition(written: &str) -> Option<Condition> {
     let range = range(written)?;
     if let Some(currency) = range.currency {
         let (from, to) = range.minor(places(currency.as_str()));

@@ -9,69 +9,40 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use sea_orm::Value as SqlValue;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use soonshop_domain::QueryError;
+use soonshop_event_log::history::{self, History};
 use soonshop_event_log::{Content, EventLog, RecordedEvent, Span};
-use soonshop_service_kit::Problem;
+use soonshop_projections::source::{Source, query_failed};
 
-use super::redactor::{Redacted, Redactor, Sight};
-use super::timeline::Entry;
-use super::trail::{Change, between};
-use crate::http::call::Call;
-use crate::http::fold::{self, History};
-use crate::http::read::{Source, failed, query_failed};
+use crate::diff::{Change, between};
+use crate::entry::{Changed, Entry};
+use crate::reader::{ChangesFrom, Reader};
+use crate::redactor::{Redacted, Redactor, Sight};
 
 /// Events that are read at a time.
 const AT_ONCE: i64 = 5_000;
 
 /// Events that may be read for one page of the timeline, and for one message to those who follow it: a list is to be
 /// there at once, and whoever looks is to be no burden to who writes.
-pub(super) const FOR_PAGE: i64 = 5_000;
-pub(super) const FOR_MESSAGE: i64 = 1_000;
+pub const FOR_PAGE: i64 = 5_000;
+pub const FOR_MESSAGE: i64 = 1_000;
 
 /// How much is kept of streams between one page of an export and the next: the events that were folded, and so many more
 /// for each stream.
 const MOST_KEPT: i64 = 200_000;
 const APIECE: i64 = 20;
 
-/// What an event changed, as far as it is told.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Changed {
-    /// Nothing is before a first version; or the history is too long for a page, or cannot be read.
-    Untold,
-    These(Vec<Change>),
-    /// Nobody asked.
-    #[default]
-    #[serde(skip)]
-    LeftOut,
-}
-
-impl Changed {
-    pub(super) fn is_left_out(&self) -> bool {
-        *self == Self::LeftOut
-    }
-
-    /// The fields that differ; none where that is not told.
-    pub(super) fn fields(&self) -> &[Change] {
-        match self {
-            Self::These(fields) => fields,
-            Self::Untold | Self::LeftOut => &[],
-        }
-    }
-}
-
 /// Tells what the events of a page changed. Where the log or its keys cannot be read just now, the page is there without.
-pub(super) async fn tell(call: &Call, entries: &mut [Entry], most: i64) -> Result<(), Problem> {
-    if let Some(file) = &call.asked.file {
-        if file.tells_changes() {
-            read_back(&call.shared.source("audit", None).await?, entries).await?;
-        }
-        return Ok(());
+pub async fn tell(reader: &Reader, entries: &mut [Entry], most: i64) -> Result<(), QueryError> {
+    match reader.changes {
+        ChangesFrom::Nowhere => return Ok(()),
+        ChangesFrom::Rows => return read_back(&reader.source().await?, entries).await,
+        ChangesFrom::Log => {}
     }
-    match Gatherer::for_one_list(&call.shared.queries.log, most).tell(entries).await {
-        Err(problem) if problem.retry_after().is_some() => {
-            tracing::warn!(%problem, "the timeline is shown without what changed");
+    match Gatherer::for_one_list(&reader.log, most).tell(entries).await {
+        Err(error) if error.retry_after().is_some() => {
+            tracing::warn!(%error, "the timeline is shown without what changed");
             Ok(())
         }
         other => other,
@@ -79,10 +50,10 @@ pub(super) async fn tell(call: &Call, entries: &mut [Entry], most: i64) -> Resul
 }
 
 /// The table of a file's changes, in the read model that its rows are in. One that has no row is not told of.
-pub(super) const TABLE: &str = "CREATE TABLE @changes (position BIGINT PRIMARY KEY, changes TEXT NOT NULL)";
+pub const TABLE: &str = "CREATE TABLE @changes (position BIGINT PRIMARY KEY, changes TEXT NOT NULL)";
 
 /// Tells of the rows of a file what the file says.
-pub(super) async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), Problem> {
+pub async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), QueryError> {
     for page in entries.chunks_mut(1_000) {
         let places: Vec<String> = (1..=page.len()).map(|number| format!("${number}")).collect();
         let sql = format!("SELECT position, changes FROM @changes WHERE position IN ({})", places.join(", "));
@@ -91,7 +62,7 @@ pub(super) async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<
         for row in source.plain(&sql, positions).await? {
             let read = || Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<String>(1)?));
             let (position, changes) = read().map_err(query_failed)?;
-            told.insert(position, serde_json::from_str(&changes).map_err(Problem::internal)?);
+            told.insert(position, serde_json::from_str(&changes).map_err(QueryError::internal)?);
         }
         for entry in page {
             entry.changes = told.remove(&entry.position).map_or(Changed::Untold, Changed::These);
@@ -104,7 +75,7 @@ pub(super) async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<
 struct Folded {
     history: Box<dyn History>,
     version: i64,
-    /// The state, still sealed, where the whole of it is known.
+    /// The state, its personal values still encrypted, where the whole of it is known.
     state: Option<Value>,
     /// When it was looked at last.
     used: u64,
@@ -112,7 +83,7 @@ struct Folded {
 
 impl Folded {
     /// Takes the event that comes next. If it is `wanted`, what it changed.
-    fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, Problem> {
+    fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, QueryError> {
         let known = self.state.take();
         if !wanted {
             self.apply(event)?;
@@ -121,13 +92,13 @@ impl Folded {
         let (before, after, whole) = match self.history.around(&event.event)? {
             Some(before) => {
                 self.apply(Arc::clone(&event))?;
-                let gone = || Problem::internal("there is no part of the state around its event any more");
+                let gone = || QueryError::internal("there is no part of the state around its event any more");
                 (before, self.history.around(&event.event)?.ok_or_else(gone)?, false)
             }
             None => {
-                let before = known.map_or_else(|| self.history.sealed(), Ok)?;
+                let before = known.map_or_else(|| self.history.encrypted(), Ok)?;
                 self.apply(event)?;
-                (before, self.history.sealed()?, true)
+                (before, self.history.encrypted()?, true)
             }
         };
         let redactor = Redactor::new(Sight::Masked, self.history.opened());
@@ -140,7 +111,7 @@ impl Folded {
         Ok(Some(changes))
     }
 
-    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), Problem> {
+    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), QueryError> {
         self.history.apply(event)?;
         self.version += 1;
         Ok(())
@@ -184,8 +155,8 @@ impl Reading {
                     entries[at].changes = Changed::These(changes);
                 }
             }
-            Err(problem) => {
-                tracing::warn!(%problem, kind = self.kind, id = self.id, "a history cannot be folded");
+            Err(error) => {
+                tracing::warn!(%error, causes = error.causes(), kind = self.kind, id = self.id, "a history cannot be folded");
                 self.ill = true;
             }
         }
@@ -193,7 +164,7 @@ impl Reading {
 }
 
 /// Tells what the events of lists changed.
-pub(super) struct Gatherer {
+pub struct Gatherer {
     log: EventLog,
     /// The most events that are read for a list; none: as many as it takes, and states are kept for the next list.
     most: Option<i64>,
@@ -205,12 +176,12 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    pub(super) fn for_one_list(log: &EventLog, most: i64) -> Self {
+    pub fn for_one_list(log: &EventLog, most: i64) -> Self {
         Self { most: Some(most), ..Self::for_many_lists(log) }
     }
 
     /// Lists whose events come in ascending order.
-    pub(super) fn for_many_lists(log: &EventLog) -> Self {
+    pub fn for_many_lists(log: &EventLog) -> Self {
         Self {
             log: log.clone(),
             most: None,
@@ -222,7 +193,7 @@ impl Gatherer {
         }
     }
 
-    pub(super) async fn tell(&mut self, entries: &mut [Entry]) -> Result<(), Problem> {
+    pub async fn tell(&mut self, entries: &mut [Entry]) -> Result<(), QueryError> {
         self.now += 1;
         let mut readings = self.begin(entries);
         if let Some(most) = self.most {
@@ -240,14 +211,14 @@ impl Gatherer {
                 break;
             }
             let asked: Vec<_> = asked.into_iter().zip(spans.iter().map(|span| span.upto)).collect();
-            let rows = self.log.spans(&spans).await.map_err(failed)?;
+            let rows = self.log.spans(&spans).await?;
             let places: HashMap<(&str, &str), usize> =
                 (0..).zip(&readings).map(|(at, one)| ((one.kind.as_str(), one.id.as_str()), at)).collect();
             let at: Vec<Option<usize>> = rows
                 .iter()
                 .map(|row| places.get(&(row.aggregate_type.as_str(), row.aggregate_id.as_str())).copied())
                 .collect();
-            let read = self.log.decode(rows).await.map_err(failed)?;
+            let read = self.log.decode(rows).await?;
             for (at, entry) in at.into_iter().zip(read) {
                 if let Some(at) = at {
                     readings[at].take(entry.content, entries);
@@ -277,7 +248,7 @@ impl Gatherer {
             wanted.sort_unstable();
             let (first, last) = (wanted[0].0, wanted[wanted.len() - 1].0);
             // A first version has nothing before it, and need not be read.
-            let Some(begin) = fold::of(&stream.0).filter(|_| last > 1) else { continue };
+            let Some(begin) = history::of(&stream.0).filter(|_| last > 1) else { continue };
             let kept = self.forget(&stream).filter(|kept| kept.version < first);
             let folded =
                 kept.unwrap_or_else(|| Folded { history: begin(), version: 0, state: None, used: 0 });
@@ -347,7 +318,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::http::audit::trail::Stream;
+    use crate::trail::Stream;
 
     async fn store(folder: &std::path::Path) -> EventStore {
         let database = Database::new(Place::Sqlite(folder.to_owned()));

@@ -3,31 +3,30 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use axum::response::Response;
 use sea_orm::FromQueryResult as _;
 use serde::Serialize;
+use soonshop_domain::QueryError;
 use soonshop_projections::audit::Model;
 use soonshop_projections::parked;
-use soonshop_service_kit::Problem;
+use soonshop_projections::source::query_failed;
+use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use super::pending::{self, Pending};
-use super::timeline::Entry;
-use crate::http::Action;
-use crate::http::call::Call;
-use crate::http::openapi::Described;
-use crate::http::read::{failed, query_failed};
+use crate::entry::Entry;
+use crate::pending::{self, Pending};
+use crate::reader::Reader;
 
 /// Events of one correlation that are shown.
 const MOST: usize = 1_000;
 
 /// A pause longer than this, in microseconds, is idle: nobody was at it.
-pub(super) const IDLE: i64 = 10_000_000;
+pub const IDLE: i64 = 10_000_000;
 
 /// How an event hangs on the one that caused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Link {
+pub enum Link {
     /// Nothing caused it: a command began it.
     Root,
     Caused,
@@ -39,70 +38,60 @@ pub(super) enum Link {
 
 /// An event of the tree.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Node {
+pub struct Node {
     /// How far it is below the beginning of its branch.
-    pub(super) depth: usize,
-    pub(super) link: Link,
+    pub depth: usize,
+    pub link: Link,
     /// From the recording of its cause to its own, in microseconds; null where there is no cause here.
-    pub(super) latency_micros: Option<i64>,
+    pub latency_micros: Option<i64>,
     /// Of it, until whatever handles it began: it waited. Null where no process or job made it, or the clocks contradict.
-    pub(super) queue_micros: Option<i64>,
+    pub queue_micros: Option<i64>,
     /// Of it, from then on: it was handled.
-    pub(super) handle_micros: Option<i64>,
+    pub handle_micros: Option<i64>,
     /// When it is said to be decided is not between the two recordings: the clocks contradict each other.
-    pub(super) clocks_contradict: bool,
+    pub clocks_contradict: bool,
     /// It is on the way to the event with which its branch ended.
-    pub(super) critical: bool,
+    pub critical: bool,
     /// The generations of read models in which it is parked.
-    pub(super) parked: Vec<String>,
+    pub parked: Vec<String>,
     #[serde(flatten)]
-    pub(super) event: Entry,
+    pub event: Entry,
 }
 
 /// A tree, each event before what it caused; events of one cause are in the order of the log.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Tree {
-    pub(super) correlation_id: String,
-    pub(super) items: Vec<Node>,
+pub struct Tree {
+    pub correlation_id: String,
+    pub items: Vec<Node>,
     /// Ids of causes that are not here: placeholders stand for them.
-    pub(super) missing: BTreeSet<String>,
+    pub missing: BTreeSet<String>,
     /// Steps that had to follow, and have not.
-    pub(super) pending: Vec<Pending>,
-    pub(super) aggregates: usize,
+    pub pending: Vec<Pending>,
+    pub aggregates: usize,
     /// Events that some generation has parked.
-    pub(super) parked: usize,
+    pub parked: usize,
     /// From the first recording to the last, and of it all but pauses of more than ten seconds.
-    pub(super) total_micros: i64,
-    pub(super) active_micros: i64,
+    pub total_micros: i64,
+    pub active_micros: i64,
     /// Whether there are more than 1,000 events, of which only the first are here.
-    pub(super) more: bool,
-}
-
-/// The tree of one correlation.
-pub(super) fn gathers() -> Action {
-    Action::new(Vec::new(), Described::one::<Tree>(), gather)
-}
-
-async fn gather(call: Call) -> Result<Response, Problem> {
-    let (position, tree) = find(&call).await?;
-    call.page(position, &tree, None)
+    pub more: bool,
 }
 
 /// The tree, and the position that it was read at.
-pub(super) async fn find(call: &Call) -> Result<(i64, Tree), Problem> {
-    let id = call.id()?.to_string();
-    let source = call.shared.source("audit", None).await?;
+pub async fn find(reader: &Reader, at_least: Option<AtLeast>, id: Uuid) -> Result<(i64, Tree), QueryError> {
+    let id = id.to_string();
+    let source = reader.source().await?;
     let sql = format!("SELECT * FROM @audit WHERE correlation_id = $1 ORDER BY position LIMIT {}", MOST + 1);
-    let (position, rows) = source.rows(call, None, &sql, &[id.as_str().into()], "position").await?;
+    let (position, rows) = source.rows(at_least, None, &sql, &[id.as_str().into()], "position").await?;
     let mut events = Vec::with_capacity(rows.len().min(MOST));
     for row in rows.iter().take(MOST) {
         events.push(Entry::of(Model::from_query_result(row, "").map_err(query_failed)?)?);
     }
     if events.is_empty() {
-        return Err(Problem::not_found("not-found", "there is nothing of this name"));
+        return Err(QueryError::not_found("not-found", "there is nothing of this name"));
     }
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
-    let mut parked = parked::among(&call.shared.queries.registry, &positions).await.map_err(failed)?;
+    let mut parked = parked::among(&reader.registry, &positions).await?;
     let pending = pending::of_events(&source, &events).await?;
     let streams: BTreeSet<_> =
         events.iter().map(|event| (event.aggregate_type.clone(), event.aggregate_id.clone())).collect();
@@ -126,7 +115,7 @@ pub(super) async fn find(call: &Call) -> Result<(i64, Tree), Problem> {
 }
 
 /// Every moment at which something was recorded or begun, in microseconds, in their order.
-pub(super) fn moments(nodes: &[Node]) -> Vec<i64> {
+pub fn moments(nodes: &[Node]) -> Vec<i64> {
     let mut moments = Vec::with_capacity(nodes.len());
     for node in nodes {
         let recorded = node.event.recorded_at.timestamp_micros();

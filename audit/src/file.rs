@@ -1,74 +1,49 @@
-//! An export in place of a shop: its rows in a read model of their own, and those endpoints that need nothing else. What
-//! needs the log, the record of operations or another read model is not there.
+//! An export in place of a shop: its rows in a read model of their own. What needs the log, the record of operations or
+//! another read model is not there.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, SqlErr, TransactionTrait as _};
+use soonshop_domain::QueryError;
 use soonshop_event_log::Error;
 use soonshop_projections::audit::{Audit, Entity, Model};
+use soonshop_projections::source::query_failed;
 use soonshop_projections::{Projector as _, Registry, runner};
-use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Permission, Role};
 
-use super::changes::{self, Changed};
-use super::listing::WITHOUT_CHANGES;
-use super::pages;
-use super::timeline::Entry;
-use crate::export::{Manifest, Reading, Unread};
-use crate::http::Endpoint;
-use crate::http::read::{failed, query_failed};
+use crate::changes;
+use crate::entry::{Changed, Entry};
+use crate::export::{Listed, Manifest, Reading, Unread};
+use crate::listing::{Asked, WITHOUT_CHANGES};
+use crate::reader::ChangesFrom;
 
 /// Rows that are written at a time: SQLite takes 32,766 values.
 const AT_ONCE: usize = 1_000;
-
-/// The addresses that answer as they do in a shop.
-const SAME: [&str; 11] = [
-    "/api/audit/timeline",
-    "/api/audit/c/{id}",
-    "/api/audit/export.csv",
-    "/api/audit/export.ndjson",
-    "/audit/audit.css",
-    "/audit/audit.js",
-    "/audit/icon.svg",
-    "/audit/timeline",
-    "/audit/c/{id}",
-    "/audit/jump",
-    "/audit/keys",
-];
-
-/// Every endpoint that a file has.
-pub(in crate::http) fn table() -> Vec<Endpoint> {
-    let of_shops = super::table().into_iter().chain(pages::table());
-    let same = of_shops.filter(|endpoint| has(endpoint.path));
-    same.chain(pages::file::table()).collect()
-}
-
-/// Whether a page of a shop is one of a file, too.
-pub(super) fn has(path: &str) -> bool {
-    SAME.contains(&path)
-}
 
 /// An export that is looked at.
 #[derive(Debug)]
 pub struct File {
     name: String,
     manifest: Manifest,
-    role: Role,
 }
 
 impl File {
-    /// Reads an export into a read model that has nothing yet, on SQLite. `goes_on` is called now and then, and may end
-    /// it.
-    pub async fn load<E: From<Unread> + From<Problem>>(
+    /// Reads an export into a read model that has nothing yet, on SQLite. `may_see` says
+    /// whether a role may see the audit trail: whom it was masked for could look at it in the shop. `goes_on` is called
+    /// now and then, and may end it.
+    pub async fn load<E: From<Unread> + From<QueryError>>(
         name: String,
         input: impl BufRead,
         registry: &Registry,
+        may_see: impl Fn(&str) -> bool,
         mut goes_on: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Self, E> {
         let mut reading = Reading::begin(input)?;
-        let role = masked_for(&reading.manifest)?;
-        let of_audit = |error: Error| E::from(failed(error));
+        if !may_see(&reading.manifest.listed().role) {
+            let why = "its manifest names a role that may not see the audit trail";
+            return Err(Unread::NoExport(why.to_owned()).into());
+        }
+        let of_audit = |error: Error| E::from(QueryError::from(error));
         let generation = registry.ensure(&Audit).await.map_err(of_audit)?;
         let db = generation.db(registry.database()).map_err(of_audit)?;
         let of_rows = |error| E::from(query_failed(error));
@@ -102,7 +77,7 @@ impl File {
             tx.execute_unprepared(&db.sql(index)).await.map_err(of_rows)?;
         }
         tx.commit().await.map_err(of_rows)?;
-        Ok(Self { name, manifest, role })
+        Ok(Self { name, manifest })
     }
 
     /// As people call it.
@@ -110,34 +85,43 @@ impl File {
         &self.name
     }
 
+    /// What it says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
     /// Whose eyes it is masked for.
-    pub fn role(&self) -> Role {
-        self.role
+    pub fn role(&self) -> &str {
+        &self.manifest.listed().role
+    }
+
+    /// Where it is said what its events changed.
+    pub fn changes(&self) -> ChangesFrom {
+        if self.tells_changes() { ChangesFrom::Rows } else { ChangesFrom::Nowhere }
+    }
+
+    /// The same listing out of this file: what narrowed that, narrowed this, too.
+    #[must_use]
+    pub fn narrow(&self, mut asked: Asked) -> Asked {
+        asked.of_file = true;
+        asked.changes &= self.tells_changes();
+        let Listed { filter, .. } = self.manifest().listed();
+        asked.filter.insert("file".to_owned(), self.manifest().sha256().to_owned());
+        asked.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
+        asked
     }
 
     /// Whether it was exported with what its events changed.
-    pub(super) fn tells_changes(&self) -> bool {
+    fn tells_changes(&self) -> bool {
         // Also where that file had come out of another.
-        let left_out = |name: &str| name.rsplit('.').next() == Some(WITHOUT_CHANGES.name);
+        let left_out = |name: &str| name.rsplit('.').next() == Some(WITHOUT_CHANGES);
         !self.filter().keys().any(|name| left_out(name))
     }
 
     /// What narrowed it.
-    pub(super) fn filter(&self) -> &BTreeMap<String, String> {
+    pub fn filter(&self) -> &BTreeMap<String, String> {
         &self.manifest.listed().filter
     }
-}
-
-/// Whoever it was made for could look at it in the shop.
-fn masked_for(manifest: &Manifest) -> Result<Role, Unread> {
-    let role = manifest.listed().role.parse().ok().filter(|role: &Role| role.may(Permission::Audit));
-    role.ok_or_else(|| {
-        Unread::NoExport("its manifest names a role that may not see the audit trail".to_owned())
-    })
 }
 
 /// Some of the rows, and by position what those changed that say it.

@@ -9,14 +9,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use soonshop_service_kit::Problem;
+use soonshop_domain::QueryError;
+use soonshop_projections::source::Source;
+use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
 
-use super::changes;
-use super::search::Search;
-use super::timeline::Entry;
-use crate::http::call::Call;
-use crate::http::read::Source;
+use crate::changes;
+use crate::entry::Entry;
+use crate::reader::Reader;
+use crate::search::Search;
 
 /// No further row is put on a page that has so many events; the first is there whole.
 const MOST_ON_PAGE: usize = 200;
@@ -26,29 +27,34 @@ const BEYOND: usize = 20;
 
 /// A command, and what it caused.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Group {
+pub struct Group {
     /// Its own events that were found, in the order of the log.
-    pub(super) events: Vec<Entry>,
+    pub events: Vec<Entry>,
     /// Those that they caused directly, in the order of the log.
-    pub(super) effects: Vec<Entry>,
+    pub effects: Vec<Entry>,
 }
 
 /// A page of groups.
-pub(super) struct Groups {
-    pub(super) items: Vec<Group>,
+pub struct Groups {
+    pub items: Vec<Group>,
     /// Where the page that follows begins.
-    pub(super) next: Option<i64>,
+    pub next: Option<i64>,
     /// When the row after the last was recorded.
-    pub(super) beyond: Option<DateTime<Utc>>,
+    pub beyond: Option<DateTime<Utc>>,
 }
 
 /// One page, and the position that it was read at.
-pub(super) async fn find(call: &Call, search: &Search, limit: usize) -> Result<(i64, Groups), Problem> {
-    let source = &call.shared.source("audit", None).await?;
+pub async fn find(
+    reader: &Reader,
+    at_least: Option<AtLeast>,
+    search: &Search,
+    limit: usize,
+) -> Result<(i64, Groups), QueryError> {
+    let source = &reader.source().await?;
     let most = limit + BEYOND;
     let read = |piece: Search, limit| async move {
         let (sql, values) = piece.not_caused(limit);
-        source.rows(call, None, &sql, &values, piece.order()).await
+        source.rows(at_least, None, &sql, &values, piece.order()).await
     };
     let (position, rows) = search.gather(source, most, read).await?;
     let all = rows.len() < most;
@@ -76,7 +82,7 @@ pub(super) async fn find(call: &Call, search: &Search, limit: usize) -> Result<(
         let last = if search.ascends { group.events.last() } else { group.events.first() };
         Some(last?.position)
     });
-    tell(call, &mut items).await?;
+    tell(reader, &mut items).await?;
     Ok((position, Groups { items, next, beyond }))
 }
 
@@ -103,7 +109,7 @@ async fn effects(
     source: &Source,
     search: &Search,
     commands: &[Vec<Entry>],
-) -> Result<HashMap<String, Vec<Entry>>, Problem> {
+) -> Result<HashMap<String, Vec<Entry>>, QueryError> {
     let mut caused: HashMap<String, Vec<Entry>> = HashMap::new();
     let causes = commands.iter().flatten().filter(|event| event.causation_id.is_none());
     let causes: Vec<&str> = causes.map(|event| event.id.as_str()).collect();
@@ -119,13 +125,13 @@ async fn effects(
 }
 
 /// Tells what all of the events changed, in one go.
-async fn tell(call: &Call, items: &mut [Group]) -> Result<(), Problem> {
+async fn tell(reader: &Reader, items: &mut [Group]) -> Result<(), QueryError> {
     let (mut all, mut lengths) = (Vec::new(), Vec::new());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
         lengths.push(list.len());
         all.append(list);
     }
-    changes::tell(call, &mut all, changes::FOR_PAGE).await?;
+    changes::tell(reader, &mut all, changes::FOR_PAGE).await?;
     let (mut told, mut lengths) = (all.into_iter(), lengths.into_iter());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
         list.extend(told.by_ref().take(lengths.next().unwrap_or(0)));

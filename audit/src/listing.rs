@@ -3,29 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use soonshop_domain::QueryError;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
-use soonshop_service_kit::Problem;
+use soonshop_projections::source::{At, Source, query_failed};
 use tokio_util::task::AbortOnDropHandle;
-use url::form_urlencoded;
 
-use super::changes::{self, Gatherer};
-use super::file::File;
-use super::search::Search;
-use super::timeline::{self, Entry};
+use crate::changes::{self, Gatherer};
+use crate::entry::Entry;
 use crate::export::{Column, Export, Format, Listed, Order, Written};
-use crate::http::params::{Kind, Param, Params};
-use crate::http::read::{At, Source, query_failed};
+use crate::filter::Filter;
+use crate::search::Search;
 
 /// Rows that are read at a time.
 const PAGE: usize = 1_000;
 
 /// What each event changed: path, before and after of each field, as JSON.
 const CHANGES: Column = ("changes", "/changes");
-
-/// The parameter that leaves them out.
-pub(super) const WITHOUT_CHANGES: Param =
-    Param::new("changes", Kind::OneOf(&["0"]), "Leaves out what each event changed: it is quicker.");
 
 /// The columns of CSV.
 const COLUMNS: &[Column] = &[
@@ -54,6 +48,9 @@ const COLUMNS: &[Column] = &[
     ("summary", "/summary"),
 ];
 
+/// The parameter that leaves out what each event changed.
+pub const WITHOUT_CHANGES: &str = "changes";
+
 /// Those of a file with what each event changed, or without.
 pub fn columns(changes: bool) -> Vec<Column> {
     COLUMNS.iter().filter(|column| changes || **column != CHANGES).copied().collect()
@@ -62,32 +59,31 @@ pub fn columns(changes: bool) -> Vec<Column> {
 /// What is looked for.
 pub struct Asked {
     search: Search,
-    filter: BTreeMap<String, String>,
+    pub(crate) filter: BTreeMap<String, String>,
     /// With what each event changed.
-    changes: bool,
+    pub(crate) changes: bool,
     /// Out of a file.
-    of_file: bool,
-}
-
-/// What a listing knows of the timeline's parameters: it has no end of its own.
-pub(super) fn params() -> Vec<Param> {
-    let mut params = timeline::params();
-    params.retain(|param| !["limit", "group"].contains(&param.name));
-    params.push(WITHOUT_CHANGES);
-    params
+    pub(crate) of_file: bool,
 }
 
 impl Asked {
-    /// Reads a query string, such as that of the timeline's page.
-    pub fn read(query: &str) -> Result<Self, Problem> {
-        let params = Params::read(query, &params())?;
-        let all = form_urlencoded::parse(query.as_bytes()).into_owned();
-        Ok(Self {
-            search: Search::of(&params)?,
-            filter: all.filter(|(name, _)| name != "order").collect(),
-            changes: params.text(WITHOUT_CHANGES.name).is_none(),
-            of_file: false,
-        })
+    /// What a filter finds. `said` is how it was asked for, by parameter: it goes into the manifest.
+    pub fn new(
+        filter: &Filter,
+        said: impl IntoIterator<Item = (String, String)>,
+        changes: bool,
+    ) -> Result<Self, QueryError> {
+        let search = Search::of(filter)?;
+        let filter = said.into_iter().filter(|(name, _)| name != "order").collect();
+        Ok(Self { search, filter, changes, of_file: false })
+    }
+
+    /// The same from names and values as they are typed.
+    pub fn of(pairs: &[(&str, &str)]) -> Result<Self, QueryError> {
+        let said = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let changes = |name: &str| name == WITHOUT_CHANGES;
+        let narrow: Vec<_> = pairs.iter().copied().filter(|(name, _)| !changes(name)).collect();
+        Self::new(&Filter::read(&narrow)?, said, narrow.len() == pairs.len())
     }
 
     /// What narrowed it, for a record that holds nothing personal: of texts, which may be anybody's name, only how many
@@ -98,21 +94,6 @@ impl Asked {
         let mut filter = self.filter.clone();
         filter.retain(|name, value| !["q", "file.q"].contains(&name.as_str()) && !value.is_empty());
         serde_json::json!({ "terms": terms, "texts": texts.len(), "parameters": filter })
-    }
-
-    /// Out of a file: what narrowed that, narrowed this, too.
-    pub(super) fn within(mut self, file: &File) -> Self {
-        self.of_file = true;
-        self.changes &= file.tells_changes();
-        let Listed { filter, .. } = file.manifest().listed();
-        self.filter.insert("file".to_owned(), file.manifest().sha256().to_owned());
-        self.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
-        self
-    }
-
-    /// The same from names and values.
-    pub fn of(pairs: &[(&str, &str)]) -> Result<Self, Problem> {
-        Self::read(&form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
     }
 }
 
@@ -137,7 +118,7 @@ impl<'a> Listing<'a> {
         log: &EventLog,
         asked: &'a Asked,
         reached: Option<i64>,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, QueryError> {
         let source = Source::of(registry, "audit", None).await?;
         let changes = Gatherer::for_many_lists(log);
         let mut search = asked.search.clone().ascending();
@@ -147,12 +128,12 @@ impl<'a> Listing<'a> {
     }
 
     /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
-    pub async fn next(&mut self) -> Result<Vec<Entry>, Problem> {
+    pub async fn next(&mut self) -> Result<Vec<Entry>, QueryError> {
         if self.ended {
             return Ok(Vec::new());
         }
         let (position, mut entries) = match self.ahead.take() {
-            Some(page) => page.await.map_err(Problem::internal)??,
+            Some(page) => page.await.map_err(QueryError::internal)??,
             None => page(self.source.clone(), self.search.clone(), self.reached).await?,
         };
         let head = *self.head.get_or_insert(position);
@@ -185,7 +166,7 @@ impl<'a> Listing<'a> {
 }
 
 /// Events, and the position that the trail stands at.
-type Found = Result<At<Vec<Entry>>, Problem>;
+type Found = Result<At<Vec<Entry>>, QueryError>;
 
 /// The first that are found beyond a position.
 async fn page(source: Source, search: Search, reached: Option<i64>) -> Found {
@@ -207,7 +188,7 @@ pub struct Reached {
 
 impl Reached {
     /// Of the generation that readers go by, at one moment.
-    pub async fn read(registry: &Registry) -> Result<Self, Problem> {
+    pub async fn read(registry: &Registry) -> Result<Self, QueryError> {
         let source = Source::of(registry, "audit", None).await?;
         let (position, rows) = source.read("SELECT position FROM @parked", Vec::new(), "position").await?;
         let parked = rows.iter().map(|row| row.try_get("", "position").map_err(query_failed));
@@ -218,7 +199,7 @@ impl Reached {
 /// All that is found, as a file, masked for a role. `goes_on` is called after each page, and may end it.
 ///
 /// It is read in ascending order whatever the order of the file, so that each history is folded once, along with it.
-pub async fn export<E: From<Problem>>(
+pub async fn export<E: From<QueryError>>(
     registry: &Registry,
     log: &EventLog,
     asked: &Asked,
@@ -237,7 +218,7 @@ pub async fn export<E: From<Problem>>(
             page.iter().try_for_each(|entry| export.add(entry)).map(|()| export)
         });
         let (added, following) = tokio::join!(adding, listing.next());
-        export = added.map_err(Problem::internal)?.map_err(Problem::internal)?;
+        export = added.map_err(QueryError::internal)?.map_err(QueryError::internal)?;
         page = following?;
         goes_on(count)?;
     }
@@ -249,5 +230,5 @@ pub async fn export<E: From<Problem>>(
         role: role.to_owned(),
     };
     let order = if ascends { Order::AsAdded } else { Order::LastFirst };
-    Ok(export.finish(listed, order).map_err(Problem::internal)?)
+    Ok(export.finish(listed, order).map_err(QueryError::internal)?)
 }

@@ -7,19 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
+use soonshop_domain::{Actor, QueryError};
+use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::{PersonalColumns, Projector};
-use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 
-use super::reveal::{within_the_rate, write_down};
-use crate::http::Action;
-use crate::http::call::Call;
-use crate::http::openapi::Described;
-use crate::http::params::{Kind, Param, refused};
-use crate::http::read::query_failed;
+use crate::reader::Reader;
+use crate::record::{within_the_rate, write_down};
 
 /// What a look-up is written down as.
 const LOOK_UP: &str = "look-up";
@@ -29,25 +25,9 @@ const MOST_A_MINUTE: u32 = 20;
 
 /// Who was found.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Found {
+pub struct Found {
     /// Data subjects by id: `subject:<id>` in a search of the timeline is what happened to one.
-    pub(super) subjects: BTreeSet<String>,
-}
-
-/// Looks a value up.
-pub(super) fn looks_up() -> Action {
-    Action::new(Vec::new(), Described::one::<Found>(), look_up).takes(fields())
-}
-
-/// What is to be said.
-pub(super) fn fields() -> Vec<Param> {
-    let about = "An e-mail address, a telephone number or a name, whole: no part of one, and no pattern.";
-    vec![Param::new("value", Kind::Text, about).required()]
-}
-
-async fn look_up(call: Call) -> Result<Response, Problem> {
-    let found = find(&call).await?;
-    call.page(0, &found, None)
+    pub subjects: BTreeSet<String>,
 }
 
 /// Read models with personal columns, by their names.
@@ -60,20 +40,22 @@ fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
 }
 
 /// Everybody whose value it is.
-pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
-    let value = call.form.text("value").unwrap_or_default();
+pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<Found, QueryError> {
     if value.contains(['*', '%']) {
-        return Err(refused("value", "it is looked up whole, and as it stands: there are no patterns"));
+        return Err(QueryError::parameter(
+            "value",
+            "it is looked up whole, and as it stands: there are no patterns",
+        ));
     }
-    let _alone = call.shared.looking_up.lock().await;
-    if !within_the_rate(call, LOOK_UP, MOST_A_MINUTE).await? {
+    let _alone = reader.looking_up.lock().await;
+    if !within_the_rate(reader, actor, LOOK_UP, MOST_A_MINUTE).await? {
         let detail = format!("these were {MOST_A_MINUTE} look-ups within a minute: wait");
-        return Err(Problem::too_many("too-many-look-ups", detail).with_retry_after(Duration::from_mins(1)));
+        return Err(QueryError::too_many("too-many-look-ups", detail, Duration::from_mins(1)));
     }
     let mut subjects = BTreeSet::new();
     let mut columns_found = BTreeSet::new();
     for (projection, PersonalColumns { table, subject, found_by, .. }) in places() {
-        let source = call.shared.source(projection, None).await?;
+        let source = Source::of(&reader.registry, projection, None).await?;
         for column in *found_by {
             // `lower` of SQLite knows the letters of ASCII only: the others are compared here.
             let here = source.is_sqlite() && !value.is_ascii();
@@ -94,7 +76,7 @@ pub(super) async fn find(call: &Call) -> Result<Found, Problem> {
         }
     }
     let detail = json!({ "found": subjects, "in": columns_found });
-    write_down(call, LOOK_UP, "people".to_owned(), detail, None).await?;
+    write_down(reader, actor, LOOK_UP, "people".to_owned(), detail, None).await?;
     Ok(Found { subjects })
 }
 

@@ -1,31 +1,29 @@
-//! Parked events over HTTP: those that could not be projected, by cause, and a way to have them tried again.
+//! Parked events: those that could not be projected, by cause, and a way to have them tried again.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use soonshop_domain::{Actor, QueryError};
 use soonshop_projections::parked::{self, Parked};
-use soonshop_service_kit::Problem;
 
-use super::reveal::write_down;
-use crate::http::call::Call;
-use crate::http::params::{Kind, Param};
-use crate::http::read::failed;
+use crate::reader::Reader;
+use crate::record::write_down;
 
-/// What the form says: those of one cause in one generation, or one event of it.
-pub(super) fn fields() -> Vec<Param> {
-    vec![
-        Param::new("generation", Kind::Text, "Such as rm_orders_1.").required(),
-        Param::new("position", Kind::Number(1, i64::MAX), "One event."),
-        Param::new("like", Kind::Number(1, i64::MAX), "All of the cause of this one."),
-        Param::new("reason", Kind::Free, "Why, in your own words; it is kept, sealed."),
-    ]
+/// Which events are to be tried again: those of one cause in one generation, or one event of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Meant<'a> {
+    /// Such as `rm_orders_1`.
+    pub generation: &'a str,
+    /// This event.
+    pub position: Option<i64>,
+    /// All with the cause of this event.
+    pub like: Option<i64>,
 }
 
 /// All there are, the commonest cause first.
-pub(super) async fn find(call: &Call) -> Result<Vec<(String, Vec<Parked>)>, Problem> {
-    let queries = &call.shared.queries;
+pub async fn find(reader: &Reader) -> Result<Vec<(String, Vec<Parked>)>, QueryError> {
     let mut causes: BTreeMap<String, Vec<Parked>> = BTreeMap::new();
-    for one in parked::find(&queries.registry, &queries.log, None).await.map_err(failed)? {
+    for one in parked::find(&reader.registry, &reader.log, None).await? {
         causes.entry(one.cause.clone()).or_default().push(one);
     }
     let mut causes: Vec<_> = causes.into_iter().collect();
@@ -34,14 +32,17 @@ pub(super) async fn find(call: &Call) -> Result<Vec<(String, Vec<Parked>)>, Prob
 }
 
 /// Has those that are meant tried again; how many they are.
-pub(super) async fn retry(call: &Call) -> Result<usize, Problem> {
-    let queries = &call.shared.queries;
-    let generation = call.form.text("generation").unwrap_or_default();
-    let (position, like) = (call.form.number("position"), call.form.number("like"));
+pub async fn retry(
+    reader: &Reader,
+    actor: &Actor,
+    meant: Meant<'_>,
+    reason: Option<&str>,
+) -> Result<usize, QueryError> {
+    let Meant { generation, position, like } = meant;
     if position.is_none() && like.is_none() {
-        return Err(crate::http::params::refused("position", "say which: one position, or all like one"));
+        return Err(QueryError::parameter("position", "say which: one position, or all like one"));
     }
-    let mut all = parked::find(&queries.registry, &queries.log, None).await.map_err(failed)?;
+    let mut all = parked::find(&reader.registry, &reader.log, None).await?;
     all.retain(|one| one.generation == generation);
     // A cause is named by one event of it: a form would change the ends of its lines, and may be too small for it.
     let cause = like.map(|like| all.iter().find(|one| one.position == like).map(|one| one.cause.clone()));
@@ -51,12 +52,13 @@ pub(super) async fn retry(call: &Call) -> Result<usize, Problem> {
         .filter(|one| cause.as_ref().is_none_or(|cause| cause.as_ref() == Some(&one.cause)))
         .collect();
     let Some(first) = meant.first() else {
-        return Err(Problem::not_found("not-found", "nothing of this kind is parked any more"));
+        return Err(QueryError::not_found("not-found", "nothing of this kind is parked any more"));
     };
     let positions: Vec<i64> = meant.iter().map(|one| one.position).collect();
     // Written down first: whoever asks twice has it tried twice, and what is not written down is not done.
-    let reason = call.form.text("reason").map(str::trim).filter(|reason| !reason.is_empty());
-    write_down(call, "retry", first.generation.clone(), json!({ "positions": positions }), reason).await?;
-    parked::retry(&queries.registry, &first.of, &positions).await.map_err(failed)?;
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    write_down(reader, actor, "retry", first.generation.clone(), json!({ "positions": positions }), reason)
+        .await?;
+    parked::retry(&reader.registry, &first.of, &positions).await?;
     Ok(positions.len())
 }

@@ -1,34 +1,34 @@
-//! Steps that are missing: what should follow on an event by its [`Expectation`](soonshop_domain::Expectation), and has not, though its time is up.
+//! Steps that are missing: what should follow on an event by its [`Expectation`](soonshop_domain::Expectation), and has
+//! not, though its time is up.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::Value;
 use serde::Serialize;
-use soonshop_domain::{catalog, clock};
-use soonshop_service_kit::Problem;
+use soonshop_domain::{QueryError, catalog, clock};
+use soonshop_projections::source::{Source, query_failed};
 use utoipa::ToSchema;
 
-use super::timeline::Entry;
-use crate::http::read::{Source, query_failed};
+use crate::entry::Entry;
 
 /// Streams that are asked about at a time.
 const ASKED: usize = 500;
 
 /// A step that is missing.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct Pending {
+pub struct Pending {
     /// The event that it is to follow on.
-    pub(super) after: i64,
+    pub after: i64,
     #[serde(rename = "type")]
     #[schema(example = "OrderPlaced")]
-    pub(super) kind: String,
-    pub(super) recorded_at: DateTime<Utc>,
+    pub kind: String,
+    pub recorded_at: DateTime<Utc>,
     /// The types of events of which one was expected.
-    pub(super) expected: Vec<String>,
-    pub(super) within_seconds: i64,
+    pub expected: Vec<String>,
+    pub within_seconds: i64,
     /// How long ago the time was up.
-    pub(super) overdue_seconds: i64,
+    pub overdue_seconds: i64,
 }
 
 impl Pending {
@@ -52,7 +52,7 @@ impl Pending {
 }
 
 /// Of one whole stream: position, type and moment of its events in their order.
-pub(super) fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime<Utc>)>) -> Vec<Pending> {
+pub fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime<Utc>)>) -> Vec<Pending> {
     let (now, mut pending) = (clock::now(), Vec::<Pending>::new());
     for (position, kind, recorded_at) in events {
         pending.retain(|one| !one.is_met_by(kind));
@@ -63,7 +63,7 @@ pub(super) fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime
 
 /// Of events of many streams. What follows need not be among them: it can be somebody else's doing, such as a
 /// cancellation.
-pub(super) async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<Pending>, Problem> {
+pub async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<Pending>, QueryError> {
     let now = clock::now();
     let overdue = |event: &Entry| {
         let pending = Pending::by(now, event.position, &event.kind, event.recorded_at)?;

@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use soonshop_domain::Personal;
 use soonshop_event_log::codec;
-
-use crate::http::fold::Opened;
+use soonshop_event_log::history::Opened;
 
 /// How much an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
+pub enum Sight {
     /// No personal value.
     Masked,
     /// What is not erased; to be written down before it is shown.
@@ -22,15 +21,15 @@ pub(super) enum Sight {
 /// What may be shown: nothing but a redactor makes one. It is read back from an export, where one had made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Redacted(Value);
+pub struct Redacted(Value);
 
 impl Redacted {
-    pub(super) fn value(&self) -> &Value {
+    pub fn value(&self) -> &Value {
         &self.0
     }
 
     /// A note, for whoever may see it. It is its writer's own words; one that cannot be opened is there, and not shown.
-    pub(super) fn note(text: &Personal<String>) -> Self {
+    pub fn note(text: &Personal<String>) -> Self {
         Self(match text.get() {
             Some(text) => Value::String(text.clone()),
             None if text.is_erased() => marker(&Behind::Erased),
@@ -39,12 +38,12 @@ impl Redacted {
     }
 
     /// Its parts, by name: they are as redacted as the whole.
-    pub(super) fn parts(&self, of: impl Fn(&Value) -> BTreeMap<String, Value>) -> BTreeMap<String, Self> {
+    pub fn parts(&self, of: impl Fn(&Value) -> BTreeMap<String, Value>) -> BTreeMap<String, Self> {
         of(&self.0).into_iter().map(|(name, part)| (name, Self(part))).collect()
     }
 
     /// The same without the number of a masked text, which tells nothing among those of other histories.
-    pub(super) fn without_number(mut self) -> Self {
+    pub fn without_number(mut self) -> Self {
         if self.0["personal"] == "masked"
             && let Some(marker) = self.0.as_object_mut()
         {
@@ -64,15 +63,15 @@ enum Behind {
 }
 
 /// What becomes of the seals of one history.
-pub(super) struct Redactor {
+pub struct Redactor {
     seals: HashMap<String, Behind>,
 }
 
 impl Redactor {
     /// Of a history whose seals are these.
-    pub(super) fn new(sight: Sight, opened: &Opened) -> Self {
+    pub fn new(sight: Sight, opened: &Opened) -> Self {
         let (mut seals, mut texts) = (HashMap::new(), HashMap::new());
-        for (seal, text) in opened.iter() {
+        for (seal, text) in opened.values() {
             let behind = text.map_or(Behind::Erased, |text| {
                 let next = texts.len() + 1;
                 let number = *texts.entry(text.to_string()).or_insert(next);
@@ -87,7 +86,7 @@ impl Redactor {
     }
 
     /// The value as it may be shown. A seal that nobody knows is masked like any other.
-    pub(super) fn redact(&self, value: Value) -> Redacted {
+    pub fn redact(&self, value: Value) -> Redacted {
         Redacted(self.marked(value))
     }
 

@@ -1,69 +1,53 @@
 //! How read models, the relay and the seals stand, for whoever watches the shop and for people: by the same function as `replay-tool status`.
 
-use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
-use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use soonshop_projections::standing::{Following, Head, Standing, Whole};
-use soonshop_service_kit::Problem;
+use soonshop_domain::QueryError;
+use soonshop_projections::standing::{Following, Head, Looked, Standing, Whole};
 use utoipa::ToSchema;
 
-use super::trend::Trend;
-use crate::http::Action;
-use crate::http::call::Call;
-use crate::http::openapi::Described;
-use crate::http::read::failed;
+use crate::trend::{Trend, Trends};
 
 /// One generation, and what is wrong with it.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Judged {
+pub struct Judged {
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub(super) standing: Standing,
+    pub standing: Standing,
     /// Why it is not as it should be.
-    pub(super) complaint: Option<String>,
+    pub complaint: Option<String>,
     /// How its lag moved within the last minute, as far as this process was asked.
-    pub(super) trend: Trend,
+    pub trend: Trend,
 }
 
 /// How everything that follows the log stands.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadModelHealth)]
-pub(super) struct Health {
-    pub(super) healthy: bool,
+pub struct Health {
+    pub healthy: bool,
     /// The last position of the log.
-    pub(super) head: i64,
+    pub head: i64,
     #[schema(value_type = Object)]
-    pub(super) append: Head,
+    pub append: Head,
     #[schema(value_type = Object)]
-    pub(super) relay: Following,
+    pub relay: Following,
     #[schema(value_type = Object)]
-    pub(super) seals: Following,
+    pub seals: Following,
     /// Of the record of operations.
     #[schema(value_type = Object)]
-    pub(super) record_seals: Following,
+    pub record_seals: Following,
     /// Events that could not be projected, of all generations.
-    pub(super) parked: i64,
+    pub parked: i64,
     /// Every generation that is kept.
-    pub(super) items: Vec<Judged>,
-}
-
-pub(super) fn watches() -> Action {
-    Action::new(Vec::new(), Described::one::<Health>(), |call| async move {
-        let (_, health) = find(&call).await?;
-        let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        Ok::<Response, Problem>((status, [(CACHE_CONTROL, "no-store")], axum::Json(health)).into_response())
-    })
+    pub items: Vec<Judged>,
 }
 
 /// How they stand now, and the head of the log.
-pub(super) async fn find(call: &Call) -> Result<(i64, Health), Problem> {
-    let looked = call.shared.queries.looked();
-    let whole = looked.whole(&soonshop_projections::all()).await.map_err(failed)?;
+pub async fn find(looked: &Looked, trends: &Trends) -> Result<(i64, Health), QueryError> {
+    let whole = looked.whole(&soonshop_projections::all()).await?;
     let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
     let Whole { append, relay, seals, record_seals, generations } = whole;
     let judged = |standing: Standing| {
-        let trend = call.shared.trends.look(&standing.namespace(), standing.lag_events);
+        let trend = trends.look(&standing.namespace(), standing.lag_events);
         Judged { complaint: standing.complaint(), trend, standing }
     };
     let items = generations.into_iter().map(judged).collect();

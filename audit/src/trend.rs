@@ -16,7 +16,7 @@ const EACH: Duration = Duration::from_secs(1);
 /// How a lag moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::http) enum Trend {
+pub enum Trend {
     Growing,
     Shrinking,
     Steady,
@@ -24,13 +24,13 @@ pub(in crate::http) enum Trend {
 
 /// What lags were when somebody looked, by follower.
 #[derive(Default)]
-pub(in crate::http) struct Trends {
+pub struct Trends {
     looks: Mutex<HashMap<String, VecDeque<(Instant, i64)>>>,
 }
 
 impl Trends {
     /// Remembers a lag in events, and says how it moves.
-    pub(in crate::http) fn look(&self, follower: &str, lag: i64) -> Trend {
+    pub fn look(&self, follower: &str, lag: i64) -> Trend {
         self.look_at(Instant::now(), follower, lag)
     }
 

@@ -1,43 +1,24 @@
 //! Views of the timeline that somebody gave a name, for everybody who may see the timeline.
 
 use sea_orm::ConnectionTrait as _;
-use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Permission;
-use url::form_urlencoded;
+use soonshop_domain::{Actor, QueryError};
+use soonshop_projections::source::query_failed;
 
-use super::pages::COMMON;
-use super::reveal::write_down;
-use super::search::Search;
-use super::timeline;
-use crate::http::call::Call;
-use crate::http::params::{Kind, Param, Params, refused};
-use crate::http::read::query_failed;
+use crate::reader::Reader;
+use crate::record::write_down;
 
 /// The most that are listed.
 const LISTED: u32 = 200;
 
 /// A view.
-pub(super) struct Saved {
-    pub(super) slug: String,
-    pub(super) title: String,
-}
-
-/// What is to be said to save one.
-pub(super) fn fields() -> Vec<Param> {
-    vec![
-        Param::new("title", Kind::Text, "Its name.").required(),
-        Param::new("query", Kind::Free, "The query of the timeline's address.").required(),
-        Param::new(
-            "until",
-            Kind::Number(1, i64::MAX),
-            "Nothing after this position: the view stays as it is.",
-        ),
-    ]
+pub struct Saved {
+    pub slug: String,
+    pub title: String,
 }
 
 /// All of them, by name.
-pub(super) async fn all(call: &Call) -> Result<Vec<Saved>, Problem> {
-    let db = call.shared.queries.registry.operations();
+pub async fn all(reader: &Reader) -> Result<Vec<Saved>, QueryError> {
+    let db = reader.registry.operations();
     let sql = format!("SELECT slug, title FROM @views ORDER BY title, slug LIMIT {LISTED}");
     let rows = db.connection.query_all(db.statement(&sql, [])).await.map_err(query_failed)?;
     let read = |row: &sea_orm::QueryResult| {
@@ -47,34 +28,28 @@ pub(super) async fn all(call: &Call) -> Result<Vec<Saved>, Problem> {
 }
 
 /// Where the view of that name leads.
-pub(super) async fn query(call: &Call, slug: &str) -> Result<String, Problem> {
-    let db = call.shared.queries.registry.operations();
+pub async fn query(reader: &Reader, slug: &str) -> Result<String, QueryError> {
+    let db = reader.registry.operations();
     let statement = db.statement("SELECT query FROM @views WHERE slug = $1", [slug.into()]);
     let row = db.connection.query_one(statement).await.map_err(query_failed)?;
-    let row = row.ok_or_else(|| Problem::not_found("not-found", "there is no view of this name"))?;
+    let row = row.ok_or_else(|| QueryError::not_found("not-found", "there is no view of this name"))?;
     row.try_get_by_index(0).map_err(query_failed)
 }
 
-/// Saves what the form says, and says under which name. A view of the caller's own is replaced; one of somebody else's
-/// only by whoever may mend what is stored.
-pub(super) async fn save(call: &Call) -> Result<String, Problem> {
-    let title = call.form.text("title").unwrap_or_default();
+/// Saves a view of this query, and says under which name. A view of the actor's own is replaced; one of somebody else's
+/// only where `mends`.
+pub async fn save(
+    reader: &Reader,
+    actor: &Actor,
+    title: &str,
+    query: &str,
+    mends: bool,
+) -> Result<String, QueryError> {
     let slug = slug(title);
     if slug.is_empty() {
-        return Err(refused("title", "it has at least one letter or digit"));
+        return Err(QueryError::parameter("title", "it has at least one letter or digit"));
     }
-    let query = call.form.text("query").unwrap_or_default();
-    let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
-    // Nothing is kept that only says how the page looks or where it begins.
-    let passing =
-        |name: &str| ["after", "before"].contains(&name) || COMMON.iter().any(|param| param.name == name);
-    let pairs = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, value)| !passing(name) && !value.is_empty())
-        .chain(until.as_deref().map(|before| ("before".into(), before.into())));
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    // A search that the timeline would refuse leads nowhere.
-    Search::of(&Params::read(&query, &timeline::params())?)?;
-    let db = call.shared.queries.registry.operations();
+    let db = reader.registry.operations();
     let there = db.statement("SELECT 1 FROM @views WHERE slug = $1", [slug.as_str().into()]);
     let replaced = db.connection.query_one(there).await.map_err(query_failed)?.is_some();
     // Looked at again where it is written: somebody may take the name between the two.
@@ -84,15 +59,16 @@ pub(super) async fn save(call: &Call) -> Result<String, Problem> {
          saved_at = excluded.saved_at WHERE views.actor = excluded.actor OR $5 = 1",
         db.now()
     );
-    let actor = call.caller().actor.to_string();
-    let mends = i64::from(call.may(Permission::Mend));
-    let values = [slug.as_str().into(), title.into(), query.into(), actor.into(), mends.into()];
+    let mends = i64::from(mends);
+    let by = actor.to_string();
+    let values = [slug.as_str().into(), title.into(), query.into(), by.into(), mends.into()];
     let saved = db.connection.execute(db.statement(&sql, values)).await.map_err(query_failed)?;
     if saved.rows_affected() == 0 {
         let detail = "somebody else saved a view under this name: choose another";
-        return Err(Problem::conflict("view-taken", detail));
+        return Err(QueryError::conflict("view-taken", detail));
     }
-    write_down(call, "save-view", slug.clone(), serde_json::json!({ "replaced": replaced }), None).await?;
+    write_down(reader, actor, "save-view", slug.clone(), serde_json::json!({ "replaced": replaced }), None)
+        .await?;
     Ok(slug)
 }
 

@@ -19,6 +19,9 @@ pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
 /// this subject's key.
 pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");
 
+/// The name of the one log there is today, as positions of it are sent.
+pub const LOG: &str = "main";
+
 /// `UUIDv7`: new, and roughly in order of time.
 #[expect(clippy::disallowed_methods, reason = "this is the maker of ids that everything else is told to use")]
 pub fn new() -> Uuid {

@@ -23,6 +23,7 @@ pub mod money;
 pub mod order;
 pub mod personal;
 pub mod product;
+pub mod query_error;
 pub mod text;
 pub mod user;
 
@@ -33,6 +34,7 @@ pub use event_info::{EventInfo, EventType, Expectation};
 pub use metadata::{Actor, ActorKind, Channel, Metadata};
 pub use money::{Currency, Money};
 pub use personal::{Personal, PersonalValue, Purpose, Sensitive};
+pub use query_error::{QueryError, QueryErrorKind};
 
 use chrono::{DateTime, Utc};
 

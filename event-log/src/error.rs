@@ -1,6 +1,9 @@
 //! Why the log could not be read, and which errors of a database pass by themselves.
 
+use std::time::Duration;
+
 use sea_orm::{DbErr, RuntimeErr};
+use soonshop_domain::QueryError;
 use uuid::Uuid;
 
 /// Why the log could not be read.
@@ -57,6 +60,26 @@ impl From<sqlx::Error> for Error {
             Self::Unavailable(error.to_string())
         } else {
             Self::Database(error.to_string())
+        }
+    }
+}
+
+/// How a question ends that the log or its keys did not answer.
+impl From<Error> for QueryError {
+    fn from(error: Error) -> Self {
+        let again = Duration::from_secs(1);
+        match error {
+            Error::Unavailable(reason) => {
+                tracing::warn!(reason, "a database did not answer a query");
+                let detail = "a database cannot be used just now: ask again";
+                Self::unavailable("database-unavailable", detail, again)
+            }
+            Error::Keys(_) | Error::KeyStoreLost { .. } => {
+                tracing::warn!(%error, "the key store did not open what a query needs");
+                let detail = "the key store cannot be used just now, and nothing personal is read without it";
+                Self::unavailable("key-store-unavailable", detail, again)
+            }
+            other => Self::internal(other),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Folding a stream's history into its state, by the code that commands are decided on. Every state of the past that is
-//! shown comes from here.
+//! shown comes from here. The personal values of a state stay encrypted; [`Opened`] knows what they are.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use soonshop_domain::catalog::{self, Visitor};
-use soonshop_domain::{Decider, Event};
-use soonshop_event_log::{Content, EventLog, RecordedEvent, StoredEvent};
-use soonshop_service_kit::Problem;
+use soonshop_domain::{Decider, Event, QueryError};
 use uuid::Uuid;
 
-use super::read::failed;
+use crate::{Content, Entry, EventLog, RecordedEvent, StoredEvent};
 
 /// Events of a stream that are read at a time.
-pub(super) const PAGE: i64 = 1_000;
+pub const PAGE: i64 = 1_000;
 
 /// A history being folded, whatever its type.
-pub(super) trait History: Send {
-    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), Problem>;
-    /// The state with personal values sealed: nobody shows it as it is.
-    fn sealed(&self) -> Result<Value, Problem>;
+pub trait History: Send {
+    /// Folds the event that comes next.
+    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), QueryError>;
+    /// The state with personal values encrypted: it is not shown as it is.
+    fn encrypted(&self) -> Result<Value, QueryError>;
     /// The part of it that this event can change, where that is less than the whole.
-    fn around(&self, event: &Event) -> Result<Option<Value>, Problem>;
+    fn around(&self, event: &Event) -> Result<Option<Value>, QueryError>;
+    /// The personal values of the events so far.
     fn opened(&self) -> &Opened;
 }
 
@@ -35,56 +35,55 @@ impl Visitor for Begin {
     type Output = fn() -> Box<dyn History>;
 
     fn visit<A: Decider>(self) -> Self::Output {
-        || Box::new(Fold::<A>::new())
+        || Box::new(Fold::<A>::default())
     }
 }
 
 /// What a history of that type begins with; `None`: there is no such type.
-pub(super) fn of(kind: &str) -> Option<fn() -> Box<dyn History>> {
+pub fn of(kind: &str) -> Option<fn() -> Box<dyn History>> {
     catalog::visit(kind, Begin)
 }
 
 /// Decodes rows of one stream; one that cannot be read is a refusal.
-pub(super) async fn decode(
-    log: &EventLog,
-    rows: Vec<StoredEvent>,
-) -> Result<Vec<Arc<RecordedEvent>>, Problem> {
-    let entries = log.decode(rows).await.map_err(failed)?;
-    let event = |entry: soonshop_event_log::Entry| match entry.content {
+pub async fn decode(log: &EventLog, rows: Vec<StoredEvent>) -> Result<Vec<Arc<RecordedEvent>>, QueryError> {
+    let entries = log.decode(rows).await?;
+    let event = |entry: Entry| match entry.content {
         Content::Event(event) => Ok(event),
         _ => Err(unreadable(entry.position)),
     };
     entries.into_iter().map(event).collect()
 }
 
-fn unreadable(position: i64) -> Problem {
+fn unreadable(position: i64) -> QueryError {
     let detail =
         format!("the event at position {position} is of a newer release, or holds what cannot be opened");
-    Problem::unavailable("history-unreadable", detail, Duration::from_mins(1)).with("position", position)
+    QueryError::unavailable("history-unreadable", detail, Duration::from_mins(1)).with("position", position)
 }
 
-/// What is kept of the last event.
-pub(super) struct Last {
-    pub(super) version: i64,
-    pub(super) position: i64,
-    pub(super) event_id: Uuid,
-    pub(super) kind: String,
-    pub(super) occurred_at: DateTime<Utc>,
-    pub(super) recorded_at: DateTime<Utc>,
+/// The last event of a history.
+pub struct Last {
+    pub version: i64,
+    pub position: i64,
+    pub event_id: Uuid,
+    pub kind: String,
+    pub occurred_at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
 }
 
-pub(super) struct Fold<A> {
-    pub(super) state: A,
-    pub(super) last: Option<Last>,
-    pub(super) opened: Opened,
+/// The history of one aggregate type being folded.
+#[derive(Default)]
+pub struct Fold<A> {
+    /// Its personal values are encrypted.
+    pub state: A,
+    /// `None`: nothing was folded yet.
+    pub last: Option<Last>,
+    /// The personal values of the events so far.
+    pub opened: Opened,
 }
 
 impl<A: Decider> Fold<A> {
-    pub(super) fn new() -> Self {
-        Self { state: A::default(), last: None, opened: Opened::default() }
-    }
-
-    pub(super) fn apply(&mut self, recorded: Arc<RecordedEvent>) -> Result<(), Problem> {
+    /// Folds the event that comes next.
+    pub fn apply(&mut self, recorded: Arc<RecordedEvent>) -> Result<(), QueryError> {
         let RecordedEvent { position, event_id, version, occurred_at, recorded_at, event, .. } =
             Arc::unwrap_or_clone(recorded);
         let kind = event.event_type().to_owned();
@@ -97,17 +96,17 @@ impl<A: Decider> Fold<A> {
 }
 
 impl<A: Decider + Send> History for Fold<A> {
-    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), Problem> {
+    fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), QueryError> {
         Self::apply(self, event)
     }
 
-    fn sealed(&self) -> Result<Value, Problem> {
-        serde_json::to_value(&self.state).map_err(Problem::internal)
+    fn encrypted(&self) -> Result<Value, QueryError> {
+        serde_json::to_value(&self.state).map_err(QueryError::internal)
     }
 
-    fn around(&self, event: &Event) -> Result<Option<Value>, Problem> {
+    fn around(&self, event: &Event) -> Result<Option<Value>, QueryError> {
         let part = self.state.around(event);
-        part.map(|part| serde_json::to_value(part)).transpose().map_err(Problem::internal)
+        part.map(|part| serde_json::to_value(part)).transpose().map_err(QueryError::internal)
     }
 
     fn opened(&self) -> &Opened {
@@ -115,46 +114,48 @@ impl<A: Decider + Send> History for Fold<A> {
     }
 }
 
-/// What stands behind each seal of a history. A state serializes its personal values as their seals; here alone they
-/// become what people may read.
+/// The personal values of a history, by their ciphertext. A state serializes its personal values as their ciphertext;
+/// here alone that becomes what people may read.
 #[derive(Default)]
-pub(super) struct Opened {
+pub struct Opened {
+    /// `None`: it was erased.
     texts: HashMap<String, Option<Value>>,
-    /// The seals as they came.
+    /// The ciphertexts as they came.
     order: Vec<String>,
 }
 
-/// The plaintext of a seal.
+/// The plaintext of a personal value.
 #[derive(serde::Deserialize)]
 struct Inner {
     value: Value,
 }
 
 impl Opened {
-    pub(super) fn is_empty(&self) -> bool {
+    /// No event had a personal value.
+    pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Each seal in the order in which they came, with the text behind it; none where it was erased.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&Value>)> {
-        self.order.iter().map(|seal| (seal.as_str(), self.texts.get(seal).and_then(Option::as_ref)))
+    /// Each ciphertext in the order in which they came, with its plaintext; none where it was erased.
+    pub fn values(&self) -> impl Iterator<Item = (&str, Option<&Value>)> {
+        self.order.iter().map(|one| (one.as_str(), self.texts.get(one).and_then(Option::as_ref)))
     }
 
-    fn remember(&mut self, event: &mut impl soonshop_domain::Sensitive) -> Result<(), Problem> {
+    fn remember(&mut self, event: &mut impl soonshop_domain::Sensitive) -> Result<(), QueryError> {
         for value in event.personal() {
-            let Some(seal) = value.jwe().map(str::to_owned) else { continue };
-            let text = value.plaintext().transpose().map_err(Problem::internal)?;
+            let Some(ciphertext) = value.jwe().map(str::to_owned) else { continue };
+            let text = value.plaintext().transpose().map_err(QueryError::internal)?;
             let inner = text.map(|text| serde_json::from_slice::<Inner>(&text)).transpose();
-            let inner = inner.map_err(|_| Problem::internal("a seal without a value"))?;
-            if self.texts.insert(seal.clone(), inner.map(|inner| inner.value)).is_none() {
-                self.order.push(seal);
+            let inner = inner.map_err(|_| QueryError::internal("a personal value without its text"))?;
+            if self.texts.insert(ciphertext.clone(), inner.map(|inner| inner.value)).is_none() {
+                self.order.push(ciphertext);
             }
         }
         Ok(())
     }
 
-    /// Puts the clear text in place of each seal, and null where it was erased; true if any was.
-    pub(super) fn show(&self, state: &mut Value) -> bool {
+    /// Puts the plaintext in place of each ciphertext, and null where it was erased; true if any was.
+    pub fn show(&self, state: &mut Value) -> bool {
         match state {
             Value::String(text) => match self.texts.get(text.as_str()) {
                 Some(Some(clear)) => {

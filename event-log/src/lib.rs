@@ -11,6 +11,7 @@ mod copied;
 pub mod database;
 mod error;
 pub mod follow;
+pub mod history;
 pub mod keys;
 pub mod lease;
 mod log;

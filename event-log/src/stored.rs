@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// The name of the one log there is today.
-pub const LOG: &str = "main";
+pub use soonshop_domain::ids::LOG;
 
 /// The name of the record of operations, where it is read like a log.
 pub const RECORD: &str = "operations";

@@ -24,12 +24,14 @@ mod row;
 pub mod runner;
 pub mod runs;
 pub mod sink;
+pub mod source;
 pub mod standing;
 pub mod texts;
 mod told;
 mod transaction;
 mod unit;
 pub mod user;
+pub mod wait;
 
 use std::sync::Arc;
 

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 use serde_json::json;
+use soonshop_audit::export::{Manifest, Reading, Unread, hold_csv};
+use soonshop_audit::listing::columns;
 use soonshop_event_log::seal::{
     self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
 };
 use soonshop_migrations::rights;
 use soonshop_projections::Generation;
-use soonshop_query_api::export::{Manifest, Reading, Unread, hold_csv};
-use soonshop_query_api::http::columns;
 
 use crate::status::lines;
 use crate::words::Word;

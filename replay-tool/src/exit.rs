@@ -1,8 +1,8 @@
 //! How a command ends: codes that scripts branch on. Unknown codes mean failure.
 
 use serde_json::{Value, json};
+use soonshop_domain::{QueryError, QueryErrorKind};
 use soonshop_event_log::{Error, Stopped};
-use soonshop_service_kit::{Kind, Problem};
 
 use crate::words::{Language, Sentence};
 
@@ -146,17 +146,19 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Problem> for Failure {
+impl From<QueryError> for Failure {
     /// The same refusals as over HTTP.
-    fn from(problem: Problem) -> Self {
-        let detail = problem.detail().to_owned();
-        match problem.kind() {
+    fn from(error: QueryError) -> Self {
+        let detail = error.detail().to_owned();
+        match error.kind() {
             // No fault of a store: this release cannot read what another one wrote.
-            Kind::Unavailable if ["history-unreadable", "read-model-missing"].contains(&problem.slug()) => {
+            QueryErrorKind::Unavailable
+                if ["history-unreadable", "read-model-missing"].contains(&error.slug()) =>
+            {
                 Self::Refused(Sentence::CannotRead { detail })
             }
-            Kind::Unavailable => Self::Unavailable(Sentence::StoreUnavailable { detail }),
-            Kind::Internal => Self::unexpected(detail),
+            QueryErrorKind::Unavailable => Self::Unavailable(Sentence::StoreUnavailable { detail }),
+            QueryErrorKind::Internal => Self::unexpected(error.causes()),
             _ => Self::Usage(Sentence::NotAnswered { detail }),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Map, Value, json};
+use soonshop_audit::trail::Stream;
 use soonshop_domain::{Event, TYPES};
 use soonshop_event_log::{Content, Database, Place};
 use soonshop_migrations::Namespace;
@@ -14,7 +15,6 @@ use soonshop_projections::generation::Generation;
 use soonshop_projections::projector::{PersonalColumns, Wants};
 use soonshop_projections::runner::{Poison, ROWS};
 use soonshop_projections::{Projector, Registry};
-use soonshop_query_api::http::Stream;
 use uuid::Uuid;
 
 use crate::folder::Folder;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use soonshop_audit::entry::Entry;
+use soonshop_audit::export::{Format, Manifest, Written};
+use soonshop_audit::listing::{Asked, Listing, Reached, export as listed};
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
 use soonshop_projections::operations::Done;
-use soonshop_query_api::export::{Format, Manifest, Written};
-use soonshop_query_api::http::{Asked, Entry, Listing, Reached, export as listed};
 
 use crate::output::Line;
 use crate::record::write_down;

@@ -1,7 +1,6 @@
 //! `view`: the pages of the audit trail out of an export, on this machine alone. No shop is asked: the rows of the file go
 //! into a read model in a folder that goes away, and the endpoints of the shop answer from there.
 
-use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use soonshop_audit::export::Unread;
+use soonshop_audit::file::File;
+use soonshop_audit_web::http::{Viewer, role_that_may_see, router_of_file};
 use soonshop_cache::Cache;
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_migrations::Namespace;
 use soonshop_projections::Registry;
-use soonshop_query_api::export::Unread;
-use soonshop_query_api::http::{File, Queries, router_of_file};
 use soonshop_search::Search;
-use soonshop_service_kit::access::Access;
+use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::metrics::Http;
 use soonshop_service_kit::serve::{refuse_non_loopback, serve};
 use tokio::net::TcpListener;
@@ -88,7 +88,8 @@ pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
 async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Result<File, Not> {
     let open = std::fs::File::open(&options.file).map_err(Unread::Io)?;
     let name = options.file.file_name().unwrap_or(options.file.as_os_str()).to_string_lossy().into_owned();
-    let file = File::load(name, BufReader::new(open), &shop.registry, |count| {
+    let may_see = |role: &str| role_that_may_see(role).is_some();
+    let file = File::load(name, BufReader::new(open), &shop.registry, may_see, |count| {
         let status = json!({ "phase": "read", "done": count });
         let text = Sentence::ReadingRows { count };
         out.progress(&Line { done: count, total: 0, text, status }, false);
@@ -125,7 +126,10 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
         out.say(&Sentence::SignedBy { fingerprint: signer.fingerprint.clone() });
     }
     let shutdown = CancellationToken::new();
-    let router = router_of_file(shop.queries(&file, &shutdown), file);
+    let Some(role) = role_that_may_see(file.role()) else {
+        return Failure::unexpected("the file was loaded for a role that may not see it");
+    };
+    let router = router_of_file(shop.viewer(role, &shutdown), file);
     let serving = serve(listener, router, Http::default(), shutdown.clone(), GRACE);
     out.result("status", &said, |_| address);
     out.say(&about);
@@ -172,14 +176,13 @@ impl Shop {
         })
     }
 
-    fn queries(&self, file: &File, stop: &CancellationToken) -> Queries {
-        Queries {
+    fn viewer(&self, role: Role, stop: &CancellationToken) -> Viewer {
+        Viewer {
             registry: self.registry.clone(),
             log: self.log.clone(),
             search: Arc::clone(&self.search),
             cache: Arc::clone(&self.cache),
-            access: Access::everybody(file.role()),
-            contexts: BTreeSet::from(["audit".to_owned()]),
+            access: Access::everybody(role),
             stop: stop.clone(),
         }
     }

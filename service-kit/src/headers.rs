@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use soonshop_domain::ids::LOG;
 use uuid::Uuid;
 
 use crate::problem::{Kind, Problem};
@@ -163,6 +164,12 @@ impl fmt::Display for EventPosition {
             None => write!(f, "{}", self.position),
         }
     }
+}
+
+/// `Event-Position` of an answer that was read at that position of the log.
+pub fn position_header(position: i64) -> HeaderValue {
+    let text = EventPosition { log: Some(LOG.to_owned()), position }.to_string();
+    HeaderValue::try_from(text).expect("a log's name and a number are visible ASCII")
 }
 
 /// `X-Correlation-Id`: the client's UUID, if it sent one.

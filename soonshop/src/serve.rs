@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use soonshop_audit_web::http::Viewer;
 use soonshop_command_api::Commands;
 use soonshop_domain::context;
 use soonshop_event_store::KeyMaker;
@@ -136,10 +137,20 @@ fn router(
             log: shop.log()?,
             search: Arc::clone(&shop.search),
             cache: Arc::clone(&shop.cache),
-            access,
+            access: access.clone(),
             contexts: options.contexts.clone(),
-            stop: stop.clone(),
         };
+        if options.contexts.contains(soonshop_audit_web::http::CONTEXT) {
+            let viewer = Viewer {
+                registry: queries.registry.clone(),
+                log: queries.log.clone(),
+                search: Arc::clone(&shop.search),
+                cache: Arc::clone(&shop.cache),
+                access,
+                stop: stop.clone(),
+            };
+            router = router.merge(soonshop_audit_web::http::router(viewer));
+        }
         router = router.merge(soonshop_query_api::http::router(queries));
     }
     let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi(options.role));
@@ -160,7 +171,7 @@ pub fn openapi(role: Role) -> OpenApi {
         api = soonshop_command_api::openapi();
     }
     if role.has(Role::QueryApi) {
-        let queries = soonshop_query_api::http::openapi();
+        let queries = merged(soonshop_query_api::http::openapi(), soonshop_audit_web::http::openapi());
         api = if role == Role::All { merged(api, queries) } else { queries };
     }
     "SoonShop".clone_into(&mut api.info.title);

@@ -2,13 +2,14 @@
 //! same rows in the same order in words alone.
 
 use maud::{Markup, PreEscaped, html};
+use soonshop_audit::correlation::{IDLE, Link, Node, Tree, moments};
+use soonshop_audit::pending::Pending;
+use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
 
+use super::frame::{View, described, page, shape, shown, with};
 use super::timeline::{self, MOST_FIELDS, Telling};
-use super::{View, described, page, shown, with};
-use crate::http::audit::correlation::{self, IDLE, Link, Node, Tree, moments};
-use crate::http::audit::pending::Pending;
-use crate::http::params::{Kind, Param, Params, refused};
-use crate::http::{Action, Endpoint};
+use crate::find;
+use crate::state::{Action, Endpoint};
 
 /// How wide the time axis is, in its own units: tenths of a percent.
 const WIDTH: i64 = 1_000;
@@ -31,7 +32,7 @@ const VIEWS: [&str; 3] = ["waterfall", "tree", "table"];
 /// What is shown below the beginning, to choose from.
 const DEPTHS: [&str; 3] = ["1", "2", "3"];
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     let params = vec![
         Param::new("view", Kind::OneOf(&VIEWS), "As what."),
         Param::new("gap", Kind::OneOf(&["1", "0"]), "0: pauses are drawn as long as they were."),
@@ -43,7 +44,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         "audit.correlation-page",
         Action::new(with(params), described(), |call| async move {
             let found = async {
-                let (position, tree) = correlation::find(&call).await?;
+                let (position, tree) = find::correlation(&call).await?;
                 let asked = Asked::of(&call.params);
                 if asked
                     .chosen
@@ -54,7 +55,7 @@ pub(super) fn table() -> Vec<Endpoint> {
                 Ok((position, (tree, asked)))
             };
             let found = found.await;
-            Ok(shown(&call, "correlation", found, |view, (tree, asked)| body(view, tree, asked)))
+            shown(&call, "correlation", found, |view, (tree, asked)| body(view, tree, asked))
         }),
     )]
 }
@@ -313,7 +314,7 @@ fn closer(view: &View<'_>, node: &Node) -> Markup {
 }
 
 /// A step that has not come.
-pub(super) fn missing(view: &View<'_>, pending: &Pending) -> Markup {
+pub(crate) fn missing(view: &View<'_>, pending: &Pending) -> Markup {
     let ago = (pending.within_seconds + pending.overdue_seconds).saturating_mul(1_000_000);
     let expected: Vec<_> = pending.expected.iter().map(|kind| view.language.kind(kind)).collect();
     let values = [
@@ -366,7 +367,7 @@ fn branch(view: &View<'_>, asked: &Asked, node: &Node) -> Markup {
         div.node.on[node.critical] id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")]
             data-position=(event.position) data-id=(event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
             div.said {
-                span.shape aria-hidden="true" { (super::shape(&event.aggregate_type)) }
+                span.shape aria-hidden="true" { (shape(&event.aggregate_type)) }
                 a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
             }
             div.about {
@@ -524,7 +525,7 @@ fn percent(place: i64) -> String {
 }
 
 /// A length of time, in microseconds, as people say it.
-pub(super) fn duration(micros: i64) -> String {
+pub(crate) fn duration(micros: i64) -> String {
     let whole = micros.max(0);
     let (milliseconds, seconds) = (whole / 1_000, whole / 1_000_000);
     match seconds {

@@ -2,19 +2,17 @@
 
 use axum::response::Response;
 use maud::{Markup, html};
+use soonshop_audit::entry::Entry;
+use soonshop_audit::search::Search;
+use soonshop_audit::{changes, timeline};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::endpoint::params::{Kind, Param};
 use uuid::Uuid;
 
-use super::timeline::Telling;
-use super::{View, described, page, see_other, shape, shown, timeline as rows, with};
-use crate::http::audit::changes;
-use crate::http::audit::file::File;
-use crate::http::audit::search::Search;
-use crate::http::audit::timeline::{self, Entry};
-use crate::http::call::Call;
-use crate::http::params::{Kind, Param};
-use crate::http::{Action, Endpoint};
+use super::frame::{View, described, page, see_other, shape, shown, with};
+use super::timeline::{self as rows, Telling};
+use crate::state::{self, Action, Call, Endpoint, at_least};
 
 /// Events that are listed at once.
 const LISTED: usize = 200;
@@ -22,13 +20,13 @@ const LISTED: usize = 200;
 /// Of those, at most so many come after the one that is marked.
 const AFTER: i64 = 100;
 
-pub(in crate::http::audit) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
     let params = vec![
         Param::new("v", positions, "The version to mark."),
         Param::new("before", positions, "List events below this version."),
     ];
-    let mut pages = vec![
+    let pages = [
         page("/", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
         page("/audit", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
         page("/audit/e/{position}", "audit.event-page", Action::new(with(Vec::new()), described(), leads)),
@@ -37,19 +35,16 @@ pub(in crate::http::audit) fn table() -> Vec<Endpoint> {
             "audit.events-page",
             Action::new(with(params), described(), |call| async move {
                 let found = find(&call).await;
-                Ok(shown(&call, "history", found, body))
+                shown(&call, "history", found, body)
             }),
         ),
     ];
-    for page in &mut pages {
-        page.action.needs = Permission::Audit;
-    }
-    pages
+    pages.into_iter().map(|page| page.needs(Permission::Audit)).collect()
 }
 
 /// There is no overview.
 async fn begins(call: Call) -> Result<Response, Problem> {
-    Ok(see_other(&View::of(&call.asked).to("/audit/timeline", &[])))
+    Ok(see_other(&View::of(&call).to("/audit/timeline", &[])))
 }
 
 /// A position leads to its aggregate, at the version that it made.
@@ -57,10 +52,10 @@ async fn leads(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
     let search = Search::only("position = ?", position);
-    let (_, found) = timeline::read(&call, &search, None, 1).await?;
+    let (_, found) = timeline::read(&call.shared.reader, at_least(&call), &search, 1).await?;
     let entry = found.first().ok_or_else(nothing)?;
     let to = format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id);
-    Ok(see_other(&View::of(&call.asked).to(&to, &[("v", &entry.version.to_string())])))
+    Ok(see_other(&View::of(&call).to(&to, &[("v", &entry.version.to_string())])))
 }
 
 /// The events of one aggregate, the oldest first.
@@ -73,7 +68,7 @@ struct Events {
 }
 
 async fn find(call: &Call) -> Result<(i64, Events), Problem> {
-    let name = call.more_keys.first().map(String::as_str).unwrap_or_default();
+    let (kind, name) = state::aggregate(call);
     let id = Uuid::try_parse(name)
         .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
         .to_string();
@@ -85,17 +80,17 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
          ORDER BY version DESC LIMIT {}",
         LISTED + 1
     );
-    let values = [id.as_str().into(), call.key.as_str().into(), before.into()];
-    let source = call.shared.source("audit", None).await?;
-    let (position, rows) = source.rows(call, None, &sql, &values, "version DESC").await?;
+    let values = [id.as_str().into(), kind.into(), before.into()];
+    let source = call.shared.reader.source().await?;
+    let (position, rows) = source.rows(at_least(call), None, &sql, &values, "version DESC").await?;
     let more = rows.len() > LISTED;
     let mut items: Vec<_> = rows.iter().take(LISTED).map(Entry::read).collect::<Result<_, _>>()?;
     if items.is_empty() {
         return Err(Problem::not_found("not-found", "there is nothing of this name"));
     }
     items.reverse();
-    changes::tell(call, &mut items, changes::FOR_PAGE).await?;
-    Ok((position, Events { kind: call.key.clone(), id, items, more }))
+    changes::tell(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
+    Ok((position, Events { kind: kind.to_owned(), id, items, more }))
 }
 
 fn body(view: &View<'_>, events: &Events) -> Markup {
@@ -120,24 +115,6 @@ fn body(view: &View<'_>, events: &Events) -> Markup {
                         summary { (view.word("row-in-file")) }
                         pre translate="no" tabindex="0" { (serde_json::to_string_pretty(entry).unwrap_or_default()) }
                     }
-                }
-            }
-        }
-    }
-}
-
-/// What the file is that all of this is read from.
-pub(super) fn told(view: &View<'_>, file: &File) -> Markup {
-    let manifest = file.manifest();
-    html! {
-        p.facts {
-            span { (view.word("of-file")) " " strong translate="no" { (file.name()) } }
-            span { strong { (manifest.count()) } " " (view.word("events")) }
-            span { (view.word("exported")) " " (view.time(manifest.made_at())) }
-            @if !file.filter().is_empty() {
-                span {
-                    (view.word("narrowed-by"))
-                    @for (name, value) in file.filter() { " " code translate="no" { (name) "=" (value) } }
                 }
             }
         }

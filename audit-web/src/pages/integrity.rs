@@ -5,20 +5,19 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::json;
+use soonshop_audit::record::write_down;
+use soonshop_domain::clock;
 use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict, check};
 use soonshop_event_log::{EventLog, LOG};
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runner::ROWS;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 
 use super::correlation::duration;
-use super::{View, command, described, page, shown, with};
-use crate::http::audit::reveal::write_down;
-use crate::http::audit::standing as audit_standing;
-use crate::http::call::Call;
-use crate::http::params::{Kind, Param, refused};
-use crate::http::read::failed;
-use crate::http::{Action, Endpoint};
+use super::frame::{View, command, described, page, shown, with};
+use crate::find;
+use crate::state::{Action, Call, Endpoint, failed};
 
 /// How long a check from the page may take: a longer one is made at the command line.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -31,7 +30,7 @@ const CHECKS: u32 = 50;
 
 /// What is sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(crate) enum Of {
     Log,
     /// The record of operations.
     Record,
@@ -51,17 +50,17 @@ impl Of {
 
     /// The log, and its seals.
     fn opened(self, call: &Call) -> Result<(EventLog, Seals), Problem> {
-        let queries = &call.shared.queries;
+        let shared = &call.shared;
         let (log, seals) = match self {
-            Self::Log => (queries.log.clone(), SEALS),
-            Self::Record => (queries.looked().record(), RECORD_SEALS),
+            Self::Log => (shared.reader.log.clone(), SEALS),
+            Self::Record => (shared.looked.record(), RECORD_SEALS),
         };
-        let seals = Seals::new(queries.log.db().beside(seals).map_err(failed)?);
+        let seals = Seals::new(shared.reader.log.db().beside(seals).map_err(failed)?);
         Ok((log, seals))
     }
 }
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
     let fields = vec![
         Param::new(
@@ -78,20 +77,17 @@ pub(super) fn table() -> Vec<Endpoint> {
             "audit.integrity-page",
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = both(&call).await.map(|both| (both[0].head, (both, None)));
-                Ok(shown(&call, "integrity", found, body))
+                shown(&call, "integrity", found, body)
             }),
         ),
         page(
             "/audit/integrity",
             "audit.check",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let found = async {
-                    let checked = verify(&call).await?;
-                    let both = both(&call).await?;
-                    Ok((both[0].head, (both, Some(checked))))
-                };
-                let found = found.await;
-                Ok(shown(&call, "integrity", found, body))
+                let checked = verify(&call).await?;
+                let both = both(&call).await?;
+                let found = Ok::<_, Problem>((both[0].head, (both, Some(checked))));
+                shown(&call, "integrity", found, body)
             })
             .takes(fields),
         ),
@@ -99,32 +95,32 @@ pub(super) fn table() -> Vec<Endpoint> {
 }
 
 /// How far seals have got.
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     of: Of,
-    pub(super) head: i64,
+    pub(crate) head: i64,
     /// Position, number, fingerprint of the key, and when.
-    pub(super) last: Option<(i64, i64, String, DateTime<Utc>)>,
+    pub(crate) last: Option<(i64, i64, String, DateTime<Utc>)>,
     /// Why the last seal cannot be read.
-    pub(super) broken: Option<String>,
+    pub(crate) broken: Option<String>,
     /// For how long the first event that is not sealed has been there.
-    pub(super) waiting: Option<Duration>,
+    pub(crate) waiting: Option<Duration>,
     /// The last check that somebody made here.
-    pub(super) checked: Option<Recorded>,
+    pub(crate) checked: Option<Recorded>,
 }
 
 impl Sealed {
-    pub(super) fn tail(&self) -> i64 {
+    pub(crate) fn tail(&self) -> i64 {
         self.head - self.last.as_ref().map_or(0, |last| last.0)
     }
 
     /// The last check found something changed, or the last seal cannot be read.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.broken.is_some() || self.checked.as_ref().is_some_and(|last| last.detail["verdict"] == "broken")
     }
 }
 
 /// How far those of the log and of the record have got now.
-pub(super) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
+pub(crate) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
     let [log, record] = Of::ALL;
     Ok([standing(call, log).await?, standing(call, record).await?])
 }
@@ -135,7 +131,7 @@ async fn standing(call: &Call, of: Of) -> Result<Sealed, Problem> {
     let (mut last, mut broken) = (None, None);
     match seals.last().await.map_err(failed)? {
         Some(Ok(seal)) => {
-            let at = crate::http::openapi::moment(seal.sealed_at);
+            let at = clock::from_micros(seal.sealed_at);
             last = Some((seal.last, seal.number, seal.key.fingerprint(), at));
         }
         Some(Err(bad)) => broken = Some(bad.reason),
@@ -143,16 +139,16 @@ async fn standing(call: &Call, of: Of) -> Result<Sealed, Problem> {
     }
     let sealed = last.as_ref().map_or(0, |last| last.0);
     let first = if sealed < head { log.read(sealed + 1, 1).await.map_err(failed)? } else { Vec::new() };
-    let now = soonshop_domain::clock::now();
+    let now = clock::now();
     let waiting = first.first().map(|event| (now - event.recorded_at).to_std().unwrap_or_default());
-    let operations = call.shared.queries.registry.operations();
+    let operations = call.shared.reader.registry.operations();
     let checks = operations::last_of(operations, CHECKED, CHECKS).await.map_err(failed)?;
     let checked = checks.into_iter().find(|check| check.subject == of.name());
     Ok(Sealed { of, head, last, broken, waiting, checked })
 }
 
 /// A check that was made just now.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     report: Report,
     took: Duration,
     /// Events after the last seal that somebody has seen, and that are not there.
@@ -169,7 +165,7 @@ impl Checked {
 
 /// The furthest position that anybody has read. It is asked for before the log is: what was seen must be there.
 async fn seen(call: &Call) -> Result<i64, Problem> {
-    let (head, health) = audit_standing::find(call).await?;
+    let (head, health) = find::health(call).await?;
     let sinks = health.items.iter().flat_map(|one| &one.standing.sinks);
     let rows = sinks.filter(|sink| sink.name == ROWS).filter_map(|sink| sink.position);
     Ok(rows.chain(health.relay.position).fold(head, i64::max))
@@ -210,7 +206,8 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
         "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
         "tail": checked.tail(), "first_bad": report.first_bad().map(|finding| finding.position),
     });
-    write_down(call, CHECKED, of.name().to_owned(), detail, None).await?;
+    write_down(&call.shared.reader, &call.caller().actor, CHECKED, of.name().to_owned(), detail, None)
+        .await?;
     Ok(checked)
 }
 

@@ -5,18 +5,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
+use soonshop_audit::standing::Health;
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runs::{Run, Runs};
+use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 
 use super::correlation::duration;
+use super::frame::{View, actor_of, bars, command, described, page, shown, with};
 use super::integrity::{self, Sealed};
 use super::projections::{complaint, rows, runs};
-use super::{View, actor_of, bars, command, described, page, shown, with};
-use crate::http::audit::standing::{self, Health};
-use crate::http::call::Call;
-use crate::http::read::{failed, query_failed};
-use crate::http::{Action, Endpoint};
+use crate::find;
+use crate::state::{Action, Call, Endpoint, failed};
 
 /// Minutes of which it is shown how much was appended.
 const MINUTES: i64 = 30;
@@ -24,13 +24,13 @@ const MINUTES: i64 = 30;
 /// Lines of the record that are shown.
 const LINES: u32 = 12;
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     vec![page(
         "/audit",
         "audit.overview-page",
         Action::new(with(Vec::new()), described(), |call| async move {
-            let found = find(&call).await;
-            Ok(shown(&call, "overview", found, body))
+            let found = overview(&call).await;
+            shown(&call, "overview", found, body)
         }),
     )]
 }
@@ -45,9 +45,9 @@ struct Overview {
     record: Vec<Recorded>,
 }
 
-async fn find(call: &Call) -> Result<(i64, Overview), Problem> {
-    let operations = call.shared.queries.registry.operations();
-    let (head, health) = standing::find(call).await?;
+async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
+    let operations = call.shared.reader.registry.operations();
+    let (head, health) = find::health(call).await?;
     let overview = Overview {
         head,
         health,
@@ -71,7 +71,7 @@ async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
              ORDER BY recorded_at DESC, position DESC LIMIT 1), 0) AS last FROM minutes ORDER BY minute",
         end - MINUTES
     );
-    let rows = call.shared.source("audit", None).await?.plain(&sql, Vec::new()).await?;
+    let rows = call.shared.reader.source().await?.plain(&sql, Vec::new()).await?;
     let last: Vec<i64> =
         rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(query_failed)?;
     Ok(last.windows(2).map(|pair| pair[1] - pair[0]).collect())

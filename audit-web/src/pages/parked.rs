@@ -1,34 +1,35 @@
 //! Parked events, by cause, and what can be done about them.
 
 use maud::{Markup, html};
+use soonshop_audit::parked;
 use soonshop_projections::parked::Parked;
 use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::endpoint::params::{Kind, Param};
 
-use super::{View, command, described, page, see_other, shown, with};
-use crate::http::audit::parked;
-use crate::http::params::{Kind, Param};
-use crate::http::{Action, Endpoint};
+use super::frame::{View, command, described, page, see_other, shown, with};
+use crate::state::{Action, Endpoint};
+use crate::{fields, find};
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     let asked = Param::new("asked", Kind::Number(1, i64::MAX), "So many are to be tried again.");
     vec![
         page(
             "/audit/parked",
             "audit.parked-page",
             Action::new(with(vec![asked]), described(), |call| async move {
-                let found = parked::find(&call).await.map(|causes| (0, causes));
+                let found = parked::find(&call.shared.reader).await.map(|causes| (0, causes));
                 let (may, asked) = (call.may(Permission::Mend), call.params.number("asked"));
-                Ok(shown(&call, "parked", found, |view, causes| body(view, causes, may, asked)))
+                shown(&call, "parked", found, |view, causes| body(view, causes, may, asked))
             }),
         ),
         page(
             "/audit/parked/retries",
             "audit.retry",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let count = parked::retry(&call).await?.to_string();
-                Ok(see_other(&View::of(&call.asked).to("/audit/parked", &[("asked", &count)])))
+                let count = find::retry(&call).await?.to_string();
+                Ok(see_other(&View::of(&call).to("/audit/parked", &[("asked", &count)])))
             })
-            .takes(parked::fields())
+            .takes(fields::parked())
             .needs(Permission::Mend),
         ),
     ]

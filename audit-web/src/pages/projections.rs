@@ -1,28 +1,27 @@
 //! Read models: how each generation stands, what may be done with it, and the runs that did something.
 
 use maud::{Markup, html};
+use soonshop_audit::standing::{Health, Judged};
+use soonshop_audit::trend::Trend;
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_service_kit::Problem;
 
 use super::correlation::duration;
-use super::{View, command, described, page, shown, with};
-use crate::http::audit::standing::{self, Health, Judged};
-use crate::http::audit::trend::Trend;
-use crate::http::call::Call;
-use crate::http::read::failed;
-use crate::http::{Action, Endpoint};
+use super::frame::{View, command, described, page, shown, with};
+use crate::find;
+use crate::state::{Action, Call, Endpoint, failed};
 
 /// Runs that are listed of one read model.
 const LISTED: u32 = 20;
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     vec![
         page(
             "/audit/projections",
             "audit.projections-page",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let found = standing::find(&call).await;
-                Ok(shown(&call, "projections", found, list))
+                let found = find::health(&call).await;
+                shown(&call, "projections", found, list)
             }),
         ),
         page(
@@ -30,7 +29,7 @@ pub(super) fn table() -> Vec<Endpoint> {
             "audit.projection-page",
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = one(&call).await;
-                Ok(shown(&call, "projections", found, detail))
+                shown(&call, "projections", found, detail)
             }),
         ),
         page(
@@ -38,7 +37,7 @@ pub(super) fn table() -> Vec<Endpoint> {
             "audit.run-page",
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = run(&call).await.map(|run| (run.progress.position, run));
-                Ok(shown(&call, "run", found, run_body))
+                shown(&call, "run", found, run_body)
             }),
         ),
     ]
@@ -52,13 +51,13 @@ struct Detail {
 }
 
 async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
-    let (head, health) = standing::find(call).await?;
+    let (head, health) = find::health(call).await?;
     let generations: Vec<_> =
         health.items.into_iter().filter(|one| one.standing.projection == call.key).collect();
     if generations.is_empty() {
         return Err(Problem::not_found("not-found", "there is no read model of this name"));
     }
-    let runs = Runs::new(call.shared.queries.registry.operations().clone());
+    let runs = Runs::new(call.shared.reader.registry.operations().clone());
     let runs = runs.last(Some(&call.key), LISTED).await.map_err(failed)?;
     Ok((head, Detail { name: call.key.clone(), head, generations, runs }))
 }
@@ -66,7 +65,7 @@ async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
 async fn run(call: &Call) -> Result<Run, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no run of this number");
     let number: i64 = call.key.parse().map_err(|_| nothing())?;
-    let runs = Runs::new(call.shared.queries.registry.operations().clone());
+    let runs = Runs::new(call.shared.reader.registry.operations().clone());
     runs.get(number).await.map_err(failed)?.ok_or_else(nothing)
 }
 
@@ -87,7 +86,7 @@ fn list(view: &View<'_>, health: &Health) -> Markup {
     }
 }
 
-pub(super) fn rows(view: &View<'_>, head: i64, items: &[Judged]) -> Markup {
+pub(crate) fn rows(view: &View<'_>, head: i64, items: &[Judged]) -> Markup {
     html! {
         table {
             thead {
@@ -110,7 +109,7 @@ fn place(view: &View<'_>, one: &Judged) -> &'static str {
 }
 
 /// What is wrong, in the reader's language as far as it has a sentence.
-pub(super) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
+pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
     let standing = &one.standing;
     let stopped = standing.sinks.iter().find_map(|sink| sink.stopped.as_ref());
     html! {
@@ -224,7 +223,7 @@ fn gate(view: &View<'_>, active: &Judged, candidate: &Judged) -> Markup {
     }
 }
 
-pub(super) fn runs(view: &View<'_>, runs: &[Run]) -> Markup {
+pub(crate) fn runs(view: &View<'_>, runs: &[Run]) -> Markup {
     html! {
         table {
             thead { tr { th scope="col" { (view.word("run")) } th scope="col" { (view.word("state")) } th scope="col" { (view.word("seen")) } th scope="col" { (view.word("by")) } th scope="col" { (view.word("begun")) } } }

@@ -5,47 +5,51 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde_json::Value;
-use soonshop_domain::{ActorKind, Channel, TYPES, catalog};
+use soonshop_audit::diff::Change;
+use soonshop_audit::entry::Entry;
+use soonshop_audit::groups::Group;
+use soonshop_audit::look_up::Found as People;
+use soonshop_audit::redactor::Redacted;
+use soonshop_audit::search::Search;
+use soonshop_audit::terms;
+use soonshop_audit::timeline::{self, Item, Page};
+use soonshop_audit::views::{self, Saved};
+use soonshop_domain::{ActorKind, Channel, TYPES, catalog, clock};
+use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::endpoint::Visit;
+use soonshop_service_kit::endpoint::params::{Kind, Param, refused as unreadable};
 use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{View, address, described, page, refused, see_other, shape, shown, value, with};
-use crate::http::audit::groups::Group;
-use crate::http::audit::look_up;
-use crate::http::audit::redactor::Redacted;
-use crate::http::audit::search::{self, Search};
-use crate::http::audit::timeline::{self, Entry, Item, Page};
-use crate::http::audit::trail::Change;
-use crate::http::audit::views::{self, Saved};
-use crate::http::call::{Call, Visit};
-use crate::http::params::{Kind, Param, Params, moment_of, refused as unreadable};
-use crate::http::read::query_failed;
-use crate::http::{Action, Endpoint};
+use super::frame::{
+    COMMON, View, actor_of, address, described, page, refusal, refused_with, see_other, shape, shown, value,
+    with,
+};
+use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
+use crate::{fields, find};
 
 /// Events among which it is looked whether all are of one aggregate.
 const AMONG: usize = 50;
 
 /// Fields of an event that its row shows.
-pub(super) const MOST_FIELDS: usize = 3;
+pub(crate) const MOST_FIELDS: usize = 3;
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     vec![
-        page(
+        Endpoint::page(
             "/audit/timeline",
             "audit.timeline-page",
             Action::new(with(params()), described(), |call| async move {
-                if let Some(to) = leap(&call).await.transpose() {
-                    return match to {
-                        Ok(to) => Ok(see_other(&to)),
-                        Err(problem) => Ok(refused(&call.asked, &problem)),
-                    };
+                if let Some(to) = leap(&call).await? {
+                    return Ok(see_other(&to));
                 }
-                let found = find(&call).await;
-                Ok(shown(&call, "timeline", found, list))
+                let found = found(&call).await;
+                shown(&call, "timeline", found, list)
             }),
+            refused,
         ),
         page("/audit/e/{position}", "audit.event-page", Action::new(with(Vec::new()), described(), leads)),
         page(
@@ -59,32 +63,30 @@ pub(super) fn table() -> Vec<Endpoint> {
         ),
         page("/audit/look-up", "audit.look-up-page", {
             Action::new(with(Vec::new()), described(), |call| async move {
-                let found = look_up::find(&call).await.map(|found| (0, found));
-                Ok(match found {
-                    Ok((_, found)) if found.subjects.len() == 1 => {
-                        let term =
-                            found.subjects.first().map(|id| format!("subject:{id}")).unwrap_or_default();
-                        see_other(&View::of(&call.asked).to("/audit/timeline", &[("q", &term)]))
-                    }
-                    found => shown(&call, "look-up", found, people),
-                })
+                let found = find::look_up(&call).await?;
+                if let (Some(id), 1) = (found.subjects.first(), found.subjects.len()) {
+                    let term = format!("subject:{id}");
+                    return Ok(see_other(&View::of(&call).to("/audit/timeline", &[("q", &term)])));
+                }
+                shown(&call, "look-up", Ok::<_, Problem>((0, found)), people)
             })
-            .takes(look_up::fields())
+            .takes(fields::look_up())
         }),
         page(
             "/audit/views",
             "audit.save-view",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let slug = views::save(&call).await?;
+                let passing = COMMON.map(|param| param.name);
+                let slug = find::save_view(&call, &passing).await?;
                 Ok(see_other(&view_address(&slug)))
             })
-            .takes(views::fields()),
+            .takes(fields::view()),
         ),
         page(
             "/audit/views/{slug}",
             "audit.view-page",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let query = views::query(&call, &call.key).await?;
+                let query = views::query(&call.shared.reader, &call.key).await?;
                 Ok(see_other(&format!("/audit/timeline?{query}")))
             }),
         ),
@@ -93,7 +95,7 @@ pub(super) fn table() -> Vec<Endpoint> {
 
 /// What the page takes beside what the list takes.
 fn params() -> Vec<Param> {
-    let mut params = timeline::params();
+    let mut params = fields::timeline();
     params.push(Param::new("at", Kind::Free, "Leads to the page that begins at this moment."));
     params
 }
@@ -101,16 +103,16 @@ fn params() -> Vec<Param> {
 /// Where a moment in the address leads: to the same list from there on.
 async fn leap(call: &Call) -> Result<Option<String>, Problem> {
     let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
-    let zone = View::of(&call.asked).zone;
-    let moment = moment_of(typed).or_else(|| local(typed, zone));
+    let zone = View::of(call).zone;
+    let moment = clock::parse(typed).or_else(|| local(typed, zone));
     let micros = moment
         .ok_or_else(|| unreadable("at", "it is a day, or a moment such as 2026-11-22T09:41"))?
         .timestamp_micros();
-    let ascends = timeline::ascends(call);
+    let ascends = fields::ascends(&call.params);
     let then = if ascends { "recorded_at < $1" } else { "recorded_at <= $1" };
     let sql =
         format!("SELECT position FROM @audit WHERE {then} ORDER BY recorded_at DESC, position DESC LIMIT 1");
-    let rows = call.shared.source("audit", None).await?.plain(&sql, vec![micros.into()]).await?;
+    let rows = call.shared.reader.source().await?.plain(&sql, vec![micros.into()]).await?;
     let last: Option<i64> =
         rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
     let last = last.unwrap_or(0);
@@ -162,10 +164,10 @@ struct Found {
     may_look_up: bool,
 }
 
-async fn find(call: &Call) -> Result<(i64, Found), Problem> {
-    let (position, page) = timeline::find(call).await?;
-    let (count, saved) = (timeline::count(call).await?, views::all(call).await?);
-    let may_look_up = call.may(Permission::Audit) && call.asked.file.is_none();
+async fn found(call: &Call) -> Result<(i64, Found), Problem> {
+    let (position, page) = find::timeline(call).await?;
+    let (count, saved) = (find::count(call).await?, views::all(&call.shared.reader).await?);
+    let may_look_up = call.may(Permission::Audit) && call.shared.file.is_none();
     Ok((position, Found { page, count, saved, position, may_look_up }))
 }
 
@@ -173,17 +175,17 @@ async fn find(call: &Call) -> Result<(i64, Found), Problem> {
 async fn leads(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
-    let event = call.shared.queries.log.read(position, 1).await.map_err(crate::http::read::failed)?;
+    let event = call.shared.reader.log.read(position, 1).await.map_err(failed)?;
     let event = event.into_iter().next().filter(|event| event.position == position).ok_or_else(nothing)?;
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
     let version = event.sequence.to_string();
-    Ok(see_other(&View::of(&call.asked).to(&to, &[("v", &version)])))
+    Ok(see_other(&View::of(&call).to(&to, &[("v", &version)])))
 }
 
 /// Whatever somebody has in hand leads where it belongs: a position, or the id of an event, an aggregate, a correlation
 /// or a person; the rest is searched for.
 async fn jumps(call: Call) -> Result<Response, Problem> {
-    let view = View::of(&call.asked);
+    let (view, reader) = (View::of(&call), &call.shared.reader);
     let id = call.params.text("id").unwrap_or_default().trim();
     if !id.is_empty() && id.len() < 19 && id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(see_other(&view.to(&format!("/audit/e/{id}"), &[])));
@@ -191,7 +193,7 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     if let Ok(id) = Uuid::try_parse(id) {
         for (term, column) in [("id", "aggregate_id"), ("event", "id"), ("correlation", "correlation_id")] {
             let search = Search::only(&format!("{column} = ?"), id.to_string());
-            let (_, found) = timeline::read(&call, &search, None, 1).await?;
+            let (_, found) = timeline::read(reader, at_least(&call), &search, 1).await?;
             if let Some(entry) = found.first() {
                 let to = match term {
                     "id" => view.to(&format!("/audit/a/{}/{id}", entry.aggregate_type), &[]),
@@ -206,8 +208,8 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     let text = id.replace('"', "");
     let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
     // An order's number, a SKU: what stands in the events of one aggregate alone leads there.
-    let search = Search::of(&Params::default().with("q", &term))?;
-    let (_, found) = timeline::read(&call, &search, None, AMONG).await?;
+    let search = Search::of(&term.as_str().into())?;
+    let (_, found) = timeline::read(reader, at_least(&call), &search, AMONG).await?;
     if let Some(first) = found.first().filter(|_| found.len() < AMONG)
         && found.iter().all(|one| one.aggregate_id == first.aggregate_id)
     {
@@ -220,8 +222,8 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
 
 /// A row of the list, as it is shown when it comes in alive.
 /// `before` is when the row before it in time was recorded.
-pub(in crate::http::audit) fn row(asked: &Visit, entry: &Entry, before: Option<DateTime<Utc>>) -> String {
-    event(&View::of(asked), entry, before).into_string()
+pub(crate) fn row(view: &View<'_>, entry: &Entry, before: Option<DateTime<Utc>>) -> String {
+    event(view, entry, before).into_string()
 }
 
 fn item(view: &View<'_>, item: &Item, before: Option<DateTime<Utc>>) -> Markup {
@@ -286,13 +288,13 @@ fn kinds(entries: &[Entry]) -> Vec<(&Entry, usize)> {
 }
 
 /// What is told of an event.
-pub(super) struct Telling {
+pub(crate) struct Telling {
     /// The way to all that followed.
-    pub(super) leads_on: bool,
+    pub(crate) leads_on: bool,
     /// The most of its fields.
-    pub(super) most: usize,
+    pub(crate) most: usize,
     /// A moment, from which on it took so long.
-    pub(super) since: Option<DateTime<Utc>>,
+    pub(crate) since: Option<DateTime<Utc>>,
 }
 
 impl Default for Telling {
@@ -302,7 +304,7 @@ impl Default for Telling {
 }
 
 /// An event as a sentence, with what stands around it, and what it changed; or else the first of its own fields.
-pub(super) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup {
+pub(crate) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup {
     let Telling { leads_on, most, since } = *telling;
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
     let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
@@ -322,7 +324,7 @@ pub(super) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup 
                 span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
             }
             @if let Some(whom) = &entry.on_behalf_of {
-                @let (kind, id) = super::actor_of(Some(whom));
+                @let (kind, id) = actor_of(Some(whom));
                 span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
             }
             @if let Some(reason) = &entry.reason_code {
@@ -488,7 +490,7 @@ fn chosen(view: &View<'_>, name: &'static str, values: &[String]) -> Markup {
 
 /// What narrows the list, each with a way to drop it.
 fn filters(view: &View<'_>) -> Vec<(String, String)> {
-    let names: Vec<_> = timeline::params().iter().map(|param| param.name).collect();
+    let names: Vec<_> = fields::timeline().iter().map(|param| param.name).collect();
     form_urlencoded::parse(view.asked.query.as_bytes())
         .into_owned()
         .filter(|(name, value)| {
@@ -542,7 +544,7 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
     html! {
         h1 { (view.word("timeline")) }
         (search(view))
-        @if view.asked.file.is_some() { p.soft { (view.word("texts-of-rows")) } }
+        @if view.file.is_some() { p.soft { (view.word("texts-of-rows")) } }
         div.tools {
             span.count {
                 @match found.count {
@@ -552,13 +554,13 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
                 " " (view.word("events"))
             }
             @if grouped {
-                @if view.asked.file.is_none() { span.soft { (view.word("live-not-grouped")) } }
-            } @else if view.asked.file.is_none() {
+                @if view.file.is_none() { span.soft { (view.word("live-not-grouped")) } }
+            } @else if view.file.is_none() {
                 button.quiet type="button" data-live=(found.position) aria-pressed="false" hidden { (view.word("live")) }
             }
             a href=(export("csv")) data-export download { "CSV" }
             a href=(export("ndjson")) download { "NDJSON" }
-            @if view.asked.file.is_none() { (saved(view, found)) }
+            @if view.file.is_none() { (saved(view, found)) }
             @if found.may_look_up {
                 details.menu {
                     summary { (view.word("look-up")) }
@@ -603,8 +605,14 @@ fn recorded(item: &Item) -> Option<DateTime<Utc>> {
     }
 }
 
+/// A refusal of the page.
+fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
+    let told = if problem.slug() == "invalid-query" { misread } else { refusal };
+    refused_with(shared, asked, problem, told)
+}
+
 /// A search that could not be read: what was typed, with what is wrong in it marked and explained, and no rows.
-pub(super) fn misread(view: &View<'_>, problem: &Problem) -> Markup {
+fn misread(view: &View<'_>, problem: &Problem) -> Markup {
     let tokens = problem.extensions().get("tokens").and_then(Value::as_array).cloned().unwrap_or_default();
     let typed = view.asked.parameter("q").unwrap_or_default();
     let wrong = |number: usize| tokens.iter().find(|token| token["token"] == number);
@@ -617,7 +625,7 @@ pub(super) fn misread(view: &View<'_>, problem: &Problem) -> Markup {
                 p { code translate="no" { (problem.extensions().get("parameter").and_then(Value::as_str).unwrap_or("q")) } " — " (view.word("misread-value")) }
             } @else {
                 p.typed translate="no" {
-                    @for (number, text) in search::typed(&typed) {
+                    @for (number, text) in terms::typed(&typed) {
                         @if wrong(number).is_some() { mark { (text) } } @else { span { (text) } }
                         " "
                     }
@@ -635,7 +643,7 @@ pub(super) fn misread(view: &View<'_>, problem: &Problem) -> Markup {
 }
 
 /// Whom a look-up found: nobody, or more than one.
-fn people(view: &View<'_>, found: &look_up::Found) -> Markup {
+fn people(view: &View<'_>, found: &People) -> Markup {
     html! {
         h1 { (view.word("look-up")) }
         @if found.subjects.is_empty() {

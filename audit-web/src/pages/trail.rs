@@ -2,48 +2,49 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
+use soonshop_audit::diff::leaves;
+use soonshop_audit::notes::Note;
+use soonshop_audit::redactor::Redacted;
+use soonshop_audit::trail::{LISTED, Step, Trail};
 use soonshop_service_kit::access::Permission;
 
 use super::correlation::missing;
-use super::{View, actor_of, command, described, page, see_other, shape, shown, value, with};
-use crate::http::audit::notes::{self, Note};
-use crate::http::audit::redactor::{Redacted, Sight};
-use crate::http::audit::reveal;
-use crate::http::audit::trail::{self, Step, Trail};
-use crate::http::{Action, Endpoint};
+use super::frame::{View, actor_of, command, described, page, see_other, shape, shown, value, with};
+use crate::state::{Action, Endpoint};
+use crate::{fields, find};
 
-pub(super) fn table() -> Vec<Endpoint> {
+pub(crate) fn table() -> Vec<Endpoint> {
     vec![
         page(
             "/audit/a/{type}/{id}",
             "audit.trail-page",
-            Action::new(with(trail::params()), described(), |call| async move {
-                let found = trail::find(&call, Sight::Masked).await;
+            Action::new(with(fields::trail()), described(), |call| async move {
+                let found = find::trail(&call).await;
                 let may_reveal = call.may(Permission::Reveal);
-                Ok(shown(&call, "history", found, |view, trail| body(view, trail, may_reveal, false)))
+                shown(&call, "history", found, |view, trail| body(view, trail, may_reveal, false))
             }),
         ),
         page(
             "/audit/a/{type}/{id}",
             "audit.reveal-page",
-            Action::new(with(trail::params()), described(), |call| async move {
-                let found = reveal::find(&call).await;
-                Ok(shown(&call, "history", found, |view, trail| body(view, trail, true, true)))
+            Action::new(with(fields::trail()), described(), |call| async move {
+                let found = find::reveal(&call).await;
+                shown(&call, "history", found, |view, trail| body(view, trail, true, true))
             })
-            .takes(reveal::fields())
+            .takes(fields::reveal())
             .needs(Permission::Reveal),
         ),
         page(
             "/audit/a/{type}/{id}/notes",
             "audit.note-page",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let left = notes::leave(&call).await?;
+                let left = find::leave_note(&call).await?;
                 let version = left.version.to_string();
                 let trail = call.asked.path.trim_end_matches("/notes");
-                let to = View::of(&call.asked).to(trail, &[("v", &version)]);
+                let to = View::of(&call).to(trail, &[("v", &version)]);
                 Ok(see_other(&format!("{to}#v{version}")))
             })
-            .takes(notes::fields()),
+            .takes(fields::notes()),
         ),
     ]
 }
@@ -106,7 +107,7 @@ fn choices(view: &View<'_>, trail: &Trail) -> Markup {
                 label for="where" { (view.word("first-where")) }
                 input id="where" name="where" required placeholder="/status=shipped" value=[chosen("where")] list="fields";
                 datalist id="fields" {
-                    @for field in trail::leaves(trail.state.value()).keys() { option value=(format!("{field}=")) {} }
+                    @for field in leaves(trail.state.value()).keys() { option value=(format!("{field}=")) {} }
                 }
                 button { (view.word("find")) }
             }
@@ -118,7 +119,7 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.asked.path;
     let earlier = trail.events.first().filter(|_| trail.more).map(|event| event.version.to_string());
     let later = trail.events.last().map(|event| event.version).filter(|last| *last < trail.last);
-    let later = later.map(|last| (last + trail::LISTED + 1).to_string());
+    let later = later.map(|last| (last + LISTED + 1).to_string());
     html! {
         section aria-label=(view.word("history")) {
             h2 { (view.word("history")) }
@@ -255,7 +256,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
 
 fn state(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.asked.path;
-    let leaves: Vec<(String, Value)> = trail::leaves(trail.state.value()).into_iter().collect();
+    let leaves: Vec<(String, Value)> = leaves(trail.state.value()).into_iter().collect();
     html! {
         table {
             thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("value")) } th scope="col" { (view.word("set-by")) } } }

@@ -1,73 +1,35 @@
-//! Reports: facts summed when asked, over a range of business time, by period and by one thing.
-//!
-//! One function makes the SQL of all of them; a report is a row of figures. Whoever may place an order can make sums
-//! that a `bigint` does not hold, so they are taken in two parts, and answered whole.
+//! Sales, credits and stock in figures, over HTTP.
 
-use axum::response::Response;
 use sea_orm::QueryResult;
-use serde::ser::SerializeMap as _;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::Kind;
 use utoipa::ToSchema;
 
-use super::Action;
-use super::call::Call;
-use super::list::Filter;
-use super::openapi::Described;
-use super::params::{Kind, Param, Params, refused};
-use super::read::query_failed;
+use crate::driver::report::{FROM, Facts, Figure, NO_GROUP, Report, TO, figure, range, reports, sum, whole};
+use crate::driver::shown::Filter;
+use crate::driver::state::{Action, Call, Endpoint, at_least};
 
-/// The two parts of a sum: how often this goes into it, and what is left.
-const PART: i64 = 1_000_000_000;
-
-const DEFAULT_LIMIT: usize = 1_000;
-const MOST_ROWS: i64 = 10_000;
-
-const FROM: Param =
-    Param::new("from", Kind::Time, "Business time, this moment included. A day begins at 0:00 UTC.");
-const TO: Param = Param::new("to", Kind::Time, "Business time, this moment not included.");
-const INTERVAL: Param = Param::new(
-    "interval",
-    Kind::OneOf(&["none", "day", "month", "year"]),
-    "Rows for each, in UTC; `none`: one for all.",
-);
-const LIMIT: Param =
-    Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
-
-/// How a figure is made of rows.
-enum Figure {
-    Count(&'static str),
-    Sum(&'static str),
-}
-
-/// Rows of one table that are counted.
-struct Facts {
-    table: &'static str,
-    /// Those that count.
-    only: &'static str,
-    /// What they can be grouped by, and its column.
-    groups: &'static [(&'static str, &'static str)],
-    figures: &'static [(&'static str, Figure)],
-}
-
-pub(super) struct Report {
-    projection: &'static str,
-    /// The first that knows the group is counted; all have the same figures.
-    facts: &'static [Facts],
-    /// The groups, the one for where none is asked for first; and the orders, of rows.
-    groups: &'static [&'static str],
-    orders: &'static [&'static str],
-    filters: &'static [Filter],
-    /// Rows have a business time.
-    timed: bool,
-    /// Rows have a currency.
-    money: bool,
+/// Its rows of the table.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new("/analytics/sales", "analytics.sales", "What was sold", reports(&SALES)),
+        Endpoint::new("/analytics/credits", "analytics.credits", "What was given back", reports(&CREDITS)),
+        Endpoint::new(
+            "/analytics/stock-movements",
+            "analytics.stock-movements",
+            "What came in, and what was counted",
+            reports(&MOVEMENTS),
+        ),
+        Endpoint::new("/analytics/stock", "analytics.stock", "What lies there now", reports(&STOCK)),
+        Endpoint::new("/analytics/summary", "analytics.summary", "All of it, in one answer", summarizes()),
+    ]
 }
 
 const CURRENCY: Filter = Filter::new("currency", Kind::Currency, "currency = ?", "Only this one.");
-const NO_GROUP: (&str, &str) = ("none", "CAST(NULL AS TEXT)");
-
-pub(super) static SALES: Report = Report {
+static SALES: Report = Report {
     projection: "analytics",
     facts: &[
         Facts {
@@ -100,7 +62,7 @@ pub(super) static SALES: Report = Report {
     money: true,
 };
 
-pub(super) static CREDITS: Report = Report {
+static CREDITS: Report = Report {
     projection: "analytics",
     facts: &[Facts {
         table: "facts",
@@ -120,7 +82,7 @@ pub(super) static CREDITS: Report = Report {
     money: true,
 };
 
-pub(super) static MOVEMENTS: Report = Report {
+static MOVEMENTS: Report = Report {
     projection: "analytics",
     facts: &[Facts {
         table: "facts",
@@ -135,7 +97,7 @@ pub(super) static MOVEMENTS: Report = Report {
     money: false,
 };
 
-pub(super) static STOCK: Report = Report {
+static STOCK: Report = Report {
     projection: "stock",
     facts: &[Facts {
         table: "stock",
@@ -154,163 +116,6 @@ pub(super) static STOCK: Report = Report {
     timed: false,
     money: false,
 };
-
-/// A row of a report: `period` and `key` (null where there is none), its figures, and `currency` of those that are
-/// amounts in minor units.
-struct Row {
-    period: Option<String>,
-    key: Option<String>,
-    figures: Vec<(&'static str, i128)>,
-    currency: Option<String>,
-}
-
-impl Serialize for Row {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("period", &self.period)?;
-        map.serialize_entry("key", &self.key)?;
-        for (name, value) in &self.figures {
-            map.serialize_entry(name, value)?;
-        }
-        if let Some(currency) = &self.currency {
-            map.serialize_entry("currency", currency)?;
-        }
-        map.end()
-    }
-}
-
-/// The answer to a report.
-#[derive(Serialize)]
-struct Answer {
-    rows: Vec<Row>,
-    /// There are more rows than were asked for.
-    more: bool,
-}
-
-impl Report {
-    fn params(&self) -> Vec<Param> {
-        let group = Param::new("group_by", Kind::OneOf(self.groups), "The first one where it is left out.");
-        let order = Param::new(
-            "order_by",
-            Kind::OneOf(self.orders),
-            "`key` upwards (first by period), figures downwards.",
-        );
-        let times: &[Param] = if self.timed { &[FROM, TO, INTERVAL] } else { &[] };
-        times
-            .iter()
-            .copied()
-            .chain([group, order, LIMIT])
-            .chain(self.filters.iter().map(|f| f.param))
-            .collect()
-    }
-
-    /// The names of its figures, for the API's description.
-    fn figures(&self) -> impl Iterator<Item = &'static str> {
-        self.facts[0].figures.iter().map(|(name, _)| *name)
-    }
-}
-
-/// The answer to `report`.
-pub(super) fn reports(report: &'static Report) -> Action {
-    let answers = Described::report(report.figures(), report.money);
-    Action::with(report.params(), answers, Box::new(move |call| Box::pin(answer(report, call))))
-}
-
-/// A figure's column or, for a sum, its two.
-fn figure(figure: &Figure, name: &str) -> String {
-    match figure {
-        Figure::Count(what) => format!("0 AS {name}_parts, CAST(count({what}) AS BIGINT) AS {name}_rest"),
-        Figure::Sum(column) => sum(column, name),
-    }
-}
-
-fn sum(column: &str, name: &str) -> String {
-    format!(
-        "CAST(coalesce(sum({column} / {PART}), 0) AS BIGINT) AS {name}_parts, \
-         CAST(coalesce(sum({column} % {PART}), 0) AS BIGINT) AS {name}_rest"
-    )
-}
-
-fn whole(row: &QueryResult, name: &str) -> Result<i128, Problem> {
-    let part = |suffix| row.try_get::<i64>("", &format!("{name}_{suffix}")).map_err(query_failed);
-    // A column of nothing but zeros is smaller on one backend.
-    let parts = part("parts")
-        .or_else(|_| row.try_get::<i32>("", &format!("{name}_parts")).map(i64::from).map_err(query_failed));
-    Ok(i128::from(parts?) * i128::from(PART) + i128::from(part("rest")?))
-}
-
-/// The range asked for, as conditions.
-fn range(params: &Params, wheres: &mut Vec<String>, values: &mut Vec<sea_orm::Value>) -> Result<(), Problem> {
-    let (from, to) = (params.number("from"), params.number("to"));
-    if from.zip(to).is_some_and(|(from, to)| from > to) {
-        return Err(refused("to", "it is before `from`"));
-    }
-    for (moment, condition) in [(from, "at >= "), (to, "at < ")] {
-        if let Some(moment) = moment {
-            values.push(moment.into());
-            wheres.push(format!("{condition}${}", values.len()));
-        }
-    }
-    Ok(())
-}
-
-async fn answer(report: &'static Report, call: Call) -> Result<Response, Problem> {
-    let params = &call.params;
-    let group = params.text("group_by").unwrap_or(report.groups[0]);
-    let found = report.facts.iter().find_map(|facts| {
-        let (_, column) = facts.groups.iter().find(|(name, _)| *name == group)?;
-        Some((facts, *column))
-    });
-    let (facts, key) = found.ok_or_else(|| Problem::internal("a group that no facts know"))?;
-    let mut values = Vec::new();
-    let mut wheres = vec![facts.only.to_owned()];
-    range(params, &mut wheres, &mut values)?;
-    for filter in report.filters {
-        if let Some(value) = params.value(filter.param.name) {
-            values.push(value.clone().into());
-            wheres.push(filter.sql.replace('?', &format!("${}", values.len())));
-        }
-    }
-    let period = match params.text("interval") {
-        Some("day") => "day",
-        Some("month") => "substr(day, 1, 7)",
-        Some("year") => "substr(day, 1, 4)",
-        _ => "CAST(NULL AS TEXT)",
-    };
-    let currency = if report.money { "currency" } else { "CAST(NULL AS TEXT)" };
-    let figures: Vec<String> = facts.figures.iter().map(|(name, what)| figure(what, name)).collect();
-    let limit = params.limit(DEFAULT_LIMIT);
-
-    let source = call.shared.source(report.projection, None).await?;
-    let by_name = format!("period, key_{}, currency", source.bytewise());
-    let order = match params.text("order_by") {
-        None | Some("key") => by_name,
-        Some(figure) => format!(
-            "({figure}_parts + {figure}_rest / {PART}) DESC, ({figure}_rest % {PART}) DESC, {by_name}"
-        ),
-    };
-    let sql = format!(
-        "SELECT * FROM (SELECT {period} AS period, {key} AS key_, {currency} AS currency, {} FROM @{} WHERE {} \
-         GROUP BY 1, 2, 3) f ORDER BY {order} LIMIT {}",
-        figures.join(", "),
-        facts.table,
-        wheres.join(" AND "),
-        limit + 1
-    );
-    let (position, found) = source.rows(&call, None, &sql, &values, &order).await?;
-    let mut rows = Vec::with_capacity(found.len().min(limit));
-    for row in found.iter().take(limit) {
-        let text = |column| row.try_get::<Option<String>>("", column).map_err(query_failed);
-        let figures = facts.figures.iter().map(|(name, _)| Ok((*name, whole(row, name)?)));
-        rows.push(Row {
-            period: text("period")?,
-            key: text("key_")?,
-            figures: figures.collect::<Result<_, Problem>>()?,
-            currency: text("currency")?,
-        });
-    }
-    call.page(position, &Answer { rows, more: found.len() > limit }, None)
-}
 
 /// An amount in minor units, of any size.
 #[derive(Serialize, ToSchema)]
@@ -396,7 +201,7 @@ fn add(amounts: &mut Vec<Amount>, amount: i128, currency: String) {
 }
 
 /// Every figure of a range.
-pub(super) fn summarizes() -> Action {
+fn summarizes() -> Action {
     Action::new(vec![FROM, TO], Described::one::<Summary>(), |call: Call| async move {
         let (mut wheres, mut values) = (vec!["1 = 1".to_owned()], Vec::new());
         range(&call.params, &mut wheres, &mut values)?;
@@ -418,7 +223,8 @@ pub(super) fn summarizes() -> Action {
             figures("amount")
         );
         let source = call.shared.source("analytics", None).await?;
-        let (position, rows) = source.rows(&call, None, &sql, &values, "kind_, customer, currency_").await?;
+        let (position, rows) =
+            source.rows(at_least(&call), None, &sql, &values, "kind_, customer, currency_").await?;
         let mut summary = Summary::default();
         for row in &rows {
             summary.add(row)?;

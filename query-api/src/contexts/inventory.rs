@@ -5,16 +5,25 @@ use soonshop_domain::inventory::{MAIN, Stock as State, stream};
 use soonshop_domain::text::Sku;
 use soonshop_projections::inventory::Model;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::params::{Kind, Param, Sort};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::call::Call;
-use super::entity::{ReadModel, Shown};
-use super::list::{Filter, Sort};
-use super::params::{Kind, Param};
+use crate::driver::entity::reads;
+use crate::driver::list::lists;
+use crate::driver::shown::{Filter, ReadModel, Shown};
+use crate::driver::state::{Call, Endpoint};
+
+/// Its rows of the table.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new("/inventory", "inventory.list", "List stock", lists::<Model>()),
+        Endpoint::new("/inventory/{sku}", "inventory.read", "The stock of a SKU", reads::<Model>()),
+    ]
+}
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Stock {
+pub(crate) struct Stock {
     sku: String,
     location: String,
     /// What lies there.

@@ -3,16 +3,38 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use soonshop_domain::clock;
 use soonshop_domain::order::Order as State;
 use soonshop_domain::order::credit_note::CreditNote as CreditState;
 use soonshop_projections::order::{Model, credit};
+use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use utoipa::ToSchema;
 
-use super::call::Call;
-use super::entity::{ReadModel, Shown};
-use super::list::{Filter, Sort};
-use super::openapi::{Customer, Line, Money, Refusal, moment};
-use super::params::Kind;
+use crate::driver::entity::reads;
+use crate::driver::list::lists;
+use crate::driver::shapes::{Customer, Line, Money, Refusal};
+use crate::driver::shown::{Filter, ReadModel, Shown};
+use crate::driver::state::{Call, Endpoint};
+
+/// Its rows of the table.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new("/orders", "order.list", "List orders", lists::<Model>()),
+        Endpoint::new("/orders/{id}", "order.read", "An order", reads::<Model>()),
+        Endpoint::new(
+            "/credit-notes",
+            "order.list-credit-notes",
+            "List credit notes",
+            lists::<credit::Model>(),
+        ),
+        Endpoint::new(
+            "/credit-notes/{id}",
+            "order.read-credit-note",
+            "A credit note",
+            reads::<credit::Model>(),
+        ),
+    ]
+}
 
 /// How to reach whoever buys; null once they were forgotten.
 #[derive(Serialize, ToSchema)]
@@ -24,7 +46,7 @@ struct Contact {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Order {
+pub(crate) struct Order {
     id: String,
     /// What people call it.
     number: String,
@@ -92,7 +114,7 @@ impl Shown for Model {
             country: self.country,
             refusal: self.refusal,
             cancelled_because: self.cancelled_because,
-            placed_at: moment(self.placed_at),
+            placed_at: clock::from_micros(self.placed_at),
             version: self.version,
             position: self.position,
         }
@@ -105,7 +127,7 @@ impl Shown for Model {
 
 /// Money given back.
 #[derive(Serialize, ToSchema)]
-pub(super) struct CreditNote {
+pub(crate) struct CreditNote {
     id: String,
     number: String,
     /// The order that it credits, where it is known.
@@ -150,7 +172,7 @@ impl Shown for credit::Model {
             order_id: self.order_id,
             lines: self.lines,
             country: self.country,
-            issued_at: moment(self.issued_at),
+            issued_at: clock::from_micros(self.issued_at),
             version: self.version,
             position: self.position,
         }

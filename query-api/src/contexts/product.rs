@@ -3,20 +3,39 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+use soonshop_domain::clock;
 use soonshop_domain::product::Product as State;
 use soonshop_projections::product::Model;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use utoipa::ToSchema;
 
-use super::Action;
-use super::call::Call;
-use super::entity::{ReadModel, Shown, look_up};
-use super::list::{Filter, Sort};
-use super::openapi::{Described, Money, Variant, moment};
-use super::params::Kind;
+use crate::driver::entity::{look_up, reads};
+use crate::driver::list::lists;
+use crate::driver::search;
+use crate::driver::shapes::{Money, Variant};
+use crate::driver::shown::{Filter, ReadModel, Shown};
+use crate::driver::state::{Action, Call, Endpoint};
+
+/// Its rows of the table.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new("/products", "product.list", "List products", lists::<Model>()),
+        Endpoint::new("/products/search", "product.search", "Search products", search::searches("products")),
+        Endpoint::new(
+            "/products/suggestions",
+            "product.suggest",
+            "Complete what is being typed",
+            search::suggests("products"),
+        ),
+        Endpoint::new("/products/{id}", "product.read", "A product", reads::<Model>()),
+        Endpoint::new("/products/{id}/prices", "product.prices", "The prices of a product", prices()),
+    ]
+}
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Product {
+pub(crate) struct Product {
     id: String,
     status: String,
     name: String,
@@ -76,7 +95,7 @@ impl Shown for Model {
             attributes: self.attributes,
             variants: self.variants,
             price: Money::of(self.price, self.currency),
-            created_at: moment(self.created_at),
+            created_at: clock::from_micros(self.created_at),
             version: self.version,
             position: self.position,
         }
@@ -100,7 +119,7 @@ struct Prices {
 }
 
 /// The prices alone, from what is kept of the product.
-pub(super) fn prices() -> Action {
+fn prices() -> Action {
     Action::new(Vec::new(), Described::one::<Prices>(), |call: Call| async move {
         let (position, found) = look_up::<Model>(&call, call.id()?).await?;
         let version = found.version;

@@ -2,18 +2,27 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use soonshop_domain::clock;
 use soonshop_domain::user::User as State;
 use soonshop_projections::user::Model;
+use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use utoipa::ToSchema;
 
-use super::call::Call;
-use super::entity::{ReadModel, Shown};
-use super::list::{Filter, Sort};
-use super::openapi::moment;
-use super::params::Kind;
+use crate::driver::entity::reads;
+use crate::driver::list::lists;
+use crate::driver::shown::{Filter, ReadModel, Shown};
+use crate::driver::state::{Call, Endpoint};
+
+/// Its rows of the table.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new("/users", "user.list", "List users", lists::<Model>()),
+        Endpoint::new("/users/{id}", "user.read", "A user", reads::<Model>()),
+    ]
+}
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct User {
+pub(crate) struct User {
     id: String,
     /// `active`; in lists also `deleted` or `erased`.
     status: String,
@@ -62,7 +71,7 @@ impl Shown for Model {
             email,
             phone,
             country,
-            registered_at: moment(registered_at),
+            registered_at: clock::from_micros(registered_at),
             version,
             position,
         }

@@ -6,20 +6,18 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use soonshop_domain::Decider;
+use soonshop_domain::{Decider, QueryError};
+use soonshop_event_log::EventLog;
+use soonshop_event_log::history::{self, Fold, PAGE};
+use soonshop_projections::wait;
 use soonshop_service_kit::Problem;
-use std::time::Duration;
-use tokio::time::Instant;
+use soonshop_service_kit::endpoint::params::{AsOf as Point, Kind, Param};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Shared;
-use super::call::{Call, Wanted};
-use super::fold::{self, Fold, PAGE};
-use super::params::{AsOf as Point, Kind, Param};
-use super::read::failed;
+use super::state::{Call, at_least};
 
-pub(super) const PARAM: Param = Param::new(
+pub(crate) const PARAM: Param = Param::new(
     "as_of",
     Kind::AsOf,
     "Its state then, from the log: a moment (what was known at it), `v:<version>` or `p:<position>`.",
@@ -39,7 +37,7 @@ struct LastEvent {
 
 /// An entity as it was.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Past {
+pub(crate) struct Past {
     /// As commands see it; erased personal values are null.
     #[schema(value_type = Object)]
     state: Value,
@@ -61,16 +59,15 @@ struct Limit {
     open: bool,
 }
 
-async fn limit(shared: &Shared, point: Point, head: i64) -> Result<Limit, Problem> {
-    let log = &shared.queries.log;
+async fn limit(log: &EventLog, point: Point, head: i64) -> Result<Limit, QueryError> {
     Ok(match point {
         Point::Version(version) => Limit { version, position: i64::MAX, open: false },
         Point::Position(position) => Limit { version: i64::MAX, position, open: false },
         Point::Time(moment) => {
             // Times never go back: once a later one was recorded, nothing more belongs to this moment.
-            let last = log.read(head, 1).await.map_err(failed)?;
+            let last = log.read(head, 1).await?;
             let settled = last.first().is_some_and(|last| last.recorded_at > moment);
-            let position = if settled { log.position_at(moment).await.map_err(failed)? } else { head };
+            let position = if settled { log.position_at(moment).await? } else { head };
             Limit { version: i64::MAX, position, open: !settled }
         }
     })
@@ -80,37 +77,19 @@ fn not_yet() -> Problem {
     Problem::not_found("not-yet-there", "it is in the log, but not at the point that was asked for")
 }
 
-/// The head of the log, once it is where it is wanted.
-pub(super) async fn head(shared: &Shared, wanted: Option<Wanted>) -> Result<i64, Problem> {
-    loop {
-        let position = shared.queries.log.head().await.map_err(failed)?.position;
-        let Some(wanted) = wanted.filter(|wanted| position < wanted.position) else { return Ok(position) };
-        if Instant::now() >= wanted.deadline {
-            let detail = format!("the log ends at {position}, before position {}", wanted.position);
-            return Err(Problem::unavailable("read-model-behind", detail, Duration::from_secs(1))
-                .with("projection", "log")
-                .with("state", "behind")
-                .with("position", position)
-                .with("wanted", wanted.position)
-                .with("reason", "nothing was recorded there yet"));
-        }
-        let pause = Duration::from_millis(25);
-        tokio::time::sleep_until((Instant::now() + pause).min(wanted.deadline)).await;
-    }
-}
-
-pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> Result<Response, Problem> {
+/// The state of an aggregate as it was.
+pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> Result<Response, Problem> {
     let log = &call.shared.queries.log;
-    let head = head(&call.shared, call.wanted).await?;
-    let limit = limit(&call.shared, point, head).await?;
+    let head = wait::head(log, at_least(call)).await?;
+    let limit = limit(log, point, head).await?;
     if matches!(point, Point::Position(position) if position > head) {
         return Err(not_yet().with("head", head));
     }
-    let (mut fold, name) = (Fold::<A>::new(), id.to_string());
+    let (mut fold, name) = (Fold::<A>::default(), id.to_string());
     let mut version = 0;
     let mut exists = false;
     loop {
-        let rows = log.stream(A::TYPE, &name, version, PAGE).await.map_err(failed)?;
+        let rows = log.stream(A::TYPE, &name, version, PAGE).await.map_err(QueryError::from)?;
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
         exists |= !rows.is_empty();
         let rows: Vec<_> = rows
@@ -118,7 +97,7 @@ pub(super) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
             .take_while(|row| row.sequence <= limit.version && row.position <= limit.position)
             .collect();
         let whole = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
-        for event in fold::decode(log, rows).await? {
+        for event in history::decode(log, rows).await? {
             version = event.version;
             fold.apply(event)?;
         }

@@ -13,25 +13,25 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// For how long a cache that failed is passed by.
 const AVOIDED: Duration = Duration::from_secs(1);
 
-pub(super) struct Kept {
+pub(crate) struct Kept {
     cache: Arc<dyn Cache>,
     avoid_until: Mutex<Option<Instant>>,
     failures: AtomicU64,
 }
 
 impl Kept {
-    pub(super) fn new(cache: Arc<dyn Cache>) -> Self {
+    pub(crate) fn new(cache: Arc<dyn Cache>) -> Self {
         Self { cache, avoid_until: Mutex::default(), failures: AtomicU64::new(0) }
     }
 
     /// What is kept and was read at `wanted` or later.
-    pub(super) async fn get(&self, space: &str, key: &str, wanted: Option<i64>) -> Option<Entry> {
+    pub(crate) async fn get(&self, space: &str, key: &str, wanted: Option<i64>) -> Option<Entry> {
         let entry = self.within(self.cache.get(space, key)).await??;
         wanted.is_none_or(|wanted| entry.position >= wanted).then_some(entry)
     }
 
     /// Keeps what was read at `position`, unless the cache knows better.
-    pub(super) async fn put(&self, space: &str, key: &str, position: i64, value: Bytes) {
+    pub(crate) async fn put(&self, space: &str, key: &str, position: i64, value: Bytes) {
         self.within(self.cache.put(space, key, Entry { value, position })).await;
     }
 

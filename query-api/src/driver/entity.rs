@@ -1,71 +1,28 @@
 //! Look-ups by id, of any read model: what it is, that it was and is gone, or that there is none.
 
 use bytes::Bytes;
-use sea_orm::EntityName as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use soonshop_domain::Decider;
-use soonshop_projections::Row;
+use soonshop_projections::source::{At, query_failed};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::headers::EVENT_POSITION;
-use utoipa::ToSchema;
+use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::headers::{EVENT_POSITION, position_header};
 use uuid::Uuid;
 
-use super::Action;
 use super::as_of::{self, PARAM, Past};
-use super::call::{Call, position_header};
-use super::list::{Filter, Sort};
-use super::openapi::Described;
-use super::params::Param;
-use super::read::At;
-
-/// Rows of a read model that lists and look-ups show.
-pub(super) trait Shown: Row {
-    /// How a row looks on the wire.
-    type View: Serialize + ToSchema + Send;
-    /// What is folded where its past is asked for.
-    type State: Decider;
-    const MODEL: ReadModel;
-
-    fn view(self) -> Self::View;
-    fn version(&self) -> i64;
-
-    /// It was deleted; see [`ReadModel::gone`].
-    fn is_gone(&self) -> bool {
-        false
-    }
-}
-
-/// What lists and look-ups know of a read model.
-pub(super) struct ReadModel {
-    pub(super) projection: &'static str,
-    /// The stream that the path names.
-    pub(super) stream: fn(&Call) -> Result<Uuid, Problem>,
-    /// Parameters of a look-up.
-    pub(super) params: &'static [Param],
-    pub(super) filters: &'static [Filter],
-    /// The first one is the order where none is asked for.
-    pub(super) sorts: &'static [Sort],
-    /// Slug and sentence for what was deleted.
-    pub(super) gone: (&'static str, &'static str),
-    /// Look-ups go through the cache.
-    pub(super) cached: bool,
-}
-
-pub(super) fn table_of<M: Row>() -> String {
-    M::Entity::default().table_name().to_owned()
-}
+use super::shown::{Shown, table_of};
+use super::state::{Action, Call, at_least};
 
 /// What a look-up found, as the cache keeps it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Found {
-    pub(super) version: i64,
+pub(crate) struct Found {
+    pub(crate) version: i64,
     gone: bool,
-    pub(super) body: Box<RawValue>,
+    pub(crate) body: Box<RawValue>,
 }
 
 /// Look-ups of a read model.
-pub(super) fn reads<M: Shown>() -> Action {
+pub(crate) fn reads<M: Shown>() -> Action {
     let params = M::MODEL.params.iter().copied().chain([PARAM]).collect();
     Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
         let id = (M::MODEL.stream)(&call)?;
@@ -86,7 +43,7 @@ fn is_erasable<M: Shown>() -> bool {
 }
 
 /// What is there, with the position that it was read at; refuses what is gone and what never was.
-pub(super) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Found>, Problem> {
+pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Found>, Problem> {
     let (position, found) = find::<M>(call, &id.to_string()).await?;
     let refusal = match found {
         Some(found) if !found.gone => return Ok((position, found)),
@@ -111,10 +68,10 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Prob
     let table = table_of::<M>();
     let group = format!("{table}/{id}");
     let sql = format!("SELECT * FROM @{table} WHERE id = $1");
-    let (position, rows) = source.rows(call, Some(&group), &sql, &[id.into()], "id").await?;
+    let (position, rows) = source.rows(at_least(call), Some(&group), &sql, &[id.into()], "id").await?;
     let Some(row) = rows.first() else { return Ok((position, None)) };
     let keeps = M::MODEL.cached && !source.waits(row, &group).await?;
-    let row = M::from_query_result(row, "").map_err(super::read::query_failed)?;
+    let row = M::from_query_result(row, "").map_err(query_failed)?;
     let (version, gone) = (row.version(), row.is_gone());
     let body = serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?;
     let found = Found { version, gone, body };

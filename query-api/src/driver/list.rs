@@ -3,54 +3,21 @@
 //!
 //! A cursor names the generation that it came from, and goes on there while that one lives.
 
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _};
 use serde::{Deserialize, Serialize};
+use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Value, refused};
 use uuid::Uuid;
 
-use super::Action;
-use super::call::Call;
-use super::entity::{Shown, table_of};
-use super::openapi::Described;
-use super::params::{Kind, Param, Params, Value, refused};
-use super::read::query_failed;
-use axum::response::Response;
+use super::shown::{Shown, table_of};
+use super::state::{Action, Call, at_least};
 
 const DEFAULT_LIMIT: usize = 50;
-
-/// A parameter and what it asks of rows.
-pub(super) struct Filter {
-    pub(super) param: Param,
-    /// With `?` in place of the value.
-    pub(super) sql: &'static str,
-    /// The value where the parameter is left out.
-    pub(super) default: Option<&'static str>,
-}
-
-impl Filter {
-    pub(super) const fn new(name: &'static str, kind: Kind, sql: &'static str, about: &'static str) -> Self {
-        Self { param: Param::new(name, kind, about), sql, default: None }
-    }
-
-    pub(super) const fn or(self, default: &'static str) -> Self {
-        Self { default: Some(default), ..self }
-    }
-}
-
-/// An order: `-` before its name turns it round.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Sort {
-    pub(super) name: &'static str,
-    pub(super) column: &'static str,
-}
-
-impl Sort {
-    fn descends(&self) -> bool {
-        self.name.starts_with('-')
-    }
-}
 
 /// A page.
 #[derive(Serialize)]
@@ -106,7 +73,7 @@ impl Cursor {
 }
 
 /// Lists of a read model.
-pub(super) fn lists<M: Shown>() -> Action {
+pub(crate) fn lists<M: Shown>() -> Action {
     let mut params = vec![
         Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
         Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
@@ -116,6 +83,16 @@ pub(super) fn lists<M: Shown>() -> Action {
     Action::new(params, Described::list::<M::View>(), list::<M>)
 }
 
+/// A parameter's value, for SQL.
+pub(crate) fn sql_value(value: Value) -> sea_orm::Value {
+    match value {
+        Value::Text(text) => text.into(),
+        Value::Number(number) => number.into(),
+        // Nobody filters by it.
+        Value::AsOf(_) => sea_orm::Value::BigInt(None),
+    }
+}
+
 /// Conditions in SQL with their values; also what the cursor of this query is told by.
 fn conditions<M: Shown>(params: &Params) -> (Vec<String>, Vec<sea_orm::Value>, String) {
     let (mut sql, mut values, mut said) = (Vec::new(), Vec::new(), table_of::<M>());
@@ -123,7 +100,7 @@ fn conditions<M: Shown>(params: &Params) -> (Vec<String>, Vec<sea_orm::Value>, S
         let default = || filter.default.map(|text| Value::Text(text.to_owned()));
         let Some(value) = params.value(filter.param.name).cloned().or_else(default) else { continue };
         said = format!("{said}&{}={value:?}", filter.param.name);
-        values.push(value.into());
+        values.push(sql_value(value));
         sql.push(filter.sql.replace('?', &format!("${}", values.len())));
     }
     (sql, values, said)
@@ -163,7 +140,7 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
     let sql = format!("SELECT * FROM @{} {filter} ORDER BY {order} LIMIT {}", table_of::<M>(), limit + 1);
 
     let source = call.shared.source(M::MODEL.projection, generation).await?;
-    let (position, rows) = source.rows(&call, None, &sql, &values, &order).await?;
+    let (position, rows) = source.rows(at_least(&call), None, &sql, &values, &order).await?;
     let more = rows.len() > limit;
     let mut items = Vec::with_capacity(rows.len().min(limit));
     let mut last = None;

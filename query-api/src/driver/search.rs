@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use soonshop_domain::clock;
+use soonshop_projections::source::{Source, search_in_time};
+use soonshop_projections::wait::{AnsweredBy, Wait};
 use soonshop_search::{Hit, Query, Sort};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use utoipa::ToSchema;
 
-use super::Action;
-use super::call::Call;
-use super::openapi::{Described, Money, moment};
-use super::params::{Kind, Param, refused};
-use super::read::{Sink, Source, Wait, timely};
+use super::shapes::Money;
+use super::state::{Action, Call, at_least};
 
 const DEFAULT_LIMIT: usize = 20;
 const MOST_COUNTED: usize = 20;
@@ -51,7 +53,7 @@ impl Item {
             skus: document.skus,
             facets: document.facets,
             price: Money::of(document.price, document.currency),
-            created_at: moment(document.created_at),
+            created_at: clock::from_micros(document.created_at),
             highlights,
         }
     }
@@ -79,7 +81,8 @@ struct Suggestions {
     items: Vec<String>,
 }
 
-pub(super) fn searches() -> Action {
+/// Searches the index of a read model.
+pub(crate) fn searches(projection: &'static str) -> Action {
     let amount = Kind::Number(0, i64::MAX);
     let params = vec![
         Param::new("q", Kind::Free, "What a person typed; nothing finds everything."),
@@ -101,7 +104,7 @@ pub(super) fn searches() -> Action {
         Param::new("limit", Kind::Number(1, 100), "Items on a page, 20 where it is left out."),
         Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
     ];
-    Action::new(params, Described::one::<Results>(), search)
+    Action::new(params, Described::one::<Results>(), move |call| search(projection, call))
 }
 
 /// A cursor as it is handed out: the generation, and the search's own.
@@ -140,24 +143,25 @@ fn query(call: &Call) -> Result<Query, Problem> {
 /// Where the index stands, once it is where it is wanted. What is asked after this is answered at least as new.
 async fn stands(call: &Call, source: &Source) -> Result<i64, Problem> {
     let search = &*call.shared.queries.search;
-    Wait::new(source, call, Sink::Index(search), None).reach().await?;
+    Wait::new(source, at_least(call), AnsweredBy::Index(search), None).reach().await?;
     let position = source.indexed(search).await?;
     if call.wanted.is_some() {
-        timely(search.refresh(&source.generation.namespace())).await?;
+        search_in_time(search.refresh(&source.generation.namespace())).await?;
     }
     Ok(position)
 }
 
-async fn search(call: Call) -> Result<Response, Problem> {
+async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
     let mut query = query(&call)?;
     let mut generation = None;
     if let Some(after) = call.params.text("after") {
         let (number, own) = cursor(after)?;
         (generation, query.after) = (Some(number), Some(own));
     }
-    let source = call.shared.source("products", generation).await?;
+    let source = call.shared.source(projection, generation).await?;
     let position = stands(&call, &source).await?;
-    let page = timely(call.shared.queries.search.search(&source.generation.namespace(), &query)).await?;
+    let page =
+        search_in_time(call.shared.queries.search.search(&source.generation.namespace(), &query)).await?;
     let counted = |(name, counts): (String, Vec<(String, u64)>)| {
         (name, counts.into_iter().map(|(value, count)| Count { value, count }).collect())
     };
@@ -170,18 +174,19 @@ async fn search(call: Call) -> Result<Response, Problem> {
     call.page(position, &results, results.next.as_deref())
 }
 
-pub(super) fn suggests() -> Action {
+/// Completes what is being typed from the index of a read model.
+pub(crate) fn suggests(projection: &'static str) -> Action {
     let params = vec![
         Param::new("q", Kind::Free, "What was typed so far.").required(),
         Param::new("limit", Kind::Number(1, 100), "The most, 10 where it is left out."),
     ];
-    Action::new(params, Described::one::<Suggestions>(), |call: Call| async move {
-        let source = call.shared.source("products", None).await?;
+    Action::new(params, Described::one::<Suggestions>(), move |call: Call| async move {
+        let source = call.shared.source(projection, None).await?;
         let typed = call.params.text("q").unwrap_or_default();
         let most = call.params.limit(10);
         let position = stands(&call, &source).await?;
         let index = source.generation.namespace();
-        let items = timely(call.shared.queries.search.suggest(&index, typed, most)).await?;
+        let items = search_in_time(call.shared.queries.search.suggest(&index, typed, most)).await?;
         call.page(position, &Suggestions { items }, None)
     })
 }

@@ -2,19 +2,20 @@
 //! `QUERY_API_TEST_POSTGRES` names a server, in a database of each test's own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod audit;
 mod behind;
-mod causes;
-mod changes;
 mod description;
 mod figures;
-mod groups;
-mod hostile;
-mod live;
-mod notes;
-mod pages;
 mod past;
 mod reads;
 mod search;
+#[expect(dead_code, reason = "parts of it are for the other tests that use it")]
 mod shop;
-mod texts;
+
+use axum::Router;
+use soonshop_query_api::http::{self, Queries};
+use tokio_util::sync::CancellationToken;
+
+/// What a shop of these tests serves.
+fn router(queries: Queries, _stop: &CancellationToken) -> Router {
+    http::router(queries)
+}

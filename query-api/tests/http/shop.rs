@@ -1,4 +1,5 @@
-//! A shop with real projectors, in a folder of each test's own: commands go in, questions over HTTP.
+//! A shop with real projectors, in a folder of each test's own: commands go in, questions over HTTP. What it serves is
+//! said by the file that names this one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +25,7 @@ use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::Follower;
 use soonshop_projections::{Feed, Generation, Projector, Registry};
-use soonshop_query_api::http::{self, Queries};
+use soonshop_query_api::http::Queries;
 use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::serve::stack;
@@ -144,8 +145,7 @@ pub(crate) fn queries(
         search,
         cache,
         access: Access::new(None),
-        contexts: http::CONTEXTS.map(str::to_owned).into(),
-        stop: CancellationToken::new(),
+        contexts: soonshop_domain::context::NAMES.map(str::to_owned).into(),
     }
 }
 
@@ -166,7 +166,7 @@ impl Shop {
             Role::ALL[1..].iter().map(|role| (*role, shelf.add(*role, |_| {}).unwrap().0.text())).collect();
         let access = Access::new(None).with_keys(shelf.clone());
         let queries = queries(&database, store.log().clone(), search.clone(), cache.clone());
-        let router = stack(http::router(Queries { access, stop: stop.clone(), ..queries }));
+        let router = stack(crate::router(Queries { access, ..queries }, &stop));
         tokio::spawn({
             let (feed, stop) = (feed.clone(), stop.clone());
             async move { feed.watch_head(stop).await }

@@ -1,37 +1,42 @@
-//! A question on its way: what was asked, from which position on, and what the asker has already.
+//! A request on its way: what was asked, from which position on, and what the asker has already.
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, RawPathParams};
 use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, IF_NONE_MATCH, LINK};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use serde::Serialize;
-use soonshop_event_log::LOG;
-use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::session::from_here;
-use soonshop_service_kit::access::{Caller, Permission, Visitor};
-use soonshop_service_kit::headers::{self, EVENT_POSITION, EventPosition};
+use soonshop_domain::ids::LOG;
 use tokio::time::Instant;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::audit::File;
 use super::params::{Param, Params};
-use super::{Endpoint, Shared};
+use crate::Problem;
+use crate::access::session::from_here;
+use crate::access::{Access, Caller, Permission, Visitor};
+use crate::headers::{self, EVENT_POSITION, EventPosition, position_header};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// What the requests of a service share.
+pub trait Shared: Send + Sync + 'static {
+    /// Tells callers apart.
+    fn access(&self) -> &Access;
+}
+
 /// What the answer must have seen.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    pub(super) position: i64,
+pub struct Wanted {
+    /// As `Event-Position` names it.
+    pub position: i64,
     /// `Prefer: wait` was sent: otherwise it is only looked whether it has.
-    pub(super) waits: bool,
-    pub(super) deadline: Instant,
+    pub waits: bool,
+    /// Until when it is waited for.
+    pub deadline: Instant,
 }
 
 /// The most that a form may hold, in bytes.
@@ -39,21 +44,22 @@ const LARGEST_FORM: usize = 64 * 1024;
 
 /// What is known of a request before it is understood: also of one that is refused.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Visit {
-    pub(super) path: String,
-    pub(super) query: String,
+pub struct Visit {
+    /// Of the address.
+    pub path: String,
+    /// Of the address; empty where there is none.
+    pub query: String,
     /// The first of the languages that the asker's browser names.
-    pub(super) language: Option<String>,
+    pub language: Option<String>,
     /// By name, as far as they can be read.
     cookies: Vec<(String, String)>,
     /// `None`: that cannot be told.
-    pub(super) visitor: Option<Visitor>,
-    /// What is looked at, where it is no shop.
-    pub(super) file: Option<Arc<File>>,
+    pub visitor: Option<Visitor>,
 }
 
 impl Visit {
-    pub(super) fn of(shared: &Shared, parts: &Parts, visitor: Option<&Visitor>) -> Self {
+    /// What the head of a request says of it.
+    pub fn of(parts: &Parts, visitor: Option<&Visitor>) -> Self {
         let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies =
             cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -63,49 +69,68 @@ impl Visit {
             language: language(&parts.headers),
             cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             visitor: visitor.cloned(),
-            file: shared.file.clone(),
         }
     }
 
     /// What the address says of it.
-    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+    pub fn parameter(&self, name: &str) -> Option<String> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
     }
 
-    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
+/// What a row of the table takes.
+pub struct Takes<'e> {
+    /// What the caller must be permitted.
+    pub needs: Permission,
+    /// What it is that the caller may not do otherwise.
+    pub named: &'static str,
+    /// The query parameters.
+    pub params: &'e [Param],
+    /// The fields of the form; `None`: there is none.
+    pub form: Option<&'e [Param]>,
+}
+
 /// One request.
-pub(super) struct Call {
-    pub(super) shared: Arc<Shared>,
-    pub(super) asked: Visit,
-    pub(super) visitor: Visitor,
-    pub(super) headers_in: HeaderMap,
+pub struct Call<S> {
+    /// What the requests of the service share.
+    pub shared: Arc<S>,
+    /// What was known of it before it was understood.
+    pub asked: Visit,
+    /// Who asks.
+    pub visitor: Visitor,
+    /// As they were sent.
+    pub headers_in: HeaderMap,
     /// What stands in the path in place of the first `{…}`.
-    pub(super) key: String,
+    pub key: String,
     /// And of those after it.
-    pub(super) more_keys: Vec<String>,
-    pub(super) params: Params,
+    pub more_keys: Vec<String>,
+    /// Of the address.
+    pub params: Params,
     /// What a form said.
-    pub(super) form: Params,
-    pub(super) wanted: Option<Wanted>,
+    pub form: Params,
+    /// The position that the answer must have seen.
+    pub wanted: Option<Wanted>,
     /// The versions that the asker has.
     has: Vec<String>,
 }
 
-impl Call {
-    pub(super) async fn read(
-        shared: &Arc<Shared>,
-        endpoint: &Endpoint,
+impl<S> Call<S> {
+    /// Reads a request by what the row takes; refuses what the row does not know.
+    pub async fn read(
+        shared: &Arc<S>,
+        takes: &Takes<'_>,
         asked: Visit,
         visitor: Visitor,
         mut parts: Parts,
         body: Body,
     ) -> Result<Self, Problem> {
-        visitor.caller.must(endpoint.action.needs, if endpoint.is_page() { "this page" } else { "this" })?;
+        visitor.caller.must(takes.needs, takes.named)?;
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
         // No name has one, and PostgreSQL takes none in a text.
@@ -114,7 +139,7 @@ impl Call {
         }
         let mut keys = path.iter().map(|(_, value)| value.to_owned());
         let key = keys.next().unwrap_or_default();
-        let form = match &endpoint.action.form {
+        let form = match takes.form {
             Some(fields) => form(&parts.headers, body, fields).await?,
             None => Params::default(),
         };
@@ -122,7 +147,7 @@ impl Call {
             shared: Arc::clone(shared),
             key,
             more_keys: keys.collect(),
-            params: Params::read(&asked.query, &endpoint.action.params)?,
+            params: Params::read(&asked.query, takes.params)?,
             form,
             wanted: wanted(&parts.headers)?,
             has: has(&parts.headers),
@@ -132,22 +157,24 @@ impl Call {
         })
     }
 
-    pub(super) fn caller(&self) -> &Caller {
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
         &self.visitor.caller
     }
 
-    pub(super) fn may(&self, permission: Permission) -> bool {
+    /// Whether the caller is permitted that.
+    pub fn may(&self, permission: Permission) -> bool {
         self.caller().role.may(permission)
     }
 
     /// The id that the path names.
-    pub(super) fn id(&self) -> Result<Uuid, Problem> {
+    pub fn id(&self) -> Result<Uuid, Problem> {
         let malformed = |_| Problem::malformed("invalid-id", "the id in the path is not a UUID");
         Uuid::try_parse(&self.key).map_err(malformed)
     }
 
     /// What an answer read at `position` says of itself.
-    pub(super) fn headers(&self, position: i64) -> HeaderMap {
+    pub fn headers(&self, position: i64) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(EVENT_POSITION, position_header(position));
         // It is asked again each time, with what is there already in `If-None-Match`; it may hold what is personal.
@@ -160,7 +187,7 @@ impl Call {
 
     /// One entity, or that the asker has this version already. Of what can be erased that is never said: an erasure
     /// leaves the version as it is, and nobody is to keep what they have.
-    pub(super) fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
+    pub fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
         let mut headers = self.headers(position);
         let tag = format!("\"{version}\"");
         let known = !erasable && self.has.iter().any(|has| *has == tag || has == "*");
@@ -172,7 +199,7 @@ impl Call {
     }
 
     /// An answer that is no single entity; `next` is where the page after it begins.
-    pub(super) fn page(
+    pub fn page(
         &self,
         position: i64,
         body: &impl Serialize,
@@ -182,7 +209,7 @@ impl Call {
     }
 
     /// Like [`page`](Self::page), where the page that follows is named by another parameter.
-    pub(super) fn page_before(
+    pub fn page_before(
         &self,
         position: i64,
         body: &impl Serialize,
@@ -226,11 +253,6 @@ fn language(headers: &HeaderMap) -> Option<String> {
 /// The JSON of an answer, made where a failure is still a problem.
 fn encoded(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, Problem> {
     serde_json::value::to_raw_value(body).map_err(Problem::internal)
-}
-
-pub(super) fn position_header(position: i64) -> HeaderValue {
-    let text = EventPosition { log: Some(LOG.to_owned()), position }.to_string();
-    HeaderValue::try_from(text).expect("a log's name and a number are visible ASCII")
 }
 
 fn wanted(headers: &HeaderMap) -> Result<Option<Wanted>, Problem> {

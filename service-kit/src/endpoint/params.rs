@@ -3,34 +3,38 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use soonshop_domain::Currency;
+use chrono::{DateTime, Utc};
 use soonshop_domain::text::Sku;
-use soonshop_service_kit::Problem;
+use soonshop_domain::{Currency, QueryError, clock};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::list::Sort;
+use crate::Problem;
 
 /// The longest text to filter by.
 const LONGEST_TEXT: usize = 200;
 /// The longest of what a person typed, or a cursor.
-pub(super) const LONGEST_FREE: usize = 2_000;
+pub const LONGEST_FREE: usize = 2_000;
 const MOST_FACET_VALUES: usize = 100;
 /// What parameters begin with that narrow a search by a facet: `facet.colour=red`.
 const FACET: &str = "facet.";
 
 /// What the values of a parameter may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
     /// One line.
     Text,
     /// What a person typed: anything.
     Free,
+    /// A UUID.
     Id,
+    /// A stock keeping unit.
     Sku,
+    /// Where stock lies.
     Location,
+    /// An ISO 4217 code.
     Currency,
+    /// One of these names.
     OneOf(&'static [&'static str]),
     /// The name of one of these.
     Order(&'static [Sort]),
@@ -38,86 +42,103 @@ pub(super) enum Kind {
     Time,
     /// `v:<version>`, `p:<position>`, or a moment.
     AsOf,
+    /// From the one to the other.
     Number(i64, i64),
-    /// The name of a time zone of the IANA's.
-    Zone,
+    /// A text that a function accepts, in its normal form; otherwise the sentence says what it is.
+    Checked(fn(&str) -> Option<String>, &'static str),
     /// Opaque, from the answer before.
     Cursor,
     /// Any number of `facet.NAME=VALUE`.
     Facets,
 }
 
-/// A query parameter.
+/// An order of a list: `-` before its name turns it round.
+#[derive(Debug)]
+pub struct Sort {
+    /// As it is asked for.
+    pub name: &'static str,
+    /// What is sorted by.
+    pub column: &'static str,
+}
+
+impl Sort {
+    /// The largest first.
+    pub fn descends(&self) -> bool {
+        self.name.starts_with('-')
+    }
+}
+
+/// A query parameter, or a field of a form.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Param {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) required: bool,
-    pub(super) about: &'static str,
+pub struct Param {
+    /// As it is sent.
+    pub name: &'static str,
+    /// What its values may be.
+    pub kind: Kind,
+    /// It may not be left out.
+    pub required: bool,
+    /// A sentence for the API's description.
+    pub about: &'static str,
 }
 
 impl Param {
-    pub(super) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
+    /// One that may be left out.
+    pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self { name, kind, required: false, about }
     }
 
-    pub(super) const fn required(self) -> Self {
+    /// The same, and it may not be left out.
+    pub const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 }
 
 /// A value in its normal form.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// Of all kinds that are no numbers.
     Text(String),
+    /// A number, or a moment in microseconds since 1970.
     Number(i64),
+    /// A point of a history.
     AsOf(AsOf),
-}
-
-impl From<Value> for sea_orm::Value {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Text(text) => text.into(),
-            Value::Number(number) => number.into(),
-            // Nobody filters by it.
-            Value::AsOf(_) => Self::BigInt(None),
-        }
-    }
 }
 
 /// A point of an entity's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AsOf {
+pub enum AsOf {
     /// What the system knew then.
     Time(DateTime<Utc>),
+    /// After the event that made it.
     Version(i64),
+    /// After the event at that position of the log.
     Position(i64),
 }
 
 /// The parameters of one request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Params {
+pub struct Params {
     values: BTreeMap<&'static str, Value>,
-    pub(super) facets: BTreeMap<String, Vec<String>>,
+    /// The values of each facet.
+    pub facets: BTreeMap<String, Vec<String>>,
 }
 
-pub(super) fn refused(parameter: &str, detail: &str) -> Problem {
-    let shown: String = parameter.chars().take(64).collect();
-    Problem::malformed("invalid-query", format!("parameter `{shown}`: {detail}")).with("parameter", shown)
+/// A parameter that has no value of its kind.
+pub fn refused(parameter: &str, detail: &str) -> Problem {
+    QueryError::parameter(parameter, detail).into()
 }
 
 impl Params {
     /// Reads a query string by the parameters that are known.
-    pub(super) fn read(query: &str, known: &[Param]) -> Result<Self, Problem> {
+    pub fn read(query: &str, known: &[Param]) -> Result<Self, Problem> {
         let mut params = Self::default();
         for (name, raw) in form_urlencoded::parse(query.as_bytes()) {
-            let facet =
-                name.strip_prefix(FACET).filter(|_| known.iter().any(|param| param.kind == Kind::Facets));
+            let facet = name.strip_prefix(FACET).filter(|_| known.iter().any(|param| param.kind.is_facets()));
             if let Some(facet) = facet {
                 params.facet(facet, &raw)?;
                 continue;
             }
-            let param = known.iter().find(|param| param.name == name && param.kind != Kind::Facets);
+            let param = known.iter().find(|param| param.name == name && !param.kind.is_facets());
             let param = param.ok_or_else(|| unknown(&name, known))?;
             if raw.is_empty() && param.kind.may_be_left_empty() {
                 continue;
@@ -144,38 +165,29 @@ impl Params {
         Ok(())
     }
 
-    /// Only those of these names.
-    pub(super) fn only(&self, names: &[&str]) -> Self {
-        let values = self.values.iter().filter(|(name, _)| names.contains(name));
-        Self { values: values.map(|(name, value)| (*name, value.clone())).collect(), ..Self::default() }
-    }
-
-    /// The same, with this one as it is said here.
-    pub(super) fn with(&self, name: &'static str, value: &str) -> Self {
-        let mut params = self.clone();
-        params.values.insert(name, Value::Text(value.to_owned()));
-        params
-    }
-
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+    /// The value of that parameter.
+    pub fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    /// Its value, where that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn number(&self, name: &str) -> Option<i64> {
+    /// Its value, where that is a number or a moment.
+    pub fn number(&self, name: &str) -> Option<i64> {
         match self.values.get(name) {
             Some(Value::Number(number)) => Some(*number),
             _ => None,
         }
     }
 
-    pub(super) fn as_of(&self) -> Option<AsOf> {
+    /// The point of a history that is asked for.
+    pub fn as_of(&self) -> Option<AsOf> {
         match self.values.get("as_of") {
             Some(Value::AsOf(moment)) => Some(*moment),
             _ => None,
@@ -183,14 +195,14 @@ impl Params {
     }
 
     /// The number of a limit, which its kind keeps small.
-    pub(super) fn limit(&self, default: usize) -> usize {
+    pub fn limit(&self, default: usize) -> usize {
         self.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default)
     }
 }
 
 fn unknown(name: &str, known: &[Param]) -> Problem {
     let names: Vec<_> =
-        known.iter().map(|p| if p.kind == Kind::Facets { "facet.NAME" } else { p.name }).collect();
+        known.iter().map(|p| if p.kind.is_facets() { "facet.NAME" } else { p.name }).collect();
     let detail = match names.as_slice() {
         [] => "there are no parameters here".to_owned(),
         names => format!("there is no such parameter here; known: {}", names.join(", ")),
@@ -205,7 +217,7 @@ fn line(raw: &str) -> Option<String> {
 
 impl Kind {
     /// The values of which it is one.
-    pub(super) fn names(self) -> Vec<&'static str> {
+    pub fn names(self) -> Vec<&'static str> {
         match self {
             Self::OneOf(names) => names.to_vec(),
             Self::Order(sorts) => sorts.iter().map(|sort| sort.name).collect(),
@@ -215,7 +227,11 @@ impl Kind {
 
     /// Forms send what nobody filled in as empty: then it is not there.
     fn may_be_left_empty(self) -> bool {
-        self == Self::Time
+        matches!(self, Self::Time)
+    }
+
+    fn is_facets(self) -> bool {
+        matches!(self, Self::Facets)
     }
 
     fn parse(self, raw: &str) -> Result<Value, String> {
@@ -250,7 +266,7 @@ impl Kind {
                 return value.ok_or_else(|| format!("it is one of {}", names.join(", ")));
             }
             Self::Time => {
-                let time = moment_of(raw).map(|time| Value::Number(time.timestamp_micros()));
+                let time = clock::parse(raw).map(|time| Value::Number(time.timestamp_micros()));
                 time.ok_or("it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z")
             }
             Self::AsOf => as_of(raw)
@@ -262,10 +278,7 @@ impl Kind {
                     .map(Value::Number)
                     .ok_or_else(|| format!("it is a number from {least} to {most}"));
             }
-            Self::Zone => raw
-                .parse::<chrono_tz::Tz>()
-                .map(|zone| Value::Text(zone.name().to_owned()))
-                .map_err(|_| "it is no time zone such as Asia/Shanghai"),
+            Self::Checked(check, sentence) => check(raw).map(Value::Text).ok_or(sentence),
             Self::Facets => Err("it cannot be given like this"),
         };
         value.map_err(str::to_owned)
@@ -277,24 +290,11 @@ fn digits(raw: &str) -> Option<i64> {
     (!raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit())).then(|| raw.parse().ok()).flatten()
 }
 
-/// RFC 3339: a moment, or a day, which begins at midnight UTC.
-pub(super) fn moment_of(raw: &str) -> Option<DateTime<Utc>> {
-    if let Ok(day) = NaiveDate::parse_from_str(raw, "%Y-%m-%d") {
-        return (raw.len() == 10).then(|| day.and_time(NaiveTime::MIN).and_utc());
-    }
-    // A `+` that was not percent-encoded arrives as a space.
-    let raw = match raw.rsplit_once(' ') {
-        Some((moment, offset)) if moment.contains('T') => format!("{moment}+{offset}"),
-        _ => raw.to_owned(),
-    };
-    DateTime::parse_from_rfc3339(&raw).ok().map(|time| time.to_utc())
-}
-
 fn as_of(raw: &str) -> Option<AsOf> {
     match raw.split_once(':') {
         Some(("v", version)) => digits(version).filter(|version| *version > 0).map(AsOf::Version),
         Some(("p", position)) => digits(position).map(AsOf::Position),
-        _ => moment_of(raw).map(AsOf::Time),
+        _ => clock::parse(raw).map(AsOf::Time),
     }
 }
 

@@ -8,7 +8,6 @@ use axum::http::{HeaderValue, Method, Request};
 use futures::{StreamExt as _, stream};
 use soonshop_domain::Purpose;
 use soonshop_domain::ids;
-use soonshop_query_api::http;
 use soonshop_service_kit::access::{Permission, Role};
 use tower::ServiceExt as _;
 use url::form_urlencoded::{Serializer, byte_serialize};
@@ -395,7 +394,7 @@ async fn whatever_is_sent_in_headers_is_answered_or_refused_and_nothing_comes_of
 async fn every_way_in_lets_in_whom_the_table_names_and_nobody_else() {
     let shop = Shop::open().await;
     let known = Known::planted(&shop).await;
-    let described = serde_json::to_value(http::openapi()).unwrap();
+    let described = serde_json::to_value(crate::openapi()).unwrap();
     let described: BTreeSet<&str> = described["paths"]
         .as_object()
         .unwrap()

@@ -1,0 +1,208 @@
+//! The parameters and forms of the audit trail, and the plain values that they come to.
+
+use soonshop_audit::aggregate::Choice;
+use soonshop_audit::filter::{Filter, OUTSIDE};
+use soonshop_audit::listing::WITHOUT_CHANGES;
+use soonshop_audit::notes::New;
+use soonshop_audit::timeline::Listed;
+use soonshop_service_kit::endpoint::params::{Kind, Param, Params};
+
+use crate::state::{Call, at_least};
+
+const DEFAULT_LIMIT: usize = 50;
+
+/// What narrows the timeline.
+pub(crate) fn timeline() -> Vec<Param> {
+    let positions = Kind::Number(0, i64::MAX);
+    vec![
+        Param::new(
+            "q",
+            Kind::Free,
+            "Terms such as `actor:staff:42 type:Stock* -agg:order amount:>100GBP created:2026-11-01..2026-11-22 \"a text\"`.",
+        ),
+        Param::new("type", Kind::Free, "An event's type; `*` at its end stands for anything."),
+        Param::new("agg", Kind::Free, "An aggregate's type."),
+        Param::new("id", Kind::Id, "An aggregate's id."),
+        Param::new("actor", Kind::Free, "A kind of actor, or `kind:id`."),
+        Param::new("chan", Kind::Free, "A channel."),
+        Param::new("correlation", Kind::Id, "All that followed from one request."),
+        Param::new("from", Kind::Time, "Recorded then or later."),
+        Param::new("to", Kind::Time, "Recorded before then."),
+        Param::new(
+            "order",
+            Kind::OneOf(&["desc", "asc"]),
+            "By position; the newest first where it is left out.",
+        ),
+        Param::new("before", positions, "Positions below this one."),
+        Param::new("after", positions, "Positions above this one."),
+        Param::new(
+            "failures",
+            Kind::OneOf(&["1"]),
+            "Only events that say no, such as OrderRefused, and those that are parked.",
+        ),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
+        Param::new("group", Kind::OneOf(&["1"]), "A row for each command, with what it caused directly."),
+    ]
+}
+
+/// What a listing knows of the timeline's parameters: it has no end of its own.
+pub(crate) fn listing() -> Vec<Param> {
+    let mut params = timeline();
+    params.retain(|param| !["limit", "group"].contains(&param.name));
+    params.push(Param::new(
+        WITHOUT_CHANGES,
+        Kind::OneOf(&["0"]),
+        "Leaves out what each event changed: it is quicker.",
+    ));
+    params
+}
+
+/// What they narrow.
+pub(crate) fn filter(params: &Params) -> Filter {
+    let text = |name: &&'static str| Some((*name, params.text(name)?.to_owned()));
+    Filter {
+        q: params.text("q").unwrap_or_default().to_owned(),
+        terms: OUTSIDE.iter().filter_map(text).collect(),
+        from: params.number("from"),
+        to: params.number("to"),
+        after: params.number("after"),
+        before: params.number("before"),
+        failures: params.text("failures").is_some(),
+        ascends: ascends(params),
+    }
+}
+
+/// The oldest first.
+pub(crate) fn ascends(params: &Params) -> bool {
+    params.text("order") == Some("asc")
+}
+
+/// How the timeline is listed.
+pub(crate) fn listed(params: &Params) -> Listed {
+    Listed { limit: params.limit(DEFAULT_LIMIT), by_command: params.text("group").is_some() }
+}
+
+/// What can be chosen of an aggregate.
+pub(crate) fn trail() -> Vec<Param> {
+    vec![
+        Param::new("v", Kind::Number(1, i64::MAX), "The version to show; the last where it is left out."),
+        Param::new(
+            "cmp",
+            Kind::Number(0, i64::MAX),
+            "The version to compare with; the one before where it is left out.",
+        ),
+        Param::new(
+            "before",
+            Kind::Number(1, i64::MAX),
+            "List events below this version; those around `v` where it is left out.",
+        ),
+        Param::new(
+            "asof",
+            Kind::Time,
+            "Show the version that it had then, by the log's clock; not with `v`.",
+        ),
+        Param::new(
+            "where",
+            Kind::Text,
+            "Show the first version in which a field has a value, such as `/status=shipped`; not with `v` or `asof`.",
+        ),
+    ]
+}
+
+/// Which version they choose.
+pub(crate) fn choice(call: &Call) -> Choice {
+    let params = &call.params;
+    Choice {
+        version: params.number("v"),
+        compared: params.number("cmp"),
+        before: params.number("before"),
+        as_of: params.number("asof"),
+        first_where: params.text("where").map(str::to_owned),
+        at_least: at_least(call),
+    }
+}
+
+/// What is to be said to see what is personal.
+pub(crate) fn reveal() -> Vec<Param> {
+    vec![Param::new("reason", Kind::Free, "Why, in your own words; it is kept, encrypted.").required()]
+}
+
+/// What is to be said to leave a note.
+pub(crate) fn notes() -> Vec<Param> {
+    let shared = "1: everybody who may see the trail sees it; left out, the writer alone.";
+    vec![
+        Param::new("version", Kind::Number(1, i64::MAX), "The version that the event made.").required(),
+        Param::new("text", Kind::Free, "The note; it is kept, sealed."),
+        Param::new(
+            "tags",
+            Kind::Free,
+            "At most ten, with spaces between them: small letters, digits and dashes, at most 32.",
+        ),
+        Param::new("shared", Kind::OneOf(&["1"]), shared),
+    ]
+}
+
+/// The note that a form says.
+pub(crate) fn note(form: &Params) -> New {
+    let text = |name| form.text(name).unwrap_or_default().to_owned();
+    New {
+        version: form.number("version").unwrap_or_default(),
+        text: text("text"),
+        tags: text("tags"),
+        shared: form.text("shared").is_some(),
+    }
+}
+
+/// What is to be said to look somebody up.
+pub(crate) fn look_up() -> Vec<Param> {
+    let about = "An e-mail address, a telephone number or a name, whole: no part of one, and no pattern.";
+    vec![Param::new("value", Kind::Text, about).required()]
+}
+
+/// What is to be said to have parked events tried again.
+pub(crate) fn parked() -> Vec<Param> {
+    vec![
+        Param::new("generation", Kind::Text, "Such as rm_orders_1.").required(),
+        Param::new("position", Kind::Number(1, i64::MAX), "One event."),
+        Param::new("like", Kind::Number(1, i64::MAX), "All of the cause of this one."),
+        Param::new("reason", Kind::Free, "Why, in your own words; it is kept, sealed."),
+    ]
+}
+
+/// What is to be said to save a view.
+pub(crate) fn view() -> Vec<Param> {
+    vec![
+        Param::new("title", Kind::Text, "Its name.").required(),
+        Param::new("query", Kind::Free, "The query of the timeline's address.").required(),
+        Param::new(
+            "until",
+            Kind::Number(1, i64::MAX),
+            "Nothing after this position: the view stays as it is.",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_what_its_parameters_say() {
+        let query = "q=mug&type=Order*&order=asc&after=7&failures=1&from=1970-01-02&limit=3&group=1";
+        let params = Params::read(query, &timeline()).unwrap();
+        let found = filter(&params);
+        assert_eq!((found.q.as_str(), found.terms["type"].as_str()), ("mug", "Order*"));
+        assert_eq!((found.after, found.before, found.from), (Some(7), None, Some(86_400_000_000)));
+        assert!(found.ascends && found.failures);
+        assert!(listed(&params).by_command && listed(&params).limit == 3);
+    }
+
+    #[test]
+    fn a_form_of_a_note_that_is_no_note_is_refused() {
+        for bad in ["text=a", "version=0&text=a", "version=1&text=a&shared=yes", "version=1&text=a&to=x"] {
+            assert_eq!(Params::read(bad, &notes()).unwrap_err().slug(), "invalid-query", "{bad}");
+        }
+        let said = Params::read("version=1&text=+a%0D%0Ab+&tags=late,call-back", &notes()).unwrap();
+        assert_eq!(note(&said).text, " a\r\nb ");
+    }
+}

@@ -1,0 +1,68 @@
+//! The pages and endpoints of the audit trail: of a shop, or of an export in its place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use soonshop_audit::file::File;
+use soonshop_service_kit::access::session::to_loopback;
+use soonshop_service_kit::access::{Permission, Role};
+use soonshop_service_kit::endpoint;
+use utoipa::openapi::OpenApi;
+
+use crate::pages::frame::is_of_exports;
+use crate::state::Shared;
+use crate::{endpoints, pages};
+
+pub use crate::state::Viewer;
+
+/// The context that all of it belongs to.
+pub const CONTEXT: &str = "audit";
+
+/// All of a shop.
+pub fn router(viewer: Viewer) -> Router {
+    let shared = Arc::new(Shared::new(viewer, None, pages::paths()));
+    endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()))
+}
+
+/// The audit trail of an export: what can be answered out of its rows alone. Nobody signs in, so only what was asked of
+/// this machine by its own name is answered: a page of another site that is led here learns nothing.
+pub fn router_of_file(viewer: Viewer, file: File) -> Router {
+    let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
+    let of_shops = endpoints::table().into_iter().chain(pages::table());
+    let same = of_shops.filter(|endpoint| is_of_exports(endpoint.path));
+    endpoint::router(&shared, same.chain(pages::file::table())).layer(from_fn(asked_of_this_machine))
+}
+
+/// The role of that name, where it may see the audit trail.
+pub fn role_that_may_see(name: &str) -> Option<Role> {
+    name.parse().ok().filter(|role: &Role| role.may(Permission::Audit))
+}
+
+async fn asked_of_this_machine(request: Request, next: Next) -> Response {
+    match to_loopback(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// OpenAPI 3.1 of what programs ask; pages are no part of it.
+pub fn openapi() -> OpenApi {
+    endpoint::openapi("SoonShop audit", endpoints::table())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_belongs_to_the_one_context() {
+        let all = endpoints::table().into_iter().chain(pages::table()).chain(pages::file::table());
+        for endpoint in all {
+            assert_eq!(endpoint.context(), CONTEXT, "{}", endpoint.path);
+        }
+        assert!(soonshop_domain::context::named(CONTEXT).is_some());
+    }
+}

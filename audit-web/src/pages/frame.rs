@@ -1,0 +1,477 @@
+//! The frame of every page, and how what all pages show looks: `shown` puts what a page has found into it.
+
+use std::fmt::Write as _;
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use maud::{DOCTYPE, Markup, html};
+use serde_json::Value;
+use soonshop_audit::file::File;
+use soonshop_domain::{catalog, clock};
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{Permission, Role};
+use soonshop_service_kit::endpoint::described::text;
+use soonshop_service_kit::endpoint::params::{Kind, LONGEST_FREE, Param};
+use soonshop_service_kit::endpoint::{Answer, Described, Visit};
+use soonshop_service_kit::serve::RequestContext;
+use url::form_urlencoded;
+
+use crate::state::{Action, Call, Endpoint, Shared};
+use crate::words::{self, Language};
+
+/// What the addresses of pages begin with.
+pub(crate) const PAGES: &str = "/audit";
+
+/// The addresses that answer out of an export as they do in a shop.
+const OF_EXPORTS: [&str; 11] = [
+    "/api/audit/timeline",
+    "/api/audit/c/{id}",
+    "/api/audit/export.csv",
+    "/api/audit/export.ndjson",
+    "/audit/audit.css",
+    "/audit/audit.js",
+    "/audit/icon.svg",
+    "/audit/timeline",
+    "/audit/c/{id}",
+    "/audit/jump",
+    "/audit/keys",
+];
+
+/// Whether an endpoint of a shop is one of an export, too.
+pub(crate) fn is_of_exports(path: &str) -> bool {
+    OF_EXPORTS.contains(&path)
+}
+
+/// Nothing but our own style sheet and script is loaded, and nothing of another origin is asked or framed.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
+                      img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Parameters of every page. What an address says is kept in a cookie, and holds for the pages after it.
+pub(crate) const COMMON: [Param; 3] = [
+    Param::new("lang", Kind::OneOf(Language::TAGS), "The language; the browser's where it is left out."),
+    Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out."),
+    Param::new(
+        "tz",
+        Kind::Checked(zone, "it is no time zone such as Asia/Shanghai"),
+        "The time zone of what is shown, such as Asia/Shanghai; UTC where it is left out.",
+    ),
+];
+
+fn zone(raw: &str) -> Option<String> {
+    raw.parse::<Tz>().ok().map(|zone| zone.name().to_owned())
+}
+
+const THEMES: [&str; 3] = ["auto", "light", "dark"];
+
+/// Zones that are one click away; any other may stand in the address.
+const ZONES: [&str; 5] = ["UTC", "Asia/Shanghai", "Europe/London", "America/New_York", "America/Los_Angeles"];
+
+/// For how long a browser keeps what somebody chose, in seconds: a year.
+const KEPT: u32 = 365 * 24 * 60 * 60;
+
+/// A page of the table.
+pub(crate) fn page(path: &'static str, name: &'static str, action: Action) -> Endpoint {
+    Endpoint::page(path, name, action, refused)
+}
+
+/// What a page takes beside what every page takes.
+pub(crate) fn with(params: Vec<Param>) -> Vec<Param> {
+    params.into_iter().chain(COMMON).collect()
+}
+
+/// Pages are no part of the API's description.
+pub(crate) fn described() -> Described {
+    Described::schema(text())
+}
+
+/// How a page is to look, and for whom.
+pub(crate) struct View<'a> {
+    pub(crate) asked: &'a Visit,
+    /// What is looked at, where it is no shop.
+    pub(crate) file: Option<&'a File>,
+    pub(crate) language: Language,
+    theme: &'static str,
+    pub(crate) zone: Tz,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn of(call: &'a Call) -> Self {
+        Self::new(&call.shared, &call.asked)
+    }
+
+    /// Of a request that was perhaps not understood.
+    fn new(shared: &'a Shared, asked: &'a Visit) -> Self {
+        let chosen = |name: &str| {
+            let cookie = format!("soonshop_{name}");
+            asked.parameter(name).or_else(|| asked.cookie(&cookie).map(str::to_owned))
+        };
+        let tag = chosen("lang").filter(|tag| Language::TAGS.contains(&tag.as_str()));
+        let theme = chosen("theme").and_then(|theme| THEMES.into_iter().find(|known| *known == theme));
+        Self {
+            asked,
+            file: shared.file.as_deref(),
+            language: Language::of(tag.as_deref().or(asked.language.as_deref()).unwrap_or_default()),
+            theme: theme.unwrap_or("auto"),
+            zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
+        }
+    }
+
+    pub(crate) fn word(&self, name: &'static str) -> &'static str {
+        self.language.word(name)
+    }
+
+    /// A word whose name is put together.
+    pub(crate) fn word_of(&self, name: &str) -> Option<&'static str> {
+        self.language.find(name)
+    }
+
+    /// What the visitor is.
+    pub(crate) fn role(&self) -> Role {
+        self.asked.visitor.as_ref().map_or(Role::Guest, |visitor| visitor.caller.role)
+    }
+
+    /// The address with what was asked for of every page.
+    pub(crate) fn to(&self, path: &str, pairs: &[(&str, &str)]) -> String {
+        let common = self.common();
+        let common = common.iter().map(|(name, value)| (*name, value.as_str()));
+        address(path, pairs.iter().copied().chain(common))
+    }
+
+    /// What was asked for of every page. What is longer than it may be is refused, and not said again in every link.
+    fn common(&self) -> Vec<(&'static str, String)> {
+        let said = |param: &Param| Some((param.name, self.asked.parameter(param.name).filter(fits)?));
+        COMMON.iter().filter_map(said).collect()
+    }
+
+    /// This page's own address with one parameter changed; without one that has no value.
+    pub(crate) fn but(&self, name: &str, value: Option<&str>) -> String {
+        let pairs: Vec<_> = form_urlencoded::parse(self.asked.query.as_bytes())
+            .filter(|(known, value)| known != name && fits(known) && fits(value))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let path = if fits(&self.asked.path) { &self.asked.path } else { PAGES };
+        address(path, pairs.chain(value.map(|value| (name, value))))
+    }
+
+    /// A type of aggregate or a kind of actor, by its word.
+    pub(crate) fn label(&self, name: &str) -> String {
+        self.word_of(name).map_or_else(|| name.to_owned(), str::to_owned)
+    }
+
+    pub(crate) fn actor(&self, kind: Option<&str>, id: Option<&str>) -> Markup {
+        html! {
+            @match (kind, id) {
+                (None, _) => (self.word("unknown-actor")),
+                (Some(kind), None | Some("")) => (self.label(kind)),
+                (Some(kind), Some(id)) => { (self.label(kind)) " " span translate="no" { (id) } },
+            }
+        }
+    }
+
+    /// A moment in the zone that was chosen; what a program reads of it, and what is copied, is UTC.
+    pub(crate) fn time(&self, moment: DateTime<Utc>) -> Markup {
+        let shown = moment.with_timezone(&self.zone);
+        html! {
+            time datetime=(moment.to_rfc3339_opts(SecondsFormat::Micros, true))
+                title=(moment.to_rfc3339_opts(SecondsFormat::Micros, true)) {
+                (shown.format("%Y-%m-%d %H:%M:%S%.3f")) " " span.zone { (self.zone_name(moment)) }
+            }
+        }
+    }
+
+    fn zone_name(&self, moment: DateTime<Utc>) -> String {
+        if self.zone == Tz::UTC {
+            "UTC".to_owned()
+        } else {
+            moment.with_timezone(&self.zone).format("%:z").to_string()
+        }
+    }
+
+    pub(crate) fn micros(&self, micros: i64) -> Markup {
+        self.time(clock::from_micros(micros))
+    }
+
+    /// What was asked of every page, as hidden fields: a form's own address has no query.
+    pub(crate) fn hidden(&self) -> Markup {
+        html! {
+            @for (name, chosen) in self.common() {
+                input type="hidden" name=(name) value=(chosen);
+            }
+        }
+    }
+}
+
+/// Equal where pages look the same to whoever asks.
+pub(crate) fn look(view: &View<'_>) -> String {
+    format!("{} {} {}", view.language.tag(), view.zone.name(), view.to("", &[]))
+}
+
+/// No longer than any parameter may be: what is longer is no part of an address of ours.
+fn fits(value: &(impl AsRef<str> + ?Sized)) -> bool {
+    value.as_ref().len() <= LONGEST_FREE
+}
+
+pub(crate) fn address<'p>(path: &str, pairs: impl Iterator<Item = (&'p str, &'p str)>) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// A page with what was found, for the visitor of that call.
+pub(crate) fn shown<T, E: Into<Problem>>(
+    call: &Call,
+    title: &'static str,
+    found: Result<(i64, T), E>,
+    body: impl FnOnce(&View<'_>, &T) -> Markup,
+) -> Answer {
+    let (position, found) = found.map_err(Into::into)?;
+    let view = View::of(call);
+    Ok(answered(&view, StatusCode::OK, title, Some(position), &body(&view, &found)))
+}
+
+/// The refusal as a page; or the way to sign in, for whoever might be shown it then.
+pub(crate) fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
+    refused_with(shared, asked, problem, refusal)
+}
+
+/// The same, where another text says what is wrong.
+pub(crate) fn refused_with(
+    shared: &Shared,
+    asked: &Visit,
+    problem: &Problem,
+    told: impl FnOnce(&View<'_>, &Problem) -> Markup,
+) -> Response {
+    let view = View::new(shared, asked);
+    let known = asked.visitor.as_ref().is_some_and(|visitor| visitor.caller.role != Role::Guest);
+    if problem.status() == StatusCode::FORBIDDEN && problem.slug() == "operator-only" && !known {
+        let here = view.but("", None);
+        return see_other(&view.to("/audit/sign-in", &[("to", &here)]));
+    }
+    let mut response = answered(&view, problem.status(), "refused", None, &told(&view, problem));
+    if let Some(after) = problem.retry_after() {
+        let seconds = HeaderValue::from(after.as_secs().max(1));
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// On to another page of ours.
+pub(crate) fn see_other(to: &str) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(value) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, value);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+pub(crate) fn answered(
+    view: &View<'_>,
+    status: StatusCode,
+    title: &'static str,
+    position: Option<i64>,
+    body: &Markup,
+) -> Response {
+    let page = frame(view, title, position, body).into_string();
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    let mut response = (status, page).into_response();
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in [("lang", view.language.tag()), ("theme", view.theme), ("tz", view.zone.name())] {
+        if view.asked.parameter(name).is_some() {
+            let cookie = format!("soonshop_{name}={value}; Path=/audit; Max-Age={KEPT}; SameSite=Lax");
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+        }
+    }
+    response
+}
+
+/// Where the ways through the pages lead: address, word, key.
+const WAYS: [(&str, &str, &str); 5] = [
+    ("/audit", "overview", "o"),
+    ("/audit/timeline", "timeline", "t"),
+    ("/audit/projections", "projections", "p"),
+    ("/audit/parked", "parked", "d"),
+    ("/audit/integrity", "integrity", "i"),
+];
+
+fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Markup) -> Markup {
+    let role = view.role();
+    html! {
+        (DOCTYPE)
+        html lang=(view.language.tag()) data-theme=(view.theme) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (view.word(title)) " · " (view.word("audit")) }
+                link rel="stylesheet" href="/audit/audit.css";
+                link rel="icon" type="image/svg+xml" href="/audit/icon.svg";
+                script type="module" src="/audit/audit.js" {}
+            }
+            body {
+                a.skip href="#main" { (view.word("skip")) }
+                header {
+                    a.mark href=(view.to("/audit", &[])) { span aria-hidden="true" { "◆ " } (view.word("audit")) }
+                    @if role.may(Permission::Audit) {
+                        nav aria-label=(view.word("pages")) {
+                            @for (path, word, key) in WAYS.into_iter().filter(|(path, ..)| view.file.is_none() || is_of_exports(path)) {
+                                a href=(view.to(path, &[])) data-go=(key)
+                                    aria-current=[(view.asked.path == path).then_some("page")] { (view.word(word)) }
+                            }
+                        }
+                        form.jump method="get" action="/audit/jump" role="search" {
+                            (view.hidden())
+                            input type="search" name="id" aria-label=(view.word("jump")) placeholder=(view.word("jump")) autocomplete="off";
+                        }
+                    }
+                    div.choice {
+                        details.menu {
+                            summary { span aria-hidden="true" { "◐ " } (view.zone.name()) " · " (view.language.name()) }
+                            div.sheet {
+                                div { @for (tag, name) in Language::NAMES { a href=(view.but("lang", Some(tag))) lang=(tag) { (name) } } }
+                                div {
+                                    @for theme in THEMES {
+                                        a href=(view.but("theme", Some(theme))) { (view.word_of(&format!("theme-{theme}")).unwrap_or(theme)) }
+                                    }
+                                }
+                                div { @for zone in ZONES { a translate="no" href=(view.but("tz", Some(zone))) { (zone) } } }
+                                @if role.may(Permission::Audit) {
+                                    div { a href=(view.to("/audit/keys", &[])) data-help { (view.word("keyboard")) } }
+                                }
+                            }
+                        }
+                        @if view.file.is_none() {
+                            @if role == Role::Guest {
+                                a href=(view.to("/audit/sign-in", &[])) { (view.word("sign-in")) }
+                            } @else {
+                                form.out method="post" action="/audit/sign-out" { button.quiet { (view.word("sign-out")) } }
+                            }
+                        }
+                    }
+                }
+                main id="main" tabindex="-1" {
+                    @if let Some(file) = view.file { (about_file(view, file)) }
+                    (body)
+                }
+                footer {
+                    @if let Some(position) = position {
+                        span { (view.word("as-of")) " " strong { (position) } }
+                    }
+                    @if role != Role::Guest {
+                        span { (view.label(role.as_ref())) " · " (view.word("masked-for-all")) }
+                    }
+                    span { (view.word("folded-by")) " " code translate="no" { (FOLD) } }
+                    @if let Some(context) = RequestContext::current() {
+                        span { (view.word("request")) " " code translate="no" { (context.request_id) } }
+                    }
+                }
+                p.news role="status" aria-live="polite" {}
+            }
+        }
+    }
+}
+
+/// Which code made states out of events: that of this release.
+const FOLD: &str = concat!("soonshop ", env!("CARGO_PKG_VERSION"));
+
+pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
+    html! {
+        h1 { span aria-hidden="true" { "⚠ " } (view.word("refused")) }
+        p { (view.word_of(&format!("refused-{}", problem.slug())).unwrap_or_else(|| view.word("refused-otherwise"))) }
+        @if view.language == Language::English {
+            p { (problem.detail()) }
+        }
+        p.soft { code translate="no" { (problem.slug()) } }
+        p { a href=(view.to("/audit/timeline", &[])) { (view.word("all")) } }
+    }
+}
+
+/// The icon of an aggregate type: a shape beside its name.
+pub(crate) fn shape(aggregate_type: &str) -> &'static str {
+    catalog::aggregate(aggregate_type).map_or("•", |aggregate| aggregate.icon)
+}
+
+/// A value that came through the redactor.
+pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
+    match value.get("personal").map(Value::as_str) {
+        Some(Some("erased")) => {
+            html! { span.mask { span aria-hidden="true" { "∅ " } (view.word("erased")) } }
+        }
+        Some(Some("revealed")) => html! {
+            span.bare { span aria-hidden="true" { "◉ " } (value.get("value").map(words::value).unwrap_or_default()) }
+        },
+        Some(_) => html! {
+            span.mask {
+                span aria-hidden="true" { "•••• " } (view.word("masked"))
+                @if let Some(number) = value.get("value") { " " (number) }
+            }
+        },
+        None => html! { span translate="no" { (words::value(value)) } },
+    }
+}
+
+/// `kind:id`, taken apart.
+pub(crate) fn actor_of(actor: Option<&str>) -> (Option<&str>, Option<&str>) {
+    actor.map_or((None, None), |actor| {
+        actor.split_once(':').map_or((Some(actor), None), |(kind, id)| (Some(kind), Some(id)))
+    })
+}
+
+/// A command to copy.
+pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
+    html! {
+        p.command {
+            code translate="no" { (text) }
+            button.quiet type="button" data-copy=(text) hidden { (view.word("copy")) }
+        }
+    }
+}
+
+/// Bars, one for each number, as high as it is beside the highest; what they say stands beside them.
+pub(crate) fn bars(numbers: &[i64], said: &str) -> Markup {
+    let most = numbers.iter().copied().max().unwrap_or(0).max(1);
+    let width = numbers.len() * 6;
+    let mut path = String::new();
+    for (index, number) in numbers.iter().enumerate() {
+        let high = if *number == 0 { 1 } else { (number * 30 / most).max(2) };
+        // Writing to a string cannot fail.
+        let _ = write!(path, "M{} 32v-{high}h4v{high}z", index * 6);
+    }
+    html! {
+        svg.bars role="img" aria-label=(said) viewBox=(format!("0 0 {width} 32")) preserveAspectRatio="none" {
+            path d=(path) {}
+        }
+    }
+}
+
+/// What the file is that all of this is read from.
+fn about_file(view: &View<'_>, file: &File) -> Markup {
+    let manifest = file.manifest();
+    html! {
+        p.facts {
+            span { (view.word("of-file")) " " strong translate="no" { (file.name()) } }
+            span { strong { (manifest.count()) } " " (view.word("events")) }
+            span { (view.word("exported")) " " (view.time(manifest.made_at())) }
+            @if !file.filter().is_empty() {
+                span {
+                    (view.word("narrowed-by"))
+                    @for (name, value) in file.filter() { " " code translate="no" { (name) "=" (value) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the pages and endpoints of the audit trail work with.
+
+use std::sync::Arc;
+
+use soonshop_audit::file::File;
+use soonshop_audit::reader::Reader;
+use soonshop_audit::trend::Trends;
+use soonshop_cache::Cache;
+use soonshop_domain::QueryError;
+use soonshop_event_log::EventLog;
+use soonshop_projections::Registry;
+use soonshop_projections::standing::Looked;
+use soonshop_projections::wait::AtLeast;
+use soonshop_search::Search;
+use soonshop_service_kit::access::Access;
+use soonshop_service_kit::{Problem, endpoint};
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::head::Head;
+
+/// Exports that one process gathers at the same time: each reads much, and lies on the disk until it was fetched.
+pub(crate) const EXPORTS: usize = 4;
+
+/// What the viewer looks at.
+#[derive(Clone)]
+pub struct Viewer {
+    /// The read models, and the record of operations.
+    pub registry: Registry,
+    /// The histories of aggregates.
+    pub log: EventLog,
+    /// Told of in the health of the shop.
+    pub search: Arc<dyn Search>,
+    /// Told of in the health of the shop.
+    pub cache: Arc<dyn Cache>,
+    /// Tells callers apart.
+    pub access: Access,
+    /// Ends the answers that would go on for ever.
+    pub stop: CancellationToken,
+}
+
+/// What all requests of a router share.
+pub(crate) struct Shared {
+    pub(crate) reader: Reader,
+    /// What to ask how everything stands.
+    pub(crate) looked: Looked,
+    pub(crate) access: Access,
+    pub(crate) stop: CancellationToken,
+    pub(crate) head: Arc<Head>,
+    pub(crate) trends: Trends,
+    /// Held while the log is checked: each check reads all of it.
+    pub(crate) checking: Mutex<()>,
+    /// A permit is held while an export is gathered.
+    pub(crate) exporting: Semaphore,
+    /// The export that is looked at, where it is no shop.
+    pub(crate) file: Option<Arc<File>>,
+    /// The paths of pages that can be looked at: those of forms are not among them.
+    pub(crate) pages: Vec<&'static str>,
+}
+
+/// One request.
+pub(crate) type Call = endpoint::Call<Shared>;
+/// What a row of the table does.
+pub(crate) type Action = endpoint::Action<Shared>;
+/// A row of the table.
+pub(crate) type Endpoint = endpoint::Endpoint<Shared>;
+
+impl endpoint::Shared for Shared {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(viewer: Viewer, file: Option<Arc<File>>, pages: Vec<&'static str>) -> Self {
+        let Viewer { registry, log, search, cache, access, stop } = viewer;
+        let mut reader = Reader::new(registry.clone(), log.clone());
+        if let Some(file) = &file {
+            reader.changes = file.changes();
+        }
+        Self {
+            looked: Looked { log, registry, search, cache },
+            head: Arc::new(Head::new(reader.clone())),
+            reader,
+            access,
+            stop,
+            trends: Trends::default(),
+            checking: Mutex::default(),
+            exporting: Semaphore::new(EXPORTS),
+            file,
+            pages,
+        }
+    }
+}
+
+/// What the answer must have seen.
+pub(crate) fn at_least(call: &Call) -> Option<AtLeast> {
+    call.wanted.map(|wanted| AtLeast { position: wanted.position, deadline: wanted.deadline })
+}
+
+/// Type and id of an aggregate, as the path names them.
+pub(crate) fn aggregate(call: &Call) -> (&str, &str) {
+    (&call.key, call.more_keys.first().map(String::as_str).unwrap_or_default())
+}
+
+/// The log, or what lies beside it, did not answer.
+pub(crate) fn failed(error: soonshop_event_log::Error) -> Problem {
+    QueryError::from(error).into()
+}

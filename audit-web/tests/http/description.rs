@@ -1,0 +1,33 @@
+//! The description of what programs can ask of the audit trail.
+
+use axum::http::Request;
+use soonshop_audit_web::http;
+use soonshop_service_kit::access::Role;
+use uuid::Uuid;
+
+use crate::shop::*;
+
+#[tokio::test]
+async fn the_description_names_every_path_and_all_that_it_refers_to() {
+    let shop = Shop::open().await;
+    let description = serde_json::to_value(http::openapi()).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 10);
+    for (path, methods) in paths {
+        let concrete = path.replace("{id}", &Uuid::nil().to_string()).replace("{type}", "order");
+        let (method, operation) = methods.as_object().unwrap().iter().next().unwrap();
+        // One of them answers for as long as somebody listens.
+        if path != "/api/audit/stream" {
+            let request = Request::builder().method(method.to_uppercase().as_str()).uri(&concrete);
+            let got = shop.send(Some(Role::Support), request, &[], axum::body::Body::empty()).await;
+            assert_ne!(got.json()["type"], "/problems/no-such-path", "{path}");
+            assert_ne!(got.status, 405, "{path}");
+        }
+        assert!(operation["operationId"].is_string() && operation["responses"]["200"].is_object(), "{path}");
+        assert_eq!(operation["tags"][0], http::CONTEXT, "{path}");
+    }
+    let text = description.to_string();
+    for name in text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(description["components"]["schemas"][name].is_object(), "{name}");
+    }
+}

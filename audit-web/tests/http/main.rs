@@ -1,0 +1,45 @@
+//! The audit trail over HTTP, over read models that real projectors keep, in a folder of each test's own; or, where
+//! `QUERY_API_TEST_POSTGRES` names a server, in a database of each test's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod audit;
+mod causes;
+mod changes;
+mod description;
+mod groups;
+mod hostile;
+mod live;
+mod notes;
+mod pages;
+#[path = "../../../query-api/tests/http/shop.rs"]
+#[expect(dead_code, reason = "parts of it are for the other tests that use it")]
+mod shop;
+mod texts;
+
+use std::sync::Arc;
+
+use axum::Router;
+use soonshop_audit_web::http::{self, Viewer};
+use soonshop_query_api::http::{Queries, router as of_queries};
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+
+/// What a shop of these tests serves.
+fn router(queries: Queries, stop: &CancellationToken) -> Router {
+    let viewer = Viewer {
+        registry: queries.registry.clone(),
+        log: queries.log.clone(),
+        search: Arc::clone(&queries.search),
+        cache: Arc::clone(&queries.cache),
+        access: queries.access.clone(),
+        stop: stop.clone(),
+    };
+    of_queries(queries).merge(http::router(viewer))
+}
+
+/// The description of all that such a shop serves.
+fn openapi() -> OpenApi {
+    let mut api = soonshop_query_api::http::openapi();
+    api.merge(http::openapi());
+    api
+}

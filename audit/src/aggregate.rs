@@ -1,0 +1,126 @@
+//! The trail of one aggregate as it is asked for: at the version that was chosen, with the notes of people, the event as
+//! it is stored, and the seal over it; and the same with what is personal, for a reason that is written down first.
+
+use serde_json::{Value, json};
+use soonshop_domain::{Actor, QueryError};
+use soonshop_event_log::history::{self, Opened};
+use soonshop_event_log::seal::Seals;
+use soonshop_projections::wait::{self, AtLeast};
+use uuid::Uuid;
+
+use crate::notes;
+use crate::reader::Reader;
+use crate::record::write_down;
+use crate::redactor::{Redactor, Sight};
+use crate::trail::{Stream, Trail};
+
+/// The shortest reason, in characters: a single letter is none.
+const SHORTEST: usize = 3;
+
+/// Which version is asked for, and what with it.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// By its number.
+    pub version: Option<i64>,
+    /// The version to compare with; the one before where it is left out.
+    pub compared: Option<i64>,
+    /// Events below this version are listed; those around the version where it is left out.
+    pub before: Option<i64>,
+    /// The version that it had then, in microseconds since 1970.
+    pub as_of: Option<i64>,
+    /// The first version in which a field has a value, such as `/status=shipped`.
+    pub first_where: Option<String>,
+    /// What the log must hold.
+    pub at_least: Option<AtLeast>,
+}
+
+/// The trail, and the head of the log that it was read under.
+pub async fn find(
+    reader: &Reader,
+    (kind, name): (&str, &str),
+    choice: &Choice,
+    actor: &Actor,
+    sight: Sight,
+) -> Result<(i64, Trail), QueryError> {
+    let nothing = || QueryError::not_found("not-found", "there is nothing of this name");
+    let malformed = || QueryError::malformed("invalid-id", "the id in the path is not a UUID");
+    if history::of(kind).is_none() {
+        return Err(nothing());
+    }
+    let id = Uuid::try_parse(name).map_err(|_| malformed())?;
+    let log = &reader.log;
+    let head = wait::head(log, choice.at_least).await?;
+    let stream = Stream::read(log, kind, id).await?.ok_or_else(nothing)?;
+    let last = stream.last();
+    let version = chosen(choice, &stream)?;
+    let other = choice.compared.unwrap_or(version - 1);
+    for (name, wanted) in [("v", version), ("cmp", other)] {
+        if wanted > last {
+            return Err(
+                QueryError::parameter(name, "the aggregate has no such version yet").with("version", last)
+            );
+        }
+    }
+    let mut trail = stream.seen(sight, version, other, choice.before)?;
+    let mut noted = notes::on(reader, actor, &trail.kind, &trail.id).await?;
+    for step in &mut trail.events {
+        step.notes = noted.remove(&step.id).unwrap_or_default();
+    }
+    if let Some(event) = stream.event(version) {
+        let row = log.read(event.position, 1).await?.into_iter().next();
+        let payload = row.filter(|row| row.position == event.position).map(|row| row.payload);
+        let payload: Option<Value> =
+            payload.map(|text| serde_json::from_str(&text)).transpose().map_err(QueryError::internal)?;
+        trail.stored =
+            payload.map(|payload| Redactor::new(Sight::Masked, &Opened::default()).redact(payload));
+        let seals = Seals::new(log.db().beside("seals")?);
+        trail.seal = seals.over(event.position).await?;
+    }
+    Ok((head, trail))
+}
+
+/// The version that is asked for: by number, by time, or by what it holds first.
+fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
+    let given = [choice.version.is_some(), choice.as_of.is_some(), choice.first_where.is_some()];
+    let mut ways = ["v", "asof", "where"].into_iter().zip(given).filter(|(_, given)| *given);
+    if let Some((second, _)) = ways.nth(1) {
+        return Err(QueryError::parameter(second, "a version is chosen one way at a time"));
+    }
+    if let Some(version) = choice.version {
+        return Ok(version);
+    }
+    if let Some(micros) = choice.as_of {
+        let nothing = || QueryError::parameter("asof", "there was nothing of it yet").with("version", 1);
+        return stream.version_as_of(micros).ok_or_else(nothing);
+    }
+    let Some(wanted) = choice.first_where.as_deref() else { return Ok(stream.last()) };
+    // A path can hold the sign as well, as in `/lines/number=1/quantity`.
+    let ways: Vec<_> = wanted.match_indices('=').map(|(at, _)| (&wanted[..at], &wanted[at + 1..])).collect();
+    if !wanted.starts_with('/') || ways.is_empty() {
+        return Err(QueryError::parameter(
+            "where",
+            "it is a field's path, = and a value, such as /status=shipped",
+        ));
+    }
+    stream.first_where(&ways)?.ok_or_else(|| QueryError::parameter("where", "it is so in no version"))
+}
+
+/// The trail with what is personal; by now it is written down.
+pub async fn reveal(
+    reader: &Reader,
+    (kind, id): (&str, &str),
+    choice: &Choice,
+    actor: &Actor,
+    reason: &str,
+) -> Result<(i64, Trail), QueryError> {
+    let reason = reason.trim();
+    if reason.chars().count() < SHORTEST {
+        return Err(QueryError::parameter("reason", "say why, in at least three characters"));
+    }
+    let (head, trail) = find(reader, (kind, id), choice, actor, Sight::Revealed).await?;
+    let subject = format!("{}/{}", trail.kind, trail.id);
+    // Both versions that are compared are shown.
+    let detail = json!({ "version": trail.version, "compared": trail.diff.from });
+    write_down(reader, actor, "reveal", subject, detail, Some(reason)).await?;
+    Ok((head, trail))
+}

@@ -1,0 +1,159 @@
+//! One event of the audit trail, as it is shown, and the row that it is read from.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{FromQueryResult as _, QueryResult};
+use serde::{Deserialize, Serialize};
+use soonshop_domain::{QueryError, clock, context_of};
+use soonshop_projections::audit::{self, Model};
+use soonshop_projections::source::query_failed;
+use utoipa::ToSchema;
+
+use crate::diff::Change;
+
+/// What an event changed, as far as it is told.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Changed {
+    /// Nothing is before a first version; or the history is too long for a page, or cannot be read.
+    Untold,
+    These(Vec<Change>),
+    /// Nobody asked.
+    #[default]
+    #[serde(skip)]
+    LeftOut,
+}
+
+impl Changed {
+    pub fn is_left_out(&self) -> bool {
+        *self == Self::LeftOut
+    }
+
+    /// The fields that differ; none where that is not told.
+    pub fn fields(&self) -> &[Change] {
+        match self {
+            Self::These(fields) => fields,
+            Self::Untold | Self::LeftOut => &[],
+        }
+    }
+}
+
+/// One event of the trail.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    pub position: i64,
+    pub id: String,
+    /// The stream, and its version after this event.
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub version: i64,
+    pub context: String,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    pub kind: String,
+    /// The version that its shape was stored in.
+    pub event_version: i64,
+    pub recorded_at: DateTime<Utc>,
+    /// Business time.
+    pub occurred_at: DateTime<Utc>,
+    pub actor: Option<Who>,
+    /// Whoever caused what a process did, as `kind:id`.
+    pub on_behalf_of: Option<String>,
+    pub channel: Option<String>,
+    pub command_id: Option<String>,
+    #[schema(example = "order.place")]
+    pub command_type: Option<String>,
+    pub correlation_id: Option<String>,
+    /// The event that caused it; null where a person's command began it.
+    pub causation_id: Option<String>,
+    pub reason_code: Option<String>,
+    /// A note was left, which is not shown.
+    pub has_note: bool,
+    /// The data subject, by id.
+    pub subject: Option<String>,
+    /// The fields by path: of a list of objects their number, and `{"personal": true}` where a personal value stands.
+    #[schema(value_type = Object)]
+    pub summary: serde_json::Value,
+    /// The fields of the aggregate's state that it changed, with before and after; null for a first version, which has
+    /// nothing before it, and where that would take too long or cannot be read.
+    #[serde(default, skip_serializing_if = "Changed::is_left_out")]
+    #[schema(value_type = Option<Vec<Change>>)]
+    pub changes: Changed,
+}
+
+/// Who did it: what sort of actor, and its id.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Who {
+    #[schema(example = "staff")]
+    pub kind: String,
+    pub id: Option<String>,
+}
+
+impl Entry {
+    /// Its place in the log.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    pub fn read(row: &QueryResult) -> Result<Self, QueryError> {
+        Self::of(Model::from_query_result(row, "").map_err(query_failed)?)
+    }
+
+    pub fn of(row: Model) -> Result<Self, QueryError> {
+        Ok(Self {
+            position: row.position,
+            id: row.id,
+            context: context_of(&row.aggregate_type).unwrap_or_default().to_owned(),
+            aggregate_type: row.aggregate_type,
+            aggregate_id: row.aggregate_id,
+            version: row.version,
+            kind: row.event_type,
+            event_version: row.event_version,
+            recorded_at: clock::from_micros(row.recorded_at),
+            occurred_at: clock::from_micros(row.occurred_at),
+            actor: row.actor_kind.map(|kind| Who { kind, id: row.actor_id }),
+            on_behalf_of: row.on_behalf_of,
+            channel: row.channel,
+            command_id: row.command_id,
+            command_type: row.command_type,
+            correlation_id: row.correlation_id,
+            causation_id: row.causation_id,
+            reason_code: row.reason_code,
+            has_note: row.has_note,
+            subject: row.subject,
+            summary: serde_json::from_str(&row.summary).map_err(QueryError::internal)?,
+            changes: Changed::LeftOut,
+        })
+    }
+
+    /// The row that it was read from, as far as that can be told: a text is only looked for in what it shows.
+    pub fn into_row(self) -> Model {
+        let (actor_kind, actor_id) = self.actor.map_or((None, None), |who| (Some(who.kind), who.id));
+        let amount = self.summary.as_object().and_then(|summary| audit::amount(&self.kind, summary));
+        Model {
+            position: self.position,
+            id: self.id,
+            aggregate_type: self.aggregate_type,
+            aggregate_id: self.aggregate_id,
+            version: self.version,
+            event_type: self.kind,
+            event_version: self.event_version,
+            recorded_at: self.recorded_at.timestamp_micros(),
+            occurred_at: self.occurred_at.timestamp_micros(),
+            actor_kind,
+            actor_id,
+            on_behalf_of: self.on_behalf_of,
+            channel: self.channel,
+            command_id: self.command_id,
+            command_type: self.command_type,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            reason_code: self.reason_code,
+            has_note: self.has_note,
+            subject: self.subject,
+            amount: amount.map(|amount| amount.amount),
+            currency: amount.map(|amount| amount.currency.to_string()),
+            text: audit::searched(&self.summary),
+            summary: self.summary.to_string(),
+        }
+    }
+}

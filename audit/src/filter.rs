@@ -1,0 +1,143 @@
+//! What narrows the timeline, as plain values.
+
+use std::collections::BTreeMap;
+
+use soonshop_domain::{QueryError, clock};
+use uuid::Uuid;
+
+/// Terms of a search that may stand outside of it, with their names.
+pub const OUTSIDE: [&str; 6] = ["type", "agg", "id", "actor", "chan", "correlation"];
+
+/// The longest text, in bytes.
+const LONGEST: usize = 2_000;
+
+/// What narrows the timeline, and its order.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// A search as people type it.
+    pub q: String,
+    /// Terms of a search by their names, of [`OUTSIDE`].
+    pub terms: BTreeMap<&'static str, String>,
+    /// Recorded then or later, in microseconds since 1970.
+    pub from: Option<i64>,
+    /// Recorded before then.
+    pub to: Option<i64>,
+    /// Positions above this one.
+    pub after: Option<i64>,
+    /// Positions below this one.
+    pub before: Option<i64>,
+    /// Only events that say no, and those that are parked.
+    pub failures: bool,
+    /// The oldest first.
+    pub ascends: bool,
+}
+
+/// A search alone.
+impl From<&str> for Filter {
+    fn from(q: &str) -> Self {
+        Self { q: q.to_owned(), ..Self::default() }
+    }
+}
+
+impl Filter {
+    /// The same without the bounds of a page.
+    #[must_use]
+    pub fn everywhere(&self) -> Self {
+        Self { after: None, before: None, ..self.clone() }
+    }
+
+    /// From names and values as they are typed; refuses by its name what is none of them.
+    pub fn read(pairs: &[(&str, &str)]) -> Result<Self, QueryError> {
+        let (mut filter, mut seen) = (Self::default(), Vec::new());
+        for (name, raw) in pairs {
+            if seen.contains(name) {
+                return Err(QueryError::parameter(name, "it is there twice"));
+            }
+            seen.push(*name);
+            filter.take(name, raw).map_err(|detail| QueryError::parameter(name, &detail))?;
+        }
+        Ok(filter)
+    }
+
+    fn take(&mut self, name: &str, raw: &str) -> Result<(), String> {
+        match name {
+            "q" => self.q = text(raw)?,
+            "from" => self.from = moment(raw)?,
+            "to" => self.to = moment(raw)?,
+            "after" => self.after = Some(position(raw)?),
+            "before" => self.before = Some(position(raw)?),
+            "failures" => self.failures = one_of(&["1"], raw)? == "1",
+            "order" => self.ascends = one_of(&["desc", "asc"], raw)? == "asc",
+            _ => {
+                let known = OUTSIDE.into_iter().find(|known| *known == name);
+                let known = known.ok_or_else(|| "there is no such parameter here".to_owned())?;
+                let value = if ["id", "correlation"].contains(&known) { id(raw)? } else { text(raw)? };
+                self.terms.insert(known, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(raw: &str) -> Result<String, String> {
+    if raw.len() > LONGEST { Err("it is longer than 2,000 bytes".to_owned()) } else { Ok(raw.to_owned()) }
+}
+
+fn id(raw: &str) -> Result<String, String> {
+    Uuid::try_parse(raw).map(|id| id.to_string()).map_err(|_| "it is not a UUID".to_owned())
+}
+
+fn one_of<'n>(names: &[&'n str], raw: &str) -> Result<&'n str, String> {
+    let found = names.iter().find(|name| **name == raw).copied();
+    found.ok_or_else(|| format!("it is one of {}", names.join(", ")))
+}
+
+/// Microseconds since 1970; nothing where nothing was said.
+fn moment(raw: &str) -> Result<Option<i64>, String> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
+    let told = "it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z";
+    clock::parse(raw).map(|moment| Some(moment.timestamp_micros())).ok_or_else(|| told.to_owned())
+}
+
+/// Digits only, so that no sign and no space slips through.
+fn position(raw: &str) -> Result<i64, String> {
+    let digits = !raw.is_empty() && raw.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| raw.parse().ok()).flatten();
+    number.ok_or_else(|| format!("it is a number from 0 to {}", i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_become_a_filter() {
+        let pairs = [("q", "mug"), ("type", "Order*"), ("from", "1970-01-02"), ("to", ""), ("after", "7")];
+        let filter = Filter::read(&pairs).unwrap();
+        assert_eq!((filter.q.as_str(), filter.terms["type"].as_str()), ("mug", "Order*"));
+        assert_eq!((filter.from, filter.to, filter.after), (Some(86_400_000_000), None, Some(7)));
+        assert!(!filter.ascends && Filter::read(&[("order", "asc")]).unwrap().ascends);
+        assert_eq!(filter.everywhere().after, None);
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_refused_by_its_name_and_not_repeated() {
+        let long = "secret".repeat(400);
+        for (name, value) in [
+            ("secret", "1"),
+            ("id", "secret"),
+            ("from", "secret"),
+            ("before", "+1"),
+            ("order", "secret"),
+            ("failures", "0"),
+            ("q", &long),
+        ] {
+            let error = Filter::read(&[(name, value)]).unwrap_err();
+            assert_eq!((error.slug(), &error.members()["parameter"]), ("invalid-query", &name.into()));
+            assert!(name == "secret" || !error.detail().contains("secret"), "{error}");
+        }
+        assert!(Filter::read(&[("q", "a"), ("q", "b")]).is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! The audit trail of a shop: who changed what, when, why, before and after. Search, history, differences and the events
+//! that they are owed to, correlation, export, notes; and an export in place of a shop.
+//!
+//! It knows nothing of HTTP: questions are plain values, and what is not answered is a
+//! [`QueryError`](soonshop_domain::QueryError). No state, change or field gets out of here but through the [`redactor`].
+//! Start reading at [`reader`], then [`timeline`] and [`trail`].
+
+pub mod aggregate;
+pub mod amounts;
+pub mod changes;
+mod condition;
+pub mod correlation;
+pub mod diff;
+pub mod entry;
+pub mod export;
+pub mod file;
+pub mod filter;
+pub mod groups;
+pub mod listing;
+pub mod look_up;
+pub mod notes;
+pub mod parked;
+pub mod pending;
+pub mod reader;
+pub mod record;
+pub mod redactor;
+pub mod search;
+pub mod standing;
+pub mod terms;
+pub mod timeline;
+pub mod trail;
+pub mod trend;
+pub mod views;

@@ -1,0 +1,294 @@
+//! The terms of a search as people type them: `actor:staff:42 type:Stock* -agg:order "a text"`. A term that cannot be read
+//! is refused by its number.
+
+use serde_json::json;
+use soonshop_domain::{ActorKind, Channel, QueryError, TYPES, clock};
+use uuid::Uuid;
+
+use crate::amounts;
+use crate::condition::Condition;
+
+/// The most terms of one search.
+const MOST_TERMS: usize = 20;
+
+/// A name that a term can begin with, and what it makes of its value. An error says what a value can be.
+pub struct Term {
+    /// What it begins with.
+    pub name: &'static str,
+    /// What its value can be.
+    pub about: &'static str,
+    /// `None`: it is none of those.
+    pub read: fn(&str) -> Option<Condition>,
+}
+
+/// Every filter of a search.
+pub const TERMS: &[Term] = &[
+    Term { name: "type", about: "an event's type, such as OrderPlaced or Stock*", read: event_type },
+    Term {
+        name: "agg",
+        about: "an aggregate's type, such as order",
+        read: |raw| TYPES.contains(&raw).then(|| Condition::new("aggregate_type = ?", raw)),
+    },
+    Term { name: "id", about: "the UUID of an aggregate", read: |raw| by_id("aggregate_id = ?", raw) },
+    Term { name: "actor", about: "a kind of actor, or kind and id, such as staff:42", read: actor },
+    Term {
+        name: "chan",
+        about: "a channel, such as storefront",
+        read: |raw| {
+            raw.parse::<Channel>().ok().map(|channel| Condition::new("channel = ?", channel.as_ref()))
+        },
+    },
+    Term { name: "correlation", about: "a UUID", read: |raw| by_id("correlation_id = ?", raw) },
+    Term { name: "cause", about: "the UUID of an event", read: |raw| by_id("causation_id = ?", raw) },
+    Term { name: "subject", about: "the UUID of a data subject", read: |raw| by_id("subject = ?", raw) },
+    Term {
+        name: "reason",
+        about: "the code of a reason",
+        read: |raw| plain(raw).then(|| Condition::new("reason_code = ?", raw)),
+    },
+    Term {
+        name: "amount",
+        about: "a number such as 12.50, with >, >=, < or <= before it or two with .. between them, and perhaps a currency",
+        read: amounts::condition,
+    },
+    Term {
+        name: "created",
+        about: "a day or a moment, two with .. between them, or last:24h (m, h, d)",
+        read: created,
+    },
+];
+
+/// A value that may stand in SQL text columns at all.
+fn plain(raw: &str) -> bool {
+    !raw.is_empty() && !raw.contains('\0')
+}
+
+fn by_id(sql: &str, raw: &str) -> Option<Condition> {
+    Uuid::try_parse(raw).ok().map(|id| Condition::new(sql, id.to_string()))
+}
+
+fn event_type(raw: &str) -> Option<Condition> {
+    let name = raw.strip_suffix('*').unwrap_or(raw);
+    let fits = name.bytes().all(|b| b.is_ascii_alphanumeric()) && (raw != name || !name.is_empty());
+    fits.then(|| {
+        if raw == name {
+            Condition::new("event_type = ?", raw)
+        } else {
+            Condition::new("lower(event_type) LIKE ?", format!("{}%", name.to_lowercase()))
+        }
+    })
+}
+
+fn actor(raw: &str) -> Option<Condition> {
+    let (kind, id) = raw.split_once(':').map_or((raw, None), |(kind, id)| (kind, Some(id)));
+    let kind: ActorKind = kind.parse().ok()?;
+    Some(match id {
+        None => Condition::new("actor_kind = ?", kind.as_ref()),
+        Some(id) if plain(id) => Condition::of(
+            "(actor_kind = ? AND actor_id = ?)".to_owned(),
+            vec![kind.as_ref().into(), id.into()],
+        ),
+        Some(_) => return None,
+    })
+}
+
+/// `24h`, `30m`, `7d`: so long ago.
+fn ago(raw: &str) -> Option<i64> {
+    let (digits, unit) = raw.split_at_checked(raw.len().checked_sub(1)?)?;
+    let number: u32 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return None,
+    };
+    let ago = chrono::TimeDelta::try_minutes(i64::from(number) * minutes)?;
+    Some(clock::now().checked_sub_signed(ago)?.timestamp_micros())
+}
+
+fn created(raw: &str) -> Option<Condition> {
+    if let Some(ago) = raw.strip_prefix("last:") {
+        return self::ago(ago).map(|from| Condition::new("recorded_at >= ?", from));
+    }
+    let (from, to) = raw.split_once("..").unwrap_or((raw, ""));
+    let from = clock::parse(from).map(|moment| moment.timestamp_micros())?;
+    if to.is_empty() {
+        return Some(Condition::new("recorded_at >= ?", from));
+    }
+    let to = clock::parse(to)?.timestamp_micros();
+    Some(Condition::of("(recorded_at >= ? AND recorded_at < ?)".to_owned(), vec![from.into(), to.into()]))
+}
+
+/// A text that is looked for as it stands, whatever signs are in it.
+fn text(raw: &str) -> Option<Condition> {
+    let text = raw.to_lowercase();
+    let like = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let like = format!("%{like}%");
+    plain(raw).then(|| Condition {
+        // (A text of several lines is in none.)
+        text: (!text.contains('\n')).then_some(text),
+        sql: "(text LIKE ? ESCAPE '\\' OR lower(coalesce(reason_code, '')) LIKE ? ESCAPE '\\' \
+              OR coalesce(command_type, '') LIKE ? ESCAPE '\\')"
+            .to_owned(),
+        values: vec![like.clone().into(), like.clone().into(), like.into()],
+    })
+}
+
+/// One piece of what was typed.
+#[derive(Debug, PartialEq, Eq)]
+struct Token {
+    text: String,
+    /// It stood in quotes from its beginning on: a text, whatever is in it.
+    quoted: bool,
+}
+
+/// Splits at spaces outside of quotes; `None`: a quote is not closed.
+fn tokens(typed: &str) -> Option<Vec<Token>> {
+    let (mut tokens, mut rest) = (Vec::new(), typed.trim_start());
+    while !rest.is_empty() {
+        let (quoted, after) = match rest.strip_prefix('"') {
+            Some(inside) => {
+                let (text, after) = inside.split_once('"')?;
+                (Token { text: text.to_owned(), quoted: true }, after)
+            }
+            None => {
+                let (text, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                (Token { text: text.to_owned(), quoted: false }, after)
+            }
+        };
+        tokens.push(quoted);
+        rest = after.trim_start();
+    }
+    Some(tokens)
+}
+
+/// Why a term cannot be read: by the name of its filter, `text`, `quote` or `unknown`, and in a sentence.
+struct Misread {
+    filter: &'static str,
+    reason: String,
+}
+
+/// What was typed, in the pieces that an error counts.
+pub fn typed(text: &str) -> Vec<(usize, String)> {
+    let pieces = match tokens(text) {
+        Some(tokens) => {
+            let shown = |token: Token| if token.quoted { format!("\"{}\"", token.text) } else { token.text };
+            tokens.into_iter().map(shown).collect()
+        }
+        None => text.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+    };
+    (1..).zip(pieces).collect()
+}
+
+/// A term of a search: its condition, and how it is understood.
+fn term(token: &Token) -> Result<(Condition, String), Misread> {
+    let shown = |condition: Option<Condition>| {
+        let reason = "a text has at least one sign, and no NUL".to_owned();
+        let condition = condition.ok_or(Misread { filter: "text", reason })?;
+        Ok((condition, format!("\"{}\"", token.text)))
+    };
+    if token.quoted {
+        return shown(text(&token.text));
+    }
+    let (negated, plain) = match token.text.strip_prefix('-') {
+        Some(rest) if rest.contains(':') => (true, rest),
+        _ => (false, token.text.as_str()),
+    };
+    let Some((name, value)) = plain.split_once(':') else { return shown(text(plain)) };
+    let Some(known) = TERMS.iter().find(|term| term.name == name) else {
+        let names: Vec<_> = TERMS.iter().map(|term| term.name).collect();
+        let reason = format!(
+            "there is no such filter; known: {}; a text with a colon goes in quotes",
+            names.join(", ")
+        );
+        return Err(Misread { filter: "unknown", reason });
+    };
+    let mut condition = (known.read)(value).ok_or_else(|| Misread {
+        filter: known.name,
+        reason: format!("{}: it is {}", known.name, known.about),
+    })?;
+    if negated {
+        // What has no value at all is not that value either.
+        condition.sql = format!("({}) IS NOT TRUE", condition.sql);
+    }
+    Ok((condition, token.text.clone()))
+}
+
+/// Everything that a search says, or every token of it that is wrong.
+pub fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), QueryError> {
+    let refuse = |errors: Vec<serde_json::Value>, detail: String| {
+        QueryError::parameter("q", &detail).with("tokens", serde_json::Value::Array(errors))
+    };
+    let Some(tokens) = tokens(typed) else {
+        let number = typed.split_whitespace().count();
+        let last = json!({ "token": number, "filter": "quote", "reason": "a quote is not closed" });
+        return Err(refuse(vec![last], "a quote is not closed".to_owned()));
+    };
+    if tokens.len() > MOST_TERMS {
+        return Err(refuse(Vec::new(), format!("there are more than {MOST_TERMS} terms")));
+    }
+    let (mut conditions, mut understood, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, token) in (1..).zip(&tokens) {
+        match term(token) {
+            Ok((condition, said)) => {
+                conditions.push(condition);
+                understood.push(said);
+            }
+            Err(Misread { filter, reason }) => {
+                errors.push(json!({ "token": number, "filter": filter, "reason": reason }));
+            }
+        }
+    }
+    match errors.first() {
+        None => Ok((conditions, understood)),
+        Some(first) => {
+            let detail =
+                format!("token {}: {}", first["token"], first["reason"].as_str().unwrap_or_default());
+            Err(refuse(errors, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(typed: &str) -> Vec<i64> {
+        let problem = search(typed).err().unwrap();
+        let tokens = problem.members()["tokens"].as_array().unwrap().clone();
+        tokens.iter().map(|one| one["token"].as_i64().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_typed_falls_into_terms_and_texts() {
+        let found = tokens(r#" actor:staff:42  "refused by: bank" mug "#).unwrap();
+        let texts: Vec<_> = found.iter().map(|token| (token.text.as_str(), token.quoted)).collect();
+        assert_eq!(texts, [("actor:staff:42", false), ("refused by: bank", true), ("mug", false)]);
+        assert_eq!(
+            search(r#"type:Stock* -agg:order "a b" created:2026-11-01..2026-11-22"#).unwrap().0.len(),
+            4
+        );
+    }
+
+    #[test]
+    fn every_token_that_is_wrong_is_named_and_its_value_is_not_repeated() {
+        assert_eq!(wrong("type:[ mug agg:secret email:secret@x"), [1, 3, 4]);
+        assert_eq!(wrong(r#"mug "open"#), [2]);
+        for typed in [
+            "id:secret",
+            "actor:secret",
+            "chan:secret",
+            "amount:secret",
+            "amount:>secretGBP",
+            "created:secret",
+            "created:2026-11-01..secret",
+            "created:last:secret",
+            "created:last:9999999999d",
+            "created:last:",
+            "secret:1",
+        ] {
+            let problem = search(typed).err().unwrap();
+            assert!(!problem.detail().contains("secret"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What drives the contexts: lists, look-ups, states of the past, search and reports, each written once over tables of a
+//! context.
+
+pub(crate) mod as_of;
+mod cached;
+pub(crate) mod entity;
+pub(crate) mod list;
+pub(crate) mod report;
+pub(crate) mod search;
+pub(crate) mod shapes;
+pub(crate) mod shown;
+pub(crate) mod state;

@@ -1,0 +1,74 @@
+//! Shapes that several answers share.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An amount in minor units: pence, cents.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Money {
+    #[schema(example = 1299)]
+    pub(crate) amount: i64,
+    /// ISO 4217.
+    #[schema(example = "GBP", min_length = 3, max_length = 3)]
+    pub(crate) currency: String,
+}
+
+impl Money {
+    pub(crate) fn of(amount: Option<i64>, currency: Option<String>) -> Option<Self> {
+        amount.zip(currency).map(|(amount, currency)| Self { amount, currency })
+    }
+}
+
+/// Who buys: `{"user": id}` or `{"guest": id}`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Customer {
+    User(String),
+    Guest(String),
+}
+
+impl Customer {
+    pub(crate) fn of(kind: &str, subject: String) -> Self {
+        if kind == "user" { Self::User(subject) } else { Self::Guest(subject) }
+    }
+}
+
+/// What rows hold as JSON, as it is described.
+#[expect(dead_code, reason = "these are only described, never made")]
+mod described {
+    use utoipa::ToSchema;
+    use uuid::Uuid;
+
+    use super::Money;
+
+    #[derive(ToSchema)]
+    pub(crate) struct Variant {
+        sku: String,
+        /// Of one unit; absent while it cannot be ordered.
+        price: Option<Money>,
+    }
+
+    /// With name and price as they were when it was sold.
+    #[derive(ToSchema)]
+    pub(crate) struct Line {
+        /// From 1.
+        number: u32,
+        sku: String,
+        product_id: Uuid,
+        name: String,
+        quantity: u32,
+        /// Of one unit.
+        price: Money,
+    }
+
+    /// The line that could not be had, and why.
+    #[derive(ToSchema)]
+    pub(crate) struct Refusal {
+        line: u32,
+        sku: String,
+        /// Such as `insufficient-stock`.
+        reason: String,
+    }
+}
+
+pub(crate) use described::{Line, Refusal, Variant};

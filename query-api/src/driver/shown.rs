@@ -1,0 +1,68 @@
+//! What lists and look-ups know of a read model.
+
+use sea_orm::EntityName as _;
+use serde::Serialize;
+use soonshop_domain::Decider;
+use soonshop_projections::Row;
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::params::{Kind, Param, Sort};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::state::Call;
+
+/// Rows of a read model that lists and look-ups show.
+pub(crate) trait Shown: Row {
+    /// How a row looks on the wire.
+    type View: Serialize + ToSchema + Send;
+    /// What is folded where its past is asked for.
+    type State: Decider;
+    const MODEL: ReadModel;
+
+    fn view(self) -> Self::View;
+    fn version(&self) -> i64;
+
+    /// It was deleted; see [`ReadModel::gone`].
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// What lists and look-ups know of a read model.
+pub(crate) struct ReadModel {
+    pub(crate) projection: &'static str,
+    /// The stream that the path names.
+    pub(crate) stream: fn(&Call) -> Result<Uuid, Problem>,
+    /// Parameters of a look-up.
+    pub(crate) params: &'static [Param],
+    pub(crate) filters: &'static [Filter],
+    /// The first one is the order where none is asked for.
+    pub(crate) sorts: &'static [Sort],
+    /// Slug and sentence for what was deleted.
+    pub(crate) gone: (&'static str, &'static str),
+    /// Look-ups go through the cache.
+    pub(crate) cached: bool,
+}
+
+pub(crate) fn table_of<M: Row>() -> String {
+    M::Entity::default().table_name().to_owned()
+}
+
+/// A parameter and what it asks of rows.
+pub(crate) struct Filter {
+    pub(crate) param: Param,
+    /// With `?` in place of the value.
+    pub(crate) sql: &'static str,
+    /// The value where the parameter is left out.
+    pub(crate) default: Option<&'static str>,
+}
+
+impl Filter {
+    pub(crate) const fn new(name: &'static str, kind: Kind, sql: &'static str, about: &'static str) -> Self {
+        Self { param: Param::new(name, kind, about), sql, default: None }
+    }
+
+    pub(crate) const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+}

@@ -1,0 +1,17 @@
+//! Endpoints that answer questions, or take a form, as rows of a table: each names its parameters, what it answers and
+//! what the caller must be permitted; one function takes every request by its row, and the API's description is made
+//! from the same rows.
+//!
+//! A service is generic here: what its requests share is a type of its own ([`Shared`]). Start reading at [`Endpoint`].
+
+pub mod call;
+pub mod described;
+mod openapi;
+pub mod params;
+mod table;
+
+pub use call::{Call, Shared, Visit, Wanted};
+pub use described::Described;
+pub use openapi::openapi;
+pub use params::{Kind, Param, Params};
+pub use table::{Action, Answer, Endpoint, router};

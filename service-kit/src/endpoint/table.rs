@@ -1,0 +1,154 @@
+//! The rows of a table of endpoints, and how a request gets to the one that it is for.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use futures::future::BoxFuture;
+
+use super::call::{Call, Shared, Takes, Visit};
+use super::described::Described;
+use super::params::Param;
+use crate::Problem;
+use crate::access::Permission;
+
+/// What comes of a request.
+pub type Answer = Result<Response, Problem>;
+
+type Run<S> = Box<dyn Fn(Call<S>) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// What a row of the table does.
+pub struct Action<S> {
+    params: Vec<Param>,
+    answers: Described,
+    needs: Permission,
+    form: Option<Vec<Param>>,
+    run: Run<S>,
+}
+
+impl<S> Action<S> {
+    /// It takes these query parameters, and answers that.
+    pub fn new<F>(
+        params: Vec<Param>,
+        answers: Described,
+        run: impl Fn(Call<S>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let run = move |call| -> BoxFuture<'static, Answer> { Box::pin(run(call)) };
+        Self { params, answers, needs: Permission::Read, form: None, run: Box::new(run) }
+    }
+
+    /// What the caller must be permitted; [`Permission::Read`] where nothing is said.
+    #[must_use]
+    pub fn needs(self, permission: Permission) -> Self {
+        Self { needs: permission, ..self }
+    }
+
+    /// It does something, with what a form of these fields says.
+    #[must_use]
+    pub fn takes(self, form: Vec<Param>) -> Self {
+        Self { form: Some(form), ..self }
+    }
+
+    /// The query parameters that it takes.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// What it answers.
+    pub fn answers(&self) -> &Described {
+        &self.answers
+    }
+
+    /// The fields of the form that it takes; `None`: it is a question, and takes none.
+    pub fn form(&self) -> Option<&[Param]> {
+        self.form.as_deref()
+    }
+
+    /// What the caller must be permitted.
+    pub fn needed(&self) -> Permission {
+        self.needs
+    }
+}
+
+/// How a page says that it is refused.
+type Refused<S> = fn(&S, &Visit, &Problem) -> Response;
+
+/// A row of the table.
+pub struct Endpoint<S> {
+    /// With `{…}` for each part that is a name.
+    pub path: &'static str,
+    /// `<context>.<what>`: in the API's description.
+    pub name: &'static str,
+    /// A few words for the API's description.
+    pub summary: &'static str,
+    /// What it does.
+    pub action: Action<S>,
+    /// It is a page for people, and so are its refusals.
+    refused: Option<Refused<S>>,
+}
+
+impl<S> Endpoint<S> {
+    /// One that programs ask.
+    pub fn new(path: &'static str, name: &'static str, summary: &'static str, action: Action<S>) -> Self {
+        Self { path, name, summary, action, refused: None }
+    }
+
+    /// A page for people.
+    pub fn page(path: &'static str, name: &'static str, action: Action<S>, refused: Refused<S>) -> Self {
+        Self { path, name, summary: "A page", action, refused: Some(refused) }
+    }
+
+    /// The same, for callers who are permitted that.
+    #[must_use]
+    pub fn needs(self, permission: Permission) -> Self {
+        Self { action: self.action.needs(permission), ..self }
+    }
+
+    /// The context that it belongs to.
+    pub fn context(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or_default()
+    }
+}
+
+/// These endpoints.
+pub fn router<S: Shared>(shared: &Arc<S>, endpoints: impl IntoIterator<Item = Endpoint<S>>) -> Router {
+    let mut router = Router::new();
+    for endpoint in endpoints {
+        let path = endpoint.path;
+        let posts = endpoint.action.form.is_some();
+        let (shared, endpoint) = (Arc::clone(shared), Arc::new(endpoint));
+        let handler = move |request: Request| handle(Arc::clone(&shared), Arc::clone(&endpoint), request);
+        let method: MethodRouter = if posts { post(handler) } else { get(handler) };
+        router = router.route(path, method);
+    }
+    router
+}
+
+/// Everything that is asked goes through here.
+async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let visitor = shared.access().visitor(&parts.headers).await;
+    let asked = Visit::of(&parts, visitor.as_ref().ok());
+    let takes = Takes {
+        needs: endpoint.action.needs,
+        named: if endpoint.refused.is_some() { "this page" } else { "this" },
+        params: &endpoint.action.params,
+        form: endpoint.action.form.as_deref(),
+    };
+    let answer = async {
+        let call = Call::read(&shared, &takes, asked.clone(), visitor?, parts, body).await?;
+        (endpoint.action.run)(call).await
+    };
+    match answer.await {
+        Ok(response) => response,
+        Err(problem) => match endpoint.refused {
+            Some(page) => page(&shared, &asked, &problem),
+            None => problem.into_response(),
+        },
+    }
+}
