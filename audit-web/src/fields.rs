@@ -132,7 +132,7 @@ pub(crate) fn notes() -> Vec<Param> {
     let shared = "1: everybody who may see the trail sees it; left out, the writer alone.";
     vec![
         Param::new("version", Kind::Number(1, i64::MAX), "The version that the event made.").required(),
-        Param::new("text", Kind::Free, "The note; it is kept, sealed."),
+        Param::new("text", Kind::Free, "The note; it is kept, encrypted."),
         Param::new(
             "tags",
             Kind::Free,
@@ -165,7 +165,7 @@ pub(crate) fn parked() -> Vec<Param> {
         Param::new("generation", Kind::Text, "Such as rm_orders_1.").required(),
         Param::new("position", Kind::Number(1, i64::MAX), "One event."),
         Param::new("like", Kind::Number(1, i64::MAX), "All of the cause of this one."),
-        Param::new("reason", Kind::Free, "Why, in your own words; it is kept, sealed."),
+        Param::new("reason", Kind::Free, "Why, in your own words; it is kept, encrypted."),
     ]
 }
 

@@ -79,6 +79,8 @@ pub(crate) async fn retry(call: &Call) -> Result<usize, QueryError> {
 
 /// Saves the view that the form says, and says under which name. `passing` are parameters that only say how a page looks.
 pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, Problem> {
+    let title = call.form.text("title").unwrap_or_default();
+    views::name(title)?;
     let query = call.form.text("query").unwrap_or_default();
     let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
     // Nothing is kept that only says how the page looks or where it begins.
@@ -89,6 +91,6 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     // A search that the timeline would refuse leads nowhere.
     Search::of(&fields::filter(&Params::read(&query, &fields::timeline())?))?;
-    let (title, mends) = (call.form.text("title").unwrap_or_default(), call.may(Permission::Mend));
+    let mends = call.may(Permission::Mend);
     Ok(views::save(&call.shared.reader, &call.caller().actor, title, &query, mends).await?)
 }

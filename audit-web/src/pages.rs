@@ -11,6 +11,7 @@ pub(crate) mod frame;
 mod integrity;
 mod overview;
 mod parked;
+pub(crate) mod parts;
 mod projections;
 pub(crate) mod timeline;
 mod trail;

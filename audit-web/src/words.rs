@@ -588,7 +588,7 @@ mod tests {
     }
 
     /// The pages, and the script, which takes its words out of the page.
-    const SOURCES: [&str; 11] = [
+    const SOURCES: [&str; 12] = [
         include_str!("pages.rs"),
         include_str!("pages/access.rs"),
         include_str!("pages/correlation.rs"),
@@ -597,6 +597,7 @@ mod tests {
         include_str!("pages/integrity.rs"),
         include_str!("pages/overview.rs"),
         include_str!("pages/parked.rs"),
+        include_str!("pages/parts.rs"),
         include_str!("pages/projections.rs"),
         include_str!("pages/timeline.rs"),
         include_str!("pages/trail.rs"),

@@ -43,6 +43,7 @@ impl Redacted {
     }
 
     /// The same without the number of a masked text, which tells nothing among those of other histories.
+    #[must_use]
     pub fn without_number(mut self) -> Self {
         if self.0["personal"] == "masked"
             && let Some(marker) = self.0.as_object_mut()

@@ -96,6 +96,7 @@ impl Search {
     }
 
     /// The oldest first, whatever the order that was asked for.
+    #[must_use]
     pub fn ascending(self) -> Self {
         Self { ascends: true, ..self }
     }
@@ -279,15 +280,16 @@ mod tests {
 
     #[test]
     fn a_search_goes_through_its_places_in_its_order_and_within_its_page() {
-        let of = |text: &str| {
-            let mut search = Search::of(&text.into()).unwrap();
+        let of = |ascends, after, before| {
+            let filter = Filter { after, before, ascends, ..Filter::from("mug") };
+            let mut search = Search::of(&filter).unwrap();
             search.places = Some(vec![(0, 10), (20, 30), (40, i64::MAX)]);
             search.pieces().iter().map(|piece| (piece.after, piece.before)).collect::<Vec<_>>()
         };
         let some = |after, before| (Some(after), Some(before));
-        assert_eq!(of("q=mug"), [some(39, i64::MAX), some(19, 30), some(-1, 10)]);
-        assert_eq!(of("q=mug&order=asc&after=24"), [some(24, 30), some(39, i64::MAX)]);
-        assert_eq!(of("q=mug&before=41"), [some(39, 41), some(19, 30), some(-1, 10)]);
-        assert_eq!(of("q=mug&before=20&after=9"), [some(0, 1)], "nothing, and where that is so");
+        assert_eq!(of(false, None, None), [some(39, i64::MAX), some(19, 30), some(-1, 10)]);
+        assert_eq!(of(true, Some(24), None), [some(24, 30), some(39, i64::MAX)]);
+        assert_eq!(of(false, None, Some(41)), [some(39, 41), some(19, 30), some(-1, 10)]);
+        assert_eq!(of(false, Some(9), Some(20)), [some(0, 1)], "nothing, and where that is so");
     }
 }

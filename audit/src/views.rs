@@ -36,6 +36,15 @@ pub async fn query(reader: &Reader, slug: &str) -> Result<String, QueryError> {
     row.try_get_by_index(0).map_err(query_failed)
 }
 
+/// The name of a view in an address, by its title.
+pub fn name(title: &str) -> Result<String, QueryError> {
+    let slug = slug(title);
+    if slug.is_empty() {
+        return Err(QueryError::parameter("title", "it has at least one letter or digit"));
+    }
+    Ok(slug)
+}
+
 /// Saves a view of this query, and says under which name. A view of the actor's own is replaced; one of somebody else's
 /// only where `mends`.
 pub async fn save(
@@ -45,10 +54,7 @@ pub async fn save(
     query: &str,
     mends: bool,
 ) -> Result<String, QueryError> {
-    let slug = slug(title);
-    if slug.is_empty() {
-        return Err(QueryError::parameter("title", "it has at least one letter or digit"));
-    }
+    let slug = name(title)?;
     let db = reader.registry.operations();
     let there = db.statement("SELECT 1 FROM @views WHERE slug = $1", [slug.as_str().into()]);
     let replaced = db.connection.query_one(there).await.map_err(query_failed)?.is_some();

@@ -19,12 +19,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     ("service-kit", &["domain"]),
     ("projections", &["domain", "event-log", "cache", "search"]),
+    ("audit", &["domain", "event-log", "projections"]),
     ("workers", &["domain", "event-log", "event-store", "bus"]),
     ("command-api", &["domain", "event-log", "event-store", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
+    ("audit-web", &["domain", "event-log", "projections", "audit", "cache", "search", "service-kit"]),
     (
         "replay-tool",
-        &["domain", "event-log", "projections", "cache", "search", "migrations", "query-api", "service-kit"],
+        &[
+            "domain",
+            "event-log",
+            "projections",
+            "cache",
+            "search",
+            "migrations",
+            "audit",
+            "audit-web",
+            "service-kit",
+        ],
     ),
 ];
 
@@ -37,7 +49,13 @@ const NEVER: &[(&str, &[&str])] = &[
     ("event-log", &["lapin", "async-nats", "axum"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("workers", &["axum", "soonshop-service-kit", "soonshop-command-api"]),
-    ("query-api", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus"]),
+    // It knows nothing of HTTP.
+    (
+        "audit",
+        &["axum", "lapin", "async-nats", "soonshop-service-kit", "soonshop-event-store", "soonshop-bus"],
+    ),
+    ("query-api", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus", "soonshop-audit"]),
+    ("audit-web", &["lapin", "async-nats", "soonshop-event-store", "soonshop-bus", "soonshop-query-api"]),
     // It has nothing to append, publish or command with.
     (
         "replay-tool",
@@ -47,6 +65,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "soonshop-event-store",
             "soonshop-bus",
             "soonshop-command-api",
+            "soonshop-query-api",
             "soonshop-workers",
         ],
     ),
@@ -113,7 +132,7 @@ fn nothing_brings_openssl() {
 }
 
 /// Crates whose files still import each other in circles. No crate is added here: the list is to be empty.
-const CIRCLES_LEFT: &[&str] = &["domain", "query-api"];
+const CIRCLES_LEFT: &[&str] = &["domain"];
 
 #[test]
 fn files_of_a_crate_do_not_import_each_other_in_circles() {

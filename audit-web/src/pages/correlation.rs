@@ -6,7 +6,8 @@ use soonshop_audit::correlation::{IDLE, Link, Node, Tree, moments};
 use soonshop_audit::pending::Pending;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
 
-use super::frame::{View, described, page, shape, shown, with};
+use super::frame::{View, described, page, shown, with};
+use super::parts::shape;
 use super::timeline::{self, MOST_FIELDS, Telling};
 use crate::find;
 use crate::state::{Action, Endpoint};

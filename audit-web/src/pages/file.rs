@@ -10,7 +10,8 @@ use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use uuid::Uuid;
 
-use super::frame::{View, described, page, see_other, shape, shown, with};
+use super::frame::{View, described, page, see_other, shown, with};
+use super::parts::shape;
 use super::timeline::{self as rows, Telling};
 use crate::state::{self, Action, Call, Endpoint, at_least};
 

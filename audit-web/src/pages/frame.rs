@@ -1,6 +1,4 @@
-//! The frame of every page, and how what all pages show looks: `shown` puts what a page has found into it.
-
-use std::fmt::Write as _;
+//! The frame of every page: `shown` puts what a page has found into it.
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
@@ -10,9 +8,8 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
-use serde_json::Value;
 use soonshop_audit::file::File;
-use soonshop_domain::{catalog, clock};
+use soonshop_domain::clock;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::endpoint::described::text;
@@ -22,7 +19,7 @@ use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
 use crate::state::{Action, Call, Endpoint, Shared};
-use crate::words::{self, Language};
+use crate::words::Language;
 
 /// What the addresses of pages begin with.
 pub(crate) const PAGES: &str = "/audit";
@@ -397,64 +394,6 @@ pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
         }
         p.soft { code translate="no" { (problem.slug()) } }
         p { a href=(view.to("/audit/timeline", &[])) { (view.word("all")) } }
-    }
-}
-
-/// The icon of an aggregate type: a shape beside its name.
-pub(crate) fn shape(aggregate_type: &str) -> &'static str {
-    catalog::aggregate(aggregate_type).map_or("•", |aggregate| aggregate.icon)
-}
-
-/// A value that came through the redactor.
-pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
-    match value.get("personal").map(Value::as_str) {
-        Some(Some("erased")) => {
-            html! { span.mask { span aria-hidden="true" { "∅ " } (view.word("erased")) } }
-        }
-        Some(Some("revealed")) => html! {
-            span.bare { span aria-hidden="true" { "◉ " } (value.get("value").map(words::value).unwrap_or_default()) }
-        },
-        Some(_) => html! {
-            span.mask {
-                span aria-hidden="true" { "•••• " } (view.word("masked"))
-                @if let Some(number) = value.get("value") { " " (number) }
-            }
-        },
-        None => html! { span translate="no" { (words::value(value)) } },
-    }
-}
-
-/// `kind:id`, taken apart.
-pub(crate) fn actor_of(actor: Option<&str>) -> (Option<&str>, Option<&str>) {
-    actor.map_or((None, None), |actor| {
-        actor.split_once(':').map_or((Some(actor), None), |(kind, id)| (Some(kind), Some(id)))
-    })
-}
-
-/// A command to copy.
-pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
-    html! {
-        p.command {
-            code translate="no" { (text) }
-            button.quiet type="button" data-copy=(text) hidden { (view.word("copy")) }
-        }
-    }
-}
-
-/// Bars, one for each number, as high as it is beside the highest; what they say stands beside them.
-pub(crate) fn bars(numbers: &[i64], said: &str) -> Markup {
-    let most = numbers.iter().copied().max().unwrap_or(0).max(1);
-    let width = numbers.len() * 6;
-    let mut path = String::new();
-    for (index, number) in numbers.iter().enumerate() {
-        let high = if *number == 0 { 1 } else { (number * 30 / most).max(2) };
-        // Writing to a string cannot fail.
-        let _ = write!(path, "M{} 32v-{high}h4v{high}z", index * 6);
-    }
-    html! {
-        svg.bars role="img" aria-label=(said) viewBox=(format!("0 0 {width} 32")) preserveAspectRatio="none" {
-            path d=(path) {}
-        }
     }
 }
 

@@ -15,7 +15,8 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 
 use super::correlation::duration;
-use super::frame::{View, command, described, page, shown, with};
+use super::frame::{View, described, page, shown, with};
+use super::parts::command;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 

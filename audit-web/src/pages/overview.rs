@@ -12,8 +12,9 @@ use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 
 use super::correlation::duration;
-use super::frame::{View, actor_of, bars, command, described, page, shown, with};
+use super::frame::{View, described, page, shown, with};
 use super::integrity::{self, Sealed};
+use super::parts::{actor_of, bars, command};
 use super::projections::{complaint, rows, runs};
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};

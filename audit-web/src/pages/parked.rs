@@ -6,7 +6,8 @@ use soonshop_projections::parked::Parked;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 
-use super::frame::{View, command, described, page, see_other, shown, with};
+use super::frame::{View, described, page, see_other, shown, with};
+use super::parts::command;
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
 

@@ -24,10 +24,8 @@ use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::frame::{
-    COMMON, View, actor_of, address, described, page, refusal, refused_with, see_other, shape, shown, value,
-    with,
-};
+use super::frame::{COMMON, View, address, described, page, refusal, refused_with, see_other, shown, with};
+use super::parts::{actor_of, shape, value};
 use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
 use crate::{fields, find};
 

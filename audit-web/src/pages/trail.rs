@@ -9,7 +9,8 @@ use soonshop_audit::trail::{LISTED, Step, Trail};
 use soonshop_service_kit::access::Permission;
 
 use super::correlation::missing;
-use super::frame::{View, actor_of, command, described, page, see_other, shape, shown, value, with};
+use super::frame::{View, described, page, see_other, shown, with};
+use super::parts::{actor_of, command, shape, value};
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
 

@@ -88,6 +88,7 @@ impl Param {
     }
 
     /// The same, and it may not be left out.
+    #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
     }

@@ -1,0 +1,68 @@
+//! Parts that several pages show alike: shapes, values, commands to copy, bars.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+use serde_json::Value;
+use soonshop_domain::catalog;
+
+use super::frame::View;
+use crate::words;
+
+/// The icon of an aggregate type: a shape beside its name.
+pub(crate) fn shape(aggregate_type: &str) -> &'static str {
+    catalog::aggregate(aggregate_type).map_or("•", |aggregate| aggregate.icon)
+}
+
+/// A value that came through the redactor.
+pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
+    match value.get("personal").map(Value::as_str) {
+        Some(Some("erased")) => {
+            html! { span.mask { span aria-hidden="true" { "∅ " } (view.word("erased")) } }
+        }
+        Some(Some("revealed")) => html! {
+            span.bare { span aria-hidden="true" { "◉ " } (value.get("value").map(words::value).unwrap_or_default()) }
+        },
+        Some(_) => html! {
+            span.mask {
+                span aria-hidden="true" { "•••• " } (view.word("masked"))
+                @if let Some(number) = value.get("value") { " " (number) }
+            }
+        },
+        None => html! { span translate="no" { (words::value(value)) } },
+    }
+}
+
+/// `kind:id`, taken apart.
+pub(crate) fn actor_of(actor: Option<&str>) -> (Option<&str>, Option<&str>) {
+    actor.map_or((None, None), |actor| {
+        actor.split_once(':').map_or((Some(actor), None), |(kind, id)| (Some(kind), Some(id)))
+    })
+}
+
+/// A command to copy.
+pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
+    html! {
+        p.command {
+            code translate="no" { (text) }
+            button.quiet type="button" data-copy=(text) hidden { (view.word("copy")) }
+        }
+    }
+}
+
+/// Bars, one for each number, as high as it is beside the highest; what they say stands beside them.
+pub(crate) fn bars(numbers: &[i64], said: &str) -> Markup {
+    let most = numbers.iter().copied().max().unwrap_or(0).max(1);
+    let width = numbers.len() * 6;
+    let mut path = String::new();
+    for (index, number) in numbers.iter().enumerate() {
+        let high = if *number == 0 { 1 } else { (number * 30 / most).max(2) };
+        // Writing to a string cannot fail.
+        let _ = write!(path, "M{} 32v-{high}h4v{high}z", index * 6);
+    }
+    html! {
+        svg.bars role="img" aria-label=(said) viewBox=(format!("0 0 {width} 32")) preserveAspectRatio="none" {
+            path d=(path) {}
+        }
+    }
+}
