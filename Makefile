@@ -57,8 +57,8 @@ screenshots: ## Pictures of the pages, for the documentation
 	SERVICES=postgres $(WITH) --before '$(CARGO) build --workspace && e2e/run.sh --install' e2e/run.sh --screenshots
 
 test-import: ## The import of the whole data set on every set of backends, optimised
-	IMPORT_EVERYWHERE=1 $(WITH) --before '$(CARGO) test --release --package soonshop-tests --test it --no-run' \
-	  $(CARGO) test --release --package soonshop-tests --test it import_of_the_whole_file -- --nocapture
+	IMPORT_EVERYWHERE=1 $(WITH) --before '$(CARGO) test --release --package soonshop-tests --test integration --no-run' \
+	  $(CARGO) test --release --package soonshop-tests --test integration import_of_the_whole_file -- --nocapture
 
 torture: ## Kill writers and cut their connections at random, for SECONDS
 	TORTURE_SECONDS=$(SECONDS) $(WITH) --before '$(CARGO) test --package soonshop-event-store --test store --no-run' \

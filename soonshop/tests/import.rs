@@ -535,7 +535,7 @@ async fn agrees_with_the_oracle(name: &str, expected: &str) {
     assert_eq!((report.rows_broken, report.commands_refused), (0, 0), "{report}");
 }
 
-/// `tests/it` asks for the same over HTTP, on every set of servers; this is for figures: with `--release -- --ignored`.
+/// `tests/integration` asks for the same over HTTP, on every set of servers; this is for figures: with `--release -- --ignored`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes a minute without optimization"]
 async fn a_month_of_the_real_shop_has_the_oracles_figures() {

@@ -6,7 +6,7 @@
     reason = "a report on standard output; what fails has failed"
 )]
 
-#[path = "../it/support.rs"]
+#[path = "../integration/support.rs"]
 #[expect(dead_code, reason = "the benchmarks use a part of what the tests use")]
 mod support;
 
