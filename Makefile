@@ -2,11 +2,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev dev migrate build test test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev migrate build test test-fast test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
 WITH = tests/services/with.sh
+# Where the toolchain of rust-toolchain.toml is installed under another name.
+TOOLCHAIN := $(shell tools/toolchain.sh)
+ifneq ($(TOOLCHAIN),)
+export RUSTUP_TOOLCHAIN ?= $(TOOLCHAIN)
+endif
 # Where `make health-check` asks.
 URL ?= http://127.0.0.1:8000
 # How long `make torture` goes on.
@@ -17,10 +22,17 @@ DATA ?= data
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install-dev: ## What developing needs: components, dependencies, servers for tests
-	rustup component add rustfmt clippy
+install-dev: ## What developing needs: components, dependencies, tools, servers for tests
+	tools/toolchain.sh --link
+	$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 	$(CARGO) fetch --locked
+	tools/lint.sh install
 	tests/services/services.sh install
+
+hooks: ## Check before each commit: formatting, spelling, clippy of the crates that changed
+	tools/lint.sh install
+	git config core.hooksPath .githooks
 
 dev: ## The whole shop in one process, with nothing installed: migrated, seeded, all roles
 	$(CARGO) run --package soonshop --bin soonshop -- dev
@@ -49,6 +61,9 @@ test: ## Every test, also in a browser, on real servers that are started and sto
 	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install' \
 	  bash -c 'rc=0; $(CARGO) test --workspace --no-fail-fast || rc=$$?; e2e/run.sh || rc=1; exit $$rc'
 
+test-fast: ## The tests that need no server, in less than two minutes once everything is built
+	CARGO='$(CARGO)' tools/test-fast.sh
+
 test-browser: ## The tests in a browser alone
 	SERVICES='postgres rabbitmq elasticsearch' $(WITH) --before '$(CARGO) build --workspace && e2e/run.sh --install' \
 	  e2e/run.sh $(FILES)
@@ -71,7 +86,8 @@ bench: ## The figures, each with its baseline
 format: ## Format the code
 	$(CARGO) fmt --all
 
-lint: ## Formatting, clippy and documentation, as strict as the build server
+lint: ## Formatting, clippy, documentation, dependencies and spelling, as strict as the build server
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+	tools/lint.sh

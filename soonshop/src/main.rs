@@ -14,6 +14,9 @@ use soonshop::{
 use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
 
+#[cfg(test)]
+mod example_env;
+
 /// Rows and JSON are many small pieces of memory: a third of a rebuild was getting and giving them back.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;

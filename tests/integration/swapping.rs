@@ -194,7 +194,7 @@ async fn kills(shop: &TestShop, name: &str, rounds: u32) -> [usize; 2] {
                 let said = String::from_utf8_lossy(&again.stderr).into_owned();
                 assert_eq!(code(&again), 0, "{name}: {verb} after one that was killed: {said}");
             }
-            assert!(began.elapsed() < Duration::from_secs(30));
+            assert!(began.elapsed() < Duration::from_mins(2), "it hangs");
         }
     }
     done
@@ -262,14 +262,18 @@ async fn forgotten_meanwhile(set: Set) {
     }
     shop.settle().await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
-    let mut child = slow(&shop, &tool, "10/s").await;
-    let (rows, values) = held_of(&tool, person).await;
-    assert!(rows > 0 && values > 0, "it has begun with what is theirs: {rows}, {values}");
+    let mut child = slow(&shop.place, &tool, "5/s").await;
+    eventually("it has begun with what is theirs", Duration::from_secs(30), async || {
+        let (rows, values) = held_of(&tool, person).await;
+        rows > 0 && values > 0
+    })
+    .await;
     let erasure = json!({ "purposes": ["invoice"] });
     shop.client.operate(&format!("/people/{person}/erasures"), &erasure).await.expect(200);
     child.kill().unwrap();
     child.wait().unwrap();
-    let child = slow(&shop, &tool, "60/s").await;
+    // This one, or the shop, goes on with it: whoever is there first when the lease of the killed one has expired.
+    let child = command(&shop.place, &["rebuild", "orders", "--max-rate", "60/s", "--json"]).spawn().unwrap();
     eventually("who is forgotten can buy no more", Duration::from_secs(30), async || buy().await == 410)
         .await;
     let built = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
@@ -304,7 +308,7 @@ async fn a_rebuild_beside_an_erasure_keeps_nothing_of_the_person_on_real_servers
 async fn told_to_stop_twice_a_rebuild_rolls_its_chunk_back_and_ends_at_once() {
     let shop = sold(Set::Nats, 60).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
-    let mut child = slow(&shop, &tool, "20/s").await;
+    let mut child = slow(&shop.place, &tool, "2/s").await;
     let generation = tool.candidate("orders", None).await.unwrap().generation;
     let db = generation.db(tool.registry.database()).unwrap();
     // Whoever wants to write rows has to wait: the chunk is under way for as long as this transaction is.
@@ -323,16 +327,17 @@ async fn told_to_stop_twice_a_rebuild_rolls_its_chunk_back_and_ends_at_once() {
         let pending = text.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap().trim();
         u64::from_str_radix(pending, 16).unwrap() & 0b10 == 0
     };
-    eventually("the signal has arrived", Duration::from_secs(5), heard).await;
+    eventually("the signal has arrived", Duration::from_secs(30), heard).await;
     let mut looks = tokio::time::interval(Duration::from_millis(50));
     for _ in 0..10 {
         looks.tick().await;
         assert!(waits().await && child.try_wait().unwrap().is_none(), "once is not at once");
     }
     signal(&child, "-INT");
-    let told = Instant::now();
-    let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
-    assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+    // The chunk cannot end before this test lets go of the table: whatever ends now has not waited for it.
+    let ending = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+    let ended =
+        tokio::time::timeout(Duration::from_mins(1), ending).await.expect("it does not wait").unwrap();
     assert_eq!(code(&ended), 130, "{}", String::from_utf8_lossy(&ended.stderr));
     held.commit().await.unwrap();
     eventually("nobody is at it", Duration::from_secs(10), async || !waits().await).await;

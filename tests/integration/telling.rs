@@ -157,7 +157,7 @@ async fn in_chinese(set: Set) {
         (&["status", "orders"], 0),
         (&["plan", "orders"], 0),
         (&["rebuild", "orders", "--dry-run"], 0),
-        (&["rebuild", "orders", "--max-rate", "5/s", "--progress", "plain", "--timeout", "1s"], 124),
+        (&["rebuild", "orders", "--max-rate", "1/s", "--progress", "plain", "--timeout", "1s"], 124),
         (&["plan", "orders"], 0),
         (&["rebuild", "orders", "--progress", "plain", "--reason", "test"], 0),
         (&["swap", "orders"], 4),
@@ -341,7 +341,7 @@ async fn scripts_read_the_same_in_every_language() {
 async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
     let shop = sold(Set::Embedded, 30).await;
     let place = &shop.place;
-    let slow = ["rebuild", "orders", "--max-rate", "5/s", "--progress", "none"];
+    let slow = ["rebuild", "orders", "--max-rate", "1/s", "--progress", "none"];
     for (args, saved) in [
         (&[&slow[..], &["--timeout", "1s"]].concat()[..], true),
         (&["tail", "--follow", "--timeout", "1s"], false),
@@ -363,7 +363,7 @@ async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
     let anew = [&slow[..], &["--fresh"]].concat();
     let child = plain(place, &anew).stderr(Stdio::piped()).spawn().unwrap();
     let position = async || tool.runs.last(Some("orders"), 1).await.unwrap()[0].progress;
-    eventually("it is on its way", Duration::from_secs(20), async || {
+    eventually("it is on its way", Duration::from_secs(60), async || {
         let run = tool.runs.last(Some("orders"), 1).await.unwrap().remove(0);
         !run.state.is_over() && run.progress.position > run.progress.from_position
     })

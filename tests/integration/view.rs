@@ -48,7 +48,7 @@ impl Viewer {
 
     /// What it ends with by itself; one that does not end is out of time.
     fn ended(&self, file: &Path, args: &[&str]) -> Output {
-        self.command(file, args).args(["--timeout", "30s"]).output().unwrap()
+        self.command(file, args).args(["--timeout", "120s"]).output().unwrap()
     }
 
     /// Names in the folder where it was started, and in that for what is temporary.
