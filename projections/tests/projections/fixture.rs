@@ -272,7 +272,7 @@ impl Running {
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        tokio::time::timeout(Duration::from_secs(10), all).await.expect("everything ends when it is told to");
+        tokio::time::timeout(Duration::from_mins(1), all).await.expect("everything ends when it is told to");
     }
 
     /// As a process ends that is killed.
@@ -281,12 +281,45 @@ impl Running {
     }
 }
 
-/// Waits until `done`, for at most half a minute; `what` says for what.
+/// Waits until `done`, for at most two minutes; `what` says for what.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_mins(2);
     while !done().await {
         assert!(Instant::now() < deadline, "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How late this machine is: the most by which short sleeps have taken longer than they should, since it was made. A
+/// limit that is a promise is stretched by it.
+pub(crate) struct Lateness {
+    worst: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Lateness {
+    pub(crate) fn watched() -> Self {
+        let worst = std::sync::Arc::<std::sync::atomic::AtomicU64>::default();
+        let noted = std::sync::Arc::clone(&worst);
+        let watch = tokio::spawn(async move {
+            loop {
+                let due = Instant::now() + Duration::from_millis(10);
+                tokio::time::sleep_until(due).await;
+                let late = u64::try_from(due.elapsed().as_micros()).unwrap();
+                noted.fetch_max(late, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        Self { worst, watch }
+    }
+
+    pub(crate) fn worst(&self) -> Duration {
+        Duration::from_micros(self.worst.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+impl Drop for Lateness {
+    fn drop(&mut self) {
+        self.watch.abort();
     }
 }
 
@@ -409,7 +442,7 @@ impl Writer {
                 event_id,
                 occurred_at,
             }],
-            deadline: Instant::now() + Duration::from_secs(20),
+            deadline: Instant::now() + Duration::from_mins(1),
         }
     }
 }

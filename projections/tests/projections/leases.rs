@@ -11,7 +11,6 @@ use soonshop_projections::analytics::Sales;
 use soonshop_projections::inventory::Stock;
 use soonshop_projections::runner::ROWS;
 use sqlx::{Connection as _, Executor as _};
-use tokio::time::Instant;
 
 use crate::fixture::{Raw, Shop, Writer, on_both, raw, until};
 use crate::history::{received, stock};
@@ -129,12 +128,15 @@ async fn the_lease_of_one_that_was_killed_expires_and_another_goes_on(shop: Shop
     writer.all(receipts(10)).await;
     shop.reach(&generation, 10).await;
     first.kill().await;
-    let (began, second) = (Instant::now(), shop.start(Arc::clone(&projector), &generation));
+    let expires = shop.number("operations", "SELECT max(expires_at) FROM @leases").await;
+    let now = format!("SELECT {}", shop.db("operations").now());
+    let left = expires - shop.number("operations", &now).await;
+    assert!(left <= LEASE_MILLISECONDS, "it lasts for {left} ms more");
+    let second = shop.start(Arc::clone(&projector), &generation);
     let last = writer.all(receipts(10)).await;
     shop.reach(&generation, last).await;
-    let took = began.elapsed();
-    let lasts = Duration::from_millis(LEASE_MILLISECONDS.unsigned_abs());
-    assert!(took > lasts / 2 && took < lasts + Duration::from_secs(3), "taken over after {took:?}");
+    let early = expires - shop.number("operations", &now).await;
+    assert!(early < 0, "it was taken over {early} ms before it expired");
     second.stop().await;
     assert_as_replayed(&shop, &projector, &generation).await;
 }
@@ -151,13 +153,13 @@ async fn one_that_stops_gives_its_lease_back(shop: Shop) {
     let name = format!("{}:{ROWS}", generation.namespace());
     let holder = leases.holder(&name).await.unwrap().unwrap();
     let (held, waiting) = if holder == first.holder { (first, second) } else { (second, first) };
-    let began = Instant::now();
     held.stop().await;
+    // It did not leave it to expire.
+    assert_ne!(leases.holder(&name).await.unwrap(), Some(holder));
     until("the other one goes on", async || {
         leases.holder(&name).await.unwrap().as_ref() == Some(&waiting.holder)
     })
     .await;
-    assert!(began.elapsed() < Duration::from_secs(2));
     let last = writer.all(receipts(10)).await;
     shop.reach(&generation, last).await;
     waiting.stop().await;

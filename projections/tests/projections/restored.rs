@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use soonshop_projections::Feed;
 use soonshop_projections::product::Products;
-use tokio::time::Instant;
 
 use crate::fixture::{Running, Shop, Writer, on_both, until};
 use crate::history::{product, repriced, uuid};
@@ -83,9 +82,10 @@ async fn a_log_that_is_shorter_stops_those_that_are_idle(shop: Shop) {
     shop.reach(&generation, 5).await;
     until("it runs", async || shop.status(&generation, "rows").await.0 == "running").await;
     go_back(&shop, 3).await;
-    let began = Instant::now();
-    until("it stops", async || shop.status(&generation, "rows").await.0 == "stopped").await;
-    assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
+    until("it stops, although nothing new comes", async || {
+        shop.status(&generation, "rows").await.0 == "stopped"
+    })
+    .await;
     let (_, reason) = shop.status(&generation, "rows").await;
     assert!(reason.contains("ahead-of-log") && reason.contains("no event"), "{reason}");
     running.stop().await;

@@ -41,7 +41,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_mins(1), self.task).await.unwrap().unwrap();
     }
 
     async fn kill(self) {

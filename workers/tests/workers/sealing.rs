@@ -64,7 +64,7 @@ struct Run {
 impl Run {
     async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_mins(1), self.task).await.unwrap().unwrap();
     }
 
     /// As a process ends that is killed.
