@@ -1,1 +1,1 @@
-//! Tests of the whole shop, end to end, and its benchmarks: see `it/` and `benches/`.
+//! Tests of the whole shop, end to end, and its benchmarks: see `integration/` and `benches/`.
