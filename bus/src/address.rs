@@ -13,12 +13,11 @@ pub(crate) fn address(url: &Url, reason: &str) -> Error {
     Error::Address { url, reason: reason.to_owned() }
 }
 
-/// Takes a parameter of ours out of the address: the client libraries would not know it.
-pub(crate) fn take_parameter(url: &mut Url, name: &str) -> Option<String> {
-    let (ours, theirs): (Vec<_>, Vec<_>) = url.query_pairs().into_owned().partition(|(key, _)| key == name);
-    url.set_query(None);
-    if !theirs.is_empty() {
-        url.query_pairs_mut().extend_pairs(theirs);
-    }
-    ours.into_iter().next().map(|(_, value)| value)
+/// The error for the address of a broker whose adapter this build left out.
+#[cfg(not(all(feature = "nats", feature = "rabbitmq")))]
+pub(crate) fn not_built(url: &Url, adapter: &str, feature: &str) -> Error {
+    let reason = format!(
+        "this build has no {adapter} adapter: build with --features {feature}, or without --no-default-features"
+    );
+    address(url, &reason)
 }

@@ -8,10 +8,13 @@
 
 mod address;
 mod in_process;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod link;
 mod message;
+#[cfg(feature = "nats")]
 mod nats;
 mod port;
+#[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 
 use std::sync::Arc;
@@ -21,6 +24,8 @@ use url::Url;
 pub use port::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription};
 
 use address::address;
+#[cfg(not(all(feature = "nats", feature = "rabbitmq")))]
+use address::not_built;
 
 /// The bus behind a URL (`in-process:`, `amqp(s)://`, `nats://`). Checks the address; connects later.
 ///
@@ -40,9 +45,15 @@ pub fn connect_with(url: &str, settings: &Settings) -> Result<Arc<dyn Bus>, Erro
     let server = parsed.has_host() && !parsed.cannot_be_a_base();
     match parsed.scheme() {
         "in-process" => Ok(Arc::new(in_process::InProcess::new(settings))),
-        "amqp" | "amqps" if server => Ok(Arc::new(rabbitmq::RabbitMq::new(parsed, settings)?)),
-        "nats" if server => Ok(Arc::new(nats::Nats::new(parsed, settings)?)),
-        "amqp" | "amqps" | "nats" => Err(address(&parsed, "it names no server")),
+        "amqp" | "amqps" | "nats" if !server => Err(address(&parsed, "it names no server")),
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => Ok(Arc::new(rabbitmq::RabbitMq::new(parsed, settings)?)),
+        #[cfg(not(feature = "rabbitmq"))]
+        "amqp" | "amqps" => Err(not_built(&parsed, "RabbitMQ", "rabbitmq")),
+        #[cfg(feature = "nats")]
+        "nats" => Ok(Arc::new(nats::Nats::new(parsed, settings)?)),
+        #[cfg(not(feature = "nats"))]
+        "nats" => Err(not_built(&parsed, "NATS", "nats")),
         _ => Err(address(&parsed, "a bus is in-process:, amqp://, amqps:// or nats://")),
     }
 }

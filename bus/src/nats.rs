@@ -23,9 +23,10 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::address::{address, take_parameter};
-use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
-use crate::port::UNACKNOWLEDGED;
+use crate::address::address;
+use crate::link::{
+    Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
+};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "nats";

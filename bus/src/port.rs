@@ -82,9 +82,6 @@ pub trait Bus: Send + Sync + 'static {
     async fn remove(&self, queue: &str) -> Result<(), Error>;
 }
 
-/// How many messages a broker hands out before it waits for [`Subscription::acknowledge`].
-pub(crate) const UNACKNOWLEDGED: u16 = 500;
-
 /// How patient the bus is and how much it keeps. The defaults are meant for production; tests are less patient.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {

@@ -26,9 +26,10 @@ use tokio::time::timeout;
 use url::Url;
 
 use self::session::Session;
-use crate::address::{address, take_parameter};
-use crate::link::{Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause};
-use crate::port::UNACKNOWLEDGED;
+use crate::address::address;
+use crate::link::{
+    Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
+};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "rabbitmq";

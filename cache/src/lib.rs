@@ -8,6 +8,7 @@
 
 mod moka;
 mod port;
+#[cfg(feature = "redis")]
 mod redis;
 
 use std::sync::Arc;
@@ -21,7 +22,14 @@ pub fn connect(url: &str) -> Result<Arc<dyn Cache>, Error> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("moka") if url == "moka:" => Ok(Arc::new(moka::Moka::new())),
         Some("moka") => Err(refused(url, "moka: stands alone".to_owned())),
+        #[cfg(feature = "redis")]
         Some("redis" | "rediss") => Ok(Arc::new(redis::Redis::new(url)?)),
+        #[cfg(not(feature = "redis"))]
+        Some("redis" | "rediss") => {
+            let reason = "this build has no Redis adapter: build with --features redis, \
+                          or without --no-default-features";
+            Err(refused(url, reason.to_owned()))
+        }
         _ => Err(refused(url, "a cache is moka:, redis:// or rediss://".to_owned())),
     }
 }
@@ -38,12 +46,18 @@ mod tests {
     async fn an_address_is_checked_before_anything_connects() {
         assert_eq!(connect("moka:").unwrap().backend(), "moka");
         assert!(!connect("moka:").unwrap().shared());
+        for bad in ["", "moka", "moka://x", "memcached://x"] {
+            reason(bad);
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[tokio::test]
+    async fn an_address_of_redis_is_checked_before_anything_connects() {
         let redis = connect("rediss://user:word@cache.example:6380/2?prefix=shop:").unwrap();
         assert!(redis.shared());
         assert_eq!(redis.backend(), "redis");
-        for bad in
-            ["", "moka", "moka://x", "memcached://x", "redis:", "redis://host/base", "redis://host?prefx=a"]
-        {
+        for bad in ["redis:", "redis://host/base", "redis://host?prefx=a"] {
             reason(bad);
         }
         assert!(reason("redis://host?prefx=a").contains("prefx"));
