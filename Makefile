@@ -35,7 +35,7 @@ hooks: ## Check before each commit: formatting, spelling, clippy of the crates t
 	git config core.hooksPath .githooks
 
 dev: ## The whole shop in one process, with nothing installed: migrated, seeded, all roles
-	$(CARGO) run --package soonshop --bin soonshop --no-default-features -- dev
+	$(CARGO) run --package soonshop --bin soonshop --profile quick --no-default-features -- dev
 
 build: ## Everything, for release
 	$(CARGO) build --release --workspace --locked
