@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev hooks dev migrate build test test-fast test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev migrate build test test-fast test-lean test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -12,6 +12,8 @@ TOOLCHAIN := $(shell tools/toolchain.sh)
 ifneq ($(TOOLCHAIN),)
 export RUSTUP_TOOLCHAIN ?= $(TOOLCHAIN)
 endif
+# What `make dev` is made of: nothing that needs a server.
+LEAN = --package soonshop --package soonshop-bus --package soonshop-cache --package soonshop-search --no-default-features
 # Where `make health-check` asks.
 URL ?= http://127.0.0.1:8000
 # How long `make torture` goes on.
@@ -83,11 +85,15 @@ bench: ## The figures, each with its baseline
 	$(WITH) --before '$(CARGO) build --release --workspace && $(CARGO) bench --workspace --bench bench --bench search --no-run' \
 	  $(CARGO) bench --workspace --bench bench --bench search
 
+test-lean: ## That a build without the adapters of servers says which of them it lacks
+	$(CARGO) test --profile quick $(LEAN) --test built_in
+
 format: ## Format the code
 	$(CARGO) fmt --all
 
 lint: ## Formatting, clippy, documentation, dependencies and spelling, as strict as the build server
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(LEAN) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 	tools/lint.sh
