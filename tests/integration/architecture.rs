@@ -123,6 +123,28 @@ fn what_reads_cannot_reach_what_writes_or_publishes() {
     }
 }
 
+/// `make dev` builds so. One crate that asks for an adapter outside of its tests would bring it back for everybody.
+#[test]
+fn without_its_features_the_shop_builds_no_client_of_a_server() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let clients = |arguments: &[&str]| {
+        let output = Command::new(&cargo)
+            .args(["tree", "--offline", "--package", "soonshop", "--edges", "normal", "--prefix", "none"])
+            .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tree = String::from_utf8(output.stdout).unwrap();
+        let names = tree.lines().filter_map(|line| line.split(' ').next());
+        let client = |name: &&str| ["lapin", "async-nats", "redis", "elasticsearch"].contains(name);
+        names.filter(client).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(clients(&["--no-default-features"]), BTreeSet::new());
+    assert_eq!(clients(&["--no-default-features", "--features", "redis"]), ["redis".to_owned()].into());
+    assert_eq!(clients(&[]).len(), 4, "the product has all of them");
+}
+
 #[test]
 fn nothing_brings_openssl() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
