@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bus", &[]),
     ("cache", &[]),
     ("search", &[]),
+    ("texts", &[]),
     ("migrations", &[]),
     ("service-kit", &["domain"]),
     ("projections", &["domain", "event-log", "cache", "search"]),
@@ -23,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("workers", &["domain", "event-log", "event-store", "bus"]),
     ("command-api", &["domain", "event-log", "event-store", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
-    ("audit-web", &["domain", "event-log", "projections", "audit", "cache", "search", "service-kit"]),
+    ("audit-web", &["domain", "event-log", "projections", "audit", "cache", "search", "service-kit", "texts"]),
     (
         "replay-tool",
         &[
@@ -36,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "audit-web",
             "service-kit",
+            "texts",
         ],
     ),
 ];

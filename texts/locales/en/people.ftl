@@ -1,0 +1,16 @@
+### Who acts in the shop.
+
+## kinds of actors
+
+actor-guest = guest
+actor-customer = customer
+actor-staff = staff
+actor-service = service
+actor-system = system
+
+## roles
+
+role-support = support
+role-auditor = auditor
+role-ops = operations
+role-admin = administrator

@@ -1,0 +1,18 @@
+### Why something was refused, by the slug of the problem.
+
+problem-otherwise = Something went wrong. Try again; the name below says what it was.
+problem-not-found = There is nothing with this name.
+problem-invalid-id = The id in the address is not a UUID.
+problem-invalid-query = A parameter of the address cannot be read.
+problem-not-permitted = Your role is not allowed to do this.
+problem-bad-token = The key is unknown or was revoked.
+problem-token-expired = The key has expired.
+problem-cross-site = Another site made your browser send this request; nothing was done.
+problem-too-many-checks = The log is being checked already: wait, and look at the result.
+problem-too-many-look-ups = Too many look-ups: wait a minute.
+problem-too-many-notes = Too many notes: wait a minute.
+problem-person-erased = This person's data was erased: nothing new is kept about them.
+problem-timed-out = It took too long: narrow the search by time or type.
+problem-database-unavailable = A database is not available right now: try again.
+problem-read-model-missing = The read model does not exist.
+problem-read-model-behind = The read model has not reached that position yet.

@@ -1,0 +1,13 @@
+### The context of products.
+
+event-ProductCreated = Product listed
+    .sentence = Product “{ $name }” was listed, variants: { $variants }
+event-ProductDetailsChanged = Product details changed
+    .sentence = The details of product “{ $name }” changed
+event-ProductVariantAdded = Variant added
+    .sentence = Variant { $variant-sku } was added at { $variant-price }
+event-ProductPriceChanged = Price changed
+    .sentence = The price of { $sku } changed to { $price }
+event-ProductDeleted = Product deleted
+    .sentence = A product was deleted
+aggregate-product = product

@@ -1,0 +1,16 @@
+### The context of orders and credit notes.
+
+event-OrderPlaced = 下单
+    .sentence = 下单 { $number }，行数：{ $lines }，{ $total }
+event-OrderConfirmed = 订单已确认
+    .sentence = 订单已确认
+event-OrderRefused = 订单被拒绝
+    .sentence = 订单被拒绝：第 { $refusal-line } 行，{ $refusal-sku }，{ $refusal-reason }
+event-OrderCancelled = 订单已取消
+    .sentence = 订单已取消：{ $reason }
+event-OrderShipped = 订单已发货
+    .sentence = 订单已发货
+event-CreditNoteIssued = 开具贷记单
+    .sentence = 开具贷记单 { $number }，{ $total }
+aggregate-order = 订单
+aggregate-credit_note = 贷记单

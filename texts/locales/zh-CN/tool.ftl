@@ -1,0 +1,266 @@
+### What replay-tool prints.
+
+## How it ends
+
+tool-by-tool = replay-tool：{ $text }
+tool-refused-because = 已拒绝：{ $why }
+tool-timed-out = 时间已到
+tool-timed-out-saved = 时间已到；进度已保存
+tool-interrupted = 被 { $signal } 中断
+tool-interrupted-saved = 被 { $signal } 中断；进度已保存
+tool-held-by = { $what } 正由 { $holder } 占用
+tool-taken-over = 该世代已被另一个进程接管
+tool-cannot-be-projected = 位置 { $position } 的事件无法投影：{ $cause }
+tool-warnings-again = 共 { $count } 条警告：
+tool-warning-again = {"  "}{ $text }
+tool-warning = 警告  { $text }
+
+## What comes up from elsewhere, each with its own text behind it
+
+tool-unexpected = 意外错误：{ $detail }
+tool-store-unavailable = 存储暂不可用：{ $detail }
+tool-bad-address = 地址无效：{ $detail }
+tool-bad-master-key = 主密钥文件不可用：{ $detail }
+tool-schema-unfit = 数据库结构与本版本不符：{ $detail }
+tool-ahead-of-log = 所处理的历史与日志不符（ahead-of-log）：{ $detail }
+tool-not-answered = 无法答复：{ $detail }
+tool-cannot-read = 本版本无法读取：{ $detail }
+tool-of-another-release = { $detail }：请使用对应版本的工具
+tool-of-file = 文件 { $file }：{ $detail }
+tool-manifest-unwritten = 清单无法生成：{ $detail }
+
+## The command line
+
+tool-command-line = 命令行有误：{ $detail }
+tool-no-such-value = { $arg } 的值 '{ $value }' 无效，可选：{ $known }
+tool-bad-value = { $arg } 的值 '{ $value }' 无效：{ $why }
+tool-value-unfit = { $arg } 的值 '{ $value }' 无效
+tool-no-such-argument = 未知参数 '{ $arg }'
+tool-no-such-verb = 未知命令 '{ $verb }'
+tool-verb-missing = 缺少命令
+tool-arguments-missing = 缺少必需的参数：{ $args }
+tool-arguments-clash = '{ $arg }' 不能与 '{ $other }' 同时使用
+tool-try-help = 错误：{ $text }
+
+    更多信息见 '--help'。
+tool-bad-duration = "{ $text }" 不是时长，例如 90s、10m、2h
+tool-bad-rate = "{ $text }" 不是速率，例如 5000/s
+tool-bad-run = "{ $text }" 不是运行编号，例如 run:59
+tool-bad-point = "{ $text }" 不是时间点：v13（版本）、p1204881（位置）或 2026-11-22T09:00:00Z
+tool-bad-alarm = "{ $text }" 不是条件：lag>1000、errors>0、parked>0，以 || 连接
+tool-bad-public-key = 既不是公钥（32 字节的 base64），也不是指纹（16 字节，如 9c:41:…）
+
+## Questions
+
+tool-ask = { $question } [y/N]{" "}
+tool-cannot-ask = { $question } 此处无法询问：请加 --yes
+tool-ask-retire = 要删除 { $projection } 的旧世代吗？
+tool-ask-discard = 要放弃 { $count } 个事件吗？
+tool-nothing-done = 未做任何操作
+
+## What is not there
+
+tool-no-shop = 文件夹 { $folder } 中没有商店：请用 --store 指定
+tool-no-role = 当前登录无法切换到 replay-tool 所用的角色：请运行 `soonshop migrate`，或授予它 { $role }
+tool-may-write = 本工具的角色可能写入日志：{ $why }。如何处理见 `soonshop doctor`
+tool-no-read-model = 没有读模型 "{ $name }"，现有：{ $known }
+tool-no-generation = { $projection } 没有第 { $number } 代：见 `replay-tool list`
+tool-none-in-use = { $projection } 没有使用中的世代：请运行 `soonshop migrate`
+tool-no-candidate = { $projection } 没有新世代：请先运行 `replay-tool rebuild { $projection }`
+tool-no-checkpoint = { $name } 没有检查点
+tool-cannot-hold = 无法占用 { $name }
+tool-no-run = 没有运行 { $run }：见 `replay-tool runs`
+tool-run-ended = 运行 { $run } 已结束，或从未存在
+tool-run-takes-no-orders = 运行 { $run } 是 { $verb }，不接受此指令
+tool-run-cancelled = 运行 { $run } 已被取消
+tool-run-not-responding = 运行 { $run } 没有响应；最后到达位置 { $position }
+
+## `list`, `status`, `runs`
+
+tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } 秒  搁置 { LEFT($parked, 4) }
+tool-sink-row = {"    "}{ LEFT($sink, 6) } 位置 { LEFT($at, 12) } 维护进程 { $holder }
+tool-sink-stopped = {"           "}已停止：{ $reason }
+tool-sink-unknown = {"           "}无法询问：{ $reason }
+tool-complaint = {"    "}! { $complaint }
+tool-stopped = { $sink }已停止：{ $reason }
+tool-events-parked = 搁置的事件：{ $count }
+tool-no-worker = 无进程维护
+tool-late = 落后 { $seconds } 秒
+tool-other-complaint = 异常：{ $detail }
+tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } 秒
+tool-log-row = { LEFT($name, 12) } { RIGHT($head, 37) }
+tool-log-row-aged = { LEFT($name, 12) } { RIGHT($head, 37) }  { $seconds } 秒前
+tool-run-row = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  执行者 { $actor } 于 { $process }
+tool-run-row-ended = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  执行者 { $actor } 于 { $process }  { $result }
+tool-run-row-failed = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  执行者 { $actor } 于 { $process }  记录：{ $message }
+
+## `plan`
+
+tool-plan-new = { $projection }  v{ $from }（使用中） ->  v{ $to }（新建）
+tool-plan-started = { $projection }  v{ $from }（使用中） ->  v{ $to }（已开始）
+tool-plan-fold = {"  "}待处理事件        { $folded } / { $head }   （{ $types } 种类型；按类型跳过 { $skipped } 个）
+tool-plan-estimate = {"  "}预计              约 { $seconds } 秒，每秒 { $rate } 个位置（{ $how }）   磁盘 +{ $size }
+tool-as-run-was = 与运行 { $run } 相同
+tool-sampled = 抽样 { $passed } 个
+tool-plan-upcaster = {"  "}版本升级          { $name }（{ $count }）
+tool-plan-unhandled = {"  "}未处理的类型      { $name }（{ $count }）   <- 将跳过；加 --fail-unhandled 则拒绝
+tool-plan-effects = {"  "}副作用            不可能有：{ $role }
+tool-plan-run = {"  "}未写入任何内容。运行：  replay-tool rebuild { $projection }
+tool-no-code-to-write = 本程序没有写日志的代码
+tool-role-could = 本程序没有写日志的代码（但其角色 { $name } 有权限）
+tool-role-cannot = 角色 { $name } 对事件日志没有 INSERT 权限
+tool-role-unknown = 数据库没有说明当前角色
+
+## `rebuild`
+
+tool-at-least-one = --chunk 和 --max-rate 至少为 1
+tool-unhandled = 以下事件没有处理：{ $names }
+tool-following = 正在此处维护 { $projection } v{ $number }；按 Ctrl-C 停止
+tool-saved-at = 已保存在位置 { $position }（运行 { $run }）。继续：  replay-tool rebuild { $projection } --resume
+tool-stopped-at = { $name } 按要求停在位置 { $position }；尚未完成
+tool-no-worker-for = 没有进程维护 { $name }：请启动具有版本 { $version } 的商店进程，或使用 --tail
+tool-rebuilt = { $result }  { $name } 位置 { $position }   处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }，警告 { $warnings }   { $seconds } 秒，{ $rate }/s
+tool-rebuilt-for = { $result }  { $name } 位置 { $position }   处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }，警告 { $warnings }   { $seconds } 秒，{ $rate }/s   已移交 { $keeper }
+tool-run-starts = 运行 { $run }  { $name }  纪元 { $epoch }
+tool-run-resumes = 运行 { $run }  { $name }  从 { $from } / { $head } 继续，纪元 { $epoch }
+tool-rebuild-progress = 运行={ $run } { $name } { $percent }% { $position }/{ $total } { $rate }/s 剩余={ $left }秒 搁置={ $parked }
+tool-rebuild-progress-limited = 运行={ $run } { $name } { $percent }% { $position }/{ $total } { $rate }/s（上限 { $limit }） 剩余={ $left }秒 搁置={ $parked }
+tool-log-has-gap = 日志从位置 { $after } 跳到 { $found }：中间有缺口
+tool-log-ends = 日志在位置 { $position } 之前就结束了
+
+## `verify`
+
+tool-comparing = 核对 { $table }：{ $compared } 行，{ $differ } 行不同
+tool-only-ready = { $name } 的状态是{ $state }，只有就绪的世代才能核对
+tool-verifies-itself = { $name } 正在使用中：请用 --against fold 核对
+tool-proves-nothing = 使用中的世代不足为凭（ahead-of-log）：{ $detail }。请用 --against fold 核对
+tool-stopped-before = { $name } 停在位置 { $position } 之前，而本版本无法推进它：请用 --against fold 核对
+tool-no-table = { $name } 没有表 { $table }：请重新构建
+tool-one-table = 只有其中一方有表 { $table }
+tool-one-column = { $table }：只有其中一方有 { $columns }
+tool-no-column = --ignore "{ $pointer }" 不是列，例如 /updated_at
+tool-index-stuck = { $name } 的索引无法从 { $at } 推进到 { $before }
+tool-report-unwritten = 无法写入报告 { $file }：{ $detail }
+tool-equal = 一致  v{ $left } <-> v{ $right } 位置 { $position }   核对了 { $rows } 行   （运行 { $run }）
+tool-equal-indexed = 一致  v{ $left } <-> v{ $right } 位置 { $position }   核对了 { $rows } 行，索引中 { $unlike } 个文档不同   （运行 { $run }）
+tool-differs = 差异  { $rows } 行中有 { $differ } 行  v{ $left } <-> v{ $right } 位置 { $position }   （运行 { $run }）
+tool-differs-indexed = 差异  { $rows } 行中有 { $differ } 行  v{ $left } <-> v{ $right } 位置 { $position }，索引中 { $unlike } 个文档不同   （运行 { $run }）
+tool-field-differs = {"  "}{ $field } { $count }
+tool-explain-one = 查看其中一行：  replay-tool step { $projection } --key { $key }
+tool-row-differs = 差异  { $table } { $key }{ $fields }
+tool-row-differs-by = 差异  { $table } { $key }{ $fields }   （由 { $event } { $position } 引起）
+tool-field = {"  "}{ $name }：v{ $left } { $before } -> v{ $right } { $after }
+tool-whole-row = {"  "}（整行）：v{ $left } { $before } -> v{ $right } { $after }
+
+## `swap`, `rollback`, `retire`
+
+tool-unexpected-generation = 使用中的是 v{ $found }，而不是预期的 v{ $expected }
+tool-in-use-already = v{ $number } 已在使用中
+tool-unfinished = v{ $number } 的状态是{ $state }：请用 `replay-tool rebuild { $projection }` 完成它
+tool-has-parked = v{ $number } 有 { $count } 个搁置的事件：见 `replay-tool parked list`
+tool-too-far-behind = v{ $number } 落后 { $lag } 个事件，超过 --max-lag { $most }
+tool-not-clean = v{ $number } 核对发现差异（{ $count } 处，运行 { $run }）。若确定接受：  --accept-diff run:{ $run } --reason "…"
+tool-not-verified = v{ $number } 尚未核对：请运行 `replay-tool verify { $projection }`
+tool-reason-needed = --accept-diff 需要同时给出 --reason
+tool-last-verification = v{ $number } 最近一次核对是运行 { $run }
+tool-no-verification = 运行 { $run } 不是对 v{ $number } 的核对
+tool-no-previous = v{ $number } 之前没有可以回退到的世代
+tool-not-readable = v{ $number } 的状态是{ $state }，不再供读取
+tool-never-in-use = v{ $number } 从未使用过：切换到新世代请用 `replay-tool swap { $projection }`
+tool-no-worker-for-target = 没有进程维护 v{ $number }：请启动具有版本 { $version } 的进程，或运行 `replay-tool rebuild { $projection } --tail`
+tool-taken-by-other = v{ $number } 期间已被其他进程占用
+tool-readers-moved = 读取方已不在 v{ $number }
+tool-sink-behind = v{ $number } 的{ $sink }未能及时从 { $at } 推进到 { $barrier }
+tool-sink-not-started = v{ $number } 的{ $sink }尚未开始，未能及时推进到 { $barrier }
+tool-swapped = 已切换 { $projection } v{ $from } -> v{ $to }，用时 { $millis } 毫秒   （读取方从下一次请求起生效）   v{ $from } 保留   撤销：  replay-tool rollback { $projection }
+tool-rolled-back = 已回退 { $projection } v{ $from } -> v{ $to }，用时 { $millis } 毫秒   v{ $from } 已拒绝
+tool-swap-first = v{ $number } 正在使用中：请先切换
+tool-retired-already = v{ $number } 已经退役
+tool-too-recent = v{ $number } 只有 { $minutes } 分钟，短于 --min-age
+tool-would-retire = 将退役 v{ $number }
+tool-retired = 已退役 v{ $number }
+
+## `deploy`
+
+tool-watching = 观察 { $seconds } 秒
+tool-alarm = { $figure }为 { $value }，超过 { $most }
+tool-rolling-back = { $why }：正在回退
+tool-swapped-by-other = 期间读取方已被切换到 v{ $number }：不再观察
+
+## `show`, `diff`, `step`
+
+tool-no-type = 没有类型 "{ $kind }"，现有：{ $known }
+tool-bad-id = "{ $id }" 不是编号：应为 UUID
+tool-no-aggregate = 没有 { $kind } { $id }
+tool-not-yet-created = 当时还没有这个编号的内容
+tool-no-version = 没有版本 { $version }：最后的版本是 { $last }
+tool-version-zero = 版本 0 在一切之前，没有可显示的内容
+tool-versions-equal = 版本 { $from } 与版本 { $to } 相同
+tool-erased = （已删除）
+tool-key-needed = --key 用来指明数据行：如订单编号、SKU 的库存
+tool-nothing-touches = 没有事件涉及 { $projection } 的行 "{ $key }"
+tool-rows-equal = { $name } 中与上面相同
+    { $rows }
+tool-rows-differ = { $name } 中与上面不同
+    { $rows }
+
+## `export`, `tail`
+
+tool-out-needed = 使用 --json 时标准输出只有消息：请用 --out FILE 指定数据写到哪里
+tool-cannot-sign = 无法签名：{ $detail }
+tool-seal-key-missing = 无法签名：日志的封条由 { $fingerprint } 签名，而 { $file } 中没有该密钥
+tool-tail-parked = 到此为止有 { $count } 个事件被搁置而未显示，首个位于 { $first }。以后查看：  replay-tool tail --after { $after }
+tool-tail-late = 位置 { $position } 曾被搁置，现在补上
+tool-exporting = 导出：{ $count } 行
+tool-exported = { $count } 行已写入 { $file }
+tool-file-unwritten = 无法写入 { $file }：{ $detail }
+tool-export-cut-short = 导出没有写完整：{ $detail }
+tool-tail-resume = 继续：  replay-tool tail --follow --after { $position }
+tool-on-behalf-of = 代表 { $who }
+tool-via-channel = 渠道 { $channel }
+tool-because = 原因 { $code }
+
+## `check`, `doctor`
+
+tool-intact = 完整      { $log }:{ $from } 至 { $to }：读取 { $rows } 个事件，{ $seals } 个封条
+tool-broken = 不一致    { $log }：读取 { $rows } 个事件，{ $seals } 个封条
+tool-unproven = 未证明    { $log }：所要求的范围并非全部已封存；读取 { $rows } 个事件，{ $seals } 个封条
+tool-nothing-to-check = 无内容    { $log }：既没有事件也没有封条可核对
+tool-found = {"  "}{ $log }:{ $position }  { $wrong }：{ $detail }
+tool-found-more = {"  "}另有 { $count } 处
+tool-sealed-up-to = 已封存    至 { $log }:{ $to }，时间 { $at }，封条 { $hash }
+tool-seal-key = 密钥      { $key }
+tool-key-not-given = {"          "}取自封条，不是您给出的：请与您所知的密钥比较
+tool-tail-unprovable = 尾部      无法证明：自 { $since } 起有 { $events } 个事件未封存；是否曾有更多，无从得知
+tool-no-tail = 尾部      没有；若最后的封条之后有事件被截去，无从得知
+tool-export-intact = 完整      { $count } 行，位置 { $head }，由 { $fingerprint } 签名
+tool-export-unsigned = 未证明    { $count } 行，位置 { $head }，与清单相符，但没有签名
+tool-export-of-other = 不一致    由 { $fingerprint } 签名，而不是您给出的密钥
+tool-export-broken = 不一致    { $detail }
+tool-check-passed = 正常 { LEFT($what, 22) } { $detail }
+tool-check-failed = 异常 { LEFT($what, 22) } { $detail }
+tool-last-position = 最后的位置是 { $position }
+tool-cannot-write-log = 不能写入日志
+tool-key-present = 存在
+tool-answers = 有响应
+tool-generation-ok = 版本 { $version }，结构 { $shape }
+tool-generation-of-other-release = 版本 { $version }，结构 { $shape }：与本版本所建不同，只能读取和删除
+
+## `parked`
+
+tool-cause = { $count } × 原因：{ $cause }
+tool-parked-row = {"    "}{ $generation }  { $position }  { $event }  { $stream }  已尝试 { $attempts } 次
+tool-nothing-parked = 没有搁置的事件
+tool-would-retry = 将重试 { $count } 个
+tool-to-be-retried = { $count } 个将由维护该世代的进程重试
+tool-would-discard = 将放弃 { $count } 个
+tool-discarded = 已放弃 { $count } 个
+
+## `view`
+
+tool-reading-rows = 读取：{ $count } 行
+tool-manifest-differs = { $file } 与其清单不符：{ $detail }
+tool-not-listening = 无法监听 { $address }：{ $detail }
+tool-not-loopback = 只能监听本机回环地址：{ $detail }
+tool-signed-by = 由 { $fingerprint } 签名：请与您所知的商店封条密钥比较
+tool-showing = { $count } 个事件，位置 { $head }，按 { $role } 遮蔽；按 Ctrl-C 结束

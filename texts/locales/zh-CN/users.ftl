@@ -1,0 +1,17 @@
+### The context of users and persons.
+
+event-UserRegistered = 用户注册
+    .sentence = 用户注册
+event-UserDetailsChanged = 资料已更改
+    .sentence = 用户资料已更改
+event-UserDeleted = 用户已删除
+    .sentence = 用户已删除
+event-ErasureRequested = 请求删除个人信息
+    .sentence = 请求删除个人信息：{ $purposes }
+event-PersonErased = 个人信息已删除
+    .sentence = 个人信息已删除：{ $purposes }
+aggregate-user = 用户
+aggregate-person = 当事人
+field-purposes =
+    .account = 账户
+    .invoice = 发票

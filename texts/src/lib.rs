@@ -1,0 +1,113 @@
+//! Every text that people read, in every language of the shop: the pages of the audit trail, and what `replay-tool`
+//! prints. The texts are Fluent catalogues in `locales/LANGUAGE/*.ftl`, embedded when this crate is compiled.
+//!
+//! Keys say what a text is for: `event-TYPE` (the title of an event, its attribute `.sentence` is the whole sentence),
+//! `field-PATH` (its attributes are the values that have a name), `aggregate-TYPE`, `actor-KIND`, `role-NAME`,
+//! `problem-SLUG`, `page-…` and `tool-…`. This crate knows no other crate of the shop.
+
+mod catalogue;
+mod value;
+
+use std::sync::LazyLock;
+
+use catalogue::Catalogue;
+pub use value::Value;
+
+include!(concat!(env!("OUT_DIR"), "/catalogues.rs"));
+
+static CATALOGUES: [LazyLock<Catalogue>; 2] = [
+    LazyLock::new(|| Catalogue::read(Language::English.tag(), ENGLISH)),
+    LazyLock::new(|| Catalogue::read(Language::Chinese.tag(), CHINESE)),
+];
+
+/// A language of the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Language {
+    #[default]
+    English,
+    Chinese,
+}
+
+impl Language {
+    /// All of them, the default first.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// The tags of all of them, in the same order.
+    pub const TAGS: &'static [&'static str] = &[Self::English.tag(), Self::Chinese.tag()];
+
+    /// The language of a tag such as `zh-CN`: English unless we speak it.
+    pub fn of(tag: &str) -> Self {
+        let chinese = tag.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("zh"));
+        if chinese { Self::Chinese } else { Self::English }
+    }
+
+    /// The language of a locale such as `zh_CN.UTF-8`. We write UTF-8: a locale with another charset gets English.
+    pub fn of_locale(locale: &str) -> Self {
+        let charset = locale.split_once('.').map(|(_, rest)| rest.split('@').next().unwrap_or(rest));
+        let readable = charset
+            .is_none_or(|charset| ["utf-8", "utf8"].iter().any(|known| charset.eq_ignore_ascii_case(known)));
+        if readable { Self::of(locale) } else { Self::English }
+    }
+
+    /// The language of the process's environment: the first of these variables that is set counts.
+    pub fn of_environment() -> Self {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| {
+            let value = std::env::var(name).ok()?;
+            (!value.is_empty()).then_some(value)
+        });
+        set.map_or(Self::English, |locale| Self::of_locale(&locale))
+    }
+
+    /// Its tag, as in the parameter `lang` and the attribute `lang` of a page.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-CN",
+        }
+    }
+
+    /// What it calls itself.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Chinese => "中文",
+        }
+    }
+
+    fn catalogue(self) -> &'static Catalogue {
+        match self {
+            Self::English => &CATALOGUES[0],
+            Self::Chinese => &CATALOGUES[1],
+        }
+    }
+
+    /// A text without variables; a key that is missing is shown itself.
+    pub fn text(self, key: &'static str) -> &'static str {
+        self.find(key).unwrap_or(key)
+    }
+
+    /// A text without variables whose key was put together, if there is one.
+    pub fn find(self, key: &str) -> Option<&'static str> {
+        self.catalogue().text(key)
+    }
+
+    /// A text with its variables filled in; a key that is missing is shown itself.
+    pub fn fill(self, key: &str, values: &[(&str, Value<'_>)]) -> String {
+        self.catalogue().fill(key, values).unwrap_or_else(|| key.to_owned())
+    }
+
+    /// The same, which asks for the value of each variable that the text has; none where the key is missing.
+    pub fn fill_with<'v>(self, key: &str, value: impl FnMut(&str) -> Value<'v>) -> Option<String> {
+        self.catalogue().fill_with(key, value)
+    }
+
+    /// Every key in order, attributes as `KEY.ATTRIBUTE`.
+    pub fn keys(self) -> Vec<&'static str> {
+        self.catalogue().keys()
+    }
+
+    /// The variables of a text, by name; none where the key is missing.
+    pub fn variables(self, key: &str) -> Option<&'static [String]> {
+        self.catalogue().variables(key)
+    }
+}
