@@ -108,7 +108,7 @@ pub enum Trouble<'a> {
     Stopped { sink: &'static str, reason: &'a str },
     #[error("events parked: {count}")]
     Parked { count: i64 },
-    #[error("nobody keeps it alive")]
+    #[error("no worker is running")]
     Unkept,
     #[error("{seconds:.0} s behind")]
     Late { seconds: f64 },

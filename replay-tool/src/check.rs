@@ -15,8 +15,8 @@ use soonshop_event_log::seal::{
 use soonshop_migrations::rights;
 use soonshop_projections::Generation;
 
+use crate::sentences::Word;
 use crate::status::lines;
-use crate::words::Word;
 use crate::{Ended, Failure, Outcome, Output, Sentence, Tool, exit};
 
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ fn told(report: &Report) -> Vec<Sentence> {
     }];
     told.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, said }| {
         let wrong = Word::of(format!("{wrong:?}"));
-        Sentence::Found { log: log(), position: *position, wrong, said: said.clone() }
+        Sentence::Found { log: log(), position: *position, wrong, detail: said.clone() }
     }));
     let more = i64::try_from(report.findings.len().saturating_sub(SHOWN)).unwrap_or(i64::MAX);
     if more + report.findings_left > 0 {
@@ -70,7 +70,7 @@ fn told(report: &Report) -> Vec<Sentence> {
             Some(Sentence::TailUnprovable { events: *events, since: format!("{since:?}") })
         }
         None if report.verdict == Verdict::Nothing => None,
-        None => Some(Sentence::TailUnseen),
+        None => Some(Sentence::NoTail),
     });
     told
 }
@@ -150,12 +150,12 @@ fn proved(out: &Output, manifest: &Manifest, trusted: &TrustedKey) -> Ended {
 
 fn judged(out: &Output, verdict: &str, mut value: serde_json::Value, told: Sentence) -> Ended {
     value["verdict"] = verdict.into();
-    out.result("status", &value, |language| told.told(language));
+    out.result("status", &value, |language| told.text(language));
     Ended { code: if verdict == "intact" { exit::DONE } else { exit::FOUND }, summary: value }
 }
 
 fn ill(error: impl ToString) -> Sentence {
-    Sentence::Wrong { detail: error.to_string() }
+    Sentence::OtherComplaint { detail: error.to_string() }
 }
 
 /// Looks at each part, and says what is wrong. (What must be there for any verb was looked at before this one.)
@@ -168,16 +168,17 @@ pub async fn doctor(tool: &Tool) -> Outcome {
         };
         well &= ok;
         let value = json!({ "what": what, "ok": ok, "said": said.to_string() });
-        let (what, said) = (Word::of(what), Box::new(said));
-        let told = if ok { Sentence::Well { what, said } } else { Sentence::Ill { what, said } };
-        tool.out.result("status", &value, |language| told.told(language));
+        let (what, detail) = (Word::of(what), Box::new(said));
+        let told =
+            if ok { Sentence::CheckPassed { what, detail } } else { Sentence::CheckFailed { what, detail } };
+        tool.out.result("status", &value, |language| told.text(language));
     };
     let head = tool.log.head().await.map(|head| Sentence::LastPosition { position: head.position });
     note("event log", head.map_err(ill));
     let role = rights::replay_writes(&tool.log.db().connection).await.map_err(ill);
     note("rights", role.and_then(|why| why.map_or(Ok(Sentence::CannotWriteLog), |why| Err(ill(why)))));
     let note_key = soonshop_projections::operations::note(tool.log.keys(), "a test").await;
-    note("key of notes", note_key.map(|_| Sentence::KeyThere).map_err(ill));
+    note("key of notes", note_key.map(|_| Sentence::KeyPresent).map_err(ill));
     note("search", tool.search.ping().await.map(|()| Sentence::Answers).map_err(ill));
     note("cache", tool.cache.ping().await.map(|()| Sentence::Answers).map_err(ill));
     for known in tool.registry.all(None).await?.iter().filter(|known| known.state.lives()) {
@@ -187,7 +188,10 @@ pub async fn doctor(tool: &Tool) -> Outcome {
                 == (&*generation.projection, generation.version, generation.shape)
         });
         let Generation { version, shape, .. } = *generation;
-        let (same, other) = (Sentence::MadeAs { version, shape }, Sentence::MadeOtherwise { version, shape });
+        let (same, other) = (
+            Sentence::GenerationOk { version, shape },
+            Sentence::GenerationOfOtherRelease { version, shape },
+        );
         note(&generation.namespace(), if ours { Ok(same) } else { Err(other) });
     }
     Ok(Ended { code: if well { exit::DONE } else { exit::FOUND }, summary: json!({ "healthy": well }) })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::words::Word;
+use crate::sentences::Word;
 use crate::{Ended, Failure, Outcome, Sentence, Tool, exit, rebuild, swap, verify};
 
 /// What ends a watch badly: `lag>1000 || errors>0`.
@@ -70,7 +70,7 @@ pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
     tool.out.say(&Sentence::Watching { seconds: options.bake.as_secs() });
     loop {
         if let Some(what) = alarm(tool, name, generation, &options.alarm).await? {
-            tool.out.warn(Sentence::GoingBack { why: Box::new(what.clone()) });
+            tool.out.warn(Sentence::RollingBack { why: Box::new(what.clone()) });
             let back = swap::Rollback { reason: Some(what.to_string()), ..swap::Rollback::new(name) };
             swap::rollback(tool, &back).await?;
             let summary = json!({ "projection": name, "result": "rolled_back", "because": what.to_string() });
@@ -97,7 +97,7 @@ async fn alarm(
     let known = tool.known(projection, None).await?;
     if Some(known.generation.number) != generation {
         let number = known.generation.number;
-        return Err(Failure::Refused(Sentence::MovedMeanwhile { number }));
+        return Err(Failure::Refused(Sentence::SwappedByOther { number }));
     }
     let head = tool.log.head().await?.position;
     let standing = tool.looked().one(&known, projector.searchable(), head).await?;

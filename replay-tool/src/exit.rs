@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use soonshop_domain::{QueryError, QueryErrorKind};
 use soonshop_event_log::{Error, Stopped};
 
-use crate::words::{Language, Sentence};
+use crate::sentences::{Language, Sentence};
 
 /// Done, healthy, equal, intact.
 pub const DONE: u8 = 0;
@@ -68,7 +68,7 @@ impl Failure {
         Self::Unexpected(Sentence::Unexpected { detail: error.to_string() })
     }
 
-    /// What people are told.
+    /// The sentence that people read.
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::Unexpected(said) | Self::Usage(said) | Self::Unavailable(said) => said.clone(),
@@ -88,8 +88,8 @@ impl Failure {
     }
 
     /// The same in that language.
-    pub fn told(&self, language: Language) -> String {
-        self.sentence().told(language)
+    pub fn text(&self, language: Language) -> String {
+        self.sentence().text(language)
     }
 
     pub fn code(&self) -> u8 {

@@ -61,7 +61,7 @@ async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Fail
     let last = stream.last();
     let at = |position| {
         let found = stream.version_at(position);
-        found.ok_or(Failure::Usage(Sentence::NothingYet))
+        found.ok_or(Failure::Usage(Sentence::NotYetCreated))
     };
     match point {
         Point::Now => Ok(last),
@@ -79,7 +79,7 @@ pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let stream = stream(tool, kind, id).await?;
     let version = version(tool, &stream, point).await?;
     let event = stream.event(version);
-    let event = event.ok_or(Failure::Usage(Sentence::BeforeAll))?;
+    let event = event.ok_or(Failure::Usage(Sentence::VersionZero))?;
     let trail = stream.trail(version, version, None)?;
     let value = json!({
         "type": kind, "id": id, "version": version, "position": event.position,
@@ -161,7 +161,7 @@ fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
 fn shown_value(value: Option<&Value>, language: Language) -> String {
     match value.map(|value| (value, value["personal"].as_str())) {
         None => "–".to_owned(),
-        Some((_, Some("erased"))) => Sentence::Erased.told(language),
+        Some((_, Some("erased"))) => Sentence::Erased.text(language),
         // The number tells that it is another text, and nothing else of it.
         Some((value, Some(_))) => format!("{MASK} {}", value["value"]),
         Some((value, None)) => value.to_string(),
@@ -305,12 +305,9 @@ pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) 
         let equal = rows == before;
         let rows: Vec<String> = rows.iter().map(|(table, row)| format!("  {table} {row}")).collect();
         let rows = rows.join("\n");
-        let told = if equal {
-            Sentence::HasItAsAbove { name, rows }
-        } else {
-            Sentence::HasItOtherwise { name, rows }
-        };
-        tool.out.result("status", &value, |language| told.told(language));
+        let told =
+            if equal { Sentence::RowsEqual { name, rows } } else { Sentence::RowsDiffer { name, rows } };
+        tool.out.result("status", &value, |language| told.text(language));
     }
     Ok(Ended::done(json!({ "steps": steps })))
 }

@@ -18,13 +18,13 @@ pub mod plan;
 pub mod rebuild;
 mod record;
 mod rows;
+pub mod sentences;
 pub mod status;
 mod still;
 pub mod stop;
 pub mod swap;
 pub mod verify;
 pub mod view;
-pub mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ use soonshop_search::Search;
 
 pub use exit::Failure;
 pub use output::Output;
+pub use sentences::{Language, Sentence};
 pub use stop::Stop;
-pub use words::{Language, Sentence};
 
 /// Who does what is done at the command line, until there is a way to sign in.
 pub const ACTOR: &str = "service:operator";

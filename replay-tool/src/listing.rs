@@ -166,7 +166,7 @@ async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failu
     };
     if keys.of(public).is_none() {
         let (file, fingerprint) = (file.display().to_string(), public.fingerprint());
-        return Err(Failure::Refused(Sentence::KeyOfNobody { file, fingerprint }));
+        return Err(Failure::Refused(Sentence::SealKeyMissing { file, fingerprint }));
     }
     Ok((keys, public))
 }
@@ -350,11 +350,11 @@ fn sentence(entry: &Value, language: Language) -> String {
     let given = |name: &str| entry[name].as_str().map(str::to_owned);
     let more = [
         given("on_behalf_of").map(|who| Sentence::OnBehalfOf { who }),
-        given("channel").map(|channel| Sentence::Through { channel }),
+        given("channel").map(|channel| Sentence::ViaChannel { channel }),
         given("reason_code").map(|code| Sentence::Because { code }),
     ];
     for told in more.into_iter().flatten() {
-        line.extend(["  ", &told.told(language)]);
+        line.extend(["  ", &told.text(language)]);
     }
     line
 }

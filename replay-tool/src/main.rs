@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use soonshop_event_log::seal::TrustedKey;
@@ -15,6 +16,7 @@ use soonshop_replay_tool::history::{self, Point};
 use soonshop_replay_tool::listing;
 use soonshop_replay_tool::output::ShowProgress;
 use soonshop_replay_tool::parked::{self, Which};
+use soonshop_replay_tool::sentences::language_of;
 use soonshop_replay_tool::verify::{Against, Mode};
 use soonshop_replay_tool::{
     Config, Ended, Failure, Language, Outcome, Output, Sentence, Stop, Tool, check, deploy, exit, plan,
@@ -37,9 +39,9 @@ struct Cli {
     json: bool,
     #[arg(long, value_enum, default_value = "auto", global = true)]
     progress: ShowProgress,
-    /// The language of what people are told, and of the pages of `view`; without it the environment's (`LC_ALL`,
-    /// `LC_MESSAGES`, `LANG`), and the browser's
-    #[arg(long, value_enum, global = true)]
+    /// The language of all messages, and of the pages of `view`. Without it: that of the environment (`LC_ALL`,
+    /// `LC_MESSAGES`, `LANG`), and for the pages that of the browser
+    #[arg(long, value_parser = language(), global = true)]
     lang: Option<Language>,
     /// Say more; twice, still more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -435,26 +437,36 @@ fn public_key(text: &str) -> Result<TrustedKey, Sentence> {
     text.parse().map_err(|_| Sentence::BadPublicKey)
 }
 
-/// What is wrong with a command line, for whoever does not read the parser's own words; none where those are help.
+fn language() -> impl TypedValueParser<Value = Language> {
+    PossibleValuesParser::new(Language::TAGS.iter().copied()).map(|tag| Language::of(&tag))
+}
+
+/// The fault of a command line as a sentence of ours, which the parser has in English only; none where it shows help.
 fn misread(error: &clap::Error) -> Option<Sentence> {
-    let text = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
-    let (arg, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (arg, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
     let source = std::error::Error::source(error);
-    let told = match error.kind() {
+    let text = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
-        ErrorKind::InvalidValue => Sentence::NoSuchValue { value, arg, known: text(ContextKind::ValidValue) },
+        ErrorKind::InvalidValue => {
+            Sentence::NoSuchValue { value, arg, known: context(ContextKind::ValidValue) }
+        }
         ErrorKind::ValueValidation => match source.and_then(|source| source.downcast_ref::<Sentence>()) {
             Some(why) => Sentence::BadValue { value, arg, why: Box::new(why.clone()) },
             None => Sentence::ValueUnfit { value, arg },
         },
         ErrorKind::UnknownArgument => Sentence::NoSuchArgument { arg },
-        ErrorKind::InvalidSubcommand => Sentence::NoSuchVerb { verb: text(ContextKind::InvalidSubcommand) },
+        ErrorKind::InvalidSubcommand => {
+            Sentence::NoSuchVerb { verb: context(ContextKind::InvalidSubcommand) }
+        }
         ErrorKind::MissingSubcommand => Sentence::VerbMissing,
         ErrorKind::MissingRequiredArgument => Sentence::ArgumentsMissing { args: arg },
-        ErrorKind::ArgumentConflict => Sentence::ArgumentsClash { arg, other: text(ContextKind::PriorArg) },
+        ErrorKind::ArgumentConflict => {
+            Sentence::ArgumentsClash { arg, other: context(ContextKind::PriorArg) }
+        }
         _ => Sentence::CommandLine { detail: error.render().to_string().trim_end().to_owned() },
     };
-    Some(Sentence::TryHelp { told: Box::new(told) })
+    Some(Sentence::TryHelp { text: Box::new(text) })
 }
 
 fn main() -> ExitCode {
@@ -466,12 +478,12 @@ fn main() -> ExitCode {
             Output::new(true, ShowProgress::None).message("exit_error", &failure.message());
         }
         let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-        let language = Language::of_words(words);
+        let language = language_of(words);
         if language != Language::English
             && error.use_stderr()
-            && let Some(told) = misread(&error)
+            && let Some(fault) = misread(&error)
         {
-            Output::new(false, ShowProgress::None).speaking(language).say(&told);
+            Output::new(false, ShowProgress::None).speaking(language).say(&fault);
             std::process::exit(error.exit_code());
         }
         error.exit()
@@ -499,7 +511,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             out.message("exit_error", &failure.message());
-            out.say(&Sentence::ByTool { told: Box::new(failure.sentence()) });
+            out.say(&Sentence::ByTool { text: Box::new(failure.sentence()) });
             failure.code()
         }
     };
@@ -540,9 +552,9 @@ async fn confirm(tool: &Tool, yes: bool, question: Sentence) -> Result<(), Failu
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::Usage(Sentence::NobodyToAsk { question: Box::new(question) }));
+        return Err(Failure::Usage(Sentence::CannotAsk { question: Box::new(question) }));
     }
-    let asked = Sentence::Ask { question: Box::new(question) }.told(tool.out.language());
+    let asked = Sentence::Ask { question: Box::new(question) }.text(tool.out.language());
     drop(write!(std::io::stderr(), "{asked}"));
     let asking = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
@@ -691,7 +703,7 @@ async fn want(tool: &Tool, run: i64, wanted: Wanted) -> Outcome {
     if let Some(of) = of
         && !(of.verb == "rebuild" || of.verb == "verify" && wanted == Wanted::Cancel)
     {
-        return Err(Failure::Refused(Sentence::RunDeaf { run, verb: of.verb }));
+        return Err(Failure::Refused(Sentence::RunTakesNoOrders { run, verb: of.verb }));
     }
     heard(tool.runs.want(run, wanted).await?, run)
 }
@@ -700,7 +712,7 @@ fn heard(heard: bool, run: i64) -> Outcome {
     if heard {
         Ok(Ended::done(serde_json::json!({ "run": run })))
     } else {
-        Err(Failure::Refused(Sentence::RunOver { run }))
+        Err(Failure::Refused(Sentence::RunEnded { run }))
     }
 }
 

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 use soonshop_domain::text::visible;
 
-use crate::words::{Language, Sentence};
+use crate::sentences::{Language, Sentence};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -87,7 +87,7 @@ impl Output {
         Self { json, language: Language::default(), how: Arc::new(Mutex::new(how)), warnings: Arc::default() }
     }
 
-    /// The same, for people who are told things in that language.
+    /// The same, in that language.
     #[must_use]
     pub fn speaking(self, language: Language) -> Self {
         Self { language, ..self }
@@ -142,9 +142,9 @@ impl Output {
         }
     }
 
-    /// Something that people are told beside the result.
+    /// Tells something beside the result, in the language.
     pub fn say(&self, said: &Sentence) {
-        self.tell(&said.told(self.language));
+        self.tell(&said.text(self.language));
     }
 
     /// The same of what has no language.
@@ -153,10 +153,10 @@ impl Output {
     }
 
     /// Shown when it happens, and once more at the end.
-    pub fn warn(&self, told: Sentence) {
-        self.message("warning", &json!({ "message": told.to_string() }));
-        self.say(&Sentence::Warning { told: Box::new(told.clone()) });
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+    pub fn warn(&self, warning: Sentence) {
+        self.message("warning", &json!({ "message": warning.to_string() }));
+        self.say(&Sentence::Warning { text: Box::new(warning.clone()) });
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
     }
 
     pub fn warnings(&self) -> usize {
@@ -168,8 +168,8 @@ impl Output {
         let warnings = std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner));
         if warnings.len() > 1 {
             self.say(&Sentence::WarningsAgain { count: warnings.len() });
-            for told in warnings {
-                self.say(&Sentence::Again { told: Box::new(told) });
+            for warning in warnings {
+                self.say(&Sentence::WarningAgain { text: Box::new(warning) });
             }
         }
     }
@@ -182,7 +182,7 @@ impl Output {
             How::Bar(bar) => {
                 bar.set_length(line.total.max(1));
                 bar.set_position(line.done);
-                bar.set_message(line.text.told(self.language));
+                bar.set_message(line.text.text(self.language));
             }
             How::Plain { last } => {
                 let due = last.is_none_or(|(when, at)| when.elapsed() >= LINES && share - at >= 0.05);
@@ -190,7 +190,7 @@ impl Output {
                     *last = Some((Instant::now(), share));
                     let now =
                         soonshop_domain::clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-                    drop(writeln!(std::io::stderr(), "{now} {}", line.text.told(self.language)));
+                    drop(writeln!(std::io::stderr(), "{now} {}", line.text.text(self.language)));
                 }
             }
             How::Json if self.json => {

@@ -170,7 +170,7 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
     let name = || projection.to_owned();
     let from = active.generation.number;
     let mut told = vec![match resumes {
-        Some(known) => Sentence::PlanBegun { projection: name(), from, to: known.generation.number },
+        Some(known) => Sentence::PlanStarted { projection: name(), from, to: known.generation.number },
         None => Sentence::PlanNew { projection: name(), from, to: next },
     }];
     told.push(Sentence::PlanFold { folded, head, types: types.len(), skipped: head - folded });
@@ -192,7 +192,7 @@ async fn role(tool: &Tool) -> Result<Sentence, Failure> {
     }
     let sql = "SELECT current_user::text, has_table_privilege('log.events', 'INSERT')";
     let row = db.connection.query_one(db.statement(sql, [])).await?;
-    let row = row.ok_or(Failure::Unexpected(Sentence::WhoAreWe))?;
+    let row = row.ok_or(Failure::Unexpected(Sentence::RoleUnknown))?;
     let (name, writes): (String, bool) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     Ok(if writes { Sentence::RoleCould { name } } else { Sentence::RoleCannot { name } })
 }

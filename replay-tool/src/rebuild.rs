@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::fold::{CHUNK, KEPT, Pages};
 use crate::output::Line;
 use crate::record::write_down;
-use crate::words::Word;
+use crate::sentences::Word;
 use crate::{Ended, Failure, Outcome, Sentence, Tool, exit};
 
 /// What to do.
@@ -153,7 +153,7 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
     if options.tail && options.until.is_none() {
         // Whoever verifies and swaps meanwhile has to be alone with the read model: keeping it up is no such work.
         let Generation { projection, number, .. } = generation.clone();
-        tool.out.say(&Sentence::Keeping { projection, number });
+        tool.out.say(&Sentence::Following { projection, number });
         tail(tool, &projector, &generation).await;
     }
     Ok(ended)
@@ -262,7 +262,7 @@ impl Work<'_> {
         outcome?;
         if self.options.until.is_some() {
             let position = self.progress.position;
-            tool.out.say(&Sentence::StandsAt { name: self.name(), position });
+            tool.out.say(&Sentence::StoppedAt { name: self.name(), position });
             return Ok(self.ended("until", None));
         }
         Box::pin(self.sinks(&follower)).await?;
@@ -270,7 +270,7 @@ impl Work<'_> {
         let keeper = self.handover().await?;
         if keeper.is_none() && !self.options.tail {
             let version = self.generation.version;
-            tool.out.warn(Sentence::NobodyKeeps { name: self.name(), version });
+            tool.out.warn(Sentence::NoWorkerFor { name: self.name(), version });
         }
         Ok(self.ended("caught_up", keeper))
     }
@@ -315,7 +315,7 @@ impl Work<'_> {
                     rate,
                 },
             };
-            self.tool.out.result("summary", &summary, |language| told.told(language));
+            self.tool.out.result("summary", &summary, |language| told.text(language));
         }
         Ended { code: if parked > 0 { exit::PARKED } else { exit::DONE }, summary }
     }
@@ -339,7 +339,7 @@ impl Work<'_> {
         self.tool.out.say(&if resumed {
             Sentence::RunResumes { run, name, from, head, epoch }
         } else {
-            Sentence::RunBegins { run, name, epoch }
+            Sentence::RunStarts { run, name, epoch }
         });
         self.catch_up(&mut fold).await?;
         if self.options.until.is_none() {
@@ -396,7 +396,7 @@ impl Work<'_> {
         let folded = i64::try_from(folded).unwrap_or(i64::MAX);
         if page[0].position != fold.folded().position + 1 {
             let (after, found) = (fold.folded().position, page[0].position);
-            return Err(Failure::Unexpected(Sentence::Hole { after, found }));
+            return Err(Failure::Unexpected(Sentence::LogHasGap { after, found }));
         }
         fold.take(&page).await?;
         // While it waits, or says how far it is, nothing is under way.
@@ -489,10 +489,18 @@ impl Work<'_> {
         let percent = if total == 0 { 100 } else { position * 100 / total };
         let (run, name) = (self.run, self.name());
         let text = match self.pace.limit {
-            Some(limit) => {
-                Sentence::FoldingLimited { run, name, percent, position, total, rate, limit, left, parked }
-            }
-            None => Sentence::Folding { run, name, percent, position, total, rate, left, parked },
+            Some(limit) => Sentence::RebuildProgressLimited {
+                run,
+                name,
+                percent,
+                position,
+                total,
+                rate,
+                limit,
+                left,
+                parked,
+            },
+            None => Sentence::RebuildProgress { run, name, percent, position, total, rate, left, parked },
         };
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let fraction = if total == 0 { 1.0 } else { position as f64 / total as f64 };

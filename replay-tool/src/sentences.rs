@@ -1,104 +1,82 @@
-//! The sentences of the tool, in every language that it speaks, side by side. A sentence has places by name, and whoever
-//! says it gives all of them: a place that a language lacks does not compile. Nothing is put together from parts of
-//! sentences.
+//! The sentences of the tool: what each is called in the catalogues of `soonshop-texts`, and what its variables hold.
+//! Whoever prints one gives all of them, or it does not compile.
 //!
 //! What scripts read (`--json`) is English in every language; so are `--help`, the manual and log lines. Texts that come
-//! up from elsewhere, such as a database's, stand as they are behind a sentence from here.
+//! from other crates, such as a database's, are shown as they are behind a sentence from here.
 
 use std::fmt;
 
-/// A language that people are told things in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Language {
-    #[default]
-    #[value(name = "en")]
-    English,
-    #[value(name = "zh-CN")]
-    Chinese,
-}
+pub use soonshop_texts::Language;
+use soonshop_texts::Value;
 
-impl Language {
-    /// Its tag, as it is given and as pages take it.
-    pub fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Chinese => "zh-CN",
-        }
-    }
-
-    /// What the environment asks for: the first of these that says anything counts.
-    pub fn of_environment() -> Self {
-        let said = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| {
-            let value = std::env::var(name).ok()?;
-            (!value.is_empty()).then_some(value)
-        });
-        said.map_or(Self::English, |locale| Self::of_locale(&locale))
-    }
-
-    /// Of a locale such as `zh_CN.UTF-8`. What is written is UTF-8: whoever names another charset could not read it.
-    fn of_locale(locale: &str) -> Self {
-        let locale = locale.to_lowercase();
-        let charset = locale.split(['.', '@']).nth(1).filter(|_| locale.contains('.'));
-        let readable = charset.is_none_or(|charset| ["utf-8", "utf8"].contains(&charset));
-        if locale.starts_with("zh") && readable { Self::Chinese } else { Self::English }
-    }
-
-    /// What a command line asks for that could not be read as a whole.
-    pub fn of_words(words: impl Iterator<Item = String>) -> Self {
-        let mut words = words.skip_while(|word| word != "--lang" && !word.starts_with("--lang="));
-        let given = words.next().and_then(|word| match word.split_once('=') {
-            Some((_, tag)) => Some(tag.to_owned()),
-            None => words.next(),
-        });
-        match given.as_deref() {
-            Some("zh-CN") => Self::Chinese,
-            Some(_) => Self::English,
-            None => Self::of_environment(),
-        }
+/// The language that a command line asks for which could not be read as a whole.
+pub fn language_of(args: impl Iterator<Item = String>) -> Language {
+    let mut args = args.skip_while(|arg| arg != "--lang" && !arg.starts_with("--lang="));
+    let given = args.next().and_then(|arg| match arg.split_once('=') {
+        Some((_, tag)) => Some(tag.to_owned()),
+        None => args.next(),
+    });
+    match given {
+        Some(tag) if Language::TAGS.contains(&tag.as_str()) => Language::of(&tag),
+        Some(_) => Language::English,
+        None => Language::of_environment(),
     }
 }
 
-/// What can stand in a place of a sentence.
-pub trait Say {
-    type Said<'a>
-    where
-        Self: 'a;
-
-    fn say(&self, language: Language) -> Self::Said<'_>;
+/// What can be the value of a variable.
+trait Variable {
+    fn value(&self, language: Language) -> Value<'_>;
 }
 
-macro_rules! as_they_are {
-    ($($of:ty),*) => { $(
-        impl Say for $of {
-            type Said<'a> = Self;
-
-            fn say(&self, _: Language) -> Self {
-                *self
+macro_rules! numbers {
+    ($($number:ty),*) => { $(
+        impl Variable for $number {
+            fn value(&self, _: Language) -> Value<'_> {
+                (*self).into()
             }
         }
     )* };
 }
 
-as_they_are!(i32, i64, u64, usize, f64, &'static str);
+numbers!(i32, i64, u64, usize);
 
-impl Say for String {
-    type Said<'a> = &'a str;
+/// A number that is shown without decimals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rounded(pub f64);
 
-    fn say(&self, _: Language) -> &str {
-        self
+impl Variable for Rounded {
+    fn value(&self, _: Language) -> Value<'_> {
+        format!("{:.0}", self.0).into()
+    }
+}
+
+/// Seconds, to a tenth.
+impl Variable for f64 {
+    fn value(&self, _: Language) -> Value<'_> {
+        format!("{self:.1}").into()
+    }
+}
+
+impl Variable for &'static str {
+    fn value(&self, _: Language) -> Value<'_> {
+        (*self).into()
+    }
+}
+
+impl Variable for String {
+    fn value(&self, _: Language) -> Value<'_> {
+        self.into()
     }
 }
 
 /// A sentence in another one: a question, a reason.
-impl Say for Box<Sentence> {
-    type Said<'a> = String;
-
-    fn say(&self, language: Language) -> String {
-        self.told(language)
+impl Variable for Box<Sentence> {
+    fn value(&self, language: Language) -> Value<'_> {
+        self.text(language).into()
     }
 }
 
-/// A code that has a word of its own in other languages: a state, a result, the name of a sink. In English it is the word.
+/// A code that has a name in every language: a state, a result, the name of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word(String);
 
@@ -107,88 +85,59 @@ impl Word {
         Self(code.as_ref().to_owned())
     }
 
-    pub fn told(&self, language: Language) -> &str {
-        let found = CODES.iter().find(|(code, _)| *code == self.0);
-        match language {
-            Language::English => &self.0,
-            Language::Chinese => found.map_or(&self.0, |(_, chinese)| chinese),
+    /// Its name; a code without one is shown itself.
+    pub fn text(&self, language: Language) -> &str {
+        let mut key = "tool-code-".to_owned();
+        for (at, sign) in self.0.char_indices() {
+            match sign {
+                ' ' | '_' => key.push('-'),
+                sign if sign.is_ascii_uppercase() => {
+                    key.extend((at > 0).then_some('-'));
+                    key.push(sign.to_ascii_lowercase());
+                }
+                sign => key.push(sign),
+            }
         }
+        language.find(&key).unwrap_or(&self.0)
     }
 }
 
-impl Say for Word {
-    type Said<'a> = Columns<'a>;
-
-    fn say(&self, language: Language) -> Columns<'_> {
-        Columns(self.told(language))
+impl Variable for Word {
+    fn value(&self, language: Language) -> Value<'_> {
+        self.text(language).into()
     }
 }
-
-/// A text that takes as many columns as it is told to: a Chinese sign takes two.
-#[derive(Debug)]
-pub struct Columns<'a>(&'a str);
-
-impl fmt::Display for Columns<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)?;
-        let taken: usize = self.0.chars().map(|sign| if sign.is_ascii() { 1 } else { 2 }).sum();
-        let left = f.width().unwrap_or(0).saturating_sub(taken);
-        write!(f, "{:left$}", "")
-    }
-}
-
-/// A code, and its word in Chinese.
-#[rustfmt::skip]
-const CODES: &[(&str, &str)] = &[
-    // How a generation stands, and what readers have to do with it.
-    ("building", "构建中"), ("ready", "就绪"), ("rejected", "已拒绝"), ("retired", "已退役"), ("scratch", "临时"),
-    ("active", "使用中"), ("previous", "可回退"),
-    // How a run stands, and what came out.
-    ("running", "运行中"), ("paused", "已暂停"), ("done", "完成"), ("found", "发现差异"), ("refused", "被拒绝"),
-    ("failed", "失败"), ("interrupted", "已中断"), ("cancelled", "已取消"), ("died", "无响应"),
-    ("caught_up", "已追上"), ("caught up", "已追上"), ("until", "已到指定位置"), ("equal", "一致"), ("different", "有差异"),
-    ("swap", "切换"), ("rollback", "回退"), ("rolled_back", "已回退"), ("deployed", "已部署"),
-    // Sinks, followers, and what `deploy` watches.
-    ("rows", "数据行"), ("index", "索引"), ("cache", "缓存"), ("log", "日志"), ("relay", "中继"), ("seals", "封条"),
-    ("record seals", "记录封条"),
-    ("lag", "落后"), ("errors", "错误"), ("parked", "搁置"), ("nobody", "无"),
-    // What `doctor` looks at.
-    ("event log", "事件日志"), ("rights", "权限"), ("key of notes", "备注密钥"), ("search", "搜索"),
-    // What a check found at a position.
-    ("Changed", "已更改"), ("Missing", "缺失"), ("Inserted", "插入"), ("Reordered", "顺序已变"), ("SealBroken", "封条损坏"),
-    ("SignatureBad", "签名无效"), ("KeyUnknown", "密钥未知"), ("ExportBroken", "文件损坏"),
-];
 
 macro_rules! sentences {
-    ($($name:ident $({ $($place:ident: $of:ty),* $(,)? })? => $english:literal, $chinese:literal;)*) => {
+    ($($name:ident $({ $($variable:ident: $of:ty),* $(,)? })? => $key:literal;)*) => {
         /// What people are told.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Sentence {
-            $($name $({ $($place: $of),* })?,)*
+            $($name $({ $($variable: $of),* })?,)*
         }
 
         impl Sentence {
             /// In that language.
-            pub fn told(&self, language: Language) -> String {
+            pub fn text(&self, language: Language) -> String {
                 match self {
-                    $(Self::$name $({ $($place),* })? => match language {
-                        Language::English => format!($english $($(, $place = Say::say($place, language))*)?),
-                        Language::Chinese => format!($chinese $($(, $place = Say::say($place, language))*)?),
-                    },)*
+                    $(Self::$name $({ $($variable),* })? => {
+                        language.fill($key, &[$($((stringify!($variable), Variable::value($variable, language))),*)?])
+                    })*
                 }
             }
         }
 
-        /// Every sentence: its name, and its texts.
+        /// The name, the key and the variables of every sentence.
         #[cfg(test)]
-        const CATALOGUE: &[(&str, &str, &str)] = &[$((stringify!($name), $english, $chinese)),*];
+        const SENTENCES: &[(&str, &str, &[&str])] =
+            &[$((stringify!($name), $key, &[$($(stringify!($variable)),*)?])),*];
     };
 }
 
 /// As it is written down, and as scripts read it: in English.
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told(Language::English))
+        f.write_str(&self.text(Language::English))
     }
 }
 
@@ -197,249 +146,249 @@ impl std::error::Error for Sentence {}
 #[rustfmt::skip]
 sentences! {
     // How it ends.
-    ByTool { told: Box<Sentence> } => "replay-tool: {told}", "replay-tool：{told}";
-    RefusedBecause { why: Box<Sentence> } => "refused: {why}", "已拒绝：{why}";
-    TimedOut => "the time is up", "时间已到";
-    TimedOutSaved => "the time is up; progress is saved", "时间已到；进度已保存";
-    Interrupted { signal: &'static str } => "interrupted by {signal}", "被 {signal} 中断";
-    InterruptedSaved { signal: &'static str } => "interrupted by {signal}; progress is saved", "被 {signal} 中断；进度已保存";
-    HeldBy { what: String, holder: String } => "{what} is held by {holder}", "{what} 正由 {holder} 占用";
-    TakenOver => "the generation is held by another process, which took it over", "该世代已被另一个进程接管";
-    CannotBeProjected { position: i64, cause: String } => "the event at position {position} cannot be projected: {cause}", "位置 {position} 的事件无法投影：{cause}";
-    WarningsAgain { count: usize } => "{count} warnings:", "共 {count} 条警告：";
-    Again { told: Box<Sentence> } => "  {told}", "  {told}";
-    Warning { told: Box<Sentence> } => "WARN  {told}", "警告  {told}";
+    ByTool { text: Box<Sentence> } => "tool-by-tool";
+    RefusedBecause { why: Box<Sentence> } => "tool-refused-because";
+    TimedOut => "tool-timed-out";
+    TimedOutSaved => "tool-timed-out-saved";
+    Interrupted { signal: &'static str } => "tool-interrupted";
+    InterruptedSaved { signal: &'static str } => "tool-interrupted-saved";
+    HeldBy { what: String, holder: String } => "tool-held-by";
+    TakenOver => "tool-taken-over";
+    CannotBeProjected { position: i64, cause: String } => "tool-cannot-be-projected";
+    WarningsAgain { count: usize } => "tool-warnings-again";
+    WarningAgain { text: Box<Sentence> } => "tool-warning-again";
+    Warning { text: Box<Sentence> } => "tool-warning";
 
     // What comes up from elsewhere, each with its own text behind it.
-    Unexpected { detail: String } => "{detail}", "意外错误：{detail}";
-    StoreUnavailable { detail: String } => "{detail}", "存储暂不可用：{detail}";
-    BadAddress { detail: String } => "{detail}", "地址无效：{detail}";
-    BadMasterKey { detail: String } => "{detail}", "主密钥文件不可用：{detail}";
-    SchemaUnfit { detail: String } => "{detail}", "数据库结构与本版本不符：{detail}";
-    AheadOfLog { detail: String } => "{detail}", "所处理的历史与日志不符（ahead-of-log）：{detail}";
-    NotAnswered { detail: String } => "{detail}", "无法答复：{detail}";
-    CannotRead { detail: String } => "{detail}", "本版本无法读取：{detail}";
-    OfAnotherRelease { detail: String } => "{detail}: use that release's tool", "{detail}：请使用对应版本的工具";
-    OfFile { file: String, detail: String } => "{file}: {detail}", "文件 {file}：{detail}";
-    ManifestUnwritten { detail: String } => "the manifest: {detail}", "清单无法生成：{detail}";
+    Unexpected { detail: String } => "tool-unexpected";
+    StoreUnavailable { detail: String } => "tool-store-unavailable";
+    BadAddress { detail: String } => "tool-bad-address";
+    BadMasterKey { detail: String } => "tool-bad-master-key";
+    SchemaUnfit { detail: String } => "tool-schema-unfit";
+    AheadOfLog { detail: String } => "tool-ahead-of-log";
+    NotAnswered { detail: String } => "tool-not-answered";
+    CannotRead { detail: String } => "tool-cannot-read";
+    OfAnotherRelease { detail: String } => "tool-of-another-release";
+    OfFile { file: String, detail: String } => "tool-of-file";
+    ManifestUnwritten { detail: String } => "tool-manifest-unwritten";
 
     // The command line.
-    CommandLine { detail: String } => "{detail}", "命令行有误：{detail}";
-    NoSuchValue { value: String, arg: String, known: String } => "invalid value '{value}' for '{arg}' [possible values: {known}]", "{arg} 的值 '{value}' 无效，可选：{known}";
-    BadValue { value: String, arg: String, why: Box<Sentence> } => "invalid value '{value}' for '{arg}': {why}", "{arg} 的值 '{value}' 无效：{why}";
-    ValueUnfit { value: String, arg: String } => "invalid value '{value}' for '{arg}'", "{arg} 的值 '{value}' 无效";
-    NoSuchArgument { arg: String } => "unexpected argument '{arg}' found", "未知参数 '{arg}'";
-    NoSuchVerb { verb: String } => "unrecognized subcommand '{verb}'", "未知命令 '{verb}'";
-    VerbMissing => "a subcommand is required", "缺少命令";
-    ArgumentsMissing { args: String } => "these are required: {args}", "缺少必需的参数：{args}";
-    ArgumentsClash { arg: String, other: String } => "'{arg}' cannot be used with '{other}'", "'{arg}' 不能与 '{other}' 同时使用";
-    TryHelp { told: Box<Sentence> } => "error: {told}\n\nFor more information, try '--help'.", "错误：{told}\n\n更多信息见 '--help'。";
-    BadDuration { text: String } => "{text:?} is no duration: 90s, 10m, 2h", "{text:?} 不是时长，例如 90s、10m、2h";
-    BadRate { text: String } => "{text:?} is no rate: 5000/s", "{text:?} 不是速率，例如 5000/s";
-    BadRun { text: String } => "{text:?} is no run: run:59", "{text:?} 不是运行编号，例如 run:59";
-    BadPoint { text: String } => "{text:?} is no point in time: v13 (a version), p1204881 (a position), or 2026-11-22T09:00:00Z", "{text:?} 不是时间点：v13（版本）、p1204881（位置）或 2026-11-22T09:00:00Z";
-    BadAlarm { text: String } => "{text:?} is no condition: lag>1000, errors>0, parked>0, joined by ||", "{text:?} 不是条件：lag>1000、errors>0、parked>0，以 || 连接";
-    BadPublicKey => "it is neither a public key (32 bytes in base64) nor a fingerprint (16 bytes, such as 9c:41:…)", "既不是公钥（32 字节的 base64），也不是指纹（16 字节，如 9c:41:…）";
+    CommandLine { detail: String } => "tool-command-line";
+    NoSuchValue { value: String, arg: String, known: String } => "tool-no-such-value";
+    BadValue { value: String, arg: String, why: Box<Sentence> } => "tool-bad-value";
+    ValueUnfit { value: String, arg: String } => "tool-value-unfit";
+    NoSuchArgument { arg: String } => "tool-no-such-argument";
+    NoSuchVerb { verb: String } => "tool-no-such-verb";
+    VerbMissing => "tool-verb-missing";
+    ArgumentsMissing { args: String } => "tool-arguments-missing";
+    ArgumentsClash { arg: String, other: String } => "tool-arguments-clash";
+    TryHelp { text: Box<Sentence> } => "tool-try-help";
+    BadDuration { text: String } => "tool-bad-duration";
+    BadRate { text: String } => "tool-bad-rate";
+    BadRun { text: String } => "tool-bad-run";
+    BadPoint { text: String } => "tool-bad-point";
+    BadAlarm { text: String } => "tool-bad-alarm";
+    BadPublicKey => "tool-bad-public-key";
 
     // Questions.
-    Ask { question: Box<Sentence> } => "{question} [y/N] ", "{question} [y/N] ";
-    NobodyToAsk { question: Box<Sentence> } => "{question} Nobody can be asked here: add --yes", "{question} 此处无法询问：请加 --yes";
-    AskRetire { projection: String } => "Drop generations of {projection}?", "要删除 {projection} 的旧世代吗？";
-    AskDiscard { count: usize } => "Give up {count} events?", "要放弃 {count} 个事件吗？";
-    NothingDone => "nothing was done", "未做任何操作";
+    Ask { question: Box<Sentence> } => "tool-ask";
+    CannotAsk { question: Box<Sentence> } => "tool-cannot-ask";
+    AskRetire { projection: String } => "tool-ask-retire";
+    AskDiscard { count: usize } => "tool-ask-discard";
+    NothingDone => "tool-nothing-done";
 
     // What is not there.
-    NoShop { folder: String } => "there is no shop in the folder {folder}: name the shop's with --store", "文件夹 {folder} 中没有商店：请用 --store 指定";
-    NoRole { role: &'static str } => "the login cannot put on the role that replay-tool works under: run `soonshop migrate`, or grant it {role}", "当前登录无法切换到 replay-tool 所用的角色：请运行 `soonshop migrate`，或授予它 {role}";
-    MayWrite { why: String } => "{why}: `soonshop doctor` says what to do", "本工具的角色可能写入日志：{why}。如何处理见 `soonshop doctor`";
-    NoReadModel { name: String, known: String } => "there is no read model {name:?}: {known}", "没有读模型 {name:?}，现有：{known}";
-    NoGeneration { projection: String, number: i32 } => "{projection} has no generation {number}: `replay-tool list` shows them", "{projection} 没有第 {number} 代：见 `replay-tool list`";
-    NoneInUse { projection: String } => "{projection} has no generation in use: run `soonshop migrate`", "{projection} 没有使用中的世代：请运行 `soonshop migrate`";
-    NoCandidate { projection: String } => "{projection} has no new generation: run `replay-tool rebuild {projection}` first", "{projection} 没有新世代：请先运行 `replay-tool rebuild {projection}`";
-    NoCheckpoint { name: String } => "{name} has no checkpoint", "{name} 没有检查点";
-    NotHeld { name: String } => "{name} could not be held", "无法占用 {name}";
-    NoRun { run: i64 } => "there is no run {run}: `replay-tool runs` shows them", "没有运行 {run}：见 `replay-tool runs`";
-    RunOver { run: i64 } => "run {run} is over, or never was", "运行 {run} 已结束，或从未存在";
-    RunDeaf { run: i64, verb: String } => "run {run} is a {verb}, which hears nothing of that", "运行 {run} 是 {verb}，不接受此指令";
-    RunCancelled { run: i64 } => "run {run} was cancelled", "运行 {run} 已被取消";
-    RunSilent { run: i64, position: i64 } => "run {run} gives no sign of life; it was at position {position}", "运行 {run} 没有响应；最后到达位置 {position}";
+    NoShop { folder: String } => "tool-no-shop";
+    NoRole { role: &'static str } => "tool-no-role";
+    MayWrite { why: String } => "tool-may-write";
+    NoReadModel { name: String, known: String } => "tool-no-read-model";
+    NoGeneration { projection: String, number: i32 } => "tool-no-generation";
+    NoneInUse { projection: String } => "tool-none-in-use";
+    NoCandidate { projection: String } => "tool-no-candidate";
+    NoCheckpoint { name: String } => "tool-no-checkpoint";
+    CannotHold { name: String } => "tool-cannot-hold";
+    NoRun { run: i64 } => "tool-no-run";
+    RunEnded { run: i64 } => "tool-run-ended";
+    RunTakesNoOrders { run: i64, verb: String } => "tool-run-takes-no-orders";
+    RunCancelled { run: i64 } => "tool-run-cancelled";
+    RunNotResponding { run: i64, position: i64 } => "tool-run-not-responding";
 
     // `list`, `status`, `runs`.
-    StatusRow { projection: String, generation: i32, state: Word, place: Word, position: i64, head: i64, lag: i64, seconds: f64, parked: i64 } => "{projection:<12} v{generation:<4} {state:<9} {place:<9} {position:>12} of {head:<12} lag {lag:>8}  {seconds:>8.1} s  parked {parked:<4}", "{projection:<12} v{generation:<4} {state:<9} {place:<9} {position:>12} / {head:<12} 落后 {lag:>8}  {seconds:>8.1} 秒  搁置 {parked:<4}";
-    SinkRow { sink: Word, at: String, holder: Word } => "    {sink:<6} at {at:<12} kept by {holder}", "    {sink:<6} 位置 {at:<12} 维护进程 {holder}";
-    SinkStopped { reason: String } => "           stopped: {reason}", "           已停止：{reason}";
-    SinkUnknown { reason: String } => "           cannot be asked: {reason}", "           无法询问：{reason}";
-    Complaint { complaint: Box<Sentence> } => "    ! {complaint}", "    ! {complaint}";
-    Stopped { sink: Word, reason: String } => "{sink} stopped: {reason}", "{sink}已停止：{reason}";
-    EventsParked { count: i64 } => "events parked: {count}", "搁置的事件：{count}";
-    Unkept => "nobody keeps it alive", "无进程维护";
-    Late { seconds: f64 } => "{seconds:.0} s behind", "落后 {seconds:.0} 秒";
-    Wrong { detail: String } => "{detail}", "异常：{detail}";
-    FollowingRow { name: Word, at: String, head: i64, lag: i64, seconds: f64 } => "{name:<12} {at:>37} of {head:<12} lag {lag:>8}  {seconds:>8.1} s", "{name:<12} {at:>37} / {head:<12} 落后 {lag:>8}  {seconds:>8.1} 秒";
-    LogRow { name: Word, head: i64 } => "{name:<12} {head:>37}", "{name:<12} {head:>37}";
-    LogRowAged { name: Word, head: i64, seconds: f64 } => "{name:<12} {head:>37}  {seconds:.1} s old", "{name:<12} {head:>37}  {seconds:.1} 秒前";
-    RunRow { run: i64, at: String, verb: String, of: String, state: Word, position: i64, to: i64, actor: String, process: String } => "#{run:<4} {at}  {verb:<8} {of}  {state}  {position}/{to}  by {actor} on {process}", "#{run:<4} {at}  {verb:<8} {of}  {state}  {position}/{to}  执行者 {actor} 于 {process}";
-    RunRowEnded { run: i64, at: String, verb: String, of: String, state: Word, position: i64, to: i64, actor: String, process: String, result: Word } => "#{run:<4} {at}  {verb:<8} {of}  {state}  {position}/{to}  by {actor} on {process}  {result}", "#{run:<4} {at}  {verb:<8} {of}  {state}  {position}/{to}  执行者 {actor} 于 {process}  {result}";
-    RunRowFailed { run: i64, at: String, verb: String, of: String, state: Word, position: i64, to: i64, actor: String, process: String, message: String } => "#{run:<4} {at}  {verb:<8} {of}  {state}  {position}/{to}  by {actor} on {process}  {message}", "#{run:<4} {at}  {verb:<8} {of}  {state}  {position}/{to}  执行者 {actor} 于 {process}  记录：{message}";
+    StatusRow { projection: String, generation: i32, state: Word, place: Word, position: i64, head: i64, lag: i64, seconds: f64, parked: i64 } => "tool-status-row";
+    SinkRow { sink: Word, at: String, holder: Word } => "tool-sink-row";
+    SinkStopped { reason: String } => "tool-sink-stopped";
+    SinkUnknown { reason: String } => "tool-sink-unknown";
+    Complaint { complaint: Box<Sentence> } => "tool-complaint";
+    Stopped { sink: Word, reason: String } => "tool-stopped";
+    EventsParked { count: i64 } => "tool-events-parked";
+    NoWorker => "tool-no-worker";
+    Late { seconds: Rounded } => "tool-late";
+    OtherComplaint { detail: String } => "tool-other-complaint";
+    FollowingRow { name: Word, at: String, head: i64, lag: i64, seconds: f64 } => "tool-following-row";
+    LogRow { name: Word, head: i64 } => "tool-log-row";
+    LogRowAged { name: Word, head: i64, seconds: f64 } => "tool-log-row-aged";
+    RunRow { run: i64, at: String, verb: String, of: String, state: Word, position: i64, to: i64, actor: String, process: String } => "tool-run-row";
+    RunRowEnded { run: i64, at: String, verb: String, of: String, state: Word, position: i64, to: i64, actor: String, process: String, result: Word } => "tool-run-row-ended";
+    RunRowFailed { run: i64, at: String, verb: String, of: String, state: Word, position: i64, to: i64, actor: String, process: String, message: String } => "tool-run-row-failed";
 
     // `plan`.
-    PlanNew { projection: String, from: i32, to: i32 } => "{projection}  v{from} (active)  ->  v{to} (new)", "{projection}  v{from}（使用中） ->  v{to}（新建）";
-    PlanBegun { projection: String, from: i32, to: i32 } => "{projection}  v{from} (active)  ->  v{to} (begun)", "{projection}  v{from}（使用中） ->  v{to}（已开始）";
-    PlanFold { folded: i64, head: i64, types: usize, skipped: i64 } => "  events to fold    {folded} of {head}   ({types} types; {skipped} skipped by type)", "  待处理事件        {folded} / {head}   （{types} 种类型；按类型跳过 {skipped} 个）";
-    PlanEstimate { seconds: i64, rate: i64, how: Box<Sentence>, size: String } => "  estimate          about {seconds} s at {rate} positions/s ({how})   disk +{size}", "  预计              约 {seconds} 秒，每秒 {rate} 个位置（{how}）   磁盘 +{size}";
-    AsRunWas { run: i64 } => "as run {run} was", "与运行 {run} 相同";
-    Sampled { passed: i64 } => "sampled {passed}", "抽样 {passed} 个";
-    PlanUpcaster { name: String, count: i64 } => "  upcaster          {name} ({count})", "  版本升级          {name}（{count}）";
-    PlanUnhandled { name: String, count: i64 } => "  no handler for    {name} ({count})   <- passed over; --fail-unhandled refuses", "  未处理的类型      {name}（{count}）   <- 将跳过；加 --fail-unhandled 则拒绝";
-    PlanEffects { role: Box<Sentence> } => "  side effects      none possible: {role}", "  副作用            不可能有：{role}";
-    PlanRun { projection: String } => "  nothing was written.  Run:  replay-tool rebuild {projection}", "  未写入任何内容。运行：  replay-tool rebuild {projection}";
-    NoCodeToWrite => "this program has no code that writes the log", "本程序没有写日志的代码";
-    RoleCould { name: String } => "this program has no code that writes the log (its role {name} could)", "本程序没有写日志的代码（但其角色 {name} 有权限）";
-    RoleCannot { name: String } => "the role {name} has no INSERT on the event log", "角色 {name} 对事件日志没有 INSERT 权限";
-    WhoAreWe => "the database did not say who we are", "数据库没有说明当前角色";
+    PlanNew { projection: String, from: i32, to: i32 } => "tool-plan-new";
+    PlanStarted { projection: String, from: i32, to: i32 } => "tool-plan-started";
+    PlanFold { folded: i64, head: i64, types: usize, skipped: i64 } => "tool-plan-fold";
+    PlanEstimate { seconds: i64, rate: i64, how: Box<Sentence>, size: String } => "tool-plan-estimate";
+    AsRunWas { run: i64 } => "tool-as-run-was";
+    Sampled { passed: i64 } => "tool-sampled";
+    PlanUpcaster { name: String, count: i64 } => "tool-plan-upcaster";
+    PlanUnhandled { name: String, count: i64 } => "tool-plan-unhandled";
+    PlanEffects { role: Box<Sentence> } => "tool-plan-effects";
+    PlanRun { projection: String } => "tool-plan-run";
+    NoCodeToWrite => "tool-no-code-to-write";
+    RoleCould { name: String } => "tool-role-could";
+    RoleCannot { name: String } => "tool-role-cannot";
+    RoleUnknown => "tool-role-unknown";
 
     // `rebuild`.
-    AtLeastOne => "--chunk and --max-rate are at least 1", "--chunk 和 --max-rate 至少为 1";
-    Unhandled { names: String } => "nothing is done with {names}", "以下事件没有处理：{names}";
-    Keeping { projection: String, number: i32 } => "keeping {projection} v{number} up to date here; Ctrl-C stops it", "正在此处维护 {projection} v{number}；按 Ctrl-C 停止";
-    SavedAt { position: i64, run: i64, projection: String } => "saved at position {position} (run {run}).  Resume:  replay-tool rebuild {projection} --resume", "已保存在位置 {position}（运行 {run}）。继续：  replay-tool rebuild {projection} --resume";
-    StandsAt { name: String, position: i64 } => "{name} stands at {position}, as asked; it is not finished", "{name} 按要求停在位置 {position}；尚未完成";
-    NobodyKeeps { name: String, version: i32 } => "nobody keeps {name} alive: start a process of the shop that has version {version}, or use --tail", "没有进程维护 {name}：请启动具有版本 {version} 的商店进程，或使用 --tail";
-    Rebuilt { result: Word, name: String, position: i64, folded: i64, skipped: i64, parked: i64, warnings: usize, seconds: f64, rate: i64 } => "{result}  {name} at {position}   {folded} folded, {skipped} skipped by type, {parked} parked, {warnings} warnings   {seconds:.1} s, {rate}/s", "{result}  {name} 位置 {position}   处理 {folded}，按类型跳过 {skipped}，搁置 {parked}，警告 {warnings}   {seconds:.1} 秒，{rate}/s";
-    RebuiltFor { result: Word, name: String, position: i64, folded: i64, skipped: i64, parked: i64, warnings: usize, seconds: f64, rate: i64, keeper: String } => "{result}  {name} at {position}   {folded} folded, {skipped} skipped by type, {parked} parked, {warnings} warnings   {seconds:.1} s, {rate}/s   handed over to {keeper}", "{result}  {name} 位置 {position}   处理 {folded}，按类型跳过 {skipped}，搁置 {parked}，警告 {warnings}   {seconds:.1} 秒，{rate}/s   已移交 {keeper}";
-    RunBegins { run: i64, name: String, epoch: i64 } => "run {run}  {name}  epoch {epoch}", "运行 {run}  {name}  纪元 {epoch}";
-    RunResumes { run: i64, name: String, from: i64, head: i64, epoch: i64 } => "run {run}  {name}  resuming at {from} of {head}, epoch {epoch}", "运行 {run}  {name}  从 {from} / {head} 继续，纪元 {epoch}";
-    Folding { run: i64, name: String, percent: i64, position: i64, total: i64, rate: i64, left: i64, parked: i64 } => "run={run} {name} {percent}% {position}/{total} {rate}/s eta={left}s parked={parked}", "运行={run} {name} {percent}% {position}/{total} {rate}/s 剩余={left}秒 搁置={parked}";
-    FoldingLimited { run: i64, name: String, percent: i64, position: i64, total: i64, rate: i64, limit: i64, left: i64, parked: i64 } => "run={run} {name} {percent}% {position}/{total} {rate}/s (limit {limit}) eta={left}s parked={parked}", "运行={run} {name} {percent}% {position}/{total} {rate}/s（上限 {limit}） 剩余={left}秒 搁置={parked}";
-    Hole { after: i64, found: i64 } => "the log goes from position {after} to {found}: it has a hole", "日志从位置 {after} 跳到 {found}：中间有缺口";
-    LogEnds { position: i64 } => "the log ends before position {position}", "日志在位置 {position} 之前就结束了";
+    AtLeastOne => "tool-at-least-one";
+    Unhandled { names: String } => "tool-unhandled";
+    Following { projection: String, number: i32 } => "tool-following";
+    SavedAt { position: i64, run: i64, projection: String } => "tool-saved-at";
+    StoppedAt { name: String, position: i64 } => "tool-stopped-at";
+    NoWorkerFor { name: String, version: i32 } => "tool-no-worker-for";
+    Rebuilt { result: Word, name: String, position: i64, folded: i64, skipped: i64, parked: i64, warnings: usize, seconds: f64, rate: i64 } => "tool-rebuilt";
+    RebuiltFor { result: Word, name: String, position: i64, folded: i64, skipped: i64, parked: i64, warnings: usize, seconds: f64, rate: i64, keeper: String } => "tool-rebuilt-for";
+    RunStarts { run: i64, name: String, epoch: i64 } => "tool-run-starts";
+    RunResumes { run: i64, name: String, from: i64, head: i64, epoch: i64 } => "tool-run-resumes";
+    RebuildProgress { run: i64, name: String, percent: i64, position: i64, total: i64, rate: i64, left: i64, parked: i64 } => "tool-rebuild-progress";
+    RebuildProgressLimited { run: i64, name: String, percent: i64, position: i64, total: i64, rate: i64, limit: i64, left: i64, parked: i64 } => "tool-rebuild-progress-limited";
+    LogHasGap { after: i64, found: i64 } => "tool-log-has-gap";
+    LogEnds { position: i64 } => "tool-log-ends";
 
     // `verify`.
-    Comparing { table: String, compared: u64, differ: usize } => "compare {table}: {compared} rows, {differ} differ", "核对 {table}：{compared} 行，{differ} 行不同";
-    OnlyReady { name: String, state: Word } => "{name} is {state}, and only what is ready can be verified", "{name} 的状态是{state}，只有就绪的世代才能核对";
-    IsInUse { name: String } => "{name} is the one in use: verify it with --against fold", "{name} 正在使用中：请用 --against fold 核对";
-    ProvesNothing { detail: String } => "{detail}: the one in use proves nothing; verify with --against fold", "使用中的世代不足为凭（ahead-of-log）：{detail}。请用 --against fold 核对";
-    StandsBefore { name: String, position: i64 } => "{name} stands still before position {position}, and this release has not its version: verify with --against fold", "{name} 停在位置 {position} 之前，而本版本无法推进它：请用 --against fold 核对";
-    NoTable { name: String, table: String } => "{name} has no table {table}: build it again", "{name} 没有表 {table}：请重新构建";
-    OneTable { table: String } => "only one of the two has the table {table}", "只有其中一方有表 {table}";
-    OneColumn { table: String, columns: String } => "{table}: only one of the two has {columns}", "{table}：只有其中一方有 {columns}";
-    NoColumn { pointer: String } => "--ignore {pointer:?} is no column: /updated_at", "--ignore {pointer:?} 不是列，例如 /updated_at";
-    IndexStands { name: String, at: i64, before: i64 } => "the index of {name} does not get from {at} to {before}", "{name} 的索引无法从 {at} 推进到 {before}";
-    ReportUnwritten { file: String, detail: String } => "the report {file} cannot be written: {detail}", "无法写入报告 {file}：{detail}";
-    Equal { left: i32, right: i32, position: i64, rows: u64, run: i64 } => "equal  v{left} <-> v{right} at position {position}   {rows} rows compared   (run {run})", "一致  v{left} <-> v{right} 位置 {position}   核对了 {rows} 行   （运行 {run}）";
-    EqualIndexed { left: i32, right: i32, position: i64, rows: u64, unlike: usize, run: i64 } => "equal  v{left} <-> v{right} at position {position}   {rows} rows compared, {unlike} documents of the index differ   (run {run})", "一致  v{left} <-> v{right} 位置 {position}   核对了 {rows} 行，索引中 {unlike} 个文档不同   （运行 {run}）";
-    Differs { differ: usize, rows: u64, left: i32, right: i32, position: i64, run: i64 } => "DIFF  {differ} of {rows} rows  v{left} <-> v{right} at position {position}   (run {run})", "差异  {rows} 行中有 {differ} 行  v{left} <-> v{right} 位置 {position}   （运行 {run}）";
-    DiffersIndexed { differ: usize, rows: u64, left: i32, right: i32, position: i64, unlike: usize, run: i64 } => "DIFF  {differ} of {rows} rows  v{left} <-> v{right} at position {position}, {unlike} documents of the index differ   (run {run})", "差异  {rows} 行中有 {differ} 行  v{left} <-> v{right} 位置 {position}，索引中 {unlike} 个文档不同   （运行 {run}）";
-    FieldDiffers { field: String, count: u64 } => "  {field} {count}", "  {field} {count}";
-    ExplainOne { projection: String, key: String } => "explain one:  replay-tool step {projection} --key {key}", "查看其中一行：  replay-tool step {projection} --key {key}";
-    RowDiffers { table: String, key: String, fields: String } => "DIFF  {table} {key}{fields}", "差异  {table} {key}{fields}";
-    RowDiffersBy { table: String, key: String, fields: String, event: String, position: i64 } => "DIFF  {table} {key}{fields}   (caused by {event} {position})", "差异  {table} {key}{fields}   （由 {event} {position} 引起）";
-    Field { name: String, left: i32, before: String, right: i32, after: String } => "  {name}: v{left} {before} -> v{right} {after}", "  {name}：v{left} {before} -> v{right} {after}";
-    WholeRow { left: i32, before: String, right: i32, after: String } => "  (the row): v{left} {before} -> v{right} {after}", "  （整行）：v{left} {before} -> v{right} {after}";
+    Comparing { table: String, compared: u64, differ: usize } => "tool-comparing";
+    OnlyReady { name: String, state: Word } => "tool-only-ready";
+    VerifiesItself { name: String } => "tool-verifies-itself";
+    ProvesNothing { detail: String } => "tool-proves-nothing";
+    StoppedBefore { name: String, position: i64 } => "tool-stopped-before";
+    NoTable { name: String, table: String } => "tool-no-table";
+    OneTable { table: String } => "tool-one-table";
+    OneColumn { table: String, columns: String } => "tool-one-column";
+    NoColumn { pointer: String } => "tool-no-column";
+    IndexStuck { name: String, at: i64, before: i64 } => "tool-index-stuck";
+    ReportUnwritten { file: String, detail: String } => "tool-report-unwritten";
+    Equal { left: i32, right: i32, position: i64, rows: u64, run: i64 } => "tool-equal";
+    EqualIndexed { left: i32, right: i32, position: i64, rows: u64, unlike: usize, run: i64 } => "tool-equal-indexed";
+    Differs { differ: usize, rows: u64, left: i32, right: i32, position: i64, run: i64 } => "tool-differs";
+    DiffersIndexed { differ: usize, rows: u64, left: i32, right: i32, position: i64, unlike: usize, run: i64 } => "tool-differs-indexed";
+    FieldDiffers { field: String, count: u64 } => "tool-field-differs";
+    ExplainOne { projection: String, key: String } => "tool-explain-one";
+    RowDiffers { table: String, key: String, fields: String } => "tool-row-differs";
+    RowDiffersBy { table: String, key: String, fields: String, event: String, position: i64 } => "tool-row-differs-by";
+    Field { name: String, left: i32, before: String, right: i32, after: String } => "tool-field";
+    WholeRow { left: i32, before: String, right: i32, after: String } => "tool-whole-row";
 
     // `swap`, `rollback`, `retire`.
-    Unexpectedly { found: i32, expected: i32 } => "v{found} is in use, and v{expected} was expected", "使用中的是 v{found}，而不是预期的 v{expected}";
-    InUseAlready { number: i32 } => "v{number} is in use already", "v{number} 已在使用中";
-    Unfinished { number: i32, state: Word, projection: String } => "v{number} is {state}: `replay-tool rebuild {projection}` finishes it", "v{number} 的状态是{state}：请用 `replay-tool rebuild {projection}` 完成它";
-    HasParked { number: i32, count: i64 } => "v{number} has {count} parked events: `replay-tool parked list`", "v{number} 有 {count} 个搁置的事件：见 `replay-tool parked list`";
-    TooFarBehind { number: i32, lag: i64, most: i64 } => "v{number} is {lag} events behind, more than --max-lag {most}", "v{number} 落后 {lag} 个事件，超过 --max-lag {most}";
-    NotClean { number: i32, count: i64, run: i64 } => "v{number} is not verified clean ({count} differences, run {run}).  Accept on purpose:  --accept-diff run:{run} --reason \"…\"", "v{number} 核对发现差异（{count} 处，运行 {run}）。若确定接受：  --accept-diff run:{run} --reason \"…\"";
-    NotVerified { number: i32, projection: String } => "v{number} was not verified: `replay-tool verify {projection}`", "v{number} 尚未核对：请运行 `replay-tool verify {projection}`";
-    ReasonNeeded => "--accept-diff needs a --reason", "--accept-diff 需要同时给出 --reason";
-    LastVerification { number: i32, run: i64 } => "the last verification of v{number} is run {run}", "v{number} 最近一次核对是运行 {run}";
-    NoVerification { run: i64, number: i32 } => "run {run} is no verification of v{number}", "运行 {run} 不是对 v{number} 的核对";
-    NothingBefore { number: i32 } => "v{number} has nothing before it to go back to", "v{number} 之前没有可以回退到的世代";
-    NobodyReads { number: i32, state: Word } => "v{number} is {state}, and nobody reads such a one", "v{number} 的状态是{state}，不再供读取";
-    NeverInUse { number: i32, projection: String } => "v{number} was never in use: `replay-tool swap {projection}` moves readers to a new one", "v{number} 从未使用过：切换到新世代请用 `replay-tool swap {projection}`";
-    NobodyKeepsTarget { number: i32, version: i32, projection: String } => "nobody keeps v{number} alive: start a process that has version {version}, or `replay-tool rebuild {projection} --tail`", "没有进程维护 v{number}：请启动具有版本 {version} 的进程，或运行 `replay-tool rebuild {projection} --tail`";
-    TakenMeanwhile { number: i32 } => "v{number} was taken by somebody else meanwhile", "v{number} 期间已被其他进程占用";
-    ReadersElsewhere { number: i32 } => "readers are not at v{number} any more", "读取方已不在 v{number}";
-    SinkBehind { sink: Word, number: i32, at: i64, barrier: i64 } => "the {sink} of v{number} did not get from {at} to {barrier} in time", "v{number} 的{sink}未能及时从 {at} 推进到 {barrier}";
-    SinkNowhere { sink: Word, number: i32, barrier: i64 } => "the {sink} of v{number} did not get from nowhere to {barrier} in time", "v{number} 的{sink}尚未开始，未能及时推进到 {barrier}";
-    Swapped { projection: String, from: i32, to: i32, millis: u64 } => "swapped {projection} v{from} -> v{to} in {millis} ms   (readers follow at their next request)   v{from} is kept   undo: replay-tool rollback {projection}", "已切换 {projection} v{from} -> v{to}，用时 {millis} 毫秒   （读取方从下一次请求起生效）   v{from} 保留   撤销：  replay-tool rollback {projection}";
-    RolledBack { projection: String, from: i32, to: i32, millis: u64 } => "rolled back {projection} v{from} -> v{to} in {millis} ms   v{from} is rejected", "已回退 {projection} v{from} -> v{to}，用时 {millis} 毫秒   v{from} 已拒绝";
-    SwapFirst { number: i32 } => "v{number} is in use: swap first", "v{number} 正在使用中：请先切换";
-    RetiredAlready { number: i32 } => "v{number} is retired already", "v{number} 已经退役";
-    TooYoung { number: i32, minutes: i64 } => "v{number} is only {minutes} min old, less than --min-age", "v{number} 只有 {minutes} 分钟，短于 --min-age";
-    WouldRetire { number: i32 } => "would retire v{number}", "将退役 v{number}";
-    Retired { number: i32 } => "retired v{number}", "已退役 v{number}";
+    UnexpectedGeneration { found: i32, expected: i32 } => "tool-unexpected-generation";
+    InUseAlready { number: i32 } => "tool-in-use-already";
+    Unfinished { number: i32, state: Word, projection: String } => "tool-unfinished";
+    HasParked { number: i32, count: i64 } => "tool-has-parked";
+    TooFarBehind { number: i32, lag: i64, most: i64 } => "tool-too-far-behind";
+    NotClean { number: i32, count: i64, run: i64 } => "tool-not-clean";
+    NotVerified { number: i32, projection: String } => "tool-not-verified";
+    ReasonNeeded => "tool-reason-needed";
+    LastVerification { number: i32, run: i64 } => "tool-last-verification";
+    NoVerification { run: i64, number: i32 } => "tool-no-verification";
+    NoPrevious { number: i32 } => "tool-no-previous";
+    NotReadable { number: i32, state: Word } => "tool-not-readable";
+    NeverInUse { number: i32, projection: String } => "tool-never-in-use";
+    NoWorkerForTarget { number: i32, version: i32, projection: String } => "tool-no-worker-for-target";
+    TakenByOther { number: i32 } => "tool-taken-by-other";
+    ReadersMoved { number: i32 } => "tool-readers-moved";
+    SinkBehind { sink: Word, number: i32, at: i64, barrier: i64 } => "tool-sink-behind";
+    SinkNotStarted { sink: Word, number: i32, barrier: i64 } => "tool-sink-not-started";
+    Swapped { projection: String, from: i32, to: i32, millis: u64 } => "tool-swapped";
+    RolledBack { projection: String, from: i32, to: i32, millis: u64 } => "tool-rolled-back";
+    SwapFirst { number: i32 } => "tool-swap-first";
+    RetiredAlready { number: i32 } => "tool-retired-already";
+    TooRecent { number: i32, minutes: i64 } => "tool-too-recent";
+    WouldRetire { number: i32 } => "tool-would-retire";
+    Retired { number: i32 } => "tool-retired";
 
     // `deploy`.
-    Watching { seconds: u64 } => "watching for {seconds} s", "观察 {seconds} 秒";
-    Alarm { figure: Word, value: i64, most: i64 } => "{figure} is {value}, more than {most}", "{figure}为 {value}，超过 {most}";
-    GoingBack { why: Box<Sentence> } => "{why}: going back", "{why}：正在回退";
-    MovedMeanwhile { number: i32 } => "somebody moved readers to v{number} meanwhile: nothing is watched", "期间读取方已被切换到 v{number}：不再观察";
+    Watching { seconds: u64 } => "tool-watching";
+    Alarm { figure: Word, value: i64, most: i64 } => "tool-alarm";
+    RollingBack { why: Box<Sentence> } => "tool-rolling-back";
+    SwappedByOther { number: i32 } => "tool-swapped-by-other";
 
     // `show`, `diff`, `step`.
-    NoType { kind: String, known: String } => "there is no type {kind:?}: {known}", "没有类型 {kind:?}，现有：{known}";
-    BadId { id: String } => "{id:?} is no id: a UUID", "{id:?} 不是编号：应为 UUID";
-    NoAggregate { kind: String, id: String } => "there is no {kind} {id}", "没有 {kind} {id}";
-    NothingYet => "there was nothing of this id yet at that point", "当时还没有这个编号的内容";
-    NoVersion { version: i64, last: i64 } => "there is no version {version}: the last is {last}", "没有版本 {version}：最后的版本是 {last}";
-    BeforeAll => "version 0 is before there was anything to show", "版本 0 在一切之前，没有可显示的内容";
-    VersionsEqual { from: i64, to: i64 } => "version {from} and version {to} are equal", "版本 {from} 与版本 {to} 相同";
-    Erased => "(erased)", "（已删除）";
-    KeyNeeded => "--key names the row: an order's id, a SKU's stock", "--key 用来指明数据行：如订单编号、SKU 的库存";
-    NothingTouches { key: String, projection: String } => "no event touches a row {key:?} of {projection}", "没有事件涉及 {projection} 的行 {key:?}";
-    HasItAsAbove { name: String, rows: String } => "{name} has it as above\n{rows}", "{name} 中与上面相同\n{rows}";
-    HasItOtherwise { name: String, rows: String } => "{name} has it otherwise\n{rows}", "{name} 中与上面不同\n{rows}";
+    NoType { kind: String, known: String } => "tool-no-type";
+    BadId { id: String } => "tool-bad-id";
+    NoAggregate { kind: String, id: String } => "tool-no-aggregate";
+    NotYetCreated => "tool-not-yet-created";
+    NoVersion { version: i64, last: i64 } => "tool-no-version";
+    VersionZero => "tool-version-zero";
+    VersionsEqual { from: i64, to: i64 } => "tool-versions-equal";
+    Erased => "tool-erased";
+    KeyNeeded => "tool-key-needed";
+    NothingTouches { key: String, projection: String } => "tool-nothing-touches";
+    RowsEqual { name: String, rows: String } => "tool-rows-equal";
+    RowsDiffer { name: String, rows: String } => "tool-rows-differ";
 
     // `export`, `tail`.
-    OutNeeded => "with --json standard output holds messages: say where the rows go with --out FILE", "使用 --json 时标准输出只有消息：请用 --out FILE 指定数据写到哪里";
-    CannotSign { detail: String } => "it cannot be signed: {detail}", "无法签名：{detail}";
-    KeyOfNobody { file: String, fingerprint: String } => "it cannot be signed: the log's seals are signed by {fingerprint}, and {file} does not have that key", "无法签名：日志的封条由 {fingerprint} 签名，而 {file} 中没有该密钥";
-    TailParked { count: usize, first: i64, after: i64 } => "{count} events up to there are parked and were not shown, the first at {first}.  To see them later:  replay-tool tail --after {after}", "到此为止有 {count} 个事件被搁置而未显示，首个位于 {first}。以后查看：  replay-tool tail --after {after}";
-    TailLate { position: i64 } => "position {position} was parked, and comes after its turn", "位置 {position} 曾被搁置，现在补上";
-    Exporting { count: u64 } => "export: {count} rows", "导出：{count} 行";
-    Exported { count: u64, file: String } => "{count} rows in {file}", "{count} 行已写入 {file}";
-    FileUnwritten { file: String, detail: String } => "{file} cannot be written: {detail}", "无法写入 {file}：{detail}";
-    ExportCutShort { detail: String } => "the export was not written whole: {detail}", "导出没有写完整：{detail}";
-    TailResume { position: i64 } => "Resume:  replay-tool tail --follow --after {position}", "继续：  replay-tool tail --follow --after {position}";
-    OnBehalfOf { who: String } => "for {who}", "代表 {who}";
-    Through { channel: String } => "by {channel}", "渠道 {channel}";
-    Because { code: String } => "because {code}", "原因 {code}";
+    OutNeeded => "tool-out-needed";
+    CannotSign { detail: String } => "tool-cannot-sign";
+    SealKeyMissing { file: String, fingerprint: String } => "tool-seal-key-missing";
+    TailParked { count: usize, first: i64, after: i64 } => "tool-tail-parked";
+    TailLate { position: i64 } => "tool-tail-late";
+    Exporting { count: u64 } => "tool-exporting";
+    Exported { count: u64, file: String } => "tool-exported";
+    FileUnwritten { file: String, detail: String } => "tool-file-unwritten";
+    ExportCutShort { detail: String } => "tool-export-cut-short";
+    TailResume { position: i64 } => "tool-tail-resume";
+    OnBehalfOf { who: String } => "tool-on-behalf-of";
+    ViaChannel { channel: String } => "tool-via-channel";
+    Because { code: String } => "tool-because";
 
     // `check`, `doctor`.
-    Intact { log: String, from: i64, to: i64, rows: i64, seals: i64 } => "intact    {log}:{from} to {to}: {rows} events read, {seals} seals", "完整      {log}:{from} 至 {to}：读取 {rows} 个事件，{seals} 个封条";
-    Broken { log: String, rows: i64, seals: i64 } => "BROKEN    {log}: {rows} events read, {seals} seals", "不一致    {log}：读取 {rows} 个事件，{seals} 个封条";
-    Unproven { log: String, rows: i64, seals: i64 } => "UNPROVEN  {log}: not everything that was asked for is under a seal; {rows} events read, {seals} seals", "未证明    {log}：所要求的范围并非全部已封存；读取 {rows} 个事件，{seals} 个封条";
-    NothingToCheck { log: String } => "NOTHING   {log}: there is neither an event nor a seal to check", "无内容    {log}：既没有事件也没有封条可核对";
-    Found { log: String, position: i64, wrong: Word, said: String } => "  {log}:{position}  {wrong}: {said}", "  {log}:{position}  {wrong}：{said}";
-    FoundMore { count: i64 } => "  and {count} more", "  另有 {count} 处";
-    SealedUpTo { log: String, to: i64, at: String, hash: String } => "sealed    up to {log}:{to} at {at}, seal {hash}", "已封存    至 {log}:{to}，时间 {at}，封条 {hash}";
-    SealKey { key: String } => "key       {key}", "密钥      {key}";
-    KeyNotGiven => "          found in the seals, not given by you: compare it with the one you know", "          取自封条，不是您给出的：请与您所知的密钥比较";
-    TailUnprovable { events: i64, since: String } => "tail      unprovable: {events} events since {since} are under no seal; whether more were there, nobody can tell", "尾部      无法证明：自 {since} 起有 {events} 个事件未封存；是否曾有更多，无从得知";
-    TailUnseen => "tail      none was seen; had events been cut off after the last seal, nobody could tell", "尾部      没有；若最后的封条之后有事件被截去，无从得知";
-    ExportIntact { count: u64, head: i64, fingerprint: String } => "intact    {count} rows at position {head}, signed by {fingerprint}", "完整      {count} 行，位置 {head}，由 {fingerprint} 签名";
-    ExportUnsigned { count: u64, head: i64 } => "UNPROVEN  {count} rows at position {head} are what the manifest says, and nobody signed it", "未证明    {count} 行，位置 {head}，与清单相符，但没有签名";
-    ExportOfOther { fingerprint: String } => "BROKEN    signed by {fingerprint}, which is not the key that you gave", "不一致    由 {fingerprint} 签名，而不是您给出的密钥";
-    ExportBroken { detail: String } => "BROKEN    {detail}", "不一致    {detail}";
-    Well { what: Word, said: Box<Sentence> } => "ok   {what:<22} {said}", "正常 {what:<22} {said}";
-    Ill { what: Word, said: Box<Sentence> } => "FAIL {what:<22} {said}", "异常 {what:<22} {said}";
-    LastPosition { position: i64 } => "its last position is {position}", "最后的位置是 {position}";
-    CannotWriteLog => "cannot write the log", "不能写入日志";
-    KeyThere => "there", "存在";
-    Answers => "answers", "有响应";
-    MadeAs { version: i32, shape: i32 } => "version {version}, shape {shape}", "版本 {version}，结构 {shape}";
-    MadeOtherwise { version: i32, shape: i32 } => "version {version}, shape {shape}: this release makes another one, and can only read and drop it", "版本 {version}，结构 {shape}：与本版本所建不同，只能读取和删除";
+    Intact { log: String, from: i64, to: i64, rows: i64, seals: i64 } => "tool-intact";
+    Broken { log: String, rows: i64, seals: i64 } => "tool-broken";
+    Unproven { log: String, rows: i64, seals: i64 } => "tool-unproven";
+    NothingToCheck { log: String } => "tool-nothing-to-check";
+    Found { log: String, position: i64, wrong: Word, detail: String } => "tool-found";
+    FoundMore { count: i64 } => "tool-found-more";
+    SealedUpTo { log: String, to: i64, at: String, hash: String } => "tool-sealed-up-to";
+    SealKey { key: String } => "tool-seal-key";
+    KeyNotGiven => "tool-key-not-given";
+    TailUnprovable { events: i64, since: String } => "tool-tail-unprovable";
+    NoTail => "tool-no-tail";
+    ExportIntact { count: u64, head: i64, fingerprint: String } => "tool-export-intact";
+    ExportUnsigned { count: u64, head: i64 } => "tool-export-unsigned";
+    ExportOfOther { fingerprint: String } => "tool-export-of-other";
+    ExportBroken { detail: String } => "tool-export-broken";
+    CheckPassed { what: Word, detail: Box<Sentence> } => "tool-check-passed";
+    CheckFailed { what: Word, detail: Box<Sentence> } => "tool-check-failed";
+    LastPosition { position: i64 } => "tool-last-position";
+    CannotWriteLog => "tool-cannot-write-log";
+    KeyPresent => "tool-key-present";
+    Answers => "tool-answers";
+    GenerationOk { version: i32, shape: i32 } => "tool-generation-ok";
+    GenerationOfOtherRelease { version: i32, shape: i32 } => "tool-generation-of-other-release";
 
     // `parked`.
-    Cause { count: usize, cause: String } => "{count} × {cause}", "{count} × 原因：{cause}";
-    ParkedRow { generation: String, position: i64, event: String, stream: String, attempts: i64 } => "    {generation}  {position}  {event}  {stream}  tried {attempts}×", "    {generation}  {position}  {event}  {stream}  已尝试 {attempts} 次";
-    NothingParked => "nothing is parked", "没有搁置的事件";
-    WouldRetry { count: usize } => "{count} would be tried again", "将重试 {count} 个";
-    ToBeRetried { count: usize } => "{count} to be tried again by whoever keeps their generation", "{count} 个将由维护该世代的进程重试";
-    WouldDiscard { count: usize } => "{count} would be given up", "将放弃 {count} 个";
-    Discarded { count: usize } => "{count} given up", "已放弃 {count} 个";
+    Cause { count: usize, cause: String } => "tool-cause";
+    ParkedRow { generation: String, position: i64, event: String, stream: String, attempts: i64 } => "tool-parked-row";
+    NothingParked => "tool-nothing-parked";
+    WouldRetry { count: usize } => "tool-would-retry";
+    ToBeRetried { count: usize } => "tool-to-be-retried";
+    WouldDiscard { count: usize } => "tool-would-discard";
+    Discarded { count: usize } => "tool-discarded";
 
     // `view`.
-    ReadingRows { count: u64 } => "read: {count} rows", "读取：{count} 行";
-    NotTrue { file: String, detail: String } => "{file}: {detail}", "{file} 与其清单不符：{detail}";
-    NotListening { address: String, detail: String } => "{address} cannot be listened on: {detail}", "无法监听 {address}：{detail}";
-    NotLoopback { detail: String } => "{detail}", "只能监听本机回环地址：{detail}";
-    SignedBy { fingerprint: String } => "signed by {fingerprint}: compare it with the key of the shop's seals that you know", "由 {fingerprint} 签名：请与您所知的商店封条密钥比较";
-    Showing { count: u64, head: i64, role: String } => "{count} events at position {head}, masked for {role}; Ctrl-C ends it", "{count} 个事件，位置 {head}，按 {role} 遮蔽；按 Ctrl-C 结束";
+    ReadingRows { count: u64 } => "tool-reading-rows";
+    ManifestDiffers { file: String, detail: String } => "tool-manifest-differs";
+    NotListening { address: String, detail: String } => "tool-not-listening";
+    NotLoopback { detail: String } => "tool-not-loopback";
+    SignedBy { fingerprint: String } => "tool-signed-by";
+    Showing { count: u64, head: i64, role: String } => "tool-showing";
 }
 
 #[cfg(test)]
@@ -451,49 +400,39 @@ mod tests {
 
     use super::*;
 
-    /// Names of places, without how they are written.
-    fn places(text: &str) -> BTreeSet<&str> {
-        let named = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-        named.map(|(place, _)| place.split(':').next().unwrap()).collect()
-    }
-
-    /// What is left of a text without its places.
-    fn words(text: &str) -> String {
-        text.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest)).collect()
-    }
-
     #[test]
-    fn every_sentence_is_there_in_both_languages_with_the_same_places() {
-        let names: BTreeSet<_> = CATALOGUE.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names.len(), CATALOGUE.len());
-        for (name, english, chinese) in CATALOGUE {
-            assert_eq!(places(english), places(chinese), "{name}");
-            assert!(english.is_ascii() || english.contains(['×', '…']), "{name}");
-            let same = words(chinese).chars().all(|sign| !sign.is_alphabetic()) || *name == "Ask";
-            assert!(same || !words(chinese).is_ascii(), "{name} is not said in Chinese");
+    fn every_sentence_is_in_both_languages_with_its_variables() {
+        let keys: BTreeSet<_> = SENTENCES.iter().map(|(_, key, _)| *key).collect();
+        assert_eq!(keys.len(), SENTENCES.len());
+        for (name, key, variables) in SENTENCES {
+            let given: BTreeSet<_> = variables.iter().copied().collect();
+            for language in Language::ALL {
+                let found = language.variables(key).unwrap_or_else(|| panic!("{key} is not in {language:?}"));
+                assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), given, "{name}");
+            }
         }
     }
 
     #[test]
-    fn no_sentence_is_there_that_nobody_says() {
+    fn every_sentence_is_used() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let source: String = files
-            .filter(|path| !path.ends_with("words.rs"))
+            .filter(|path| !path.ends_with("sentences.rs"))
             .map(|path| std::fs::read_to_string(path).unwrap())
             .collect();
-        let said: BTreeSet<_> = source
+        let used: BTreeSet<_> = source
             .split("Sentence::")
             .skip(1)
             .map(|rest| rest.split(|sign: char| !sign.is_alphanumeric()).next().unwrap())
             .collect();
-        for (name, ..) in CATALOGUE {
-            assert!(said.contains(name), "nobody says {name}");
+        for (name, ..) in SENTENCES {
+            assert!(used.contains(name), "{name} is not used");
         }
     }
 
     #[test]
-    fn every_state_has_a_word() {
+    fn every_state_has_a_name() {
         use generation::State as Stands;
         use runs::State;
         let generations =
@@ -510,28 +449,23 @@ mod tests {
         ];
         let all = generations.iter().map(Word::of).chain(runs.iter().map(Word::of));
         for word in all.chain(["active", "previous", "rows", "index", "cache"].map(Word::of)) {
-            assert!(!word.told(Language::Chinese).is_ascii(), "{word:?}");
-            assert!(word.told(Language::English).is_ascii(), "{word:?}");
+            assert!(!word.text(Language::Chinese).is_ascii(), "{word:?}");
+            assert!(word.text(Language::English).is_ascii(), "{word:?}");
         }
-        assert_eq!(Word::of("unheard").told(Language::Chinese), "unheard");
+        assert_eq!(Word::of("unheard").text(Language::Chinese), "unheard");
+        assert_eq!(Word::of("SealBroken").text(Language::English), "seal broken");
+        assert_eq!(Word::of("caught_up").text(Language::English), "caught up");
     }
 
     #[test]
-    fn a_word_takes_as_many_columns_in_every_language() {
-        let row = |language| format!("{:<9}|", Word::of("ready").say(language));
-        assert_eq!(row(Language::English), "ready    |");
-        assert_eq!(row(Language::Chinese), "就绪     |");
+    fn numbers_choose_the_plural() {
+        let ask = |count| Sentence::AskDiscard { count }.to_string();
+        assert_eq!((ask(1), ask(2)), ("Discard 1 event?".to_owned(), "Discard 2 events?".to_owned()));
     }
 
     #[test]
-    fn a_locale_names_a_language_that_can_be_read() {
-        for locale in ["zh_CN.UTF-8", "zh_CN", "zh_TW.utf8", "zh-CN", "zh_CN.UTF-8@pinyin"] {
-            assert_eq!(Language::of_locale(locale), Language::Chinese, "{locale}");
-        }
-        for locale in ["C", "POSIX", "en_GB.UTF-8", "zh_CN.GB18030", "de_DE@euro"] {
-            assert_eq!(Language::of_locale(locale), Language::English, "{locale}");
-        }
-        let given = |words: &[&str]| Language::of_words(words.iter().map(|word| (*word).to_owned()));
+    fn a_language_that_we_do_not_speak_is_told_in_english() {
+        let given = |args: &[&str]| language_of(args.iter().map(|arg| (*arg).to_owned()));
         assert_eq!(given(&["replay-tool", "fly", "--lang", "zh-CN"]), Language::Chinese);
         assert_eq!(given(&["replay-tool", "--lang=zh-CN", "fly"]), Language::Chinese);
         assert_eq!(given(&["replay-tool", "--lang", "de"]), Language::English);

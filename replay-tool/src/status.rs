@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use soonshop_projections::runs::Run;
 use soonshop_projections::standing::{Following, Standing, Trouble, Whole};
 
-use crate::words::Word;
+use crate::sentences::{Rounded, Word};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
 fn place(standing: &Standing) -> &'static str {
@@ -44,8 +44,8 @@ fn row(standing: &Standing, head: i64, wide: bool) -> Vec<Sentence> {
                 Sentence::Stopped { sink: Word::of(sink), reason: reason.to_owned() }
             }
             Trouble::Parked { count } => Sentence::EventsParked { count },
-            Trouble::Unkept => Sentence::Unkept,
-            Trouble::Late { seconds } => Sentence::Late { seconds },
+            Trouble::Unkept => Sentence::NoWorker,
+            Trouble::Late { seconds } => Sentence::Late { seconds: Rounded(seconds) },
         })
     }));
     lines
@@ -71,9 +71,9 @@ fn following(name: &str, one: &Following, head: i64) -> Vec<Sentence> {
         // Whoever stands still for another reason is behind by nothing that is known.
         let late = one.lag_seconds > 0.0;
         complaint(if late {
-            Sentence::Late { seconds: one.lag_seconds }
+            Sentence::Late { seconds: Rounded(one.lag_seconds) }
         } else {
-            Sentence::Wrong { detail: detail.clone() }
+            Sentence::OtherComplaint { detail: detail.clone() }
         })
     }));
     lines
@@ -96,7 +96,7 @@ fn shop(whole: &Whole) -> Vec<Sentence> {
 
 /// One line each.
 pub(crate) fn lines(all: &[Sentence], language: Language) -> String {
-    all.iter().map(|line| line.told(language)).collect::<Vec<_>>().join("\n")
+    all.iter().map(|line| line.text(language)).collect::<Vec<_>>().join("\n")
 }
 
 /// Shows every generation, the relay and the seals; or the generations of one read model.
@@ -119,7 +119,7 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
     }
     let runs = tool.runs.alive().await?;
     for run in runs.iter().filter(|run| projection.is_none_or(|name| name == run.projection)) {
-        tool.out.result("status", &as_json(run), |language| line(run).told(language));
+        tool.out.result("status", &as_json(run), |language| line(run).text(language));
     }
     let healthy = match projection {
         Some(_) => shown.iter().all(|standing| standing.complaint().is_none()),
@@ -193,7 +193,7 @@ pub async fn runs(tool: &Tool, projection: Option<&str>, most: u32) -> Outcome {
     }
     let runs = tool.runs.last(projection, most).await?;
     for run in &runs {
-        tool.out.result("status", &as_json(run), |language| line(run).told(language));
+        tool.out.result("status", &as_json(run), |language| line(run).text(language));
     }
     Ok(Ended::done(json!({ "runs": runs.len() })))
 }
@@ -206,11 +206,11 @@ pub async fn watch(tool: &Tool, run: i64) -> Outcome {
         let now = now.ok_or(Failure::Usage(Sentence::NoRun { run }))?;
         if before.as_ref() != Some(&(now.progress, now.state)) {
             before = Some((now.progress, now.state));
-            tool.out.result("status", &as_json(&now), |language| line(&now).told(language));
+            tool.out.result("status", &as_json(&now), |language| line(&now).text(language));
         }
         if now.is_dead() {
             let position = now.progress.position;
-            return Err(Failure::Unavailable(Sentence::RunSilent { run, position }));
+            return Err(Failure::Unavailable(Sentence::RunNotResponding { run, position }));
         }
         if now.state.is_over() {
             let code = now.result.as_ref().and_then(|result| result.get("code")).and_then(Value::as_u64);

@@ -50,7 +50,7 @@ pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease,
     let lease = tool.leases().take(&format!("{}:{ROWS}", generation.namespace())).await?;
     let db = generation.db(tool.registry.database())?;
     if !Checkpoint::fence(&db, &db.connection, ROWS, lease.epoch).await? {
-        return Err(Failure::Unexpected(Sentence::NotHeld { name: generation.namespace() }));
+        return Err(Failure::Unexpected(Sentence::CannotHold { name: generation.namespace() }));
     }
     let at = Checkpoint::load(&db, &db.connection, ROWS).await?;
     let at =
@@ -97,7 +97,7 @@ pub(crate) async fn together(
             if Instant::now() >= deadline {
                 held.release(tool).await?;
                 let name = behind.generation.namespace();
-                return Err(Failure::Refused(Sentence::StandsBefore { name, position: to }));
+                return Err(Failure::Refused(Sentence::StoppedBefore { name, position: to }));
             }
             pause.tick().await;
         }

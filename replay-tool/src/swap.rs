@@ -15,8 +15,8 @@ use soonshop_projections::standing::Standing;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
 
+use crate::sentences::Word;
 use crate::still::hold;
-use crate::words::Word;
 use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn 
     let (from, to) = (&active.generation, &candidate.generation);
     let refused = |why| Err(Failure::Refused(why));
     if let Some(expected) = options.expect.filter(|expected| *expected != from.number) {
-        return refused(Sentence::Unexpectedly { found: from.number, expected });
+        return refused(Sentence::UnexpectedGeneration { found: from.number, expected });
     }
     if from == to {
         return refused(Sentence::InUseAlready { number: to.number });
@@ -152,14 +152,14 @@ pub(crate) async fn rollback_alone(
         None => all
             .into_iter()
             .find(|known| known.previous)
-            .ok_or(Failure::Refused(Sentence::NothingBefore { number: active.generation.number }))?,
+            .ok_or(Failure::Refused(Sentence::NoPrevious { number: active.generation.number }))?,
     };
     if target.generation == active.generation {
         return Err(Failure::Refused(Sentence::InUseAlready { number: target.generation.number }));
     }
     if target.state != Stands::Ready {
         let (number, state) = (target.generation.number, Word::of(target.state));
-        return Err(Failure::Refused(Sentence::NobodyReads { number, state }));
+        return Err(Failure::Refused(Sentence::NotReadable { number, state }));
     }
     // Whoever never was in use has to pass the gate of a swap.
     let left = operations::left_at(tool.registry.operations(), &options.projection, target.generation.number);
@@ -218,7 +218,7 @@ impl Move<'_> {
         }
         if !kept(tool, projector, target).await? {
             let Generation { number, version, projection, .. } = self.to.clone();
-            return Err(Failure::Refused(Sentence::NobodyKeepsTarget { number, version, projection }));
+            return Err(Failure::Refused(Sentence::NoWorkerForTarget { number, version, projection }));
         }
         let beginning = Beginning {
             verb: self.verb,
@@ -263,10 +263,10 @@ impl Move<'_> {
             let db = tool.registry.operations();
             let tx = db.connection.begin().await?;
             if !tool.leases().holds(&tx, &lease).await? {
-                return Err(Failure::Refused(Sentence::TakenMeanwhile { number: self.from.number }));
+                return Err(Failure::Refused(Sentence::TakenByOther { number: self.from.number }));
             }
             if !tool.registry.switch(&tx, self.from, self.to, self.rejected).await? {
-                return Err(Failure::Refused(Sentence::ReadersElsewhere { number: self.from.number }));
+                return Err(Failure::Refused(Sentence::ReadersMoved { number: self.from.number }));
             }
             if let Some(run) = self.accepted {
                 tool.registry.verified(&tx, self.to, Some(run)).await?;
@@ -290,7 +290,7 @@ impl Move<'_> {
         } else {
             Sentence::Swapped { projection, from, to, millis }
         };
-        tool.out.result("verbose", &summary, |language| told.told(language));
+        tool.out.result("verbose", &summary, |language| told.text(language));
         Ok(Ended::done(summary))
     }
 
@@ -318,7 +318,7 @@ impl Move<'_> {
                 let (sink, number) = (Word::of(behind.name), self.to.number);
                 return Err(Failure::Refused(match behind.position {
                     Some(at) => Sentence::SinkBehind { sink, number, at, barrier },
-                    None => Sentence::SinkNowhere { sink, number, barrier },
+                    None => Sentence::SinkNotStarted { sink, number, barrier },
                 }));
             }
             tokio::time::sleep(pause).await;
@@ -374,7 +374,7 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         let since = [left, known.ended_at, known.made_at].into_iter().flatten().max();
         if let Some(since) = since.filter(|since| now - since < least) {
             let minutes = (now - since) / 60_000;
-            let why = Sentence::TooYoung { number, minutes };
+            let why = Sentence::TooRecent { number, minutes };
             if options.generation.is_some() {
                 return Err(Failure::Refused(why));
             }
@@ -383,12 +383,12 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         }
         if options.dry_run {
             let would = Sentence::WouldRetire { number };
-            tool.out.result("plan", &json!({ "generation": number }), |language| would.told(language));
+            tool.out.result("plan", &json!({ "generation": number }), |language| would.text(language));
         } else {
             let reason = options.reason.as_deref().unwrap_or("it is not needed any more");
             drop_generation(tool, generation, reason).await?;
             let gone = Sentence::Retired { number };
-            tool.out.result("verbose", &json!({ "generation": number }), |language| gone.told(language));
+            tool.out.result("verbose", &json!({ "generation": number }), |language| gone.text(language));
         }
         retired.push(number.into());
     }

@@ -29,8 +29,8 @@ use crate::record::write_down;
 use crate::rows::{
     Difference, Key, PAGE, Part, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key, some,
 };
+use crate::sentences::Word;
 use crate::still::{PATIENCE, STILL, together};
-use crate::words::Word;
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
 /// How thoroughly.
@@ -355,7 +355,7 @@ async fn compare(
         Against::Active => {
             let active = tool.known(&options.projection, None).await?;
             if active.generation == candidate.generation {
-                return Err(Failure::Usage(Sentence::IsInUse { name }));
+                return Err(Failure::Usage(Sentence::VerifiesItself { name }));
             }
             let left = Side::new(tool, &active.generation)?;
             let known = tool.log.read_after(&left.generation.namespace(), &left.checkpoint().await?, 1).await;
@@ -491,7 +491,7 @@ async fn index_unlike(
             break;
         }
         if Instant::now() >= deadline {
-            return Err(Failure::Refused(Sentence::IndexStands { name: index, at, before }));
+            return Err(Failure::Refused(Sentence::IndexStuck { name: index, at, before }));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -552,7 +552,7 @@ async fn report(
         }
         if number < EXPLAINED {
             tool.out.result("diff", &value, |language| {
-                sentence(&value, (left.number, right.number), language).told(language)
+                sentence(&value, (left.number, right.number), language).text(language)
             });
         }
     }
@@ -635,7 +635,7 @@ fn sentence(value: &Value, (left, right): (i32, i32), language: Language) -> Sen
             Some(name) => Sentence::Field { name: name.to_owned(), left, before, right, after },
             None => Sentence::WholeRow { left, before, right, after },
         };
-        fields.push_str(&told.told(language));
+        fields.push_str(&told.text(language));
     }
     let (table, key) = (text("table"), text("key"));
     match value["caused_by"].as_object() {

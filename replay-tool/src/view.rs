@@ -71,10 +71,10 @@ pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
     match load(options, &shop, out, stop).await {
         Ok(file) => Err(show(options, &shop, file, out, stop).await),
         Err(Not::True(why)) => {
-            let told = Sentence::NotTrue { file: name(), detail: why };
+            let told = Sentence::ManifestDiffers { file: name(), detail: why };
             let said = told.to_string();
             out.message("error", &json!({ "message": said }));
-            out.say(&Sentence::ByTool { told: Box::new(told) });
+            out.say(&Sentence::ByTool { text: Box::new(told) });
             Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": said }) })
         }
         Err(Not::Other(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
