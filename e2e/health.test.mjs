@@ -17,8 +17,8 @@ const FAULTS = {
   },
   apart: {
     named: 'products',
-    complaint: /nobody keeps it/,
-    words: /by nobody/,
+    complaint: /no worker is running/,
+    words: /No worker is running/,
     stop: (shop) => shop.worker.stop('SIGKILL'),
     mend: async (shop) => (shop.worker = await startAgain(shop, shop.worker)),
     // The trend is that of a minute: whoever begins to look while it is behind, sees it shrink.

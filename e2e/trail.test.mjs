@@ -7,7 +7,7 @@ import { call, get, replayTool, sql } from './shop.mjs';
 
 const audit = async (shop, path, as = 'support') => (await get(shop, `/api/audit${path}`, { as })).json;
 
-const CHANNELS = { storefront: 'storefront', admin: 'administration', api: 'interface', webhook: 'webhook', job: 'job', cli: 'command line', process: 'process' };
+const CHANNELS = { storefront: 'storefront', admin: 'administration', api: 'API', webhook: 'webhook', job: 'job', cli: 'command line', process: 'process' };
 
 // Each row names kind and component of its actor, the door, and why where it was staff.
 function rowsSayWho(texts, items) {
@@ -338,7 +338,7 @@ check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => 
     // Every bar is on the axis, and in words beside it.
     assert.equal(await rows(page).count(), items.length);
     assert.equal(await page.locator('svg.fall[aria-hidden=true]').count(), items.length);
-    await page.locator('.pick a', { hasText: 'as long as they were' }).click();
+    await page.locator('.pick a', { hasText: 'pauses at full length' }).click();
     await mustFail('a pause that is drawn as long as it was', compressed);
   } finally {
     await later('-');

@@ -136,13 +136,13 @@ async fn what_is_deep_and_what_is_much_is_folded_with_a_count_and_a_way_to_it() 
     let [first_twenty, all]: [Vec<i64>; 2] =
         [[1, 2, 34].into_iter().chain(3..=21).collect(), [1, 2, 34].into_iter().chain(3..=33).collect()];
     for (query, wanted, said) in [
-        ("", first_twenty.clone(), vec!["12 more: show", "sel=22#at-22"]),
-        ("depth=1", (1..=21).collect(), vec!["12 more: show", "1 deeper: show", "sel=34#at-34"]),
-        ("depth=0", vec![1], vec!["33 deeper: show", "sel=2#at-2"]),
+        ("", first_twenty.clone(), vec!["show 12 more", "sel=22#at-22"]),
+        ("depth=1", (1..=21).collect(), vec!["show 12 more", "show 1 deeper", "sel=34#at-34"]),
+        ("depth=0", vec![1], vec!["show 33 deeper", "sel=2#at-2"]),
         // What leads to the one that is looked at is open.
         ("sel=33", all.clone(), vec![]),
-        ("depth=1&sel=32", [(1..=31).collect(), vec![32]].concat(), vec!["1 deeper: show"]),
-        ("depth=0&sel=34", [vec![1, 2, 34], (3..=31).collect()].concat(), vec!["2 deeper: show"]),
+        ("depth=1&sel=32", [(1..=31).collect(), vec![32]].concat(), vec!["show 1 deeper"]),
+        ("depth=0&sel=34", [vec![1, 2, 34], (3..=31).collect()].concat(), vec!["show 2 deeper"]),
     ] {
         for view in ["waterfall", "tree", "table"] {
             let got = at(&format!("{query}&view={view}")).await;

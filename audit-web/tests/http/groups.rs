@@ -127,10 +127,10 @@ async fn a_row_is_a_command_with_what_it_caused_directly() {
     assert_eq!(page.matches("class=\"also\"").count(), 1);
     let row = page.split("<li data-position=\"1\"").nth(1).unwrap();
     assert!(
-        row.contains("It caused 2:") && row.contains("<details") && row.contains("Order confirmed"),
+        row.contains("It caused 2 events:") && row.contains("<details") && row.contains("Order confirmed"),
         "{row}"
     );
-    assert!(!page.contains("data-live") && page.contains("Rows by command are not followed live."));
+    assert!(!page.contains("data-live") && page.contains("Rows grouped by command are not followed live."));
     assert!(page.contains("name=\"group\" value=\"1\" checked"));
     for export in page.split("href=\"/api/audit/export.").skip(1) {
         assert!(!export.split('"').next().unwrap().contains("group"), "an export is of events");

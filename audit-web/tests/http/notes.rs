@@ -61,7 +61,7 @@ async fn a_note_is_its_writers_own_until_it_is_shared_and_goes_with_its_writer()
     let mine = shop.get_as(Role::Support, &format!("{page}?lang=en")).await.text;
     for said in [
         "Mr Quux rang: &lt;b&gt;call back&lt;/b&gt;",
-        "seen by you alone",
+        "only you can see it",
         "call-back</span>",
         "for everybody",
     ] {

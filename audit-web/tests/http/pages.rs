@@ -120,7 +120,7 @@ async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
     let items = health["items"].as_array().unwrap();
     assert_eq!((&health["healthy"], items.len()), (&true.into(), soonshop_projections::all().len()));
     let page = shop.see("/audit/projections?lang=en").await.text;
-    assert!(page.contains("Every read model is as it should be.") && page.contains("products"), "{page}");
+    assert!(page.contains("Every read model is healthy.") && page.contains("products"), "{page}");
 
     let rows = shop.generation("products").await;
     let sql = format!(
@@ -137,7 +137,7 @@ async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
     assert_eq!(complaint("products"), "events parked: 1");
     assert_eq!(complaint("orders"), serde_json::Value::Null);
     let page = shop.see("/audit/projections?lang=en").await.text;
-    assert!(page.contains("Something is not as it should be.") && page.contains("Parked: 1"));
+    assert!(page.contains("Something needs attention.") && page.contains("Parked: 1"));
 }
 
 #[tokio::test]
@@ -432,36 +432,44 @@ async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_e
     }
     let (_, green, text) = check(&[]).await;
     assert!(
-        !green && text.contains("unprovable tail") && text.contains("2 events are not sealed yet."),
+        !green
+            && text.contains("What follows is not sealed")
+            && text.contains("2 events are not sealed yet."),
         "{text}"
     );
-    assert!(!text.contains("are not there"), "{text}");
+    assert!(!text.contains("missing"), "{text}");
     shop.see("/api/audit/timeline").await.ok();
     shop.sql(shop.store.log().db(), "DELETE FROM @events WHERE position = 5").await;
     let (_, green, text) = check(&[]).await;
-    assert!(!green && text.contains("1 events after the last seal are not there"), "{text}");
+    assert!(!green && text.contains("1 event after the last seal is missing"), "{text}");
     shop.sql(shop.store.log().db(), "DELETE FROM @events WHERE position = 4").await;
     let (_, green, text) = check(&[]).await;
     assert!(
         !green
-            && text.contains("unprovable tail")
-            && text.contains("2 events after the last seal are not there"),
+            && text.contains("What follows is not sealed")
+            && text.contains("2 events after the last seal are missing"),
         "{text}"
     );
 
     let changed = "UPDATE @events SET event_type = 'UserGone' WHERE position = 2";
     shop.sql(shop.store.log().db(), changed).await;
     let (_, green, text) = check(&[]).await;
-    assert!(!green && text.contains("#2</a>") && text.contains("Not what was sealed."), "{text}");
+    assert!(
+        !green && text.contains("#2</a>") && text.contains("The log does not match its seals."),
+        "{text}"
+    );
     let overview = shop.get("/audit?lang=en").await.text;
-    assert!(overview.contains("Not what was sealed.") && overview.contains("banner ill"), "{overview}");
+    assert!(
+        overview.contains("The log does not match its seals.") && overview.contains("banner ill"),
+        "{overview}"
+    );
 
     // What people did is sealed by itself. The checks above are in the record, and under no seal of its own; what is said
     // of it takes nothing away from what was found in the log.
     let (status, green, text) = check(&[("of", "record")]).await;
     assert_eq!((status, green), (200, false), "{text}");
-    assert!(text.contains("The record of what people did: <strong>Nothing wrong was found"), "{text}");
-    assert!(shop.get("/audit?lang=en").await.text.contains("Not what was sealed."));
+    assert!(text.contains("The record of operations: <strong>No fault was found"), "{text}");
+    assert!(shop.get("/audit?lang=en").await.text.contains("The log does not match its seals."));
     assert_eq!(check(&[("of", "everything")]).await.0, 400);
 }
 

@@ -1,0 +1,316 @@
+//! Every text is there in every language, and every one is used: compared with the catalog of the domain, with the
+//! golden events, and with the sources of all crates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use soonshop_domain::metadata::{ActorKind, Channel};
+use soonshop_domain::personal::Purpose;
+use soonshop_domain::{TYPES, catalog};
+use soonshop_texts::Language;
+use strum::IntoEnumIterator as _;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every type of event.
+fn events() -> BTreeSet<&'static str> {
+    catalog::event_types().iter().map(|event| event.name).collect()
+}
+
+fn keys(language: Language) -> BTreeSet<&'static str> {
+    language.keys().into_iter().collect()
+}
+
+/// What follows the prefix in the keys that have it, attributes aside.
+fn with_prefix(prefix: &str) -> BTreeSet<&'static str> {
+    let keys = Language::English.keys().into_iter();
+    keys.filter_map(|key| key.split('.').next()?.strip_prefix(prefix)).collect()
+}
+
+fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// The sources of all crates but this one, by path.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root()).unwrap() {
+        let folder = entry.unwrap().path();
+        if folder.join("Cargo.toml").is_file() && folder.join("src").is_dir() && !folder.ends_with("texts") {
+            rust_files(&folder.join("src"), &mut files);
+        }
+    }
+    files.into_iter().map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// The string literals of a source, those with an escape left out.
+fn literals(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().flat_map(|line| line.split('"').skip(1))
+}
+
+#[test]
+fn the_languages_have_the_same_keys_with_the_same_variables() {
+    let (english, chinese) = (keys(Language::English), keys(Language::Chinese));
+    let only_english: Vec<_> = english.difference(&chinese).collect();
+    let only_chinese: Vec<_> = chinese.difference(&english).collect();
+    assert!(only_english.is_empty(), "not in zh-CN: {only_english:?}");
+    assert!(only_chinese.is_empty(), "not in en: {only_chinese:?}");
+    for key in english {
+        let variables = |language: Language| {
+            language.variables(key).unwrap().iter().map(String::as_str).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(variables(Language::English), variables(Language::Chinese), "{key}");
+    }
+}
+
+#[test]
+fn every_text_is_in_its_language() {
+    // The same in both: names, layouts, and what holds nothing but variables.
+    let same = |text: &str| {
+        text.is_empty() || ["API", "[y/N]", "UUID"].contains(&text) || !text.contains(char::is_alphabetic)
+    };
+    for key in keys(Language::English) {
+        let text = |language: Language| {
+            language.fill_with(key, |_| "".into()).unwrap_or_else(|| panic!("{key} has no text"))
+        };
+        let (english, chinese) = (text(Language::English), text(Language::Chinese));
+        assert!(
+            english.chars().all(|sign| sign.is_ascii() || "“”×…–".contains(sign)),
+            "{key} in English: {english}"
+        );
+        assert!(
+            same(english.trim()) || same(chinese.trim()) || !chinese.is_ascii(),
+            "{key} in Chinese: {chinese}"
+        );
+    }
+}
+
+#[test]
+fn every_event_of_the_catalog_has_a_title_and_a_sentence() {
+    assert_eq!(with_prefix("event-"), events());
+    for event in events() {
+        for key in [format!("event-{event}"), format!("event-{event}.sentence")] {
+            assert!(keys(Language::English).contains(key.as_str()), "{key} is missing");
+        }
+        assert!(
+            Language::English.find(&format!("event-{event}")).is_some(),
+            "a title has no variables: {event}"
+        );
+    }
+}
+
+/// The paths of the fields of an event, as sentences name them.
+fn paths(value: &Value, at: &str, into: &mut BTreeSet<String>) {
+    into.insert(at.to_owned());
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}-{name}") };
+        paths(field, &path, into);
+    }
+}
+
+#[test]
+fn a_sentence_names_only_fields_that_its_event_has() {
+    for event in events() {
+        let file = root().join(format!("domain/tests/golden/events/{event}.v1.json"));
+        let golden: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        let mut known = BTreeSet::new();
+        paths(&golden[event], "", &mut known);
+        for variable in Language::English.variables(&format!("event-{event}.sentence")).unwrap() {
+            assert!(known.contains(variable), "{event} has no field {variable}");
+        }
+    }
+}
+
+fn names<T: AsRef<str>>(all: impl Iterator<Item = T>) -> BTreeSet<String> {
+    all.map(|one| one.as_ref().to_owned()).collect()
+}
+
+#[test]
+fn every_code_of_the_domain_has_a_name() {
+    let found = |prefix| with_prefix(prefix).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(found("aggregate-"), names(TYPES.iter()));
+    assert_eq!(found("actor-"), names(ActorKind::iter()));
+    assert_eq!(found("page-channel-"), names(Channel::iter()));
+    let purposes: BTreeSet<String> = names(Purpose::iter());
+    let keys = keys(Language::English);
+    let fields = keys.iter().filter_map(|key| key.strip_prefix("field-purposes."));
+    assert_eq!(fields.map(str::to_owned).collect::<BTreeSet<_>>(), purposes);
+}
+
+/// The keys that are put together: what they begin with, and every code that can follow. Each code has to be in a source,
+/// as a string or as the name of a variant.
+const PUT_TOGETHER: &[(&str, &str)] = &[
+    ("page-channel-", "storefront admin api webhook import process job cli"),
+    (
+        "page-did-",
+        "check discard export key-create key-revoke key-rotate look-up rebuild retire retry reveal rollback save-view \
+         sign-in swap verify",
+    ),
+    ("page-filter-", "type agg actor chan"),
+    ("page-only-", "group failures"),
+    ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
+    ("page-sealed-", "log record"),
+    (
+        "page-term-",
+        "unknown quote text type agg id actor chan correlation cause subject reason amount created",
+    ),
+    ("page-theme-", "auto light dark"),
+    ("page-verdict-", "intact broken unproven tail nothing"),
+    ("page-view-", "waterfall tree table"),
+    ("role-", "admin auditor ops support"),
+    (
+        "tool-code-",
+        "active building cache cancelled caught-up changed deployed died different done equal errors event-log \
+         export-broken failed found index inserted interrupted key-of-notes key-unknown lag log missing nobody parked \
+         paused previous ready record-seals refused rejected relay reordered retired rights rollback rolled-back rows \
+         running scratch seal-broken seals search signature-bad swap until",
+    ),
+];
+
+/// Keys that begin like those, and are named whole.
+const NAMED_WHOLE: &[&str] = &["page-sealed-to", "page-view-name", "page-view-frozen", "page-view-save"];
+
+/// `caught-up` as sources may write it.
+fn spellings(code: &str) -> [String; 4] {
+    let camel = code.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<String>();
+    let [spaces, lines] = [" ", "_"].map(|between| code.replace('-', between));
+    [code.to_owned(), spaces, lines, camel]
+}
+
+#[test]
+fn the_keys_that_are_put_together_are_those_of_the_codes_that_there_are() {
+    let sources = sources();
+    let mut words: BTreeSet<&str> = sources.values().flat_map(|source| literals(source)).collect();
+    words.extend(sources.values().flat_map(|source| source.split(|sign: char| !sign.is_alphanumeric())));
+    for (prefix, codes) in PUT_TOGETHER {
+        let codes: BTreeSet<&str> = codes.split_whitespace().collect();
+        let named: BTreeSet<&str> = NAMED_WHOLE.iter().filter_map(|key| key.strip_prefix(prefix)).collect();
+        let found = with_prefix(prefix);
+        let missing: Vec<_> = codes.difference(&found).collect();
+        let extra: Vec<_> =
+            found.iter().filter(|code| !codes.contains(*code) && !named.contains(*code)).collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "{prefix}: {missing:?} are missing, {extra:?} unknown"
+        );
+        for code in codes {
+            let there = spellings(code).iter().any(|spelling| words.contains(spelling.as_str()));
+            assert!(there, "no source knows the code {code} of {prefix}{code}");
+        }
+    }
+}
+
+#[test]
+fn every_key_is_used_and_every_key_that_is_used_is_there() {
+    let sources = sources();
+    let all: BTreeSet<&str> = sources.values().flat_map(|source| literals(source)).collect();
+    let pages: BTreeSet<&str> = sources
+        .values()
+        .filter(|source| source.contains(".word(") || source.contains(".word_of("))
+        .flat_map(|source| literals(source))
+        .collect();
+    let put_together = |key: &str| {
+        PUT_TOGETHER.iter().any(|(prefix, _)| key.starts_with(prefix)) && !NAMED_WHOLE.contains(&key)
+    };
+    let unused: Vec<_> = keys(Language::English)
+        .into_iter()
+        .filter(|key| match key.split_once('-') {
+            _ if put_together(key) => false,
+            // Compared with the catalog.
+            Some(("event" | "aggregate" | "actor" | "field", _)) => false,
+            Some(("page", name)) => !pages.contains(name),
+            Some(("problem", name)) => {
+                !all.contains(name) && !all.contains(format!("refused-{name}").as_str())
+            }
+            _ => !all.contains(key),
+        })
+        .collect();
+    assert!(unused.is_empty(), "no source uses {unused:?}");
+
+    let known = keys(Language::English);
+    for (path, source) in &sources {
+        for call in ["view.word(\"", "language.word(\"", "language.fill(\""] {
+            for rest in source.split(call).skip(1) {
+                let name = rest.split('"').next().unwrap();
+                let there =
+                    [name.to_owned(), format!("page-{name}")].iter().any(|key| known.contains(key.as_str()));
+                assert!(there, "{} uses {name}, which is in no language", path.display());
+            }
+        }
+        for literal in literals(source).filter(|literal| literal.starts_with("tool-")) {
+            assert!(known.contains(literal) || literal == "tool-code-", "{literal} is in no language");
+        }
+    }
+}
+
+/// The catalogues as they are written: Fluent drops what it cannot read, and takes the last of two texts of one key.
+#[test]
+fn every_catalogue_can_be_read_and_has_each_key_once() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("locales");
+    for language in Language::ALL {
+        let mut seen = BTreeSet::new();
+        for entry in fs::read_dir(folder.join(language.tag())).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            let parsed = fluent_syntax::parser::parse(text.as_str());
+            let parsed = parsed.unwrap_or_else(|(_, faults)| panic!("{}: {faults:?}", path.display()));
+            for entry in &parsed.body {
+                if let fluent_syntax::ast::Entry::Message(message) = entry {
+                    let name = message.id.name;
+                    assert!(seen.insert(name.to_owned()), "{name} is there twice in {}", language.tag());
+                }
+            }
+        }
+        assert!(!seen.is_empty());
+    }
+}
+
+#[test]
+fn a_key_that_is_missing_is_shown() {
+    assert_eq!(Language::English.text("page-unheard"), "page-unheard");
+    assert_eq!(Language::Chinese.fill("page-unheard", &[("count", 1.into())]), "page-unheard");
+    assert_eq!(Language::English.find("event-OrderPlaced.unheard"), None);
+    assert_eq!(Language::English.fill_with("page-unheard", |_| "".into()), None);
+}
+
+#[test]
+fn a_number_chooses_the_plural() {
+    let tail = |language: Language, count: i64| language.fill("page-tail", &[("count", count.into())]);
+    assert_eq!(tail(Language::English, 0), "0 events are not sealed yet.");
+    assert_eq!(tail(Language::English, 1), "1 event is not sealed yet.");
+    assert_eq!(tail(Language::Chinese, 1), "1 个事件尚未封存。");
+}
+
+#[test]
+fn a_locale_names_a_language_that_can_be_read() {
+    for locale in ["zh_CN.UTF-8", "zh_CN", "zh_TW.utf8", "zh-CN", "zh_CN.UTF-8@pinyin"] {
+        assert_eq!(Language::of_locale(locale), Language::Chinese, "{locale}");
+    }
+    for locale in ["C", "POSIX", "en_GB.UTF-8", "zh_CN.GB18030", "de_DE@euro", "", "汉"] {
+        assert_eq!(Language::of_locale(locale), Language::English, "{locale}");
+    }
+}
+
+#[test]
+fn columns_are_counted_as_a_terminal_does() {
+    let row = |language: Language| {
+        let filled = language.fill_with("tool-sink-row", |variable| match variable {
+            "sink" => language.find("tool-code-log").unwrap_or_default().into(),
+            _ => "1".into(),
+        });
+        filled.unwrap_or_default()
+    };
+    assert_eq!(row(Language::English), "    log    at 1            worker 1");
+    assert_eq!(row(Language::Chinese), "    日志   位置 1            维护进程 1");
+}
