@@ -1,5 +1,5 @@
-//! The sentences of the tool: what each is called in the catalogues of `soonshop-texts`, and what its variables hold.
-//! Whoever prints one gives all of them, or it does not compile.
+//! The sentences of the tool: the key of each in the catalogues of `soonshop-texts`, and the types of its variables. Code
+//! that prints one and forgets a variable does not compile.
 //!
 //! What scripts read (`--json`) is English in every language; so are `--help`, the manual and log lines. Texts that come
 //! from other crates, such as a database's, are shown as they are behind a sentence from here.
@@ -9,7 +9,7 @@ use std::fmt;
 pub use soonshop_texts::Language;
 use soonshop_texts::Value;
 
-/// The language that a command line asks for which could not be read as a whole.
+/// The language that a command line asks for, where the rest of the line cannot be read.
 pub fn language_of(args: impl Iterator<Item = String>) -> Language {
     let mut args = args.skip_while(|arg| arg != "--lang" && !arg.starts_with("--lang="));
     let given = args.next().and_then(|arg| match arg.split_once('=') {
@@ -23,7 +23,7 @@ pub fn language_of(args: impl Iterator<Item = String>) -> Language {
     }
 }
 
-/// What can be the value of a variable.
+/// A type that can fill a variable.
 trait Variable {
     fn value(&self, language: Language) -> Value<'_>;
 }
@@ -110,14 +110,14 @@ impl Variable for Word {
 
 macro_rules! sentences {
     ($($name:ident $({ $($variable:ident: $of:ty),* $(,)? })? => $key:literal;)*) => {
-        /// What people are told.
+        /// A sentence with its variables.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Sentence {
             $($name $({ $($variable: $of),* })?,)*
         }
 
         impl Sentence {
-            /// In that language.
+            /// Its text in that language.
             pub fn text(&self, language: Language) -> String {
                 match self {
                     $(Self::$name $({ $($variable),* })? => {
@@ -134,7 +134,7 @@ macro_rules! sentences {
     };
 }
 
-/// As it is written down, and as scripts read it: in English.
+/// In English, as it is recorded and as scripts read it.
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text(Language::English))

@@ -24,7 +24,7 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Whatever cannot be read is left out, and its key shown; a test finds that before anybody sees it.
+    /// A text that cannot be parsed is left out, and its key shown instead; a test finds such texts first.
     pub(crate) fn read(tag: &str, sources: &[&str]) -> Self {
         let mut bundle = FluentBundle::new_concurrent(vec![tag.parse().unwrap_or_default()]);
         bundle.set_use_isolating(false);

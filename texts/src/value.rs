@@ -1,4 +1,4 @@
-//! What stands in the place of a variable.
+//! The values of variables.
 
 use std::borrow::Cow;
 

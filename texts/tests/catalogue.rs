@@ -54,7 +54,7 @@ fn sources() -> BTreeMap<PathBuf, String> {
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
 }
 
-/// The string literals of a source, those with an escape left out.
+/// The pieces of a source between quotes: its string literals, and the code between two of them.
 fn literals(source: &str) -> impl Iterator<Item = &str> {
     source.lines().flat_map(|line| line.split('"').skip(1))
 }
