@@ -34,8 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "cache",
             "search",
             "migrations",
-            "audit",
-            "audit-web",
+const CIRCLES_LEFT: &[&str] = &["domain"];
             "service-kit",
             "texts",
         ],
