@@ -453,7 +453,7 @@ mod tests {
             assert!(word.text(Language::English).is_ascii(), "{word:?}");
         }
         assert_eq!(Word::of("unheard").text(Language::Chinese), "unheard");
-        assert_eq!(Word::of("SealBroken").text(Language::English), "seal broken");
+        assert_eq!(Word::of("SealBroken").text(Language::Chinese), "封条损坏");
         assert_eq!(Word::of("caught_up").text(Language::English), "caught up");
     }
 

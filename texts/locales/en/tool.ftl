@@ -287,24 +287,24 @@ tool-broken = BROKEN    { $log }: { $rows ->
         [one] 1 seal
        *[other] { $seals } seals
     }
-tool-unproven = UNPROVEN  { $log }: not everything that was asked for is sealed; { $rows ->
+tool-unproven = UNPROVEN  { $log }: not everything that was asked for is under a seal; { $rows ->
         [one] 1 event
        *[other] { $rows } events
     } read, { $seals ->
         [one] 1 seal
        *[other] { $seals } seals
     }
-tool-nothing-to-check = NOTHING   { $log }: there are neither events nor seals to check
+tool-nothing-to-check = NOTHING   { $log }: there is neither an event nor a seal to check
 tool-found = {"  "}{ $log }:{ $position }  { $wrong }: { $detail }
 tool-found-more = {"  "}and { $count } more
 tool-sealed-up-to = sealed    up to { $log }:{ $to } at { $at }, seal { $hash }
 tool-seal-key = key       { $key }
-tool-key-not-given = {"          "}taken from the seals, not given by you: compare it with the key that you know
-tool-tail-unprovable = tail      cannot be proved: { $events ->
-        [one] 1 event is
-       *[other] { $events } events are
-    } not sealed since { $since }; whether there were more, nobody can tell
-tool-no-tail = tail      none; if events were cut off after the last seal, nobody could tell
+tool-key-not-given = {"          "}found in the seals, not given by you: compare it with the one you know
+tool-tail-unprovable = tail      unprovable: { $events ->
+        [one] 1 event since { $since } is under no seal; whether more were there, nobody can tell
+       *[other] { $events } events since { $since } are under no seal; whether more were there, nobody can tell
+    }
+tool-no-tail = tail      none was seen; had events been cut off after the last seal, nobody could tell
 tool-export-intact = intact    { $count ->
         [one] 1 row
        *[other] { $count } rows
