@@ -34,7 +34,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "cache",
             "search",
             "migrations",
-const CIRCLES_LEFT: &[&str] = &["domain"];
+            "audit",
+            "audit-web",
             "service-kit",
             "texts",
         ],
