@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use soonshop_domain::QueryError;
+use soonshop_projections::processes::Status;
 use soonshop_projections::standing::{Following, Head, Looked, Standing, Whole};
 use utoipa::ToSchema;
 
@@ -30,6 +31,9 @@ pub struct Health {
     pub append: Head,
     #[schema(value_type = Object)]
     pub relay: Following,
+    /// Every process manager that has begun.
+    #[schema(value_type = Vec<Object>)]
+    pub processes: Vec<Status>,
     #[schema(value_type = Object)]
     pub seals: Following,
     /// Of the record of operations.
@@ -45,11 +49,11 @@ pub struct Health {
 pub async fn find(looked: &Looked, trends: &Trends) -> Result<(i64, Health), QueryError> {
     let whole = looked.whole(&soonshop_projections::all()).await?;
     let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
-    let Whole { append, relay, seals, record_seals, generations } = whole;
+    let Whole { append, relay, processes, seals, record_seals, generations } = whole;
     let judged = |standing: Standing| {
         let trend = trends.look(&standing.namespace(), standing.lag_events);
         Judged { complaint: standing.complaint(), trend, standing }
     };
     let items = generations.into_iter().map(judged).collect();
-    Ok((head, Health { healthy, head, append, relay, seals, record_seals, parked, items }))
+    Ok((head, Health { healthy, head, append, relay, processes, seals, record_seals, parked, items }))
 }

@@ -55,6 +55,14 @@ pub fn version_of(aggregate_type: &str, event_type: &str, upcasters: &[Upcaster]
         .unwrap_or(1)
 }
 
+/// Takes a [`Command`] of whatever type.
+pub trait Dispatch {
+    type Output;
+
+    /// Takes the command of an aggregate `A`.
+    fn take<A: Decider>(self, command: A::Command) -> Self::Output;
+}
+
 macro_rules! catalog {
     ($(
         $variant:ident: $type_name:literal in $context:literal, $icon:literal,
@@ -171,6 +179,22 @@ macro_rules! catalog {
             fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
                 match self {
                     $(Self::$variant(event) => event.personal(),)+
+                }
+            }
+        }
+
+        /// A command for any aggregate of the shop.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+        pub enum Command {
+            $($variant($commands),)+
+        }
+
+        impl Command {
+            /// Hands it to whoever works with any type of aggregate, as a command of its own type.
+            pub fn dispatch<D: Dispatch>(self, to: D) -> D::Output {
+                match self {
+                    $(Self::$variant(command) => to.take::<$state>(command),)+
                 }
             }
         }

@@ -1,22 +1,22 @@
 //! The process manager between orders and stock: a placed order gets its stock reserved, line by line, and is then
 //! confirmed; where one line cannot be had it is refused and what was reserved is given back. A cancelled order gives
-//! its stock back, a shipped one ships what it reserved.
-//!
-//! [`react`](Fulfilment::react) is a pure function of the state and one input. A reactor stores what comes out in one
-//! transaction, and sends the commands of one instance in order, one at a time.
+//! its stock back, a shipped one ships what it reserved. One instance is one order.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ids::{self, OrderId};
+use crate::ids::OrderId;
 use crate::inventory::{self, MAIN, Place};
 use crate::order::{self, Refusal};
-
-/// The process's name: part of its command ids, and of `system:fulfilment`, as which it acts. For ever.
-pub const NAME: &str = "fulfilment";
+use crate::process::{self, Input, ProcessManager, Target};
+use crate::{Command, Event};
 
 /// How long an order may wait for its stock before it is refused, in seconds.
 pub const PATIENCE_SECONDS: i64 = 15 * 60;
+
+/// The process manager.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fulfilment;
 
 /// A command that the process sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,72 +29,84 @@ pub enum Task {
     Refuse { refusal: Refusal },
 }
 
-/// What a task is, as a command of one aggregate.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
-pub enum Target {
-    Stock(Uuid, inventory::At),
-    Order(OrderId, order::Command),
+/// What follows.
+pub type Reaction = process::Reaction<Task>;
+
+impl ProcessManager for Fulfilment {
+    type State = State;
+    type Task = Task;
+
+    const NAME: &'static str = "fulfilment";
+    const FOLLOWS: &'static [&'static str] = &["order"];
+
+    fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
+        matches!(event, Event::Order(_)).then(|| stream.to_string())
+    }
+
+    fn react(&self, state: &mut State, input: Input<'_, Task>) -> Reaction {
+        match input {
+            Input::Event { event: Event::Order(event), .. } => state.on_event(event),
+            Input::Event { .. } => Reaction::default(),
+            Input::Refused { task, slug } => state.on_refusal(task, slug),
+            Input::TimedOut => state.on_timeout(),
+        }
+    }
+
+    fn purpose(task: &Task) -> (&'static str, String) {
+        match task {
+            Task::Reserve { line, .. } => ("reserve", line.to_string()),
+            Task::Release { line, .. } => ("release", line.to_string()),
+            Task::Ship { line, .. } => ("ship", line.to_string()),
+            Task::Confirm => ("confirm", String::new()),
+            Task::Refuse { .. } => ("refuse", String::new()),
+        }
+    }
+
+    fn target(instance: &str, task: Task) -> Option<Target> {
+        Some(task.target(OrderId(instance.parse().ok()?)))
+    }
+
+    fn step(state: &State) -> &'static str {
+        match state.phase {
+            Phase::New => "new",
+            Phase::Reserving => "reserving",
+            Phase::Refusing => "refusing",
+            Phase::Confirmed => "confirmed",
+            Phase::Ended => "ended",
+        }
+    }
+
+    fn subject(instance: &str) -> Option<(&'static str, Uuid)> {
+        Some(("order", instance.parse().ok()?))
+    }
 }
 
 impl Task {
-    /// A stable name of what the command is for, and the natural key of what it is for: parts of its id.
-    fn purpose(&self) -> (&'static str, String) {
-        match self {
-            Self::Reserve { line, .. } => ("reserve", line.to_string()),
-            Self::Release { line, .. } => ("release", line.to_string()),
-            Self::Ship { line, .. } => ("ship", line.to_string()),
-            Self::Confirm => ("confirm", String::new()),
-            Self::Refuse { .. } => ("refuse", String::new()),
-        }
-    }
-
-    /// The command's id: the same input leads to the same id, however often it is read.
-    pub fn command_id(&self, order: OrderId, input: Uuid) -> Uuid {
-        let (purpose, target) = self.purpose();
-        ids::derived(ids::PROCESSES, &[NAME, &order.to_string(), &input.to_string(), purpose, &target])
-    }
-
+    /// The command that it stands for.
     pub fn target(self, order_id: OrderId) -> Target {
-        let at = |place: Place, command| {
-            Target::Stock(inventory::stream(&place.sku, &place.location), inventory::At { place, command })
+        let stock = |command_type, place: Place, command| {
+            let stream = inventory::stream(&place.sku, &place.location);
+            Target { command_type, stream, command: Command::Stock(inventory::At { place, command }) }
+        };
+        let order = |command_type, command| Target {
+            command_type,
+            stream: order_id.0,
+            command: Command::Order(command),
         };
         match self {
             Self::Reserve { place, line, quantity } => {
-                at(place, inventory::Command::Reserve { order_id, line, quantity })
+                stock("stock.reserve", place, inventory::Command::Reserve { order_id, line, quantity })
             }
-            Self::Release { place, line } => at(place, inventory::Command::Release { order_id, line }),
-            Self::Ship { place, line } => at(place, inventory::Command::Ship { order_id, line }),
-            Self::Confirm => Target::Order(order_id, order::Command::Confirm),
-            Self::Refuse { refusal } => Target::Order(order_id, order::Command::Refuse { refusal }),
+            Self::Release { place, line } => {
+                stock("stock.release", place, inventory::Command::Release { order_id, line })
+            }
+            Self::Ship { place, line } => {
+                stock("stock.ship", place, inventory::Command::Ship { order_id, line })
+            }
+            Self::Confirm => order("order.confirm", order::Command::Confirm),
+            Self::Refuse { refusal } => order("order.refuse", order::Command::Refuse { refusal }),
         }
     }
-}
-
-/// What a process hears of.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input<'a> {
-    Event(&'a order::Event),
-    /// One of its own commands was refused, with that slug.
-    Refused {
-        task: &'a Task,
-        slug: &'a str,
-    },
-    /// The order has waited for [`PATIENCE_SECONDS`].
-    TimedOut,
-}
-
-/// What follows from an input.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reaction {
-    /// The commands of this instance that have not been sent are dropped first.
-    pub drop_unsent: bool,
-    /// To send, in this order.
-    pub tasks: Vec<Task>,
-    /// Wake the instance after so many seconds; replaces a timeout that stands.
-    pub wake_after: Option<i64>,
-    /// A timeout that stands is taken away.
-    pub stop_waiting: bool,
 }
 
 /// What is still promised or hoped for.
@@ -120,15 +132,16 @@ struct Wanted {
 
 /// One instance: one order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fulfilment {
+pub struct State {
     phase: Phase,
     lines: Vec<Wanted>,
 }
 
-impl Fulfilment {
-    pub fn react(&mut self, input: Input<'_>) -> Reaction {
-        match (self.phase, input) {
-            (Phase::New, Input::Event(order::Event::OrderPlaced { lines, .. })) => {
+impl State {
+    /// What follows from an event of the order.
+    pub fn on_event(&mut self, event: &order::Event) -> Reaction {
+        match (self.phase, event) {
+            (Phase::New, order::Event::OrderPlaced { lines, .. }) => {
                 self.phase = Phase::Reserving;
                 self.lines = lines
                     .iter()
@@ -143,35 +156,15 @@ impl Fulfilment {
                 let tasks = self.lines.iter().map(reserve).chain([Task::Confirm]).collect();
                 Reaction { tasks, wake_after: Some(PATIENCE_SECONDS), ..Reaction::default() }
             }
-            (Phase::Reserving, Input::Refused { task: Task::Reserve { place, line, .. }, slug }) => {
-                self.give_up(Refusal { line: *line, sku: place.sku.clone(), reason: slug.to_owned() })
-            }
-            (Phase::Reserving, Input::TimedOut) => match self.lines.first() {
-                // A confirmation may be under way: which of the two came first, the order's next event tells.
-                Some(first) => {
-                    let refusal = Refusal {
-                        line: first.line,
-                        sku: first.place.sku.clone(),
-                        reason: "timed-out".to_owned(),
-                    };
-                    self.phase = Phase::Refusing;
-                    let tasks = vec![Task::Refuse { refusal }];
-                    Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
-                }
-                None => Reaction::default(),
-            },
-            (Phase::Refusing, Input::Event(order::Event::OrderRefused { .. })) => {
+            (Phase::Refusing, order::Event::OrderRefused { .. }) => {
                 self.phase = Phase::Ended;
                 Reaction { tasks: self.release(), ..Reaction::default() }
             }
-            (Phase::Reserving | Phase::Refusing, Input::Event(order::Event::OrderConfirmed {})) => {
+            (Phase::Reserving | Phase::Refusing, order::Event::OrderConfirmed {}) => {
                 self.phase = Phase::Confirmed;
                 Reaction { stop_waiting: true, ..Reaction::default() }
             }
-            (
-                Phase::Reserving | Phase::Refusing | Phase::Confirmed,
-                Input::Event(order::Event::OrderCancelled { .. }),
-            ) => {
+            (Phase::Reserving | Phase::Refusing | Phase::Confirmed, order::Event::OrderCancelled { .. }) => {
                 self.phase = Phase::Ended;
                 Reaction {
                     drop_unsent: true,
@@ -180,12 +173,40 @@ impl Fulfilment {
                     ..Reaction::default()
                 }
             }
-            (Phase::Confirmed, Input::Event(order::Event::OrderShipped {})) => {
+            (Phase::Confirmed, order::Event::OrderShipped {}) => {
                 self.phase = Phase::Ended;
                 let ship = |w: &Wanted| Task::Ship { place: w.place.clone(), line: w.line };
                 Reaction { tasks: self.lines.iter().map(ship).collect(), ..Reaction::default() }
             }
             // What has ended stays ended; a confirmation that lost against a cancellation is such an echo.
+            _ => Reaction::default(),
+        }
+    }
+
+    /// What follows when one of its commands was refused.
+    pub fn on_refusal(&mut self, task: &Task, slug: &str) -> Reaction {
+        match (self.phase, task) {
+            (Phase::Reserving, Task::Reserve { place, line, .. }) => {
+                self.give_up(Refusal { line: *line, sku: place.sku.clone(), reason: slug.to_owned() })
+            }
+            _ => Reaction::default(),
+        }
+    }
+
+    /// What follows when the order has waited for [`PATIENCE_SECONDS`].
+    pub fn on_timeout(&mut self) -> Reaction {
+        match (self.phase, self.lines.first()) {
+            // A confirmation may be under way: which of the two came first, the order's next event tells.
+            (Phase::Reserving, Some(first)) => {
+                let refusal = Refusal {
+                    line: first.line,
+                    sku: first.place.sku.clone(),
+                    reason: "timed-out".to_owned(),
+                };
+                self.phase = Phase::Refusing;
+                let tasks = vec![Task::Refuse { refusal }];
+                Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+            }
             _ => Reaction::default(),
         }
     }
@@ -208,6 +229,7 @@ mod tests {
     use super::*;
     use crate::ids::{ProductId, UserId};
     use crate::order::{Contact, Customer, Event, Line};
+    use crate::process::Process;
     use crate::text::Sku;
     use crate::{Currency, Money};
 
@@ -258,22 +280,32 @@ mod tests {
         vec![Task::Release { place: place("MUG"), line: 1 }, Task::Release { place: place("CUP"), line: 2 }]
     }
 
+    fn id_of(task: &Task, order: OrderId, input: Uuid) -> Uuid {
+        let (id, target) = Process::command(&Fulfilment, &order.to_string(), input, &json(task)).unwrap();
+        assert_eq!(target, task.clone().target(order));
+        id
+    }
+
+    fn json(task: &Task) -> String {
+        serde_json::to_string(task).unwrap()
+    }
+
     fn short_of_cups() -> Task {
         reserve_all().remove(1)
     }
 
     /// An instance that has heard of these events.
-    fn after(events: &[Event]) -> Fulfilment {
-        let mut process = Fulfilment::default();
+    fn after(events: &[Event]) -> State {
+        let mut process = State::default();
         for event in events {
-            process.react(Input::Event(event));
+            process.on_event(event);
         }
         process
     }
 
     #[test]
     fn a_placed_order_reserves_every_line_and_then_confirms() {
-        let reaction = Fulfilment::default().react(Input::Event(&placed()));
+        let reaction = State::default().on_event(&placed());
         let tasks = [reserve_all(), vec![Task::Confirm]].concat();
         assert_eq!(reaction, Reaction { tasks, wake_after: Some(PATIENCE_SECONDS), ..Reaction::default() });
     }
@@ -281,7 +313,7 @@ mod tests {
     #[test]
     fn a_refused_line_releases_every_line_and_refuses_and_what_was_not_sent_is_dropped() {
         let task = short_of_cups();
-        let reaction = after(&[placed()]).react(Input::Refused { task: &task, slug: "insufficient-stock" });
+        let reaction = after(&[placed()]).on_refusal(&task, "insufficient-stock");
         let refuse = Task::Refuse { refusal: refusal(2, "CUP", "insufficient-stock") };
         let tasks = [release_all(), vec![refuse]].concat();
         assert_eq!(reaction, Reaction { drop_unsent: true, tasks, wake_after: None, stop_waiting: true });
@@ -289,14 +321,14 @@ mod tests {
 
     #[test]
     fn a_confirmed_order_waits_no_longer() {
-        let reaction = after(&[placed()]).react(Input::Event(&Event::OrderConfirmed {}));
+        let reaction = after(&[placed()]).on_event(&Event::OrderConfirmed {});
         assert_eq!(reaction, Reaction { stop_waiting: true, ..Reaction::default() });
     }
 
     #[test]
     fn an_order_that_is_cancelled_while_it_reserves_or_once_it_is_confirmed_releases_every_line() {
         for history in [vec![placed()], vec![placed(), Event::OrderConfirmed {}]] {
-            let reaction = after(&history).react(Input::Event(&cancelled()));
+            let reaction = after(&history).on_event(&cancelled());
             let expected =
                 Reaction { drop_unsent: true, tasks: release_all(), wake_after: None, stop_waiting: true };
             assert_eq!(reaction, expected, "{history:?}");
@@ -305,8 +337,7 @@ mod tests {
 
     #[test]
     fn a_shipped_order_ships_every_line() {
-        let reaction =
-            after(&[placed(), Event::OrderConfirmed {}]).react(Input::Event(&Event::OrderShipped {}));
+        let reaction = after(&[placed(), Event::OrderConfirmed {}]).on_event(&Event::OrderShipped {});
         let tasks =
             vec![Task::Ship { place: place("MUG"), line: 1 }, Task::Ship { place: place("CUP"), line: 2 }];
         assert_eq!(reaction, Reaction { tasks, ..Reaction::default() });
@@ -315,19 +346,19 @@ mod tests {
     #[test]
     fn an_order_that_waited_too_long_is_refused_and_only_then_gives_its_lines_back() {
         let mut process = after(&[placed()]);
-        let reaction = process.react(Input::TimedOut);
+        let reaction = process.on_timeout();
         let tasks = vec![Task::Refuse { refusal: refusal(1, "MUG", "timed-out") }];
         assert_eq!(reaction, Reaction { drop_unsent: true, tasks, wake_after: None, stop_waiting: true });
-        let reaction = process.react(Input::Event(&refused("timed-out")));
+        let reaction = process.on_event(&refused("timed-out"));
         assert_eq!(reaction, Reaction { tasks: release_all(), ..Reaction::default() });
     }
 
     #[test]
     fn a_confirmation_under_way_when_the_time_is_up_keeps_its_stock() {
         let mut process = after(&[placed()]);
-        let refuse = process.react(Input::TimedOut).tasks.remove(0);
-        process.react(Input::Event(&Event::OrderConfirmed {}));
-        let reaction = process.react(Input::Refused { task: &refuse, slug: "wrong-order-state" });
+        let refuse = process.on_timeout().tasks.remove(0);
+        process.on_event(&Event::OrderConfirmed {});
+        let reaction = process.on_refusal(&refuse, "wrong-order-state");
         assert_eq!(reaction, Reaction::default());
         assert_eq!(process, after(&[placed(), Event::OrderConfirmed {}]));
     }
@@ -335,60 +366,56 @@ mod tests {
     #[test]
     fn a_cancellation_under_way_when_the_time_is_up_gives_the_lines_back() {
         let mut process = after(&[placed()]);
-        process.react(Input::TimedOut);
-        assert_eq!(process.react(Input::Event(&cancelled())).tasks, release_all());
+        process.on_timeout();
+        assert_eq!(process.on_event(&cancelled()).tasks, release_all());
     }
 
     #[test]
     fn echoes_after_the_end_do_nothing() {
         let shipped = [placed(), Event::OrderConfirmed {}, Event::OrderShipped {}];
         let mut given_up = after(&[placed()]);
-        given_up.react(Input::Refused { task: &short_of_cups(), slug: "insufficient-stock" });
+        given_up.on_refusal(&short_of_cups(), "insufficient-stock");
         let mut too_late = after(&[placed()]);
-        too_late.react(Input::TimedOut);
-        too_late.react(Input::Event(&refused("timed-out")));
+        too_late.on_timeout();
+        too_late.on_event(&refused("timed-out"));
         for ended in [after(&[placed(), cancelled()]), after(&shipped), given_up, too_late] {
             let mut process = ended.clone();
             let echoes = shipped.iter().cloned().chain([cancelled(), refused("timed-out")]);
             for echo in echoes {
-                assert_eq!(process.react(Input::Event(&echo)), Reaction::default(), "{echo:?}");
+                assert_eq!(process.on_event(&echo), Reaction::default(), "{echo:?}");
             }
             for task in [reserve_all(), release_all(), vec![Task::Confirm]].concat() {
-                let reaction = process.react(Input::Refused { task: &task, slug: "line-released" });
+                let reaction = process.on_refusal(&task, "line-released");
                 assert_eq!(reaction, Reaction::default(), "{task:?}");
             }
-            assert_eq!(process.react(Input::TimedOut), Reaction::default());
+            assert_eq!(process.on_timeout(), Reaction::default());
             assert_eq!(process, ended);
         }
     }
 
     #[test]
     fn what_comes_before_an_order_is_placed_does_nothing() {
-        let mut process = Fulfilment::default();
+        let mut process = State::default();
         for event in [Event::OrderConfirmed {}, Event::OrderShipped {}, cancelled(), refused("x")] {
-            assert_eq!(process.react(Input::Event(&event)), Reaction::default(), "{event:?}");
+            assert_eq!(process.on_event(&event), Reaction::default(), "{event:?}");
         }
-        assert_eq!(process.react(Input::TimedOut), Reaction::default());
-        assert_eq!(process, Fulfilment::default());
+        assert_eq!(process.on_timeout(), Reaction::default());
+        assert_eq!(process, State::default());
     }
 
     #[test]
     fn only_a_refused_reservation_ends_the_reserving() {
         let confirmed = after(&[placed(), Event::OrderConfirmed {}]);
         let task = short_of_cups();
-        assert_eq!(
-            confirmed.clone().react(Input::Refused { task: &task, slug: "line-shipped" }),
-            Reaction::default()
-        );
-        let reaction =
-            after(&[placed()]).react(Input::Refused { task: &Task::Confirm, slug: "wrong-order-state" });
+        assert_eq!(confirmed.clone().on_refusal(&task, "line-shipped"), Reaction::default());
+        let reaction = after(&[placed()]).on_refusal(&Task::Confirm, "wrong-order-state");
         assert_eq!(reaction, Reaction::default());
     }
 
     #[test]
     fn the_same_input_gives_the_same_command_ids() {
         let (order, input) = (OrderId(Uuid::from_u128(1)), Uuid::from_u128(2));
-        let ids = || reserve_all().iter().map(|task| task.command_id(order, input)).collect::<Vec<_>>();
+        let ids = || reserve_all().iter().map(|task| id_of(task, order, input)).collect::<Vec<_>>();
         assert_eq!(ids(), ids());
     }
 
@@ -401,7 +428,7 @@ mod tests {
         for order in [1, 2] {
             for input in [1, 2] {
                 for task in &tasks {
-                    ids.insert(task.command_id(OrderId(Uuid::from_u128(order)), Uuid::from_u128(input)));
+                    ids.insert(id_of(task, OrderId(Uuid::from_u128(order)), Uuid::from_u128(input)));
                 }
             }
         }
@@ -411,7 +438,7 @@ mod tests {
     #[test]
     fn command_ids_are_for_ever() {
         let (order, input) = (OrderId(Uuid::from_u128(1)), Uuid::from_u128(2));
-        let id = |task: Task| task.command_id(order, input).to_string();
+        let id = |task: Task| id_of(&task, order, input).to_string();
         assert_eq!(
             id(Task::Reserve { place: place("MUG"), line: 1, quantity: 3 }),
             "a5d32d36-08d2-5586-9fd9-f5ceaaefa344"
@@ -422,15 +449,28 @@ mod tests {
     #[test]
     fn a_task_becomes_the_command_of_its_aggregate() {
         let order_id = OrderId(Uuid::from_u128(1));
-        let mugs = inventory::stream(&place("MUG").sku, MAIN);
-        let at = |command| Target::Stock(mugs, inventory::At { place: place("MUG"), command });
+        let stream = inventory::stream(&place("MUG").sku, MAIN);
+        let at = |command_type, command| {
+            let command = Command::Stock(inventory::At { place: place("MUG"), command });
+            Target { command_type, stream, command }
+        };
         let (reserve, release) = (reserve_all().remove(0), release_all().remove(0));
         let reserved = inventory::Command::Reserve { order_id, line: 1, quantity: 3 };
-        assert_eq!(reserve.target(order_id), at(reserved));
-        assert_eq!(release.target(order_id), at(inventory::Command::Release { order_id, line: 1 }));
+        assert_eq!(reserve.target(order_id), at("stock.reserve", reserved));
+        let released = inventory::Command::Release { order_id, line: 1 };
+        assert_eq!(release.target(order_id), at("stock.release", released));
         let ship = Task::Ship { place: place("MUG"), line: 1 };
-        assert_eq!(ship.target(order_id), at(inventory::Command::Ship { order_id, line: 1 }));
-        assert_eq!(Task::Confirm.target(order_id), Target::Order(order_id, order::Command::Confirm));
+        let shipped = inventory::Command::Ship { order_id, line: 1 };
+        assert_eq!(ship.target(order_id), at("stock.ship", shipped));
+        let of_order = |command_type, command| Target {
+            command_type,
+            stream: order_id.0,
+            command: Command::Order(command),
+        };
+        assert_eq!(Task::Confirm.target(order_id), of_order("order.confirm", order::Command::Confirm));
+        let refusal = refusal(1, "MUG", "timed-out");
+        let refuse = Task::Refuse { refusal: refusal.clone() };
+        assert_eq!(refuse.target(order_id), of_order("order.refuse", order::Command::Refuse { refusal }));
     }
 
     #[test]
@@ -441,7 +481,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Task>(&stored).unwrap(), task);
         }
         let stored = serde_json::to_string(&after(&[placed()])).unwrap();
-        assert_eq!(serde_json::from_str::<Fulfilment>(&stored).unwrap(), after(&[placed()]));
+        assert_eq!(serde_json::from_str::<State>(&stored).unwrap(), after(&[placed()]));
         assert_eq!(
             serde_json::to_string(&short_of_cups()).unwrap(),
             r#"{"do":"reserve","place":{"sku":"CUP","location":"main"},"line":2,"quantity":1}"#

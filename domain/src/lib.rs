@@ -3,7 +3,7 @@
 //!
 //! This crate knows no database, no broker and no web server. Whatever comes from outside (the time, a price, an id)
 //! arrives in the command or in [`Facts`]. One file per bounded context; start reading at [`order`], then
-//! [`fulfilment`], then [`Decider`].
+//! [`process`] and [`fulfilment`], then [`Decider`].
 //!
 //! The names and shapes of events are for ever: `tests/golden/` holds each of them as it is stored.
 
@@ -22,12 +22,16 @@ pub mod metadata;
 pub mod money;
 pub mod order;
 pub mod personal;
+pub mod process;
 pub mod product;
 pub mod query_error;
+pub mod release_unshipped;
 pub mod text;
 pub mod user;
 
-pub use catalog::{AGGREGATES, Event, TYPES, Upcaster, context_of, state_types};
+pub use catalog::{
+    AGGREGATES, Command, Dispatch, Event, TYPES, Upcaster, context_of, state_types,
+};
 pub use claim::Hold;
 pub use error::{Classified, ErrorKind};
 pub use event_info::{EventInfo, EventType, Expectation};

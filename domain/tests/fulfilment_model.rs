@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use soonshop_domain::fulfilment::{Fulfilment, Input, Target, Task};
+use soonshop_domain::fulfilment::{Fulfilment, State, Task};
 use soonshop_domain::ids::{OrderId, ProductId, UserId};
 use soonshop_domain::inventory::{self, At, MAIN, Place, Stock};
 use soonshop_domain::order::{self, Contact, Customer, Line, Order, Placement, Status};
+use soonshop_domain::process::{Input, ProcessManager as _, command_id};
 use soonshop_domain::text::Sku;
-use soonshop_domain::{Currency, Decider, Facts, Money};
+use soonshop_domain::{Command, Currency, Decider, Event, Facts, Money};
 use uuid::Uuid;
 
 const SKUS: [&str; 3] = ["CUP", "MUG", "POT"];
@@ -42,7 +43,7 @@ enum Step {
 
 #[derive(Default)]
 struct Instance {
-    process: Fulfilment,
+    state: State,
     /// How many of the order's events it has read.
     read: usize,
     queue: Vec<(Uuid, Task)>,
@@ -102,20 +103,26 @@ impl World {
     }
 
     fn deliver(&mut self, order: usize, task: Task) -> Option<String> {
-        let outcome = match task.target(order_id(order)) {
-            Target::Stock(stream, at) => self.stock(stream, at),
-            Target::Order(_, command) => self.order(order, command),
+        let target = task.target(order_id(order));
+        let outcome = match target.command {
+            Command::Stock(at) => self.stock(target.stream, at),
+            Command::Order(command) => self.order(order, command),
+            other => panic!("{other:?} is no command of the process"),
         };
         outcome.err()
     }
 
-    fn react(&mut self, order: usize, id: Uuid, input: Input<'_>) {
+    fn react(&mut self, order: usize, id: Uuid, input: Input<'_, Task>) {
         let instance = self.instances.entry(order).or_default();
-        let reaction = instance.process.react(input);
+        let reaction = Fulfilment.react(&mut instance.state, input);
         if reaction.drop_unsent {
             instance.queue.clear();
         }
-        let new = reaction.tasks.into_iter().map(|task| (task.command_id(order_id(order), id), task));
+        let key = order_id(order).to_string();
+        let new = reaction.tasks.into_iter().map(|task| {
+            let (purpose, target) = Fulfilment::purpose(&task);
+            (command_id("fulfilment", &key, id, (purpose, &target)), task)
+        });
         instance.queue.extend(new);
         instance.waiting = (instance.waiting || reaction.wake_after.is_some()) && !reaction.stop_waiting;
     }
@@ -126,7 +133,8 @@ impl World {
         let next = self.orders.get(&order).and_then(|(_, events)| events.get(read).cloned());
         if let Some((id, event)) = &next {
             self.instances.entry(order).or_default().read += 1;
-            self.react(order, *id, Input::Event(event));
+            let event = Event::Order(event.clone());
+            self.react(order, *id, Input::Event { stream: order_id(order).0, event: &event });
         }
         next.is_some()
     }

@@ -14,6 +14,14 @@ use crate::{Db, Error, Lease, Stopped};
 /// The relay's checkpoint and lease, in `process`: who publishes has it, and who shows how far it is.
 pub const RELAY: &str = "relay";
 
+/// What the checkpoints and leases of process managers begin with, in `process`.
+pub const REACTOR: &str = "reactor:";
+
+/// The checkpoint and the lease of that process manager.
+pub fn of_process(process: &str) -> String {
+    format!("{REACTOR}{process}")
+}
+
 /// The last event that a follower has dealt with. Position 0 has no event: nothing was read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

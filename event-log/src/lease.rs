@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sea_orm::ConnectionTrait;
+use soonshop_domain::process::Unreadable;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -228,6 +229,9 @@ pub enum Stopped {
          docs/deployment.md says"
     )]
     TooOld { follower: String, position: i64, purged: DateTime<Utc> },
+    /// What is stored of a process manager is not what this release writes.
+    #[error(transparent)]
+    Process(#[from] Unreadable),
     #[error(transparent)]
     Log(#[from] Error),
 }

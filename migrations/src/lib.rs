@@ -139,7 +139,10 @@ migrators! {
     ];
     Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];
-    Process: Process, "soonshop_process_steps", [("001_process", "sql/process.sql", "sql/process.sql")];
+    Process: Process, "soonshop_process_steps", [
+        ("001_process", "sql/process.sql", "sql/process.sql"),
+        ("002_operate", "sql/operate.sql", "sql/operate.sql")
+    ];
     Operations: Operations, "soonshop_operations_steps", [
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),
         ("002_runs", "sql/runs.sql", "sql/runs.sql"),

@@ -71,11 +71,13 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "seals"),
             (REPLAY, "SELECT", "seals"),
         ],
-        // How far the relay is, is shown to whoever watches the shop; nothing else of what processes keep.
+        // The viewer shows instances and what they wait for; the tool only how far followers are.
         Namespace::Process => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
-            (QUERY, "SELECT", "checkpoints"),
-            (REPLAY, "SELECT", "checkpoints"),
+            (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts"),
+            (REPLAY, "SELECT", "checkpoints, processes"),
+            (REPLAY, "SELECT (name, holder, expires_at)", "leases"),
+            (REPLAY, "SELECT (process, waiting_since)", "outbox"),
         ],
         Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
     }

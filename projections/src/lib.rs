@@ -18,6 +18,7 @@ pub mod inventory;
 pub mod operations;
 pub mod order;
 pub mod parked;
+pub mod processes;
 pub mod product;
 pub mod projector;
 mod row;

@@ -1,5 +1,5 @@
 //! How all that follows the log stands: each sink of each generation of a read model, how far it is behind, who keeps it,
-//! and why it stands still; the relay; and the seals. One truth for everyone who shows it: [`Looked::whole`].
+//! and why it stands still; the relay; the process managers; and the seals. One truth for everyone who shows it: [`Looked::whole`].
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
 use crate::generation::{Known, ROWS, is_made_by, namespace};
+use crate::processes;
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
 
@@ -141,6 +142,8 @@ pub struct Following {
 pub struct Whole {
     pub append: Head,
     pub relay: Following,
+    /// Every process manager that has begun.
+    pub processes: Vec<processes::Status>,
     pub seals: Following,
     /// The seals of the record of operations, whose entries are counted.
     pub record_seals: Following,
@@ -151,6 +154,7 @@ pub struct Whole {
 impl Whole {
     pub fn healthy(&self) -> bool {
         [&self.relay, &self.seals, &self.record_seals].iter().all(|one| one.complaint.is_none())
+            && self.processes.iter().all(|one| one.following.complaint.is_none())
             && self.generations.iter().all(|one| one.complaint().is_none())
     }
 
@@ -185,6 +189,7 @@ impl Looked {
         Ok(Whole {
             append: Head { position: head, age_seconds },
             relay: following(&self.log, self.relay().await).await?,
+            processes: processes::statuses(&self.log).await?,
             seals: self.sealed(&self.log, SEALS).await?,
             record_seals: self.sealed(&self.record(), RECORD_SEALS).await?,
             generations,
@@ -282,7 +287,10 @@ impl Looked {
 }
 
 /// How what has got to `at` follows the log.
-async fn following(log: &EventLog, at: Result<Option<Checkpoint>, Error>) -> Result<Following, Error> {
+pub(crate) async fn following(
+    log: &EventLog,
+    at: Result<Option<Checkpoint>, Error>,
+) -> Result<Following, Error> {
     let stopped = |position, error: Error| {
         let complaint = Some(error.to_string());
         Following { position, lag_events: 0, lag_seconds: 0.0, complaint }

@@ -178,7 +178,9 @@ impl From<Stopped> for Failure {
             Stopped::Lost => {
                 Self::Held { what: None, holder: "another process, which took it over".to_owned(), run: None }
             }
-            Stopped::TooOld { .. } => Self::Refused(Sentence::CannotRead { detail: stopped.to_string() }),
+            Stopped::TooOld { .. } | Stopped::Process(_) => {
+                Self::Refused(Sentence::CannotRead { detail: stopped.to_string() })
+            }
             Stopped::UnknownEvent { .. } => {
                 Self::Refused(Sentence::OfAnotherRelease { detail: stopped.to_string() })
             }

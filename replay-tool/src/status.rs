@@ -79,7 +79,7 @@ fn following(name: &str, one: &Following, head: i64) -> Vec<Sentence> {
     lines
 }
 
-/// What is not of one read model: the end of the log, the relay and the seals.
+/// What is not of one read model: the end of the log, the relay, the process managers and the seals.
 fn shop(whole: &Whole) -> Vec<Sentence> {
     let (name, head) = (Word::of("log"), whole.append.position);
     let mut lines = vec![match whole.append.age_seconds {
@@ -87,6 +87,9 @@ fn shop(whole: &Whole) -> Vec<Sentence> {
         None => Sentence::LogRow { name, head },
     }];
     lines.extend(following("relay", &whole.relay, head));
+    for one in &whole.processes {
+        lines.extend(following(&one.follower(), &one.following, head));
+    }
     lines.extend(following("seals", &whole.seals, head));
     // The record is a log of its own, whose length is nobody's measure here.
     let record = whole.record_seals.position.unwrap_or(0) + whole.record_seals.lag_events;
@@ -99,7 +102,7 @@ pub(crate) fn lines(all: &[Sentence], language: Language) -> String {
     all.iter().map(|line| line.text(language)).collect::<Vec<_>>().join("\n")
 }
 
-/// Shows every generation, the relay and the seals; or the generations of one read model.
+/// Shows every generation, the relay, the process managers and the seals; or the generations of one read model.
 pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcome {
     if let Some(name) = projection {
         tool.projector(name)?;
@@ -126,9 +129,9 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
         None => whole.healthy(),
     };
     if projection.is_none() {
-        let Whole { append, relay, seals, record_seals, .. } = &whole;
+        let Whole { append, relay, processes, seals, record_seals, .. } = &whole;
         let value = json!({
-            "append": append, "relay": relay, "seals": seals, "record_seals": record_seals,
+            "append": append, "relay": relay, "processes": processes, "seals": seals, "record_seals": record_seals,
             "parked": whole.parked(),
         });
         tool.out.result("status", &value, |language| lines(&shop(&whole), language));

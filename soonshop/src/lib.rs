@@ -11,6 +11,7 @@ mod metrics;
 pub mod migrate;
 mod outcome;
 mod role;
+pub mod processes;
 pub mod roles;
 pub mod seals;
 pub mod seed;
@@ -25,6 +26,7 @@ use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
 use soonshop_cache::Cache;
 use soonshop_domain::context;
+use soonshop_domain::process::{self, Process, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{EventStore, KeyMaker};
@@ -83,6 +85,9 @@ pub struct Config {
     #[arg(long, env = "SOONSHOP_ERASE_WITHIN_DAYS", default_value_t = ERASE_WITHIN_DAYS, global = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub erase_within_days: u16,
+    /// After how many days a confirmed order that was not shipped is cancelled, which gives its stock back; 0: never
+    #[arg(long, env = "SOONSHOP_CANCEL_UNSHIPPED_AFTER_DAYS", default_value_t = 0, global = true)]
+    pub cancel_unshipped_after_days: u16,
 }
 
 /// The least, and what it is unless something else is said.
@@ -174,6 +179,11 @@ impl Shop {
 
     pub fn registry(&self) -> anyhow::Result<Registry> {
         Ok(Registry::new(&self.read_database)?)
+    }
+
+    /// Every process manager, as it is set here.
+    pub fn processes(&self) -> Vec<Arc<dyn Process>> {
+        process::all(&Settings { cancel_unshipped_after_days: self.config.cancel_unshipped_after_days })
     }
 
     /// What to ask how everything stands.

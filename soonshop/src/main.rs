@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use soonshop::migrate::StartProcess;
 use soonshop::serve::{self, Options};
 use soonshop::{
-    Config, Role, Shop, api_keys, contexts, doctor, erased, import, migrate, seals, seed, settle,
+    Config, Role, Shop, api_keys, contexts, doctor, erased, import, migrate, processes, seals, seed, settle,
 };
 use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
@@ -45,7 +46,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Bring every schema up to this release, and make the keys and the operator's token
-    Migrate,
+    Migrate {
+        /// Where a process manager starts that is new to a log with a history: NAME=beginning or NAME=head. Without
+        /// this, it starts at the head
+        #[arg(long, value_name = "NAME=WHERE")]
+        start_process: Vec<StartProcess>,
+    },
     /// Run a role, or all of them
     Serve {
         #[arg(long, value_enum, default_value = "all")]
@@ -85,6 +91,11 @@ enum Command {
     Key {
         #[command(subcommand)]
         verb: api_keys::Verb,
+    },
+    /// Look at process managers: what each has in hand, and why it waits
+    Process {
+        #[command(subcommand)]
+        verb: processes::Verb,
     },
     /// Whether the log still holds what was sealed
     Seals {
@@ -141,8 +152,11 @@ fn keep_pages_small() {}
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Migrate => {
-            migrate::migrate(&Shop::open(&cli.config, Role::All)?).await?;
+        Command::Migrate { start_process } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            for line in migrate::migrate_and_start(&shop, &start_process).await? {
+                eprintln!("{line}");
+            }
             eprintln!(
                 "every schema is up to date; the operator's token is in {}",
                 cli.config.operator_token_file.display()
@@ -183,6 +197,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let shop = Shop::open(&config, Role::All)?;
             migrate::check(&shop).await?;
             return Ok(say(&api_keys::run(&shop, &verb).await?));
+        }
+        Command::Process { verb } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            return Ok(say(&processes::run(&shop, &verb).await?));
         }
         Command::Seals { verb } => {
             return Ok(say(&seals::run(&cli.config, &verb).await?));

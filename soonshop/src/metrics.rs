@@ -34,6 +34,11 @@ struct OfGeneration {
     generation: i32,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfProcess {
+    process: String,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// What a process of that role tells.
@@ -79,6 +84,7 @@ fn gauges(whole: &Whole) -> Registry {
     let age = ConstGauge::new(head.age_seconds.unwrap_or(0.0));
     registry.register("log_age_seconds", "Seconds since the last event was appended", age);
     follows(&mut registry, "relay", "that the bus has not confirmed", &whole.relay);
+    processes(&mut registry, whole);
     follows(&mut registry, "seals", "that no seal covers yet", &whole.seals);
     follows(&mut registry, "record_seals", "that no seal covers yet", &whole.record_seals);
     models(&mut registry, whole);
@@ -102,6 +108,28 @@ fn follows(registry: &mut Registry, name: &str, waiting: &str, one: &Following) 
         format!("1: something is wrong with the {name}"),
         complaint,
     );
+}
+
+fn processes(registry: &mut Registry, whole: &Whole) {
+    let (position, events) = (Family::<OfProcess, Gauge>::default(), Family::<OfProcess, Gauge>::default());
+    let (seconds, unsent) = (Family::<OfProcess, Seconds>::default(), Family::<OfProcess, Gauge>::default());
+    let (waiting, complaint) = (Family::<OfProcess, Gauge>::default(), Family::<OfProcess, Gauge>::default());
+    for one in &whole.processes {
+        let of = OfProcess { process: one.name.clone() };
+        position.get_or_create(&of).set(one.following.position.unwrap_or(0));
+        events.get_or_create(&of).set(one.following.lag_events);
+        seconds.get_or_create(&of).set(one.following.lag_seconds);
+        unsent.get_or_create(&of).set(one.unsent);
+        waiting.get_or_create(&of).set(one.waiting);
+        complaint.get_or_create(&of).set(i64::from(one.following.complaint.is_some()));
+    }
+    registry.register("process_position", "The last position that the process manager reached", position);
+    registry.register("process_lag_events", "Events that the process manager has not seen", events);
+    let help = "Seconds that the oldest event waits that the process manager has not seen";
+    registry.register("process_lag_seconds", help, seconds);
+    registry.register("process_unsent", "Commands that the process manager has to send", unsent);
+    registry.register("process_waiting", "Commands among them that cannot be done just now", waiting);
+    registry.register("process_complaint", "1: something is wrong with the process manager", complaint);
 }
 
 fn models(registry: &mut Registry, whole: &Whole) {

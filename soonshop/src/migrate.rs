@@ -4,8 +4,9 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::str::FromStr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SecureRandom as _;
@@ -15,7 +16,7 @@ use soonshop_event_log::{Database, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_projections::operations;
-use soonshop_workers::reactor::Reactor;
+use soonshop_workers::reactor::{Begun, Start, begin};
 
 use crate::Shop;
 use crate::api_keys::ensure_writers;
@@ -34,8 +35,50 @@ pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 7] {
     ]
 }
 
-/// Does everything; done twice, it changes nothing.
+/// Where a process manager is to start that has not begun on this log: `NAME=beginning` or `NAME=head`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartProcess {
+    pub process: String,
+    pub start: Start,
+}
+
+impl FromStr for StartProcess {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (process, start) = text.split_once('=').unwrap_or((text, ""));
+        let names = soonshop_domain::process::names();
+        if !names.contains(&process) {
+            return Err(format!("there is no process {process:?}: {}", names.join(", ")));
+        }
+        let start = match start {
+            "beginning" => Start::Beginning,
+            "head" => Start::Head,
+            _ => {
+                return Err(format!(
+                    "{process} starts at its beginning or head: {process}=beginning, {process}=head"
+                ));
+            }
+        };
+        Ok(Self { process: process.to_owned(), start })
+    }
+}
+
+/// Does everything; done twice, it changes nothing. Process managers that are new start at the head.
 pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
+    migrate_and_start(shop, &[]).await.map(drop)
+}
+
+/// Does everything, with process managers that are new starting where it is said. What became of each that was named,
+/// in a sentence.
+pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::Result<Vec<String>> {
+    for StartProcess { process, .. } in starts {
+        if !shop.processes().iter().any(|one| one.name() == process && one.is_on()) {
+            bail!(
+                "{process} is switched off, and is not started: switch it on first, as `soonshop --help` says"
+            );
+        }
+    }
     EventStore::check_owner(&shop.store_database)?;
     for (namespace, database) in homes(shop) {
         soonshop_migrations::migrate(namespace, &database.namespace(namespace.name())?.connection).await?;
@@ -48,7 +91,20 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     keys.prepare(log.db()).await?;
     keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
     ensure_writers(shop, &keys).await?;
-    Reactor::begin(&log, &shop.store_database.namespace("process")?).await?;
+    let mut said = Vec::new();
+    for process in shop.processes().into_iter().filter(|one| one.is_on()) {
+        let name = process.name();
+        let start = starts.iter().rev().find(|start| start.process == name).map(|one| one.start);
+        let begun = begin(&log, &shop.store_database.namespace("process")?, name, start).await?;
+        if start.is_some() {
+            said.push(match begun {
+                Begun::At { position } => format!("{name} starts after position {position}"),
+                Begun::Before { position } => {
+                    format!("{name} had begun before, and goes on after position {position}")
+                }
+            });
+        }
+    }
     let registry = shop.registry()?;
     // Roles come before generations, which belong to one of them.
     for (namespace, database) in homes(shop) {
@@ -63,7 +119,7 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     for projector in soonshop_projections::all() {
         registry.ensure(&*projector).await?;
     }
-    Ok(())
+    Ok(said)
 }
 
 /// Succeeds if every schema is that of this release.
@@ -91,5 +147,23 @@ fn create_token(file: &Path) -> anyhow::Result<()> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error).with_context(|| file.display().to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_names_a_process_and_a_place() {
+        let start = |text: &str| text.parse::<StartProcess>();
+        let expected = StartProcess { process: "release-unshipped".to_owned(), start: Start::Beginning };
+        assert_eq!(start("release-unshipped=beginning"), Ok(expected));
+        assert_eq!(start("fulfilment=head").unwrap().start, Start::Head);
+        let error = start("nothing=head").unwrap_err();
+        assert!(error.contains("fulfilment, release-unshipped"), "{error}");
+        for bad in ["fulfilment", "fulfilment=", "fulfilment=middle", "", "="] {
+            assert!(start(bad).is_err(), "{bad}");
+        }
     }
 }

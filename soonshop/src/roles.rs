@@ -10,7 +10,7 @@ use soonshop_projections::runner::Follower;
 use soonshop_projections::{Feed, Generation, Projector};
 use soonshop_workers::eraser::Eraser;
 use soonshop_workers::purger::{Kept, Purger};
-use soonshop_workers::reactor::Reactor;
+use soonshop_workers::reactor;
 use soonshop_workers::relay::{Published, Relay};
 use soonshop_workers::sealer::{self, Sealer};
 use tokio::task::JoinSet;
@@ -54,8 +54,8 @@ pub fn start(
         tasks.spawn(relay.run(stop.clone()));
     }
     if let (true, Some(store)) = (role.has(Role::Reactor), store) {
-        let reactor = Reactor { store: store.clone(), process: process.clone(), holder: shop.holder.clone() };
-        tasks.spawn(reactor.run(stop.clone()));
+        let (store, holder) = (store.clone(), shop.holder.clone());
+        tasks.spawn(reactor::run(store.clone(), process.clone(), shop.processes(), holder, stop.clone()));
         let kept =
             Kept { persons: shop.config.keep_records_days, processes: shop.config.keep_process_records_days };
         let purger =

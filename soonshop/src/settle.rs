@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use sea_orm::ConnectionTrait as _;
 use soonshop_event_log::Checkpoint;
+use soonshop_event_log::checkpoint::of_process;
+use soonshop_projections::processes::Status;
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::sink::CACHE;
 use soonshop_projections::standing;
-use soonshop_workers::reactor::Reactor;
-use soonshop_workers::{eraser, reactor, relay, sealer};
+use soonshop_workers::reactor::too_old;
+use soonshop_workers::{eraser, relay, sealer};
 use tokio::time::Instant;
 
 use crate::Shop;
@@ -35,22 +36,26 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     // The head is read first: whoever is there afterwards has seen all that was there before.
     let whole = Box::pin(shop.looked()?.whole(&projectors)).await?;
     let process = shop.store_database.namespace("process")?;
-    let too_old = Box::pin(Reactor::too_old(&log, &process)).await?.map(|stopped| stopped.to_string());
     let head = whole.append.position;
     let mut all = vec![following(relay::NAME, &whole.relay, head)];
-    for name in [reactor::NAME, eraser::NAME] {
-        let at = Checkpoint::load(&process, &process.connection, name).await?;
-        let unfinished = if name == reactor::NAME {
-            let row =
-                process.connection.query_one(process.statement("SELECT count(*) FROM @outbox", [])).await?;
-            row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0)
-        } else {
-            0
-        };
-        let position = at.map(|(checkpoint, _)| checkpoint.position);
-        let reason = too_old.clone().filter(|_| name == reactor::NAME);
-        all.push(Standing { name: name.to_owned(), position, head, unfinished, reason });
+    // One that is switched off is nothing to wait for.
+    for one in shop.processes().into_iter().filter(|one| one.is_on()) {
+        let too_old = Box::pin(too_old(&log, &process, one.name())).await?;
+        let found = whole.processes.iter().find(|status| status.name == one.name());
+        let stopped = found.filter(|status| status.state == "stopped");
+        let reason = too_old.map(|stopped| stopped.to_string());
+        let reason = reason.or_else(|| stopped.and_then(|status| status.following.complaint.clone()));
+        all.push(Standing {
+            name: of_process(one.name()),
+            position: found.and_then(|status| status.following.position),
+            head,
+            unfinished: found.map_or(0, |status: &Status| status.unsent),
+            reason,
+        });
     }
+    let at = Checkpoint::load(&process, &process.connection, eraser::NAME).await?;
+    let position = at.map(|(checkpoint, _)| checkpoint.position);
+    all.push(Standing { name: eraser::NAME.to_owned(), position, head, unfinished: 0, reason: None });
     all.push(following(sealer::NAME, &whole.seals, head));
     let record = &whole.record_seals;
     let end = record.position.unwrap_or(0) + record.lag_events;

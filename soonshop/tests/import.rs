@@ -84,6 +84,7 @@ fn shop(folder: &Path) -> Shop {
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,
         keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
         erase_within_days: soonshop::ERASE_WITHIN_DAYS,
+        cancel_unshipped_after_days: 0,
     };
     Shop::open(&config, Role::All).unwrap()
 }

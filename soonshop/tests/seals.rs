@@ -31,6 +31,7 @@ fn config(folder: &Path) -> Config {
         keep_records_days: soonshop::KEEP_RECORDS_DAYS,
         keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
         erase_within_days: soonshop::ERASE_WITHIN_DAYS,
+        cancel_unshipped_after_days: 0,
     }
 }
 

@@ -78,7 +78,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     }
     if set != Set::Embedded {
         roles_change_nothing_of_a_key_but_its_last_use(&db).await;
-        of_what_processes_keep_only_checkpoints_are_shown(&db).await;
+        of_what_processes_keep_nothing_is_written_and_only_the_viewer_sees_all_of_it(&db).await;
     }
     shop.stop().await;
 }
@@ -159,8 +159,11 @@ async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log:
     }
 }
 
-/// How far the relay is, is shown by whoever answers and by the tool, and is all that they read of what processes keep.
-async fn of_what_processes_keep_only_checkpoints_are_shown(db: &soonshop_event_log::Db) {
+/// Whoever answers shows what process managers have in hand, and the tool how far followers are; neither writes any of
+/// it, and the tool reads no state and no command.
+async fn of_what_processes_keep_nothing_is_written_and_only_the_viewer_sees_all_of_it(
+    db: &soonshop_event_log::Db,
+) {
     let may = async |role: &str, table: &str, right: &str| {
         let sql = format!("SELECT has_table_privilege('{role}', 'process.{table}', '{right}')");
         let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
@@ -168,10 +171,20 @@ async fn of_what_processes_keep_only_checkpoints_are_shown(db: &soonshop_event_l
     };
     for (role, reads) in [("soonshop_query", true), ("soonshop_replay", true), ("soonshop_projector", false)]
     {
-        assert_eq!(may(role, "checkpoints", "SELECT").await, reads, "{role}");
-        assert!(!may(role, "checkpoints", "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role}");
+        for table in ["checkpoints", "processes"] {
+            assert_eq!(may(role, table, "SELECT").await, reads, "{role} {table}");
+            assert!(!may(role, table, "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role} {table}");
+        }
         for table in ["leases", "instances", "outbox", "timeouts"] {
-            assert!(!may(role, table, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE").await, "{role} {table}");
+            assert_eq!(may(role, table, "SELECT").await, role == "soonshop_query", "{role} {table}");
+            assert!(!may(role, table, "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role} {table}");
+        }
+        for (table, column) in [("instances", "state"), ("outbox", "task"), ("timeouts", "instance")] {
+            let sql =
+                format!("SELECT has_column_privilege('{role}', 'process.{table}', '{column}', 'SELECT')");
+            let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
+            let reads: bool = row.try_get_by_index(0).unwrap();
+            assert_eq!(reads, role == "soonshop_query", "{role} {table} {column}");
         }
     }
 }

@@ -5,8 +5,8 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use soonshop::{Shop, doctor};
+use soonshop_event_log::checkpoint::of_process;
 use soonshop_projections::product::Products;
-use soonshop_workers::reactor;
 
 use crate::support::{Set, TestShop};
 
@@ -51,7 +51,7 @@ async fn the_doctor_says_that_a_reactor_is_too_old_and_what_to_do() {
         shop.settle().await;
         let said = async || {
             let findings = doctor::examine(&shop.shop).await;
-            findings.into_iter().find(|finding| finding.what == reactor::NAME).unwrap()
+            findings.into_iter().find(|finding| finding.what == of_process("fulfilment")).unwrap()
         };
         let well = said().await;
         assert!(well.ok, "{}", well.said);

@@ -78,6 +78,7 @@ impl Place {
             keep_records_days: soonshop::KEEP_RECORDS_DAYS,
             keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
             erase_within_days: soonshop::ERASE_WITHIN_DAYS,
+            cancel_unshipped_after_days: 0,
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);
         if set != Set::Embedded {

@@ -1,4 +1,4 @@
-//! Workers that follow the log and act on it: the relay publishes events to the bus, the reactor runs process managers,
+//! Workers that follow the log and act on it: the relay publishes events to the bus, the reactors run process managers,
 //! the eraser deletes the keys of erased people, the sealers sign the log, and the purger removes old command records.
 //!
 //! Each worker keeps a checkpoint and holds a lease, so that only one process at a time does its work; the loop that they

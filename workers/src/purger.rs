@@ -1,8 +1,9 @@
 //! Purges records of commands that are old enough: a worker of the reactor role. It goes over them often, so that there
 //! is little to do each time; how old they are, the database's clock says.
 //!
-//! Records of processes are kept for longer, and never fewer than the reactor may still need: none is purged that is
-//! younger than the event at its checkpoint. So one that was only away for long goes on as if nothing had been.
+//! Records of processes are kept for longer, and never fewer than a process manager may still need: none is purged that
+//! is younger than the event at its checkpoint. So one that was only away for long goes on as if nothing had been. One
+//! that is switched off keeps nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use soonshop_event_log::checkpoint::of_process;
 use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow, unheard};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
 use soonshop_event_store::{AppendError, EventStore, Purge, Whose};
 use tokio_util::sync::CancellationToken;
 
-use crate::reactor;
+use crate::reactor::status::running;
 
 /// The name of its lease. It has no checkpoint: how far it came stands beside the records.
 pub const NAME: &str = "purger";
@@ -111,13 +113,19 @@ impl Purger {
         Ok(())
     }
 
-    /// When the event was recorded that the reactor has dealt with last. `None`: it has dealt with none, or the log is
-    /// not the one that it followed.
+    /// When the event was recorded that every process manager has dealt with. `None`: one of them has dealt with none,
+    /// or the log is not the one that it followed.
     async fn reacted(&self) -> Result<Option<DateTime<Utc>>, Error> {
-        let at = Checkpoint::load(&self.process, &self.process.connection, reactor::NAME).await?;
-        let Some((Checkpoint { position, event_id: Some(id), .. }, _)) = at else { return Ok(None) };
-        let rows = self.store.log().read(position, 1).await?;
-        Ok(rows.first().filter(|row| row.event_id == id).map(|row| row.recorded_at))
+        let mut first = None;
+        for process in running(&self.process).await? {
+            let follower = of_process(&process);
+            let at = Checkpoint::load(&self.process, &self.process.connection, &follower).await?;
+            let Some((Checkpoint { position, event_id: Some(id), .. }, _)) = at else { return Ok(None) };
+            let rows = self.store.log().read(position, 1).await?;
+            let Some(row) = rows.first().filter(|row| row.event_id == id) else { return Ok(None) };
+            first = Some(first.map_or(row.recorded_at, |first: DateTime<Utc>| first.min(row.recorded_at)));
+        }
+        Ok(first)
     }
 }
 

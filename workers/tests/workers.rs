@@ -13,9 +13,13 @@ mod history;
 mod erasing;
 #[path = "workers/keeping.rs"]
 mod keeping;
+#[path = "workers/operating.rs"]
+mod operating;
 #[path = "workers/reacting.rs"]
 mod reacting;
 #[path = "workers/relaying.rs"]
 mod relaying;
+#[path = "workers/releasing.rs"]
+mod releasing;
 #[path = "workers/sealing.rs"]
 mod sealing;

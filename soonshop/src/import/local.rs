@@ -7,17 +7,19 @@ use std::time::Duration;
 use anyhow::bail;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::claim::scope;
+use soonshop_domain::fulfilment::Fulfilment;
 use soonshop_domain::ids::{GuestId, ProductId, UserId};
 use soonshop_domain::inventory::{self, At, MAIN, Place, Stock};
 use soonshop_domain::order::credit_note::{self, CreditNote};
 use soonshop_domain::order::{self, Contact, Customer, MOST_LINES, Order, Placement};
+use soonshop_domain::process::ProcessManager as _;
 use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Currency, Decider, Metadata, Money};
+use soonshop_event_log::checkpoint::of_process;
 use soonshop_event_log::{Checkpoint, Db};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
-use soonshop_workers::reactor;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -227,12 +229,13 @@ impl Local {
         self.execute::<CreditNote>(step, step.key, issue).await
     }
 
-    /// How far the reactor is behind: what it has to send, and what it has to read.
+    /// How far the reservation of stock is behind: what it has to send, and what it has to read.
     async fn waiting(&self) -> anyhow::Result<(i64, i64)> {
-        let db = &self.process;
-        let row = db.connection.query_one(db.statement("SELECT count(*) FROM @outbox", [])).await?;
+        let (db, process) = (&self.process, Fulfilment::NAME);
+        let sql = "SELECT count(*) FROM @outbox WHERE process = $1";
+        let row = db.connection.query_one(db.statement(sql, [process.into()])).await?;
         let unsent = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-        let at = Checkpoint::load(db, &db.connection, reactor::NAME).await?;
+        let at = Checkpoint::load(db, &db.connection, &of_process(process)).await?;
         let head = self.store.log().head().await?.position;
         Ok((unsent, head - at.map_or(0, |(checkpoint, _)| checkpoint.position)))
     }

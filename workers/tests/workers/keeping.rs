@@ -5,11 +5,11 @@ use soonshop_domain::order::Status;
 use soonshop_event_log::{Checkpoint, Database};
 use soonshop_event_store::EventStore;
 use soonshop_workers::purger::{Kept, Purger};
-use soonshop_workers::reactor::{NAME, Reactor};
+use soonshop_workers::reactor::too_old;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Shop, on_both, until};
-use crate::reacting::{becomes, begin, idle, place_order, reactor, receive, status, there};
+use crate::reacting::{NAME, becomes, begin, idle, place_order, reactor, receive, status, there};
 
 on_both!(
     it_starts_at_the_beginning_of_an_empty_log_and_at_the_head_of_any_other,
@@ -71,6 +71,8 @@ async fn confirmed_long_ago(shop: &Shop, store: &EventStore) {
     for table in ["events", "commands"] {
         shop.run("log", &format!("UPDATE @{table} SET recorded_at = recorded_at - {ago}")).await;
     }
+    let milliseconds = 60_i64 * 86_400_000;
+    shop.run("process", &format!("UPDATE @processes SET started_at = started_at - {milliseconds}")).await;
     let stop = CancellationToken::new();
     let purging = tokio::spawn(purger(shop, store).run(stop.clone()));
     until("old records are gone", async || records(shop).await == 1).await;
@@ -86,7 +88,7 @@ async fn the_purger_keeps_what_the_reactor_may_still_send(shop: Shop) {
     let kept = format!("SELECT count(*) FROM @commands WHERE last_position = {head}");
     assert_eq!(shop.number("log", &kept).await, 1);
     // And that is enough: one that was only away for long goes on.
-    assert!(Reactor::too_old(&shop.log(), &shop.db("process")).await.unwrap().is_none());
+    assert!(too_old(&shop.log(), &shop.db("process"), "fulfilment").await.unwrap().is_none());
     let run = reactor(&shop, &store);
     let order = place_order(&store, 2, &[("MUG", 1)]).await;
     becomes(&store, order, Status::Confirmed).await;
@@ -119,7 +121,7 @@ async fn a_reactor_from_an_old_backup_is_too_old_and_sends_nothing(shop: Shop) {
     let run = reactor(&shop, &store);
     let let_go = format!("SELECT count(*) FROM @leases WHERE name = '{NAME}' AND expires_at = 0");
     until("it has looked, and let go", async || shop.number("process", &let_go).await == 1).await;
-    let why = Reactor::too_old(&shop.log(), &shop.db("process")).await.unwrap().unwrap().to_string();
+    let why = too_old(&shop.log(), &shop.db("process"), "fulfilment").await.unwrap().unwrap().to_string();
     assert!(why.starts_with("too-old: ") && why.contains("position 1,") && why.contains("backup"), "{why}");
     let order = place_order(&store, 2, &[("MUG", 1)]).await;
     shop.run("process", "DELETE FROM @leases").await;

@@ -1,15 +1,17 @@
 //! The reactor: an order that is placed gets its stock or is refused, whoever is killed and wherever.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Stock};
 use soonshop_domain::order::{self, Order, Placement, Status};
+use soonshop_domain::process::{self, Process, Settings};
 use soonshop_domain::{Actor, Channel, Decider, Event, Metadata, ids};
 use soonshop_event_log::{Checkpoint, Database};
 use soonshop_event_store::{CommandContext, EventStore, Executed};
-use soonshop_workers::reactor::{NAME, Reactor};
+use soonshop_workers::reactor;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -50,19 +52,25 @@ impl Run {
     }
 }
 
+/// The checkpoint and the lease of the process that reserves stock.
+pub(crate) const NAME: &str = "reactor:fulfilment";
+
+/// Every process, of which releasing what was not shipped is switched off.
 pub(crate) fn reactor(shop: &Shop, store: &EventStore) -> Run {
+    reactors(shop, store, process::all(&Settings::default()))
+}
+
+/// These processes.
+pub(crate) fn reactors(shop: &Shop, store: &EventStore, processes: Vec<Arc<dyn Process>>) -> Run {
     let stop = CancellationToken::new();
-    let reactor = Reactor {
-        store: store.clone(),
-        process: Database::new(shop.place.clone()).namespace("process").unwrap(),
-        holder: format!("test-{}", ids::new().simple()),
-    };
-    Run { task: tokio::spawn(reactor.run(stop.clone())), stop }
+    let db = Database::new(shop.place.clone()).namespace("process").unwrap();
+    let holder = format!("test-{}", ids::new().simple());
+    Run { task: tokio::spawn(reactor::run(store.clone(), db, processes, holder, stop.clone())), stop }
 }
 
 /// As `migrate` does it, on an empty log.
 pub(crate) async fn begin(shop: &Shop) {
-    Reactor::begin(&shop.log(), &shop.db("process")).await.unwrap();
+    reactor::begin(&shop.log(), &shop.db("process"), "fulfilment", None).await.unwrap();
 }
 
 fn context() -> CommandContext {
@@ -77,7 +85,7 @@ fn context() -> CommandContext {
     CommandContext::new(ids::new(), b"a test".to_vec(), metadata)
 }
 
-async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) -> Executed {
+pub(crate) async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) -> Executed {
     match store.execute::<A>(id, command, context()).await {
         Ok(done) => done,
         Err(error) => panic!("{error}"),
@@ -214,7 +222,7 @@ async fn a_shipped_order_ships_what_it_reserved(shop: Shop) {
 }
 
 /// An event that makes the stock of a SKU unusable for this release.
-async fn jam(shop: &Shop, writer: &mut Writer, name: &str) {
+pub(crate) async fn jam(shop: &Shop, writer: &mut Writer, name: &str) {
     let payload = r#"{"StockCounted":{}}"#.to_owned();
     let (stream, event_type) = (stock(name).to_string(), "StockCounted".to_owned());
     writer

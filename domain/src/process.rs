@@ -1,0 +1,291 @@
+//! Process managers: what the shop does by itself when something has happened. Each is a pure function of one
+//! instance's state and one input, an event, a refusal of one of its own commands, or a timeout; what comes out is
+//! commands to send and a timeout to set.
+//!
+//! To add one: implement [`ProcessManager`] in a file of its own and add it to [`all`]. A reactor runs every process of
+//! that list with a checkpoint, a lease, instances and timeouts of its own. It knows them as [`Process`]: states and
+//! tasks are JSON there, as they are stored.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::fulfilment::Fulfilment;
+use crate::release_unshipped::ReleaseUnshipped;
+use crate::{Command, Event, ids};
+
+/// Settings of process managers, as the shop is started with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// After how many days a confirmed order that was not shipped is cancelled; 0: never.
+    pub cancel_unshipped_after_days: u16,
+}
+
+/// Every process manager there is, those that are switched off among them.
+pub fn all(settings: &Settings) -> Vec<Arc<dyn Process>> {
+    vec![
+        Arc::new(Fulfilment),
+        Arc::new(ReleaseUnshipped { after_days: settings.cancel_unshipped_after_days }),
+    ]
+}
+
+/// The process manager of that name.
+pub fn find(name: &str) -> Option<Arc<dyn Process>> {
+    all(&Settings::default()).into_iter().find(|process| process.name() == name)
+}
+
+/// The names of all process managers.
+pub fn names() -> Vec<&'static str> {
+    all(&Settings::default()).iter().map(|process| process.name()).collect()
+}
+
+/// What a process manager reacts to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input<'a, T: ?Sized> {
+    /// Something has happened in the stream.
+    Event { stream: Uuid, event: &'a Event },
+    /// One of its own commands was refused; the slug says why.
+    Refused { task: &'a T, slug: &'a str },
+    /// The instance has waited for as long as it had asked for.
+    TimedOut,
+}
+
+/// What follows from an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction<T> {
+    /// The commands of this instance that have not been sent are dropped first.
+    pub drop_unsent: bool,
+    /// To send, in this order.
+    pub tasks: Vec<T>,
+    /// Wake the instance after so many seconds; replaces a timeout that stands.
+    pub wake_after: Option<i64>,
+    /// A timeout that stands is taken away.
+    pub stop_waiting: bool,
+}
+
+impl<T> Default for Reaction<T> {
+    fn default() -> Self {
+        Self { drop_unsent: false, tasks: Vec::new(), wake_after: None, stop_waiting: false }
+    }
+}
+
+/// A command as it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// `<type>.<command>`, such as `stock.reserve`: stored beside the events that it leads to.
+    pub command_type: &'static str,
+    /// The stream of the aggregate.
+    pub stream: Uuid,
+    pub command: Command,
+}
+
+/// A process manager. Everything that it stores is in its own words: the state and the tasks are read by later releases.
+pub trait ProcessManager: Send + Sync + 'static {
+    /// One instance. Holds ids, numbers and codes, and nothing personal.
+    type State: Default + Serialize + DeserializeOwned;
+    /// A command to send, as it is stored until it was sent.
+    type Task: Serialize + DeserializeOwned;
+
+    /// Its name: part of its command ids, of its checkpoint, and of `system:<name>`, as which it acts. For ever.
+    const NAME: &'static str;
+
+    /// The aggregate types whose events it is given.
+    const FOLLOWS: &'static [&'static str];
+
+    /// Whether it is to run.
+    fn is_on(&self) -> bool {
+        true
+    }
+
+    /// The instance that an event of that stream concerns; `None`: it concerns none.
+    fn instance(&self, stream: Uuid, event: &Event) -> Option<String>;
+
+    /// What follows from an input.
+    fn react(&self, state: &mut Self::State, input: Input<'_, Self::Task>) -> Reaction<Self::Task>;
+
+    /// A stable name of what the command is for, and the natural key of its target: parts of the command's id.
+    fn purpose(task: &Self::Task) -> (&'static str, String);
+
+    /// The command that a task of that instance stands for; `None`: the instance is not one of its own.
+    fn target(instance: &str, task: Self::Task) -> Option<Target>;
+
+    /// Where the instance is, in a word.
+    fn step(state: &Self::State) -> &'static str;
+
+    /// The aggregate that the instance is about: its type and id.
+    fn subject(instance: &str) -> Option<(&'static str, Uuid)>;
+}
+
+/// What is stored of a process cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} of an instance of {process} cannot be read: {reason}")]
+pub struct Unreadable {
+    pub process: &'static str,
+    /// `state` or `command`.
+    pub what: &'static str,
+    pub reason: String,
+}
+
+/// A process manager with states and tasks as they are stored, in JSON: what a reactor runs.
+pub trait Process: Send + Sync {
+    /// See [`ProcessManager::NAME`].
+    fn name(&self) -> &'static str;
+
+    /// See [`ProcessManager::FOLLOWS`].
+    fn follows(&self) -> &'static [&'static str];
+
+    /// Whether it is to run.
+    fn is_on(&self) -> bool;
+
+    /// The instance that an event of that stream concerns.
+    fn instance(&self, stream: Uuid, event: &Event) -> Option<String>;
+
+    /// The state of an instance that nothing has concerned yet.
+    fn initial(&self) -> Result<String, Unreadable>;
+
+    /// The state after an input, and what follows from it.
+    fn react(&self, state: &str, input: Input<'_, str>) -> Result<(String, Reaction<String>), Unreadable>;
+
+    /// The command that a task stands for, and its id: the same input leads to the same id, however often it is read.
+    fn command(&self, instance: &str, input: Uuid, task: &str) -> Result<(Uuid, Target), Unreadable>;
+
+    /// What a task is for, and for what: `reserve`, `2`.
+    fn purpose(&self, task: &str) -> Result<(&'static str, String), Unreadable>;
+
+    /// Where an instance in that state is, in a word.
+    fn step(&self, state: &str) -> Result<&'static str, Unreadable>;
+
+    /// The aggregate that the instance is about: its type and id.
+    fn subject(&self, instance: &str) -> Option<(&'static str, Uuid)>;
+}
+
+fn unreadable<P: ProcessManager>(what: &'static str, reason: impl ToString) -> Unreadable {
+    Unreadable { process: P::NAME, what, reason: reason.to_string() }
+}
+
+fn state<P: ProcessManager>(stored: &str) -> Result<P::State, Unreadable> {
+    serde_json::from_str(stored).map_err(|error| unreadable::<P>("state", error))
+}
+
+fn task<P: ProcessManager>(stored: &str) -> Result<P::Task, Unreadable> {
+    serde_json::from_str(stored).map_err(|error| unreadable::<P>("command", error))
+}
+
+/// The id of a command of a process: made of its name, the instance, the input that led to it, what it is for and the
+/// natural key of its target.
+pub fn command_id(process: &str, instance: &str, input: Uuid, (purpose, target): (&str, &str)) -> Uuid {
+    ids::derived(ids::PROCESSES, &[process, instance, &input.to_string(), purpose, target])
+}
+
+impl<P: ProcessManager> Process for P {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn follows(&self) -> &'static [&'static str] {
+        P::FOLLOWS
+    }
+
+    fn is_on(&self) -> bool {
+        ProcessManager::is_on(self)
+    }
+
+    fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
+        ProcessManager::instance(self, stream, event)
+    }
+
+    fn initial(&self) -> Result<String, Unreadable> {
+        serde_json::to_string(&P::State::default()).map_err(|error| unreadable::<P>("state", error))
+    }
+
+    fn react(&self, stored: &str, input: Input<'_, str>) -> Result<(String, Reaction<String>), Unreadable> {
+        let mut state = state::<P>(stored)?;
+        let reaction = match input {
+            Input::Event { stream, event } => {
+                ProcessManager::react(self, &mut state, Input::Event { stream, event })
+            }
+            Input::Refused { task: stored, slug } => {
+                let refused = task::<P>(stored)?;
+                ProcessManager::react(self, &mut state, Input::Refused { task: &refused, slug })
+            }
+            Input::TimedOut => ProcessManager::react(self, &mut state, Input::TimedOut),
+        };
+        let Reaction { drop_unsent, tasks, wake_after, stop_waiting } = reaction;
+        let tasks = tasks.iter().map(serde_json::to_string).collect::<Result<_, _>>();
+        let tasks = tasks.map_err(|error| unreadable::<P>("command", error))?;
+        let state = serde_json::to_string(&state).map_err(|error| unreadable::<P>("state", error))?;
+        Ok((state, Reaction { drop_unsent, tasks, wake_after, stop_waiting }))
+    }
+
+    fn command(&self, instance: &str, input: Uuid, stored: &str) -> Result<(Uuid, Target), Unreadable> {
+        let task = task::<P>(stored)?;
+        let (purpose, key) = P::purpose(&task);
+        let id = command_id(P::NAME, instance, input, (purpose, &key));
+        let none = || unreadable::<P>("command", format!("{instance:?} is no instance of this process"));
+        Ok((id, P::target(instance, task).ok_or_else(none)?))
+    }
+
+    fn purpose(&self, stored: &str) -> Result<(&'static str, String), Unreadable> {
+        Ok(P::purpose(&task::<P>(stored)?))
+    }
+
+    fn step(&self, stored: &str) -> Result<&'static str, Unreadable> {
+        Ok(P::step(&state::<P>(stored)?))
+    }
+
+    fn subject(&self, instance: &str) -> Option<(&'static str, Uuid)> {
+        P::subject(instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::order;
+
+    #[test]
+    fn names_are_stable_and_each_is_there_once() {
+        assert_eq!(names(), ["fulfilment", "release-unshipped"]);
+        assert_eq!(names().iter().collect::<BTreeSet<_>>().len(), names().len());
+    }
+
+    #[test]
+    fn every_type_that_is_followed_is_in_the_catalog() {
+        for process in all(&Settings::default()) {
+            assert!(!process.follows().is_empty(), "{}", process.name());
+            for kind in process.follows() {
+                assert!(crate::context_of(kind).is_some(), "{} follows {kind}", process.name());
+            }
+        }
+    }
+
+    #[test]
+    fn releasing_unshipped_orders_is_off_until_days_are_given() {
+        let on = |days| {
+            let all = all(&Settings { cancel_unshipped_after_days: days });
+            all.iter().filter(|process| process.is_on()).map(|process| process.name()).collect::<Vec<_>>()
+        };
+        assert_eq!(on(0), ["fulfilment"]);
+        assert_eq!(on(3), ["fulfilment", "release-unshipped"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_the_process_and_what_it_was() {
+        let process = find("fulfilment").unwrap();
+        let event = Event::Order(order::Event::OrderConfirmed {});
+        let input = || Input::Event { stream: Uuid::nil(), event: &event };
+        let error = process.react("{", input()).unwrap_err();
+        assert_eq!((error.process, error.what), ("fulfilment", "state"));
+        assert!(error.to_string().starts_with("the state of an instance of fulfilment cannot be read: "));
+        let refused = Input::Refused { task: "{}", slug: "insufficient-stock" };
+        let new = process.initial().unwrap();
+        assert_eq!(process.react(&new, refused).unwrap_err().what, "command");
+        let error = process.command("not-an-order", Uuid::nil(), r#"{"do":"confirm"}"#).unwrap_err();
+        assert!(error.to_string().contains("not-an-order"), "{error}");
+        assert_eq!(process.react(&new, input()).unwrap(), (new.clone(), Reaction::default()));
+    }
+}

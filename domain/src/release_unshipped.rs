@@ -1,0 +1,283 @@
+//! The process manager that gives back the stock of orders that were confirmed and never shipped: after so many days
+//! it cancels them, and the cancellation makes [`fulfilment`](crate::fulfilment) release what was reserved. One instance
+//! is one order. Off unless days are given.
+//!
+//! The days count from when the process reads the confirmation: started on an old log, it cancels nothing at once.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::process::{self, Input, ProcessManager, Target};
+use crate::{Command, Event, order};
+
+/// The code that a cancelled order gives as its reason.
+pub const REASON: &str = "not-shipped-in-time";
+
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+
+/// The process manager.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReleaseUnshipped {
+    /// How long a confirmed order may wait to be shipped; 0: for ever.
+    pub after_days: u16,
+}
+
+/// A command that the process sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Task {
+    Cancel,
+}
+
+/// What follows.
+pub type Reaction = process::Reaction<Task>;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    #[default]
+    New,
+    Waiting,
+    Cancelling,
+    Ended,
+}
+
+/// One instance: one order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    phase: Phase,
+}
+
+impl ProcessManager for ReleaseUnshipped {
+    type State = State;
+    type Task = Task;
+
+    const NAME: &'static str = "release-unshipped";
+    const FOLLOWS: &'static [&'static str] = &["order"];
+
+    fn is_on(&self) -> bool {
+        self.after_days > 0
+    }
+
+    fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
+        let Event::Order(event) = event else { return None };
+        // An order that was only placed is no instance yet.
+        let concerns = !matches!(event, order::Event::OrderPlaced { .. } | order::Event::OrderRefused { .. });
+        concerns.then(|| stream.to_string())
+    }
+
+    fn react(&self, state: &mut State, input: Input<'_, Task>) -> Reaction {
+        let (phase, reaction) = match (state.phase, input) {
+            (Phase::New, Input::Event { event: Event::Order(order::Event::OrderConfirmed {}), .. }) => {
+                let seconds = i64::from(self.after_days) * SECONDS_PER_DAY;
+                (Phase::Waiting, Reaction { wake_after: Some(seconds), ..Reaction::default() })
+            }
+            (
+                Phase::Waiting | Phase::Cancelling,
+                Input::Event {
+                    event: Event::Order(order::Event::OrderShipped {} | order::Event::OrderCancelled { .. }),
+                    ..
+                },
+            ) => (Phase::Ended, Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() }),
+            (Phase::Waiting, Input::TimedOut) => {
+                (Phase::Cancelling, Reaction { tasks: vec![Task::Cancel], ..Reaction::default() })
+            }
+            // It was shipped meanwhile.
+            (Phase::Cancelling, Input::Refused { .. }) => (Phase::Ended, Reaction::default()),
+            (phase, _) => (phase, Reaction::default()),
+        };
+        state.phase = phase;
+        reaction
+    }
+
+    fn purpose(task: &Task) -> (&'static str, String) {
+        match task {
+            Task::Cancel => ("cancel", String::new()),
+        }
+    }
+
+    fn target(instance: &str, task: Task) -> Option<Target> {
+        let Task::Cancel = task;
+        let command = Command::Order(order::Command::Cancel { reason: REASON.to_owned() });
+        Some(Target { command_type: "order.cancel", stream: instance.parse().ok()?, command })
+    }
+
+    fn step(state: &State) -> &'static str {
+        match state.phase {
+            Phase::New => "new",
+            Phase::Waiting => "waiting",
+            Phase::Cancelling => "cancelling",
+            Phase::Ended => "ended",
+        }
+    }
+
+    fn subject(instance: &str) -> Option<(&'static str, Uuid)> {
+        Some(("order", instance.parse().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::process::{Process, command_id};
+    use crate::text;
+
+    const ORDER: Uuid = Uuid::from_u128(1);
+
+    fn confirmed() -> Event {
+        Event::Order(order::Event::OrderConfirmed {})
+    }
+
+    fn shipped() -> Event {
+        Event::Order(order::Event::OrderShipped {})
+    }
+
+    fn cancelled() -> Event {
+        Event::Order(order::Event::OrderCancelled { reason: "a-test".to_owned() })
+    }
+
+    fn react(state: &mut State, input: Input<'_, Task>) -> Reaction {
+        ProcessManager::react(&ReleaseUnshipped { after_days: 3 }, state, input)
+    }
+
+    fn hear(state: &mut State, event: &Event) -> Reaction {
+        react(state, Input::Event { stream: ORDER, event })
+    }
+
+    fn step(state: &State) -> &'static str {
+        <ReleaseUnshipped as ProcessManager>::step(state)
+    }
+
+    /// A state after a confirmation, and then after the time is up.
+    fn waiting() -> State {
+        let mut state = State::default();
+        hear(&mut state, &confirmed());
+        state
+    }
+
+    fn cancelling() -> State {
+        let mut state = waiting();
+        react(&mut state, Input::TimedOut);
+        state
+    }
+
+    #[test]
+    fn a_confirmed_order_waits_for_as_many_days_as_were_given() {
+        let mut state = State::default();
+        let reaction = hear(&mut state, &confirmed());
+        assert_eq!(reaction, Reaction { wake_after: Some(3 * 86_400), ..Reaction::default() });
+        assert_eq!(step(&state), "waiting");
+    }
+
+    #[test]
+    fn an_order_that_was_not_shipped_in_time_is_cancelled() {
+        let mut state = waiting();
+        let reaction = react(&mut state, Input::TimedOut);
+        assert_eq!(reaction, Reaction { tasks: vec![Task::Cancel], ..Reaction::default() });
+        assert_eq!(step(&state), "cancelling");
+    }
+
+    #[test]
+    fn an_order_that_was_shipped_or_cancelled_is_left_alone_from_then_on() {
+        for event in [shipped(), cancelled()] {
+            for mut state in [waiting(), cancelling()] {
+                let reaction = hear(&mut state, &event);
+                let ends = Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() };
+                assert_eq!(reaction, ends, "{event:?}");
+                for input in [
+                    Input::TimedOut,
+                    Input::Event { stream: ORDER, event: &confirmed() },
+                    Input::Refused { task: &Task::Cancel, slug: "wrong-order-state" },
+                ] {
+                    assert_eq!(react(&mut state, input), Reaction::default(), "{event:?}");
+                }
+                assert_eq!(step(&state), "ended");
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_whose_confirmation_was_not_read_is_no_business_of_it() {
+        for event in [shipped(), cancelled()] {
+            let mut state = State::default();
+            assert_eq!(hear(&mut state, &event), Reaction::default());
+            assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+            assert_eq!(state, State::default());
+        }
+    }
+
+    #[test]
+    fn a_refused_cancellation_is_not_tried_again() {
+        let mut state = cancelling();
+        let refused = Input::Refused { task: &Task::Cancel, slug: "wrong-order-state" };
+        assert_eq!(react(&mut state, refused), Reaction::default());
+        assert_eq!(step(&state), "ended");
+        assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+    }
+
+    #[test]
+    fn an_order_that_was_only_placed_or_refused_is_no_instance() {
+        let process = ReleaseUnshipped { after_days: 3 };
+        for event in [confirmed(), shipped(), cancelled()] {
+            assert_eq!(Process::instance(&process, ORDER, &event), Some(ORDER.to_string()));
+        }
+        let refusal =
+            order::Refusal { line: 1, sku: text::Sku::try_new("MUG").unwrap(), reason: "x".to_owned() };
+        let refused = Event::Order(order::Event::OrderRefused { refusal });
+        assert_eq!(Process::instance(&process, ORDER, &refused), None);
+    }
+
+    #[test]
+    fn the_task_cancels_the_order_with_a_code_that_people_could_have_given() {
+        assert_eq!(text::code(REASON).unwrap(), REASON);
+        let input = Uuid::from_u128(2);
+        let process = ReleaseUnshipped::default();
+        let (id, target) =
+            Process::command(&process, &ORDER.to_string(), input, r#"{"do":"cancel"}"#).unwrap();
+        assert_eq!(id, command_id("release-unshipped", &ORDER.to_string(), input, ("cancel", "")));
+        let command = Command::Order(order::Command::Cancel { reason: REASON.to_owned() });
+        assert_eq!(target, Target { command_type: "order.cancel", stream: ORDER, command });
+        assert_eq!(serde_json::to_string(&Task::Cancel).unwrap(), r#"{"do":"cancel"}"#);
+        assert_eq!(serde_json::to_string(&cancelling()).unwrap(), r#"{"phase":"cancelling"}"#);
+    }
+
+    /// What may come, in any order and any number of times.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Confirmed,
+        Shipped,
+        Cancelled,
+        Refused,
+        TimedOut,
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_cancelled_at_most_once_and_never_after_it_was_shipped(
+            steps in proptest::collection::vec(
+                prop_oneof![
+                    Just(Step::Confirmed), Just(Step::Shipped), Just(Step::Cancelled), Just(Step::Refused),
+                    Just(Step::TimedOut),
+                ],
+                0..20,
+            ),
+        ) {
+            let (mut state, mut sent, mut over) = (State::default(), 0, false);
+            for step in steps {
+                let reaction = match step {
+                    Step::Confirmed => hear(&mut state, &confirmed()),
+                    Step::Shipped => hear(&mut state, &shipped()),
+                    Step::Cancelled => hear(&mut state, &cancelled()),
+                    Step::Refused => react(&mut state, Input::Refused { task: &Task::Cancel, slug: "x" }),
+                    Step::TimedOut => react(&mut state, Input::TimedOut),
+                };
+                sent += reaction.tasks.len();
+                prop_assert!(!over || (reaction.tasks.is_empty() && reaction.wake_after.is_none()));
+                over |= matches!(step, Step::Shipped | Step::Cancelled) && state != State::default();
+            }
+            prop_assert!(sent <= 1);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! What process managers have in hand, as an operator sees it: each instance with its step, the command that it waits
+//! with and why, its timeout; and a way to have a command tried again at once.
+//!
+//! Reading needs no more than the tables of the namespace `process`; a row that a newer release wrote is shown as far as
+//! this one understands it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait as _, QueryResult, Value};
+use serde::Serialize;
+use soonshop_domain::process;
+use soonshop_event_log::checkpoint::{REACTOR, of_process};
+use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases};
+use uuid::Uuid;
+
+use crate::standing::{Following, following};
+
+/// The most events of an instance's history that are read.
+const MOST_EVENTS: u64 = 200;
+
+/// How long a timeout may be due before its instance counts as stuck, in milliseconds.
+const OVERDUE: i64 = 60_000;
+
+/// Which instances are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Which {
+    /// Those that have something to send or to wait for.
+    #[default]
+    Open,
+    /// Those whose command has to wait, or whose timeout should have fired.
+    Stuck,
+    /// Those that are done as well.
+    All,
+}
+
+/// An instance's key: the process's name and its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub process: String,
+    pub instance: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.process, self.instance)
+    }
+}
+
+/// A question for a list of instances.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Of this process only.
+    pub process: Option<String>,
+    pub which: Which,
+    /// Those after this one, in the order of process and instance.
+    pub after: Option<Key>,
+    /// At most so many.
+    pub most: u64,
+}
+
+/// The first command that an instance has to send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unsent {
+    pub number: i64,
+    /// What it is for, such as `reserve`; `None`: this release does not know it.
+    pub purpose: Option<String>,
+    /// The target's own key, such as a line's number.
+    pub key: Option<String>,
+    /// `<type>.<command>`.
+    pub command_type: Option<String>,
+    /// The stream that it is for.
+    pub stream: Option<Uuid>,
+    /// How often it was tried in vain.
+    pub attempts: i64,
+    /// Why it has to wait; `None`: it was not tried yet.
+    pub reason: Option<String>,
+    pub waiting_since: Option<DateTime<Utc>>,
+    /// When it is tried again.
+    pub retry_at: Option<DateTime<Utc>>,
+}
+
+/// The last command of an instance that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// What it was for, such as `reserve`.
+    pub purpose: Option<String>,
+    /// The target's own key, such as a line's number.
+    pub key: Option<String>,
+    /// Why: a refusal's slug, such as `insufficient-stock`.
+    pub slug: String,
+    pub at: DateTime<Utc>,
+}
+
+/// An instance of a process manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Instance {
+    pub process: String,
+    pub instance: String,
+    /// Where it is, in a word; `None`: its state cannot be read, and `unreadable` says why.
+    pub step: Option<String>,
+    pub unreadable: Option<String>,
+    /// Since when it is in this step; not known of one that an earlier release left there.
+    pub since: Option<DateTime<Utc>>,
+    /// The aggregate that it is about.
+    pub aggregate_type: Option<String>,
+    pub aggregate_id: Option<Uuid>,
+    /// Commands that it has to send.
+    pub unsent: i64,
+    /// The first of them.
+    pub waits_with: Option<Unsent>,
+    pub refused: Option<Refused>,
+    /// When it stops waiting for something to happen.
+    pub times_out_at: Option<DateTime<Utc>>,
+    /// A command has to wait, or a timeout should have fired.
+    pub stuck: bool,
+}
+
+impl Instance {
+    /// What the list goes on after.
+    pub fn key(&self) -> Key {
+        Key { process: self.process.clone(), instance: self.instance.clone() }
+    }
+}
+
+/// An event that an instance has heard of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Heard {
+    pub position: i64,
+    pub event_type: String,
+    pub recorded_at: DateTime<Utc>,
+}
+
+fn moment(millis: Option<i64>) -> Option<DateTime<Utc>> {
+    millis.and_then(DateTime::from_timestamp_millis)
+}
+
+/// Columns of one instance; `o` is the first command that it has to send, `t` its timeout.
+fn select(db: &Db) -> String {
+    format!(
+        "SELECT i.process, i.instance, i.state, i.since, i.refused_task, i.refused_slug, i.refused_at, \
+             (SELECT count(*) FROM @outbox n WHERE n.process = i.process AND n.instance = i.instance), \
+             o.number, o.input, o.task, o.attempts, o.last_error, o.waiting_since, o.retry_at, t.due_at, {now} \
+         FROM @instances i \
+         LEFT JOIN @outbox o ON o.process = i.process AND o.instance = i.instance AND o.number = \
+             (SELECT min(m.number) FROM @outbox m WHERE m.process = i.process AND m.instance = i.instance) \
+         LEFT JOIN @timeouts t ON t.process = i.process AND t.instance = i.instance",
+        now = db.now()
+    )
+}
+
+fn read(row: &QueryResult) -> Result<Instance, Error> {
+    let (process, instance): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let known = process::find(&process);
+    let state: String = row.try_get_by_index(2)?;
+    let (step, unreadable) = match known.as_ref().map(|known| known.step(&state)) {
+        Some(Ok(step)) => (Some(step.to_owned()), None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+        None => (None, Some(format!("this release knows no process {process}"))),
+    };
+    let subject = known.as_ref().and_then(|known| known.subject(&instance));
+    let named = |task: &str| {
+        let named = known.as_ref().and_then(|known| known.purpose(task).ok());
+        named.map_or((None, None), |(purpose, key)| {
+            (Some(purpose.to_owned()), Some(key).filter(|key| !key.is_empty()))
+        })
+    };
+    let number: Option<i64> = row.try_get_by_index(8)?;
+    let waits_with = match number {
+        Some(number) => {
+            let (input, task): (String, String) = (row.try_get_by_index(9)?, row.try_get_by_index(10)?);
+            let (purpose, key) = named(&task);
+            let target =
+                known.as_ref().and_then(|known| known.command(&instance, input.parse().ok()?, &task).ok());
+            Some(Unsent {
+                number,
+                purpose,
+                key,
+                command_type: target.as_ref().map(|(_, target)| target.command_type.to_owned()),
+                stream: target.map(|(_, target)| target.stream),
+                attempts: row.try_get_by_index(11)?,
+                reason: row.try_get_by_index(12)?,
+                waiting_since: moment(row.try_get_by_index(13)?),
+                retry_at: moment(row.try_get_by_index(14)?),
+            })
+        }
+        None => None,
+    };
+    let refused: (Option<String>, Option<String>, Option<i64>) =
+        (row.try_get_by_index(4)?, row.try_get_by_index(5)?, row.try_get_by_index(6)?);
+    let refused = match refused {
+        (Some(task), Some(slug), Some(at)) => {
+            let (purpose, key) = named(&task);
+            moment(Some(at)).map(|at| Refused { purpose, key, slug, at })
+        }
+        _ => None,
+    };
+    let (due_at, now): (Option<i64>, i64) = (row.try_get_by_index(15)?, row.try_get_by_index(16)?);
+    let waits = waits_with.as_ref().is_some_and(|unsent| unsent.waiting_since.is_some());
+    Ok(Instance {
+        step,
+        unreadable,
+        since: moment(row.try_get_by_index(3)?),
+        aggregate_type: subject.map(|(kind, _)| kind.to_owned()),
+        aggregate_id: subject.map(|(_, id)| id),
+        unsent: row.try_get_by_index(7)?,
+        waits_with,
+        refused,
+        times_out_at: moment(due_at),
+        stuck: waits || due_at.is_some_and(|due| due < now - OVERDUE),
+        process,
+        instance,
+    })
+}
+
+fn among(outbox: &str, timeouts: &str) -> String {
+    format!(
+        "(i.process, i.instance) IN (SELECT process, instance FROM @outbox {outbox} \
+         UNION SELECT process, instance FROM @timeouts {timeouts})"
+    )
+}
+
+/// Instances in the order of process and instance, and what the list goes on after, if it does. `db` is the namespace
+/// `process`.
+pub async fn list(db: &Db, asked: &Asked) -> Result<(Vec<Instance>, Option<Key>), Error> {
+    let mut values: Vec<Value> = Vec::new();
+    let mut wanted = Vec::new();
+    let mut place = |value: Value| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    if let Some(process) = &asked.process {
+        wanted.push(format!("i.process = {}", place(process.as_str().into())));
+    }
+    match asked.which {
+        // Those that are done are by far the most: what is left is looked up by what it waits for.
+        Which::Open => wanted.push(among("", "")),
+        Which::Stuck => {
+            let overdue = format!("WHERE due_at < {} - {OVERDUE}", db.now());
+            wanted.push(among("WHERE waiting_since IS NOT NULL", &overdue));
+        }
+        Which::All => {}
+    }
+    if let Some(Key { process, instance }) = &asked.after {
+        let (same, name) = (place(process.as_str().into()), place(instance.as_str().into()));
+        wanted.push(format!("(i.process > {same} OR (i.process = {same} AND i.instance > {name}))"));
+    }
+    let wanted = if wanted.is_empty() { String::new() } else { format!(" WHERE {}", wanted.join(" AND ")) };
+    let most = usize::try_from(asked.most.max(1)).unwrap_or(usize::MAX);
+    let sql =
+        format!("{}{wanted} ORDER BY i.process, i.instance LIMIT {}", select(db), most.saturating_add(1));
+    let rows = db.connection.query_all(db.statement(&sql, values)).await?;
+    let mut instances = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let more = instances.len() > most;
+    instances.truncate(most);
+    let next = if more { instances.last().map(Instance::key) } else { None };
+    Ok((instances, next))
+}
+
+/// One instance; `None`: there is none of this name.
+pub async fn show(db: &Db, key: &Key) -> Result<Option<Instance>, Error> {
+    let sql = format!("{} WHERE i.process = $1 AND i.instance = $2", select(db));
+    let values = [key.process.as_str().into(), key.instance.as_str().into()];
+    db.connection.query_one(db.statement(&sql, values)).await?.as_ref().map(read).transpose()
+}
+
+/// The events of the aggregate that the instance is about, in the order of the log.
+pub async fn history(log: &EventLog, instance: &Instance) -> Result<Vec<Heard>, Error> {
+    let (Some(kind), Some(id)) = (&instance.aggregate_type, instance.aggregate_id) else {
+        return Ok(Vec::new());
+    };
+    let db = log.db();
+    let micros = match db.backend() {
+        sea_orm::DatabaseBackend::Postgres => "(extract(epoch FROM recorded_at) * 1000000)::bigint",
+        _ => "recorded_at",
+    };
+    let sql = format!(
+        "SELECT position, event_type, {micros} FROM @events WHERE aggregate_type = $1 AND aggregate_id = $2 \
+         ORDER BY sequence LIMIT {MOST_EVENTS}"
+    );
+    let rows =
+        db.connection.query_all(db.statement(&sql, [kind.as_str().into(), id.to_string().into()])).await?;
+    let heard = |row: &QueryResult| {
+        let micros: i64 = row.try_get_by_index(2)?;
+        Ok(Heard {
+            position: row.try_get_by_index(0)?,
+            event_type: row.try_get_by_index(1)?,
+            recorded_at: DateTime::from_timestamp_micros(micros).unwrap_or_default(),
+        })
+    };
+    rows.iter().map(heard).collect()
+}
+
+/// How a process manager follows the log, and what it has in hand.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub name: String,
+    /// `running`, `stopped` or `off`, as it was last written down.
+    pub state: String,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    pub following: Following,
+    /// Who runs it just now.
+    pub holder: Option<String>,
+    /// Commands that it has to send.
+    pub unsent: i64,
+    /// Those among them that have to wait.
+    pub waiting: i64,
+}
+
+impl Status {
+    /// The name of its checkpoint and its lease.
+    pub fn follower(&self) -> String {
+        of_process(&self.name)
+    }
+}
+
+/// Every process manager that has begun on this log.
+pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
+    match find_statuses(log).await {
+        // What another role may not read is said; what is away is away for all of it.
+        Err(error @ Error::Database(_)) => Ok(vec![Status {
+            name: "processes".to_owned(),
+            state: "unknown".to_owned(),
+            since: None,
+            following: Following {
+                position: None,
+                lag_events: 0,
+                lag_seconds: 0.0,
+                complaint: Some(error.to_string()),
+            },
+            holder: None,
+            unsent: 0,
+            waiting: 0,
+        }]),
+        found => found,
+    }
+}
+
+async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
+    let db = log.db().beside("process")?;
+    let leases = Leases::new(db.clone(), "");
+    let sql = "SELECT c.follower, p.state, p.reason, p.since FROM @checkpoints c \
+               LEFT JOIN @processes p ON c.follower = $1 || p.process WHERE c.follower LIKE $2 ORDER BY c.follower";
+    let values = [REACTOR.into(), format!("{REACTOR}%").into()];
+    let rows = db.connection.query_all(db.statement(sql, values)).await?;
+    let sql = "SELECT process, count(*), count(waiting_since) FROM @outbox GROUP BY process";
+    let mut counts: HashMap<String, (i64, i64)> = HashMap::new();
+    for row in db.connection.query_all(db.statement(sql, [])).await? {
+        counts.insert(row.try_get_by_index(0)?, (row.try_get_by_index(1)?, row.try_get_by_index(2)?));
+    }
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let follower: String = row.try_get_by_index(0)?;
+        let (state, reason): (Option<String>, Option<String>) =
+            (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        // One that an earlier release began has no row yet.
+        let state = state.unwrap_or_else(|| "running".to_owned());
+        let at = async {
+            let at = Checkpoint::load(&db, &db.connection, &follower).await?.map(|(at, _)| at);
+            if let Some(at) = &at {
+                // Says, too, whether the log is the one that it followed.
+                at.rows_after(log, &follower, 1).await?;
+            }
+            Ok(at)
+        };
+        let mut following = following(log, at.await).await?;
+        match state.as_str() {
+            "stopped" => following.complaint = reason.or(following.complaint),
+            // It is not to do anything.
+            "off" => following.complaint = None,
+            _ => {}
+        }
+        let name = follower[REACTOR.len()..].to_owned();
+        let (unsent, waiting) = counts.get(&name).copied().unwrap_or_default();
+        let (since, holder) = (moment(row.try_get_by_index(3)?), leases.holder(&follower).await?);
+        all.push(Status { name, state, since, following, holder, unsent, waiting });
+    }
+    Ok(all)
+}
+
+/// Has the first command of an instance tried again at once, by whoever runs the process. False: it has none.
+pub async fn retry(db: &Db, key: &Key) -> Result<bool, Error> {
+    let sql = format!(
+        "UPDATE @outbox SET retry_at = {} WHERE process = $1 AND instance = $2 AND number = \
+         (SELECT min(m.number) FROM @outbox m WHERE m.process = $1 AND m.instance = $2)",
+        db.now()
+    );
+    let values = [key.process.as_str().into(), key.instance.as_str().into()];
+    Ok(db.connection.execute(db.statement(&sql, values)).await?.rows_affected() == 1)
+}

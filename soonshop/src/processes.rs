@@ -1,0 +1,296 @@
+//! Process managers at the command line: which instances there are, what one of them waits for, and a way to have its
+//! command tried again at once.
+//!
+//! Exit codes: 0 done; 2 there is no such process or instance, or nothing to try again; 3 `list --stuck` found some;
+//! 1 an error.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use sea_orm::TransactionTrait as _;
+use serde_json::json;
+use soonshop_domain::process;
+use soonshop_event_log::Db;
+use soonshop_projections::operations::{self, Done};
+use soonshop_projections::processes::{self, Asked, Heard, Instance, Key, Which};
+use soonshop_service_kit::access::Caller;
+
+use crate::Shop;
+use crate::seals::Outcome;
+
+/// The exit code of what does not exist.
+const NOT_FOUND: u8 = 2;
+
+/// The exit code of a list of what is stuck that is not empty.
+const FOUND: u8 = 3;
+
+/// What to do with process managers.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Verb {
+    /// Show instances that have something to do or to wait for
+    List {
+        /// Of this process only
+        #[arg(long)]
+        process: Option<String>,
+        /// Only those whose command has to wait, or whose time-out should have come. Exit code 3 if there are any
+        #[arg(long, conflicts_with = "all")]
+        stuck: bool,
+        /// Those that are done as well
+        #[arg(long)]
+        all: bool,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        most: u64,
+        /// Those after this one, as the end of the list before names it: PROCESS/INSTANCE
+        #[arg(long)]
+        after: Option<String>,
+        /// text, or json: one instance a line
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Show one instance: its step, what it waits for, what was refused, and the events it has heard of
+    Show {
+        /// The name of the process
+        process: String,
+        /// The instance, such as an order's id
+        instance: String,
+        /// text or json
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Have the command that an instance waits with tried again at once; it is written down who asked, and why
+    Retry {
+        /// The name of the process
+        process: String,
+        /// The instance, such as an order's id
+        instance: String,
+        /// Why, in your own words; it is kept encrypted in the record of operations
+        #[arg(long)]
+        reason: Option<String>,
+        /// text or json
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+}
+
+/// How to write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Does it, on a shop that is up to date.
+pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
+    let db = shop.store_database.namespace("process")?;
+    match verb {
+        Verb::List { process, stuck, all, most, after, format } => {
+            let which = match (stuck, all) {
+                (true, _) => Which::Stuck,
+                (_, true) => Which::All,
+                _ => Which::Open,
+            };
+            if let Some(refused) = process.as_deref().and_then(unknown) {
+                return Ok(refused);
+            }
+            let after = match after.as_deref().map(|after| after.split_once('/')) {
+                Some(Some((process, instance))) => {
+                    Some(Key { process: process.to_owned(), instance: instance.to_owned() })
+                }
+                Some(None) => {
+                    return Ok(not_found("--after is a process and an instance: PROCESS/INSTANCE".to_owned()));
+                }
+                None => None,
+            };
+            let asked = Asked { process: process.clone(), which, after, most: *most };
+            list(&db, &asked, *format).await
+        }
+        Verb::Show { process, instance, format } => {
+            let key = Key { process: process.clone(), instance: instance.clone() };
+            match find(&db, &key).await? {
+                Ok(found) => {
+                    let history = processes::history(&shop.log()?, &found).await?;
+                    shown(&found, &history, *format)
+                }
+                Err(refused) => Ok(refused),
+            }
+        }
+        Verb::Retry { process, instance, reason, format } => {
+            let key = Key { process: process.clone(), instance: instance.clone() };
+            retry(shop, &db, &key, reason.as_deref(), *format).await
+        }
+    }
+}
+
+fn not_found(text: String) -> Outcome {
+    Outcome { text, exit_code: NOT_FOUND }
+}
+
+fn unknown(process: &str) -> Option<Outcome> {
+    let names = process::names();
+    (!names.contains(&process))
+        .then(|| not_found(format!("there is no process {process:?}: {}", names.join(", "))))
+}
+
+async fn find(db: &Db, key: &Key) -> anyhow::Result<Result<Instance, Outcome>> {
+    if let Some(refused) = unknown(&key.process) {
+        return Ok(Err(refused));
+    }
+    let found = processes::show(db, key).await?;
+    Ok(found.ok_or_else(|| {
+        let Key { process, instance } = key;
+        not_found(format!("{process} has no instance {instance:?}: `soonshop process list --all` shows them"))
+    }))
+}
+
+async fn list(db: &Db, asked: &Asked, format: Format) -> anyhow::Result<Outcome> {
+    let (instances, next) = processes::list(db, asked).await?;
+    let mut lines = Vec::with_capacity(instances.len() + 1);
+    for one in &instances {
+        lines.push(match format {
+            Format::Json => serde_json::to_string(one)?,
+            Format::Text => line(one),
+        });
+    }
+    match (format, next) {
+        (Format::Json, Some(next)) => lines.push(json!({ "next": next.to_string() }).to_string()),
+        (Format::Text, Some(next)) => lines.push(format!("there are more: --after {next}")),
+        (Format::Text, None) if instances.is_empty() => lines.push("no instances".to_owned()),
+        _ => {}
+    }
+    let found = asked.which == Which::Stuck && !instances.is_empty();
+    Ok(Outcome { text: lines.join("\n"), exit_code: if found { FOUND } else { 0 } })
+}
+
+fn at(moment: Option<DateTime<Utc>>) -> String {
+    moment.map_or_else(|| "-".to_owned(), |moment| moment.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// `reserve 2`.
+fn command(purpose: Option<&String>, key: Option<&String>) -> String {
+    let words = [purpose.map_or("?", String::as_str), key.map_or("", String::as_str)];
+    words.join(" ").trim_end().to_owned()
+}
+
+fn line(one: &Instance) -> String {
+    let step = one.step.as_deref().unwrap_or("?");
+    let mut text = format!(
+        "{} {:<18} {}  {:<10} since {:<20}",
+        if one.stuck { "!" } else { " " },
+        one.process,
+        one.instance,
+        step,
+        at(one.since)
+    );
+    // Writing to a string cannot fail.
+    if let Some(unsent) = &one.waits_with {
+        let _ = write!(
+            text,
+            "  {} to send: {}",
+            one.unsent,
+            command(unsent.purpose.as_ref(), unsent.key.as_ref())
+        );
+        if let Some(reason) = &unsent.reason {
+            let _ = write!(text, " waits since {}: {reason}", at(unsent.waiting_since));
+        }
+    }
+    if one.times_out_at.is_some() {
+        let _ = write!(text, "  times out {}", at(one.times_out_at));
+    }
+    if let Some(error) = &one.unreadable {
+        let _ = write!(text, "  {error}");
+    }
+    text
+}
+
+fn shown(one: &Instance, history: &[Heard], format: Format) -> anyhow::Result<Outcome> {
+    if format == Format::Json {
+        let mut value = serde_json::to_value(one)?;
+        value["history"] = serde_json::to_value(history)?;
+        return Ok(Outcome { text: value.to_string(), exit_code: 0 });
+    }
+    let mut lines = vec![
+        format!("process    {}", one.process),
+        format!("instance   {}", one.instance),
+        format!("step       {}", one.step.as_deref().unwrap_or("?")),
+        format!("since      {}", at(one.since)),
+        format!("stuck      {}", if one.stuck { "yes" } else { "no" }),
+    ];
+    if let (Some(kind), Some(id)) = (&one.aggregate_type, one.aggregate_id) {
+        lines.push(format!("about      {kind} {id}"));
+    }
+    lines.extend(one.unreadable.as_ref().map(|error| format!("unreadable {error}")));
+    match &one.waits_with {
+        Some(unsent) => {
+            let about = command(unsent.purpose.as_ref(), unsent.key.as_ref());
+            let kind = unsent.command_type.as_deref().unwrap_or("?");
+            let stream = unsent.stream.map_or_else(|| "?".to_owned(), |stream| stream.to_string());
+            lines.push(format!("to send    {}", one.unsent));
+            lines.push(format!("first      {about} ({kind} for {stream})"));
+            if let Some(reason) = &unsent.reason {
+                lines.push(format!(
+                    "waits      since {}, tried {} times",
+                    at(unsent.waiting_since),
+                    unsent.attempts
+                ));
+                lines.push(format!("because    {reason}"));
+                lines.push(format!("again at   {}", at(unsent.retry_at)));
+            }
+        }
+        None => lines.push("to send    nothing".to_owned()),
+    }
+    if let Some(refused) = &one.refused {
+        let about = command(refused.purpose.as_ref(), refused.key.as_ref());
+        lines.push(format!("refused    {about}: {} at {}", refused.slug, at(Some(refused.at))));
+    }
+    lines.push(format!("times out  {}", at(one.times_out_at)));
+    lines.extend(history.iter().map(|event| {
+        format!("{:>10}  {} {}", event.position, at(Some(event.recorded_at)), event.event_type)
+    }));
+    Ok(Outcome { text: lines.join("\n"), exit_code: 0 })
+}
+
+/// Written down first: whoever asks twice has it tried twice, and what is not written down is not done.
+async fn retry(
+    shop: &Shop,
+    db: &Db,
+    key: &Key,
+    reason: Option<&str>,
+    format: Format,
+) -> anyhow::Result<Outcome> {
+    let found = match find(db, key).await? {
+        Ok(found) => found,
+        Err(refused) => return Ok(refused),
+    };
+    let Some(unsent) = &found.waits_with else {
+        return Ok(not_found(format!("{key} has no command to send: there is nothing to try again")));
+    };
+    let note = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+        Some(reason) => Some(operations::note(&shop.key_store()?, reason).await?),
+        None => None,
+    };
+    let detail =
+        json!({ "process": key.process, "command": unsent.command_type, "attempts": unsent.attempts });
+    let done = Done {
+        actor: Caller::operator().actor.to_string(),
+        action: "process-retry",
+        subject: key.instance.clone(),
+        detail,
+        note,
+    };
+    let operations = shop.read_database.namespace("operations")?;
+    let tx = operations.connection.begin().await?;
+    operations::record(&operations, &tx, &done).await?;
+    tx.commit().await?;
+    let asked = processes::retry(db, key).await?;
+    let text = match (format, asked) {
+        (Format::Json, asked) => {
+            json!({ "process": key.process, "instance": key.instance, "asked": asked }).to_string()
+        }
+        (Format::Text, true) => {
+            format!("{key}: its command is tried again at once, where {} runs", key.process)
+        }
+        (Format::Text, false) => format!("{key} has sent its command meanwhile"),
+    };
+    Ok(Outcome { text, exit_code: 0 })
+}

@@ -1,0 +1,222 @@
+//! Process managers at the command line: what is printed, what is written down, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+use soonshop::migrate::{StartProcess, migrate_and_start};
+use soonshop::processes::{Format, Verb, run};
+use soonshop::seals::Outcome;
+use soonshop::{Config, Role, Shop, doctor, migrate, seed};
+use soonshop_projections::operations;
+
+const ORDER: &str = "00000000-0000-0000-0000-000000000001";
+
+fn config(folder: &Path, cancel_unshipped_after_days: u16) -> Config {
+    let path = |name: &str| folder.join(name);
+    Config {
+        store: format!("sqlite://{}", folder.display()),
+        read_models: None,
+        keys: None,
+        erasures: None,
+        bus: "in-process:".to_owned(),
+        cache: "moka:".to_owned(),
+        search: format!("tantivy://{}", path("search").display()),
+        master_key_file: path("master.key"),
+        seal_key_file: path("seal.key"),
+        operator_token_file: path("operator.token"),
+        name: "test".to_owned(),
+        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
+        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
+        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
+        cancel_unshipped_after_days,
+    }
+}
+
+fn open(folder: &Path, days: u16) -> Shop {
+    Shop::open(&config(folder, days), Role::All).unwrap()
+}
+
+async fn sql(shop: &Shop, sql: &str) {
+    let db = shop.store_database.namespace("process").unwrap();
+    db.connection.execute(db.statement(sql, [])).await.unwrap();
+}
+
+async fn number(shop: &Shop, sql: &str) -> i64 {
+    let db = shop.store_database.namespace("process").unwrap();
+    db.connection.query_one(db.statement(sql, [])).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// An order whose second reservation has to wait.
+async fn plant(shop: &Shop) {
+    let task = r#"{"do":"reserve","place":{"sku":"MUG","location":"main"},"line":2,"quantity":1}"#;
+    let far = 9_000_000_000_000_i64;
+    sql(
+        shop,
+        &format!(
+            "INSERT INTO @instances (process, instance, state, next, since) \
+             VALUES ('fulfilment', '{ORDER}', '{{\"phase\":\"reserving\",\"lines\":[]}}', 2, 1700000000000)"
+        ),
+    )
+    .await;
+    sql(
+        shop,
+        &format!(
+            "INSERT INTO @outbox (process, instance, number, input, task, attempts, last_error, waiting_since, retry_at) \
+             VALUES ('fulfilment', '{ORDER}', 2, '{ORDER}', '{task}', 7, 'the key store is away', 1700000000000, {far})"
+        ),
+    )
+    .await;
+}
+
+fn list(stuck: bool, all: bool, format: Format) -> Verb {
+    Verb::List { process: None, stuck, all, most: 100, after: None, format }
+}
+
+fn show(process: &str, instance: &str, format: Format) -> Verb {
+    Verb::Show { process: process.to_owned(), instance: instance.to_owned(), format }
+}
+
+fn retry(instance: &str, reason: Option<&str>) -> Verb {
+    Verb::Retry {
+        process: "fulfilment".to_owned(),
+        instance: instance.to_owned(),
+        reason: reason.map(str::to_owned),
+        format: Format::Json,
+    }
+}
+
+fn json(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.text).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_stuck_is_listed_and_shown_with_why_it_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = open(folder.path(), 0);
+    migrate::migrate(&shop).await.unwrap();
+    let none = run(&shop, &list(true, false, Format::Text)).await.unwrap();
+    assert_eq!((none.text.as_str(), none.exit_code), ("no instances", 0));
+    plant(&shop).await;
+    let stuck = run(&shop, &list(true, false, Format::Text)).await.unwrap();
+    assert_eq!(stuck.exit_code, 3);
+    for part in
+        ["fulfilment", ORDER, "reserving", "reserve 2", "the key store is away", "2023-11-14T22:13:20Z"]
+    {
+        assert!(stuck.text.contains(part), "{part}: {}", stuck.text);
+    }
+    let open = run(&shop, &list(false, false, Format::Json)).await.unwrap();
+    assert_eq!((json(&open)["instance"].as_str(), open.exit_code), (Some(ORDER), 0));
+    let shown = run(&shop, &show("fulfilment", ORDER, Format::Json)).await.unwrap();
+    let one = json(&shown);
+    assert_eq!(
+        (&one["step"], &one["stuck"], &one["history"]),
+        (&json!("reserving"), &json!(true), &json!([]))
+    );
+    assert_eq!(one["waits_with"]["reason"], "the key store is away");
+    let text = run(&shop, &show("fulfilment", ORDER, Format::Text)).await.unwrap().text;
+    for part in ["step       reserving", "stock.reserve", "because    the key store is away", "tried 7 times"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_asked_for_and_written_down_with_who_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = open(folder.path(), 0);
+    migrate::migrate(&shop).await.unwrap();
+    plant(&shop).await;
+    let asked = run(&shop, &retry(ORDER, Some("the customer calls"))).await.unwrap();
+    assert_eq!((json(&asked)["asked"].as_bool(), asked.exit_code), (Some(true), 0));
+    let now = number(&shop, "SELECT retry_at FROM @outbox").await;
+    assert!(now < 9_000_000_000_000, "it is tried at once");
+    assert_eq!(number(&shop, "SELECT attempts FROM @outbox").await, 7);
+    let record = operations::last(&shop.read_database.namespace("operations").unwrap(), 5).await.unwrap();
+    assert_eq!((record[0].action.as_str(), record[0].subject.as_str()), ("process-retry", ORDER));
+    assert_eq!(record[0].actor, "service:operator");
+    assert_eq!(
+        record[0].detail,
+        json!({ "process": "fulfilment", "command": "stock.reserve", "attempts": 7 })
+    );
+    let note = record[0].note.as_deref().unwrap();
+    assert!(note.starts_with("ey") && !note.contains("customer"), "it is encrypted: {note}");
+    // Nothing is written down of what is not done.
+    sql(&shop, "DELETE FROM @outbox").await;
+    let nothing = run(&shop, &retry(ORDER, None)).await.unwrap();
+    assert_eq!(nothing.exit_code, 2);
+    assert!(nothing.text.contains("nothing to try again"), "{}", nothing.text);
+    let after = operations::last(&shop.read_database.namespace("operations").unwrap(), 5).await.unwrap();
+    assert_eq!(after.len(), record.len());
+}
+
+#[tokio::test]
+async fn an_unknown_process_or_instance_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = open(folder.path(), 0);
+    migrate::migrate(&shop).await.unwrap();
+    let of_nothing = Verb::List {
+        process: Some("nothing".to_owned()),
+        stuck: false,
+        all: false,
+        most: 1,
+        after: None,
+        format: Format::Text,
+    };
+    let no_cursor = Verb::List {
+        process: None,
+        stuck: false,
+        all: true,
+        most: 1,
+        after: Some("x".to_owned()),
+        format: Format::Text,
+    };
+    for (verb, said) in [
+        (of_nothing, "fulfilment, release-unshipped"),
+        (no_cursor, "PROCESS/INSTANCE"),
+        (show("nothing", ORDER, Format::Text), "there is no process \"nothing\""),
+        (show("fulfilment", ORDER, Format::Text), "fulfilment has no instance"),
+        (retry("'; DROP TABLE outbox; --", None), "fulfilment has no instance"),
+    ] {
+        let outcome = run(&shop, &verb).await.unwrap();
+        assert_eq!(outcome.exit_code, 2, "{verb:?}");
+        assert!(outcome.text.contains(said), "{verb:?}: {}", outcome.text);
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_added_to_a_log_with_a_history_starts_where_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = open(folder.path(), 0);
+    migrate::migrate(&shop).await.unwrap();
+    let position = "SELECT position FROM @checkpoints WHERE follower = 'reactor:release-unshipped'";
+    let there = format!("SELECT count(*) FROM ({position}) found");
+    assert_eq!(number(&shop, &there).await, 0, "what is switched off does not begin");
+    assert_eq!(
+        number(&shop, "SELECT position FROM @checkpoints WHERE follower = 'reactor:fulfilment'").await,
+        0
+    );
+    let start = |text: &str| [text.parse::<StartProcess>().unwrap()];
+    let off = migrate_and_start(&shop, &start("release-unshipped=beginning")).await.unwrap_err();
+    assert!(off.to_string().contains("switched off"), "{off}");
+    let store = shop.event_store().unwrap();
+    seed::seed(&store).await.unwrap();
+    store.close().await;
+    let head = shop.log().unwrap().head().await.unwrap().position;
+    assert!(head > 0);
+
+    let shop = open(folder.path(), 3);
+    let missing = doctor::examine(&shop).await;
+    let missing = missing.iter().find(|finding| finding.what == "reactor:release-unshipped").unwrap();
+    assert_eq!((missing.ok, missing.said.as_str()), (false, "has never begun"));
+    let said = migrate_and_start(&shop, &start("release-unshipped=beginning")).await.unwrap();
+    assert_eq!(said, ["release-unshipped starts after position 0"]);
+    assert_eq!(number(&shop, position).await, 0);
+    let said = migrate_and_start(&shop, &start("release-unshipped=head")).await.unwrap();
+    assert_eq!(said, ["release-unshipped had begun before, and goes on after position 0"]);
+    sql(&shop, "DELETE FROM @checkpoints WHERE follower = 'reactor:release-unshipped'").await;
+    migrate::migrate(&shop).await.unwrap();
+    assert_eq!(number(&shop, position).await, head, "where nothing is said it starts at the head");
+}

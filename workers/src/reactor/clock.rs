@@ -1,0 +1,67 @@
+//! What happens by the clock: timeouts that are due fire, and commands that had to wait are tried again.
+
+use std::time::Duration;
+
+use soonshop_domain::process::Input;
+use soonshop_event_log::Stopped;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::following::Work;
+use super::sending::Named;
+use super::status;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_millis(500);
+
+impl Work {
+    /// Fires timeouts that are due, once everything that was in the log when they came due has been read; and has
+    /// commands tried again that had to wait.
+    pub(super) async fn clock(self, position: watch::Receiver<i64>) -> Stopped {
+        let mut ticks = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
+        let mut said = false;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Stopped::Lost,
+                _ = ticks.tick() => {}
+            }
+            let at = *position.borrow();
+            if let Err(stopped) = self.tick(at, &mut said).await {
+                return stopped;
+            }
+        }
+    }
+
+    async fn tick(&self, position: i64, said: &mut bool) -> Result<(), Stopped> {
+        if !*said {
+            // Only now: one that stops as soon as it goes on is stopped all the time.
+            status::write(&self.reactor.db, self.reactor.process.name(), "running", None).await?;
+            *said = true;
+        }
+        for instance in self.rows().to_retry().await? {
+            self.name(Named::Again(instance));
+        }
+        self.fire(position).await
+    }
+
+    async fn fire(&self, position: i64) -> Result<(), Stopped> {
+        let (process, rows) = (&*self.reactor.process, self.rows());
+        let head = async || self.reactor.store.log().head().await.map(|head| head.position);
+        for due in rows.due(head, position).await? {
+            let held = self.lock.lock().await;
+            let tx = self.begin().await?;
+            if rows.fire(&tx, &due).await? {
+                let mut instances = rows.load(&tx, &[&due.instance]).await?;
+                let instance = instances.entry(due.instance.clone()).or_default();
+                let reaction = instance.react(process, Input::TimedOut)?;
+                let id = due.id.parse().unwrap_or_default();
+                rows.store(&tx, &due.instance, instance, &reaction, id, &due.causes).await?;
+                rows.save(&tx, &instances).await?;
+            }
+            tx.commit().await?;
+            drop(held);
+            self.name(Named::New(due.instance));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,347 @@
+//! What is stored of one process manager: instances, commands to send, timeouts.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use soonshop_domain::ids;
+use soonshop_domain::process::{Input, Process, Reaction, Unreadable};
+use soonshop_event_log::{Db, Error, Stopped};
+use uuid::Uuid;
+
+/// The rows of one process manager.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) db: &'a Db,
+    pub(super) process: &'static str,
+}
+
+/// What stands beside a task in its row: whose doing it is, and what it follows from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Causes {
+    pub(super) causation_id: Option<String>,
+    pub(super) correlation_id: Option<String>,
+    pub(super) on_behalf_of: Option<String>,
+    pub(super) traceparent: Option<String>,
+}
+
+/// A command to send.
+pub(super) struct Row {
+    pub(super) number: i64,
+    pub(super) input: Uuid,
+    pub(super) task: String,
+    pub(super) causes: Causes,
+    /// How often it had to wait.
+    pub(super) attempts: i64,
+}
+
+/// A timeout that is due.
+pub(super) struct Due {
+    pub(super) instance: String,
+    pub(super) id: String,
+    pub(super) causes: Causes,
+}
+
+/// An instance, as it has become.
+#[derive(Default)]
+pub(super) struct Instance {
+    /// `None`: nothing has concerned it yet.
+    state: Option<String>,
+    /// The number of its last command.
+    last: i64,
+    changed: bool,
+    new_step: bool,
+    /// Task and slug of the last command that was refused.
+    refused: Option<(String, String)>,
+}
+
+impl Instance {
+    /// Lets it react to an input. One that starts nothing makes no instance.
+    pub(super) fn react(
+        &mut self,
+        process: &dyn Process,
+        input: Input<'_, str>,
+    ) -> Result<Reaction<String>, Unreadable> {
+        let refused = match &input {
+            Input::Refused { task, slug } => Some(((*task).to_owned(), (*slug).to_owned())),
+            _ => None,
+        };
+        let before = match &self.state {
+            Some(state) => state.clone(),
+            None => process.initial()?,
+        };
+        let (state, reaction) = process.react(&before, input)?;
+        if state != before || refused.is_some() || reaction != Reaction::default() {
+            self.new_step |= self.state.is_none() || process.step(&before)? != process.step(&state)?;
+            self.refused = refused.or_else(|| self.refused.take());
+            self.state = Some(state);
+            self.changed = true;
+        }
+        Ok(reaction)
+    }
+}
+
+fn broken(what: &str, error: impl std::fmt::Display) -> Stopped {
+    Stopped::Log(Error::Database(format!("{what}: {error}")))
+}
+
+impl Rows<'_> {
+    fn key(&self, instance: &str) -> [Value; 2] {
+        [self.process.into(), instance.into()]
+    }
+
+    /// The instances that have something to send.
+    pub(super) async fn unfinished(&self) -> Result<Vec<String>, Stopped> {
+        let sql = "SELECT DISTINCT instance FROM @outbox WHERE process = $1";
+        let rows = self.db.connection.query_all(self.db.statement(sql, [self.process.into()])).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// The instances whose command had to wait, and may be tried again by now.
+    pub(super) async fn to_retry(&self) -> Result<Vec<String>, Stopped> {
+        let sql = format!(
+            "SELECT DISTINCT instance FROM @outbox WHERE process = $1 AND retry_at <= {} LIMIT 500",
+            self.db.now()
+        );
+        let rows = self.db.connection.query_all(self.db.statement(&sql, [self.process.into()])).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// What an instance has to send after that number, in order.
+    pub(super) async fn to_send(&self, instance: &str, after: i64) -> Result<Vec<Row>, Stopped> {
+        let sql = "SELECT number, input, task, causation_id, correlation_id, on_behalf_of, traceparent, attempts \
+                   FROM @outbox WHERE process = $1 AND instance = $2 AND number > $3 ORDER BY number";
+        let values = [self.process.into(), instance.into(), after.into()];
+        let rows = self.db.connection.query_all(self.db.statement(sql, values)).await?;
+        let mut tasks = Vec::with_capacity(rows.len());
+        for row in rows {
+            let input: String = row.try_get_by_index(1)?;
+            tasks.push(Row {
+                number: row.try_get_by_index(0)?,
+                input: input.parse().map_err(|error| broken("the input of a command", error))?,
+                task: row.try_get_by_index(2)?,
+                causes: Causes {
+                    causation_id: row.try_get_by_index(3)?,
+                    correlation_id: row.try_get_by_index(4)?,
+                    on_behalf_of: row.try_get_by_index(5)?,
+                    traceparent: row.try_get_by_index(6)?,
+                },
+                attempts: row.try_get_by_index(7)?,
+            });
+        }
+        Ok(tasks)
+    }
+
+    /// Writes down why a command has to wait, and after how long it is tried again.
+    pub(super) async fn put_off(
+        &self,
+        instance: &str,
+        number: i64,
+        reason: &str,
+        pause: Duration,
+    ) -> Result<(), Stopped> {
+        let sql = format!(
+            "UPDATE @outbox SET attempts = attempts + 1, last_error = $4, retry_at = {now} + $5, \
+             waiting_since = coalesce(waiting_since, {now}) WHERE process = $1 AND instance = $2 AND number = $3",
+            now = self.db.now()
+        );
+        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let values = [self.process.into(), instance.into(), number.into(), reason.into(), pause.into()];
+        self.db.connection.execute(self.db.statement(&sql, values)).await?;
+        Ok(())
+    }
+
+    /// Takes the rows up to that number away: they were sent.
+    pub(super) async fn forget(
+        &self,
+        on: &impl ConnectionTrait,
+        instance: &str,
+        number: i64,
+    ) -> Result<(), Stopped> {
+        let sql = "DELETE FROM @outbox WHERE process = $1 AND instance = $2 AND number <= $3";
+        on.execute(self.db.statement(sql, [self.process.into(), instance.into(), number.into()])).await?;
+        Ok(())
+    }
+
+    /// Marks the timeouts that are due, with the head that is read after that; those whose mark the checkpoint has
+    /// passed are ready.
+    pub(super) async fn due(
+        &self,
+        head: impl AsyncFnOnce() -> Result<i64, Error>,
+        position: i64,
+    ) -> Result<Vec<Due>, Stopped> {
+        let db = self.db;
+        let due = format!(
+            "SELECT instance FROM @timeouts WHERE process = $1 AND due_at <= {} AND not_before IS NULL LIMIT 1",
+            db.now()
+        );
+        if db.connection.query_one(db.statement(&due, [self.process.into()])).await?.is_some() {
+            // Those that are due now; the head is read after that.
+            let mark = format!(
+                "UPDATE @timeouts SET not_before = -1 WHERE process = $1 AND due_at <= {} AND not_before IS NULL",
+                db.now()
+            );
+            db.connection.execute(db.statement(&mark, [self.process.into()])).await?;
+        }
+        let marked = "SELECT 1 AS one FROM @timeouts WHERE process = $1 AND not_before = -1 LIMIT 1";
+        if db.connection.query_one(db.statement(marked, [self.process.into()])).await?.is_some() {
+            let sql = "UPDATE @timeouts SET not_before = $2 WHERE process = $1 AND not_before = -1";
+            db.connection.execute(db.statement(sql, [self.process.into(), head().await?.into()])).await?;
+        }
+        let sql = "SELECT instance, id, causation_id, correlation_id, on_behalf_of FROM @timeouts \
+                   WHERE process = $1 AND not_before >= 0 AND not_before <= $2 LIMIT 100";
+        let rows = db.connection.query_all(db.statement(sql, [self.process.into(), position.into()])).await?;
+        let mut ready = Vec::with_capacity(rows.len());
+        for row in rows {
+            let causes = Causes {
+                causation_id: row.try_get_by_index(2)?,
+                correlation_id: row.try_get_by_index(3)?,
+                on_behalf_of: row.try_get_by_index(4)?,
+                traceparent: None,
+            };
+            ready.push(Due { instance: row.try_get_by_index(0)?, id: row.try_get_by_index(1)?, causes });
+        }
+        Ok(ready)
+    }
+
+    /// Takes a timeout away as it fires. False: it is gone, or another one stands there.
+    pub(super) async fn fire(&self, tx: &DatabaseTransaction, due: &Due) -> Result<bool, Stopped> {
+        let sql = "DELETE FROM @timeouts WHERE process = $1 AND instance = $2 AND id = $3";
+        let values = [self.process.into(), due.instance.as_str().into(), due.id.as_str().into()];
+        Ok(tx.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)
+    }
+
+    /// The instances with these keys, as far as there are any.
+    pub(super) async fn load(
+        &self,
+        tx: &DatabaseTransaction,
+        keys: &[&str],
+    ) -> Result<HashMap<String, Instance>, Stopped> {
+        let mut instances = HashMap::new();
+        for chunk in keys.chunks(500) {
+            let places: Vec<String> = (2..=chunk.len() + 1).map(|n| format!("${n}")).collect();
+            let sql = format!(
+                "SELECT instance, state, next FROM @instances WHERE process = $1 AND instance IN ({})",
+                places.join(", ")
+            );
+            let values =
+                std::iter::once(self.process.into()).chain(chunk.iter().map(|key| Value::from(*key)));
+            for row in tx.query_all(self.db.statement(&sql, values)).await? {
+                let instance = Instance {
+                    state: row.try_get_by_index(1)?,
+                    last: row.try_get_by_index(2)?,
+                    ..Instance::default()
+                };
+                instances.insert(row.try_get_by_index(0)?, instance);
+            }
+        }
+        Ok(instances)
+    }
+
+    /// Writes the instances that have changed.
+    pub(super) async fn save(
+        &self,
+        tx: &DatabaseTransaction,
+        instances: &HashMap<String, Instance>,
+    ) -> Result<(), Stopped> {
+        let changed: Vec<_> = instances.iter().filter(|(_, instance)| instance.changed).collect();
+        for chunk in changed.chunks(200) {
+            let mut values: Vec<Value> = vec![self.process.into()];
+            let mut places = Vec::with_capacity(chunk.len());
+            for (key, instance) in chunk {
+                let mut place = |value: Value| {
+                    values.push(value);
+                    format!("${}", values.len())
+                };
+                let state = place(instance.state.clone().into());
+                let (key, next) = (place(key.as_str().into()), place(instance.last.into()));
+                let refused = match &instance.refused {
+                    Some((task, slug)) => {
+                        let (task, slug) = (place(task.as_str().into()), place(slug.as_str().into()));
+                        format!("{task}, {slug}, {}", self.db.now())
+                    }
+                    None => "NULL, NULL, NULL".to_owned(),
+                };
+                let since = if instance.new_step { self.db.now() } else { "NULL" };
+                places.push(format!("($1, {key}, {state}, {next}, {since}, {refused})"));
+            }
+            let sql = format!(
+                "INSERT INTO @instances (process, instance, state, next, since, refused_task, refused_slug, refused_at) \
+                 VALUES {} ON CONFLICT (process, instance) DO UPDATE SET state = excluded.state, next = excluded.next, \
+                 since = coalesce(excluded.since, instances.since), \
+                 refused_task = coalesce(excluded.refused_task, instances.refused_task), \
+                 refused_slug = coalesce(excluded.refused_slug, instances.refused_slug), \
+                 refused_at = coalesce(excluded.refused_at, instances.refused_at)",
+                places.join(", ")
+            );
+            tx.execute(self.db.statement(&sql, values)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what an instance wants; true if there is something to send.
+    pub(super) async fn store(
+        &self,
+        tx: &DatabaseTransaction,
+        key: &str,
+        instance: &mut Instance,
+        reaction: &Reaction<String>,
+        input: Uuid,
+        causes: &Causes,
+    ) -> Result<bool, Stopped> {
+        let db = self.db;
+        if reaction.drop_unsent {
+            let sql = "DELETE FROM @outbox WHERE process = $1 AND instance = $2";
+            tx.execute(db.statement(sql, self.key(key))).await?;
+        }
+        if reaction.stop_waiting || reaction.wake_after.is_some() {
+            let sql = "DELETE FROM @timeouts WHERE process = $1 AND instance = $2";
+            tx.execute(db.statement(sql, self.key(key))).await?;
+        }
+        if let Some(seconds) = reaction.wake_after {
+            let sql = format!(
+                "INSERT INTO @timeouts (process, instance, id, due_at, causation_id, correlation_id, on_behalf_of) \
+                 VALUES ($1, $2, $3, {} + $4, $5, $6, $7)",
+                db.now()
+            );
+            let values: [Value; 7] = [
+                self.process.into(),
+                key.into(),
+                ids::derived(ids::PROCESSES, &["timeout", &input.to_string()]).to_string().into(),
+                (seconds * 1_000).into(),
+                causes.causation_id.clone().into(),
+                causes.correlation_id.clone().into(),
+                causes.on_behalf_of.clone().into(),
+            ];
+            tx.execute(db.statement(&sql, values)).await?;
+        }
+        for chunk in reaction.tasks.chunks(200) {
+            let row = |n: usize| {
+                let first = n * 2 + 8;
+                format!("($1, $2, ${first}, $3, ${}, $4, $5, $6, $7)", first + 1)
+            };
+            let places: Vec<String> = (0..chunk.len()).map(row).collect();
+            let sql = format!(
+                "INSERT INTO @outbox (process, instance, number, input, task, causation_id, correlation_id, \
+                 on_behalf_of, traceparent) VALUES {}",
+                places.join(", ")
+            );
+            let mut values: Vec<Value> = vec![
+                self.process.into(),
+                key.into(),
+                input.to_string().into(),
+                causes.causation_id.clone().into(),
+                causes.correlation_id.clone().into(),
+                causes.on_behalf_of.clone().into(),
+                causes.traceparent.clone().into(),
+            ];
+            for task in chunk {
+                instance.last += 1;
+                instance.changed = true;
+                values.extend([instance.last.into(), task.as_str().into()]);
+            }
+            tx.execute(db.statement(&sql, values)).await?;
+        }
+        Ok(!reaction.tasks.is_empty())
+    }
+}

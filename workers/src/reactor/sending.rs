@@ -1,0 +1,240 @@
+//! Sends what instances want: one worker per instance, one command at a time, in order. A command that cannot be done
+//! just now is tried again a few times at once, then it waits in its row until the clock has it tried again.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use soonshop_domain::process::Input;
+use soonshop_domain::{Actor, Channel, Classified, Decider, Dispatch, Metadata};
+use soonshop_event_log::{Error, Stopped};
+use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::Reactor;
+use super::following::Work;
+use super::rows::Row;
+
+/// Instances whose commands are sent at the same time.
+const WORKERS: usize = 64;
+
+/// The shortest and the longest pause before a command is sent again.
+const LEAST: Duration = Duration::from_millis(50);
+const MOST: Duration = Duration::from_secs(10);
+
+/// A pause that is shorter than this is waited for by the worker; otherwise it works for another instance meanwhile.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// An instance that something is to be done for.
+pub(super) enum Named {
+    /// It has something to send.
+    New(String),
+    /// The command that it waits with may be tried again.
+    Again(String),
+}
+
+/// What became of a command.
+enum Sent {
+    Done,
+    Refused(String),
+    /// Not now.
+    Unavailable(String),
+}
+
+/// Executes a command, whatever its aggregate.
+struct Execute<'a> {
+    store: &'a EventStore,
+    stream: Uuid,
+    context: CommandContext,
+}
+
+impl<'a> Dispatch for Execute<'a> {
+    type Output = BoxFuture<'a, Sent>;
+
+    fn take<A: Decider>(self, command: A::Command) -> BoxFuture<'a, Sent> {
+        let Self { store, stream, context } = self;
+        Box::pin(async move { outcome(store.execute::<A>(stream, command, context).await) })
+    }
+}
+
+fn outcome<E: Classified>(result: Result<Executed, ExecuteError<E>>) -> Sent {
+    match result {
+        Ok(_) => Sent::Done,
+        Err(ExecuteError::Rejected(error)) => Sent::Refused(error.as_ref().to_owned()),
+        Err(ExecuteError::RejectedBefore { slug, .. }) => Sent::Refused(slug),
+        Err(ExecuteError::TooLarge { .. }) => Sent::Refused("event-too-large".to_owned()),
+        Err(error) => Sent::Unavailable(error.to_string()),
+    }
+}
+
+/// How long a command waits that has been tried so many times.
+fn pause(attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(16);
+    (LEAST * 2_u32.pow(doublings)).min(MOST)
+}
+
+impl Reactor {
+    async fn send(&self, instance: &str, row: &Row) -> Result<Sent, Stopped> {
+        let name = self.process.name();
+        let (id, target) = self.process.command(instance, row.input, &row.task)?;
+        // Records that were made before hold this for every instance that is named by an id.
+        let key = Uuid::try_parse(instance);
+        let key = key.as_ref().map_or(instance.as_bytes(), |id| id.as_bytes().as_slice());
+        let parts: [&[u8]; 3] = [name.as_bytes(), key, row.task.as_bytes()];
+        let fingerprint = match self.store.keys().fingerprint(&parts).await {
+            Ok(fingerprint) => fingerprint,
+            Err(error) => return Ok(Sent::Unavailable(error.to_string())),
+        };
+        let actor = Actor::system(name);
+        let parsed = |id: &Option<String>| id.as_deref().and_then(|id| id.parse().ok());
+        let metadata = Metadata {
+            correlation_id: parsed(&row.causes.correlation_id),
+            causation_id: parsed(&row.causes.causation_id),
+            command_type: Some(target.command_type.to_owned()),
+            actor_kind: Some(actor.kind),
+            actor_id: Some(actor.id),
+            on_behalf_of: row.causes.on_behalf_of.clone(),
+            channel: Some(Channel::Process),
+            traceparent: row.causes.traceparent.clone(),
+            ..Metadata::default()
+        };
+        let context = CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata) };
+        let execute = Execute { store: &self.store, stream: target.stream, context };
+        Ok(target.command.dispatch(execute).await)
+    }
+}
+
+impl Work {
+    /// Gives every named instance one worker at a time.
+    pub(super) async fn dispatch(self, mut instances: mpsc::UnboundedReceiver<Named>) -> Stopped {
+        let mut workers: JoinSet<(String, Result<(), Stopped>)> = JoinSet::new();
+        // Instances at work; true: there is something new meanwhile.
+        let mut active: HashMap<String, bool> = HashMap::new();
+        // In the order of their naming, each once: never two workers for one instance.
+        let mut waiting: VecDeque<String> = VecDeque::new();
+        let mut queued: HashSet<String> = HashSet::new();
+        loop {
+            while active.len() < WORKERS
+                && let Some(instance) = waiting.pop_front()
+            {
+                queued.remove(&instance);
+                active.insert(instance.clone(), false);
+                let work = self.clone();
+                workers.spawn(async move {
+                    let outcome = work.send_all(&instance).await;
+                    (instance, outcome)
+                });
+            }
+            let last = self.read.is_cancelled();
+            if last && instances.is_empty() && active.is_empty() && waiting.is_empty() {
+                return Stopped::Lost;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = self.read.cancelled(), if !last => {}
+                named = instances.recv() => {
+                    let (instance, new) = match named {
+                        Some(Named::New(instance)) => (instance, true),
+                        Some(Named::Again(instance)) => (instance, false),
+                        None => break,
+                    };
+                    match active.get_mut(&instance) {
+                        // Whoever works for it tries again by itself.
+                        Some(again) => *again |= new,
+                        None if queued.insert(instance.clone()) => waiting.push_back(instance),
+                        None => {}
+                    }
+                },
+                Some(done) = workers.join_next() => match done {
+                    Ok((instance, Ok(()))) => {
+                        if active.remove(&instance) == Some(true) && queued.insert(instance.clone()) {
+                            waiting.push_back(instance);
+                        }
+                    }
+                    Ok((_, Err(stopped))) => return stopped,
+                    Err(error) => return Stopped::Log(Error::Database(error.to_string())),
+                },
+            }
+        }
+        // Each finishes the command that it took.
+        while workers.join_next().await.is_some() {}
+        Stopped::Lost
+    }
+
+    /// Sends what an instance has to send, in order, until there is no more, or the first of it has to wait.
+    async fn send_all(&self, instance: &str) -> Result<(), Stopped> {
+        let process = self.reactor.process.name();
+        let mut done = 0;
+        loop {
+            let rows = self.rows().to_send(instance, done).await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                if self.stop.is_cancelled() {
+                    return self.sent(instance, done).await;
+                }
+                match self.reactor.send(instance, &row).await? {
+                    Sent::Done => done = row.number,
+                    Sent::Refused(slug) => {
+                        done = row.number;
+                        self.refused(instance, &row, &slug).await?;
+                        break;
+                    }
+                    Sent::Unavailable(reason) => {
+                        let pause = pause(row.attempts);
+                        tracing::warn!(process, instance, reason, "a command of the process has to wait");
+                        self.rows().put_off(instance, row.number, &reason, pause).await?;
+                        if pause >= SHORT || self.read.is_cancelled() {
+                            return self.sent(instance, done).await;
+                        }
+                        tokio::select! {
+                            () = self.stop.cancelled() => {}
+                            () = self.read.cancelled() => {}
+                            () = tokio::time::sleep(pause) => {}
+                        }
+                        // By then the instance may want something else.
+                        break;
+                    }
+                }
+            }
+            self.sent(instance, done).await?;
+        }
+    }
+
+    /// Takes the rows up to that number away.
+    async fn sent(&self, instance: &str, number: i64) -> Result<(), Stopped> {
+        self.rows().forget(&self.reactor.db.connection, instance, number).await
+    }
+
+    /// A refusal is an input like any other.
+    async fn refused(&self, key: &str, row: &Row, slug: &str) -> Result<(), Stopped> {
+        let (process, rows) = (&*self.reactor.process, self.rows());
+        let (id, _) = process.command(key, row.input, &row.task)?;
+        let held = self.lock.lock().await;
+        let tx = self.begin().await?;
+        rows.forget(&tx, key, row.number).await?;
+        let mut instances = rows.load(&tx, &[key]).await?;
+        let instance = instances.entry(key.to_owned()).or_default();
+        let reaction = instance.react(process, Input::Refused { task: &row.task, slug })?;
+        rows.store(&tx, key, instance, &reaction, id, &row.causes).await?;
+        rows.save(&tx, &instances).await?;
+        tx.commit().await?;
+        drop(held);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_waits_longer_each_time_up_to_a_bound() {
+        assert_eq!(pause(0), LEAST);
+        assert!((0..40).all(|attempts| pause(attempts) <= pause(attempts + 1)));
+        assert_eq!(pause(i64::MAX), MOST);
+    }
+}

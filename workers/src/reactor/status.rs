@@ -1,0 +1,138 @@
+//! A process manager as a whole: where it starts on a log, whether it may go on from where it is, and the row that says
+//! whether it runs.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait as _;
+use soonshop_event_log::checkpoint::of_process;
+use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped};
+use soonshop_event_store::{Whose, purged};
+use tokio_util::sync::CancellationToken;
+
+/// Where a process manager starts that has not begun yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Before the first event: it reacts to all that ever happened.
+    Beginning,
+    /// After the last event: it reacts to what happens from now on.
+    Head,
+}
+
+/// Where it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It had begun before, and is there.
+    Before { position: i64 },
+    /// It starts there.
+    At { position: i64 },
+}
+
+/// Writes the checkpoint of a process that has none yet. Nothing was said: it starts at the head, which is the beginning
+/// of an empty log.
+pub async fn begin(log: &EventLog, db: &Db, process: &str, start: Option<Start>) -> Result<Begun, Error> {
+    let follower = of_process(process);
+    if let Some((at, _)) = Checkpoint::load(db, &db.connection, &follower).await? {
+        return Ok(Begun::Before { position: at.position });
+    }
+    let head = log.head().await?;
+    if start.is_none() && head.position > 0 {
+        tracing::warn!(
+            position = head.position,
+            "{follower} is new to this log and starts at its head: `soonshop migrate --start-process \
+             {process}=beginning` would have it react to all that is there"
+        );
+    }
+    let at = if start == Some(Start::Beginning) { Checkpoint::start() } else { head };
+    at.begin(db, &db.connection, &follower).await?;
+    let sql = format!(
+        "INSERT INTO @processes (process, state, since, started_at) VALUES ($1, 'running', {now}, {now}) \
+         ON CONFLICT (process) DO UPDATE SET started_at = excluded.started_at",
+        now = db.now()
+    );
+    db.connection.execute(db.statement(&sql, [process.into()])).await?;
+    Ok(Begun::At { position: at.position })
+}
+
+/// Whether it is where records of its commands may be gone: what it stores came back from a backup that is older
+/// than they are kept. A process that lives is never there: nothing is purged that is younger than its checkpoint. Nor
+/// is one that was started after what was purged: it had sent nothing by then.
+pub async fn too_old(log: &EventLog, db: &Db, process: &str) -> Result<Option<Stopped>, Error> {
+    let follower = of_process(process);
+    let Some((at, _)) = Checkpoint::load(db, &db.connection, &follower).await? else { return Ok(None) };
+    let Some(purged) = purged(log.db(), Whose::Processes).await? else { return Ok(None) };
+    if started_at(db, process).await?.is_some_and(|started| started > purged) {
+        return Ok(None);
+    }
+    let there = log.read(at.position, 1).await?.into_iter().find(|row| Some(row.event_id) == at.event_id);
+    let too_old = match (at.event_id, there) {
+        // It has read nothing yet, of what was done with long ago.
+        (None, _) => true,
+        (Some(_), Some(event)) => event.recorded_at <= purged,
+        // Another event stands there: that is what it stops for.
+        (Some(_), None) => false,
+    };
+    Ok(too_old.then_some(Stopped::TooOld { follower, position: at.position, purged }))
+}
+
+async fn started_at(db: &Db, process: &str) -> Result<Option<DateTime<Utc>>, Error> {
+    let sql = "SELECT started_at FROM @processes WHERE process = $1";
+    let row = db.connection.query_one(db.statement(sql, [process.into()])).await?;
+    let millis: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+    Ok(millis.and_then(DateTime::from_timestamp_millis))
+}
+
+/// The processes whose commands must stay on record: those that are not switched off.
+pub(crate) async fn running(db: &Db) -> Result<Vec<String>, Error> {
+    let sql = "SELECT process FROM @processes WHERE state <> 'off' ORDER BY process";
+    let rows = db.connection.query_all(db.statement(sql, [])).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+/// Writes down that it runs, or why it does not.
+pub(super) async fn write(db: &Db, process: &str, state: &str, reason: Option<&str>) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO @processes (process, state, reason, since) VALUES ($1, $2, $3, {now}) \
+         ON CONFLICT (process) DO UPDATE SET state = excluded.state, reason = excluded.reason, since = excluded.since \
+         WHERE processes.state <> excluded.state OR coalesce(processes.reason, '') <> coalesce(excluded.reason, '')",
+        now = db.now()
+    );
+    db.connection.execute(db.statement(&sql, [process.into(), state.into(), reason.into()])).await?;
+    Ok(())
+}
+
+pub(super) async fn stopped(db: &Db, process: &'static str, reason: String) {
+    if let Err(error) = write(db, process, "stopped", Some(&reason)).await {
+        tracing::warn!(process, %error, "why the process stopped could not be written down");
+    }
+}
+
+/// How often it is looked whether a process that is switched off here still runs elsewhere.
+const ELSEWHERE: Duration = Duration::from_secs(2);
+
+/// Writes down that a process that had begun is switched off, once nobody runs it any more.
+pub(super) async fn switch_off(db: Db, process: &'static str, stop: CancellationToken) {
+    let leases = Leases::new(db.clone(), "");
+    let off = async || -> Result<bool, Error> {
+        if leases.holder(&of_process(process)).await?.is_some() {
+            return Ok(false);
+        }
+        let sql = format!(
+            "UPDATE @processes SET state = 'off', reason = NULL, since = {} WHERE process = $1 AND state <> 'off'",
+            db.now()
+        );
+        db.connection.execute(db.statement(&sql, [process.into()])).await?;
+        Ok(true)
+    };
+    while !stop.is_cancelled() {
+        match off().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(process, %error, "it could not be written down that it is off"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(ELSEWHERE) => {}
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What an operator sees of process managers: what an instance waits for, what refused it, which process stopped; and
+//! that a command is tried again when it is asked for.
+
+use soonshop_domain::order::Status;
+use soonshop_domain::process::{self, Settings};
+use soonshop_event_store::EventStore;
+use soonshop_projections::processes::{self, Asked, Instance, Key, Status as Shown, Which};
+use uuid::Uuid;
+
+use crate::fixture::{Shop, Writer, on_both, until};
+use crate::history::{received, stock};
+use crate::reacting::{becomes, begin, idle, jam, place_order, reactor, reactors, receive, there};
+
+on_both!(
+    a_command_that_has_to_wait_says_why_and_is_tried_again_when_asked,
+    a_refused_command_is_shown_with_its_reason,
+    instances_are_listed_in_pages,
+    a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named,
+    an_instance_that_waits_keeps_no_other_from_being_sent,
+);
+
+fn key(order: Uuid) -> Key {
+    Key { process: "fulfilment".to_owned(), instance: order.to_string() }
+}
+
+async fn shown(shop: &Shop, order: Uuid) -> Instance {
+    processes::show(&shop.db("process"), &key(order)).await.unwrap().unwrap()
+}
+
+async fn listed(shop: &Shop, which: Which) -> Vec<Instance> {
+    let asked = Asked { which, most: 1_000, ..Asked::default() };
+    processes::list(&shop.db("process"), &asked).await.unwrap().0
+}
+
+/// Makes good what [`jam`] has done: what stands there is a receipt of so many.
+async fn unjam(shop: &Shop, name: &str, quantity: u32) {
+    let payload = received(name, quantity).encode().unwrap().replace('\'', "''");
+    let sql = format!(
+        "UPDATE @events SET event_type = 'StockReceived', payload = '{payload}' WHERE aggregate_id = '{}' \
+         AND sequence = 1",
+        stock(name)
+    );
+    assert_eq!(shop.run("log", &sql).await, 1);
+}
+
+async fn waits(shop: &Shop, order: Uuid) -> Instance {
+    until("the command has to wait", async || shown(shop, order).await.stuck).await;
+    shown(shop, order).await
+}
+
+async fn jammed(shop: &Shop, number: u128) -> (EventStore, Uuid) {
+    begin(shop).await;
+    let mut writer = Writer::new(shop);
+    let store = writer.store.clone();
+    receive(&store, "MUG", 5).await;
+    jam(shop, &mut writer, "CUP").await;
+    let order = place_order(&store, number, &[("MUG", 2), ("CUP", 1)]).await;
+    (store, order)
+}
+
+async fn a_command_that_has_to_wait_says_why_and_is_tried_again_when_asked(shop: Shop) {
+    let (store, order) = jammed(&shop, 1).await;
+    let run = reactor(&shop, &store);
+    let one = waits(&shop, order).await;
+    assert_eq!((one.step.as_deref(), one.unsent), (Some("reserving"), 2));
+    assert_eq!((one.aggregate_type.as_deref(), one.aggregate_id), (Some("order"), Some(order)));
+    assert!(one.since.is_some() && one.times_out_at.is_some() && one.refused.is_none());
+    let unsent = one.waits_with.unwrap();
+    assert_eq!((unsent.purpose.as_deref(), unsent.key.as_deref()), (Some("reserve"), Some("2")));
+    assert_eq!((unsent.command_type.as_deref(), unsent.stream), (Some("stock.reserve"), Some(stock("CUP"))));
+    assert!(unsent.attempts >= 1 && unsent.waiting_since.is_some() && unsent.retry_at.is_some());
+    let reason = unsent.reason.unwrap();
+    assert!(reason.contains("StockCounted") || reason.contains("position"), "{reason}");
+    assert_eq!(listed(&shop, Which::Stuck).await.len(), 1);
+    let history = processes::history(&shop.log(), &shown(&shop, order).await).await.unwrap();
+    assert_eq!(history.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>(), ["OrderPlaced"]);
+
+    // Once it waits for the clock it is tried only when the time has come, or somebody asks for it.
+    let attempts = async || shown(&shop, order).await.waits_with.map_or(0, |unsent| unsent.attempts);
+    until("it waits for years", async || {
+        let before = attempts().await;
+        if before > 5 {
+            shop.run("process", "UPDATE @outbox SET retry_at = 9000000000000").await;
+        }
+        before > 5 && before == attempts().await
+    })
+    .await;
+    unjam(&shop, "CUP", 5).await;
+    assert_eq!(there(&store, "CUP").await, (5, 0));
+    assert!(shown(&shop, order).await.stuck);
+    assert!(processes::retry(&shop.db("process"), &key(order)).await.unwrap());
+    becomes(&store, order, Status::Confirmed).await;
+    idle(&shop).await;
+    assert_eq!(there(&store, "CUP").await, (5, 1));
+    let one = shown(&shop, order).await;
+    assert_eq!(
+        (one.step.as_deref(), one.unsent, one.waits_with, one.stuck),
+        (Some("confirmed"), 0, None, false)
+    );
+    assert!(!processes::retry(&shop.db("process"), &key(order)).await.unwrap(), "there is nothing to send");
+    assert!(listed(&shop, Which::Open).await.is_empty());
+    run.stop().await;
+}
+
+async fn a_refused_command_is_shown_with_its_reason(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "CUP", 1).await;
+    let order = place_order(&store, 1, &[("CUP", 2)]).await;
+    let run = reactor(&shop, &store);
+    becomes(&store, order, Status::Refused).await;
+    idle(&shop).await;
+    let one = shown(&shop, order).await;
+    assert_eq!((one.step.as_deref(), one.stuck, one.times_out_at), (Some("ended"), false, None));
+    let refused = one.refused.unwrap();
+    assert_eq!((refused.purpose.as_deref(), refused.key.as_deref()), (Some("reserve"), Some("1")));
+    assert_eq!(refused.slug, "insufficient-stock");
+    run.stop().await;
+}
+
+async fn instances_are_listed_in_pages(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "MUG", 50).await;
+    let run = reactor(&shop, &store);
+    let mut orders = Vec::new();
+    for number in 1..=5 {
+        orders.push(place_order(&store, number, &[("MUG", 1)]).await);
+    }
+    idle(&shop).await;
+    run.stop().await;
+    let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let asked = Asked { process: Some("fulfilment".to_owned()), which: Which::All, after, most: 2 };
+        let (page, next) = processes::list(&shop.db("process"), &asked).await.unwrap();
+        assert!(page.len() <= 2);
+        found.extend(page.into_iter().map(|one| one.aggregate_id.unwrap()));
+        pages += 1;
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    orders.sort_by_key(Uuid::to_string);
+    assert_eq!((found, pages), (orders, 3));
+    let other =
+        Asked { process: Some("release-unshipped".to_owned()), which: Which::All, most: 9, after: None };
+    assert!(processes::list(&shop.db("process"), &other).await.unwrap().0.is_empty());
+}
+
+async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(shop: Shop) {
+    let both = || process::all(&Settings { cancel_unshipped_after_days: 3 });
+    for process in both() {
+        soonshop_workers::reactor::begin(&shop.log(), &shop.db("process"), process.name(), None)
+            .await
+            .unwrap();
+    }
+    let store = shop.store();
+    receive(&store, "MUG", 5).await;
+    let run = reactors(&shop, &store, both());
+    let order = place_order(&store, 1, &[("MUG", 1)]).await;
+    becomes(&store, order, Status::Confirmed).await;
+    idle(&shop).await;
+    let broken = "UPDATE @instances SET state = '{' WHERE process = 'fulfilment'";
+    shop.run("process", broken).await;
+    let cancel = soonshop_domain::order::Command::Cancel { reason: "a-test".to_owned() };
+    crate::reacting::send::<soonshop_domain::order::Order>(&store, order, cancel).await;
+    let status = async |name: &str| -> Shown {
+        let all = processes::statuses(&shop.log()).await.unwrap();
+        all.into_iter().find(|one| one.name == name).unwrap()
+    };
+    until("it is said why it stopped", async || status("fulfilment").await.state == "stopped").await;
+    let stopped = status("fulfilment").await;
+    let complaint = stopped.following.complaint.unwrap();
+    assert!(complaint.starts_with("the state of an instance of fulfilment cannot be read: "), "{complaint}");
+    assert!(stopped.following.lag_events > 0);
+    // The other one goes on.
+    let other = "release-unshipped";
+    until("the other has read it", async || status(other).await.following.lag_events == 0).await;
+    let other = status(other).await;
+    assert_eq!((other.state.as_str(), other.following.complaint), ("running", None));
+    let one = shown(&shop, order).await;
+    assert!(one.step.is_none() && one.unreadable.is_some());
+    // Mended, it goes on by itself.
+    let whole =
+        r#"{"phase":"confirmed","lines":[{"line":1,"place":{"sku":"MUG","location":"main"},"quantity":1}]}"#;
+    shop.run("process", &format!("UPDATE @instances SET state = '{whole}' WHERE process = 'fulfilment'"))
+        .await;
+    until("the stock is back", async || there(&store, "MUG").await == (5, 0)).await;
+    until("it is said that it runs", async || status("fulfilment").await.state == "running").await;
+    assert_eq!(status("fulfilment").await.following.complaint, None);
+    run.stop().await;
+}
+
+async fn an_instance_that_waits_keeps_no_other_from_being_sent(shop: Shop) {
+    let (store, first) = jammed(&shop, 1).await;
+    // More than there are workers.
+    for number in 2..=80 {
+        place_order(&store, number, &[("CUP", 1)]).await;
+    }
+    let last = place_order(&store, 99, &[("MUG", 1)]).await;
+    let run = reactor(&shop, &store);
+    becomes(&store, last, Status::Confirmed).await;
+    assert!(waits(&shop, first).await.stuck);
+    run.stop().await;
+}
