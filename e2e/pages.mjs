@@ -13,6 +13,7 @@ export const PAGES = (made) => ({
   projections: '/audit/projections',
   projection: '/audit/projections/users',
   run: `/audit/runs/${made.run}`,
+  processes: '/audit/processes?state=all',
   parked: '/audit/parked',
   integrity: '/audit/integrity',
   keys: '/audit/keys',

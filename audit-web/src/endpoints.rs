@@ -6,6 +6,7 @@ use axum::response::IntoResponse as _;
 use soonshop_audit::correlation::Tree;
 use soonshop_audit::look_up::Found;
 use soonshop_audit::notes::Left;
+use soonshop_audit::processes::{One as Instance, Page as Processes};
 use soonshop_audit::standing::Health;
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
@@ -33,6 +34,10 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(Vec::new(), Described::one::<Left>(), note).takes(fields::notes()).needs(Audit)),
         row("/api/audit/c/{id}", "audit.correlation", "All that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
+        row("/api/audit/processes", "audit.processes", "What process managers have in hand",
+            Action::new(fields::processes(), Described::one::<Processes>(), processes).needs(Audit)),
+        row("/api/audit/processes/{process}/{instance}", "audit.process", "One instance of a process manager",
+            Action::new(Vec::new(), Described::one::<Instance>(), process).needs(Audit)),
         row("/api/audit/export.csv", "audit.export-csv", "What happened, to take along", exports::csv().needs(Audit)),
         row("/api/audit/export.ndjson", "audit.export-ndjson", "What happened, to take along", exports::ndjson().needs(Audit)),
         row("/api/audit/stream", "audit.stream", "What happens, as it happens", tail::follows().needs(Audit)),
@@ -72,6 +77,16 @@ async fn note(call: Call) -> Answer {
 async fn correlation(call: Call) -> Answer {
     let (position, tree) = find::correlation(&call).await?;
     call.page(position, &tree, None)
+}
+
+async fn processes(call: Call) -> Answer {
+    let (position, page) = find::processes(&call).await?;
+    call.page(position, &page, page.next.as_deref())
+}
+
+async fn process(call: Call) -> Answer {
+    let (position, one) = find::process(&call).await?;
+    call.page(position, &one, None)
 }
 
 async fn look_up(call: Call) -> Answer {

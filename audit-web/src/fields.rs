@@ -206,3 +206,21 @@ mod tests {
         assert_eq!(note(&said).text, " a\r\nb ");
     }
 }
+
+/// Which instances of process managers are listed; the first where it is left out.
+pub(crate) const STATES: [&str; 3] = ["open", "stuck", "all"];
+
+/// What narrows the list of instances.
+pub(crate) fn processes() -> Vec<Param> {
+    vec![
+        Param::new("process", Kind::Text, "The name of a process manager; all of them where it is left out."),
+        Param::new(
+            "state",
+            Kind::OneOf(&STATES),
+            "`open`: with something to send or to wait for, where it is left out; `stuck`: whose command has to wait, \
+             or whose time-out should have come; `all`.",
+        ),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
+        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
+    ]
+}

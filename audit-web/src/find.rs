@@ -4,6 +4,7 @@ use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, Found};
 use soonshop_audit::notes::{self, Left};
 use soonshop_audit::parked::{self, Meant};
+use soonshop_audit::processes::{self, Listed};
 use soonshop_audit::redactor::Sight;
 use soonshop_audit::search::Search;
 use soonshop_audit::standing::{self, Health};
@@ -11,6 +12,7 @@ use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
 use soonshop_audit::{aggregate, views};
 use soonshop_domain::QueryError;
+use soonshop_projections::processes::Which;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::Params;
@@ -18,6 +20,9 @@ use url::form_urlencoded;
 
 use crate::fields;
 use crate::state::{self, Call, at_least};
+
+/// Instances on a page where nothing else is said.
+const INSTANCES: usize = 50;
 
 /// One page of the timeline, and the position that it was read at.
 pub(crate) async fn timeline(call: &Call) -> Result<(i64, Page), QueryError> {
@@ -53,6 +58,24 @@ pub(crate) async fn leave_note(call: &Call) -> Result<Left, QueryError> {
 /// All that followed from the request that the path names.
 pub(crate) async fn correlation(call: &Call) -> Result<(i64, Tree), Problem> {
     Ok(correlation::find(&call.shared.reader, at_least(call), call.id()?).await?)
+}
+
+/// Every process manager and a page of instances, and the head of the log.
+pub(crate) async fn processes(call: &Call) -> Result<(i64, processes::Page), QueryError> {
+    let which = match call.params.text("state") {
+        Some("stuck") => Which::Stuck,
+        Some("all") => Which::All,
+        _ => Which::Open,
+    };
+    let most = u64::try_from(call.params.limit(INSTANCES)).unwrap_or(u64::MAX);
+    let (process, after) = (call.params.text("process"), call.params.text("after"));
+    processes::find(&call.shared.reader, Listed { process, which, after, most }).await
+}
+
+/// The instance that the path names.
+pub(crate) async fn process(call: &Call) -> Result<(i64, processes::One), QueryError> {
+    let instance = call.more_keys.first().map(String::as_str).unwrap_or_default();
+    processes::read(&call.shared.reader, &call.key, instance).await
 }
 
 /// Whose the value of the form is.

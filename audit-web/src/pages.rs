@@ -12,6 +12,7 @@ mod integrity;
 mod overview;
 mod parked;
 pub(crate) mod parts;
+mod processes;
 mod projections;
 pub(crate) mod timeline;
 mod trail;
@@ -60,6 +61,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     audited.extend(correlation::table());
     audited.extend(projections::table());
     audited.extend(parked::table());
+    audited.extend(processes::table());
     audited.extend(integrity::table());
     for mut one in audited {
         if one.action.needed() == Permission::Read {

@@ -6,7 +6,6 @@ use soonshop_audit::amounts;
 use soonshop_domain::text::visible;
 use soonshop_texts::Value as Filled;
 
-
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -24,6 +23,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("effects", &["count"]),
     ("folded-deeper", &["count"]),
     ("folded-more", &["count"]),
+    ("of-unsent", &["count"]),
     ("parked-some", &["count", "causes"]),
     ("queue-and-handle", &["waited", "handled"]),
     ("retry-asked", &["count"]),

@@ -21,6 +21,7 @@ pub mod look_up;
 pub mod notes;
 pub mod parked;
 pub mod pending;
+pub mod processes;
 pub mod reader;
 pub mod record;
 pub mod redactor;

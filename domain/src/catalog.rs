@@ -185,7 +185,6 @@ macro_rules! catalog {
 
         /// A command for any aggregate of the shop.
         #[derive(Debug, Clone, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
         pub enum Command {
             $($variant($commands),)+
         }

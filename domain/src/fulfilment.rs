@@ -3,6 +3,7 @@
 //! its stock back, a shipped one ships what it reserved. One instance is one order.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 use uuid::Uuid;
 
 use crate::ids::OrderId;
@@ -38,6 +39,7 @@ impl ProcessManager for Fulfilment {
 
     const NAME: &'static str = "fulfilment";
     const FOLLOWS: &'static [&'static str] = &["order"];
+    const STEPS: &'static [&'static str] = <Phase as VariantNames>::VARIANTS;
 
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
         matches!(event, Event::Order(_)).then(|| stream.to_string())
@@ -67,13 +69,7 @@ impl ProcessManager for Fulfilment {
     }
 
     fn step(state: &State) -> &'static str {
-        match state.phase {
-            Phase::New => "new",
-            Phase::Reserving => "reserving",
-            Phase::Refusing => "refusing",
-            Phase::Confirmed => "confirmed",
-            Phase::Ended => "ended",
-        }
+        state.phase.into()
     }
 
     fn subject(instance: &str) -> Option<(&'static str, Uuid)> {
@@ -110,8 +106,20 @@ impl Task {
 }
 
 /// What is still promised or hoped for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 enum Phase {
     #[default]
     New,

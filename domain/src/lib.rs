@@ -29,9 +29,7 @@ pub mod release_unshipped;
 pub mod text;
 pub mod user;
 
-pub use catalog::{
-    AGGREGATES, Command, Dispatch, Event, TYPES, Upcaster, context_of, state_types,
-};
+pub use catalog::{AGGREGATES, Command, Dispatch, Event, TYPES, Upcaster, context_of, state_types};
 pub use claim::Hold;
 pub use error::{Classified, ErrorKind};
 pub use event_info::{EventInfo, EventType, Expectation};

@@ -94,6 +94,9 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// The aggregate types whose events it is given.
     const FOLLOWS: &'static [&'static str];
 
+    /// The words that [`step`](Self::step) has.
+    const STEPS: &'static [&'static str];
+
     /// Whether it is to run.
     fn is_on(&self) -> bool {
         true
@@ -135,6 +138,9 @@ pub trait Process: Send + Sync {
 
     /// See [`ProcessManager::FOLLOWS`].
     fn follows(&self) -> &'static [&'static str];
+
+    /// See [`ProcessManager::STEPS`].
+    fn steps(&self) -> &'static [&'static str];
 
     /// Whether it is to run.
     fn is_on(&self) -> bool;
@@ -186,6 +192,10 @@ impl<P: ProcessManager> Process for P {
 
     fn follows(&self) -> &'static [&'static str] {
         P::FOLLOWS
+    }
+
+    fn steps(&self) -> &'static [&'static str] {
+        P::STEPS
     }
 
     fn is_on(&self) -> bool {
@@ -260,6 +270,14 @@ mod tests {
             for kind in process.follows() {
                 assert!(crate::context_of(kind).is_some(), "{} follows {kind}", process.name());
             }
+        }
+    }
+
+    #[test]
+    fn a_new_instance_is_in_a_step_that_is_known() {
+        for process in all(&Settings::default()) {
+            let step = process.step(&process.initial().unwrap()).unwrap();
+            assert!(process.steps().contains(&step), "{} {step}", process.name());
         }
     }
 

@@ -5,6 +5,7 @@
 //! The days count from when the process reads the confirmation: started on an old log, it cancels nothing at once.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 use uuid::Uuid;
 
 use crate::process::{self, Input, ProcessManager, Target};
@@ -32,8 +33,20 @@ pub enum Task {
 /// What follows.
 pub type Reaction = process::Reaction<Task>;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 enum Phase {
     #[default]
     New,
@@ -54,6 +67,7 @@ impl ProcessManager for ReleaseUnshipped {
 
     const NAME: &'static str = "release-unshipped";
     const FOLLOWS: &'static [&'static str] = &["order"];
+    const STEPS: &'static [&'static str] = <Phase as VariantNames>::VARIANTS;
 
     fn is_on(&self) -> bool {
         self.after_days > 0
@@ -103,12 +117,7 @@ impl ProcessManager for ReleaseUnshipped {
     }
 
     fn step(state: &State) -> &'static str {
-        match state.phase {
-            Phase::New => "new",
-            Phase::Waiting => "waiting",
-            Phase::Cancelling => "cancelling",
-            Phase::Ended => "ended",
-        }
+        state.phase.into()
     }
 
     fn subject(instance: &str) -> Option<(&'static str, Uuid)> {

@@ -13,6 +13,7 @@ pub mod audit;
 mod copy;
 pub mod ending;
 pub mod feed;
+mod following;
 pub mod generation;
 pub mod inventory;
 pub mod operations;

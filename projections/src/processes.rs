@@ -15,7 +15,7 @@ use soonshop_event_log::checkpoint::{REACTOR, of_process};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases};
 use uuid::Uuid;
 
-use crate::standing::{Following, following};
+use crate::following::{Following, following};
 
 /// The most events of an instance's history that are read.
 const MOST_EVENTS: u64 = 200;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
 use sea_orm::{ConnectionTrait as _, DbErr};
 use serde::Serialize;
 use soonshop_cache::Cache;
@@ -12,17 +11,12 @@ use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
+pub use crate::following::Following;
+use crate::following::{UNHEALTHY, following, lag, waiting};
 use crate::generation::{Known, ROWS, is_made_by, namespace};
 use crate::processes;
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
-
-/// What is further behind than this, in seconds, is not as it should be: a generation in use, the relay, the seals.
-const UNHEALTHY: f64 = 60.0;
-
-fn late(seconds: f64) -> Option<String> {
-    (seconds > UNHEALTHY).then(|| Trouble::Late { seconds }.to_string())
-}
 
 /// One sink of a generation: its rows, its search index or its cache.
 #[derive(Debug, Clone, Serialize)]
@@ -122,19 +116,6 @@ pub struct Head {
     pub position: i64,
     /// For how long the last event has been there.
     pub age_seconds: Option<f64>,
-}
-
-/// What follows the whole log: the relay, whose lag is what the bus has not confirmed; and the seals, whose lag is what
-/// no signature holds yet.
-#[derive(Debug, Clone, Serialize)]
-pub struct Following {
-    /// `None`: it has never begun, or cannot be asked.
-    pub position: Option<i64>,
-    pub lag_events: i64,
-    /// For how long the first of them has been in the log, in seconds.
-    pub lag_seconds: f64,
-    /// Why it is not as it should be.
-    pub complaint: Option<String>,
 }
 
 /// All of it, at one look.
@@ -284,41 +265,6 @@ impl Looked {
             parked: parked.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0),
         })
     }
-}
-
-/// How what has got to `at` follows the log.
-pub(crate) async fn following(
-    log: &EventLog,
-    at: Result<Option<Checkpoint>, Error>,
-) -> Result<Following, Error> {
-    let stopped = |position, error: Error| {
-        let complaint = Some(error.to_string());
-        Following { position, lag_events: 0, lag_seconds: 0.0, complaint }
-    };
-    let position = match at {
-        Ok(at) => at.map(|at| at.position),
-        Err(error @ Error::AheadOfLog { position, .. }) => return Ok(stopped(Some(position), error)),
-        // What another role may not read, or what does not hold, is said; what is away is away for all of it.
-        Err(error @ (Error::Database(_) | Error::Seals(_))) => return Ok(stopped(None, error)),
-        Err(error) => return Err(error),
-    };
-    let (lag_events, lag_seconds) = lag(log, position, log.head().await?.position).await?;
-    Ok(Following { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
-}
-
-/// How far somebody who is at `position` is behind the head, in events and in seconds.
-async fn lag(log: &EventLog, position: Option<i64>, head: i64) -> Result<(i64, f64), Error> {
-    let seen = position.unwrap_or(0);
-    let seconds = if seen < head { waiting(log, seen + 1).await? } else { 0.0 };
-    Ok(((head - seen).max(0), seconds))
-}
-
-/// For how long the event at that position has been there, in seconds.
-async fn waiting(log: &EventLog, position: i64) -> Result<f64, Error> {
-    let event = log.read(position, 1).await?.into_iter().next();
-    let now = soonshop_domain::clock::now();
-    let age = |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
-    Ok(event.map_or(0.0, |event| age(event.recorded_at)))
 }
 
 /// Whether rows have seen another history of the log.

@@ -201,7 +201,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Process { verb } => {
             let shop = Shop::open(&cli.config, Role::All)?;
             migrate::check(&shop).await?;
-            return Ok(say(&processes::run(&shop, &verb).await?));
+            let outcome = processes::run(&shop, &verb).await?;
+            if outcome.exit_code == processes::NOT_FOUND {
+                eprintln!("soonshop: {}", outcome.text);
+                return Ok(ExitCode::from(outcome.exit_code));
+            }
+            return Ok(say(&outcome));
         }
         Command::Seals { verb } => {
             return Ok(say(&seals::run(&cli.config, &verb).await?));

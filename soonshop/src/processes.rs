@@ -16,10 +16,10 @@ use soonshop_projections::processes::{self, Asked, Heard, Instance, Key, Which};
 use soonshop_service_kit::access::Caller;
 
 use crate::Shop;
-use crate::seals::Outcome;
+use crate::outcome::Outcome;
 
-/// The exit code of what does not exist.
-const NOT_FOUND: u8 = 2;
+/// The exit code of what does not exist; its text is an error.
+pub const NOT_FOUND: u8 = 2;
 
 /// The exit code of a list of what is stuck that is not empty.
 const FOUND: u8 = 3;
@@ -98,7 +98,9 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
                     Some(Key { process: process.to_owned(), instance: instance.to_owned() })
                 }
                 Some(None) => {
-                    return Ok(not_found("--after is a process and an instance: PROCESS/INSTANCE".to_owned()));
+                    return Ok(not_found(
+                        "--after is a process and an instance: PROCESS/INSTANCE".to_owned(),
+                    ));
                 }
                 None => None,
             };

@@ -24,7 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("workers", &["domain", "event-log", "event-store", "bus"]),
     ("command-api", &["domain", "event-log", "event-store", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
-    ("audit-web", &["domain", "event-log", "projections", "audit", "cache", "search", "service-kit", "texts"]),
+    (
+        "audit-web",
+        &["domain", "event-log", "projections", "audit", "cache", "search", "service-kit", "texts"],
+    ),
     (
         "replay-tool",
         &[

@@ -154,13 +154,16 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "check discard export key-create key-revoke key-rotate look-up rebuild retire retry reveal rollback save-view \
+        "check discard export key-create key-revoke key-rotate look-up process-retry rebuild retire retry reveal rollback save-view \
          sign-in swap verify",
     ),
     ("page-filter-", "type agg actor chan"),
+    ("page-instances-", "open stuck all"),
     ("page-only-", "group failures"),
+    ("page-process-", "running stopped off unknown"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),
+    ("page-step-", "new reserving refusing confirmed waiting cancelling ended"),
     (
         "page-term-",
         "unknown quote text type agg id actor chan correlation cause subject reason amount created",
@@ -179,7 +182,15 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
 ];
 
 /// Keys that begin like those, and are named whole.
-const NAMED_WHOLE: &[&str] = &["page-sealed-to", "page-view-name", "page-view-frozen", "page-view-save"];
+const NAMED_WHOLE: &[&str] = &[
+    "page-instances-none",
+    "page-instances-more",
+    "page-step-missing",
+    "page-sealed-to",
+    "page-view-name",
+    "page-view-frozen",
+    "page-view-save",
+];
 
 /// `caught-up` as sources may write it.
 fn spellings(code: &str) -> [String; 4] {

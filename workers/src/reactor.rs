@@ -12,6 +12,7 @@ mod following;
 mod rows;
 mod sending;
 pub mod status;
+mod work;
 
 use std::sync::Arc;
 

@@ -298,10 +298,11 @@ pub(crate) fn answered(
 }
 
 /// Where the ways through the pages lead: address, word, key.
-const WAYS: [(&str, &str, &str); 5] = [
+const WAYS: [(&str, &str, &str); 6] = [
     ("/audit", "overview", "o"),
     ("/audit/timeline", "timeline", "t"),
     ("/audit/projections", "projections", "p"),
+    ("/audit/processes", "processes", "m"),
     ("/audit/parked", "parked", "d"),
     ("/audit/integrity", "integrity", "i"),
 ];

@@ -15,6 +15,7 @@ use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
 use super::integrity::{self, Sealed};
 use super::parts::{actor_of, bars, command};
+use super::processes;
 use super::projections::{complaint, rows, runs};
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
@@ -104,6 +105,12 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                         @if broken {
                             li { a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken")) }
                         }
+                        @for one in all.health.processes.iter().filter(|one| one.following.complaint.is_some()) {
+                            li {
+                                a href=(view.to("/audit/processes", &[("process", &one.name)])) { (view.word("process")) " " span translate="no" { (one.name) } }
+                                " · " (view.word("lag")) " " (one.following.lag_events) " · " (processes::state(view, one))
+                            }
+                        }
                         @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
                             @if let Some(complaint) = &one.complaint {
                                 li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events) " · " span lang="en" { (complaint) } }
@@ -128,6 +135,13 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                     p.figure { (active().count()) } p.soft { (view.word("in-use")) }
                     p { (view.word("worst-lag")) " " strong { (format!("{worst:.1} s")) } }
                     @if !all.alive.is_empty() { p { (view.language.fill("runs-alive", &[&all.alive.len().to_string()])) } }
+                }))
+                (card(view, "processes", "/audit/processes", &html! {
+                    @let waiting: i64 = all.health.processes.iter().map(|one| one.waiting).sum();
+                    p class=(if waiting > 0 { "figure ill" } else { "figure" }) { (waiting) } p.soft { (view.word("commands-wait")) }
+                    @for one in &all.health.processes {
+                        p { span translate="no" { (one.name) } " · " (view.word("lag")) " " (one.following.lag_events) " · " (processes::state(view, one)) }
+                    }
                 }))
                 (card(view, "parked", "/audit/parked", &html! {
                     p class=(if parked > 0 { "figure ill" } else { "figure" }) { (parked) }

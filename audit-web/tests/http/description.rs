@@ -12,9 +12,13 @@ async fn the_description_names_every_path_and_all_that_it_refers_to() {
     let shop = Shop::open().await;
     let description = serde_json::to_value(http::openapi()).unwrap();
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 10);
+    assert_eq!(paths.len(), 12);
     for (path, methods) in paths {
-        let concrete = path.replace("{id}", &Uuid::nil().to_string()).replace("{type}", "order");
+        let concrete = path
+            .replace("{id}", &Uuid::nil().to_string())
+            .replace("{type}", "order")
+            .replace("{process}", "fulfilment")
+            .replace("{instance}", "1");
         let (method, operation) = methods.as_object().unwrap().iter().next().unwrap();
         // One of them answers for as long as somebody listens.
         if path != "/api/audit/stream" {

@@ -65,6 +65,7 @@ fn ways() -> Vec<Way> {
         get("/audit/projections", &[], Audit),
         get("/audit/projections/{name}", &[], Audit),
         get("/audit/runs/{run}", &[], Audit),
+        get("/audit/processes", &["process", "state", "limit", "after"], Audit),
         get("/audit/parked", &["asked"], Audit),
         post("/audit/parked/retries", &[], &["generation", "position", "like", "reason"], Mend),
         get("/audit/integrity", &[], Audit),
@@ -83,6 +84,8 @@ fn ways() -> Vec<Way> {
         post("/api/audit/a/{type}/{id}/reveals", TRAIL, &["reason"], Reveal),
         post("/api/audit/a/{type}/{id}/notes", &[], NOTE, Audit),
         get("/api/audit/c/{id}", &[], Audit),
+        get("/api/audit/processes", &["process", "state", "limit", "after"], Audit),
+        get("/api/audit/processes/{process}/{instance}", &[], Audit),
         get("/api/audit/export.csv", SEARCH, Audit),
         get("/api/audit/export.ndjson", SEARCH, Audit),
         get("/api/audit/stream", &["q", "after", "html", "tz"], Audit),
@@ -168,6 +171,12 @@ impl Known {
         let writer = tagged["by"].as_str().unwrap().strip_prefix("staff:").unwrap().parse().unwrap();
         shop.store.keys().ensure(writer, Purpose::Account).await.unwrap();
         shop.see("/api/audit/timeline").await.ok();
+        let process = shop.store.log().db().beside("process").unwrap();
+        let planted = format!(
+            "INSERT INTO @instances (process, instance, state, next) VALUES ('fulfilment', '{user}', \
+             '{{\"phase\":\"new\",\"lines\":[]}}', 0)"
+        );
+        shop.sql(&process, &planted).await;
         Self { user, correlation: Uuid::from_u128(7) }
     }
 
@@ -182,6 +191,8 @@ impl Known {
             ("{slug}", "mugs"),
             ("{name}", "orders"),
             ("{run}", "1"),
+            ("{process}", "fulfilment"),
+            ("{instance}", &user),
         ];
         let place = place.into_iter().chain(places);
         place.fold(path.to_owned(), |path, (name, value)| path.replace(name, value))

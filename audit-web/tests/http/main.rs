@@ -11,6 +11,7 @@ mod hostile;
 mod live;
 mod notes;
 mod pages;
+mod processes;
 #[path = "../../../query-api/tests/http/shop.rs"]
 #[expect(dead_code, reason = "parts of it are for the other tests that use it")]
 mod shop;

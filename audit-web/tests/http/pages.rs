@@ -47,6 +47,7 @@ async fn every_page_is_whole_escaped_in_both_languages_and_loads_nothing_from_el
         "/audit/timeline".to_owned(),
         "/audit/projections".to_owned(),
         "/audit/projections/orders".to_owned(),
+        "/audit/processes".to_owned(),
         "/audit/parked".to_owned(),
         "/audit/integrity".to_owned(),
         "/audit/keys".to_owned(),

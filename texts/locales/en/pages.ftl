@@ -319,3 +319,36 @@ page-term-subject = subject: takes the UUID of a person
 page-term-reason = reason: takes the code of a reason
 page-term-amount = amount: takes a number such as 12.50, with >, >=, < or <= before it, or two with .. between them, and perhaps a currency: amount:>100GBP
 page-term-created = created: takes a day, a moment, two with .. between them, or last:24h
+
+# Process managers.
+page-processes = Process managers
+page-processes-what = What the shop does by itself when something has happened: each instance sends its commands in order, and waits where one cannot be done just now.
+page-processes-all = All process managers
+page-process = Process manager
+page-process-running = running
+page-process-stopped = stopped
+page-process-off = switched off
+page-process-unknown = not known
+page-instances = Instances
+page-instances-open = at work or waiting
+page-instances-stuck = stuck
+page-instances-all = all
+page-instances-none = There are no such instances.
+page-instances-more = More
+page-instance = Instance
+page-step = Step
+page-step-new = new
+page-step-reserving = reserving stock
+page-step-refusing = refusing the order
+page-step-confirmed = confirmed
+page-step-waiting = waiting for the shipment
+page-step-cancelling = cancelling the order
+page-step-ended = done
+page-to-send = To send
+page-have-to-wait = Have to wait
+page-waits-with = Next command
+page-of-unsent = (first of { $count })
+page-last-refused = Last refused
+page-times-out = Times out
+page-commands-wait = commands have to wait
+page-did-process-retry = Had a waiting command tried again

@@ -298,3 +298,36 @@ page-term-subject = subject: 后接当事人的 UUID
 page-term-reason = reason: 后接原因代码
 page-term-amount = amount: 后接金额，如 12.50；其前可加 >、>=、< 或 <=，或以 .. 分隔两个金额；其后可加货币，如 amount:>100GBP
 page-term-created = created: 后接日期、时刻、以 .. 分隔的两者，或 last:24h
+
+# 流程管理器。
+page-processes = 流程管理器
+page-processes-what = 事件发生后商店自动执行的流程：每个实例按顺序发送命令，暂时无法执行的命令会等待。
+page-processes-all = 全部流程管理器
+page-process = 流程管理器
+page-process-running = 运行中
+page-process-stopped = 已停止
+page-process-off = 已关闭
+page-process-unknown = 未知
+page-instances = 实例
+page-instances-open = 进行中或等待中
+page-instances-stuck = 卡住
+page-instances-all = 全部
+page-instances-none = 没有符合条件的实例。
+page-instances-more = 更多
+page-instance = 实例
+page-step = 步骤
+page-step-new = 新建
+page-step-reserving = 正在预留库存
+page-step-refusing = 正在拒绝订单
+page-step-confirmed = 已确认
+page-step-waiting = 等待发货
+page-step-cancelling = 正在取消订单
+page-step-ended = 已结束
+page-to-send = 待发送
+page-have-to-wait = 须等待
+page-waits-with = 下一条命令
+page-of-unsent = （共 { $count } 条）
+page-last-refused = 最近被拒绝
+page-times-out = 超时时间
+page-commands-wait = 条命令须等待
+page-did-process-retry = 重试等待中的命令

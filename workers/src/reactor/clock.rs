@@ -7,9 +7,8 @@ use soonshop_event_log::Stopped;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::following::Work;
-use super::sending::Named;
 use super::status;
+use super::work::{Named, Work};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(500);
@@ -38,7 +37,7 @@ impl Work {
             status::write(&self.reactor.db, self.reactor.process.name(), "running", None).await?;
             *said = true;
         }
-        for instance in self.rows().to_retry().await? {
+        for instance in self.rows().waiting().await? {
             self.name(Named::Again(instance));
         }
         self.fire(position).await

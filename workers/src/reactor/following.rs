@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DatabaseTransaction, TransactionTrait as _};
+use sea_orm::TransactionTrait as _;
 use soonshop_domain::process::{Input, Process};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Lease, RecordedEvent, Stopped, StoredEvent};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::rows::{Causes, Rows};
-use super::sending::Named;
+use super::rows::Causes;
+use super::work::{Named, Work};
 use super::{Reactor, status};
 use crate::relay::{longest_pause, news};
 
@@ -42,20 +42,6 @@ fn inputs(log: &EventLog, process: &dyn Process, rows: Vec<StoredEvent>) -> (Pag
         page.to = Some(at);
     }
     (page, None)
-}
-
-/// What the tasks of one lease share.
-#[derive(Clone)]
-pub(super) struct Work {
-    pub(super) reactor: Arc<Reactor>,
-    /// Held while instances change.
-    pub(super) lock: Arc<Mutex<()>>,
-    names: mpsc::UnboundedSender<Named>,
-    epoch: i64,
-    pub(super) stop: CancellationToken,
-    /// Everything was read that this release can: what is there to send is sent as far as it can be just now, and
-    /// nothing is waited for.
-    pub(super) read: CancellationToken,
 }
 
 impl Reactor {
@@ -159,15 +145,6 @@ async fn ended(tasks: &mut JoinSet<Stopped>) -> Stopped {
 }
 
 impl Work {
-    pub(super) fn name(&self, named: Named) {
-        // An error means that the dispatcher has ended; its rows are found again by whoever is next.
-        drop(self.names.send(named));
-    }
-
-    pub(super) fn rows(&self) -> Rows<'_> {
-        self.reactor.rows()
-    }
-
     /// Lets every instance react to its events; states, commands and checkpoint move together.
     async fn react(
         &self,
@@ -213,17 +190,5 @@ impl Work {
             self.name(Named::New(instance));
         }
         Ok(to)
-    }
-
-    /// A transaction that changes an instance's state. It begins with the checkpoint's row: whoever lost the lease
-    /// changes nothing, and on SQLite the lock is there before anything is read.
-    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, Stopped> {
-        let db = &self.reactor.db;
-        let tx = db.connection.begin().await?;
-        if Checkpoint::fence(db, &tx, &self.reactor.follower(), self.epoch).await? {
-            Ok(tx)
-        } else {
-            Err(Stopped::Lost)
-        }
     }
 }

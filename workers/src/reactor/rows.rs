@@ -98,7 +98,7 @@ impl Rows<'_> {
     }
 
     /// The instances whose command had to wait, and may be tried again by now.
-    pub(super) async fn to_retry(&self) -> Result<Vec<String>, Stopped> {
+    pub(super) async fn waiting(&self) -> Result<Vec<String>, Stopped> {
         let sql = format!(
             "SELECT DISTINCT instance FROM @outbox WHERE process = $1 AND retry_at <= {} LIMIT 500",
             self.db.now()
@@ -108,7 +108,7 @@ impl Rows<'_> {
     }
 
     /// What an instance has to send after that number, in order.
-    pub(super) async fn to_send(&self, instance: &str, after: i64) -> Result<Vec<Row>, Stopped> {
+    pub(super) async fn unsent(&self, instance: &str, after: i64) -> Result<Vec<Row>, Stopped> {
         let sql = "SELECT number, input, task, causation_id, correlation_id, on_behalf_of, traceparent, attempts \
                    FROM @outbox WHERE process = $1 AND instance = $2 AND number > $3 ORDER BY number";
         let values = [self.process.into(), instance.into(), after.into()];

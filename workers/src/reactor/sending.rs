@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::Reactor;
-use super::following::Work;
 use super::rows::Row;
+use super::work::{Named, Work};
 
 /// Instances whose commands are sent at the same time.
 const WORKERS: usize = 64;
@@ -26,14 +26,6 @@ const MOST: Duration = Duration::from_secs(10);
 
 /// A pause that is shorter than this is waited for by the worker; otherwise it works for another instance meanwhile.
 const SHORT: Duration = Duration::from_secs(1);
-
-/// An instance that something is to be done for.
-pub(super) enum Named {
-    /// It has something to send.
-    New(String),
-    /// The command that it waits with may be tried again.
-    Again(String),
-}
 
 /// What became of a command.
 enum Sent {
@@ -168,7 +160,7 @@ impl Work {
         let process = self.reactor.process.name();
         let mut done = 0;
         loop {
-            let rows = self.rows().to_send(instance, done).await?;
+            let rows = self.rows().unsent(instance, done).await?;
             if rows.is_empty() {
                 return Ok(());
             }

@@ -44,7 +44,8 @@ async fn unjam(shop: &Shop, name: &str, quantity: u32) {
 }
 
 async fn waits(shop: &Shop, order: Uuid) -> Instance {
-    until("the command has to wait", async || shown(shop, order).await.stuck).await;
+    let found = async || processes::show(&shop.db("process"), &key(order)).await.unwrap();
+    until("the command has to wait", async || found().await.is_some_and(|one| one.stuck)).await;
     shown(shop, order).await
 }
 

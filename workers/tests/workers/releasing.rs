@@ -204,7 +204,7 @@ async fn a_process_that_is_started_on_an_old_log_is_not_too_old(shop: Shop) {
     shop.run("log", &format!("UPDATE @events SET recorded_at = recorded_at - {ago}")).await;
     shop.run(
         "log",
-        "INSERT INTO @purged (kind, recorded_at, command_id) SELECT 'process', recorded_at, 'x' FROM @events LIMIT 1",
+        "INSERT INTO @purged (kind, recorded_at, command_id) SELECT 'process', recorded_at, event_id FROM @events LIMIT 1",
     )
     .await;
     let (log, db) = (shop.log(), shop.db("process"));

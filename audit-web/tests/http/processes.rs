@@ -1,0 +1,158 @@
+//! Process managers and their instances, for programs and people.
+
+use serde_json::json;
+use soonshop_event_log::Db;
+use soonshop_service_kit::access::Role;
+use uuid::Uuid;
+
+use crate::shop::*;
+
+const HOSTILE: &str = "<script>alert(1)</script>";
+
+/// An order whose reservation cannot be done just now, one that was refused, and one that is done.
+async fn planted(shop: &Shop) -> [Uuid; 3] {
+    let orders = [1, 2, 3].map(Uuid::from_u128);
+    let process: Db = shop.store.log().db().beside("process").unwrap();
+    let started =
+        "INSERT INTO @checkpoints (follower, log, position) VALUES ('reactor:fulfilment', 'main', 0)";
+    shop.sql(&process, started).await;
+    let state =
+        "INSERT INTO @processes (process, state, since) VALUES ('fulfilment', 'running', 1700000000000)";
+    shop.sql(&process, state).await;
+    for (order, phase) in orders.iter().zip(["reserving", "ended", "confirmed"]) {
+        let sql = format!(
+            "INSERT INTO @instances (process, instance, state, next, since) VALUES ('fulfilment', '{order}', \
+             '{{\"phase\":\"{phase}\",\"lines\":[]}}', 3, 1700000000000)"
+        );
+        shop.sql(&process, &sql).await;
+    }
+    let task = r#"{"do":"reserve","place":{"sku":"MUG","location":"main"},"line":2,"quantity":1}"#;
+    for number in [3, 4] {
+        let waits = if number == 3 {
+            format!("4, '{HOSTILE}', 1700000000000, 1700000000000")
+        } else {
+            "0, NULL, NULL, NULL".to_owned()
+        };
+        let sql = format!(
+            "INSERT INTO @outbox (process, instance, number, input, task, attempts, last_error, waiting_since, retry_at) \
+             VALUES ('fulfilment', '{}', {number}, '{}', '{task}', {waits})",
+            orders[0],
+            Uuid::nil()
+        );
+        shop.sql(&process, &sql).await;
+    }
+    let refused = format!(
+        "UPDATE @instances SET refused_task = '{task}', refused_slug = 'insufficient-stock', \
+         refused_at = 1700000000000 WHERE instance = '{}'",
+        orders[1]
+    );
+    shop.sql(&process, &refused).await;
+    orders
+}
+
+#[tokio::test]
+async fn instances_are_listed_with_what_they_wait_for() {
+    let shop = Shop::still().await;
+    let [waiting, refused, done] = planted(&shop).await;
+    let items = async |query: &str| shop.see(&format!("/api/audit/processes{query}")).await.items();
+    let open = items("").await;
+    assert_eq!(open, items("?state=stuck").await);
+    assert_eq!(open.len(), 1);
+    let one = &open[0];
+    assert_eq!((&one["instance"], &one["step"]), (&json!(waiting), &json!("reserving")));
+    assert_eq!((&one["aggregate_type"], &one["aggregate_id"]), (&json!("order"), &json!(waiting)));
+    assert_eq!(
+        (&one["stuck"], &one["unsent"], &one["since"]),
+        (&json!(true), &json!(2), &json!("2023-11-14T22:13:20Z"))
+    );
+    let unsent = &one["waits_with"];
+    assert_eq!(
+        (&unsent["command_type"], &unsent["purpose"], &unsent["key"]),
+        (&json!("stock.reserve"), &json!("reserve"), &json!("2"))
+    );
+    assert_eq!((&unsent["attempts"], &unsent["reason"]), (&json!(4), &json!(HOSTILE)));
+
+    let all = items("?state=all&process=fulfilment").await;
+    assert_eq!(
+        all.iter().map(|one| one["instance"].clone()).collect::<Vec<_>>(),
+        [waiting, refused, done].map(|id| json!(id))
+    );
+    assert_eq!(all[1]["refused"]["slug"], "insufficient-stock");
+    assert!(items("?state=all&process=release-unshipped").await.is_empty());
+    // In pages.
+    let first = shop.see("/api/audit/processes?state=all&limit=2").await;
+    assert!(first.header("link").contains("rel=\"next\""));
+    let next = first.ok()["next"].as_str().unwrap().to_owned();
+    let rest = items(&format!("?state=all&limit=2&after={next}")).await;
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0]["instance"], json!(done));
+
+    let status = &first.ok()["processes"][0];
+    assert_eq!((&status["name"], &status["state"]), (&json!("fulfilment"), &json!("running")));
+    assert_eq!((&status["unsent"], &status["waiting"]), (&json!(2), &json!(1)));
+
+    let one = shop.see(&format!("/api/audit/processes/fulfilment/{refused}")).await.ok();
+    assert_eq!((&one["step"], &one["history"]), (&json!("ended"), &json!([])));
+}
+
+#[tokio::test]
+async fn an_unknown_process_instance_or_cursor_is_refused() {
+    let shop = Shop::still().await;
+    planted(&shop).await;
+    for query in ["process=nothing", "after=nothing", "state=lost", "limit=0", "secret=1"] {
+        let got = shop.see(&format!("/api/audit/processes?{query}")).await;
+        assert_eq!(got.refused(), (400, "invalid-query".to_owned()), "{query}");
+    }
+    let known = shop.see("/api/audit/processes?process=nothing").await.json();
+    assert!(known["detail"].as_str().unwrap().contains("fulfilment, release-unshipped"), "{known}");
+    for path in [format!("fulfilment/{}", Uuid::from_u128(9)), format!("nothing/{}", Uuid::from_u128(1))] {
+        let got = shop.see(&format!("/api/audit/processes/{path}")).await;
+        assert_eq!(got.refused(), (404, "not-found".to_owned()), "{path}");
+    }
+    assert_eq!(shop.see("/audit/processes?process=nothing").await.status, 400);
+    for (role, may) in [(Role::Support, true), (Role::Service, false)] {
+        let status = shop.get_as(role, "/api/audit/processes").await.status;
+        assert_eq!(status, if may { 200 } else { 403 });
+    }
+}
+
+#[tokio::test]
+async fn people_see_the_same_in_both_languages_and_health_tells_of_each_by_name() {
+    let shop = Shop::still().await;
+    let [waiting, refused, _] = planted(&shop).await;
+    let page = shop.see("/audit/processes?lang=en").await.text;
+    for part in [
+        "fulfilment",
+        "reserving stock",
+        "stock.reserve",
+        "&lt;script&gt;",
+        &format!("/audit/a/order/{waiting}"),
+        "soonshop process retry fulfilment",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains(HOSTILE) && !page.contains(&refused.to_string()));
+    let all = shop.see("/audit/processes?state=all&lang=zh-CN").await.text;
+    assert!(all.contains("流程管理器") && all.contains("正在预留库存") && all.contains("insufficient-stock"));
+    let health = shop.see("/health/audit").await.json();
+    let one = &health["processes"][0];
+    assert_eq!(
+        (&one["name"], &one["waiting"], &one["complaint"]),
+        (&json!("fulfilment"), &json!(1), &json!(null))
+    );
+    assert_eq!(health["healthy"], true, "{health}");
+
+    // One that stopped is named, and why.
+    let process = shop.store.log().db().beside("process").unwrap();
+    shop.sql(&process, "UPDATE @processes SET state = 'stopped', reason = 'it cannot be read'").await;
+    let health = shop.see("/health/audit").await;
+    assert_eq!(health.status, 503);
+    assert_eq!(health.json()["processes"][0]["complaint"], "it cannot be read");
+    for projector in soonshop_projections::all() {
+        shop.registry.ensure(&*projector).await.unwrap();
+    }
+    let overview = shop.get("/audit?lang=en").await.text;
+    assert!(overview.contains("stopped: <span lang=\"en\">it cannot be read</span>"), "{overview}");
+    shop.sql(&process, "UPDATE @processes SET state = 'off', reason = NULL").await;
+    assert_eq!(shop.see("/health/audit").await.json()["processes"][0]["complaint"], json!(null));
+}

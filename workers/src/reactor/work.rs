@@ -1,0 +1,56 @@
+//! What the tasks that work under one lease of a process manager share.
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
+use soonshop_event_log::{Checkpoint, Stopped};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Reactor;
+use super::rows::Rows;
+
+/// An instance that something is to be done for.
+pub(super) enum Named {
+    /// It has something to send.
+    New(String),
+    /// The command that it waits with may be tried again.
+    Again(String),
+}
+
+/// What the tasks of one lease share.
+#[derive(Clone)]
+pub(super) struct Work {
+    pub(super) reactor: Arc<Reactor>,
+    /// Held while instances change.
+    pub(super) lock: Arc<Mutex<()>>,
+    pub(super) names: mpsc::UnboundedSender<Named>,
+    pub(super) epoch: i64,
+    pub(super) stop: CancellationToken,
+    /// Everything was read that this release can: what is there to send is sent as far as it can be just now, and
+    /// nothing is waited for.
+    pub(super) read: CancellationToken,
+}
+
+impl Work {
+    pub(super) fn name(&self, named: Named) {
+        // An error means that the dispatcher has ended; its rows are found again by whoever is next.
+        drop(self.names.send(named));
+    }
+
+    pub(super) fn rows(&self) -> Rows<'_> {
+        self.reactor.rows()
+    }
+
+    /// A transaction that changes an instance's state. It begins with the checkpoint's row: whoever lost the lease
+    /// changes nothing, and on SQLite the lock is there before anything is read.
+    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, Stopped> {
+        let db = &self.reactor.db;
+        let tx = db.connection.begin().await?;
+        if Checkpoint::fence(db, &tx, &self.reactor.follower(), self.epoch).await? {
+            Ok(tx)
+        } else {
+            Err(Stopped::Lost)
+        }
+    }
+}
