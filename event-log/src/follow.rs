@@ -272,7 +272,7 @@ mod tests {
     impl Work for Noted {
         type Source = Told;
 
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "noted"
         }
 
