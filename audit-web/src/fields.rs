@@ -182,6 +182,24 @@ pub(crate) fn view() -> Vec<Param> {
     ]
 }
 
+/// Which instances of process managers are listed; the first where it is left out.
+pub(crate) const STATES: [&str; 3] = ["open", "stuck", "all"];
+
+/// What narrows the list of instances.
+pub(crate) fn processes() -> Vec<Param> {
+    vec![
+        Param::new("process", Kind::Text, "The name of a process manager; all of them where it is left out."),
+        Param::new(
+            "state",
+            Kind::OneOf(&STATES),
+            "`open`: with something to send or to wait for, where it is left out; `stuck`: whose command has to wait, \
+             or whose time-out should have come; `all`.",
+        ),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
+        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,22 +223,4 @@ mod tests {
         let said = Params::read("version=1&text=+a%0D%0Ab+&tags=late,call-back", &notes()).unwrap();
         assert_eq!(note(&said).text, " a\r\nb ");
     }
-}
-
-/// Which instances of process managers are listed; the first where it is left out.
-pub(crate) const STATES: [&str; 3] = ["open", "stuck", "all"];
-
-/// What narrows the list of instances.
-pub(crate) fn processes() -> Vec<Param> {
-    vec![
-        Param::new("process", Kind::Text, "The name of a process manager; all of them where it is left out."),
-        Param::new(
-            "state",
-            Kind::OneOf(&STATES),
-            "`open`: with something to send or to wait for, where it is left out; `stuck`: whose command has to wait, \
-             or whose time-out should have come; `all`.",
-        ),
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
-        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
-    ]
 }
