@@ -36,7 +36,7 @@ const PERSIST: Duration = Duration::from_millis(100);
 const SAID: Duration = Duration::from_secs(60);
 
 /// The shortest pause between two looks at the log, and the longest one where other processes append to it.
-const LEAST: Duration = Duration::from_millis(1);
+pub(crate) const LEAST: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(20);
 
 /// Where nobody else does, only what was lost is found by looking.
@@ -48,13 +48,6 @@ pub(crate) fn longest_pause(log: &EventLog) -> Duration {
         sea_orm::DatabaseBackend::Postgres => IDLE,
         // One process owns a SQLite log, and follows it.
         _ => IDLE_ALONE,
-    }
-}
-
-/// Resolves when this process appends; never, where it appends nothing.
-pub(crate) async fn news(appended: &mut watch::Receiver<i64>) {
-    if appended.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Follows the log on behalf of one process manager, and lets its instances react to what happens.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use sea_orm::TransactionTrait as _;
 use soonshop_domain::process::{Input, Process};
-use soonshop_event_log::{Checkpoint, Error, EventLog, Lease, RecordedEvent, Stopped, StoredEvent};
+use soonshop_event_log::follow::{self, Next, Stored, Wait};
+use soonshop_event_log::{Checkpoint, Error, EventLog, Fence, Lease, RecordedEvent, Stopped, StoredEvent};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::rows::Causes;
 use super::work::{Named, Work};
 use super::{Reactor, status};
-use crate::relay::{longest_pause, news};
+use crate::relay::{LEAST, longest_pause};
 
 /// The most events of one transaction.
-const PAGE: i64 = 500;
+const PAGE: usize = 500;
 
 /// What of a page concerns the process, and how far it goes.
 struct Page {
@@ -54,13 +55,10 @@ impl Reactor {
         let (db, follower) = (&self.db, self.follower());
         let log = self.store.log();
         status::begin(log, db, self.process.name(), None).await?;
-        if !Checkpoint::fence(db, &db.connection, &follower, lease.epoch).await? {
-            return Err(Stopped::Lost);
-        }
+        let (fence, checkpoint) = Fence::take(db, &follower, &lease).await?;
         if let Some(too_old) = status::too_old(log, db, self.process.name()).await? {
             return Err(too_old);
         }
-        let (checkpoint, _) = Checkpoint::load(db, &db.connection, &follower).await?.ok_or(Stopped::Lost)?;
         let (names, named) = mpsc::unbounded_channel();
         // Whatever ends this function ends the workers: none of them outlives the lease by more than one command.
         let local = stop.child_token();
@@ -70,7 +68,7 @@ impl Reactor {
             reactor: Arc::clone(self),
             lock: Arc::default(),
             names,
-            epoch: lease.epoch,
+            fence,
             stop: local.clone(),
             read: CancellationToken::new(),
         };
@@ -80,8 +78,10 @@ impl Reactor {
         let mut tasks = JoinSet::new();
         tasks.spawn(work.clone().dispatch(named));
         tasks.spawn(work.clone().clock(position.subscribe()));
+        let source = Stored::new(log.clone(), self.store.appended());
+        let mut reading = Reading { work: &work, follower, source, checkpoint, position: &position };
         let outcome = tokio::select! {
-            outcome = read(&work, checkpoint, &position, stop) => outcome,
+            outcome = follow::run(&mut reading, stop) => outcome,
             stopped = ended(&mut tasks) => Err(stopped),
         };
         if let Err(Stopped::UnknownEvent { .. }) = outcome {
@@ -100,39 +100,46 @@ impl Reactor {
     }
 }
 
-/// Reads page after page, and waits where there is none.
-async fn read(
-    work: &Work,
-    mut checkpoint: Checkpoint,
-    position: &watch::Sender<i64>,
-    stop: &CancellationToken,
-) -> Result<(), Stopped> {
-    let reactor = &work.reactor;
-    let (log, follower) = (reactor.store.log(), reactor.follower());
-    let mut appended = reactor.store.appended();
-    let longest = longest_pause(log);
-    let mut pause = Duration::from_millis(1);
-    while !stop.is_cancelled() {
-        let rows = checkpoint.rows_after(log, &follower, PAGE).await?;
+/// The reader: gives the process page after page of the log.
+struct Reading<'a> {
+    work: &'a Work,
+    follower: String,
+    source: Stored,
+    checkpoint: Checkpoint,
+    /// What the clock goes by.
+    position: &'a watch::Sender<i64>,
+}
+
+#[async_trait]
+impl follow::Work for Reading<'_> {
+    type Source = Stored;
+
+    fn name(&self) -> &str {
+        &self.follower
+    }
+
+    fn source(&mut self) -> &mut Stored {
+        &mut self.source
+    }
+
+    fn place(&self) -> Option<(Checkpoint, usize)> {
+        Some((self.checkpoint.clone(), PAGE))
+    }
+
+    async fn work(&mut self, rows: Vec<StoredEvent>) -> Result<Next, Stopped> {
+        let reactor = &self.work.reactor;
+        let log = reactor.store.log();
         if rows.is_empty() {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = news(&mut appended) => pause = Duration::from_millis(1),
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
-            }
-            continue;
+            let wait = Wait::doubling(LEAST, longest_pause(log));
+            return Ok(Next::Wait(wait.or_news_of(self.checkpoint.position + 1)));
         }
-        pause = Duration::from_millis(1);
         let (page, unknown) = inputs(log, &*reactor.process, rows);
         if let Some(to) = page.to {
-            checkpoint = work.react(&page.inputs, &checkpoint, to).await?;
-            position.send_replace(checkpoint.position);
+            self.checkpoint = self.work.react(&page.inputs, &self.checkpoint, to).await?;
+            self.position.send_replace(self.checkpoint.position);
         }
-        if let Some(stopped) = unknown {
-            return Err(stopped);
-        }
+        unknown.map_or(Ok(Next::Read), Err)
     }
-    Ok(())
 }
 
 /// Why the first of them ended.
@@ -159,9 +166,7 @@ impl Work {
             .collect();
         let held = self.lock.lock().await;
         let tx = db.connection.begin().await?;
-        if !from.advance(db, &tx, &self.reactor.follower(), &to, self.epoch).await? {
-            return Err(Stopped::Lost);
-        }
+        self.fence.advance(&tx, from, &to).await?;
         let keys: Vec<&str> = concerned.iter().map(|(key, _)| key.as_str()).collect();
         let mut instances = rows.load(&tx, &keys).await?;
         let mut named = Vec::new();

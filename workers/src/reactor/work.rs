@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
-use soonshop_event_log::{Checkpoint, Stopped};
+use soonshop_event_log::{Fence, Stopped};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,8 @@ pub(super) struct Work {
     /// Held while instances change.
     pub(super) lock: Arc<Mutex<()>>,
     pub(super) names: mpsc::UnboundedSender<Named>,
-    pub(super) epoch: i64,
+    /// The checkpoint of the process, under this lease.
+    pub(super) fence: Fence,
     pub(super) stop: CancellationToken,
     /// Everything was read that this release can: what is there to send is sent as far as it can be just now, and
     /// nothing is waited for.
@@ -45,12 +46,8 @@ impl Work {
     /// A transaction that changes an instance's state. It begins with the checkpoint's row: whoever lost the lease
     /// changes nothing, and on SQLite the lock is there before anything is read.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, Stopped> {
-        let db = &self.reactor.db;
-        let tx = db.connection.begin().await?;
-        if Checkpoint::fence(db, &tx, &self.reactor.follower(), self.epoch).await? {
-            Ok(tx)
-        } else {
-            Err(Stopped::Lost)
-        }
+        let tx = self.reactor.db.connection.begin().await?;
+        self.fence.hold(&tx).await?;
+        Ok(tx)
     }
 }
