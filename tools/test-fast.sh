@@ -7,8 +7,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CARGO=${CARGO:-cargo}
 
-# Whole. `import` and `seals` are the imports of files and the walk through keys, embedded.
-whole=(fulfilment_model properties log http records words import seals description)
+# Whole; those of `soonshop` are embedded.
+whole=(fulfilment_model properties log http records words import seals description processes catalogue built_in)
 # On SQLite.
 sqlite=(store projections workers)
 # The adapter that is in this process.
