@@ -17,6 +17,7 @@ use crate::search::Search;
 /// A row of the timeline.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = TimelineItem)]
 pub enum Item {
     Event(Box<Entry>),
     /// With `group=1`.

@@ -35,3 +35,13 @@ async fn the_description_names_every_path_and_all_that_it_refers_to() {
         assert!(description["components"]["schemas"][name].is_object(), "{name}");
     }
 }
+
+#[test]
+fn no_schema_has_the_name_of_another_one_of_the_queries() {
+    let of =
+        |api: utoipa::openapi::OpenApi| serde_json::to_value(api).unwrap()["components"]["schemas"].clone();
+    let (queries, audit) = (of(soonshop_query_api::http::openapi()), of(http::openapi()));
+    for (name, schema) in audit.as_object().unwrap() {
+        assert!(queries.get(name).is_none_or(|other| other == schema), "{name} is two schemas");
+    }
+}
