@@ -6,6 +6,7 @@
 //! commands are in `tests/data/online-retail/README.md`, and in code in `plan`.
 
 mod door;
+mod form;
 mod local;
 mod plan;
 mod progress;
@@ -34,6 +35,7 @@ use progress::Progress;
 use remote::Remote;
 use rows::{Found, Sheet};
 
+pub use form::{DateOrder, DecimalSign, FormOptions, Separator};
 pub use report::{Broken, Count, Refused, Report};
 
 /// How many lines of orders may be given before it is looked whether their stock can be reserved as fast.
@@ -44,12 +46,13 @@ const LINES_BETWEEN_LOOKS: usize = 500;
 pub enum Source {
     /// The public 'Online Retail' format: one invoice line a row
     ///
-    /// What rules refuse is reported, and the exit code is 0; rows that cannot be read are reported and left out, and
-    /// it is 3; what could not be finished can be started again, and it is 1.
+    /// The exit code is 0 when all of it is there, also where the shop's rules refused a document, which is reported; 3
+    /// when rows could not be read: they are reported and left out; 4 when nothing was stored, as no row could be read;
+    /// 1 when it could not be read as such a file, or was not finished: it can be started again.
     OnlineRetail(Options),
 }
 
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Options {
     /// Comma-separated values, packed with gzip or not
     #[arg(required = true, value_name = "FILE")]
@@ -57,6 +60,11 @@ pub struct Options {
     /// A shop that is being served, as its operator; without it, a store that nobody serves
     #[arg(long, value_name = "URL")]
     pub to: Option<Url>,
+    #[command(flatten)]
+    pub form: FormOptions,
+    /// Read the files and say what they hold, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
@@ -69,9 +77,16 @@ pub struct Options {
 ///
 /// Without an address the store must be one that nobody serves: relay, projectors and reactors then run in this process.
 pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
-    let files = options.files.clone();
+    let (files, form) = (options.files.clone(), options.form.clone());
     // A file that is none is told of before anything is changed.
-    let (plans, report) = tokio::task::spawn_blocking(move || read(&files)).await??;
+    let (plans, mut report) = tokio::task::spawn_blocking(move || read(&files, &form)).await??;
+    if options.dry_run {
+        report.planned(&plans.iter().map(|(_, plan)| plan).collect::<Vec<_>>());
+        return Ok(report);
+    }
+    if report.nothing_readable() {
+        return Ok(report);
+    }
     if let Some(url) = &options.to {
         let door = Remote::open(url, &shop.operator_token()?)?;
         return import(door, plans, report, options.quiet).await;
@@ -101,11 +116,12 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
 }
 
 /// Everything that the files say.
-fn read(files: &[PathBuf]) -> anyhow::Result<(Vec<(String, Plan)>, Report)> {
+fn read(files: &[PathBuf], form: &FormOptions) -> anyhow::Result<(Vec<(String, Plan)>, Report)> {
     let mut report = Report { files: u64::try_from(files.len()).unwrap_or(0), ..Report::default() };
     let mut plans = Vec::with_capacity(files.len());
     for file in files {
-        let sheet = Sheet::open(file)?;
+        let sheet = Sheet::open(file, form)?;
+        report.read_as.push(format!("{}: {}", file.display(), sheet.read_as));
         let mut planner = Planner::default();
         sheet.rows(|found| {
             report.rows += 1;

@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sea_orm::{ConnectionTrait as _, QueryResult};
 use serde_json::{Value, json};
-use soonshop::import::{Count, Options, Report, run};
+use soonshop::import::{Count, DateOrder, FormOptions, Options, Report, run};
 use soonshop::serve::{self, Running};
 use soonshop::{Config, Role, Shop, contexts, migrate};
 use tempfile::TempDir;
@@ -107,7 +107,7 @@ fn file(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
 }
 
 fn options(file: &Path) -> Options {
-    Options { files: vec![file.to_owned()], to: None, json: false, quiet: true }
+    Options { files: vec![file.to_owned()], quiet: true, ..Options::default() }
 }
 
 async fn import(shop: &Shop, file: &Path) -> Report {
@@ -316,7 +316,7 @@ async fn a_second_file_adds_to_the_first() {
 async fn broken_rows_are_told_and_the_rest_goes_on() {
     let (folder, shop) = new_shop().await;
     let mut text = csv(&SPECIAL[..3]).into_bytes();
-    text.extend(b"536372,85123A,caf\xe9,6,2010-12-01 08:26:00,2.55,,United Kingdom\n");
+    text.extend(b"536372,85123A,,-6,2010-12-01 08:26:00,2.55,,United Kingdom\n");
     text.extend(b"536373,85123A\n536374,85123A,\"open,6,2010-12-01 08:26:00,2.55,,United Kingdom\n");
     text.extend(b"536375,85123A,,x,2010-12-01 08:26:00,2.55,,United Kingdom\n");
     text.extend(b"536376,85123A,,1,2010-12-01 08:26:00,2.55,,United Kingdom\n");
@@ -325,7 +325,7 @@ async fn broken_rows_are_told_and_the_rest_goes_on() {
     assert_eq!(
         broken,
         [
-            (5, "Description is not UTF-8"),
+            (5, "Quantity: it is above 0 on an invoice, and below 0 on a credit note (C\u{2026})"),
             (6, "it has 2 fields, and the header 8"),
             (7, "it has 3 fields, and the header 8"),
             (8, "Quantity: it is not a whole number"),
@@ -335,6 +335,59 @@ async fn broken_rows_are_told_and_the_rest_goes_on() {
     assert_eq!(report.orders, count(2, 0));
     let shown = report.to_string();
     assert!(shown.contains("rows.csv, line 6: it has 2 fields"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_nothing_but_broken_rows_ends_with_its_rows_named_and_nothing_stored() {
+    let (folder, shop) = new_shop().await;
+    let before = head(&shop).await;
+    let text = csv(&["536372,85123A,,x,2010-12-01 08:26:00,2.55,,UK", "536373,85123A"]);
+    let report = import(&shop, &file(folder.path(), "rows.csv", text)).await;
+    let lines: Vec<u64> = report.broken.iter().map(|broken| broken.line).collect();
+    assert_eq!((report.exit_code(), lines), (4, vec![2, 3]));
+    assert_eq!(head(&shop).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_what_a_file_holds_and_writes_nothing() {
+    let (folder, shop) = new_shop().await;
+    let before = head(&shop).await;
+    let path = file(folder.path(), "rows.csv", csv(SPECIAL));
+    let report = run(&shop, &Options { dry_run: true, ..options(&path) }).await.unwrap();
+    assert_eq!(
+        (report.products, report.customers, report.adjustments),
+        (count(5, 0), count(2, 0), count(4, 0))
+    );
+    assert_eq!((report.orders, report.credit_notes, report.exit_code()), (count(2, 0), count(1, 0), 0));
+    assert!(report.to_string().contains("nothing was written"), "{report}");
+    assert_eq!(head(&shop).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_form_cannot_be_told_is_refused_before_anything_is_stored() {
+    let (folder, shop) = new_shop().await;
+    let before = head(&shop).await;
+    let ambiguous =
+        csv(&["1,MUG,a mug,1,01/12/2010 08:26,2.55,,UK", "2,MUG,a mug,1,02/12/2010 08:26,2.55,,UK"]);
+    let mut mixed = csv(&["1,MUG,caf\u{e9},1,2010-12-01 08:26:00,2.55,,UK"]).into_bytes();
+    mixed.extend(b"2,MUG,caf\xe9,1,2010-12-01 08:26:00,2.55,,UK\n");
+    for (name, text, option) in [
+        ("dates.csv", ambiguous.clone().into_bytes(), "--date-order"),
+        ("encodings.csv", mixed, "--encoding"),
+        ("decimals.csv", csv(&["1,MUG,,1,2010-12-01 08:26:00,\"1,234\",,UK"]).into_bytes(), "--decimal-sign"),
+    ] {
+        let path = file(folder.path(), name, text);
+        let error = format!("{:#}", run(&shop, &options(&path)).await.unwrap_err());
+        assert!(error.contains(name) && error.contains(option), "{error}");
+    }
+    assert_eq!(head(&shop).await, before);
+    let path = file(folder.path(), "dates.csv", ambiguous);
+    let form = FormOptions { date_order: Some(DateOrder::DayFirst), ..FormOptions::default() };
+    let report = run(&shop, &Options { form, ..options(&path) }).await.unwrap();
+    assert_eq!((report.orders, report.exit_code()), (count(2, 0), 0));
+    let placed = rows(&shop, "orders", "SELECT placed_at FROM @orders ORDER BY number").await;
+    // 1 December 2010, 08:26 UTC.
+    assert_eq!(placed[0].try_get::<i64>("", "placed_at").unwrap(), 1_291_191_960_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -363,7 +416,7 @@ async fn served(shop: &Shop) -> (Running, Options) {
     let options = serve::Options { role: Role::All, contexts: contexts(None).unwrap(), listen };
     let running = serve::start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
     let to = Some(format!("http://{}", running.address).parse().unwrap());
-    (running, Options { files: Vec::new(), to, json: false, quiet: true })
+    (running, Options { to, quiet: true, ..Options::default() })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -400,7 +400,7 @@ async fn latency() {
 async fn rebuilding() {
     let (place, shop) = postgres_shop().await;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail/2010-12_2011-06.csv.gz");
-    let options = import::Options { files: vec![file.into()], to: None, json: false, quiet: true };
+    let options = import::Options { files: vec![file.into()], quiet: true, ..import::Options::default() };
     let begun = Instant::now();
     let report = import::run(&shop, &options).await.unwrap();
     let seconds = begun.elapsed().as_secs_f64();
@@ -573,7 +573,7 @@ const ASKED: usize = 60;
 async fn audit() {
     let (place, shop) = postgres_shop().await;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail/2010-12_2011-06.csv.gz");
-    let options = import::Options { files: vec![file.into()], to: None, json: false, quiet: true };
+    let options = import::Options { files: vec![file.into()], quiet: true, ..import::Options::default() };
     import::run(&shop, &options).await.unwrap();
     let log = shop.log().unwrap();
     let once = log.head().await.unwrap().position;

@@ -27,7 +27,7 @@ async fn import_and_ask(set: Set, file: &str, answers: &str) {
     let place = Place::new(set).await;
     let shop = Shop::open(&place.config, Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
-    let options = Options { files: vec![data(file)], to: None, json: false, quiet: true };
+    let options = Options { files: vec![data(file)], quiet: true, ..Options::default() };
     let begun = Instant::now();
     let report = import::run(&shop, &options).await.unwrap();
     let seconds = begun.elapsed().as_secs_f64();

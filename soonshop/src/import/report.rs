@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::door::Kind;
+use super::plan::Plan;
 
 /// How many broken rows and refused commands are shown to people.
 const SHOWN: usize = 20;
@@ -39,6 +40,10 @@ pub struct Refused {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     pub files: u64,
+    /// Each file, and the form in which it was read.
+    pub read_as: Vec<String>,
+    /// Nothing was written: the counts are of what the files hold.
+    pub dry_run: bool,
     /// Without headers.
     pub rows: u64,
     /// Of invoices that are none: their number begins with `A`.
@@ -100,14 +105,44 @@ impl Report {
         self.events_per_second = self.events as f64 / all;
     }
 
-    /// 3 where a row could not be read, else 0: what rules refuse is reported, and is no failure.
+    /// Counts what the plans hold, of files that are only looked at.
+    pub(super) fn planned(&mut self, plans: &[&Plan]) {
+        self.dry_run = true;
+        for plan in plans {
+            for (kind, planned) in [
+                (Kind::Product, plan.goods.len()),
+                (Kind::Customer, plan.buyers.len()),
+                (Kind::Receipt, plan.receipts.len()),
+                (Kind::Adjustment, plan.adjustments.len()),
+                (Kind::Order, plan.orders.len()),
+                (Kind::CreditNote, plan.credit_notes.len()),
+            ] {
+                self.count(kind).new += u64::try_from(planned).unwrap_or(u64::MAX);
+            }
+        }
+    }
+
+    /// There are rows, and none of them could be read.
+    pub(super) fn nothing_readable(&self) -> bool {
+        self.rows > 0 && self.rows_broken == self.rows
+    }
+
+    /// 4 where no row could be read, so that nothing was stored; 3 where some could not; else 0: what rules refuse is
+    /// reported, and is no failure.
     pub fn exit_code(&self) -> u8 {
-        if self.rows_broken > 0 { 3 } else { 0 }
+        match self.rows_broken {
+            0 => 0,
+            _ if self.nothing_readable() => 4,
+            _ => 3,
+        }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for form in &self.read_as {
+            writeln!(f, "{form}")?;
+        }
         writeln!(
             f,
             "{} rows: {} of no invoice ignored, {} broken, {} commands refused",
@@ -123,6 +158,11 @@ impl fmt::Display for Report {
             ("credit notes", self.credit_notes),
         ] {
             writeln!(f, "  {name:<17} {:>8} new {:>8} already there", count.new, count.there)?;
+        }
+        if self.dry_run {
+            writeln!(f, "nothing was written: these are the counts of what the files hold")?;
+        } else if self.nothing_readable() {
+            writeln!(f, "nothing was written: no row could be read")?;
         }
         writeln!(
             f,

@@ -9,11 +9,13 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Datelike as _, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use csv::ByteRecord;
 use flate2::read::MultiGzDecoder;
 use ring::digest;
 use soonshop_domain::text::{self, Sku};
+
+use super::form::{self, DateOrder, Evidence, Form, FormOptions, Separator};
 
 /// What the format calls its columns. A file may have others, and in any order.
 const COLUMNS: [&str; 8] = [
@@ -26,9 +28,6 @@ const COLUMNS: [&str; 8] = [
     "CustomerID",
     "Country",
 ];
-
-/// How the public copies of this data write a moment: as in the project's own file, and as spreadsheets export it.
-const MOMENTS: [&str; 4] = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M"];
 
 /// The most pence that a unit may cost: what a product takes.
 const MOST_PENCE: i64 = 100_000_000_000;
@@ -62,19 +61,28 @@ pub(super) enum Found {
     },
 }
 
-/// A file that was read and whose header is right.
+/// A file that was read, whose header is right and whose form is known.
+#[derive(Debug)]
 pub(super) struct Sheet {
+    /// In UTF-8, whatever the file is in.
     data: Vec<u8>,
     /// SHA-256 of the rows, packed or not: the same rows are the same file.
     pub(super) hash: String,
     columns: [usize; 8],
     /// How many fields each row has.
     width: usize,
+    separator: Separator,
+    form: Form,
+    /// Its form, for people.
+    pub(super) read_as: String,
 }
 
 impl Sheet {
     /// Reads a file, packed with gzip or not.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be opened, its header does not name every column, or it cannot be told how it is to be read.
+    pub(super) fn open(path: &Path, options: &FormOptions) -> anyhow::Result<Self> {
         let name = path.display();
         let mut data = Vec::new();
         File::open(path)
@@ -86,40 +94,56 @@ impl Sheet {
             unpacked.with_context(|| format!("{name}: it is packed with gzip, and is not whole"))?;
             data = plain;
         }
-        Self::parse(data).with_context(|| name.to_string())
+        Self::parse(&data, options).with_context(|| name.to_string())
     }
 
-    fn parse(data: Vec<u8>) -> anyhow::Result<Self> {
-        let mut header = ByteRecord::new();
-        if !reader(&data).read_byte_record(&mut header)? {
-            bail!("it is empty: its first line has to name the columns {}", COLUMNS.join(", "));
-        }
-        let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        let names: Vec<_> = names.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).collect();
-        let mut columns = [0; 8];
-        for (column, wanted) in columns.iter_mut().zip(COLUMNS) {
-            let Some(found) = names.iter().position(|name| *name == wanted) else {
-                bail!("the column {wanted} is missing: the first line has to name {}", COLUMNS.join(", "));
-            };
-            *column = found;
-        }
-        let digest = digest::digest(&digest::SHA256, &data);
+    fn parse(raw: &[u8], options: &FormOptions) -> anyhow::Result<Self> {
+        let (text, encoding) = form::decode(raw, options.encoding.as_deref())?;
+        let data = text.into_bytes();
+        let (separator, columns, width) = header(&data, options.separator)?;
         let mut hash = String::new();
-        for byte in digest.as_ref() {
+        for byte in digest::digest(&digest::SHA256, raw).as_ref() {
             // Writing to a string does not fail.
             write!(hash, "{byte:02x}").unwrap_or_default();
         }
-        Ok(Self { columns, width: header.len(), hash, data })
+        let form = Form { decimal_sign: form::DecimalSign::Point, date_order: None };
+        let mut sheet = Self { columns, width, hash, data, separator, form, read_as: String::new() };
+        sheet.form = sheet.evidence().form(options)?;
+        sheet.read_as = format!("{encoding}, columns between {separator}, {}", sheet.form);
+        Ok(sheet)
+    }
+
+    /// What its numbers and dates prove of its form.
+    fn evidence(&self) -> Evidence {
+        let mut evidence = Evidence::default();
+        let mut reader = reader(&self.data, self.separator);
+        let mut record = ByteRecord::new();
+        let mut header = true;
+        while let Ok(true) = reader.read_byte_record(&mut record) {
+            if std::mem::take(&mut header) || record.len() != self.width {
+                continue;
+            }
+            let line = record.position().map_or(0, csv::Position::line);
+            let field = |column: usize| record.get(self.columns[column]).map(<[u8]>::trim_ascii);
+            let field = |column| std::str::from_utf8(field(column).unwrap_or_default()).unwrap_or_default();
+            if !field(0).starts_with('A') {
+                evidence.amount(line, field(5), |plain| pence(plain).is_some());
+                evidence.moment(line, field(4));
+            }
+        }
+        evidence
     }
 
     /// Every row after the header, in order.
     pub(super) fn rows(&self, mut take: impl FnMut(Found)) {
-        let mut reader = reader(&self.data);
+        let mut reader = reader(&self.data, self.separator);
         let (mut record, mut header) = (ByteRecord::new(), true);
         loop {
             let (start, line) = (reader.position().byte(), reader.position().line());
             match reader.read_byte_record(&mut record) {
                 Ok(true) if header => header = false,
+                // A row of nothing but separators, as spreadsheets leave them at the end.
+                Ok(true) if record.len() > 1 && record.iter().all(|field| field.trim_ascii().is_empty()) => {}
                 Ok(true) => {
                     let end = reader.position().byte();
                     match self.row(&record) {
@@ -151,7 +175,7 @@ impl Sheet {
         }
         let mut record = ByteRecord::new();
         for (line, text) in (first..).zip(lines) {
-            let read = reader(text).read_byte_record(&mut record);
+            let read = reader(text, self.separator).read_byte_record(&mut record);
             match read.map_err(|error| error.to_string()).and_then(|_| self.row(&record)) {
                 Ok(found) => take(found),
                 Err(reason) => take(Found::Broken { line, reason }),
@@ -174,13 +198,19 @@ impl Sheet {
         if invoice.starts_with('A') {
             return Ok(Found::Ignored);
         }
-        let quantity: i64 = field(3)?.parse().map_err(|_| told(3, &"it is not a whole number"))?;
+        let quantity = whole(field(3)?, self.form).ok_or_else(|| told(3, &"it is not a whole number"))?;
         if quantity == 0 || u32::try_from(quantity.unsigned_abs()).is_err() {
             return Err(told(3, &"it is 0, or too large"));
         }
-        let pence = pence(field(5)?).ok_or_else(|| told(5, &"it is not an amount of money"))?;
+        let plain = self.form.decimal_sign.plain(field(5)?);
+        let pence =
+            plain.and_then(|plain| pence(&plain)).ok_or_else(|| told(5, &"it is not an amount of money"))?;
         if !(0..=MOST_PENCE).contains(&pence) {
             return Err(told(5, &"it is below 0, or too large"));
+        }
+        // A line without a price is a correction of stock, and may have either sign.
+        if pence != 0 && invoice.starts_with('C') != (quantity < 0) {
+            return Err(told(3, &"it is above 0 on an invoice, and below 0 on a credit note (C…)"));
         }
         let customer = field(6)?;
         let customer = customer.strip_suffix(".0").unwrap_or(customer);
@@ -191,9 +221,9 @@ impl Sheet {
         Ok(Found::Row(Row {
             invoice,
             sku: Sku::try_new(field(1)?).map_err(|error| told(1, &error))?,
-            description: described(field(2)?),
+            description: described(field(2)?).map_err(|error| told(2, &error))?,
             quantity,
-            at: moment(field(4)?).map_err(|why| told(4, &why))?,
+            at: moment(field(4)?, self.form.date_order).map_err(|why| told(4, &why))?,
             pence,
             customer,
             country: line(7)?,
@@ -201,21 +231,65 @@ impl Sheet {
     }
 }
 
-fn reader(data: &[u8]) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(data)
+/// What separates the columns, where each of ours stands, and how many there are.
+fn header(data: &[u8], given: Option<Separator>) -> anyhow::Result<(Separator, [usize; 8], usize)> {
+    let mut missing = None;
+    for separator in given.map_or(Separator::ALL.to_vec(), |one| vec![one]) {
+        let mut header = ByteRecord::new();
+        if !reader(data, separator).read_byte_record(&mut header)? {
+            bail!("it is empty: its first line has to name the columns {}", COLUMNS.join(", "));
+        }
+        let names: Vec<_> =
+            header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let mut columns = [0; 8];
+        let mut lacks = None;
+        for (column, wanted) in columns.iter_mut().zip(COLUMNS) {
+            let mut found = names.iter().enumerate().filter(|(_, name)| name.eq_ignore_ascii_case(wanted));
+            match (found.next(), found.next()) {
+                (Some((place, _)), None) => *column = place,
+                (Some(_), Some(_)) => bail!("the column {wanted} is there twice"),
+                (None, _) => {
+                    lacks = Some(wanted);
+                    break;
+                }
+            }
+        }
+        match lacks {
+            None => return Ok((separator, columns, header.len())),
+            // Of the separator that splits the header at all.
+            Some(column) if missing.is_none() || header.len() > 1 => missing = Some(column),
+            Some(_) => {}
+        }
+    }
+    let column = missing.unwrap_or(COLUMNS[0]);
+    bail!("the column {column} is missing: the first line has to name {}", COLUMNS.join(", "))
 }
 
-/// As a name: one line, without what does not fit.
-fn described(raw: &str) -> Option<String> {
-    let plain: String = raw.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
-    text::line(&plain, 200).ok()
+fn reader(data: &[u8], separator: Separator) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator.byte()).from_reader(data)
 }
 
-fn moment(raw: &str) -> Result<DateTime<Utc>, &'static str> {
-    let read = MOMENTS.iter().find_map(|format| NaiveDateTime::parse_from_str(raw, format).ok());
-    let at = read.ok_or("it is not a moment such as 2010-12-01 08:26:00")?.and_utc();
+/// As a name: one line. Nothing of it is cut off: what is too long is refused.
+fn described(raw: &str) -> Result<Option<String>, text::TextError> {
+    let plain: String = raw.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match text::line(&plain, 200) {
+        Ok(text) => Ok(Some(text)),
+        Err(text::TextError::Empty) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn moment(raw: &str, order: Option<DateOrder>) -> Result<DateTime<Utc>, &'static str> {
+    let at = form::moment(raw, order)?;
     let latest = soonshop_domain::clock::now() + TimeDelta::minutes(5);
     if at.year() < 1900 || at > latest { Err("it is before 1900 or in the future") } else { Ok(at) }
+}
+
+/// A number without a fraction, such as `24`, `1,000` or `24.0`.
+fn whole(text: &str, form: Form) -> Option<i64> {
+    let plain = form.decimal_sign.plain(text)?;
+    let (number, fraction) = plain.split_once('.').unwrap_or((&plain, "0"));
+    fraction.bytes().all(|digit| digit == b'0').then(|| number.parse().ok()).flatten()
 }
 
 /// A decimal number of pounds in pence, rounded half-even. None: it is no number, or one out of all proportion.
@@ -262,8 +336,10 @@ mod tests {
     const HEADER: &str =
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
+    const SIGNS: &str = "Quantity: it is above 0 on an invoice, and below 0 on a credit note (C\u{2026})";
+
     fn found(rows: &[u8]) -> Vec<Found> {
-        let sheet = Sheet::parse([HEADER.as_bytes(), rows].concat()).unwrap();
+        let sheet = Sheet::parse(&[HEADER.as_bytes(), rows].concat(), &FormOptions::default()).unwrap();
         let mut all = Vec::new();
         sheet.rows(|found| all.push(found));
         all
@@ -317,7 +393,8 @@ mod tests {
     fn a_row_is_read_as_it_was_written() {
         let rows = found(
             b"536394,m,\"FANCY \"\"FONT\"\", CARD \",24,2010-12-01 10:39:00,0.42,13408.0,United Kingdom\r\n\
-            C536395,22041,,-1,12/1/2010 8:26,2.1,,EIRE",
+            C536395,22041,,-1,12/1/2010 8:26,2.1,,EIRE\r\n,,,,,,,\r\nA1,M,,1,12/31/2010 8:26,2.1,,EIRE\r\n\
+            536396,22041,,1,12/31/2010 8:26,2.1,,EIRE",
         );
         let first = Row {
             invoice: "536394".into(),
@@ -339,7 +416,33 @@ mod tests {
             customer: None,
             country: "EIRE".into(),
         };
-        assert_eq!(rows, [Found::Row(first), Found::Row(second)]);
+        assert_eq!(rows[..3], [Found::Row(first), Found::Row(second), Found::Ignored]);
+        assert_eq!(rows.len(), 4, "a row of nothing but separators says nothing");
+    }
+
+    #[test]
+    fn the_same_rows_in_another_form_are_the_same_rows() {
+        let points = "600001,MUG,mug,2,2011-01-15 10:00:00,1234.50,,France\n600001,CAFE,CAF\u{c9},3,2011-01-02 10:00:00,4.00,,France\n";
+        let commas = points.replace(',', ";").replace("1234.50", "1.234,50").replace("4.00", "4,00");
+        let days = points.replace("2011-01-15", "15/01/2011").replace("2011-01-02", "02/01/2011");
+        let months = points.replace("2011-01-15", "1/15/2011").replace("2011-01-02", "1/2/2011");
+        let read = |rows: &str, header: &str| {
+            let mut all = Vec::new();
+            let text = [header, rows].concat();
+            Sheet::parse(text.as_bytes(), &FormOptions::default()).unwrap().rows(|found| all.push(found));
+            all
+        };
+        let expected = read(points, HEADER);
+        assert!(expected.iter().all(|found| matches!(found, Found::Row(_))), "{expected:?}");
+        for (rows, header) in [
+            (commas, HEADER.replace(',', ";")),
+            (points.replace(',', "\t"), HEADER.replace(',', "\t")),
+            (points.replace(',', "|"), HEADER.replace(',', "|")),
+            (days, HEADER.to_owned()),
+            (months, HEADER.to_lowercase()),
+        ] {
+            assert_eq!(read(&rows, &header), expected, "{rows}");
+        }
     }
 
     #[test]
@@ -363,7 +466,8 @@ mod tests {
             (b"1,A,,1,2010-12-01 08:26:00,1,,", "Country: it is empty"),
             (b"1,,,1,2010-12-01 08:26:00,1,,UK", "StockCode: it is empty"),
             (b",A,,1,2010-12-01 08:26:00,1,,UK", "InvoiceNo: it is empty"),
-            (b"1,A,caf\xe9,1,2010-12-01 08:26:00,1,,UK", "Description is not UTF-8"),
+            (b"1,A,,-1,2010-12-01 08:26:00,1,,UK", SIGNS),
+            (b"C1,A,,1,2010-12-01 08:26:00,1,,UK", SIGNS),
         ] {
             assert_eq!(broken(row), reason, "{:?}", String::from_utf8_lossy(row));
         }
@@ -401,11 +505,14 @@ mod tests {
     #[test]
     fn a_column_that_is_missing_is_named() {
         let refused =
-            |header: &str| Sheet::parse(header.as_bytes().to_vec()).map(|_| ()).unwrap_err().to_string();
+            |header: &str| Sheet::parse(header.as_bytes(), &FormOptions::default()).unwrap_err().to_string();
         assert!(refused("").starts_with("it is empty"));
         assert!(refused("InvoiceNo,StockCode\n1,2\n").starts_with("the column Description is missing"));
         let renamed = HEADER.replace("UnitPrice", "Price");
         assert!(refused(&renamed).starts_with("the column UnitPrice is missing"));
+        assert!(refused(&renamed.replace(',', ";")).starts_with("the column UnitPrice is missing"));
+        let twice = HEADER.replace("Country", "Country,Quantity");
+        assert_eq!(refused(&twice), "the column Quantity is there twice");
     }
 
     #[test]
@@ -413,7 +520,7 @@ mod tests {
         let text = "\u{feff}Country, Note,InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n\
             UK,x,1,A,a mug,1,2010-12-01 08:26:00,1,\n";
         let mut rows = Vec::new();
-        Sheet::parse(text.as_bytes().to_vec()).unwrap().rows(|found| rows.push(found));
+        Sheet::parse(text.as_bytes(), &FormOptions::default()).unwrap().rows(|found| rows.push(found));
         assert!(
             matches!(&rows[..], [Found::Row(row)] if row.invoice == "1" && row.country == "UK"),
             "{rows:?}"
