@@ -2,7 +2,7 @@
 //! what was refused. For the endpoints of programs and the pages of people alike.
 
 use serde::Serialize;
-use soonshop_domain::{QueryError, process};
+use soonshop_domain::{QueryError, process_managers};
 use soonshop_event_log::Db;
 use soonshop_projections::processes::{self, Asked, Heard, Instance, Key, Status, Which};
 use utoipa::ToSchema;
@@ -55,8 +55,8 @@ fn rows(reader: &Reader) -> Result<Db, QueryError> {
 /// There is no process manager of that name, the cursor is none, or the database does not answer.
 pub async fn find(reader: &Reader, listed: Listed<'_>) -> Result<(i64, Page), QueryError> {
     let Listed { process, which, after, most } = listed;
-    if process.is_some_and(|name| !process::names().contains(&name)) {
-        let known = process::names().join(", ");
+    if process.is_some_and(|name| !process_managers::names().contains(&name)) {
+        let known = process_managers::names().join(", ");
         return Err(QueryError::parameter("process", &format!("there is no such process: {known}")));
     }
     let after = match after.map(|after| after.split_once('/')) {

@@ -1,28 +1,18 @@
 //! Every aggregate type, in one table: its name in the log, its context, its icon, its events and its state. What an event
 //! says of itself stands beside it ([`EventInfo`]) and is found here by the name of its type.
 
+use std::any::Any;
 use std::sync::LazyLock;
 
 use serde_json::Value;
 use strum::VariantNames as _;
 use uuid::Uuid;
 
+use crate::aggregate_type::AggregateType;
+use crate::decider::{Decider, Facts};
 use crate::event_info::{EventInfo, EventType, Expectation};
 use crate::personal::{PersonalValue, Sensitive};
-use crate::{Decider, Facts, Money, context, inventory, order, product, user};
-
-/// What the catalog says of an aggregate type.
-#[derive(Debug, PartialEq, Eq)]
-pub struct AggregateType {
-    /// Its name in the log.
-    pub name: &'static str,
-    /// The context that owns it.
-    pub context: &'static str,
-    /// The shape that pages show beside its name.
-    pub icon: &'static str,
-    /// The names of its event types.
-    pub events: &'static [&'static str],
-}
+use crate::{Money, context, inventory, order, product, user};
 
 /// Work on an aggregate type that is known by its name only: see [`visit`].
 pub trait Visitor {
@@ -136,6 +126,25 @@ macro_rules! catalog {
                 }
             }
 
+            /// The event as `E`, the event type of one aggregate; `None`: it is of another aggregate.
+            pub fn downcast<E: 'static>(self) -> Option<E> {
+                match self {
+                    $(Self::$variant(event) => {
+                        let mut event = Some(event);
+                        let any: &mut dyn Any = &mut event;
+                        any.downcast_mut::<Option<E>>().and_then(Option::take)
+                    })+
+                }
+            }
+
+            /// Like [`downcast`](Self::downcast), of an event that is kept.
+            pub fn downcast_ref<E: 'static>(&self) -> Option<&E> {
+                let any: &dyn Any = match self {
+                    $(Self::$variant(event) => event,)+
+                };
+                any.downcast_ref()
+            }
+
             /// The person whose data it is about: see [`EventInfo::subject`].
             pub fn subject(&self, stream: Uuid) -> Option<Uuid> {
                 match self {
@@ -226,17 +235,6 @@ macro_rules! catalog {
                 }
             }
 
-            impl TryFrom<Event> for $events {
-                type Error = Event;
-
-                fn try_from(event: Event) -> Result<Self, Event> {
-                    match event {
-                        Event::$variant(event) => Ok(event),
-                        other => Err(other),
-                    }
-                }
-            }
-
             impl cqrs_es::DomainEvent for $events {
                 fn event_type(&self) -> String {
                     self.as_ref().to_owned()
@@ -308,4 +306,35 @@ pub fn event_type(name: &str) -> Option<&'static EventType> {
 /// What should follow on an event of that type.
 pub fn expected_after(event_type: &str) -> Option<&'static Expectation> {
     self::event_type(event_type)?.expects.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The event as JSON, read as an event of the aggregate that is visited.
+    struct Read<'a>(&'a Event);
+
+    impl Visitor for Read<'_> {
+        type Output = [Option<String>; 2];
+
+        fn visit<A: Decider>(self) -> Self::Output {
+            let json = |event: &A::Event| serde_json::to_string(event).unwrap();
+            [self.0.downcast_ref().map(json), self.0.clone().downcast().as_ref().map(json)]
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_as_an_event_of_its_own_aggregate_and_of_no_other() {
+        for event in samples::all() {
+            for aggregate in TYPES {
+                let own = (*aggregate == event.aggregate_type()).then(|| event.encode().unwrap());
+                assert_eq!(
+                    visit(aggregate, Read(&event)).unwrap(),
+                    [own.clone(), own],
+                    "{event:?} {aggregate}"
+                );
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use strum::{IntoDiscriminant, VariantArray, VariantNames};
 use uuid::Uuid;
 
-use crate::catalog::AggregateType;
+use crate::aggregate_type::AggregateType;
 use crate::{Money, Sensitive};
 
 /// An event type without the fields of its events, such as `EventKind::OrderPlaced`.

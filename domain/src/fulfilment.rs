@@ -8,12 +8,9 @@ use uuid::Uuid;
 
 use crate::ids::OrderId;
 use crate::inventory::{self, MAIN, Place};
-use crate::order::{self, Refusal};
+use crate::order::{self, PATIENCE_SECONDS, Refusal};
 use crate::process::{self, Input, ProcessManager, Target};
 use crate::{Command, Event};
-
-/// How long an order may wait for its stock before it is refused, in seconds.
-pub const PATIENCE_SECONDS: i64 = 15 * 60;
 
 /// The process manager.
 #[derive(Debug, Clone, Copy, Default)]

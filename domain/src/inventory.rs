@@ -311,8 +311,7 @@ impl Decider for Stock {
     }
 
     /// Of its lines the one that the event is about; and another one, as none at all would be another state.
-    fn around(&self, event: &crate::Event) -> Option<Self> {
-        let crate::Event::Stock(event) = event else { return None };
+    fn around(&self, event: &Event) -> Option<Self> {
         let line = event.line();
         let its = |name: &&String| Some(name.as_str()) == line.as_deref();
         let own = line.as_ref().and_then(|name| self.lines.get_key_value(name));
@@ -484,10 +483,9 @@ mod tests {
             names.into_iter().filter(|name| one.lines.get(*name) != other.lines.get(*name)).cloned().collect()
         };
         for event in history {
-            let told = crate::Event::Stock(event.clone());
-            let (before, part_before) = (whole.clone(), whole.around(&told).unwrap());
+            let (before, part_before) = (whole.clone(), whole.around(&event).unwrap());
             whole.evolve(event.clone());
-            let part_after = whole.around(&told).unwrap();
+            let part_after = whole.around(&event).unwrap();
             for (part, whole) in [(&part_before, &before), (&part_after, &whole)] {
                 let lines = part.lines.clone();
                 assert_eq!(*part, Stock { lines, ..whole.clone() });

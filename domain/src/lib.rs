@@ -7,10 +7,12 @@
 //!
 //! The names and shapes of events are for ever: `tests/golden/` holds each of them as it is stored.
 
+pub mod aggregate_type;
 pub mod catalog;
 pub mod claim;
 pub mod clock;
 pub mod context;
+pub mod decider;
 pub mod error;
 pub mod event_info;
 pub mod fulfilment;
@@ -23,54 +25,20 @@ pub mod money;
 pub mod order;
 pub mod personal;
 pub mod process;
+pub mod process_managers;
 pub mod product;
 pub mod query_error;
 pub mod release_unshipped;
 pub mod text;
 pub mod user;
 
+pub use aggregate_type::AggregateType;
 pub use catalog::{AGGREGATES, Command, Dispatch, Event, TYPES, Upcaster, context_of, state_types};
 pub use claim::Hold;
+pub use decider::{Decider, Facts};
 pub use error::{Classified, ErrorKind};
 pub use event_info::{EventInfo, EventType, Expectation};
 pub use metadata::{Actor, ActorKind, Channel, Metadata};
 pub use money::{Currency, Money};
 pub use personal::{Personal, PersonalValue, Purpose, Sensitive};
 pub use query_error::{QueryError, QueryErrorKind};
-
-use chrono::{DateTime, Utc};
-
-/// What a decision may know besides the state and the command.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// When it happened, in the business's terms.
-    pub now: DateTime<Utc>,
-}
-
-/// An aggregate whose decision is a pure, synchronous function; `cqrs_es::Aggregate::handle` calls it.
-pub trait Decider:
-    cqrs_es::Aggregate<
-        Services = Facts,
-        Command: Clone + Send + Sync,
-        Event: EventInfo + TryFrom<Event>,
-        Error: Classified,
-    > + Clone
-    + 'static
-{
-    /// Goes up with every change of what `apply` makes of a history; a snapshot of another version does not count.
-    const STATE_VERSION: u32;
-
-    /// The events that the command leads to, or why it is refused. No events: it is done already.
-    fn decide(&self, command: Self::Command, facts: &Facts) -> Result<Vec<Self::Event>, Self::Error>;
-
-    /// The unique values that the aggregate holds once `event` (with its personal values clear) has happened.
-    fn holds(&self, _event: &Self::Event) -> Vec<Hold> {
-        Vec::new()
-    }
-
-    /// The state without most of what the event cannot change, for states that grow with their history: what differs
-    /// before and after it is what differs in the whole. `None`: the whole is as good.
-    fn around(&self, _event: &Event) -> Option<Self> {
-        None
-    }
-}

@@ -11,11 +11,14 @@ use crate::ids::{GuestId, OrderId, ProductId, UserId};
 use crate::text::{Sku, TextError};
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
-    Purpose, Sensitive, fulfilment, text,
+    Purpose, Sensitive, text,
 };
 
 /// The most lines that an order may have (the real shop's largest had 1,114).
 pub const MOST_LINES: usize = 1_500;
+
+/// How long an order may wait for its stock before it is refused, in seconds.
+pub const PATIENCE_SECONDS: i64 = 15 * 60;
 
 /// Who buys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,7 +221,7 @@ impl EventInfo for Event {
         match kind {
             EventKind::OrderPlaced => Some(Expectation {
                 one_of: vec![EventKind::OrderConfirmed, EventKind::OrderRefused, EventKind::OrderCancelled],
-                within_seconds: fulfilment::PATIENCE_SECONDS,
+                within_seconds: PATIENCE_SECONDS,
             }),
             EventKind::OrderConfirmed
             | EventKind::OrderRefused
@@ -358,8 +361,7 @@ impl Decider for Order {
     }
 
     /// What was placed stays as it was placed.
-    fn around(&self, event: &crate::Event) -> Option<Self> {
-        let crate::Event::Order(event) = event else { return None };
+    fn around(&self, event: &Event) -> Option<Self> {
         let placed = matches!(event, Event::OrderPlaced { .. });
         let (refusal, cancelled_because) = (self.refusal.clone(), self.cancelled_because.clone());
         (!placed).then_some(Self { status: self.status, placed: None, refusal, cancelled_because })
@@ -454,7 +456,7 @@ mod tests {
 
     #[test]
     fn an_order_is_expected_to_be_settled_by_when_the_process_loses_patience() {
-        assert_eq!(expected_after("OrderPlaced").unwrap().within_seconds, fulfilment::PATIENCE_SECONDS);
+        assert_eq!(expected_after("OrderPlaced").unwrap().within_seconds, PATIENCE_SECONDS);
         assert_eq!(expected_after("OrderShipped"), None);
     }
 
@@ -539,15 +541,14 @@ mod tests {
         for (_, history) in histories() {
             let mut whole = Order::default();
             for event in history {
-                let told = crate::Event::Order(event.clone());
                 let before = whole.clone();
-                let part = whole.around(&told);
-                whole.evolve(event);
+                let part = whole.around(&event);
+                whole.evolve(event.clone());
                 if before.placed.is_none() {
-                    assert_eq!((part, whole.around(&told)), (None, None), "it is what makes the most of it");
+                    assert_eq!((part, whole.around(&event)), (None, None), "it is what makes the most of it");
                 } else {
                     let but_placed = |order: &Order| Some(Order { placed: None, ..order.clone() });
-                    assert_eq!((part, whole.around(&told)), (but_placed(&before), but_placed(&whole)));
+                    assert_eq!((part, whole.around(&event)), (but_placed(&before), but_placed(&whole)));
                     assert_eq!(before.placed, whole.placed);
                 }
             }

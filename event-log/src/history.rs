@@ -87,7 +87,7 @@ impl<A: Decider> Fold<A> {
         let RecordedEvent { position, event_id, version, occurred_at, recorded_at, event, .. } =
             Arc::unwrap_or_clone(recorded);
         let kind = event.event_type().to_owned();
-        let mut event: A::Event = event.try_into().map_err(|_| unreadable(position))?;
+        let mut event = event.downcast::<A::Event>().ok_or_else(|| unreadable(position))?;
         self.opened.remember(&mut event)?;
         self.state.apply(event);
         self.last = Some(Last { version, position, event_id, kind, occurred_at, recorded_at });
@@ -105,7 +105,7 @@ impl<A: Decider + Send> History for Fold<A> {
     }
 
     fn around(&self, event: &Event) -> Result<Option<Value>, QueryError> {
-        let part = self.state.around(event);
+        let part = event.downcast_ref().and_then(|event| self.state.around(event));
         part.map(|part| serde_json::to_value(part)).transpose().map_err(QueryError::internal)
     }
 

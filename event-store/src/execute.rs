@@ -490,7 +490,7 @@ impl EventStore {
     fn decoded<A: Decider>(&self, row: StoredEvent) -> Result<(i64, Uuid, A::Event), ExecuteError<A::Error>> {
         let (sequence, event_id, position) = (row.sequence, row.event_id, row.position);
         let decoded = self.log.decode_row(row).and_then(Result::ok);
-        let event = decoded.and_then(|recorded| recorded.event.try_into().ok());
+        let event = decoded.and_then(|recorded| recorded.event.downcast());
         event.map(|event| (sequence, event_id, event)).ok_or_else(|| {
             ExecuteError::Fault(format!("the event at position {position} is of a newer release, or broken"))
         })

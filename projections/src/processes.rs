@@ -10,7 +10,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, QueryResult, Value};
 use serde::Serialize;
-use soonshop_domain::process;
+use soonshop_domain::process_managers;
 use soonshop_event_log::checkpoint::{REACTOR, of_process};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases};
 use uuid::Uuid;
@@ -152,7 +152,7 @@ fn select(db: &Db) -> String {
 
 fn read(row: &QueryResult) -> Result<Instance, Error> {
     let (process, instance): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-    let known = process::find(&process);
+    let known = process_managers::find(&process);
     let state: String = row.try_get_by_index(2)?;
     let (step, unreadable) = match known.as_ref().map(|known| known.step(&state)) {
         Some(Ok(step)) => (Some(step.to_owned()), None),

@@ -26,7 +26,8 @@ use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
 use soonshop_cache::Cache;
 use soonshop_domain::context;
-use soonshop_domain::process::{self, Process, Settings};
+use soonshop_domain::process::Process;
+use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
 use soonshop_event_store::{EventStore, KeyMaker};
@@ -183,7 +184,9 @@ impl Shop {
 
     /// Every process manager, as it is set here.
     pub fn processes(&self) -> Vec<Arc<dyn Process>> {
-        process::all(&Settings { cancel_unshipped_after_days: self.config.cancel_unshipped_after_days })
+        process_managers::all(&Settings {
+            cancel_unshipped_after_days: self.config.cancel_unshipped_after_days,
+        })
     }
 
     /// What to ask how everything stands.

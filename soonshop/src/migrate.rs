@@ -47,7 +47,7 @@ impl FromStr for StartProcess {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (process, start) = text.split_once('=').unwrap_or((text, ""));
-        let names = soonshop_domain::process::names();
+        let names = soonshop_domain::process_managers::names();
         if !names.contains(&process) {
             return Err(format!("there is no process {process:?}: {}", names.join(", ")));
         }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::TransactionTrait as _;
 use serde_json::json;
-use soonshop_domain::process;
+use soonshop_domain::process_managers;
 use soonshop_event_log::Db;
 use soonshop_projections::operations::{self, Done};
 use soonshop_projections::processes::{self, Asked, Heard, Instance, Key, Which};
@@ -129,7 +129,7 @@ fn not_found(text: String) -> Outcome {
 }
 
 fn unknown(process: &str) -> Option<Outcome> {
-    let names = process::names();
+    let names = process_managers::names();
     (!names.contains(&process))
         .then(|| not_found(format!("there is no process {process:?}: {}", names.join(", "))))
 }

@@ -43,7 +43,7 @@ async fn a_long_stream_is_loaded_from_a_snapshot_and_as_if_there_were_none(shop:
         let mut stock = Stock::default();
         for entry in entries {
             let soonshop_event_log::Content::Event(event) = entry.content else { panic!("{entry:?}") };
-            cqrs_es::Aggregate::apply(&mut stock, event.event.clone().try_into().unwrap());
+            cqrs_es::Aggregate::apply(&mut stock, event.event.clone().downcast().unwrap());
         }
         stock
     };

@@ -2,7 +2,7 @@
 //! that a command is tried again when it is asked for.
 
 use soonshop_domain::order::Status;
-use soonshop_domain::process::{self, Settings};
+use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_store::EventStore;
 use soonshop_projections::processes::{self, Asked, Instance, Key, Status as Shown, Which};
 use uuid::Uuid;
@@ -150,7 +150,7 @@ async fn instances_are_listed_in_pages(shop: Shop) {
 }
 
 async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(shop: Shop) {
-    let both = || process::all(&Settings { cancel_unshipped_after_days: 3 });
+    let both = || process_managers::all(&Settings { cancel_unshipped_after_days: 3 });
     for process in both() {
         soonshop_workers::reactor::begin(&shop.log(), &shop.db("process"), process.name(), None)
             .await

@@ -7,7 +7,8 @@ use std::time::Duration;
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Stock};
 use soonshop_domain::order::{self, Order, Placement, Status};
-use soonshop_domain::process::{self, Process, Settings};
+use soonshop_domain::process::Process;
+use soonshop_domain::process_managers::{self, Settings};
 use soonshop_domain::{Actor, Channel, Decider, Event, Metadata, ids};
 use soonshop_event_log::{Checkpoint, Database, Place};
 use soonshop_event_store::{CommandContext, EventStore, Executed};
@@ -57,7 +58,7 @@ pub(crate) const NAME: &str = "reactor:fulfilment";
 
 /// Every process, of which releasing what was not shipped is switched off.
 pub(crate) fn reactor(shop: &Shop, store: &EventStore) -> Run {
-    reactors(shop, store, process::all(&Settings::default()))
+    reactors(shop, store, process_managers::all(&Settings::default()))
 }
 
 /// These processes.

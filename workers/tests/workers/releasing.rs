@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use soonshop_domain::order::{self, Order, Status};
-use soonshop_domain::process::{self, Process, Settings};
+use soonshop_domain::process::Process;
+use soonshop_domain::process_managers::{self, Settings};
 use soonshop_domain::release_unshipped::REASON;
 use soonshop_event_log::Checkpoint;
 use soonshop_event_store::EventStore;
@@ -28,7 +29,7 @@ const NAME: &str = "release-unshipped";
 
 /// Both processes; orders wait for three days.
 fn both() -> Vec<Arc<dyn Process>> {
-    process::all(&Settings { cancel_unshipped_after_days: 3 })
+    process_managers::all(&Settings { cancel_unshipped_after_days: 3 })
 }
 
 async fn begin_both(shop: &Shop) {

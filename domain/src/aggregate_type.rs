@@ -1,0 +1,14 @@
+//! What is known of an aggregate type without its code.
+
+/// What the catalog says of an aggregate type.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AggregateType {
+    /// Its name in the log.
+    pub name: &'static str,
+    /// The context that owns it.
+    pub context: &'static str,
+    /// The shape that pages show beside its name.
+    pub icon: &'static str,
+    /// The names of its event types.
+    pub events: &'static [&'static str],
+}

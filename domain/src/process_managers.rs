@@ -1,0 +1,93 @@
+//! The process managers of this release, in one list, and their settings.
+
+use std::sync::Arc;
+
+use crate::fulfilment::Fulfilment;
+use crate::process::Process;
+use crate::release_unshipped::ReleaseUnshipped;
+
+/// Settings of process managers, as the shop is started with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// After how many days a confirmed order that was not shipped is cancelled; 0: never.
+    pub cancel_unshipped_after_days: u16,
+}
+
+/// Every process manager there is, those that are switched off among them.
+pub fn all(settings: &Settings) -> Vec<Arc<dyn Process>> {
+    vec![
+        Arc::new(Fulfilment),
+        Arc::new(ReleaseUnshipped { after_days: settings.cancel_unshipped_after_days }),
+    ]
+}
+
+/// The process manager of that name.
+pub fn find(name: &str) -> Option<Arc<dyn Process>> {
+    all(&Settings::default()).into_iter().find(|process| process.name() == name)
+}
+
+/// The names of all process managers.
+pub fn names() -> Vec<&'static str> {
+    all(&Settings::default()).iter().map(|process| process.name()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::process::{Input, Reaction};
+    use crate::{Event, order};
+
+    #[test]
+    fn names_are_stable_and_each_is_there_once() {
+        assert_eq!(names(), ["fulfilment", "release-unshipped"]);
+        assert_eq!(names().iter().collect::<BTreeSet<_>>().len(), names().len());
+    }
+
+    #[test]
+    fn every_type_that_is_followed_is_in_the_catalog() {
+        for process in all(&Settings::default()) {
+            assert!(!process.follows().is_empty(), "{}", process.name());
+            for kind in process.follows() {
+                assert!(crate::context_of(kind).is_some(), "{} follows {kind}", process.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_instance_is_in_a_step_that_is_known() {
+        for process in all(&Settings::default()) {
+            let step = process.step(&process.initial().unwrap()).unwrap();
+            assert!(process.steps().contains(&step), "{} {step}", process.name());
+        }
+    }
+
+    #[test]
+    fn releasing_unshipped_orders_is_off_until_days_are_given() {
+        let on = |days| {
+            let all = all(&Settings { cancel_unshipped_after_days: days });
+            all.iter().filter(|process| process.is_on()).map(|process| process.name()).collect::<Vec<_>>()
+        };
+        assert_eq!(on(0), ["fulfilment"]);
+        assert_eq!(on(3), ["fulfilment", "release-unshipped"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_the_process_and_what_it_was() {
+        let process = find("fulfilment").unwrap();
+        let event = Event::Order(order::Event::OrderConfirmed {});
+        let input = || Input::Event { stream: Uuid::nil(), event: &event };
+        let error = process.react("{", input()).unwrap_err();
+        assert_eq!((error.process, error.what), ("fulfilment", "state"));
+        assert!(error.to_string().starts_with("the state of an instance of fulfilment cannot be read: "));
+        let refused = Input::Refused { task: "{}", slug: "insufficient-stock" };
+        let new = process.initial().unwrap();
+        assert_eq!(process.react(&new, refused).unwrap_err().what, "command");
+        let error = process.command("not-an-order", Uuid::nil(), r#"{"do":"confirm"}"#).unwrap_err();
+        assert!(error.to_string().contains("not-an-order"), "{error}");
+        assert_eq!(process.react(&new, input()).unwrap(), (new.clone(), Reaction::default()));
+    }
+}
