@@ -17,6 +17,7 @@ pub mod lease;
 mod log;
 pub mod seal;
 mod stored;
+mod upcast;
 
 pub use checkpoint::{Checkpoint, Fence};
 pub use database::{Database, Db, Place};

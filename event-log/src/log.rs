@@ -7,14 +7,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseBackend;
 use serde_json::{Value, json};
-use soonshop_domain::catalog::{self, Upcaster};
+use soonshop_domain::catalog;
 use soonshop_domain::{Event, Metadata};
 use sqlx::Row as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::copied::copied;
-use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent};
+use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent, upcast};
 
 /// More values than this in one page that cannot be opened are no accident: the key store was lost.
 const MOST_DAMAGED: usize = 3;
@@ -87,7 +87,6 @@ pub struct EventLog {
     name: &'static str,
     db: Db,
     keys: KeyStore,
-    upcasters: &'static [Upcaster],
 }
 
 const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
@@ -144,7 +143,7 @@ macro_rules! rows {
 
 impl EventLog {
     pub fn new(db: Db, keys: KeyStore) -> Self {
-        Self { name: LOG, db, keys, upcasters: catalog::UPCASTERS }
+        Self { name: LOG, db, keys }
     }
 
     /// The record of operations, which the views `events` and `head` of its namespace show as a log: to be sealed and
@@ -156,13 +155,6 @@ impl EventLog {
     /// Which log it is.
     pub fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// Reads with another table of upcasters.
-    #[must_use]
-    pub fn with_upcasters(mut self, upcasters: &'static [Upcaster]) -> Self {
-        self.upcasters = upcasters;
-        self
     }
 
     pub fn db(&self) -> &Db {
@@ -295,27 +287,14 @@ impl EventLog {
     pub fn decode_row(&self, row: StoredEvent) -> Option<Result<RecordedEvent, String>> {
         let kind = known(&row.aggregate_type)?;
         let decoded = (|| {
-            let version: u32 =
-                row.event_version.parse().map_err(|_| format!("its version is {:?}", row.event_version))?;
-            let known = catalog::version_of(kind, &row.event_type, self.upcasters);
-            if version > known {
-                return Err(format!("{} has version {version}, this release knows {known}", row.event_type));
-            }
-            let event = if version == known {
-                Event::decode(kind, &row.payload)
-            } else {
-                Event::decode_value(kind, self.upcast(kind, &row, version, known)?)
-            };
-            let event = event
-                .ok_or("its type is unknown")?
-                .map_err(|error| format!("{}: {error}", row.event_type))?;
+            let (event_version, event) = upcast::decode(kind, &row, catalog::UPCASTERS)?;
             let stream = row.aggregate_id.parse().map_err(|_| "the stream's id is not a UUID".to_owned())?;
             Ok(RecordedEvent {
                 position: row.position,
                 event_id: row.event_id,
                 stream,
                 version: row.sequence,
-                event_version: version,
+                event_version,
                 occurred_at: row.occurred_at,
                 recorded_at: row.recorded_at,
                 event,
@@ -323,22 +302,6 @@ impl EventLog {
             })
         })();
         Some(decoded)
-    }
-
-    /// The payload in the shape of version `to`.
-    fn upcast(&self, kind: &str, row: &StoredEvent, from: u32, to: u32) -> Result<Value, String> {
-        let mut payload: Value = serde_json::from_str(&row.payload).map_err(|error| error.to_string())?;
-        let fields = payload.get_mut(&row.event_type).ok_or("its payload does not carry its name")?;
-        for version in from..to {
-            let step = self.upcasters.iter().find(|step| {
-                step.aggregate_type == kind
-                    && step.event_type == row.event_type
-                    && step.from_version == version
-            });
-            let step = step.ok_or_else(|| format!("there is no way from version {version}"))?;
-            *fields = (step.change)(fields.take());
-        }
-        Ok(payload)
     }
 
     /// Reads the whole log after `position`, in pages, the next one while this one is used.

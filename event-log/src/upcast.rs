@@ -1,0 +1,119 @@
+//! Events in the shapes of earlier releases: each is brought to the shape of this one, a version at a time.
+
+use serde_json::Value;
+use soonshop_domain::Event;
+use soonshop_domain::catalog::{self, Upcaster};
+
+use crate::StoredEvent;
+
+/// The event of a row of that aggregate type, and the version that it was stored in. The error says what this release
+/// cannot read.
+pub(crate) fn decode(kind: &str, row: &StoredEvent, upcasters: &[Upcaster]) -> Result<(u32, Event), String> {
+    let version: u32 =
+        row.event_version.parse().map_err(|_| format!("its version is {:?}", row.event_version))?;
+    let known = catalog::version_of(kind, &row.event_type, upcasters);
+    if version > known {
+        return Err(format!("{} has version {version}, this release knows {known}", row.event_type));
+    }
+    let event = if version == known {
+        Event::decode(kind, &row.payload)
+    } else {
+        Event::decode_value(kind, upcast(kind, row, upcasters, version, known)?)
+    };
+    let event =
+        event.ok_or("its type is unknown")?.map_err(|error| format!("{}: {error}", row.event_type))?;
+    Ok((version, event))
+}
+
+/// The payload in the shape of version `to`.
+fn upcast(
+    kind: &str,
+    row: &StoredEvent,
+    upcasters: &[Upcaster],
+    from: u32,
+    to: u32,
+) -> Result<Value, String> {
+    let mut payload: Value = serde_json::from_str(&row.payload).map_err(|error| error.to_string())?;
+    let fields = payload.get_mut(&row.event_type).ok_or("its payload does not carry its name")?;
+    for version in from..to {
+        let step = upcasters.iter().find(|step| {
+            step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == version
+        });
+        let step = step.ok_or_else(|| format!("there is no way from version {version}"))?;
+        *fields = (step.change)(fields.take());
+    }
+    Ok(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// As they would be after two changes of one event.
+    const UPCASTERS: &[Upcaster] = &[
+        Upcaster { aggregate_type: "stock", event_type: "StockReceived", from_version: 1, change: quantity },
+        Upcaster { aggregate_type: "stock", event_type: "StockReceived", from_version: 2, change: location },
+    ];
+
+    fn quantity(mut fields: Value) -> Value {
+        if let Some(old) = fields.as_object_mut().and_then(|fields| fields.remove("qty")) {
+            fields["quantity"] = old;
+        }
+        fields
+    }
+
+    fn location(mut fields: Value) -> Value {
+        fields["location"] = "main".into();
+        fields
+    }
+
+    const GOLDEN: [(u32, &str); 3] = [
+        (1, include_str!("../tests/golden/upcast/StockReceived.v1.json")),
+        (2, include_str!("../tests/golden/upcast/StockReceived.v2.json")),
+        (3, include_str!("../tests/golden/upcast/StockReceived.v3.json")),
+    ];
+
+    fn row(version: &str, payload: &str) -> StoredEvent {
+        StoredEvent {
+            position: 1,
+            event_id: Uuid::nil(),
+            aggregate_type: "stock".to_owned(),
+            aggregate_id: Uuid::nil().to_string(),
+            sequence: 1,
+            event_type: "StockReceived".to_owned(),
+            event_version: version.to_owned(),
+            payload: payload.trim().to_owned(),
+            metadata: "{}".to_owned(),
+            occurred_at: DateTime::UNIX_EPOCH,
+            recorded_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn every_stored_version_reads_as_the_newest() {
+        for (version, payload) in GOLDEN {
+            let (stored, event) = decode("stock", &row(&version.to_string(), payload), UPCASTERS).unwrap();
+            assert_eq!(stored, version);
+            assert_eq!(event.encode().unwrap(), GOLDEN[2].1.trim());
+        }
+    }
+
+    #[test]
+    fn a_version_that_no_row_leads_on_from_is_an_error() {
+        let newest = GOLDEN[2].1;
+        for (version, payload, upcasters, reason) in [
+            ("4", newest, UPCASTERS, "has version 4, this release knows 3"),
+            ("x", newest, UPCASTERS, "its version is \"x\""),
+            ("0", newest, UPCASTERS, "there is no way from version 0"),
+            ("1", GOLDEN[0].1, &UPCASTERS[1..], "there is no way from version 1"),
+            ("1", "{}", UPCASTERS, "its payload does not carry its name"),
+            ("3", r#"{"StockReceived":{"sku":"MUG"}}"#, UPCASTERS, "StockReceived: missing field"),
+        ] {
+            let error = decode("stock", &row(version, payload), upcasters).unwrap_err();
+            assert!(error.contains(reason), "{version} {payload}: {error}");
+        }
+    }
+}
