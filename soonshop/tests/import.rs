@@ -1,5 +1,5 @@
 //! Importing invoices: each special case, again, in parts, killed, by both ways, and a month of the real shop.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

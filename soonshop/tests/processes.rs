@@ -1,6 +1,6 @@
 //! Process managers at the command line: what is printed, what is written down, and how it ends.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 

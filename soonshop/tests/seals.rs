@@ -1,6 +1,6 @@
 //! Seals on the command line: what is printed, and how it ends.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
