@@ -86,7 +86,7 @@ pub(crate) async fn look_up(call: &Call) -> Result<Found, QueryError> {
 
 /// How everything stands, and the head of the log.
 pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
-    standing::find(&call.shared.looked, &call.shared.trends).await
+    standing::find(&call.shared.status_reader, &call.shared.trends).await
 }
 
 /// Has the parked events tried again that the form means; how many they are.

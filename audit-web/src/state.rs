@@ -9,7 +9,7 @@ use soonshop_cache::Cache;
 use soonshop_domain::QueryError;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
-use soonshop_projections::standing::Looked;
+use soonshop_projections::status::StatusReader;
 use soonshop_projections::wait::AtLeast;
 use soonshop_search::Search;
 use soonshop_service_kit::access::Access;
@@ -43,7 +43,7 @@ pub struct Viewer {
 pub(crate) struct Shared {
     pub(crate) reader: Reader,
     /// What to ask how everything stands.
-    pub(crate) looked: Looked,
+    pub(crate) status_reader: StatusReader,
     pub(crate) access: Access,
     pub(crate) stop: CancellationToken,
     pub(crate) head: Arc<Head>,
@@ -79,7 +79,7 @@ impl Shared {
             reader.changes = file.changes();
         }
         Self {
-            looked: Looked { log, registry, search, cache },
+            status_reader: StatusReader { log, registry, search, cache },
             head: Arc::new(Head::new(reader.clone())),
             reader,
             access,

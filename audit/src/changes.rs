@@ -4,7 +4,7 @@
 //! A list is of many streams, and of several versions of some. All that is missing of them is read in few queries, each
 //! stream is folded once, and no further than the last of its versions that is in the list.
 
-use std::collections::hash_map::Entry as Place;
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -267,7 +267,7 @@ impl Gatherer {
     /// Keeps what was folded; of too much, the half that was not looked at for longest goes.
     fn keep(&mut self, readings: Vec<Reading>) {
         for Reading { kind, id, mut folded, ill, .. } in readings {
-            if let Place::Vacant(place) = self.kept.entry((kind, id))
+            if let Slot::Vacant(place) = self.kept.entry((kind, id))
                 && !ill
             {
                 folded.used = self.now;
@@ -312,7 +312,7 @@ mod tests {
     use soonshop_domain::product::{Command, Details, Product, Variant};
     use soonshop_domain::text::Sku;
     use soonshop_domain::{Currency, Metadata, Money, ids};
-    use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+    use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
     use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
     use soonshop_migrations::Namespace;
     use uuid::Uuid;
@@ -321,7 +321,7 @@ mod tests {
     use crate::trail::Stream;
 
     async fn store(folder: &std::path::Path) -> EventStore {
-        let database = Database::new(Place::Sqlite(folder.to_owned()));
+        let database = Database::new(DatabaseLocation::Sqlite(folder.to_owned()));
         for namespace in Namespace::ALL {
             let connection = database.namespace(namespace.name()).unwrap().connection;
             soonshop_migrations::migrate(namespace, &connection).await.unwrap();

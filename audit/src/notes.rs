@@ -184,7 +184,7 @@ pub async fn on(
             kept.push(Kept { line, text });
         }
     }
-    let damaged = reader.log.keys().open(&mut kept.iter_mut().collect::<Vec<_>>()).await?;
+    let damaged = reader.log.keys().decrypt(&mut kept.iter_mut().collect::<Vec<_>>()).await?;
     for (index, reason) in damaged {
         tracing::warn!(entry = kept[index].line.position, reason, "a note cannot be opened");
     }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use soonshop_domain::{QueryError, process_managers};
 use soonshop_event_log::Db;
-use soonshop_projections::processes::{self, Asked, Heard, Instance, Key, Status, Which};
+use soonshop_projections::processes::{self, Heard, Instance, InstanceQuery, Key, Status, Which};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
@@ -70,7 +70,7 @@ pub async fn find(reader: &Reader, listed: Listed<'_>) -> Result<(i64, Page), Qu
         None => None,
     };
     let position = reader.log.head().await?.position;
-    let asked = Asked { process: process.map(str::to_owned), which, after, most };
+    let asked = InstanceQuery { process: process.map(str::to_owned), which, after, most };
     let (items, next) = processes::list(&rows(reader)?, &asked).await?;
     let statuses = processes::statuses(&reader.log).await?;
     Ok((position, Page { processes: statuses, items, next: next.map(|next| next.to_string()) }))

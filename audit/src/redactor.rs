@@ -127,7 +127,7 @@ mod tests {
     fn a_seal_that_nobody_knows_is_masked_and_a_text_that_is_none_stays() {
         let key = [7; 32];
         let kid = "00000000-0000-0000-0000-000000000001.account";
-        let seal = codec::seal(kid, &key, br#"{"v":1,"value":"Ada"}"#).unwrap();
+        let seal = codec::encrypt(kid, &key, br#"{"v":1,"value":"Ada"}"#).unwrap();
         let shown = Redactor::new(Sight::Masked, &Opened::default())
             .redact(json!({ "a": [seal], "b": "••••", "c": null }));
         assert_eq!(shown.value(), &json!({ "a": [{ "personal": "masked" }], "b": "••••", "c": null }));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use soonshop_domain::QueryError;
 use soonshop_projections::processes::Status;
-use soonshop_projections::standing::{Following, Head, Looked, Standing, Whole};
+use soonshop_projections::status::{FollowerStatus, GenerationStatus, Head, ShopStatus, StatusReader};
 use utoipa::ToSchema;
 
 use crate::trend::{Trend, Trends};
@@ -13,7 +13,7 @@ use crate::trend::{Trend, Trends};
 pub struct Judged {
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub standing: Standing,
+    pub standing: GenerationStatus,
     /// Why it is not as it should be.
     pub complaint: Option<String>,
     /// How its lag moved within the last minute, as far as this process was asked.
@@ -30,15 +30,15 @@ pub struct Health {
     #[schema(value_type = Object)]
     pub append: Head,
     #[schema(value_type = Object)]
-    pub relay: Following,
+    pub relay: FollowerStatus,
     /// Every process manager that has begun.
     #[schema(value_type = Vec<Object>)]
     pub processes: Vec<Status>,
     #[schema(value_type = Object)]
-    pub seals: Following,
+    pub seals: FollowerStatus,
     /// Of the record of operations.
     #[schema(value_type = Object)]
-    pub record_seals: Following,
+    pub record_seals: FollowerStatus,
     /// Events that could not be projected, of all generations.
     pub parked: i64,
     /// Every generation that is kept.
@@ -46,11 +46,11 @@ pub struct Health {
 }
 
 /// How they stand now, and the head of the log.
-pub async fn find(looked: &Looked, trends: &Trends) -> Result<(i64, Health), QueryError> {
-    let whole = looked.whole(&soonshop_projections::all()).await?;
+pub async fn find(reader: &StatusReader, trends: &Trends) -> Result<(i64, Health), QueryError> {
+    let whole = reader.read(&soonshop_projections::all()).await?;
     let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
-    let Whole { append, relay, processes, seals, record_seals, generations } = whole;
-    let judged = |standing: Standing| {
+    let ShopStatus { append, relay, processes, seals, record_seals, generations } = whole;
+    let judged = |standing: GenerationStatus| {
         let trend = trends.look(&standing.namespace(), standing.lag_events);
         Judged { complaint: standing.complaint(), trend, standing }
     };

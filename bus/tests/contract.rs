@@ -306,7 +306,7 @@ fn small() -> Settings {
 }
 
 /// A bus of the test's own, and what tidies up behind it.
-struct Place {
+struct TestBus {
     bus: Arc<dyn Bus>,
     _tidy: Option<Tidy>,
 }
@@ -322,11 +322,11 @@ impl Drop for Tidy {
     }
 }
 
-async fn in_process() -> Place {
-    Place { bus: connect_with("in-process:", &small()).unwrap(), _tidy: None }
+async fn in_process() -> TestBus {
+    TestBus { bus: connect_with("in-process:", &small()).unwrap(), _tidy: None }
 }
 
-async fn rabbitmq() -> Place {
+async fn rabbitmq() -> TestBus {
     let (url, api) = (server("AMQP_URL"), server("RABBITMQ_API_URL"));
     let name = unique();
     let vhost = format!("{api}/vhosts/{name}");
@@ -337,10 +337,10 @@ async fn rabbitmq() -> Place {
     ask("PUT", &vhost);
     let (base, _) = url.rsplit_once('/').unwrap();
     let bus = connect_with(&format!("{base}/{name}"), &small()).unwrap();
-    Place { bus, _tidy: Some(Tidy(Some(Box::new(move || ask("DELETE", &vhost))))) }
+    TestBus { bus, _tidy: Some(Tidy(Some(Box::new(move || ask("DELETE", &vhost))))) }
 }
 
-async fn nats() -> Place {
+async fn nats() -> TestBus {
     let url = server("NATS_URL");
     let stream = unique();
     // nats-server 2.9 does not tell a reader that its consumer was removed: it misses two heartbeats.
@@ -357,7 +357,7 @@ async fn nats() -> Place {
             let _ = async_nats::jetstream::new(client).delete_stream(stream).await;
         });
     };
-    Place { bus, _tidy: Some(Tidy(Some(Box::new(tidy)))) }
+    TestBus { bus, _tidy: Some(Tidy(Some(Box::new(tidy)))) }
 }
 
 fn server(variable: &str) -> String {

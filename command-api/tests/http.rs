@@ -14,7 +14,7 @@ use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{self, OrderId};
 use soonshop_domain::order::number_of;
 use soonshop_domain::{Purpose, personal};
-use soonshop_event_log::{Database, Key, KeyStore, MasterKeys, Place, codec};
+use soonshop_event_log::{Database, DatabaseLocation, Key, KeyStore, MasterKeys, codec};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_service_kit::access::{Access, Role};
@@ -74,7 +74,7 @@ impl Got {
 }
 
 async fn open(folder: &Path) -> EventStore {
-    let db = Database::new(Place::parse(&format!("sqlite://{}", folder.display())).unwrap());
+    let db = Database::new(DatabaseLocation::parse(&format!("sqlite://{}", folder.display())).unwrap());
     for namespace in Namespace::ALL {
         let connection = db.namespace(namespace.name()).unwrap().connection;
         soonshop_migrations::migrate(namespace, &connection).await.unwrap();
@@ -588,7 +588,7 @@ async fn a_holder_of_a_key_says_on_whose_behalf_through_which_door_and_why_and_a
     assert_eq!(kid, personal::kid(staff.0, Purpose::Account));
     let keys = shop.store.keys().store().keys(&HashSet::from([kid.clone()])).await.unwrap();
     let Key::Living(key) = &keys[&kid] else { panic!("it was made for the note") };
-    assert_eq!(codec::open(jwe, key).unwrap(), json!({ "v": 1, "value": note }).to_string().as_bytes());
+    assert_eq!(codec::decrypt(jwe, key).unwrap(), json!({ "v": 1, "value": note }).to_string().as_bytes());
     assert_eq!(
         (&metadata(1)["actor_id"], &metadata(1)["channel"]),
         (&json!(service.0), &json!("storefront"))

@@ -49,7 +49,7 @@ pub fn header(kid: &str) -> String {
 }
 
 /// The JWE of `plaintext` under the key with that name.
-pub fn seal(kid: &str, key: &KeyBytes, plaintext: &[u8]) -> Result<String, CodecError> {
+pub fn encrypt(kid: &str, key: &KeyBytes, plaintext: &[u8]) -> Result<String, CodecError> {
     let header = header(kid);
     let nonce = random::<NONCE_LEN>()?;
     let mut text = plaintext.to_vec();
@@ -75,7 +75,7 @@ pub fn kid_of(jwe: &str) -> Result<String, CodecError> {
 }
 
 /// What was sealed.
-pub fn open(jwe: &str, key: &KeyBytes) -> Result<Vec<u8>, CodecError> {
+pub fn decrypt(jwe: &str, key: &KeyBytes) -> Result<Vec<u8>, CodecError> {
     let mut parts = jwe.split('.');
     let mut next = || parts.next().ok_or(CodecError::Form);
     let (header, no_key, nonce, text, tag) = (next()?, next()?, next()?, next()?, next()?);
@@ -119,20 +119,20 @@ mod tests {
 
     #[test]
     fn what_was_sealed_opens_with_its_key_alone() {
-        let jwe = seal("k.account", &[1; 32], b"Ada").unwrap();
+        let jwe = encrypt("k.account", &[1; 32], b"Ada").unwrap();
         assert_eq!(kid_of(&jwe).unwrap(), "k.account");
-        assert_eq!(open(&jwe, &[1; 32]).unwrap(), b"Ada");
-        assert_eq!(open(&jwe, &[2; 32]), Err(CodecError::Tag));
+        assert_eq!(decrypt(&jwe, &[1; 32]).unwrap(), b"Ada");
+        assert_eq!(decrypt(&jwe, &[2; 32]), Err(CodecError::Tag));
     }
 
     #[test]
     fn a_changed_header_or_text_does_not_open() {
-        let jwe = seal("k.account", &[1; 32], b"Ada").unwrap();
-        let other = seal("k.invoice", &[1; 32], b"Ada").unwrap();
+        let jwe = encrypt("k.account", &[1; 32], b"Ada").unwrap();
+        let other = encrypt("k.invoice", &[1; 32], b"Ada").unwrap();
         let (_, rest) = jwe.split_once('.').unwrap();
         let (header, _) = other.split_once('.').unwrap();
-        assert_eq!(open(&format!("{header}.{rest}"), &[1; 32]), Err(CodecError::Tag));
-        assert_eq!(open("a.b.c", &[1; 32]), Err(CodecError::Form));
+        assert_eq!(decrypt(&format!("{header}.{rest}"), &[1; 32]), Err(CodecError::Tag));
+        assert_eq!(decrypt("a.b.c", &[1; 32]), Err(CodecError::Form));
         assert!(kid_of("nonsense").is_err());
     }
 

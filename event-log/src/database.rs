@@ -19,14 +19,14 @@ use crate::Error;
 
 /// Where a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum DatabaseLocation {
     /// `postgres://…`
     Postgres(String),
     /// `sqlite://FOLDER`: one file per namespace.
     Sqlite(PathBuf),
 }
 
-impl Place {
+impl DatabaseLocation {
     /// Checks the URL; nothing is connected or created.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let address = |reason: &str| Error::Address { url: without_password(url), reason: reason.to_owned() };
@@ -59,7 +59,7 @@ fn without_password(url: &str) -> String {
 /// A database: hands out its namespaces. Connects when first used.
 #[derive(Debug, Clone)]
 pub struct Database {
-    place: Place,
+    location: DatabaseLocation,
     /// The role that connections put on, in PostgreSQL.
     role: Option<&'static str>,
     open: Arc<Mutex<HashMap<String, DatabaseConnection>>>,
@@ -69,24 +69,24 @@ pub struct Database {
 const CONNECTIONS: u32 = 12;
 
 impl Database {
-    pub fn new(place: Place) -> Self {
-        Self { place, role: None, open: Arc::default() }
+    pub fn new(location: DatabaseLocation) -> Self {
+        Self { location, role: None, open: Arc::default() }
     }
 
     /// The same, under a role of PostgreSQL's with fewer rights than the login has. SQLite knows none.
-    pub fn under(place: Place, role: &'static str) -> Self {
-        Self { role: Some(role), ..Self::new(place) }
+    pub fn under(location: DatabaseLocation, role: &'static str) -> Self {
+        Self { role: Some(role), ..Self::new(location) }
     }
 
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn location(&self) -> &DatabaseLocation {
+        &self.location
     }
 
     /// A schema, which must have been created, or a file, which is created.
     pub fn namespace(&self, name: &str) -> Result<Db, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match &self.place {
-            Place::Postgres(url) => {
+        match &self.location {
+            DatabaseLocation::Postgres(url) => {
                 let connection = if let Some(connection) = open.get("") {
                     connection.clone()
                 } else {
@@ -97,7 +97,7 @@ impl Database {
                 let (prefix, database) = (format!("{name}.").into(), Arc::new(self.clone()));
                 Ok(Db { connection, prefix, name: name.into(), database })
             }
-            Place::Sqlite(folder) => {
+            DatabaseLocation::Sqlite(folder) => {
                 let connection = if let Some(connection) = open.get(name) {
                     connection.clone()
                 } else {

@@ -237,13 +237,13 @@ mod tests {
     use super::*;
 
     /// Announces positions, and gives as many events as it was told to.
-    struct Told {
+    struct Scripted {
         announced: watch::Receiver<i64>,
         left: usize,
     }
 
     #[async_trait]
-    impl Source for Told {
+    impl Source for Scripted {
         type Event = usize;
 
         async fn after(&mut self, _: &str, _: &Checkpoint, most: usize) -> Result<Vec<usize>, Error> {
@@ -261,7 +261,7 @@ mod tests {
 
     /// Notes what it is given; stops at a page of this size.
     struct Noted {
-        source: Told,
+        source: Scripted,
         pages: Vec<usize>,
         fails_at: usize,
         stop: CancellationToken,
@@ -270,13 +270,13 @@ mod tests {
 
     #[async_trait]
     impl Work for Noted {
-        type Source = Told;
+        type Source = Scripted;
 
         fn name(&self) -> &'static str {
             "noted"
         }
 
-        fn source(&mut self) -> &mut Told {
+        fn source(&mut self) -> &mut Scripted {
             &mut self.source
         }
 
@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn noted(fails_at: usize) -> Noted {
-        let source = Told { announced: watch::channel(0).1, left: 4 };
+        let source = Scripted { announced: watch::channel(0).1, left: 4 };
         Noted { source, pages: Vec::new(), fails_at, stop: CancellationToken::new(), ended: None }
     }
 
@@ -326,7 +326,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_doubles_while_nothing_comes_and_is_short_after_news() {
         let (announce, announced) = watch::channel(0);
-        let mut source = Told { announced, left: 0 };
+        let mut source = Scripted { announced, left: 0 };
         let stop = CancellationToken::new();
         let wait = Wait::doubling(Duration::from_millis(10), Duration::from_millis(35)).or_news_of(7);
         let (mut pause, mut waited) = (Duration::ZERO, Vec::new());

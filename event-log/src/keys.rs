@@ -183,7 +183,7 @@ impl KeyStore {
     }
 
     /// Seals a new personal value under its key, which must be there: whoever only reads the log makes none.
-    pub async fn seal(&self, value: &mut dyn PersonalValue) -> Result<(), Error> {
+    pub async fn encrypt(&self, value: &mut dyn PersonalValue) -> Result<(), Error> {
         let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
         let kid = soonshop_domain::personal::kid(subject, purpose);
         let Some(Key::Living(key)) = self.keys(&HashSet::from([kid.clone()])).await?.remove(&kid) else {
@@ -193,13 +193,13 @@ impl KeyStore {
         };
         let Some(text) = value.plaintext() else { return Ok(()) };
         let text = text.map_err(|error| Error::Keys(error.to_string()))?;
-        value.seal(codec::seal(&kid, &key, &text).map_err(|error| Error::Keys(error.to_string()))?);
+        value.seal(codec::encrypt(&kid, &key, &text).map_err(|error| Error::Keys(error.to_string()))?);
         Ok(())
     }
 
     /// Opens every personal value of every item. What comes back names, by index, the items with a value that has
     /// neither a key nor a tombstone or does not open.
-    pub async fn open<T: Sensitive>(&self, items: &mut [&mut T]) -> Result<Vec<(usize, String)>, Error> {
+    pub async fn decrypt<T: Sensitive>(&self, items: &mut [&mut T]) -> Result<Vec<(usize, String)>, Error> {
         let mut kids = HashSet::new();
         let mut damaged = Vec::new();
         for (index, item) in items.iter_mut().enumerate() {
@@ -214,7 +214,7 @@ impl KeyStore {
         let keys = if kids.is_empty() { HashMap::new() } else { self.keys(&kids).await? };
         for (index, item) in items.iter_mut().enumerate() {
             for value in item.personal() {
-                if let Err(reason) = open_one(value, &keys) {
+                if let Err(reason) = decrypt_one(value, &keys) {
                     damaged.push((index, reason));
                 }
             }
@@ -225,12 +225,12 @@ impl KeyStore {
     }
 }
 
-fn open_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), String> {
+fn decrypt_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), String> {
     let Some(jwe) = value.jwe().map(str::to_owned) else { return Ok(()) };
     let Ok(kid) = codec::kid_of(&jwe) else { return Ok(()) };
     match keys.get(&kid) {
         Some(Key::Living(key)) => {
-            let text = codec::open(&jwe, key).map_err(|error| format!("a value under {kid}: {error}"))?;
+            let text = codec::decrypt(&jwe, key).map_err(|error| format!("a value under {kid}: {error}"))?;
             value.open(&text).map_err(|error| format!("a value under {kid}: {error}"))
         }
         Some(Key::Tombstone) => {

@@ -7,7 +7,7 @@
 pub mod checkpoint;
 pub mod cloud_event;
 pub mod codec;
-mod copied;
+mod copy_out;
 pub mod database;
 mod error;
 pub mod follow;
@@ -20,7 +20,7 @@ mod stored;
 mod upcast;
 
 pub use checkpoint::{Checkpoint, Fence};
-pub use database::{Database, Db, Place};
+pub use database::{Database, DatabaseLocation, Db};
 pub use error::{Error, is_no_table, sqlx_unavailable, unavailable};
 pub use keys::{Key, KeyStore, MasterKeys};
 pub use lease::{Lease, Leases, Stopped};

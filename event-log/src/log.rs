@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::copied::copied;
+use crate::copy_out::copy_out;
 use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent, upcast};
 
 /// More values than this in one page that cannot be opened are no accident: the key store was lost.
@@ -184,7 +184,7 @@ impl EventLog {
             return self.read(position, limit).await;
         }
         let pool = self.db.connection.get_postgres_connection_pool();
-        Ok(Box::pin(copied(pool, &self.db.sql(&page(position, limit)))).await?)
+        Ok(Box::pin(copy_out(pool, &self.db.sql(&page(position, limit)))).await?)
     }
 
     /// What follows a checkpoint, at most `limit` entries: [`Checkpoint::rows_after`], decoded and opened.
@@ -268,7 +268,7 @@ impl EventLog {
             entries.push(entry);
         }
         let mut open: Vec<&mut Event> = events.iter_mut().map(|(_, event)| &mut event.event).collect();
-        let damaged = self.keys.open(&mut open).await?;
+        let damaged = self.keys.decrypt(&mut open).await?;
         if damaged.len() > MOST_DAMAGED {
             return Err(Error::KeyStoreLost { count: damaged.len() });
         }

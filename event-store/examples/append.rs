@@ -12,7 +12,7 @@ use std::time::Duration;
 use soonshop_domain::inventory::{At, Command, MAIN, Place as Shelf, Stock};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, ActorKind, Channel, Metadata, ids};
-use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
 use soonshop_event_store::{CommandContext, EventStore, KeyMaker, OutcomeKind};
 use soonshop_migrations::Namespace;
 use tokio::time::Instant;
@@ -62,7 +62,7 @@ async fn main() {
     let url = arguments.next().expect("the URL of an empty database");
     let seconds = arguments.next().map_or(5, |seconds| seconds.parse().unwrap());
     let callers = arguments.next().map_or(vec![1, 8, 32, 256], |callers| vec![callers.parse().unwrap()]);
-    let database = Database::new(Place::parse(&url).unwrap());
+    let database = Database::new(DatabaseLocation::parse(&url).unwrap());
     for namespace in [Namespace::Log, Namespace::Keys] {
         let db = database.namespace(namespace.name()).unwrap();
         soonshop_migrations::migrate(namespace, &db.connection).await.unwrap();

@@ -12,7 +12,7 @@ use soonshop_event_log::{Database, Error};
 /// at `log.events`.
 pub async fn adopt(database: &Database, source: &str) -> Result<u64, Error> {
     let log = database.namespace("log")?;
-    if database.place().is_sqlite() {
+    if database.location().is_sqlite() {
         return Err(Error::Database("a history is adopted within a PostgreSQL database".to_owned()));
     }
     let source = quoted(source)?;

@@ -10,13 +10,13 @@ use ring::hmac;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::claim::scope;
 use soonshop_domain::{Classified, Decider, ErrorKind, Facts, Hold, Metadata, PersonalValue, Sensitive, ids};
-use soonshop_event_log::{Database, EventLog, Place, StoredEvent};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, StoredEvent};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::aggregate_cache::{AggregateCache, Loaded, Slot};
 use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
-use crate::hot::{Hot, Slot, Stand};
-use crate::keys::{KeyMaker, SealError};
+use crate::keys::{EncryptError, KeyMaker};
 use crate::kind::OutcomeKind;
 use crate::purge::{Purge, Purged};
 use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
@@ -123,11 +123,11 @@ impl<E> From<soonshop_event_log::Error> for ExecuteError<E> {
     }
 }
 
-impl<E> From<SealError> for ExecuteError<E> {
-    fn from(error: SealError) -> Self {
+impl<E> From<EncryptError> for ExecuteError<E> {
+    fn from(error: EncryptError) -> Self {
         match error {
-            SealError::Erased => Self::Erased,
-            SealError::Store(error) => error.into(),
+            EncryptError::Erased => Self::Erased,
+            EncryptError::Store(error) => error.into(),
         }
     }
 }
@@ -204,7 +204,7 @@ pub struct EventStore {
     appender: Appender,
     log: EventLog,
     keys: KeyMaker,
-    hot: Hot,
+    states: AggregateCache,
     /// Ends when the last store is dropped.
     writer: Arc<tokio::task::JoinHandle<()>>,
     metrics: crate::metrics::Appends,
@@ -213,14 +213,21 @@ pub struct EventStore {
 impl EventStore {
     /// Opens the store that `database` holds. Nothing is connected yet.
     pub fn open(database: &Database, keys: KeyMaker) -> Result<Self, soonshop_event_log::Error> {
-        let backend: Box<dyn crate::appender::Backend> = match database.place() {
-            Place::Postgres(url) => Box::new(postgres::Postgres::new(url)?),
-            Place::Sqlite(folder) => Box::new(sqlite::Sqlite::new(folder)),
+        let backend: Box<dyn crate::appender::Backend> = match database.location() {
+            DatabaseLocation::Postgres(url) => Box::new(postgres::Postgres::new(url)?),
+            DatabaseLocation::Sqlite(folder) => Box::new(sqlite::Sqlite::new(folder)),
         };
         let metrics = crate::metrics::Appends::default();
         let (appender, writer) = Appender::start(backend, metrics.clone());
         let log = EventLog::new(database.namespace("log")?, keys.store().clone());
-        Ok(Self { appender, log, keys, hot: Hot::new(20_000), writer: Arc::new(writer), metrics })
+        Ok(Self {
+            appender,
+            log,
+            keys,
+            states: AggregateCache::new(20_000),
+            writer: Arc::new(writer),
+            metrics,
+        })
     }
 
     /// What was appended here since the process began.
@@ -230,9 +237,9 @@ impl EventStore {
 
     /// Succeeds if this process may write the log: a SQLite log has one owner.
     pub fn check_owner(database: &Database) -> Result<(), AppendError> {
-        match database.place() {
-            Place::Postgres(_) => Ok(()),
-            Place::Sqlite(folder) => match sqlite::own(folder) {
+        match database.location() {
+            DatabaseLocation::Postgres(_) => Ok(()),
+            DatabaseLocation::Sqlite(folder) => match sqlite::own(folder) {
                 Ok(_) => Ok(()),
                 Err(crate::appender::BatchError::Owned(reason)) => Err(AppendError::Owned(reason)),
                 Err(_) => Err(AppendError::Unavailable(format!("{} cannot be locked", folder.display()))),
@@ -284,9 +291,9 @@ impl EventStore {
     /// The state of an aggregate and its version as the log has them now, personal values sealed.
     pub async fn load<A: Decider>(&self, id: Uuid) -> Result<(A, i64), ExecuteError<A::Error>> {
         // What stands in the slot may be ahead of the log, or behind what others wrote: only where to start reading.
-        let base = self.hot.slot::<A>(id).lock().await.base().cloned();
-        let stand = self.replay(base, id).await?;
-        Ok((stand.state, stand.version))
+        let base = self.states.slot::<A>(id).lock().await.base().cloned();
+        let loaded = self.replay(base, id).await?;
+        Ok((loaded.state, loaded.version))
     }
 
     /// The state of an aggregate as it was at that version, personal values sealed: for an answer that is the same
@@ -296,16 +303,16 @@ impl EventStore {
         if current == version {
             return Ok(state);
         }
-        let (name, mut stand) = (id.to_string(), Stand::<A>::start());
-        while stand.version < version {
-            let most = PAGE.min(version - stand.version);
-            let rows = self.log.stream(A::TYPE, &name, stand.version, most).await?;
+        let (name, mut loaded) = (id.to_string(), Loaded::<A>::start());
+        while loaded.version < version {
+            let most = PAGE.min(version - loaded.version);
+            let rows = self.log.stream(A::TYPE, &name, loaded.version, most).await?;
             if rows.is_empty() {
                 return Err(ExecuteError::Fault(format!("{} {name} has no version {version}", A::TYPE)));
             }
-            self.fold(&mut stand, rows)?;
+            self.fold(&mut loaded, rows)?;
         }
-        Ok(stand.state)
+        Ok(loaded.state)
     }
 
     /// Who holds a unique value: `<type>:<id>`.
@@ -344,7 +351,7 @@ impl EventStore {
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         loop {
-            let slot = self.hot.slot::<A>(id);
+            let slot = self.states.slot::<A>(id);
             let mut guard = slot.lock().await;
             let draft = match self.draft(&mut guard, id, command.clone(), &context).await? {
                 Decided::Draft(draft) => draft,
@@ -403,7 +410,7 @@ impl EventStore {
         }
         loop {
             // In the order of their names: no two callers wait for each other.
-            let slots = (self.hot.slot::<A>(first.0), self.hot.slot::<B>(second.0));
+            let slots = (self.states.slot::<A>(first.0), self.states.slot::<B>(second.0));
             let (mut a, mut b);
             if (A::TYPE, first.0) < (B::TYPE, second.0) {
                 a = slots.0.lock().await;
@@ -505,12 +512,12 @@ impl EventStore {
     ) -> Result<(), ExecuteError<A::Error>> {
         // The command's own stream: it begins it, or was done before, which the append finds out.
         if !slot.is_filled() && slot.base().is_none() && id == ids::stream_of(context.command_id) {
-            slot.fill(Stand::start());
+            slot.fill(Loaded::start());
         }
         let mut pause = Duration::from_millis(20);
         while !slot.is_filled() {
             match self.replay(slot.base().cloned(), id).await {
-                Ok(stand) => slot.fill(stand),
+                Ok(loaded) => slot.fill(loaded),
                 Err(ExecuteError::Unavailable(_)) if Instant::now() + pause < context.deadline => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(500));
@@ -524,59 +531,59 @@ impl EventStore {
     /// The state as the log has it: from `base` or a snapshot, if the log confirms them, and the events after it.
     async fn replay<A: Decider>(
         &self,
-        base: Option<Stand<A>>,
+        base: Option<Loaded<A>>,
         id: Uuid,
-    ) -> Result<Stand<A>, ExecuteError<A::Error>> {
+    ) -> Result<Loaded<A>, ExecuteError<A::Error>> {
         let name = id.to_string();
-        let mut stand = base.unwrap_or_else(Stand::start);
-        if stand.version == 0 {
+        let mut loaded = base.unwrap_or_else(Loaded::start);
+        if loaded.version == 0 {
             // Most streams are short: a snapshot is looked for where there can be one.
             let rows = self.log.stream(A::TYPE, &name, 0, SNAPSHOT_EVERY).await?;
             let long = i64::try_from(rows.len()).is_ok_and(|count| count == SNAPSHOT_EVERY);
             match if long { self.snapshot::<A>(&name).await? } else { None } {
-                Some(snapshot) => stand = snapshot,
-                None => self.fold(&mut stand, rows)?,
+                Some(snapshot) => loaded = snapshot,
+                None => self.fold(&mut loaded, rows)?,
             }
             if !long {
-                return Ok(stand);
+                return Ok(loaded);
             }
         }
         // The event that it stands at is read with those after it.
-        let mut after = (stand.version - 1).max(0);
+        let mut after = (loaded.version - 1).max(0);
         loop {
             let mut rows = self.log.stream(A::TYPE, &name, after, PAGE).await?;
             let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
-            if after < stand.version {
+            if after < loaded.version {
                 let there = rows.first().map(|row| (row.sequence, Some(row.event_id)));
-                if there != Some((stand.version, stand.last)) {
+                if there != Some((loaded.version, loaded.last)) {
                     // Of another history: the log alone counts.
-                    (stand, after) = (Stand::start(), 0);
+                    (loaded, after) = (Loaded::start(), 0);
                     continue;
                 }
                 rows.remove(0);
             }
-            self.fold(&mut stand, rows)?;
-            after = stand.version;
+            self.fold(&mut loaded, rows)?;
+            after = loaded.version;
             if !full {
-                return Ok(stand);
+                return Ok(loaded);
             }
         }
     }
 
     fn fold<A: Decider>(
         &self,
-        stand: &mut Stand<A>,
+        loaded: &mut Loaded<A>,
         rows: Vec<StoredEvent>,
     ) -> Result<(), ExecuteError<A::Error>> {
         for row in rows {
             let (sequence, event_id, event) = self.decoded::<A>(row)?;
-            stand.state.apply(event);
-            (stand.version, stand.last) = (sequence, Some(event_id));
+            loaded.state.apply(event);
+            (loaded.version, loaded.last) = (sequence, Some(event_id));
         }
         Ok(())
     }
 
-    async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<Stand<A>>, ExecuteError<A::Error>> {
+    async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<Loaded<A>>, ExecuteError<A::Error>> {
         let db = self.log.db();
         let sql = "SELECT sequence, CAST(event_id AS TEXT), CAST(state AS TEXT) FROM @states \
                    WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $3";
@@ -593,7 +600,7 @@ impl EventStore {
         };
         let (sequence, event_id, state) = read().map_err(soonshop_event_log::Error::from)?;
         // A snapshot that cannot be read is none: the log has everything.
-        Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| Stand {
+        Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| Loaded {
             state,
             version: sequence,
             last: Some(id),
@@ -662,14 +669,14 @@ impl EventStore {
         let mut metadata = context.metadata.clone();
         metadata.command_id = Some(context.command_id);
         let mut note = [Note(&mut metadata)];
-        let sealed = match self.keys.seal(&mut events).await {
-            Ok(()) if !events.is_empty() => self.keys.seal(&mut note).await,
-            sealed => sealed,
+        let encrypted = match self.keys.encrypt(&mut events).await {
+            Ok(()) if !events.is_empty() => self.keys.encrypt(&mut note).await,
+            encrypted => encrypted,
         };
-        match sealed {
+        match encrypted {
             Ok(()) => {}
             // It may have been done before the person was erased: then it is answered as it was.
-            Err(SealError::Erased) => return Ok(Decided::Refused(ExecuteError::Erased, expected)),
+            Err(EncryptError::Erased) => return Ok(Decided::Refused(ExecuteError::Erased, expected)),
             Err(error) => return Err(error.into()),
         }
         let metadata = if events.is_empty() {

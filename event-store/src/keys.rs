@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// Why a personal value could not be sealed.
 #[derive(Debug, thiserror::Error)]
-pub enum SealError {
+pub enum EncryptError {
     /// Its subject is being forgotten, or was.
     #[error("the person was erased, and nothing new about them is kept")]
     Erased,
@@ -118,7 +118,7 @@ impl KeyMaker {
     }
 
     /// Seals every new personal value; makes the keys that are missing, and has them on disk first.
-    pub async fn seal<T: Sensitive>(&self, items: &mut [T]) -> Result<(), SealError> {
+    pub async fn encrypt<T: Sensitive>(&self, items: &mut [T]) -> Result<(), EncryptError> {
         let mut owners: HashSet<(Uuid, Purpose)> = HashSet::new();
         for value in items.iter_mut().flat_map(Sensitive::personal) {
             owners.extend(value.unsealed());
@@ -128,17 +128,17 @@ impl KeyMaker {
         }
         let keys = self.make(&owners).await?;
         for value in items.iter_mut().flat_map(Sensitive::personal) {
-            seal_one(value, &keys)?;
+            encrypt_one(value, &keys)?;
         }
         Ok(())
     }
 
     /// Makes a subject's key where it is missing, so that those who make none can seal under it.
-    pub async fn ensure(&self, subject: Uuid, purpose: Purpose) -> Result<(), SealError> {
+    pub async fn ensure(&self, subject: Uuid, purpose: Purpose) -> Result<(), EncryptError> {
         self.make(&HashSet::from([(subject, purpose)])).await.map(drop)
     }
 
-    async fn make(&self, owners: &HashSet<(Uuid, Purpose)>) -> Result<HashMap<String, Key>, SealError> {
+    async fn make(&self, owners: &HashSet<(Uuid, Purpose)>) -> Result<HashMap<String, Key>, EncryptError> {
         let kids: HashSet<String> =
             owners.iter().map(|(subject, purpose)| personal::kid(*subject, *purpose)).collect();
         let found = self.store.keys(&kids).await?;
@@ -187,17 +187,17 @@ impl KeyMaker {
     }
 }
 
-fn seal_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), SealError> {
+fn encrypt_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), EncryptError> {
     let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
     let kid = personal::kid(subject, purpose);
     match keys.get(&kid) {
         Some(Key::Living(key)) => {
             let Some(text) = value.plaintext() else { return Ok(()) };
-            let jwe = codec::seal(&kid, key, &text.map_err(failed)?).map_err(failed)?;
+            let jwe = codec::encrypt(&kid, key, &text.map_err(failed)?).map_err(failed)?;
             value.seal(jwe);
             Ok(())
         }
         // Barred and never made reads as missing.
-        Some(Key::Tombstone | Key::Missing) | None => Err(SealError::Erased),
+        Some(Key::Tombstone | Key::Missing) | None => Err(EncryptError::Erased),
     }
 }

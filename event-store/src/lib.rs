@@ -5,10 +5,10 @@
 //! Start reading there.
 
 mod adopt;
+mod aggregate_cache;
 pub mod appender;
 mod error;
 mod execute;
-mod hot;
 pub mod keys;
 mod kind;
 pub mod metrics;
@@ -22,4 +22,4 @@ pub use error::{AppendError, LARGEST_EVENT};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;
 pub use kind::OutcomeKind;
-pub use purge::{Purge, Purged, Whose, purged};
+pub use purge::{Purge, Purged, RecordOwner, purged};

@@ -149,13 +149,13 @@ impl Backend for Postgres {
     async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError> {
         let connection = self.connect().await?;
         let query = sqlx::query(PURGE)
-            .bind(purge.whose.kind())
+            .bind(purge.owner.kind())
             .bind(i32::from(purge.days))
             .bind(purge.before)
             .bind(i64::from(purge.most));
         let row = self.call(connection, query).await?;
         let column = |name| row.try_get(name).map_err(|error| BatchError::Data(error.to_string()));
-        Ok(Purged { looked: column("looked")?, deleted: column("deleted")? })
+        Ok(Purged { examined: column("looked")?, deleted: column("deleted")? })
     }
 }
 

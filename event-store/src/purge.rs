@@ -10,12 +10,12 @@ use soonshop_event_log::{Db, Error};
 
 /// Whose commands. An event of a process names the channel `process`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum RecordOwner {
     Persons,
     Processes,
 }
 
-impl Whose {
+impl RecordOwner {
     /// As it is stored.
     pub(crate) fn kind(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Whose {
 /// Which records are to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purge {
-    pub whose: Whose,
+    pub owner: RecordOwner,
     /// How long one is kept, by the database's clock.
     pub days: u16,
     /// One that was recorded from then on stays, however old it is.
@@ -41,18 +41,18 @@ pub struct Purge {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Purged {
     /// Records that were old enough, of whatever kind. Fewer than were asked for: there are no more.
-    pub looked: i64,
+    pub examined: i64,
     pub deleted: i64,
 }
 
 /// The moment up to which, it included, records are gone. `None`: nothing was purged yet.
-pub async fn purged(log: &Db, whose: Whose) -> Result<Option<DateTime<Utc>>, Error> {
+pub async fn purged(log: &Db, owner: RecordOwner) -> Result<Option<DateTime<Utc>>, Error> {
     let micros = match log.backend() {
         DatabaseBackend::Postgres => "(extract(epoch FROM recorded_at) * 1000000)::bigint",
         _ => "recorded_at",
     };
     let sql = format!("SELECT {micros} FROM @purged WHERE kind = $1");
-    let row = log.connection.query_one(log.statement(&sql, [whose.kind().into()])).await?;
+    let row = log.connection.query_one(log.statement(&sql, [owner.kind().into()])).await?;
     let Some(row) = row else { return Ok(None) };
     let moment = DateTime::from_timestamp_micros(row.try_get_by_index(0)?);
     moment.map(Some).ok_or_else(|| Error::Database("a purge was marked at no moment there is".to_owned()))

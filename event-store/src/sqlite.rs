@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use crate::appender::{Backend, Batch, BatchError, Refused, Why, Written, hex};
-use crate::purge::{Purge, Purged, Whose};
+use crate::purge::{Purge, Purged, RecordOwner};
 
 pub(crate) struct Sqlite {
     folder: PathBuf,
@@ -213,7 +213,7 @@ async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, 
 
 async fn delete_old(tx: &mut SqliteConnection, purge: &Purge) -> Result<Purged, BatchError> {
     let next = sqlx::query(NEXT)
-        .bind(purge.whose.kind())
+        .bind(purge.owner.kind())
         .bind(purge.days)
         .bind(purge.before.map(|moment| moment.timestamp_micros()))
         .bind(purge.most);
@@ -222,14 +222,14 @@ async fn delete_old(tx: &mut SqliteConnection, purge: &Purge) -> Result<Purged, 
     let (at, id): (i64, String) = (column(last, 1)?, column(last, 0)?);
     let mut gone: Vec<String> = Vec::new();
     for row in &next {
-        if column::<bool>(row, 2)? == (purge.whose == Whose::Processes) {
+        if column::<bool>(row, 2)? == (purge.owner == RecordOwner::Processes) {
             gone.push(column(row, 0)?);
         }
     }
     run(sqlx::query(GONE).bind(json!(gone).to_string()), tx).await?;
-    run(sqlx::query(MARK).bind(purge.whose.kind()).bind(at).bind(id), tx).await?;
+    run(sqlx::query(MARK).bind(purge.owner.kind()).bind(at).bind(id), tx).await?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    Ok(Purged { looked: count(next.len()), deleted: count(gone.len()) })
+    Ok(Purged { examined: count(next.len()), deleted: count(gone.len()) })
 }
 
 fn claim(request: usize, claim: &crate::Claim) -> serde_json::Value {

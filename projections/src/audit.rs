@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use soonshop_domain::{Money, TYPES, catalog};
 use soonshop_event_log::RecordedEvent;
 
+use crate::event_summary::EventSummary;
 use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id, written};
 use crate::texts::{Searched, Texts, TextsOf};
-use crate::told::Told;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
@@ -108,7 +108,7 @@ pub struct Audit;
 
 /// What a search for a text can look through where nothing but a summary is left.
 pub fn searched(summary: &Value) -> String {
-    Told::words_of(summary).map(Told::text).unwrap_or_default()
+    EventSummary::words_of(summary).map(EventSummary::text).unwrap_or_default()
 }
 
 /// The amount that an event is about, by its type and its summary.
@@ -168,7 +168,7 @@ impl Projector for Audit {
             |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
         // Not as it was stored: what the type does not declare is nobody's to show.
         let json = event.event.encode().map_err(failed)?;
-        let told = Told::of_event(&event.event, &json).map_err(failed)?;
+        let summary = EventSummary::of_event(&event.event, &json).map_err(failed)?;
         let amount = event.event.amount();
         unit.add(Model {
             position: event.position,
@@ -193,8 +193,8 @@ impl Projector for Audit {
             subject: event.event.subject(event.stream).map(written),
             amount: amount.map(|amount| amount.amount),
             currency: amount.map(|amount| amount.currency.as_str().to_owned()),
-            summary: told.summary(),
-            text: told.text(),
+            summary: summary.summary(),
+            text: summary.text(),
         });
         Ok(())
     }

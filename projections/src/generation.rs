@@ -8,7 +8,7 @@ use std::path::Path;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, TransactionTrait as _, Value};
 use soonshop_event_log::checkpoint::CHECKPOINTS;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Checkpoint, Database, Db, Error, Place};
+use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, Error};
 
 use crate::Projector;
 use crate::projector::TableOf;
@@ -206,7 +206,7 @@ impl Registry {
             shape: projector.shape(),
         };
         let name = generation.namespace();
-        if let Place::Sqlite(folder) = self.database.place() {
+        if let DatabaseLocation::Sqlite(folder) = self.database.location() {
             self.database.close(&name).await?;
             remove(&sqlite_file(folder, &name))?;
             let db = generation.db(&self.database)?;
@@ -330,9 +330,9 @@ impl Registry {
     /// Whether its rows, or what is left of them, are still there.
     pub async fn is_there(&self, generation: &Generation) -> Result<bool, Error> {
         let name = generation.namespace();
-        match self.database.place() {
-            Place::Sqlite(folder) => Ok(sqlite_file(folder, &name).exists()),
-            Place::Postgres(_) => {
+        match self.database.location() {
+            DatabaseLocation::Sqlite(folder) => Ok(sqlite_file(folder, &name).exists()),
+            DatabaseLocation::Postgres(_) => {
                 let sql = "SELECT to_regnamespace($1) IS NOT NULL";
                 let row = self
                     .operations
@@ -347,12 +347,12 @@ impl Registry {
     /// Removes the rows of a generation that was retired. Done twice, it changes nothing.
     pub async fn remove(&self, generation: &Generation) -> Result<(), Error> {
         let name = generation.namespace();
-        match self.database.place() {
-            Place::Sqlite(folder) => {
+        match self.database.location() {
+            DatabaseLocation::Sqlite(folder) => {
                 self.database.close(&name).await?;
                 remove(&sqlite_file(folder, &name))
             }
-            Place::Postgres(_) => {
+            DatabaseLocation::Postgres(_) => {
                 let sql = format!("DROP SCHEMA IF EXISTS {name} CASCADE");
                 self.operations.connection.execute_unprepared(&sql).await?;
                 Ok(())

@@ -10,11 +10,12 @@
 pub mod analytics;
 mod arrays;
 pub mod audit;
-mod copy;
-pub mod ending;
+mod copy_in;
+mod event_summary;
 pub mod feed;
-mod following;
+mod follower_status;
 pub mod generation;
+pub mod generation_remover;
 pub mod inventory;
 pub mod operations;
 pub mod order;
@@ -27,9 +28,9 @@ pub mod runner;
 pub mod runs;
 pub mod sink;
 pub mod source;
-pub mod standing;
+pub mod status;
 pub mod texts;
-mod told;
+
 mod transaction;
 mod unit;
 pub mod user;

@@ -53,7 +53,7 @@ pub async fn note(keys: &KeyStore, text: &str) -> Result<Personal<String>, Error
 /// A note sealed under its writer's own key: it goes when the writer is forgotten.
 pub async fn note_of(keys: &KeyStore, writer: Uuid, text: &str) -> Result<Personal<String>, Error> {
     let mut note = Personal::new(text.to_owned(), writer, Purpose::Account);
-    keys.seal(&mut note).await?;
+    keys.encrypt(&mut note).await?;
     Ok(note)
 }
 

@@ -15,7 +15,7 @@ use soonshop_event_log::checkpoint::{REACTOR, of_process};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases};
 use uuid::Uuid;
 
-use crate::following::{Following, following};
+use crate::follower_status::{FollowerStatus, follower_status};
 
 /// The most events of an instance's history that are read.
 const MOST_EVENTS: u64 = 200;
@@ -50,7 +50,7 @@ impl fmt::Display for Key {
 
 /// A question for a list of instances.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct InstanceQuery {
     /// Of this process only.
     pub process: Option<String>,
     pub which: Which,
@@ -223,17 +223,17 @@ fn among(outbox: &str, timeouts: &str) -> String {
 
 /// Instances in the order of process and instance, and what the list goes on after, if it does. `db` is the namespace
 /// `process`.
-pub async fn list(db: &Db, asked: &Asked) -> Result<(Vec<Instance>, Option<Key>), Error> {
+pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Option<Key>), Error> {
     let mut values: Vec<Value> = Vec::new();
     let mut wanted = Vec::new();
     let mut place = |value: Value| {
         values.push(value);
         format!("${}", values.len())
     };
-    if let Some(process) = &asked.process {
+    if let Some(process) = &query.process {
         wanted.push(format!("i.process = {}", place(process.as_str().into())));
     }
-    match asked.which {
+    match query.which {
         // Those that are done are by far the most: what is left is looked up by what it waits for.
         Which::Open => wanted.push(among("", "")),
         Which::Stuck => {
@@ -242,12 +242,12 @@ pub async fn list(db: &Db, asked: &Asked) -> Result<(Vec<Instance>, Option<Key>)
         }
         Which::All => {}
     }
-    if let Some(Key { process, instance }) = &asked.after {
+    if let Some(Key { process, instance }) = &query.after {
         let (same, name) = (place(process.as_str().into()), place(instance.as_str().into()));
         wanted.push(format!("(i.process > {same} OR (i.process = {same} AND i.instance > {name}))"));
     }
     let wanted = if wanted.is_empty() { String::new() } else { format!(" WHERE {}", wanted.join(" AND ")) };
-    let most = usize::try_from(asked.most.max(1)).unwrap_or(usize::MAX);
+    let most = usize::try_from(query.most.max(1)).unwrap_or(usize::MAX);
     let sql =
         format!("{}{wanted} ORDER BY i.process, i.instance LIMIT {}", select(db), most.saturating_add(1));
     let rows = db.connection.query_all(db.statement(&sql, values)).await?;
@@ -301,7 +301,7 @@ pub struct Status {
     /// Since when.
     pub since: Option<DateTime<Utc>>,
     #[serde(flatten)]
-    pub following: Following,
+    pub progress: FollowerStatus,
     /// Who runs it just now.
     pub holder: Option<String>,
     /// Commands that it has to send.
@@ -325,7 +325,7 @@ pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
             name: "processes".to_owned(),
             state: "unknown".to_owned(),
             since: None,
-            following: Following {
+            progress: FollowerStatus {
                 position: None,
                 lag_events: 0,
                 lag_seconds: 0.0,
@@ -366,17 +366,17 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
             }
             Ok(at)
         };
-        let mut following = following(log, at.await).await?;
+        let mut progress = follower_status(log, at.await).await?;
         match state.as_str() {
-            "stopped" => following.complaint = reason.or(following.complaint),
+            "stopped" => progress.complaint = reason.or(progress.complaint),
             // It is not to do anything.
-            "off" => following.complaint = None,
+            "off" => progress.complaint = None,
             _ => {}
         }
         let name = follower[REACTOR.len()..].to_owned();
         let (unsent, waiting) = counts.get(&name).copied().unwrap_or_default();
         let (since, holder) = (moment(row.try_get_by_index(3)?), leases.holder(&follower).await?);
-        all.push(Status { name, state, since, following, holder, unsent, waiting });
+        all.push(Status { name, state, since, progress, holder, unsent, waiting });
     }
     Ok(all)
 }

@@ -33,7 +33,7 @@ impl State {
 /// What others want of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
-pub enum Wanted {
+pub enum RunRequest {
     Run,
     Pause,
     Cancel,
@@ -72,7 +72,7 @@ pub struct Run {
     /// Positions per second at the most.
     pub limit_rate: Option<i64>,
     #[serde(skip)]
-    pub wanted: Wanted,
+    pub wanted: RunRequest,
     pub result: Option<serde_json::Value>,
 }
 
@@ -188,7 +188,7 @@ impl Runs {
         generation: Option<i32>,
         state: State,
         at: &Progress,
-    ) -> Result<(Wanted, Option<i64>), Error> {
+    ) -> Result<(RunRequest, Option<i64>), Error> {
         let sql = format!(
             "UPDATE @runs SET beat_at = {}, state = $2, from_position = $3, to_position = $4, position = $5, folded = $6, \
              skipped = $7, parked = $8, generation = $9 WHERE run = $1 RETURNING wanted, limit_rate",
@@ -213,7 +213,7 @@ impl Runs {
     }
 
     /// Gives a sign of life without getting further, and hears what is wanted.
-    pub async fn sign(&self, run: i64) -> Result<Wanted, Error> {
+    pub async fn sign(&self, run: i64) -> Result<RunRequest, Error> {
         let sql = format!("UPDATE @runs SET beat_at = {} WHERE run = $1 RETURNING wanted", self.db.now());
         let row = self.db.connection.query_one(self.db.statement(&sql, [run.into()])).await?;
         let row = row.ok_or_else(|| Error::Database(format!("run {run} is gone")))?;
@@ -233,7 +233,7 @@ impl Runs {
     }
 
     /// Tells a run what is wanted of it. False: it is over.
-    pub async fn want(&self, run: i64, wanted: Wanted) -> Result<bool, Error> {
+    pub async fn want(&self, run: i64, wanted: RunRequest) -> Result<bool, Error> {
         let sql = "UPDATE @runs SET wanted = $2 WHERE run = $1 AND state IN ('running', 'paused')";
         let values = [run.into(), wanted.as_ref().into()];
         Ok(self.db.connection.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)

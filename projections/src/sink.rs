@@ -71,7 +71,7 @@ impl Source for BehindRows {
 }
 
 /// Where a sink is.
-struct Place<'a> {
+struct SinkState<'a> {
     follower: &'a Follower,
     name: String,
     source: BehindRows,
@@ -93,7 +93,7 @@ struct Due {
     verify: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> SinkState<'a> {
     fn new(follower: &'a Follower, sink: &str, db: Db, checkpoint: Checkpoint, repeated: i64) -> Self {
         let now = Instant::now();
         let source = BehindRows { feed: follower.feed.clone(), db };
@@ -168,7 +168,7 @@ impl<'a> Place<'a> {
 
 /// A search index under one lease.
 struct IndexWork<'a> {
-    place: Place<'a>,
+    place: SinkState<'a>,
     search: &'a dyn Search,
     documents: Box<dyn Documents>,
     index: String,
@@ -215,7 +215,7 @@ impl Work for IndexWork<'_> {
 
 /// A cache under one lease, or in one process.
 struct CacheWork<'a> {
-    place: Place<'a>,
+    place: SinkState<'a>,
     cache: &'a dyn Cache,
     space: String,
 }
@@ -294,7 +294,7 @@ impl Follower {
         let written = search.checkpoint(&index).await.map_err(failed)?;
         let checkpoint = written.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse())?;
         // All that was ever repeated is done again: documents have versions.
-        let place = Place::new(self, INDEX, db, checkpoint, 0);
+        let place = SinkState::new(self, INDEX, db, checkpoint, 0);
         Ok(IndexWork { place, search, documents, index })
     }
 
@@ -322,7 +322,7 @@ impl Follower {
                 (rows, repeated)
             }
         };
-        Ok(CacheWork { place: Place::new(self, CACHE, db, checkpoint, repeated), cache, space })
+        Ok(CacheWork { place: SinkState::new(self, CACHE, db, checkpoint, repeated), cache, space })
     }
 }
 

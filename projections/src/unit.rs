@@ -12,7 +12,7 @@ use sea_orm::{
 use soonshop_event_log::Db;
 
 use crate::arrays::Arrays;
-use crate::copy::copy;
+use crate::copy_in::copy_in;
 use crate::row::{CHUNK, Row, column_names, table_of};
 use crate::transaction::{Transaction, Write};
 
@@ -22,7 +22,7 @@ use crate::transaction::{Transaction, Write};
 pub struct Failure(pub String);
 
 /// Rows of one type that are wanted.
-struct Wanted {
+struct RequestedRows {
     table: String,
     rows: Box<dyn AnyRows>,
     groups: HashSet<String>,
@@ -31,7 +31,7 @@ struct Wanted {
 /// The groups of rows that events need, before they are projected.
 #[derive(Default)]
 pub struct Wants {
-    tables: HashMap<TypeId, Wanted>,
+    tables: HashMap<TypeId, RequestedRows>,
     /// Of the last event alone.
     last: Vec<(TypeId, String)>,
 }
@@ -39,7 +39,7 @@ pub struct Wants {
 impl Wants {
     pub fn want<M: Row>(&mut self, group: impl Into<String>) {
         let (kind, group) = (TypeId::of::<M>(), group.into());
-        let wanted = self.tables.entry(kind).or_insert_with(|| Wanted {
+        let wanted = self.tables.entry(kind).or_insert_with(|| RequestedRows {
             table: table_of::<M>(),
             rows: Box::<Rows<M>>::default(),
             groups: HashSet::new(),
@@ -188,7 +188,7 @@ impl<M: Row> AnyRows for Rows<M> {
         let columns: Vec<Columns<M>> = Columns::<M>::iter().collect();
         if db.backend() == DatabaseBackend::Postgres {
             if !added.is_empty() {
-                writes.push(copy(db, added.into_iter())?);
+                writes.push(copy_in(db, added.into_iter())?);
             }
             if changed.is_empty() {
                 return Ok(());

@@ -77,8 +77,11 @@ fn told(report: &Report) -> Vec<Sentence> {
 
 /// Compares the log, or the record of operations, with its seals.
 pub async fn check(tool: &Tool, options: &Options) -> Outcome {
-    let (log, seals) =
-        if options.record { (tool.looked().record(), RECORD_SEALS) } else { (tool.log.clone(), SEALS) };
+    let (log, seals) = if options.record {
+        (tool.status_reader().record(), RECORD_SEALS)
+    } else {
+        (tool.log.clone(), SEALS)
+    };
     let seals = Seals::new(tool.store.namespace(seals)?);
     let positions = Positions { from: options.from, to: options.to };
     let report = seal::check(&log, &seals, positions, options.trusted.as_ref()).await?;

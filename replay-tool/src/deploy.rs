@@ -100,7 +100,7 @@ async fn alarm(
         return Err(Failure::Refused(Sentence::SwappedByOther { number }));
     }
     let head = tool.log.head().await?.position;
-    let standing = tool.looked().one(&known, projector.searchable(), head).await?;
+    let standing = tool.status_reader().generation(&known, projector.searchable(), head).await?;
     let stopped = standing.sinks.iter().filter(|sink| sink.stopped.is_some()).count();
     for (figure, most) in &alarm.0 {
         let (name, value) = match figure {

@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait as _;
 use serde_json::{Map, Value, json};
 use soonshop_audit::trail::Stream;
 use soonshop_domain::{Event, TYPES};
-use soonshop_event_log::{Content, Database, Place};
+use soonshop_event_log::{Content, Database, DatabaseLocation};
 use soonshop_migrations::Namespace;
 use soonshop_projections::generation::Generation;
 use soonshop_projections::projector::{PersonalColumns, Wants};
@@ -206,7 +206,7 @@ struct Scratch {
 impl Scratch {
     async fn new(projector: &Arc<dyn Projector>) -> Result<Self, Failure> {
         let folder = Folder::new()?;
-        let database = Database::new(Place::Sqlite(folder.path().to_owned()));
+        let database = Database::new(DatabaseLocation::Sqlite(folder.path().to_owned()));
         let operations = database.namespace(Namespace::Operations.name())?;
         soonshop_migrations::migrate(Namespace::Operations, &operations.connection)
             .await

@@ -32,14 +32,14 @@ use std::sync::Arc;
 use soonshop_cache::Cache;
 use soonshop_domain::ids;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Database, EventLog, KeyStore, Lease, Leases, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, Lease, Leases, MasterKeys};
 use soonshop_migrations::{Namespace, rights};
-use soonshop_projections::ending::Ending;
 use soonshop_projections::generation::Known;
+use soonshop_projections::generation_remover::GenerationRemover;
 use soonshop_projections::operations::{self, Done};
 use soonshop_projections::runner::Follower;
 use soonshop_projections::runs::{self, Runs};
-use soonshop_projections::standing::Looked;
+use soonshop_projections::status::StatusReader;
 use soonshop_projections::{Feed, Generation, Projector, Registry};
 use soonshop_search::Search;
 
@@ -116,11 +116,11 @@ impl Tool {
         out: Output,
         stop: Stop,
     ) -> Result<Self, Failure> {
-        let place = |url: &Option<String>| Place::parse(url.as_deref().unwrap_or(&config.store));
+        let place = |url: &Option<String>| DatabaseLocation::parse(url.as_deref().unwrap_or(&config.store));
         // On PostgreSQL all of it is done under a role that cannot write the log.
-        let store = Database::under(Place::parse(&config.store)?, rights::REPLAY);
-        let same = |place: Place| {
-            if *store.place() == place { store.clone() } else { Database::under(place, rights::REPLAY) }
+        let store = Database::under(DatabaseLocation::parse(&config.store)?, rights::REPLAY);
+        let same = |place: DatabaseLocation| {
+            if *store.location() == place { store.clone() } else { Database::under(place, rights::REPLAY) }
         };
         let (read, keys) = (same(place(&config.read_models)?), same(place(&config.keys)?));
         let address = |detail: String| Failure::Usage(Sentence::BadAddress { detail });
@@ -129,7 +129,7 @@ impl Tool {
         let stands = [(Namespace::Log, &store), (Namespace::Keys, &keys), (Namespace::Operations, &read)];
         for (namespace, database) in stands {
             // A file that is opened comes into being: nothing is left in a folder that is no shop's.
-            if let Place::Sqlite(folder) = database.place()
+            if let DatabaseLocation::Sqlite(folder) = database.location()
                 && !sqlite_file(folder, namespace.name()).is_file()
             {
                 let folder = folder.display().to_string();
@@ -237,8 +237,8 @@ impl Tool {
         Leases::new(self.registry.operations().clone(), self.holder.clone())
     }
 
-    pub(crate) fn ending(&self) -> Ending {
-        Ending {
+    pub(crate) fn generation_remover(&self) -> GenerationRemover {
+        GenerationRemover {
             registry: self.registry.clone(),
             search: Arc::clone(&self.search),
             cache: Arc::clone(&self.cache),
@@ -246,8 +246,8 @@ impl Tool {
         }
     }
 
-    pub fn looked(&self) -> Looked {
-        Looked {
+    pub fn status_reader(&self) -> StatusReader {
+        StatusReader {
             log: self.log.clone(),
             registry: self.registry.clone(),
             search: Arc::clone(&self.search),

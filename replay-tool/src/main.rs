@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
-use soonshop_projections::runs::Wanted;
+use soonshop_projections::runs::RunRequest;
 use soonshop_replay_tool::history::{self, Point};
 use soonshop_replay_tool::listing;
 use soonshop_replay_tool::output::ShowProgress;
@@ -653,9 +653,9 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             let options = deploy::Options { rebuild: rebuild.into(), bake, alarm: rollback_if };
             deploy::deploy(&tool, &options).await
         }
-        Verb::Pause { run } => want(&tool, run, Wanted::Pause).await,
-        Verb::Resume { run } => want(&tool, run, Wanted::Run).await,
-        Verb::Cancel { run } => want(&tool, run, Wanted::Cancel).await,
+        Verb::Pause { run } => want(&tool, run, RunRequest::Pause).await,
+        Verb::Resume { run } => want(&tool, run, RunRequest::Run).await,
+        Verb::Cancel { run } => want(&tool, run, RunRequest::Cancel).await,
         Verb::Throttle { run, max_rate } => {
             let limit = (max_rate > 0).then_some(max_rate);
             heard(tool.runs.throttle(run, limit).await?, run)
@@ -698,10 +698,10 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
     }
 }
 
-async fn want(tool: &Tool, run: i64, wanted: Wanted) -> Outcome {
+async fn want(tool: &Tool, run: i64, wanted: RunRequest) -> Outcome {
     let of = tool.runs.get(run).await?.filter(|run| !run.state.is_over());
     if let Some(of) = of
-        && !(of.verb == "rebuild" || of.verb == "verify" && wanted == Wanted::Cancel)
+        && !(of.verb == "rebuild" || of.verb == "verify" && wanted == RunRequest::Cancel)
     {
         return Err(Failure::Refused(Sentence::RunTakesNoOrders { run, verb: of.verb }));
     }

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use serde_json::json;
 use soonshop_domain::catalog;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Content, Place};
+use soonshop_event_log::{Content, DatabaseLocation};
 use soonshop_projections::projector::{Unit, Wants};
 use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
@@ -85,7 +85,7 @@ async fn size(tool: &Tool, generation: &Generation) -> Result<i64, Failure> {
         let row = db.connection.query_one(db.statement(sql, [generation.namespace().into()])).await?;
         return Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0));
     }
-    let Place::Sqlite(folder) = tool.registry.database().place() else { return Ok(0) };
+    let DatabaseLocation::Sqlite(folder) = tool.registry.database().location() else { return Ok(0) };
     let file: PathBuf = sqlite_file(folder, &generation.namespace());
     Ok(std::fs::metadata(file).map_or(0, |data| i64::try_from(data.len()).unwrap_or(i64::MAX)))
 }

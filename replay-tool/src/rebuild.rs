@@ -8,7 +8,7 @@ use serde_json::json;
 use soonshop_event_log::{Entry, Lease};
 use soonshop_projections::generation::State as Stands;
 use soonshop_projections::runner::{Fold, Poison, ROWS};
-use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
+use soonshop_projections::runs::{Beginning, Progress, RunRequest, State};
 use soonshop_projections::sink::{CACHE, INDEX};
 use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
@@ -437,12 +437,12 @@ impl Work<'_> {
             self.yield_to_live(limit).await?;
             self.show();
             match wanted {
-                Wanted::Run => return Ok(()),
-                Wanted::Cancel => {
+                RunRequest::Run => return Ok(()),
+                RunRequest::Cancel => {
                     self.cancelled = true;
                     return Err(Failure::Refused(Sentence::RunCancelled { run: self.run }));
                 }
-                Wanted::Pause => {
+                RunRequest::Pause => {
                     state = State::Paused;
                     tokio::select! {
                         () = self.tool.stop.asked() => return Err(self.tool.stop.failure()),
@@ -465,7 +465,7 @@ impl Work<'_> {
         self.looked = Instant::now();
         let active = self.tool.known(&self.generation.projection, None).await?;
         let head = self.tool.log.head().await?.position;
-        let standing = self.tool.looked().one(&active, false, head).await?;
+        let standing = self.tool.status_reader().generation(&active, false, head).await?;
         let now = self.pace.limit.unwrap_or_else(|| self.rate().max(1_000));
         let next = if standing.lag_seconds > LIVE_LAG { (now / 2).max(100) } else { now + now / 4 + 1 };
         let next = self.asked.map_or(next, |asked| next.min(asked));
@@ -556,7 +556,7 @@ impl Work<'_> {
 
     async fn sinks_at(&self) -> Result<i64, Failure> {
         let known = self.tool.known(&self.generation.projection, Some(self.generation.number)).await?;
-        let standing = self.tool.looked().one(&known, true, i64::MAX).await?;
+        let standing = self.tool.status_reader().generation(&known, true, i64::MAX).await?;
         let behind = standing.sinks.iter().filter(|sink| [INDEX, CACHE].contains(&sink.name));
         Ok(behind.map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(i64::MAX))
     }

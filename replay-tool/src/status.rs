@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use soonshop_projections::runs::Run;
-use soonshop_projections::standing::{Following, Standing, Trouble, Whole};
+use soonshop_projections::status::{FollowerStatus, GenerationStatus, ShopStatus, Trouble};
 
 use crate::sentences::{Rounded, Word};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
-fn place(standing: &Standing) -> &'static str {
+fn place(standing: &GenerationStatus) -> &'static str {
     match (standing.active, standing.previous) {
         (true, _) => "active",
         (_, true) => "previous",
@@ -17,7 +17,7 @@ fn place(standing: &Standing) -> &'static str {
     }
 }
 
-fn row(standing: &Standing, head: i64, wide: bool) -> Vec<Sentence> {
+fn row(standing: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
     let mut lines = vec![Sentence::StatusRow {
         projection: standing.projection.clone(),
         generation: standing.generation,
@@ -59,7 +59,7 @@ fn complaint(complaint: Sentence) -> Sentence {
     Sentence::Complaint { complaint: Box::new(complaint) }
 }
 
-fn following(name: &str, one: &Following, head: i64) -> Vec<Sentence> {
+fn following(name: &str, one: &FollowerStatus, head: i64) -> Vec<Sentence> {
     let mut lines = vec![Sentence::FollowingRow {
         name: Word::of(name),
         at: at(one.position),
@@ -80,7 +80,7 @@ fn following(name: &str, one: &Following, head: i64) -> Vec<Sentence> {
 }
 
 /// What is not of one read model: the end of the log, the relay, the process managers and the seals.
-fn shop(whole: &Whole) -> Vec<Sentence> {
+fn shop(whole: &ShopStatus) -> Vec<Sentence> {
     let (name, head) = (Word::of("log"), whole.append.position);
     let mut lines = vec![match whole.append.age_seconds {
         Some(seconds) => Sentence::LogRowAged { name, head, seconds },
@@ -88,7 +88,7 @@ fn shop(whole: &Whole) -> Vec<Sentence> {
     }];
     lines.extend(following("relay", &whole.relay, head));
     for one in &whole.processes {
-        lines.extend(following(&one.follower(), &one.following, head));
+        lines.extend(following(&one.follower(), &one.progress, head));
     }
     lines.extend(following("seals", &whole.seals, head));
     // The record is a log of its own, whose length is nobody's measure here.
@@ -107,9 +107,9 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
     if let Some(name) = projection {
         tool.projector(name)?;
     }
-    let whole = tool.looked().whole(&tool.projectors).await?;
+    let whole = tool.status_reader().read(&tool.projectors).await?;
     let head = whole.append.position;
-    let shown: Vec<&Standing> = whole
+    let shown: Vec<&GenerationStatus> = whole
         .generations
         .iter()
         .filter(|standing| projection.is_none_or(|name| name == standing.projection))
@@ -129,7 +129,7 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
         None => whole.healthy(),
     };
     if projection.is_none() {
-        let Whole { append, relay, processes, seals, record_seals, .. } = &whole;
+        let ShopStatus { append, relay, processes, seals, record_seals, .. } = &whole;
         let value = json!({
             "append": append, "relay": relay, "processes": processes, "seals": seals, "record_seals": record_seals,
             "parked": whole.parked(),

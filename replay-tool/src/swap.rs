@@ -11,7 +11,7 @@ use soonshop_event_log::{Checkpoint, Error};
 use soonshop_projections::generation::{Known, State as Stands};
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{Beginning, State};
-use soonshop_projections::standing::Standing;
+use soonshop_projections::status::GenerationStatus;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
 
@@ -52,9 +52,13 @@ impl Swap {
 /// How long the generation in use may stand still.
 const STILL: Duration = Duration::from_secs(5);
 
-async fn standing(tool: &Tool, projector: &Arc<dyn Projector>, known: &Known) -> Result<Standing, Failure> {
+async fn standing(
+    tool: &Tool,
+    projector: &Arc<dyn Projector>,
+    known: &Known,
+) -> Result<GenerationStatus, Failure> {
     let head = tool.log.head().await?.position;
-    Ok(tool.looked().one(known, projector.searchable(), head).await?)
+    Ok(tool.status_reader().generation(known, projector.searchable(), head).await?)
 }
 
 /// Moves readers to a candidate.
@@ -406,7 +410,7 @@ pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result
             let reason = "a comparison left it behind";
             drop_generation(tool, generation, reason).await?;
         } else if known.state == Stands::Retired && tool.registry.is_there(generation).await? {
-            tool.ending().remove(generation).await?;
+            tool.generation_remover().remove(generation).await?;
         }
     }
     Ok(())
@@ -420,5 +424,5 @@ pub(crate) async fn drop_generation(
 ) -> Result<(), Failure> {
     let done =
         tool.done("retire", generation, json!({ "generation": generation.number }), Some(reason)).await?;
-    Ok(tool.ending().retire(generation, &done).await?)
+    Ok(tool.generation_remover().retire(generation, &done).await?)
 }

@@ -12,7 +12,7 @@ use soonshop_audit::export::Unread;
 use soonshop_audit::file::File;
 use soonshop_audit_web::http::{Viewer, role_that_may_see, router_of_file};
 use soonshop_cache::Cache;
-use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys};
 use soonshop_migrations::Namespace;
 use soonshop_projections::Registry;
 use soonshop_search::Search;
@@ -157,7 +157,7 @@ struct Shop {
 
 impl Shop {
     async fn new(folder: &Folder) -> Result<Self, Failure> {
-        let database = Database::new(Place::Sqlite(folder.path().to_owned()));
+        let database = Database::new(DatabaseLocation::Sqlite(folder.path().to_owned()));
         for namespace in [Namespace::Log, Namespace::Keys, Namespace::Operations] {
             let db = database.namespace(namespace.name())?;
             soonshop_migrations::migrate(namespace, &db.connection).await.map_err(Failure::unexpected)?;

@@ -16,7 +16,7 @@ use url::Url;
 
 use self::client::{Answer, BACKEND, Client, refused};
 use crate::cursor::{Cursor, Key};
-use crate::wanted::Wanted;
+use crate::parsed_query::ParsedQuery;
 use crate::{Change, Document, Error, Page, Query, Search, highlight, indexed};
 
 /// The document that keeps the checkpoint; no id of the shop begins so.
@@ -215,7 +215,7 @@ impl Search for Elasticsearch {
 
     async fn search(&self, index: &str, query: &Query) -> Result<Page, Error> {
         let after = Cursor::of(query)?;
-        let wanted = Wanted::of(&query.text);
+        let wanted = ParsedQuery::of(&query.text);
         let body = requests::search(query, wanted.condition(), after.as_ref());
         let mut answer = self.ask(index, body, crate::cursor::fingerprint(query)).await?;
         let limit = indexed::limit(query);

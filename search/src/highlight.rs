@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::parsed_query::{ParsedQuery, Word};
 use crate::text::{self, Kind, Stems};
-use crate::wanted::{Wanted, Word};
 use crate::{Document, Hit};
 
 /// Of a long text, about this many characters around what was found first.
@@ -12,7 +12,7 @@ const FRAGMENT: usize = 200;
 const BEFORE: usize = 60;
 
 /// The document with its highlights for what was wanted.
-pub(crate) fn hit(document: Document, wanted: &Wanted) -> Hit {
+pub(crate) fn hit(document: Document, wanted: &ParsedQuery) -> Hit {
     let mut highlights = BTreeMap::new();
     if wanted.words().next().is_some() {
         let fields = [("name", &document.name, usize::MAX), ("description", &document.description, FRAGMENT)];
@@ -25,7 +25,7 @@ pub(crate) fn hit(document: Document, wanted: &Wanted) -> Hit {
     Hit { document, highlights }
 }
 
-fn marked(text: &str, wanted: &Wanted, most: usize) -> Option<String> {
+fn marked(text: &str, wanted: &ParsedQuery, most: usize) -> Option<String> {
     let found = found(text, wanted);
     let first = found.first()?;
     let window = fragment(text, first, most);
@@ -68,7 +68,7 @@ fn fragment(text: &str, first: &Range<usize>, most: usize) -> Range<usize> {
 }
 
 /// Where the words are, in order, apart from each other.
-fn found(text: &str, wanted: &Wanted) -> Vec<Range<usize>> {
+fn found(text: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
     let mut stems = Stems::new();
     let mut found: Vec<Range<usize>> = Vec::new();
     for piece in text::pieces(text) {
@@ -119,7 +119,7 @@ fn means(wanted: &Word, found: &str, form: Form) -> bool {
 }
 
 /// Where characters, or pairs of them, of the wanted words stand in a CJK run, in order of their beginning.
-fn runs(run: &str, wanted: &Wanted) -> Vec<Range<usize>> {
+fn runs(run: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
     let grams: Vec<String> = wanted
         .words()
         .filter_map(|word| if let Word::Cjk(word) = word { Some(text::grams(word)) } else { None })
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn mark(text: &str, typed: &str) -> Option<String> {
-        marked(text, &Wanted::of(typed), FRAGMENT)
+        marked(text, &ParsedQuery::of(typed), FRAGMENT)
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::parsed_query::sku;
 use crate::text::{self, Terms};
-use crate::wanted::sku;
 use crate::{Change, Document, Query};
 
 /// Longest name to sort and suggest by, and longest facet value, in characters.

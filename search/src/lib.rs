@@ -4,7 +4,7 @@
 //! same answers to the same contract suite; scores are nobody's business. An index belongs to one generation of a
 //! read model and keeps that generation's checkpoint inside itself, written after the documents it speaks for.
 //!
-//! What a text is made of, what a query asks for, what is marked, and cursors are decided here, once (`text`, `wanted`,
+//! What a text is made of, what a query asks for, what is marked, and cursors are decided here, once (`text`, `parsed_query`,
 //! `highlight`, `cursor`, `indexed`); a backend finds, counts and sorts.
 //!
 //! Start reading at [`connect`], then [`Search`].
@@ -14,10 +14,10 @@ mod cursor;
 mod elasticsearch;
 mod highlight;
 mod indexed;
+mod parsed_query;
 mod port;
 mod tantivy;
 mod text;
-mod wanted;
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 use self::collect::{Names, Ranked};
 use self::schema::Fields;
 use crate::cursor::{Cursor, Key};
-use crate::wanted::Wanted;
+use crate::parsed_query::ParsedQuery;
 use crate::{Change, Error, Page, Query, Search, highlight, indexed};
 
 const BACKEND: &str = "tantivy";
@@ -155,7 +155,7 @@ impl Opened {
     }
 
     fn search(&self, query: &Query, after: Option<Cursor>) -> Result<Page, TantivyError> {
-        let wanted = Wanted::of(&query.text);
+        let wanted = ParsedQuery::of(&query.text);
         let searcher = self.reader.searcher();
         let collector = Ranked::new(query, after);
         let found = searcher.search(&self.fields.query(query, wanted.condition())?, &collector)?;

@@ -29,10 +29,10 @@ use soonshop_domain::context;
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
-use soonshop_event_log::{Database, EventLog, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
-use soonshop_projections::standing::Looked;
+use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
 
 pub use role::Role;
@@ -116,17 +116,19 @@ pub struct Shop {
 impl Shop {
     /// Checks every address, and what may not go together, before anything connects.
     pub fn open(config: &Config, role: Role) -> anyhow::Result<Self> {
-        let place = |url: &Option<String>, fallback: &str| Place::parse(url.as_deref().unwrap_or(fallback));
+        let place = |url: &Option<String>, fallback: &str| {
+            DatabaseLocation::parse(url.as_deref().unwrap_or(fallback))
+        };
         let keys_url = config.keys.as_deref().unwrap_or(&config.store);
-        let store = Place::parse(&config.store)?;
+        let store = DatabaseLocation::parse(&config.store)?;
         let read = place(&config.read_models, &config.store)?;
-        let keys = Place::parse(keys_url)?;
+        let keys = DatabaseLocation::parse(keys_url)?;
         let erasures = place(&config.erasures, keys_url)?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let search = soonshop_search::connect(&config.search)?;
         if role != Role::All {
-            let files = [&store, &read, &keys, &erasures].into_iter().any(Place::is_sqlite);
+            let files = [&store, &read, &keys, &erasures].into_iter().any(DatabaseLocation::is_sqlite);
             for (one_process, what, instead) in [
                 (files, "sqlite:", "postgres://…"),
                 (bus.backend() == "in-process", "in-process:", "amqp://… or nats://…"),
@@ -142,8 +144,8 @@ impl Shop {
         {
             bail!("--name is made of a-z, 0-9 and -");
         }
-        let database = |place: &Place, others: &[&Database]| {
-            let same = others.iter().find(|other| other.place() == place);
+        let database = |place: &DatabaseLocation, others: &[&Database]| {
+            let same = others.iter().find(|other| other.location() == place);
             same.map_or_else(|| Database::new(place.clone()), |other| (*other).clone())
         };
         let store_database = Database::new(store);
@@ -190,9 +192,9 @@ impl Shop {
     }
 
     /// What to ask how everything stands.
-    pub fn looked(&self) -> anyhow::Result<Looked> {
+    pub fn status_reader(&self) -> anyhow::Result<StatusReader> {
         let (search, cache) = (Arc::clone(&self.search), Arc::clone(&self.cache));
-        Ok(Looked { log: self.log()?, registry: self.registry()?, search, cache })
+        Ok(StatusReader { log: self.log()?, registry: self.registry()?, search, cache })
     }
 
     pub fn seal_keys(&self) -> anyhow::Result<SealKeys> {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use soonshop_event_store::EventStore;
-use soonshop_projections::standing::{Following, Whole};
+use soonshop_projections::status::{FollowerStatus, ShopStatus};
 use soonshop_service_kit::metrics::{Metrics, PREFIX};
 use soonshop_workers::relay::Published;
 use tokio::sync::Mutex;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{Role, Shop};
 
-/// What was looked up is told again for so long: however often it is asked for, the databases are not.
+/// Answers are kept this long, so that frequent scrapes do not query the databases each time.
 const FRESH: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,16 +58,16 @@ pub(crate) fn of(
     if !role.has(Role::QueryApi) {
         return Ok(metrics);
     }
-    let (looked, projectors) = (shop.looked()?, soonshop_projections::all());
-    let last = Arc::new(Mutex::new(None::<(Instant, Whole)>));
+    let (reader, projectors) = (shop.status_reader()?, soonshop_projections::all());
+    let last = Arc::new(Mutex::new(None::<(Instant, ShopStatus)>));
     Ok(metrics.looked_up(move || {
-        let (looked, projectors, last) = (looked.clone(), projectors.clone(), Arc::clone(&last));
+        let (reader, projectors, last) = (reader.clone(), projectors.clone(), Arc::clone(&last));
         async move {
             let mut last = last.lock().await;
             if let Some((_, whole)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
                 return Ok(gauges(whole));
             }
-            let whole = looked.whole(&projectors).await.map_err(|error| error.to_string())?;
+            let whole = reader.read(&projectors).await.map_err(|error| error.to_string())?;
             let told = gauges(&whole);
             *last = Some((Instant::now(), whole));
             Ok(told)
@@ -75,7 +75,7 @@ pub(crate) fn of(
     }))
 }
 
-fn gauges(whole: &Whole) -> Registry {
+fn gauges(whole: &ShopStatus) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let healthy = ConstGauge::new(i64::from(whole.healthy()));
     registry.register("healthy", "1: /health/audit has no complaint; 0: it has", healthy);
@@ -91,7 +91,7 @@ fn gauges(whole: &Whole) -> Registry {
     registry
 }
 
-fn follows(registry: &mut Registry, name: &str, waiting: &str, one: &Following) {
+fn follows(registry: &mut Registry, name: &str, waiting: &str, one: &FollowerStatus) {
     let position = ConstGauge::new(one.position.unwrap_or(0));
     registry.register(
         format!("{name}_position"),
@@ -110,18 +110,18 @@ fn follows(registry: &mut Registry, name: &str, waiting: &str, one: &Following) 
     );
 }
 
-fn processes(registry: &mut Registry, whole: &Whole) {
+fn processes(registry: &mut Registry, whole: &ShopStatus) {
     let (position, events) = (Family::<OfProcess, Gauge>::default(), Family::<OfProcess, Gauge>::default());
     let (seconds, unsent) = (Family::<OfProcess, Seconds>::default(), Family::<OfProcess, Gauge>::default());
     let (waiting, complaint) = (Family::<OfProcess, Gauge>::default(), Family::<OfProcess, Gauge>::default());
     for one in &whole.processes {
         let of = OfProcess { process: one.name.clone() };
-        position.get_or_create(&of).set(one.following.position.unwrap_or(0));
-        events.get_or_create(&of).set(one.following.lag_events);
-        seconds.get_or_create(&of).set(one.following.lag_seconds);
+        position.get_or_create(&of).set(one.progress.position.unwrap_or(0));
+        events.get_or_create(&of).set(one.progress.lag_events);
+        seconds.get_or_create(&of).set(one.progress.lag_seconds);
         unsent.get_or_create(&of).set(one.unsent);
         waiting.get_or_create(&of).set(one.waiting);
-        complaint.get_or_create(&of).set(i64::from(one.following.complaint.is_some()));
+        complaint.get_or_create(&of).set(i64::from(one.progress.complaint.is_some()));
     }
     registry.register("process_position", "The last position that the process manager reached", position);
     registry.register("process_lag_events", "Events that the process manager has not seen", events);
@@ -132,7 +132,7 @@ fn processes(registry: &mut Registry, whole: &Whole) {
     registry.register("process_complaint", "1: something is wrong with the process manager", complaint);
 }
 
-fn models(registry: &mut Registry, whole: &Whole) {
+fn models(registry: &mut Registry, whole: &ShopStatus) {
     let (position, events) = (Family::<OfSink, Gauge>::default(), Family::<OfSink, Gauge>::default());
     let (seconds, parked) = (Family::<OfSink, Seconds>::default(), Family::<OfGeneration, Gauge>::default());
     for one in &whole.generations {

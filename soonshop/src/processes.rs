@@ -12,7 +12,7 @@ use serde_json::json;
 use soonshop_domain::process_managers;
 use soonshop_event_log::Db;
 use soonshop_projections::operations::{self, Done};
-use soonshop_projections::processes::{self, Asked, Heard, Instance, Key, Which};
+use soonshop_projections::processes::{self, Heard, Instance, InstanceQuery, Key, Which};
 use soonshop_service_kit::access::Caller;
 
 use crate::Shop;
@@ -104,7 +104,7 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
                 }
                 None => None,
             };
-            let asked = Asked { process: process.clone(), which, after, most: *most };
+            let asked = InstanceQuery { process: process.clone(), which, after, most: *most };
             list(&db, &asked, *format).await
         }
         Verb::Show { process, instance, format } => {
@@ -145,7 +145,7 @@ async fn find(db: &Db, key: &Key) -> anyhow::Result<Result<Instance, Outcome>> {
     }))
 }
 
-async fn list(db: &Db, asked: &Asked, format: Format) -> anyhow::Result<Outcome> {
+async fn list(db: &Db, asked: &InstanceQuery, format: Format) -> anyhow::Result<Outcome> {
     let (instances, next) = processes::list(db, asked).await?;
     let mut lines = Vec::with_capacity(instances.len() + 1);
     for one in &instances {

@@ -9,7 +9,7 @@ use soonshop_event_log::checkpoint::of_process;
 use soonshop_projections::processes::Status;
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::sink::CACHE;
-use soonshop_projections::standing;
+use soonshop_projections::status;
 use soonshop_workers::reactor::too_old;
 use soonshop_workers::{eraser, relay, sealer};
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ pub struct Standing {
 pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     let (log, projectors) = (shop.log()?, soonshop_projections::all());
     // The head is read first: whoever is there afterwards has seen all that was there before.
-    let whole = Box::pin(shop.looked()?.whole(&projectors)).await?;
+    let whole = Box::pin(shop.status_reader()?.read(&projectors)).await?;
     let process = shop.store_database.namespace("process")?;
     let head = whole.append.position;
     let mut all = vec![following(relay::NAME, &whole.relay, head)];
@@ -44,10 +44,10 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
         let found = whole.processes.iter().find(|status| status.name == one.name());
         let stopped = found.filter(|status| status.state == "stopped");
         let reason = too_old.map(|stopped| stopped.to_string());
-        let reason = reason.or_else(|| stopped.and_then(|status| status.following.complaint.clone()));
+        let reason = reason.or_else(|| stopped.and_then(|status| status.progress.complaint.clone()));
         all.push(Standing {
             name: of_process(one.name()),
-            position: found.and_then(|status| status.following.position),
+            position: found.and_then(|status| status.progress.position),
             head,
             unfinished: found.map_or(0, |status: &Status| status.unsent),
             reason,
@@ -71,12 +71,12 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     Ok((head, all))
 }
 
-fn following(name: &str, one: &standing::Following, head: i64) -> Standing {
+fn following(name: &str, one: &status::FollowerStatus, head: i64) -> Standing {
     let (position, reason) = (one.position, one.complaint.clone());
     Standing { name: name.to_owned(), position, head, unfinished: 0, reason }
 }
 
-fn sunk(namespace: &str, sink: &standing::Sink, head: i64) -> Standing {
+fn sunk(namespace: &str, sink: &status::Sink, head: i64) -> Standing {
     let name = if sink.name == ROWS { namespace.to_owned() } else { format!("{namespace}:{}", sink.name) };
     let reason = sink.stopped.clone().or_else(|| sink.unknown.clone());
     Standing { name, position: sink.position, head, unfinished: 0, reason }

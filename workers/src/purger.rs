@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use soonshop_event_log::checkpoint::of_process;
 use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow, unheard};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
-use soonshop_event_store::{AppendError, EventStore, Purge, Whose};
+use soonshop_event_store::{AppendError, EventStore, Purge, RecordOwner};
 use tokio_util::sync::CancellationToken;
 
 use crate::reactor::status::running;
@@ -84,31 +84,31 @@ impl Purger {
 
     /// Purges what is old enough by now.
     pub async fn round(&self, stop: &CancellationToken) -> Result<(), Stopped> {
-        self.purge(Whose::Persons, self.kept.persons, None, stop).await?;
+        self.purge(RecordOwner::Persons, self.kept.persons, None, stop).await?;
         if let Some(before) = self.reacted().await? {
-            self.purge(Whose::Processes, self.kept.processes, Some(before), stop).await?;
+            self.purge(RecordOwner::Processes, self.kept.processes, Some(before), stop).await?;
         }
         Ok(())
     }
 
     async fn purge(
         &self,
-        whose: Whose,
+        owner: RecordOwner,
         days: u16,
         before: Option<DateTime<Utc>>,
         stop: &CancellationToken,
     ) -> Result<(), Stopped> {
         let mut deleted = 0;
         while !stop.is_cancelled() {
-            let purged = self.store.purge(Purge { whose, days, before, most: MOST }).await.map_err(failed)?;
+            let purged = self.store.purge(Purge { owner, days, before, most: MOST }).await.map_err(failed)?;
             deleted += purged.deleted;
-            if purged.looked < i64::from(MOST) {
+            if purged.examined < i64::from(MOST) {
                 break;
             }
             tokio::time::sleep(BREATH).await;
         }
         if deleted > 0 {
-            tracing::info!(?whose, deleted, days, "records of commands were purged");
+            tracing::info!(?owner, deleted, days, "records of commands were purged");
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Of {
         let shared = &call.shared;
         let (log, seals) = match self {
             Self::Log => (shared.reader.log.clone(), SEALS),
-            Self::Record => (shared.looked.record(), RECORD_SEALS),
+            Self::Record => (shared.status_reader.record(), RECORD_SEALS),
         };
         let seals = Seals::new(shared.reader.log.db().beside(seals).map_err(failed)?);
         Ok((log, seals))

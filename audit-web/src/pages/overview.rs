@@ -105,10 +105,10 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                         @if broken {
                             li { a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken")) }
                         }
-                        @for one in all.health.processes.iter().filter(|one| one.following.complaint.is_some()) {
+                        @for one in all.health.processes.iter().filter(|one| one.progress.complaint.is_some()) {
                             li {
                                 a href=(view.to("/audit/processes", &[("process", &one.name)])) { (view.word("process")) " " span translate="no" { (one.name) } }
-                                " · " (view.word("lag")) " " (one.following.lag_events) " · " (processes::state(view, one))
+                                " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one))
                             }
                         }
                         @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
@@ -140,7 +140,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                     @let waiting: i64 = all.health.processes.iter().map(|one| one.waiting).sum();
                     p class=(if waiting > 0 { "figure ill" } else { "figure" }) { (waiting) } p.soft { (view.word("commands-wait")) }
                     @for one in &all.health.processes {
-                        p { span translate="no" { (one.name) } " · " (view.word("lag")) " " (one.following.lag_events) " · " (processes::state(view, one)) }
+                        p { span translate="no" { (one.name) } " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one)) }
                     }
                 }))
                 (card(view, "parked", "/audit/parked", &html! {

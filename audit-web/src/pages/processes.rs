@@ -60,7 +60,7 @@ fn body(view: &View<'_>, found: &Page) -> Markup {
 pub(crate) fn state(view: &View<'_>, one: &Status) -> Markup {
     let word = view.word_of(&format!("process-{}", one.state)).unwrap_or(&one.state);
     html! {
-        @if let Some(complaint) = &one.following.complaint {
+        @if let Some(complaint) = &one.progress.complaint {
             span.ill { span aria-hidden="true" { "⚠ " } (word) ": " span lang="en" { (complaint) } }
         } @else {
             span.well { span aria-hidden="true" { "✓ " } (word) }
@@ -83,8 +83,8 @@ fn managers(view: &View<'_>, all: &[Status]) -> Markup {
                     tr {
                         td { a href=(view.to("/audit/processes", &[("process", &one.name)])) { strong translate="no" { (one.name) } } }
                         td data-name=(view.word("state")) { (state(view, one)) @if let Some(since) = one.since { " " span.soft { (view.word("since")) " " (view.time(since)) } } }
-                        td data-name=(view.word("seen")) { @if let Some(position) = one.following.position { (position) } @else { "–" } }
-                        td data-name=(view.word("lag")) { (one.following.lag_events) " · " (format!("{:.1} s", one.following.lag_seconds)) }
+                        td data-name=(view.word("seen")) { @if let Some(position) = one.progress.position { (position) } @else { "–" } }
+                        td data-name=(view.word("lag")) { (one.progress.lag_events) " · " (format!("{:.1} s", one.progress.lag_seconds)) }
                         td data-name=(view.word("to-send")) { (one.unsent) }
                         td data-name=(view.word("have-to-wait")) { (one.waiting) }
                         td data-name=(view.word("kept-by")) { @if let Some(holder) = &one.holder { code translate="no" { (holder) } } @else { "–" } }

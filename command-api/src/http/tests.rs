@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use soonshop_domain::ids;
 use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
-use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_service_kit::Problem;
@@ -93,7 +93,7 @@ fn sku(text: &str) -> Sku {
 }
 
 async fn store(folder: &Path) -> EventStore {
-    let database = Database::new(Place::Sqlite(folder.to_owned()));
+    let database = Database::new(DatabaseLocation::Sqlite(folder.to_owned()));
     for namespace in [Namespace::Log, Namespace::Keys] {
         let connection = database.namespace(namespace.name()).unwrap().connection;
         soonshop_migrations::migrate(namespace, &connection).await.unwrap();

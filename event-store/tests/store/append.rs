@@ -502,7 +502,7 @@ async fn who_writes_the_logs_tables_beside_the_appender_waits_for_its_lock() {
     let store = shop.store();
     let mut other = shop.raw().await;
     let tx = lock(&mut other).await;
-    let database = soonshop_event_log::Database::new(shop.database.place().clone());
+    let database = soonshop_event_log::Database::new(shop.database.location().clone());
     let adopting = soonshop_event_store::adopt(&database, "public.events");
     let preparing = async { store.keys().prepare(&shop.log().db().clone()).await };
     let waiting = until("two who wait for the lock", async || {

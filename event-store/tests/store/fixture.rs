@@ -11,7 +11,7 @@ use soonshop_domain::order::{Contact, Customer, Line, Placement};
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::{self, Details};
 use soonshop_domain::{Actor, ActorKind, Channel, Currency, Metadata, Money, ids, order};
-use soonshop_event_log::{Database, Db, EventLog, KeyStore, MasterKeys, Place, StoredEvent};
+use soonshop_event_log::{Database, DatabaseLocation, Db, EventLog, KeyStore, MasterKeys, StoredEvent};
 use soonshop_event_store::{
     Answer, CommandContext, EventStore, Expected, KeyMaker, NewEvent, Outcome, OutcomeKind, Request,
 };
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 /// A database with an empty log and a key store. It goes with the fixture.
 pub(crate) struct Fixture {
-    place: Place,
+    place: DatabaseLocation,
     pub(crate) database: Database,
     masters: MasterKeys,
     /// Of SQLite.
@@ -50,7 +50,7 @@ pub(crate) fn masters(byte: u8) -> MasterKeys {
 impl Fixture {
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Sqlite(folder.path().to_owned());
+        let place = DatabaseLocation::Sqlite(folder.path().to_owned());
         Self::prepare(place, Some(folder), None).await
     }
 
@@ -64,12 +64,12 @@ impl Fixture {
         // `template1` may have somebody connected to it; nobody can connect to `template0`.
         server.execute(format!("CREATE DATABASE {name} TEMPLATE template0").as_str()).await.unwrap();
         server.close().await.unwrap();
-        let place = Place::parse(&with_database(url, &name)).unwrap();
+        let place = DatabaseLocation::parse(&with_database(url, &name)).unwrap();
         Self::prepare(place, None, Some((url.to_owned(), name))).await
     }
 
     async fn prepare(
-        place: Place,
+        place: DatabaseLocation,
         folder: Option<tempfile::TempDir>,
         server: Option<(String, String)>,
     ) -> Self {
@@ -93,8 +93,8 @@ impl Fixture {
     /// Of the database, on PostgreSQL.
     pub(crate) fn url(&self) -> String {
         match &self.place {
-            Place::Postgres(url) => url.clone(),
-            Place::Sqlite(_) => panic!("this fixture is a folder"),
+            DatabaseLocation::Postgres(url) => url.clone(),
+            DatabaseLocation::Sqlite(_) => panic!("this fixture is a folder"),
         }
     }
 

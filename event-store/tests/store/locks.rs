@@ -1,6 +1,6 @@
 //! Whatever writes the log takes one lock, and takes it first: nobody can wait crosswise.
 
-use soonshop_event_store::{Purge, Whose, adopt};
+use soonshop_event_store::{Purge, RecordOwner, adopt};
 use sqlx::Executor as _;
 
 use crate::adopt::history;
@@ -31,7 +31,7 @@ async fn whatever_else_writes_the_log_takes_its_lock_first() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let (purging, keys, log) = (store.clone(), store.keys().clone(), shop.db("log"));
-    let purge = Purge { whose: Whose::Persons, days: 7, before: None, most: 10 };
+    let purge = Purge { owner: RecordOwner::Persons, days: 7, before: None, most: 10 };
     takes_the_lock_first(&shop, async move { purging.purge(purge).await }).await.unwrap();
     shop.run("log", "DELETE FROM @claim_keys").await;
     takes_the_lock_first(&shop, async move { keys.prepare(&log).await }).await.unwrap();

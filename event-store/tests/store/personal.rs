@@ -9,7 +9,9 @@ use sea_orm::ConnectionTrait as _;
 use soonshop_domain::order::{self, Customer, Order};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Metadata, Personal, PersonalValue as _, Purpose, ids, personal};
-use soonshop_event_log::{Checkpoint, Content, Database, Entry, Error, Key, KeyStore, Place, codec};
+use soonshop_event_log::{
+    Checkpoint, Content, Database, DatabaseLocation, Entry, Error, Key, KeyStore, codec,
+};
 use soonshop_event_store::{CommandContext, ExecuteError, KeyMaker};
 use uuid::Uuid;
 
@@ -156,7 +158,7 @@ async fn no_second_key_is_made_for_whom_was_erased(shop: Fixture) {
         let refused = here.execute::<User>(subject, command.clone(), context()).await;
         assert!(matches!(refused, Err(ExecuteError::Erased)), "{refused:?}");
         let mut items = [Personal::new("x".to_owned(), subject, Purpose::Account)].map(One);
-        assert!(there.keys().seal(&mut items).await.is_err());
+        assert!(there.keys().encrypt(&mut items).await.is_err());
         assert!(items[0].0.jwe().is_none());
     }
     assert_eq!(shop.number("keys", "SELECT count(*) FROM @data_keys WHERE wrapped IS NOT NULL").await, 0);
@@ -164,7 +166,7 @@ async fn no_second_key_is_made_for_whom_was_erased(shop: Fixture) {
     // A tombstone that is lost is not enough for a second key either.
     shop.run("keys", "DELETE FROM @data_keys").await;
     let mut items = [One(Personal::new("x".to_owned(), never, Purpose::Account))];
-    assert!(shop.store().keys().seal(&mut items).await.is_err(), "asked by who remembers nothing");
+    assert!(shop.store().keys().encrypt(&mut items).await.is_err(), "asked by who remembers nothing");
     assert_eq!(shop.number("keys", "SELECT count(*) FROM @data_keys").await, 0);
     // Whatever else the person does goes on.
     here.execute::<User>(ada, user::Command::Delete, context()).await.unwrap();
@@ -311,7 +313,7 @@ async fn two_processes_make_one_key(shop: Fixture) {
     let ada = ids::new();
     let seal = async |number: usize| {
         let mut items = [One(Personal::new(number.to_string(), ada, Purpose::Account))];
-        makers[number % 2].keys().seal(&mut items).await.unwrap();
+        makers[number % 2].keys().encrypt(&mut items).await.unwrap();
         items[0].0.jwe().unwrap().to_owned()
     };
     let sealed = futures::future::join_all((0..16).map(seal)).await;
@@ -319,7 +321,7 @@ async fn two_processes_make_one_key(shop: Fixture) {
     let keys = shop.log().keys().keys(&HashSet::from([kid.clone()])).await.unwrap();
     let Key::Living(key) = &keys[&kid] else { panic!("it is there") };
     for (number, jwe) in sealed.iter().enumerate() {
-        let text = String::from_utf8(codec::open(jwe, key).unwrap()).unwrap();
+        let text = String::from_utf8(codec::decrypt(jwe, key).unwrap()).unwrap();
         assert_eq!(text, format!("{{\"v\":1,\"value\":\"{number}\"}}"));
     }
 }
@@ -370,7 +372,7 @@ async fn a_note_in_the_metadata_is_sealed_too(shop: Fixture) {
     assert_eq!(kid, personal::kid(ada, Purpose::Account));
     let keys = shop.log().keys().keys(&HashSet::from([kid.clone()])).await.unwrap();
     let Key::Living(key) = &keys[&kid] else { panic!("it is there") };
-    assert_eq!(codec::open(sealed.jwe().unwrap(), key).unwrap(), br#"{"v":1,"value":"she rang"}"#);
+    assert_eq!(codec::decrypt(sealed.jwe().unwrap(), key).unwrap(), br#"{"v":1,"value":"she rang"}"#);
     store.keys().erase(ada, &[Purpose::Account]).await.unwrap();
     let refused = store.execute::<User>(ada, user::Command::Delete, note("again")).await;
     assert!(matches!(refused, Err(ExecuteError::Erased)), "{refused:?}");
@@ -382,12 +384,12 @@ async fn a_key_store_that_does_not_answer_stops_readers_and_writers() {
     let shop = Fixture::sqlite().await;
     users(&shop, 1).await;
     let (server, _) = postgres_url().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    let nowhere = Database::new(Place::parse(&format!("{server}@127.0.0.1:9/nothing")).unwrap());
+    let nowhere = Database::new(DatabaseLocation::parse(&format!("{server}@127.0.0.1:9/nothing")).unwrap());
     let keys = KeyStore::new(nowhere.namespace("keys").unwrap(), masters(7));
     let unanswered = shop.log_with(keys.clone()).read_after("a reader", &Checkpoint::start(), 100).await;
     assert!(matches!(unanswered, Err(Error::Keys(_))), "{unanswered:?}");
     let maker = KeyMaker::new(keys);
     let mut items = [One(Personal::new("x".to_owned(), Uuid::nil(), Purpose::Account))];
-    assert!(maker.seal(&mut items).await.is_err());
+    assert!(maker.encrypt(&mut items).await.is_err());
     assert!(maker.erase(Uuid::nil(), &[Purpose::Account]).await.is_err());
 }

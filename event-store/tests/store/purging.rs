@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use soonshop_domain::inventory::{self, Command, Stock};
 use soonshop_domain::{Channel, Metadata, ids};
-use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Purge, Purged, Whose, purged};
+use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Purge, Purged, RecordOwner, purged};
 use sqlx::Executor as _;
 use uuid::Uuid;
 
@@ -36,8 +36,8 @@ async fn is_kept(shop: &Fixture, command: Uuid) -> bool {
     shop.number("log", &format!("SELECT count(*) FROM @commands WHERE command_id = '{command}'")).await == 1
 }
 
-async fn purge(store: &EventStore, whose: Whose, days: u16) -> Purged {
-    store.purge(Purge { whose, days, before: None, most: 100 }).await.unwrap()
+async fn purge(store: &EventStore, owner: RecordOwner, days: u16) -> Purged {
+    store.purge(Purge { owner, days, before: None, most: 100 }).await.unwrap()
 }
 
 async fn records_are_purged_by_their_age_and_kind_and_what_is_kept_is_answered_as_before(shop: Fixture) {
@@ -61,10 +61,10 @@ async fn records_are_purged_by_their_age_and_kind_and_what_is_kept_is_answered_a
         age(&shop, command, days).await;
         sent.push((command, process, days, done, first));
     }
-    let persons = purge(&store, Whose::Persons, 7).await;
-    assert_eq!((persons.looked, persons.deleted), (5, 1));
-    let processes = purge(&store, Whose::Processes, 35).await;
-    assert_eq!((processes.looked, processes.deleted), (2, 2));
+    let persons = purge(&store, RecordOwner::Persons, 7).await;
+    assert_eq!((persons.examined, persons.deleted), (5, 1));
+    let processes = purge(&store, RecordOwner::Processes, 35).await;
+    assert_eq!((processes.examined, processes.deleted), (2, 2));
 
     for (command, process, days, done, first) in sent {
         let kept = days < if process { 35 } else { 7 };
@@ -100,21 +100,21 @@ async fn what_is_not_to_be_purged_yet_stays_however_old_it_is(shop: Fixture) {
         age(&shop, command, days).await;
     }
     let day = |ago: i64| soonshop_domain::clock::now() - chrono::TimeDelta::days(ago);
-    let until = |ago| Purge { whose: Whose::Processes, days: 35, before: Some(day(ago)), most: 100 };
-    assert_eq!(purged(store.log().db(), Whose::Processes).await.unwrap(), None);
+    let until = |ago| Purge { owner: RecordOwner::Processes, days: 35, before: Some(day(ago)), most: 100 };
+    assert_eq!(purged(store.log().db(), RecordOwner::Processes).await.unwrap(), None);
     assert_eq!(store.purge(until(61)).await.unwrap(), Purged::default());
-    assert_eq!(purged(store.log().db(), Whose::Processes).await.unwrap(), None);
-    assert_eq!(store.purge(until(55)).await.unwrap(), Purged { looked: 1, deleted: 1 });
+    assert_eq!(purged(store.log().db(), RecordOwner::Processes).await.unwrap(), None);
+    assert_eq!(store.purge(until(55)).await.unwrap(), Purged { examined: 1, deleted: 1 });
     assert_eq!((is_kept(&shop, commands[0]).await, is_kept(&shop, commands[1]).await), (false, true));
-    let marked = purged(store.log().db(), Whose::Processes).await.unwrap().unwrap();
+    let marked = purged(store.log().db(), RecordOwner::Processes).await.unwrap().unwrap();
     assert!(day(61) < marked && marked < day(59), "{marked}");
-    assert_eq!(purged(store.log().db(), Whose::Persons).await.unwrap(), None);
+    assert_eq!(purged(store.log().db(), RecordOwner::Persons).await.unwrap(), None);
     // What was recorded at that very moment stays as well.
     let moment = "UPDATE @purged SET recorded_at = (SELECT max(recorded_at) FROM @commands)";
     shop.run("log", moment).await;
-    let at = purged(store.log().db(), Whose::Processes).await.unwrap().unwrap();
+    let at = purged(store.log().db(), RecordOwner::Processes).await.unwrap().unwrap();
     shop.run("log", "DELETE FROM @purged").await;
-    let before = Purge { whose: Whose::Processes, days: 35, before: Some(at), most: 100 };
+    let before = Purge { owner: RecordOwner::Processes, days: 35, before: Some(at), most: 100 };
     assert_eq!(store.purge(before).await.unwrap(), Purged::default());
     assert!(is_kept(&shop, commands[1]).await);
 }
@@ -131,13 +131,13 @@ async fn a_purge_goes_on_where_it_stopped_and_takes_a_few_at_a_time(shop: Fixtur
     // All at one moment, as after a clock that went back.
     let moment = if shop.is_sqlite() { "1000000" } else { "to_timestamp(1)" };
     shop.run("log", &format!("UPDATE @commands SET recorded_at = {moment}")).await;
-    let step = Purge { whose: Whose::Persons, days: 7, before: None, most: 3 };
+    let step = Purge { owner: RecordOwner::Persons, days: 7, before: None, most: 3 };
     let (mut looked, mut deleted) = (Vec::new(), 0);
     loop {
         let purged = store.purge(step).await.unwrap();
         deleted += purged.deleted;
-        looked.push(purged.looked);
-        if purged.looked < 3 {
+        looked.push(purged.examined);
+        if purged.examined < 3 {
             break;
         }
     }
@@ -150,7 +150,7 @@ async fn a_purge_goes_on_where_it_stopped_and_takes_a_few_at_a_time(shop: Fixtur
     for (n, command) in commands.into_iter().enumerate() {
         assert_eq!(is_kept(&shop, command).await, n % 2 == 0);
     }
-    assert_eq!(purge(&store, Whose::Processes, 7).await, Purged { looked: 5, deleted: 5 });
+    assert_eq!(purge(&store, RecordOwner::Processes, 7).await, Purged { examined: 5, deleted: 5 });
 }
 
 async fn appends_go_on_while_records_are_purged(shop: Fixture) {
@@ -170,10 +170,10 @@ async fn appends_go_on_while_records_are_purged(shop: Fixture) {
     let purge = async {
         let (mut steps, mut deleted) = (0, 0);
         loop {
-            let step = Purge { whose: Whose::Processes, days: 7, before: None, most: 100 };
+            let step = Purge { owner: RecordOwner::Processes, days: 7, before: None, most: 100 };
             let purged = stores[steps % stores.len()].purge(step).await.unwrap();
             (steps, deleted) = (steps + 1, deleted + purged.deleted);
-            if purged.looked < 100 {
+            if purged.examined < 100 {
                 return (steps, deleted);
             }
         }

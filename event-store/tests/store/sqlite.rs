@@ -62,7 +62,7 @@ async fn a_backup_that_is_taken_while_it_is_written_is_a_whole_log() {
         futures::future::join_all((0..20).map(|_| store.execute::<Stock>(ids::new(), receive(1), context())));
     let sql = format!("VACUUM INTO '{}'", file.display());
     let (_, _) = tokio::join!(writing, shop.run("log", &sql));
-    let place = soonshop_event_log::Place::Sqlite(copy.path().to_owned());
+    let place = soonshop_event_log::DatabaseLocation::Sqlite(copy.path().to_owned());
     let database = soonshop_event_log::Database::new(place);
     let restored =
         soonshop_event_log::EventLog::new(database.namespace("log").unwrap(), shop.log().keys().clone());

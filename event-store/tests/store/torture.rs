@@ -11,7 +11,7 @@ use std::time::Duration;
 use soonshop_domain::inventory::Stock;
 use soonshop_domain::user::User;
 use soonshop_domain::{Metadata, ids};
-use soonshop_event_log::{Checkpoint, Database, Entry, Error, EventLog, KeyStore, Place};
+use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Entry, Error, EventLog, KeyStore};
 use soonshop_event_store::{EventStore, ExecuteError, Executed, KeyMaker};
 use sqlx::Executor as _;
 use tokio::time::Instant;
@@ -95,25 +95,25 @@ impl Intent {
                         answer.version.unwrap()
                     );
                 }
-                Err(Told::Taken) => return format!("{} taken\n", self.command),
-                Err(Told::Later) => tokio::task::yield_now().await,
-                Err(Told::Wrong(error)) => panic!("{self:?}: {error}"),
+                Err(Refusal::Taken) => return format!("{} taken\n", self.command),
+                Err(Refusal::Later) => tokio::task::yield_now().await,
+                Err(Refusal::Wrong(error)) => panic!("{self:?}: {error}"),
             }
         }
     }
 }
 
-enum Told {
+enum Refusal {
     Taken,
     Later,
     Wrong(String),
 }
 
-fn told<E: std::fmt::Display>(error: ExecuteError<E>) -> Told {
+fn refusal<E: std::fmt::Display>(error: ExecuteError<E>) -> Refusal {
     match error {
-        ExecuteError::Taken { .. } => Told::Taken,
-        ExecuteError::Unavailable(_) => Told::Later,
-        error => Told::Wrong(error.to_string()),
+        ExecuteError::Taken { .. } => Refusal::Taken,
+        ExecuteError::Unavailable(_) => Refusal::Later,
+        error => Refusal::Wrong(error.to_string()),
     }
 }
 
@@ -157,7 +157,7 @@ async fn torture_writer() {
     let folder = PathBuf::from(variable("TORTURE_FOLDER"));
     let (own, shared) =
         (variable("TORTURE_OWN").parse().unwrap(), variable("TORTURE_SHARED").parse().unwrap());
-    let database = Database::new(Place::parse(&variable("TORTURE_URL")).unwrap());
+    let database = Database::new(DatabaseLocation::parse(&variable("TORTURE_URL")).unwrap());
     let keys = KeyMaker::new(KeyStore::new(database.namespace("keys").unwrap(), masters(7)));
     let store = EventStore::open(&database, keys).unwrap();
     let (intents, answers) = (folder.join("intents"), folder.join("answers"));

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, Iterable as _};
 use serde_json::{Map, Value, json};
 use soonshop_domain::{Event, ids};
-use soonshop_event_log::{Checkpoint, Database, Db, EventLog, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, EventLog, KeyStore, MasterKeys};
 use soonshop_event_store::{Answer, EventStore, Expected, KeyMaker, NewEvent, Outcome, Request};
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::{Follower, ROWS};
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 /// Databases with every schema. They go with the fixture.
 pub(crate) struct Shop {
-    pub(crate) place: Place,
+    pub(crate) place: DatabaseLocation,
     pub(crate) database: Database,
     folder: tempfile::TempDir,
     /// Of PostgreSQL: the server's URL and the database's name.
@@ -42,7 +42,7 @@ pub(crate) fn address(name: &str) -> String {
 impl Shop {
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Sqlite(folder.path().join("data"));
+        let place = DatabaseLocation::Sqlite(folder.path().join("data"));
         Self::prepare(place, folder, None).await
     }
 
@@ -53,11 +53,15 @@ impl Shop {
         // `template1` may have somebody connected to it; nobody can connect to `template0`.
         server.execute(format!("CREATE DATABASE {name} TEMPLATE template0").as_str()).await.unwrap();
         server.close().await.unwrap();
-        let place = Place::parse(&format!("{}/{name}", url.rsplit_once('/').unwrap().0)).unwrap();
+        let place = DatabaseLocation::parse(&format!("{}/{name}", url.rsplit_once('/').unwrap().0)).unwrap();
         Self::prepare(place, tempfile::tempdir().unwrap(), Some((url, name))).await
     }
 
-    async fn prepare(place: Place, folder: tempfile::TempDir, server: Option<(String, String)>) -> Self {
+    async fn prepare(
+        place: DatabaseLocation,
+        folder: tempfile::TempDir,
+        server: Option<(String, String)>,
+    ) -> Self {
         let database = Database::new(place.clone());
         let shop = Self { place, database, folder, server };
         for namespace in Namespace::ALL {
@@ -375,7 +379,7 @@ impl Writer {
     /// Appends the event; gives its position.
     pub(crate) async fn write(&mut self, stream: Uuid, event: impl Into<Event>) -> i64 {
         let mut event = event.into();
-        self.store.keys().seal(std::slice::from_mut(&mut event)).await.unwrap();
+        self.store.keys().encrypt(std::slice::from_mut(&mut event)).await.unwrap();
         self.raw(Raw {
             aggregate_type: event.aggregate_type(),
             stream: stream.to_string(),

@@ -196,7 +196,7 @@ async fn a_lease_is_kept_through_a_batch_that_takes_longer_than_it_lasts() {
     let shop = Shop::postgres().await;
     let projector: Arc<dyn Projector> = Arc::new(Stock);
     let generation = shop.generation(&*projector).await;
-    let soonshop_event_log::Place::Postgres(url) = &shop.place else { panic!("a server") };
+    let soonshop_event_log::DatabaseLocation::Postgres(url) = &shop.place else { panic!("a server") };
     let mut slow = sqlx::PgConnection::connect(url).await.unwrap();
     let first = shop.start(Arc::clone(&projector), &generation);
     until("the first one has it", async || {

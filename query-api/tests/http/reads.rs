@@ -11,7 +11,7 @@ use soonshop_domain::order::{self, Order, credit_note};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Purpose, inventory};
-use soonshop_event_log::{Database, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
 use soonshop_query_api::http;
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
@@ -331,7 +331,7 @@ async fn a_shop_that_was_never_migrated_says_so_and_a_database_that_is_down_too(
         let text = String::from_utf8(axum::body::to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap();
         Got { status: parts.status.as_u16(), headers: parts.headers, text }
     };
-    let new = queries(Place::Sqlite(folder.path().to_owned()));
+    let new = queries(DatabaseLocation::Sqlite(folder.path().to_owned()));
     for path in ["/orders", "/products/search?q=x", "/analytics/summary", &format!("/users/{}", Uuid::nil())]
     {
         let got = ask(new.clone(), path).await;
@@ -339,7 +339,7 @@ async fn a_shop_that_was_never_migrated_says_so_and_a_database_that_is_down_too(
         assert!(got.text.contains("soonshop migrate") && !got.header("retry-after").is_empty());
     }
     // Nothing listens there.
-    let down = queries(Place::Postgres("postgres://nobody@127.0.0.1:1/none".to_owned()));
+    let down = queries(DatabaseLocation::Postgres("postgres://nobody@127.0.0.1:1/none".to_owned()));
     let got = ask(down.clone(), "/orders").await;
     assert_eq!((got.refused(), got.header("retry-after")), ((503, "database-unavailable".into()), "1"));
     let got = ask(down, &format!("/orders/{}?as_of=v:1", Uuid::nil())).await;

@@ -20,7 +20,7 @@ use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::{self, User, person};
 use soonshop_domain::{Currency, Decider, Metadata, Money, Purpose, inventory};
-use soonshop_event_log::{Database, Db, EventLog, KeyStore, MasterKeys, Place};
+use soonshop_event_log::{Database, DatabaseLocation, Db, EventLog, KeyStore, MasterKeys};
 use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::Follower;
@@ -121,15 +121,15 @@ pub(crate) async fn open(database: &Database, folder: &Path) -> EventStore {
 }
 
 /// A folder, or a database of its own on the server that `QUERY_API_TEST_POSTGRES` names.
-pub(crate) async fn place(folder: &Path) -> Place {
+pub(crate) async fn place(folder: &Path) -> DatabaseLocation {
     let Ok(server) = std::env::var("QUERY_API_TEST_POSTGRES") else {
-        return Place::Sqlite(folder.to_owned());
+        return DatabaseLocation::Sqlite(folder.to_owned());
     };
     let name = format!("query_{}", Uuid::new_v4().simple());
     let admin = sea_orm::Database::connect(&server).await.unwrap();
     admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
-    Place::parse(&format!("{base}/{name}")).unwrap()
+    DatabaseLocation::parse(&format!("{base}/{name}")).unwrap()
 }
 
 /// Of all contexts, for guests.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cursor::{Cursor, Key};
 use crate::indexed::{self, Indexed};
-use crate::wanted::Condition;
+use crate::parsed_query::Condition;
 use crate::{Change, Query, Sort};
 
 /// Settings and fields. Terms come ready made, so every field holds them as they are.

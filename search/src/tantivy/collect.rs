@@ -26,14 +26,14 @@ pub(super) struct Ranked {
 }
 
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) hits: Vec<FoundHit>,
+pub(super) struct SearchResult {
+    pub(super) hits: Vec<RankedHit>,
     pub(super) total: u64,
     pub(super) facets: BTreeMap<String, Vec<(String, u64)>>,
 }
 
 #[derive(Debug)]
-pub(super) struct FoundHit {
+pub(super) struct RankedHit {
     pub(super) address: DocAddress,
     pub(super) score: Score,
     /// Whether others come after it.
@@ -59,7 +59,7 @@ impl Ranked {
 }
 
 /// A place in the order of hits inside a segment: first by sort key, then by id; lower comes first.
-type Place = (u64, u64);
+type SortKey = (u64, u64);
 
 pub(super) struct RankedSegment {
     sort: Sort,
@@ -70,13 +70,13 @@ pub(super) struct RankedSegment {
     names: StrColumn,
     prices: Column<i64>,
     created: Column<i64>,
-    after: Option<Place>,
+    after: Option<SortKey>,
     price_range: Option<(i64, i64)>,
     facets: StrColumn,
     /// Accepted ordinals of each filter, and which of `counts` is of the same facet.
     filters: Vec<(Vec<u64>, Option<usize>)>,
     counts: Vec<Counts>,
-    best: BinaryHeap<(Place, DocId, u32)>,
+    best: BinaryHeap<(SortKey, DocId, u32)>,
     total: u64,
 }
 
@@ -87,8 +87,8 @@ struct Counts {
     sums: Vec<u64>,
 }
 
-pub(super) struct SegmentFound {
-    hits: Vec<(Key, String, FoundHit)>,
+pub(super) struct SegmentResult {
+    hits: Vec<(Key, String, RankedHit)>,
     total: u64,
     facets: BTreeMap<String, Vec<(String, u64)>>,
 }
@@ -138,7 +138,7 @@ fn texts(segment: &SegmentReader, field: &str) -> Result<StrColumn, TantivyError
 }
 
 impl Collector for Ranked {
-    type Fruit = Found;
+    type Fruit = SearchResult;
     type Child = RankedSegment;
 
     fn for_segment(
@@ -189,7 +189,7 @@ impl Collector for Ranked {
         self.sort == Sort::Relevance
     }
 
-    fn merge_fruits(&self, segments: Vec<tantivy::Result<SegmentFound>>) -> tantivy::Result<Found> {
+    fn merge_fruits(&self, segments: Vec<tantivy::Result<SegmentResult>>) -> tantivy::Result<SearchResult> {
         let (mut hits, mut total) = (Vec::new(), 0);
         let mut facets: BTreeMap<String, BTreeMap<String, u64>> =
             self.counted.iter().map(|name| (name.clone(), BTreeMap::new())).collect();
@@ -206,9 +206,9 @@ impl Collector for Ranked {
         }
         hits.sort_by(|a, b| compare(&a.0, &b.0, self.sort).then_with(|| a.1.cmp(&b.1)));
         let more = hits.len() > self.limit;
-        let hits = hits.into_iter().take(self.limit).map(|(_, _, hit)| FoundHit { more, ..hit }).collect();
+        let hits = hits.into_iter().take(self.limit).map(|(_, _, hit)| RankedHit { more, ..hit }).collect();
         let facets = facets.into_iter().map(|(name, sums)| (name, indexed::ranked(sums))).collect();
-        Ok(Found { hits, total, facets })
+        Ok(SearchResult { hits, total, facets })
     }
 }
 
@@ -257,7 +257,7 @@ impl RankedSegment {
         }
     }
 
-    fn hit(&self, document: DocId, score: Score) -> tantivy::Result<(Key, String, FoundHit)> {
+    fn hit(&self, document: DocId, score: Score) -> tantivy::Result<(Key, String, RankedHit)> {
         let text = |column: &StrColumn| {
             let mut text = String::new();
             if let Some(ordinal) = column.ords().first(document) {
@@ -272,10 +272,10 @@ impl RankedSegment {
             Sort::NewestFirst => Key::Created(self.created.first(document).unwrap_or_default()),
         };
         let address = DocAddress::new(self.ordinal, document);
-        Ok((key, text(&self.id_texts)?, FoundHit { address, score, more: false }))
+        Ok((key, text(&self.id_texts)?, RankedHit { address, score, more: false }))
     }
 
-    fn found(mut self) -> tantivy::Result<SegmentFound> {
+    fn found(mut self) -> tantivy::Result<SegmentResult> {
         let best = std::mem::take(&mut self.best);
         let hits = best.into_iter().map(|(_, document, score)| self.hit(document, Score::from_bits(score)));
         let hits = hits.collect::<tantivy::Result<Vec<_>>>()?;
@@ -293,7 +293,7 @@ impl RankedSegment {
             })?;
             facets.insert(counts.name.clone(), values);
         }
-        Ok(SegmentFound { hits, total: self.total, facets })
+        Ok(SegmentResult { hits, total: self.total, facets })
     }
 }
 
@@ -308,7 +308,7 @@ impl Counts {
 }
 
 impl SegmentCollector for RankedSegment {
-    type Fruit = tantivy::Result<SegmentFound>;
+    type Fruit = tantivy::Result<SegmentResult>;
 
     fn collect(&mut self, document: DocId, score: Score) {
         if let Some((from, to)) = self.price_range
@@ -378,7 +378,7 @@ pub(super) struct NamesSegment {
     found: BTreeMap<(bool, u64), (u64, DocId)>,
 }
 
-type FoundName = ((bool, String), (String, DocAddress));
+type RankedName = ((bool, String), (String, DocAddress));
 
 impl Collector for Names {
     type Fruit = Vec<DocAddress>;
@@ -396,7 +396,7 @@ impl Collector for Names {
 
     fn merge_fruits(
         &self,
-        segments: Vec<tantivy::Result<Vec<FoundName>>>,
+        segments: Vec<tantivy::Result<Vec<RankedName>>>,
     ) -> tantivy::Result<Vec<DocAddress>> {
         let mut all: BTreeMap<(bool, String), (String, DocAddress)> = BTreeMap::new();
         for segment in segments {
@@ -412,7 +412,7 @@ impl Collector for Names {
 }
 
 impl SegmentCollector for NamesSegment {
-    type Fruit = tantivy::Result<Vec<FoundName>>;
+    type Fruit = tantivy::Result<Vec<RankedName>>;
 
     fn collect(&mut self, document: DocId, _: Score) {
         let name = self.names.ords().first(document).unwrap_or_default();

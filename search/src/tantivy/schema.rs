@@ -16,7 +16,7 @@ use tantivy::schema::{
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, TantivyDocument, TantivyError, Term};
 
 use crate::indexed::Indexed;
-use crate::wanted::{self, Condition, Field as F};
+use crate::parsed_query::{self, Condition, Field as F};
 use crate::{Change, Document, Query};
 
 pub(super) const ID: &str = "id";
@@ -32,7 +32,7 @@ pub(super) struct Fields {
     version: Field,
     /// False for tombstones.
     live: Field,
-    texts: [(wanted::Field, Field); 7],
+    texts: [(parsed_query::Field, Field); 7],
     starts: Field,
     name_key: Field,
     facets: Field,
@@ -94,8 +94,8 @@ impl Fields {
         Term::from_field_text(self.id, id)
     }
 
-    fn field(&self, wanted: wanted::Field) -> Field {
-        // Every field of `wanted` is in the table; the id field would find nothing.
+    fn field(&self, wanted: parsed_query::Field) -> Field {
+        // Every field of `parsed_query` is in the table; the id field would find nothing.
         self.texts.iter().find(|(field, _)| *field == wanted).map_or(self.id, |(_, field)| *field)
     }
 

@@ -10,8 +10,8 @@ use serde_json::json;
 use soonshop_domain::clock;
 use soonshop_event_log::Leases;
 use soonshop_projections::Generation;
-use soonshop_projections::ending::Ending;
 use soonshop_projections::generation::{Known, State, named};
+use soonshop_projections::generation_remover::GenerationRemover;
 use soonshop_projections::operations::Done;
 use soonshop_projections::runner::ROWS;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
         // (Of what a process that was killed left behind, nobody knows who made it.)
         let unknown = Generation { projection, number, version: 0, shape: 0 };
         let generation = known.as_ref().map_or(unknown, |known| known.generation.clone());
-        let ending = Ending {
+        let ending = GenerationRemover {
             registry: registry.clone(),
             search: shop.search.clone(),
             cache: shop.cache.clone(),

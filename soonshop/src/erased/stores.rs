@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Db, Place};
+use soonshop_event_log::{DatabaseLocation, Db};
 use soonshop_projections::{Projector, generation};
 
 use crate::Shop;
 
 /// Every generation that lies in the read models' database, whatever the registry says of it.
 pub(super) async fn generations(shop: &Shop) -> anyhow::Result<Vec<String>> {
-    let mut names: Vec<String> = match shop.read_database.place() {
-        Place::Postgres(_) => {
+    let mut names: Vec<String> = match shop.read_database.location() {
+        DatabaseLocation::Postgres(_) => {
             let sql = "SELECT CAST(nspname AS TEXT) FROM pg_namespace WHERE starts_with(nspname, 'rm_')";
             let rows = query(&shop.read_database.namespace("operations")?, sql, []).await?;
             rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?
         }
-        Place::Sqlite(folder) => {
+        DatabaseLocation::Sqlite(folder) => {
             let files = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
             let name = |file: std::fs::DirEntry| {
                 let name = file.file_name().to_str()?.strip_suffix(".sqlite")?.to_owned();

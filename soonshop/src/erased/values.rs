@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 // In any letter case and any composition, as addresses are compared.
 use soonshop_domain::text::email_key as normal;
-use soonshop_event_log::{Db, Place};
+use soonshop_event_log::{DatabaseLocation, Db};
 use soonshop_search::Query;
 
 use super::report::{Report, count};
@@ -217,7 +217,7 @@ fn search_files(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Re
     let mut folders = BTreeSet::new();
     for database in [&shop.store_database, &shop.read_database, &shop.keys_database, &shop.erasures_database]
     {
-        if let Place::Sqlite(folder) = database.place() {
+        if let DatabaseLocation::Sqlite(folder) = database.location() {
             folders.insert(folder.canonicalize().with_context(|| folder.display().to_string())?);
         }
     }

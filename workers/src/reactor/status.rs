@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait as _;
 use soonshop_event_log::checkpoint::of_process;
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped};
-use soonshop_event_store::{Whose, purged};
+use soonshop_event_store::{RecordOwner, purged};
 use tokio_util::sync::CancellationToken;
 
 /// Where a process manager starts that has not begun yet.
@@ -60,7 +60,7 @@ pub async fn begin(log: &EventLog, db: &Db, process: &str, start: Option<Start>)
 pub async fn too_old(log: &EventLog, db: &Db, process: &str) -> Result<Option<Stopped>, Error> {
     let follower = of_process(process);
     let Some((at, _)) = Checkpoint::load(db, &db.connection, &follower).await? else { return Ok(None) };
-    let Some(purged) = purged(log.db(), Whose::Processes).await? else { return Ok(None) };
+    let Some(purged) = purged(log.db(), RecordOwner::Processes).await? else { return Ok(None) };
     if started_at(db, process).await?.is_some_and(|started| started > purged) {
         return Ok(None);
     }

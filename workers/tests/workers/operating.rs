@@ -4,7 +4,7 @@
 use soonshop_domain::order::Status;
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_store::EventStore;
-use soonshop_projections::processes::{self, Asked, Instance, Key, Status as Shown, Which};
+use soonshop_projections::processes::{self, Instance, InstanceQuery, Key, Status as Shown, Which};
 use uuid::Uuid;
 
 use crate::fixture::{Shop, Writer, on_both, until};
@@ -28,7 +28,7 @@ async fn shown(shop: &Shop, order: Uuid) -> Instance {
 }
 
 async fn listed(shop: &Shop, which: Which) -> Vec<Instance> {
-    let asked = Asked { which, most: 1_000, ..Asked::default() };
+    let asked = InstanceQuery { which, most: 1_000, ..InstanceQuery::default() };
     processes::list(&shop.db("process"), &asked).await.unwrap().0
 }
 
@@ -132,7 +132,8 @@ async fn instances_are_listed_in_pages(shop: Shop) {
     run.stop().await;
     let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
-        let asked = Asked { process: Some("fulfilment".to_owned()), which: Which::All, after, most: 2 };
+        let asked =
+            InstanceQuery { process: Some("fulfilment".to_owned()), which: Which::All, after, most: 2 };
         let (page, next) = processes::list(&shop.db("process"), &asked).await.unwrap();
         assert!(page.len() <= 2);
         found.extend(page.into_iter().map(|one| one.aggregate_id.unwrap()));
@@ -144,8 +145,12 @@ async fn instances_are_listed_in_pages(shop: Shop) {
     }
     orders.sort_by_key(Uuid::to_string);
     assert_eq!((found, pages), (orders, 3));
-    let other =
-        Asked { process: Some("release-unshipped".to_owned()), which: Which::All, most: 9, after: None };
+    let other = InstanceQuery {
+        process: Some("release-unshipped".to_owned()),
+        which: Which::All,
+        most: 9,
+        after: None,
+    };
     assert!(processes::list(&shop.db("process"), &other).await.unwrap().0.is_empty());
 }
 
@@ -172,14 +177,14 @@ async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(sho
     };
     until("it is said why it stopped", async || status("fulfilment").await.state == "stopped").await;
     let stopped = status("fulfilment").await;
-    let complaint = stopped.following.complaint.unwrap();
+    let complaint = stopped.progress.complaint.unwrap();
     assert!(complaint.starts_with("the state of an instance of fulfilment cannot be read: "), "{complaint}");
-    assert!(stopped.following.lag_events > 0);
+    assert!(stopped.progress.lag_events > 0);
     // The other one goes on.
     let other = "release-unshipped";
-    until("the other has read it", async || status(other).await.following.lag_events == 0).await;
+    until("the other has read it", async || status(other).await.progress.lag_events == 0).await;
     let other = status(other).await;
-    assert_eq!((other.state.as_str(), other.following.complaint), ("running", None));
+    assert_eq!((other.state.as_str(), other.progress.complaint), ("running", None));
     let one = shown(&shop, order).await;
     assert!(one.step.is_none() && one.unreadable.is_some());
     // Mended, it goes on by itself.
@@ -189,7 +194,7 @@ async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(sho
         .await;
     until("the stock is back", async || there(&store, "MUG").await == (5, 0)).await;
     until("it is said that it runs", async || status("fulfilment").await.state == "running").await;
-    assert_eq!(status("fulfilment").await.following.complaint, None);
+    assert_eq!(status("fulfilment").await.progress.complaint, None);
     run.stop().await;
 }
 

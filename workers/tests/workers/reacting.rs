@@ -10,7 +10,7 @@ use soonshop_domain::order::{self, Order, Placement, Status};
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_domain::{Actor, Channel, Decider, Event, Metadata, ids};
-use soonshop_event_log::{Checkpoint, Database, Place};
+use soonshop_event_log::{Checkpoint, Database, DatabaseLocation};
 use soonshop_event_store::{CommandContext, EventStore, Executed};
 use soonshop_workers::reactor;
 use tokio::task::JoinHandle;
@@ -315,7 +315,7 @@ async fn assert_sound(shop: &Shop, store: &EventStore, orders: &[Uuid]) -> HashM
 
 /// Whether another process could open the log to write. (On PostgreSQL any number may.)
 fn has_no_owner(shop: &Shop) -> bool {
-    let Place::Sqlite(folder) = &shop.place else { return true };
+    let DatabaseLocation::Sqlite(folder) = &shop.place else { return true };
     std::fs::File::open(folder.join("log.lock")).unwrap().try_lock().is_ok()
 }
 

@@ -123,9 +123,7 @@ async fn each_process_follows_the_log_by_itself(shop: Shop) {
         let head = shop.log().head().await.unwrap().position;
         let statuses = processes::statuses(&shop.log()).await.unwrap();
         statuses.iter().all(|one| {
-            one.following.position == Some(head)
-                && one.state == "running"
-                && one.following.complaint.is_none()
+            one.progress.position == Some(head) && one.state == "running" && one.progress.complaint.is_none()
         })
     })
     .await;
@@ -154,7 +152,7 @@ async fn a_process_that_is_switched_off_does_nothing_and_says_so(shop: Shop) {
     shop.run("log", &format!("UPDATE @events SET recorded_at = recorded_at - {ago}")).await;
     let later = confirmed(&store, 2).await;
     idle(&shop).await;
-    assert_eq!(state().await.following.complaint, None);
+    assert_eq!(state().await.progress.complaint, None);
     assert_eq!(status(&store, order).await, Status::Confirmed);
     assert_eq!(step(&shop, later).await, None);
     run.stop().await;

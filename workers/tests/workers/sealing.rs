@@ -786,7 +786,9 @@ async fn sealing_never_waits_for_an_append_nor_an_append_for_it(shop: Shop) {
         writer.all(receipts(20)).await;
         sealing.execute("ROLLBACK").await.unwrap();
     } else {
-        let soonshop_event_log::Place::Postgres(url) = &shop.place else { panic!("it is PostgreSQL") };
+        let soonshop_event_log::DatabaseLocation::Postgres(url) = &shop.place else {
+            panic!("it is PostgreSQL")
+        };
         let mut appending = sqlx::PgConnection::connect(url).await.unwrap();
         appending.execute(take).await.unwrap();
         appending.execute(head).await.unwrap();

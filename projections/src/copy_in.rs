@@ -17,19 +17,22 @@ const END: &[u8] = &(-1_i16).to_be_bytes();
 const USUAL: usize = 1_024;
 
 /// What writes rows that are not there.
-pub(crate) fn copy<'a, M: Row>(db: &Db, rows: impl ExactSizeIterator<Item = &'a M>) -> Result<Write, DbErr> {
+pub(crate) fn copy_in<'a, M: Row>(
+    db: &Db,
+    rows: impl ExactSizeIterator<Item = &'a M>,
+) -> Result<Write, DbErr> {
     let columns: Vec<_> = <<M as ModelTrait>::Entity as EntityTrait>::Column::iter().collect();
     let kinds: Vec<(&str, Kind)> = columns.iter().map(|column| (column.as_str(), Kind::of(column))).collect();
-    let mut copied = Vec::with_capacity(HEAD.len() + rows.len() * USUAL);
-    copied.extend(HEAD);
+    let mut bytes = Vec::with_capacity(HEAD.len() + rows.len() * USUAL);
+    bytes.extend(HEAD);
     let width = i16::try_from(columns.len()).map_err(|_| custom("a row is too wide"))?;
     for row in rows {
-        copied.extend(width.to_be_bytes());
-        row.serialize(Whole { into: &mut copied, kinds: &kinds, at: 0 }).map_err(custom)?;
+        bytes.extend(width.to_be_bytes());
+        row.serialize(RowSerializer { into: &mut bytes, kinds: &kinds, at: 0 }).map_err(custom)?;
     }
-    copied.extend(END);
+    bytes.extend(END);
     let sql = format!("COPY @{} ({}) FROM STDIN (FORMAT BINARY)", table_of::<M>(), column_names(&columns));
-    Ok(Write::Copy(db.sql(&sql), copied))
+    Ok(Write::Copy(db.sql(&sql), bytes))
 }
 
 fn custom(error: impl ToString) -> DbErr {
@@ -70,13 +73,13 @@ fn absent(into: &mut Vec<u8>) {
 }
 
 /// A row: a structure whose fields are the columns, in their order.
-struct Whole<'a> {
+struct RowSerializer<'a> {
     into: &'a mut Vec<u8>,
     kinds: &'a [(&'a str, Kind)],
     at: usize,
 }
 
-impl SerializeStruct for Whole<'_> {
+impl SerializeStruct for RowSerializer<'_> {
     type Ok = ();
     type Error = Failed;
 
@@ -114,7 +117,7 @@ struct Field<'a>(&'a mut Vec<u8>);
 macro_rules! refused {
     ($($method:ident($($kind:ty),*) $(-> $what:ident)?;)+) => {
         $(fn $method(self, $(_: $kind),*) -> Result<refused!(@ $($what)?), Failed> {
-            Err(Failed::custom("a row has a value of a type that is not copied"))
+            Err(Failed::custom("a row has a value of a type that is not bytes"))
         })+
     };
     (@) => { () };
@@ -175,8 +178,8 @@ macro_rules! neither {
     };
 }
 
-impl<'a> Serializer for Whole<'a> {
-    type SerializeStruct = Whole<'a>;
+impl<'a> Serializer for RowSerializer<'a> {
+    type SerializeStruct = RowSerializer<'a>;
 
     neither!();
 

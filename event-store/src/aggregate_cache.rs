@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 /// A state and the event it stands at. Personal values in it are sealed.
 #[derive(Debug, Clone)]
-pub(crate) struct Stand<A> {
+pub(crate) struct Loaded<A> {
     pub(crate) state: A,
     pub(crate) version: i64,
     pub(crate) last: Option<Uuid>,
 }
 
-impl<A: Default> Stand<A> {
+impl<A: Default> Loaded<A> {
     /// Before the first event.
     pub(crate) fn start() -> Self {
         Self { state: A::default(), version: 0, last: None }
@@ -33,14 +33,14 @@ const MOST_AHEAD: usize = 512;
 /// What is known of a stream: as it was read, and as it is once all appends under way are in.
 pub(crate) struct Slot<A: Decider> {
     /// As it was read from the log.
-    base: Option<Stand<A>>,
+    base: Option<Loaded<A>>,
     /// The events drafted since, one after the other.
     ahead: Vec<(A::Event, Uuid)>,
     /// The highest version that an append of this slot's was answered with. All up to it is in the log, whatever
     /// became of what was drafted later; so it may be raised without the slot's lock.
     pub(crate) confirmed: Arc<AtomicI64>,
     /// `base` and `ahead`: what the next command is decided on. `None`: to be loaded.
-    now: Option<Stand<A>>,
+    now: Option<Loaded<A>>,
     /// Goes up when `now` is thrown away: requests that were built on an earlier one leave the new one alone.
     pub(crate) round: u64,
 }
@@ -51,7 +51,7 @@ impl<A: Decider> Slot<A> {
     }
 
     /// A state that the log had once.
-    pub(crate) fn base(&self) -> Option<&Stand<A>> {
+    pub(crate) fn base(&self) -> Option<&Loaded<A>> {
         self.base.as_ref()
     }
 
@@ -59,15 +59,15 @@ impl<A: Decider> Slot<A> {
         self.now.is_some()
     }
 
-    pub(crate) fn fill(&mut self, stand: Stand<A>) {
+    pub(crate) fn fill(&mut self, loaded: Loaded<A>) {
         self.ahead.clear();
-        self.base = Some(stand.clone());
-        self.now = Some(stand);
+        self.base = Some(loaded.clone());
+        self.now = Some(loaded);
     }
 
     /// What the next command is decided on.
-    pub(crate) fn now(&mut self) -> &mut Stand<A> {
-        self.now.get_or_insert_with(Stand::start)
+    pub(crate) fn now(&mut self) -> &mut Loaded<A> {
+        self.now.get_or_insert_with(Loaded::start)
     }
 
     /// An event was drafted, and is part of `now`.
@@ -109,7 +109,7 @@ impl<A: Decider> Slot<A> {
         if self.round != round {
             return true;
         }
-        let reachable = |base: &Stand<A>| {
+        let reachable = |base: &Loaded<A>| {
             let last = base.version + i64::try_from(self.ahead.len()).unwrap_or(0);
             (base.version..=last).contains(&seen)
         };
@@ -131,11 +131,11 @@ impl<A: Decider> Slot<A> {
 
 /// The slots, bounded in number; an evicted one is loaded again when needed.
 #[derive(Clone)]
-pub(crate) struct Hot {
+pub(crate) struct AggregateCache {
     slots: Cache<(&'static str, Uuid), Arc<dyn Any + Send + Sync>>,
 }
 
-impl Hot {
+impl AggregateCache {
     pub(crate) fn new(most: u64) -> Self {
         let slots = Cache::builder().max_capacity(most).time_to_idle(Duration::from_mins(10)).build();
         Self { slots }

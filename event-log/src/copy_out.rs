@@ -31,7 +31,7 @@ impl Drop for Copying {
 }
 
 /// The rows of a query that has the log's columns, in their order.
-pub(crate) async fn copied(pool: &PgPool, select: &str) -> Result<Vec<StoredEvent>, sqlx::Error> {
+pub(crate) async fn copy_out(pool: &PgPool, select: &str) -> Result<Vec<StoredEvent>, sqlx::Error> {
     let mut copying = Copying(Some(pool.acquire().await?));
     let connection = copying.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?;
     let mut messages = connection.copy_out_raw(&format!("COPY ({select}) TO STDOUT (FORMAT BINARY)")).await?;

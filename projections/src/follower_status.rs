@@ -14,7 +14,7 @@ fn late(seconds: f64) -> Option<String> {
 /// What follows the whole log: the relay, whose lag is what the bus has not confirmed; and the seals, whose lag is what
 /// no signature holds yet.
 #[derive(Debug, Clone, Serialize)]
-pub struct Following {
+pub struct FollowerStatus {
     /// `None`: it has never begun, or cannot be asked.
     pub position: Option<i64>,
     pub lag_events: i64,
@@ -25,13 +25,13 @@ pub struct Following {
 }
 
 /// How what has got to `at` follows the log.
-pub(crate) async fn following(
+pub(crate) async fn follower_status(
     log: &EventLog,
     at: Result<Option<Checkpoint>, Error>,
-) -> Result<Following, Error> {
+) -> Result<FollowerStatus, Error> {
     let stopped = |position, error: Error| {
         let complaint = Some(error.to_string());
-        Following { position, lag_events: 0, lag_seconds: 0.0, complaint }
+        FollowerStatus { position, lag_events: 0, lag_seconds: 0.0, complaint }
     };
     let position = match at {
         Ok(at) => at.map(|at| at.position),
@@ -41,7 +41,7 @@ pub(crate) async fn following(
         Err(error) => return Err(error),
     };
     let (lag_events, lag_seconds) = lag(log, position, log.head().await?.position).await?;
-    Ok(Following { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
+    Ok(FollowerStatus { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
 }
 
 /// How far somebody who is at `position` is behind the head, in events and in seconds.

@@ -76,14 +76,14 @@ pub(crate) enum Word {
 
 /// What was typed.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct ParsedQuery {
     /// All of it, if that is more than one chunk: a SKU may have a space in it.
     whole: Option<String>,
     /// What stood between spaces: each a SKU, or words.
     chunks: Vec<(String, Vec<Word>)>,
 }
 
-impl Wanted {
+impl ParsedQuery {
     pub(crate) fn of(text: &str) -> Self {
         let text = text::cut(text, LONGEST_TEXT);
         let mut stems = Stems::new();
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        let wanted = Wanted::of(text);
+        let wanted = ParsedQuery::of(text);
         let (Some(_) | None) = wanted.condition();
         wanted
             .words()
@@ -227,8 +227,8 @@ mod tests {
         assert_eq!(texts("The dress & the hat"), ["dress", "hat"]);
         assert_eq!(texts("the"), ["the"]);
         assert_eq!(texts("红色的连衣裙"), ["红色", "连衣裙"]);
-        assert!(Wanted::of("&").condition().is_some(), "a sign was typed, so not everything is wanted");
-        assert!(Wanted::of(" \u{0}\n ").condition().is_none());
+        assert!(ParsedQuery::of("&").condition().is_some(), "a sign was typed, so not everything is wanted");
+        assert!(ParsedQuery::of(" \u{0}\n ").condition().is_none());
     }
 
     #[test]

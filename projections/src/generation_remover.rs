@@ -17,7 +17,7 @@ use crate::{Generation, Registry};
 const FOUND_OUT: Duration = Duration::from_secs(2);
 
 /// Where a generation is.
-pub struct Ending {
+pub struct GenerationRemover {
     pub registry: Registry,
     pub search: Arc<dyn Search>,
     pub cache: Arc<dyn Cache>,
@@ -25,7 +25,7 @@ pub struct Ending {
     pub holder: String,
 }
 
-impl Ending {
+impl GenerationRemover {
     /// Nobody keeps the generation any more from here on, nobody goes back to it, and it goes. `done` is written down in
     /// the transaction that says so.
     pub async fn retire(&self, generation: &Generation, done: &Done) -> Result<(), Error> {

@@ -39,7 +39,7 @@ impl<'de> From<Cow<'de, str>> for Word<'de> {
 
 /// What one event says.
 #[derive(Default)]
-pub(crate) struct Told<'de> {
+pub(crate) struct EventSummary<'de> {
     /// The JSON of all fields, one after the other.
     json: String,
     fields: Vec<Field>,
@@ -71,12 +71,12 @@ enum Read {
     Object,
 }
 
-impl<'de> Told<'de> {
+impl<'de> EventSummary<'de> {
     /// Of an event and its JSON.
     pub(crate) fn of_event(event: &Event, json: &'de str) -> serde_json::Result<Self> {
-        let told = Self::read(json, HashSet::new())?;
-        if !told.suspicious {
-            return Ok(told);
+        let summary = Self::read(json, HashSet::new())?;
+        if !summary.suspicious {
+            return Ok(summary);
         }
         let mut event = event.clone();
         let seals = event.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
@@ -84,17 +84,19 @@ impl<'de> Told<'de> {
     }
 
     fn read(json: &'de str, seals: HashSet<String>) -> serde_json::Result<Self> {
-        let mut told = Self { seals, json: String::with_capacity(json.len().min(512)), ..Self::default() };
-        Named(&mut told).deserialize(&mut serde_json::Deserializer::from_str(json))?;
-        told.fields.sort_unstable_by(|a, b| told.json[a.whole.clone()].cmp(&told.json[b.whole.clone()]));
-        Ok(told)
+        let mut summary = Self { seals, json: String::with_capacity(json.len().min(512)), ..Self::default() };
+        Named(&mut summary).deserialize(&mut serde_json::Deserializer::from_str(json))?;
+        summary
+            .fields
+            .sort_unstable_by(|a, b| summary.json[a.whole.clone()].cmp(&summary.json[b.whole.clone()]));
+        Ok(summary)
     }
 
     /// Nothing but the words of it.
     pub(crate) fn words_of<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let mut told = Self::default();
-        One { told: &mut told, what: As::Words }.deserialize(json)?;
-        Ok(told)
+        let mut summary = Self::default();
+        One { summary: &mut summary, what: As::Words }.deserialize(json)?;
+        Ok(summary)
     }
 
     /// The fields as a JSON object, by their paths.
@@ -190,7 +192,7 @@ fn put(json: &mut String, text: &str) {
 }
 
 /// An event's JSON: its fields, below its name.
-struct Named<'t, 'de>(&'t mut Told<'de>);
+struct Named<'t, 'de>(&'t mut EventSummary<'de>);
 
 impl<'de> DeserializeSeed<'de> for Named<'_, 'de> {
     type Value = ();
@@ -209,7 +211,7 @@ impl<'de> Visitor<'de> for Named<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut event: A) -> Result<(), A::Error> {
         event.next_key::<IgnoredAny>()?.ok_or_else(|| A::Error::custom("an event without a name"))?;
-        event.next_value_seed(One { told: &mut *self.0, what: As::Field })?;
+        event.next_value_seed(One { summary: &mut *self.0, what: As::Field })?;
         Ok(())
     }
 }
@@ -243,7 +245,7 @@ impl Visitor<'_> for Name<'_> {
 
 /// A value.
 struct One<'t, 'de> {
-    told: &'t mut Told<'de>,
+    summary: &'t mut EventSummary<'de>,
     what: As,
 }
 
@@ -264,83 +266,83 @@ impl<'de> Visitor<'de> for One<'_, 'de> {
 
     fn visit_unit<E>(self) -> Result<Read, E> {
         if self.what == As::Part {
-            self.told.json.push_str("null");
+            self.summary.json.push_str("null");
         }
         Ok(Read::Plain)
     }
 
     fn visit_bool<E>(self, truth: bool) -> Result<Read, E> {
-        Ok(self.told.plain(self.what, |json| json.push_str(if truth { "true" } else { "false" })))
+        Ok(self.summary.plain(self.what, |json| json.push_str(if truth { "true" } else { "false" })))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Read, E> {
-        Ok(self.told.number(self.what, number.to_string()))
+        Ok(self.summary.number(self.what, number.to_string()))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Read, E> {
-        Ok(self.told.number(self.what, number.to_string()))
+        Ok(self.summary.number(self.what, number.to_string()))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Read, E> {
         let number = Number::from_f64(number).ok_or_else(|| E::custom("a number that JSON has not"))?;
-        Ok(self.told.number(self.what, number.to_string()))
+        Ok(self.summary.number(self.what, number.to_string()))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Read, E> {
-        Ok(self.told.text_of(self.what, text.into()))
+        Ok(self.summary.text_of(self.what, text.into()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Read, E> {
-        Ok(self.told.text_of(self.what, text.to_owned().into()))
+        Ok(self.summary.text_of(self.what, text.to_owned().into()))
     }
 
     /// A list is shown whole; one of objects by their number.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Read, A::Error> {
-        let (told, mut count, mut read) = (self.told, 0_usize, Read::Plain);
-        let field = (self.what == As::Field).then(|| told.begin());
+        let (summary, mut count, mut read) = (self.summary, 0_usize, Read::Plain);
+        let field = (self.what == As::Field).then(|| summary.begin());
         let mut inside = if self.what == As::Words { As::Words } else { As::Part };
         if inside == As::Part {
-            told.json.push('[');
+            summary.json.push('[');
         }
-        while let Some(one) = list.next_element_seed(One { told: &mut *told, what: inside })? {
+        while let Some(one) = list.next_element_seed(One { summary: &mut *summary, what: inside })? {
             count += 1;
             if one == Read::Object {
                 (read, inside) = (Read::Object, As::Words);
             }
             if inside == As::Part {
-                told.json.push(',');
+                summary.json.push(',');
             }
         }
         if inside == As::Part {
             if count > 0 {
-                told.json.pop();
+                summary.json.pop();
             }
-            told.json.push(']');
+            summary.json.push(']');
         }
         if let Some(field) = field {
             if read == Read::Object {
-                told.json.truncate(field.value);
-                told.json.push_str(&count.to_string());
+                summary.json.truncate(field.value);
+                summary.json.push_str(&count.to_string());
             }
-            told.end(field);
+            summary.end(field);
         }
         Ok(read)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Read, A::Error> {
-        let told = self.told;
-        let (above, already) = (told.path.len(), told.fields.len());
+        let summary = self.summary;
+        let (above, already) = (summary.path.len(), summary.fields.len());
         let what = if self.what == As::Field { As::Field } else { As::Words };
         let (mut names, mut money) = (0, true);
-        while fields.next_key_seed(Name(&mut told.path))?.is_some() {
-            let name = told.path[above..].trim_start_matches('.');
+        while fields.next_key_seed(Name(&mut summary.path))?.is_some() {
+            let name = summary.path[above..].trim_start_matches('.');
             money &= name == if names == 0 { "amount" } else { "currency" };
             names += 1;
-            fields.next_value_seed(One { told: &mut *told, what })?;
-            told.path.truncate(above);
+            fields.next_value_seed(One { summary: &mut *summary, what })?;
+            summary.path.truncate(above);
         }
-        if money && names == 2 && told.fields.len() == already + 2 {
-            told.join_money();
+        if money && names == 2 && summary.fields.len() == already + 2 {
+            summary.join_money();
         }
         Ok(Read::Object)
     }
@@ -352,10 +354,11 @@ mod tests {
 
     use super::*;
 
-    fn told(fields: &Value, seals: &[&str]) -> (Value, String) {
+    fn summary_and_text(fields: &Value, seals: &[&str]) -> (Value, String) {
         let json = json!({ "Happened": fields }).to_string();
-        let told = Told::read(&json, seals.iter().map(|seal| (*seal).to_owned()).collect()).unwrap();
-        (serde_json::from_str(&told.summary()).unwrap(), told.text())
+        let summary =
+            EventSummary::read(&json, seals.iter().map(|seal| (*seal).to_owned()).collect()).unwrap();
+        (serde_json::from_str(&summary.summary()).unwrap(), summary.text())
     }
 
     #[test]
@@ -371,8 +374,8 @@ mod tests {
             "variant.size.amount": 1, "variant.size.unit": "kg",
             "yes": true, "share": 0.5,
         });
-        assert_eq!(told(&fields, &[]), (summary, "-5\n0.5\n1\n7\neur\ngbp\nkg\nmug".to_owned()));
-        assert_eq!(told(&json!({}), &[]), (json!({}), String::new()));
+        assert_eq!(summary_and_text(&fields, &[]), (summary, "-5\n0.5\n1\n7\neur\ngbp\nkg\nmug".to_owned()));
+        assert_eq!(summary_and_text(&json!({}), &[]), (json!({}), String::new()));
     }
 
     #[test]
@@ -385,14 +388,17 @@ mod tests {
         let summary = json!({
             "tags": ["b", "A", null, true, ["c", 1]], "none": [], "lines": 2, "mixed": 2, "nested": 2,
         });
-        assert_eq!(told(&fields, &[]), (summary, "1\n2\na\nb\nc\ncup\ndeep\nfirst\nmug\ny".to_owned()));
+        assert_eq!(
+            summary_and_text(&fields, &[]),
+            (summary, "1\n2\na\nb\nc\ncup\ndeep\nfirst\nmug\ny".to_owned())
+        );
     }
 
     #[test]
     fn what_is_personal_is_a_marker_and_no_word() {
         let fields =
             json!({ "contact": { "email": "a.b.c.d.e", "notes": ["a.b.c.d.e"] }, "host": "v.w.x.y.z" });
-        let (summary, text) = told(&fields, &["a.b.c.d.e"]);
+        let (summary, text) = summary_and_text(&fields, &["a.b.c.d.e"]);
         assert_eq!(summary["contact.email"], json!({ "personal": true }));
         assert_eq!(summary["host"], "v.w.x.y.z");
         assert_eq!(text, "v.w.x.y.z");
@@ -404,7 +410,7 @@ mod tests {
         let summary = json!({
             "long": format!("{}…", "ü".repeat(120)), "just": "ü".repeat(120), "odd": "Tab\t\"\\\u{1}\u{2028}", "é\"": "È",
         });
-        let (found, text) = told(&texts, &[]);
+        let (found, text) = summary_and_text(&texts, &[]);
         assert_eq!(found, summary);
         assert!(
             text.contains(&"ü".repeat(121)) && text.contains("tab\t\"\\\u{1}\u{2028}") && text.contains('è')
@@ -414,14 +420,14 @@ mod tests {
     #[test]
     fn a_summary_has_its_fields_by_their_paths() {
         let json = r#"{"Happened":{"a":{"b":"c"},"total":{"amount":1,"currency":"GBP"}}}"#;
-        let told = Told::read(json, HashSet::new()).unwrap();
-        assert_eq!(told.summary(), r#"{"a.b":"c","total":{"amount":1,"currency":"GBP"}}"#);
+        let summary = EventSummary::read(json, HashSet::new()).unwrap();
+        assert_eq!(summary.summary(), r#"{"a.b":"c","total":{"amount":1,"currency":"GBP"}}"#);
     }
 
     #[test]
     fn of_what_is_no_event_nothing_is_told() {
         for broken in ["", "[]", "\"Happened\"", "{}", r#"{"Happened":{"#] {
-            assert!(Told::read(broken, HashSet::new()).is_err(), "{broken}");
+            assert!(EventSummary::read(broken, HashSet::new()).is_err(), "{broken}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! How all that follows the log stands: each sink of each generation of a read model, how far it is behind, who keeps it,
-//! and why it stands still; the relay; the process managers; and the seals. One truth for everyone who shows it: [`Looked::whole`].
+//! and why it stands still; the relay; the process managers; and the seals. One truth for everyone who shows it: [`StatusReader::whole`].
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
-pub use crate::following::Following;
-use crate::following::{UNHEALTHY, following, lag, waiting};
+pub use crate::follower_status::FollowerStatus;
+use crate::follower_status::{UNHEALTHY, follower_status, lag, waiting};
 use crate::generation::{Known, ROWS, is_made_by, namespace};
 use crate::processes;
 use crate::sink::{CACHE, INDEX};
@@ -38,7 +38,7 @@ pub struct Sink {
 
 /// A generation and its sinks.
 #[derive(Debug, Clone, Serialize)]
-pub struct Standing {
+pub struct GenerationStatus {
     pub projection: String,
     pub generation: i32,
     pub version: i32,
@@ -58,7 +58,7 @@ pub struct Standing {
     pub parked: i64,
 }
 
-impl Standing {
+impl GenerationStatus {
     /// The name of its schema, file, index and prefix.
     pub fn namespace(&self) -> String {
         namespace(&self.projection, self.generation)
@@ -120,22 +120,22 @@ pub struct Head {
 
 /// All of it, at one look.
 #[derive(Debug, Clone, Serialize)]
-pub struct Whole {
+pub struct ShopStatus {
     pub append: Head,
-    pub relay: Following,
+    pub relay: FollowerStatus,
     /// Every process manager that has begun.
     pub processes: Vec<processes::Status>,
-    pub seals: Following,
+    pub seals: FollowerStatus,
     /// The seals of the record of operations, whose entries are counted.
-    pub record_seals: Following,
+    pub record_seals: FollowerStatus,
     /// Every generation that is kept.
-    pub generations: Vec<Standing>,
+    pub generations: Vec<GenerationStatus>,
 }
 
-impl Whole {
+impl ShopStatus {
     pub fn healthy(&self) -> bool {
         [&self.relay, &self.seals, &self.record_seals].iter().all(|one| one.complaint.is_none())
-            && self.processes.iter().all(|one| one.following.complaint.is_none())
+            && self.processes.iter().all(|one| one.progress.complaint.is_none())
             && self.generations.iter().all(|one| one.complaint().is_none())
     }
 
@@ -147,16 +147,16 @@ impl Whole {
 
 /// What is looked at.
 #[derive(Clone)]
-pub struct Looked {
+pub struct StatusReader {
     pub log: EventLog,
     pub registry: Registry,
     pub search: Arc<dyn Search>,
     pub cache: Arc<dyn Cache>,
 }
 
-impl Looked {
+impl StatusReader {
     /// The head of the log, and how everything that follows it stands.
-    pub async fn whole(&self, projectors: &[Arc<dyn Projector>]) -> Result<Whole, Error> {
+    pub async fn read(&self, projectors: &[Arc<dyn Projector>]) -> Result<ShopStatus, Error> {
         let head = self.log.head().await?.position;
         let age_seconds = if head > 0 { Some(waiting(&self.log, head).await?) } else { None };
         let mut generations = Vec::new();
@@ -164,12 +164,12 @@ impl Looked {
             if known.state.lives() {
                 let projector = projectors.iter().find(|p| p.name() == known.generation.projection);
                 let searchable = projector.is_some_and(|projector| projector.searchable());
-                generations.push(self.one(&known, searchable, head).await?);
+                generations.push(self.generation(&known, searchable, head).await?);
             }
         }
-        Ok(Whole {
+        Ok(ShopStatus {
             append: Head { position: head, age_seconds },
-            relay: following(&self.log, self.relay().await).await?,
+            relay: follower_status(&self.log, self.relay().await).await?,
             processes: processes::statuses(&self.log).await?,
             seals: self.sealed(&self.log, SEALS).await?,
             record_seals: self.sealed(&self.record(), RECORD_SEALS).await?,
@@ -193,13 +193,18 @@ impl Looked {
         EventLog::of_record(self.registry.operations().clone(), self.log.keys().clone())
     }
 
-    async fn sealed(&self, log: &EventLog, seals: &str) -> Result<Following, Error> {
+    async fn sealed(&self, log: &EventLog, seals: &str) -> Result<FollowerStatus, Error> {
         let seals = Seals::new(self.log.db().beside(seals)?);
-        following(log, seals.end(log).await.map(Some)).await
+        follower_status(log, seals.end(log).await.map(Some)).await
     }
 
     /// One generation.
-    pub async fn one(&self, known: &Known, searchable: bool, head: i64) -> Result<Standing, Error> {
+    pub async fn generation(
+        &self,
+        known: &Known,
+        searchable: bool,
+        head: i64,
+    ) -> Result<GenerationStatus, Error> {
         let generation = &known.generation;
         let name = generation.namespace();
         let db = generation.db(self.registry.database())?;
@@ -250,7 +255,7 @@ impl Looked {
         }
         let parked =
             there(db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await)?.flatten();
-        Ok(Standing {
+        Ok(GenerationStatus {
             projection: generation.projection.clone(),
             generation: generation.number,
             version: generation.version,
