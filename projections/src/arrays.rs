@@ -5,10 +5,11 @@ use sea_orm::{ColumnTrait, ColumnType, DbErr, EntityTrait, ModelTrait, Value};
 
 /// How a column's values go to PostgreSQL: all of them in one array, which costs it half of what JSON does.
 struct InArray {
-    /// Of the array's elements.
+    /// The SQL type of the array's elements.
     sql: &'static str,
     kind: ArrayType,
-    /// What stands where there is no value: arrays of the driver have none, so a second one says where that is.
+    /// The value in the array for a column without a value: the driver has no NULL in arrays, so a second array marks
+    /// these.
     blank: Value,
 }
 
@@ -44,7 +45,7 @@ impl<C: ColumnTrait> Arrays<C> {
         Ok(Self { columns: columns.iter().map(one).collect::<Result<_, DbErr>>()? })
     }
 
-    /// What is selected, and what from.
+    /// The columns to select, and the source to select them from.
     pub(crate) fn source(&self) -> (String, String) {
         let (mut all, mut arrays, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (column, array, nullable)) in self.columns.iter().enumerate() {

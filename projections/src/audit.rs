@@ -1,8 +1,8 @@
-//! The audit trail: one row per event of every type there is, with what filtering, correlation and text search need, so
-//! that the log itself carries no index for its viewer.
+//! The audit trail: one row per event, of every type, with all that filtering, correlation and text search need, so
+//! that the log itself needs no index for its viewer.
 //!
-//! Nothing personal is in it. What an event says of a person is sealed in the log; here only a marker tells that it is
-//! there. A person is found by the opaque id of the data subject.
+//! It holds nothing personal. The personal values of an event are encrypted in the log; here a marker only says that
+//! there are some. A person is found by the opaque id of the data subject.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize as _, Serialize};
@@ -18,7 +18,7 @@ use crate::texts::{Searched, Texts, TextsOf};
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "audit")]
 pub struct Model {
-    /// In the log. (Numbers that only go up are the cheapest keys there are; the event's id is looked up by an index.)
+    /// The event's position in the log: a number that only grows is the cheapest key. (The event's id has an index.)
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
     /// The event's id.
@@ -41,7 +41,7 @@ pub struct Model {
     pub actor_kind: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub actor_id: Option<String>,
-    /// `<kind>:<id>` of whoever caused what a process did.
+    /// `<kind>:<id>` of the actor that caused a process manager to act.
     #[sea_orm(column_type = "Text", nullable)]
     pub on_behalf_of: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
@@ -57,20 +57,20 @@ pub struct Model {
     pub causation_id: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub reason_code: Option<String>,
-    /// A note was left, in a person's own words: it stays sealed in the log.
+    /// The event has a note in a person's own words: it stays encrypted in the log.
     pub has_note: bool,
     /// The data subject, by id.
     #[sea_orm(column_type = "Text", nullable)]
     pub subject: Option<String>,
-    /// The one amount that it is about, in minor units, and the currency: see [`amount`].
+    /// The amount that the event is about, in minor units, and its currency: see [`amount`].
     pub amount: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub currency: Option<String>,
-    /// The event's fields for a sentence, as a JSON object of path and value: lists of objects are their number, long
-    /// texts are cut, and a personal value is `{"personal":true}`.
+    /// The event's fields for its sentence, as a JSON object of path and value: a list of objects is shown as its
+    /// length, long texts are cut, and a personal value is `{"personal":true}`.
     #[sea_orm(column_type = "Text")]
     pub summary: String,
-    /// Everything in the event that is not personal, in small letters, a value a line.
+    /// Every value of the event that is not personal, in lower case, one per line.
     #[sea_orm(column_type = "Text")]
     pub text: String,
 }
@@ -106,7 +106,7 @@ impl Searched for Model {
 /// The projection `audit`.
 pub struct Audit;
 
-/// What a search for a text can look through where nothing but a summary is left.
+/// The text to search in where only the summary is left.
 pub fn searched(summary: &Value) -> String {
     EventSummary::words_of(summary).map(EventSummary::text).unwrap_or_default()
 }
@@ -166,7 +166,7 @@ impl Projector for Audit {
         let metadata = event.metadata().map_err(|error| Failure(error.to_string()))?;
         let failed =
             |error: serde_json::Error| Failure(format!("the event cannot be written as JSON: {error}"));
-        // Not as it was stored: what the type does not declare is nobody's to show.
+        // Encoded again, not as stored: fields that the type does not declare must not be shown.
         let json = event.event.encode().map_err(failed)?;
         let summary = EventSummary::of_event(&event.event, &json).map_err(failed)?;
         let amount = event.event.amount();

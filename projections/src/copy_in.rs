@@ -1,5 +1,5 @@
-//! Rows in PostgreSQL's binary format (its manual, COPY, "Binary Format"): much less work for both sides than a
-//! statement that has them as values.
+//! Rows in PostgreSQL's binary format (its manual, COPY, "Binary Format"): much less work for client and server than
+//! a statement with the rows as values.
 
 use sea_orm::{ColumnTrait, ColumnType, DbErr, EntityTrait, IdenStatic as _, Iterable as _, ModelTrait};
 use serde::ser::{Error as _, Impossible, SerializeStruct};
@@ -9,14 +9,14 @@ use soonshop_event_log::Db;
 use crate::row::{Row, column_names, table_of};
 use crate::transaction::Write;
 
-/// What it begins with: its signature, no flags, nothing more.
+/// The start of the data: the signature, no flags, no extension.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: &[u8] = &(-1_i16).to_be_bytes();
 
-/// Bytes of a row, by and large.
+/// The usual size of a row, in bytes.
 const USUAL: usize = 1_024;
 
-/// What writes rows that are not there.
+/// The write that inserts new rows.
 pub(crate) fn copy_in<'a, M: Row>(
     db: &Db,
     rows: impl ExactSizeIterator<Item = &'a M>,
@@ -113,7 +113,7 @@ impl SerializeStruct for RowSerializer<'_> {
 /// A value of a column.
 struct Field<'a>(&'a mut Vec<u8>);
 
-/// What neither a row nor a value of a column is.
+/// The methods that both a row and a column's value refuse.
 macro_rules! refused {
     ($($method:ident($($kind:ty),*) $(-> $what:ident)?;)+) => {
         $(fn $method(self, $(_: $kind),*) -> Result<refused!(@ $($what)?), Failed> {
@@ -124,7 +124,7 @@ macro_rules! refused {
     (@ $what:ident) => { Self::$what };
 }
 
-/// What both refuse alike.
+/// The types that both of them refuse.
 macro_rules! neither {
     () => {
         type Ok = ();

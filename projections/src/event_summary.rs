@@ -1,4 +1,4 @@
-//! What an event says, in one pass over its JSON: its fields for a sentence, and its words for a search.
+//! The summary of an event, made in one pass over its JSON: its fields for a sentence, and its words for search.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Number;
 use soonshop_domain::{Event, Sensitive as _};
 
-/// What stands in a summary for a personal value that the event has, as JSON.
+/// The JSON that a summary has in place of a personal value.
 const PERSONAL: &str = r#"{"personal":true}"#;
 
 /// The longest text in a summary, in characters.
@@ -21,7 +21,8 @@ struct Field {
     value: usize,
 }
 
-/// With its first bytes as a number: an order has hundreds of words, and most are told apart by that.
+/// A word, with its first bytes as a number for fast comparison: an order has hundreds of words, and most differ
+/// there.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Word<'de> {
     head: u64,
@@ -37,23 +38,23 @@ impl<'de> From<Cow<'de, str>> for Word<'de> {
     }
 }
 
-/// What one event says.
+/// The summary of one event.
 #[derive(Default)]
 pub(crate) struct EventSummary<'de> {
     /// The JSON of all fields, one after the other.
     json: String,
     fields: Vec<Field>,
-    /// Every text in small letters, and every number; none that is personal.
+    /// Every text in lower case, and every number; nothing personal.
     words: Vec<Word<'de>>,
-    /// The personal values that are in it.
+    /// The encrypted values of the event.
     seals: HashSet<String>,
-    /// A text was met that may be sealed.
+    /// A text may be an encrypted value.
     suspicious: bool,
-    /// Where it is being read.
+    /// The path of the value that is read now.
     path: String,
 }
 
-/// What becomes of a value. (Its words are kept in any case.)
+/// How a value is written. (Its words are kept in any case.)
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum As {
     /// A field of the summary, or several.
@@ -63,16 +64,16 @@ enum As {
     Words,
 }
 
-/// What was read.
+/// The kind of value that was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Read {
     Plain,
-    /// An object, or what has one in it.
+    /// An object, or a list that has one in it.
     Object,
 }
 
 impl<'de> EventSummary<'de> {
-    /// Of an event and its JSON.
+    /// Reads the summary of an event from its JSON.
     pub(crate) fn of_event(event: &Event, json: &'de str) -> serde_json::Result<Self> {
         let summary = Self::read(json, HashSet::new())?;
         if !summary.suspicious {
@@ -92,7 +93,7 @@ impl<'de> EventSummary<'de> {
         Ok(summary)
     }
 
-    /// Nothing but the words of it.
+    /// Reads only the words.
     pub(crate) fn words_of<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         let mut summary = Self::default();
         One { summary: &mut summary, what: As::Words }.deserialize(json)?;
@@ -110,14 +111,14 @@ impl<'de> EventSummary<'de> {
         summary
     }
 
-    /// Every text and number once, in small letters, a value a line.
+    /// Every text and number once, in lower case, one per line.
     pub(crate) fn text(mut self) -> String {
         self.words.sort_unstable();
         self.words.dedup();
         self.words.iter().map(|word| &*word.text).collect::<Vec<_>>().join("\n")
     }
 
-    /// Begins a field; where it begins.
+    /// Begins a field, and returns where it starts.
     fn begin(&mut self) -> Field {
         let start = self.json.len();
         put(&mut self.json, &self.path);
@@ -129,7 +130,7 @@ impl<'de> EventSummary<'de> {
         self.fields.push(Field { whole: field.whole.start..self.json.len(), ..field });
     }
 
-    /// A value that is no list and no object.
+    /// Writes a value that is neither a list nor an object.
     fn plain(&mut self, what: As, write: impl FnOnce(&mut String)) -> Read {
         match what {
             As::Field => {
@@ -150,7 +151,7 @@ impl<'de> EventSummary<'de> {
     }
 
     fn text_of(&mut self, what: As, text: Cow<'de, str>) -> Read {
-        // A seal is five parts with dots between them (RFC 7516, section 7.1).
+        // A JWE is five parts with dots between them (RFC 7516, section 7.1).
         self.suspicious |= text.bytes().filter(|byte| *byte == b'.').count() == 4;
         let personal = self.seals.contains(&*text);
         let read = match what {
@@ -168,7 +169,7 @@ impl<'de> EventSummary<'de> {
         read
     }
 
-    /// An amount is shown whole: makes one field of the two that were added last.
+    /// Joins the two fields that were added last: an amount and its currency are shown together.
     fn join_money(&mut self) {
         let (Some(currency), Some(amount)) = (self.fields.pop(), self.fields.pop()) else { return };
         let value = |field: &Field| self.json[field.value..field.whole.end].to_owned();
@@ -296,7 +297,7 @@ impl<'de> Visitor<'de> for One<'_, 'de> {
         Ok(self.summary.text_of(self.what, text.to_owned().into()))
     }
 
-    /// A list is shown whole; one of objects by their number.
+    /// Writes a list: its values, or its length if it holds objects.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Read, A::Error> {
         let (summary, mut count, mut read) = (self.summary, 0_usize, Read::Plain);
         let field = (self.what == As::Field).then(|| summary.begin());

@@ -1,7 +1,7 @@
 //! Where followers of one process get their events: from what the bus just brought, or from the log.
 //!
-//! Everything here may be lost, late or out of order and nothing goes wrong: an entry from the bus is used only where
-//! the event before it is the one at the follower's checkpoint; anything else wakes the follower, who reads the log.
+//! Messages of the bus may be lost, late or out of order, and nothing goes wrong: an entry from the bus is used only
+//! if the event before it is the one at the follower's checkpoint. Otherwise the follower wakes up and reads the log.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,22 +16,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Entries of one page of the log, kept for a moment because several followers want it.
+/// A page of the log, kept for a moment because several followers want it.
 const PAGE: i64 = 1_000;
 
-/// How many live entries are kept for followers that are a little behind.
+/// The most live entries that are kept for followers that are a little behind.
 const RECENT: usize = 4_096;
 
-/// How often the head is looked at while nothing is heard.
+/// How often the head is read while the bus brings nothing.
 const IDLE: Duration = Duration::from_millis(250);
 
-/// How often, while the bus is down.
+/// How often the head is read while the bus is down.
 const WITHOUT_BUS: Duration = Duration::from_millis(25);
 
-/// Entries hold personal values in the clear: for no longer than a key may be used.
+/// Entries hold decrypted personal values, so they are kept no longer than a key may be used.
 const CLEAR: Duration = Duration::from_secs(3);
 
-/// The entries that came last, without a gap.
+/// The newest entries, without a gap.
 #[derive(Default)]
 struct Recent {
     /// The event before the first of them.
@@ -85,12 +85,12 @@ impl Feed {
         &self.log
     }
 
-    /// Says whether the bus brings events: without it the head is looked at more often.
+    /// Says whether the bus works: without it the head is read more often.
     pub fn set_bus(&self, up: bool) {
         self.bus.send_if_modified(|now| std::mem::replace(now, up) != up);
     }
 
-    /// Something new may be there, up to this position.
+    /// Announces that the log may have reached this position.
     pub fn wake(&self, position: i64) {
         self.head.send_if_modified(|head| {
             let newer = position > *head;
@@ -99,7 +99,7 @@ impl Feed {
         });
     }
 
-    /// What the bus brought: an event, and the event before it.
+    /// Takes an event that the bus brought, and the id of the event before it.
     pub async fn offer(&self, stored: StoredEvent, previous: Option<Uuid>) -> Result<(), Error> {
         let position = stored.position;
         for entry in self.log.decode(vec![stored]).await? {
@@ -122,7 +122,7 @@ impl Feed {
         Ok(())
     }
 
-    /// What follows the checkpoint, at most `most` entries; none at the head.
+    /// The entries after the checkpoint, at most `most`; none at the head.
     pub async fn after(
         &self,
         follower: &str,
@@ -140,7 +140,7 @@ impl Feed {
                 0 => page.previous,
                 _ => page.entries.get(index - 1).map(|entry| entry.event_id),
             };
-            // A page that another history may have replaced is not trusted: the log says what happened.
+            // The page may come from a history that was replaced: the log decides.
             if page.entries.len() == usize::try_from(PAGE).unwrap_or(0) && before == checkpoint.event_id {
                 return Ok(page.entries[index..].iter().take(most).cloned().collect());
             }
@@ -186,17 +186,17 @@ impl Feed {
     /// Resolves when there may be something after `position`. Safe to drop.
     pub async fn wait(&self, position: i64) {
         let mut head = self.head.subscribe();
-        // An error means that the feed is gone, and with it whoever waits.
+        // An error means that the feed was dropped, so nothing waits any more.
         drop(head.wait_for(|head| *head > position).await);
     }
 
-    /// The newest position that was heard of.
+    /// The highest position that was announced.
     pub fn known_head(&self) -> i64 {
         *self.head.borrow()
     }
 
-    /// Looks at the head, often while the bus is down and something happens, every 250 ms otherwise: so that a last
-    /// message that was lost is found, and a log that went back to an older state is noticed.
+    /// Reads the head again and again: often while the bus is down and events come, every 250 ms otherwise. So a lost
+    /// last message is noticed, and also a log that went back to an older state.
     pub async fn watch_head(self, stop: CancellationToken) {
         let mut quiet = WITHOUT_BUS;
         let mut bus = self.bus.subscribe();
@@ -208,14 +208,15 @@ impl Feed {
                 () = tokio::time::sleep(pause) => {}
             }
             self.recent.lock().unwrap_or_else(PoisonError::into_inner).forget_old();
-            // What has expired is still in memory until then.
+            // Removes expired pages from memory now: the cache would keep them until its next use.
             self.pages.run_pending_tasks().await;
             match self.log.head().await {
                 Ok(head) => {
                     let known = self.known_head();
                     quiet = if head.position > known { WITHOUT_BUS } else { (quiet * 2).min(IDLE) };
                     if head.position < known {
-                        // The log went back. Forget what came from the other history; followers compare their own.
+                        // The log went back to an older state: entries of the replaced history are dropped; followers
+                        // compare their own.
                         *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = Recent::default();
                         self.pages.invalidate_all();
                         self.head.send_replace(head.position);

@@ -1,30 +1,30 @@
-//! How far something that follows the log is behind its head.
+//! How far a follower of the log is behind its head.
 
 use chrono::Utc;
 use serde::Serialize;
 use soonshop_event_log::{Checkpoint, Error, EventLog};
 
-/// What is further behind than this, in seconds, is not as it should be: a generation in use, the relay, the seals.
+/// A lag above this many seconds is unhealthy, for a generation in use, the relay and the seals.
 pub(crate) const UNHEALTHY: f64 = 60.0;
 
 fn late(seconds: f64) -> Option<String> {
     (seconds > UNHEALTHY).then(|| format!("{seconds:.0} s behind"))
 }
 
-/// What follows the whole log: the relay, whose lag is what the bus has not confirmed; and the seals, whose lag is what
-/// no signature holds yet.
+/// The status of a follower of the whole log: the relay, whose lag is the events that the bus has not confirmed; or
+/// the sealer, whose lag is the events that no seal covers.
 #[derive(Debug, Clone, Serialize)]
 pub struct FollowerStatus {
     /// `None`: it has never begun, or cannot be asked.
     pub position: Option<i64>,
     pub lag_events: i64,
-    /// For how long the first of them has been in the log, in seconds.
+    /// How long the first of them has been in the log, in seconds.
     pub lag_seconds: f64,
-    /// Why it is not as it should be.
+    /// Why it is unhealthy; `None`: it is healthy.
     pub complaint: Option<String>,
 }
 
-/// How what has got to `at` follows the log.
+/// The status of a follower whose checkpoint is `at`.
 pub(crate) async fn follower_status(
     log: &EventLog,
     at: Result<Option<Checkpoint>, Error>,
@@ -36,7 +36,8 @@ pub(crate) async fn follower_status(
     let position = match at {
         Ok(at) => at.map(|at| at.position),
         Err(error @ Error::AheadOfLog { position, .. }) => return Ok(stopped(Some(position), error)),
-        // What another role may not read, or what does not hold, is said; what is away is away for all of it.
+        // An error of this follower alone is reported as its complaint; a database that is down fails the whole
+        // request.
         Err(error @ (Error::Database(_) | Error::Seals(_))) => return Ok(stopped(None, error)),
         Err(error) => return Err(error),
     };
@@ -44,14 +45,14 @@ pub(crate) async fn follower_status(
     Ok(FollowerStatus { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
 }
 
-/// How far somebody who is at `position` is behind the head, in events and in seconds.
+/// How far `position` is behind the head, in events and in seconds.
 pub(crate) async fn lag(log: &EventLog, position: Option<i64>, head: i64) -> Result<(i64, f64), Error> {
     let seen = position.unwrap_or(0);
     let seconds = if seen < head { waiting(log, seen + 1).await? } else { 0.0 };
     Ok(((head - seen).max(0), seconds))
 }
 
-/// For how long the event at that position has been there, in seconds.
+/// How long the event at that position has been in the log, in seconds.
 pub(crate) async fn waiting(log: &EventLog, position: i64) -> Result<f64, Error> {
     let event = log.read(position, 1).await?.into_iter().next();
     let now = soonshop_domain::clock::now();

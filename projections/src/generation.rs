@@ -1,4 +1,4 @@
-//! Generations of read models, and the registry that says which one readers go by.
+//! Generations of read models, and the registry that says which one is read.
 //!
 //! A generation is a namespace: a schema in PostgreSQL, a file in SQLite, an index in the search server, a prefix in
 //! the cache, all with the same name. One row names the active one for all of them together.
@@ -22,12 +22,12 @@ pub const ROWS: &str = "rows";
 pub struct Generation {
     pub projection: String,
     pub number: i32,
-    /// Of the projector that makes it.
+    /// The version of the projector that makes it.
     pub version: i32,
     pub shape: i32,
 }
 
-/// The name that everything of a generation has.
+/// The name of a generation's schema, file, index and prefix.
 pub(crate) fn namespace(projection: &str, number: i32) -> String {
     format!("rm_{projection}_{number}")
 }
@@ -37,7 +37,7 @@ pub(crate) fn is_made_by(projector: &dyn Projector, projection: &str, version: i
     (projector.name(), projector.version(), projector.shape()) == (projection, version, shape)
 }
 
-/// The projection and the number in the name of a generation; `None`: it is none.
+/// The projection and the number in a generation's name; `None`: it is not such a name.
 pub fn named(namespace: &str) -> Option<(&str, i32)> {
     let (projection, number) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
     Some((projection, number.parse().ok()?))
@@ -60,24 +60,24 @@ impl Generation {
     }
 }
 
-/// What the registry knows of a generation.
+/// A generation as the registry has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub generation: Generation,
     pub state: State,
-    /// Readers go by it.
+    /// Readers use it.
     pub active: bool,
-    /// Readers went by it before, and can go back: not to one that was rejected.
+    /// Readers used it before, and can go back to it; never one that was rejected.
     pub previous: bool,
-    /// The run that verified it, or in which its differences were accepted.
+    /// The run that verified it, or that accepted its differences.
     pub verified_by: Option<i64>,
-    /// Milliseconds since 1970, by the database's clock; none of what an older release made.
+    /// Milliseconds since 1970, by the database's clock; `None` if an older release made it.
     pub made_at: Option<i64>,
     /// When it was rejected or retired.
     pub ended_at: Option<i64>,
 }
 
-/// How a generation stands.
+/// The state of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::AsRefStr, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -85,35 +85,35 @@ pub enum State {
     Building,
     /// It has caught up, and is kept so.
     Ready,
-    /// Readers were taken back from it: it is never read again.
+    /// Readers were moved away from it for good.
     Rejected,
-    /// Its rows are gone, or about to go.
+    /// Its rows are removed, or are about to be.
     Retired,
-    /// Made for a comparison alone: nobody keeps it alive, and nobody reads it.
+    /// Made only for a comparison: no worker keeps it up to date, and no reader uses it.
     Scratch,
 }
 
 impl State {
-    /// Whoever has its version keeps it up to date.
+    /// Whether a worker of its version keeps it up to date.
     pub fn lives(self) -> bool {
         matches!(self, Self::Building | Self::Ready)
     }
 }
 
-/// Tables that every generation has beside its rows: its checkpoints, what is parked, what is to be tried again, and
-/// why a follower stands still.
+/// The tables that every generation has besides its rows: checkpoints, parked events, requests to try them again, and
+/// why a follower stopped.
 const OWN_TABLES: &[&str] = &[
     CHECKPOINTS,
     "CREATE TABLE @parked (position BIGINT PRIMARY KEY, event_id TEXT NOT NULL, rows TEXT NOT NULL, \
      cause TEXT NOT NULL, attempts BIGINT NOT NULL DEFAULT 1)",
     "CREATE TABLE @retries (position BIGINT PRIMARY KEY)",
     "CREATE TABLE @status (follower TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL)",
-    // Streams of events that were parked, and projected after their turn: sinks that have passed them look here.
+    // Streams whose parked events were projected later. A sink that has passed those positions finds them here.
     "CREATE TABLE @repeated (number BIGINT PRIMARY KEY, stream TEXT NOT NULL)",
     ERASED,
 ];
 
-/// The events of erasure that the rows were cleaned for: an erasure is complete once every generation has them.
+/// The erasures that the rows were cleaned for: an erasure is complete once every generation has its event.
 pub const ERASED: &str =
     "CREATE TABLE @erased (subject TEXT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (subject, position))";
 
@@ -146,7 +146,7 @@ impl Registry {
         rows.iter().map(generation).collect()
     }
 
-    /// The one that readers go by.
+    /// The generation that readers use.
     pub async fn active(&self, projection: &str) -> Result<Option<Generation>, Error> {
         let sql = "SELECT g.projection, g.generation, g.version, g.shape FROM @active a JOIN @generations g \
                    ON g.projection = a.projection AND g.generation = a.generation WHERE a.projection = $1";
@@ -155,8 +155,8 @@ impl Registry {
         row.as_ref().map(generation).transpose()
     }
 
-    /// Makes the first generation where there is none. One that another version made stays as it is: a new version is
-    /// built beside it, on request.
+    /// Makes the first generation if there is none. An existing one of another version stays: a new version is built
+    /// beside it, on request.
     pub async fn ensure(&self, projector: &dyn Projector) -> Result<Generation, Error> {
         if let Some(active) = self.active(projector.name()).await? {
             return Ok(active);
@@ -166,19 +166,19 @@ impl Registry {
         Ok(generation)
     }
 
-    /// Makes the next generation: its namespace, its tables, its checkpoint at the beginning of the log. Its indexes
-    /// are built by its follower, when it has reached the head.
+    /// Makes the next generation: its namespace, its tables, and its checkpoint at the start of the log. Its follower
+    /// builds the indexes once it has reached the head.
     pub async fn create(&self, projector: &dyn Projector) -> Result<Generation, Error> {
         self.make(projector, State::Building, false).await
     }
 
-    /// Makes one for a comparison alone.
+    /// Makes a generation only for a comparison.
     pub async fn create_scratch(&self, projector: &dyn Projector) -> Result<Generation, Error> {
         self.make(projector, State::Scratch, false).await
     }
 
-    /// One at a time: whoever comes second sees what the first one made. On PostgreSQL all of it is one transaction; on
-    /// SQLite the row comes last, and a file without one is what a process that was killed left behind.
+    /// One at a time: the second caller sees the generation of the first. On PostgreSQL all of it is one transaction;
+    /// on SQLite the registry's row comes last, so a file without a row was left by a process that was killed.
     async fn make(&self, projector: &dyn Projector, state: State, first: bool) -> Result<Generation, Error> {
         let registry = self.operations.connection.begin().await?;
         let postgres = self.operations.backend() == DatabaseBackend::Postgres;
@@ -214,8 +214,8 @@ impl Registry {
             furnish(projector, &db, &tables).await?;
             tables.commit().await?;
         } else {
-            // It belongs to the group of those who write generations, where `migrate` gave this database to it. (Roles
-            // are the whole server's, and may be there for another shop.)
+            // It belongs to the role that writes generations, if `migrate` gave this database to that role. (Roles
+            // belong to the whole server, and may be another shop's.)
             let group = "SELECT set_config('role', 'soonshop_generations', true) FROM pg_roles r \
                          WHERE r.rolname = 'soonshop_generations' AND pg_has_role(current_user, r.oid, 'MEMBER') \
                          AND has_database_privilege(r.oid, current_database(), 'CREATE')";
@@ -242,7 +242,7 @@ impl Registry {
         Ok(generation)
     }
 
-    /// Every generation that there is or was, of one projection or of all.
+    /// Every generation of one projection or of all, with those that were retired or rejected.
     pub async fn all(&self, projection: Option<&str>) -> Result<Vec<Known>, Error> {
         let sql = "SELECT g.projection, g.generation, g.version, g.shape, g.state, g.verified_by, g.made_at, g.ended_at, \
                    CAST(coalesce(a.generation = g.generation, false) AS INTEGER), \
@@ -254,12 +254,12 @@ impl Registry {
         rows.iter().map(known).collect()
     }
 
-    /// One generation, whatever became of it.
+    /// One generation, in any state.
     pub async fn get(&self, projection: &str, number: i32) -> Result<Option<Known>, Error> {
         Ok(self.all(Some(projection)).await?.into_iter().find(|known| known.generation.number == number))
     }
 
-    /// It has everything that the log has: readers may be moved to it, once it is verified.
+    /// Marks it as ready: it has reached the head, and readers may be moved to it once it is verified.
     pub async fn complete(&self, generation: &Generation) -> Result<(), Error> {
         let sql = "UPDATE @generations SET state = 'ready' \
                    WHERE projection = $1 AND generation = $2 AND state = 'building'";
@@ -268,7 +268,7 @@ impl Registry {
         Ok(())
     }
 
-    /// A run found it equal, or its differences were accepted; `None`: not any more.
+    /// Records the run that found it equal or accepted its differences; `None` takes that back.
     pub async fn verified(
         &self,
         on: &impl ConnectionTrait,
@@ -282,8 +282,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Moves readers from one generation to another: one row, in the transaction `on`. `rejected`: the one that they
-    /// leave is never read again. False: readers were not at `from` any more.
+    /// Moves readers from one generation to another: one row, in the transaction `on`. With `rejected`, the one that
+    /// they leave is never read again. False: readers were not on `from` any more.
     pub async fn switch(
         &self,
         on: &DatabaseTransaction,
@@ -318,7 +318,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Nobody keeps it alive any more from here on, and nobody goes back to it.
+    /// Retires it: from here on no worker keeps it up to date, and no reader goes back to it.
     pub async fn retire(&self, on: &DatabaseTransaction, generation: &Generation) -> Result<(), Error> {
         self.end(on, generation, "retired").await?;
         let sql = "UPDATE @active SET previous = NULL WHERE projection = $1 AND previous = $2";
@@ -327,7 +327,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether its rows, or what is left of them, are still there.
+    /// Whether its rows, or a part of them, still exist.
     pub async fn is_there(&self, generation: &Generation) -> Result<bool, Error> {
         let name = generation.namespace();
         match self.database.location() {
@@ -344,7 +344,7 @@ impl Registry {
         }
     }
 
-    /// Removes the rows of a generation that was retired. Done twice, it changes nothing.
+    /// Removes the rows of a retired generation. Doing it again changes nothing.
     pub async fn remove(&self, generation: &Generation) -> Result<(), Error> {
         let name = generation.namespace();
         match self.database.location() {
@@ -373,14 +373,14 @@ impl Registry {
         Ok(registry.commit().await?)
     }
 
-    /// The generations that this projector can keep alive.
+    /// The generations that this projector can keep up to date.
     pub async fn projected_by(&self, projector: &dyn Projector) -> Result<Vec<Generation>, Error> {
         let generations = self.generations(projector.name()).await?;
         Ok(generations.into_iter().filter(|generation| generation.is_made_by(projector)).collect())
     }
 }
 
-/// Lets the role that only reads read it, and ask for retries, where there is one.
+/// Lets the read-only role, if there is one, read it and ask for retries.
 fn readable(name: &str) -> String {
     format!(
         "DO $$ BEGIN IF to_regrole('soonshop_query') IS NOT NULL THEN \
@@ -389,14 +389,14 @@ fn readable(name: &str) -> String {
     )
 }
 
-/// The tables whose keys are built with the other indexes: nothing is looked up by them before.
+/// The tables whose primary keys are built with the other indexes: no query uses them before.
 pub(crate) fn keyed_later(projector: &dyn Projector, db: &Db) -> Vec<Box<dyn TableOf>> {
     let later = projector.only_adds() && db.backend() == DatabaseBackend::Postgres;
     if later { projector.tables() } else { Vec::new() }
 }
 
-/// Texts are in the order of their bytes whatever the database's language is: that is the order of the embedded shop, and an
-/// index serves what begins alike. Long ones are packed with LZ4 where the server has it.
+/// Texts are sorted by their bytes in any language of the database: this is the order of the embedded shop, and an
+/// index can then find prefixes. Long texts are compressed with LZ4 if the server has it.
 const PLAIN_TEXTS: &str = r#"DO $$
 DECLARE
     name text;
@@ -436,7 +436,7 @@ async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -
     Checkpoint::start().begin(db, on, ROWS).await
 }
 
-/// Removes a SQLite file and what belongs to it, where they are.
+/// Removes a SQLite file and the files that belong to it, if they exist.
 fn remove(file: &Path) -> Result<(), Error> {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! The end of a generation: its rows, its index and its cache go together.
+//! Removing a generation: its rows, its index and its cache together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::operations::{self, Done};
 use crate::sink::{CACHE, INDEX};
 use crate::{Generation, Registry};
 
-/// How long whoever keeps something may take to find out that its lease was taken.
+/// How long a follower may take to notice that its lease was taken.
 const FOUND_OUT: Duration = Duration::from_secs(2);
 
-/// Where a generation is.
+/// Removes generations from all stores that hold a part of them.
 pub struct GenerationRemover {
     pub registry: Registry,
     pub search: Arc<dyn Search>,
     pub cache: Arc<dyn Cache>,
-    /// The process that ends it.
+    /// The process that removes it.
     pub holder: String,
 }
 
 impl GenerationRemover {
-    /// Nobody keeps the generation any more from here on, nobody goes back to it, and it goes. `done` is written down in
-    /// the transaction that says so.
+    /// Retires the generation and removes it. From here on no worker keeps it up to date, and no reader goes back to
+    /// it. `done` is recorded in the transaction that retires it.
     pub async fn retire(&self, generation: &Generation, done: &Done) -> Result<(), Error> {
         let db = self.registry.operations();
         let tx = db.connection.begin().await?;
         operations::record(db, &tx, done).await?;
-        // The row first: nobody begins with it any more, and whoever keeps it ends.
+        // The registry's row first: no follower starts on the generation any more, and the one that runs stops.
         self.registry.retire(&tx, generation).await?;
         tx.commit().await?;
         self.remove(generation).await
     }
 
-    /// Takes a generation that was retired from whoever keeps it, and removes index, cache and rows, in this order: where
-    /// the rows are, something is left to remove. The leases are not given back: nobody is to begin again with what is
-    /// gone, and they expire. Done twice, it changes nothing.
+    /// Takes the leases of a retired generation, and removes its index, its cache and its rows, in this order: as
+    /// long as there are rows, something is left to remove. The leases are not given back but expire, so that no
+    /// follower starts on a removed generation. Doing it again changes nothing.
     pub async fn remove(&self, generation: &Generation) -> Result<(), Error> {
         let leases = Leases::new(self.registry.operations().clone(), self.holder.clone());
         let name = generation.namespace();
@@ -51,11 +51,11 @@ impl GenerationRemover {
             leases.take(&lease).await?;
         }
         if kept {
-            // Until then it may still write, and so bring back what is removed.
+            // Until then the old holder may still write, and so bring back removed data.
             tokio::time::sleep(FOUND_OUT).await;
         }
         let projector = crate::all().into_iter().find(|one| one.name() == generation.projection);
-        // Of a projection that this release does not know, it is not known what it had either.
+        // This release may not know the projection, nor whether it had an index.
         if projector.is_none_or(|projector| projector.searchable()) {
             let failed = |what: &str, error: &dyn std::fmt::Display| {
                 Error::Unavailable(format!("{what} {name} cannot be removed: {error}"))

@@ -19,7 +19,7 @@ pub struct Model {
     pub location: String,
     pub on_hand: i64,
     pub reserved: i64,
-    /// On hand less reserved.
+    /// On hand minus reserved.
     pub available: i64,
     pub version: i64,
     pub position: i64,

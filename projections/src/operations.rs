@@ -1,4 +1,4 @@
-//! The record of what people did to read models: who, what, why. Only ever added to, with dense positions.
+//! The record of operations: who did what to read models, and why. Lines are only added, with positions without gaps.
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction};
 use serde_json::Value;
@@ -6,27 +6,27 @@ use soonshop_domain::{Personal, Purpose};
 use soonshop_event_log::{Db, Error, KeyStore};
 use uuid::Uuid;
 
-/// Whose the notes are that are written at the command line; `soonshop migrate` makes the key.
+/// The owner of notes that are written at the command line; `soonshop migrate` makes the key.
 pub use soonshop_domain::ids::OPERATOR;
 
-/// What a note on an event is written down as. It is no operation: only the event's own page shows it.
+/// The action of a note on an event. It is no operation: only the event's own page shows it.
 pub const EVENT_NOTE: &str = "event.note";
 
 /// The most notes of one stream that are read.
 const MOST_NOTES: i64 = 1_000;
 
-/// What is written down.
+/// An operation to record.
 #[derive(Debug, Clone)]
 pub struct Done {
     /// `<kind>:<id>`.
     pub actor: String,
     /// A verb: `rebuild`, `swap`, `retry`.
     pub action: &'static str,
-    /// What it was done to: `rm_orders_3`, or a subject's id.
+    /// The thing that was changed: `rm_orders_3`, or a subject's id.
     pub subject: String,
     /// Ids, numbers and names; nothing personal.
     pub detail: Value,
-    /// Why, in the person's own words: sealed.
+    /// The reason, in the person's own words: encrypted.
     pub note: Option<Personal<String>>,
 }
 
@@ -40,32 +40,32 @@ pub struct Recorded {
     pub action: String,
     pub subject: String,
     pub detail: Value,
-    /// Sealed, as it is stored.
+    /// Encrypted, as it is stored.
     pub note: Option<String>,
 }
 
-/// The note of a person at the command line, sealed under the operator's key. Where there is no such key, or it was
-/// erased, that is an error: a reason is not thrown away in silence.
+/// The note of a person at the command line, encrypted with the operator's key. If there is no such key, or it was
+/// erased, this is an error: a reason is never dropped silently.
 pub async fn note(keys: &KeyStore, text: &str) -> Result<Personal<String>, Error> {
     note_of(keys, OPERATOR, text).await
 }
 
-/// A note sealed under its writer's own key: it goes when the writer is forgotten.
+/// A note encrypted with its writer's own key: it becomes unreadable when the writer is erased.
 pub async fn note_of(keys: &KeyStore, writer: Uuid, text: &str) -> Result<Personal<String>, Error> {
     let mut note = Personal::new(text.to_owned(), writer, Purpose::Account);
     keys.encrypt(&mut note).await?;
     Ok(note)
 }
 
-/// Writes it down, in the transaction of what was done; its position.
+/// Records an operation in the transaction of the change; returns its position.
 pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i64, Error> {
-    // On SQLite the transaction that writes is alone from its first statement on.
+    // On SQLite a transaction that writes is alone from its first statement on.
     let lock = match db.backend() {
         DatabaseBackend::Postgres => "SELECT 1 FROM @entries_head WHERE name = 'main' FOR UPDATE",
         _ => "UPDATE @entries_head SET name = name WHERE name = 'main'",
     };
     on.execute_unprepared(&db.sql(lock)).await?;
-    // Times never go back, as in the log: a check would take it for a change of the order.
+    // Times never decrease, as in the log: a check would report that as reordered rows.
     let greatest = if db.backend() == DatabaseBackend::Postgres { "greatest" } else { "max" };
     let note = match &done.note {
         Some(note) => match serde_json::to_value(note) {
@@ -92,8 +92,8 @@ pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i6
     Ok(row.try_get_by_index(0)?)
 }
 
-/// When readers last left a generation, by the record of moves; `None`: they never went by it, or still do. It is
-/// written in the transaction that moves them, and so is there even if whoever moved them died at once.
+/// When readers last left a generation, by the record of moves; `None`: they never used it, or still do. It is
+/// written in the transaction that moves the readers, so it exists even if the process died right after.
 pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i64>, Error> {
     let sql = "SELECT at, subject, detail FROM @entries WHERE action IN ('swap', 'rollback') ORDER BY position DESC";
     let of = format!("rm_{projection}_");
@@ -120,7 +120,7 @@ pub async fn last_of(db: &Db, action: &str, most: u32) -> Result<Vec<Recorded>, 
 
 /// The notes on events of one stream, `<type>/<id>`, the newest first.
 pub async fn notes_on(db: &Db, stream: &str) -> Result<Vec<Recorded>, Error> {
-    // The action is spelt out, or no database would use the index that holds these alone.
+    // The action is a constant in the SQL, or no database would use the partial index on it.
     lines(db, &format!("action = '{EVENT_NOTE}' AND subject = $2"), Some(stream), MOST_NOTES).await
 }
 

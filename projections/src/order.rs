@@ -21,7 +21,7 @@ pub struct Model {
     /// `user` or `guest`.
     #[sea_orm(column_type = "Text")]
     pub customer_kind: String,
-    /// Whose data it is: the user's or guest's id.
+    /// The data subject: the user's or guest's id.
     #[sea_orm(column_type = "Text")]
     pub subject: String,
     pub lines: Json,

@@ -1,4 +1,4 @@
-//! Events that could not be projected, as whoever mends them sees them: found, and asked to be tried again.
+//! Parked events, for the people who repair them: finding them, and asking to try them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ pub struct Parked {
     pub of: Generation,
 }
 
-/// All that are parked in generations that live, of one read model or of all, in the order of the log within each.
+/// All parked events of live generations, of one read model or of all, in log order within each.
 pub async fn find(
     registry: &Registry,
     log: &EventLog,
@@ -61,7 +61,7 @@ pub async fn find(
     Ok(all)
 }
 
-/// Which of these positions are parked, and in which generations that live.
+/// The parked events among these positions, with the live generations that parked them.
 pub async fn among(registry: &Registry, positions: &[i64]) -> Result<BTreeMap<i64, Vec<String>>, Error> {
     let mut all: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     let (Some(first), Some(last)) = (positions.iter().min(), positions.iter().max()) else { return Ok(all) };
@@ -79,7 +79,7 @@ pub async fn among(registry: &Registry, positions: &[i64]) -> Result<BTreeMap<i6
     Ok(all)
 }
 
-/// The positions of what is parked in any generation that lives, at most so many of each.
+/// The positions of parked events of all live generations, at most `most` of each.
 pub async fn positions(registry: &Registry, most: i64) -> Result<Vec<i64>, Error> {
     let mut all = BTreeSet::new();
     for known in registry.all(None).await?.into_iter().filter(|known| known.state.lives()) {
@@ -92,7 +92,7 @@ pub async fn positions(registry: &Registry, most: i64) -> Result<Vec<i64>, Error
     Ok(all.into_iter().take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
 }
 
-/// Asks whoever keeps the generation to try them again, in order.
+/// Asks the generation's follower to try these events again, in order.
 pub async fn retry(registry: &Registry, generation: &Generation, positions: &[i64]) -> Result<(), Error> {
     let db = generation.db(registry.database())?;
     for position in positions {

@@ -1,8 +1,8 @@
-//! What process managers have in hand, as an operator sees it: each instance with its step, the command that it waits
-//! with and why, its timeout; and a way to have a command tried again at once.
+//! The work of process managers, as an operator sees it: each instance with its step, the command that waits and why,
+//! and its timeout; and a way to try a command again at once.
 //!
-//! Reading needs no more than the tables of the namespace `process`; a row that a newer release wrote is shown as far as
-//! this one understands it.
+//! This reads only the tables of the namespace `process`. Of a row that a newer release wrote, it shows what this
+//! release understands.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,15 +23,15 @@ const MOST_EVENTS: u64 = 200;
 /// How long a timeout may be due before its instance counts as stuck, in milliseconds.
 const OVERDUE: i64 = 60_000;
 
-/// Which instances are asked for.
+/// Which instances a query lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Which {
-    /// Those that have something to send or to wait for.
+    /// Instances with a command to send or a timeout to wait for.
     #[default]
     Open,
-    /// Those whose command has to wait, or whose timeout should have fired.
+    /// Instances whose command waits after a failure, or whose timeout is overdue.
     Stuck,
-    /// Those that are done as well.
+    /// All, also those that are done.
     All,
 }
 
@@ -48,15 +48,15 @@ impl fmt::Display for Key {
     }
 }
 
-/// A question for a list of instances.
+/// A query for a list of instances.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceQuery {
     /// Of this process only.
     pub process: Option<String>,
     pub which: Which,
-    /// Those after this one, in the order of process and instance.
+    /// Instances after this one, ordered by process and instance.
     pub after: Option<Key>,
-    /// At most so many.
+    /// The most instances of one page.
     pub most: u64,
 }
 
@@ -72,9 +72,9 @@ pub struct Unsent {
     pub command_type: Option<String>,
     /// The stream that it is for.
     pub stream: Option<Uuid>,
-    /// How often it was tried in vain.
+    /// How many attempts failed.
     pub attempts: i64,
-    /// Why it has to wait; `None`: it was not tried yet.
+    /// Why it waits; `None`: it was not tried yet.
     pub reason: Option<String>,
     pub waiting_since: Option<DateTime<Utc>>,
     /// When it is tried again.
@@ -98,10 +98,10 @@ pub struct Refused {
 pub struct Instance {
     pub process: String,
     pub instance: String,
-    /// Where it is, in a word; `None`: its state cannot be read, and `unreadable` says why.
+    /// The step, in one word; `None`: its state cannot be read, and `unreadable` says why.
     pub step: Option<String>,
     pub unreadable: Option<String>,
-    /// Since when it is in this step; not known of one that an earlier release left there.
+    /// When it reached this step; unknown if an earlier release wrote it.
     pub since: Option<DateTime<Utc>>,
     /// The aggregate that it is about.
     pub aggregate_type: Option<String>,
@@ -111,20 +111,20 @@ pub struct Instance {
     /// The first of them.
     pub waits_with: Option<Unsent>,
     pub refused: Option<Refused>,
-    /// When it stops waiting for something to happen.
+    /// When its timeout fires.
     pub times_out_at: Option<DateTime<Utc>>,
-    /// A command has to wait, or a timeout should have fired.
+    /// A command waits after a failure, or a timeout is overdue.
     pub stuck: bool,
 }
 
 impl Instance {
-    /// What the list goes on after.
+    /// The key from which the next page of a list continues.
     pub fn key(&self) -> Key {
         Key { process: self.process.clone(), instance: self.instance.clone() }
     }
 }
 
-/// An event that an instance has heard of.
+/// An event that an instance has reacted to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Heard {
     pub position: i64,
@@ -136,7 +136,7 @@ fn moment(millis: Option<i64>) -> Option<DateTime<Utc>> {
     millis.and_then(DateTime::from_timestamp_millis)
 }
 
-/// Columns of one instance; `o` is the first command that it has to send, `t` its timeout.
+/// The columns of one instance; `o` is its first unsent command, `t` its timeout.
 fn select(db: &Db) -> String {
     format!(
         "SELECT i.process, i.instance, i.state, i.since, i.refused_task, i.refused_slug, i.refused_at, \
@@ -221,7 +221,7 @@ fn among(outbox: &str, timeouts: &str) -> String {
     )
 }
 
-/// Instances in the order of process and instance, and what the list goes on after, if it does. `db` is the namespace
+/// Instances ordered by process and instance, and the key of the last one if there are more. `db` is the namespace
 /// `process`.
 pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Option<Key>), Error> {
     let mut values: Vec<Value> = Vec::new();
@@ -234,7 +234,7 @@ pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Opti
         wanted.push(format!("i.process = {}", place(process.as_str().into())));
     }
     match query.which {
-        // Those that are done are by far the most: what is left is looked up by what it waits for.
+        // By far the most instances are done: open ones are found through their unsent commands and timeouts.
         Which::Open => wanted.push(among("", "")),
         Which::Stuck => {
             let overdue = format!("WHERE due_at < {} - {OVERDUE}", db.now());
@@ -292,17 +292,17 @@ pub async fn history(log: &EventLog, instance: &Instance) -> Result<Vec<Heard>, 
     rows.iter().map(heard).collect()
 }
 
-/// How a process manager follows the log, and what it has in hand.
+/// How far a process manager is, and what work it has.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     pub name: String,
-    /// `running`, `stopped` or `off`, as it was last written down.
+    /// `running`, `stopped` or `off`, as last recorded.
     pub state: String,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
     #[serde(flatten)]
     pub progress: FollowerStatus,
-    /// Who runs it just now.
+    /// The process that runs it now.
     pub holder: Option<String>,
     /// Commands that it has to send.
     pub unsent: i64,
@@ -317,10 +317,10 @@ impl Status {
     }
 }
 
-/// Every process manager that has begun on this log.
+/// Every process manager that has started on this log.
 pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
     match find_statuses(log).await {
-        // What another role may not read is said; what is away is away for all of it.
+        // Missing rights are reported as a complaint; a database that is down fails the whole request.
         Err(error @ Error::Database(_)) => Ok(vec![Status {
             name: "processes".to_owned(),
             state: "unknown".to_owned(),
@@ -356,12 +356,12 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
         let follower: String = row.try_get_by_index(0)?;
         let (state, reason): (Option<String>, Option<String>) =
             (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-        // One that an earlier release began has no row yet.
+        // A process manager that an earlier release started has no row yet.
         let state = state.unwrap_or_else(|| "running".to_owned());
         let at = async {
             let at = Checkpoint::load(&db, &db.connection, &follower).await?.map(|(at, _)| at);
             if let Some(at) = &at {
-                // Says, too, whether the log is the one that it followed.
+                // This also checks that the log is still the same one.
                 at.rows_after(log, &follower, 1).await?;
             }
             Ok(at)
@@ -369,7 +369,7 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
         let mut progress = follower_status(log, at.await).await?;
         match state.as_str() {
             "stopped" => progress.complaint = reason.or(progress.complaint),
-            // It is not to do anything.
+            // It is switched off, so being behind is no complaint.
             "off" => progress.complaint = None,
             _ => {}
         }
@@ -381,7 +381,7 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
     Ok(all)
 }
 
-/// Has the first command of an instance tried again at once, by whoever runs the process. False: it has none.
+/// Makes the process manager try the first command of an instance again at once. False: it has none.
 pub async fn retry(db: &Db, key: &Key) -> Result<bool, Error> {
     let sql = format!(
         "UPDATE @outbox SET retry_at = {} WHERE process = $1 AND instance = $2 AND number = \

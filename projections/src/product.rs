@@ -29,7 +29,7 @@ pub struct Model {
     pub attributes: Json,
     /// `[{"sku": …, "price": {"amount": …, "currency": …}}]`
     pub variants: Json,
-    /// The lowest, in minor units; none while nothing of it can be bought.
+    /// The lowest price, in minor units; `None` while no variant can be bought.
     pub price: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub currency: Option<String>,

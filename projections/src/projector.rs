@@ -1,4 +1,4 @@
-//! What a projector is: a pure fold of events over rows.
+//! The projector: a pure fold of events over rows.
 
 use async_trait::async_trait;
 use sea_orm::{DbErr, Value};
@@ -13,29 +13,29 @@ pub use crate::row::{Row, TableFor, TableOf, by_id, column_name, id};
 use crate::texts::Texts;
 pub use crate::unit::{Failure, Unit, Wants};
 
-/// A fold of events over rows. It touches nothing but the unit: no clock, no other service.
+/// A fold of events over rows. It uses nothing but the unit: no clock, no other service.
 pub trait Projector: Send + Sync + 'static {
     /// The read model's name, in lower case: part of its namespaces.
     fn name(&self) -> &'static str;
-    /// Of the logic: another output for the same events is another version.
+    /// The version of the logic: a projector with other output for the same events is another version.
     fn version(&self) -> i32;
-    /// Of the tables.
+    /// The version of the tables.
     fn shape(&self) -> i32;
-    /// The aggregate types that it follows; others are passed undecoded.
+    /// The aggregate types that it follows; events of other types are skipped undecoded.
     fn follows(&self) -> &'static [&'static str];
-    /// Creates its tables; `indexes` are built apart, once there is something to index.
+    /// The tables to create; their indexes are built later, when there is something to index.
     fn tables(&self) -> Vec<Box<dyn TableOf>>;
     fn indexes(&self) -> &'static [&'static str] {
         &[]
     }
-    /// Whether all it does is to add rows: then there is nothing that an event could read or change.
+    /// Whether it only ever adds rows: then no event reads or changes a row.
     fn only_adds(&self) -> bool {
         false
     }
     /// Names the groups of rows that the event reads or writes.
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants);
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure>;
-    /// Where its rows hold what is personal.
+    /// The columns of its rows that hold personal values.
     fn personal(&self) -> &'static [PersonalColumns] {
         &[]
     }
@@ -46,22 +46,22 @@ pub trait Projector: Send + Sync + 'static {
     fn searchable(&self) -> bool {
         self.documents().is_some()
     }
-    /// The texts of its rows that are searched for anything that stands in them.
+    /// The texts of its rows that a full-text search looks in.
     fn texts(&self) -> Option<Box<dyn Texts>> {
         None
     }
 }
 
-/// Rows that the search index has a document of.
+/// Rows that have a document in the search index.
 pub trait Indexed: Row {
-    /// What the index is told of this row; the document's id is the row's group.
+    /// The change of the index for this row; the document's id is the row's group.
     fn document(&self) -> Change;
 }
 
 /// The search documents of a read model, from its rows.
 #[async_trait]
 pub trait Documents: Send + Sync {
-    /// Of the rows of these groups; of all rows where none are named.
+    /// The documents of these groups; of all rows if `groups` is `None`.
     async fn read(&self, db: &Db, groups: Option<&[&str]>) -> Result<Vec<Change>, DbErr>;
 }
 
@@ -98,26 +98,26 @@ impl<M: Indexed> Documents for DocumentsOf<M> {
     }
 }
 
-/// Columns that hold what is personal in the clear: absent in the rows of a person who was erased.
+/// Columns that hold personal values in the clear: absent in the rows of an erased person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PersonalColumns {
     pub table: &'static str,
-    /// The column that says whose data it is.
+    /// The column with the data subject.
     pub subject: &'static str,
     pub purpose: Purpose,
     pub columns: &'static [&'static str],
-    /// Those of them that a person can be looked up by: a whole value that somebody knows of them.
+    /// The columns by which a person can be looked up, with the exact value.
     pub found_by: &'static [&'static str],
 }
 
 impl PersonalColumns {
-    /// SQL that cleans what is held of a person (`$1`).
+    /// SQL that removes the personal values of a data subject (`$1`).
     pub fn clean(&self) -> String {
         let Self { table, subject, columns, .. } = self;
         format!("UPDATE @{table} SET {} = NULL WHERE {subject} = $1", columns.join(" = NULL, "))
     }
 
-    /// SQL that tells the table's rows of a person (`$1`), and how many of them still hold something, by column.
+    /// SQL that counts the rows of a data subject (`$1`), and per column those that still hold a value.
     pub fn left(&self) -> String {
         let Self { table, subject, columns, .. } = self;
         format!("SELECT count(*), count({}) FROM @{table} WHERE {subject} = $1", columns.join("), count("))

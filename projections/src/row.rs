@@ -9,14 +9,14 @@ use serde::Serialize;
 use soonshop_event_log::{Db, RecordedEvent};
 use uuid::Uuid;
 
-/// A row of a read model. Rows are loaded, and parked, by group: one column that every event can name.
+/// A row of a read model. Rows are loaded, and parked, by group: one column whose value every event can name.
 pub trait Row:
     ModelTrait<Entity: Default> + FromQueryResult + Serialize + Clone + PartialEq + Send + Sync + 'static
 {
     /// The column that holds the group.
     const GROUP: &'static str;
     fn group(&self) -> String;
-    /// What tells it from the other rows of its group.
+    /// The row's key within its group.
     fn key(&self) -> String;
 }
 
@@ -27,9 +27,9 @@ pub(crate) fn table_of<M: Row>() -> String {
 /// A table of a read model, from its entity.
 pub trait TableOf: Send + Sync {
     fn create(&self, db: &Db) -> Statement;
-    /// Without its schema.
+    /// Without the schema.
     fn name(&self) -> String;
-    /// The column that names a row's group: what events want, and what a person looks for.
+    /// The column that holds the group of a row: events ask for rows by it, and look-ups use it.
     fn group(&self) -> &'static str;
     /// The columns of its primary key, in order.
     fn keys(&self) -> Vec<String>;
@@ -78,7 +78,7 @@ impl<M: Row> TableOf for TableFor<M> {
     }
 }
 
-/// Groups per statement: well below the number of values that either database takes.
+/// Groups per statement: well below the number of values that both databases allow.
 pub(crate) const CHUNK: usize = 500;
 
 pub(crate) fn column_names<C: ColumnTrait>(columns: &[C]) -> String {
@@ -90,7 +90,7 @@ pub fn id(event: &RecordedEvent) -> String {
     written(event.stream)
 }
 
-/// An id as rows hold it. (Its `Display` takes four times as long.)
+/// An id as rows hold it. (Its `Display` is four times slower.)
 pub(crate) fn written(id: Uuid) -> String {
     id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }

@@ -1,7 +1,7 @@
 //! Keeps the rows of one generation up to date: one holder of its lease at a time, each batch in one transaction that
 //! begins with the checkpoint.
 //!
-//! A [`Follower`] is a generation with what it takes to follow the log for it; a [`Fold`] is its rows in the hands of one
+//! A [`Follower`] holds what is needed to follow the log for a generation; a [`Fold`] is the state of its rows in one
 //! process. Start reading at `fold.rs`, then `keep_rows.rs`, which runs it live.
 
 mod behind;

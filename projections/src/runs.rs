@@ -1,13 +1,13 @@
-//! Runs: work on generations that takes long. Each is a row that says who does it, how far it is, and what others want
-//! of it; the run looks at that row after every chunk.
+//! Runs: long work on generations. Each is a row that says who does it, how far it is, and what others ask of it; the
+//! run reads this row after every chunk.
 
 use sea_orm::{ConnectionTrait as _, QueryResult, Value};
 use soonshop_event_log::{Db, Error};
 
-/// How long a run may be silent before it counts as dead, in milliseconds.
+/// A run that gave no sign of life for this long counts as dead, in milliseconds.
 pub const SILENCE: i64 = 10_000;
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::AsRefStr, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -15,11 +15,11 @@ pub enum State {
     Running,
     Paused,
     Done,
-    /// Completed, and found something.
+    /// Completed, with differences found.
     Found,
     Refused,
     Failed,
-    /// Stopped on the way; it can be taken up again.
+    /// Stopped before the end; it can be continued.
     Interrupted,
     Cancelled,
 }
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-/// What others want of a run.
+/// What others ask of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum RunRequest {
@@ -39,19 +39,19 @@ pub enum RunRequest {
     Cancel,
 }
 
-/// How far it is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Progress {
     pub from_position: i64,
     pub to_position: i64,
     pub position: i64,
-    /// Events that were folded, passed by type, and parked.
+    /// Events that were folded, skipped by type, and parked.
     pub folded: i64,
     pub skipped: i64,
     pub parked: i64,
 }
 
-/// A run, as its row has it.
+/// A run, as stored in its row.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Run {
     pub run: i64,
@@ -65,11 +65,11 @@ pub struct Run {
     /// Milliseconds since 1970, by the database's clock.
     pub started_at: i64,
     pub ended_at: Option<i64>,
-    /// Milliseconds since it last gave a sign of life.
+    /// Milliseconds since its last sign of life.
     pub silent_for: i64,
     #[serde(flatten)]
     pub progress: Progress,
-    /// Positions per second at the most.
+    /// The most positions per second.
     pub limit_rate: Option<i64>,
     #[serde(skip)]
     pub wanted: RunRequest,
@@ -77,21 +77,21 @@ pub struct Run {
 }
 
 impl Run {
-    /// It neither ended nor lives.
+    /// It has not ended, but gives no sign of life.
     pub fn is_dead(&self) -> bool {
         !self.state.is_over() && self.silent_for > SILENCE
     }
 }
 
 impl Run {
-    /// It did not end, and its process on this machine is no more.
+    /// It has not ended, and its process on this machine no longer exists.
     pub fn was_killed_here(&self) -> bool {
         let process = format!("/proc/{}", self.pid);
         !self.state.is_over() && self.host == host() && !std::path::Path::new(&process).exists()
     }
 }
 
-/// Who begins what.
+/// The data of a run that begins.
 #[derive(Debug, Clone)]
 pub struct Beginning<'a> {
     pub verb: &'static str,
@@ -153,7 +153,7 @@ impl Runs {
         Self { db: operations }
     }
 
-    /// Writes down that it begins; its number.
+    /// Records that a run begins; returns its number.
     pub async fn begin(&self, of: &Beginning<'_>) -> Result<i64, Error> {
         let now = self.db.now();
         let sql = format!(
@@ -169,7 +169,7 @@ impl Runs {
             i64::from(std::process::id()).into(),
             of.limit_rate.into(),
         ];
-        // Two that begin at the same time want the same number: the second one asks again.
+        // Two runs that begin at once get the same number: the second one tries again.
         let mut tries = 0;
         loop {
             match self.db.connection.query_one(self.db.statement(&sql, values.clone())).await {
@@ -181,7 +181,7 @@ impl Runs {
         }
     }
 
-    /// Says how far it is, and hears what is wanted: that, and the rate that it may not exceed.
+    /// Records the progress of a run; returns what is asked of it, and its rate limit.
     pub async fn beat(
         &self,
         run: i64,
@@ -212,7 +212,7 @@ impl Runs {
         Ok((wanted, row.try_get_by_index(1)?))
     }
 
-    /// Gives a sign of life without getting further, and hears what is wanted.
+    /// Gives a sign of life without progress; returns what is asked of it.
     pub async fn sign(&self, run: i64) -> Result<RunRequest, Error> {
         let sql = format!("UPDATE @runs SET beat_at = {} WHERE run = $1 RETURNING wanted", self.db.now());
         let row = self.db.connection.query_one(self.db.statement(&sql, [run.into()])).await?;
@@ -221,7 +221,7 @@ impl Runs {
         wanted.parse().map_err(|_| Error::Database(format!("run {run} is to {wanted:?}")))
     }
 
-    /// Says how it ended.
+    /// Records how it ended.
     pub async fn end(&self, run: i64, state: State, result: Option<&serde_json::Value>) -> Result<(), Error> {
         let sql = format!(
             "UPDATE @runs SET state = $2, ended_at = {0}, beat_at = {0}, result = $3, wanted = 'run' WHERE run = $1",
@@ -232,14 +232,14 @@ impl Runs {
         Ok(())
     }
 
-    /// Tells a run what is wanted of it. False: it is over.
+    /// Asks something of a run. False: the run is over.
     pub async fn want(&self, run: i64, wanted: RunRequest) -> Result<bool, Error> {
         let sql = "UPDATE @runs SET wanted = $2 WHERE run = $1 AND state IN ('running', 'paused')";
         let values = [run.into(), wanted.as_ref().into()];
         Ok(self.db.connection.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)
     }
 
-    /// Tells a run how fast it may be, in positions per second. False: it is over.
+    /// Sets a run's limit, in positions per second. False: the run is over.
     pub async fn throttle(&self, run: i64, limit: Option<i64>) -> Result<bool, Error> {
         let sql = "UPDATE @runs SET limit_rate = $2 WHERE run = $1 AND state IN ('running', 'paused')";
         Ok(self
@@ -273,7 +273,7 @@ impl Runs {
         }
     }
 
-    /// Those that neither ended nor died.
+    /// Runs that have neither ended nor died.
     pub async fn alive(&self) -> Result<Vec<Run>, Error> {
         let runs = self.select("WHERE state IN ('running', 'paused') ORDER BY run", Vec::new()).await?;
         Ok(runs.into_iter().filter(|run| !run.is_dead()).collect())

@@ -1,5 +1,5 @@
-//! Sinks behind the rows: the search index and the cache of a generation. Each keeps its own checkpoint inside itself
-//! and never passes that of the rows, which it reads; when it is down, nothing else stops.
+//! Sinks behind the rows: the search index and the cache of a generation. Each keeps its checkpoint inside itself and
+//! never passes that of the rows, which it reads. When one is down, nothing else stops.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,21 +26,21 @@ pub const CACHE: &str = "cache";
 /// The most entries that a sink takes at once.
 const PAGE: usize = 1_000;
 
-/// How long a checkpoint may stay unwritten while nothing of interest happens.
+/// How long a moved checkpoint may stay unwritten while no entry matters to the sink.
 const LAZY: Duration = Duration::from_millis(200);
 
 fn failed(error: impl std::fmt::Display) -> Stopped {
     Stopped::Log(Error::Unavailable(error.to_string()))
 }
 
-/// How often a sink that has nothing to do looks whether its checkpoint still stands: in the log, and in itself.
+/// How often an idle sink checks that its checkpoint is still valid: in the log, and in itself.
 const VERIFIED: Duration = Duration::from_secs(1);
 
-/// The shortest and the longest pause while the rows have not come further.
+/// The shortest and the longest pause while the rows do not move.
 const LEAST: Duration = Duration::from_millis(10);
 const MOST: Duration = Duration::from_millis(250);
 
-/// The log as far as the rows have seen it: a sink never passes them.
+/// The log up to the checkpoint of the rows: a sink never passes it.
 struct BehindRows {
     feed: Feed,
     /// The generation's rows.
@@ -70,26 +70,26 @@ impl Source for BehindRows {
     }
 }
 
-/// Where a sink is.
+/// The progress of a sink.
 struct SinkState<'a> {
     follower: &'a Follower,
     name: String,
     source: BehindRows,
     checkpoint: Checkpoint,
-    /// What it has written into itself, and when.
+    /// The checkpoint that was last written into the sink, and when.
     written: (Checkpoint, Instant),
     verified: Instant,
-    /// The last of what was projected after its turn that it has seen.
+    /// The number of the last repeated event that it has seen.
     repeated: i64,
-    /// It was reported that the sink is kept.
+    /// The sink was reported as running.
     running: bool,
 }
 
-/// What is there to do for a sink, beside what the entries change.
+/// Work of a sink besides the changes of the entries.
 struct Due {
-    /// What changed out of turn, as far as anything did.
+    /// Streams whose parked events were projected since the last look.
     repeated: BTreeSet<String>,
-    /// It is time to compare with what is written in the sink.
+    /// It is time to compare with the checkpoint inside the sink.
     verify: bool,
 }
 
@@ -109,12 +109,12 @@ impl<'a> SinkState<'a> {
         self.written = (self.checkpoint.clone(), Instant::now());
     }
 
-    /// The checkpoint moved a while ago, and was not written since.
+    /// The checkpoint moved a while ago and was not written since.
     fn is_due(&self) -> bool {
         self.written.0 != self.checkpoint && self.written.1.elapsed() > LAZY
     }
 
-    /// Moves the place over the entries, and says what else is there to do.
+    /// Moves the checkpoint over the entries; returns the other work that is due.
     async fn pass(&mut self, entries: &[Entry]) -> Result<Due, Stopped> {
         let mut due = Due { repeated: BTreeSet::new(), verify: self.verified.elapsed() > VERIFIED };
         if due.verify {
@@ -123,7 +123,7 @@ impl<'a> SinkState<'a> {
         }
         match entries.last() {
             Some(last) => self.checkpoint = last.checkpoint(),
-            // The log may have gone back to an older state.
+            // The log may have been restored to an older state.
             None if due.verify => {
                 self.checkpoint.rows_after(self.follower.feed.log(), &self.name, 0).await?;
             }
@@ -145,7 +145,7 @@ impl<'a> SinkState<'a> {
         ids
     }
 
-    /// Reports, once, that whatever was wrong is over.
+    /// Reports, once, that the sink runs.
     async fn report_running(&mut self, sink: &str) {
         if !self.running {
             self.follower.report(sink, "running", "").await;
@@ -166,7 +166,7 @@ impl<'a> SinkState<'a> {
     }
 }
 
-/// A search index under one lease.
+/// The work on a search index, under one lease.
 struct IndexWork<'a> {
     place: SinkState<'a>,
     search: &'a dyn Search,
@@ -213,7 +213,7 @@ impl Work for IndexWork<'_> {
     }
 }
 
-/// A cache under one lease, or in one process.
+/// The work on a cache, under one lease or in one process.
 struct CacheWork<'a> {
     place: SinkState<'a>,
     cache: &'a dyn Cache,
@@ -249,7 +249,7 @@ impl Work for CacheWork<'_> {
             changed = true;
         }
         if !due.repeated.is_empty() {
-            // The rows changed at a checkpoint that they already had: only what is read above it is new for sure.
+            // The rows changed without a new checkpoint: only entries read above it are surely fresh.
             let db = self.place.db();
             let rows = Checkpoint::load(db, &db.connection, ROWS).await?;
             let floor = rows.map_or(0, |(rows, _)| rows.position) + 1;
@@ -258,7 +258,7 @@ impl Work for CacheWork<'_> {
         }
         let write = changed || self.place.is_due();
         if write || due.verify {
-            // A cache that was emptied meanwhile, or came back as it was earlier, does not have what was written.
+            // A cache that was emptied, or restored to an earlier state, has lost the written checkpoint.
             let there = self.cache.checkpoint(&self.space).await.map_err(failed)?;
             if there != Some(self.place.written.0.to_string()) {
                 return Err(failed("the cache is not what was written: it was emptied, or restored"));
@@ -274,9 +274,9 @@ impl Work for CacheWork<'_> {
 }
 
 impl Follower {
-    /// Keeps the generation's search index up to date until told to stop.
+    /// Keeps the generation's search index up to date until it is stopped.
     pub async fn keep_index(&self, search: Arc<dyn Search>, stop: CancellationToken) {
-        // A read model without documents has no index to keep.
+        // A read model without documents has no index.
         if self.projector.searchable() {
             self.follow(INDEX, &stop, |_| Box::pin(self.begin_index(&*search))).await;
         }
@@ -293,12 +293,13 @@ impl Follower {
         search.create(&index).await.map_err(failed)?;
         let written = search.checkpoint(&index).await.map_err(failed)?;
         let checkpoint = written.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse())?;
-        // All that was ever repeated is done again: documents have versions.
+        // All repeated events are applied again: documents have versions, so this does no harm.
         let place = SinkState::new(self, INDEX, db, checkpoint, 0);
         Ok(IndexWork { place, search, documents, index })
     }
 
-    /// Invalidates what events change in the cache, until told to stop. A cache of this process alone needs no lease.
+    /// Invalidates cache entries that events change, until it is stopped. A cache of this process alone needs no
+    /// lease.
     pub async fn keep_cache(&self, cache: Arc<dyn Cache>, stop: CancellationToken) {
         if cache.shared() {
             self.follow(CACHE, &stop, |_| Box::pin(self.begin_cache(&*cache))).await;
@@ -313,7 +314,7 @@ impl Follower {
         let (checkpoint, repeated) = match cache.checkpoint(&space).await.map_err(failed)? {
             Some(text) => (text.parse()?, 0),
             None => {
-                // Empty, or lost: nothing in it may be old, so it begins where the rows are.
+                // The cache is empty, or was lost: it has no old entries, so it begins where the rows are.
                 cache.drop_space(&space).await.map_err(failed)?;
                 let repeated = repeated(&db, 0).await?.0;
                 let rows = Checkpoint::load(&db, &db.connection, ROWS).await?;
@@ -326,7 +327,7 @@ impl Follower {
     }
 }
 
-/// The streams whose rows changed out of turn after that number, and the last number there is.
+/// The streams whose parked events were projected after that number, and the highest number.
 async fn repeated(db: &Db, after: i64) -> Result<(i64, BTreeSet<String>), Stopped> {
     let sql = "SELECT number, stream FROM @repeated WHERE number > $1";
     let (mut last, mut streams) = (after, BTreeSet::new());

@@ -1,7 +1,7 @@
-//! Where answers come from: one generation of a read model, and how far it has got.
+//! The source of answers: one generation of a read model, and its position.
 //!
-//! The registry's row is read once per request, and everything in the answer comes from the generation that it names.
-//! Rows and checkpoint come out of one statement, and so from one snapshot, on a read replica as well.
+//! The registry's row is read once per request, and everything in the answer comes from that generation. Rows and
+//! checkpoint come from one statement, and so from one snapshot, also on a read replica.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a query of read models may take.
 pub const LONGEST_QUERY: Duration = Duration::from_secs(10);
 
-/// The column of the checkpoint beside the rows, and the one that tells a row from none.
+/// The column with the checkpoint, and the column that marks a real row.
 const CHECKPOINT: &str = "checkpoint_";
 const HERE: &str = "here_";
 /// The column that says whether events are parked.
 const PARKED: &str = "parked_";
 
-/// How a question ends that a read model's database did not answer. Tables that are not there are those of a shop that
-/// was never migrated, or of a generation that was retired just now.
+/// The error of a query that a read model's database did not answer. Missing tables mean that the shop was never
+/// migrated, or that the generation was retired just now.
 pub fn query_failed(error: DbErr) -> QueryError {
     if is_no_table(&error) { missing("its tables are not there") } else { Error::from(error).into() }
 }
@@ -37,7 +37,7 @@ fn too_long() -> QueryError {
     QueryError::unavailable("timed-out", detail, Duration::from_secs(1))
 }
 
-/// What the database says is wrong, as PostgreSQL's five signs.
+/// The database's error code, as PostgreSQL's five characters.
 fn code(error: &DbErr) -> Option<String> {
     let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
     else {
@@ -56,16 +56,16 @@ pub(crate) fn missing(reason: &str) -> QueryError {
 pub struct Source {
     pub(crate) db: Db,
     pub(crate) operations: Db,
-    /// The one that answers.
+    /// The generation that answers.
     pub generation: Generation,
     pub(crate) ready: bool,
 }
 
-/// Rows of a snapshot, and the position that they stand at.
+/// Rows of a snapshot, with its position.
 pub type At<T> = (i64, T);
 
 impl Source {
-    /// The generation that readers go by; or the one of a cursor, while it lives.
+    /// The generation that readers use, or the one of a cursor while it is live.
     pub async fn of(
         registry: &Registry,
         projection: &str,
@@ -112,7 +112,7 @@ impl Source {
     }
 }
 
-/// The search server did not answer.
+/// The error of a search server that did not answer.
 fn search_failed(error: soonshop_search::Error) -> QueryError {
     if matches!(error, soonshop_search::Error::Cursor) {
         let detail = "it is not a cursor of this query: take it from the answer before";
@@ -123,7 +123,7 @@ fn search_failed(error: soonshop_search::Error) -> QueryError {
     QueryError::unavailable("search-unavailable", detail, Duration::from_secs(1))
 }
 
-/// An answer of the search server, which may not take for ever.
+/// Waits for an answer of the search server, with a time limit.
 pub async fn search_in_time<T>(
     asking: impl Future<Output = Result<T, soonshop_search::Error>>,
 ) -> Result<T, QueryError> {
@@ -133,7 +133,7 @@ pub async fn search_in_time<T>(
 }
 
 impl Source {
-    /// How far its rows have got, and whether events are parked.
+    /// The position of its rows, and whether events are parked.
     pub(crate) async fn checkpoint(&self) -> Result<(i64, bool), QueryError> {
         let sql = "SELECT position, EXISTS (SELECT 1 FROM @parked) FROM @checkpoints WHERE follower = $1";
         let statement = self.db.statement(sql, [runner::ROWS.into()]);
@@ -143,15 +143,15 @@ impl Source {
         read().map_err(query_failed)
     }
 
-    /// How far the search index has got, as it says itself; 0 while there is none.
+    /// The position of the search index, as the index says itself; 0 if there is none.
     pub async fn indexed(&self, search: &dyn Search) -> Result<i64, QueryError> {
         let written = search_in_time(search.checkpoint(&self.generation.namespace())).await?;
         let checkpoint = written.map(|text| text.parse::<Checkpoint>()).transpose()?;
         Ok(checkpoint.map_or(0, |checkpoint| checkpoint.position))
     }
 
-    /// Why what is wanted will not come by itself: its row waits for an event that failed; or, where no one row is
-    /// asked for, it is that event.
+    /// Why the wanted change will not come by itself: the row waits for a parked event; or, without a row, that event
+    /// is parked.
     pub(crate) async fn parked(
         &self,
         wanted: i64,
@@ -174,14 +174,14 @@ impl Source {
         Ok(None)
     }
 
-    /// Whether a row, as it was read, waits for an event that is parked: it changes once that one is tried again, and
-    /// no event tells of it.
+    /// Whether a row waits for a parked event: it changes when that event is tried again, and no new event announces
+    /// it.
     pub async fn waits(&self, row: &QueryResult, group: &str) -> Result<bool, QueryError> {
         let any: bool = row.try_get("", PARKED).map_err(query_failed)?;
         Ok(any && self.parked(i64::MAX, Some(group)).await?.is_some())
     }
 
-    /// The rows of `sql` in that order (of its columns), and the checkpoint that they stand at.
+    /// The rows of `sql`, sorted by these columns, and their checkpoint.
     pub async fn read(
         &self,
         sql: &str,
@@ -200,12 +200,12 @@ impl Source {
         Ok((position, if here.is_some() { rows } else { Vec::new() }))
     }
 
-    /// How far its rows have got.
+    /// The position of its rows.
     pub async fn position(&self) -> Result<i64, QueryError> {
         Ok(self.checkpoint().await?.0)
     }
 
-    /// Its rows lie in SQLite.
+    /// Whether its rows are in SQLite.
     pub fn is_sqlite(&self) -> bool {
         self.db.backend() == DatabaseBackend::Sqlite
     }
@@ -215,7 +215,7 @@ impl Source {
         self.timely(sql, values).await
     }
 
-    /// No longer than [`LONGEST_QUERY`]: the server itself gives up then, so that nobody can keep it busy.
+    /// A query of at most [`LONGEST_QUERY`]: then the server itself gives up, so that no client keeps it busy.
     async fn timely(&self, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, QueryError> {
         let statement = self.db.statement(sql, values);
         let reading = async {
@@ -237,7 +237,7 @@ impl Source {
         }
     }
 
-    /// SQL that names the blocks of positions whose rows have lines of text, and whether so many texts are in those.
+    /// SQL that names the blocks whose rows have indexed texts, and whether the blocks contain that many texts.
     pub fn blocks_with(&self, texts: usize) -> String {
         texts::blocks_with(&self.db, texts)
     }

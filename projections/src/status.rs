@@ -1,5 +1,5 @@
-//! How all that follows the log stands: each sink of each generation of a read model, how far it is behind, who keeps it,
-//! and why it stands still; the relay; the process managers; and the seals. One truth for everyone who shows it: [`StatusReader::whole`].
+//! The status of everything that follows the log: each sink of each generation (its lag, its holder, why it stopped),
+//! the relay, the process managers and the seals. All views show the answer of [`StatusReader::read`].
 
 use std::sync::Arc;
 
@@ -22,17 +22,17 @@ use crate::{Projector, Registry};
 #[derive(Debug, Clone, Serialize)]
 pub struct Sink {
     pub name: &'static str,
-    /// The last position that it has seen; `None`: it has never begun, was lost, or cannot be asked.
+    /// The last position that it has seen; `None`: it has not started, was lost, or does not answer.
     pub position: Option<i64>,
     /// Events that it has not seen.
     pub lag_events: i64,
-    /// For how long the first of them has been in the log, in seconds.
+    /// How long the first of them has been in the log, in seconds.
     pub lag_seconds: f64,
-    /// The process that keeps it up to date just now.
+    /// The process that keeps it up to date now.
     pub holder: Option<String>,
-    /// Why it stands still, where it said so.
+    /// Why it stopped, if it reported that.
     pub stopped: Option<String>,
-    /// Why it cannot be asked.
+    /// Why its position is unknown.
     pub unknown: Option<String>,
 }
 
@@ -46,13 +46,13 @@ pub struct GenerationStatus {
     /// `building`, `ready`, `rejected` or `retired`.
     pub state: crate::generation::State,
     pub active: bool,
-    /// Readers went by it before, and can go back.
+    /// Readers used it before, and can go back to it.
     pub previous: bool,
     pub verified_by: Option<i64>,
     pub sinks: Vec<Sink>,
     /// Events that the slowest sink has not seen.
     pub lag_events: i64,
-    /// For how long the first of them has been in the log, in seconds.
+    /// How long the first of them has been in the log, in seconds.
     pub lag_seconds: f64,
     /// Events that could not be projected.
     pub parked: i64,
@@ -69,7 +69,7 @@ impl GenerationStatus {
         is_made_by(projector, &self.projection, self.version, self.shape)
     }
 
-    /// Somebody keeps its rows up to date.
+    /// Whether a worker keeps its rows up to date.
     pub fn is_kept(&self) -> bool {
         self.sinks.iter().any(|sink| sink.name == ROWS && sink.holder.is_some())
     }
@@ -79,7 +79,7 @@ impl GenerationStatus {
         self.sinks.iter().map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(0)
     }
 
-    /// Why it is not as it should be; `None`: it is.
+    /// Why it is unhealthy; `None`: it is healthy.
     pub fn trouble(&self) -> Option<Trouble<'_>> {
         let stopped = self.sinks.iter().find_map(|sink| {
             sink.stopped.as_ref().map(|reason| Trouble::Stopped { sink: sink.name, reason })
@@ -90,13 +90,13 @@ impl GenerationStatus {
         stopped.or_else(parked).or_else(|| if self.active { kept().or_else(late) } else { None })
     }
 
-    /// The same in a sentence.
+    /// The same as a sentence.
     pub fn complaint(&self) -> Option<String> {
         self.trouble().map(|trouble| trouble.to_string())
     }
 }
 
-/// Why a generation is not as it should be.
+/// Why a generation is unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum Trouble<'a> {
     #[error("{sink} stopped: {reason}")]
@@ -114,21 +114,21 @@ pub enum Trouble<'a> {
 pub struct Head {
     /// The last position; 0: nothing was ever appended.
     pub position: i64,
-    /// For how long the last event has been there.
+    /// How long the last event has been in the log.
     pub age_seconds: Option<f64>,
 }
 
-/// All of it, at one look.
+/// The status of the whole shop, read at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShopStatus {
     pub append: Head,
     pub relay: FollowerStatus,
-    /// Every process manager that has begun.
+    /// Every process manager that has started.
     pub processes: Vec<processes::Status>,
     pub seals: FollowerStatus,
     /// The seals of the record of operations, whose entries are counted.
     pub record_seals: FollowerStatus,
-    /// Every generation that is kept.
+    /// Every live generation.
     pub generations: Vec<GenerationStatus>,
 }
 
@@ -145,7 +145,7 @@ impl ShopStatus {
     }
 }
 
-/// What is looked at.
+/// Reads the status of the shop from its stores.
 #[derive(Clone)]
 pub struct StatusReader {
     pub log: EventLog,
@@ -155,7 +155,7 @@ pub struct StatusReader {
 }
 
 impl StatusReader {
-    /// The head of the log, and how everything that follows it stands.
+    /// The head of the log, and the status of everything that follows it.
     pub async fn read(&self, projectors: &[Arc<dyn Projector>]) -> Result<ShopStatus, Error> {
         let head = self.log.head().await?.position;
         let age_seconds = if head > 0 { Some(waiting(&self.log, head).await?) } else { None };
@@ -177,7 +177,7 @@ impl StatusReader {
         })
     }
 
-    /// What the relay has had confirmed. An error says, too, that the log is not the one that it published.
+    /// The last position that the bus confirmed. Also checks that the log is the one that the relay published.
     async fn relay(&self) -> Result<Option<Checkpoint>, Error> {
         let process = self.log.db().beside("process")?;
         let loaded = Checkpoint::load(&process, &process.connection, RELAY).await?;
@@ -188,7 +188,7 @@ impl StatusReader {
         Ok(at)
     }
 
-    /// The record of operations, as the log that it is sealed as.
+    /// The record of operations, as a log: in this form it is sealed.
     pub fn record(&self) -> EventLog {
         EventLog::of_record(self.registry.operations().clone(), self.log.keys().clone())
     }
@@ -198,7 +198,7 @@ impl StatusReader {
         follower_status(log, seals.end(log).await.map(Some)).await
     }
 
-    /// One generation.
+    /// The status of one generation.
     pub async fn generation(
         &self,
         known: &Known,
@@ -210,8 +210,7 @@ impl StatusReader {
         let db = generation.db(self.registry.database())?;
         let leases = Leases::new(self.registry.operations().clone(), "");
         let mut sinks = Vec::new();
-        // A generation that is being made or removed just now, or that somebody has done something to, takes nothing else
-        // away from the answer.
+        // A generation that is being made or removed now, or that was damaged, must not fail the whole answer.
         let kept = there(db.connection.query_one(db.statement("SELECT 1 FROM @checkpoints", [])).await)?;
         let rows = match kept {
             Some(_) => Checkpoint::load(&db, &db.connection, ROWS).await,
@@ -227,7 +226,7 @@ impl StatusReader {
         if searchable {
             positions.push((INDEX, position(self.search.checkpoint(&name).await)));
         }
-        // A cache of each process alone is nobody else's business.
+        // A cache that lives inside one process is not shown.
         if searchable && self.cache.shared() {
             positions.push((CACHE, position(self.cache.checkpoint(&name).await)));
         }
@@ -272,7 +271,7 @@ impl StatusReader {
     }
 }
 
-/// Whether rows have seen another history of the log.
+/// Whether the rows have seen a history that the log no longer has.
 async fn is_ahead(log: &EventLog, name: &str, at: Option<&Option<Checkpoint>>) -> Result<bool, Error> {
     let Some(Some(at)) = at else { return Ok(false) };
     match at.rows_after(log, name, 1).await {
@@ -281,7 +280,7 @@ async fn is_ahead(log: &EventLog, name: &str, at: Option<&Option<Checkpoint>>) -
     }
 }
 
-/// What a query of a generation's tables gave; `None`: they are not there.
+/// The result of a query of a generation's tables; `None`: the tables do not exist.
 fn there<T>(asked: Result<T, DbErr>) -> Result<Option<T>, Error> {
     match asked {
         Ok(given) => Ok(Some(given)),
@@ -290,7 +289,7 @@ fn there<T>(asked: Result<T, DbErr>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Where a sink's own checkpoint is; an error says why it cannot be asked.
+/// The position of a sink's own checkpoint; an error says why the sink did not answer.
 fn position<E: std::fmt::Display>(checkpoint: Result<Option<String>, E>) -> Result<Option<i64>, String> {
     let text = checkpoint.map_err(|error| error.to_string())?;
     Ok(text.and_then(|text| text.parse::<Checkpoint>().ok()).map(|at| at.position))

@@ -1,10 +1,10 @@
-//! An index for searches of anything that stands in a text.
+//! An index for full-text searches.
 //!
-//! The log's positions are cut into blocks. Once a block is complete, every line of its rows' texts is kept once, all of
-//! them as one text: what is not in there is in none of its rows, and nobody has to read those. (A shop says the same
-//! again and again: this is a fiftieth of its rows.) The lines of a block are gathered while its rows are projected, and
-//! read from its rows where that broke off. A block in which an event is parked has to wait for it: whatever has no lines
-//! yet is looked through row by row.
+//! The log's positions are divided into blocks. Once a block is complete, every distinct line of its rows' texts is
+//! stored once, joined into one text: a word that is not in it is in none of the rows, so they need not be read.
+//! (Shops repeat themselves: this is a fiftieth of the rows.) The lines of a block are gathered while its rows are
+//! projected, or read from the rows if that was interrupted. A block with a parked event waits for it; a block
+//! without lines is searched row by row.
 
 use std::collections::HashSet;
 
@@ -16,13 +16,13 @@ use soonshop_event_log::Db;
 use crate::row::{Row, table_of};
 use crate::unit::Unit;
 
-/// Positions of a block.
+/// Positions per block.
 pub const BLOCK: i64 = 16_384;
 
 /// SQL for the table.
 pub(crate) fn create(db: &Db) -> Vec<Statement> {
     let table = "CREATE TABLE @texts (block BIGINT PRIMARY KEY, lines TEXT NOT NULL)";
-    // Unpacking takes longer than looking through it.
+    // Decompressing would take longer than searching.
     let plain = "ALTER TABLE @texts ALTER COLUMN lines SET STORAGE EXTERNAL";
     let plain = (db.backend() == DatabaseBackend::Postgres).then_some(plain);
     [table].into_iter().chain(plain).map(|sql| db.statement(sql, [])).collect()
@@ -35,19 +35,19 @@ pub fn blocks_with(db: &Db, texts: usize) -> String {
     format!("SELECT block, CASE WHEN {} THEN 1 ELSE 0 END FROM @texts ORDER BY block", all.join(" AND "))
 }
 
-/// Rows whose texts are searched. They are only ever added, in the order of their positions.
+/// Rows with searchable texts. They are only ever added, in the order of their positions.
 pub trait Searched: Row {
     fn position(&self) -> i64;
-    /// Every text that a search could find it by.
+    /// Every text by which a search can find it.
     fn texts(&self) -> Vec<&str>;
 }
 
 /// The texts of a read model.
 #[async_trait]
 pub trait Texts: Send + Sync {
-    /// Those of the rows that a batch adds.
+    /// The texts of the rows that a batch adds.
     fn added(&self, unit: &Unit, each: &mut dyn FnMut(i64, &str));
-    /// Those of the rows of a block.
+    /// The texts of the rows of a block.
     async fn of_block(&self, db: &Db, block: i64) -> Result<Gathered, DbErr>;
 }
 
@@ -83,12 +83,12 @@ impl<M: Searched> Texts for TextsOf<M> {
     }
 }
 
-/// The lines of a generation, in the hands of whoever moves its rows.
+/// The text index of a generation, in the process that moves its rows.
 pub(crate) struct Index {
     texts: Box<dyn Texts>,
-    /// Of the block that the next event is in, as far as it was folded; none where that is not known.
+    /// The lines of the current block up to the folded position; `None` if they are unknown.
     gathered: Option<Gathered>,
-    /// Some block may have no lines though it is complete.
+    /// A complete block may have no lines.
     incomplete: bool,
 }
 
@@ -97,7 +97,7 @@ impl Index {
         Self { texts, gathered: None, incomplete: true }
     }
 
-    /// Gives away what was gathered, until it is in the database: if it is not given back, it is not known.
+    /// Takes the gathered lines out until the batch is committed: if they are not put back, they are unknown.
     pub(crate) fn let_go(&mut self) -> Option<Gathered> {
         self.gathered.take()
     }
@@ -106,12 +106,12 @@ impl Index {
         self.gathered = Some(gathered);
     }
 
-    /// What was gathered is not what the rows say.
+    /// Drops the gathered lines: they no longer match the rows.
     pub(crate) fn break_off(&mut self) {
         (self.gathered, self.incomplete) = (None, true);
     }
 
-    /// Adds to what was gathered what a batch adds between two positions; what writes the blocks that it completes.
+    /// Gathers the lines that a batch adds between two positions; returns the writes of the blocks that it completes.
     pub(crate) fn gather(
         &mut self,
         db: &Db,
@@ -125,8 +125,7 @@ impl Index {
         (complete.into_iter().map(|block| block.write(db)).collect(), gathered)
     }
 
-    /// The blocks that end at or before a position and have no lines, where nothing is in the way of them: whoever asks
-    /// writes them.
+    /// The blocks up to a position that have no lines and could have them: the caller writes them.
     pub(crate) async fn missing(&mut self, db: &Db, position: i64) -> Result<Vec<i64>, DbErr> {
         if !self.incomplete {
             return Ok(Vec::new());
@@ -140,7 +139,7 @@ impl Index {
         Ok(missing)
     }
 
-    /// What writes a block, from its rows.
+    /// The write of a block, made from its rows.
     pub(crate) async fn again(&self, db: &Db, block: i64) -> Result<Statement, DbErr> {
         Ok(self.texts.of_block(db, block).await?.write(db))
     }
@@ -151,7 +150,7 @@ async fn positions(db: &Db, sql: &str) -> Result<HashSet<i64>, DbErr> {
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-/// The lines of one block, as far as it was read.
+/// The lines of one block, up to the position that was read.
 pub struct Gathered {
     block: i64,
     lines: HashSet<Box<str>, RandomState>,
@@ -162,7 +161,7 @@ impl Gathered {
         Self { block, lines: HashSet::default() }
     }
 
-    /// The first block that can be gathered whole after this position. (There is no position 0.)
+    /// The first block after this position that can be gathered completely. (There is no position 0.)
     fn after(position: i64) -> Self {
         Self::new(if position == 0 { 0 } else { position / BLOCK + 1 })
     }
@@ -175,8 +174,8 @@ impl Gathered {
         }
     }
 
-    /// Takes what a batch adds that ends at this position; returns the blocks that are complete with it, and goes on with
-    /// the one that follows.
+    /// Adds the lines of a batch that ends at this position; returns the blocks that it completes, and continues with
+    /// the next one.
     fn take(&mut self, texts: &dyn Texts, unit: &Unit, to: i64) -> Vec<Self> {
         let mut complete = Vec::new();
         texts.added(unit, &mut |position, text| {
@@ -189,13 +188,13 @@ impl Gathered {
         complete
     }
 
-    /// Goes on to the block of this position; returns those that end before.
+    /// Moves to the block of this position; returns the blocks that end before it.
     fn up_to(&mut self, position: i64) -> Vec<Self> {
         let blocks = self.block..position / BLOCK;
         blocks.map(|block| std::mem::replace(self, Self::new(block + 1))).collect()
     }
 
-    /// What writes it; where an event of the block is parked it is not written.
+    /// The write of this block; it writes nothing if an event of the block is parked.
     fn write(self, db: &Db) -> Statement {
         let sql = "INSERT INTO @texts (block, lines) SELECT $1, $2 WHERE NOT EXISTS \
                    (SELECT 1 FROM @parked WHERE position >= $3 AND position < $4) ON CONFLICT DO NOTHING";

@@ -1,5 +1,5 @@
-//! A transaction that rows are written in. On PostgreSQL rows can also be copied into it, which costs a server much less
-//! than a statement that has them as values.
+//! A transaction that writes rows. On PostgreSQL rows can also be copied into it, which costs the server much less
+//! than a statement with the rows as values.
 
 use async_trait::async_trait;
 use sea_orm::sqlx::pool::PoolConnection;
@@ -13,7 +13,7 @@ use sea_query_binder::SqlxValues;
 use soonshop_event_log::Db;
 use tokio::sync::Mutex;
 
-/// What changes rows.
+/// A write of rows.
 pub(crate) enum Write {
     Statement(Statement),
     /// Rows of PostgreSQL's binary format, and the SQL that takes them.
@@ -24,15 +24,15 @@ pub(crate) enum Write {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durable {
     AtOnce,
-    /// With the next one that waits. A server that crashes before loses the last transactions, all of each and none
-    /// before them: their checkpoints go with their rows, and what they folded is folded again.
+    /// With the next commit that waits. A server that crashes before that loses only the last transactions: their
+    /// checkpoints are lost with their rows, and the same events are folded again.
     Soon,
 }
 
 /// Bytes of one message of a copy.
 const MESSAGE: usize = 64 * 1_024;
 
-/// A transaction on either database. One that is dropped is rolled back.
+/// A transaction on either database. It rolls back when dropped.
 pub(crate) enum Transaction {
     Sqlite(DatabaseTransaction),
     Postgres(Mutex<Held>),
@@ -41,7 +41,7 @@ pub(crate) enum Transaction {
 /// A connection in a transaction.
 pub(crate) struct Held {
     connection: Option<PoolConnection<Postgres>>,
-    /// Somebody may have let go in the middle of what the driver cannot take back.
+    /// It was dropped in the middle of something that the driver cannot undo.
     torn: bool,
 }
 
@@ -61,7 +61,7 @@ impl Held {
             copy.finish().await
         };
         let copied = copied.await.map(drop);
-        // Also where the server refused it: then it has said so, and waits for what comes next.
+        // Not torn if the server refused the copy: it has said so, and accepts the next statement.
         self.torn = !matches!(copied, Ok(()) | Err(sqlx::Error::Database(_)));
         copied
     }
@@ -71,8 +71,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if self.torn {
-            // Whoever got it next would be in a transaction that nobody ends, or in a copy: the server rolls back when
-            // it is gone.
+            // The next user of the connection would be inside an open transaction or copy. The server rolls back when
+            // the connection closes.
             drop(connection.detach());
         } else {
             PgTransactionManager::start_rollback(&mut connection);
@@ -99,8 +99,8 @@ impl Transaction {
         Self::on(connection, durable).await
     }
 
-    /// A second one at the same time, where the database can and a connection is free: whoever waited for one, with
-    /// another in hand, might wait for ever.
+    /// A second transaction at the same time, if the database allows it and a connection is free: waiting for one
+    /// while holding another could deadlock.
     pub(crate) async fn beside(db: &Db) -> Result<Option<Self>, DbErr> {
         if db.backend() != DatabaseBackend::Postgres {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The rows that a batch of events works on: those that its events name, loaded together, written together.
+//! The rows that a batch of events works on: the rows that its events name, loaded together and written together.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,12 +16,12 @@ use crate::copy_in::copy_in;
 use crate::row::{CHUNK, Row, column_names, table_of};
 use crate::transaction::{Transaction, Write};
 
-/// Why an event could not be projected. It is parked with this.
+/// Why an event could not be projected. It is stored with the parked event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(pub String);
 
-/// Rows of one type that are wanted.
+/// The rows of one type that events ask for.
 struct RequestedRows {
     table: String,
     rows: Box<dyn AnyRows>,
@@ -32,7 +32,7 @@ struct RequestedRows {
 #[derive(Default)]
 pub struct Wants {
     tables: HashMap<TypeId, RequestedRows>,
-    /// Of the last event alone.
+    /// The rows that the last event asks for.
     last: Vec<(TypeId, String)>,
 }
 
@@ -48,12 +48,12 @@ impl Wants {
         self.last.push((kind, group));
     }
 
-    /// What is wanted from here on is of another event.
+    /// The calls from here on are for the next event.
     pub(crate) fn next(&mut self) {
         self.last.clear();
     }
 
-    /// `<table>/<group>` of each that the last event wants: what it is parked by if it fails.
+    /// `<table>/<group>` of each group that the last event asks for: it is parked under these if it fails.
     pub fn names(&self) -> BTreeSet<String> {
         let name = |(kind, group): &(TypeId, String)| {
             self.tables.get(kind).map(|wanted| format!("{}/{group}", wanted.table))
@@ -70,7 +70,7 @@ struct Cell<M> {
 }
 
 struct Group<M> {
-    /// What is not here is not in the database either.
+    /// All rows of the table are in memory: a row that is not here does not exist.
     whole: bool,
     cells: BTreeMap<String, Cell<M>>,
 }
@@ -83,7 +83,7 @@ impl<M> Group<M> {
 
 struct Rows<M> {
     groups: HashMap<String, Group<M>>,
-    /// Those that are only added, in their order, since the last was written.
+    /// Rows that were only added since the last write, in order.
     added: Vec<M>,
 }
 
@@ -93,10 +93,10 @@ impl<M> Default for Rows<M> {
     }
 }
 
-/// Rows of one type, whatever the type.
+/// Rows of one type, without the type.
 #[async_trait]
 trait AnyRows: Send + Sync {
-    /// `whole`: what is not here is not in the database either.
+    /// `whole`: rows that are not in memory are not in the database either.
     async fn load(
         &mut self,
         db: &Db,
@@ -104,12 +104,12 @@ trait AnyRows: Send + Sync {
         groups: HashSet<String>,
         whole: bool,
     ) -> Result<(), DbErr>;
-    /// Forgets nothing, and knows that what it is asked for and has not is nowhere.
+    /// Keeps all rows, and notes that the rows of these groups that are not in memory do not exist.
     fn assume(&mut self, groups: HashSet<String>);
-    /// What writes the rows that changed.
+    /// The writes of the changed rows.
     fn writes(&self, db: &Db, writes: &mut Vec<Write>) -> Result<(), DbErr>;
     fn is_changed(&self) -> bool;
-    /// What was written is as it is in the database; how many rows there are. `keep`: or else they are forgotten.
+    /// Marks all rows as written; returns how many rows stay. Without `keep` they are dropped.
     fn settle(&mut self, keep: bool) -> usize;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
@@ -120,13 +120,13 @@ const WRITTEN: usize = 2_000;
 
 type Columns<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
 
-/// Writes rows, of which one statement has as many values as there are columns at the most, however many rows there are.
+/// SQL that inserts rows: one value per column, for any number of rows.
 fn insert<M: Row>(columns: &[Columns<M>], (all, source): (String, String)) -> String {
     let names = column_names(columns);
     format!("INSERT INTO @{} ({names}) SELECT {all} FROM {source} WHERE true", table_of::<M>())
 }
 
-/// Like [`insert`], over rows that may be there.
+/// Like [`insert`], but replaces rows that exist.
 fn upsert<M: Row>(columns: &[Columns<M>], source: (String, String)) -> String {
     let keys: Vec<_> =
         <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
@@ -253,12 +253,12 @@ impl<M: Row> AnyRows for Rows<M> {
 #[derive(Default)]
 pub struct Unit {
     tables: HashMap<TypeId, Box<dyn AnyRows>>,
-    /// The types of rows that events ask for; others are only ever put.
+    /// The row types that events ask for; other rows are only ever put.
     wanted: HashSet<TypeId>,
 }
 
 impl Unit {
-    /// Loads what is wanted and not here yet. `whole`: what is not here is not in the database either.
+    /// Loads the requested rows that are not in memory. `whole`: rows that are not in memory do not exist.
     pub(crate) async fn load(
         &mut self,
         db: &Db,
@@ -273,13 +273,13 @@ impl Unit {
         Ok(())
     }
 
-    /// What was written is as it is in the database, and may be used by the next batch; how many rows that are.
+    /// Marks all rows as written, so that the next batch can use them; returns how many there are.
     pub(crate) fn settle(&mut self) -> usize {
         let wanted = &self.wanted;
         self.tables.iter_mut().map(|(kind, rows)| rows.settle(wanted.contains(kind))).sum()
     }
 
-    /// What is wanted and not here is nowhere: all rows that there are, are here.
+    /// Notes that requested rows that are not in memory do not exist: all rows are in memory.
     pub(crate) fn assume(&mut self, wants: Wants) {
         for (kind, wanted) in wants.tables {
             self.wanted.insert(kind);
@@ -287,7 +287,7 @@ impl Unit {
         }
     }
 
-    /// What writes what changed.
+    /// The writes of all changes.
     pub(crate) fn writes(&self, db: &Db) -> Result<Vec<Write>, DbErr> {
         let mut writes = Vec::new();
         for rows in self.tables.values() {
@@ -296,7 +296,7 @@ impl Unit {
         Ok(writes)
     }
 
-    /// Writes what changed.
+    /// Writes all changes.
     pub(crate) async fn store(&self, db: &Db, tx: &Transaction) -> Result<(), DbErr> {
         for write in self.writes(db)? {
             tx.write(write).await?;
@@ -304,7 +304,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Whether anything was put, added or changed.
+    /// Whether any row was put, added or changed.
     pub fn is_changed(&self) -> bool {
         self.tables.values().any(|rows| rows.is_changed())
     }
@@ -322,7 +322,7 @@ impl Unit {
         Some(&self.rows::<M>()?.groups.get(group)?.cells.get(key)?.row)
     }
 
-    /// Changes a row that must be there.
+    /// Changes a row that must exist.
     pub fn change<M: Row>(
         &mut self,
         group: &str,
@@ -346,7 +346,7 @@ impl Unit {
         }
     }
 
-    /// Puts a row where none, or another one, was.
+    /// Inserts or replaces a row.
     pub fn put<M: Row>(&mut self, row: M) {
         let (group, key) = (row.group(), row.key());
         if let Some(rows) = self.rows_mut::<M>() {
@@ -356,15 +356,15 @@ impl Unit {
         }
     }
 
-    /// Adds a row that is not there and that no event comes back to. The checkpoint that moves with it keeps anybody
-    /// from adding it again.
+    /// Adds a row that does not exist and that no later event changes. The checkpoint in the same transaction
+    /// prevents adding it twice.
     pub fn add<M: Row>(&mut self, row: M) {
         if let Some(rows) = self.rows_mut::<M>() {
             rows.added.push(row);
         }
     }
 
-    /// The rows that were added and are not written yet, in their order.
+    /// The added rows that are not written yet, in order.
     pub(crate) fn added<M: Row>(&self) -> &[M] {
         self.rows::<M>().map_or(&[], |rows| &rows.added)
     }

@@ -1,4 +1,4 @@
-//! Users, as lists and look-ups see them. Personal values are clear here, and go when the person is erased.
+//! Users, for lists and look-ups. Personal values are in the clear here, and are removed when the person is erased.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -26,9 +26,9 @@ pub struct Model {
     pub country: Option<String>,
     /// Microseconds since 1970.
     pub registered_at: i64,
-    /// Of the stream.
+    /// The stream's version.
     pub version: i64,
-    /// Of the event that last changed the row.
+    /// The position of the event that last changed the row.
     pub position: i64,
 }
 
@@ -116,7 +116,7 @@ impl Projector for Users {
                 "deleted".clone_into(&mut row.status);
                 (row.version, row.position) = (version, position);
             })?,
-            // What is personal was cleaned just before. A guest has no row.
+            // The personal columns were cleaned just before this. A guest has no row.
             Event::Person(person::Event::PersonErased { purposes })
                 if purposes.contains(&Purpose::Account) && unit.find::<Model>(&id, &id).is_some() =>
             {

@@ -1,4 +1,4 @@
-//! Waiting until an answer has seen a position of the log: the rows of a read model, its search index, or the log itself.
+//! Waiting until an answer has seen a position of the log: in the rows, in the search index, or in the log itself.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use tokio::time::Instant;
 use crate::source::{At, Source, query_failed};
 use crate::{runner, sink};
 
-/// Pauses between looks at a checkpoint that is not there yet: they grow from the one to the other.
+/// The first and the longest pause between two looks at a checkpoint.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// The position that an answer must have seen.
 #[derive(Debug, Clone, Copy)]
 pub struct AtLeast {
-    /// It, or a later one.
+    /// This position or a later one.
     pub position: i64,
-    /// Until when it is waited for.
+    /// How long to wait for it.
     pub deadline: Instant,
 }
 
-/// What answers, and keeps a checkpoint of its own.
+/// The source of an answer, which keeps its own checkpoint.
 #[derive(Clone, Copy)]
 pub enum AnsweredBy<'a> {
     /// The rows of the read model.
@@ -42,7 +42,7 @@ impl AnsweredBy<'_> {
     }
 }
 
-/// The waiting for what answers to get to a position.
+/// Waits until a source reaches a position.
 pub struct Wait<'a> {
     source: &'a Source,
     at_least: Option<AtLeast>,
@@ -52,7 +52,7 @@ pub struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    /// `group` is the row that is asked for, where it is one.
+    /// `group`: the row that is asked for, if it is a single one.
     pub fn new(
         source: &'a Source,
         at_least: Option<AtLeast>,
@@ -62,7 +62,7 @@ impl<'a> Wait<'a> {
         Self { source, at_least, by, group, pause: FIRST_PAUSE }
     }
 
-    /// Ends once it is there, or says why it is not.
+    /// Returns once the position is reached, or an error that says why it is not.
     pub async fn reach(&mut self) -> Result<(), QueryError> {
         let Some(wanted) = self.at_least else { return Ok(()) };
         loop {
@@ -81,7 +81,7 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Waits a little before the next look, as long as there is time.
+    /// Waits a little before the next look, if there is time left.
     async fn pause(&mut self, position: i64) -> Result<(), QueryError> {
         let Some(wanted) = self.at_least else { return Ok(()) };
         if Instant::now() >= wanted.deadline {
@@ -93,7 +93,7 @@ impl<'a> Wait<'a> {
         Ok(())
     }
 
-    /// Why it is not where it is wanted: the state, and a sentence.
+    /// Why the position is not reached: the state, and a sentence.
     async fn why(&self) -> Result<(&'static str, String), QueryError> {
         let Source { db, operations, generation, ready } = self.source;
         let sql = "SELECT state, reason FROM @status WHERE follower = $1";
@@ -134,7 +134,7 @@ impl<'a> Wait<'a> {
 }
 
 impl Source {
-    /// Like [`read`](Self::read), once the rows have got to where they are wanted. `group` is the row asked for.
+    /// Like [`read`](Self::read), once the rows have reached the wanted position. `group` is the row asked for.
     pub async fn rows(
         &self,
         at_least: Option<AtLeast>,
@@ -150,13 +150,13 @@ impl Source {
             if at_least.is_none_or(|wanted| answer.0 >= wanted.position) {
                 return Ok(answer);
             }
-            // Another replica, which is behind the one that was asked before.
+            // Another replica answered, which is behind the one before.
             wait.pause(answer.0).await?;
         }
     }
 }
 
-/// The head of the log, once it is where it is wanted.
+/// The head of the log, once it has reached the wanted position.
 pub async fn head(log: &EventLog, at_least: Option<AtLeast>) -> Result<i64, QueryError> {
     loop {
         let position = log.head().await?.position;

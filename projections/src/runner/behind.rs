@@ -6,17 +6,17 @@ use tokio::task::JoinHandle;
 use super::failure::Broken;
 use crate::transaction::{Durable, Transaction, Write};
 
-/// A batch on its way into the database, while the next one is folded. It is a transaction like any other, and the next
-/// one begins when it is done.
+/// A batch that is being written while the next one is folded. It is a normal transaction, and the next one begins
+/// when it is done.
 pub(super) struct Writing {
-    /// If the database refuses something of it, it is done again, as carefully as it takes.
+    /// The entries of the batch: if the database refuses a row, they are applied again, in smaller pieces.
     pub(super) entries: Vec<Entry>,
     pub(super) to: Checkpoint,
     task: JoinHandle<Result<(), Broken>>,
 }
 
 impl Writing {
-    /// Begins to write what was folded of these entries.
+    /// Begins to write the result of folding these entries.
     pub(super) fn begin(
         db: Db,
         fence: Fence,
@@ -29,7 +29,7 @@ impl Writing {
         Self { entries: entries.to_vec(), to, task }
     }
 
-    /// Waits until it is in the database.
+    /// Waits until the batch is committed.
     pub(super) async fn done(&mut self) -> Result<(), Broken> {
         (&mut self.task).await.unwrap_or_else(|broken| {
             let error = Error::Database(format!("the writing broke off: {broken}"));
@@ -38,7 +38,7 @@ impl Writing {
     }
 }
 
-/// A process that lets go of the rows lets go of what is not committed.
+/// A process that lets go of the rows drops what is not committed.
 impl Drop for Writing {
     fn drop(&mut self) {
         self.task.abort();

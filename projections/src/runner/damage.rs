@@ -1,20 +1,20 @@
-//! Events with a personal value that cannot be opened. A few are accidents; many mean that the key store was lost.
+//! Events with a personal value that cannot be decrypted. A few are accidents; many mean that the key store was lost.
 
 use std::collections::VecDeque;
 
 use soonshop_event_log::{Content, Entry, Error, Stopped};
 
-/// More damaged events than this among so many positions are no accident. (A page that is read from the log is judged the
-/// same way; what comes from the bus comes one by one.)
+/// More damaged events than this among so many positions are no accident. (A page of the log is checked the same way;
+/// events from the bus come one by one.)
 const MOST_DAMAGED: usize = 3;
 const DAMAGED_WITHIN: i64 = 1_000;
 
-/// The last positions with a value that could not be opened.
+/// The positions of the last events with a value that cannot be decrypted.
 #[derive(Default)]
 pub(super) struct Damage(VecDeque<i64>);
 
 impl Damage {
-    /// Counts those among the entries of these types; an error where they are too many.
+    /// Counts the damaged events of these types; an error if there are too many.
     pub(super) fn count(&mut self, entries: &[Entry], follows: &[&str]) -> Result<(), Stopped> {
         for entry in entries.iter().filter(|entry| follows.contains(&&*entry.aggregate_type)) {
             if matches!(entry.content, Content::Damaged(..))

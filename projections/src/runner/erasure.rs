@@ -20,7 +20,7 @@ pub(super) fn erasure(entry: &Entry) -> Option<(&RecordedEvent, &[Purpose])> {
     }
 }
 
-/// Cleans the rows of a person, and records that it was done: rows that hold nothing personal are clean at once.
+/// Removes a person's values from the rows, and records it. Rows without personal values need no cleaning.
 pub(super) async fn erase(
     projector: &dyn Projector,
     db: &Db,
@@ -38,11 +38,11 @@ pub(super) async fn erase(
     Ok(())
 }
 
-/// Whether a person's values were overwritten, or may have been, and the write-ahead log may still have them.
+/// Whether a person's values were overwritten, or may have been, so that the write-ahead log may still hold them.
 pub(super) struct Overwritten(bool);
 
 impl Overwritten {
-    /// It is not known what the process before this one left.
+    /// The last process may have left some.
     pub(super) fn unknown() -> Self {
         Self(true)
     }
@@ -51,7 +51,7 @@ impl Overwritten {
         self.0 |= erased;
     }
 
-    /// Has the write-ahead log of a SQLite file forget what was overwritten. A reader may be in the way just now.
+    /// Removes overwritten values from the write-ahead log of a SQLite file. A reader may block this for now.
     pub(super) async fn write_back(&mut self, db: &Db) -> Result<(), Stopped> {
         if self.0 {
             self.0 = !db.write_back().await?;

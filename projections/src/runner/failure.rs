@@ -1,16 +1,16 @@
-//! Why a batch did not go in, and what of that may be shown to people.
+//! Why a batch failed, and which part of that may be shown to people.
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 use soonshop_event_log::Stopped;
 
-/// Why a batch did not go in.
+/// Why a batch failed.
 pub(super) enum Broken {
     /// The event fails: park it, and do the rest.
     Event {
         position: i64,
         cause: String,
     },
-    /// The rows were refused, and no telling for which event: one by one.
+    /// The rows were refused, and the event is unknown: try them one by one.
     Rows(String),
     Stopped(Stopped),
 }
@@ -27,7 +27,7 @@ impl From<Stopped> for Broken {
     }
 }
 
-/// Whether another event might have gone in. (Where the table is missing, none would.)
+/// Whether the data is the cause, so that another event might succeed. (If a table is missing, none would.)
 fn of_the_data(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
@@ -36,9 +36,9 @@ fn of_the_data(error: &DbErr) -> bool {
     match error {
         sqlx::Error::Encode(_) => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            // PostgreSQL: of data, of integrity, of its own limits.
+            // PostgreSQL's error classes for data, integrity and limits.
             Some(code) if code.len() == 5 => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
-            // SQLite: too big, constraint, mismatch; what is above the lowest byte says more.
+            // SQLite: too big, constraint, mismatch; the higher bytes hold details.
             Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20)),
             None => false,
         },
@@ -46,8 +46,8 @@ fn of_the_data(error: &DbErr) -> bool {
     }
 }
 
-/// What the database said. A complaint about a value may quote it, and then only its code is told: what an event is
-/// parked with is shown to people, and stays.
+/// The database's message. A message about a value may quote it, so then only the code is given: people see why an
+/// event was parked, and that text stays.
 fn said(error: &DbErr) -> String {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::Encode(_)))

@@ -1,4 +1,4 @@
-//! The rows of a generation in the hands of one process: moved on in batches.
+//! The rows of a generation in one process, moved forward in batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::projector::{Projector, Wants};
 use crate::texts::Index;
 use crate::transaction::{Durable, Transaction, Write};
 
-/// The rows of a generation in the hands of one process: moved on in batches, each with its checkpoint in one
+/// The rows of a generation in one process, moved forward in batches: each writes its rows and its checkpoint in one
 /// transaction.
 pub struct Fold<'a> {
     pub(super) follower: &'a Follower,
@@ -28,7 +28,7 @@ pub struct Fold<'a> {
     mode: Mode,
     memory: Memory,
     pub(super) checkpoint: Checkpoint,
-    /// What was folded and is being written.
+    /// The folded batch that is being written.
     writing: Option<Writing>,
     pub(super) texts: Option<Index>,
     pub(super) parking: Parking,
@@ -37,13 +37,13 @@ pub struct Fold<'a> {
 }
 
 impl Follower {
-    /// Takes up the rows where they are, under a lease that this process holds. A process that moved them before finds
-    /// the checkpoint fenced, and lets go.
+    /// Takes over the rows under a lease that this process holds. A process that moved them before finds its
+    /// checkpoint fenced, and lets go.
     pub async fn fold(&self, lease: &Lease, poison: Poison) -> Result<Fold<'_>, Stopped> {
         let db = self.generation.db(self.registry.database())?;
         let (fence, checkpoint) = Fence::take(&db, ROWS, lease).await?;
         let parking = Parking::load(&db).await?;
-        // A generation of an older release has no record of whom it was cleaned of.
+        // A generation of an older release has no table of erasures.
         let record = ERASED.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1);
         db.connection.execute(db.statement(&record, [])).await?;
         Ok(Fold {
@@ -64,12 +64,12 @@ impl Follower {
 }
 
 impl Fold<'_> {
-    /// How far the rows are, in the database.
+    /// The checkpoint in the database.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// How far they are when what is being written is there.
+    /// The checkpoint after the batch that is being written.
     pub fn folded(&self) -> &Checkpoint {
         self.writing.as_ref().map_or(&self.checkpoint, |writing| &writing.to)
     }
@@ -79,17 +79,16 @@ impl Fold<'_> {
         self.parking.len()
     }
 
-    /// Keeps up to so many rows in memory from one batch to the next. As long as all rows that there are, are in memory,
-    /// a batch is folded while the one before it is written: whoever does this ends with [`Fold::written`].
-    ///
-    /// Nobody reads what is being built: its commits wait for no disk, as long as one that does comes at its end
+    /// Keeps up to this many rows in memory between batches. While all rows of the generation are in memory, a batch
+    /// is folded while the one before it is written: call [`Fold::written`] at the end. A generation that is being
+    /// built has no readers, so its commits do not wait for the disk, as long as a commit that waits comes at the end
     /// ([`Fold::index`]).
     pub fn keep(&mut self, rows: usize) {
         self.mode = Mode::Bulk { keep: rows };
         self.memory.all = self.needs_none() || rows > 0 && self.checkpoint.position == 0;
     }
 
-    /// Folds a batch while the one before it is written, where that takes no rows at all.
+    /// Folds a batch while the one before it is written, for projectors that only add rows.
     pub(super) fn go_live(&mut self) {
         self.mode = Mode::Live;
         self.memory.all = self.needs_none();
@@ -99,12 +98,12 @@ impl Fold<'_> {
         self.mode != Mode::Stepwise && self.follower.projector.only_adds()
     }
 
-    /// Forgets the rows that are in memory: something else than a batch is about to change them.
+    /// Drops the rows in memory, because something other than a batch is about to change them.
     pub(super) fn forget(&mut self) {
         self.memory = Memory { all: self.needs_none(), ..Memory::default() };
     }
 
-    /// Projects what follows what was folded. The checkpoint moves with the rows, at once or with a later call.
+    /// Projects the entries after the folded ones. The checkpoint moves with the rows, now or in a later call.
     pub async fn take(&mut self, entries: &[Entry]) -> Result<(), Stopped> {
         let Some(last) = entries.last() else { return Ok(()) };
         let ahead = if self.is_plain(entries) { self.fold_ahead(entries) } else { None };
@@ -120,12 +119,12 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// Returns when all that was folded is in the database.
+    /// Returns when everything folded is committed.
     pub async fn written(&mut self) -> Result<(), Stopped> {
         self.settled().await.map(drop)
     }
 
-    /// Waits for what is being written. False: some of it was parked, so what was folded since is not right.
+    /// Waits for the batch that is being written. False: part of it was parked, so what was folded after it is wrong.
     async fn settled(&mut self) -> Result<bool, Stopped> {
         let Some(mut writing) = self.writing.take() else { return Ok(true) };
         let stopped = match writing.done().await {
@@ -146,7 +145,7 @@ impl Fold<'_> {
         Ok(false)
     }
 
-    /// Whether it takes nothing but the rows in memory to fold these.
+    /// Whether these entries can be folded with the rows in memory alone.
     fn is_plain(&self, entries: &[Entry]) -> bool {
         let follows = self.follower.projector.follows();
         let plain = |entry: &Entry| match &entry.content {
@@ -157,8 +156,8 @@ impl Fold<'_> {
         self.memory.all && self.parking.is_empty() && entries.iter().all(plain)
     }
 
-    /// Folds over the rows in memory, which are all that there are; what writes them. `None`: not like this, and nothing
-    /// of it stays in memory.
+    /// Folds over the rows in memory, which must be all rows, and returns the writes. `None`: this is not possible,
+    /// and memory is unchanged.
     fn fold_ahead(&mut self, entries: &[Entry]) -> Option<Vec<Write>> {
         let projector = Arc::clone(&self.follower.projector);
         let mut unit = std::mem::take(&mut self.memory.unit);
@@ -194,11 +193,11 @@ impl Fold<'_> {
         Some(writes)
     }
 
-    /// Projects the entries and moves the checkpoint over them, in as few transactions as it takes.
+    /// Projects the entries and moves the checkpoint over them, in as few transactions as possible.
     async fn apply(&mut self, entries: &[Entry], from: &Checkpoint) -> Result<Checkpoint, Stopped> {
         let follows = self.follower.projector.follows();
         let mut checkpoint = from.clone();
-        // An erasure goes alone: what is cleaned must not be written back from rows that were loaded before.
+        // An erasure is applied alone: rows that were loaded before it must not be written back after it.
         for piece in entries.chunk_by(|a, b| erasure(a).is_none() && erasure(b).is_none()) {
             let unknown = piece.iter().position(|entry| {
                 matches!(entry.content, Content::Unknown(_)) && follows.contains(&&*entry.aggregate_type)
@@ -227,7 +226,7 @@ impl Fold<'_> {
                 Err(Broken::Rows(cause)) => match entries {
                     [one] if !failing.contains_key(&one.position) => (one.position, cause),
                     [_] | [] => return Err(Stopped::Log(Error::Database(cause))),
-                    // In halves, until the one that is to blame is alone.
+                    // Halve the batch until the failing event is alone.
                     many => {
                         let (first, second) = many.split_at(many.len() / 2);
                         let between = Box::pin(self.apply_known(first, from)).await?;
@@ -241,7 +240,7 @@ impl Fold<'_> {
         }
     }
 
-    /// Where nothing is to be parked, the first event that would be is the end.
+    /// In the mode that parks nothing, the first failing event stops the fold.
     fn refuse(&self, position: i64, cause: &str) -> Result<(), Stopped> {
         match self.poison {
             Poison::Park => Ok(()),
@@ -259,7 +258,7 @@ impl Fold<'_> {
         let to = entries.last().map_or_else(|| from.clone(), Entry::checkpoint);
         let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
         self.fence.advance(&tx, from, &to).await?;
-        // Taken out: a batch that fails leaves nothing of itself in memory.
+        // Taken out of `self`, so that a failed batch leaves nothing in memory.
         let Memory { mut unit, all } = std::mem::take(&mut self.memory);
         let gathered = self.texts.as_mut().and_then(Index::let_go);
         for (event, purposes) in entries.iter().filter_map(erasure) {
@@ -286,7 +285,7 @@ impl Fold<'_> {
         self.parking.extend(newly);
         let erased = entries.iter().any(|entry| erasure(entry).is_some());
         self.overwritten.note(erased);
-        // Rows that an erasure may have changed beside those in memory are read again.
+        // Rows that an erasure may have changed outside memory are read again.
         let beside = erased && !projector.personal().is_empty();
         let keep = self.mode.keep();
         if !beside && keep > 0 && unit.settle() <= keep {
@@ -296,8 +295,8 @@ impl Fold<'_> {
         Ok(to)
     }
 
-    /// The events that are projected, and the rows that they need; the others are parked, and named by their rows: those
-    /// that fail, and those behind them.
+    /// Splits the events into those to project, with the rows that they need, and those to park, with the rows that
+    /// they block: failing events, and events behind a parked one.
     async fn sort<'e>(
         &self,
         tx: &Transaction,
@@ -337,7 +336,7 @@ impl Fold<'_> {
         Ok((work, wants, newly))
     }
 
-    /// A transaction that leaves the checkpoint where it is; begun like any other batch.
+    /// A transaction that does not move the checkpoint, but starts like any other batch.
     pub(super) async fn begin(&self, at: &Checkpoint) -> Result<Transaction, Stopped> {
         let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
         self.fence.advance(&tx, at, at).await?;

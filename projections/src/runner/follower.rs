@@ -1,4 +1,4 @@
-//! What follows the log for one generation: its rows, and the sinks behind them.
+//! The follower of one generation: its rows, and the sinks behind them.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Feed, Generation, Projector, Registry};
 
-/// Everything that follows the log for one generation.
+/// Follows the log for one generation.
 pub struct Follower {
     pub projector: Arc<dyn Projector>,
     pub generation: Generation,
     pub registry: Registry,
     pub feed: Feed,
-    /// A name of this process that no other has.
+    /// This process's name, which no other process has.
     pub holder: String,
 }
 
@@ -26,12 +26,12 @@ impl Follower {
         format!("{}:{sink}", self.generation.namespace())
     }
 
-    /// The leases of generations, on behalf of this process.
+    /// The leases of generations, held by this process.
     pub fn leases(&self) -> Leases {
         Leases::new(self.registry.operations().clone(), self.holder.clone())
     }
 
-    /// Follows the log under the lease of one sink until told to stop.
+    /// Follows the log under the lease of one sink until it is stopped.
     pub(crate) async fn follow<'a, W: Work + 'a>(
         &'a self,
         sink: &'a str,
@@ -44,7 +44,7 @@ impl Follower {
         follow(&self.leases(), &self.name(sink), stop, begin, report).await;
     }
 
-    /// Writes down why the follower stands still, for those that wait for it.
+    /// Records the follower's state, and why it stopped, for readers that wait for it.
     pub(crate) async fn report(&self, sink: &str, state: &str, reason: &str) {
         let written = async {
             let db = self.generation.db(self.registry.database())?;

@@ -11,11 +11,11 @@ use crate::generation::keyed_later;
 use crate::transaction::{Durable, Transaction};
 
 impl Fold<'_> {
-    /// Builds the indexes, now that there is something to index. On PostgreSQL two at a time where a connection is free.
+    /// Builds the indexes, once there are rows. On PostgreSQL two at a time if a connection is free.
     pub async fn index(&mut self) -> Result<(), Stopped> {
         self.written().await?;
         let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
-        // From here to the end of this transaction nobody else can take the rows over.
+        // From here to the end of this transaction no other process can take over the rows.
         self.fence.hold(&tx).await?;
         let projector = &self.follower.projector;
         let keys = keyed_later(&**projector, &self.db).into_iter().map(|table| {
@@ -39,7 +39,8 @@ impl Fold<'_> {
         };
         tokio::try_join!(Box::pin(build(&tx)), Box::pin(beside))?;
         if self.db.backend() == DatabaseBackend::Postgres {
-            // Until the server looks by itself, a minute later, it would not know which index to use.
+            // Until autovacuum analyses the table, about a minute later, the server would not know which index to
+            // use.
             tx.execute_unprepared("SET LOCAL default_statistics_target = 20").await?;
             for table in projector.tables() {
                 tx.execute_unprepared(&self.db.sql(&format!("ANALYZE @{}", table.name()))).await?;
@@ -54,7 +55,7 @@ fn next(left: &Mutex<VecDeque<String>>) -> Option<String> {
     left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// What it does may take as long as it takes, and so may what it waits for.
+/// Its statements may run, and wait for locks, without a time limit.
 async fn unlimited(db: &Db, on: &Transaction) -> Result<(), DbErr> {
     if db.backend() == DatabaseBackend::Postgres {
         for limit in ["statement_timeout", "idle_in_transaction_session_timeout"] {

@@ -17,13 +17,13 @@ use crate::generation::ROWS;
 /// The most events of one transaction.
 const BATCH: usize = 1_000;
 
-/// Live, a follower gathers for so long: each commit leaves a dead version of the checkpoint behind.
+/// A live follower collects events for this long, because each commit leaves a dead row version of the checkpoint.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// How often requests to try parked events again are looked for.
+/// How often it looks for requests to try parked events again.
 const RETRIES: Duration = Duration::from_millis(500);
 
-/// How often the checkpoint's own row is read again at the latest: the log may have been restored meanwhile.
+/// How often, at least, the checkpoint's event is read again: the log may have been restored meanwhile.
 const VERIFIED: Duration = Duration::from_secs(1);
 
 /// The rows of a generation under one lease.
@@ -31,7 +31,7 @@ struct Rows<'a> {
     fold: Fold<'a>,
     name: String,
     feed: Feed,
-    /// It was reported that the rows are kept.
+    /// The rows were reported as running.
     running: bool,
     indexed: bool,
     looked: Instant,
@@ -60,7 +60,7 @@ impl Work for Rows<'_> {
             self.fold.written().await?;
         }
         if !self.running {
-            // It got this far: whatever was wrong is over.
+            // It got this far, so any earlier problem is over.
             self.fold.follower.report(ROWS, "running", "").await;
             self.running = true;
         }
@@ -81,7 +81,8 @@ impl Work for Rows<'_> {
         if !entries.is_empty() {
             return Ok(Next::Wait(Wait::steady(gather)));
         }
-        // Also after news that were for nothing: what was announced may not be in the log yet, or never.
+        // Also after an announcement without an event: the announced event may not be committed yet, or never will
+        // be.
         let news = self.fold.checkpoint().position + 1;
         Ok(Next::Wait(Wait::steady(VERIFIED).or_news_of(news).at_least(gather)))
     }
@@ -93,7 +94,7 @@ impl Work for Rows<'_> {
 }
 
 impl Follower {
-    /// Keeps the rows up to date until told to stop.
+    /// Keeps the rows up to date until it is stopped.
     pub async fn keep_rows(&self, stop: CancellationToken) {
         self.follow(ROWS, &stop, |lease| Box::pin(self.begin_rows(lease))).await;
     }

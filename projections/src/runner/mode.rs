@@ -1,32 +1,32 @@
-//! How a generation is folded: what is done about an event that fails, and how much is kept in memory between batches.
+//! How a generation is folded: how failing events are handled, and how much stays in memory between batches.
 
 use crate::projector::Unit;
 use crate::transaction::Durable;
 
-/// What is done about an event that a projector cannot take.
+/// How an event that a projector cannot take is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
-    /// It is parked, with what follows for its rows; the rest goes on.
+    /// It is parked, and so are later events for the same rows; all others go on.
     Park,
-    /// Nothing goes on: [`Stopped::Poison`](soonshop_event_log::Stopped::Poison).
+    /// The fold stops: [`Stopped::Poison`](soonshop_event_log::Stopped::Poison).
     Stop,
 }
 
 /// How batches follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Each is in the database before the next one begins.
+    /// Each is committed before the next one begins.
     Stepwise,
-    /// Live: one is folded while the one before it is written, where that takes no rows at all.
+    /// Live: for projectors that only add rows, one is folded while the one before it is written.
     Live,
-    /// A rebuild: rows stay in memory from one batch to the next, up to so many, and as long as all rows that there are
-    /// stay there, a batch is folded while the one before it is written. Nobody reads what is being built, so commits
-    /// do not wait for the disk.
+    /// A rebuild: up to this many rows stay in memory between batches. While all rows of the generation are in
+    /// memory, a batch is folded while the one before it is written. A generation that is being built has no readers,
+    /// so commits do not wait for the disk.
     Bulk { keep: usize },
 }
 
 impl Mode {
-    /// How many rows stay in memory from one batch to the next. Nobody else changes them: a batch begins with the
+    /// How many rows stay in memory between batches. No other process changes them: each batch begins with the
     /// checkpoint.
     pub(super) fn keep(self) -> usize {
         match self {
@@ -43,10 +43,10 @@ impl Mode {
     }
 }
 
-/// The rows that are in memory between two batches.
+/// The rows that stay in memory between two batches.
 #[derive(Default)]
 pub(super) struct Memory {
     pub(super) unit: Unit,
-    /// They are all rows that there are and that an event could ask for.
+    /// All rows that exist and that an event could ask for are in memory.
     pub(super) all: bool,
 }

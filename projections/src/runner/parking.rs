@@ -1,4 +1,4 @@
-//! Parked events: those that could not be projected, and those that wait behind them for the same rows.
+//! Parked events: those that could not be projected, and later ones that need the same rows.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(super) struct Parking {
 }
 
 impl Parking {
-    /// Reads what is parked.
+    /// Loads the parked events.
     pub(super) async fn load(db: &Db) -> Result<Self, Stopped> {
         let rows = db.connection.query_all(db.statement("SELECT rows FROM @parked", [])).await?;
         let mut groups = BTreeSet::new();
@@ -59,7 +59,7 @@ pub(super) async fn park(
     Ok(())
 }
 
-/// The request to try an event again is dealt with. (One that comes later is a new one.)
+/// Removes a request to try an event again. (A later request is a new one.)
 pub(super) async fn tried(db: &Db, tx: &Transaction, position: i64) -> Result<(), DbErr> {
     let sql = "DELETE FROM @retries WHERE position = $1";
     tx.execute(db.statement(sql, [position.into()])).await.map(drop)

@@ -14,7 +14,8 @@ use crate::texts::Index;
 use crate::transaction::Transaction;
 
 impl Fold<'_> {
-    /// Where somebody asked for it, tries what is parked again, in order; what still fails keeps what is behind it.
+    /// Tries parked events again, in order, if someone asked for it. If one fails again, the events behind it stay
+    /// parked.
     pub(super) async fn retry(&mut self) -> Result<(), Stopped> {
         self.written().await?;
         let at = &self.checkpoint.clone();
@@ -29,7 +30,7 @@ impl Fold<'_> {
         }
         let sql = "SELECT position, event_id, rows FROM @parked ORDER BY position";
         let rows = self.db.connection.query_all(self.db.statement(sql, [])).await?;
-        // What comes in after its turn is in nobody's hands but the database's.
+        // Rows that are added late are not in the gathered texts: they must be read from the database.
         self.texts.as_mut().map(Index::break_off);
         let mut blocked: BTreeSet<String> = BTreeSet::new();
         for row in &rows {
@@ -53,7 +54,7 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// Tries one parked event again. The error inside says why it stays parked.
+    /// Tries one parked event again. The inner error says why it stays parked.
     async fn again(&self, position: i64, id: &str, at: &Checkpoint) -> Result<Result<(), String>, Stopped> {
         let stored = self.follower.feed.log().read(position, 1).await?;
         let entry = self.follower.feed.log().decode(stored).await?.into_iter().next();
@@ -97,7 +98,7 @@ impl Fold<'_> {
             .map_err(|failure| Broken::Event { position, cause: failure.0 })?;
         unit.store(&self.db, tx).await?;
         tx.execute(self.db.statement("DELETE FROM @parked WHERE position = $1", [position.into()])).await?;
-        // The sinks have passed this position: here they find what they have to do again.
+        // The sinks have already passed this position: this table tells them to apply it again.
         let sql =
             "INSERT INTO @repeated (number, stream) SELECT coalesce(max(number), 0) + 1, $1 FROM @repeated";
         tx.execute(self.db.statement(sql, [event.stream.to_string().into()])).await?;

@@ -1,4 +1,4 @@
-//! Lines for the blocks of texts that have none.
+//! Writing the text index of blocks that have none.
 
 use sea_orm::ConnectionTrait as _;
 use soonshop_event_log::Stopped;
@@ -6,8 +6,8 @@ use soonshop_event_log::Stopped;
 use super::fold::Fold;
 
 impl Fold<'_> {
-    /// Gives the blocks their lines that are complete and have none: of those that began before this process did, and of
-    /// those that waited for a parked event.
+    /// Writes the lines of complete blocks that have none: those that began before this process, and those that
+    /// waited for a parked event.
     pub(super) async fn complete_texts(&mut self) -> Result<(), Stopped> {
         let Some(texts) = &mut self.texts else { return Ok(()) };
         let missing = texts.missing(&self.db, self.checkpoint.position).await?;
