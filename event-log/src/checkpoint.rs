@@ -1,7 +1,7 @@
-//! Where a follower is in the log.
+//! The position of a follower in the log.
 //!
-//! Every batch of a follower begins by moving its checkpoint `WHERE position = <what it read> AND epoch = <its lease>`:
-//! no row means that another process goes on.
+//! Every batch of a follower begins by moving its checkpoint `WHERE position = <the position it read> AND epoch =
+//! <its lease>`: if no row matches, another process has taken over.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,18 +11,18 @@ use uuid::Uuid;
 
 use crate::{Db, Error, Lease, Stopped};
 
-/// The relay's checkpoint and lease, in `process`: who publishes has it, and who shows how far it is.
+/// The relay's checkpoint and lease, in `process`: used by the relay, and by status views.
 pub const RELAY: &str = "relay";
 
-/// What the checkpoints and leases of process managers begin with, in `process`.
+/// The prefix of the checkpoints and leases of process managers, in `process`.
 pub const REACTOR: &str = "reactor:";
 
-/// The checkpoint and the lease of that process manager.
+/// The name of a process manager's checkpoint and lease.
 pub fn of_process(process: &str) -> String {
     format!("{REACTOR}{process}")
 }
 
-/// The last event that a follower has dealt with. Position 0 has no event: nothing was read yet.
+/// The last event that a follower has processed. Position 0 has no event: nothing was read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     pub log: String,
@@ -41,7 +41,7 @@ impl Checkpoint {
     }
 }
 
-/// As an index or a cache keeps it: `main:1204881:<event id>`.
+/// The form in which an index or a cache stores it: `main:1204881:<event id>`.
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.log, self.position)?;
@@ -62,12 +62,12 @@ impl FromStr for Checkpoint {
     }
 }
 
-/// The table of checkpoints of a namespace that creates one of its own (a generation of a read model).
+/// The table of checkpoints in a namespace that creates its own (a generation of a read model).
 pub const CHECKPOINTS: &str = "CREATE TABLE @checkpoints (follower TEXT PRIMARY KEY, log TEXT NOT NULL, \
     position BIGINT NOT NULL, event_id TEXT, epoch BIGINT NOT NULL DEFAULT 0)";
 
 impl Checkpoint {
-    /// What the follower's row says; `None` where it has none.
+    /// Loads the follower's row and its epoch; `None` if it has no row.
     pub async fn load(
         db: &Db,
         on: &impl ConnectionTrait,
@@ -84,7 +84,7 @@ impl Checkpoint {
         Ok(Some((checkpoint, row.try_get_by_index(3)?)))
     }
 
-    /// Writes the follower's first row; one that is there stays.
+    /// Inserts the follower's first row; an existing row stays.
     pub async fn begin(&self, db: &Db, on: &impl ConnectionTrait, follower: &str) -> Result<(), Error> {
         let sql = "INSERT INTO @checkpoints (follower, log, position, event_id, epoch) VALUES ($1, $2, $3, $4, 0) \
                    ON CONFLICT (follower) DO NOTHING";
@@ -101,7 +101,7 @@ impl Checkpoint {
         ]
     }
 
-    /// Takes the row for a new epoch. False: a later epoch has it.
+    /// Takes the row for a new epoch. False: a later epoch has taken it.
     pub async fn fence(
         db: &Db,
         on: &impl ConnectionTrait,
@@ -112,7 +112,7 @@ impl Checkpoint {
         Ok(on.execute(db.statement(sql, [follower.into(), epoch.into()])).await?.rows_affected() == 1)
     }
 
-    /// Moves the row from `self` to `to`; the first statement of a follower's batch. False: somebody else moved it, or
+    /// Moves the row from `self` to `to`; the first statement of a follower's batch. False: another process moved or
     /// took it; roll back and let go.
     pub async fn advance(
         &self,
@@ -138,8 +138,8 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Takes the follower's row for this lease, and says where it stands. A process that moved it before finds out with
-    /// its next batch.
+    /// Takes the follower's row for this lease, and returns the checkpoint. A process that moved it before notices
+    /// this with its next batch.
     pub async fn take(db: &Db, follower: &str, lease: &Lease) -> Result<(Self, Checkpoint), Stopped> {
         let fence = Self { db: db.clone(), follower: follower.to_owned(), epoch: lease.epoch };
         fence.hold(&db.connection).await?;
@@ -147,14 +147,14 @@ impl Fence {
         row.map(|(checkpoint, _)| (fence, checkpoint)).ok_or(Stopped::Lost)
     }
 
-    /// Like [`Fence::take`]; a follower that has no row yet starts at the beginning of the log.
+    /// Like [`Fence::take`]; a follower without a row starts at the beginning of the log.
     pub async fn begin(db: &Db, follower: &str, lease: &Lease) -> Result<(Self, Checkpoint), Stopped> {
         Checkpoint::start().begin(db, &db.connection, follower).await?;
         Self::take(db, follower, lease).await
     }
 
-    /// Moves the checkpoint: the first statement of a batch. [`Stopped::Lost`]: another process moved it or took it, and
-    /// the batch has to be rolled back.
+    /// Moves the checkpoint: the first statement of a batch. [`Stopped::Lost`]: another process moved or took it, and
+    /// the batch must be rolled back.
     pub async fn advance(
         &self,
         on: &impl ConnectionTrait,
@@ -165,8 +165,8 @@ impl Fence {
         if moved { Ok(()) } else { Err(Stopped::Lost) }
     }
 
-    /// The first statement of a transaction that leaves the checkpoint where it is: nobody else can take it before the
-    /// transaction ends.
+    /// The first statement of a transaction that does not move the checkpoint: no other process can take it before
+    /// the transaction ends.
     pub async fn hold(&self, on: &impl ConnectionTrait) -> Result<(), Stopped> {
         let held = Checkpoint::fence(&self.db, on, &self.follower, self.epoch).await?;
         if held { Ok(()) } else { Err(Stopped::Lost) }

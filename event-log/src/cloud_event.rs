@@ -1,6 +1,6 @@
-//! An event as a message: CloudEvents 1.0, structured JSON. Numbers that may need more than 32 bits are strings, as the
-//! specification's attribute types want it. `previous` is the id of the event one position before: whoever has that
-//! one can take this one without asking the log.
+//! An event as a message: CloudEvents 1.0, structured JSON. Numbers that may need more than 32 bits are strings,
+//! because of the specification's attribute types. `previous` is the id of the event one position before: a follower
+//! that has that event can use this one without reading the log.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -31,11 +31,11 @@ struct Document<'a> {
     causationid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    /// All metadata, as stored: a JSON object in a string, for an attribute cannot be an object.
+    /// All metadata, as stored: a JSON object in a string, because an attribute cannot be an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<std::borrow::Cow<'a, str>>,
     datacontenttype: std::borrow::Cow<'a, str>,
-    /// As stored, sealed values and all. Absent where a broker would have refused the size.
+    /// The payload as stored, with encrypted values. Absent if the broker would refuse the size.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
 }
@@ -48,12 +48,12 @@ struct Causes {
     traceparent: Option<String>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
     pub position: i64,
     pub previous: Option<Uuid>,
-    /// Absent where the message came without data: the log has it.
+    /// `None` if the message came without data: the event is in the log.
     pub event: Option<StoredEvent>,
 }
 
@@ -62,7 +62,7 @@ pub fn topic(event: &StoredEvent) -> String {
     format!("{}.{}", event.aggregate_type, event.event_type)
 }
 
-/// The message of an event. Without `data` it is small, and says only that there is something at its position.
+/// The message of an event. Without `data` it is small, and only announces the position.
 pub fn encode(event: &StoredEvent, previous: Option<Uuid>, with_data: bool) -> serde_json::Result<Vec<u8>> {
     let causes: Causes = serde_json::from_str(&event.metadata).unwrap_or_default();
     let data: Option<&RawValue> = if with_data { Some(serde_json::from_str(&event.payload)?) } else { None };
@@ -90,13 +90,13 @@ pub fn encode(event: &StoredEvent, previous: Option<Uuid>, with_data: bool) -> s
     })
 }
 
-/// Reads a message; `None` for what is not one of ours.
+/// Reads a message; `None` if the relay did not write it.
 pub fn decode(body: &[u8]) -> Option<Received> {
     let document: Document<'_> = serde_json::from_slice(body).ok()?;
     let position = document.position.parse().ok()?;
     let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
     let event = document.data.zip(document.metadata).and_then(|(data, metadata)| {
-        // The source names the type by itself: an adopted type may hold dots.
+        // The source gives the type on its own, because an adopted type may contain dots.
         let aggregate_type = document.source.strip_prefix("/soonshop/")?;
         let kind =
             document.kind.strip_prefix("soonshop.")?.strip_prefix(aggregate_type)?.strip_prefix('.')?;

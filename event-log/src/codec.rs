@@ -1,5 +1,5 @@
-//! Sealing and opening personal values: JWE compact serialization (RFC 7516) with `dir` and `A256GCM` (RFC 7518, 5.3),
-//! so that any JWE library can check what stands in the log.
+//! Encrypting and decrypting personal values: JWE compact serialization (RFC 7516) with `dir` and `A256GCM` (RFC
+//! 7518, 5.3), so that any JWE library can read the values in the log.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -10,10 +10,10 @@ use serde::Deserialize;
 /// 256 bits.
 pub type KeyBytes = [u8; 32];
 
-/// The version of this form, in the header as `v`.
+/// The version of this format, in the header as `v`.
 const FORM: u32 = 1;
 
-/// Why a value could not be sealed or opened. It never holds the value.
+/// Why a value could not be encrypted or decrypted. It never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     #[error("it is not a JWE of ours")]
@@ -42,13 +42,13 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], CodecError> {
     Ok(bytes)
 }
 
-/// What every JWE under the key with that name begins with, and no other.
+/// The first part of every JWE with this key, and of no other.
 pub fn header(kid: &str) -> String {
     // The kid is a UUID and a purpose: nothing in it needs escaping.
     BASE64.encode(format!(r#"{{"alg":"dir","enc":"A256GCM","kid":"{kid}","v":{FORM}}}"#))
 }
 
-/// The JWE of `plaintext` under the key with that name.
+/// Encrypts `plaintext` with the key of this name; returns the JWE.
 pub fn encrypt(kid: &str, key: &KeyBytes, plaintext: &[u8]) -> Result<String, CodecError> {
     let header = header(kid);
     let nonce = random::<NONCE_LEN>()?;
@@ -63,7 +63,7 @@ pub fn encrypt(kid: &str, key: &KeyBytes, plaintext: &[u8]) -> Result<String, Co
     Ok(format!("{header}..{}.{}.{}", BASE64.encode(nonce), BASE64.encode(text), BASE64.encode(tag)))
 }
 
-/// The name of the key that a JWE is sealed under.
+/// The name of the key that a JWE is encrypted with.
 pub fn kid_of(jwe: &str) -> Result<String, CodecError> {
     let header = jwe.split('.').next().ok_or(CodecError::Form)?;
     let header: Header = serde_json::from_slice(&BASE64.decode(header).map_err(|_| CodecError::Form)?)
@@ -74,7 +74,7 @@ pub fn kid_of(jwe: &str) -> Result<String, CodecError> {
     Ok(header.kid)
 }
 
-/// What was sealed.
+/// Decrypts a JWE; returns the plaintext.
 pub fn decrypt(jwe: &str, key: &KeyBytes) -> Result<Vec<u8>, CodecError> {
     let mut parts = jwe.split('.');
     let mut next = || parts.next().ok_or(CodecError::Form);
@@ -92,7 +92,7 @@ pub fn decrypt(jwe: &str, key: &KeyBytes) -> Result<Vec<u8>, CodecError> {
     Ok(text.to_vec())
 }
 
-/// A key sealed under a master key, bound to its name.
+/// Encrypts a key with a master key, bound to the key's name.
 pub fn wrap(master: &KeyBytes, name: &str, key: &KeyBytes) -> Result<String, CodecError> {
     let nonce = random::<NONCE_LEN>()?;
     let mut text = key.to_vec();

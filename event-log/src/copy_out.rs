@@ -1,5 +1,5 @@
-//! Rows of the log as PostgreSQL copies them out, in its binary format (its manual, COPY, "Binary Format"): less work for
-//! both sides than the rows of a query, for whoever reads many.
+//! Rows of the log as PostgreSQL copies them out, in its binary format (its manual, COPY, "Binary Format"): less work
+//! for client and server than the rows of a query, if there are many.
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::StoredEvent;
 
-/// What it begins with: its signature, flags, and the length of what may follow them.
+/// The start of the data: the signature, flags, and the length of an extension.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const HEAD: usize = SIGNATURE.len() + 8;
 
@@ -19,7 +19,8 @@ const EPOCH: i64 = 946_684_800_000_000;
 /// The columns of a row.
 const WIDTH: i16 = 11;
 
-/// A connection that copies. Whoever lets go of it before the end leaves the rest of the rows in it, so it is closed then.
+/// A connection that copies. If dropped before the end it still holds the remaining rows, so the connection is
+/// closed.
 struct Copying(Option<PoolConnection<Postgres>>);
 
 impl Drop for Copying {
@@ -30,13 +31,13 @@ impl Drop for Copying {
     }
 }
 
-/// The rows of a query that has the log's columns, in their order.
+/// The rows of a query with the log's columns, in their order.
 pub(crate) async fn copy_out(pool: &PgPool, select: &str) -> Result<Vec<StoredEvent>, sqlx::Error> {
     let mut copying = Copying(Some(pool.acquire().await?));
     let connection = copying.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?;
     let mut messages = connection.copy_out_raw(&format!("COPY ({select}) TO STDOUT (FORMAT BINARY)")).await?;
     let (mut rows, mut held, mut at) = (Vec::new(), Vec::new(), At::Head);
-    // A message is a row in practice, and may be anything.
+    // A message is usually one row, but may be cut anywhere.
     while let Some(message) = messages.try_next().await? {
         if held.is_empty() {
             let taken = take(&message, &mut at, &mut rows)?;
@@ -66,7 +67,7 @@ fn broken(why: &str) -> sqlx::Error {
     sqlx::Error::Protocol(format!("a copy of the log cannot be read: {why}"))
 }
 
-/// Adds the rows that are there as a whole; how many bytes they are.
+/// Adds the complete rows of `bytes`; returns how many bytes they take.
 fn take(bytes: &[u8], at: &mut At, rows: &mut Vec<StoredEvent>) -> Result<usize, sqlx::Error> {
     let mut left = bytes;
     if *at == At::Head {
@@ -95,7 +96,7 @@ fn take(bytes: &[u8], at: &mut At, rows: &mut Vec<StoredEvent>) -> Result<usize,
 struct Fields<'a>(std::array::IntoIter<&'a [u8], { WIDTH as usize }>);
 
 impl<'a> Fields<'a> {
-    /// `None`: it is not there as a whole.
+    /// `None`: the row is not complete.
     fn of(bytes: &mut &'a [u8]) -> Option<Result<Self, sqlx::Error>> {
         let mut fields = [&[][..]; WIDTH as usize];
         for field in &mut fields {

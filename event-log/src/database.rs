@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use crate::Error;
 
-/// Where a database is.
+/// The location of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseLocation {
     /// `postgres://…`
@@ -48,7 +48,7 @@ impl DatabaseLocation {
     }
 }
 
-/// The URL as it may be shown.
+/// The URL without its password, for messages.
 fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
@@ -56,11 +56,11 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// A database: hands out its namespaces. Connects when first used.
+/// A database, which gives access to its namespaces. It connects when first used.
 #[derive(Debug, Clone)]
 pub struct Database {
     location: DatabaseLocation,
-    /// The role that connections put on, in PostgreSQL.
+    /// The role that connections switch to, in PostgreSQL.
     role: Option<&'static str>,
     open: Arc<Mutex<HashMap<String, DatabaseConnection>>>,
 }
@@ -73,7 +73,7 @@ impl Database {
         Self { location, role: None, open: Arc::default() }
     }
 
-    /// The same, under a role of PostgreSQL's with fewer rights than the login has. SQLite knows none.
+    /// The same, with a PostgreSQL role that has fewer rights than the login. SQLite has no roles.
     pub fn under(location: DatabaseLocation, role: &'static str) -> Self {
         Self { role: Some(role), ..Self::new(location) }
     }
@@ -82,7 +82,7 @@ impl Database {
         &self.location
     }
 
-    /// A schema, which must have been created, or a file, which is created.
+    /// Opens a namespace: a schema, which must exist, or a file, which is created.
     pub fn namespace(&self, name: &str) -> Result<Db, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.location {
@@ -111,7 +111,7 @@ impl Database {
         }
     }
 
-    /// Forgets a namespace whose file is about to be removed.
+    /// Closes a namespace, before its file is removed.
     pub async fn close(&self, name: &str) -> Result<(), Error> {
         let connection = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         if let Some(connection) = connection {
@@ -132,7 +132,7 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_mins(1))
-        // One that was not used for a while may have died with its server: it is asked first, and replaced.
+        // A connection that was idle for a while may be dead: it is tested first, and replaced.
         .test_before_acquire(false)
         .before_acquire(|connection, met| {
             Box::pin(async move {
@@ -146,11 +146,12 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
-/// How long a SQLite file is waited for that another connection writes; and where that may as well be later.
+/// How long to wait for a SQLite file that another connection writes; the shorter time is for work that can be done
+/// later.
 const BUSY: Duration = Duration::from_secs(5);
 const BRIEFLY: Duration = Duration::from_millis(50);
 
-/// How every SQLite file is opened: durable, other readers beside one writer, deleted content overwritten.
+/// How every SQLite file is opened: durable, readers beside one writer, deleted content overwritten.
 pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
@@ -198,7 +199,7 @@ impl Db {
         &self.name
     }
 
-    /// Another namespace of the same database: what processes keep and the seals lie beside the log.
+    /// Another namespace of the same database: the data of process managers and the seals are beside the log.
     pub fn beside(&self, name: &str) -> Result<Self, Error> {
         self.database.namespace(name)
     }
@@ -208,14 +209,14 @@ impl Db {
         sql.replace('@', &self.prefix)
     }
 
-    /// A statement; its values stand in it as `$1`, `$2`, …
+    /// A statement with its values as `$1`, `$2`, …
     pub fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.backend(), self.sql(sql), values)
     }
 
-    /// Brings the write-ahead log of a SQLite file into the file, where what was deleted is overwritten: until then it
-    /// has the old pages. False: somebody was in the way, and is not waited for. (PostgreSQL does the like by itself,
-    /// in time.)
+    /// Writes the write-ahead log of a SQLite file back into the file. Until then the write-ahead log still holds the
+    /// old pages of deleted data. False: another connection blocked this, and is not waited for. (PostgreSQL does the
+    /// same by itself, in time.)
     pub async fn write_back(&self) -> Result<bool, Error> {
         if self.backend() != DatabaseBackend::Sqlite {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! Why the log could not be read, and which errors of a database pass by themselves.
+//! Errors of reading the log, and which database errors are temporary.
 
 use std::time::Duration;
 
@@ -9,24 +9,25 @@ use uuid::Uuid;
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It passes: the server is down, full, or does not let us in just now.
+    /// Temporary: the server is down, full, or refuses connections now.
     #[error("the database cannot be used just now: {0}")]
     Unavailable(String),
     #[error("the database refused: {0}")]
     Database(String),
     #[error("the database address {url:?} cannot be used: {reason}")]
     Address { url: String, reason: String },
-    /// What stands in the log is not what was written.
+    /// The row in the log is not as it was written.
     #[error("the event at position {position} cannot be read: {reason}")]
     Undecodable { position: i64, reason: String },
-    /// The log at a checkpoint is another history: it was restored, or failed over to an older state.
+    /// The log has another history at a checkpoint: it was restored, or failed over to an older state.
     #[error(
         "ahead-of-log: {follower} was at position {position} with event {expected}, and the log has {found} there; rebuild {follower}"
     )]
     AheadOfLog { follower: String, position: i64, expected: Uuid, found: String },
     #[error("the key store cannot be used: {0}")]
     Keys(String),
-    /// Far more values than an accident explains cannot be opened: the key store was lost, not the people.
+    /// Far more values than an accident explains cannot be decrypted: the key store was lost; the people were not
+    /// erased.
     #[error(
         "{count} personal values of one page have neither a key nor a tombstone: the key store is not the one of this log"
     )]
@@ -35,7 +36,7 @@ pub enum Error {
     MasterKey(String),
     #[error("the seal key cannot be used: {0}")]
     SealKey(String),
-    /// What was sealed and what the log or the keys say do not go together: nothing more is sealed.
+    /// The seals do not match the log or the keys: sealing stops.
     #[error("the log cannot be sealed: {0}")]
     Seals(String),
     #[error("line {line} of the export cannot be read: {reason}")]
@@ -64,7 +65,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// How a question ends that the log or its keys did not answer.
+/// The error of a query that the log or the key store did not answer.
 impl From<Error> for QueryError {
     fn from(error: Error) -> Self {
         let again = Duration::from_secs(1);
@@ -84,7 +85,7 @@ impl From<Error> for QueryError {
     }
 }
 
-/// True for what passes: a server that is down, full, starting, or out of connections.
+/// True for temporary errors: a server that is down, full, starting, or out of connections.
 pub fn unavailable(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
@@ -96,7 +97,7 @@ pub fn unavailable(error: &DbErr) -> bool {
     }
 }
 
-/// Like [`unavailable`], of the driver below.
+/// Like [`unavailable`], for an error of the driver.
 pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -107,8 +108,8 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open. What more a code says stands above
-            // its lowest byte.
+            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open. The higher bytes of a code hold
+            // details.
             Some(code) if code.len() < 5 => {
                 code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
             }
@@ -124,7 +125,7 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the database says that a table, or the schema that it should be in, is not there.
+/// Whether the database says that a table or its schema does not exist.
 pub fn is_no_table(error: &DbErr) -> bool {
     let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
     else {

@@ -1,10 +1,10 @@
-//! The one loop of everything that follows the log: take the lease, take up the checkpoint, read what comes after it, work
-//! on it, wait for more.
+//! The one loop of all followers of the log: take the lease, load the checkpoint, read the events after it, work on
+//! them, wait for more.
 //!
-//! What differs between followers stands behind two traits. A [`Source`] says where events are read, and when it is worth
-//! reading again; both readers of the log compare the checkpoint with the log ([`Checkpoint::rows_after`]). A [`Work`] is
-//! what is done with them under one lease. It moves its checkpoint itself, through a [`Fence`](crate::Fence), because
-//! the checkpoint moves in the transaction of the work.
+//! Two traits hold the differences between followers. A [`Source`] reads the events, and knows when to read again;
+//! both readers of the log compare the checkpoint with the log ([`Checkpoint::rows_after`]). A [`Work`] processes the
+//! events under one lease. It moves its checkpoint itself, through a [`Fence`](crate::Fence), because the checkpoint
+//! moves in the transaction of the work.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::lease::Backoff;
 use crate::{Checkpoint, Error, EventLog, Lease, Leases, Stopped, StoredEvent};
 
-/// Where a follower's events come from.
+/// The source of a follower's events.
 #[async_trait]
 pub trait Source: Send {
-    /// An event as this source gives it: stored or decoded.
+    /// An event of this source: stored or decoded.
     type Event: Send;
 
-    /// The events after a checkpoint, at most so many, in order.
+    /// The events after a checkpoint, at most `most`, in order.
     async fn after(
         &mut self,
         follower: &str,
@@ -32,18 +32,18 @@ pub trait Source: Send {
         most: usize,
     ) -> Result<Vec<Self::Event>, Error>;
 
-    /// Resolves when the log may have reached this position; never, where nothing announces that. Safe to drop.
+    /// Resolves when the log may have reached this position; never, if nothing announces positions. Safe to drop.
     async fn news(&mut self, position: i64);
 }
 
-/// The rows of the log as they are stored. Appends of this process are announced.
+/// The rows of the log as stored. Appends of this process are announced.
 pub struct Stored {
     log: EventLog,
     appended: watch::Receiver<i64>,
 }
 
 impl Stored {
-    /// `appended` has the last position that this process appended.
+    /// `appended` holds the last position that this process appended.
     pub fn new(log: EventLog, appended: watch::Receiver<i64>) -> Self {
         Self { log, appended }
     }
@@ -63,7 +63,7 @@ impl Source for Stored {
     }
 
     async fn news(&mut self, position: i64) {
-        // Only a change counts: the log may have gone back to an older state since the last one.
+        // Only a change counts: the log may have been restored to an older state since the last one.
         while self.appended.changed().await.is_ok() {
             if *self.appended.borrow_and_update() >= position {
                 return;
@@ -73,7 +73,7 @@ impl Source for Stored {
     }
 }
 
-/// No events: the source of work that is done from time to time, whatever the log says.
+/// No events: the source of periodic work that does not depend on the log.
 pub struct NoEvents;
 
 #[async_trait]
@@ -89,24 +89,24 @@ impl Source for NoEvents {
     }
 }
 
-/// What a follower does under one lease.
+/// The work of a follower under one lease.
 #[async_trait]
 pub trait Work: Send {
     type Source: Source;
 
-    /// The follower's name, for what is said about it.
+    /// The follower's name, for messages.
     fn name(&self) -> &str;
 
     fn source(&mut self) -> &mut Self::Source;
 
-    /// Where to read on, and how many events at most. `None`: nothing is read this time.
+    /// The checkpoint to read after, and the most events. `None`: nothing is read this time.
     fn place(&self) -> Option<(Checkpoint, usize)>;
 
-    /// Works on what was read, which may be nothing, and says when to read again.
+    /// Processes the events that were read, which may be none, and says when to read again.
     async fn work(&mut self, events: Vec<<Self::Source as Source>::Event>) -> Result<Next, Stopped>;
 
-    /// Called once at the end, with `Ok` where it was told to stop; not where the lease is lost: then the work is
-    /// dropped where it stands.
+    /// Called once at the end, with `Ok` if the follower was stopped. It is not called if the lease is lost: then the
+    /// work is dropped at once.
     async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
         outcome
     }
@@ -115,7 +115,7 @@ pub trait Work: Send {
 /// When a follower reads again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// At once: there may be more.
+    /// At once: there may be more events.
     Read,
     Wait(Wait),
 }
@@ -130,29 +130,29 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// For so long.
+    /// Waits this long.
     pub fn steady(pause: Duration) -> Self {
         Self::doubling(pause, pause)
     }
 
-    /// For the shortest pause at first, and twice as long each time that nothing came; the longest one at most.
+    /// Waits the shortest pause at first, and twice as long each time no event came, up to the longest.
     pub fn doubling(shortest: Duration, longest: Duration) -> Self {
         Self { shortest, longest: longest.max(shortest), news: None, at_least: Duration::ZERO }
     }
 
-    /// Until the source announces that the log has reached this position, if that is earlier.
+    /// Ends the wait early when the source announces that the log has reached this position.
     #[must_use]
     pub fn or_news_of(self, position: i64) -> Self {
         Self { news: Some(position), ..self }
     }
 
-    /// For so long even where the news are there at once.
+    /// Waits at least this long, even if the announcement comes at once.
     #[must_use]
     pub fn at_least(self, at_least: Duration) -> Self {
         Self { at_least, ..self }
     }
 
-    /// Waits; `before` is the pause that the last wait came to, and the result what this one did.
+    /// Waits. `before` is the pause that the last wait returned; the result is the pause of this one.
     async fn pass(self, source: &mut impl Source, before: Duration, stop: &CancellationToken) -> Duration {
         let pause = before.clamp(self.shortest, self.longest);
         let earliest = Instant::now() + self.at_least;
@@ -171,8 +171,8 @@ impl Wait {
     }
 }
 
-/// Follows under the lease of this name until told to stop. `begin` takes up the work each time that the lease is taken;
-/// `report` hears why it was let go.
+/// Follows under the lease of this name until stopped. `begin` starts the work each time that the lease is taken;
+/// `report` gets the reason why it ended.
 pub async fn follow<'a, W: Work + 'a>(
     leases: &Leases,
     name: &str,
@@ -187,7 +187,7 @@ pub async fn follow<'a, W: Work + 'a>(
     leases.hold(name, stop, under, move |reason| report(reason)).await;
 }
 
-/// Like [`follow`] without a lease: for what belongs to this process alone.
+/// Like [`follow`] without a lease: for work that belongs to this process alone.
 pub async fn follow_alone<'a, W: Work + 'a>(
     name: &str,
     stop: &CancellationToken,
@@ -205,7 +205,7 @@ pub async fn follow_alone<'a, W: Work + 'a>(
     }
 }
 
-/// The loop itself, until told to stop, or until something is in the way.
+/// The loop itself: runs until stopped, or until the work fails.
 pub async fn run<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), Stopped> {
     let outcome = turns(work, stop).await;
     work.end(outcome).await
@@ -227,7 +227,7 @@ async fn turns<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), St
     Ok(())
 }
 
-/// A report that nobody reads: the log says why a follower let go.
+/// A report that is ignored: the process's own log already says why a follower let go.
 pub fn unheard<'a>(_: String) -> BoxFuture<'a, ()> {
     Box::pin(async {})
 }
@@ -236,7 +236,7 @@ pub fn unheard<'a>(_: String) -> BoxFuture<'a, ()> {
 mod tests {
     use super::*;
 
-    /// Announces positions, and gives as many events as it was told to.
+    /// Announces positions, and returns the given number of events.
     struct Scripted {
         announced: watch::Receiver<i64>,
         left: usize,
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    /// Notes what it is given; stops at a page of this size.
+    /// Records the pages that it gets; stops at a page of this size.
     struct Noted {
         source: Scripted,
         pages: Vec<usize>,
@@ -343,7 +343,7 @@ mod tests {
         let began = Instant::now();
         assert_eq!(wait.pass(&mut source, pause, &stop).await, Duration::ZERO);
         assert_eq!(began.elapsed(), Duration::ZERO);
-        // News are gathered for as long as asked for.
+        // Announced events are gathered for the requested time.
         wait.at_least(Duration::from_millis(4)).pass(&mut source, pause, &stop).await;
         assert_eq!(began.elapsed(), Duration::from_millis(4));
         stop.cancel();

@@ -1,5 +1,5 @@
-//! Folding a stream's history into its state, by the code that commands are decided on. Every state of the past that is
-//! shown comes from here. The personal values of a state stay encrypted; [`Opened`] knows what they are.
+//! Folding the history of a stream into its state, with the code that commands are decided on. Every past state that
+//! is shown comes from here. The personal values of a state stay encrypted; [`Opened`] has their plaintexts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use uuid::Uuid;
 
 use crate::{Content, Entry, EventLog, RecordedEvent, StoredEvent};
 
-/// Events of a stream that are read at a time.
+/// How many events of a stream are read at a time.
 pub const PAGE: i64 = 1_000;
 
-/// A history being folded, whatever its type.
+/// A history that is folded, for any aggregate type.
 pub trait History: Send {
-    /// Folds the event that comes next.
+    /// Folds the next event.
     fn apply(&mut self, event: Arc<RecordedEvent>) -> Result<(), QueryError>;
-    /// The state with personal values encrypted: it is not shown as it is.
+    /// The state with encrypted personal values: it must not be shown like this.
     fn encrypted(&self) -> Result<Value, QueryError>;
-    /// The part of it that this event can change, where that is less than the whole.
+    /// The part of the state that this event can change, if that is less than all of it.
     fn around(&self, event: &Event) -> Result<Option<Value>, QueryError>;
     /// The personal values of the events so far.
     fn opened(&self) -> &Opened;
 }
 
-/// Begins a history of an aggregate type that is known by its name.
+/// Begins a history of the aggregate type of this name.
 struct Begin;
 
 impl Visitor for Begin {
@@ -39,12 +39,12 @@ impl Visitor for Begin {
     }
 }
 
-/// What a history of that type begins with; `None`: there is no such type.
+/// How a history of this type begins; `None`: the type does not exist.
 pub fn of(kind: &str) -> Option<fn() -> Box<dyn History>> {
     catalog::visit(kind, Begin)
 }
 
-/// Decodes rows of one stream; one that cannot be read is a refusal.
+/// Decodes rows of one stream; an unreadable row is an error.
 pub async fn decode(log: &EventLog, rows: Vec<StoredEvent>) -> Result<Vec<Arc<RecordedEvent>>, QueryError> {
     let entries = log.decode(rows).await?;
     let event = |entry: Entry| match entry.content {
@@ -70,7 +70,7 @@ pub struct Last {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// The history of one aggregate type being folded.
+/// The history of one aggregate type.
 #[derive(Default)]
 pub struct Fold<A> {
     /// Its personal values are encrypted.
@@ -82,7 +82,7 @@ pub struct Fold<A> {
 }
 
 impl<A: Decider> Fold<A> {
-    /// Folds the event that comes next.
+    /// Folds the next event.
     pub fn apply(&mut self, recorded: Arc<RecordedEvent>) -> Result<(), QueryError> {
         let RecordedEvent { position, event_id, version, occurred_at, recorded_at, event, .. } =
             Arc::unwrap_or_clone(recorded);
@@ -114,13 +114,13 @@ impl<A: Decider + Send> History for Fold<A> {
     }
 }
 
-/// The personal values of a history, by their ciphertext. A state serializes its personal values as their ciphertext;
-/// here alone that becomes what people may read.
+/// The personal values of a history, by their ciphertext. A state serializes personal values as ciphertext; only here
+/// it is replaced by the plaintext.
 #[derive(Default)]
 pub struct Opened {
     /// `None`: it was erased.
     texts: HashMap<String, Option<Value>>,
-    /// The ciphertexts as they came.
+    /// The ciphertexts, in the order of the events.
     order: Vec<String>,
 }
 
@@ -131,12 +131,12 @@ struct Inner {
 }
 
 impl Opened {
-    /// No event had a personal value.
+    /// Whether no event had a personal value.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Each ciphertext in the order in which they came, with its plaintext; none where it was erased.
+    /// Each ciphertext in the order of the events, with its plaintext; `None` if it was erased.
     pub fn values(&self) -> impl Iterator<Item = (&str, Option<&Value>)> {
         self.order.iter().map(|one| (one.as_str(), self.texts.get(one).and_then(Option::as_ref)))
     }
@@ -154,7 +154,7 @@ impl Opened {
         Ok(())
     }
 
-    /// Puts the plaintext in place of each ciphertext, and null where it was erased; true if any was.
+    /// Replaces each ciphertext by its plaintext, or by null if it was erased; true if any was erased.
     pub fn show(&self, state: &mut Value) -> bool {
         match state {
             Value::String(text) => match self.texts.get(text.as_str()) {

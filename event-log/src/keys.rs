@@ -1,8 +1,8 @@
-//! The key store, as far as reading goes: opening values, and sealing with keys that exist. Making and erasing keys is
-//! `event-store`'s alone.
+//! The key store, as far as reading needs it: decrypting values, and encrypting with keys that exist. Only
+//! `event-store` makes and erases keys.
 //!
-//! Only a tombstone reads as erased. A store that does not answer, or that is not the one of this log, stops whoever
-//! reads; it erases nobody.
+//! Only a tombstone counts as erased. A key store that does not answer, or that belongs to another log, stops the
+//! reader; it erases no person.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::{Db, Error};
 /// How long a process may use a key after reading it: an erasure waits for longer than this before it is complete.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(5);
 
-/// The keys that wrap all others. The first one wraps what is new, the others still open what is old.
+/// The keys that encrypt all other keys. The first one encrypts new keys; the others still decrypt old ones.
 #[derive(Clone)]
 pub struct MasterKeys(Arc<Vec<(String, KeyBytes)>>);
 
@@ -54,7 +54,7 @@ impl MasterKeys {
         Self::parse(&text)
     }
 
-    /// Makes the file with a new key, readable by its owner only; one that is there stays.
+    /// Makes the file with a new key, readable by its owner only; an existing file stays.
     pub fn create(file: &Path) -> Result<(), Error> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -84,19 +84,19 @@ impl MasterKeys {
     }
 }
 
-/// The start of a key's SHA-256: its name, which tells nothing of it.
+/// The start of a key's SHA-256: its name, which reveals nothing about the key.
 pub fn fingerprint(key: &KeyBytes) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, key);
     digest.as_ref()[..8].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// What the store knows of a name.
+/// A key as the store has it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Key {
     Living(Arc<KeyBytes>),
     /// It was erased.
     Tombstone,
-    /// Neither: it was never made, or the store was lost.
+    /// The key was never made, or the store was lost.
     Missing,
 }
 
@@ -122,12 +122,12 @@ impl KeyStore {
         &self.masters
     }
 
-    /// Forgets what was read of these keys, in this process.
+    /// Drops this key from the cache of this process.
     pub fn forget(&self, kid: &str) {
         self.cache.invalidate(kid);
     }
 
-    /// All of a page's keys, in one go.
+    /// Loads all keys of a page at once.
     pub async fn keys(&self, kids: &HashSet<String>) -> Result<HashMap<String, Key>, Error> {
         let mut found = HashMap::with_capacity(kids.len());
         let mut unknown: Vec<&String> = Vec::new();
@@ -157,7 +157,7 @@ impl KeyStore {
             }
         }
         for kid in unknown {
-            // Not remembered: it may be made at any moment.
+            // Not cached: the key may be made at any moment.
             found.entry(kid.clone()).or_insert(Key::Missing);
         }
         Ok(found)
@@ -182,7 +182,7 @@ impl KeyStore {
         Ok(keys)
     }
 
-    /// Seals a new personal value under its key, which must be there: whoever only reads the log makes none.
+    /// Encrypts a new personal value with its key, which must exist: a process that only reads the log makes no keys.
     pub async fn encrypt(&self, value: &mut dyn PersonalValue) -> Result<(), Error> {
         let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
         let kid = soonshop_domain::personal::kid(subject, purpose);
@@ -197,8 +197,8 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Opens every personal value of every item. What comes back names, by index, the items with a value that has
-    /// neither a key nor a tombstone or does not open.
+    /// Decrypts every personal value of every item. Returns the index of each item with a damaged value, and the
+    /// reason: a value without key or tombstone, or one that does not decrypt.
     pub async fn decrypt<T: Sensitive>(&self, items: &mut [&mut T]) -> Result<Vec<(usize, String)>, Error> {
         let mut kids = HashSet::new();
         let mut damaged = Vec::new();

@@ -1,4 +1,5 @@
-//! The right to be the only one who does something: a row with an epoch that goes up with every new holder.
+//! Leases: the right to be the only one who does something. A row holds an epoch, which increases with every new
+//! holder.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Db, Error};
 
-/// The right to be the one who does something, until it expires by the database's clock.
+/// The right to be the only one who does something, until it expires by the database's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub name: String,
@@ -32,13 +33,13 @@ pub const LEASE_MILLISECONDS: i64 = 6_000;
 const RENEWED: Duration = Duration::from_millis(1_500);
 
 impl Leases {
-    /// `holder` is a process: no two of them share a name.
+    /// `holder` names a process: no two processes have the same name.
     pub fn new(db: Db, holder: impl Into<String>) -> Self {
         Self { db, holder: holder.into() }
     }
 
-    /// Takes a lease that is free, expired or already ours; with a new epoch unless it was ours. `Err(holder)` inside:
-    /// who has it.
+    /// Takes a lease that is free, expired or already ours; the epoch increases unless it was ours. The inner `Err`
+    /// names the holder.
     pub async fn acquire(&self, name: &str) -> Result<Result<Lease, String>, Error> {
         let now = self.db.now();
         let sql = format!(
@@ -52,15 +53,15 @@ impl Leases {
             if let Some(row) = self.db.connection.query_one(self.db.statement(&sql, values)).await? {
                 return Ok(Ok(Lease { name: name.to_owned(), epoch: row.try_get_by_index(0)? }));
             }
-            // Without a holder it has expired, or was given back, between the two: there it is for the taking.
+            // A lease without a holder expired, or was given back, just now: try again.
             if let Some(holder) = self.holder(name).await? {
                 return Ok(Err(holder));
             }
         }
     }
 
-    /// Takes a lease from whoever has it, with a new epoch. Its holder finds out when it renews it; at once, where the
-    /// checkpoint that it moves is fenced with the new epoch.
+    /// Takes a lease from its holder, with a new epoch. The holder notices when it renews the lease, or at once if
+    /// the checkpoint that it moves is fenced with the new epoch.
     pub async fn take(&self, name: &str) -> Result<Lease, Error> {
         let now = self.db.now();
         let sql = format!(
@@ -74,21 +75,21 @@ impl Leases {
         Ok(Lease { name: name.to_owned(), epoch: row.try_get_by_index(0)? })
     }
 
-    /// Whether the lease is still ours, to the end of the transaction `on`.
+    /// Whether the lease is still ours, until the transaction `on` ends.
     pub async fn holds(&self, on: &impl ConnectionTrait, lease: &Lease) -> Result<bool, Error> {
         let sql = "UPDATE @leases SET expires_at = expires_at WHERE name = $1 AND holder = $2 AND epoch = $3";
         let values = [lease.name.as_str().into(), self.holder.as_str().into(), lease.epoch.into()];
         Ok(on.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)
     }
 
-    /// Who holds the lease just now.
+    /// The current holder of the lease.
     pub async fn holder(&self, name: &str) -> Result<Option<String>, Error> {
         let sql = format!("SELECT holder FROM @leases WHERE name = $1 AND expires_at >= {}", self.db.now());
         let row = self.db.connection.query_one(self.db.statement(&sql, [name.into()])).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
     }
 
-    /// Prolongs it. False: it is somebody else's by now.
+    /// Renews it. False: another holder has it.
     pub async fn renew(&self, lease: &Lease) -> Result<bool, Error> {
         let sql = format!(
             "UPDATE @leases SET expires_at = {} + $4 WHERE name = $1 AND holder = $2 AND epoch = $3",
@@ -103,7 +104,7 @@ impl Leases {
         Ok(self.db.connection.execute(self.db.statement(&sql, values)).await?.rows_affected() == 1)
     }
 
-    /// Gives it back, so that nobody waits for it to expire.
+    /// Gives it back, so that no other process waits for it to expire.
     pub async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let sql = "UPDATE @leases SET expires_at = 0 WHERE name = $1 AND holder = $2 AND epoch = $3";
         let values = [lease.name.as_str().into(), self.holder.as_str().into(), lease.epoch.into()];
@@ -111,7 +112,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Prolongs the lease again and again. Returns when it is somebody else's, or may be.
+    /// Renews the lease again and again. Returns when another process has it, or may have it.
     pub async fn keep(&self, lease: &Lease) -> Stopped {
         let lasts = Duration::from_millis(LEASE_MILLISECONDS.unsigned_abs());
         let mut until = Instant::now() + lasts;
@@ -133,9 +134,9 @@ impl Leases {
         }
     }
 
-    /// Holds the lease and runs `follow` under it, again and again until told to stop; `report` hears why it let go.
-    /// The lease is renewed beside `follow`, however long one step of it takes. When it is lost, `follow` is dropped
-    /// where it stands: its transaction is rolled back.
+    /// Takes the lease and runs `follow` under it, again and again until stopped; `report` gets the reason why it
+    /// ended. The lease is renewed beside `follow`, however long a step takes. When the lease is lost, `follow` is
+    /// dropped at once: its transaction is rolled back.
     pub async fn hold<'a>(
         &self,
         name: &str,
@@ -177,10 +178,10 @@ impl Leases {
     }
 }
 
-/// The first pause after another process was found to hold a lease.
+/// The first pause after another process was found to hold the lease.
 const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
 
-/// The pauses between tries: each twice as long as the one before it, and short again after a try that lasted.
+/// The pauses between attempts: each twice as long as the last, and short again after an attempt that ran for long.
 pub(crate) struct Backoff {
     pause: Duration,
 }
@@ -193,14 +194,14 @@ impl Backoff {
         Self { pause: Self::SHORTEST }
     }
 
-    /// Whatever was wrong before a try that lasted is over.
+    /// An attempt that ran for long resets the pause.
     pub(crate) fn ran_since(&mut self, began: Instant) {
         if began.elapsed() > Self::LONGEST {
             self.pause = Self::SHORTEST;
         }
     }
 
-    /// Waits, but not longer than until told to stop.
+    /// Waits, but ends early when stopped.
     pub(crate) async fn pass(&mut self, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -213,23 +214,23 @@ impl Backoff {
 /// Why a follower let go of its lease.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
-    /// Somebody else holds the lease, or took it; or it was told to stop.
+    /// Another process holds the lease or took it; or this one was stopped.
     #[error("another process goes on with it")]
     Lost,
-    /// This release does not know an event: a newer one goes on.
+    /// This release does not know the event: a process of a newer release goes on.
     #[error("the event at position {position} is of a newer release: {reason}")]
     UnknownEvent { position: i64, reason: String },
-    /// An event cannot be projected, and nothing was to be parked.
+    /// An event cannot be projected, and this mode parks nothing.
     #[error("the event at position {position} cannot be projected: {cause}")]
     Poison { position: i64, cause: String },
-    /// What it may have done before is not on record any more: sending it again could be doing it twice.
+    /// Its earlier commands may not be on record any more: sending one again could do it twice.
     #[error(
         "too-old: {follower} is at position {position}, and what its commands led to is on record only from after {purged}; \
          it sends nothing. Bring the schema `process` back from a younger backup, or do as \"After a restore\" in \
          docs/deployment.md says"
     )]
     TooOld { follower: String, position: i64, purged: DateTime<Utc> },
-    /// What is stored of a process manager is not what this release writes.
+    /// The stored data of a process manager is not as this release writes it.
     #[error(transparent)]
     Process(#[from] Unreadable),
     #[error(transparent)]

@@ -1,8 +1,8 @@
-//! Reading the log: in order by position, by stream, decoded, upcast and opened; and what readers need beside it:
-//! databases by URL, keys, checkpoints; and whether what it holds is what it held when it was sealed.
+//! Reading the log: in order of position, by stream, decoded, upcast and decrypted; and what readers need besides:
+//! databases by URL, keys, checkpoints, and the check of the log against its seals.
 //!
-//! This crate cannot write an event and cannot make or erase a key: whoever depends on it alone has nothing to act
-//! with. Start reading at [`EventLog`], then [`KeyStore`], then [`follow`].
+//! This crate cannot write an event, and cannot make or erase a key: a program that depends on it alone can only
+//! read. Start reading at [`EventLog`], then [`KeyStore`], then [`follow`].
 
 pub mod checkpoint;
 pub mod cloud_event;

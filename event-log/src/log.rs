@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::copy_out::copy_out;
 use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent, upcast};
 
-/// More values than this in one page that cannot be opened are no accident: the key store was lost.
+/// More values than this in one page that cannot be decrypted are no accident: the key store was lost.
 const MOST_DAMAGED: usize = 3;
 
-/// An event of ours, decoded, upcast and opened.
+/// An event of a known type, decoded, upcast and decrypted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedEvent {
     pub position: i64,
@@ -37,7 +37,7 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
-    /// Decoded when asked for: most followers never do.
+    /// Decoded on request: most followers never need it.
     pub fn metadata(&self) -> Result<Metadata, Error> {
         serde_json::from_str(&self.metadata).map_err(|error| Error::Undecodable {
             position: self.position,
@@ -58,11 +58,11 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub enum Content {
     Event(Arc<RecordedEvent>),
-    /// Of a type that is none of ours: passed by name, never decoded.
+    /// An event of an unknown type: skipped by name, never decoded.
     Foreign,
-    /// Of a type of ours, in a shape that this release does not know: whoever names the type lets go.
+    /// An event of a known type in a shape that this release does not know: a follower of the type lets go.
     Unknown(String),
-    /// A personal value in it cannot be opened.
+    /// A personal value in the event cannot be decrypted.
     Damaged(Arc<RecordedEvent>, String),
 }
 
@@ -97,17 +97,18 @@ fn page(position: impl Display, limit: impl Display) -> String {
     format!("SELECT {COLUMNS} FROM @events WHERE position >= {position} ORDER BY position LIMIT {limit}")
 }
 
-/// An aggregate type of ours.
+/// The static name of an aggregate type; `None`: this release does not know it.
 fn known(aggregate_type: &str) -> Option<&'static str> {
     catalog::aggregate(aggregate_type).map(|aggregate| aggregate.name)
 }
 
-/// Rows of either backend, by the same SQL. (`payload` and `metadata` are text in both protocols: no conversion.)
+/// Rows of both backends, by the same SQL. (`payload` and `metadata` are text in both protocols, so nothing is
+/// converted.)
 macro_rules! rows {
     ($self:ident, $sql:expr, [$($value:expr),*]) => {{
         let sql = $self.db.sql($sql);
         if $self.db.backend() == DatabaseBackend::Postgres {
-            // (A pool hands each row on through a stream of its own.)
+            // (The pool would pass each row through a stream of its own.)
             let mut connection = $self.db.connection.get_postgres_connection_pool().acquire().await?;
             sqlx::query(&sql)$(.bind($value))*.try_map(|row: sqlx::postgres::PgRow| Ok(StoredEvent {
                 position: row.try_get(0)?,
@@ -146,13 +147,13 @@ impl EventLog {
         Self { name: LOG, db, keys }
     }
 
-    /// The record of operations, which the views `events` and `head` of its namespace show as a log: to be sealed and
-    /// checked like one. Nothing decodes it.
+    /// The record of operations, which the views `events` and `head` of its namespace present as a log, so that it is
+    /// sealed and checked like one. It is never decoded.
     pub fn of_record(operations: Db, keys: KeyStore) -> Self {
         Self { name: RECORD, ..Self::new(operations, keys) }
     }
 
-    /// Which log it is.
+    /// The log's name.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -165,20 +166,20 @@ impl EventLog {
         &self.keys
     }
 
-    /// The last event there is.
+    /// The checkpoint of the last event.
     pub async fn head(&self) -> Result<Checkpoint, Error> {
         let sql = format!("SELECT {COLUMNS} FROM @events ORDER BY position DESC LIMIT 1");
         let rows = rows!(self, &sql, []);
         Ok(rows.first().map_or_else(Checkpoint::start, |row| Checkpoint::at(row.position, row.event_id)))
     }
 
-    /// At most `limit` rows from `position` on, that one included.
+    /// At most `limit` rows from `position` on, with that position.
     pub async fn read(&self, position: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
         Ok(rows!(self, &page("$1", "$2"), [position, limit]))
     }
 
-    /// The same where so many are likely to be there: PostgreSQL copies them out. (Whoever asks again and again for the
-    /// few that are new is better off with a query, whose plan the server keeps.)
+    /// The same for pages that are probably full: PostgreSQL copies the rows out. (For polling a few new rows a query
+    /// is better, because the server keeps its plan.)
     pub async fn read_many(&self, position: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
         if self.db.backend() != DatabaseBackend::Postgres {
             return self.read(position, limit).await;
@@ -187,7 +188,7 @@ impl EventLog {
         Ok(Box::pin(copy_out(pool, &self.db.sql(&page(position, limit)))).await?)
     }
 
-    /// What follows a checkpoint, at most `limit` entries: [`Checkpoint::rows_after`], decoded and opened.
+    /// The entries after a checkpoint, at most `limit`: [`Checkpoint::rows_after`], decoded and decrypted.
     pub async fn read_after(
         &self,
         follower: &str,
@@ -197,7 +198,7 @@ impl EventLog {
         self.decode(checkpoint.rows_after(self, follower, limit).await?).await
     }
 
-    /// A stream from after `version` on, in order, sealed as it is stored.
+    /// A stream after `version`, in order, with encrypted values as stored.
     pub async fn stream(
         &self,
         aggregate_type: &str,
@@ -212,8 +213,8 @@ impl EventLog {
         Ok(rows!(self, &sql, [aggregate_type, id, version, limit]))
     }
 
-    /// Parts of many streams in one query, each in order, sealed as they are stored. Each part is looked up by the
-    /// stream's key, whatever the database believes of how many there are.
+    /// Parts of many streams in one query, each in order, with encrypted values as stored. Each part is read through
+    /// the index on the stream, whatever the database's statistics say.
     pub async fn spans(&self, spans: &[Span<'_>]) -> Result<Vec<StoredEvent>, Error> {
         let wanted = |span: &Span<'_>| json!({ "kind": span.kind, "stream": span.stream, "above": span.above, "upto": span.upto });
         let wanted = Value::Array(spans.iter().map(wanted).collect()).to_string();
@@ -232,8 +233,8 @@ impl EventLog {
         Ok(rows)
     }
 
-    /// The last position that was recorded no later than `moment`; 0 before the first. Positions are dense and
-    /// `recorded_at` never goes back, so it is found by halving.
+    /// The last position recorded no later than `moment`; 0 before the first. Positions have no gaps and
+    /// `recorded_at` never decreases, so this is a binary search.
     pub async fn position_at(&self, moment: DateTime<Utc>) -> Result<i64, Error> {
         let (mut low, mut high) = (0, self.head().await?.position);
         while low < high {
@@ -248,7 +249,7 @@ impl EventLog {
         Ok(low)
     }
 
-    /// Decodes rows and opens their personal values, with all their keys fetched in one go.
+    /// Decodes rows and decrypts their personal values, with all their keys loaded at once.
     pub async fn decode(&self, rows: Vec<StoredEvent>) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::with_capacity(rows.len());
         let mut events: Vec<(usize, RecordedEvent)> = Vec::with_capacity(rows.len());
@@ -283,7 +284,7 @@ impl EventLog {
         Ok(entries)
     }
 
-    /// `None`: the type is none of ours. An error says what this release does not know.
+    /// `None`: the type is unknown. An error says what this release does not understand.
     pub fn decode_row(&self, row: StoredEvent) -> Option<Result<RecordedEvent, String>> {
         let kind = known(&row.aggregate_type)?;
         let decoded = (|| {
@@ -304,7 +305,7 @@ impl EventLog {
         Some(decoded)
     }
 
-    /// Reads the whole log after `position`, in pages, the next one while this one is used.
+    /// Reads the whole log after `position` in pages; the next page is read while the current one is used.
     pub fn read_all(&self, position: i64, page: i64) -> PageReader {
         let (sender, pages) = mpsc::channel(2);
         let log = self.clone();
@@ -330,8 +331,8 @@ impl EventLog {
 }
 
 impl Checkpoint {
-    /// What the log has after it, at most `limit` rows, as they are stored. Its own row is read as well: if another
-    /// event stands there, or none, the log is not the one that was followed.
+    /// The rows after it, at most `limit`, as stored. The row at the checkpoint is read as well: if it is missing or
+    /// another event, the log is not the one that was followed.
     pub async fn rows_after(
         &self,
         log: &EventLog,
@@ -360,12 +361,12 @@ pub struct PageReader {
     log: EventLog,
     pages: mpsc::Receiver<Result<Vec<StoredEvent>, Error>>,
     task: tokio::task::JoinHandle<()>,
-    /// The end was seen, and not merely nothing.
+    /// The end of the log was reached.
     ended: bool,
 }
 
 impl PageReader {
-    /// The next page as stored; empty at the end. An error is never mistaken for the end.
+    /// The next page as stored; empty at the end. An error is never taken for the end.
     pub async fn next_stored(&mut self) -> Result<Vec<StoredEvent>, Error> {
         match self.pages.recv().await {
             Some(Ok(rows)) => {
@@ -378,7 +379,7 @@ impl PageReader {
         }
     }
 
-    /// The next page, decoded and opened; empty at the end.
+    /// The next page, decoded and decrypted; empty at the end.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         let rows = self.next_stored().await?;
         self.log.decode(rows).await

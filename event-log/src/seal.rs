@@ -1,9 +1,9 @@
-//! Seals: signed statements of what the log held. Each covers the positions after the seal before it and names that seal's
-//! hash, so that whoever holds one seal holds all history before it.
+//! Seals: signed statements of what the log held. Each covers the positions after the seal before it and contains
+//! that seal's hash, so one seal proves all history before it.
 //!
-//! [`Seal`] is one of them, [`Seals`] the table that they lie in; [`check()`] reads log and seals and says whether they
-//! still agree, [`export()`] writes both into a file for [`check_offline`]. Seals are written by the sealer alone, which
-//! is not here. `docs/seals.md` has all of it in enough detail for another verifier.
+//! [`Seal`] is one of them, [`Seals`] the table of them; [`check()`] reads log and seals and reports whether they
+//! still agree; [`export()`] writes both into a file for [`check_offline`]. Only the sealer, in another crate, writes
+//! seals. `docs/seals.md` has all details that another verifier needs.
 
 mod check;
 mod encoding;

@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 pub use soonshop_domain::ids::LOG;
 
-/// The name of the record of operations, where it is read like a log.
+/// The name of the record of operations, when it is read like a log.
 pub const RECORD: &str = "operations";
 
-/// A row as it stands in the log.
+/// A row of the log, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     pub position: i64,

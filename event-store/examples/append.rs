@@ -31,7 +31,7 @@ fn context() -> CommandContext {
     CommandContext { kind: OutcomeKind::Created, reference: Some("/inventory/MUG".into()), ..context }
 }
 
-/// Executes until told to stop: on 16 streams of its own, whose states stay hot, or on a new stream each.
+/// Executes commands until stopped: on 16 streams of its own, whose states stay cached, or each on a new stream.
 async fn call(
     store: EventStore,
     new: bool,

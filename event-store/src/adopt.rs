@@ -5,11 +5,11 @@ use soonshop_event_log::{Database, Error};
 
 /// Copies the events of `source` (such as `public.events`, in the same database) into the empty log, and numbers them
 /// once: by sequence, then type, then id. The crate kept no order between streams, so any order that keeps each
-/// stream's own is as true as another; this one comes out the same every time. Event ids are random, the moments are
-/// that of the adoption. None of its snapshots is taken: they may be wrong. Says how many events there were.
+/// stream's own is correct; this one is always the same. Event ids are random; the times are that of the adoption.
+/// Its snapshots are not copied: they may be wrong. Returns how many events there were.
 ///
-/// The table is left as it is, and locked against writers meanwhile. Whoever goes on writing with the crate points it
-/// at `log.events`.
+/// The table stays as it is, and is locked against writers meanwhile. Applications that still write with the crate
+/// must use `log.events` afterwards.
 pub async fn adopt(database: &Database, source: &str) -> Result<u64, Error> {
     let log = database.namespace("log")?;
     if database.location().is_sqlite() {
@@ -52,7 +52,7 @@ async fn is_true(tx: &DatabaseTransaction, sql: &str) -> Result<bool, Error> {
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false))
 }
 
-/// `schema.table` or `table`, as SQL takes it whatever it is called.
+/// `schema.table` or `table`, quoted for SQL.
 fn quoted(name: &str) -> Result<String, Error> {
     let parts: Vec<_> = name.split('.').collect();
     if parts.len() > 2 || parts.iter().any(|part| part.is_empty() || part.contains('\u{0}')) {

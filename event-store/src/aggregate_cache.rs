@@ -1,4 +1,4 @@
-//! States of aggregates that were used lately. One slot per stream: commands on it queue up rather than race.
+//! States of recently used aggregates. Each stream has one slot: commands on it queue up, so they do not conflict.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use soonshop_domain::Decider;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-/// A state and the event it stands at. Personal values in it are sealed.
+/// A state and the last event in it. Its personal values are encrypted.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded<A> {
     pub(crate) state: A,
@@ -25,23 +25,23 @@ impl<A: Default> Loaded<A> {
     }
 }
 
-/// The events that a slot keeps in order to go on from `base`: from so many on those that are known to be in go into
-/// it; beyond the most it is loaded instead.
+/// A slot keeps its drafted events so that it can continue from `base`. At the first number, events known to be in
+/// the log are moved into `base`; beyond the second, `base` is dropped and the state is loaded again when needed.
 const MANY_AHEAD: usize = 16;
 const MOST_AHEAD: usize = 512;
 
-/// What is known of a stream: as it was read, and as it is once all appends under way are in.
+/// The state of a stream: as read from the log, and as it will be once all appends under way succeed.
 pub(crate) struct Slot<A: Decider> {
     /// As it was read from the log.
     base: Option<Loaded<A>>,
-    /// The events drafted since, one after the other.
+    /// The events drafted since then, in order.
     ahead: Vec<(A::Event, Uuid)>,
-    /// The highest version that an append of this slot's was answered with. All up to it is in the log, whatever
-    /// became of what was drafted later; so it may be raised without the slot's lock.
+    /// The highest version that the log confirmed to this slot. All events up to it are in the log, whatever happens
+    /// to later drafts; so it may be raised without the slot's lock.
     pub(crate) confirmed: Arc<AtomicI64>,
-    /// `base` and `ahead`: what the next command is decided on. `None`: to be loaded.
+    /// `base` with `ahead`: the state that the next command is decided on. `None`: it must be loaded.
     now: Option<Loaded<A>>,
-    /// Goes up when `now` is thrown away: requests that were built on an earlier one leave the new one alone.
+    /// Increases when `now` is dropped, so that requests built on an older state do not touch the new one.
     pub(crate) round: u64,
 }
 
@@ -50,7 +50,7 @@ impl<A: Decider> Slot<A> {
         Self { base: None, ahead: Vec::new(), confirmed: Arc::default(), now: None, round: 0 }
     }
 
-    /// A state that the log had once.
+    /// A state that the log once had.
     pub(crate) fn base(&self) -> Option<&Loaded<A>> {
         self.base.as_ref()
     }
@@ -65,12 +65,12 @@ impl<A: Decider> Slot<A> {
         self.now = Some(loaded);
     }
 
-    /// What the next command is decided on.
+    /// The state that the next command is decided on.
     pub(crate) fn now(&mut self) -> &mut Loaded<A> {
         self.now.get_or_insert_with(Loaded::start)
     }
 
-    /// An event was drafted, and is part of `now`.
+    /// Notes an event that was drafted and is part of `now`.
     pub(crate) fn ahead(&mut self, event: A::Event, event_id: Uuid) {
         if self.ahead.len() >= MANY_AHEAD {
             self.move_base(self.confirmed.load(Ordering::Relaxed));
@@ -83,7 +83,7 @@ impl<A: Decider> Slot<A> {
         }
     }
 
-    /// Takes the events up to that version, which are in the log, into `base`.
+    /// Moves the events up to this version, which are in the log, into `base`.
     fn move_base(&mut self, version: i64) {
         let Some(base) = &mut self.base else { return };
         let count = usize::try_from(version - base.version).unwrap_or(0).min(self.ahead.len());
@@ -94,7 +94,7 @@ impl<A: Decider> Slot<A> {
         }
     }
 
-    /// Throws away what was drafted in that round.
+    /// Drops the drafts of this round.
     pub(crate) fn forget(&mut self, round: u64) {
         if self.round == round {
             self.now = None;
@@ -103,8 +103,8 @@ impl<A: Decider> Slot<A> {
         }
     }
 
-    /// A request of that round, which stood on version `seen`, was refused, for others wrote `missed` after it: goes on
-    /// from there. False: it cannot, and must be loaded.
+    /// A request of this round, decided at version `seen`, was refused because others had written `missed` after it:
+    /// continue from there. False: this is not possible, and the state must be loaded.
     pub(crate) fn catch_up(&mut self, round: u64, seen: i64, missed: Vec<(i64, Uuid, A::Event)>) -> bool {
         if self.round != round {
             return true;
@@ -129,7 +129,7 @@ impl<A: Decider> Slot<A> {
     }
 }
 
-/// The slots, bounded in number; an evicted one is loaded again when needed.
+/// The slots, limited in number; an evicted one is loaded again when needed.
 #[derive(Clone)]
 pub(crate) struct AggregateCache {
     slots: Cache<(&'static str, Uuid), Arc<dyn Any + Send + Sync>>,
@@ -144,7 +144,7 @@ impl AggregateCache {
     pub(crate) fn slot<A: Decider>(&self, id: Uuid) -> Arc<Mutex<Slot<A>>> {
         let fresh = || -> Arc<dyn Any + Send + Sync> { Arc::new(Mutex::new(Slot::<A>::empty())) };
         let slot = self.slots.get_with((A::TYPE, id), fresh);
-        // One type has one state: the key says which.
+        // The key contains the type, so the slot has the right state type.
         slot.downcast().unwrap_or_else(|_| Arc::new(Mutex::new(Slot::empty())))
     }
 }

@@ -1,10 +1,11 @@
-//! One appender per process: it collects the appends that wait and writes them as one batch, in one round trip and one
+//! One appender per process: it collects waiting appends and writes them as one batch, in one round trip and one
 //! commit, under the lock of the log's head.
 //!
-//! The protocol between callers and the appender: requests of one stream are submitted in the order in which they were
-//! decided, and each names the event it stands on. Inside a batch a request may stand on an earlier one; if that one is
-//! refused, so is it, and nothing else. Two requests that would judge each other otherwise (the same command, the same
-//! unique value, a stream that an earlier request changes unseen) go into different batches, for the database to judge.
+//! The protocol between callers and the appender: requests of one stream are submitted in the order of their
+//! decisions, and each names the event that it builds on. Inside a batch a request may build on an earlier one; if
+//! that one is refused, so is this one, and no other. Two requests that affect each other in another way (the same
+//! command, the same unique value, a stream that an earlier request changes unseen) go into different batches, so
+//! that the database judges them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::kind::OutcomeKind;
 use crate::metrics::Appends;
 use crate::purge::{Purge, Purged};
 
-/// An event to append. Its personal values are sealed.
+/// An event to append. Its personal values are encrypted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
     pub aggregate_type: &'static str,
@@ -36,7 +37,7 @@ pub struct NewEvent {
     pub occurred_at: DateTime<Utc>,
 }
 
-/// The last event that a decision has seen of a stream; sequence 0 and no id: no event.
+/// The last event of a stream that a decision has seen; sequence 0 without id: no event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     pub aggregate_type: &'static str,
@@ -45,29 +46,29 @@ pub struct Expected {
     pub event_id: Option<Uuid>,
 }
 
-/// A unique value to hold: its HMAC under one living key.
+/// A unique value to claim: its HMAC with one active key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub scope: &'static str,
     pub key_id: i32,
     pub value: Vec<u8>,
-    /// The version of the normal form that the value was brought into.
+    /// The version of the normal form of the value.
     pub form: i16,
     /// `<type>:<id>`.
     pub owner: String,
 }
 
-/// What a command came to, as its record keeps it: ids, versions, positions and reasons, never a personal value.
+/// The result of a command, as its record keeps it: ids, versions, positions and reasons, never a personal value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     pub kind: OutcomeKind,
-    /// A text of the caller's, kept for its answers, such as where the result is found. The store does not read it.
+    /// A text of the caller, kept for its answers, such as where the result is found. The store does not read it.
     pub reference: Option<String>,
-    /// Of the stream, after the command.
+    /// The stream's version after the command.
     pub version: Option<i64>,
     pub first_position: Option<i64>,
     pub last_position: Option<i64>,
-    /// Of a refusal: its slug and sentence, as JSON.
+    /// The slug and sentence of a refusal, as JSON.
     pub detail: Option<String>,
 }
 
@@ -75,75 +76,75 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Request {
     pub command_id: Uuid,
-    /// HMAC over actor, method, path, `If-Match` and body: what a reused id is told by.
+    /// HMAC over actor, method, path, `If-Match` and body: it detects a reused id.
     pub fingerprint: Vec<u8>,
     /// Keep the answer even if nothing is appended.
     pub record: bool,
-    /// Without positions; the append gives them.
+    /// Without positions; the append fills them in.
     pub answer: Answer,
     pub streams: Vec<Expected>,
     pub claims: Vec<Claim>,
-    /// (scope, owner) pairs of which only `claims` are held from now on.
+    /// Pairs of scope and owner that from now on hold only the values in `claims`.
     pub frees: Vec<(&'static str, String)>,
-    /// The living keys that `claims` were made under.
+    /// The active keys that `claims` were made with.
     pub claim_keys: Vec<i32>,
     pub events: Vec<NewEvent>,
     pub deadline: Instant,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// Done now.
+    /// It was appended now.
     Done(Answer),
-    /// The command's id is known: what it led to then.
+    /// The command's id is known, with the answer that it got then.
     Known { answer: Answer, fingerprint: Vec<u8> },
-    /// A stream is not where the decision saw it.
+    /// A stream is not at the version that the decision saw.
     Version {
         aggregate_type: String,
         aggregate_id: String,
-        /// Where it is.
+        /// The stream's current sequence.
         sequence: i64,
-        /// Where the decision saw it.
+        /// The sequence that the decision saw.
         seen: i64,
         /// All events between the two, unless the histories differ or there are very many. (Without metadata.)
         missed: Vec<StoredEvent>,
     },
-    /// Somebody else holds the value.
+    /// Another owner holds the value.
     Claimed { scope: String, owner: String },
-    /// It stood on a request that was refused.
+    /// It builds on a request that was refused.
     Behind,
 }
 
 /// Writes batches to one backend. Connects by itself.
 #[async_trait]
 pub(crate) trait Backend: Send {
-    /// One transaction. The outer error is of the whole batch.
+    /// Appends a batch in one transaction. The outer error concerns the whole batch.
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError>;
 
-    /// One transaction, which takes the lock that appends take, and takes it first.
+    /// Purges in one transaction, which first takes the same lock as an append.
     async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError>;
 }
 
 pub(crate) enum BatchError {
-    /// It passes; the batch may have been committed.
+    /// Temporary; the batch may have been committed.
     Unavailable(String),
     ClaimKeysChanged,
-    /// Something in the data: bisect.
+    /// Some of the data is wrong: split the batch to find it.
     Data(String),
-    /// For good.
+    /// Permanent: another process owns the log.
     Owned(String),
 }
 
-/// The last position before the batch, and what was refused. Whatever is not named was written, in order.
+/// The last position before the batch, and the refused requests. All others were written, in order.
 pub(crate) struct Written {
     pub(crate) base: i64,
     pub(crate) refused: Vec<Refused>,
-    /// Requests (from 1) that stood on refused ones are worked out by the backend from `refused`.
+    /// Requests (from 1) that build on refused ones; the backend computes them from `refused`.
     pub(crate) behind: HashSet<usize>,
 }
 
-/// A refusal as the database words it; `request` counts from 1.
+/// A refusal in the database's words; `request` counts from 1.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Refused {
     pub(crate) request: usize,
@@ -179,7 +180,7 @@ pub(crate) enum Why {
     },
 }
 
-/// An event that a decision has not seen.
+/// An event that the decision has not seen.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Missed {
     sequence: i64,
@@ -208,7 +209,8 @@ impl Missed {
     }
 }
 
-/// Requests that go together, with what stands on what (both from 1) and the streams that the database must judge.
+/// Requests that are written together, which request builds on which (both from 1), and the streams that the database
+/// must judge.
 pub(crate) struct Batch<'a> {
     pub(crate) requests: Vec<&'a Request>,
     pub(crate) stands_on: Vec<(usize, usize)>,
@@ -240,12 +242,12 @@ impl<'a> Batch<'a> {
         Self { requests, stands_on, checks, claim_keys }
     }
 
-    /// The requests (from 1) that stand on refused ones.
+    /// The requests (from 1) that build on refused ones.
     pub(crate) fn behind(&self, refused: &[Refused]) -> HashSet<usize> {
         let mut bad: HashSet<usize> = refused.iter().map(|refused| refused.request).collect();
         let direct = bad.clone();
         for (number, prior) in &self.stands_on {
-            // Requests stand only on earlier ones: one pass in order is enough.
+            // Requests build only on earlier ones: one pass in order is enough.
             if bad.contains(prior) {
                 bad.insert(*number);
             }
@@ -259,19 +261,19 @@ struct Waiting {
     answer: oneshot::Sender<Result<Outcome, AppendError>>,
 }
 
-/// Old records that are to go.
+/// A purge of old records that waits its turn.
 struct Purging {
     purge: Purge,
     answer: oneshot::Sender<Result<Purged, AppendError>>,
 }
 
-/// The way into the log. Clones share one queue; the last one dropped ends it.
+/// The entry to the log. Clones share one queue; dropping the last one ends it.
 #[derive(Clone)]
 pub struct Appender {
     queue: mpsc::UnboundedSender<Waiting>,
     /// One at a time, between two batches.
     purges: mpsc::UnboundedSender<Purging>,
-    /// The last position that this process appended: whoever follows the log here is woken by it.
+    /// The last position that this process appended: it wakes followers in this process.
     appended: watch::Receiver<i64>,
 }
 
@@ -292,18 +294,17 @@ impl Appender {
         self.appended.clone()
     }
 
-    /// Submits a request. What is submitted first is judged first.
+    /// Submits a request. Requests are judged in the order in which they are submitted.
     pub fn submit(&self, request: Request) -> oneshot::Receiver<Result<Outcome, AppendError>> {
         let (answer, outcome) = oneshot::channel();
         if let Err(mpsc::error::SendError(waiting)) = self.queue.send(Waiting { request, answer }) {
-            // Nobody listens only if the caller has gone.
+            // If no one receives this, the caller has gone.
             drop(waiting.answer.send(Err(AppendError::Unavailable("the process is stopping".to_owned()))));
         }
         outcome
     }
 
-    /// Deletes some old records of commands, between two batches: what writes this log is one connection, whatever it
-    /// writes.
+    /// Deletes some old records of commands, between two batches: only one connection writes this log.
     pub(crate) async fn purge(&self, purge: Purge) -> Result<Purged, AppendError> {
         let (answer, outcome) = oneshot::channel();
         let stopping = || AppendError::Unavailable("the process is stopping".to_owned());
@@ -350,14 +351,15 @@ async fn run(
     }
 }
 
-/// Takes what can go together, in order; what cannot, and all that shares something with it, waits for the next batch.
+/// Chooses requests that can be in one batch, in order. A request that cannot, and every one that shares something
+/// with it, waits for the next batch.
 fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
     let (mut batch, mut later): (Vec<Waiting>, VecDeque<Waiting>) = (Vec::new(), VecDeque::new());
     let mut bytes = 0;
     let mut commands: HashSet<Uuid> = HashSet::new();
     let mut claims: HashSet<(&'static str, Vec<u8>)> = HashSet::new();
     let mut owners: HashSet<(&'static str, String)> = HashSet::new();
-    // Where a stream is after what was chosen, or `None` once something about it was put off.
+    // The last event of each stream after the chosen requests; `None` once a request on it was put off.
     let mut streams: HashMap<(&'static str, String), Option<Uuid>> = HashMap::new();
     for one in waiting {
         let request = &one.request;
@@ -371,11 +373,12 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
                 known.is_some_and(|last| last.is_none() || *last != stream.event_id)
             });
         let put_off = full || meets;
-        // Whatever shares something with it comes after it, whether it goes now or later.
+        // Every later request that shares something with it comes after it, in this batch or a later one.
         commands.insert(request.command_id);
         claims.extend(request.claims.iter().map(|claim| (claim.scope, claim.value.clone())));
         owners.extend(request.frees.iter().cloned());
-        // What a request claims, a later one of the same owner may free: the database frees before it claims.
+        // A later request of the same owner may free a value that this one claims, but the database frees before it
+        // claims.
         owners.extend(request.claims.iter().map(|claim| (claim.scope, claim.owner.clone())));
         if put_off {
             for stream in &request.streams {
@@ -393,7 +396,7 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
     (batch, later)
 }
 
-/// Writes until every request has its answer: again after a lost connection, in halves after bad data.
+/// Writes until every request has its answer: again after a lost connection, in halves after wrong data.
 async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sender<i64>, counts: &Appends) {
     let mut pieces = VecDeque::from([batch]);
     let mut pause = Duration::from_millis(10);
@@ -423,7 +426,7 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
                 if !rest.is_empty() {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
-                    // Whatever was committed after all is found by its command's id.
+                    // If it was committed after all, the command's id is found.
                     pieces.push_front(rest);
                 }
             }
@@ -466,15 +469,15 @@ async fn purge(backend: &mut dyn Backend, Purging { purge, answer }: Purging) {
         BatchError::Data(reason) => AppendError::Refused(reason),
         BatchError::Owned(reason) => AppendError::Owned(reason),
     });
-    // Who has gone asks again: what was deleted stays deleted.
+    // A caller that has gone asks again: deleted records stay deleted.
     drop(answer.send(purged));
 }
 
-/// Answers every request, and returns the last position there is.
+/// Answers every request, and returns the last position.
 fn answer(piece: Vec<Waiting>, written: Written, counts: &Appends) -> i64 {
     let mut refused: HashMap<usize, Why> = HashMap::new();
     for one in written.refused {
-        // A known command says more than anything else that was found against it.
+        // A known command is the most important finding.
         let known = matches!(one.why, Why::Command { .. });
         if known || !refused.contains_key(&one.request) {
             refused.insert(one.request, one.why);

@@ -1,12 +1,12 @@
 //! Why events could not be appended, and how large one may be.
 
-/// Why an append did not happen, or is not known to have happened.
+/// Why an append failed, or may have failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
-    /// It passes. The command may have been done: repeated with the same id, it is not done twice.
+    /// Temporary. The command may have been done: repeated with the same id, it is not done twice.
     #[error("the event store cannot be used just now: {0}")]
     Unavailable(String),
-    /// The set of keys of unique values is not the log's: read them anew and try again.
+    /// The set of keys for unique values is not the log's: read them again and retry.
     #[error("the keys of unique values have changed")]
     ClaimKeysChanged,
     #[error("the event store refused the data: {0}")]

@@ -1,4 +1,4 @@
-//! From a command to its events in the log, once.
+//! Executing a command: its events are appended to the log exactly once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,19 +21,19 @@ use crate::kind::OutcomeKind;
 use crate::purge::{Purge, Purged};
 use crate::{AppendError, LARGEST_EVENT, postgres, sqlite};
 
-/// The version of the normal forms in which unique values are hashed.
+/// The version of the normal forms of unique values, which are hashed.
 const FORM: i16 = 1;
 
 /// How many events of a stream are read at once.
 const PAGE: i64 = 1_000;
 
-/// How much later than its deadline a command is given up: whoever knows why it is late may say so first.
+/// How long after its deadline a command is given up: code that knows the cause of the delay may report it first.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// A snapshot is written every so many events of a stream.
 const SNAPSHOT_EVERY: i64 = 200;
 
-/// What belongs to a command besides itself.
+/// The context of a command.
 #[derive(Debug, Clone)]
 pub struct CommandContext {
     pub command_id: Uuid,
@@ -45,20 +45,20 @@ pub struct CommandContext {
     pub occurred_at: DateTime<Utc>,
     /// The stream's version that the caller has seen (`If-Match`).
     pub expected: Option<i64>,
-    /// Keep the outcome even if nothing is appended: commands of processes have one outcome.
+    /// Keep the outcome even if no event is appended: a command of a process manager has one outcome.
     pub record: bool,
-    /// The natural key of what an import brings: held in the scope `import`.
+    /// The natural key of an imported record: claimed in the scope `import`.
     pub import_key: Option<String>,
-    /// What it comes to if it is done.
+    /// The kind of outcome if the command succeeds.
     pub kind: OutcomeKind,
-    /// Kept with that: see [`Answer::reference`].
+    /// Kept with the outcome: see [`Answer::reference`].
     pub reference: Option<String>,
-    /// When to stop trying.
+    /// When to give up.
     pub deadline: Instant,
 }
 
 impl CommandContext {
-    /// A command of that id, at this moment, with ten seconds' patience.
+    /// A command with this id, now, with a deadline in ten seconds.
     pub fn new(command_id: Uuid, fingerprint: Vec<u8>, metadata: Metadata) -> Self {
         Self {
             command_id,
@@ -75,26 +75,26 @@ impl CommandContext {
     }
 }
 
-/// A command that was done, now or before.
+/// A command that was executed, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executed {
     pub answer: Answer,
-    /// It was done before, and is answered as it was then.
+    /// It was executed before, and gets the same answer as then.
     pub repeated: bool,
 }
 
-/// Why a command was not done.
+/// Why a command was not executed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError<E> {
     /// The aggregate refused.
     #[error("{0}")]
     Rejected(E),
-    /// The refusal that this command's id was answered with before.
+    /// The refusal that this command's id got before.
     #[error("{sentence}")]
     RejectedBefore { slug: String, sentence: String },
     #[error("the version is {actual}, not {expected}")]
     Stale { expected: i64, actual: i64 },
-    /// A unique value is somebody else's.
+    /// Another owner holds a unique value.
     #[error("the {scope} is taken")]
     Taken { scope: String, owner: String },
     #[error("the command's id was used for another command")]
@@ -103,10 +103,10 @@ pub enum ExecuteError<E> {
     Erased,
     #[error("an event of {size} bytes is too large: {LARGEST_EVENT} is the most")]
     TooLarge { size: usize },
-    /// It passes. Repeated with the same id, the command is not done twice.
+    /// Temporary. Repeated with the same id, the command is not done twice.
     #[error("{0}")]
     Unavailable(String),
-    /// A fault of ours, or in the data.
+    /// An internal error, or wrong data.
     #[error("{0}")]
     Fault(String),
 }
@@ -142,7 +142,7 @@ impl<E> From<AppendError> for ExecuteError<E> {
     }
 }
 
-/// What one aggregate contributes to an append.
+/// The part of one aggregate in an append.
 struct Draft {
     expected: Expected,
     version: i64,
@@ -151,28 +151,28 @@ struct Draft {
     /// `<type>:<id>`.
     owner: String,
     round: u64,
-    /// Of the slot: to be raised to `version` once the append is in.
+    /// The slot's counter: set to `version` once the append succeeds.
     confirmed: Arc<AtomicI64>,
-    /// A state to keep once the append is in: its version, event and JSON.
+    /// A snapshot to write once the append succeeds: its version, event and JSON.
     snapshot: Option<(i64, Uuid, String)>,
 }
 
-/// Why nothing was drafted, and on what that was based.
+/// Why nothing was drafted, and on which state this was decided.
 enum Decided<E> {
     Draft(Draft),
-    /// Refused, by the state at this version.
+    /// Refused by the state at this version.
     Refused(ExecuteError<E>, Expected),
 }
 
-/// What became of a refusal that did not stand.
+/// What follows from a refusal that was not final.
 enum Refused {
-    /// The command was done before.
+    /// The command was executed before.
     Known(Executed),
-    /// It was based on what is not in the log: decide again.
+    /// It was based on events that are not in the log: decide again.
     Again(Result<Outcome, AppendError>),
 }
 
-/// The free text in metadata, which is personal.
+/// The note in metadata: free text, so it is personal.
 struct Note<'a>(&'a mut Metadata);
 
 impl Sensitive for Note<'_> {
@@ -182,7 +182,7 @@ impl Sensitive for Note<'_> {
 }
 
 impl<E: std::fmt::Display> ExecuteError<E> {
-    /// The same, where the aggregate that it is told of is another one: its refusal is then a fault of the caller's.
+    /// The same error, reported for another aggregate: its refusal is then an error of the caller.
     fn of_another<F>(self) -> ExecuteError<F> {
         match self {
             Self::Rejected(error) => ExecuteError::Fault(error.to_string()),
@@ -211,7 +211,7 @@ pub struct EventStore {
 }
 
 impl EventStore {
-    /// Opens the store that `database` holds. Nothing is connected yet.
+    /// Opens the store in `database`. It does not connect yet.
     pub fn open(database: &Database, keys: KeyMaker) -> Result<Self, soonshop_event_log::Error> {
         let backend: Box<dyn crate::appender::Backend> = match database.location() {
             DatabaseLocation::Postgres(url) => Box::new(postgres::Postgres::new(url)?),
@@ -230,7 +230,7 @@ impl EventStore {
         })
     }
 
-    /// What was appended here since the process began.
+    /// The counters of appends since the process started.
     pub fn metrics(&self) -> &crate::metrics::Appends {
         &self.metrics
     }
@@ -256,8 +256,8 @@ impl EventStore {
         self.appender.appended()
     }
 
-    /// One step: a transaction that takes the log's lock first, and deletes few enough records that appends hardly
-    /// wait.
+    /// One step of a purge: a transaction that takes the log's lock first, and deletes so few records that appends
+    /// hardly wait.
     pub async fn purge(&self, purge: Purge) -> Result<Purged, AppendError> {
         self.appender.purge(purge).await
     }
@@ -266,13 +266,13 @@ impl EventStore {
         &self.keys
     }
 
-    /// The way into the log for what is decided elsewhere.
+    /// The entry to the log for events that are decided elsewhere.
     pub fn appender(&self) -> &Appender {
         &self.appender
     }
 
-    /// Ends the appender, if this is the last of the store's clones: its connection is closed, and a SQLite log is
-    /// free for another owner.
+    /// Ends the appender if this is the store's last clone: its connection is closed, and another process can own a
+    /// SQLite log.
     pub async fn close(self) {
         let Self { appender, writer, .. } = self;
         drop(appender);
@@ -283,21 +283,21 @@ impl EventStore {
         }
     }
 
-    /// True once the appender has ended, which it never does while a store is in use.
+    /// True once the appender has ended; this never happens while a store is in use.
     pub fn is_stopped(&self) -> bool {
         self.writer.is_finished()
     }
 
-    /// The state of an aggregate and its version as the log has them now, personal values sealed.
+    /// The current state of an aggregate and its version, with encrypted personal values.
     pub async fn load<A: Decider>(&self, id: Uuid) -> Result<(A, i64), ExecuteError<A::Error>> {
-        // What stands in the slot may be ahead of the log, or behind what others wrote: only where to start reading.
+        // The slot's state may be ahead of the log, or behind other writers: it only says where to start reading.
         let base = self.states.slot::<A>(id).lock().await.base().cloned();
         let loaded = self.replay(base, id).await?;
         Ok((loaded.state, loaded.version))
     }
 
-    /// The state of an aggregate as it was at that version, personal values sealed: for an answer that is the same
-    /// however late it is given.
+    /// The state of an aggregate at this version, with encrypted personal values: an answer made from it is the same
+    /// at any later time.
     pub async fn load_at<A: Decider>(&self, id: Uuid, version: i64) -> Result<A, ExecuteError<A::Error>> {
         let (state, current) = self.load::<A>(id).await?;
         if current == version {
@@ -315,7 +315,7 @@ impl EventStore {
         Ok(loaded.state)
     }
 
-    /// Who holds a unique value: `<type>:<id>`.
+    /// The owner of a unique value: `<type>:<id>`.
     pub async fn owner_of(
         &self,
         scope: &str,
@@ -334,7 +334,8 @@ impl EventStore {
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
     }
 
-    /// Decides the command on the aggregate and appends what follows. Done again until it is in, refused, or late.
+    /// Decides the command on the aggregate and appends its events. Repeats until it succeeds, is refused, or is too
+    /// late.
     pub async fn execute<A: Decider>(
         &self,
         id: Uuid,
@@ -387,8 +388,8 @@ impl EventStore {
         }
     }
 
-    /// Like [`execute`](Self::execute), for two aggregates in one append: both or neither. The answer is the first's,
-    /// and so is what `context` expects.
+    /// Like [`execute`](Self::execute), for two aggregates in one append: both or neither. The answer and the
+    /// expected version belong to the first.
     pub async fn execute_both<A: Decider, B: Decider>(
         &self,
         first: (Uuid, A::Command),
@@ -409,7 +410,7 @@ impl EventStore {
             return Err(ExecuteError::Fault("an append over two streams names one twice".to_owned()));
         }
         loop {
-            // In the order of their names: no two callers wait for each other.
+            // Locked in the order of their names, so that two callers cannot deadlock.
             let slots = (self.states.slot::<A>(first.0), self.states.slot::<B>(second.0));
             let (mut a, mut b);
             if (A::TYPE, first.0) < (B::TYPE, second.0) {
@@ -472,7 +473,7 @@ impl EventStore {
         }
     }
 
-    /// What was drafted in that round is not in, or not known to be: moves the slot on to what the log has.
+    /// The draft of this round is not in the log, or may not be: moves the slot to the state in the log.
     async fn give_up<A: Decider>(
         &self,
         slot: &tokio::sync::Mutex<Slot<A>>,
@@ -480,7 +481,7 @@ impl EventStore {
         outcome: &Result<Outcome, AppendError>,
     ) {
         match outcome {
-            // Whoever it stood on moves the slot.
+            // The request that it builds on moves the slot.
             Ok(Outcome::Done(_) | Outcome::Behind) => {}
             Ok(Outcome::Version { seen, missed, .. }) => {
                 let missed: Vec<_> =
@@ -503,14 +504,15 @@ impl EventStore {
         })
     }
 
-    /// Loads the state where it is not there; again while the database is away and there is time.
+    /// Loads the state if needed; tries again while the database is down and there is time.
     async fn fill<A: Decider>(
         &self,
         slot: &mut Slot<A>,
         id: Uuid,
         context: &CommandContext,
     ) -> Result<(), ExecuteError<A::Error>> {
-        // The command's own stream: it begins it, or was done before, which the append finds out.
+        // A new stream named after the command: it is empty, or the command was done before, which the append finds
+        // out.
         if !slot.is_filled() && slot.base().is_none() && id == ids::stream_of(context.command_id) {
             slot.fill(Loaded::start());
         }
@@ -528,7 +530,7 @@ impl EventStore {
         Ok(())
     }
 
-    /// The state as the log has it: from `base` or a snapshot, if the log confirms them, and the events after it.
+    /// The state in the log: from `base` or a snapshot, if the log confirms them, and the events after it.
     async fn replay<A: Decider>(
         &self,
         base: Option<Loaded<A>>,
@@ -537,7 +539,7 @@ impl EventStore {
         let name = id.to_string();
         let mut loaded = base.unwrap_or_else(Loaded::start);
         if loaded.version == 0 {
-            // Most streams are short: a snapshot is looked for where there can be one.
+            // Most streams are short: a snapshot is read only if the stream is long enough to have one.
             let rows = self.log.stream(A::TYPE, &name, 0, SNAPSHOT_EVERY).await?;
             let long = i64::try_from(rows.len()).is_ok_and(|count| count == SNAPSHOT_EVERY);
             match if long { self.snapshot::<A>(&name).await? } else { None } {
@@ -548,7 +550,7 @@ impl EventStore {
                 return Ok(loaded);
             }
         }
-        // The event that it stands at is read with those after it.
+        // The snapshot's last event is read with the events after it.
         let mut after = (loaded.version - 1).max(0);
         loop {
             let mut rows = self.log.stream(A::TYPE, &name, after, PAGE).await?;
@@ -556,7 +558,7 @@ impl EventStore {
             if after < loaded.version {
                 let there = rows.first().map(|row| (row.sequence, Some(row.event_id)));
                 if there != Some((loaded.version, loaded.last)) {
-                    // Of another history: the log alone counts.
+                    // It belongs to another history: only the log counts.
                     (loaded, after) = (Loaded::start(), 0);
                     continue;
                 }
@@ -599,7 +601,7 @@ impl EventStore {
             ))
         };
         let (sequence, event_id, state) = read().map_err(soonshop_event_log::Error::from)?;
-        // A snapshot that cannot be read is none: the log has everything.
+        // An unreadable snapshot is ignored: the log has everything.
         Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| Loaded {
             state,
             version: sequence,
@@ -607,7 +609,7 @@ impl EventStore {
         }))
     }
 
-    /// Writes a snapshot beside the path of commands. It may fail or come late: it is never trusted over the log.
+    /// Writes a snapshot in the background. It may fail or come late: it is never trusted over the log.
     fn keep<A: Decider>(&self, id: Uuid, snapshot: Option<(i64, Uuid, String)>) {
         let Some((sequence, event_id, state)) = snapshot else { return };
         let db = self.log.db().clone();
@@ -637,8 +639,8 @@ impl EventStore {
         });
     }
 
-    /// Decides on the slot's state, seals, and moves the state ahead as if the append were in: the next command of the
-    /// stream stands on it.
+    /// Decides on the slot's state, encrypts, and moves the state ahead as if the append had succeeded: the stream's
+    /// next command builds on it.
     async fn draft<A: Decider>(
         &self,
         slot: &mut Slot<A>,
@@ -675,7 +677,7 @@ impl EventStore {
         };
         match encrypted {
             Ok(()) => {}
-            // It may have been done before the person was erased: then it is answered as it was.
+            // The command may have been done before the person was erased: then it gets the same answer as before.
             Err(EncryptError::Erased) => return Ok(Decided::Refused(ExecuteError::Erased, expected)),
             Err(error) => return Err(error.into()),
         }
@@ -767,7 +769,7 @@ impl EventStore {
         Ok(request)
     }
 
-    /// A refusal is checked like an append: on the state as it is, and unless the command was done before.
+    /// A refusal is checked like an append: on the current state, and only if the command was not done before.
     async fn refuse<E: Classified>(
         &self,
         error: ExecuteError<E>,
@@ -834,8 +836,8 @@ impl EventStore {
     }
 }
 
-/// A database may hang wherever it is asked something; the command may yet be done. Cut off at any point, a slot is
-/// left with what its next command finds out to be wrong.
+/// A database may hang in any query; the command may still be executed. If it is cut off at any point, the next
+/// command on the slot notices the wrong state.
 async fn in_time<E>(
     deadline: Instant,
     work: impl Future<Output = Result<Executed, ExecuteError<E>>>,

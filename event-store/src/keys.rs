@@ -1,4 +1,4 @@
-//! Making and erasing keys: the one place that can.
+//! Making and erasing keys: only this module can.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use soonshop_event_log::{Db, Error, Key, KeyStore};
 use tokio::sync::RwLock;
 use uuid::Uuid;
 
-/// Why a personal value could not be sealed.
+/// Why a personal value could not be encrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptError {
-    /// Its subject is being forgotten, or was.
+    /// The data subject was erased, or is being erased.
     #[error("the person was erased, and nothing new about them is kept")]
     Erased,
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// The keys that unique values are hashed under, by number.
+/// The keys with which unique values are hashed, by number.
 pub(crate) type ClaimKeys = Vec<(i32, hmac::Key)>;
 
-/// A key store that can also make and erase.
+/// A key store that can also make and erase keys.
 #[derive(Clone)]
 pub struct KeyMaker {
     store: KeyStore,
@@ -45,7 +45,7 @@ impl KeyMaker {
         &self.store
     }
 
-    /// Makes the HMAC keys where they are missing, and tells the log which of them unique values live under.
+    /// Makes missing HMAC keys, and registers in the log which of them unique values use.
     pub async fn prepare(&self, log: &Db) -> Result<(), Error> {
         let db = self.store.db();
         for (id, purpose) in [(1, "claim"), (2, "fingerprint")] {
@@ -59,7 +59,8 @@ impl KeyMaker {
             db.connection.execute(db.statement(sql, values)).await.map_err(failed)?;
         }
         let keys = self.store.hmac_keys("claim").await?;
-        // Whatever writes the log's tables takes its lock first: no append sees half of it, and nobody waits crosswise.
+        // Every writer of the log's tables takes its lock first: no append sees half of this, and writers cannot
+        // deadlock.
         let tx = log.connection.begin().await?;
         if log.backend() == sea_orm::DatabaseBackend::Postgres {
             tx.execute_unprepared(&log.sql("SELECT 1 FROM @head WHERE name = 'main' FOR UPDATE")).await?;
@@ -81,7 +82,7 @@ impl KeyMaker {
         Ok((id.to_owned(), codec::wrap(master, name, &key).map_err(failed)?))
     }
 
-    /// The keys that unique values are hashed under, in the order of their numbers.
+    /// The keys with which unique values are hashed, in order of their numbers.
     pub(crate) async fn claim_keys(&self) -> Result<Arc<ClaimKeys>, Error> {
         self.hmac_keys("claim").await
     }
@@ -100,12 +101,12 @@ impl KeyMaker {
         Ok(keys)
     }
 
-    /// Reads the HMAC keys anew when next needed.
+    /// Drops the cached HMAC keys; they are read again when needed.
     pub(crate) async fn forget_hmac(&self) {
         self.hmac.write().await.clear();
     }
 
-    /// The HMAC that tells a repeated command from another one under the same id.
+    /// The HMAC that tells a repeated command from another one with the same id.
     pub async fn fingerprint(&self, parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
         let keys = self.hmac_keys("fingerprint").await?;
         let (_, key) = keys.last().ok_or_else(|| failed("there is no fingerprint key"))?;
@@ -117,7 +118,7 @@ impl KeyMaker {
         Ok(context.sign().as_ref().to_vec())
     }
 
-    /// Seals every new personal value; makes the keys that are missing, and has them on disk first.
+    /// Encrypts every new personal value; missing keys are made and committed first.
     pub async fn encrypt<T: Sensitive>(&self, items: &mut [T]) -> Result<(), EncryptError> {
         let mut owners: HashSet<(Uuid, Purpose)> = HashSet::new();
         for value in items.iter_mut().flat_map(Sensitive::personal) {
@@ -133,7 +134,7 @@ impl KeyMaker {
         Ok(())
     }
 
-    /// Makes a subject's key where it is missing, so that those who make none can seal under it.
+    /// Makes a subject's key if it is missing, so that processes that make no keys can encrypt with it.
     pub async fn ensure(&self, subject: Uuid, purpose: Purpose) -> Result<(), EncryptError> {
         self.make(&HashSet::from([(subject, purpose)])).await.map(drop)
     }
@@ -153,7 +154,7 @@ impl KeyMaker {
         for (subject, purpose) in missing {
             let kid = personal::kid(*subject, *purpose);
             let (master, wrapped) = self.fresh(&kid)?;
-            // Two processes may make it at once: the first one's stays. A barred one is never made.
+            // Two processes may make it at once: the first key stays. A barred key is never made.
             let sql = "INSERT INTO @data_keys (kid, subject, purpose, master, wrapped) \
                        SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM @barred WHERE kid = $1) \
                        ON CONFLICT (kid) DO NOTHING";
@@ -169,14 +170,14 @@ impl KeyMaker {
         Ok(self.store.keys(&kids).await?)
     }
 
-    /// Erases: no key is made for these any more, and those that were are gone, but for their tombstones.
+    /// Erases keys: existing ones become tombstones, and new ones are never made for these purposes.
     pub async fn erase(&self, subject: Uuid, purposes: &[Purpose]) -> Result<(), Error> {
         let db = self.store.db();
         for purpose in purposes {
             let kid = personal::kid(subject, *purpose);
             let bar = "INSERT INTO @barred (kid) VALUES ($1) ON CONFLICT (kid) DO NOTHING";
             db.connection.execute(db.statement(bar, [kid.as_str().into()])).await.map_err(failed)?;
-            // A tombstone also where there never was a key, so that nothing can ever make one.
+            // A tombstone is written even if there was no key, so that none can ever be made.
             let erase = "INSERT INTO @data_keys (kid, subject, purpose, master, wrapped) VALUES ($1, $2, $3, '', NULL) \
                          ON CONFLICT (kid) DO UPDATE SET master = '', wrapped = NULL";
             let values = [kid.as_str().into(), subject.to_string().into(), purpose.as_ref().into()];
@@ -197,7 +198,7 @@ fn encrypt_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Re
             value.seal(jwe);
             Ok(())
         }
-        // Barred and never made reads as missing.
+        // A barred key that was never made reads as missing.
         Some(Key::Tombstone | Key::Missing) | None => Err(EncryptError::Erased),
     }
 }

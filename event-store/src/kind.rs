@@ -1,31 +1,31 @@
-//! What a command came to, as its record keeps it. How that is said to a client is the client's side's business.
+//! The kind of a command's outcome, as its record keeps it. How a client sees it is decided at the edge.
 
 use soonshop_domain::ErrorKind;
 
-/// What a command came to.
+/// The kind of a command's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutcomeKind {
-    /// Something new began.
+    /// Something new was created.
     Created,
-    /// It was done, or there was nothing left to do.
+    /// It was done, or was already done.
     #[default]
     Done,
-    /// Something is gone.
+    /// Something was removed.
     Removed,
-    /// It was taken on, and what follows from it comes later.
+    /// It was accepted; its effects come later.
     Accepted,
     /// It was refused.
     Refused(ErrorKind),
 }
 
 impl OutcomeKind {
-    /// Whether nothing was done.
+    /// Whether it is a refusal.
     pub fn is_refusal(self) -> bool {
         matches!(self, Self::Refused(_))
     }
 
-    /// The number that stands for it in the column `status` of the command records. These numbers are stored: a record
-    /// is read by the releases before and after the one that wrote it.
+    /// The number for the column `status` of command records. These numbers are stored: earlier and later releases
+    /// read the same records.
     pub(crate) fn stored(self) -> i16 {
         match self {
             Self::Created => 201,
@@ -39,7 +39,8 @@ impl OutcomeKind {
         }
     }
 
-    /// The kind of a record. A number of a release after this one is a success below 400, and a refusal from there on.
+    /// The kind for a stored number. Unknown numbers, of a later release, are a success below 400 and a refusal from
+    /// there on.
     pub(crate) fn from_stored(number: i16) -> Self {
         match number {
             201 => Self::Created,
@@ -58,7 +59,7 @@ impl OutcomeKind {
 mod tests {
     use super::*;
 
-    /// Golden: the numbers that stand in the records of every shop.
+    /// Golden: the numbers in the records of every shop.
     #[test]
     fn each_kind_is_stored_as_the_number_that_it_always_had() {
         let stored = [

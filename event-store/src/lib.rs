@@ -1,8 +1,8 @@
 //! Writing the log: commands are decided and their events appended, all or nothing, in batches, each command once.
 //!
-//! [`EventStore::execute`] is the way in: it loads the aggregate, lets it decide, seals what is personal, and hands the
-//! events to the process's one [`appender`], which commits what waits as one batch under the lock of the log's head.
-//! Start reading there.
+//! [`EventStore::execute`] is the entry point: it loads the aggregate, lets it decide, encrypts personal values, and
+//! passes the events to the process's one [`appender`], which commits all waiting requests as one batch under the
+//! lock of the log's head. Start reading there.
 
 mod adopt;
 mod aggregate_cache;

@@ -1,5 +1,4 @@
-//! What the appender counts. It is one task, and everything here is a number that anybody may read beside it: nothing is
-//! ever waited for.
+//! The counters of the appender. The appender is one task; other tasks read these numbers without waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +14,7 @@ use prometheus_client::registry::Registry;
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
 const REQUESTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// What an appender did since its process began.
+/// The counters of an appender since its process started.
 #[derive(Debug, Clone)]
 pub struct Appends {
     pub(crate) commands: Counter,
@@ -26,15 +25,15 @@ pub struct Appends {
     kinds: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
-/// By kind.
+/// Refused requests by kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
-    /// The command is known: it is answered with what it led to then.
+    /// The command is known, and gets the answer that it got then.
     pub(crate) repeated: Counter,
-    /// Decided on a state that is not the newest: it is decided again.
+    /// Decided on an old state: it is decided again.
     pub(crate) version: Counter,
     pub(crate) claimed: Counter,
-    /// Stood on one that was refused.
+    /// It builds on a refused request.
     pub(crate) behind: Counter,
     pub(crate) claim_keys: Counter,
     pub(crate) unavailable: Counter,
@@ -89,7 +88,7 @@ impl Appends {
     }
 }
 
-/// A histogram without a lock. What is read while somebody adds may miss the newest.
+/// A histogram without a lock. A read during a write may miss the newest value.
 #[derive(Debug, Clone)]
 struct Spread {
     bounds: &'static [f64],

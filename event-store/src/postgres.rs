@@ -17,8 +17,8 @@ pub(crate) struct Postgres {
     connection: Option<PgConnection>,
 }
 
-/// Settings of the appender's own connection. Plans of `log.append` are made once, for tables that have grown: with
-/// nested loops over indexes, whatever the statistics said of an empty table. JIT would compile on every call.
+/// Settings of the appender's own connection. Plans of `log.append` are made once, for large tables: nested loops
+/// over indexes, even if the statistics are from an empty table. JIT would compile on every call.
 const SETTINGS: &[(&str, &str)] = &[
     ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
@@ -31,7 +31,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("statement_timeout", "15s"),
 ];
 
-/// A server that is there and says nothing is given up after these: longer than any that works takes.
+/// Time limits for a server that does not answer: longer than a working one takes.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -49,12 +49,12 @@ impl Postgres {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        // Whatever is wrong with the way there says nothing against the data.
+        // A failure to connect says nothing about the data.
         let connected = timeout(CONNECT, self.options.connect()).await.map_err(|_| late())?;
         connected.map_err(|error| BatchError::Unavailable(error.to_string()))
     }
 
-    /// The one row that a call answers with.
+    /// The one row that a call returns.
     async fn call(
         &mut self,
         mut connection: PgConnection,
@@ -62,7 +62,7 @@ impl Postgres {
     ) -> Result<PgRow, BatchError> {
         let row = timeout(ANSWER, query.fetch_one(&mut connection)).await.map_err(|_| late())?;
         let row = row.map_err(|error| classify(&error));
-        // A connection that failed in any other way than over the data is not used again.
+        // A connection that failed for any reason but the data is not used again.
         if matches!(row, Ok(_) | Err(BatchError::Data(_) | BatchError::ClaimKeysChanged)) {
             self.connection = Some(connection);
         }

@@ -1,14 +1,15 @@
-//! Records of commands that are old enough go, a few at a time, while the appends go on.
+//! Purging old records of commands, a few at a time, while appends go on.
 //!
-//! A repeated command is answered from its record; without one it is decided again. So a person's record is kept for as
-//! long as anybody may repeat the command, and a process's for as long as there are backups of what the process wanted
-//! to do: from such a backup it would send its commands once more. How far was purged stands beside the records.
+//! A repeated command is answered from its record; without the record it is decided again. So a person's record is
+//! kept as long as the person may repeat the command, and a process manager's record as long as there are backups of
+//! its outbox: from such a backup it would send its commands again. The time up to which records were purged is
+//! stored beside them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use soonshop_event_log::{Db, Error};
 
-/// Whose commands. An event of a process names the channel `process`.
+/// Who sent the commands. Events of a process manager have the channel `process`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordOwner {
     Persons,
@@ -16,7 +17,7 @@ pub enum RecordOwner {
 }
 
 impl RecordOwner {
-    /// As it is stored.
+    /// The stored name.
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Persons => "person",
@@ -25,27 +26,27 @@ impl RecordOwner {
     }
 }
 
-/// Which records are to go.
+/// Which records to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purge {
     pub owner: RecordOwner,
-    /// How long one is kept, by the database's clock.
+    /// How many days a record is kept, by the database's clock.
     pub days: u16,
-    /// One that was recorded from then on stays, however old it is.
+    /// A record from this moment on stays, at any age.
     pub before: Option<DateTime<Utc>>,
-    /// How many records to look at, at most.
+    /// The most records to examine.
     pub most: u32,
 }
 
-/// What one step of a purge came to.
+/// The result of one step of a purge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Purged {
-    /// Records that were old enough, of whatever kind. Fewer than were asked for: there are no more.
+    /// Records that were old enough, of both kinds. Less than the limit: there are no more.
     pub examined: i64,
     pub deleted: i64,
 }
 
-/// The moment up to which, it included, records are gone. `None`: nothing was purged yet.
+/// The time up to which (inclusive) records were deleted. `None`: nothing was purged yet.
 pub async fn purged(log: &Db, owner: RecordOwner) -> Result<Option<DateTime<Utc>>, Error> {
     let micros = match log.backend() {
         DatabaseBackend::Postgres => "(extract(epoch FROM recorded_at) * 1000000)::bigint",

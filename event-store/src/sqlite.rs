@@ -16,15 +16,15 @@ use crate::purge::{Purge, Purged, RecordOwner};
 
 pub(crate) struct Sqlite {
     folder: PathBuf,
-    /// Held while the process lives: whoever has the lock owns the log.
+    /// Held while the process lives: the process with this lock owns the log.
     owner: Option<File>,
     connection: Option<SqliteConnection>,
 }
 
 impl Sqlite {
     pub(crate) fn new(folder: &Path) -> Self {
-        // From the start, not from the first append on: a second process must not begin to serve meanwhile. Where it
-        // is not to be had, the first append says who has it.
+        // Taken at the start, not at the first append: a second process must not begin to serve. If the lock is
+        // taken, the first append reports the owner.
         Self { folder: folder.to_owned(), owner: own(folder).ok(), connection: None }
     }
 
@@ -36,7 +36,7 @@ impl Sqlite {
     }
 }
 
-/// Takes the lock on a SQLite log.
+/// Takes the lock of a SQLite log.
 pub(crate) fn own(folder: &Path) -> Result<File, BatchError> {
     std::fs::create_dir_all(folder)
         .map_err(|error| BatchError::Unavailable(format!("{}: {error}", folder.display())))?;
@@ -83,7 +83,7 @@ const CLAIM: &str = "INSERT INTO claims (scope, key_id, value, form, owner) SELE
      k.value->>4, k.value->>5 FROM json_each($1) k WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.scope = k.value->>1 \
      AND c.key_id = k.value->>2 AND c.value = k.value->>3)";
 
-/// The next records that are old enough, and whether each is a process's.
+/// The next records that are old enough, and whether each belongs to a process manager.
 const NEXT: &str = "SELECT c.command_id, c.recorded_at, c.first_position IS NULL OR coalesce(e.metadata ->> 'channel' = 'process', 0) \
      FROM commands c LEFT JOIN events e ON e.position = c.first_position LEFT JOIN purged p ON p.kind = $1 \
      WHERE (c.recorded_at, c.command_id) > (coalesce(p.recorded_at, 0), coalesce(p.command_id, '')) \
@@ -107,7 +107,7 @@ impl Backend for Sqlite {
 }
 
 impl Sqlite {
-    /// Does it with the log's lock from the beginning: all of it, or nothing.
+    /// Runs it with the log's lock from the start: all or nothing.
     async fn transaction<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, BatchError>,
@@ -264,7 +264,7 @@ async fn check(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Vec<Refus
         };
         if sequence != column::<i64>(&row, 3)? || event != column::<Option<String>>(&row, 4)? {
             let (aggregate_type, id) = (column(&row, 1)?, column(&row, 2)?);
-            // One process owns the log: nobody else wrote anything that it could have missed.
+            // One process owns the log: no other writer exists whose events it could have missed.
             let why = Why::Version { aggregate_type, id, sequence, diverged: true, missed: None };
             refused.push(Refused { request: index(&row)?, why });
         }

@@ -1,5 +1,5 @@
-//! Whether a log still holds what was sealed. Rows and seals come by in order, from the database or from a file, and are
-//! judged by the same code.
+//! Checking that a log still holds what was sealed. Rows and seals come in order, from the database or from a file,
+//! and are judged by the same code.
 
 use std::fmt;
 
@@ -14,42 +14,42 @@ use super::table::{Broken, Found, Seals};
 use super::walk::{Manifest, Positions, Step, Unreadable, walk};
 use crate::{Error, EventLog, StoredEvent};
 
-/// What came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every position that was asked for is under seals, and is what was sealed.
+    /// Every requested position is under a seal, and is as it was sealed.
     Intact,
     /// Something is not as it was sealed.
     Broken,
-    /// Nothing wrong was found, and not everything that was asked for is under a seal.
+    /// Nothing wrong was found, but not every requested position is under a seal.
     Unproven,
     /// There is neither an event nor a seal.
     Nothing,
 }
 
-/// What is wrong at a position.
+/// The kinds of mismatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrong {
-    /// The row is another one than was sealed.
+    /// The row is not the one that was sealed.
     Changed,
-    /// The row that was sealed is not there.
+    /// The sealed row does not exist.
     Missing,
-    /// A row stands before one that was sealed, or where there is no place for one.
+    /// A row is before a sealed one, or at a position that cannot exist.
     Inserted,
     /// The row was sealed at another position.
     Reordered,
-    /// A seal is missing, or does not fit the one before it or itself.
+    /// A seal is missing, or does not match the seal before it or itself.
     SealBroken,
     SignatureBad,
-    /// The key is not the one that was given, nor named by it.
+    /// The signing key is neither the given one nor named by it.
     KeyUnknown,
-    /// The file is not as it was written.
+    /// The file was changed after it was written.
     ExportBroken,
 }
 
-/// One thing that is wrong.
+/// One mismatch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub position: i64,
@@ -57,7 +57,7 @@ pub struct Finding {
     pub said: String,
 }
 
-/// What comes after the last seal. It may be changed or cut off, and nobody could tell.
+/// The rows after the last seal. They may be changed or cut off without a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tail {
     pub events: i64,
@@ -65,32 +65,33 @@ pub struct Tail {
     pub since: DateTime<Utc>,
 }
 
-/// What a check found.
+/// The report of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub verdict: Verdict,
     pub log: String,
     pub log_id: Uuid,
-    /// The positions that were checked: those of the seals that hold, which are whole. `to` is 0 where none does.
+    /// The checked positions: those of the valid seals, which are checked whole. `to` is 0 if no seal is valid.
     pub from: i64,
     pub to: i64,
-    /// Rows that were read, and seals.
+    /// The number of rows read, and of seals.
     pub rows: i64,
     pub seals: i64,
     /// Fingerprints of the keys that signed, in order.
     pub keys: Vec<String>,
-    /// False: the keys are those found in the seals. Whoever can write the seals can put a key of their own there.
+    /// False: the keys come from the seals themselves. An attacker who can write seals can put in a key of their own.
     pub key_given: bool,
-    /// When `to` was sealed, and the hash of that seal: kept elsewhere, it proves that nothing was cut off before it.
+    /// When `to` was sealed, and the hash of that seal: if it is also kept elsewhere, it proves that nothing was cut
+    /// off before it.
     pub sealed_at: Option<DateTime<Utc>>,
     pub last_seal: Option<Hash>,
-    /// The last position under any seal of the log, as the seals say.
+    /// The last position under any seal, according to the seals.
     pub sealed_to: i64,
-    /// `None` where everything that there is is sealed, or a range was asked for that ends before.
+    /// `None` if everything is sealed, or if the requested range ends before the last seal.
     pub tail: Option<Tail>,
-    /// By position; at most a hundred.
+    /// In order of position; at most a hundred.
     pub findings: Vec<Finding>,
-    /// How many more there are, which are only counted.
+    /// The number of further findings, which are only counted.
     pub findings_left: i64,
 }
 
@@ -100,7 +101,7 @@ impl Report {
     }
 }
 
-/// As people read it.
+/// The report as text for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { log, from, to, rows, seals, .. } = self;
@@ -143,7 +144,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads log and seals, and says whether they agree.
+/// Reads log and seals, and reports whether they agree.
 pub async fn check(
     log: &EventLog,
     seals: &Seals,
@@ -166,17 +167,17 @@ pub async fn check(
     verifier.map(Verifier::finish).ok_or_else(|| Error::Seals("there was no beginning".to_owned()))
 }
 
-/// Findings that are kept.
+/// The most findings that are kept.
 const KEPT: usize = 100;
 
 /// A row that waits for its seal.
 struct Row {
     position: i64,
-    /// `None`: it cannot be read, of which was told.
+    /// `None`: it cannot be read, which was reported.
     content: Option<Content>,
 }
 
-/// A sealed position where another row stands, or none. What became of it is told when all of them are known.
+/// A sealed position that has another row, or none. It is classified once all mismatches are known.
 struct Mismatch {
     position: i64,
     leaf: Hash,
@@ -186,7 +187,7 @@ struct Mismatch {
 pub(super) struct Verifier {
     manifest: Manifest,
     trusted: Option<TrustedKey>,
-    /// The last position that came by.
+    /// The last position that was read.
     at: i64,
     recorded_at: Option<DateTime<Utc>>,
     rows: i64,
@@ -194,11 +195,11 @@ pub(super) struct Verifier {
     /// The last seal that was read, without its leaves.
     previous: Option<Seal>,
     seals: i64,
-    /// Of seals that hold: the first position, and the last one with its time and hash.
+    /// The first position of valid seals, and the last one with its time and hash.
     covered_from: Option<i64>,
     covered_to: Option<(i64, i64, Hash)>,
     keys: Vec<PublicKey>,
-    /// Changes of keys from before the range: who named whom.
+    /// Changes of keys before the range: the key that names the next one, and that key.
     named: Vec<(PublicKey, PublicKey)>,
     mismatches: Vec<Mismatch>,
     findings: Vec<Finding>,
@@ -236,12 +237,12 @@ impl Verifier {
         }
     }
 
-    /// The position after all that came by.
+    /// The position after the last one that was read.
     pub(super) fn next(&self) -> i64 {
         self.at + 1
     }
 
-    /// A seal from before the range: the one that the first of the range follows, or a change of keys.
+    /// A seal from before the range: the one that the range's first seal follows, or a change of keys.
     pub(super) fn before(&mut self, found: Found) {
         match found {
             Ok(seal) => {
@@ -281,7 +282,7 @@ impl Verifier {
         self.at = row.position.max(self.at);
     }
 
-    /// Of a row that no seal covers, only this can be said.
+    /// The only check for a row that no seal covers.
     fn unsealed(&mut self, row: &StoredEvent) {
         let expected = self.at.max(self.manifest.sealed_to) + 1;
         if row.position > expected {
@@ -329,7 +330,7 @@ impl Verifier {
         std::mem::replace(&mut self.waiting, rest)
     }
 
-    /// Whether a seal holds, and follows the one before it.
+    /// Whether a seal is valid and follows the one before it.
     fn judge(&self, seal: &Seal) -> Result<(), (Wrong, String)> {
         let broken = |reason: String| Err((Wrong::SealBroken, reason));
         if (seal.log.as_str(), seal.log_id) != (self.manifest.log.as_str(), self.manifest.log_id) {
@@ -377,11 +378,11 @@ impl Verifier {
         Ok(())
     }
 
-    /// Compares rows with the leaves of a seal that holds.
+    /// Compares rows with the leaves of a valid seal.
     fn compare(&mut self, seal: &Seal, rows: Vec<Row>) {
         let mut rows = rows.into_iter().peekable();
         for position in seal.first..=seal.last {
-            // Those before it belong to a seal that is missing, of which was told.
+            // The rows before it belong to a missing seal, which was reported.
             while rows.next_if(|row| row.position < position).is_some() {}
             let found = match rows.next_if(|row| row.position == position) {
                 Some(Row { content: None, .. }) => continue,
@@ -400,8 +401,8 @@ impl Verifier {
         }
     }
 
-    /// Says of each mismatch what became of it: the row that was sealed there may stand elsewhere, and the one that
-    /// stands there may have been sealed elsewhere.
+    /// Classifies each mismatch: the sealed row may now be at another position, and the row at this position may have
+    /// been sealed at another.
     fn classify(&mut self) {
         let mismatches = std::mem::take(&mut self.mismatches);
         for one in &mismatches {
@@ -440,7 +441,7 @@ impl Verifier {
         }
     }
 
-    /// Whether the key that was given is one of the chain's, or one that named the chain's first.
+    /// Whether the given key is one of the chain's, or one that named the chain's first.
     fn judge_keys(&mut self) {
         let Some(trusted) = &self.trusted else { return };
         let mut reached = vec![trusted.fingerprint().to_owned()];
@@ -449,7 +450,7 @@ impl Verifier {
                 reached.push(next.fingerprint());
             }
         }
-        // The chain links all of its keys in both directions: one of them is enough.
+        // The chain links all its keys in both directions: matching one is enough.
         if self.keys.is_empty() || self.keys.iter().any(|key| reached.contains(&key.fingerprint())) {
             return;
         }
@@ -462,7 +463,7 @@ impl Verifier {
     pub(super) fn finish(mut self) -> Report {
         self.classify();
         self.judge_keys();
-        // Stable: of one position, what was said first stays first.
+        // A stable sort: findings of one position keep their order.
         self.findings.sort_by_key(|finding| finding.position);
         let Manifest { from, to, .. } = self.manifest;
         let (last, sealed_at, last_seal) = match self.covered_to {

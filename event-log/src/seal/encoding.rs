@@ -1,4 +1,4 @@
-//! How rows and seals become bytes, hashes and signatures: the same for ever, for golden files hold it.
+//! The encoding of rows and seals as bytes, hashes and signatures. It never changes: golden files hold it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::StoredEvent;
 
-/// What the encodings begin with, so that no signature under one of them says anything under another.
+/// The prefixes of the encodings, so that a signature of one kind is never valid for another.
 const EVENT: &str = "soonshop.event.v1";
 pub(super) const SEAL: &str = "soonshop.seal";
 pub(super) const EXPORT: &str = "soonshop.export.v1";
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
-/// Bytes that are written down in base64.
+/// Bytes, written as base64.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -120,7 +120,7 @@ impl Encoding {
     }
 }
 
-/// Every column of a row in the canonical encoding, its position last.
+/// All columns of a row in the canonical encoding, the position last.
 pub fn encode(row: &StoredEvent) -> Vec<u8> {
     let mut encoding = content(row);
     encoding.number(row.position);
@@ -142,8 +142,8 @@ fn content(row: &StoredEvent) -> Encoding {
     encoding
 }
 
-/// A row but for its position, hashed. Its leaf at any position is one step away, which is how a row that stands at
-/// another place than it was sealed at is recognised.
+/// The hash of a row without its position. The leaf at any position is one step from it: this finds a row that was
+/// moved from its sealed position.
 #[derive(Clone)]
 pub struct Content(Context);
 
@@ -154,7 +154,7 @@ impl Content {
         Self(context)
     }
 
-    /// The leaf: the hash of the row, if it stood at that position.
+    /// The leaf: the hash of the row at this position.
     pub fn at(&self, position: i64) -> Hash {
         let mut context = self.0.clone();
         context.update(&position.to_be_bytes());

@@ -1,8 +1,9 @@
 //! Log and seals in a file, to be checked without the database.
 //!
-//! An export has one JSON object a line: a manifest; for a range that does not begin at the beginning, the seals that it
-//! leans on; each seal after the events that it covers; the events that no seal covers; and a last line with counts and
-//! the SHA-256 of all lines before it. Payloads and metadata are JSON strings, so that their bytes survive.
+//! An export has one JSON object per line: a manifest; for a range that does not begin at position 1, the earlier
+//! seals that it needs; each seal after the events that it covers; the events that no seal covers; and a last line
+//! with counts and the SHA-256 of all lines before it. Payloads and metadata are JSON strings, so that their bytes
+//! stay the same.
 
 use std::io::{BufRead, Write};
 
@@ -31,7 +32,7 @@ enum Line {
     Event(#[serde(with = "Written")] StoredEvent),
     EventBroken(Unreadable),
     Seal(Seal),
-    /// A row of the table of seals that is no seal.
+    /// A row of the table of seals that is not a seal.
     SealBroken(Broken),
     End {
         events: i64,
@@ -40,7 +41,7 @@ enum Line {
     },
 }
 
-/// An event as it is written down; its times are microseconds since 1970.
+/// An event in the export; its times are microseconds since 1970.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "StoredEvent")]
 struct Written {
@@ -59,7 +60,7 @@ struct Written {
     recorded_at: DateTime<Utc>,
 }
 
-/// Writes log and seals down, so that they can be checked without the database; gives the number of events.
+/// Writes log and seals into an export, which can be checked without the database; returns the number of events.
 pub async fn export(
     log: &EventLog,
     seals: &Seals,
@@ -71,7 +72,7 @@ pub async fn export(
     lines.end()
 }
 
-/// What was written so far.
+/// The lines written so far.
 struct Lines<W> {
     writer: W,
     context: Context,
@@ -110,7 +111,7 @@ fn bytes(line: &Line) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// What [`check`](super::check()) says, from a file that [`export`] wrote.
+/// The report of [`check`](super::check()), for a file that [`export`] wrote.
 pub fn check_offline(mut reader: impl BufRead, trusted: Option<&TrustedKey>) -> Result<Report, Error> {
     let mut context = Context::new(&SHA256);
     let (mut text, mut number) = (Vec::new(), 0);
@@ -175,7 +176,7 @@ pub fn check_offline(mut reader: impl BufRead, trusted: Option<&TrustedKey>) -> 
     Ok(verifier.finish())
 }
 
-/// An export of a log that holds these.
+/// The export of a log with these rows and seals.
 #[cfg(test)]
 pub(super) fn sample(rows: &[StoredEvent], seals: &[Seal], log_id: Uuid) -> String {
     let mut text = Vec::new();

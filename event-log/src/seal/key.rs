@@ -16,18 +16,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::encoding::{Bytes, EXPORT, Encoding, Hash};
 use crate::Error;
 
-/// The half of a key that everybody may have.
+/// The public half of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
-    /// The first 16 bytes of its SHA-256 in pairs of hexadecimal digits: `9c:41:…`.
+    /// The first 16 bytes of its SHA-256 as pairs of hexadecimal digits: `9c:41:…`.
     pub fn fingerprint(&self) -> String {
         let pairs: Vec<String> = Hash::of(&self.0).0[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         pairs.join(":")
     }
 
-    /// Whether this key signed the manifest of an export: its text without the signature.
+    /// Whether this key signed the manifest of an export, given as text without the signature.
     pub fn signed_manifest(&self, text: &str, signature: &Bytes) -> bool {
         self.verifies(&of_manifest(text), &signature.0)
     }
@@ -37,7 +37,7 @@ impl PublicKey {
     }
 }
 
-/// What is signed of an export: under a beginning of its own, so that it says nothing of a log.
+/// The signed bytes of an export's manifest: the prefix makes sure that the signature is not valid for a log.
 fn of_manifest(text: &str) -> Vec<u8> {
     let mut encoding = Encoding::new(EXPORT);
     encoding.text(text);
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
-/// The key that somebody who checks has from elsewhere, by its fingerprint.
+/// The key that the person who checks has from another source, by its fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedKey(String);
 
@@ -120,7 +120,7 @@ pub struct SealKey {
 impl SealKey {
     /// Reads PKCS#8.
     fn from_pkcs8(bytes: &[u8]) -> Result<Self, Error> {
-        // Other programs leave the public half out.
+        // Other programs leave out the public half.
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes);
         let pair =
             pair.map_err(|error| Error::SealKey(format!("it is no Ed25519 key in PKCS#8: {error}")))?;
@@ -143,7 +143,7 @@ impl SealKey {
     }
 }
 
-/// The keys of a sealer. The first one signs; with the others it follows on from what they signed.
+/// The keys of a sealer. The first one signs; the others continue the chain that they signed before.
 #[derive(Clone)]
 pub struct SealKeys(Arc<Vec<SealKey>>);
 
@@ -177,7 +177,7 @@ impl SealKeys {
         Self::parse(&text)
     }
 
-    /// Makes the file with a new key, readable by its owner only; one that is there stays.
+    /// Makes the file with a new key, readable by its owner only; an existing file stays.
     pub fn create(file: &Path) -> Result<(), Error> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(file, &error))?;
@@ -188,11 +188,11 @@ impl SealKeys {
         }
     }
 
-    /// Puts a new key at the top of the file. It signs once a sealer starts with it.
+    /// Adds a new key at the top of the file. It signs as soon as a sealer starts with it.
     pub fn renew(file: &Path) -> Result<Self, Error> {
         Self::read(file)?;
         let old = std::fs::read_to_string(file).map_err(|error| failed(file, &error))?;
-        // Beside it and then in its place: nobody reads half a file, and the old keys are never gone.
+        // Written beside the file and then renamed: no reader sees half a file, and the old keys are never lost.
         let beside = file.with_extension("new");
         let text = format!("{}{old}", new_line()?);
         write_new(&beside, &text)
@@ -201,12 +201,12 @@ impl SealKeys {
         Self::parse(&text)
     }
 
-    /// The one that signs.
+    /// The key that signs.
     pub fn current(&self) -> &SealKey {
         &self.0[0]
     }
 
-    /// The one with this public half.
+    /// The key with this public half.
     pub fn of(&self, public: PublicKey) -> Option<&SealKey> {
         self.0.iter().find(|key| key.public == public)
     }
@@ -227,7 +227,7 @@ fn new_line() -> Result<String, Error> {
     Ok(BASE64.encode(pair) + "\n")
 }
 
-/// Writes a file that is not there yet, for its owner only.
+/// Writes a new file that only its owner may read.
 fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
     let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     open.write_all(text.as_bytes())?;

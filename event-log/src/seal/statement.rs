@@ -1,4 +1,4 @@
-//! A seal: a signed statement of what the log held, and how it is made from rows.
+//! A seal: a signed statement of what the log held, made from rows.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,24 +7,24 @@ use super::encoding::{Bytes, Encoding, Hash, SEAL};
 use super::key::{PublicKey, SealKey};
 use crate::Checkpoint;
 
-/// The version of this form of seals.
+/// The version of this format of seals.
 pub const VERSION: i64 = 1;
 
-/// Events that one seal covers at most.
+/// The most events that one seal covers.
 pub const MOST: usize = 10_000;
 
-/// What a seal is for.
+/// The purpose of a seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// It covers events.
     Events,
-    /// It covers none, and names the key that signs from here on.
+    /// It covers no events, and names the key that signs from here on.
     KeyChange,
 }
 
 impl Kind {
-    /// As it is stored and signed.
+    /// The name, as stored and signed.
     pub fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-/// A seal. Every field but the last two is signed; the leaves are, by their root.
+/// A seal. Every field but the last two is signed directly; the leaves are signed through their root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     pub version: i64,
@@ -43,13 +43,13 @@ pub struct Seal {
     /// The log's name and id.
     pub log: String,
     pub log_id: Uuid,
-    /// The positions that it covers; `last` is one less than `first` where it covers none.
+    /// The covered positions; `last` is one less than `first` if it covers none.
     pub first: i64,
     pub last: i64,
     pub count: i64,
     /// The hash of the leaves, one after the other.
     pub root: Hash,
-    /// The hash of the seal before it; zeros in the first.
+    /// The hash of the seal before it; zeros in the first seal.
     pub previous: Hash,
     /// The id of the event at `last`: with it the seal is the sealer's checkpoint.
     pub last_event: Uuid,
@@ -57,16 +57,16 @@ pub struct Seal {
     pub sealed_at: i64,
     /// The key that signs it.
     pub key: PublicKey,
-    /// In a change of keys the next one; in the first seal of a key the one before it.
+    /// In a change of keys the next key; in the first seal of a key the key before it.
     pub other_key: Option<PublicKey>,
     /// Ed25519.
     pub signature: Bytes,
-    /// The hash of each row, 32 bytes each, in order: by them a position can be named.
+    /// The hash of each row, 32 bytes each, in order: they show which position was changed.
     pub leaves: Bytes,
 }
 
 impl Seal {
-    /// The next seal over events: `leaves` of the positions that follow, of which the last one holds `last_event`.
+    /// The next seal over events: `leaves` of the next positions, of which the last has the event `last_event`.
     pub fn over(
         previous: Option<&Self>,
         (log, log_id): (&str, Uuid),
@@ -81,7 +81,7 @@ impl Seal {
         Self::sign(previous, (log, log_id), Kind::Events, (leaves, count), last_event, sealed_at, before, key)
     }
 
-    /// The seal by which `key`, which signed so far, names the next one.
+    /// The seal by which `key`, the signer so far, names the next key.
     pub fn change_of_keys(previous: &Self, next: PublicKey, sealed_at: i64, key: &SealKey) -> Self {
         let last_event = previous.last_event;
         Self::sign(
@@ -130,7 +130,7 @@ impl Seal {
         seal
     }
 
-    /// What is signed, and whose hash the next seal names.
+    /// The signed bytes, whose hash the next seal contains.
     pub fn encode(&self) -> Vec<u8> {
         let mut encoding = Encoding::new(SEAL);
         encoding.number(self.version);
@@ -146,7 +146,7 @@ impl Seal {
         encoding.bytes(self.last_event.as_bytes());
         encoding.number(self.sealed_at);
         encoding.bytes(&self.key.0);
-        // Its length first: no key is not the same as a key of zeros.
+        // The length first, so that no key differs from a key of zeros.
         encoding.number(self.other_key.map_or(0, |_| 32));
         encoding.bytes(self.other_key.as_ref().map_or(&[], |key| &key.0));
         encoding.0
@@ -168,7 +168,7 @@ impl Seal {
         bytes.try_into().ok().map(Hash)
     }
 
-    /// Where the sealer is that wrote it last.
+    /// The checkpoint of the sealer that wrote it last.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint::at(self.last, self.last_event)
     }

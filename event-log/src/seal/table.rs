@@ -1,4 +1,4 @@
-//! The table of seals, as far as it is read. Seals are written by the sealer alone, which is not here.
+//! Reading the table of seals. Only the sealer, in another crate, writes it.
 
 use sea_orm::{ConnectionTrait as _, QueryResult, Value};
 use serde::{Deserialize, Serialize};
@@ -9,20 +9,20 @@ use super::key::PublicKey;
 use super::statement::{Kind, Seal, VERSION};
 use crate::{Checkpoint, Db, Error, EventLog};
 
-/// The name of the follower that seals.
+/// The name of the sealer as a follower.
 pub const SEALER: &str = "sealer";
 
-/// A row of the table of seals that is no seal.
+/// A row of the table of seals that is not a seal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {
     pub number: i64,
     pub reason: String,
 }
 
-/// What a row of the table of seals turned out to be.
+/// A row of the table of seals, read.
 pub type Found = Result<Seal, Broken>;
 
-/// The id that a log got when it was made: another log of the same name has another one.
+/// The id that a log got when it was created: another log of the same name has another id.
 pub async fn log_id(log: &EventLog) -> Result<Uuid, Error> {
     let db = log.db();
     let sql = "SELECT CAST(log_id AS TEXT) FROM @head WHERE name = $1";
@@ -32,7 +32,7 @@ pub async fn log_id(log: &EventLog) -> Result<Uuid, Error> {
     id.parse().map_err(|_| Error::Database(format!("the id of the log is {id:?}")))
 }
 
-/// What is sealed goes on from it only where it holds by itself.
+/// Sealing continues only from a seal that is valid on its own.
 pub fn accept(found: Found, log_id: Uuid) -> Result<Seal, Error> {
     let seal = found.map_err(|broken| Error::Seals(format!("seal {}: {}", broken.number, broken.reason)))?;
     if seal.log_id != log_id {
@@ -44,7 +44,7 @@ pub fn accept(found: Found, log_id: Uuid) -> Result<Seal, Error> {
     Ok(seal)
 }
 
-/// The namespaces of seals, beside the log: of the log, and of the record of operations.
+/// The namespaces of seals, beside the log: for the log, and for the record of operations.
 pub const SEALS: &str = "seals";
 pub const RECORD_SEALS: &str = "record_seals";
 
@@ -66,13 +66,14 @@ impl Seals {
         &self.db
     }
 
-    /// The newest one.
+    /// The newest seal.
     pub async fn last(&self) -> Result<Option<Found>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM @seals ORDER BY number DESC LIMIT 1");
         Ok(self.rows(&sql, []).await?.pop())
     }
 
-    /// The end of what is sealed: the start of the log where nothing is. An error says why it cannot be gone on from.
+    /// The last sealed position: the start of the log if nothing is sealed. An error says why sealing cannot continue
+    /// from it.
     pub async fn end(&self, log: &EventLog) -> Result<Checkpoint, Error> {
         let Some(found) = self.last().await? else { return Ok(Checkpoint::start()) };
         let end = accept(found, log_id(log).await?)?.checkpoint();
@@ -93,14 +94,14 @@ impl Seals {
         self.rows(&sql, [number.into()]).await
     }
 
-    /// The number of the seal that covers a position, as the seals say; `None`: none does yet.
+    /// The number of the seal that covers a position, according to the seals; `None`: no seal does yet.
     pub async fn over(&self, position: i64) -> Result<Option<i64>, Error> {
         let sql = "SELECT min(number) FROM @seals WHERE first_position <= $1 AND last_position >= $1";
         let row = self.db.connection.query_one(self.db.statement(sql, [position.into()])).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.flatten())
     }
 
-    /// The numbers of the first and the last seal that have to do with these positions, as the seals say.
+    /// The numbers of the first and the last seal that concern these positions, according to the seals.
     pub(super) async fn numbers(&self, from: i64, to: i64) -> Result<Option<(i64, i64)>, Error> {
         let sql =
             "SELECT min(number), max(number) FROM @seals WHERE last_position >= $1 AND first_position <= $2";
@@ -110,7 +111,7 @@ impl Seals {
         Ok(numbers.0.zip(numbers.1))
     }
 
-    /// The last position under a seal, as the seals say.
+    /// The last sealed position, according to the seals.
     pub(super) async fn sealed_to(&self) -> Result<i64, Error> {
         let sql = "SELECT coalesce(max(last_position), 0) FROM @seals";
         let row = self.db.connection.query_one(self.db.statement(sql, [])).await?;
@@ -128,7 +129,7 @@ impl Seals {
     }
 }
 
-/// Reads a row; an error says what in it cannot be part of a seal.
+/// Reads a row; an error says which value cannot be part of a seal.
 fn seal(row: &QueryResult, number: i64) -> Result<Seal, String> {
     fn get<T: sea_orm::TryGetable>(row: &QueryResult, name: &str) -> Result<T, String> {
         row.try_get("", name).map_err(|error| format!("{name}: {error}"))

@@ -1,5 +1,5 @@
-//! What is hashed and signed is for ever: golden files that no test overwrites, and the example of `docs/seals.md`.
-//! `UPDATE_GOLDEN=1` writes the files that are missing.
+//! The hashed and signed bytes never change: golden files that no test overwrites, and the example of
+//! `docs/seals.md`. `UPDATE_GOLDEN=1` writes only missing files.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Log and seals in one order: each seal after the events that it covers. Whoever checks them here, or writes them down
-//! to be checked elsewhere, goes through them this way.
+//! Log and seals in one order: each seal after the events that it covers. Both the check and the export read them in
+//! this order.
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
@@ -12,15 +12,15 @@ use super::table::{Found, Seals, log_id};
 use crate::log::PageReader;
 use crate::{Error, EventLog, StoredEvent};
 
-/// The version of this form of exports.
+/// The version of this format of exports.
 pub(super) const FORM: i64 = 1;
 
-/// Which positions to look at. Seals are checked whole, so that more than these may be looked at.
+/// A range of positions. Seals are checked whole, so more positions than these may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Positions {
     pub from: i64,
-    /// Without it all that there is; what is not yet sealed is then told, and proved by nothing. With it everything up
-    /// to there has to be under a seal.
+    /// The last position. `None`: to the end; rows that are not sealed yet are then reported, but unproven. With a
+    /// value, every position up to it must be under a seal.
     pub to: Option<i64>,
 }
 
@@ -28,42 +28,42 @@ impl Positions {
     pub const ALL: Self = Self { from: 1, to: None };
 }
 
-/// Rows that are read at once.
+/// How many rows are read at once.
 const PAGE: i64 = 1_000;
 
-/// Seals that are read at once: with their leaves they are large.
+/// How many seals are read at once: their leaves make them large.
 const SEALS: i64 = 16;
 
-/// What follows is of.
+/// The manifest of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    /// The version of the form.
+    /// The version of the format.
     pub(super) export: i64,
     pub(super) log: String,
     pub(super) log_id: Uuid,
-    /// As asked for.
+    /// The requested range.
     pub(super) from: i64,
     pub(super) to: Option<i64>,
-    /// The position that it begins with: seals are whole.
+    /// The first position: seals are whole.
     pub(super) start: i64,
-    /// What comes after it is sealed by nothing.
+    /// Rows after it are not sealed.
     pub(super) sealed_to: i64,
     /// The fingerprint of the key of the newest seal.
     pub(super) key: Option<String>,
 }
 
-/// What comes by.
+/// One step of the walk.
 pub(super) enum Step {
     Open(Manifest),
     /// A seal from before the range.
     Before(Found),
     Event(StoredEvent),
     Unreadable(Unreadable),
-    /// After the events that it covers.
+    /// A seal, after the events that it covers.
     Seal(Found),
 }
 
-/// A row of the log that is no event: SQLite keeps anything in any column.
+/// A row of the log that is not an event: SQLite accepts any value in any column.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Unreadable {
     pub(super) position: i64,
@@ -81,7 +81,7 @@ pub(super) async fn walk(
     let newest = seals.last().await?;
     let numbers = match &newest {
         None => None,
-        // Not by what the seals say of themselves, where all are wanted.
+        // If all positions are wanted, read all seals, whatever positions they claim.
         Some(newest) if from <= 1 && to.is_none() => Some((1, number(newest))),
         Some(_) => seals.numbers(from, to.unwrap_or(i64::MAX)).await?,
     };
@@ -112,7 +112,7 @@ pub(super) async fn walk(
         key,
     }))?;
     before.into_iter().try_for_each(|found| each(Step::Before(found)))?;
-    // From the very beginning: also what stands where no position is.
+    // From the very start: also rows at impossible positions.
     let after = if start == 1 { i64::MIN } else { start - 1 };
     let mut rows = Rows::after(log, after);
     if let Some((first, last)) = numbers {
@@ -147,7 +147,7 @@ fn number(found: &Found) -> i64 {
     }
 }
 
-/// The rows of the log, as far as they are asked for.
+/// The rows of the log, within the requested range.
 struct Rows<'a> {
     log: &'a EventLog,
     reader: PageReader,
@@ -168,7 +168,7 @@ impl<'a> Rows<'a> {
                 Ok(rows) => rows,
                 Err(Error::Database(_)) => match self.log.read(self.at + 1, 1).await {
                     Ok(rows) => {
-                        // One at a time, up to the one that cannot be read.
+                        // One at a time, up to the unreadable row.
                         let next = rows.last().map_or(self.at, |row| row.position);
                         self.reader = self.log.read_all(next, PAGE);
                         rows
@@ -185,7 +185,7 @@ impl<'a> Rows<'a> {
         Ok(row.map(Ok))
     }
 
-    /// Passes the next row, which cannot be read; unless it is not the row that is at fault.
+    /// Skips the next row, which cannot be read; unless the cause is not the row.
     async fn unreadable(
         &mut self,
         position: i64,
