@@ -1,6 +1,6 @@
 //! Messages confirmed per second with 1000 in flight: the bus, and a bare lapin publisher in the same run.
 //!
-//! `cargo bench -p soonshop-bus`, with `AMQP_URL` set. Fails when the bus reaches less than 80 % of the bare publisher.
+//! `cargo bench -p soonshop-bus`, with `AMQP_URL` set. Fails if the bus reaches less than 80 % of the bare publisher.
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 

@@ -1,10 +1,10 @@
-//! Addresses of brokers: what may be shown of one, and the parameters in it that are ours.
+//! Addresses of brokers: hiding their passwords, and reading our own parameters in them.
 
 use url::Url;
 
 use crate::port::Error;
 
-/// The error for an address, which is shown without its password.
+/// The error for an unusable address, shown without its password.
 pub(crate) fn address(url: &Url, reason: &str) -> Error {
     let mut shown = url.clone();
     let hidden =
@@ -13,7 +13,7 @@ pub(crate) fn address(url: &Url, reason: &str) -> Error {
     Error::Address { url, reason: reason.to_owned() }
 }
 
-/// The error for the address of a broker whose adapter this build left out.
+/// The error for the address of a broker whose adapter is not part of this build.
 #[cfg(not(all(feature = "nats", feature = "rabbitmq")))]
 pub(crate) fn not_built(url: &Url, adapter: &str, feature: &str) -> Error {
     let reason = format!(

@@ -1,4 +1,5 @@
-//! The bus inside one process: bounded queues in memory. What is dropped, and what a restart loses, is in the log.
+//! The bus inside one process: bounded queues in memory. Messages that are dropped, or lost by a restart, are still
+//! in the log.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +11,14 @@ use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Su
 
 const BACKEND: &str = "in-process";
 
-/// As much as the brokers take, so that what works here works there.
+/// The same limit as the brokers, so that code that works here works there.
 const LIMIT: usize = 1024 * 1024;
 
 pub(crate) struct InProcess {
     queues: Queues,
 }
 
-/// Shared by the bus, its publishers and its subscriptions.
+/// The queues, shared by the bus, its publishers and its subscriptions.
 #[derive(Clone)]
 struct Queues {
     by_name: Arc<Mutex<HashMap<String, Arc<Queue>>>>,
@@ -30,8 +31,8 @@ struct Queue {
     arrived: Notify,
 }
 
-/// Messages that nobody acknowledged yet, and the number of the first: numbers only grow, so a reader's place
-/// survives what is dropped or acknowledged before it.
+/// Unacknowledged messages, and the number of the first. Numbers only grow, so a reader's place stays valid when
+/// earlier messages are dropped or acknowledged.
 #[derive(Default)]
 struct Held {
     first: u64,
@@ -74,7 +75,7 @@ impl Queues {
         self.by_name(|queues| Arc::clone(queues.entry(name.to_owned()).or_default()))
     }
 
-    /// All queues in one step, so that two publishers' messages have one order everywhere.
+    /// Publishes to all queues in one step, so that messages of two publishers have the same order in every queue.
     fn publish(&self, message: Message) -> Delivery {
         self.by_name(|queues| {
             for queue in queues.values() {
@@ -157,12 +158,12 @@ impl Subscription for InProcessSubscription {
         loop {
             let queue = self.queues.declare(&self.name);
             if !Arc::ptr_eq(&queue, &self.queue) {
-                // It was removed: as with the brokers, the subscription declares it anew.
+                // The queue was removed: as with the brokers, the subscription declares it again.
                 self.queue = queue;
                 self.place = 0;
             }
             let mut arrived = std::pin::pin!(self.queue.arrived.notified());
-            // Before looking, or a message between the look and the wait would wake nobody.
+            // Enabled before looking, or a message between the look and the wait would not wake this reader.
             arrived.as_mut().enable();
             let (came, first) = self.queue.held(|held| {
                 (held.from(self.place).take(most.max(1)).cloned().collect::<Vec<_>>(), held.first)

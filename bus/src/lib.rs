@@ -1,8 +1,8 @@
 //! The bus: how news of stored events reaches other processes.
 //!
-//! A port and three adapters: in-process, `RabbitMQ`, NATS `JetStream`. The bus is for speed only. It may lose, repeat
-//! or reorder anything; whoever follows the log notices and reads the log. So this crate knows nothing of events:
-//! it moves [`Message`]s, says honestly what was confirmed, and comes back by itself when a broker does.
+//! A port and three adapters: in-process, `RabbitMQ`, NATS `JetStream`. The bus is only for speed. It may lose,
+//! repeat or reorder messages; followers of the log notice this and read the log. So this crate knows nothing of
+//! events: it moves [`Message`]s, reports truthfully which were confirmed, and reconnects by itself.
 //!
 //! Start reading at [`connect`], then [`Bus`].
 
@@ -29,16 +29,16 @@ use address::not_built;
 
 /// The bus behind a URL (`in-process:`, `amqp(s)://`, `nats://`). Checks the address; connects later.
 ///
-/// `amqp://…?exchange=NAME` (else `soonshop`) and `nats://…?stream=NAME` (else `SOONSHOP`) keep shops apart that share
-/// a broker. The first TLS connection wants rustls's default provider: the binary installs it.
+/// `amqp://…?exchange=NAME` (default `soonshop`) and `nats://…?stream=NAME` (default `SOONSHOP`) separate shops that
+/// share a broker. The first TLS connection needs rustls's default provider: the binary installs it.
 pub fn connect(url: &str) -> Result<Arc<dyn Bus>, Error> {
     connect_with(url, &Settings::default())
 }
 
-/// [`connect`], with other limits.
+/// Like [`connect`], with other limits.
 pub fn connect_with(url: &str, settings: &Settings) -> Result<Arc<dyn Bus>, Error> {
     let parsed = Url::parse(url).map_err(|reason| Error::Address {
-        // Not the address: what cannot be parsed may hold a password anywhere.
+        // Not the whole address: an unparsable one may contain a password anywhere.
         url: url.split(':').next().unwrap_or_default().to_owned(),
         reason: reason.to_string(),
     })?;

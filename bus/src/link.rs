@@ -1,7 +1,7 @@
-//! What the adapters of real brokers share: pausing, connecting anew, and waiting no longer than stated.
+//! Code shared by the adapters of real brokers: pausing, reconnecting, and limiting every wait.
 //!
-//! An adapter says how a session opens and what one can do; a [`Link`] holds one session at a time, opens it when it
-//! is needed and replaces it when it broke. Nothing runs in the background: a link works while it is asked something.
+//! An adapter says how a session opens and what it can do; a [`Link`] holds one session at a time, opens it when
+//! needed, and replaces it when it is broken. Nothing runs in the background: a link works only during a call.
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -20,7 +20,7 @@ use crate::{Confirmation, Delivery, Error, Message, Publisher, Settings, Subscri
 /// How many messages a broker hands out before it waits for [`Subscription::acknowledge`].
 pub(crate) const UNACKNOWLEDGED: u16 = 500;
 
-/// Takes a parameter of ours out of the address: the client libraries would not know it.
+/// Removes one of our parameters from the address: the client libraries do not know it.
 pub(crate) fn take_parameter(url: &mut Url, name: &str) -> Option<String> {
     let (ours, theirs): (Vec<_>, Vec<_>) = url.query_pairs().into_owned().partition(|(key, _)| key == name);
     url.set_query(None);
@@ -30,7 +30,7 @@ pub(crate) fn take_parameter(url: &mut Url, name: &str) -> Option<String> {
     ours.into_iter().next().map(|(_, value)| value)
 }
 
-/// How a publishing session sends. `opened` once by its [`Link`], dropped when [`broken`](Self::broken).
+/// The sending side of a session. Opened by its [`Link`], dropped when [`broken`](Self::broken).
 pub(crate) trait Outlet: Send + 'static {
     /// Hands the message over. An error that is not [`Error::Refused`] breaks the session.
     fn send(&mut self, message: Message) -> impl Future<Output = Result<Confirmation, Error>> + Send;
@@ -38,15 +38,16 @@ pub(crate) trait Outlet: Send + 'static {
     fn broken(&self) -> bool;
 }
 
-/// How a subscribing session reads. An error breaks it.
+/// The receiving side of a session. An error breaks it.
 pub(crate) trait Inlet: Send + 'static {
     /// As [`Subscription::next`]: safe to drop at any await.
     fn next(&mut self, most: usize) -> impl Future<Output = Result<Vec<Message>, Error>> + Send;
     fn acknowledge(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Grows with each failure in a row, is over at a fixed moment (so that a caller who gives up and asks again does not
-/// start it anew), and is spread, so that many processes do not meet a broker that came back all at once.
+/// The pause after failures. It grows with each failure in a row; it ends at a fixed time, so that a caller who gives
+/// up and asks again does not restart it; and it is random within limits, so that many processes do not reconnect at
+/// once.
 pub(crate) struct Pause {
     least: Duration,
     most: Duration,
@@ -90,7 +91,8 @@ type Open<S> = Box<dyn Fn() -> BoxFuture<'static, Result<S, Error>> + Send>;
 /// One session at a time, opened when needed.
 pub(crate) struct Link<S> {
     open: Open<S>,
-    /// Kept when a caller gives up waiting, or a caller who is less patient than the broker would never get through.
+    /// Kept when a caller gives up waiting: otherwise a caller less patient than the broker would never get a
+    /// session.
     opening: Option<BoxFuture<'static, Result<S, Error>>>,
     session: Option<(S, Instant)>,
     pause: Pause,
@@ -106,7 +108,7 @@ impl<S> Link<S> {
         Self { open, opening: None, session: None, pause }
     }
 
-    /// The session; opens one where there is none, after the pause that the last failure asks for.
+    /// The session; opens a new one if there is none, after the pause that the last failure requires.
     pub(crate) async fn session(&mut self) -> Result<&mut S, Error> {
         self.pause.over().await;
         let session = match self.session.take() {
@@ -125,17 +127,17 @@ impl<S> Link<S> {
         outcome
     }
 
-    /// The session did what was asked: the next failure is a first one.
+    /// The session works: the next failure counts as the first.
     pub(crate) fn worked(&mut self) {
         self.pause.succeeded();
     }
 
-    /// The broker is there and will not: pause, and keep the session.
+    /// The broker answered but refused: pause, and keep the session.
     pub(crate) fn refused(&mut self) {
         self.pause.failed();
     }
 
-    /// The session is of no more use. One that lived long was fine until now; one that broke at once was not.
+    /// The session is broken. One that lived long was fine until now; one that broke at once was not.
     pub(crate) fn lost(&mut self) {
         if let Some((_, since)) = self.session.take() {
             if since.elapsed() > self.pause.most {
@@ -150,7 +152,7 @@ impl<S> Link<S> {
     }
 }
 
-/// Whether a session can still be trusted; shared with the confirmations that came from it.
+/// Whether a session can still be trusted; shared with the confirmations of its messages.
 #[derive(Clone, Default)]
 pub(crate) struct Health(Arc<AtomicBool>);
 
@@ -159,7 +161,7 @@ impl Health {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Bounds the wait for one message's answer. No answer, or a lost one, breaks the session it came from.
+    /// Limits the wait for one message's answer. No answer, or a lost one, breaks the session.
     pub(crate) fn watch<F>(&self, backend: &'static str, patience: Duration, answer: F) -> Confirmation
     where
         F: Future<Output = Result<Delivery, Error>> + Send + 'static,
@@ -181,12 +183,12 @@ impl Health {
     }
 }
 
-/// [`Publisher`] over a link.
+/// A [`Publisher`] over a link.
 pub(crate) struct LinkedPublisher<S> {
     pub(crate) backend: &'static str,
     pub(crate) link: Link<S>,
     pub(crate) patience: Duration,
-    /// What is assumed before the broker said it.
+    /// The limit to assume until the broker reports its own.
     pub(crate) limit: usize,
 }
 
@@ -216,14 +218,14 @@ impl<S: Outlet> Publisher for LinkedPublisher<S> {
     }
 }
 
-/// [`Subscription`] over a link.
+/// A [`Subscription`] over a link.
 pub(crate) struct LinkedSubscription<S> {
     link: Link<S>,
 }
 
 impl<S: Inlet> LinkedSubscription<S> {
-    /// Declares the queue now if the broker is up, so that what is published after this is in it. If not, or if it
-    /// takes longer than `patience`, [`Subscription::next`] goes on where this stopped.
+    /// Declares the queue now if the broker is up, so that it gets every message published after this. If not, or if
+    /// it takes longer than `patience`, [`Subscription::next`] continues it.
     pub(crate) async fn new(mut link: Link<S>, patience: Duration) -> Self {
         if let Ok(Err(error)) = timeout(patience, link.session()).await {
             tracing::debug!(%error, "a subscription begins without its broker");
@@ -244,7 +246,7 @@ impl<S: Inlet> Subscription for LinkedSubscription<S> {
     }
 
     async fn acknowledge(&mut self) -> Result<(), Error> {
-        // Without a session there is nothing to acknowledge: what the last one delivered comes again.
+        // Without a session there is nothing to acknowledge: messages of the last one come again.
         let Some((session, _)) = &mut self.link.session else { return Ok(()) };
         let done = session.acknowledge().await;
         if done.is_err() {

@@ -1,13 +1,13 @@
-//! What a message, a queue's name and a topic must look like for all three brokers to carry them.
+//! The rules for messages, queue names and topics, so that all three brokers can carry them.
 
 use std::borrow::Cow;
 
 use crate::{Error, Message};
 
-/// Of an id, a topic or a queue's name. AMQP's short strings end at 255 bytes, and prefixes go before some.
+/// The longest id, topic or queue name. AMQP's short strings end at 255 bytes, and some get a prefix.
 const LONGEST_NAME: usize = 200;
 
-/// Refuses what no connection makes possible, before one is asked for.
+/// Refuses a message that no connection can send, before a connection is needed.
 pub(crate) fn check(backend: &'static str, message: &Message, limit: usize) -> Result<(), Error> {
     if message.body.len() > limit {
         return Err(Error::TooLarge { backend, size: message.body.len(), limit });
@@ -22,7 +22,7 @@ pub(crate) fn check(backend: &'static str, message: &Message, limit: usize) -> R
     Ok(())
 }
 
-/// A queue's name is `[a-z0-9-]+`.
+/// Checks that a queue's name is `[a-z0-9-]+`.
 pub(crate) fn check_queue(backend: &'static str, queue: &str) -> Result<(), Error> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if queue.is_empty() || queue.len() > LONGEST_NAME || !queue.bytes().all(fits) {
@@ -32,8 +32,8 @@ pub(crate) fn check_queue(backend: &'static str, queue: &str) -> Result<(), Erro
     Ok(())
 }
 
-/// The topic with `_` for what a routing key or a subject cannot hold. Adopted event types may be called anything,
-/// and every queue is unfiltered: a topic that reads a little differently is better than a relay that cannot pass.
+/// The topic, with `_` in place of characters that a routing key or a subject cannot hold. Adopted event types may
+/// have any name, and every queue is unfiltered: a slightly different topic is better than a relay that is stuck.
 pub(crate) fn topic(topic: &str) -> Cow<'_, str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
     let token = |token: &str| !token.is_empty() && token.bytes().all(plain);

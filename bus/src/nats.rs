@@ -1,7 +1,7 @@
 //! NATS `JetStream`: one stream, one durable pull consumer per queue, each acknowledgement for all before it.
 //!
-//! A client here lives as long as its server connection: it is not left to reconnect behind our back, so that what
-//! was in flight is answered for and stream and consumer are declared anew.
+//! A client here lives only as long as its server connection. It does not reconnect by itself, so that messages in
+//! flight get an answer, and stream and consumer are declared again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +31,10 @@ use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Su
 
 const BACKEND: &str = "nats";
 
-/// The server's limit counts the headers as well: the id, its name, and the version line.
+/// The server's limit includes the headers: the id, its name, and the version line.
 const HEADERS: usize = 512;
 
-/// What a server takes that was not configured otherwise.
+/// The default limit of a server.
 const USUAL_LIMIT: usize = 1024 * 1024 - HEADERS;
 
 pub(crate) struct Nats {
@@ -43,11 +43,11 @@ pub(crate) struct Nats {
 }
 
 struct Server {
-    /// Without name and password.
+    /// The URL without name and password.
     url: Url,
     login: Login,
     stream: String,
-    /// What the stream's subjects begin with.
+    /// The prefix of the stream's subjects.
     root: String,
     settings: Settings,
 }
@@ -80,7 +80,7 @@ impl Nats {
         Ok(Self { server, control })
     }
 
-    /// Does one thing on the connection kept for such things.
+    /// Does one administrative task on its own connection.
     async fn control<F>(&self, patience: Duration, work: impl FnOnce(Client) -> F + Send) -> Result<(), Error>
     where
         F: Future<Output = Result<(), Error>> + Send,
@@ -104,7 +104,7 @@ impl Bus for Nats {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        // JetStream answers, not just the server. What it answers differs from version to version.
+        // JetStream must answer, not just the server. The content of the answer differs from version to version.
         let ask = |client: Client| async move {
             client.request("$JS.API.INFO", Bytes::new()).await.map(drop).map_err(unreachable)
         };
@@ -170,19 +170,19 @@ impl Server {
             .connection_timeout(settings.connect)
             .request_timeout(Some(settings.connect))
             .ping_interval(settings.heartbeat)
-            // One, as none means without end.
+            // One, because zero means no limit.
             .max_reconnects(1);
         let client = options.connect(self.url.as_str()).await.map_err(unreachable)?;
         let jetstream = ContextBuilder::new()
             .timeout(settings.connect)
             .ack_timeout(settings.confirm)
-            // How many are in flight is the caller's to say.
+            // The caller limits how many messages are in flight.
             .max_ack_inflight(1_000_000)
             .build(client.clone());
         Ok(Session { client, jetstream })
     }
 
-    /// The stream, declared each time: a server may come back empty. One that is there is used as it is, so that an
+    /// The stream, declared each time: a server may restart empty. An existing stream is used as it is, so that an
     /// operator can give it other limits, or replicas.
     async fn stream(&self, jetstream: &Context) -> Result<Stream, Error> {
         let config = StreamConfig {
@@ -224,14 +224,14 @@ impl Server {
         })
     }
 
-    /// A new consumer begins with what comes next. One that has messages out which nobody acknowledged would give them
-    /// again only after a wait, and behind newer ones: it is made anew, from the first of them on.
+    /// A new consumer begins with the next message. A consumer with unacknowledged messages would send them again
+    /// only after a wait, and behind newer ones: it is replaced by one that begins at the first of them.
     async fn consumer(&self, stream: &Stream, queue: &str) -> Result<PullConsumer, Error> {
         let config = |deliver_policy| Pull {
             durable_name: Some(queue.to_owned()),
             ack_policy: AckPolicy::All,
             deliver_policy,
-            // Twice what is asked for at a time: the next request goes out while the last is being worked off.
+            // Twice the size of one request: the next request is sent while the last one is being processed.
             max_ack_pending: 2 * i64::from(UNACKNOWLEDGED),
             inactive_threshold: self.settings.unread,
             ..Pull::default()
@@ -275,7 +275,7 @@ impl Outlet for NatsOutlet {
         let answer = async move {
             match sent.await {
                 Ok(_) => Ok(Delivery::Confirmed),
-                // The server answered, and says no: the stream is full or sealed, the disk is.
+                // The server answered and refused: the stream is full or sealed, or the disk is full.
                 Err(error) if error.kind() == PublishErrorKind::Other => {
                     Err(Error::Refused { backend: BACKEND, reason: error.to_string() })
                 }
@@ -296,9 +296,9 @@ impl Outlet for NatsOutlet {
 
 struct NatsInlet {
     pulled: Pulled,
-    /// The last message returned: acknowledging it acknowledges those before.
+    /// The last message that was returned: acknowledging it acknowledges all before it.
     last: Option<jetstream::message::Acker>,
-    /// How much of a subject is not the topic.
+    /// The length of the subject's prefix before the topic.
     prefix: usize,
     patience: Duration,
     session: Session,
@@ -323,7 +323,7 @@ impl Inlet for NatsInlet {
             || Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() };
         let first = self.pulled.next().await.ok_or_else(ended)?.map_err(unreachable)?;
         let mut came = vec![self.take(first)];
-        // No await from here on: a message taken from the consumer is one returned.
+        // No await from here on, so that every message taken from the consumer is returned.
         while came.len() < most
             && let Some(Some(Ok(next))) = self.pulled.next().now_or_never()
         {
@@ -340,13 +340,14 @@ impl Inlet for NatsInlet {
                 reason: "the connection was closed".to_owned(),
             });
         }
-        // With an answer, or an acknowledgement could still be on its way when the subscription is dropped.
+        // Waits for the server's answer, or the acknowledgement could still be in flight when the subscription is
+        // dropped.
         let answered = timeout(self.patience, last.double_ack()).await;
         answered.map_err(|_| silent("no answer", self.patience))?.map_err(unreachable)
     }
 }
 
-/// Without percent-encoding. A `+` stands for itself in a login, unlike in a form.
+/// Decodes percent-encoding. A `+` stays a `+` in a login, unlike in a form.
 fn decoded(part: &str) -> String {
     let form = part.replace('+', "%2B");
     url::form_urlencoded::parse(form.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default()

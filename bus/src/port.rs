@@ -1,4 +1,4 @@
-//! The port: what a bus can do, and how patient it is.
+//! The port: the operations of a bus, and its time limits.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use futures::future::BoxFuture;
 /// One message. `body` is opaque here (a `CloudEvents` 1.0 document in structured JSON).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The event's id: a broker that can tell repeats apart by id does so.
+    /// The event's id: a broker that can detect repeats does so by it.
     pub id: String,
     /// `<type>.<event>`, such as `order.OrderPlaced`: the routing key, or the tail of the subject.
     pub topic: String,
     pub body: Bytes,
 }
 
-/// What became of a message that was published.
+/// The result of publishing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The broker has it, as safely as it keeps anything.
+    /// The broker stored it, as safely as it stores anything.
     Confirmed,
-    /// The broker took it and had no queue that wants it.
+    /// The broker took it, but no queue wanted it.
     Unwanted,
 }
 
-/// Why the bus could not do as asked. All of them pass: ask again.
+/// Why a bus operation failed. All of these are temporary: try again.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("{backend} cannot be reached: {reason}")]
@@ -38,32 +38,32 @@ pub enum Error {
     Address { url: String, reason: String },
 }
 
-/// Resolves when the broker has answered for one message, or has not in time. Await every one: the connection keeps
-/// what is dropped unanswered.
+/// Resolves when the broker has answered for one message, or after a time limit. Await every one: the connection
+/// keeps a record of each that is dropped unanswered.
 pub type Confirmation = BoxFuture<'static, Result<Delivery, Error>>;
 
 /// A way to publish, with as many messages in flight as the caller keeps [`Confirmation`]s.
 #[async_trait]
 pub trait Publisher: Send {
-    /// Hands one message to the broker, in the order of the calls, and does not wait for its confirmation.
-    /// After an error the next call connects anew; confirmations that were open resolve to an error.
+    /// Sends one message to the broker, in the order of the calls, and does not wait for its confirmation. After an
+    /// error the next call reconnects; open confirmations resolve to an error.
     async fn send(&mut self, message: Message) -> Result<Confirmation, Error>;
 
-    /// The largest body, in bytes, that the broker takes. A larger one is an [`Error::TooLarge`], at once.
+    /// The largest body, in bytes, that the broker takes. A larger one is refused at once with [`Error::TooLarge`].
     fn limit(&self) -> usize;
 }
 
 /// A durable, unfiltered queue with a name, read by one process at a time.
 #[async_trait]
 pub trait Subscription: Send {
-    /// Waits for messages and returns at least one and at most `most`, never waiting to fill up.
-    /// Safe to drop at any await: what was not acknowledged comes again.
-    /// An error says that the bus is down just now; the next call tries again (with a pause of its own).
-    /// A broker waits when 500 are out: call [`acknowledge`](Self::acknowledge) in between.
+    /// Waits for messages and returns at least one and at most `most`, without waiting for more. Safe to drop at any
+    /// await: unacknowledged messages come again. An error says that the bus is down now; the next call tries again,
+    /// after a pause. A broker stops at 500 unacknowledged messages: call [`acknowledge`](Self::acknowledge) in
+    /// between.
     async fn next(&mut self, most: usize) -> Result<Vec<Message>, Error>;
 
-    /// Acknowledges everything that [`next`](Self::next) returned so far. An error is harmless: it comes again.
-    /// So is a success after the connection was lost in between.
+    /// Acknowledges everything that [`next`](Self::next) returned so far. An error is harmless: the messages come
+    /// again. A success after the connection was lost in between is harmless as well.
     async fn acknowledge(&mut self) -> Result<(), Error>;
 }
 
@@ -72,28 +72,28 @@ pub trait Subscription: Send {
 pub trait Bus: Send + Sync + 'static {
     /// `in-process`, `rabbitmq` or `nats`.
     fn backend(&self) -> &'static str;
-    /// Asks the broker for a sign of life, within two seconds.
+    /// Checks within two seconds that the broker answers.
     async fn ping(&self) -> Result<(), Error>;
-    /// Does not wait for the broker to be up.
+    /// A new publisher; does not wait for the broker to be up.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, Error>;
-    /// Declares the queue where it is missing; does not wait for the broker to be up. `queue` is `[a-z0-9-]+`.
+    /// Declares the queue if it is missing; does not wait for the broker to be up. `queue` is `[a-z0-9-]+`.
     async fn subscribe(&self, queue: &str) -> Result<Box<dyn Subscription>, Error>;
-    /// Removes the queue and what it holds, if it is there.
+    /// Removes the queue and its messages, if it exists.
     async fn remove(&self, queue: &str) -> Result<(), Error>;
 }
 
-/// How patient the bus is and how much it keeps. The defaults are meant for production; tests are less patient.
+/// The time limits and sizes of the bus. The defaults are for production; tests use shorter times.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// To open a connection and declare what is needed there.
+    /// Time limit for opening a connection and declaring exchange, stream and queue.
     pub connect: Duration,
-    /// For the broker's answer to a message.
+    /// Time limit for the broker's answer to a message.
     pub confirm: Duration,
-    /// For [`Bus::ping`].
+    /// Time limit for [`Bus::ping`].
     pub ping: Duration,
-    /// An idle connection shows that it lives this often, and counts as lost after twice as long; whole seconds.
+    /// Interval of heartbeats on an idle connection, which counts as lost after twice as long; whole seconds.
     pub heartbeat: Duration,
-    /// After the first failure; each further one doubles it.
+    /// The pause after the first failure; each further one doubles it.
     pub pause_least: Duration,
     /// The longest pause between two attempts.
     pub pause_most: Duration,
@@ -105,7 +105,7 @@ pub struct Settings {
     pub stream_bytes: u64,
     /// How long `RabbitMQ` and `JetStream` keep a message.
     pub age: Duration,
-    /// How long they keep a queue that nobody reads: that of a process which is no more slows every message down.
+    /// How long they keep a queue without a reader: the queue of a process that is gone slows every message down.
     pub unread: Duration,
 }
 

@@ -1,9 +1,10 @@
 //! `RabbitMQ`: one durable topic exchange, one durable quorum queue per name, bound to everything.
 //!
-//! A publisher and a subscription have a connection each: a broker short of memory blocks connections that publish,
-//! and those that read must not stand still with them.
+//! A publisher and a subscription have a connection each: a broker that is short of memory blocks publishing
+//! connections, and reading must not stop with them.
 //!
-//! lapin logs every message that no queue wanted, whole, as a warning of its own: `lapin=error` in a log filter.
+//! lapin logs every message that no queue wanted, with its content, as a warning: set `lapin=error` in the log
+//! filter.
 
 mod session;
 
@@ -34,15 +35,15 @@ use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Su
 
 const BACKEND: &str = "rabbitmq";
 
-/// `RabbitMQ` takes 128 MiB, and grows slow with them. Nothing that `SoonShop` stores comes near this.
+/// `RabbitMQ` takes up to 128 MiB, but gets slow. No message of `SoonShop` comes near this limit.
 const LIMIT: usize = 1024 * 1024;
 
 const PERSISTENT: u8 = 2;
 
-/// A queue that did not answer this often in a row is given up. Electing a leader takes a second.
+/// A queue that did not answer this often in a row is discarded. Electing a leader takes a second.
 const SILENT: u32 = 3;
 
-/// Longer than `RabbitMQ` takes to give up a queue's leader.
+/// Longer than `RabbitMQ` waits for a queue's leader.
 const GIVES_UP: Duration = Duration::from_secs(10);
 
 pub(crate) struct RabbitMq {
@@ -50,7 +51,7 @@ pub(crate) struct RabbitMq {
     control: Mutex<Link<Session>>,
 }
 
-/// Where the broker is and what is declared there.
+/// The broker's address, and the names to declare there.
 struct Broker {
     uri: AMQPUri,
     exchange: String,
@@ -61,7 +62,7 @@ impl RabbitMq {
     pub(crate) fn new(mut url: Url, settings: &Settings) -> Result<Self, Error> {
         let exchange = take_parameter(&mut url, "exchange").unwrap_or_else(|| "soonshop".to_owned());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        // The queues' names begin with it, and must still fit.
+        // It is the prefix of queue names, which have a length limit.
         if exchange.is_empty() || exchange.len() > 50 || !exchange.bytes().all(plain) {
             return Err(address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
         }
@@ -80,7 +81,7 @@ impl RabbitMq {
         Ok(format!("{}.{name}", self.broker.exchange))
     }
 
-    /// Does one thing on a channel of its own, on the connection kept for such things.
+    /// Does one task on its own channel, on the connection for administrative tasks.
     async fn control<T, F>(
         &self,
         patience: Duration,
@@ -145,7 +146,7 @@ impl Bus for RabbitMq {
 }
 
 impl Broker {
-    /// With the exchange, which is declared each time: a broker may come back empty.
+    /// A session with the exchange, declared each time: a broker may restart empty.
     async fn session(self: Arc<Self>, role: &'static str) -> Result<Session, Error> {
         let patience = self.settings.connect;
         let opened = async {
@@ -185,9 +186,9 @@ impl Broker {
         Ok(RabbitMqInlet { _session: session, consumer, last: None })
     }
 
-    /// For a queue that has no leader and gets none: so it is found by a broker that was killed soon after the queue
-    /// was declared (seen with 3.10). It would not only give nothing, but keep every message that is published from
-    /// being confirmed. What it held is in the log.
+    /// Removes a queue that has no leader and gets none: a broker that was killed soon after the queue was declared
+    /// finds it like this (seen with 3.10). Such a queue delivers nothing, and prevents every published message from
+    /// being confirmed. Its messages are in the log.
     async fn discard(&self, session: &Session, queue: &str) {
         tracing::warn!(
             queue,
@@ -197,7 +198,7 @@ impl Broker {
             let channel = session.connection.create_channel().await?;
             channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await
         };
-        // RabbitMQ itself waits five seconds for the leader before it removes a queue without.
+        // RabbitMQ itself waits five seconds for the leader before it removes a queue that has none.
         match timeout(self.settings.confirm.max(GIVES_UP), removed).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(queue, %error, "it could not be removed"),
@@ -232,7 +233,7 @@ impl Broker {
 
 struct Queue {
     name: String,
-    /// How often in a row it did not answer while its broker did.
+    /// How often in a row the queue did not answer although its broker did.
     silent: AtomicU32,
 }
 
@@ -244,7 +245,7 @@ struct RabbitMqOutlet {
 impl Outlet for RabbitMqOutlet {
     async fn send(&mut self, message: Message) -> Result<Confirmation, Error> {
         if self.session.connection.status().blocked() {
-            // Nothing is written to such a connection. It is kept, as a new one would only be blocked as well.
+            // A blocked connection is not written to. It is kept, because a new one would be blocked as well.
             return Err(refused("it takes no messages just now (short of memory or disk)"));
         }
         let properties = BasicProperties::default()
@@ -261,8 +262,9 @@ impl Outlet for RabbitMqOutlet {
             .await;
         let confirm = sent.map_err(unreachable)?;
         let answer = async move {
-            // lapin gives a returned message to the next answer that comes. All queues take everything, so only while
-            // the last one goes can that be another message's: how many were unwanted is right even then.
+            // lapin assigns a returned message to the next answer. All queues take everything, so only while the last
+            // queue is removed can it belong to another message; the number of unwanted messages is correct even
+            // then.
             match confirm.await.map_err(unreachable)? {
                 Answer::Ack(None) => Ok(Delivery::Confirmed),
                 Answer::Ack(Some(_)) => Ok(Delivery::Unwanted),
@@ -284,7 +286,7 @@ impl Outlet for RabbitMqOutlet {
 
 struct RabbitMqInlet {
     consumer: Consumer,
-    /// Of the last message returned: acknowledging it acknowledges those before.
+    /// The last message that was returned: acknowledging it acknowledges all before it.
     last: Option<Acker>,
     _session: Session,
 }
@@ -302,7 +304,7 @@ impl Inlet for RabbitMqInlet {
         let ended = || Error::Unreachable { backend: BACKEND, reason: "the queue was removed".to_owned() };
         let first = self.consumer.next().await.ok_or_else(ended)?.map_err(unreachable)?;
         let mut came = vec![self.take(first)];
-        // No await from here on: a message taken from the consumer is one returned.
+        // No await from here on, so that every message taken from the consumer is returned.
         while came.len() < most
             && let Some(Some(Ok(delivered))) = self.consumer.next().now_or_never()
         {

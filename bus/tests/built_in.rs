@@ -1,4 +1,4 @@
-//! An adapter that this build left out is named, and how to have it. The other tests of this crate need both.
+//! A missing adapter is named in the error, with the feature that adds it. The other tests of this crate need both.
 
 use soonshop_bus::connect;
 

@@ -140,7 +140,7 @@ async fn what_is_too_large_is_refused_at_once(bus: &dyn Bus) {
     let limit = publisher.limit();
     assert!(limit >= 512 * 1024, "{limit}: an event may have 256 KiB, and travels as JSON");
     let large = Message { body: vec![0; limit + 1].into(), ..message(2) };
-    // At once: without waiting for anything, the broker least of all.
+    // At once: without waiting for anything, least of all the broker.
     let sent = publisher.send(large).now_or_never().expect("it is refused before anything is waited for");
     let Err(error) = sent else { panic!("was not refused") };
     assert!(matches!(error, Error::TooLarge { size, limit: said, .. } if size == limit + 1 && said == limit));
@@ -184,7 +184,7 @@ async fn a_subscription_gets_over_the_removal_of_its_queue(bus: &dyn Bus) {
     let mut subscription = bus.subscribe("pulled-away").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
     bus.remove("pulled-away").await.unwrap();
-    // Not before the queue is there again does it get anything.
+    // It gets messages only once the queue exists again.
     let came = timeout(LONG, async {
         let mut number = 0;
         loop {
@@ -235,7 +235,7 @@ async fn without_a_queue_a_message_is_unwanted(bus: &dyn Bus) {
     assert_eq!(publish(&mut *publisher, [message(51)]).await[0].clone().unwrap(), Delivery::Unwanted);
 }
 
-/// A full queue drops its oldest, and confirms what comes.
+/// A full queue drops its oldest messages, and confirms new ones.
 async fn a_full_queue_drops_its_oldest(bus: &dyn Bus) {
     drop(bus.subscribe("full").await.unwrap());
     let mut publisher = bus.publisher().await.unwrap();
@@ -305,7 +305,7 @@ fn small() -> Settings {
     Settings { in_process_length: FULL, queue_length: 6_000, ..settings() }
 }
 
-/// A bus of the test's own, and what tidies up behind it.
+/// A bus for one test, and its cleanup.
 struct TestBus {
     bus: Arc<dyn Bus>,
     _tidy: Option<Tidy>,
@@ -316,7 +316,8 @@ struct Tidy(Option<Box<dyn FnOnce() + Send>>);
 impl Drop for Tidy {
     fn drop(&mut self) {
         if let Some(tidy) = self.0.take() {
-            // In a thread, as a test's runtime may not be waited for from inside. What fails here failed the test already.
+            // In a thread, because a test's runtime cannot be waited for from inside. A failure here has already
+            // failed the test.
             let _ = std::thread::spawn(tidy).join();
         }
     }
@@ -343,7 +344,7 @@ async fn rabbitmq() -> TestBus {
 async fn nats() -> TestBus {
     let url = server("NATS_URL");
     let stream = unique();
-    // nats-server 2.9 does not tell a reader that its consumer was removed: it misses two heartbeats.
+    // nats-server 2.9 does not tell a reader that its consumer was removed: the reader misses two heartbeats.
     let settings = Settings { heartbeat: Duration::from_secs(2), ..small() };
     let bus = connect_with(&format!("{url}?stream={stream}"), &settings).unwrap();
     let tidy = move || {
@@ -353,7 +354,7 @@ async fn nats() -> TestBus {
             let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
             let login = async_nats::ConnectOptions::with_user_and_password(user, password);
             let client = login.connect(url.as_str()).await.unwrap();
-            // Fails where the test made none.
+            // Fails if the test made no stream.
             let _ = async_nats::jetstream::new(client).delete_stream(stream).await;
         });
     };
@@ -403,7 +404,7 @@ async fn an_address_is_checked_at_once_and_shown_without_its_password() {
 
 #[tokio::test]
 async fn without_a_server_everything_says_so_and_nothing_hangs() {
-    // Port 9, discard: nobody listens there.
+    // Port 9, discard: no server listens there.
     for url in ["amqp://127.0.0.1:9", "nats://127.0.0.1:9"] {
         let bus = connect_with(url, &settings()).unwrap();
         let unreachable =

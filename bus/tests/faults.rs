@@ -1,5 +1,5 @@
-//! What happens when a broker restarts, is killed, hangs, forgets everything or is full. Each test starts a server of
-//! its own, with `tests/services/services.sh`, and takes it down in every case.
+//! Brokers that restart, are killed, hang, lose their data or are full. Each test starts its own server with
+//! `tests/services/services.sh`, and stops it in every case.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 mod common;
@@ -16,8 +16,8 @@ use soonshop_bus::{Bus, Delivery, Error, Message, Publisher, Settings, Subscript
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
-/// Beyond what a setting says, on a machine that has other things to do. What has no limit of its own is not late by
-/// this: it hangs for as long as its broker does.
+/// Allowed on top of a setting's time limit, for a busy machine. Code without a limit would not be late by this much:
+/// it would hang as long as its broker does.
 const SLACK: Duration = Duration::from_secs(30);
 
 fn impatient() -> Settings {
@@ -79,7 +79,7 @@ async fn before_the_broker_is_up(bus: &dyn Bus, server: &Server) -> Box<dyn Subs
 
     server.run("up").await;
     bus.ping().await.unwrap();
-    // A queue exists once its subscription has reached the broker; `next` errs or waits, and declares it.
+    // A queue exists once its subscription has reached the broker; `next` fails or waits, and declares it.
     let declared = async { while timeout(Duration::from_secs(1), subscription.next(1)).await.is_ok() {} };
     timeout(LONG, declared).await.expect("the subscription reaches the broker");
     confirmed(&mut *publisher, 1).await;
@@ -88,8 +88,8 @@ async fn before_the_broker_is_up(bus: &dyn Bus, server: &Server) -> Box<dyn Subs
     subscription
 }
 
-/// A subscription whose queue is there: what is published from now on is for it. A broker that was away takes its time,
-/// and until then messages go past the queue.
+/// A subscription whose queue exists, so that it gets every message published from now on. A broker that was down
+/// needs a while, and until then messages miss the queue.
 async fn reached(bus: &dyn Bus, publisher: &mut dyn Publisher, queue: &str) -> Box<dyn Subscription> {
     let mut subscription = bus.subscribe(queue).await.unwrap();
     let probe = |number: usize| Message { id: format!("{queue}-{number}"), ..message(0) };
@@ -129,8 +129,8 @@ async fn a_restart(bus: &dyn Bus, server: &Server) {
     bus.remove("restart").await.unwrap();
 }
 
-/// `old` has a queue that is older than the last restart. `RabbitMQ` can lose one that is not: it finds it again without
-/// a leader, and confirms nothing until the subscription has declared it anew.
+/// `old` has a queue that was made before the last restart. `RabbitMQ` can lose a newer one: it comes back without a
+/// leader, and the broker confirms nothing until the subscription has declared it again.
 async fn a_kill_with_messages_in_flight(bus: &dyn Bus, old: &mut dyn Subscription, server: &Server) {
     eprintln!("{}: a kill with messages in flight", server.name);
     let mut young = bus.subscribe("killed").await.unwrap();
@@ -138,7 +138,7 @@ async fn a_kill_with_messages_in_flight(bus: &dyn Bus, old: &mut dyn Subscriptio
     let mut confirmations = Vec::new();
     let mut number = 100;
     let sending = async {
-        // Until it notices.
+        // Until it notices the loss.
         while let Ok(confirmation) = publisher.send(message(number)).await {
             confirmations.push(confirmation);
             number += 1;
@@ -173,12 +173,12 @@ async fn a_kill_with_messages_in_flight(bus: &dyn Bus, old: &mut dyn Subscriptio
     bus.remove("killed").await.unwrap();
 }
 
-/// Reads on until it has seen a message of `end` or later.
+/// Reads until it has seen a message of `end` or later.
 async fn ids_up_to(subscription: &mut dyn Subscription, end: usize) -> HashSet<usize> {
     let mut came = HashSet::new();
     while came.iter().all(|number| *number < end) {
         if let Ok(more) = subscription.next(100).await {
-            // What tried whether a queue is there has other ids.
+            // The messages that tested whether the queue exists have other ids.
             came.extend(
                 more.iter().filter_map(|message| message.id.strip_prefix("id-")?.parse::<usize>().ok()),
             );
@@ -209,7 +209,7 @@ async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
     assert!(other.is_ok(), "a subscription does not wait for the broker");
     drop(other);
     assert!(before.elapsed() < impatient().confirm + SLACK, "{:?}", before.elapsed());
-    // From here on everything tries to connect anew, and gives up in time.
+    // From here on everything tries to reconnect, and gives up in time.
     let before = Instant::now();
     for _ in 0..4 {
         let before = Instant::now();
@@ -233,14 +233,14 @@ async fn a_broker_that_lost_its_data(bus: &dyn Bus, server: &Server) {
     eprintln!("{}: a broker that lost its data", server.name);
     let mut publisher = bus.publisher().await.unwrap();
     let mut subscription = reached(bus, &mut *publisher, "lost").await;
-    // A broker that leaves out repeats knows the numbers of the kill, however many they came to.
+    // A broker that removes duplicates remembers the message ids of the test with the kill, however many it sent.
     let first = 2_000_000;
     confirmed(&mut *publisher, first).await;
     assert_eq!(receive_count(&mut *subscription, 1).await, [message(first)]);
     server.run("down").await;
     std::fs::remove_dir_all(server.dir.path().join(server.name).join("data")).unwrap();
     server.run("up").await;
-    // Until its queue is there again, what is published is not for it: in the log it is.
+    // Until the queue exists again it misses messages: they are in the log.
     let mut number = first + 1;
     let came = async {
         loop {
@@ -307,7 +307,7 @@ async fn a_stream_at_its_limit(server: &Server) {
     assert_eq!(came, (300 - came.len()..300).map(large).collect::<Vec<_>>(), "the newest, in order");
 }
 
-/// As an operator may have made it: what is full then says so, and nothing is lost silently.
+/// A stream as an operator may have made it: when full it refuses messages, and loses none silently.
 async fn a_stream_that_takes_no_more(server: &Server) {
     use async_nats::jetstream::stream::{Config, DiscardPolicy};
     let client = server.nats().await;
@@ -328,7 +328,7 @@ async fn a_stream_that_takes_no_more(server: &Server) {
 
 // ---- the server ------------------------------------------------------------------------------------------
 
-/// The first of the twenty ports that these tests use; the two servers take different ones of them. Below those that the
+/// The first of twenty ports for these tests; the two servers take different ones. They are below the ports that the
 /// kernel gives to outgoing connections.
 const PORTS: u16 = 23_000;
 
@@ -339,7 +339,7 @@ struct Server {
 }
 
 impl Server {
-    /// Not up yet.
+    /// A server that is not started yet.
     fn new(name: &'static str, variable: &str) -> Self {
         let dir = Arc::new(tempfile::Builder::new().prefix("soonshop-bus-").tempdir().unwrap());
         let printed = script(&dir, &["env"]).output().unwrap();
@@ -354,7 +354,7 @@ impl Server {
         self.blocking(move || command.output().unwrap()).await;
     }
 
-    /// Off the runtime's thread, where connections go on.
+    /// Runs `work` outside the runtime's thread, where connections go on.
     async fn blocking(&self, work: impl FnOnce() -> Output + Send + 'static) {
         succeeded(timeout(3 * LONG, tokio::task::spawn_blocking(work)).await.unwrap().unwrap());
     }
@@ -419,7 +419,7 @@ fn succeeded(output: Output) -> Output {
 
 // ---- helpers ---------------------------------------------------------------------------------------------
 
-/// Sends until the broker has it.
+/// Sends until the broker confirms it.
 async fn confirmed(publisher: &mut dyn Publisher, number: usize) {
     taken(publisher, &message(number)).await;
 }

@@ -1,8 +1,8 @@
-//! The cache: answers that are kept because they are asked often, and dropped exactly when an event changes them.
+//! The cache: answers that are often asked for, dropped exactly when an event changes them.
 //!
-//! A port and two adapters: moka (in this process) and Redis. Losing all of it loses nothing. The invariant: a reader
-//! that was slow cannot put an old value back (an entry carries the position it was read at, and invalidating a key
-//! sets the lowest position that may be stored for it, for longer than any read takes).
+//! A port and two adapters: moka (in this process) and Redis. Losing all of it does no harm. The invariant: a slow
+//! reader cannot put an old value back. (An entry carries the position at which it was read; invalidating a key sets
+//! the lowest position that may be stored for it, for longer than any read takes.)
 //!
 //! Start reading at [`connect`], then [`Cache`].
 

@@ -1,7 +1,7 @@
-//! Entries in this process, bounded by their weight; floors beside them, which no pressure pushes out.
+//! Entries in this process, bounded by weight; beside them the floors, which are never evicted for space.
 //!
-//! What [`Cache::get`] shows is never below its key's floor, whatever order puts and invalidations end in: the floor is
-//! raised before the entry goes, and looked at after the entry was read or written.
+//! [`Cache::get`] never returns an entry below its key's floor, in whatever order puts and invalidations end: the
+//! floor is raised before the entry is removed, and checked after the entry was read or written.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use tokio::time::Instant;
 
 use crate::port::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE};
 
-/// What all entries together may weigh.
+/// The most weight of all entries together.
 const WEIGHT: u64 = 32 * 1024 * 1024;
-/// What an entry weighs besides its key and value, roughly.
+/// The approximate weight of an entry besides its key and value.
 const OVERHEAD: usize = 160;
-/// With more floors than this, one floor for the whole space takes their place: it refuses more, and never too little.
+/// Beyond this many floors, one floor for the whole space replaces them: it refuses more entries, never fewer.
 const MOST_FLOORS: usize = 65_536;
 
-/// A space's number, new each time it is dropped, and the key.
+/// The key of an entry: the space's number, new each time it is dropped, and the key in it.
 type Name = (u64, Box<str>);
 
 pub(crate) struct Moka {
@@ -37,7 +37,7 @@ struct Spaces {
 
 struct Space {
     number: u64,
-    /// Somebody read or wrote, so a read may be under way.
+    /// The space was read or written, so a read may be under way.
     used: AtomicBool,
     closed_until: Option<Instant>,
     floors: Mutex<Floors>,
@@ -47,7 +47,7 @@ struct Space {
 #[derive(Default)]
 struct Floors {
     by_key: HashMap<Box<str>, (i64, Instant)>,
-    /// When to look at which key again, oldest first.
+    /// When to check which key again, oldest first.
     ends: VecDeque<(Instant, Box<str>)>,
     everywhere: Option<(i64, Instant)>,
 }
@@ -73,7 +73,7 @@ impl Floors {
         for key in keys {
             let key: Box<str> = key.as_str().into();
             let entry = self.by_key.entry(key.clone()).or_insert((floor, end));
-            // One that ended is not held against the key any more, unless it is higher: lower is never safer.
+            // An expired floor is kept only if it is higher: a lower floor is never safer.
             *entry = (entry.0.max(floor), end);
             self.ends.push_back((end, key));
         }
@@ -87,7 +87,7 @@ impl Floors {
     }
 }
 
-/// What a panic elsewhere left behind is still whole: each change under these locks is a single step.
+/// Data left by a panic is still valid: each change under these locks is a single step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -115,7 +115,7 @@ impl Moka {
         space
     }
 
-    /// Takes the entry out if it is below its floor.
+    /// Removes the entry if it is below its floor.
     async fn sink(&self, space: &Space, key: &str) {
         let Some(floor) = lock(&space.floors).of(key) else { return };
         self.store
@@ -156,7 +156,7 @@ impl Cache for Moka {
     }
 
     async fn get(&self, space: &str, key: &str) -> Result<Option<Entry>, Error> {
-        // Nothing here waits, so who reads in a loop would never let another task go on.
+        // Nothing here waits, so a reader in a loop would never let another task run.
         tokio::task::coop::consume_budget().await;
         let space = self.space(space);
         space.used.store(true, Ordering::Relaxed);
@@ -182,7 +182,7 @@ impl Cache for Moka {
             })
             .await;
         if below(&space) {
-            // The floor was raised meanwhile, perhaps after whoever raised it looked for the entry.
+            // The floor was raised meanwhile, perhaps after the invalidation looked for the entry.
             self.sink(&space, key).await;
             return Ok(false);
         }
@@ -220,7 +220,7 @@ impl Cache for Moka {
             spaces.by_name.insert(space.to_owned(), fresh);
             dropped.number
         };
-        // Nobody finds them any more; this gives their memory back.
+        // They are unreachable already; this only frees their memory.
         if let Err(error) = self.store.invalidate_entries_if(move |(number, _), _| *number == dropped) {
             tracing::warn!(%error, "entries of a dropped space stay until they are pushed out");
         }
@@ -256,7 +256,7 @@ mod tests {
         cache.invalidate("s", &["k".to_owned()], 7).await.unwrap();
         tokio::time::advance(FLOOR_LIFE / 2).await;
         assert!(!cache.put("s", "k", entry(6)).await.unwrap());
-        // A lower floor lengthens the life of the higher one.
+        // A lower floor extends the life of the higher one.
         cache.invalidate("s", &["k".to_owned()], 3).await.unwrap();
         tokio::time::advance(FLOOR_LIFE * 3 / 4).await;
         assert!(!cache.put("s", "k", entry(6)).await.unwrap());

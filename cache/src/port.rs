@@ -1,4 +1,4 @@
-//! The port: what a cache can do.
+//! The port: the operations of a cache.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Entry {
     pub position: i64,
 }
 
-/// Why the cache could not be used. Whoever reads goes on without it.
+/// Why the cache could not be used. Readers go on without it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("{backend} cannot be reached: {reason}")]
@@ -26,29 +26,30 @@ pub enum Error {
 pub trait Cache: Send + Sync + 'static {
     /// `moka` or `redis`.
     fn backend(&self) -> &'static str;
-    /// True where other processes see the same entries; false where each process follows the log for its own.
+    /// True if all processes see the same entries; false if each process has to follow the log for its own.
     fn shared(&self) -> bool;
-    /// Asks for a sign of life, within two seconds.
+    /// Checks within two seconds that the cache answers.
     async fn ping(&self) -> Result<(), Error>;
     async fn get(&self, space: &str, key: &str) -> Result<Option<Entry>, Error>;
-    /// Stores the entry unless the key's floor is above `entry.position`, or what is there is newer; true if stored.
+    /// Stores the entry unless it is below the key's floor, or a newer one is there; true if stored.
     async fn put(&self, space: &str, key: &str, entry: Entry) -> Result<bool, Error>;
-    /// Drops the keys, and for a minute refuses entries for them that were read below `floor`. A floor never sinks.
+    /// Drops the keys, and for a minute refuses entries for them that were read below `floor`. A floor is never
+    /// lowered.
     async fn invalidate(&self, space: &str, keys: &[String], floor: i64) -> Result<(), Error>;
-    /// What [`set_checkpoint`](Self::set_checkpoint) stored, or none: then the cache is empty or was lost.
+    /// The value that [`set_checkpoint`](Self::set_checkpoint) stored; `None`: the cache is empty or was lost.
     async fn checkpoint(&self, space: &str) -> Result<Option<String>, Error>;
     async fn set_checkpoint(&self, space: &str, checkpoint: &str) -> Result<(), Error>;
-    /// Forgets everything in the space, its checkpoint included. For a minute this process puts nothing into a space
-    /// that was dropped or lost while it used it: a read that began before may end after.
+    /// Drops everything in the space, with its checkpoint. If a space is dropped or lost while this process uses it,
+    /// the process stores nothing in it for a minute: a read that began before may end after.
     async fn drop_space(&self, space: &str) -> Result<(), Error>;
 }
 
-/// For how long a floor is kept: longer than any read takes.
+/// How long a floor is kept: longer than any read takes.
 pub(crate) const FLOOR_LIFE: Duration = Duration::from_mins(1);
-/// For how long an entry is kept, so that nothing stays for ever.
+/// How long an entry is kept, so that none stays for ever.
 pub(crate) const ENTRY_LIFE: Duration = Duration::from_hours(24);
 
-/// Names the address without what may be a password in it.
+/// The error for an address, shown without a possible password.
 pub(crate) fn refused(url: &str, reason: String) -> Error {
     let shown = match url::Url::parse(url) {
         Ok(mut parsed) if parsed.password().is_some() => match parsed.set_password(Some("***")) {

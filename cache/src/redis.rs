@@ -1,14 +1,15 @@
 //! Entries in Redis, seen by every process.
 //!
-//! A key holds one number, and a value if there is one: an entry and its position, or a floor alone. Every change is
-//! one script that compares that number, so no order of puts and invalidations lets an old value win.
+//! A key holds a number, and maybe a value: an entry with its position, or only a floor. Every change is one script
+//! that compares the number, so an old value never wins, in whatever order puts and invalidations arrive.
 //!
-//! A space has an epoch, drawn when it is first used and part of its keys' names. A space that was dropped, or lost with
-//! the server's memory, has another one afterwards: nothing of before is found again, and a process that sees the epoch
-//! change puts nothing for a minute, since the floors are gone and its reads under way may be older than them.
+//! A space has an epoch, a random text drawn when it is first used and part of its keys' names. A space that was
+//! dropped, or lost with the server's memory, gets another epoch: no earlier entry is found again, and a process that
+//! sees the epoch change stores nothing for a minute, because the floors are lost and its reads under way may be
+//! older than them.
 //!
-//! A server of its own, or at least `maxmemory-policy` `noeviction` or `allkeys-lru`: the `volatile-ttl` policy throws
-//! floors away first.
+//! Use a server of its own, or at least the `maxmemory-policy` `noeviction` or `allkeys-lru`: the policy
+//! `volatile-ttl` evicts floors first.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,9 +23,9 @@ use uuid::Uuid;
 
 use crate::port::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE, refused};
 
-/// For how long anything is waited for. A read that waits longer for its cache is better off without.
+/// The longest wait for the server. A read that would wait longer is faster without the cache.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// For how long a server that failed is left alone, so that not every read waits to learn the same.
+/// How long a failed server is left alone, so that not every read waits for it to fail.
 const REST: Duration = Duration::from_millis(250);
 /// The epoch outlives every entry under it.
 const EPOCH_LIFE: Duration = Duration::from_hours(48);
@@ -33,7 +34,7 @@ const BATCH: usize = 500;
 /// Width of the number: positions in decimal, shifted to be positive, so that they compare as text, exactly.
 const DIGITS: usize = 20;
 
-/// The space's epoch, drawn if there is none.
+/// The space's epoch, drawn if it has none.
 const EPOCH: &str = r"
 redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -41,7 +42,7 @@ if ARGV[3] then redis.call('HSET', KEYS[1], 'checkpoint', ARGV[3]) end
 return redis.call('HGET', KEYS[1], 'epoch')
 ";
 
-/// 1: stored. 0: refused. -1: the space has another epoch by now.
+/// 1: stored. 0: refused. -1: the space now has another epoch.
 const PUT: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
 local there = redis.call('GETRANGE', KEYS[2], 0, 19)
@@ -51,8 +52,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 ";
 
-/// Only an older number gives way: an entry read at the floor or later has the change already. Either way the number
-/// stands for as long as a floor must.
+/// Replaces only an older number: an entry read at the floor or later already has the change. In both cases the
+/// number is kept as long as a floor.
 const INVALIDATE: &str = r"
 redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -79,7 +80,7 @@ pub(crate) struct Redis {
     invalidate: Script,
 }
 
-/// The connection, and its number, so that who failed with an old one does not throw the new one away.
+/// The connection with its number, so that a failure of an old connection does not drop a new one.
 #[derive(Default)]
 struct Link {
     number: u64,
@@ -87,14 +88,14 @@ struct Link {
     rest: Option<(Instant, String)>,
 }
 
-/// What this process knows of a space: nothing yet, or an epoch that it has seen.
+/// The state of a space in this process: nothing yet, or the epoch that it saw.
 #[derive(Default)]
 struct Known {
     epoch: Option<String>,
     closed_until: Option<Instant>,
 }
 
-/// Each change under these locks is a single step, so what a panic elsewhere left behind is whole.
+/// Each change under these locks is a single step, so data left by a panic is valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -159,7 +160,7 @@ impl Redis {
         })
     }
 
-    /// The connection, begun with the first use, because that needs a runtime.
+    /// The connection, opened on first use, because that needs a runtime.
     fn link(&self, rested: bool) -> Result<(u64, ConnectionManager), Error> {
         let mut link = lock(&self.link);
         if let Some((end, reason)) = &link.rest
@@ -182,8 +183,8 @@ impl Redis {
         Ok((link.number, manager))
     }
 
-    /// Runs it within [`PATIENCE`]. A connection that failed or stayed silent is given up, whatever it says of itself: a
-    /// host that vanished never says anything.
+    /// Runs `work` within [`PATIENCE`]. A connection that failed or did not answer is dropped, even if it seems
+    /// alive: a host that vanished never reports an error.
     async fn run<T, F>(&self, rested: bool, work: impl FnOnce(ConnectionManager) -> F) -> Result<T, Error>
     where
         F: Future<Output = RedisResult<T>> + Send,
@@ -216,12 +217,12 @@ impl Redis {
         self.run(rested, |mut manager| async move { command.query_async(&mut manager).await }).await
     }
 
-    /// The key of the space itself. No space's name begins another's: the colon ends it.
+    /// The key of the space itself. It ends with a colon, so no space's key is a prefix of another's.
     fn meta(&self, space: &str) -> String {
         format!("{}{}", self.prefix, space.replace('%', "%25").replace(':', "%3A"))
     }
 
-    /// How the names of its keys begin.
+    /// The prefix of the names of its keys.
     fn base(&self, space: &str) -> String {
         format!("{}:", self.meta(space))
     }
@@ -230,7 +231,7 @@ impl Redis {
         lock(&self.spaces).entry(space.to_owned()).or_default().epoch.clone()
     }
 
-    /// Remembers the epoch; one that takes another's place closes the space for a while.
+    /// Remembers the epoch; if it replaces another one, the space is closed for a while.
     fn learn(&self, space: &str, epoch: &str) {
         let mut spaces = lock(&self.spaces);
         let known = spaces.entry(space.to_owned()).or_default();
@@ -249,7 +250,7 @@ impl Redis {
         spaces.get(space).and_then(|known| known.closed_until).is_some_and(|end| Instant::now() < end)
     }
 
-    /// Asks for the space's epoch, and stores the checkpoint with it if there is one.
+    /// Gets the space's epoch, and stores the checkpoint with it if there is one.
     async fn open(&self, space: &str, checkpoint: Option<&str>) -> Result<String, Error> {
         let mut call = self.epoch.key(self.meta(space));
         call.arg(new_epoch()).arg(milliseconds(EPOCH_LIFE));
@@ -282,7 +283,7 @@ impl Cache for Redis {
             None => match self.open(space, None).await {
                 Ok(epoch) => epoch,
                 Err(error) => {
-                    // This read goes on without an epoch, so whatever epoch comes next is a change.
+                    // This read goes on without an epoch, so any epoch that comes next counts as a change.
                     lock(&self.spaces).entry(space.to_owned()).or_default().epoch.get_or_insert_default();
                     return Err(error);
                 }
@@ -299,7 +300,7 @@ impl Cache for Redis {
         let Some(bytes) = bytes.map(Bytes::from).filter(|bytes| bytes.len() > DIGITS) else {
             return Ok(None);
         };
-        // After the number one byte, so that an empty value is not taken for a floor.
+        // One byte follows the number, so that an empty value is not taken for a floor.
         Ok(position(&bytes[..DIGITS]).map(|position| Entry { value: bytes.slice(DIGITS + 1..), position }))
     }
 
@@ -345,7 +346,7 @@ impl Cache for Redis {
 
     async fn drop_space(&self, space: &str) -> Result<(), Error> {
         self.command::<()>(false, ::redis::cmd("DEL").arg(self.meta(space))).await?;
-        // Nobody finds them any more; this gives their memory back, and what is personal in them does not stay.
+        // They are unreachable already; this frees their memory, and removes personal values.
         let pattern = format!("{}*", escaped(&self.base(space)));
         let mut cursor = 0_u64;
         loop {
@@ -363,7 +364,7 @@ impl Cache for Redis {
     }
 }
 
-/// The text itself, as a pattern of Redis.
+/// The text as a Redis pattern that matches only itself.
 fn escaped(text: &str) -> String {
     let mut pattern = String::new();
     for c in text.chars() {

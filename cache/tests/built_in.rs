@@ -1,4 +1,4 @@
-//! An adapter that this build left out is named, and how to have it. The contract needs all of them.
+//! A missing adapter is named in the error, with the feature that adds it. The contract needs all of them.
 
 use soonshop_cache::connect;
 

@@ -1,4 +1,4 @@
-//! What every cache keeps, whichever it is: the same sentences on moka and on a real Redis.
+//! The contract of every cache: the same tests on moka and on a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test's helpers")]
 
 use std::path::Path;
@@ -19,7 +19,7 @@ fn keys(keys: &[&str]) -> Vec<String> {
     keys.iter().map(|key| (*key).to_owned()).collect()
 }
 
-/// A space of the test's own.
+/// A space for one test.
 fn space() -> String {
     format!("rm_products_{}", Uuid::new_v4().simple())
 }
@@ -31,7 +31,7 @@ fn redis_url() -> String {
     )
 }
 
-/// With a prefix of its own.
+/// With a prefix for one test.
 fn redis() -> Arc<dyn Cache> {
     connect(&format!("{}?prefix=test-{}:", redis_url(), Uuid::new_v4().simple())).unwrap()
 }
@@ -89,7 +89,7 @@ async fn a_floor_never_sinks(cache: Arc<dyn Cache>) {
     cache.invalidate(s, &keys(&["k"]), 3).await.unwrap();
     assert!(!cache.put(s, "k", entry("old", 9)).await.unwrap());
     assert!(cache.put(s, "k", entry("new", 10)).await.unwrap());
-    // What is there stands for a floor as well.
+    // A stored entry also counts as a floor.
     assert!(!cache.put(s, "k", entry("old", 9)).await.unwrap());
 }
 
@@ -151,7 +151,7 @@ async fn a_dropped_space_forgets_everything_and_takes_nothing_read_before(cache:
     assert!(!cache.put(s, "l", entry("read before the floor that is gone", 6)).await.unwrap());
     assert_eq!(cache.get(s, "l").await.unwrap(), None);
     cache.drop_space(s).await.unwrap();
-    // A space that nobody used can be dropped at the start, and is open.
+    // An unused space can be dropped at the start, and stays open.
     let unused = &space();
     cache.checkpoint(unused).await.unwrap();
     cache.drop_space(unused).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_dropped_space_forgets_everything_and_takes_nothing_read_before(cache:
     assert!(cache.put(unused, "k", entry("v", 9)).await.unwrap());
 }
 
-/// Readers take the truth, dawdle, and store it, while the truth changes and says so.
+/// Readers read the value, wait, and store it, while the value changes and is invalidated.
 async fn an_old_value_never_wins(cache: Arc<dyn Cache>) {
     let s: Arc<str> = space().into();
     let truth = Arc::new(AtomicI64::new(1));
@@ -282,12 +282,12 @@ async fn redis_is_one_cache_for_all_and_nothing_stays_in_it_for_ever() {
 
     one.drop_space(s).await.unwrap();
     assert_eq!(lives(&mut raw).await, Vec::<i64>::new());
-    // The other finds out by itself.
+    // The other process notices by itself.
     assert!(!other.put(s, "k", entry("w", 6)).await.unwrap());
     assert_eq!(other.get(s, "k").await.unwrap(), None);
 }
 
-/// A Redis of the test's own, gone when the test is.
+/// A Redis for one test, stopped at its end.
 struct Server {
     dir: tempfile::TempDir,
 }
@@ -326,7 +326,7 @@ async fn is_unreachable_soon(cache: &dyn Cache, s: &str) {
             _ => cache.invalidate(s, &keys(&["k"]), 9).await.unwrap_err(),
         };
         assert!(matches!(error, Error::Unreachable { backend: "redis", .. }), "{error}");
-        // Its patience is 300 ms; without any it would hang for as long as the server does.
+        // The time limit is 300 ms; without one it would hang as long as the server does.
         assert!(begun.elapsed() < Duration::from_secs(10), "{n}: {:?}", begun.elapsed());
     }
 }
@@ -366,11 +366,11 @@ async fn a_redis_that_hangs_stops_or_loses_everything_does_no_harm() {
     is_reachable_again(&*late).await;
 
     assert_eq!(cache.checkpoint(s).await.unwrap(), None, "this is how its loss is noticed");
-    // The floor is lost with the rest, and still these reads come too late.
+    // The floor is lost with the entries, but these old reads are still refused.
     assert!(!cache.put(s, "l", entry("old", 6)).await.unwrap());
     assert!(!late.put(s, "l", entry("old", 6)).await.unwrap());
     assert_eq!(cache.get(s, "l").await.unwrap(), None);
-    // The server has forgotten the scripts as well.
+    // The server has lost the scripts as well.
     cache.invalidate(s, &keys(&["l"]), 8).await.unwrap();
     cache.set_checkpoint(s, "8").await.unwrap();
     let fresh = connect(url).unwrap();

@@ -1,6 +1,6 @@
-//! The linear schemas: log, keys, register of erasures, processes, registry and operations, seals. Each is a namespace (a
-//! schema in PostgreSQL, a file in SQLite) with a history of its own. Read models are not here: a generation is
-//! created from its entities.
+//! The linear schemas: log, keys, register of erasures, process managers, registry and operations, seals. Each is a
+//! namespace (a schema in PostgreSQL, a file in SQLite) with its own history. Read models are not here: a generation
+//! is created from its entities.
 //!
 //! Start reading at [`Namespace`], then `src/sql/`.
 
@@ -19,7 +19,7 @@ pub enum Namespace {
     Process,
     Operations,
     Seals,
-    /// Of the record of operations.
+    /// The seals of the record of operations.
     RecordSeals,
 }
 
@@ -64,7 +64,7 @@ pub enum Error {
     },
 }
 
-/// One step: the SQL of each backend. `@` stands for the namespace.
+/// One step: the SQL for each backend, with `@` in place of the namespace.
 struct Step {
     name: &'static str,
     namespace: &'static str,
@@ -111,7 +111,7 @@ macro_rules! migrators {
             }
         )+
 
-        /// Brings the namespace's schema up to this release. Nothing to do is success.
+        /// Brings the namespace's schema up to this release. It succeeds if there is nothing to do.
         pub async fn migrate(namespace: Namespace, connection: &DatabaseConnection) -> Result<(), Error> {
             let database = |source| Error::Database { namespace: namespace.name(), source };
             refuse_newer(namespace, connection).await?;
@@ -158,7 +158,7 @@ migrators! {
     ];
 }
 
-/// The steps that were taken, in order; none where nothing was ever migrated.
+/// The steps already applied, in order; none if the namespace was never migrated.
 async fn taken(namespace: Namespace, connection: &DatabaseConnection) -> Result<Vec<String>, Error> {
     let database = |source| Error::Database { namespace: namespace.name(), source };
     let (table, _) = known(namespace);

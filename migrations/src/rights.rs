@@ -1,17 +1,17 @@
-//! Who may do what in PostgreSQL: one role per part of the shop, without a login. A login of the operator's is made a
-//! member of the roles of what it runs; `replay-tool` puts on its role by itself.
+//! The rights in PostgreSQL: one role for each part of the shop, without a login. An operator makes a login a member
+//! of the roles that it needs; `replay-tool` switches to its role by itself.
 //!
-//! Generations belong to a group of their own, which the roles that write them are members of.
+//! Generations belong to a group role, and the roles that write them are its members.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, TransactionTrait as _};
 
 use crate::{Error, Namespace};
 
-/// Writes the log, its claims and command records, keys, and what processes keep.
+/// Writes the log, its claims and command records, keys, and the tables of process managers.
 pub const COMMAND: &str = "soonshop_command";
 /// Reads the log and keys; writes generations.
 pub const PROJECTOR: &str = "soonshop_projector";
-/// Reads the log, keys, read models and how far the relay is; adds to the record of operations, and asks for retries.
+/// Reads the log, keys, read models and the relay's position; adds to the record of operations, and asks for retries.
 pub const QUERY: &str = "soonshop_query";
 /// Reads the log and keys; makes and writes generations, moves readers, adds to the record of operations.
 pub const REPLAY: &str = "soonshop_replay";
@@ -20,7 +20,7 @@ pub const GENERATIONS: &str = "soonshop_generations";
 
 const ROLES: [&str; 5] = [COMMAND, PROJECTOR, QUERY, REPLAY, GENERATIONS];
 
-/// Who is a member of whom.
+/// Members and their groups.
 const MEMBERS: [(&str, &str); 2] = [(PROJECTOR, GENERATIONS), (REPLAY, GENERATIONS)];
 
 /// Role, rights, tables of the namespace (`*`: all of them).
@@ -28,7 +28,7 @@ type Rights = &'static [(&'static str, &'static str, &'static str)];
 
 fn rights(namespace: Namespace) -> Rights {
     match namespace {
-        // A lock of the head's row is a right to update it.
+        // Locking the head's row needs the right to update it.
         Namespace::Log => &[
             (COMMAND, "SELECT, INSERT", "events, commands, claims, claim_keys, states, head, purged"),
             (COMMAND, "UPDATE", "head, states, claims, purged"),
@@ -43,7 +43,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "data_keys, hmac_keys"),
             (REPLAY, "SELECT", "data_keys"),
         ],
-        // Whoever takes requests looks keys up and writes down that they are used, and changes nothing else of them.
+        // The API looks up keys and records their use; it changes nothing else of them.
         Namespace::Operations => &[
             (COMMAND, "SELECT", "api_keys"),
             // To seal the record.
@@ -52,7 +52,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "UPDATE (used_at)", "api_keys"),
             (PROJECTOR, "SELECT", "generations, active, leases"),
             (PROJECTOR, "INSERT, UPDATE", "leases"),
-            // It drops what nobody keeps alive and an erasure has to reach, and writes that down.
+            // It removes unused generations that an erasure has to reach, and records that.
             (PROJECTOR, "UPDATE", "generations, active, entries_head"),
             (PROJECTOR, "SELECT, INSERT", "entries"),
             (PROJECTOR, "SELECT", "entries_head"),
@@ -71,7 +71,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "seals"),
             (REPLAY, "SELECT", "seals"),
         ],
-        // The viewer shows instances and what they wait for; the tool only how far followers are.
+        // The viewer shows instances and their waiting commands; the tool shows only positions.
         Namespace::Process => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
             (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts"),
@@ -89,7 +89,7 @@ async fn one(connection: &impl ConnectionTrait, sql: &str) -> Result<bool, sea_o
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false))
 }
 
-/// Makes the roles where they are missing. They belong to the whole server: another database may do the same just now.
+/// Makes missing roles. They belong to the whole server: another database may make them at the same time.
 async fn make_roles(connection: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
     for role in ROLES {
         let make = format!(
@@ -100,11 +100,12 @@ async fn make_roles(connection: &DatabaseConnection) -> Result<(), sea_orm::DbEr
     }
     let own = "(SELECT current_user::text)";
     let members = MEMBERS.map(|(member, group)| (format!("'{member}'"), member.to_owned(), group));
-    // Whoever migrates goes on as before: it may write what the group owns, and put on the role of what it runs.
+    // The migrating login keeps its rights: it may write the group's objects, and switch to the roles of its
+    // programs.
     let mine = [GENERATIONS, REPLAY].map(|group| (own.to_owned(), "CURRENT_USER".to_owned(), group));
     for (name, member, group) in members.into_iter().chain(mine) {
         for attempt in 0.. {
-            // Superusers are members of everything, but own nothing by it: they are asked about by name.
+            // Superusers are members of every role, but own nothing through it: they are looked up by name.
             let there = format!(
                 "SELECT EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.roleid = '{group}'::regrole \
                  AND m.member = {name}::regrole)"
@@ -113,7 +114,7 @@ async fn make_roles(connection: &DatabaseConnection) -> Result<(), sea_orm::DbEr
                 break;
             }
             match connection.execute_unprepared(&format!("GRANT {group} TO {member}")).await {
-                // Two at once: one of them finds its row changed under it, and looks again.
+                // Two at once: one of them finds its row changed, and looks again.
                 Err(_) if attempt < 20 => {}
                 other => {
                     other?;
@@ -157,7 +158,7 @@ pub async fn grant(namespace: Namespace, connection: &DatabaseConnection) -> Res
     granted.await.map_err(|source| Error::Database { namespace: namespace.name(), source })
 }
 
-/// Generations are made by, and belong to, their group; those of an older release are given to it.
+/// Generations are made and owned by their group; those of an older release are given to it.
 async fn give_generations(tx: &impl ConnectionTrait) -> Result<(), sea_orm::DbErr> {
     tx.execute_unprepared(&format!(
         "DO $$ DECLARE one record; BEGIN \
@@ -181,7 +182,7 @@ async fn give_generations(tx: &impl ConnectionTrait) -> Result<(), sea_orm::DbEr
     .map(drop)
 }
 
-/// Why the role of `replay-tool` could write the log, if it could; `None` where it cannot, and where there are no roles.
+/// Why the role of `replay-tool` could write the log; `None` if it cannot, or if there are no roles.
 pub async fn replay_writes(connection: &DatabaseConnection) -> Result<Option<String>, Error> {
     if connection.get_database_backend() != DatabaseBackend::Postgres {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! The projection side against what it promises, on SQLite and on PostgreSQL. Suites run on both backends; each test
-//! has a database of its own.
+//! The promises of the projection side, on SQLite and on PostgreSQL. Suites run on both backends; each test has its
+//! own database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

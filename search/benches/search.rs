@@ -24,7 +24,7 @@ impl Dice {
         usize::try_from(self.0 >> 33).unwrap() % end
     }
 
-    /// Low numbers come more often, as words of a language do.
+    /// Low numbers are more frequent, like the words of a language.
     fn often_low(&mut self, end: usize) -> usize {
         let first = self.below(end);
         self.below(first + 1)
@@ -118,10 +118,10 @@ async fn measure(name: &str, search: &Arc<dyn Search>, queries: &[Query]) {
     );
 }
 
-/// Seconds of processor that this process has used, which says more than rates while others use the machine.
+/// Processor seconds of this process, which say more than rates while other programs use the machine.
 fn processor_time() -> f64 {
     let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
-    // After the name in brackets; in hundredths of a second.
+    // The fields after the name in brackets; in hundredths of a second.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11..13].iter().map(|field| field.parse::<f64>().unwrap() / 100.0).sum()
 }

@@ -1,4 +1,4 @@
-//! Where a page ended: the sort key and id of its last hit, and of which query it was.
+//! The end of a page: the sort key and id of its last hit, and a fingerprint of the query.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, Error, Query, Sort, indexed};
 
-/// What hits are sorted by before their id.
+/// The sort key of hits, before their id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Key {
@@ -38,7 +38,7 @@ impl Key {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
-    /// Of the query that it came from: with another one it would skip.
+    /// The fingerprint of its query: with another query it would skip hits.
     query: u64,
     pub(crate) key: Key,
     pub(crate) id: String,
@@ -47,11 +47,11 @@ pub(crate) struct Cursor {
 impl Cursor {
     pub(crate) fn encode(query: &Query, key: Key, id: &str) -> String {
         let cursor = Self { query: fingerprint(query), key, id: id.to_owned() };
-        // Numbers, texts and lists always serialize.
+        // Numbers, texts and lists can always be serialized.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
     }
 
-    /// The place that the query continues from.
+    /// The cursor from which the query continues.
     pub(crate) fn of(query: &Query) -> Result<Option<Self>, Error> {
         let Some(text) = &query.after else { return Ok(None) };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Cursor)?;
@@ -64,7 +64,7 @@ impl Cursor {
     }
 }
 
-/// Of all that says which hits there are and in what order (FNV-1a: the same in every process and release).
+/// The fingerprint of everything that selects and orders hits (FNV-1a: the same in every process and release).
 pub(crate) fn fingerprint(query: &Query) -> u64 {
     let Query { text, filters, price_from, price_to, currency, sort, facets: _, after: _, limit: _ } = query;
     let said = format!("{text:?}{filters:?}{price_from:?}{price_to:?}{currency:?}{sort:?}");

@@ -1,7 +1,8 @@
-//! Search on a server: Elasticsearch or `OpenSearch`, by what both speak.
+//! Search on a server: Elasticsearch or `OpenSearch`, with the requests that both understand.
 //!
-//! An index is a real index behind an alias, and writes require the alias: a late write to an index that was removed
-//! is refused, where a server would otherwise make one with guessed fields. One shard, so that counts are exact.
+//! An index is a real index behind an alias, and writes require the alias: a late write to a removed index is
+//! refused; without this a server would create an index with guessed fields. It has one shard, so that counts are
+//! exact.
 
 mod client;
 mod requests;
@@ -19,9 +20,9 @@ use crate::cursor::{Cursor, Key};
 use crate::parsed_query::ParsedQuery;
 use crate::{Change, Document, Error, Page, Query, Search, highlight, indexed};
 
-/// The document that keeps the checkpoint; no id of the shop begins so.
+/// The document with the checkpoint; no id of the shop begins like this.
 const CHECKPOINT: &str = "~checkpoint";
-/// Servers refuse requests above 100 MB, and are fastest far below.
+/// Servers refuse requests above 100 MB, and are fastest far below that.
 const BULK_BYTES: usize = 4 << 20;
 
 const PING: Duration = Duration::from_millis(1800);
@@ -30,7 +31,7 @@ const WRITE: Duration = Duration::from_mins(1);
 
 pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
     let refused = |reason: String| {
-        // An address may hold a password.
+        // An address may contain a password.
         let url = text.rsplit_once('@').map_or(text.to_owned(), |(_, host)| format!("http://…@{host}"));
         Error::Address { url, reason }
     };
@@ -58,20 +59,20 @@ struct Elasticsearch {
     prefix: String,
 }
 
-/// An answer that reports an error, as ours.
+/// Converts an answer with an error.
 fn failed(index: &str, answer: &Answer) -> Error {
     let error = &answer.body["error"];
     if answer.status == 404 || error["type"] == "index_not_found_exception" {
         return Error::NoIndex(index.to_owned());
     }
-    // What stands deepest says most; what a proxy answers has no reason at all.
+    // The innermost reason says most; an answer of a proxy has none.
     let deepest = [&error["failed_shards"][0]["reason"], &error["root_cause"][0], &error["caused_by"], error];
     let reason = deepest.into_iter().find(|reason| reason["reason"].is_string()).unwrap_or(error);
     refused(format!("index {index}: status {}, {} {}", answer.status, reason["type"], reason["reason"]))
 }
 
 impl Elasticsearch {
-    /// The alias that everything but making and removing goes through.
+    /// The alias, used for everything except creating and removing.
     fn alias(&self, index: &str) -> Result<String, Error> {
         if indexed::is_index_name(index) && !(self.prefix.is_empty() && index.starts_with('_')) {
             Ok(format!("{}{index}", self.prefix))
@@ -103,14 +104,14 @@ impl Elasticsearch {
                     format!("index {index}, document {id}: {} {}", error["type"], error["reason"])
                 };
                 match item["status"].as_u64() {
-                    // 409: something newer is there.
+                    // 409: a newer version is there.
                     Some(200 | 201 | 409) => {}
                     Some(404) => return Err(Error::NoIndex(index.to_owned())),
                     Some(429 | 502..=504) => busy = Some(reason()),
                     _ => return Err(refused(reason())),
                 }
             }
-            // What went through before is passed over, or written again as it is.
+            // Writes that succeeded are skipped, or written again unchanged.
             match busy {
                 None if answer.body["errors"].is_boolean() => return Ok(()),
                 None => return Err(refused(format!("index {index}: a bulk answer without items"))),
@@ -122,10 +123,10 @@ impl Elasticsearch {
         }
     }
 
-    /// Hits and all that a search says besides, if every shard answered.
+    /// The full answer of a search, if every shard answered.
     async fn ask(&self, index: &str, body: Value, preference: u64) -> Result<Value, Error> {
         let alias = self.alias(index)?;
-        // The same query goes to the same copy, so that its pages fit each other.
+        // The same query goes to the same replica, so that its pages fit together.
         let path = format!("{alias}/_search?allow_partial_search_results=false&preference=q{preference:x}");
         let answer = self.client.call(Method::Post, &path, Some(body.to_string()), READ).await?;
         if answer.status != 200 {
@@ -241,7 +242,7 @@ impl Search for Elasticsearch {
 
     async fn suggest(&self, index: &str, prefix: &str, most: usize) -> Result<Vec<String>, Error> {
         let (prefix, most) = (indexed::prefix(prefix), most.min(100));
-        // Even then it is an error if there is no index.
+        // Also for an empty prefix, so that a missing index is an error.
         let most_asked = if prefix.is_empty() { 0 } else { most };
         let mut answer = self.ask(index, requests::suggest(&prefix, most_asked), 0).await?;
         let name = |hit: &Value| hit["_source"]["document"]["name"].as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Marks what was found in a text. Ours, so that it is the same on every backend, and always escaped.
+//! Marks the found words in a text. Our own code, so that it is the same on every backend, and always escaped.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,11 +7,11 @@ use crate::parsed_query::{ParsedQuery, Word};
 use crate::text::{self, Kind, Stems};
 use crate::{Document, Hit};
 
-/// Of a long text, about this many characters around what was found first.
+/// The length of a fragment of a long text around the first match, in characters.
 const FRAGMENT: usize = 200;
 const BEFORE: usize = 60;
 
-/// The document with its highlights for what was wanted.
+/// The document with highlights of the query's words.
 pub(crate) fn hit(document: Document, wanted: &ParsedQuery) -> Hit {
     let mut highlights = BTreeMap::new();
     if wanted.words().next().is_some() {
@@ -48,7 +48,7 @@ fn marked(text: &str, wanted: &ParsedQuery, most: usize) -> Option<String> {
     Some(html)
 }
 
-/// The part of a text to show, begun and ended between words where there are spaces.
+/// The part of a text to show; it begins and ends between words if there are spaces.
 fn fragment(text: &str, first: &Range<usize>, most: usize) -> Range<usize> {
     if text.chars().nth(most).is_none() {
         return 0..text.len();
@@ -67,7 +67,7 @@ fn fragment(text: &str, first: &Range<usize>, most: usize) -> Range<usize> {
     start..end.max(first.end)
 }
 
-/// Where the words are, in order, apart from each other.
+/// The ranges of the found words, in order, without overlaps.
 fn found(text: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
     let mut stems = Stems::new();
     let mut found: Vec<Range<usize>> = Vec::new();
@@ -75,7 +75,7 @@ fn found(text: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
         match piece.kind {
             Kind::Letters => {
                 let word = text::word(piece.text);
-                // The stem is made only if the word itself does not do.
+                // The stem is computed only if the word itself does not match.
                 if wanted.words().any(|wanted| means(wanted, &word, Form::Word)) || {
                     let stem = stems.of(&word);
                     wanted.words().any(|wanted| means(wanted, &stem, Form::Stem))
@@ -118,7 +118,7 @@ fn means(wanted: &Word, found: &str, form: Form) -> bool {
     text::within(wanted, found, text::typos(wanted))
 }
 
-/// Where characters, or pairs of them, of the wanted words stand in a CJK run, in order of their beginning.
+/// The ranges in a CJK run where characters, or pairs of them, match the query's words, in order.
 fn runs(run: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
     let grams: Vec<String> = wanted
         .words()

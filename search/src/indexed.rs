@@ -1,4 +1,4 @@
-//! What both backends write of a document, and what both check before.
+//! The indexed forms of a document, and checks, shared by both backends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use crate::parsed_query::sku;
 use crate::text::{self, Terms};
 use crate::{Change, Document, Query};
 
-/// Longest name to sort and suggest by, and longest facet value, in characters.
+/// The longest name used for sorting and suggestions, and the longest facet value, in characters.
 const LONGEST_KEY: usize = 200;
 const LONGEST_PREFIX: usize = 60;
-/// Of a name, this many of its words can be found by their beginning.
+/// How many words of a name can be found by their beginning.
 const MOST_STARTS: usize = 32;
 pub(crate) const MOST_FACET_VALUES: usize = 50;
 
@@ -20,7 +20,7 @@ pub(crate) struct Indexed {
     pub(crate) body: Terms,
     pub(crate) skus: BTreeSet<String>,
     pub(crate) name_key: String,
-    /// The name from each of its words on.
+    /// The rest of the name from each of its words on.
     pub(crate) starts: BTreeSet<String>,
     /// `name=value`.
     pub(crate) facets: BTreeSet<String>,
@@ -40,7 +40,7 @@ impl Indexed {
     }
 }
 
-/// What a name is sorted by: folded, without signs, unless there is nothing else.
+/// The sort key of a name: folded, without punctuation, unless there is nothing else.
 pub(crate) fn name_key(name: &str) -> String {
     let plain = text::plain(name);
     let key = if plain.is_empty() { text::fold(name.trim()) } else { plain };
@@ -51,7 +51,7 @@ fn starts(name: &str) -> BTreeSet<String> {
     let plain = text::plain(name);
     let mut starts = BTreeSet::new();
     for piece in text::pieces(&plain) {
-        // A word of Chinese may begin at any of its characters.
+        // A Chinese word may begin at any character.
         let many = if piece.kind == text::Kind::Cjk { usize::MAX } else { 1 };
         for (at, _) in piece.text.char_indices().take(many) {
             if starts.len() == MOST_STARTS {
@@ -63,12 +63,12 @@ fn starts(name: &str) -> BTreeSet<String> {
     starts
 }
 
-/// What was typed, as names are kept for suggestions; empty if there is nothing to suggest for.
+/// The typed text in the form of suggestions; empty if it cannot have any.
 pub(crate) fn prefix(typed: &str) -> String {
     text::cut(&text::plain(text::cut(typed, LONGEST_KEY)), LONGEST_PREFIX).to_owned()
 }
 
-/// The beginning of all values of a facet.
+/// The prefix of all values of a facet.
 pub(crate) fn facet_prefix(name: &str) -> String {
     // The first `=` ends the name.
     format!("{}=", text::cut(name, LONGEST_KEY).replace('=', "_"))
@@ -78,7 +78,7 @@ pub(crate) fn facet(name: &str, value: &str) -> String {
     facet_prefix(name) + text::cut(value, LONGEST_KEY)
 }
 
-/// Facet name to the terms one of which a document must have. A filter without values filters nothing.
+/// For each facet name the terms of which a document must have one. A filter without values is ignored.
 pub(crate) fn filters(query: &Query) -> BTreeMap<&str, Vec<String>> {
     let filters = query.filters.iter().filter(|(_, values)| !values.is_empty());
     filters
@@ -91,12 +91,12 @@ pub(crate) fn counted(query: &Query) -> BTreeSet<&str> {
     query.facets.iter().map(String::as_str).collect()
 }
 
-/// Hits on a page: what is asked for, between 1 and 100.
+/// Hits per page: the requested number, between 1 and 100.
 pub(crate) fn limit(query: &Query) -> usize {
     query.limit.clamp(1, 100)
 }
 
-/// Sorted as every backend must sort them, and cut.
+/// Facet counts in the order that every backend must use, limited in number.
 pub(crate) fn ranked(counts: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
     let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

@@ -1,10 +1,10 @@
-//! Search: finding what the shop sells.
+//! Search: finding the shop's products.
 //!
-//! A port and two adapters: Tantivy (embedded) and Elasticsearch (`OpenSearch` speaks the same protocol). Both give the
-//! same answers to the same contract suite; scores are nobody's business. An index belongs to one generation of a
-//! read model and keeps that generation's checkpoint inside itself, written after the documents it speaks for.
+//! A port and two adapters: Tantivy (embedded) and Elasticsearch (`OpenSearch` speaks the same protocol). Both pass
+//! the same contract suite with the same answers; scores may differ. An index belongs to one generation of a read
+//! model and stores that generation's checkpoint, written after the documents that it covers.
 //!
-//! What a text is made of, what a query asks for, what is marked, and cursors are decided here, once (`text`, `parsed_query`,
+//! Analysing texts and queries, highlights and cursors are the same for all backends (`text`, `parsed_query`,
 //! `highlight`, `cursor`, `indexed`); a backend finds, counts and sorts.
 //!
 //! Start reading at [`connect`], then [`Search`].
@@ -32,7 +32,7 @@ pub fn connect(url: &str) -> Result<Arc<dyn Search>, Error> {
         Some(("http" | "https", _)) => crate::elasticsearch::connect(url),
         #[cfg(not(feature = "elasticsearch"))]
         Some((scheme @ ("http" | "https"), rest)) => {
-            // An address may hold a password.
+            // An address may contain a password.
             let url = match rest.rsplit_once('@') {
                 Some((_, host)) => format!("{scheme}://…@{host}"),
                 None => url.to_owned(),

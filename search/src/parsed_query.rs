@@ -1,23 +1,23 @@
-//! What a person typed, as conditions on the indexed fields that every backend can express.
+//! The text of a query, parsed into conditions on the indexed fields that every backend can express.
 //!
-//! A document scores by how well each word was met, in whole numbers: the order is the same on every backend, and
-//! does not move when a server merges its segments, so pages neither skip nor repeat.
+//! A document scores by how well each word matches, in whole numbers. So the order is the same on every backend and
+//! does not change when a server merges its segments, and pages neither skip nor repeat hits.
 
 use crate::text::{self, Kind, Stems};
 
-/// Of what was typed, this much is looked at.
+/// The part of the typed text that is used, in characters.
 const LONGEST_TEXT: usize = 500;
 const MOST_WORDS: usize = 16;
-/// Shorter beginnings of a SKU would find half the shop.
+/// Shorter prefixes of a SKU would match half the shop.
 const SHORTEST_SKU_PREFIX: usize = 3;
 
-/// Looked for only if nothing else was typed.
+/// Ignored, unless nothing else was typed.
 const STOP_WORDS: &[&str] = &[
     "a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to",
     "with", "的", "了", "和", "与", "及", "或", "在", "是",
 ];
 
-/// The fields of the index that text is looked for in.
+/// The fields of the index in which text is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
     NameWords,
@@ -61,9 +61,9 @@ pub(crate) enum Condition {
         text: String,
         score: u8,
     },
-    /// Scores as the best of them.
+    /// Scores as the best match.
     Any(Vec<Condition>),
-    /// Scores as their sum.
+    /// Scores as the sum.
     All(Vec<Condition>),
 }
 
@@ -74,12 +74,12 @@ pub(crate) enum Word {
     Cjk(String),
 }
 
-/// What was typed.
+/// The parsed text of a query.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedQuery {
-    /// All of it, if that is more than one chunk: a SKU may have a space in it.
+    /// The whole text, if it has more than one chunk: a SKU may contain a space.
     whole: Option<String>,
-    /// What stood between spaces: each a SKU, or words.
+    /// The parts between spaces: each is a SKU, or words.
     chunks: Vec<(String, Vec<Word>)>,
 }
 
@@ -100,7 +100,7 @@ impl ParsedQuery {
             }
         }
         let whole = (chunks.len() > 1).then(|| sku(text));
-        // Signs and stop words count only if there is nothing else.
+        // Punctuation and stop words count only if there is nothing else.
         let meant = |chunk: &(String, Vec<Word>)| chunk.1.iter().any(|word| !is_stop_word(word));
         if chunks.iter().any(meant) {
             chunks.retain(meant);
@@ -115,7 +115,7 @@ impl ParsedQuery {
         self.chunks.iter().flat_map(|(_, words)| words)
     }
 
-    /// Nothing means that everything is wanted.
+    /// The condition of the text; `None` matches everything.
     pub(crate) fn condition(&self) -> Option<Condition> {
         if self.chunks.is_empty() {
             return None;
@@ -132,7 +132,7 @@ impl ParsedQuery {
     }
 }
 
-/// The form in which SKUs are compared.
+/// The normal form of SKUs for comparison.
 pub(crate) fn sku(text: &str) -> String {
     text::cut(&text::fold(text.trim()), 128).to_owned()
 }
@@ -199,7 +199,7 @@ fn word(word: &Word) -> Vec<Condition> {
         Word::Cjk(word) => {
             let all_in = |field, score| {
                 let grams = text::grams(word).into_iter().enumerate();
-                // The first speaks for all, so that long words score like short ones.
+                // The first one scores for all, so that long words score like short ones.
                 Condition::All(
                     grams.map(|(n, gram)| term(field, &gram, if n == 0 { score } else { 0 })).collect(),
                 )

@@ -1,7 +1,7 @@
 //! Search in folders of this process, with Tantivy.
 //!
-//! One writer per index, made with the first change. A commit carries documents and checkpoint together, so after a
-//! kill the index is where its checkpoint says. All work is done off the async threads.
+//! One writer per index, created with the first change. A commit contains documents and checkpoint together, so after
+//! a kill the index matches its checkpoint. All work is done outside the async threads.
 
 mod collect;
 mod schema;
@@ -21,7 +21,7 @@ use crate::parsed_query::ParsedQuery;
 use crate::{Change, Error, Page, Query, Search, highlight, indexed};
 
 const BACKEND: &str = "tantivy";
-/// The least that Tantivy takes; it is given back with every commit.
+/// The minimum of Tantivy; it is freed after every commit.
 const WRITER_MEMORY: usize = 15_000_000;
 
 pub(crate) fn connect(url: &str, folder: &str) -> Result<Arc<dyn Search>, Error> {
@@ -47,12 +47,12 @@ struct Opened {
     index: Index,
     fields: Fields,
     reader: IndexReader,
-    /// Held for the whole of a change: what is there is read, then written, then committed.
+    /// Held during a whole change: reading the stored versions, writing, and committing.
     writer: Mutex<Option<IndexWriter>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What a panic leaves behind is either whole or thrown away by whoever finds it.
+    // Data left by a panic is either valid or dropped by its next user.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -79,7 +79,7 @@ impl Folder {
         if let Some(opened) = open.get(index) {
             return Ok(opened.clone());
         }
-        // Tantivy writes this file last, so without it there never was an index.
+        // Tantivy writes this file last: without it the index was never complete.
         if !path.join("meta.json").exists() && !make {
             return Err(Error::NoIndex(index.to_owned()));
         }
@@ -93,7 +93,7 @@ impl Folder {
         let path = self.path_of(index)?;
         let mut open = lock(&self.open);
         if let Some(opened) = open.remove(index) {
-            // Waits for a change that is under way. Readers keep the files that they have open.
+            // Waits for a running change. Readers keep their open files.
             lock(&opened.writer).take();
         }
         match std::fs::remove_dir_all(&path) {
@@ -121,7 +121,7 @@ impl Opened {
 
     fn apply(&self, changes: &[Change], checkpoint: &str) -> Result<(), TantivyError> {
         let mut guard = lock(&self.writer);
-        // Taken out: a change that fails or panics leaves no half of itself in a writer for the next to commit.
+        // Taken out, so that a failed change leaves no half-written documents for the next commit.
         let mut writer = match guard.take() {
             Some(writer) => writer,
             None => self.writer()?,
@@ -180,7 +180,7 @@ impl Opened {
 }
 
 impl Tantivy {
-    /// Work on an index that is there, off the async threads. A panic in it is how some damage shows.
+    /// Works on an existing index outside the async threads. Some kinds of damage cause a panic here.
     async fn with<T: Send + 'static>(
         &self,
         index: &str,
@@ -249,7 +249,7 @@ impl Search for Tantivy {
     }
 
     async fn let_go(&self, index: &str) -> Result<(), Error> {
-        // Waits for a change that is under way.
+        // Waits for a running change.
         let writer = self.with(index, |opened| Ok(lock(&opened.writer).take())).await;
         match writer {
             Ok(_) | Err(Error::NoIndex(_)) => Ok(()),

@@ -1,7 +1,7 @@
-//! What a text is made of: pieces, and the forms of them that are compared.
+//! Analysing text: its pieces, and their forms for comparison.
 //!
-//! Both adapters index and look for exactly these forms, so both find the same, whatever analysis plugins a server
-//! has. Changing anything here needs a new generation of every index.
+//! Both adapters index and search exactly these forms, so both find the same, with or without analysis plugins on a
+//! server. Any change here needs a new generation of every index.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,20 +11,20 @@ use tantivy_jieba::JiebaTokenizer;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Longer words, names and values are cut: servers refuse terms above 32 KB, and nobody types that much.
+/// Longer words, names and values are cut: servers refuse terms above 32 KB, and people do not type that much.
 const LONGEST_WORD: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Letters only: has a stem, and may be misspelt.
+    /// Only letters: has a stem, and may be misspelt.
     Letters,
-    /// With a digit in it: meant exactly as it stands.
+    /// With a digit: must match exactly.
     Exact,
     /// A run of Chinese, Japanese or Korean, where words are not separated.
     Cjk,
 }
 
-/// A part of a text, as it stands there.
+/// A piece of a text, unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece<'a> {
     pub(crate) range: Range<usize>,
@@ -46,7 +46,7 @@ fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '’' | 'ʼ')
 }
 
-/// The pieces of a text, in order. Everything else in it separates.
+/// The pieces of a text, in order. All other characters are separators.
 pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut open: Option<(usize, Kind)> = None;
@@ -54,7 +54,7 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
     while let Some((at, c)) = characters.next() {
         let next_is_letter = characters.peek().is_some_and(|(_, next)| next.is_alphabetic());
         let kind = match open {
-            // An accent of its own belongs to the letter before it, an apostrophe to the word around it.
+            // A combining accent belongs to the letter before it, an apostrophe to the word around it.
             Some((_, kind)) if is_combining_mark(c) => Some(kind),
             Some((_, kind @ (Kind::Letters | Kind::Exact))) if is_apostrophe(c) && next_is_letter => {
                 Some(kind)
@@ -84,13 +84,13 @@ fn close<'a>(text: &'a str, open: Option<(usize, Kind)>, end: usize, pieces: &mu
     }
 }
 
-/// Lower case, without accents, apostrophes and differences of width.
+/// Lower case, without accents, apostrophes and width variants.
 pub(crate) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.chars().filter(|c| *c != '\'').map(|c| c.to_ascii_lowercase()).collect();
     }
     let mut folded = String::with_capacity(text.len());
-    // Only accents are dropped: other marks (of Japanese, Thai, Hindi) make another letter.
+    // Only accents are dropped: other marks (in Japanese, Thai, Hindi) make another letter.
     for c in text.nfkd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).flat_map(char::to_lowercase) {
         match c {
             'ß' => folded.push_str("ss"),
@@ -102,7 +102,7 @@ pub(crate) fn fold(text: &str) -> String {
             'ł' => folded.push('l'),
             'ı' => folded.push('i'),
             'ς' => folded.push('σ'),
-            // Lower case of İ leaves its dot behind.
+            // The lower case of İ leaves its dot behind.
             '\u{300}'..='\u{36f}' => {}
             c if is_apostrophe(c) => {}
             c => folded.push(c),
@@ -115,17 +115,17 @@ pub(crate) fn cut(text: &str, characters: usize) -> &str {
     text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The folded word, at most [`LONGEST_WORD`] characters of it.
+/// The folded word, cut to [`LONGEST_WORD`] characters.
 pub(crate) fn word(text: &str) -> String {
     cut(&fold(text), LONGEST_WORD).to_owned()
 }
 
-/// The folded pieces with single spaces: what names are sorted and suggested by.
+/// The folded pieces, joined with single spaces: used for sorting and suggestions.
 pub(crate) fn plain(text: &str) -> String {
     pieces(text).iter().map(|piece| fold(piece.text)).collect::<Vec<_>>().join(" ")
 }
 
-/// English stems. One per text: it is cheap to make, and needs to be mutable.
+/// English stems. Use one per text: it is cheap to make, and must be mutable.
 pub(crate) struct Stems(TextAnalyzer);
 
 impl Stems {
@@ -144,7 +144,7 @@ impl Stems {
 pub(crate) struct Terms {
     pub(crate) words: BTreeSet<String>,
     pub(crate) stems: BTreeSet<String>,
-    /// Words with digits; single characters and pairs of neighbours of CJK runs.
+    /// Words with digits; single characters and neighbouring pairs of CJK runs.
     pub(crate) exact: BTreeSet<String>,
 }
 
@@ -173,10 +173,10 @@ impl Terms {
     }
 }
 
-/// The words of a CJK run that was typed. Texts are indexed without a dictionary, as pairs of neighbours, so that no
-/// wrong cut can hide them; only what a person typed is cut into words, so that each may stand elsewhere.
+/// The words of a typed CJK run. Texts are indexed without a dictionary, as pairs of neighbours, so that wrong word
+/// boundaries cannot hide them; only typed text is divided into words, so that these may be apart in a text.
 ///
-/// The dictionary is loaded with the first Chinese text that comes here.
+/// The dictionary is loaded with the first Chinese text.
 pub(crate) fn cjk_words(run: &str) -> Vec<String> {
     let run = fold(run);
     if run.chars().count() < 2 || !run.chars().all(is_han) {
@@ -189,7 +189,7 @@ pub(crate) fn cjk_words(run: &str) -> Vec<String> {
     words
 }
 
-/// What a CJK word must be made of to be found.
+/// The parts that a text must contain to match a CJK word.
 pub(crate) fn grams(word: &str) -> Vec<String> {
     let characters: Vec<char> = word.chars().collect();
     match characters.len() {
@@ -203,19 +203,19 @@ pub(crate) fn typos(word: &str) -> u8 {
     match word.chars().count() {
         4..8 => 1,
         8..=32 => 2,
-        // Longer ones would cost much, and are not typed by people.
+        // Automata for longer words would be expensive, and people do not type them.
         _ => 0,
     }
 }
 
-/// Whether `a` becomes `b` with at most `most` letters added, left out, replaced, or swapped with their neighbour:
-/// the measure of both backends.
+/// Whether `a` becomes `b` with at most `most` letters added, removed, replaced, or swapped with their neighbour: the
+/// measure of both backends.
 pub(crate) fn within(a: &str, b: &str, most: u8) -> bool {
     let most = usize::from(most);
     if a == b {
         return true;
     }
-    // Every word of every hit comes here, so the usual case must not allocate.
+    // Every word of every hit is compared, so the usual case must not allocate.
     if most == 0 {
         false
     } else if a.is_ascii() && b.is_ascii() {
@@ -225,7 +225,7 @@ pub(crate) fn within(a: &str, b: &str, most: u8) -> bool {
     }
 }
 
-/// The distance, as far as it matters: above two, or of words too long to be misspelt, it is just large.
+/// The distance, up to two; larger distances, or words too long for typos, return a large number.
 fn apart<T: PartialEq>(a: &[T], b: &[T]) -> usize {
     const FAR: usize = usize::MAX;
     if a.len().abs_diff(b.len()) > 2 || a.len() > LONGEST_WORD || b.len() > LONGEST_WORD {
@@ -247,7 +247,7 @@ fn apart<T: PartialEq>(a: &[T], b: &[T]) -> usize {
             }
             nearest = nearest.min(row[j]);
         }
-        // From here on it can get less by one at most, by a swap with the row before.
+        // From here on a swap with the row before can reduce it by one at most.
         if nearest > 3 {
             return FAR;
         }

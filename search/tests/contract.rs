@@ -1,4 +1,4 @@
-//! One contract for every backend: what is found, in what order, never scores. Each test has an index of its own.
+//! One contract for every backend: the hits and their order, not their scores. Each test has its own index.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
@@ -104,7 +104,7 @@ async fn an_address_is_checked_before_anything_connects() {
 
 #[tokio::test]
 async fn a_server_that_is_down_is_said_to_be_so_in_time() {
-    // Bound and let go: nobody listens there.
+    // Bound and released: no server listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let search = connect(&format!("http://127.0.0.1:{port}")).unwrap();
     let started = Instant::now();
@@ -119,19 +119,19 @@ async fn a_server_that_is_down_is_said_to_be_so_in_time() {
 
 #[tokio::test]
 async fn a_server_that_hangs_fails_in_time() {
-    // Accepts by its backlog, and never answers.
+    // The backlog accepts connections, but there is no answer.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let search = connect(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let started = Instant::now();
     assert!(matches!(search.ping().await, Err(Error::Unreachable { .. })));
-    // By its own limit (1.8 s), and not by that of a question (5 s).
+    // Within its own time limit (1.8 s), not that of a query (5 s).
     assert!(started.elapsed() < Duration::from_millis(4_900), "{:?}", started.elapsed());
     assert!(matches!(search.search(INDEX, &Query::default()).await, Err(Error::Unreachable { .. })));
-    // Without a limit it would never end; with that of a change (a minute) not by now.
+    // Without a limit it would never end; with that of a change (a minute) it would take longer.
     assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
 }
 
-/// A server that answers with what it is told, one connection per answer; what it was asked.
+/// A server that gives these answers, one connection each; returns the requests.
 async fn answering(answers: Vec<(u16, &'static str)>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -141,7 +141,7 @@ async fn answering(answers: Vec<(u16, &'static str)>) -> (String, tokio::task::J
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
-            // Head and body come in one piece or two; the length says when it is over.
+            // Head and body come in one piece or two; the length says when they are complete.
             let whole = |request: &[u8]| {
                 let text = String::from_utf8_lossy(request).to_lowercase();
                 let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -275,7 +275,7 @@ async fn after_a_kill_the_index_is_where_its_checkpoint_says() {
             .unwrap();
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let said = lines.any(|line| line == kill_after);
-        // It goes on writing meanwhile: SIGKILL meets it anywhere.
+        // It keeps writing: SIGKILL may hit any step.
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(said, "the writer ended by itself");

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::link::Health;
 
-/// A connection with a channel. Dropped, it says goodbye, and hangs up soon whether or not it was answered.
+/// A connection with a channel. When dropped it closes properly, but soon hangs up without an answer.
 pub(super) struct Session {
     pub(super) connection: Arc<Connection>,
     pub(super) channel: Channel,
@@ -32,7 +32,7 @@ impl Session {
 
     pub(super) fn broken(&self) -> bool {
         let status = self.connection.status();
-        // Silence is what to expect of a blocked connection.
+        // A blocked connection is expected to be silent.
         !status.connected() || (self.health.broken() && !status.blocked())
     }
 }
@@ -44,7 +44,7 @@ impl Drop for Session {
         if let Ok(runtime) = Handle::try_current()
             && !self.broken()
         {
-            // Ends by itself, and early where the runtime does.
+            // Ends by itself, or earlier with the runtime.
             drop(runtime.spawn(async move {
                 let _ = timeout(GOODBYE, connection.close(200, "OK".into())).await;
                 drop(line);
@@ -53,9 +53,9 @@ impl Drop for Session {
     }
 }
 
-/// The socket below a connection, to hang up when dropped. lapin drives each connection in a thread that ends with
-/// the socket, and waits without limit for a broker that accepts and then says nothing: without this, every attempt
-/// to reach one that hangs would leave a thread behind.
+/// The socket below a connection, closed when dropped. lapin drives each connection in a thread that ends with the
+/// socket, and waits without limit for a broker that accepts but never answers: without this, every attempt to
+/// connect to a hanging broker would leak a thread.
 #[derive(Clone, Default)]
 struct Line(Arc<Socket>);
 
@@ -68,21 +68,21 @@ impl Line {
         let addresses: Vec<SocketAddr> = addresses.collect();
         let properties =
             ConnectionProperties::default().with_connection_name(format!("soonshop-bus {role}").into());
-        // Weak: the thread that lapin makes keeps this closure as long as it lives.
+        // Weak: lapin's thread keeps this closure as long as it lives.
         let socket = Arc::downgrade(&self.0);
         let runtime = lapin::runtime::default_runtime()?;
         Connection::connector(
             uri.clone(),
             runtime,
             async move |uri: AMQPUri, runtime| {
-                // Until there is a socket, only this ends the thread.
+                // Until there is a socket, only this time limit ends the thread.
                 let stream = timeout(patience, AsyncTcpStream::connect(&runtime, addresses.clone()));
                 let stream = stream.await.map_err(std::io::Error::from)??;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     let ours = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
                     match socket.upgrade() {
                         Some(socket) => *socket.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours),
-                        // Nobody waits any more.
+                        // The caller is gone.
                         None => ours.shutdown(Shutdown::Both)?,
                     }
                 }
@@ -102,7 +102,7 @@ impl Line {
 impl Drop for Socket {
     fn drop(&mut self) {
         if let Some(socket) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            // Fails where it is closed already.
+            // Fails if it is closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }

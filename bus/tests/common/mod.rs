@@ -1,4 +1,4 @@
-//! What the contract and the fault tests both need.
+//! Helpers of the contract and fault tests.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use futures::future::join_all;
 use soonshop_bus::{Delivery, Error, Message, Publisher, Settings, Subscription};
 use tokio::time::timeout;
 
-/// Longer than anything here takes on a busy machine, a broker's start included.
+/// Longer than any step here takes on a busy machine, with a broker's start.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 
-/// Less patient than in production, and with less disk set aside.
+/// Shorter times than in production, and less disk space.
 pub(crate) fn settings() -> Settings {
     Settings { pause_most: Duration::from_secs(1), stream_bytes: 64 * 1024 * 1024, ..Settings::default() }
 }
@@ -22,7 +22,7 @@ pub(crate) fn message(number: usize) -> Message {
     }
 }
 
-/// Sends them all before it looks at the first confirmation.
+/// Sends all messages before it awaits the first confirmation.
 pub(crate) async fn publish<I>(publisher: &mut dyn Publisher, messages: I) -> Vec<Result<Delivery, Error>>
 where
     I: IntoIterator<Item = Message>,
@@ -34,7 +34,7 @@ where
     timeout(LONG, join_all(confirmations)).await.expect("every confirmation resolves")
 }
 
-/// What comes, until `enough`; errors on the way are the subscription's to get over.
+/// Receives messages until `enough`; the subscription has to recover from errors by itself.
 pub(crate) async fn receive<F>(subscription: &mut dyn Subscription, enough: F) -> Vec<Message>
 where
     F: Fn(&[Message]) -> bool,

@@ -1,4 +1,4 @@
-//! Rows that are only added: copied in where the database can, and none lost or there twice, whatever comes between.
+//! Rows that are only added: copied in if the database can, and none lost or doubled, whatever interrupts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ async fn positions(shop: &Shop, generation: &Generation) -> Vec<i64> {
     positions
 }
 
-/// The projector fails at one event, and the database refuses the row of another: both are parked, and the rest is as if
-/// they had come one by one.
+/// The projector fails at one event, and the database refuses the row of another: both are parked, and all other rows
+/// are as if the events had come one by one.
 async fn added_rows_are_those_of_one_by_one_whatever_is_refused_between(shop: Shop) {
     let entries = told(&shop).await;
     let refusing = if shop.is_sqlite() {
@@ -75,8 +75,8 @@ async fn added_rows_are_those_of_one_by_one_whatever_is_refused_between(shop: Sh
     }
 }
 
-/// Broken off sooner or later, on its way into the database: what is there is what the checkpoint says, and the next one
-/// goes on from there, on the connections that the last one left.
+/// Interrupted sooner or later while writing: the rows match the checkpoint, and the next fold goes on from there, on
+/// the connections that the last one left.
 async fn a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on(shop: Shop) {
     let entries = told(&shop).await;
     let generation = shop.generation(&Audit).await;
@@ -140,7 +140,7 @@ async fn a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice(shop: S
 
 type Lines = BTreeMap<i64, BTreeSet<String>>;
 
-/// The lines that each block has.
+/// The stored lines of each block.
 async fn lines(shop: &Shop, generation: &Generation) -> Lines {
     let db = shop.db(&generation.namespace());
     let rows = db.connection.query_all(db.statement("SELECT block, lines FROM @texts", [])).await.unwrap();
@@ -151,7 +151,7 @@ async fn lines(shop: &Shop, generation: &Generation) -> Lines {
     rows.into_iter().map(read).collect()
 }
 
-/// Those that the rows of each block have.
+/// The lines in the rows of each block.
 async fn said(shop: &Shop, generation: &Generation) -> Lines {
     let mut said = Lines::new();
     for row in shop.rows(generation).await["audit"].as_array().unwrap() {
@@ -163,7 +163,7 @@ async fn said(shop: &Shop, generation: &Generation) -> Lines {
     said
 }
 
-/// Ten events are in the first block, ten in the second, and the rest in one that is not complete.
+/// Ten events are in the first block, ten in the second, and the rest in an incomplete one.
 async fn a_block_that_is_complete_has_every_line_of_its_rows_once_nothing_of_it_is_parked(shop: Shop) {
     told(&shop).await;
     for after in [20, 10] {
@@ -210,7 +210,7 @@ async fn a_block_that_is_complete_has_every_line_of_its_rows_once_nothing_of_it_
         );
         assert_eq!(complete(None).await.len(), 2);
         if parked.is_some() {
-            // One that is tried again; one that is given up.
+            // Some are interrupted and tried again; some are given up.
             let again = broken_off.is_some();
             if again {
                 shop.ask_to_retry(&generation).await;

@@ -1,4 +1,4 @@
-//! What the audit trail takes from an event, and what it never takes.
+//! The content of the audit trail, and what it never contains.
 
 use std::sync::Arc;
 
@@ -114,7 +114,7 @@ async fn the_amount_of_a_row_is_the_one_that_its_event_is_about(shop: Shop) {
     }
     for row in audited(&shop).await {
         let summary: Value = serde_json::from_str(row["summary"].as_str().unwrap()).unwrap();
-        // Where an event has amounts at all, one of them is its own; where it has several, it is none.
+        // An event with amounts names one of them as its own; if it has several, it names none.
         let amounts: Vec<&Value> =
             summary.as_object().unwrap().values().filter(|value| value["currency"].is_string()).collect();
         match amounts[..] {
@@ -145,7 +145,7 @@ async fn nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was(s
     assert!(words.contains(&"the mug") && words.contains(&"s-1"), "{words:?}");
 }
 
-/// Nobody knows whether it is personal: somebody wrote it past the shop, or a release that came after this one.
+/// It may be personal: it was written past the shop, or by a later release.
 async fn what_an_events_type_does_not_declare_is_not_in_the_audit_trail(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let undeclared = Raw {

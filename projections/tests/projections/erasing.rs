@@ -1,4 +1,4 @@
-//! A person who is erased is gone from the rows, whenever they were made.
+//! An erased person is gone from the rows of all generations, old and new.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ async fn a_value_that_slipped_in_between_request_and_confirmation_is_cleaned_too
     let order = |number: u128| placed(&format!("S-{number}"), guest(1), vec![line(1, "MUG", 1, 100)]);
     writer.write(uuid(10), order(10)).await;
     writer.write(uuid(1), erasure_requested()).await;
-    // By a process that has not heard of it yet.
+    // By a process that does not know of the erasure yet.
     let last = writer.write(uuid(11), order(11)).await;
     shop.reach(&generation, last).await;
     assert!(holds(&shop, &generation, &[NAME]).await);
@@ -115,7 +115,7 @@ async fn every_generation_records_the_erasures_that_it_was_cleaned_for(shop: Sho
     writer.write(uuid(2), registered(uuid(2))).await;
     writer.store.keys().erase(uuid(1), &BOTH).await.unwrap();
     let done = writer.write(uuid(1), erased()).await;
-    // Also one that holds nothing of anybody: it is clean as soon as it has passed them.
+    // Also a generation without personal values: it is clean once it has passed them.
     for projector in soonshop_projections::all() {
         let generation = shop.generation(&*projector).await;
         assert!(recorded(&shop, &generation).await.is_empty());
@@ -146,7 +146,7 @@ async fn what_is_parked_holds_nothing_of_a_person_and_comes_back_erased(shop: Sh
     let refusing = if shop.is_sqlite() {
         "CREATE TRIGGER bad BEFORE INSERT ON users WHEN NEW.name IS NOT NULL BEGIN SELECT RAISE(ABORT, 'bad'); END"
     } else {
-        // What PostgreSQL says about this quotes the name.
+        // PostgreSQL's message about this quotes the name.
         "ALTER TABLE @users ADD CONSTRAINT bad CHECK (CAST(name AS integer) > 0)"
     };
     shop.run(&namespace, refusing).await;
@@ -163,7 +163,7 @@ async fn what_is_parked_holds_nothing_of_a_person_and_comes_back_erased(shop: Sh
     writer.store.keys().erase(uuid(1), &BOTH).await.unwrap();
     let last = writer.write(uuid(1), erased()).await;
     shop.reach(&generation, last).await;
-    // Until the copies of its key have expired, each try meets what the database refuses.
+    // Until the cached copies of its key have expired, each try fails in the database.
     until("nothing is parked", async || {
         shop.ask_to_retry(&generation).await;
         shop.parked(&generation).await.is_empty()
@@ -183,7 +183,7 @@ async fn a_generation_without_a_record_of_erasures_gets_one(shop: Shop) {
     assert_eq!(recorded(&shop, &generation).await, [asked]);
 }
 
-/// A SQLite file is overwritten where it was deleted from, and so is its write-ahead log, before anybody closes it.
+/// Deleted data in a SQLite file is overwritten, and so is the write-ahead log, before the file is closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_file_has_what_a_generation_was_cleaned_of() {
     let shop = Shop::sqlite().await;
@@ -203,7 +203,7 @@ async fn no_file_has_what_a_generation_was_cleaned_of() {
     running.stop().await;
 }
 
-/// Index and cache hold what such a projection holds: when they have passed an erasure, they are clean of it.
+/// Index and cache hold the values of such a projection: once they have passed an erasure, they are clean.
 #[test]
 fn what_has_an_index_or_a_cache_follows_nothing_personal() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden/events");

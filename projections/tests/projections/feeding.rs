@@ -1,4 +1,4 @@
-//! What the bus brings is for speed; the log is the truth.
+//! The bus is for speed; the log is the truth.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ async fn replayed(shop: &Shop, projector: Arc<dyn Projector>) -> Value {
     shop.rows(&generation).await
 }
 
-/// A follower whose feed hears from the bus, and nothing else: nobody looks at the head.
+/// A follower whose feed gets events from the bus only: the head is not read.
 fn hearing(shop: &Shop, generation: &Generation) -> Running {
     let mut running = Running::new(Feed::new(shop.log()));
     running.tasks.abort_all();
@@ -90,7 +90,7 @@ async fn a_message_with_a_forged_predecessor_is_only_a_wake_up(shop: Shop) {
     let running = hearing(&shop, &generation);
     writer.all(receipts(6)).await;
     let rows = shop.log().read(1, 10).await.unwrap();
-    // It is not what stands at 2, 3 or 4, and says that it follows what was applied last.
+    // It is none of the events at 2, 3 or 4, but claims to follow the last applied one.
     let forged = |position: i64, previous: usize| {
         let event = StoredEvent { position, event_id: Uuid::from_u128(7), ..rows[5].clone() };
         (event, Some(rows[previous].event_id))
@@ -125,7 +125,7 @@ async fn an_announcement_of_what_is_not_there_costs_next_to_nothing(shop: Shop) 
     running.stop().await;
 }
 
-/// Of this process so far.
+/// Processor time of this process so far.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -133,7 +133,7 @@ fn processor_time() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Whether this process was started for one test.
+/// Whether this process runs a single test.
 fn lonely() -> bool {
     std::env::args().any(|argument| argument == "--exact" || argument == "--test-threads=1")
 }
@@ -154,7 +154,7 @@ async fn a_last_message_that_was_lost_is_noticed_within_a_quarter_of_a_second(sh
         shop.reach(&generation, last).await;
         worst = worst.max(began.elapsed());
     }
-    // A quarter of a second, what writing and asking takes, and some fifty steps that each wait for a turn.
+    // A quarter of a second, the time of writing and asking, and some fifty steps that each wait for a turn.
     let late = lateness.worst();
     assert!(worst < Duration::from_millis(600) + 50 * late, "{worst:?} on a machine that is {late:?} late");
     running.stop().await;
@@ -191,7 +191,7 @@ async fn a_page_is_never_taken_from_another_history(shop: Shop) {
         let entries = feed.after("x", &at(position), 10).await.unwrap();
         assert_eq!(entries[0].event_id, new[position].event_id, "after {position}");
     }
-    // Who has seen what is no more is told so.
+    // A follower that has seen events that no longer exist gets an error.
     let lost = old[999].checkpoint();
     assert!(feed.after("x", &lost, 10).await.unwrap_err().to_string().contains("ahead-of-log"));
 }
@@ -238,7 +238,7 @@ async fn an_event_type_that_is_not_known_makes_the_follower_let_go_before_it(sho
         let mut running = Running::new(Feed::new(shop.log()));
         running.keep_rows(&shop, Arc::new(Stock), &stocks);
         running.keep_rows(&shop, Arc::new(Users), &users);
-        // Who does not follow stock has passed it.
+        // A follower of other types has passed it.
         shop.reach(&users, at + 1).await;
         until("it says why it stands", async || shop.status(&stocks, "rows").await.0 == "stopped").await;
         let first = if round == 0 { at } else { 6 };

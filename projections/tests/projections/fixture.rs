@@ -1,4 +1,4 @@
-//! A shop's databases for each test, a history that is written as it stands, and followers as a process has them.
+//! A shop's databases for each test, a history that is written as given, and followers like those of a process.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,12 +23,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Databases with every schema. They go with the fixture.
+/// Databases with every schema, removed with the fixture.
 pub(crate) struct Shop {
     pub(crate) place: DatabaseLocation,
     pub(crate) database: Database,
     folder: tempfile::TempDir,
-    /// Of PostgreSQL: the server's URL and the database's name.
+    /// On PostgreSQL: the server's URL and the database's name.
     server: Option<(String, String)>,
 }
 
@@ -50,7 +50,7 @@ impl Shop {
         let url = address("POSTGRES_URL");
         let name = format!("rows_{}", ids::new().simple());
         let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
-        // `template1` may have somebody connected to it; nobody can connect to `template0`.
+        // Another session may be connected to `template1`; none can connect to `template0`.
         server.execute(format!("CREATE DATABASE {name} TEMPLATE template0").as_str()).await.unwrap();
         server.close().await.unwrap();
         let place = DatabaseLocation::parse(&format!("{}/{name}", url.rsplit_once('/').unwrap().0)).unwrap();
@@ -67,7 +67,8 @@ impl Shop {
         for namespace in Namespace::ALL {
             let connection = shop.db(namespace.name()).connection;
             soonshop_migrations::migrate(namespace, &connection).await.unwrap();
-            // Roles are the whole server's: another test may have made them, and then they need their rights here.
+            // Roles belong to the whole server: another test may have made them, and then they still need rights
+            // here.
             soonshop_migrations::rights::grant(namespace, &connection).await.unwrap();
         }
         Shop::key_maker(&shop.database).prepare(&shop.db("log")).await.unwrap();
@@ -78,7 +79,7 @@ impl Shop {
         self.place.is_sqlite()
     }
 
-    /// A folder that goes with the fixture.
+    /// A folder that is removed with the fixture.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -96,7 +97,7 @@ impl Shop {
         KeyMaker::new(Self::keys(database))
     }
 
-    /// A store as another process would have it: with connections, caches and an appender of its own.
+    /// A store like that of another process: with its own connections, caches and appender.
     pub(crate) fn store(&self) -> EventStore {
         let database = Database::new(self.place.clone());
         EventStore::open(&database, Self::key_maker(&database)).unwrap()
@@ -122,7 +123,7 @@ impl Shop {
         row.try_get_by_index(0).unwrap()
     }
 
-    /// The first column of the first row, where there is one.
+    /// The first column of the first row, if there is one.
     pub(crate) async fn text(&self, namespace: &str, sql: &str) -> Option<String> {
         let db = self.db(namespace);
         let row = db.connection.query_one(db.statement(sql, [])).await.unwrap();
@@ -133,7 +134,7 @@ impl Shop {
         self.registry().create(projector).await.unwrap()
     }
 
-    /// Where a generation's rows are.
+    /// The position of a generation's rows.
     pub(crate) async fn rows_at(&self, generation: &Generation) -> i64 {
         self.checkpoint(generation).await.position
     }
@@ -143,7 +144,7 @@ impl Shop {
         Checkpoint::load(&db, &db.connection, ROWS).await.unwrap().unwrap().0
     }
 
-    /// State and reason of a follower, as whoever waits for it reads them.
+    /// State and reason of a follower, as a waiting reader gets them.
     pub(crate) async fn status(&self, generation: &Generation, follower: &str) -> (String, String) {
         let sql = format!("SELECT state || '|' || reason FROM @status WHERE follower = '{follower}'");
         let text = self.text(&generation.namespace(), &sql).await.unwrap_or_else(|| "|".to_owned());
@@ -198,7 +199,7 @@ impl Shop {
         running.stop().await;
     }
 
-    /// A process that keeps the rows of one generation, without a bus.
+    /// A process that keeps one generation's rows up to date, without a bus.
     pub(crate) fn start(&self, projector: Arc<dyn Projector>, generation: &Generation) -> Running {
         let mut running = Running::new(Feed::new(self.log()));
         running.keep_rows(self, projector, generation);
@@ -209,7 +210,7 @@ impl Shop {
 impl Drop for Shop {
     fn drop(&mut self) {
         let Some((url, name)) = self.server.take() else { return };
-        // The test's own runtime may be gone or busy: the database is dropped by another one.
+        // The test's runtime may be gone or busy: another one drops the database.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -236,7 +237,7 @@ async fn table<M: Row>(db: &Db, name: &str) -> Vec<Value> {
     rows.iter().map(json).collect()
 }
 
-/// What one process runs.
+/// The tasks of one process.
 pub(crate) struct Running {
     pub(crate) feed: Feed,
     pub(crate) stop: CancellationToken,
@@ -272,20 +273,20 @@ impl Running {
         self.tasks.spawn(async move { follower.keep_rows(stop).await });
     }
 
-    /// As a process stops that is asked to.
+    /// Stops like a process that is asked to stop.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         tokio::time::timeout(Duration::from_mins(1), all).await.expect("everything ends when it is told to");
     }
 
-    /// As a process ends that is killed.
+    /// Ends like a process that is killed.
     pub(crate) async fn kill(mut self) {
         self.tasks.shutdown().await;
     }
 }
 
-/// Waits until `done`, for at most two minutes; `what` says for what.
+/// Waits until `done`, for at most two minutes; `what` names the event for the panic message.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(2);
     while !done().await {
@@ -294,8 +295,8 @@ pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// How late this machine is: the most by which short sleeps have taken longer than they should, since it was made. A
-/// limit that is a promise is stretched by it.
+/// How slow this machine is: the most by which short sleeps took longer than they should, since this was created.
+/// Time limits in tests are extended by it.
 pub(crate) struct Lateness {
     worst: std::sync::Arc<std::sync::atomic::AtomicU64>,
     watch: tokio::task::JoinHandle<()>,
@@ -347,7 +348,7 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// An event as it is to stand in the log.
+/// An event, as written to the log.
 pub(crate) struct Raw {
     pub(crate) aggregate_type: &'static str,
     pub(crate) stream: String,
@@ -356,13 +357,13 @@ pub(crate) struct Raw {
     pub(crate) payload: String,
 }
 
-/// Writes events as they are given, past every decision; ids and times come out the same each time.
+/// Writes events as given, without decisions; ids and times are always the same.
 pub(crate) struct Writer {
     pub(crate) store: EventStore,
     tips: HashMap<(&'static str, String), (i64, Uuid)>,
-    /// Of the next event: part of its id and its time.
+    /// The number of the next event: part of its id and its time.
     next: u128,
-    /// Of the events that follow, as it is stored.
+    /// The metadata of the next events, as stored.
     pub(crate) metadata: String,
 }
 
@@ -371,12 +372,12 @@ impl Writer {
         Self { store: shop.store(), tips: HashMap::new(), next: 1, metadata: "{}".to_owned() }
     }
 
-    /// One whose events are other ones, wherever they stand.
+    /// A writer of another history: its events have other ids.
     pub(crate) fn of_another_history(shop: &Shop) -> Self {
         Self { next: 1_000_000, ..Self::new(shop) }
     }
 
-    /// Appends the event; gives its position.
+    /// Appends the event; returns its position.
     pub(crate) async fn write(&mut self, stream: Uuid, event: impl Into<Event>) -> i64 {
         let mut event = event.into();
         self.store.keys().encrypt(std::slice::from_mut(&mut event)).await.unwrap();
@@ -398,7 +399,7 @@ impl Writer {
         }
     }
 
-    /// Appends many at once; gives the last position.
+    /// Appends many at once; returns the last position.
     pub(crate) async fn all(&mut self, events: Vec<Raw>) -> i64 {
         let requests: Vec<Request> = events.into_iter().map(|raw| self.request(raw)).collect();
         let waiting: Vec<_> = requests.into_iter().map(|one| self.store.appender().submit(one)).collect();

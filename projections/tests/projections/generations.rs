@@ -1,4 +1,4 @@
-//! Generations: each a namespace, any number of them kept alive side by side, one that readers go by.
+//! Generations: each a namespace, any number of them kept up to date side by side, one that readers use.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ on_both!(
     indexes_are_built_when_the_head_is_reached,
 );
 
-/// The order of the embedded shop; an index on them serves what begins alike.
+/// The order of the embedded shop; an index in this order finds prefixes.
 #[tokio::test]
 async fn texts_are_in_the_order_of_their_bytes_whatever_the_servers_language_is() {
     let shop = Shop::postgres().await;
@@ -68,7 +68,7 @@ async fn two_versions_of_a_projector_live_side_by_side(shop: Shop) {
         second,
         "another version's generation stays as it is"
     );
-    // The old one is kept, and a way back.
+    // The old one is kept up to date, for going back.
     writer.write(uuid(1), repriced("MUG", 200)).await;
     for generation in [&first, &second] {
         shop.reach(generation, 2).await;
@@ -86,7 +86,7 @@ async fn two_versions_of_a_projector_live_side_by_side(shop: Shop) {
 }
 
 async fn the_first_generation_is_made_once_however_many_ask_for_it(shop: Shop) {
-    // SQLite has one process; PostgreSQL any number.
+    // SQLite allows one process; PostgreSQL any number.
     let registries: Vec<_> = if shop.is_sqlite() {
         let registry = shop.registry();
         (0..8).map(|_| registry.clone()).collect()
@@ -105,7 +105,7 @@ async fn what_was_left_of_a_generation_that_was_never_finished_is_no_hindrance(s
     let registry = shop.registry();
     let one = registry.create(&Products).await.unwrap();
     if shop.is_sqlite() {
-        // As if the process had been killed before the row was written: its number is taken again.
+        // As if the process had been killed before the row was written: its number is used again.
         shop.run(&one.namespace(), "INSERT INTO @retries (position) VALUES (1)").await;
         shop.run("operations", "DELETE FROM @generations").await;
         shop.database.close(&one.namespace()).await.unwrap();
@@ -117,7 +117,7 @@ async fn what_was_left_of_a_generation_that_was_never_finished_is_no_hindrance(s
             "it is a fresh one"
         );
     } else {
-        // There everything is made in one transaction: what is not there cannot be in the way.
+        // There everything is made in one transaction, so nothing of it can be left over.
         shop.run("operations", "ALTER TABLE @generations ADD CONSTRAINT no CHECK (generation < 2)").await;
         registry.create(&Products).await.unwrap_err();
         shop.run("operations", "ALTER TABLE @generations DROP CONSTRAINT no").await;
@@ -144,7 +144,7 @@ async fn indexes_are_built_when_the_head_is_reached(shop: Shop) {
         until("the indexes are there", async || shop.number(&generation.namespace(), &count).await == wanted)
             .await;
         running.stop().await;
-        // Once more changes nothing.
+        // Doing it again changes nothing.
         shop.project(projector, &generation).await;
         assert_eq!(shop.number(&generation.namespace(), &count).await, wanted);
     }

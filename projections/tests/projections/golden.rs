@@ -1,4 +1,4 @@
-//! What projectors make of a fixed history.
+//! The rows that projectors make of a fixed history.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ on_both!(
     by_sevens_the_rows_become_what_a_replay_makes,
 );
 
-/// Where the output changes on purpose: a new VERSION of the projector, and `UPDATE_GOLDEN=1`, which writes the files that
-/// are missing and no others.
+/// To change the output on purpose: a new VERSION of the projector, and `UPDATE_GOLDEN=1`, which writes only missing
+/// files.
 async fn every_projector_makes_its_golden_rows(shop: Shop) {
     let mut writer = Writer::new(&shop);
     for (stream, event) in story() {
@@ -25,7 +25,7 @@ async fn every_projector_makes_its_golden_rows(shop: Shop) {
         shop.project(Arc::clone(&projector), &generation).await;
         assert_eq!(shop.parked(&generation).await, Vec::<i64>::new(), "{}", projector.name());
         let mut rows = shop.rows(&generation).await;
-        // The one column that is the database's clock.
+        // The one column with the database's clock.
         for row in rows.get_mut("audit").and_then(|rows| rows.as_array_mut()).into_iter().flatten() {
             assert!(row.as_object_mut().unwrap().remove("recorded_at").unwrap().as_i64() > Some(0));
         }

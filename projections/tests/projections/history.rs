@@ -1,4 +1,4 @@
-//! Events for tests, and one fixed history that has every event there is.
+//! Events for tests, and one fixed history with every event.
 
 use soonshop_domain::ids::{GuestId, OrderId, ProductId, UserId};
 use soonshop_domain::inventory::{self, Place};
@@ -116,7 +116,7 @@ pub(crate) fn guest(number: u128) -> Customer {
     Customer::Guest(GuestId(uuid(number)))
 }
 
-/// Every event of every type, most of them at least once in the course that they are meant for.
+/// Every event of every type, most of them at least once in their usual order.
 pub(crate) fn story() -> Vec<(Uuid, Event)> {
     use inventory::Event::{
         StockAdjusted, StockReleased, StockReservationBarred, StockReserved, StockShipped,

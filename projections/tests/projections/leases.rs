@@ -86,7 +86,7 @@ async fn of_two_followers_one_lets_go_and_nothing_is_counted_twice(shop: Shop) {
     let mut last = 0;
     while Box::pin(epoch()).await < 4 || last < 500 {
         last = writer.all(receipts(20)).await;
-        // As if the holder had not come to renew it: now there are two who believe that they hold it.
+        // As if the holder had not renewed it: now two processes believe that they hold it.
         expire_leases(&shop).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(last < 20_000, "the lease did not change hands");
@@ -104,7 +104,7 @@ async fn a_batch_begins_with_the_checkpoint_and_whoever_finds_it_moved_lets_go(s
     writer.all(receipts(10)).await;
     let running = shop.start(Arc::clone(&projector), &generation);
     shop.reach(&generation, 10).await;
-    // Somebody else moves it: what follows must not be added to rows that this one no longer knows.
+    // Another process moves it: this one must not add to rows that it no longer knows.
     let moved = format!(
         "UPDATE @checkpoints SET position = 5, event_id = '{}'",
         shop.log().read(5, 1).await.unwrap()[0].event_id
@@ -154,7 +154,7 @@ async fn one_that_stops_gives_its_lease_back(shop: Shop) {
     let holder = leases.holder(&name).await.unwrap().unwrap();
     let (held, waiting) = if holder == first.holder { (first, second) } else { (second, first) };
     held.stop().await;
-    // It did not leave it to expire.
+    // It gave the lease back and did not leave it to expire.
     assert_ne!(leases.holder(&name).await.unwrap(), Some(holder));
     until("the other one goes on", async || {
         leases.holder(&name).await.unwrap().as_ref() == Some(&waiting.holder)

@@ -1,4 +1,4 @@
-//! A projector that fails where it is told to, and one of a later version.
+//! A projector that fails at given positions, and one of a later version.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use soonshop_projections::{PersonalColumns, Projector, Unit, Wants};
 pub(crate) struct Moody {
     inner: Arc<dyn Projector>,
     version: i32,
-    /// The positions that it fails on.
+    /// The positions at which it fails.
     pub(crate) fails: Mutex<BTreeSet<i64>>,
 }
 
@@ -68,7 +68,7 @@ impl Projector for Moody {
     }
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
-        // What was changed before it failed must not stay.
+        // Changes made before the failure must not stay.
         self.inner.project(event, unit)?;
         if self.fails.lock().unwrap().contains(&event.position) {
             return Err(Failure("it is in a mood".to_owned()));

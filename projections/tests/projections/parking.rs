@@ -1,4 +1,4 @@
-//! What cannot be projected is put aside with what stands behind it, and the rest goes on.
+//! An event that cannot be projected is parked with later events for its rows, and the rest goes on.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ async fn a_failing_event_is_parked_with_what_follows_for_its_rows_and_the_rest_g
     shop.reach(&generation, 4).await;
     assert_eq!(shop.parked(&generation).await, [2, 3]);
     assert_eq!((on_hand(&shop, &generation, "MUG").await, on_hand(&shop, &generation, "CUP").await), (5, 1));
-    // Also what comes later, and after a restart.
+    // Also later events, and after a restart.
     running.stop().await;
     let running = shop.start(Moody::new(Stock, []), &generation);
     writer.write(stock("MUG"), received("MUG", 1)).await;
@@ -149,7 +149,7 @@ async fn rows_that_the_database_refuses_park_their_event_alone(shop: Shop) {
     assert_eq!(shop.rows(&generation).await, shop.rows(&replayed).await);
 }
 
-/// PostgreSQL's text cannot hold this character, though its JSON can.
+/// PostgreSQL's text type cannot hold this character, though its JSON can.
 #[tokio::test]
 async fn a_text_that_the_database_cannot_hold_parks_its_event() {
     let shop = Shop::postgres().await;
@@ -184,7 +184,7 @@ async fn a_table_that_is_missing_is_no_events_fault(shop: Shop) {
     running.stop().await;
 }
 
-/// Changes what is sealed in the event at that position; gives what was there.
+/// Replaces the encrypted value in the event at this position; returns the old one.
 async fn damage(shop: &Shop, position: i64) -> String {
     let stored = shop.log().read(position, 1).await.unwrap().remove(0).payload;
     let at = stored.rfind('"').unwrap() - 3;
@@ -312,8 +312,8 @@ async fn an_erasure_cleans_rows_that_are_parked(shop: Shop) {
     assert_eq!(status, "erased");
 }
 
-/// As a rebuild does it: each batch is folded while the one before it is written. Whatever stands in the way, the rows and
-/// what is parked are those that one event at a time gives.
+/// As in a rebuild: each batch is folded while the one before it is written. In every case the rows and the parked
+/// events are the same as one event at a time gives.
 async fn folding_ahead_gives_what_one_by_one_gives(shop: Shop) {
     let mut writer = Writer::new(&shop);
     for n in 300..325 {
@@ -323,13 +323,13 @@ async fn folding_ahead_gives_what_one_by_one_gives(shop: Shop) {
     for n in 326..332 {
         writer.write(uuid(n), product(&format!("P-{n}"), 100)).await;
     }
-    // In the batch after it: what follows for a row that was refused, and would not be refused itself.
+    // In the next batch: an event for the refused row that alone would not be refused.
     let details = described("GOOD");
     writer.write(uuid(325), product::Event::ProductDetailsChanged { details }).await;
     for n in 300..320 {
         writer.write(uuid(n), repriced(&format!("P-{n}"), 5)).await;
     }
-    // With an erasure in it, after which not all rows are in memory any more.
+    // With an erasure, after which not all rows are in memory any more.
     for (stream, event) in crate::history::story() {
         writer.write(stream, event).await;
     }
@@ -367,7 +367,7 @@ async fn folding_ahead_gives_what_one_by_one_gives(shop: Shop) {
     }
 }
 
-/// What is being written for one who has lost the rows does not come after what the next one wrote.
+/// A batch that is still being written when the rows are taken over never lands after the next holder's batches.
 async fn what_is_folded_ahead_is_fenced(shop: Shop) {
     mugs_and_a_cup(&shop).await;
     let generation = shop.generation(&Stock).await;
@@ -382,7 +382,7 @@ async fn what_is_folded_ahead_is_fenced(shop: Shop) {
     let new = second.follower(&shop, Arc::new(Stock), &generation);
     let taken = new.leases().take(&new.name(ROWS)).await.unwrap();
     let mut next = new.fold(&taken, Poison::Park).await.unwrap();
-    // Folded, and on its way; it never arrives.
+    // Folded, and being written; it is never committed.
     fold.take(&entries[1..2]).await.unwrap();
     assert!(matches!(fold.written().await, Err(Stopped::Lost)));
     assert_eq!((fold.checkpoint().position, shop.rows_at(&generation).await), (1, 1));

@@ -1,4 +1,4 @@
-//! A log that went back to an older state is noticed by everyone who follows it, and nobody skips over it.
+//! Every follower notices a log that was restored to an older state, and none skips an event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn a_log_that_was_restored_and_written_on_stops_rows_index_and_cache(shop:
     assert_eq!(shop.rows(&generation).await, before);
     assert_eq!(search.checkpoint(&space).await.unwrap().as_ref(), Some(&head));
     assert_eq!(cache.checkpoint(&space).await.unwrap().as_ref(), Some(&head));
-    // Also in a process that is started now, and after more was written than there ever was.
+    // Also in a process that starts now, and after more events were written than there were before.
     running.stop().await;
     let running = shop.start(Arc::new(Products), &generation);
     other.write(uuid(101), repriced("MUG-101", 3)).await;

@@ -1,4 +1,4 @@
-//! Search index and cache: behind the rows, with checkpoints of their own, and no hindrance to anyone.
+//! Search index and cache: behind the rows, with their own checkpoints, and never blocking others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ on_both!(
     redis_that_was_lost_or_restored_is_noticed,
 );
 
-/// A search that can be taken away.
+/// A search that can be switched off.
 struct Down {
     inner: Arc<dyn Search>,
     down: AtomicBool,
@@ -109,7 +109,7 @@ async fn found(search: &Down, index: &str) -> u64 {
     search.inner.search(index, &query).await.map_or(0, |page| page.total)
 }
 
-/// The index's checkpoint is that of the rows, which are at `position`.
+/// Waits until the index has the checkpoint of the rows, at `position`.
 async fn indexed(shop: &Shop, generation: &Generation, search: &Down, position: i64) {
     shop.reach(generation, position).await;
     let rows = shop.checkpoint(generation).await.to_string();
@@ -128,7 +128,7 @@ async fn the_index_has_what_the_rows_have_and_is_never_ahead_of_them(shop: Shop)
     keep_index(&mut sink, &shop, &generation, &search);
     products(&mut writer, 1, 5).await;
     until("the index is made", async || shop.status(&generation, "index").await.0 == "running").await;
-    // The rows are not kept yet.
+    // No follower keeps the rows yet.
     assert_eq!(found(&search, &index).await, 0);
     let rows = shop.start(Arc::new(Products), &generation);
     indexed(&shop, &generation, &search, 5).await;
@@ -163,7 +163,7 @@ async fn an_index_that_is_lost_while_it_is_kept_is_noticed(shop: Shop) {
     let mut running = shop.start(Arc::new(Products), &generation);
     keep_index(&mut running, &shop, &generation, &search);
     indexed(&shop, &generation, &search, last).await;
-    // Nothing happens in the shop; and what there is instead is empty.
+    // Nothing happens in the shop; and the replacement is empty.
     search.inner.remove(&generation.namespace()).await.unwrap();
     search.inner.create(&generation.namespace()).await.unwrap();
     until("it is built again", async || found(&search, &generation.namespace()).await == 7).await;
@@ -179,7 +179,7 @@ async fn a_search_that_is_down_stops_nothing_else_and_catches_up(shop: Shop) {
     let last = products(&mut writer, 1, 6).await;
     shop.reach(&generation, last).await;
     until("it says why", async || shop.status(&generation, "index").await.1.contains("taken away")).await;
-    // It is written down a moment after the first rows are.
+    // It is recorded a moment after the first rows.
     until("the rows go on", async || shop.status(&generation, "rows").await.0 == "running").await;
     search.down.store(false, Ordering::Relaxed);
     indexed(&shop, &generation, &search, last).await;
@@ -229,7 +229,7 @@ fn redis() -> Arc<dyn Cache> {
     redis_of(&soonshop_domain::ids::new().simple().to_string())
 }
 
-/// As another process would have it.
+/// A Redis cache like that of another process.
 fn redis_of(prefix: &str) -> Arc<dyn Cache> {
     soonshop_cache::connect(&format!("{}?prefix=test-{prefix}:", address("REDIS_URL"))).unwrap()
 }
@@ -281,7 +281,7 @@ async fn redis_that_was_lost_or_restored_is_noticed(shop: Shop) {
     shop.reach(&generation, second).await;
     let head = shop.checkpoint(&generation).await.to_string();
     until("it follows", async || Box::pin(at(&head)).await).await;
-    // It comes back as it was: with an old entry, and the checkpoint of then. Nothing happens in the shop.
+    // It is restored: with an old entry, and its old checkpoint. Nothing happens in the shop.
     let key = uuid(1).to_string();
     operator.drop_space(&space).await.unwrap();
     operator.set_checkpoint(&space, &early).await.unwrap();

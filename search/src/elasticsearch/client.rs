@@ -1,4 +1,4 @@
-//! What the client lacks: time limits, and another try where a server was busy or away for a moment.
+//! Additions to the client: time limits, and retries when a server was busy or down for a moment.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::Error;
 
-/// The name of this backend, in what is said of it.
+/// The name of this backend in messages.
 pub(super) const BACKEND: &str = "elasticsearch";
 
 pub(super) fn refused(reason: impl Into<String>) -> Error {
@@ -23,11 +23,11 @@ pub(super) struct Client(Transport);
 
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Null if there is none.
+    /// Null if there is no body.
     pub(super) body: Value,
 }
 
-/// How often something was tried.
+/// The attempts that are left.
 pub(super) struct Tries(std::slice::Iter<'static, Duration>);
 
 impl Tries {
@@ -35,7 +35,7 @@ impl Tries {
         Self(WAITS.iter())
     }
 
-    /// Waits, if it may be tried again.
+    /// Waits, if another attempt is allowed.
     pub(super) async fn again(&mut self) -> bool {
         match self.0.next() {
             Some(wait) => {
@@ -48,9 +48,9 @@ impl Tries {
 }
 
 enum Failure {
-    /// Worth another try at once: nobody was there.
+    /// The connection failed: worth another try at once.
     Away(String),
-    /// It took all the time that there was.
+    /// It used the whole time limit.
     Slow,
     Nonsense(String),
 }
@@ -66,7 +66,7 @@ impl From<Failure> for Error {
 }
 
 impl Client {
-    /// User and password stay in the address: the HTTP client takes them from there, decoded.
+    /// User and password stay in the address: the HTTP client decodes and uses them.
     pub(super) fn new(url: Url) -> Result<Self, String> {
         let pool = SingleNodeConnectionPool::new(url);
         TransportBuilder::new(pool).build().map(Self).map_err(|error| error.to_string())
@@ -96,7 +96,7 @@ impl Client {
                         return Err(Failure::Away(reason).into());
                     }
                 }
-                // Not again: a server that hangs would hold the caller several times as long.
+                // No retry: a server that hangs would block the caller several times as long.
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -133,14 +133,14 @@ impl Client {
         };
         match serde_json::from_str(&text) {
             Ok(body) => Ok(Answer { status, body }),
-            // Proxies answer errors with pages of their own.
+            // Proxies answer errors with their own pages.
             Err(_) if text.is_empty() || status >= 400 => Ok(Answer { status, body: Value::Null }),
             Err(error) => Err(Failure::Nonsense(format!("an answer that is not JSON: {error}"))),
         }
     }
 }
 
-/// An error and what is behind it, where the reason is.
+/// An error and its causes, which contain the reason.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! The bodies of requests, and what is read from answers.
+//! The bodies of requests, and reading answers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::indexed::{self, Indexed};
 use crate::parsed_query::Condition;
 use crate::{Change, Query, Sort};
 
-/// Settings and fields. Terms come ready made, so every field holds them as they are.
+/// Settings and fields. Terms come already analysed, so every field stores them unchanged.
 pub(super) fn index(alias: &str) -> Value {
     let terms = json!({"type": "keyword", "doc_values": false});
     let sorted = json!({"type": "keyword"});
@@ -21,7 +21,7 @@ pub(super) fn index(alias: &str) -> Value {
             "_source": {"includes": ["document", "checkpoint"]},
             "properties": {
                 "id": sorted,
-                // Tombstones and the checkpoint are deleted from the beginning: no query finds them.
+                // Tombstones and the checkpoint are marked deleted from the start: no query finds them.
                 "deleted": {"type": "boolean"},
                 "checkpoint": {"type": "keyword", "index": false, "doc_values": false},
                 "name_words": terms, "name_stems": terms, "name_exact": terms,
@@ -39,7 +39,7 @@ pub(super) fn index(alias: &str) -> Value {
     })
 }
 
-/// Two lines of a bulk request. The same version is written again, which changes nothing.
+/// Two lines of a bulk request. Writing the same version again changes nothing.
 pub(super) fn write(change: &Change, body: &mut String) {
     let (id, version) = (change.id(), change.version());
     let action = json!({"index": {"_id": id, "version": version, "version_type": "external_gte"}});
@@ -76,7 +76,7 @@ fn condition(wanted: &Condition) -> Value {
         Condition::Term { field, text, score } => constant(json!({"term": {field.name(): text}}), *score),
         Condition::Prefix { field, text, score } => constant(json!({"prefix": {field.name(): text}}), *score),
         Condition::Fuzzy { field, text, typos, score } => {
-            // Rewritten so, all terms in reach count, not only the first fifty.
+            // With this rewrite all matching terms count, not only the first fifty.
             let fuzzy = json!({"value": text, "fuzziness": typos, "rewrite": "constant_score"});
             constant(json!({"fuzzy": {field.name(): fuzzy}}), *score)
         }
@@ -94,7 +94,7 @@ pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cu
         let (from, to) = (query.price_from.unwrap_or(i64::MIN), query.price_to.unwrap_or(i64::MAX));
         filter.push(json!({"range": {"price": {"gte": from, "lte": to}}}));
     }
-    // Filters come after the counting: each facet is counted under all of them but its own.
+    // Filters are applied after counting: each facet is counted with all filters but its own.
     let filters = indexed::filters(query);
     let under = |but: Option<&str>| -> Value {
         let others = filters.iter().filter(|(name, _)| Some(**name) != but);
@@ -104,7 +104,7 @@ pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cu
     for (n, name) in indexed::counted(query).into_iter().enumerate() {
         let values = json!({"terms": {
             "field": "facets",
-            // Bracketed, since OpenSearch 2.19 fails on a plain `x.*` of which there is nothing.
+            // In brackets, since OpenSearch 2.19 fails on a plain `x.*` without a match.
             "include": pattern(&indexed::facet_prefix(name)) + "(.*)",
             "size": indexed::MOST_FACET_VALUES,
             "order": [{"_count": "desc"}, {"_key": "asc"}],
@@ -115,7 +115,7 @@ pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cu
         "query": {"bool": {"must": wanted.iter().map(condition).collect::<Vec<_>>(), "filter": filter}},
         "post_filter": under(None),
         "sort": sort(query.sort),
-        // One more says whether there is another page.
+        // One more hit than wanted shows whether there is another page.
         "size": indexed::limit(query) + 1,
         "track_total_hits": true,
         "_source": ["document"],
@@ -145,7 +145,7 @@ fn place(key: &Key, sort: Sort) -> Value {
     match key {
         Key::Score(score) => json!(score),
         Key::Name(name) => json!(name),
-        // What stands for "last" in the server's own sort values.
+        // The value that means "last" in the server's sort values.
         Key::Price(None) if sort == Sort::PriceDescending => json!(i64::MIN),
         Key::Price(None) => json!(i64::MAX),
         Key::Price(Some(price)) => json!(price),
@@ -153,7 +153,7 @@ fn place(key: &Key, sort: Sort) -> Value {
     }
 }
 
-/// A text as a pattern of the server that means itself.
+/// The text as a pattern of the server that matches only itself.
 fn pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() * 2);
     for c in text.chars() {

@@ -1,7 +1,7 @@
-//! One pass over all that matches: hits of the page, total, and facet counts.
+//! One pass over all matches: the page's hits, the total, and facet counts.
 //!
-//! Inside a segment everything is a number: names, ids and facet values by their place in the segment's dictionary,
-//! which is in the order of the texts.
+//! Inside a segment everything is a number: names, ids and facet values are their index in the segment's dictionary,
+//! which is sorted.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -15,7 +15,7 @@ use super::schema::{CREATED_AT, FACETS, ID, NAME_KEY, PRICE};
 use crate::cursor::{Cursor, Key};
 use crate::{Query, Sort, indexed};
 
-/// What the query asks for beyond its text.
+/// The parts of a query besides its text.
 pub(super) struct Ranked {
     sort: Sort,
     limit: usize,
@@ -36,7 +36,7 @@ pub(super) struct SearchResult {
 pub(super) struct RankedHit {
     pub(super) address: DocAddress,
     pub(super) score: Score,
-    /// Whether others come after it.
+    /// Whether there are more hits after the page.
     pub(super) more: bool,
 }
 
@@ -58,7 +58,7 @@ impl Ranked {
     }
 }
 
-/// A place in the order of hits inside a segment: first by sort key, then by id; lower comes first.
+/// A position in the order of a segment's hits: first by sort key, then by id; lower comes first.
 type SortKey = (u64, u64);
 
 pub(super) struct RankedSegment {
@@ -73,14 +73,14 @@ pub(super) struct RankedSegment {
     after: Option<SortKey>,
     price_range: Option<(i64, i64)>,
     facets: StrColumn,
-    /// Accepted ordinals of each filter, and which of `counts` is of the same facet.
+    /// The accepted ordinals of each filter, and the index in `counts` of the same facet.
     filters: Vec<(Vec<u64>, Option<usize>)>,
     counts: Vec<Counts>,
     best: BinaryHeap<(SortKey, DocId, u32)>,
     total: u64,
 }
 
-/// Of one facet: its values are neighbours in the dictionary.
+/// The counts of one facet: its values are neighbours in the dictionary.
 struct Counts {
     name: String,
     ordinals: Range<u64>,
@@ -93,11 +93,11 @@ pub(super) struct SegmentResult {
     facets: BTreeMap<String, Vec<(String, u64)>>,
 }
 
-/// Ordinals doubled, so that a text which is not in the dictionary has its place between two that are.
+/// Doubled ordinals, so that a text that is not in the dictionary has a place between its neighbours.
 fn place_of(column: &StrColumn, text: &str) -> Result<u64, TantivyError> {
     let bounds = column.dictionary().term_bounds_to_ord(Bound::Included(text), Bound::Included(text))?;
     Ok(match bounds {
-        // There: from itself to itself.
+        // The text is in the dictionary.
         (Bound::Included(ordinal), Bound::Included(_)) => 2 * ordinal + 1,
         (Bound::Included(next), _) => 2 * next,
         _ => u64::MAX - 1,
@@ -106,7 +106,7 @@ fn place_of(column: &StrColumn, text: &str) -> Result<u64, TantivyError> {
 
 fn price_place(price: Option<i64>, sort: Sort) -> u64 {
     match price.map(ascending) {
-        // Without a price: last, either way.
+        // Without a price: last, in both directions.
         None => u64::MAX,
         Some(place) if sort == Sort::PriceDescending => (!place).min(u64::MAX - 1),
         Some(place) => place.min(u64::MAX - 1),
@@ -118,7 +118,7 @@ fn ascending(value: i64) -> u64 {
 }
 
 fn score_place(score: Score) -> u64 {
-    // Scores are not negative, so their bits are in their order.
+    // Scores are not negative, so their bits have the same order.
     !u64::from(score.to_bits())
 }
 
@@ -220,7 +220,7 @@ fn compare(a: &Key, b: &Key, sort: Sort) -> Ordering {
         (Key::Name(a), Key::Name(b)) => a.cmp(b),
         (Key::Price(a), Key::Price(b)) => price_place(*a, sort).cmp(&price_place(*b, sort)),
         (Key::Created(a), Key::Created(b)) => b.cmp(a),
-        // All keys of a search are of one kind.
+        // All sort keys of a search are of the same kind.
         _ => Ordering::Equal,
     }
 }
@@ -286,7 +286,7 @@ impl RankedSegment {
             let (ordinals, sums): (Vec<u64>, Vec<u64>) = counted.filter(|(_, sum)| *sum > 0).unzip();
             let mut values = Vec::with_capacity(sums.len());
             let mut sums = sums.into_iter();
-            // All at once: one by one, each would be looked for from the beginning of its block.
+            // All in one call: one by one, each lookup would start at the beginning of its block.
             self.facets.dictionary().sorted_ords_to_term_cb(&ordinals, |term| {
                 let value = String::from_utf8_lossy(&term[skip..]).into_owned();
                 values.push((value, sums.next().unwrap_or_default()));
@@ -316,7 +316,7 @@ impl SegmentCollector for RankedSegment {
         {
             return;
         }
-        // Of the filters that refuse it: none, the only one, or several.
+        // Which filters refuse the document: none, one, or several.
         let mut refusing = None;
         for filter in &self.filters {
             if !self.facets.term_ords(document).any(|ordinal| filter.0.contains(&ordinal)) {
@@ -327,7 +327,7 @@ impl SegmentCollector for RankedSegment {
             }
         }
         match refusing {
-            // It counts only for the facet whose own filter is as if it were not there.
+            // It counts only for the facet of that filter, which is counted without it.
             Some((_, counts)) => {
                 if let Some(counts) = counts.and_then(|at| self.counts.get_mut(at)) {
                     self.facets.term_ords(document).for_each(|ordinal| counts.add(ordinal));
@@ -361,7 +361,7 @@ impl SegmentCollector for RankedSegment {
     }
 }
 
-/// Names for suggestions: those that begin with the prefix first, then by name, each once.
+/// Names for suggestions: names that begin with the prefix come first, then by name, without repeats.
 pub(super) struct Names {
     pub(super) prefix: String,
     pub(super) most: usize,
@@ -372,9 +372,9 @@ pub(super) struct NamesSegment {
     most: usize,
     names: StrColumn,
     ids: StrColumn,
-    /// Of the names that begin with the prefix.
+    /// The names that begin with the prefix.
     first: Range<u64>,
-    /// Whether it does not begin so, and name; of equal names the document with the lowest id.
+    /// Sorted by whether it lacks the prefix, then by name; of equal names the document with the lowest id.
     found: BTreeMap<(bool, u64), (u64, DocId)>,
 }
 

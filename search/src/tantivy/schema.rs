@@ -1,4 +1,4 @@
-//! The fields of an index, what is written into them, and how conditions become queries on them.
+//! The fields of an index, writing them, and queries on them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -45,7 +45,7 @@ pub(super) struct Fields {
 
 pub(super) fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
-    // Terms come ready made, and neither frequency nor length counts.
+    // Terms come already analysed, and neither frequency nor length matters.
     let terms = TextOptions::default().set_indexing_options(
         TextFieldIndexing::default()
             .set_tokenizer("raw")
@@ -70,7 +70,7 @@ pub(super) fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-/// The version of what is there, tombstones too.
+/// The stored version of a document, also of a tombstone.
 pub(super) fn version(searcher: &Searcher, fields: &Fields, id: &str) -> Result<Option<i64>, TantivyError> {
     let term = fields.id_term(id);
     for segment in searcher.segment_readers() {
@@ -144,7 +144,7 @@ impl Fields {
             .map_err(|error| TantivyError::InternalError(format!("a stored document: {error}")))
     }
 
-    /// All that the text, the currency and being there say; facets and prices are looked at while collecting.
+    /// The query for text, currency and being live; facets and prices are checked while collecting.
     pub(super) fn query(
         &self,
         query: &Query,
@@ -193,8 +193,8 @@ impl Fields {
     }
 }
 
-/// What accepts a word with its typos. Making one costs more than looking through a field with it, and the same is
-/// wanted for several fields.
+/// The automata that accept a word with its typos. Making one takes longer than searching a field with it, and
+/// several fields need the same one.
 #[derive(Default)]
 struct Automata(HashMap<(String, u8), Arc<DfaWrapper>>);
 
@@ -233,14 +233,14 @@ fn term(field: Field, text: &str) -> Box<dyn TantivyQuery> {
     Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
 }
 
-/// Must match, and scores nothing.
+/// Must match, without a score.
 fn filter(term: Term) -> (Occur, Box<dyn TantivyQuery>) {
     let query = Box::new(TermQuery::new(term, IndexRecordOption::Basic));
     (Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0)))
 }
 
 fn begins(field: Field, prefix: &str) -> Box<dyn TantivyQuery> {
-    // No text holds the last of all code points, so this ends the texts with that beginning.
+    // No text contains the last of all code points, so this is the end of the texts with the prefix.
     let end = Term::from_field_text(field, &format!("{prefix}\u{10ffff}"));
     let begin = Term::from_field_text(field, prefix);
     Box::new(InvertedIndexRangeQuery::new(Bound::Included(begin), Bound::Excluded(end)))

@@ -39,12 +39,12 @@ async fn ids(search: &dyn Search, query: &Query) -> Vec<String> {
     page.hits.into_iter().map(|hit| hit.document.id).collect()
 }
 
-/// Ids of what a text finds, in order of relevance.
+/// The ids of the hits of a text, in order of relevance.
 pub(crate) async fn found(search: &dyn Search, text: &str) -> Vec<String> {
     ids(search, &query(text)).await
 }
 
-/// The shop that most tests look into.
+/// The shop that most tests search.
 async fn shop(search: &dyn Search) {
     let row =
         |id: &str, name: &str, description: &str, skus: &[&str], price, colour: &[&str], category: &str| {
@@ -291,7 +291,7 @@ pub(crate) async fn every_sort_has_its_order(search: &dyn Search) {
     assert_eq!(ids(search, &query(Sort::PriceDescending)).await[0], "x");
 }
 
-/// Written in several batches and partly twice, so that an index has several parts and deletions in them.
+/// Written in several batches and partly twice, so that an index has several segments and deletions.
 async fn many(search: &dyn Search) {
     const NAMES: [&str; 4] = ["Thing one", "thing ONE", "Other thing", "Zing"];
     let row = |n: i64| {
@@ -311,7 +311,7 @@ async fn many(search: &dyn Search) {
     apply(search, &[Change::Delete { id: "gone".into(), version: 1 }]).await;
 }
 
-/// The order that hits must have, where all are equally relevant.
+/// The order of hits that are equally relevant.
 fn order(a: &Document, b: &Document, sort: Sort) -> Ordering {
     let name = |document: &Document| document.name.to_lowercase();
     let without_price_last = |a: Option<i64>, b: Option<i64>| a.is_none().cmp(&b.is_none());
@@ -354,7 +354,7 @@ pub(crate) async fn pages_neither_skip_nor_repeat(search: &dyn Search) {
             }
             let distinct: BTreeSet<_> = seen.iter().map(|document| &document.id).collect();
             assert_eq!((seen.len(), distinct.len()), (250, 250), "{sort:?} of {text:?}");
-            // What is in the name is more relevant than what is in the description only.
+            // A match in the name is more relevant than one only in the description.
             let groups = seen.chunk_by(|a, b| {
                 sort != Sort::Relevance || text.is_empty() || (a.name == "Zing") == (b.name == "Zing")
             });
