@@ -59,7 +59,7 @@ async fn thousands_are_in_flight_at_once(bus: &dyn Bus) {
     assert!(came == sent, "lost, repeated or out of order, with nothing wrong");
 }
 
-async fn next_returns_what_is_there_and_no_more_than_asked(bus: &dyn Bus) {
+async fn next_returns_available_messages_up_to_its_limit(bus: &dyn Bus) {
     let mut subscription = bus.subscribe("most").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
     publish(&mut *publisher, (0..5).map(message)).await;
@@ -86,7 +86,7 @@ async fn next_may_be_dropped_while_it_waits(bus: &dyn Bus) {
     assert_eq!(came, (0..20).map(message).collect::<Vec<_>>());
 }
 
-async fn what_was_not_acknowledged_comes_again(bus: &dyn Bus) {
+async fn unacknowledged_messages_come_again(bus: &dyn Bus) {
     let mut publisher = bus.publisher().await.unwrap();
     let mut subscription = bus.subscribe("again").await.unwrap();
     publish(&mut *publisher, (0..5).map(message)).await;
@@ -113,7 +113,7 @@ async fn what_was_not_acknowledged_comes_again(bus: &dyn Bus) {
     assert_eq!(receive_count(&mut *subscription, 1).await, [message(5)]);
 }
 
-async fn a_queue_keeps_what_comes_while_nobody_reads(bus: &dyn Bus) {
+async fn a_queue_keeps_messages_while_it_has_no_reader(bus: &dyn Bus) {
     drop(bus.subscribe("kept").await.unwrap());
     let mut publisher = bus.publisher().await.unwrap();
     publish(&mut *publisher, (0..10).map(message)).await;
@@ -134,7 +134,7 @@ async fn a_repeat_does_no_harm(bus: &dyn Bus) {
     );
 }
 
-async fn what_is_too_large_is_refused_at_once(bus: &dyn Bus) {
+async fn a_too_large_message_is_refused_at_once(bus: &dyn Bus) {
     let mut publisher = bus.publisher().await.unwrap();
     publish(&mut *publisher, [message(1)]).await;
     let limit = publisher.limit();
@@ -163,7 +163,7 @@ async fn an_id_that_no_broker_carries_is_refused_and_any_topic_is_carried(bus: &
     assert_eq!(came.last().unwrap().id, "id-5");
 }
 
-async fn a_removed_queue_is_gone_with_what_it_held(bus: &dyn Bus) {
+async fn a_removed_queue_is_gone_with_its_messages(bus: &dyn Bus) {
     let mut other = bus.subscribe("other").await.unwrap();
     let mut subscription = bus.subscribe("removed").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
@@ -180,7 +180,7 @@ async fn a_removed_queue_is_gone_with_what_it_held(bus: &dyn Bus) {
     assert_eq!(receive_count(&mut *other, 2).await, [message(1), message(2)]);
 }
 
-async fn a_subscription_gets_over_the_removal_of_its_queue(bus: &dyn Bus) {
+async fn a_subscription_recovers_from_the_removal_of_its_queue(bus: &dyn Bus) {
     let mut subscription = bus.subscribe("pulled-away").await.unwrap();
     let mut publisher = bus.publisher().await.unwrap();
     bus.remove("pulled-away").await.unwrap();
@@ -198,7 +198,7 @@ async fn a_subscription_gets_over_the_removal_of_its_queue(bus: &dyn Bus) {
     assert_eq!(came.await.expect("it comes back").len(), 1);
 }
 
-async fn a_name_that_is_not_one_is_refused(bus: &dyn Bus) {
+async fn an_invalid_queue_name_is_refused(bus: &dyn Bus) {
     for bad in ["", "Projector", "a.b", "a b", "a*", "ä", &"a".repeat(300)] {
         assert!(matches!(bus.subscribe(bad).await.err(), Some(Error::Refused { .. })), "{bad:?}");
         assert!(matches!(bus.remove(bad).await, Err(Error::Refused { .. })), "{bad:?}");
@@ -275,16 +275,16 @@ macro_rules! everyone {
             a_message_arrives_as_it_was_sent
             every_queue_gets_everything_in_order
             thousands_are_in_flight_at_once
-            next_returns_what_is_there_and_no_more_than_asked
+            next_returns_available_messages_up_to_its_limit
             next_may_be_dropped_while_it_waits
-            what_was_not_acknowledged_comes_again
-            a_queue_keeps_what_comes_while_nobody_reads
+            unacknowledged_messages_come_again
+            a_queue_keeps_messages_while_it_has_no_reader
             a_repeat_does_no_harm
-            what_is_too_large_is_refused_at_once
+            a_too_large_message_is_refused_at_once
             an_id_that_no_broker_carries_is_refused_and_any_topic_is_carried
-            a_removed_queue_is_gone_with_what_it_held
-            a_subscription_gets_over_the_removal_of_its_queue
-            a_name_that_is_not_one_is_refused
+            a_removed_queue_is_gone_with_its_messages
+            a_subscription_recovers_from_the_removal_of_its_queue
+            an_invalid_queue_name_is_refused
             ping_is_answered
             publishers_do_not_disturb_each_other
             $($own)*
@@ -403,7 +403,7 @@ async fn an_address_is_checked_at_once_and_shown_without_its_password() {
 }
 
 #[tokio::test]
-async fn without_a_server_everything_says_so_and_nothing_hangs() {
+async fn without_a_server_every_call_fails_in_time() {
     // Port 9, discard: no server listens there.
     for url in ["amqp://127.0.0.1:9", "nats://127.0.0.1:9"] {
         let bus = connect_with(url, &settings()).unwrap();

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_floors_become_one_for_the_whole_space() {
+    async fn too_many_floors_become_one_floor_for_the_space() {
         let cache = Moka::new();
         assert!(cache.put("s", "quiet", entry(5)).await.unwrap());
         for page in 0..=MOST_FLOORS / 1_000 {

@@ -36,7 +36,7 @@ fn redis() -> Arc<dyn Cache> {
     connect(&format!("{}?prefix=test-{}:", redis_url(), Uuid::new_v4().simple())).unwrap()
 }
 
-async fn what_was_put_is_got_until_it_is_invalidated(cache: Arc<dyn Cache>) {
+async fn an_entry_is_returned_until_it_is_invalidated(cache: Arc<dyn Cache>) {
     let s = &space();
     assert_eq!(cache.get(s, "k").await.unwrap(), None);
     assert!(cache.put(s, "k", entry("v", 5)).await.unwrap());
@@ -64,7 +64,7 @@ async fn a_newer_entry_is_not_replaced_by_an_older_one(cache: Arc<dyn Cache>) {
     assert_eq!(cache.get(s, "k").await.unwrap(), Some(entry("newer", (1 << 53) + 1)));
 }
 
-async fn what_was_read_below_the_floor_is_refused_and_from_the_floor_on_taken(cache: Arc<dyn Cache>) {
+async fn entries_below_the_floor_are_refused(cache: Arc<dyn Cache>) {
     let s = &space();
     cache.invalidate(s, &keys(&["k", "l"]), 10).await.unwrap();
     assert!(!cache.put(s, "k", entry("old", 9)).await.unwrap());
@@ -74,7 +74,7 @@ async fn what_was_read_below_the_floor_is_refused_and_from_the_floor_on_taken(ca
     assert!(cache.put(s, "m", entry("another", 1)).await.unwrap());
 }
 
-async fn an_entry_that_has_the_change_already_stays(cache: Arc<dyn Cache>) {
+async fn an_entry_that_already_has_the_change_stays(cache: Arc<dyn Cache>) {
     let s = &space();
     cache.put(s, "k", entry("v", 10)).await.unwrap();
     cache.invalidate(s, &keys(&["k"]), 10).await.unwrap();
@@ -106,7 +106,7 @@ async fn many_keys_are_invalidated_at_once_and_none_is_no_error(cache: Arc<dyn C
     cache.invalidate(s, &[], 3).await.unwrap();
 }
 
-async fn spaces_and_keys_stand_apart_whatever_their_names(cache: Arc<dyn Cache>) {
+async fn spaces_and_keys_of_any_name_are_separate(cache: Arc<dyn Cache>) {
     let s = space();
     let spaces =
         [s.clone(), format!("{s}:a"), format!("{s}*"), format!("{s}?"), format!("{s}%3Aa"), format!("{s}a")];
@@ -224,14 +224,14 @@ macro_rules! contract {
 }
 
 contract![
-    what_was_put_is_got_until_it_is_invalidated,
+    an_entry_is_returned_until_it_is_invalidated,
     a_value_may_be_empty_large_or_any_bytes,
     a_newer_entry_is_not_replaced_by_an_older_one,
-    what_was_read_below_the_floor_is_refused_and_from_the_floor_on_taken,
-    an_entry_that_has_the_change_already_stays,
+    entries_below_the_floor_are_refused,
+    an_entry_that_already_has_the_change_stays,
     a_floor_never_sinks,
     many_keys_are_invalidated_at_once_and_none_is_no_error,
-    spaces_and_keys_stand_apart_whatever_their_names,
+    spaces_and_keys_of_any_name_are_separate,
     a_checkpoint_is_kept_beside_the_entries,
     a_dropped_space_forgets_everything_and_takes_nothing_read_before,
     an_old_value_never_wins,

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_brings_the_event_back() {
+    fn an_encoded_event_is_decoded_unchanged() {
         let body = encode(&event(), Some(Uuid::from_u128(6)), true).unwrap();
         let received = decode(&body).unwrap();
         assert_eq!((received.position, received.previous), (7, Some(Uuid::from_u128(6))));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn its_shape_is_for_ever() {
+    fn the_shape_of_a_message_never_changes() {
         let body = String::from_utf8(encode(&event(), Some(Uuid::from_u128(6)), true).unwrap()).unwrap();
         assert_eq!(
             body,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_can_still_be_told_of_without_its_data() {
+    fn an_event_with_malformed_json_is_announced_without_its_data() {
         let broken = StoredEvent { payload: "{".to_owned(), metadata: "[".to_owned(), ..event() };
         assert!(encode(&broken, None, true).is_err());
         let received = decode(&encode(&broken, None, false).unwrap()).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_data_it_still_tells_the_position() {
+    fn a_message_without_data_has_the_position() {
         let received = decode(&encode(&event(), None, false).unwrap()).unwrap();
         assert_eq!((received.position, received.event), (7, None));
         assert!(decode(b"{}").is_none());

@@ -16,11 +16,11 @@ const FORM: u32 = 1;
 /// Why a value could not be encrypted or decrypted. It never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    #[error("it is not a JWE of ours")]
+    #[error("it is not a JWE of this shop")]
     Form,
     #[error("its tag does not fit: another key, or it was changed")]
     Tag,
-    #[error("no random numbers are to be had")]
+    #[error("no random numbers are available")]
     Random,
 }
 
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sealed_opens_with_its_key_alone() {
+    fn an_encrypted_value_is_decrypted_only_with_its_key() {
         let jwe = encrypt("k.account", &[1; 32], b"Ada").unwrap();
         assert_eq!(kid_of(&jwe).unwrap(), "k.account");
         assert_eq!(decrypt(&jwe, &[1; 32]).unwrap(), b"Ada");

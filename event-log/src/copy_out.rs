@@ -50,7 +50,7 @@ pub(crate) async fn copy_out(pool: &PgPool, select: &str) -> Result<Vec<StoredEv
     }
     drop(messages);
     if at != At::End {
-        return Err(broken("it breaks off"));
+        return Err(broken("it ends too early"));
     }
     drop(copying.0.take());
     Ok(rows)
@@ -73,7 +73,7 @@ fn take(bytes: &[u8], at: &mut At, rows: &mut Vec<StoredEvent>) -> Result<usize,
     if *at == At::Head {
         let Some((head, rest)) = left.split_at_checked(HEAD) else { return Ok(0) };
         if !head.starts_with(SIGNATURE) || head[SIGNATURE.len()..] != [0; 8] {
-            return Err(broken("it begins as none does"));
+            return Err(broken("its header is wrong"));
         }
         (left, *at) = (rest, At::Rows);
     }
@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
 
     fn moment(&mut self) -> Result<DateTime<Utc>, sqlx::Error> {
         let micros = self.number()?.checked_add(EPOCH);
-        micros.and_then(DateTime::from_timestamp_micros).ok_or_else(|| broken("a moment is out of all time"))
+        micros.and_then(DateTime::from_timestamp_micros).ok_or_else(|| broken("a time is out of range"))
     }
 
     fn text(&mut self) -> Result<String, sqlx::Error> {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_the_same_wherever_messages_are_cut() {
+    fn rows_are_the_same_however_messages_are_cut() {
         let whole = [SIGNATURE, &[0; 8], &row(1, "ü"), &row(2, ""), &(-1_i16).to_be_bytes()].concat();
         for cut in 0..=whole.len() {
             let (mut at, mut rows, mut held) = (At::Head, Vec::new(), Vec::new());
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_copy_of_a_log_is_refused() {
+    fn malformed_copy_data_is_rejected() {
         let head = [SIGNATURE, &[0; 8]].concat();
         let mut text = row(1, "x");
         let at = text.iter().position(|byte| *byte == b'x').unwrap();

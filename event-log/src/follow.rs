@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_are_read_where_there_is_room_until_told_to_stop() {
+    async fn pages_are_read_until_the_follower_is_stopped() {
         let mut work = noted(usize::MAX);
         let stop = work.stop.clone();
         assert!(run(&mut work, &stop).await.is_ok());
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_cannot_go_on_is_ended_with_the_reason() {
+    async fn work_that_fails_ends_with_the_reason() {
         let mut work = noted(1);
         let stop = work.stop.clone();
         assert!(matches!(run(&mut work, &stop).await, Err(Stopped::Lost)));

@@ -56,7 +56,7 @@ pub async fn decode(log: &EventLog, rows: Vec<StoredEvent>) -> Result<Vec<Arc<Re
 
 fn unreadable(position: i64) -> QueryError {
     let detail =
-        format!("the event at position {position} is of a newer release, or holds what cannot be opened");
+        format!("the event at position {position} is from a newer release, or has a value that cannot be decrypted");
     QueryError::unavailable("history-unreadable", detail, Duration::from_mins(1)).with("position", position)
 }
 
@@ -182,7 +182,7 @@ mod tests {
     use soonshop_domain::TYPES;
 
     #[test]
-    fn every_type_of_ours_can_be_folded_and_no_other() {
+    fn every_known_aggregate_type_can_be_folded_and_no_other() {
         for kind in TYPES {
             assert!(super::of(kind).is_some(), "{kind}");
         }

@@ -215,7 +215,7 @@ impl Backoff {
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
     /// Another process holds the lease or took it; or this one was stopped.
-    #[error("another process goes on with it")]
+    #[error("another process has taken over")]
     Lost,
     /// This release does not know the event: a process of a newer release goes on.
     #[error("the event at position {position} is of a newer release: {reason}")]

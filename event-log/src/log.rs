@@ -375,7 +375,7 @@ impl PageReader {
             }
             Some(Err(error)) => Err(error),
             None if self.ended => Ok(Vec::new()),
-            None => Err(Error::Unavailable("the reading of the log was broken off".to_owned())),
+            None => Err(Error::Unavailable("reading the log was interrupted".to_owned())),
         }
     }
 

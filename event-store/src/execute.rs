@@ -407,7 +407,7 @@ impl EventStore {
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let alone = CommandContext { expected: None, ..context.clone() };
         if (A::TYPE, first.0) == (B::TYPE, second.0) {
-            return Err(ExecuteError::Fault("an append over two streams names one twice".to_owned()));
+            return Err(ExecuteError::Fault("an append over two streams names the same one twice".to_owned()));
         }
         loop {
             // Locked in the order of their names, so that two callers cannot deadlock.
@@ -825,7 +825,7 @@ impl EventStore {
             Ok(Outcome::Claimed { scope, owner }) => Err(ExecuteError::Taken { scope, owner }),
             Ok(Outcome::Version { .. } | Outcome::Behind) if Instant::now() < context.deadline => Ok(None),
             Ok(Outcome::Version { .. } | Outcome::Behind) => {
-                Err(ExecuteError::Unavailable("others were always faster on this stream".to_owned()))
+                Err(ExecuteError::Unavailable("other writers were always faster on this stream".to_owned()))
             }
             Err(AppendError::ClaimKeysChanged) if Instant::now() < context.deadline => {
                 self.keys.forget_hmac().await;

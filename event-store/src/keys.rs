@@ -77,7 +77,7 @@ impl KeyMaker {
         let mut key: KeyBytes = [0; 32];
         ring::rand::SystemRandom::new()
             .fill(&mut key)
-            .map_err(|_| failed("no random numbers are to be had"))?;
+            .map_err(|_| failed("no random numbers are available"))?;
         let (id, master) = self.store.masters().current();
         Ok((id.to_owned(), codec::wrap(master, name, &key).map_err(failed)?))
     }

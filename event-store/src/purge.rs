@@ -56,5 +56,5 @@ pub async fn purged(log: &Db, owner: RecordOwner) -> Result<Option<DateTime<Utc>
     let row = log.connection.query_one(log.statement(&sql, [owner.kind().into()])).await?;
     let Some(row) = row else { return Ok(None) };
     let moment = DateTime::from_timestamp_micros(row.try_get_by_index(0)?);
-    moment.map(Some).ok_or_else(|| Error::Database("a purge was marked at no moment there is".to_owned()))
+    moment.map(Some).ok_or_else(|| Error::Database("the recorded time of a purge is out of range".to_owned()))
 }

@@ -89,7 +89,7 @@ impl SerializeStruct for RowSerializer<'_> {
         value: &T,
     ) -> Result<(), Failed> {
         let Some((_, kind)) = self.kinds.get(self.at).filter(|(column, _)| *column == name) else {
-            return Err(Failed::custom(format!("the column {name} is not at its place")));
+            return Err(Failed::custom(format!("the column {name} is not in its position")));
         };
         self.at += 1;
         let version: &[u8] = match kind {

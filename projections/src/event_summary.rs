@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_named_by_their_paths_and_amounts_are_whole() {
+    fn fields_are_named_by_their_paths_and_amounts_are_one_field() {
         let fields = json!({
             "total": { "amount": -5, "currency": "GBP" },
             "variant": { "sku": "MUG", "price": { "amount": 7, "currency": "EUR" }, "size": { "amount": 1, "unit": "kg" } },
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_whole_and_one_of_objects_is_their_number() {
+    fn a_list_of_values_is_shown_and_a_list_of_objects_is_counted() {
         let fields = json!({
             "tags": ["b", "A", null, true, ["c", 1]], "none": [],
             "lines": [{ "sku": "MUG", "of": [{ "x": "deep" }] }, { "sku": "CUP" }],
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_personal_is_a_marker_and_no_word() {
+    fn a_personal_value_is_a_marker_and_not_searchable() {
         let fields =
             json!({ "contact": { "email": "a.b.c.d.e", "notes": ["a.b.c.d.e"] }, "host": "v.w.x.y.z" });
         let (summary, text) = summary_and_text(&fields, &["a.b.c.d.e"]);
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_no_event_nothing_is_told() {
+    fn malformed_event_json_is_rejected() {
         for broken in ["", "[]", "\"Happened\"", "{}", r#"{"Happened":{"#] {
             assert!(EventSummary::read(broken, HashSet::new()).is_err(), "{broken}");
         }

@@ -70,7 +70,7 @@ pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i6
     let note = match &done.note {
         Some(note) => match serde_json::to_value(note) {
             Ok(Value::String(jwe)) => Some(jwe),
-            _ => return Err(Error::Keys("a note that was not sealed is not written down".to_owned())),
+            _ => return Err(Error::Keys("a note must be encrypted before it is recorded".to_owned())),
         },
         None => None,
     };

@@ -107,7 +107,7 @@ impl Source {
                 "cursor-expired",
                 "the read model of this cursor is gone: begin anew, without `after`",
             ),
-            None => missing("nobody made it"),
+            None => missing("it was never made"),
         })
     }
 }

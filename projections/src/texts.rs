@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_complete_when_its_last_position_is_passed_whatever_is_there() {
+    fn a_block_is_complete_once_its_last_position_is_passed() {
         let mut gathered = Gathered::after(0);
         assert_eq!(took(&mut gathered, &[(1, "tea\npot"), (3, "tea")], BLOCK - 2), []);
         let done = took(&mut gathered, &[], BLOCK - 1);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_before_is_not_gathered() {
+    fn a_block_that_began_earlier_is_not_gathered() {
         let mut gathered = Gathered::after(5);
         assert_eq!(took(&mut gathered, &[(6, "a"), (BLOCK, "b")], BLOCK), []);
         assert_eq!(took(&mut gathered, &[], 2 * BLOCK), [(1, vec!["b".to_owned()])]);

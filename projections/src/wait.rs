@@ -113,7 +113,7 @@ impl<'a> Wait<'a> {
         let name = format!("{}:{}", generation.namespace(), self.by.follower());
         let reason = match leases.holder(&name).await? {
             Some(_) => "it is on its way",
-            None => "nobody projects it just now",
+            None => "no worker projects it now",
         };
         Ok(("behind", reason.to_owned()))
     }

@@ -40,7 +40,7 @@ impl Pages {
 
     /// The next page; empty at the end. An error is never mistaken for the end.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
-        let broken = || Err(Error::Unavailable("the reading of the log was broken off".to_owned()));
+        let broken = || Err(Error::Unavailable("reading the log was interrupted".to_owned()));
         self.pages.recv().await.unwrap_or_else(broken)
     }
 }

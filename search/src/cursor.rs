@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_belongs_to_its_query() {
+    fn a_cursor_of_another_query_is_refused() {
         let mut query = Query { text: "red".into(), sort: Sort::PriceAscending, ..Query::default() };
         query.after = Some(Cursor::encode(&query, Key::Price(None), "p1"));
         assert_eq!(Cursor::of(&query).unwrap().map(|cursor| cursor.key), Some(Key::Price(None)));

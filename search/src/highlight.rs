@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_text_a_fragment_is_shown() {
+    fn a_fragment_of_a_long_text_is_shown() {
         let long = format!("{}needle{}", "hay ".repeat(200), " hay".repeat(200));
         let html = mark(&long, "needle").unwrap();
         assert!(html.starts_with("…hay") && html.ends_with("hay…"), "{html}");

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_can_be_begun_at_each_word() {
+    fn a_name_is_suggested_by_the_beginning_of_each_word() {
         let starts: Vec<_> = starts("The T-Shirt 红裙").into_iter().collect();
         assert_eq!(starts, ["shirt 红裙", "t shirt 红裙", "the t shirt 红裙", "红裙", "裙"]);
         assert_eq!(prefix("  T-sh"), "t sh");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_batch_the_latest_change_counts() {
+    fn the_last_change_in_a_batch_counts() {
         let delete = |version| Change::Delete { id: "a".into(), version };
         assert_eq!(latest(&[delete(2), delete(1)]), [&delete(2)]);
         assert_eq!(latest(&[delete(1), delete(2)]), [&delete(2)]);

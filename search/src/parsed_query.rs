@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_words_and_signs_count_only_alone() {
+    fn stop_words_and_punctuation_count_only_alone() {
         assert_eq!(texts("The dress & the hat"), ["dress", "hat"]);
         assert_eq!(texts("the"), ["the"]);
         assert_eq!(texts("红色的连衣裙"), ["红色", "连衣裙"]);

@@ -68,20 +68,20 @@ contract! {
     typos_are_forgiven_in_words_and_not_in_skus
     accents_case_and_endings_do_not_matter
     chinese_is_found_by_its_words
-    skus_are_found_whole_and_by_their_beginning
+    a_sku_is_found_by_all_of_it_and_by_its_beginning
     better_matches_come_first
     facets_are_counted_without_their_own_filter
     prices_and_currencies_filter
     every_sort_has_its_order
     pages_neither_skip_nor_repeat
     highlights_are_marked_and_escaped
-    suggestions_begin_with_what_was_typed
-    an_older_change_is_passed_over
+    suggestions_begin_with_the_typed_text
+    an_older_change_is_skipped
     a_deleted_document_stays_deleted
     the_checkpoint_moves_with_the_changes
     a_missing_index_is_named
-    nothing_that_can_be_typed_is_an_error
-    values_with_signs_are_values
+    any_typed_text_is_accepted
+    values_may_contain_punctuation
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn an_address_is_checked_before_anything_connects() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_said_to_be_so_in_time() {
+async fn a_server_that_is_down_is_reported_in_time() {
     // Bound and released: no server listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let search = connect(&format!("http://127.0.0.1:{port}")).unwrap();
@@ -194,7 +194,7 @@ async fn a_busy_server_is_asked_again_and_a_failed_item_stops_the_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_folder_is_reopened_where_it_was_and_a_damaged_one_names_the_cure() {
+async fn a_folder_is_reopened_at_its_checkpoint_and_the_error_for_a_damaged_one_names_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("tantivy://{}", folder.path().display());
     let search = connect(&url).unwrap();
@@ -226,7 +226,7 @@ async fn a_folder_is_reopened_where_it_was_and_a_damaged_one_names_the_cure() {
 }
 
 #[tokio::test]
-async fn damaged_segments_are_refused_and_not_a_crash() {
+async fn damaged_segments_are_refused_without_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("tantivy://{}", folder.path().display());
     let search = connect(&url).unwrap();
@@ -261,7 +261,7 @@ async fn a_writer_that_is_killed() {
 }
 
 #[tokio::test]
-async fn after_a_kill_the_index_is_where_its_checkpoint_says() {
+async fn after_a_kill_the_index_matches_its_checkpoint() {
     use std::io::BufRead;
     let folder = tempfile::tempdir().unwrap();
     let url = format!("tantivy://{}", folder.path().display());

@@ -162,7 +162,7 @@ impl ApiKeys {
             bail!("the name of a key has 1 to 100 characters on one line");
         }
         let id = ids::new();
-        let key = ApiKey::generate(id).context("no random numbers are to be had")?;
+        let key = ApiKey::generate(id).context("no random numbers are available")?;
         let old = instead.map(|(old, _)| old.id.to_string());
         let (action, detail) = match &old {
             Some(old) => ("key-rotate", json!({ "role": role, "prefix": key.prefix(), "rotated_from": old })),

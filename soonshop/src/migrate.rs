@@ -140,7 +140,7 @@ fn create_token(file: &Path) -> anyhow::Result<()> {
             let mut token = [0_u8; 32];
             ring::rand::SystemRandom::new()
                 .fill(&mut token)
-                .map_err(|_| anyhow::anyhow!("no random numbers are to be had"))?;
+                .map_err(|_| anyhow::anyhow!("no random numbers are available"))?;
             writeln!(open, "{}", BASE64.encode(token))?;
             open.sync_all()?;
             Ok(())

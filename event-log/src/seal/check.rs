@@ -133,12 +133,12 @@ impl fmt::Display for Report {
         match &self.tail {
             Some(Tail { events, since }) => write!(
                 f,
-                "\ntail      unprovable: {events} events since {since:?} are under no seal; whether more were there, nobody can tell"
+                "\ntail      unprovable: {events} events since {since:?} are under no seal; more may have been cut off without a trace"
             ),
             None if self.verdict == Verdict::Nothing => Ok(()),
             None => write!(
                 f,
-                "\ntail      none was seen; had events been cut off after the last seal, nobody could tell"
+                "\ntail      no events; if some were cut off after the last seal, there is no trace"
             ),
         }
     }
@@ -159,12 +159,12 @@ pub async fn check(
             (Step::Event(row), Some(verifier)) => verifier.event(&row),
             (Step::Unreadable(row), Some(verifier)) => verifier.unreadable(row),
             (Step::Seal(found), Some(verifier)) => verifier.seal(found),
-            (_, None) => return Err(Error::Seals("something came before the beginning".to_owned())),
+            (_, None) => return Err(Error::Seals("a row or seal came before the manifest".to_owned())),
         }
         Ok(())
     })
     .await?;
-    verifier.map(Verifier::finish).ok_or_else(|| Error::Seals("there was no beginning".to_owned()))
+    verifier.map(Verifier::finish).ok_or_else(|| Error::Seals("there was no manifest".to_owned()))
 }
 
 /// The most findings that are kept.
@@ -263,7 +263,7 @@ impl Verifier {
     pub(super) fn event(&mut self, row: &StoredEvent) {
         self.rows += 1;
         if row.position <= self.at {
-            let said = format!("the event {} stands after position {}", row.event_id, self.at);
+            let said = format!("the event {} comes after position {}", row.event_id, self.at);
             self.find(row.position, Wrong::Inserted, said);
             return;
         }
@@ -355,7 +355,7 @@ impl Verifier {
                 1 if seal.first == 1 && seal.previous == Hash::default() && seal.other_key.is_none() => {
                     Ok(())
                 }
-                1 => broken("it is the first and does not begin at the beginning".to_owned()),
+                1 => broken("it is the first but does not begin at position 1".to_owned()),
                 _ => broken("the seal before it is missing".to_owned()),
             };
         };
@@ -418,7 +418,7 @@ impl Verifier {
             let (wrong, said) = match (&one.found, sealed_at, moved_to) {
                 (None, _, None) => (Wrong::Missing, "the event that was sealed here is gone".to_owned()),
                 (None, _, Some(to)) => {
-                    (Wrong::Missing, format!("the event that was sealed here stands at position {to}"))
+                    (Wrong::Missing, format!("the event that was sealed here is now at position {to}"))
                 }
                 (Some(_), Some(from), Some(_)) => {
                     (Wrong::Reordered, format!("the event here was sealed at position {from}"))
@@ -431,7 +431,7 @@ impl Verifier {
                 ),
                 (Some(_), None, Some(to)) => (
                     Wrong::Inserted,
-                    format!("the event here was never sealed; the one that was stands at position {to}"),
+                    format!("the event here was never sealed; the one that was is now at position {to}"),
                 ),
                 (Some(_), None, None) => {
                     (Wrong::Changed, "the event here is not the one that was sealed".to_owned())

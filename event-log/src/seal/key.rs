@@ -223,7 +223,7 @@ fn failed(file: &Path, error: &std::io::Error) -> Error {
 
 fn new_line() -> Result<String, Error> {
     let pair = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
-    let pair = pair.map_err(|_| Error::SealKey("no random numbers are to be had".to_owned()))?;
+    let pair = pair.map_err(|_| Error::SealKey("no random numbers are available".to_owned()))?;
     Ok(BASE64.encode(pair) + "\n")
 }
 

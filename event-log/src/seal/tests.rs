@@ -91,7 +91,7 @@ fn example() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn what_is_hashed_and_signed_is_so_for_ever() {
+fn hashed_and_signed_bytes_never_change() {
     let line = |text: String, (name, value): &(&str, String)| format!("{text}{name}: {value}\n");
     let text = || example().iter().fold(String::new(), line);
     assert_eq!(golden("seals.v1.txt", text), text());
@@ -116,7 +116,7 @@ fn an_export_of_this_form_can_be_checked_for_ever() {
 }
 
 #[test]
-fn a_leaf_is_the_hash_of_the_whole_row_at_its_position() {
+fn a_leaf_is_the_hash_of_the_row_with_its_position() {
     let [one, _] = rows();
     let content = Content::of(&one);
     assert_eq!(content.at(1), Hash::of(&encode(&one)));
@@ -124,7 +124,7 @@ fn a_leaf_is_the_hash_of_the_whole_row_at_its_position() {
 }
 
 #[test]
-fn what_moves_from_one_column_to_the_next_is_another_row() {
+fn a_byte_moved_to_the_next_column_changes_the_hash() {
     let [one, _] = rows();
     let moved = StoredEvent {
         aggregate_type: "stoc".to_owned(),

@@ -24,12 +24,12 @@ on_both! {
     a_conflict_refuses_that_command_alone,
     the_expected_event_is_compared_by_its_id_as_well_as_by_its_version,
     a_chain_on_one_stream_goes_in_as_one_batch,
-    a_chain_falls_with_its_first_and_takes_nobody_else_along,
+    a_refused_request_refuses_its_chain_and_no_other_request,
     an_append_over_two_streams_is_all_or_nothing,
-    bad_data_in_a_batch_harms_no_neighbour,
+    bad_data_in_a_batch_does_not_affect_other_requests,
     an_event_of_more_than_256_kib_is_refused_and_one_of_256_is_taken,
-    a_command_whose_caller_has_gone_leaves_its_stream_usable,
-    two_callers_who_append_to_two_streams_crosswise_both_finish,
+    a_dropped_command_leaves_its_stream_usable,
+    two_callers_that_append_to_two_streams_in_opposite_order_both_finish,
     recorded_at_does_not_follow_a_clock_that_goes_back,
 }
 
@@ -123,7 +123,7 @@ async fn a_chain_on_one_stream_goes_in_as_one_batch(shop: Fixture) {
     assert!(moments.len() < 10, "20 commands on one stream took {} batches", moments.len());
 }
 
-async fn a_chain_falls_with_its_first_and_takes_nobody_else_along(shop: Fixture) {
+async fn a_refused_request_refuses_its_chain_and_no_other_request(shop: Fixture) {
     let store = shop.store();
     let mut wrong = Tip { sequence: 3, event_id: Some(ids::new()), ..Tip::new() };
     let mut other = Tip::new();
@@ -170,7 +170,7 @@ async fn an_append_over_two_streams_is_all_or_nothing(shop: Fixture) {
     assert_eq!(again.answer, done.answer);
 }
 
-async fn bad_data_in_a_batch_harms_no_neighbour(shop: Fixture) {
+async fn bad_data_in_a_batch_does_not_affect_other_requests(shop: Fixture) {
     let store = shop.store();
     let mut requests: Vec<_> = (0..33).map(|_| request(&mut Tip::new())).collect();
     for bad in [4, 5, 20] {
@@ -204,7 +204,7 @@ async fn an_event_of_more_than_256_kib_is_refused_and_one_of_256_is_taken(shop: 
     assert_eq!(on_hand(&store, stream).await, (1, 1));
 }
 
-async fn a_command_whose_caller_has_gone_leaves_its_stream_usable(shop: Fixture) {
+async fn a_dropped_command_leaves_its_stream_usable(shop: Fixture) {
     let store = shop.store();
     let stream = ids::new();
     store.execute::<Stock>(stream, receive(1), context()).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_command_whose_caller_has_gone_leaves_its_stream_usable(shop: Fixture)
     assert_eq!(on_hand(&store, stream).await, ((events - 2) * 100 + 2, events));
 }
 
-async fn two_callers_who_append_to_two_streams_crosswise_both_finish(shop: Fixture) {
+async fn two_callers_that_append_to_two_streams_in_opposite_order_both_finish(shop: Fixture) {
     let store = shop.store();
     let (one, other) = (ids::new(), ids::new());
     let both = async |first: Uuid, second: Uuid| {
@@ -283,7 +283,7 @@ const FOREIGN: &str = "INSERT INTO log.events (aggregate_type, aggregate_id, seq
      '{\"StockReceived\":{\"sku\":\"MUG\",\"location\":\"main\",\"quantity\":5}}', '{}')";
 
 #[tokio::test]
-async fn an_append_checks_what_was_committed_while_it_waited() {
+async fn an_append_checks_events_that_were_committed_while_it_waited() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let (mut lost, mut repeated) = (Tip::new(), Tip::new());
@@ -316,7 +316,7 @@ async fn an_append_checks_what_was_committed_while_it_waited() {
 }
 
 #[tokio::test]
-async fn a_refused_version_is_decided_again_on_the_events_it_missed_without_reading() {
+async fn a_refused_version_is_decided_again_on_the_missed_events_without_reading() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let stream = ids::new();
@@ -364,7 +364,7 @@ async fn refusals_and_no_ops_are_checked_under_the_lock_like_appends() {
 }
 
 #[tokio::test]
-async fn a_state_is_read_as_the_log_has_it_whoever_wrote_it() {
+async fn a_state_is_read_from_the_log_with_the_events_of_other_writers() {
     let shop = Fixture::postgres().await;
     let (here, there) = (shop.store(), shop.store());
     let stream = ids::new();
@@ -413,7 +413,7 @@ async fn other_isolation_levels_are_refused_by_the_function_and_by_the_trigger()
 }
 
 #[tokio::test]
-async fn whatever_the_database_says_the_appender_is_durable_and_reads_what_is_committed() {
+async fn the_appender_overrides_unsafe_settings_of_the_database() {
     let shop = Fixture::postgres().await;
     let database = shop.text("log", "SELECT current_database()::text").await;
     for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off", "jit = on"]
@@ -496,7 +496,7 @@ async fn an_append_uses_indexes_however_large_the_log_is() {
 
 /// Whatever else writes the log's tables takes the lock before anything else.
 #[tokio::test]
-async fn who_writes_the_logs_tables_beside_the_appender_waits_for_its_lock() {
+async fn other_writers_of_the_logs_tables_wait_for_its_lock() {
     let shop = Fixture::postgres().await;
     shop.run("log", "CREATE TABLE public.events (LIKE log.events)").await;
     let store = shop.store();
@@ -550,7 +550,7 @@ async fn end(shop: &Fixture, stores: impl IntoIterator<Item = EventStore>) {
 }
 
 #[tokio::test]
-async fn an_order_and_its_repeat_survive_a_writer_of_another_kind() {
+async fn a_command_and_its_repeat_get_one_answer_beside_another_kind_of_writer() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let (order_id, buyer) = (ids::new(), Customer::Guest(ids::GuestId(ids::new())));

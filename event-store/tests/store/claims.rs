@@ -14,13 +14,13 @@ use crate::fixture::{
 
 on_both! {
     a_unique_value_has_one_owner_and_is_free_again_when_its_owner_changes_it,
-    of_many_claims_at_once_exactly_one_wins,
-    of_two_claims_in_one_batch_exactly_one_wins_and_the_other_is_told_who,
+    exactly_one_of_many_concurrent_claims_wins,
+    of_two_claims_in_one_batch_one_wins_and_the_other_gets_the_owner,
     a_value_that_is_claimed_and_given_up_at_once_is_free,
-    claims_under_keys_that_are_not_the_logs_are_refused_alone,
-    a_new_key_of_unique_values_is_taken_up_without_a_restart,
-    what_an_import_brings_is_claimed_by_its_natural_key,
-    a_claim_names_no_value,
+    only_the_claims_with_outdated_keys_are_refused,
+    a_new_key_for_unique_values_is_used_without_a_restart,
+    an_imported_record_is_claimed_by_its_natural_key,
+    a_claim_does_not_reveal_its_value,
 }
 
 async fn a_unique_value_has_one_owner_and_is_free_again_when_its_owner_changes_it(shop: Fixture) {
@@ -43,7 +43,7 @@ async fn a_unique_value_has_one_owner_and_is_free_again_when_its_owner_changes_i
     assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 1);
 }
 
-async fn of_many_claims_at_once_exactly_one_wins(shop: Fixture) {
+async fn exactly_one_of_many_concurrent_claims_wins(shop: Fixture) {
     let stores = shop.stores();
     let register = |number: usize| {
         let (id, store) = (ids::new(), &stores[number % stores.len()]);
@@ -67,7 +67,7 @@ fn claiming(tip: &mut Tip, value: u8, owner: &str) -> Request {
     request
 }
 
-async fn of_two_claims_in_one_batch_exactly_one_wins_and_the_other_is_told_who(shop: Fixture) {
+async fn of_two_claims_in_one_batch_one_wins_and_the_other_gets_the_owner(shop: Fixture) {
     let store = shop.store();
     let requests = vec![
         claiming(&mut Tip::new(), 1, "product:a"),
@@ -101,7 +101,7 @@ async fn a_value_that_is_claimed_and_given_up_at_once_is_free(shop: Fixture) {
     assert_eq!(words(&outcomes), ["done"]);
 }
 
-async fn claims_under_keys_that_are_not_the_logs_are_refused_alone(shop: Fixture) {
+async fn only_the_claims_with_outdated_keys_are_refused(shop: Fixture) {
     let store = shop.store();
     let mut other_keys = claiming(&mut Tip::new(), 1, "product:a");
     other_keys.claim_keys = vec![1, 9];
@@ -111,7 +111,7 @@ async fn claims_under_keys_that_are_not_the_logs_are_refused_alone(shop: Fixture
     assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 0);
 }
 
-async fn a_new_key_of_unique_values_is_taken_up_without_a_restart(shop: Fixture) {
+async fn a_new_key_for_unique_values_is_used_without_a_restart(shop: Fixture) {
     let store = shop.store();
     let (ada, bob) = (ids::new(), ids::new());
     store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_new_key_of_unique_values_is_taken_up_without_a_restart(shop: Fixture)
     assert!(matches!(taken, Err(ExecuteError::Taken { .. })), "{taken:?}");
 }
 
-async fn what_an_import_brings_is_claimed_by_its_natural_key(shop: Fixture) {
+async fn an_imported_record_is_claimed_by_its_natural_key(shop: Fixture) {
     let store = shop.store();
     let importing = || CommandContext { import_key: Some("receipt:1".into()), ..context() };
     store.execute::<Stock>(ids::new(), receive(1), importing()).await.unwrap();
@@ -149,7 +149,7 @@ async fn what_an_import_brings_is_claimed_by_its_natural_key(shop: Fixture) {
     assert_eq!(shop.number("log", "SELECT count(*) FROM @claims WHERE scope = 'import'").await, 3);
 }
 
-async fn a_claim_names_no_value(shop: Fixture) {
+async fn a_claim_does_not_reveal_its_value(shop: Fixture) {
     let store = shop.store();
     let ada = ids::new();
     store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();

@@ -76,7 +76,7 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
 
 /// A backend was seen to commit three seconds after its client died: who asks again waits for it, and finds the id.
 #[tokio::test]
-async fn what_a_dead_clients_backend_commits_late_is_not_done_twice() {
+async fn a_late_commit_for_a_dead_client_is_not_done_twice() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     // Its backend is slow once it has the lock, and goes on after its client has gone.

@@ -15,7 +15,7 @@ use crate::fixture::{
 on_both! {
     the_same_command_32_times_at_once_is_done_once_and_answered_alike,
     a_repeat_after_a_restart_gets_the_first_answer,
-    a_repeat_gets_the_first_answer_whatever_became_of_the_stream,
+    a_repeat_gets_the_first_answer_although_the_stream_changed_since,
     an_id_that_was_used_for_another_command_is_refused,
     a_refusal_of_a_person_is_decided_again,
     a_recorded_refusal_is_the_one_outcome_of_its_id,
@@ -25,7 +25,7 @@ on_both! {
     a_repeat_is_answered_although_the_person_was_erased_since,
     the_same_command_twice_in_one_batch_is_done_once,
     a_command_record_holds_no_more_than_the_answer,
-    a_record_that_an_earlier_release_wrote_is_the_outcome_of_its_id,
+    a_record_of_an_earlier_release_still_answers_its_command_id,
     each_kind_of_outcome_is_stored_as_its_number_and_read_again,
 }
 
@@ -71,7 +71,7 @@ async fn stop(shop: &Fixture, store: soonshop_event_store::EventStore) {
     .await;
 }
 
-async fn a_repeat_gets_the_first_answer_whatever_became_of_the_stream(shop: Fixture) {
+async fn a_repeat_gets_the_first_answer_although_the_stream_changed_since(shop: Fixture) {
     let store = shop.store();
     let (stream, command) = (ids::new(), ids::new());
     let expecting = || CommandContext { expected: Some(0), ..context_of(command) };
@@ -212,7 +212,7 @@ async fn a_command_record_holds_no_more_than_the_answer(shop: Fixture) {
 }
 
 /// Records as the releases before `OutcomeKind` wrote them: columns and numbers as they stand in shops.
-async fn a_record_that_an_earlier_release_wrote_is_the_outcome_of_its_id(shop: Fixture) {
+async fn a_record_of_an_earlier_release_still_answers_its_command_id(shop: Fixture) {
     let fingerprint = if shop.is_sqlite() { "'6f6c64'" } else { "'\\x6f6c64'::bytea" };
     let now = if shop.is_sqlite() { "1700000000000000" } else { "now()" };
     let insert = async |status: i16, location: &str, version: &str, positions: &str, detail: &str| {

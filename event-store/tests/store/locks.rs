@@ -27,7 +27,7 @@ async fn takes_the_lock_first<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn whatever_else_writes_the_log_takes_its_lock_first() {
+async fn every_other_writer_of_the_log_takes_its_lock_first() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let (purging, keys, log) = (store.clone(), store.keys().clone(), shop.db("log"));

@@ -6,12 +6,12 @@ use soonshop_migrations::{Error, Namespace, check, migrate};
 use crate::fixture::{Fixture, on_both};
 
 on_both! {
-    migrating_twice_is_migrating_once,
+    migrating_again_changes_nothing,
     a_schema_of_a_newer_release_is_refused,
     a_schema_that_lacks_a_step_is_pending,
 }
 
-async fn migrating_twice_is_migrating_once(shop: Fixture) {
+async fn migrating_again_changes_nothing(shop: Fixture) {
     for namespace in Namespace::ALL {
         let connection = shop.db(namespace.name()).connection;
         migrate(namespace, &connection).await.unwrap();

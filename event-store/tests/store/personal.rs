@@ -22,17 +22,17 @@ use crate::fixture::{
 
 on_both! {
     no_table_and_no_file_holds_a_personal_value,
-    what_was_sealed_reads_clear_until_its_key_is_erased_and_then_as_erased,
-    no_second_key_is_made_for_whom_was_erased,
+    an_encrypted_value_is_readable_until_its_key_is_erased,
+    no_new_key_is_made_for_an_erased_person,
     each_purpose_is_erased_by_itself,
     a_value_with_neither_key_nor_tombstone_is_damaged_and_not_erased,
-    many_such_values_in_one_page_are_a_lost_key_store,
+    many_values_without_keys_in_one_page_mean_a_lost_key_store,
     a_key_under_another_master_key_stops_the_reader,
     a_value_that_was_changed_is_damaged,
     a_key_is_stored_before_the_first_event_that_needs_it,
     two_processes_make_one_key,
-    a_jwe_opens_by_the_book,
-    a_note_in_the_metadata_is_sealed_too,
+    a_jwe_is_decrypted_by_the_steps_of_the_rfc,
+    a_note_in_the_metadata_is_encrypted_too,
 }
 
 async fn page(shop: &Fixture) -> Result<Vec<Entry>, Error> {
@@ -120,7 +120,7 @@ async fn no_table_and_no_file_holds_a_personal_value(shop: Fixture) {
     }
 }
 
-async fn what_was_sealed_reads_clear_until_its_key_is_erased_and_then_as_erased(shop: Fixture) {
+async fn an_encrypted_value_is_readable_until_its_key_is_erased(shop: Fixture) {
     let store = shop.store();
     let (ada, bob) = (ids::new(), ids::new());
     store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
@@ -144,7 +144,7 @@ async fn what_was_sealed_reads_clear_until_its_key_is_erased_and_then_as_erased(
     assert_eq!(shop.number("keys", &row).await, 1, "a tombstone stays");
 }
 
-async fn no_second_key_is_made_for_whom_was_erased(shop: Fixture) {
+async fn no_new_key_is_made_for_an_erased_person(shop: Fixture) {
     let (here, there) = (shop.store(), shop.store());
     let (ada, never) = (ids::new(), ids::new());
     here.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_value_with_neither_key_nor_tombstone_is_damaged_and_not_erased(shop: 
     }
 }
 
-async fn many_such_values_in_one_page_are_a_lost_key_store(shop: Fixture) {
+async fn many_values_without_keys_in_one_page_mean_a_lost_key_store(shop: Fixture) {
     let kids = users(&shop, 6).await;
     for kid in &kids[1..5] {
         shop.run("keys", &format!("DELETE FROM @data_keys WHERE kid = '{kid}'")).await;
@@ -327,7 +327,7 @@ async fn two_processes_make_one_key(shop: Fixture) {
 }
 
 /// RFC 7516, step by step, without a line of ours.
-async fn a_jwe_opens_by_the_book(shop: Fixture) {
+async fn a_jwe_is_decrypted_by_the_steps_of_the_rfc(shop: Fixture) {
     users(&shop, 1).await;
     let payload: serde_json::Value = serde_json::from_str(&shop.events().await[0].payload).unwrap();
     let jwe = payload["UserRegistered"]["name"].as_str().unwrap();
@@ -354,7 +354,7 @@ async fn a_jwe_opens_by_the_book(shop: Fixture) {
     assert_eq!(inner, serde_json::json!({"v": 1, "value": NAME}));
 }
 
-async fn a_note_in_the_metadata_is_sealed_too(shop: Fixture) {
+async fn a_note_in_the_metadata_is_encrypted_too(shop: Fixture) {
     let store = shop.store();
     let ada = ids::new();
     let note = |text: &str| CommandContext {

@@ -43,7 +43,7 @@ fn row(stream: &str, sequence: usize) -> SerializedEvent {
 }
 
 #[tokio::test]
-async fn the_crate_loads_and_replays_what_we_wrote() {
+async fn the_crate_loads_and_replays_our_events() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
     let (stream, ada) = (ids::new(), ids::new());
@@ -76,7 +76,7 @@ async fn the_crate_loads_and_replays_what_we_wrote() {
 }
 
 #[tokio::test]
-async fn we_load_and_go_on_from_what_the_crate_wrote() {
+async fn we_load_and_continue_the_streams_of_the_crate() {
     let shop = Fixture::postgres().await;
     let stream = ids::new();
     let framework = framework(theirs(&shop).await);
@@ -108,7 +108,7 @@ async fn we_load_and_go_on_from_what_the_crate_wrote() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_writers_of_the_crate_beside_four_of_ours_lose_nothing_and_leave_no_gap() {
+async fn four_writers_of_the_crate_and_four_of_this_store_lose_nothing_and_leave_no_gap() {
     const EACH: i64 = 25;
     let shop = Arc::new(Fixture::postgres().await);
     let shared = ids::new();
@@ -262,7 +262,7 @@ async fn a_statement_with_many_rows_is_numbered_row_by_row() {
 
 /// A SKU's stream is named by a UUID; the crate takes any text. Nothing of ours stumbles over it.
 #[tokio::test]
-async fn a_stream_of_theirs_whose_id_is_no_uuid_is_passed_as_unknown() {
+async fn an_adopted_stream_without_a_uuid_is_skipped_as_unknown() {
     let shop = Fixture::postgres().await;
     repository(&shop).await.persist::<Stock>(&[row("mug-42", 1)], None).await.unwrap();
     let read = shop.log().read_after("a reader", &Checkpoint::start(), 10).await.unwrap();

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, at, context_of, metadata, on_both, receive};
 
 on_both! {
-    records_are_purged_by_their_age_and_kind_and_what_is_kept_is_answered_as_before,
-    what_is_not_to_be_purged_yet_stays_however_old_it_is,
-    a_purge_goes_on_where_it_stopped_and_takes_a_few_at_a_time,
+    records_are_purged_by_age_and_owner_and_kept_ones_still_answer,
+    records_after_the_limit_stay_at_any_age,
+    a_purge_works_in_small_steps_and_continues_where_it_stopped,
     appends_go_on_while_records_are_purged,
 }
 
@@ -40,7 +40,7 @@ async fn purge(store: &EventStore, owner: RecordOwner, days: u16) -> Purged {
     store.purge(Purge { owner, days, before: None, most: 100 }).await.unwrap()
 }
 
-async fn records_are_purged_by_their_age_and_kind_and_what_is_kept_is_answered_as_before(shop: Fixture) {
+async fn records_are_purged_by_age_and_owner_and_kept_ones_still_answer(shop: Fixture) {
     let store = shop.store();
     let stream = ids::new();
     let reserve = || at(Command::Reserve { order_id: ids::OrderId(Uuid::nil()), line: 1, quantity: 999 });
@@ -92,7 +92,7 @@ async fn records_are_purged_by_their_age_and_kind_and_what_is_kept_is_answered_a
     shop.events().await;
 }
 
-async fn what_is_not_to_be_purged_yet_stays_however_old_it_is(shop: Fixture) {
+async fn records_after_the_limit_stay_at_any_age(shop: Fixture) {
     let store = shop.store();
     let commands = [ids::new(), ids::new()];
     for (command, days) in commands.into_iter().zip([60, 50]) {
@@ -119,7 +119,7 @@ async fn what_is_not_to_be_purged_yet_stays_however_old_it_is(shop: Fixture) {
     assert!(is_kept(&shop, commands[1]).await);
 }
 
-async fn a_purge_goes_on_where_it_stopped_and_takes_a_few_at_a_time(shop: Fixture) {
+async fn a_purge_works_in_small_steps_and_continues_where_it_stopped(shop: Fixture) {
     let store = shop.store();
     let mut commands = Vec::new();
     for n in 0..10 {

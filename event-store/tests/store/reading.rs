@@ -11,10 +11,10 @@ use sqlx::Executor as _;
 use crate::fixture::{Fixture, Tip, context, on_both, receive, request, submit};
 
 on_both! {
-    all_pages_in_order_are_the_whole_log,
-    a_big_page_says_what_small_ones_say,
-    whoever_lets_go_of_a_big_page_leaves_nothing_for_who_comes_next,
-    a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint,
+    all_pages_together_are_the_whole_log,
+    one_big_page_equals_many_small_ones,
+    a_dropped_big_page_leaves_nothing_for_the_next_reader,
+    a_page_begins_after_the_checkpoint_and_respects_its_limit,
     a_checkpoint_of_another_history_is_ahead_of_the_log,
     a_moment_is_the_last_position_that_was_recorded_by_then,
     an_error_between_two_pages_is_an_error_and_no_end,
@@ -29,7 +29,7 @@ async fn fill(shop: &Fixture, count: usize) {
     assert_eq!(shop.events().await.len(), count);
 }
 
-async fn all_pages_in_order_are_the_whole_log(shop: Fixture) {
+async fn all_pages_together_are_the_whole_log(shop: Fixture) {
     fill(&shop, 1_000).await;
     for (after, page) in [(0, 100), (0, 1_000), (0, 999), (0, 7_000), (500, 33), (999, 10), (1_000, 10)] {
         let (mut reader, mut positions) = (shop.log().read_all(after, page), Vec::new());
@@ -47,7 +47,7 @@ async fn all_pages_in_order_are_the_whole_log(shop: Fixture) {
     }
 }
 
-async fn a_big_page_says_what_small_ones_say(shop: Fixture) {
+async fn one_big_page_equals_many_small_ones(shop: Fixture) {
     fill(&shop, 1_000).await;
     let log = shop.log();
     let mut small = Vec::new();
@@ -60,7 +60,7 @@ async fn a_big_page_says_what_small_ones_say(shop: Fixture) {
     assert_eq!(log.read_many(1_001, 5_000).await.unwrap(), []);
 }
 
-async fn whoever_lets_go_of_a_big_page_leaves_nothing_for_who_comes_next(shop: Fixture) {
+async fn a_dropped_big_page_leaves_nothing_for_the_next_reader(shop: Fixture) {
     fill(&shop, 1_000).await;
     let log = shop.log();
     let whole = log.read_many(1, 1_000).await.unwrap();
@@ -75,7 +75,7 @@ async fn whoever_lets_go_of_a_big_page_leaves_nothing_for_who_comes_next(shop: F
     assert_eq!(log.read_many(1, 1_000).await.unwrap(), whole);
 }
 
-async fn a_page_holds_at_most_what_was_asked_for_and_begins_after_the_checkpoint(shop: Fixture) {
+async fn a_page_begins_after_the_checkpoint_and_respects_its_limit(shop: Fixture) {
     fill(&shop, 10).await;
     let log = shop.log();
     let (mut checkpoint, mut seen) = (Checkpoint::start(), Vec::new());

@@ -15,7 +15,7 @@ on_both! {
     a_snapshot_ahead_of_the_log_is_ignored,
     a_snapshot_that_cannot_be_read_is_ignored,
     three_increments_never_count_as_four,
-    personal_values_in_a_snapshot_are_sealed,
+    personal_values_in_a_snapshot_are_encrypted,
 }
 
 const STATES: &str = "SELECT count(*) FROM @states";
@@ -117,7 +117,7 @@ async fn three_increments_never_count_as_four(shop: Fixture) {
     assert_eq!(fresh(&shop, long).await, (0, 413));
 }
 
-async fn personal_values_in_a_snapshot_are_sealed(shop: Fixture) {
+async fn personal_values_in_a_snapshot_are_encrypted(shop: Fixture) {
     let store = shop.store();
     let ada = ids::new();
     store.execute::<User>(ada, register(ada, "ada0@example.org"), context()).await.unwrap();

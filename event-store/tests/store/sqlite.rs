@@ -52,7 +52,7 @@ async fn a_reader_never_sees_half_a_batch_and_never_stops_the_writer() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_taken_while_it_is_written_is_a_whole_log() {
+async fn a_backup_taken_during_writes_is_a_complete_log() {
     let shop = Fixture::sqlite().await;
     let store = shop.store();
     store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_backup_that_is_taken_while_it_is_written_is_a_whole_log() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_overwritten() {
+async fn deleted_data_is_overwritten() {
     let shop = Fixture::sqlite().await;
     assert_eq!(shop.number("keys", "PRAGMA secure_delete").await, 1);
     assert_eq!(shop.number("log", "PRAGMA secure_delete").await, 1);

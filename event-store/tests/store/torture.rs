@@ -151,7 +151,7 @@ impl Journal {
 /// One writing process: this test, run by the one below with its environment. It first finishes what its predecessor
 /// was killed over; with `TORTURE_DRAIN` that is all it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a process of `nothing_is_lost_or_done_twice_while_everything_is_killed`"]
+#[ignore = "a process of `no_command_is_lost_or_done_twice_under_kills`"]
 async fn torture_writer() {
     let variable = |name| std::env::var(name).unwrap();
     let folder = PathBuf::from(variable("TORTURE_FOLDER"));
@@ -263,7 +263,7 @@ async fn follow(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_done_twice_while_everything_is_killed() {
+async fn no_command_is_lost_or_done_twice_under_kills() {
     let seconds = std::env::var("TORTURE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let shop = Fixture::postgres().await;
     let (url, shared) = (shop.url(), ids::new());

@@ -9,7 +9,7 @@ use crate::fixture::{Fixture, context, on_both, receive};
 
 on_both! {
     a_version_or_an_event_of_a_later_release_is_unknown_and_not_skipped,
-    events_of_other_types_are_passed_by_name_and_never_decoded,
+    events_of_unknown_types_are_skipped_by_name_and_never_decoded,
     a_stream_with_an_unknown_event_is_not_written,
 }
 
@@ -55,7 +55,7 @@ async fn a_version_or_an_event_of_a_later_release_is_unknown_and_not_skipped(sho
     assert_eq!(unknown, [true, true, true, true, false], "{entries:?}");
 }
 
-async fn events_of_other_types_are_passed_by_name_and_never_decoded(shop: Fixture) {
+async fn events_of_unknown_types_are_skipped_by_name_and_never_decoded(shop: Fixture) {
     // Nothing here could read this payload, on SQLite not even a parser of JSON.
     let strange = if shop.is_sqlite() { "not JSON at all" } else { "[\"not\", \"ours\"]" };
     write(&shop, "warehouse", 1, "PalletMoved", "not a number", strange).await;

@@ -32,7 +32,7 @@ impl Writing {
     /// Waits until the batch is committed.
     pub(super) async fn done(&mut self) -> Result<(), Broken> {
         (&mut self.task).await.unwrap_or_else(|broken| {
-            let error = Error::Database(format!("the writing broke off: {broken}"));
+            let error = Error::Database(format!("the write was interrupted: {broken}"));
             Err(Broken::Stopped(error.into()))
         })
     }

@@ -16,10 +16,10 @@ use crate::history::{received, stock, story};
 use crate::moody::Moody;
 
 on_both!(
-    added_rows_are_those_of_one_by_one_whatever_is_refused_between,
-    a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on,
-    a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice,
-    a_block_that_is_complete_has_every_line_of_its_rows_once_nothing_of_it_is_parked,
+    refused_events_change_no_other_added_row,
+    an_interrupted_fold_leaves_whole_batches_and_can_go_on,
+    a_killed_live_follower_misses_no_row_and_adds_none_twice,
+    a_complete_block_has_every_line_of_its_rows_once_nothing_in_it_is_parked,
 );
 
 async fn entries(shop: &Shop) -> Vec<Entry> {
@@ -44,7 +44,7 @@ async fn positions(shop: &Shop, generation: &Generation) -> Vec<i64> {
 
 /// The projector fails at one event, and the database refuses the row of another: both are parked, and all other rows
 /// are as if the events had come one by one.
-async fn added_rows_are_those_of_one_by_one_whatever_is_refused_between(shop: Shop) {
+async fn refused_events_change_no_other_added_row(shop: Shop) {
     let entries = told(&shop).await;
     let refusing = if shop.is_sqlite() {
         "CREATE TRIGGER bad BEFORE INSERT ON audit WHEN NEW.position = 9 BEGIN SELECT RAISE(ABORT, 'bad'); END"
@@ -77,7 +77,7 @@ async fn added_rows_are_those_of_one_by_one_whatever_is_refused_between(shop: Sh
 
 /// Interrupted sooner or later while writing: the rows match the checkpoint, and the next fold goes on from there, on
 /// the connections that the last one left.
-async fn a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on(shop: Shop) {
+async fn an_interrupted_fold_leaves_whole_batches_and_can_go_on(shop: Shop) {
     let entries = told(&shop).await;
     let generation = shop.generation(&Audit).await;
     let running = Running::new(Feed::new(shop.log()));
@@ -116,7 +116,7 @@ async fn a_fold_that_is_broken_off_anywhere_leaves_whole_batches_and_goes_on(sho
     running.stop().await;
 }
 
-async fn a_live_follower_that_is_killed_leaves_no_row_out_and_none_twice(shop: Shop) {
+async fn a_killed_live_follower_misses_no_row_and_adds_none_twice(shop: Shop) {
     let generation = shop.generation(&Audit).await;
     let mut writer = Writer::new(&shop);
     let mut last = 0;
@@ -164,7 +164,7 @@ async fn said(shop: &Shop, generation: &Generation) -> Lines {
 }
 
 /// Ten events are in the first block, ten in the second, and the rest in an incomplete one.
-async fn a_block_that_is_complete_has_every_line_of_its_rows_once_nothing_of_it_is_parked(shop: Shop) {
+async fn a_complete_block_has_every_line_of_its_rows_once_nothing_in_it_is_parked(shop: Shop) {
     told(&shop).await;
     for after in [20, 10] {
         let moved = format!("UPDATE @events SET position = position + {BLOCK} WHERE position > {after}");

@@ -13,9 +13,9 @@ use crate::history::{ADDRESS, EMAIL, NAME, PHONE, guest, line, placed, story, uu
 
 on_both!(
     the_amount_of_a_row_is_the_one_that_its_event_is_about,
-    every_event_has_one_row_that_says_who_did_it_why_and_because_of_what,
-    nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was,
-    what_an_events_type_does_not_declare_is_not_in_the_audit_trail,
+    every_event_has_one_row_with_its_actor_note_and_cause,
+    the_audit_trail_has_markers_in_place_of_personal_values,
+    undeclared_fields_of_an_event_are_not_in_the_audit_trail,
 );
 
 async fn audited(shop: &Shop) -> Vec<Value> {
@@ -28,11 +28,11 @@ async fn audited(shop: &Shop) -> Vec<Value> {
 }
 
 #[test]
-fn the_audit_trail_follows_every_type_of_ours() {
+fn the_audit_trail_follows_every_aggregate_type() {
     assert_eq!(Audit.follows(), TYPES);
 }
 
-async fn every_event_has_one_row_that_says_who_did_it_why_and_because_of_what(shop: Shop) {
+async fn every_event_has_one_row_with_its_actor_note_and_cause(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (correlation, cause, command) = (uuid(900), uuid(901), uuid(902));
     let fulfilment = Actor::system("fulfilment");
@@ -124,7 +124,7 @@ async fn the_amount_of_a_row_is_the_one_that_its_event_is_about(shop: Shop) {
     }
 }
 
-async fn nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was(shop: Shop) {
+async fn the_audit_trail_has_markers_in_place_of_personal_values(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let all: Vec<(Uuid, Event)> = story();
     let count = all.len();
@@ -146,7 +146,7 @@ async fn nothing_personal_is_in_the_audit_trail_and_a_marker_says_where_it_was(s
 }
 
 /// It may be personal: it was written past the shop, or by a later release.
-async fn what_an_events_type_does_not_declare_is_not_in_the_audit_trail(shop: Shop) {
+async fn undeclared_fields_of_an_event_are_not_in_the_audit_trail(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let undeclared = Raw {
         aggregate_type: "stock",

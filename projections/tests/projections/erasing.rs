@@ -15,13 +15,13 @@ use crate::history::{
 };
 
 on_both!(
-    rows_that_were_there_lose_what_is_personal_and_come_out_as_if_made_after,
-    a_value_that_slipped_in_between_request_and_confirmation_is_cleaned_too,
-    only_the_purposes_that_are_named_are_cleaned,
+    an_erasure_makes_old_rows_equal_to_rows_built_after_it,
+    a_value_written_between_request_and_confirmation_of_an_erasure_is_removed_too,
+    only_values_of_the_erased_purposes_are_removed,
     every_generation_records_the_erasures_that_it_was_cleaned_for,
     a_generation_that_was_behind_is_clean_once_it_records_the_erasure,
-    what_is_parked_holds_nothing_of_a_person_and_comes_back_erased,
-    a_generation_without_a_record_of_erasures_gets_one,
+    parked_events_hold_no_personal_values_and_are_projected_as_erased,
+    a_generation_without_a_table_of_erasures_gets_one,
 );
 
 const BOTH: [Purpose; 2] = [Purpose::Account, Purpose::Invoice];
@@ -31,7 +31,7 @@ async fn holds(shop: &Shop, generation: &Generation, texts: &[&str]) -> bool {
     texts.iter().any(|text| rows.contains(text))
 }
 
-async fn rows_that_were_there_lose_what_is_personal_and_come_out_as_if_made_after(shop: Shop) {
+async fn an_erasure_makes_old_rows_equal_to_rows_built_after_it(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let projectors: [Arc<dyn Projector>; 2] = [Arc::new(Users), Arc::new(Orders)];
     let generations = [shop.generation(&*projectors[0]).await, shop.generation(&*projectors[1]).await];
@@ -65,7 +65,7 @@ async fn rows_that_were_there_lose_what_is_personal_and_come_out_as_if_made_afte
     running.stop().await;
 }
 
-async fn a_value_that_slipped_in_between_request_and_confirmation_is_cleaned_too(shop: Shop) {
+async fn a_value_written_between_request_and_confirmation_of_an_erasure_is_removed_too(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Orders).await;
     let running = shop.start(Arc::new(Orders), &generation);
@@ -83,7 +83,7 @@ async fn a_value_that_slipped_in_between_request_and_confirmation_is_cleaned_too
     running.stop().await;
 }
 
-async fn only_the_purposes_that_are_named_are_cleaned(shop: Shop) {
+async fn only_values_of_the_erased_purposes_are_removed(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (users, orders) = (shop.generation(&Users).await, shop.generation(&Orders).await);
     writer.write(uuid(1), registered(uuid(1))).await;
@@ -139,7 +139,7 @@ async fn a_generation_that_was_behind_is_clean_once_it_records_the_erasure(shop:
     running.stop().await;
 }
 
-async fn what_is_parked_holds_nothing_of_a_person_and_comes_back_erased(shop: Shop) {
+async fn parked_events_hold_no_personal_values_and_are_projected_as_erased(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Users).await;
     let namespace = generation.namespace();
@@ -174,7 +174,7 @@ async fn what_is_parked_holds_nothing_of_a_person_and_comes_back_erased(shop: Sh
     assert_eq!((&rows["users"][0]["status"], &rows["users"][0]["name"]), (&"erased".into(), &().into()));
 }
 
-async fn a_generation_without_a_record_of_erasures_gets_one(shop: Shop) {
+async fn a_generation_without_a_table_of_erasures_gets_one(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Users).await;
     shop.run(&generation.namespace(), "DROP TABLE @erased").await;
@@ -185,7 +185,7 @@ async fn a_generation_without_a_record_of_erasures_gets_one(shop: Shop) {
 
 /// Deleted data in a SQLite file is overwritten, and so is the write-ahead log, before the file is closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_file_has_what_a_generation_was_cleaned_of() {
+async fn no_file_keeps_erased_values_of_a_generation() {
     let shop = Shop::sqlite().await;
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Users).await;
@@ -205,7 +205,7 @@ async fn no_file_has_what_a_generation_was_cleaned_of() {
 
 /// Index and cache hold the values of such a projection: once they have passed an erasure, they are clean.
 #[test]
-fn what_has_an_index_or_a_cache_follows_nothing_personal() {
+fn projections_with_an_index_or_a_cache_have_no_personal_values() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden/events");
     let golden: Vec<String> = std::fs::read_dir(folder)
         .unwrap()

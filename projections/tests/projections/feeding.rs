@@ -18,13 +18,13 @@ use crate::history::{received, registered, stock, uuid};
 on_both!(
     messages_that_are_lost_doubled_and_reordered_change_nothing,
     a_message_with_a_forged_predecessor_is_only_a_wake_up,
-    an_announcement_of_what_is_not_there_costs_next_to_nothing,
+    announcing_a_missing_position_costs_almost_no_processor_time,
     a_last_message_that_was_lost_is_noticed_within_a_quarter_of_a_second,
     without_a_bus_the_log_is_polled,
     a_page_is_never_taken_from_another_history,
     clear_values_are_kept_for_a_few_seconds_only,
     an_event_type_that_is_not_known_makes_the_follower_let_go_before_it,
-    types_that_nobody_follows_are_passed_by_name,
+    events_of_types_without_followers_are_skipped_by_name,
 );
 
 fn receipts(count: usize) -> Vec<Raw> {
@@ -108,7 +108,7 @@ async fn a_message_with_a_forged_predecessor_is_only_a_wake_up(shop: Shop) {
     assert_eq!(shop.rows(&generation).await, replayed(&shop, Arc::new(Sales)).await);
 }
 
-async fn an_announcement_of_what_is_not_there_costs_next_to_nothing(shop: Shop) {
+async fn announcing_a_missing_position_costs_almost_no_processor_time(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Sales).await;
     let running = hearing(&shop, &generation);
@@ -258,7 +258,7 @@ async fn an_event_type_that_is_not_known_makes_the_follower_let_go_before_it(sho
     }
 }
 
-async fn types_that_nobody_follows_are_passed_by_name(shop: Shop) {
+async fn events_of_types_without_followers_are_skipped_by_name(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let foreign = |kind: &'static str, stream: &str| Raw {
         aggregate_type: kind,

@@ -12,13 +12,13 @@ use crate::moody::Moody;
 on_both!(
     two_versions_of_a_projector_live_side_by_side,
     the_first_generation_is_made_once_however_many_ask_for_it,
-    what_was_left_of_a_generation_that_was_never_finished_is_no_hindrance,
+    remains_of_an_unfinished_generation_do_not_block_the_next,
     indexes_are_built_when_the_head_is_reached,
 );
 
 /// The order of the embedded shop; an index in this order finds prefixes.
 #[tokio::test]
-async fn texts_are_in_the_order_of_their_bytes_whatever_the_servers_language_is() {
+async fn texts_are_sorted_by_bytes_in_any_language_of_the_server() {
     let shop = Shop::postgres().await;
     for projector in soonshop_projections::all() {
         let generation = shop.registry().create(&*projector).await.unwrap();
@@ -101,7 +101,7 @@ async fn the_first_generation_is_made_once_however_many_ask_for_it(shop: Shop) {
     assert_eq!(shop.number("operations", "SELECT count(*) FROM @generations").await, 1);
 }
 
-async fn what_was_left_of_a_generation_that_was_never_finished_is_no_hindrance(shop: Shop) {
+async fn remains_of_an_unfinished_generation_do_not_block_the_next(shop: Shop) {
     let registry = shop.registry();
     let one = registry.create(&Products).await.unwrap();
     if shop.is_sqlite() {

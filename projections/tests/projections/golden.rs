@@ -9,8 +9,8 @@ use crate::history::story;
 
 on_both!(
     every_projector_makes_its_golden_rows,
-    one_by_one_the_rows_become_what_a_replay_makes,
-    by_sevens_the_rows_become_what_a_replay_makes,
+    single_events_give_the_rows_of_a_replay,
+    batches_of_seven_give_the_rows_of_a_replay,
 );
 
 /// To change the output on purpose: a new VERSION of the projector, and `UPDATE_GOLDEN=1`, which writes only missing
@@ -41,11 +41,11 @@ async fn every_projector_makes_its_golden_rows(shop: Shop) {
     }
 }
 
-async fn one_by_one_the_rows_become_what_a_replay_makes(shop: Shop) {
+async fn single_events_give_the_rows_of_a_replay(shop: Shop) {
     grown_in_pieces_of(1, shop).await;
 }
 
-async fn by_sevens_the_rows_become_what_a_replay_makes(shop: Shop) {
+async fn batches_of_seven_give_the_rows_of_a_replay(shop: Shop) {
     grown_in_pieces_of(7, shop).await;
 }
 

@@ -17,11 +17,11 @@ use crate::history::{received, stock};
 
 on_both!(
     followers_that_are_killed_at_random_moments_count_nothing_twice_and_skip_nothing,
-    of_two_followers_one_lets_go_and_nothing_is_counted_twice,
-    a_batch_begins_with_the_checkpoint_and_whoever_finds_it_moved_lets_go,
-    the_lease_of_one_that_was_killed_expires_and_another_goes_on,
-    one_that_stops_gives_its_lease_back,
-    an_older_epoch_moves_nothing,
+    one_of_two_followers_lets_go_and_nothing_is_counted_twice,
+    a_follower_lets_go_if_its_checkpoint_was_moved,
+    the_lease_of_a_killed_follower_expires_and_another_takes_over,
+    a_stopped_follower_gives_its_lease_back,
+    a_holder_with_an_older_epoch_cannot_move_the_checkpoint,
 );
 
 fn receipts(count: usize) -> Vec<Raw> {
@@ -76,7 +76,7 @@ async fn followers_that_are_killed_at_random_moments_count_nothing_twice_and_ski
     assert_eq!(facts, last);
 }
 
-async fn of_two_followers_one_lets_go_and_nothing_is_counted_twice(shop: Shop) {
+async fn one_of_two_followers_lets_go_and_nothing_is_counted_twice(shop: Shop) {
     let projector: Arc<dyn Projector> = Arc::new(Stock);
     let generation = shop.generation(&*projector).await;
     let mut writer = Writer::new(&shop);
@@ -97,7 +97,7 @@ async fn of_two_followers_one_lets_go_and_nothing_is_counted_twice(shop: Shop) {
     assert_as_replayed(&shop, &projector, &generation).await;
 }
 
-async fn a_batch_begins_with_the_checkpoint_and_whoever_finds_it_moved_lets_go(shop: Shop) {
+async fn a_follower_lets_go_if_its_checkpoint_was_moved(shop: Shop) {
     let projector: Arc<dyn Projector> = Arc::new(Stock);
     let generation = shop.generation(&*projector).await;
     let mut writer = Writer::new(&shop);
@@ -120,7 +120,7 @@ async fn a_batch_begins_with_the_checkpoint_and_whoever_finds_it_moved_lets_go(s
     running.stop().await;
 }
 
-async fn the_lease_of_one_that_was_killed_expires_and_another_goes_on(shop: Shop) {
+async fn the_lease_of_a_killed_follower_expires_and_another_takes_over(shop: Shop) {
     let projector: Arc<dyn Projector> = Arc::new(Stock);
     let generation = shop.generation(&*projector).await;
     let mut writer = Writer::new(&shop);
@@ -141,7 +141,7 @@ async fn the_lease_of_one_that_was_killed_expires_and_another_goes_on(shop: Shop
     assert_as_replayed(&shop, &projector, &generation).await;
 }
 
-async fn one_that_stops_gives_its_lease_back(shop: Shop) {
+async fn a_stopped_follower_gives_its_lease_back(shop: Shop) {
     let projector: Arc<dyn Projector> = Arc::new(Stock);
     let generation = shop.generation(&*projector).await;
     let mut writer = Writer::new(&shop);
@@ -165,7 +165,7 @@ async fn one_that_stops_gives_its_lease_back(shop: Shop) {
     waiting.stop().await;
 }
 
-async fn an_older_epoch_moves_nothing(shop: Shop) {
+async fn a_holder_with_an_older_epoch_cannot_move_the_checkpoint(shop: Shop) {
     let (db, leases) = (shop.db("process"), |holder: &str| Leases::new(shop.db("process"), holder));
     let (one, other) = (leases("one"), leases("other"));
     let start = Checkpoint::start();

@@ -18,18 +18,18 @@ use crate::history::{
 use crate::moody::Moody;
 
 on_both!(
-    a_failing_event_is_parked_with_what_follows_for_its_rows_and_the_rest_goes_on,
-    after_the_cure_what_was_parked_is_projected_in_order,
-    what_still_fails_keeps_what_is_behind_it,
+    a_failing_event_is_parked_with_later_events_for_its_rows_and_the_rest_goes_on,
+    parked_events_are_projected_in_order_once_the_cause_is_fixed,
+    an_event_that_still_fails_keeps_later_events_parked,
     a_retry_projects_nothing_that_was_projected_before,
     rows_that_the_database_refuses_park_their_event_alone,
-    a_table_that_is_missing_is_no_events_fault,
+    a_missing_table_parks_no_event,
     a_value_that_cannot_be_opened_parks_its_event,
-    a_key_store_that_was_lost_stops_the_reader_and_erases_nobody,
-    a_key_store_that_was_lost_stops_also_who_gets_events_one_by_one,
+    a_lost_key_store_stops_the_reader_and_erases_no_person,
+    a_lost_key_store_also_stops_followers_that_get_events_one_by_one,
     an_erasure_cleans_rows_that_are_parked,
-    folding_ahead_gives_what_one_by_one_gives,
-    what_is_folded_ahead_is_fenced,
+    folding_ahead_gives_the_same_rows_as_one_by_one,
+    a_batch_folded_ahead_is_fenced,
 );
 
 async fn on_hand(shop: &Shop, generation: &Generation, sku: &str) -> i64 {
@@ -47,7 +47,7 @@ async fn mugs_and_a_cup(shop: &Shop) -> Writer {
     writer
 }
 
-async fn a_failing_event_is_parked_with_what_follows_for_its_rows_and_the_rest_goes_on(shop: Shop) {
+async fn a_failing_event_is_parked_with_later_events_for_its_rows_and_the_rest_goes_on(shop: Shop) {
     let mut writer = mugs_and_a_cup(&shop).await;
     let moody = Moody::new(Stock, [2]);
     let generation = shop.generation(&*moody).await;
@@ -70,7 +70,7 @@ async fn a_failing_event_is_parked_with_what_follows_for_its_rows_and_the_rest_g
     running.stop().await;
 }
 
-async fn after_the_cure_what_was_parked_is_projected_in_order(shop: Shop) {
+async fn parked_events_are_projected_in_order_once_the_cause_is_fixed(shop: Shop) {
     let mut writer = mugs_and_a_cup(&shop).await;
     let moody = Moody::new(Stock, [2]);
     let generation = shop.generation(&*moody).await;
@@ -88,7 +88,7 @@ async fn after_the_cure_what_was_parked_is_projected_in_order(shop: Shop) {
     assert_eq!(shop.rows(&generation).await, shop.rows(&replayed).await);
 }
 
-async fn what_still_fails_keeps_what_is_behind_it(shop: Shop) {
+async fn an_event_that_still_fails_keeps_later_events_parked(shop: Shop) {
     mugs_and_a_cup(&shop).await.write(stock("CUP"), received("CUP", 1)).await;
     let moody = Moody::new(Stock, [2, 4]);
     let generation = shop.generation(&*moody).await;
@@ -170,7 +170,7 @@ async fn a_text_that_the_database_cannot_hold_parks_its_event() {
     );
 }
 
-async fn a_table_that_is_missing_is_no_events_fault(shop: Shop) {
+async fn a_missing_table_parks_no_event(shop: Shop) {
     mugs_and_a_cup(&shop).await;
     let generation = shop.generation(&Stock).await;
     shop.run(&generation.namespace(), "ALTER TABLE @stock RENAME TO elsewhere").await;
@@ -237,7 +237,7 @@ async fn bring_keys_back(shop: &Shop) {
     shop.run("keys", "UPDATE @data_keys SET kid = substr(kid, 2)").await;
 }
 
-async fn a_key_store_that_was_lost_stops_the_reader_and_erases_nobody(shop: Shop) {
+async fn a_lost_key_store_stops_the_reader_and_erases_no_person(shop: Shop) {
     let mut writer = Writer::new(&shop);
     for n in 1..=9 {
         writer.write(uuid(n), registered(uuid(n))).await;
@@ -257,7 +257,7 @@ async fn a_key_store_that_was_lost_stops_the_reader_and_erases_nobody(shop: Shop
     running.stop().await;
 }
 
-async fn a_key_store_that_was_lost_stops_also_who_gets_events_one_by_one(shop: Shop) {
+async fn a_lost_key_store_also_stops_followers_that_get_events_one_by_one(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Users).await;
     let running = shop.start(Arc::new(Users), &generation);
@@ -314,7 +314,7 @@ async fn an_erasure_cleans_rows_that_are_parked(shop: Shop) {
 
 /// As in a rebuild: each batch is folded while the one before it is written. In every case the rows and the parked
 /// events are the same as one event at a time gives.
-async fn folding_ahead_gives_what_one_by_one_gives(shop: Shop) {
+async fn folding_ahead_gives_the_same_rows_as_one_by_one(shop: Shop) {
     let mut writer = Writer::new(&shop);
     for n in 300..325 {
         writer.write(uuid(n), product(&format!("P-{n}"), 100)).await;
@@ -368,7 +368,7 @@ async fn folding_ahead_gives_what_one_by_one_gives(shop: Shop) {
 }
 
 /// A batch that is still being written when the rows are taken over never lands after the next holder's batches.
-async fn what_is_folded_ahead_is_fenced(shop: Shop) {
+async fn a_batch_folded_ahead_is_fenced(shop: Shop) {
     mugs_and_a_cup(&shop).await;
     let generation = shop.generation(&Stock).await;
     let (first, second) = (Running::new(Feed::new(shop.log())), Running::new(Feed::new(shop.log())));

@@ -11,7 +11,7 @@ use crate::history::{product, repriced, uuid};
 
 on_both!(
     a_log_that_was_restored_and_written_on_stops_rows_index_and_cache,
-    a_log_that_is_shorter_stops_those_that_are_idle,
+    a_shorter_log_stops_idle_followers,
 );
 
 async fn go_back(shop: &Shop, to: i64) {
@@ -74,7 +74,7 @@ async fn a_log_that_was_restored_and_written_on_stops_rows_index_and_cache(shop:
     running.stop().await;
 }
 
-async fn a_log_that_is_shorter_stops_those_that_are_idle(shop: Shop) {
+async fn a_shorter_log_stops_idle_followers(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Products).await;
     let running = shop.start(Arc::new(Products), &generation);

@@ -15,13 +15,13 @@ use crate::history::{product, repriced, uuid};
 use crate::moody::Moody;
 
 on_both!(
-    the_index_has_what_the_rows_have_and_is_never_ahead_of_them,
+    the_index_follows_the_rows_and_is_never_ahead_of_them,
     an_index_that_was_lost_is_built_again_from_the_start,
     an_index_that_is_lost_while_it_is_kept_is_noticed,
-    a_search_that_is_down_stops_nothing_else_and_catches_up,
-    what_was_parked_reaches_the_sinks_after_its_turn,
-    moka_drops_exactly_what_an_event_changes,
-    redis_drops_exactly_what_an_event_changes,
+    a_search_that_is_down_stops_no_other_sink_and_catches_up,
+    parked_events_reach_the_sinks_when_they_are_projected,
+    moka_drops_exactly_the_changed_entries,
+    redis_drops_exactly_the_changed_entries,
     redis_that_was_lost_or_restored_is_noticed,
 );
 
@@ -120,7 +120,7 @@ async fn indexed(shop: &Shop, generation: &Generation, search: &Down, position: 
     .await;
 }
 
-async fn the_index_has_what_the_rows_have_and_is_never_ahead_of_them(shop: Shop) {
+async fn the_index_follows_the_rows_and_is_never_ahead_of_them(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
     let index = generation.namespace();
@@ -170,7 +170,7 @@ async fn an_index_that_is_lost_while_it_is_kept_is_noticed(shop: Shop) {
     running.stop().await;
 }
 
-async fn a_search_that_is_down_stops_nothing_else_and_catches_up(shop: Shop) {
+async fn a_search_that_is_down_stops_no_other_sink_and_catches_up(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
     search.down.store(true, Ordering::Relaxed);
@@ -193,7 +193,7 @@ async fn a_search_that_is_down_stops_nothing_else_and_catches_up(shop: Shop) {
     running.stop().await;
 }
 
-async fn what_was_parked_reaches_the_sinks_after_its_turn(shop: Shop) {
+async fn parked_events_reach_the_sinks_when_they_are_projected(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
     let (space, cache) = (generation.namespace(), soonshop_cache::connect("moka:").unwrap());
@@ -221,8 +221,8 @@ async fn what_was_parked_reaches_the_sinks_after_its_turn(shop: Shop) {
     running.stop().await;
 }
 
-async fn moka_drops_exactly_what_an_event_changes(shop: Shop) {
-    drops_exactly_what_an_event_changes(shop, soonshop_cache::connect("moka:").unwrap()).await;
+async fn moka_drops_exactly_the_changed_entries(shop: Shop) {
+    drops_exactly_the_changed_entries(shop, soonshop_cache::connect("moka:").unwrap()).await;
 }
 
 fn redis() -> Arc<dyn Cache> {
@@ -234,11 +234,11 @@ fn redis_of(prefix: &str) -> Arc<dyn Cache> {
     soonshop_cache::connect(&format!("{}?prefix=test-{prefix}:", address("REDIS_URL"))).unwrap()
 }
 
-async fn redis_drops_exactly_what_an_event_changes(shop: Shop) {
-    drops_exactly_what_an_event_changes(shop, redis()).await;
+async fn redis_drops_exactly_the_changed_entries(shop: Shop) {
+    drops_exactly_the_changed_entries(shop, redis()).await;
 }
 
-async fn drops_exactly_what_an_event_changes(shop: Shop, cache: Arc<dyn Cache>) {
+async fn drops_exactly_the_changed_entries(shop: Shop, cache: Arc<dyn Cache>) {
     let mut writer = Writer::new(&shop);
     let generation = shop.generation(&Products).await;
     let space = generation.namespace();

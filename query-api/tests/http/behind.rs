@@ -43,7 +43,7 @@ async fn a_read_model_that_does_not_get_there_says_why() {
         (&problem["projection"], &problem["state"], &problem["position"], &problem["wanted"]),
         (&json!("products"), &json!("behind"), &json!(0), &json!(1))
     );
-    assert_eq!(problem["reason"], "nobody projects it just now");
+    assert_eq!(problem["reason"], "no worker projects it now");
     assert_eq!((shop.get(&path).await.status, shop.get("/products").await.items().len()), (404, 0));
     let got = shop.get_with("/analytics/summary", &[("event-position", "1"), ("prefer", "wait=1")]).await;
     assert_eq!(

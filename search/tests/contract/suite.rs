@@ -157,7 +157,7 @@ pub(crate) async fn chinese_is_found_by_its_words(search: &dyn Search) {
     assert_eq!(found(search, "上海大学").await, [""; 0]);
 }
 
-pub(crate) async fn skus_are_found_whole_and_by_their_beginning(search: &dyn Search) {
+pub(crate) async fn a_sku_is_found_by_all_of_it_and_by_its_beginning(search: &dyn Search) {
     shop(search).await;
     apply(search, &[Change::Put(Document { skus: vec!["ab 77 x".into()], ..document("g", 1, "Odd") })]).await;
     for (text, expected) in [
@@ -406,7 +406,7 @@ pub(crate) async fn highlights_are_marked_and_escaped(search: &dyn Search) {
     assert!(highlights("", "x").await.is_empty());
 }
 
-pub(crate) async fn suggestions_begin_with_what_was_typed(search: &dyn Search) {
+pub(crate) async fn suggestions_begin_with_the_typed_text(search: &dyn Search) {
     shop(search).await;
     apply(
         search,
@@ -438,7 +438,7 @@ async fn names(search: &dyn Search) -> Vec<String> {
     page.hits.into_iter().map(|hit| hit.document.name).collect()
 }
 
-pub(crate) async fn an_older_change_is_passed_over(search: &dyn Search) {
+pub(crate) async fn an_older_change_is_skipped(search: &dyn Search) {
     apply(search, &[put("a", 5, "New")]).await;
     apply(search, &[put("a", 4, "Old"), put("b", 4, "Beside it")]).await;
     assert_eq!(names(search).await, ["New", "Beside it"]);
@@ -504,7 +504,7 @@ pub(crate) async fn a_missing_index_is_named(search: &dyn Search) {
     assert_eq!(found(search, "").await, [""; 0], "a new one is empty");
 }
 
-pub(crate) async fn nothing_that_can_be_typed_is_an_error(search: &dyn Search) {
+pub(crate) async fn any_typed_text_is_accepted(search: &dyn Search) {
     shop(search).await;
     let long = ["x", "word ", "连衣裙", "\"", "🙂", "a-", "e\u{301}"].map(|part| part.repeat(10_000));
     let short = [
@@ -584,7 +584,7 @@ pub(crate) async fn nothing_that_can_be_typed_is_an_error(search: &dyn Search) {
     assert_eq!(found(search, "连衣裙 word").await, ["h"]);
 }
 
-pub(crate) async fn values_with_signs_are_values(search: &dyn Search) {
+pub(crate) async fn values_may_contain_punctuation(search: &dyn Search) {
     let facets = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), vec![value.to_owned()])]);
     let row = |id: &str, name: &str, value: &str| {
         Change::Put(Document { facets: facets(name, value), ..document(id, 1, "Thing") })

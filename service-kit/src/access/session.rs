@@ -105,7 +105,7 @@ impl Access {
         let mut secret = [0; 32];
         ring::rand::SystemRandom::new()
             .fill(&mut secret)
-            .map_err(|_| Problem::internal("no random numbers are to be had"))?;
+            .map_err(|_| Problem::internal("no random numbers are available"))?;
         let proof = ApiKey::parse(token).map_or_else(|| hash(token.as_bytes()), |key| key.hash());
         let session = Begun { hash: hash(&secret), key, proof, expires_at };
         keys.begin(&session).await.map_err(|error| away(&error))?;

@@ -410,7 +410,7 @@ async fn what_is_not_yet_sealed_is_told_and_proved_by_nothing(shop: Shop) {
     shop.run("log", "DELETE FROM @events WHERE position > 30").await;
     let report = look_at_all(&shop).await;
     assert_eq!((report.verdict, report.tail.clone()), (Verdict::Intact, None));
-    assert!(report.to_string().contains("nobody could tell"), "{report}");
+    assert!(report.to_string().contains("there is no trace"), "{report}");
 }
 
 async fn a_seal_that_was_changed_or_removed_is_found(shop: Shop) {
