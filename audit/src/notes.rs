@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use soonshop_domain::{Actor, Personal, PersonalValue, Purpose, QueryError, Sensitive, clock, personal};
 use soonshop_event_log::{Key, history};
-use soonshop_projections::operations::{self, Done, EVENT_NOTE, Recorded};
+use soonshop_projections::operations::{self, EVENT_NOTE, Operation, Recorded};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -114,7 +114,7 @@ pub async fn leave(
     let detail = json!({
         "event": event_id, "position": position, "version": version, "shared": shared, "tags": tags,
     });
-    add(reader, &Done { actor: by.clone(), action: EVENT_NOTE, subject: stream, detail, note }).await?;
+    add(reader, &Operation { actor: by.clone(), action: EVENT_NOTE, subject: stream, detail, note }).await?;
     let note = Note { at: clock::now(), by, shared, tags, text: shown };
     Ok(Left { position, version, note })
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use soonshop_domain::{QueryError, process_managers};
 use soonshop_event_log::Db;
-use soonshop_projections::processes::{self, Heard, Instance, InstanceQuery, Key, Status, Which};
+use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Status, Which};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
@@ -29,7 +29,7 @@ pub struct One {
     #[schema(value_type = Object)]
     instance: Instance,
     #[schema(value_type = Vec<Object>)]
-    history: Vec<Heard>,
+    history: Vec<InstanceEvent>,
 }
 
 /// Which instances are listed.

@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::Value;
 use soonshop_domain::{Actor, QueryError};
 use soonshop_event_log::Error;
-use soonshop_projections::operations::{self, Done};
+use soonshop_projections::operations::{self, Operation};
 use soonshop_projections::source::query_failed;
 
 use crate::reader::Reader;
@@ -22,11 +22,11 @@ pub async fn write_down(
         Some(reason) => Some(operations::note(reader.log.keys(), reason).await?),
         None => None,
     };
-    add(reader, &Done { actor: actor.to_string(), action, subject, detail, note }).await
+    add(reader, &Operation { actor: actor.to_string(), action, subject, detail, note }).await
 }
 
 /// Adds a line, whole as it is, to the record of operations.
-pub(crate) async fn add(reader: &Reader, done: &Done) -> Result<(), QueryError> {
+pub(crate) async fn add(reader: &Reader, done: &Operation) -> Result<(), QueryError> {
     let db = reader.registry.operations();
     let written = async {
         let tx = db.connection.begin().await?;

@@ -74,7 +74,7 @@ pub(crate) struct Redis {
     client: Client,
     prefix: String,
     link: Mutex<Link>,
-    spaces: Mutex<HashMap<String, Known>>,
+    spaces: Mutex<HashMap<String, SpaceState>>,
     epoch: Script,
     put: Script,
     invalidate: Script,
@@ -90,7 +90,7 @@ struct Link {
 
 /// The state of a space in this process: nothing yet, or the epoch that it saw.
 #[derive(Default)]
-struct Known {
+struct SpaceState {
     epoch: Option<String>,
     closed_until: Option<Instant>,
 }

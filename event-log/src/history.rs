@@ -55,8 +55,9 @@ pub async fn decode(log: &EventLog, rows: Vec<StoredEvent>) -> Result<Vec<Arc<Re
 }
 
 fn unreadable(position: i64) -> QueryError {
-    let detail =
-        format!("the event at position {position} is from a newer release, or has a value that cannot be decrypted");
+    let detail = format!(
+        "the event at position {position} is from a newer release, or has a value that cannot be decrypted"
+    );
     QueryError::unavailable("history-unreadable", detail, Duration::from_mins(1)).with("position", position)
 }
 

@@ -20,5 +20,5 @@ pub use encoding::{Bytes, Content, Hash, encode};
 pub use export::{check_offline, export};
 pub use key::{PublicKey, SealKey, SealKeys, TrustedKey};
 pub use statement::{Kind, MOST, Seal, VERSION};
-pub use table::{Broken, Found, RECORD_SEALS, SEALER, SEALS, Seals, accept, log_id};
+pub use table::{Broken, RECORD_SEALS, ReadSeal, SEALER, SEALS, Seals, accept, log_id};
 pub use walk::Positions;

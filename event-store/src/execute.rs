@@ -407,7 +407,9 @@ impl EventStore {
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let alone = CommandContext { expected: None, ..context.clone() };
         if (A::TYPE, first.0) == (B::TYPE, second.0) {
-            return Err(ExecuteError::Fault("an append over two streams names the same one twice".to_owned()));
+            return Err(ExecuteError::Fault(
+                "an append over two streams names the same one twice".to_owned(),
+            ));
         }
         loop {
             // Locked in the order of their names, so that two callers cannot deadlock.

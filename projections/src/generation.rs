@@ -62,7 +62,7 @@ impl Generation {
 
 /// A generation as the registry has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownGeneration {
     pub generation: Generation,
     pub state: State,
     /// Readers use it.
@@ -243,7 +243,7 @@ impl Registry {
     }
 
     /// Every generation of one projection or of all, with those that were retired or rejected.
-    pub async fn all(&self, projection: Option<&str>) -> Result<Vec<Known>, Error> {
+    pub async fn all(&self, projection: Option<&str>) -> Result<Vec<KnownGeneration>, Error> {
         let sql = "SELECT g.projection, g.generation, g.version, g.shape, g.state, g.verified_by, g.made_at, g.ended_at, \
                    CAST(coalesce(a.generation = g.generation, false) AS INTEGER), \
                    CAST(coalesce(a.previous = g.generation AND g.state = 'ready', false) AS INTEGER) \
@@ -255,7 +255,7 @@ impl Registry {
     }
 
     /// One generation, in any state.
-    pub async fn get(&self, projection: &str, number: i32) -> Result<Option<Known>, Error> {
+    pub async fn get(&self, projection: &str, number: i32) -> Result<Option<KnownGeneration>, Error> {
         Ok(self.all(Some(projection)).await?.into_iter().find(|known| known.generation.number == number))
     }
 
@@ -451,9 +451,9 @@ fn remove(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn known(row: &sea_orm::QueryResult) -> Result<Known, Error> {
+fn known(row: &sea_orm::QueryResult) -> Result<KnownGeneration, Error> {
     let state: String = row.try_get_by_index(4)?;
-    Ok(Known {
+    Ok(KnownGeneration {
         generation: generation(row)?,
         state: state.parse().map_err(|_| {
             Error::Database(format!("a generation is {state:?}, which this release does not know"))

@@ -9,7 +9,7 @@ use soonshop_event_log::{Error, Leases};
 use soonshop_search::Search;
 
 use crate::generation::ROWS;
-use crate::operations::{self, Done};
+use crate::operations::{self, Operation};
 use crate::sink::{CACHE, INDEX};
 use crate::{Generation, Registry};
 
@@ -28,7 +28,7 @@ pub struct GenerationRemover {
 impl GenerationRemover {
     /// Retires the generation and removes it. From here on no worker keeps it up to date, and no reader goes back to
     /// it. `done` is recorded in the transaction that retires it.
-    pub async fn retire(&self, generation: &Generation, done: &Done) -> Result<(), Error> {
+    pub async fn retire(&self, generation: &Generation, done: &Operation) -> Result<(), Error> {
         let db = self.registry.operations();
         let tx = db.connection.begin().await?;
         operations::record(db, &tx, done).await?;

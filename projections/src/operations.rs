@@ -17,7 +17,7 @@ const MOST_NOTES: i64 = 1_000;
 
 /// An operation to record.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub struct Operation {
     /// `<kind>:<id>`.
     pub actor: String,
     /// A verb: `rebuild`, `swap`, `retry`.
@@ -58,7 +58,7 @@ pub async fn note_of(keys: &KeyStore, writer: Uuid, text: &str) -> Result<Person
 }
 
 /// Records an operation in the transaction of the change; returns its position.
-pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Done) -> Result<i64, Error> {
+pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Operation) -> Result<i64, Error> {
     // On SQLite a transaction that writes is alone from its first statement on.
     let lock = match db.backend() {
         DatabaseBackend::Postgres => "SELECT 1 FROM @entries_head WHERE name = 'main' FOR UPDATE",

@@ -126,7 +126,7 @@ impl Instance {
 
 /// An event that an instance has reacted to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Heard {
+pub struct InstanceEvent {
     pub position: i64,
     pub event_type: String,
     pub recorded_at: DateTime<Utc>,
@@ -266,7 +266,7 @@ pub async fn show(db: &Db, key: &Key) -> Result<Option<Instance>, Error> {
 }
 
 /// The events of the aggregate that the instance is about, in the order of the log.
-pub async fn history(log: &EventLog, instance: &Instance) -> Result<Vec<Heard>, Error> {
+pub async fn history(log: &EventLog, instance: &Instance) -> Result<Vec<InstanceEvent>, Error> {
     let (Some(kind), Some(id)) = (&instance.aggregate_type, instance.aggregate_id) else {
         return Ok(Vec::new());
     };
@@ -283,7 +283,7 @@ pub async fn history(log: &EventLog, instance: &Instance) -> Result<Vec<Heard>, 
         db.connection.query_all(db.statement(&sql, [kind.as_str().into(), id.to_string().into()])).await?;
     let heard = |row: &QueryResult| {
         let micros: i64 = row.try_get_by_index(2)?;
-        Ok(Heard {
+        Ok(InstanceEvent {
             position: row.try_get_by_index(0)?,
             event_type: row.try_get_by_index(1)?,
             recorded_at: DateTime::from_timestamp_micros(micros).unwrap_or_default(),

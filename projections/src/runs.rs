@@ -93,7 +93,7 @@ impl Run {
 
 /// The data of a run that begins.
 #[derive(Debug, Clone)]
-pub struct Beginning<'a> {
+pub struct NewRun<'a> {
     pub verb: &'static str,
     pub projection: &'a str,
     pub generation: Option<i32>,
@@ -154,7 +154,7 @@ impl Runs {
     }
 
     /// Records that a run begins; returns its number.
-    pub async fn begin(&self, of: &Beginning<'_>) -> Result<i64, Error> {
+    pub async fn begin(&self, of: &NewRun<'_>) -> Result<i64, Error> {
         let now = self.db.now();
         let sql = format!(
             "INSERT INTO @runs (run, verb, projection, generation, state, actor, host, pid, started_at, beat_at, limit_rate) \

@@ -197,7 +197,9 @@ impl Work for IndexWork<'_> {
             let there = self.search.checkpoint(&self.index).await.map_err(failed)?;
             let there = there.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse::<Checkpoint>())?;
             if there != self.place.written.0 {
-                return Err(failed("the index was lost or restored: its checkpoint is not the one that was written"));
+                return Err(failed(
+                    "the index was lost or restored: its checkpoint is not the one that was written",
+                ));
             }
         }
         let mut touched = self.place.touched(&entries);
@@ -261,7 +263,9 @@ impl Work for CacheWork<'_> {
             // A cache that was emptied, or restored to an earlier state, has lost the written checkpoint.
             let there = self.cache.checkpoint(&self.space).await.map_err(failed)?;
             if there != Some(self.place.written.0.to_string()) {
-                return Err(failed("the cache was emptied or restored: its checkpoint is not the one that was written"));
+                return Err(failed(
+                    "the cache was emptied or restored: its checkpoint is not the one that was written",
+                ));
             }
         }
         if write {

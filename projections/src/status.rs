@@ -13,7 +13,7 @@ use soonshop_search::Search;
 
 pub use crate::follower_status::FollowerStatus;
 use crate::follower_status::{UNHEALTHY, follower_status, lag, waiting};
-use crate::generation::{Known, ROWS, is_made_by, namespace};
+use crate::generation::{KnownGeneration, ROWS, is_made_by, namespace};
 use crate::processes;
 use crate::sink::{CACHE, INDEX};
 use crate::{Projector, Registry};
@@ -201,7 +201,7 @@ impl StatusReader {
     /// The status of one generation.
     pub async fn generation(
         &self,
-        known: &Known,
+        known: &KnownGeneration,
         searchable: bool,
         head: i64,
     ) -> Result<GenerationStatus, Error> {

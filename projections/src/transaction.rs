@@ -35,17 +35,17 @@ const MESSAGE: usize = 64 * 1_024;
 /// A transaction on either database. It rolls back when dropped.
 pub(crate) enum Transaction {
     Sqlite(DatabaseTransaction),
-    Postgres(Mutex<Held>),
+    Postgres(Mutex<HeldConnection>),
 }
 
 /// A connection in a transaction.
-pub(crate) struct Held {
+pub(crate) struct HeldConnection {
     connection: Option<PoolConnection<Postgres>>,
     /// It was dropped in the middle of something that the driver cannot undo.
     torn: bool,
 }
 
-impl Held {
+impl HeldConnection {
     fn connection(&mut self) -> Result<&mut PgConnection, DbErr> {
         self.connection.as_deref_mut().ok_or_else(|| DbErr::Custom("the transaction is over".to_owned()))
     }
@@ -67,7 +67,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldConnection {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if self.torn {
@@ -112,7 +112,7 @@ impl Transaction {
     }
 
     async fn on(connection: PoolConnection<Postgres>, durable: Durable) -> Result<Self, DbErr> {
-        let mut held = Held { connection: Some(connection), torn: true };
+        let mut held = HeldConnection { connection: Some(connection), torn: true };
         let begin = match durable {
             Durable::AtOnce => "BEGIN",
             Durable::Soon => "BEGIN; SET LOCAL synchronous_commit = off",

@@ -34,9 +34,9 @@ use soonshop_domain::ids;
 use soonshop_event_log::database::sqlite_file;
 use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, Lease, Leases, MasterKeys};
 use soonshop_migrations::{Namespace, rights};
-use soonshop_projections::generation::Known;
+use soonshop_projections::generation::KnownGeneration;
 use soonshop_projections::generation_remover::GenerationRemover;
-use soonshop_projections::operations::{self, Done};
+use soonshop_projections::operations::{self, Operation};
 use soonshop_projections::runner::Follower;
 use soonshop_projections::runs::{self, Runs};
 use soonshop_projections::status::StatusReader;
@@ -193,7 +193,7 @@ impl Tool {
     }
 
     /// A generation that is there; `None`: the one that readers go by.
-    pub async fn known(&self, projection: &str, number: Option<i32>) -> Result<Known, Failure> {
+    pub async fn known(&self, projection: &str, number: Option<i32>) -> Result<KnownGeneration, Failure> {
         let all = self.registry.all(Some(projection)).await?;
         let found = match number {
             Some(number) => all.into_iter().find(|known| known.generation.number == number),
@@ -209,7 +209,7 @@ impl Tool {
     }
 
     /// The newest generation that readers do not go by, and could.
-    pub async fn candidate(&self, projection: &str, number: Option<i32>) -> Result<Known, Failure> {
+    pub async fn candidate(&self, projection: &str, number: Option<i32>) -> Result<KnownGeneration, Failure> {
         if number.is_some() {
             return self.known(projection, number).await;
         }
@@ -303,11 +303,11 @@ impl Tool {
         generation: &Generation,
         detail: serde_json::Value,
         reason: Option<&str>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<Operation, Failure> {
         let note = match reason {
             Some(text) => Some(operations::note(self.log.keys(), text).await?),
             None => None,
         };
-        Ok(Done { actor: ACTOR.to_owned(), action, subject: generation.namespace(), detail, note })
+        Ok(Operation { actor: ACTOR.to_owned(), action, subject: generation.namespace(), detail, note })
     }
 }

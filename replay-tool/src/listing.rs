@@ -11,7 +11,7 @@ use soonshop_audit::entry::Entry;
 use soonshop_audit::export::{Format, Manifest, Written};
 use soonshop_audit::listing::{Asked, Listing, Reached, export as listed};
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
-use soonshop_projections::operations::Done;
+use soonshop_projections::operations::Operation;
 
 use crate::output::Line;
 use crate::record::write_down;
@@ -172,13 +172,13 @@ async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failu
 }
 
 /// What is written down of an export: of what narrowed it nothing that may be a name.
-fn taken(asked: &Asked, format: Format, manifest: &Manifest) -> Done {
+fn taken(asked: &Asked, format: Format, manifest: &Manifest) -> Operation {
     let mut detail = json!({ "count": manifest.count(), "format": format, "search": asked.told() });
     if let Some(signer) = manifest.signed_by() {
         detail["signed_by"] = signer.fingerprint.as_str().into();
     }
     let (actor, subject) = (crate::ACTOR.to_owned(), "timeline".to_owned());
-    Done { actor, action: "export", subject, detail, note: None }
+    Operation { actor, action: "export", subject, detail, note: None }
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {

@@ -8,7 +8,7 @@ use serde_json::json;
 use soonshop_event_log::{Entry, Lease};
 use soonshop_projections::generation::State as Stands;
 use soonshop_projections::runner::{Fold, Poison, ROWS};
-use soonshop_projections::runs::{Beginning, Progress, RunRequest, State};
+use soonshop_projections::runs::{NewRun, Progress, RunRequest, State};
 use soonshop_projections::sink::{CACHE, INDEX};
 use soonshop_projections::{Generation, Projector};
 use tokio::time::Instant;
@@ -188,7 +188,7 @@ async fn alone(
 ) -> Result<(Ended, Generation), Failure> {
     crate::swap::sweep(tool, projector).await?;
     let (generation, resumed) = taken_up(tool, options, projector).await?;
-    let beginning = Beginning {
+    let beginning = NewRun {
         verb: "rebuild",
         projection: &options.projection,
         generation: Some(generation.number),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use sea_orm::TransactionTrait as _;
 use serde_json::{Value, json};
 use soonshop_event_log::{Checkpoint, Error};
-use soonshop_projections::generation::{Known, State as Stands};
+use soonshop_projections::generation::{KnownGeneration, State as Stands};
 use soonshop_projections::runner::ROWS;
-use soonshop_projections::runs::{Beginning, State};
+use soonshop_projections::runs::{NewRun, State};
 use soonshop_projections::status::GenerationStatus;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ const STILL: Duration = Duration::from_secs(5);
 async fn standing(
     tool: &Tool,
     projector: &Arc<dyn Projector>,
-    known: &Known,
+    known: &KnownGeneration,
 ) -> Result<GenerationStatus, Failure> {
     let head = tool.log.head().await?.position;
     Ok(tool.status_reader().generation(known, projector.searchable(), head).await?)
@@ -191,7 +191,7 @@ pub(crate) async fn rollback_alone(
 /// a second after the lease of a tool that was killed with it in hand has expired.
 const KEEPER: Duration = Duration::from_secs(8);
 
-async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &Known) -> Result<bool, Failure> {
+async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &KnownGeneration) -> Result<bool, Failure> {
     let deadline = Instant::now() + KEEPER;
     while !standing(tool, projector, known).await?.is_kept() {
         if Instant::now() >= deadline || tool.stop.is_asked() {
@@ -214,7 +214,12 @@ struct Move<'a> {
 }
 
 impl Move<'_> {
-    async fn carry_out(&self, tool: &Tool, projector: &Arc<dyn Projector>, target: &Known) -> Outcome {
+    async fn carry_out(
+        &self,
+        tool: &Tool,
+        projector: &Arc<dyn Projector>,
+        target: &KnownGeneration,
+    ) -> Outcome {
         // Where the log was restored, rows that had seen more are of a history that is no more.
         let db = self.to.db(tool.registry.database())?;
         if let Some((at, _)) = Checkpoint::load(&db, &db.connection, ROWS).await? {
@@ -224,7 +229,7 @@ impl Move<'_> {
             let Generation { number, version, projection, .. } = self.to.clone();
             return Err(Failure::Refused(Sentence::NoWorkerForTarget { number, version, projection }));
         }
-        let beginning = Beginning {
+        let beginning = NewRun {
             verb: self.verb,
             projection: &self.from.projection,
             generation: Some(self.to.number),
@@ -246,7 +251,7 @@ impl Move<'_> {
         &self,
         tool: &Tool,
         projector: &Arc<dyn Projector>,
-        target: &Known,
+        target: &KnownGeneration,
         run: i64,
     ) -> Outcome {
         let began = Instant::now();
@@ -303,7 +308,7 @@ impl Move<'_> {
         &self,
         tool: &Tool,
         projector: &Arc<dyn Projector>,
-        target: &Known,
+        target: &KnownGeneration,
         barrier: i64,
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + STILL;
@@ -353,7 +358,7 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
         sweep(tool, projector).await?;
     }
     let all = tool.registry.all(Some(&options.projection)).await?;
-    let chosen: Vec<Known> = match options.generation {
+    let chosen: Vec<KnownGeneration> = match options.generation {
         Some(number) => vec![tool.known(&options.projection, Some(number)).await?],
         // What `sweep` sees to is not chosen by age.
         None => all

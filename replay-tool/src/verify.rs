@@ -16,10 +16,10 @@ use clap::ValueEnum as _;
 use serde_json::{Value, json};
 use soonshop_event_log::{Checkpoint, Error};
 use soonshop_projections::Projector;
-use soonshop_projections::generation::{Known, State as Stands};
+use soonshop_projections::generation::{KnownGeneration, State as Stands};
 use soonshop_projections::projector::PersonalColumns;
 use soonshop_projections::runner::ROWS;
-use soonshop_projections::runs::{Beginning, Progress, State, Wanted};
+use soonshop_projections::runs::{NewRun, Progress, RunRequest, State};
 use tokio::time::Instant;
 
 use crate::fold::fold_to;
@@ -304,7 +304,7 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
     crate::swap::sweep(tool, projector).await?;
     let candidate = tool.candidate(&options.projection, options.generation).await?;
     let generation = &candidate.generation;
-    let beginning = Beginning {
+    let beginning = NewRun {
         verb: "verify",
         projection: &options.projection,
         generation: Some(generation.number),
@@ -340,7 +340,7 @@ async fn compare(
     tool: &Tool,
     options: &Options,
     projector: &Arc<dyn Projector>,
-    candidate: &Known,
+    candidate: &KnownGeneration,
     run: i64,
 ) -> Outcome {
     let name = candidate.generation.namespace();
@@ -390,7 +390,7 @@ async fn heard(tool: &Tool, run: i64, work: impl Future<Output = Outcome>) -> Ou
         loop {
             tokio::time::sleep(SIGN).await;
             match tool.runs.sign(run).await {
-                Ok(Wanted::Cancel) => return Failure::Refused(Sentence::RunCancelled { run }),
+                Ok(RunRequest::Cancel) => return Failure::Refused(Sentence::RunCancelled { run }),
                 Ok(_) => {}
                 Err(error) => return error.into(),
             }

@@ -13,7 +13,7 @@ use serde_json::json;
 use soonshop_domain::{Purpose, ids};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_event_store::KeyMaker;
-use soonshop_projections::operations::{self, Done};
+use soonshop_projections::operations::{self, Operation};
 use soonshop_service_kit::access::{ApiKey, Begun, Caller, Keys, Known, Role, Secret, Unavailable};
 use uuid::Uuid;
 
@@ -238,7 +238,7 @@ impl ApiKeys {
         let actor = session.caller().actor;
         let subject = session.key.as_ref().map_or_else(|| actor.to_string(), |key| key.id.to_string());
         let line =
-            Done { actor: actor.to_string(), action: "sign-in", subject, detail: json!({}), note: None };
+            Operation { actor: actor.to_string(), action: "sign-in", subject, detail: json!({}), note: None };
         operations::record(&self.db, &tx, &line).await?;
         let now = self.db.now();
         let old = format!("DELETE FROM @sessions WHERE expires_at < {now} - $1");
@@ -300,8 +300,14 @@ fn known(stored: &QueryResult) -> Result<Known, Error> {
     })
 }
 
-fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Done {
-    Done { actor: Caller::operator().actor.to_string(), action, subject: key.to_string(), detail, note: None }
+fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Operation {
+    Operation {
+        actor: Caller::operator().actor.to_string(),
+        action,
+        subject: key.to_string(),
+        detail,
+        note: None,
+    }
 }
 
 #[async_trait]

@@ -11,8 +11,8 @@ use sea_orm::TransactionTrait as _;
 use serde_json::json;
 use soonshop_domain::process_managers;
 use soonshop_event_log::Db;
-use soonshop_projections::operations::{self, Done};
-use soonshop_projections::processes::{self, Heard, Instance, InstanceQuery, Key, Which};
+use soonshop_projections::operations::{self, Operation};
+use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Which};
 use soonshop_service_kit::access::Caller;
 
 use crate::Shop;
@@ -205,7 +205,7 @@ fn line(one: &Instance) -> String {
     text
 }
 
-fn shown(one: &Instance, history: &[Heard], format: Format) -> anyhow::Result<Outcome> {
+fn shown(one: &Instance, history: &[InstanceEvent], format: Format) -> anyhow::Result<Outcome> {
     if format == Format::Json {
         let mut value = serde_json::to_value(one)?;
         value["history"] = serde_json::to_value(history)?;
@@ -273,7 +273,7 @@ async fn retry(
     };
     let detail =
         json!({ "process": key.process, "command": unsent.command_type, "attempts": unsent.attempts });
-    let done = Done {
+    let done = Operation {
         actor: Caller::operator().actor.to_string(),
         action: "process-retry",
         subject: key.instance.clone(),

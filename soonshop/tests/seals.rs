@@ -12,7 +12,7 @@ use serde_json::Value;
 use soonshop::seals::{Outcome, Verb, run};
 use soonshop::serve::{self, Options, Running};
 use soonshop::{Config, Role, Shop, doctor, migrate, seed, settle};
-use soonshop_projections::operations::{self, Done};
+use soonshop_projections::operations::{self, Operation};
 
 fn config(folder: &Path) -> Config {
     let path = |name: &str| folder.join(name);
@@ -92,7 +92,7 @@ async fn a_shop_that_was_served_is_sealed_and_every_check_ends_as_it_should() {
     let nothing = run(&config, &of_record()).await.unwrap();
     assert_eq!((nothing.exit_code, json(&nothing)["verdict"].as_str()), (3, Some("nothing")));
     let operations = shop.registry().unwrap().operations().clone();
-    let done = Done {
+    let done = Operation {
         actor: "ops:one".to_owned(),
         action: "swap",
         subject: "rm_orders_2".to_owned(),

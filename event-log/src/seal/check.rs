@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::encoding::{Bytes, Content, Hash};
 use super::key::{PublicKey, TrustedKey};
 use super::statement::{Kind, Seal};
-use super::table::{Broken, Found, Seals};
+use super::table::{Broken, ReadSeal, Seals};
 use super::walk::{Manifest, Positions, Step, Unreadable, walk};
 use crate::{Error, EventLog, StoredEvent};
 
@@ -243,7 +243,7 @@ impl Verifier {
     }
 
     /// A seal from before the range: the one that the range's first seal follows, or a change of keys.
-    pub(super) fn before(&mut self, found: Found) {
+    pub(super) fn before(&mut self, found: ReadSeal) {
         match found {
             Ok(seal) => {
                 if !seal.signature_holds() {
@@ -298,7 +298,7 @@ impl Verifier {
         }
     }
 
-    pub(super) fn seal(&mut self, found: Found) {
+    pub(super) fn seal(&mut self, found: ReadSeal) {
         self.seals += 1;
         let seal = match found {
             Ok(seal) => seal,

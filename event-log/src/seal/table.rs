@@ -20,7 +20,7 @@ pub struct Broken {
 }
 
 /// A row of the table of seals, read.
-pub type Found = Result<Seal, Broken>;
+pub type ReadSeal = Result<Seal, Broken>;
 
 /// The id that a log got when it was created: another log of the same name has another id.
 pub async fn log_id(log: &EventLog) -> Result<Uuid, Error> {
@@ -33,7 +33,7 @@ pub async fn log_id(log: &EventLog) -> Result<Uuid, Error> {
 }
 
 /// Sealing continues only from a seal that is valid on its own.
-pub fn accept(found: Found, log_id: Uuid) -> Result<Seal, Error> {
+pub fn accept(found: ReadSeal, log_id: Uuid) -> Result<Seal, Error> {
     let seal = found.map_err(|broken| Error::Seals(format!("seal {}: {}", broken.number, broken.reason)))?;
     if seal.log_id != log_id {
         return Err(Error::Seals(format!("seal {} is of another log, {}", seal.number, seal.log_id)));
@@ -67,7 +67,7 @@ impl Seals {
     }
 
     /// The newest seal.
-    pub async fn last(&self) -> Result<Option<Found>, Error> {
+    pub async fn last(&self) -> Result<Option<ReadSeal>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM @seals ORDER BY number DESC LIMIT 1");
         Ok(self.rows(&sql, []).await?.pop())
     }
@@ -82,13 +82,13 @@ impl Seals {
     }
 
     /// At most `limit` seals from `number` on, in order.
-    pub async fn read(&self, number: i64, limit: i64) -> Result<Vec<Found>, Error> {
+    pub async fn read(&self, number: i64, limit: i64) -> Result<Vec<ReadSeal>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM @seals WHERE number >= $1 ORDER BY number LIMIT $2");
         self.rows(&sql, [number.into(), limit.into()]).await
     }
 
     /// The changes of keys before `number`.
-    pub(super) async fn key_changes(&self, number: i64) -> Result<Vec<Found>, Error> {
+    pub(super) async fn key_changes(&self, number: i64) -> Result<Vec<ReadSeal>, Error> {
         let sql =
             format!("SELECT {COLUMNS} FROM @seals WHERE kind = 'key-change' AND number < $1 ORDER BY number");
         self.rows(&sql, [number.into()]).await
@@ -118,7 +118,7 @@ impl Seals {
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0))
     }
 
-    async fn rows(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<Found>, Error> {
+    async fn rows(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<ReadSeal>, Error> {
         let rows = self.db.connection.query_all(self.db.statement(sql, values)).await?;
         rows.iter()
             .map(|row| {

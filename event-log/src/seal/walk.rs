@@ -8,7 +8,7 @@ use sea_orm::ConnectionTrait as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::table::{Found, Seals, log_id};
+use super::table::{ReadSeal, Seals, log_id};
 use crate::log::PageReader;
 use crate::{Error, EventLog, StoredEvent};
 
@@ -56,11 +56,11 @@ pub(super) struct Manifest {
 pub(super) enum Step {
     Open(Manifest),
     /// A seal from before the range.
-    Before(Found),
+    Before(ReadSeal),
     Event(StoredEvent),
     Unreadable(Unreadable),
     /// A seal, after the events that it covers.
-    Seal(Found),
+    Seal(ReadSeal),
 }
 
 /// A row of the log that is not an event: SQLite accepts any value in any column.
@@ -140,7 +140,7 @@ pub(super) async fn walk(
     Ok(())
 }
 
-fn number(found: &Found) -> i64 {
+fn number(found: &ReadSeal) -> i64 {
     match found {
         Ok(seal) => seal.number,
         Err(broken) => broken.number,

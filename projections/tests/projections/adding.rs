@@ -26,7 +26,7 @@ async fn entries(shop: &Shop) -> Vec<Entry> {
     shop.log().read_after("test", &Checkpoint::start(), 1_000).await.unwrap()
 }
 
-async fn told(shop: &Shop) -> Vec<Entry> {
+async fn write_story(shop: &Shop) -> Vec<Entry> {
     let mut writer = Writer::new(shop);
     for (stream, event) in story() {
         writer.write(stream, event).await;
@@ -45,7 +45,7 @@ async fn positions(shop: &Shop, generation: &Generation) -> Vec<i64> {
 /// The projector fails at one event, and the database refuses the row of another: both are parked, and all other rows
 /// are as if the events had come one by one.
 async fn refused_events_change_no_other_added_row(shop: Shop) {
-    let entries = told(&shop).await;
+    let entries = write_story(&shop).await;
     let refusing = if shop.is_sqlite() {
         "CREATE TRIGGER bad BEFORE INSERT ON audit WHEN NEW.position = 9 BEGIN SELECT RAISE(ABORT, 'bad'); END"
     } else {
@@ -78,7 +78,7 @@ async fn refused_events_change_no_other_added_row(shop: Shop) {
 /// Interrupted sooner or later while writing: the rows match the checkpoint, and the next fold goes on from there, on
 /// the connections that the last one left.
 async fn an_interrupted_fold_leaves_whole_batches_and_can_go_on(shop: Shop) {
-    let entries = told(&shop).await;
+    let entries = write_story(&shop).await;
     let generation = shop.generation(&Audit).await;
     let running = Running::new(Feed::new(shop.log()));
     let follower = running.follower(&shop, Arc::new(Audit), &generation);
@@ -152,20 +152,20 @@ async fn lines(shop: &Shop, generation: &Generation) -> Lines {
 }
 
 /// The lines in the rows of each block.
-async fn said(shop: &Shop, generation: &Generation) -> Lines {
-    let mut said = Lines::new();
+async fn lines_of_rows(shop: &Shop, generation: &Generation) -> Lines {
+    let mut lines_by_block = Lines::new();
     for row in shop.rows(generation).await["audit"].as_array().unwrap() {
-        let block = said.entry(row["position"].as_i64().unwrap() / BLOCK).or_default();
+        let block = lines_by_block.entry(row["position"].as_i64().unwrap() / BLOCK).or_default();
         for column in ["text", "reason_code", "command_type"] {
             block.extend(row[column].as_str().unwrap_or_default().lines().map(str::to_owned));
         }
     }
-    said
+    lines_by_block
 }
 
 /// Ten events are in the first block, ten in the second, and the rest in an incomplete one.
 async fn a_complete_block_has_every_line_of_its_rows_once_nothing_in_it_is_parked(shop: Shop) {
-    told(&shop).await;
+    write_story(&shop).await;
     for after in [20, 10] {
         let moved = format!("UPDATE @events SET position = position + {BLOCK} WHERE position > {after}");
         shop.run("log", &moved).await;
@@ -201,7 +201,11 @@ async fn a_complete_block_has_every_line_of_its_rows_once_nothing_in_it_is_parke
         let waits = parked.map(|position| position / BLOCK);
         let complete = async |waits: Option<i64>| -> Lines {
             let complete = |block: i64| block < 2 && Some(block) != waits;
-            said(&shop, &generation).await.into_iter().filter(|(block, _)| complete(*block)).collect()
+            lines_of_rows(&shop, &generation)
+                .await
+                .into_iter()
+                .filter(|(block, _)| complete(*block))
+                .collect()
         };
         assert_eq!(
             lines(&shop, &generation).await,

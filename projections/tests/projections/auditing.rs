@@ -54,7 +54,8 @@ async fn every_event_has_one_row_with_its_actor_note_and_cause(shop: Shop) {
     writer.write(order, order::Event::OrderConfirmed {}).await;
     let rows = audited(&shop).await;
     assert_eq!(rows.len(), 2);
-    let told = |row: &Value, names: &[&str]| names.iter().map(|name| row[*name].clone()).collect::<Vec<_>>();
+    let values_of =
+        |row: &Value, names: &[&str]| names.iter().map(|name| row[*name].clone()).collect::<Vec<_>>();
     let stream = [
         "position",
         "aggregate_type",
@@ -66,7 +67,7 @@ async fn every_event_has_one_row_with_its_actor_note_and_cause(shop: Shop) {
         "currency",
     ];
     assert_eq!(
-        told(&rows[0], &stream),
+        values_of(&rows[0], &stream),
         [
             json!(1),
             json!("order"),
@@ -78,7 +79,7 @@ async fn every_event_has_one_row_with_its_actor_note_and_cause(shop: Shop) {
             json!("GBP")
         ]
     );
-    assert_eq!(told(&rows[0], &["actor_kind", "correlation_id"]), [Value::Null, Value::Null]);
+    assert_eq!(values_of(&rows[0], &["actor_kind", "correlation_id"]), [Value::Null, Value::Null]);
     let who = [
         "actor_kind",
         "actor_id",
@@ -91,7 +92,7 @@ async fn every_event_has_one_row_with_its_actor_note_and_cause(shop: Shop) {
         "reason_code",
     ];
     assert_eq!(
-        told(&rows[1], &who),
+        values_of(&rows[1], &who),
         [
             json!("system"),
             json!("fulfilment"),

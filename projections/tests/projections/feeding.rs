@@ -58,14 +58,14 @@ async fn messages_that_are_lost_doubled_and_reordered_change_nothing(shop: Shop)
         random ^= random << 17;
         random % below
     };
-    let mut told: Vec<(StoredEvent, Option<Uuid>)> = Vec::new();
+    let mut sent: Vec<(StoredEvent, Option<Uuid>)> = Vec::new();
     for _ in 0..40 {
         let last = writer.all(receipts(9)).await;
         let rows = shop.log().read((last - 9).max(1), 10).await.unwrap();
         let mut messages: Vec<_> =
             rows.windows(2).map(|pair| (pair[1].clone(), Some(pair[0].event_id))).collect();
         messages.retain(|_| roll(5) > 0);
-        if let (Some(old), 0) = (told.last(), roll(2)) {
+        if let (Some(old), 0) = (sent.last(), roll(2)) {
             messages.push(old.clone());
         }
         for at in (1..messages.len()).rev() {
@@ -76,7 +76,7 @@ async fn messages_that_are_lost_doubled_and_reordered_change_nothing(shop: Shop)
         for (event, previous) in &messages {
             running.feed.offer(event.clone(), *previous).await.unwrap();
         }
-        told.extend(messages);
+        sent.extend(messages);
     }
     running.feed.wake(360);
     shop.reach(&generation, 360).await;

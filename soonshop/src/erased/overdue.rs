@@ -10,9 +10,9 @@ use serde_json::json;
 use soonshop_domain::clock;
 use soonshop_event_log::Leases;
 use soonshop_projections::Generation;
-use soonshop_projections::generation::{Known, State, named};
+use soonshop_projections::generation::{KnownGeneration, State, named};
 use soonshop_projections::generation_remover::GenerationRemover;
-use soonshop_projections::operations::Done;
+use soonshop_projections::operations::Operation;
 use soonshop_projections::runner::ROWS;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,7 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
             None => ending.remove(&generation).await?,
             Some(known) if known.state == State::Retired => ending.remove(&generation).await?,
             Some(known) => {
-                let done = Done {
+                let done = Operation {
                     actor: ACTOR.to_owned(),
                     action: "retire",
                     subject: namespace.clone(),
@@ -106,7 +106,7 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
 }
 
 /// A projector of this release makes it, and will have it in a moment, where it does not keep it yet.
-fn is_ours(known: &Known) -> bool {
+fn is_ours(known: &KnownGeneration) -> bool {
     let projectors = soonshop_projections::all();
     known.state.lives() && projectors.iter().any(|projector| known.generation.is_made_by(&**projector))
 }

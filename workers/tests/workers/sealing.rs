@@ -10,7 +10,7 @@ use soonshop_event_log::seal::{
     check, check_offline, export, log_id,
 };
 use soonshop_event_log::{Database, Error, EventLog, RECORD};
-use soonshop_projections::operations::{self, Done};
+use soonshop_projections::operations::{self, Operation};
 use soonshop_workers::sealer::{self, Sealer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -125,7 +125,7 @@ async fn operate(shop: &Shop, action: &'static str, count: usize) {
         let tx = db.connection.begin().await.unwrap();
         let detail = serde_json::json!({ "number": number });
         let actor = "staff:Zoë".to_owned();
-        let done = Done { actor, action, subject: "rm_orders_2".to_owned(), detail, note: None };
+        let done = Operation { actor, action, subject: "rm_orders_2".to_owned(), detail, note: None };
         operations::record(&db, &tx, &done).await.unwrap();
         tx.commit().await.unwrap();
     }
