@@ -1,5 +1,5 @@
-//! The event store against what it promises, on SQLite and on PostgreSQL: the rules of the log, each with a test that
-//! fails when the rule is broken. Suites run on both backends; each test has a database of its own.
+//! The promises of the event store, on SQLite and on PostgreSQL: the rules of the log, each with a test that fails
+//! when the rule is broken. Suites run on both backends; each test has its own database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

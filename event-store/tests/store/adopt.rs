@@ -15,7 +15,7 @@ const CRATE: &str = "CREATE TABLE public.events (aggregate_type text NOT NULL, a
      last_sequence bigint CHECK (last_sequence >= 0) NOT NULL, current_snapshot bigint NOT NULL, payload json NOT NULL, \
      PRIMARY KEY (aggregate_type, aggregate_id, last_sequence))";
 
-/// Three streams, the rows in another order than their sequences; and a snapshot that is wrong.
+/// Three streams, with rows in another order than their sequences; and a snapshot that is wrong.
 pub(crate) async fn history(shop: &Fixture) -> Vec<uuid::Uuid> {
     let mut connection = shop.raw().await;
     connection.execute(CRATE).await.unwrap();
@@ -52,7 +52,7 @@ async fn an_adopted_history_is_numbered_once_in_the_stated_order_without_its_sna
     assert_eq!(ids.len(), 12);
     assert_eq!(shop.number("log", "SELECT count(*) FROM log.snapshots").await, 0);
     assert_eq!(shop.number("log", "SELECT count(*) FROM log.states").await, 0);
-    // And is written on.
+    // And the log is written on.
     let store = shop.store();
     let done = store.execute::<Stock>(streams[1], receive(1), context()).await.unwrap();
     assert_eq!((done.answer.version, done.answer.first_position), (Some(5), Some(13)));

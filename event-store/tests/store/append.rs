@@ -52,7 +52,7 @@ async fn positions_are_dense_and_in_the_order_of_commits_with_64_writers_at_once
         })
     };
     let writers: Vec<_> = (0..64).map(writer).collect();
-    // Somebody follows while they write: whoever reads `position > n` never misses an event.
+    // A follower reads while they write: reading `position > n` never misses an event.
     let (log, mut checkpoint, mut seen) = (shop.log(), Checkpoint::start(), Vec::new());
     let deadline = Instant::now() + Duration::from_mins(1);
     while seen.len() < 64 * EACH {
@@ -94,7 +94,7 @@ async fn the_expected_event_is_compared_by_its_id_as_well_as_by_its_version(shop
     let mut tip = Tip::new();
     let first = request(&mut tip);
     assert_eq!(words(&submit(&store, vec![first]).await), ["done"]);
-    // After a failover the same version can be another history.
+    // After a failover the same version can belong to another history.
     let mut forged = Tip { event_id: Some(ids::new()), ..tip.clone() };
     let outcomes = submit(&store, vec![checking(&forged), request(&mut forged), checking(&tip)]).await;
     assert_eq!(words(&outcomes), ["version", "version", "done"]);
@@ -114,7 +114,7 @@ async fn a_chain_on_one_stream_goes_in_as_one_batch(shop: Fixture) {
         events.iter().all(|event| event.recorded_at == events[0].recorded_at),
         "one batch has one moment"
     );
-    // So do commands that wait for one stream.
+    // Commands that wait for one stream do the same.
     let stream = ids::new();
     join_all((0..20).map(|_| store.execute::<Stock>(stream, receive(1), context()))).await;
     assert_eq!(on_hand(&store, stream).await, (20, 20));
@@ -128,7 +128,7 @@ async fn a_refused_request_refuses_its_chain_and_no_other_request(shop: Fixture)
     let mut wrong = Tip { sequence: 3, event_id: Some(ids::new()), ..Tip::new() };
     let mut other = Tip::new();
     let mut requests: Vec<_> = (0..3).map(|_| request(&mut wrong)).collect();
-    // Stands on nothing but the chain, and appends nothing: it is checked all the same.
+    // It builds only on the chain and appends nothing: it is checked all the same.
     requests.push(checking(&wrong));
     requests.extend((0..3).map(|_| request(&mut other)));
     let outcomes = submit(&store, requests).await;
@@ -143,12 +143,12 @@ async fn an_append_over_two_streams_is_all_or_nothing(shop: Fixture) {
     let (ada, bob) = (ids::new(), ids::new());
     store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
     let erase = || person::Command::RequestErasure { purposes: vec![Purpose::Account] };
-    // Its address is taken: the other stream gets nothing either.
+    // The address is taken: the other stream gets nothing either.
     let taken = register(bob, "ada@example.org");
     let refused = store.execute_both::<User, person::Person>((bob, taken), (bob, erase()), context()).await;
     assert!(matches!(refused, Err(ExecuteError::Taken { .. })), "{refused:?}");
     assert_eq!(shop.events().await.len(), 1);
-    // Nor does the first stream get anything where the second one refuses.
+    // The first stream gets nothing either if the second one refuses.
     let confirm = person::Command::ConfirmErasure { purposes: vec![Purpose::Account] };
     let delete = || user::Command::Delete;
     let refused =
@@ -209,7 +209,7 @@ async fn a_dropped_command_leaves_its_stream_usable(shop: Fixture) {
     let stream = ids::new();
     store.execute::<Stock>(stream, receive(1), context()).await.unwrap();
     for steps in 1..12 {
-        // Dropped after so many steps: before, while or after it is submitted.
+        // Dropped after this many steps: before, while or after it is submitted.
         let mut execute = Box::pin(store.execute::<Stock>(stream, receive(100), context()));
         for _ in 0..steps {
             drop(futures::poll!(&mut execute));
@@ -237,7 +237,7 @@ async fn two_callers_that_append_to_two_streams_in_opposite_order_both_finish(sh
     assert!(matches!(twice, Err(ExecuteError::Fault(_))), "{twice:?}");
 }
 
-/// Locks the head as another writer would, until the transaction ends.
+/// Locks the head like another writer, until the transaction ends.
 async fn lock(connection: &mut sqlx::PgConnection) -> sqlx::Transaction<'_, sqlx::Postgres> {
     let mut tx = connection.begin().await.unwrap();
     tx.execute("SELECT 1 FROM log.head WHERE name = 'main' FOR UPDATE").await.unwrap();
@@ -257,7 +257,7 @@ async fn waiting(shop: &Fixture) {
 async fn recorded_at_does_not_follow_a_clock_that_goes_back(shop: Fixture) {
     let store = shop.store();
     store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
-    // The clock was a day ahead, and has been put right.
+    // The clock was a day ahead, and was corrected.
     let ahead = if shop.is_sqlite() { "86400000000" } else { "interval '1 day'" };
     shop.run("log", &format!("UPDATE @events SET recorded_at = recorded_at + {ahead}")).await;
     let last = shop.events().await[0].recorded_at;
@@ -268,7 +268,7 @@ async fn recorded_at_does_not_follow_a_clock_that_goes_back(shop: Fixture) {
     }
     let done = store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
     assert!(shop.events().await.iter().all(|event| event.recorded_at == last));
-    // Its record is of the same moment.
+    // Its record has the same time.
     let position = done.answer.last_position.unwrap();
     let same = format!(
         "SELECT count(*) FROM @commands c JOIN @events e ON e.position = c.last_position \
@@ -277,7 +277,7 @@ async fn recorded_at_does_not_follow_a_clock_that_goes_back(shop: Fixture) {
     assert_eq!(shop.number("log", &same).await, 1);
 }
 
-/// As the postgres-es crate writes it.
+/// A row as the postgres-es crate writes it.
 const FOREIGN: &str = "INSERT INTO log.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
      metadata) VALUES ('stock', $1, $2, 'StockReceived', '1', \
      '{\"StockReceived\":{\"sku\":\"MUG\",\"location\":\"main\",\"quantity\":5}}', '{}')";
@@ -308,7 +308,7 @@ async fn an_append_checks_events_that_were_committed_while_it_waited() {
     assert_eq!(words(&outcomes), ["version", "known", "done"]);
     let events = shop.events().await;
     assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2]);
-    // A refused version brings what it missed in the same answer.
+    // The refusal of a version contains the missed events.
     let Ok(Outcome::Version { sequence, seen, missed, .. }) = &outcomes[0] else { unreachable!() };
     assert_eq!((*sequence, *seen), (1, 0));
     assert_eq!(missed.iter().map(|event| event.event_id).collect::<Vec<_>>(), [events[0].event_id]);
@@ -325,7 +325,7 @@ async fn a_refused_version_is_decided_again_on_the_missed_events_without_reading
     for sequence in 2..=6_i64 {
         sqlx::query(FOREIGN).bind(stream.to_string()).bind(sequence).execute(&mut other).await.unwrap();
     }
-    // Nobody can read the table now, but the function can: what was missed came with the refusal.
+    // Only the function can read the table now: the missed events came with the refusal.
     other.execute("ALTER TABLE log.events RENAME COLUMN recorded_at TO recorded_later").await.unwrap();
     let function = shop.text("log", "SELECT pg_get_functiondef('log.append'::regproc)").await;
     let function = function
@@ -337,7 +337,7 @@ async fn a_refused_version_is_decided_again_on_the_missed_events_without_reading
     assert_eq!(done.answer.version, Some(7), "decided on 3 + 5 × 5 units");
 }
 
-/// Where another process has written, a decision that appends nothing would be wrong as well.
+/// If another process has written, a decision that appends nothing would be wrong as well.
 #[tokio::test]
 async fn refusals_and_no_ops_are_checked_under_the_lock_like_appends() {
     let shop = Fixture::postgres().await;
@@ -347,14 +347,14 @@ async fn refusals_and_no_ops_are_checked_under_the_lock_like_appends() {
     let reserve = |quantity| at(Command::Reserve { order_id, line: 1, quantity });
     here.execute::<Stock>(stream, receive(1), context()).await.unwrap();
     there.execute::<Stock>(stream, receive(9), context()).await.unwrap();
-    // Here only one unit is known of.
+    // This process knows of only one unit.
     here.execute::<Stock>(stream, reserve(10), context()).await.unwrap();
     let release = at(Command::Release { order_id, line: 1 });
     there.execute::<Stock>(stream, release, context()).await.unwrap();
-    // Here the line is still reserved: doing nothing would be the answer.
+    // In this process's state the line is still reserved: it would decide to do nothing.
     let refused = here.execute::<Stock>(stream, reserve(10), context()).await;
     assert!(matches!(refused, Err(ExecuteError::Rejected(inventory::Error::LineReleased))), "{refused:?}");
-    // And so is a version that the caller expects.
+    // The same for a version that the caller expects.
     there.execute::<Stock>(stream, receive(1), context()).await.unwrap();
     let expecting = |version| soonshop_event_store::CommandContext { expected: Some(version), ..context() };
     let stale = here.execute::<Stock>(stream, receive(1), expecting(4)).await;
@@ -444,7 +444,7 @@ async fn the_head_is_locked_and_never_updated() {
     }
     sqlx::query(FOREIGN).bind("a").bind(1_i64).execute(&mut shop.raw().await).await.unwrap();
     assert_eq!(shop.text("log", row).await, before);
-    // It is locked: nothing is appended while somebody else holds it.
+    // It is locked: nothing is appended while another session holds it.
     let mut other = shop.raw().await;
     let tx = lock(&mut other).await;
     let append = tokio::spawn({
@@ -458,7 +458,7 @@ async fn the_head_is_locked_and_never_updated() {
     assert_eq!(shop.events().await.len(), 7);
 }
 
-/// Plans are made for tables that have grown, whatever the statistics said while they were empty.
+/// Plans are made for large tables, even if the statistics are from empty ones.
 #[tokio::test]
 async fn an_append_uses_indexes_however_large_the_log_is() {
     let shop = Fixture::postgres().await;
@@ -478,7 +478,7 @@ async fn an_append_uses_indexes_however_large_the_log_is() {
                    AND relname IN ('events', 'commands')";
         connection.fetch_one(sql).await.unwrap().get::<i64, _>(0)
     };
-    // The same connection as above, whose plans are made; then a new one. Statistics arrive when a session ends.
+    // The same connection as above, whose plans are made; then a new one. Statistics are sent when a session ends.
     let started = Instant::now();
     for _ in 0..100 {
         store.execute::<Stock>(ids::new(), receive(1), context()).await.unwrap();
@@ -494,7 +494,7 @@ async fn an_append_uses_indexes_however_large_the_log_is() {
     assert!(after - before < 20, "{} sequential scans in 201 appends, which took {took:?}", after - before);
 }
 
-/// Whatever else writes the log's tables takes the lock before anything else.
+/// Every other writer of the log's tables takes the lock before anything else.
 #[tokio::test]
 async fn other_writers_of_the_logs_tables_wait_for_its_lock() {
     let shop = Fixture::postgres().await;
@@ -518,7 +518,8 @@ async fn other_writers_of_the_logs_tables_wait_for_its_lock() {
     prepared.unwrap();
 }
 
-/// A process folds what waits for one stream into a chain, and a chain that others got ahead of goes on from there.
+/// A process folds waiting commands of one stream into a chain, and a chain that others overtook continues from
+/// there.
 #[tokio::test]
 async fn chains_of_two_processes_on_one_stream_lose_nothing_over_many_rounds() {
     let shop = Fixture::postgres().await;
@@ -526,7 +527,7 @@ async fn chains_of_two_processes_on_one_stream_lose_nothing_over_many_rounds() {
     let stream = ids::new();
     let order = |line| at(Command::Reserve { order_id: ids::OrderId(Uuid::nil()), line, quantity: 1 });
     stores[0].execute::<Stock>(stream, receive(150), context()).await.unwrap();
-    // 200 want 150 units, some of them twice: no more are given than there are, whoever decides.
+    // 200 orders want 150 units, some of them twice: no more are given out than there are, in whatever order.
     let commands = (0..400_u32).map(|number| {
         let store = &stores[number as usize % 2];
         store.execute::<Stock>(stream, order(number / 2), context())
@@ -538,7 +539,7 @@ async fn chains_of_two_processes_on_one_stream_lose_nothing_over_many_rounds() {
     assert_eq!(stores[1].load::<Stock>(stream).await.unwrap(), (stock, 151));
 }
 
-/// Drops the stores and waits until their connections are gone.
+/// Drops the stores and waits until their connections are closed.
 async fn end(shop: &Fixture, stores: impl IntoIterator<Item = EventStore>) {
     drop(stores.into_iter().collect::<Vec<_>>());
     until("the end of the appenders", async || {

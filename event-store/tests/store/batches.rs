@@ -1,4 +1,4 @@
-//! Whatever waits together is judged as if it had come one by one.
+//! Requests that wait together are judged as if they had come one by one.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,17 @@ use uuid::Uuid;
 
 use crate::fixture::{Fixture, Tip, checking, request, submit, words};
 
-/// One request, in terms of a few streams, values and ids, so that they meet.
+/// One request, in terms of a few streams, values and ids, so that requests collide.
 #[derive(Debug, Clone)]
 struct Step {
     stream: usize,
-    /// Stands on what it believes to be last, on an earlier version, or on an event that never was.
+    /// Builds on the event that it believes to be last, on an earlier version, or on an event that does not exist.
     stands: u8,
     appends: bool,
-    /// 0 and 1: values that all streams want and none gives up (who gives one up and who takes it may go either way).
-    /// From 2 on: values of its own.
+    /// 0 and 1: values that all streams want and none gives up (the order of giving up and taking may vary). From 2
+    /// on: values of its own.
     claims: Option<u8>,
-    /// Gives up its own values but for the one it claims.
+    /// Gives up its own values, except the one that it claims.
     frees: bool,
     /// Has the id of that earlier request.
     repeats: Option<usize>,
@@ -40,14 +40,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..24)
 }
 
-/// What the log would say to each request, one after the other.
+/// A model of the log, which judges the requests one after the other.
 #[derive(Default)]
 struct Model {
     streams: HashMap<String, (i64, Option<Uuid>)>,
-    /// By value; which scope it is of the value says.
+    /// The owner of each value; the value determines its scope.
     owners: HashMap<Vec<u8>, String>,
     commands: Vec<Uuid>,
-    /// Given up, and perhaps claimed again.
+    /// Values that were given up, and perhaps claimed again.
     freed: Vec<Vec<u8>>,
 }
 
@@ -154,7 +154,7 @@ fn judged_as_if_one_by_one(fixture: impl Future<Output = Fixture>) {
         for (request, said) in requests.iter().zip(words(&outcomes)) {
             model.judge(request, said).map_err(TestCaseError::fail)?;
         }
-        // What is held afterwards is what the model says.
+        // Afterwards the owners are those of the model.
         for (value, owner) in &model.owners {
             let hex = value.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
             let value = if shop.is_sqlite() { "value" } else { "encode(value, 'hex')" };

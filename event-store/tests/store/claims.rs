@@ -1,4 +1,4 @@
-//! Unique values: one owner each, freed by whoever holds them, judged with the append.
+//! Unique values: one owner each, freed by their owner, judged with the append.
 
 use futures::future::join_all;
 use soonshop_domain::claim::scope;
@@ -157,7 +157,7 @@ async fn a_claim_does_not_reveal_its_value(shop: Fixture) {
     let stored = if shop.is_sqlite() { "value" } else { "encode(value, 'hex')" };
     let value = shop.text("log", &format!("SELECT {stored} FROM @claims")).await;
     assert_eq!(value.len(), 64);
-    // The HMAC keys are random: another log has another value for the same address.
+    // The HMAC keys are random: another log has another HMAC for the same address.
     let other = if shop.is_sqlite() { Fixture::sqlite().await } else { Fixture::postgres().await };
     other.store().execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
     assert_ne!(other.text("log", &format!("SELECT {stored} FROM @claims")).await, value);

@@ -1,4 +1,4 @@
-//! Connections that break, and servers that go away, hang and come back.
+//! Connections that break, and servers that stop, hang and come back.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::fixture::{Fixture, context, context_of, on_hand, receive};
 
-/// Sent again with the same id until it is answered.
+/// Sends the command again with the same id until it is answered.
 async fn surely(store: &EventStore, stream: Uuid, command: Uuid) -> Executed {
     loop {
         match store.execute::<Stock>(stream, receive(1), context_of(command)).await {
@@ -74,12 +74,12 @@ async fn every_command_is_done_once_although_connections_are_cut_all_the_time() 
     );
 }
 
-/// A backend was seen to commit three seconds after its client died: who asks again waits for it, and finds the id.
+/// A backend was seen to commit three seconds after its client died: a repeat waits for it, and finds the id.
 #[tokio::test]
 async fn a_late_commit_for_a_dead_client_is_not_done_twice() {
     let shop = Fixture::postgres().await;
     let store = shop.store();
-    // Its backend is slow once it has the lock, and goes on after its client has gone.
+    // Its backend is slow once it has the lock, and goes on after its client is gone.
     shop.run(
         "log",
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; \
@@ -102,14 +102,14 @@ async fn a_late_commit_for_a_dead_client_is_not_done_twice() {
     assert_eq!(shop.events().await.len(), 1);
 }
 
-/// A PostgreSQL of this test's own, on ports of its own; it goes down with it.
+/// A PostgreSQL server for one test, on its own ports; it stops with the test.
 struct Server {
     script: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    // Below those that the kernel gives to outgoing connections: one of them could have it while the server is gone.
+    // Below the ports of outgoing connections: one of those could take it while the server is down.
     const PORT: &'static str = "23200";
 
     fn start() -> Self {
@@ -147,7 +147,7 @@ impl Drop for Server {
 async fn a_server_that_is_gone_or_hangs_is_unavailable_in_time_and_taken_up_again_by_itself() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = Server::start();
-    // PostgreSQL does not run as root, and must be able to enter.
+    // PostgreSQL does not run as root, and must be able to enter the folder.
     std::fs::set_permissions(server.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let url = format!("postgres://soonshop:soonshop@127.0.0.1:{}/postgres", Server::PORT);
     let shop = Fixture::postgres_at(&url).await;
@@ -160,7 +160,7 @@ async fn a_server_that_is_gone_or_hangs_is_unavailable_in_time_and_taken_up_agai
     for (fault, cure) in [("kill", "up"), ("pause", "resume")] {
         server.call(&[fault, "postgres"]);
         let mut sent = Vec::new();
-        // One whose state is known here, one whose state must be read, and a second of patience for each.
+        // One stream whose state is in memory, one whose state must be read, and a second of patience for each.
         for stream in [hot, ids::new()] {
             let deadline = Instant::now() + Duration::from_secs(1);
             let context = CommandContext { deadline, ..context() };
@@ -168,7 +168,7 @@ async fn a_server_that_is_gone_or_hangs_is_unavailable_in_time_and_taken_up_agai
             let refused = store.execute::<Stock>(stream, receive(1), context).await;
             assert!(matches!(refused, Err(ExecuteError::Unavailable(_))), "{fault}: {refused:?}");
             let late = Instant::now().duration_since(deadline);
-            // What did not keep to its deadline would wait for as long as the server is away.
+            // A command without a deadline would wait as long as the server is away.
             assert!(late < Duration::from_secs(20), "{fault}: {late:?} too late");
         }
         server.call(&[cure, "postgres"]);

@@ -1,4 +1,4 @@
-//! A database of its own for each test, and the commands that the tests send.
+//! A database for each test, and the commands that the tests send.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,14 +20,14 @@ use sqlx::{Connection as _, Executor as _};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// A database with an empty log and a key store. It goes with the fixture.
+/// A database with an empty log and a key store. It is removed with the fixture.
 pub(crate) struct Fixture {
     place: DatabaseLocation,
     pub(crate) database: Database,
     masters: MasterKeys,
-    /// Of SQLite.
+    /// On SQLite: the folder.
     folder: Option<tempfile::TempDir>,
-    /// Of PostgreSQL: the server's URL and the database's name.
+    /// On PostgreSQL: the server's URL and the database's name.
     server: Option<(String, String)>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn postgres_url() -> String {
     })
 }
 
-/// The URL with another database's name.
+/// The URL with another database name.
 pub(crate) fn with_database(url: &str, name: &str) -> String {
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
@@ -61,7 +61,7 @@ impl Fixture {
     pub(crate) async fn postgres_at(url: &str) -> Self {
         let name = format!("store_{}", ids::new().simple());
         let mut server = sqlx::PgConnection::connect(url).await.unwrap();
-        // `template1` may have somebody connected to it; nobody can connect to `template0`.
+        // Another session may be connected to `template1`; none can connect to `template0`.
         server.execute(format!("CREATE DATABASE {name} TEMPLATE template0").as_str()).await.unwrap();
         server.close().await.unwrap();
         let place = DatabaseLocation::parse(&with_database(url, &name)).unwrap();
@@ -90,7 +90,7 @@ impl Fixture {
         self.folder.as_ref().unwrap().path()
     }
 
-    /// Of the database, on PostgreSQL.
+    /// The database's URL, on PostgreSQL.
     pub(crate) fn url(&self) -> String {
         match &self.place {
             DatabaseLocation::Postgres(url) => url.clone(),
@@ -106,13 +106,13 @@ impl Fixture {
         KeyMaker::new(KeyStore::new(database.namespace("keys").unwrap(), self.masters.clone()))
     }
 
-    /// A store as another process would have it: with connections, caches and an appender of its own.
+    /// A store like that of another process: with its own connections, caches and appender.
     pub(crate) fn store(&self) -> EventStore {
         let database = Database::new(self.place.clone());
         EventStore::open(&database, self.key_maker(&database)).unwrap()
     }
 
-    /// Two processes that write, where the backend allows it.
+    /// Two writing processes, if the backend allows it.
     pub(crate) fn stores(&self) -> Vec<EventStore> {
         if self.is_sqlite() { vec![self.store()] } else { vec![self.store(), self.store()] }
     }
@@ -126,7 +126,7 @@ impl Fixture {
         EventLog::new(Database::new(self.place.clone()).namespace("log").unwrap(), keys)
     }
 
-    /// A connection of the driver's own, on PostgreSQL.
+    /// A connection of the driver, on PostgreSQL.
     pub(crate) async fn raw(&self) -> sqlx::PgConnection {
         sqlx::PgConnection::connect(&self.url()).await.unwrap()
     }
@@ -148,7 +148,7 @@ impl Fixture {
         row.try_get_by_index(0).unwrap()
     }
 
-    /// Everything there is, as stored.
+    /// All events, as stored.
     pub(crate) async fn events(&self) -> Vec<StoredEvent> {
         let events = self.log().read(1, 1_000_000).await.unwrap();
         for (position, event) in (1..).zip(&events) {
@@ -170,7 +170,7 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         let Some((url, name)) = self.server.take() else { return };
-        // The test's own runtime may be gone or busy: the database is dropped by another one.
+        // The test's runtime may be gone or busy: another one drops the database.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -178,7 +178,7 @@ impl Drop for Fixture {
                 server.execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)").as_str()).await
             })
         });
-        // A test may have taken its server away, and the database with it.
+        // A test may have removed its server, and the database with it.
         drop(dropping.join());
     }
 }
@@ -203,7 +203,7 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// Waits until `done`, for at most two minutes; `what` says for what.
+/// Waits until `done`, for at most two minutes; `what` names the event for the panic message.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(2);
     while !done().await {
@@ -224,7 +224,7 @@ pub(crate) fn metadata() -> Metadata {
     }
 }
 
-/// A command with an id of its own.
+/// The context of a command with a new id.
 pub(crate) fn context() -> CommandContext {
     context_of(ids::new())
 }
@@ -285,7 +285,7 @@ pub(crate) fn place_order(customer: Customer, number: &str) -> order::Command {
     })
 }
 
-/// Where a stream is.
+/// The last event of a stream.
 #[derive(Clone)]
 pub(crate) struct Tip {
     pub(crate) stream: String,
@@ -339,7 +339,7 @@ pub(crate) fn checking(tip: &Tip) -> Request {
     }
 }
 
-/// Submits all at once (on a runtime of one thread: as one batch, as far as they can go together).
+/// Submits all at once (on a runtime of one thread: as one batch, as far as they fit together).
 pub(crate) async fn submit(
     store: &EventStore,
     requests: Vec<Request>,
@@ -352,7 +352,7 @@ pub(crate) async fn submit(
     outcomes
 }
 
-/// In a word each.
+/// Each outcome as one word.
 pub(crate) fn words(outcomes: &[Result<Outcome, soonshop_event_store::AppendError>]) -> Vec<&'static str> {
     let word = |outcome: &Result<Outcome, _>| match outcome {
         Ok(Outcome::Done(_)) => "done",

@@ -80,7 +80,7 @@ async fn a_repeat_gets_the_first_answer_although_the_stream_changed_since(shop: 
         .execute::<Stock>(stream, at(Command::Adjust { quantity: -5, reason: "lost".into() }), context())
         .await
         .unwrap();
-    // The version that it expects is long past: it is answered all the same.
+    // The expected version is long outdated: the repeat is answered all the same.
     let again = store.execute::<Stock>(stream, receive(5), expecting()).await.unwrap();
     assert_eq!(again.answer, first.answer);
     let stale = CommandContext { expected: Some(0), ..context() };
@@ -96,7 +96,7 @@ async fn an_id_that_was_used_for_another_command_is_refused(shop: Fixture) {
     let reused = store.execute::<Stock>(ids::new(), receive(6), other).await;
     assert!(matches!(reused, Err(ExecuteError::IdReused)), "{reused:?}");
     assert_eq!(shop.events().await.len(), 1);
-    // What a fingerprint is of can be told apart, and not read from it.
+    // Fingerprints differ for different commands, but cannot be read.
     let keys = store.keys();
     let one = keys.fingerprint(&[b"a", b"bc"]).await.unwrap();
     assert_ne!(one, keys.fingerprint(&[b"ab", b"c"]).await.unwrap());
@@ -211,7 +211,7 @@ async fn a_command_record_holds_no_more_than_the_answer(shop: Fixture) {
     assert_eq!(done.answer.first_position, Some(event.position));
 }
 
-/// Records as the releases before `OutcomeKind` wrote them: columns and numbers as they stand in shops.
+/// Records as releases before `OutcomeKind` wrote them: with the columns and numbers that are stored in shops.
 async fn a_record_of_an_earlier_release_still_answers_its_command_id(shop: Fixture) {
     let fingerprint = if shop.is_sqlite() { "'6f6c64'" } else { "'\\x6f6c64'::bytea" };
     let now = if shop.is_sqlite() { "1700000000000000" } else { "now()" };
@@ -277,7 +277,7 @@ async fn each_kind_of_outcome_is_stored_as_its_number_and_read_again(shop: Fixtu
         let sql = format!("SELECT CAST(status AS BIGINT) FROM @commands WHERE command_id = '{command}'");
         assert_eq!(shop.number("log", &sql).await, number);
     }
-    // A process's refusal: shipping what was never reserved.
+    // The refusal of a process manager's command: shipping goods that were never reserved.
     let command = ids::new();
     let ship = at(Command::Ship { order_id: ids::OrderId(ids::new()), line: 1 });
     let refused = store.execute::<Stock>(ids::new(), ship, recorded(command)).await;

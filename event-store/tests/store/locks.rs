@@ -1,4 +1,4 @@
-//! Whatever writes the log takes one lock, and takes it first: nobody can wait crosswise.
+//! Every writer of the log takes one lock, and takes it first: writers cannot deadlock.
 
 use soonshop_event_store::{Purge, RecordOwner, adopt};
 use sqlx::Executor as _;
@@ -6,7 +6,7 @@ use sqlx::Executor as _;
 use crate::adopt::history;
 use crate::fixture::{Fixture, until};
 
-/// Does the work while somebody else has the log's lock: it has to wait, and may not have locked anything else by then.
+/// Does the work while another session holds the log's lock: it must wait, and must not hold another lock by then.
 async fn takes_the_lock_first<T: Send + 'static>(
     shop: &Fixture,
     work: impl Future<Output = T> + Send + 'static,

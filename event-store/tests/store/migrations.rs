@@ -1,4 +1,4 @@
-//! Schemas: brought up once, refused when they are newer or older than this release.
+//! Schemas: brought up to date once, refused if they are newer or older than this release.
 
 use sea_orm::ConnectionTrait as _;
 use soonshop_migrations::{Error, Namespace, check, migrate};

@@ -1,4 +1,4 @@
-//! Personal data: sealed wherever it is stored, gone with its key, and erased by a tombstone alone.
+//! Personal data: encrypted wherever it is stored, unreadable without its key, and erased only by a tombstone.
 
 use std::collections::HashSet;
 
@@ -49,7 +49,7 @@ fn user_of(entry: &Entry) -> user::Details {
     }
 }
 
-/// Every byte that is stored: all tables as text on PostgreSQL, all files on SQLite.
+/// Every stored byte: all tables as text on PostgreSQL, all files on SQLite.
 async fn everything(shop: &Fixture) -> Vec<u8> {
     if shop.is_sqlite() {
         let files = std::fs::read_dir(shop.folder())
@@ -95,7 +95,7 @@ async fn no_table_and_no_file_holds_a_personal_value(shop: Fixture) {
     store.execute::<User>(ada, register(ada, EMAIL), refusal).await.unwrap_err();
     let placed = place_order(Customer::User(ids::UserId(ada)), "S-1");
     store.execute::<Order>(order, placed, context()).await.unwrap();
-    // Enough of them for a snapshot.
+    // Enough events for a snapshot.
     let changes = (0..201).map(|_| store.execute::<User>(ada, change(ada, EMAIL), context()));
     futures::future::join_all(changes).await;
     crate::fixture::until("a snapshot", async || {
@@ -108,7 +108,7 @@ async fn no_table_and_no_file_holds_a_personal_value(shop: Fixture) {
         contains(&stored, "OrderPlaced") && contains(&stored, "Austria"),
         "the search finds what is there"
     );
-    // Parts of them as well: long enough not to turn up in a random id or in what is sealed.
+    // Parts of them as well: long enough not to appear by chance in an id or in ciphertext.
     let parts = ["Zebedee", "Quuxham", "sterreicher", "7946 0958", "79460958", "Zanzibar", "Gruenhild"];
     for value in [NAME, EMAIL, PHONE, ADDRESS].into_iter().chain(parts) {
         for form in [value.to_owned(), value.to_lowercase(), value.to_uppercase()] {
@@ -148,7 +148,7 @@ async fn no_new_key_is_made_for_an_erased_person(shop: Fixture) {
     let (here, there) = (shop.store(), shop.store());
     let (ada, never) = (ids::new(), ids::new());
     here.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
-    // Also of a person of whom nothing was ever kept.
+    // Also for a person without any stored value.
     here.keys().erase(ada, &[Purpose::Account]).await.unwrap();
     here.keys().erase(never, &[Purpose::Account]).await.unwrap();
     here.keys().erase(never, &[Purpose::Account]).await.unwrap();
@@ -163,12 +163,12 @@ async fn no_new_key_is_made_for_an_erased_person(shop: Fixture) {
     }
     assert_eq!(shop.number("keys", "SELECT count(*) FROM @data_keys WHERE wrapped IS NOT NULL").await, 0);
     assert_eq!(shop.events().await.len(), 1);
-    // A tombstone that is lost is not enough for a second key either.
+    // Even a lost tombstone does not allow a second key.
     shop.run("keys", "DELETE FROM @data_keys").await;
     let mut items = [One(Personal::new("x".to_owned(), never, Purpose::Account))];
     assert!(shop.store().keys().encrypt(&mut items).await.is_err(), "asked by who remembers nothing");
     assert_eq!(shop.number("keys", "SELECT count(*) FROM @data_keys").await, 0);
-    // Whatever else the person does goes on.
+    // Other commands of the person still work.
     here.execute::<User>(ada, user::Command::Delete, context()).await.unwrap();
 }
 
@@ -196,7 +196,7 @@ async fn each_purpose_is_erased_by_itself(shop: Fixture) {
     assert_eq!(contact.address.as_ref().unwrap().get().unwrap(), ADDRESS, "the invoice outlives the account");
 }
 
-/// So many users, and the ids of their keys.
+/// Makes this many users; returns the ids of their keys.
 async fn users(shop: &Fixture, count: usize) -> Vec<String> {
     let store = shop.store();
     let mut kids = Vec::new();
@@ -229,7 +229,7 @@ async fn many_values_without_keys_in_one_page_mean_a_lost_key_store(shop: Fixtur
     }
     let lost = page(&shop).await;
     assert!(matches!(lost, Err(Error::KeyStoreLost { count: 4 })), "{lost:?}");
-    // A store that is empty, and one that is not there at all.
+    // A store that is empty, and one that does not exist.
     shop.run("keys", "DELETE FROM @data_keys").await;
     assert!(matches!(page(&shop).await, Err(Error::KeyStoreLost { count: 6 })));
     shop.run("keys", "DROP TABLE @data_keys").await;
@@ -245,7 +245,7 @@ async fn a_key_under_another_master_key_stops_the_reader(shop: Fixture) {
     let log = shop.log_with(KeyStore::new(shop.db("keys"), masters(8)));
     let locked = log.read_after("a reader", &Checkpoint::start(), 100).await;
     assert!(matches!(&locked, Err(Error::Keys(reason)) if reason.contains("locked")), "{locked:?}");
-    // A key that was swapped for another one's does not open, and is no tombstone.
+    // A value under another person's key does not decrypt, and does not count as erased.
     let other = ids::new();
     shop.store().execute::<User>(other, register(other, "other@example.org"), context()).await.unwrap();
     let kid = personal::kid(other, Purpose::Account);
@@ -275,7 +275,7 @@ async fn a_value_that_was_changed_is_damaged(shop: Fixture) {
     let read = page(&shop).await.unwrap();
     assert!(matches!(read[0].content, Content::Damaged(..)), "{:?}", read[0]);
     assert!(matches!(read[1].content, Content::Event(_)));
-    // Nor is what is no JWE at all.
+    // The same for a value that is not a JWE.
     let payload = event.payload.replace(&jwe, "Ada");
     shop.run("log", &format!("UPDATE @events SET payload = '{payload}'{json} WHERE position = 1")).await;
     let read = page(&shop).await.unwrap();
@@ -287,12 +287,12 @@ async fn a_key_is_stored_before_the_first_event_that_needs_it(shop: Fixture) {
     let store = shop.store();
     let (ada, bob) = (ids::new(), ids::new());
     store.execute::<User>(ada, register(ada, "ada@example.org"), context()).await.unwrap();
-    // Without a key nothing is appended, not even what could be sealed later.
+    // Without the key store nothing is appended, not even events that could be encrypted later.
     shop.run("keys", "ALTER TABLE @data_keys RENAME TO away").await;
     let refused = store.execute::<User>(bob, register(bob, "bob@example.org"), context()).await;
     assert!(matches!(refused, Err(ExecuteError::Unavailable(_))), "{refused:?}");
     assert_eq!(shop.events().await.len(), 1);
-    // The other way round: an append that is refused leaves its key behind.
+    // The other way round: a refused append leaves its key behind.
     shop.run(
         "keys",
         if shop.is_sqlite() {
@@ -326,7 +326,7 @@ async fn two_processes_make_one_key(shop: Fixture) {
     }
 }
 
-/// RFC 7516, step by step, without a line of ours.
+/// RFC 7516, step by step, without this project's code.
 async fn a_jwe_is_decrypted_by_the_steps_of_the_rfc(shop: Fixture) {
     users(&shop, 1).await;
     let payload: serde_json::Value = serde_json::from_str(&shop.events().await[0].payload).unwrap();
@@ -347,7 +347,7 @@ async fn a_jwe_is_decrypted_by_the_steps_of_the_rfc(shop: Fixture) {
         key.open_in_place(nonce, Aad::from(aad.as_bytes()), &mut sealed).unwrap().to_vec()
     };
     let content_key = open(&[7; 32], &wrapped[..12], kid, wrapped[12..].to_vec());
-    // The additional data is the encoded header; IV of 96 bits, tag of 128.
+    // The additional data is the encoded header; the IV has 96 bits, the tag 128.
     assert_eq!((decode(iv).len(), decode(tag).len()), (12, 16));
     let plain = open(&content_key, &decode(iv), header, [decode(text), decode(tag)].concat());
     let inner: serde_json::Value = serde_json::from_slice(&plain).unwrap();
@@ -378,7 +378,7 @@ async fn a_note_in_the_metadata_is_encrypted_too(shop: Fixture) {
     assert!(matches!(refused, Err(ExecuteError::Erased)), "{refused:?}");
 }
 
-/// Nothing of ours, and no driver's, answers for a server that is not there: readers stop, nobody is erased.
+/// No error of a server that is down counts as an answer: readers stop, and no person is erased.
 #[tokio::test]
 async fn a_key_store_that_does_not_answer_stops_readers_and_writers() {
     let shop = Fixture::sqlite().await;

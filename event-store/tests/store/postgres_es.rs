@@ -1,5 +1,5 @@
-//! Beside the published crates: `postgres-es` reads what we wrote, we go on from what it wrote, and both write at once.
-//! The defects that were read in it are here as tests, each of what happens with us instead.
+//! Beside the published crates: `postgres-es` reads our events, we continue its streams, and both write at once. Its
+//! defects that were found by reading are tested here: what happens in this store instead.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ async fn the_crate_loads_and_replays_our_events() {
     let nothing = theirs(&shop).await.load_aggregate(&ids::new().to_string()).await.unwrap();
     assert_eq!(nothing.aggregate, Stock::default());
 
-    // Personal values it carries sealed, and writes back as they were.
+    // It reads personal values encrypted, and writes them back unchanged.
     store.execute::<User>(ada, register(ada, EMAIL), context()).await.unwrap();
     let users: PersistedEventStore<_, User> = PersistedEventStore::new_event_store(repository(&shop).await);
     let loaded = users.load_aggregate(&ada.to_string()).await.unwrap();
@@ -120,7 +120,7 @@ async fn four_writers_of_the_crate_and_four_of_this_store_lose_nothing_and_leave
             let mut written = 0;
             while written < EACH {
                 let stream = if written % 5 == number { shared } else { own };
-                // It gives up where it meets somebody; then it is sent again.
+                // It gives up on a conflict; then the command is sent again.
                 if framework.execute(&stream.to_string(), receive(1)).await.is_ok() {
                     written += 1;
                 }
@@ -154,7 +154,7 @@ async fn four_writers_of_the_crate_and_four_of_this_store_lose_nothing_and_leave
     assert_eq!(on_hand(&shop.store(), shared).await, (40, 40));
 }
 
-/// The crate writes a row per event, and a conflict may come with any of them.
+/// The crate writes one row per event, and each may conflict.
 #[tokio::test]
 async fn a_conflict_in_the_middle_of_several_events_leaves_nothing_of_them() {
     let shop = Fixture::postgres().await;
@@ -166,7 +166,8 @@ async fn a_conflict_in_the_middle_of_several_events_leaves_nothing_of_them() {
     let clash = [row("another", 1), row("another", 2), row(&stream, 1), row("another", 3)];
     assert!(repository.persist::<Stock>(&clash, None).await.is_err());
     assert_eq!(shop.events().await.len(), 1);
-    // With us the last of three events meets one that is there; its neighbours in the batch do not notice.
+    // In this store the last of three events conflicts with an existing one; other requests of the batch are not
+    // affected.
     let mut unseen = Tip { sequence: 0, event_id: None, ..tip.clone() };
     let mut three = request(&mut Tip::new());
     let clash = request(&mut unseen);
@@ -218,13 +219,13 @@ async fn a_sequence_beyond_32_bits_is_a_sequence() {
     let done = store.execute::<Stock>(stream, receive(1), context()).await.unwrap();
     assert_eq!(done.answer.version, Some(last + 1));
     assert_eq!(on_hand(&shop.store(), stream).await, (2, last + 1));
-    // What the crate makes of it the table refuses: nothing is written under another number.
+    // The table refuses the number that the crate makes of it: nothing is written with a wrong number.
     let wrapped = row(&stream.to_string(), usize::try_from(last + 2).unwrap());
     assert!(repository(&shop).await.persist::<Stock>(&[wrapped], None).await.is_err());
     assert_eq!(shop.number("log", "SELECT count(*) FROM log.events").await, 2);
 }
 
-/// It commits the events and the snapshot, and says afterwards that there was a conflict.
+/// It commits events and snapshot, and reports a conflict afterwards.
 #[tokio::test]
 async fn a_command_that_is_refused_where_a_snapshot_is_due_leaves_neither_events_nor_snapshot() {
     let shop = Fixture::postgres().await;
@@ -250,7 +251,7 @@ async fn a_command_that_is_refused_where_a_snapshot_is_due_leaves_neither_events
     assert_eq!(event, shop.events().await[200].event_id.to_string());
 }
 
-/// Of several rows in one statement each gets the next position.
+/// Of several rows in one statement, each gets the next position.
 #[tokio::test]
 async fn a_statement_with_many_rows_is_numbered_row_by_row() {
     let shop = Fixture::postgres().await;
@@ -260,7 +261,7 @@ async fn a_statement_with_many_rows_is_numbered_row_by_row() {
     assert_eq!(shop.events().await.len(), 50);
 }
 
-/// A SKU's stream is named by a UUID; the crate takes any text. Nothing of ours stumbles over it.
+/// This store names a SKU's stream by a UUID; the crate takes any text. Our readers accept it.
 #[tokio::test]
 async fn an_adopted_stream_without_a_uuid_is_skipped_as_unknown() {
     let shop = Fixture::postgres().await;
@@ -269,8 +270,8 @@ async fn an_adopted_stream_without_a_uuid_is_skipped_as_unknown() {
     assert!(matches!(read[0].content, soonshop_event_log::Content::Unknown(_)), "{:?}", read[0]);
 }
 
-/// `sqlite-es` can be pointed at our table and reads it. It cannot write beside us: a SQLite log has one owner, and its
-/// INSERT, which names no event id, is refused by the table.
+/// `sqlite-es` can read our table. It cannot write beside this store: a SQLite log has one owner, and its INSERT,
+/// which gives no event id, is refused by the table.
 #[tokio::test]
 async fn sqlite_es_reads_our_log_and_is_refused_when_it_writes() {
     let shop = Fixture::sqlite().await;

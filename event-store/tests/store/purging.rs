@@ -1,4 +1,5 @@
-//! Old records of commands go, those of persons and of processes each after their time, while the appends go on.
+//! Old records of commands are purged, those of persons and of process managers each after their time, while appends
+//! go on.
 
 use futures::future::join_all;
 use soonshop_domain::inventory::{self, Command, Stock};
@@ -21,7 +22,7 @@ fn of_a_process(command: Uuid) -> CommandContext {
     CommandContext { record: true, metadata, ..context_of(command) }
 }
 
-/// As if the command had been done so many days ago.
+/// Makes the command's record this many days old.
 async fn age(shop: &Fixture, command: Uuid, days: u16) {
     let before = if shop.is_sqlite() {
         format!("recorded_at - {days} * 86400000000")
@@ -44,7 +45,7 @@ async fn records_are_purged_by_age_and_owner_and_kept_ones_still_answer(shop: Fi
     let store = shop.store();
     let stream = ids::new();
     let reserve = || at(Command::Reserve { order_id: ids::OrderId(Uuid::nil()), line: 1, quantity: 999 });
-    // By whom, how long ago; and whether something was appended.
+    // The sender, the age in days, and whether an event was appended.
     let mut sent = Vec::new();
     for (process, days, done) in [
         (true, 36, true),
@@ -109,7 +110,7 @@ async fn records_after_the_limit_stay_at_any_age(shop: Fixture) {
     let marked = purged(store.log().db(), RecordOwner::Processes).await.unwrap().unwrap();
     assert!(day(61) < marked && marked < day(59), "{marked}");
     assert_eq!(purged(store.log().db(), RecordOwner::Persons).await.unwrap(), None);
-    // What was recorded at that very moment stays as well.
+    // A record of exactly that time stays as well.
     let moment = "UPDATE @purged SET recorded_at = (SELECT max(recorded_at) FROM @commands)";
     shop.run("log", moment).await;
     let at = purged(store.log().db(), RecordOwner::Processes).await.unwrap().unwrap();
@@ -128,7 +129,7 @@ async fn a_purge_works_in_small_steps_and_continues_where_it_stopped(shop: Fixtu
         store.execute::<Stock>(ids::new(), receive(1), context).await.unwrap();
         commands.push(command);
     }
-    // All at one moment, as after a clock that went back.
+    // All with the same time, as after a clock that went back.
     let moment = if shop.is_sqlite() { "1000000" } else { "to_timestamp(1)" };
     shop.run("log", &format!("UPDATE @commands SET recorded_at = {moment}")).await;
     let step = Purge { owner: RecordOwner::Persons, days: 7, before: None, most: 3 };

@@ -1,4 +1,4 @@
-//! Reading the log in order, ahead of who reads it; and what becomes of errors.
+//! Reading the log in order, ahead of the reader; and the handling of errors.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ on_both! {
     a_state_is_loaded_as_it_was_at_a_version,
 }
 
-/// So many events in three streams.
+/// Appends this many events in three streams.
 async fn fill(shop: &Fixture, count: usize) {
     let store = shop.store();
     let mut tips = [Tip::new(), Tip::new(), Tip::new()];
@@ -139,7 +139,7 @@ async fn an_error_between_two_pages_is_an_error_and_no_end(shop: Fixture) {
     let log = shop.log();
     let mut reader = log.read_all(0, 10);
     assert_eq!(reader.next().await.unwrap().len(), 10);
-    // Its pool is closed, as by a process that stops: what is not read yet cannot be had.
+    // Its pool is closed, as when a process stops: unread rows are lost.
     log.db().connection.clone().close().await.unwrap();
     let mut read = 10;
     let error = loop {
@@ -182,7 +182,7 @@ async fn a_state_is_loaded_as_it_was_at_a_version(shop: Fixture) {
     for quantity in [5, 7, 11] {
         store.execute::<Stock>(stream, receive(quantity), context()).await.unwrap();
     }
-    // One that has the state in memory, and one of another process that has not.
+    // A store with the state in memory, and one of another process without it.
     for store in [store, shop.store()] {
         for (version, on_hand) in [(0, 0), (1, 5), (2, 12), (3, 23)] {
             assert_eq!(store.load_at::<Stock>(stream, version).await.unwrap().on_hand, on_hand, "{version}");

@@ -1,4 +1,4 @@
-//! Snapshots: used where they help, and never trusted over the log.
+//! Snapshots: used if they help, and never trusted over the log.
 
 use soonshop_domain::inventory::{Command, Stock};
 use soonshop_domain::user::User;
@@ -28,7 +28,7 @@ async fn long(shop: &Fixture, store: &EventStore) -> Uuid {
     stream
 }
 
-/// In a process that has not seen the stream.
+/// The state in a process that has not seen the stream.
 async fn fresh(shop: &Fixture, stream: Uuid) -> (i64, i64) {
     on_hand(&shop.store(), stream).await
 }
@@ -48,7 +48,7 @@ async fn a_long_stream_is_loaded_from_a_snapshot_and_as_if_there_were_none(shop:
         stock
     };
     assert_eq!(shop.store().load::<Stock>(stream).await.unwrap(), (full, 205));
-    // It is used: what it says and the log does not is seen.
+    // The snapshot is used: a change that only the snapshot has is visible.
     let changed = if shop.is_sqlite() {
         "UPDATE @states SET state = replace(state, '\"on_hand\":200', '\"on_hand\":1200')"
     } else {
@@ -75,7 +75,7 @@ async fn a_snapshot_of_another_version_of_the_code_is_ignored(shop: Fixture) {
     assert_eq!(fresh(&shop, stream).await, (205, 205));
 }
 
-/// Of a log that was restored to an older state.
+/// The snapshot of a log that was restored to an older state.
 async fn a_snapshot_ahead_of_the_log_is_ignored(shop: Fixture) {
     let stream = long(&shop, &shop.store()).await;
     shop.run("log", "DELETE FROM @events WHERE sequence > 150").await;

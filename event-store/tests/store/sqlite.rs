@@ -1,4 +1,4 @@
-//! What holds for a log in files: one owner, what is deleted is gone, a backup while it is written.
+//! Rules for a log in files: one owner, deleted data is gone, backups during writes.
 
 use soonshop_domain::ids;
 use soonshop_domain::inventory::Stock;
@@ -18,9 +18,9 @@ async fn a_second_owner_is_refused_with_a_sentence() {
     let refused = second.execute::<Stock>(ids::new(), receive(1), context()).await;
     assert!(matches!(&refused, Err(ExecuteError::Unavailable(why)) if why.contains(sentence)), "{refused:?}");
     assert_eq!(shop.events().await.len(), 1);
-    // Reading it is for everybody.
+    // Every process may read it.
     assert_eq!(second.log().head().await.unwrap().position, 1);
-    // Once the first is gone, the second has it.
+    // Once the first is gone, the second owns it.
     drop(first);
     until("the end of the first owner", async || {
         second.execute::<Stock>(ids::new(), receive(1), context()).await.is_ok()

@@ -1,5 +1,6 @@
-//! Four processes write, are killed with -9 and started again, and their connections are cut; two followers read along.
-//! Nothing is skipped, doubled, out of order, lost or done twice. `TORTURE_SECONDS` says how long.
+//! Four processes write, are killed with -9 and restarted, and their connections are cut; two followers read along.
+//! No event is skipped, doubled, out of order or lost, and no command is done twice. `TORTURE_SECONDS` sets the
+//! duration.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
@@ -21,10 +22,10 @@ use crate::fixture::{Fixture, context_of, masters, receive, register};
 
 const WRITERS: usize = 4;
 const TASKS: usize = 8;
-/// So many users want so many addresses that most are taken.
+/// So many users want so few addresses that most are taken.
 const ADDRESSES: u64 = 40;
 
-/// Numbers that need be neither good nor secret.
+/// Random numbers that need be neither good nor secret.
 struct Dice(u64);
 
 impl Dice {
@@ -40,7 +41,7 @@ impl Dice {
     }
 }
 
-/// What a writer means to do, on one line of its file: `<command> <what> <stream> <address>`.
+/// What a writer intends to do, on one line of its file: `<command> <what> <stream> <address>`.
 #[derive(Debug, Clone, PartialEq)]
 struct Intent {
     command: Uuid,
@@ -76,7 +77,7 @@ impl Intent {
         Self { command, what: what.to_owned(), stream, address: dice.roll(ADDRESSES) }
     }
 
-    /// Sends it until it is answered: by positions, or that the address is taken.
+    /// Sends it until it is answered: with positions, or that the address is taken.
     async fn send(&self, store: &EventStore) -> String {
         loop {
             let context = context_of(self.command);
@@ -119,20 +120,20 @@ fn refusal<E: std::fmt::Display>(error: ExecuteError<E>) -> Refusal {
 
 fn lines(file: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    // A line that was cut off in the middle was never acknowledged.
+    // A line that was cut off was never acknowledged.
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
         .map(|line| line.trim_end().to_owned())
         .collect()
 }
 
-/// Appends for good: a kill leaves whole lines, or the start of a last one.
+/// Appends durably: a kill leaves whole lines, and at most the start of one more.
 struct Journal(Mutex<std::fs::File>);
 
 impl Journal {
     fn open(file: &Path) -> Self {
         let whole: String = lines(file).into_iter().map(|line| line + "\n").collect();
-        // In one step: whoever is killed here has lost nothing.
+        // In one step: a kill here loses nothing.
         let fresh = file.with_extension("fresh");
         std::fs::write(&fresh, whole).unwrap();
         std::fs::rename(&fresh, file).unwrap();
@@ -148,8 +149,8 @@ impl Journal {
     }
 }
 
-/// One writing process: this test, run by the one below with its environment. It first finishes what its predecessor
-/// was killed over; with `TORTURE_DRAIN` that is all it does.
+/// One writing process: this test, started by the one below with its environment. It first finishes the commands of
+/// its killed predecessor; with `TORTURE_DRAIN` that is all it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a process of `no_command_is_lost_or_done_twice_under_kills`"]
 async fn torture_writer() {
@@ -190,7 +191,7 @@ async fn torture_writer() {
     tasks.join_next().await.unwrap().unwrap();
 }
 
-/// One of the writing processes, again and again.
+/// One of the writing processes, restarted again and again.
 struct Writer {
     folder: tempfile::TempDir,
     own: Uuid,
@@ -217,7 +218,7 @@ impl Writer {
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// SIGKILL. It must still have been running: one that ended by itself has failed.
+    /// SIGKILL. The process must still run: if it ended by itself, it has failed.
     fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let ended = child.try_wait().unwrap();
@@ -240,7 +241,7 @@ impl Drop for Writer {
     }
 }
 
-/// Follows until told that `end` is the last position; everything it saw, in its order.
+/// Follows until `end` is announced as the last position; returns everything it saw, in order.
 async fn follow(
     log: EventLog,
     page: i64,
@@ -303,7 +304,7 @@ async fn no_command_is_lost_or_done_twice_under_kills() {
         assert!(ended.success(), "what was begun could not be finished: {ended}");
     }
 
-    // Dense positions and sequences, times that never go back.
+    // Positions and sequences without gaps, times that never decrease.
     let events = shop.events().await;
     last.send(Some(i64::try_from(events.len()).unwrap())).unwrap();
     let stored: Vec<_> = events.iter().map(|event| (event.position, event.event_id)).collect();

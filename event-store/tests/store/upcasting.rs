@@ -16,7 +16,7 @@ on_both! {
 /// The payload of an event of version 1, which is the newest.
 const RECEIVED: &str = r#"{"StockReceived":{"sku":"MUG","location":"main","quantity":5}}"#;
 
-/// A row as somebody wrote it.
+/// Inserts a row as another program would write it.
 async fn write(
     shop: &Fixture,
     kind: &str,
@@ -56,7 +56,7 @@ async fn a_version_or_an_event_of_a_later_release_is_unknown_and_not_skipped(sho
 }
 
 async fn events_of_unknown_types_are_skipped_by_name_and_never_decoded(shop: Fixture) {
-    // Nothing here could read this payload, on SQLite not even a parser of JSON.
+    // This release cannot read this payload; on SQLite it is not even JSON.
     let strange = if shop.is_sqlite() { "not JSON at all" } else { "[\"not\", \"ours\"]" };
     write(&shop, "warehouse", 1, "PalletMoved", "not a number", strange).await;
     write(&shop, "stock", 1, "StockReceived", "1", RECEIVED).await;
@@ -64,7 +64,7 @@ async fn events_of_unknown_types_are_skipped_by_name_and_never_decoded(shop: Fix
     assert!(matches!(entries[0].content, Content::Foreign), "{:?}", entries[0]);
     assert_eq!(&*entries[0].aggregate_type, "warehouse");
     assert!(matches!(entries[1].content, Content::Event(_)));
-    // As it stands it can still be had.
+    // The stored row can still be read.
     assert_eq!(shop.log().read(1, 1).await.unwrap()[0].payload, strange);
 }
 
