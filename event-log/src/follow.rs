@@ -228,7 +228,7 @@ async fn turns<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), St
 }
 
 /// A report that is ignored: the process's own log already says why a follower let go.
-pub fn unheard<'a>(_: String) -> BoxFuture<'a, ()> {
+pub fn no_report<'a>(_: String) -> BoxFuture<'a, ()> {
     Box::pin(async {})
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct EventSummary<'de> {
     /// Every text in lower case, and every number; nothing personal.
     words: Vec<Word<'de>>,
     /// The encrypted values of the event.
-    seals: HashSet<String>,
+    encrypted: HashSet<String>,
     /// A text may be an encrypted value.
     suspicious: bool,
     /// The path of the value that is read now.
@@ -56,7 +56,7 @@ pub(crate) struct EventSummary<'de> {
 
 /// How a value is written. (Its words are kept in any case.)
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum As {
+enum WriteAs {
     /// A field of the summary, or several.
     Field,
     /// A part of the JSON of a field.
@@ -66,7 +66,7 @@ enum As {
 
 /// The kind of value that was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
+enum ValueKind {
     Plain,
     /// An object, or a list that has one in it.
     Object,
@@ -80,13 +80,14 @@ impl<'de> EventSummary<'de> {
             return Ok(summary);
         }
         let mut event = event.clone();
-        let seals = event.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
-        Self::read(json, seals)
+        let encrypted = event.personal().iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
+        Self::read(json, encrypted)
     }
 
-    fn read(json: &'de str, seals: HashSet<String>) -> serde_json::Result<Self> {
-        let mut summary = Self { seals, json: String::with_capacity(json.len().min(512)), ..Self::default() };
-        Named(&mut summary).deserialize(&mut serde_json::Deserializer::from_str(json))?;
+    fn read(json: &'de str, encrypted: HashSet<String>) -> serde_json::Result<Self> {
+        let mut summary =
+            Self { encrypted, json: String::with_capacity(json.len().min(512)), ..Self::default() };
+        EventReader(&mut summary).deserialize(&mut serde_json::Deserializer::from_str(json))?;
         summary
             .fields
             .sort_unstable_by(|a, b| summary.json[a.whole.clone()].cmp(&summary.json[b.whole.clone()]));
@@ -96,7 +97,7 @@ impl<'de> EventSummary<'de> {
     /// Reads only the words.
     pub(crate) fn words_of<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         let mut summary = Self::default();
-        One { summary: &mut summary, what: As::Words }.deserialize(json)?;
+        ValueReader { summary: &mut summary, what: WriteAs::Words }.deserialize(json)?;
         Ok(summary)
     }
 
@@ -131,36 +132,36 @@ impl<'de> EventSummary<'de> {
     }
 
     /// Writes a value that is neither a list nor an object.
-    fn plain(&mut self, what: As, write: impl FnOnce(&mut String)) -> Read {
+    fn plain(&mut self, what: WriteAs, write: impl FnOnce(&mut String)) -> ValueKind {
         match what {
-            As::Field => {
+            WriteAs::Field => {
                 let field = self.begin();
                 write(&mut self.json);
                 self.end(field);
             }
-            As::Part => write(&mut self.json),
-            As::Words => {}
+            WriteAs::Part => write(&mut self.json),
+            WriteAs::Words => {}
         }
-        Read::Plain
+        ValueKind::Plain
     }
 
-    fn number(&mut self, what: As, number: String) -> Read {
+    fn number(&mut self, what: WriteAs, number: String) -> ValueKind {
         let read = self.plain(what, |json| json.push_str(&number));
         self.words.push(Word::from(Cow::Owned(number)));
         read
     }
 
-    fn text_of(&mut self, what: As, text: Cow<'de, str>) -> Read {
+    fn text_of(&mut self, what: WriteAs, text: Cow<'de, str>) -> ValueKind {
         // A JWE is five parts with dots between them (RFC 7516, section 7.1).
         self.suspicious |= text.bytes().filter(|byte| *byte == b'.').count() == 4;
-        let personal = self.seals.contains(&*text);
+        let personal = self.encrypted.contains(&*text);
         let read = match what {
-            As::Field if personal => self.plain(what, |json| json.push_str(PERSONAL)),
-            As::Field => match text.char_indices().nth(LONGEST) {
+            WriteAs::Field if personal => self.plain(what, |json| json.push_str(PERSONAL)),
+            WriteAs::Field => match text.char_indices().nth(LONGEST) {
                 Some((end, _)) => self.plain(what, |json| put(json, &format!("{}…", &text[..end]))),
                 None => self.plain(what, |json| put(json, &text)),
             },
-            As::Part | As::Words => self.plain(what, |json| put(json, &text)),
+            WriteAs::Part | WriteAs::Words => self.plain(what, |json| put(json, &text)),
         };
         if !personal {
             let small = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
@@ -193,9 +194,9 @@ fn put(json: &mut String, text: &str) {
 }
 
 /// An event's JSON: its fields, below its name.
-struct Named<'t, 'de>(&'t mut EventSummary<'de>);
+struct EventReader<'t, 'de>(&'t mut EventSummary<'de>);
 
-impl<'de> DeserializeSeed<'de> for Named<'_, 'de> {
+impl<'de> DeserializeSeed<'de> for EventReader<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -203,7 +204,7 @@ impl<'de> DeserializeSeed<'de> for Named<'_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Named<'_, 'de> {
+impl<'de> Visitor<'de> for EventReader<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,15 +213,15 @@ impl<'de> Visitor<'de> for Named<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut event: A) -> Result<(), A::Error> {
         event.next_key::<IgnoredAny>()?.ok_or_else(|| A::Error::custom("an event without a name"))?;
-        event.next_value_seed(One { summary: &mut *self.0, what: As::Field })?;
+        event.next_value_seed(ValueReader { summary: &mut *self.0, what: WriteAs::Field })?;
         Ok(())
     }
 }
 
 /// The name of a field: the path goes on with it.
-struct Name<'t>(&'t mut String);
+struct PathReader<'t>(&'t mut String);
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
+impl<'de> DeserializeSeed<'de> for PathReader<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -228,7 +229,7 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl Visitor<'_> for PathReader<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,83 +246,83 @@ impl Visitor<'_> for Name<'_> {
 }
 
 /// A value.
-struct One<'t, 'de> {
+struct ValueReader<'t, 'de> {
     summary: &'t mut EventSummary<'de>,
-    what: As,
+    what: WriteAs,
 }
 
-impl<'de> DeserializeSeed<'de> for One<'_, 'de> {
-    type Value = Read;
+impl<'de> DeserializeSeed<'de> for ValueReader<'_, 'de> {
+    type Value = ValueKind;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Read, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<ValueKind, D::Error> {
         json.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for One<'_, 'de> {
-    type Value = Read;
+impl<'de> Visitor<'de> for ValueReader<'_, 'de> {
+    type Value = ValueKind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Read, E> {
-        if self.what == As::Part {
+    fn visit_unit<E>(self) -> Result<ValueKind, E> {
+        if self.what == WriteAs::Part {
             self.summary.json.push_str("null");
         }
-        Ok(Read::Plain)
+        Ok(ValueKind::Plain)
     }
 
-    fn visit_bool<E>(self, truth: bool) -> Result<Read, E> {
+    fn visit_bool<E>(self, truth: bool) -> Result<ValueKind, E> {
         Ok(self.summary.plain(self.what, |json| json.push_str(if truth { "true" } else { "false" })))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Read, E> {
+    fn visit_i64<E>(self, number: i64) -> Result<ValueKind, E> {
         Ok(self.summary.number(self.what, number.to_string()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Read, E> {
+    fn visit_u64<E>(self, number: u64) -> Result<ValueKind, E> {
         Ok(self.summary.number(self.what, number.to_string()))
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Read, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<ValueKind, E> {
         let number = Number::from_f64(number).ok_or_else(|| E::custom("a number that JSON has not"))?;
         Ok(self.summary.number(self.what, number.to_string()))
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Read, E> {
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<ValueKind, E> {
         Ok(self.summary.text_of(self.what, text.into()))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Read, E> {
+    fn visit_str<E>(self, text: &str) -> Result<ValueKind, E> {
         Ok(self.summary.text_of(self.what, text.to_owned().into()))
     }
 
     /// Writes a list: its values, or its length if it holds objects.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Read, A::Error> {
-        let (summary, mut count, mut read) = (self.summary, 0_usize, Read::Plain);
-        let field = (self.what == As::Field).then(|| summary.begin());
-        let mut inside = if self.what == As::Words { As::Words } else { As::Part };
-        if inside == As::Part {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ValueKind, A::Error> {
+        let (summary, mut count, mut read) = (self.summary, 0_usize, ValueKind::Plain);
+        let field = (self.what == WriteAs::Field).then(|| summary.begin());
+        let mut inside = if self.what == WriteAs::Words { WriteAs::Words } else { WriteAs::Part };
+        if inside == WriteAs::Part {
             summary.json.push('[');
         }
-        while let Some(one) = list.next_element_seed(One { summary: &mut *summary, what: inside })? {
+        while let Some(one) = list.next_element_seed(ValueReader { summary: &mut *summary, what: inside })? {
             count += 1;
-            if one == Read::Object {
-                (read, inside) = (Read::Object, As::Words);
+            if one == ValueKind::Object {
+                (read, inside) = (ValueKind::Object, WriteAs::Words);
             }
-            if inside == As::Part {
+            if inside == WriteAs::Part {
                 summary.json.push(',');
             }
         }
-        if inside == As::Part {
+        if inside == WriteAs::Part {
             if count > 0 {
                 summary.json.pop();
             }
             summary.json.push(']');
         }
         if let Some(field) = field {
-            if read == Read::Object {
+            if read == ValueKind::Object {
                 summary.json.truncate(field.value);
                 summary.json.push_str(&count.to_string());
             }
@@ -330,22 +331,22 @@ impl<'de> Visitor<'de> for One<'_, 'de> {
         Ok(read)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Read, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<ValueKind, A::Error> {
         let summary = self.summary;
         let (above, already) = (summary.path.len(), summary.fields.len());
-        let what = if self.what == As::Field { As::Field } else { As::Words };
+        let what = if self.what == WriteAs::Field { WriteAs::Field } else { WriteAs::Words };
         let (mut names, mut money) = (0, true);
-        while fields.next_key_seed(Name(&mut summary.path))?.is_some() {
+        while fields.next_key_seed(PathReader(&mut summary.path))?.is_some() {
             let name = summary.path[above..].trim_start_matches('.');
             money &= name == if names == 0 { "amount" } else { "currency" };
             names += 1;
-            fields.next_value_seed(One { summary: &mut *summary, what })?;
+            fields.next_value_seed(ValueReader { summary: &mut *summary, what })?;
             summary.path.truncate(above);
         }
         if money && names == 2 && summary.fields.len() == already + 2 {
             summary.join_money();
         }
-        Ok(Read::Object)
+        Ok(ValueKind::Object)
     }
 }
 
@@ -355,10 +356,10 @@ mod tests {
 
     use super::*;
 
-    fn summary_and_text(fields: &Value, seals: &[&str]) -> (Value, String) {
+    fn summary_and_text(fields: &Value, encrypted: &[&str]) -> (Value, String) {
         let json = json!({ "Happened": fields }).to_string();
         let summary =
-            EventSummary::read(&json, seals.iter().map(|seal| (*seal).to_owned()).collect()).unwrap();
+            EventSummary::read(&json, encrypted.iter().map(|jwe| (*jwe).to_owned()).collect()).unwrap();
         (serde_json::from_str(&summary.summary()).unwrap(), summary.text())
     }
 

@@ -211,7 +211,7 @@ impl Registry {
             remove(&sqlite_file(folder, &name))?;
             let db = generation.db(&self.database)?;
             let tables = db.connection.begin().await?;
-            furnish(projector, &db, &tables).await?;
+            create_tables(projector, &db, &tables).await?;
             tables.commit().await?;
         } else {
             // It belongs to the role that writes generations, if `migrate` gave this database to that role. (Roles
@@ -221,7 +221,7 @@ impl Registry {
                          AND has_database_privilege(r.oid, current_database(), 'CREATE')";
             registry.execute_unprepared(group).await?;
             registry.execute_unprepared(&format!("CREATE SCHEMA {name}")).await?;
-            furnish(projector, &generation.db(&self.database)?, &registry).await?;
+            create_tables(projector, &generation.db(&self.database)?, &registry).await?;
             registry.execute_unprepared(&readable(&name)).await?;
             registry.execute_unprepared("RESET ROLE").await?;
         }
@@ -413,7 +413,7 @@ BEGIN
 END $$"#;
 
 /// Makes the tables of a namespace, and its checkpoint.
-async fn furnish(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
+async fn create_tables(projector: &dyn Projector, db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
     for table in projector.tables() {
         on.execute(table.create(db)).await?;
         if db.backend() == DatabaseBackend::Postgres {

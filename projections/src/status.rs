@@ -211,7 +211,8 @@ impl StatusReader {
         let leases = Leases::new(self.registry.operations().clone(), "");
         let mut sinks = Vec::new();
         // A generation that is being made or removed now, or that was damaged, must not fail the whole answer.
-        let kept = there(db.connection.query_one(db.statement("SELECT 1 FROM @checkpoints", [])).await)?;
+        let kept =
+            if_tables_exist(db.connection.query_one(db.statement("SELECT 1 FROM @checkpoints", [])).await)?;
         let rows = match kept {
             Some(_) => Checkpoint::load(&db, &db.connection, ROWS).await,
             None => Ok(None),
@@ -236,7 +237,7 @@ impl StatusReader {
                 Err(reason) => (None, Some(reason)),
             };
             let sql = "SELECT reason FROM @status WHERE follower = $1 AND state = 'stopped'";
-            let stopped = there(db.connection.query_one(db.statement(sql, [sink.into()])).await)?;
+            let stopped = if_tables_exist(db.connection.query_one(db.statement(sql, [sink.into()])).await)?;
             if stopped.is_none() {
                 unknown = Some("its tables are not there".to_owned());
             }
@@ -253,7 +254,8 @@ impl StatusReader {
             });
         }
         let parked =
-            there(db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await)?.flatten();
+            if_tables_exist(db.connection.query_one(db.statement("SELECT count(*) FROM @parked", [])).await)?
+                .flatten();
         Ok(GenerationStatus {
             projection: generation.projection.clone(),
             generation: generation.number,
@@ -281,7 +283,7 @@ async fn is_ahead(log: &EventLog, name: &str, at: Option<&Option<Checkpoint>>) -
 }
 
 /// The result of a query of a generation's tables; `None`: the tables do not exist.
-fn there<T>(asked: Result<T, DbErr>) -> Result<Option<T>, Error> {
+fn if_tables_exist<T>(asked: Result<T, DbErr>) -> Result<Option<T>, Error> {
     match asked {
         Ok(given) => Ok(Some(given)),
         Err(error) if is_no_table(&error) => Ok(None),

@@ -17,7 +17,11 @@ pub(super) enum Broken {
 
 impl From<DbErr> for Broken {
     fn from(error: DbErr) -> Self {
-        if of_the_data(&error) { Self::Rows(said(&error)) } else { Self::Stopped(Stopped::Log(error.into())) }
+        if of_the_data(&error) {
+            Self::Rows(message_of(&error))
+        } else {
+            Self::Stopped(Stopped::Log(error.into()))
+        }
     }
 }
 
@@ -48,7 +52,7 @@ fn of_the_data(error: &DbErr) -> bool {
 
 /// The database's message. A message about a value may quote it, so then only the code is given: people see why an
 /// event was parked, and that text stays.
-fn said(error: &DbErr) -> String {
+fn message_of(error: &DbErr) -> String {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::Encode(_)))
         | DbErr::Query(RuntimeErr::SqlxError(sqlx::Error::Encode(_))) => {

@@ -34,7 +34,7 @@ struct Rows<'a> {
     /// The rows were reported as running.
     running: bool,
     indexed: bool,
-    looked: Instant,
+    retries_checked: Instant,
 }
 
 #[async_trait]
@@ -64,8 +64,8 @@ impl Work for Rows<'_> {
             self.fold.follower.report(ROWS, "running", "").await;
             self.running = true;
         }
-        if self.looked.elapsed() > RETRIES {
-            self.looked = Instant::now();
+        if self.retries_checked.elapsed() > RETRIES {
+            self.retries_checked = Instant::now();
             self.fold.retry().await?;
             self.fold.complete_texts().await?;
             self.fold.overwritten.write_back(&self.fold.db).await?;
@@ -103,6 +103,6 @@ impl Follower {
         let mut fold = self.fold(&lease, Poison::Park).await?;
         fold.go_live();
         let (name, feed) = (self.name(ROWS), self.feed.clone());
-        Ok(Rows { fold, name, feed, running: false, indexed: false, looked: Instant::now() })
+        Ok(Rows { fold, name, feed, running: false, indexed: false, retries_checked: Instant::now() })
     }
 }
