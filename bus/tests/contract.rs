@@ -27,7 +27,7 @@ async fn a_message_arrives_as_it_was_sent(bus: &dyn Bus) {
     for delivery in publish(&mut *publisher, sent.clone()).await {
         assert_eq!(delivery.unwrap(), Delivery::Confirmed);
     }
-    assert!(receive_count(&mut *subscription, sent.len()).await == sent, "not what was sent");
+    assert!(receive_count(&mut *subscription, sent.len()).await == sent, "other messages than were sent");
 }
 
 async fn every_queue_gets_everything_in_order(bus: &dyn Bus) {

@@ -124,8 +124,8 @@ async fn a_restart(bus: &dyn Bus, server: &Server) {
     server.run("restart").await;
     confirmed(&mut *publisher, 25).await;
     let came = receive(&mut *subscription, |came| came.contains(&message(25))).await;
-    assert_eq!(came[..6], (20..26).map(message).collect::<Vec<_>>(), "what was not acknowledged comes first");
-    assert_eq!(came.len(), 6, "what was acknowledged does not come again");
+    assert_eq!(came[..6], (20..26).map(message).collect::<Vec<_>>(), "unacknowledged messages come first");
+    assert_eq!(came.len(), 6, "acknowledged messages do not come again");
     bus.remove("restart").await.unwrap();
 }
 
@@ -202,7 +202,7 @@ async fn a_broker_that_hangs(bus: &dyn Bus, server: &Server) {
     let in_flight = publisher.send(message(1_002_001)).await.unwrap();
     let before = Instant::now();
     let asked = async { tokio::join!(in_flight, subscription.next(1), bus.ping(), bus.subscribe("hangs-2")) };
-    let (answer, came, ping, other) = timeout(LONG, asked).await.expect("nobody waits for ever");
+    let (answer, came, ping, other) = timeout(LONG, asked).await.expect("no call waits for ever");
     assert!(matches!(answer, Err(Error::Unreachable { .. })), "{answer:?}");
     assert!(matches!(came, Err(Error::Unreachable { .. })), "{came:?}");
     assert!(matches!(ping, Err(Error::Unreachable { .. })), "{ping:?}");
@@ -284,7 +284,7 @@ async fn a_broker_short_of_memory(bus: &dyn Bus, server: &Server) {
     }
     bus.ping().await.unwrap();
     let came = receive_count(&mut *subscription, 10).await;
-    assert_eq!(came[..10], (4000..4010).map(message).collect::<Vec<_>>(), "whoever reads goes on");
+    assert_eq!(came[..10], (4000..4010).map(message).collect::<Vec<_>>(), "readers go on");
 
     server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
     confirmed(&mut *publisher, 4011).await;

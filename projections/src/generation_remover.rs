@@ -14,7 +14,7 @@ use crate::sink::{CACHE, INDEX};
 use crate::{Generation, Registry};
 
 /// How long a follower may take to notice that its lease was taken.
-const FOUND_OUT: Duration = Duration::from_secs(2);
+const NOTICE: Duration = Duration::from_secs(2);
 
 /// Removes generations from all stores that hold a part of them.
 pub struct GenerationRemover {
@@ -52,7 +52,7 @@ impl GenerationRemover {
         }
         if kept {
             // Until then the old holder may still write, and so bring back removed data.
-            tokio::time::sleep(FOUND_OUT).await;
+            tokio::time::sleep(NOTICE).await;
         }
         let projector = crate::all().into_iter().find(|one| one.name() == generation.projection);
         // This release may not know the projection, nor whether it had an index.

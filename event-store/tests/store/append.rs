@@ -134,7 +134,7 @@ async fn a_refused_request_refuses_its_chain_and_no_other_request(shop: Fixture)
     let outcomes = submit(&store, requests).await;
     assert_eq!(words(&outcomes), ["version", "behind", "behind", "behind", "done", "done", "done"]);
     let Ok(Outcome::Done(answer)) = &outcomes[4] else { unreachable!() };
-    assert_eq!(answer.first_position, Some(1), "what was refused leaves no gap");
+    assert_eq!(answer.first_position, Some(1), "a refused append leaves no gap");
     assert_eq!(shop.events().await.len(), 3);
 }
 

@@ -104,10 +104,7 @@ async fn no_table_and_no_file_holds_a_personal_value(shop: Fixture) {
     .await;
 
     let stored = everything(&shop).await;
-    assert!(
-        contains(&stored, "OrderPlaced") && contains(&stored, "Austria"),
-        "the search finds what is there"
-    );
+    assert!(contains(&stored, "OrderPlaced") && contains(&stored, "Austria"), "the search works");
     // Parts of them as well: long enough not to appear by chance in an id or in ciphertext.
     let parts = ["Zebedee", "Quuxham", "sterreicher", "7946 0958", "79460958", "Zanzibar", "Gruenhild"];
     for value in [NAME, EMAIL, PHONE, ADDRESS].into_iter().chain(parts) {
@@ -136,7 +133,7 @@ async fn an_encrypted_value_is_readable_until_its_key_is_erased(shop: Fixture) {
     for value in [erased.name, erased.email, erased.phone] {
         assert!(value.unwrap().is_erased());
     }
-    assert_eq!(erased.country.as_deref(), Some("Austria"), "what is not personal stays");
+    assert_eq!(erased.country.as_deref(), Some("Austria"), "values that are not personal stay");
     assert_eq!(user_of(&read[1]).email.unwrap().get().unwrap(), "bob@example.org");
     let row = format!(
         "SELECT count(*) FROM @data_keys WHERE subject = '{ada}' AND wrapped IS NULL AND master = ''"

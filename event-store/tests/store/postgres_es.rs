@@ -178,7 +178,7 @@ async fn a_conflict_in_the_middle_of_several_events_leaves_nothing_of_them() {
     let outcomes = submit(&store, vec![request(&mut Tip::new()), three, request(&mut Tip::new())]).await;
     assert_eq!(words(&outcomes), ["done", "version", "done"]);
     let positions: Vec<_> = shop.events().await.iter().map(|event| event.position).collect();
-    assert_eq!(positions, [1, 2, 3], "what was refused leaves no gap");
+    assert_eq!(positions, [1, 2, 3], "a refused append leaves no gap");
 }
 
 /// `stream_all_events` sorts by the sequence within each aggregate.

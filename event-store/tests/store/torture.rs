@@ -301,7 +301,7 @@ async fn no_command_is_lost_or_done_twice_under_kills() {
     for writer in &mut writers {
         let mut child = writer.child.take().unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-        assert!(ended.success(), "what was begun could not be finished: {ended}");
+        assert!(ended.success(), "begun commands could not be finished: {ended}");
     }
 
     // Positions and sequences without gaps, times that never decrease.
@@ -340,7 +340,7 @@ async fn no_command_is_lost_or_done_twice_under_kills() {
             }
         }
     }
-    assert_eq!(answered, events.len(), "nothing was done that nobody asked for");
+    assert_eq!(answered, events.len(), "no command was done that was not requested");
     let records = shop.number("log", "SELECT count(*) FROM @commands").await;
     assert_eq!(usize::try_from(records).unwrap(), events.len());
     // Every address has one owner, who is registered with it.

@@ -26,7 +26,10 @@ impl Fold<'_> {
         }
         let sql = "DELETE FROM @retries AS r WHERE NOT EXISTS (SELECT 1 FROM @parked p WHERE p.position = r.position)";
         if self.db.connection.execute(self.db.statement(sql, [])).await?.rows_affected() > 0 {
-            tracing::info!(follower = self.follower.name(ROWS), "what is not parked is not tried again");
+            tracing::info!(
+                follower = self.follower.name(ROWS),
+                "events that are not parked are not tried again"
+            );
         }
         let sql = "SELECT position, event_id, rows FROM @parked ORDER BY position";
         let rows = self.db.connection.query_all(self.db.statement(sql, [])).await?;

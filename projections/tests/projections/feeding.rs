@@ -209,7 +209,7 @@ async fn clear_values_are_kept_for_a_few_seconds_only(shop: Shop) {
     let soonshop_event_log::Content::Event(event) = entry.content else { panic!("an event") };
     let weak = Arc::downgrade(&event);
     drop(event);
-    until("nobody holds it, although nothing new comes", async || weak.strong_count() == 0).await;
+    until("the entry is dropped, although no new one comes", async || weak.strong_count() == 0).await;
     running.stop().await;
 }
 

@@ -277,7 +277,7 @@ impl Running {
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        tokio::time::timeout(Duration::from_mins(1), all).await.expect("everything ends when it is told to");
+        tokio::time::timeout(Duration::from_mins(1), all).await.expect("everything ends when it is stopped");
     }
 
     /// Ends like a process that is killed.

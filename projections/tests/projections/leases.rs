@@ -214,7 +214,11 @@ async fn a_lease_is_kept_through_a_batch_that_takes_longer_than_it_lasts() {
     tokio::time::sleep(Duration::from_millis(LEASE_MILLISECONDS.unsigned_abs() + 2_000)).await;
     slow.execute("COMMIT").await.unwrap();
     shop.reach(&generation, last).await;
-    assert_eq!(shop.number("operations", "SELECT epoch FROM @leases").await, 1, "nobody took it over");
+    assert_eq!(
+        shop.number("operations", "SELECT epoch FROM @leases").await,
+        1,
+        "no other process took it over"
+    );
     first.stop().await;
     second.stop().await;
     assert_as_replayed(&shop, &projector, &generation).await;

@@ -216,7 +216,7 @@ async fn parked_events_reach_the_sinks_when_they_are_projected(shop: Shop) {
     until("nothing is parked", async || shop.parked(&generation).await.is_empty()).await;
     until("the document is there", async || found(&search, &space).await == 2).await;
     // A reader that saw the rows before the retry, at the same checkpoint, comes too late.
-    until("what is old is refused", async || !cache.put(&space, &key, old()).await.unwrap()).await;
+    until("an old entry is refused", async || !cache.put(&space, &key, old()).await.unwrap()).await;
     assert_eq!(cache.get(&space, &key).await.unwrap(), None);
     running.stop().await;
 }
