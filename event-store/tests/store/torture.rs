@@ -82,10 +82,10 @@ impl Intent {
         loop {
             let context = context_of(self.command);
             let outcome = if self.what == "receive" {
-                store.execute::<Stock>(self.stream, receive(1), context).await.map_err(told)
+                store.execute::<Stock>(self.stream, receive(1), context).await.map_err(refusal)
             } else {
                 let command = register(self.stream, &format!("user{}@example.org", self.address));
-                store.execute::<User>(self.stream, command, context).await.map_err(told)
+                store.execute::<User>(self.stream, command, context).await.map_err(refusal)
             };
             match outcome {
                 Ok(Executed { answer, .. }) => {
