@@ -114,6 +114,6 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     // A search that the timeline would refuse leads nowhere.
     Search::of(&fields::filter(&Params::read(&query, &fields::timeline())?))?;
-    let mends = call.may(Permission::Mend);
+    let mends = call.may(Permission::RetryParked);
     Ok(views::save(&call.shared.reader, &call.caller().actor, title, &query, mends).await?)
 }

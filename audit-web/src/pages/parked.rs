@@ -19,7 +19,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.parked-page",
             Action::new(with(vec![asked]), described(), |call| async move {
                 let found = parked::find(&call.shared.reader).await.map(|causes| (0, causes));
-                let (may, asked) = (call.may(Permission::Mend), call.params.number("asked"));
+                let (may, asked) = (call.may(Permission::RetryParked), call.params.number("asked"));
                 shown(&call, "parked", found, |view, causes| body(view, causes, may, asked))
             }),
         ),
@@ -31,7 +31,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 Ok(see_other(&View::of(&call).to("/audit/parked", &[("asked", &count)])))
             })
             .takes(fields::parked())
-            .needs(Permission::Mend),
+            .needs(Permission::RetryParked),
         ),
     ]
 }

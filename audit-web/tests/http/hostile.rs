@@ -45,7 +45,7 @@ const TRAIL: &[&str] = &["v", "cmp", "before", "asof", "where"];
 
 #[rustfmt::skip]
 fn ways() -> Vec<Way> {
-    use Permission::{Audit, Mend, Read, Reveal};
+    use Permission::{Audit, RetryParked, Read, Reveal};
     let get = |path, query, needs| Way { method: Method::GET, path, query, form: &[], needs };
     let post = |path, query, form, needs| Way { method: Method::POST, path, query, form, needs };
     vec![
@@ -67,7 +67,7 @@ fn ways() -> Vec<Way> {
         get("/audit/runs/{run}", &[], Audit),
         get("/audit/processes", &["process", "state", "limit", "after"], Audit),
         get("/audit/parked", &["asked"], Audit),
-        post("/audit/parked/retries", &[], &["generation", "position", "like", "reason"], Mend),
+        post("/audit/parked/retries", &[], &["generation", "position", "like", "reason"], RetryParked),
         get("/audit/integrity", &[], Audit),
         post("/audit/integrity", &[], &["from", "upto"], Audit),
         get("/audit/keys", &[], Audit),

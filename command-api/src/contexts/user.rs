@@ -1,4 +1,4 @@
-//! Users over HTTP, and in [`person`] whoever is forgotten.
+//! Users over HTTP, and in [`person`] the erasure of a person.
 
 mod person;
 
@@ -23,12 +23,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
         POST   "/users"                "user.register":          Shop,   Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
         PUT    "/users/{id}"           "user.change":            Shop,   Optional, Done,                   "Replace a user's details"       => executes::<User, _>(change);
-        DELETE "/users/{id}"           "user.delete":            Shop,   Optional, Removed,                "Delete and forget a user"       => removes(delete);
-        POST   "/people/{id}/erasures" "person.request-erasure": Forget, Optional, Done,                   "Forget a person, user or guest" => prepares(person::erase);
+        DELETE "/users/{id}"           "user.delete":            Shop,   Optional, Removed,                "Delete and erase a user"       => removes(delete);
+        POST   "/people/{id}/erasures" "person.request-erasure": ErasePerson, Optional, Done,                   "Erase a person, user or guest" => prepares(person::erase);
     }
 }
 
-/// All of it optional; what is left out is not known from then on.
+/// All fields are optional; a field that is left out becomes empty.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserDetails)]
@@ -66,7 +66,7 @@ fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
     Ok(Command::Change { details: details(id, &body)? })
 }
 
-/// The account goes, and with it the person's right to be remembered.
+/// Deletes the user and requests the erasure of their account data, in one append.
 async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
     let forget = PersonCommand::RequestErasure { purposes: vec![Purpose::Account] };
     call.execute_with::<User, Person>(id, Command::Delete, forget).await

@@ -44,8 +44,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Everything that is the same for all commands. What the body means is left to [`body`](Self::body), and the path to
-    /// [`parameters`](Self::parameters).
+    /// Reads the parts that are the same for all commands. [`body`](Self::body) parses the body, and
+    /// [`parameters`](Self::parameters) the path.
     pub(crate) async fn read(
         commands: &Commands,
         row: &Arc<Row>,
@@ -69,12 +69,12 @@ impl Call {
         let import_key =
             text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
         let channel = channel(headers)?;
-        let through = if channel == Some(Channel::Import) { Permission::Override } else { Permission::Vouch };
+        let through = if channel == Some(Channel::Import) { Permission::Override } else { Permission::ActOnBehalf };
         for (sent, name, permission) in [
             (headers.contains_key(IMPORT_KEY), "X-Import-Key", Permission::Override),
             (headers.contains_key(CHANNEL), "X-Channel", through),
-            (headers.contains_key(ON_BEHALF_OF), "X-On-Behalf-Of", Permission::Vouch),
-            (headers.contains_key(REASON_NOTE), "X-Reason-Note", Permission::Vouch),
+            (headers.contains_key(ON_BEHALF_OF), "X-On-Behalf-Of", Permission::ActOnBehalf),
+            (headers.contains_key(REASON_NOTE), "X-Reason-Note", Permission::ActOnBehalf),
         ] {
             if sent {
                 caller.must(permission, name).map_err(|problem| problem.with("header", name))?;
@@ -130,13 +130,13 @@ impl Call {
         self.import_key.as_deref()
     }
 
-    /// Whether what this call imports is there already, by this very command or another.
+    /// Whether this import was done before, by this very command or another.
     pub(crate) async fn imported(&self) -> Result<bool, Problem> {
         let Some(key) = &self.import_key else { return Ok(false) };
         self.store.owner_of(scope::IMPORT, key).await.map(|owner| owner.is_some()).map_err(unreadable)
     }
 
-    /// The body, once it is known that this caller may say all that it says.
+    /// The body, once the caller is known to be permitted all its fields.
     pub(crate) fn body<B: Input>(&mut self) -> Result<B, Problem> {
         let body: B = std::mem::take(&mut self.body).parse()?;
         let privileged = body.privileged().or_else(|| body.occurred_at().map(|_| "/occurred_at".to_owned()));
@@ -172,7 +172,7 @@ impl Call {
         context
     }
 
-    /// Decides the command and appends what follows.
+    /// Decides the command and appends its events.
     pub(crate) async fn execute<A: Decider>(
         &self,
         id: Uuid,

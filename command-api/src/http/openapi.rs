@@ -65,11 +65,11 @@ fn operation(endpoint: &Endpoint) -> Operation {
         ("Idempotency-Key", row.key == Key::Required, "Done once per key. Without a token: a random UUID."),
         ("If-Match", row.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
         ("X-Reason", false, "Why, as a code of at most 64 characters."),
-        ("X-Reason-Note", false, "Why, in your own words: kept sealed. Needs the permission `vouch`."),
+        ("X-Reason-Note", false, "Why, in your own words: kept encrypted. Needs the permission `act-on-behalf`."),
         (
             "X-On-Behalf-Of",
             false,
-            "`customer:<id>` or `guest:<id>` for whom it is done. Needs the permission `vouch`.",
+            "`customer:<id>` or `guest:<id>` for whom it is done. Needs the permission `act-on-behalf`.",
         ),
         (
             "X-Import-Key",
@@ -79,7 +79,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
         (
             "X-Channel",
             false,
-            "The door it came through. Needs the permission `vouch`; `import` needs `override`.",
+            "The door it came through. Needs the permission `act-on-behalf`; `import` needs `override`.",
         ),
     ] {
         operation = operation.parameter(parameter(name, ParameterIn::Header, required, description));

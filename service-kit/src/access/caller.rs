@@ -1,4 +1,4 @@
-//! Tells callers apart: by an API key, the operator's token, or nothing.
+//! Identifies callers by an API key, the operator's token, or nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ pub struct Caller {
     pub role: Role,
     /// Stored beside every event: `staff:<key id>`, `service:<key id>`, `service:operator` or `guest:anonymous`.
     pub actor: Actor,
-    /// Whose the notes are that the caller writes, and whose key seals them; a guest writes none.
+    /// The data subject that owns the caller's notes: its key encrypts them. A guest writes no notes.
     pub writer: Option<Uuid>,
 }
 
@@ -31,7 +31,7 @@ impl Caller {
         Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None }
     }
 
-    /// Whoever has the operator's token, or the command line.
+    /// The caller with the operator's token, or on the command line.
     pub fn operator() -> Self {
         let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
         Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR) }
@@ -42,7 +42,7 @@ impl Caller {
         Self { role: key.role, actor: Actor { kind, id: key.id.to_string() }, writer: Some(key.id) }
     }
 
-    /// 403 for whom the table does not name; `what` says what it was that they may not do.
+    /// 403 for a role that the table does not list; `what` names the refused action.
     pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
         if self.role.may(permission) {
             return Ok(());
@@ -56,22 +56,22 @@ impl Caller {
     }
 }
 
-/// For how long what was found of a key counts: a key that was revoked is refused after it, at the latest.
+/// How long a look-up of a key is cached: a revoked key is refused after that at the latest.
 pub const REMEMBERED: Duration = Duration::from_secs(2);
 
-/// How many keys are remembered at once: whoever tries many, pushes out others, and no more.
+/// The size of that cache. A caller that tries many keys can only evict entries.
 const MOST_REMEMBERED: u64 = 1_000;
 
-/// How old the moment of a key's last use may get before it is written anew.
+/// How old the recorded last use of a key may get before it is recorded again.
 const USED: TimeDelta = TimeDelta::minutes(1);
 
 struct Remembered {
     key: Option<Known>,
-    /// Its use was written down since it was looked up.
+    /// Its use was recorded since the look-up.
     told: AtomicBool,
 }
 
-/// Tells callers apart.
+/// Identifies callers.
 #[derive(Clone)]
 pub struct Access {
     operator: Option<Secret>,
@@ -80,12 +80,12 @@ pub struct Access {
     pub(super) keys: Option<Arc<dyn Keys>>,
     remembered: Cache<String, Arc<Remembered>>,
     pub(super) sessions: Cache<[u8; 32], Option<Arc<Begun>>>,
-    /// What everybody is, whatever they show.
+    /// The role of every caller, whatever they send.
     pub(super) everybody: Option<Role>,
 }
 
 impl Access {
-    /// The operator by that token, where there is one; nobody has a key.
+    /// Knows the operator by that token, if there is one, and no keys.
     pub fn new(operator: Option<Arc<str>>) -> Self {
         let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
         let sessions = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
@@ -94,7 +94,7 @@ impl Access {
         Self { operator, proof, keys: None, remembered, sessions, everybody: None }
     }
 
-    /// Everybody has that role: for what lies where it is looked at, such as a file, and no shop.
+    /// Gives every caller that role: for a file on this machine, where there is no shop.
     pub fn everybody(role: Role) -> Self {
         Self { everybody: Some(role), ..Self::new(None) }
     }
@@ -105,8 +105,8 @@ impl Access {
         Self { keys: Some(keys), ..self }
     }
 
-    /// Who sent these headers. 401 for whatever is neither a living key nor the operator's token, be it sent twice, and
-    /// 503 where that cannot be told just now.
+    /// The caller who sent these headers. 401 for a token that is neither a valid key nor the operator's, or for two
+    /// tokens; 503 while keys cannot be looked up.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         if let Some(role) = self.everybody {
             return Ok(Caller { role, ..Caller::guest() });
@@ -204,12 +204,12 @@ mod tests {
                 "trade: guest ops admin service",
                 "fulfil: ops admin service",
                 "refund: support admin",
-                "forget: support admin",
+                "erase-person: support admin",
                 "override: admin",
-                "vouch: support ops admin service",
+                "act-on-behalf: support ops admin service",
                 "audit: support auditor ops admin",
                 "reveal: auditor admin",
-                "mend: ops admin",
+                "retry-parked: ops admin",
             ]
         );
         assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));

@@ -1,16 +1,16 @@
 //! Roles and what they may do: one table.
 
-/// What a caller is to the shop. Stored beside each key under this name.
+/// The role of a caller. Stored beside each API key under this name.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::EnumString, strum::Display,
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum Role {
-    /// Whoever shows nothing. No key has this role.
+    /// A caller without a key. No key has this role.
     Guest,
     /// Helps customers.
     Support,
-    /// Looks at everything and changes nothing.
+    /// Reads everything and changes nothing.
     Auditor,
     /// Keeps goods, and the system, moving.
     Ops,
@@ -29,11 +29,11 @@ impl Role {
     }
 }
 
-/// Something that not everybody may do.
+/// Something that only some roles may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display)]
-#[strum(serialize_all = "lowercase")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Permission {
-    /// Ask what the read models answer.
+    /// Query the read models.
     Read,
     /// Have an account, and buy.
     Shop,
@@ -43,18 +43,18 @@ pub enum Permission {
     Fulfil,
     /// Give money back.
     Refund,
-    /// Have a person forgotten.
-    Forget,
-    /// Business time, numbers and prices of one's own, and what an import brings.
+    /// Erase the personal values of a person.
+    ErasePerson,
+    /// Choose business times, order numbers and prices, and import.
     Override,
-    /// Say on behalf of whom, through which door and in one's own words why.
-    Vouch,
-    /// See what happened, with what is personal masked; take it along; look up whose a value is that one knows.
+    /// Act on behalf of a customer: name them, the channel, and a reason in free text.
+    ActOnBehalf,
+    /// Read and export the audit trail with personal values masked; look up the person who has a known value.
     Audit,
-    /// See what is personal in it, for a reason.
+    /// See the personal values in it, for a reason that is recorded.
     Reveal,
-    /// Try parked events again, or discard them.
-    Mend,
+    /// Retry parked events, or discard them.
+    RetryParked,
 }
 
 impl Permission {
@@ -64,15 +64,15 @@ impl Permission {
         Self::Trade,
         Self::Fulfil,
         Self::Refund,
-        Self::Forget,
+        Self::ErasePerson,
         Self::Override,
-        Self::Vouch,
+        Self::ActOnBehalf,
         Self::Audit,
         Self::Reveal,
-        Self::Mend,
+        Self::RetryParked,
     ];
 
-    /// The table. A guest may trade as long as nobody but this machine can reach the shop.
+    /// The roles that have it. A guest may trade only while the shop listens on the loopback interface.
     pub const fn holders(self) -> &'static [Role] {
         use Role::{Admin, Auditor, Guest, Ops, Service, Support};
         match self {
@@ -80,12 +80,12 @@ impl Permission {
             Self::Shop => &[Guest, Support, Admin, Service],
             Self::Trade => &[Guest, Ops, Admin, Service],
             Self::Fulfil => &[Ops, Admin, Service],
-            Self::Refund | Self::Forget => &[Support, Admin],
+            Self::Refund | Self::ErasePerson => &[Support, Admin],
             Self::Override => &[Admin],
-            Self::Vouch => &[Support, Ops, Admin, Service],
+            Self::ActOnBehalf => &[Support, Ops, Admin, Service],
             Self::Audit => &[Support, Auditor, Ops, Admin],
             Self::Reveal => &[Auditor, Admin],
-            Self::Mend => &[Ops, Admin],
+            Self::RetryParked => &[Ops, Admin],
         }
     }
 }
