@@ -24,7 +24,7 @@ mod tests {
     use super::*;
     use crate::http::row::{Success, parameters};
 
-    /// What the types cannot hold of a row.
+    /// Rules for rows that the types cannot express.
     #[test]
     fn every_row_agrees_with_its_action_and_its_path() {
         let mut seen = BTreeSet::new();

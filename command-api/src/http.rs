@@ -1,7 +1,7 @@
-//! What drives the table of commands, whatever contexts there are.
+//! Runs the table of commands, for any list of contexts.
 //!
-//! A request goes through `driver`: it reads a `call` by what the `row` says, lets the row's `action` run it, and
-//! `answer` renders what it came to.
+//! A request goes through `driver`: it reads a `call` as the `row` describes it, lets the row's `action` run it, and
+//! `answer` renders the outcome.
 
 pub(crate) mod action;
 pub(crate) mod answer;

@@ -37,7 +37,7 @@ struct Shop {
     router: Router,
 }
 
-/// What came back.
+/// A response.
 struct Got {
     status: u16,
     headers: HeaderMap,
@@ -234,7 +234,7 @@ async fn whoever_erases_the_account_of_a_user_deletes_the_user() {
     let ada = json!({ "name": "Ada", "email": "ada@example.org" });
     let user = shop.post("/users", ada.clone()).await.id();
     let path = format!("/people/{user}/erasures");
-    // What is kept of orders is apart: the user stays.
+    // The data of orders has a key of its own: the user stays.
     assert_eq!(shop.operate(&path, erasure(&["invoice"])).await.status, 200);
     assert_eq!(shop.post("/users", ada.clone()).await.refused(), (409, "email-taken".into()));
     let headers = [("if-match", "\"7\""), OPERATOR];
@@ -671,7 +671,7 @@ async fn what_was_imported_is_imported_once() {
     let again = shop.post_with("/orders", &with_key(import("order:1"), "two"), order("mug")).await;
     assert_eq!(again.refused(), (409, "imported-before".into()));
     assert_eq!(again.json()["owner"], format!("order:{}", got.id()));
-    // Whatever else is wrong with it by now.
+    // It is refused as imported before, whatever else is wrong with it by now.
     let again = shop.post_with("/orders", &with_key(import("order:1"), "three"), order("cup")).await;
     assert_eq!(again.refused(), (409, "imported-before".into()));
     let receipts = "/inventory/mug/receipts";
@@ -1108,7 +1108,7 @@ async fn a_store_that_cannot_be_used_is_a_503_that_says_when_to_come_back() {
     assert_eq!(second.head().await, 1);
 }
 
-// ---- what is served, and its description ---------------------------------------------------------------------------
+// ---- contexts and the API's description ----------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_process_serves_the_contexts_that_it_is_told_to() {

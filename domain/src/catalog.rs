@@ -1,5 +1,5 @@
-//! Every aggregate type, in one table: its name in the log, its context, its icon, its events and its state. What an event
-//! says of itself stands beside it ([`EventInfo`]) and is found here by the name of its type.
+//! Every aggregate type, in one table: its name in the log, its context, its icon, its events and its state. The facts
+//! of an event are declared beside it ([`EventInfo`]) and found here by its type name.
 
 use std::any::Any;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::{Money, context, inventory, order, product, user};
 
 /// Work on an aggregate type that is known by its name only: see [`visit`].
 pub trait Visitor {
-    /// What the work comes to.
+    /// The result of the work.
     type Output;
 
     /// Does the work for the aggregate `A`.
@@ -45,7 +45,7 @@ pub fn version_of(aggregate_type: &str, event_type: &str, upcasters: &[Upcaster]
         .unwrap_or(1)
 }
 
-/// Takes a [`Command`] of whatever type.
+/// Takes a [`Command`] of any type.
 pub trait Dispatch {
     type Output;
 
@@ -99,7 +99,7 @@ macro_rules! catalog {
                 }
             }
 
-            /// Like [`decode`](Self::decode), of what an upcaster made.
+            /// Like [`decode`](Self::decode), for a payload that an upcaster changed.
             pub fn decode_value(aggregate_type: &str, payload: Value) -> Option<serde_json::Result<Self>> {
                 match aggregate_type {
                     $($type_name => Some(serde_json::from_value(payload).map(Self::$variant)),)+
@@ -199,7 +199,7 @@ macro_rules! catalog {
         }
 
         impl Command {
-            /// Hands it to whoever works with any type of aggregate, as a command of its own type.
+            /// Passes it to `to` as a command of its own aggregate's type.
             pub fn dispatch<D: Dispatch>(self, to: D) -> D::Output {
                 match self {
                     $(Self::$variant(command) => to.take::<$state>(command),)+
@@ -207,7 +207,7 @@ macro_rules! catalog {
             }
         }
 
-        /// An aggregate's state after `history`, as JSON: what a snapshot holds, and what golden files guard.
+        /// An aggregate's state after `history`, as JSON: the content of a snapshot, checked by golden files.
         pub fn fold_to_json(history: &[Event]) -> serde_json::Result<Value> {
             match history.first() {
                 None => Ok(Value::Null),

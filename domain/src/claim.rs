@@ -1,6 +1,6 @@
 //! Unique values: who holds what.
 
-/// After an append its stream holds exactly these values in the scope; what it held before is free again.
+/// After an append its stream holds exactly these values in the scope; its earlier values are free again.
 /// Two streams never hold the same value of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -22,6 +22,6 @@ pub mod scope {
     pub const SKU: &str = "sku";
     pub const ORDER_NUMBER: &str = "order-number";
     pub const CREDIT_NOTE_NUMBER: &str = "credit-note-number";
-    /// Natural keys of what an import brought.
+    /// Natural keys of imported records.
     pub const IMPORT: &str = "import";
 }

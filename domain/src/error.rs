@@ -3,9 +3,9 @@
 /// What sort of refusal it is; the edge turns each into one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The command makes no sense, whatever the state.
+    /// The command is invalid in any state.
     Invalid,
-    /// What it speaks of is not there.
+    /// It refers to something that does not exist.
     NotFound,
     /// It was there, and is gone for good.
     Gone,

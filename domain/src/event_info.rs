@@ -1,5 +1,5 @@
-//! What every event says of itself, beside its definition, so that no other code keeps a list of events: the audit trail,
-//! the search and the pages read it through the [catalog](crate::catalog).
+//! What every event says of itself, beside its definition, so that no other code keeps a list of events: the audit
+//! trail, the search and the pages read it through the [catalog](crate::catalog).
 
 use strum::{IntoDiscriminant, VariantArray, VariantNames};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ impl<K: VariantArray + Copy + Into<&'static str> + 'static> EventKind for K {}
 /// There are no defaults, and implementations match without a `_` arm: the compiler names each fact that a new event
 /// still has to state. What depends on an event's fields is asked of the event, everything else of its kind.
 pub trait EventInfo: Sensitive + VariantNames + IntoDiscriminant<Discriminant: EventKind> {
-    /// The person whose data it is about; `stream` is the id of the event's stream.
+    /// The data subject of the event; `stream` is the id of its stream.
     fn subject(&self, stream: Uuid) -> Option<Uuid>;
 
     /// The one amount that it is about.
@@ -26,15 +26,15 @@ pub trait EventInfo: Sensitive + VariantNames + IntoDiscriminant<Discriminant: E
     /// Where [`amount`](Self::amount) is in the event's JSON: the names of the fields with dots between them.
     fn amount_path(kind: Self::Discriminant) -> Option<&'static str>;
 
-    /// Whether it refuses something: what was asked for is not done, or can no longer be done.
+    /// Whether it records a refusal: a request was not done, or can no longer be done.
     fn is_refusal(kind: Self::Discriminant) -> bool;
 
     /// The events of which one should follow.
     fn expects(kind: Self::Discriminant) -> Option<Expectation<Self::Discriminant>>;
 }
 
-/// After an event, one of some others should follow in the same stream. Nothing is decided by it: it shows whoever
-/// watches the shop a step that is missing.
+/// After an event, one of some others should follow in the same stream. Nothing is decided by it: it shows a missing
+/// step to people who watch the shop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation<K = &'static str> {
     /// The events of which one is enough.

@@ -1,6 +1,6 @@
-//! The process manager between orders and stock: a placed order gets its stock reserved, line by line, and is then
-//! confirmed; where one line cannot be had it is refused and what was reserved is given back. A cancelled order gives
-//! its stock back, a shipped one ships what it reserved. One instance is one order.
+//! The process manager between orders and stock. When an order is placed it reserves the stock line by line, then
+//! confirms the order. If one line cannot be reserved it refuses the order and releases the other lines. When an order
+//! is cancelled it releases its stock; when it is shipped it ships the reserved stock. One instance per order.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
@@ -27,7 +27,7 @@ pub enum Task {
     Refuse { refusal: Refusal },
 }
 
-/// What follows.
+/// The reaction to an input.
 pub type Reaction = process::Reaction<Task>;
 
 impl ProcessManager for Fulfilment {
@@ -75,7 +75,7 @@ impl ProcessManager for Fulfilment {
 }
 
 impl Task {
-    /// The command that it stands for.
+    /// The command of this task.
     pub fn target(self, order_id: OrderId) -> Target {
         let stock = |command_type, place: Place, command| {
             let stream = inventory::stream(&place.sku, &place.location);
@@ -102,7 +102,7 @@ impl Task {
     }
 }
 
-/// What is still promised or hoped for.
+/// The phase of the order.
 #[derive(
     Debug,
     Clone,
@@ -143,7 +143,7 @@ pub struct State {
 }
 
 impl State {
-    /// What follows from an event of the order.
+    /// The reaction to an event of the order.
     pub fn on_event(&mut self, event: &order::Event) -> Reaction {
         match (self.phase, event) {
             (Phase::New, order::Event::OrderPlaced { lines, .. }) => {
@@ -183,12 +183,12 @@ impl State {
                 let ship = |w: &Wanted| Task::Ship { place: w.place.clone(), line: w.line };
                 Reaction { tasks: self.lines.iter().map(ship).collect(), ..Reaction::default() }
             }
-            // What has ended stays ended; a confirmation that lost against a cancellation is such an echo.
+            // A final phase stays final; a confirmation that lost against a cancellation leads here.
             _ => Reaction::default(),
         }
     }
 
-    /// What follows when one of its commands was refused.
+    /// The reaction when one of its commands was refused.
     pub fn on_refusal(&mut self, task: &Task, slug: &str) -> Reaction {
         match (self.phase, task) {
             (Phase::Reserving, Task::Reserve { place, line, .. }) => {
@@ -198,10 +198,10 @@ impl State {
         }
     }
 
-    /// What follows when the order has waited for [`PATIENCE_SECONDS`].
+    /// The reaction when the order has waited for [`PATIENCE_SECONDS`].
     pub fn on_timeout(&mut self) -> Reaction {
         match (self.phase, self.lines.first()) {
-            // A confirmation may be under way: which of the two came first, the order's next event tells.
+            // A confirmation may be on its way: the order's next event shows which came first.
             (Phase::Reserving, Some(first)) => {
                 let refusal = Refusal {
                     line: first.line,
@@ -216,7 +216,7 @@ impl State {
         }
     }
 
-    /// Gives back every line, reserved or not: one whose reservation is still under way is barred.
+    /// Releases every line, reserved or not: a reservation that is still on its way is then refused.
     fn release(&self) -> Vec<Task> {
         self.lines.iter().map(|w| Task::Release { place: w.place.clone(), line: w.line }).collect()
     }

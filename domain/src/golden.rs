@@ -1,5 +1,5 @@
-//! What is stored is for ever. `tests/golden/events/` holds every event as it lies in the log, `tests/golden/states/` what
-//! `apply` makes of them. `UPDATE_GOLDEN=1` writes the files that are missing; none is ever overwritten.
+//! Stored shapes never change. `tests/golden/events/` holds every event as the log stores it, `tests/golden/states/`
+//! the states that `apply` makes of them. `UPDATE_GOLDEN=1` writes missing files; it never overwrites one.
 //!
 //! The tests go over the catalog; the samples stand beside their events, in the tests of each context.
 
@@ -58,7 +58,7 @@ fn id(last: u128) -> Uuid {
     Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_0000 + last)
 }
 
-/// The person whose keys [`encrypted`] names.
+/// The data subject whose keys [`encrypted`] names.
 pub(crate) fn person_id() -> Uuid {
     id(1)
 }

@@ -1,5 +1,5 @@
-//! How every id is made: `UUIDv7` for what is new, v5 in the namespaces written down here for what must come out the
-//! same again. No id is derived from a personal value.
+//! How every id is made: `UUIDv7` for new things; v5, in the namespaces below, where the same input must give the same
+//! id. No id is derived from a personal value.
 
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, uuid};
@@ -12,11 +12,10 @@ pub const PROCESSES: Uuid = uuid!("4f6b0d3e-7a2c-4c8e-9d55-1f0a7be39b02");
 pub const STREAMS: Uuid = uuid!("a3d1f7c2-55b8-4e0e-8c3f-2d9e60b41c03");
 /// Stock: SKU and location.
 pub const STOCK: Uuid = uuid!("c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604");
-/// What an import makes, by its natural key in the source.
+/// Imported things, by their natural key in the source.
 pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
 
-/// Whose the notes are that the operator writes, who has a token or the command line and no key: they are sealed under
-/// this subject's key.
+/// The data subject of the operator's notes, who has a token or the command line and no key: its key encrypts them.
 pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");
 
 /// The name of the one log there is today, as positions of it are sent.
@@ -54,9 +53,9 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A registered person; also the data subject of what is theirs.
+    /// A registered person; also their data subject.
     UserId,
-    /// A buyer without an account; also the data subject of what is theirs.
+    /// A buyer without an account; also their data subject.
     GuestId,
     ProductId,
     OrderId,

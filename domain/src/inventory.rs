@@ -33,7 +33,7 @@ pub enum Command {
     Receive {
         quantity: u32,
     },
-    /// What a count found: more or fewer than was thought.
+    /// The result of a count: more or fewer than recorded.
     Adjust {
         quantity: i64,
         reason: String,
@@ -43,7 +43,7 @@ pub enum Command {
         line: u32,
         quantity: u32,
     },
-    /// Of what was never reserved: bars it, so that a reservation that comes late is refused.
+    /// Releasing a line that was never reserved bars it, so that a late reservation is refused.
     Release {
         order_id: OrderId,
         line: u32,
@@ -388,7 +388,7 @@ mod tests {
             }
         }
 
-        /// What was released is reserved again before it is shipped.
+        /// A released line is reserved again before it is shipped.
         fn history() -> Vec<EventKind> {
             vec![
                 EventKind::StockReceived,

@@ -1,11 +1,10 @@
-//! What the shop is and what may happen in it: aggregates, their commands, events and refusals, and the process
-//! managers, as pure functions.
+//! The rules of the shop: aggregates, their commands, events and refusals, and the process managers, as pure functions.
 //!
-//! This crate knows no database, no broker and no web server. Whatever comes from outside (the time, a price, an id)
-//! arrives in the command or in [`Facts`]. One file per bounded context; start reading at [`order`], then
-//! [`process`] and [`fulfilment`], then [`Decider`].
+//! This crate knows no database, no broker and no web server. Input from outside (the time, a price, an id) arrives in
+//! the command or in [`Facts`]. One file per bounded context; start reading at [`order`], then [`process`] and
+//! [`fulfilment`], then [`Decider`].
 //!
-//! The names and shapes of events are for ever: `tests/golden/` holds each of them as it is stored.
+//! The names and shapes of events never change: `tests/golden/` holds each of them as it is stored.
 
 pub mod aggregate_type;
 pub mod catalog;

@@ -1,4 +1,4 @@
-//! Who, why and from where: what is stored beside every event, as a flat map of strings.
+//! The metadata of an event (who, why, from where), stored as a flat map of strings.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub enum ActorKind {
     System,
 }
 
-/// Through which door it came.
+/// The channel of a command.
 #[derive(
     Debug,
     Clone,
@@ -98,7 +98,7 @@ pub struct Metadata {
     pub actor_kind: Option<ActorKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<String>,
-    /// `<kind>:<id>` of whoever caused what a process does.
+    /// `<kind>:<id>` of the actor who caused what a process does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ impl Customer {
     }
 }
 
-/// One line, with name and price as they were when it was sold. The same SKU may stand on several lines.
+/// One line, with name and price as they were when it was sold. Several lines may have the same SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// From 1.
@@ -51,7 +51,7 @@ pub struct Line {
     pub price: Money,
 }
 
-/// How to reach whoever buys: sealed under their `invoice` key.
+/// The buyer's contact details, encrypted under their `invoice` key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ impl Contact {
     }
 }
 
-/// What is placed.
+/// The contents of a new order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
     /// What people call the order; no other order has it.
@@ -288,7 +288,7 @@ pub enum Status {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     pub status: Status,
-    /// What was placed; absent before.
+    /// The placed order; absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

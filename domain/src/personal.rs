@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::IntoEnumIterator as _;
 use uuid::Uuid;
 
-/// What a person's data is kept for; each purpose has a key of its own, for some outlive others.
+/// The purpose that personal data is kept for. Each has a key of its own, for some must be kept longer than others.
 #[derive(
     Debug,
     Clone,
@@ -32,9 +32,9 @@ use uuid::Uuid;
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Purpose {
-    /// The account, and what is kept because there is one.
+    /// The account and all that depends on it.
     Account,
-    /// What the law makes a shop keep of an order.
+    /// The parts of an order that the law makes a shop keep.
     Invoice,
 }
 
@@ -69,7 +69,7 @@ pub struct Personal<T> {
     content: Content<T>,
 }
 
-/// The version of what stands inside the seal; another one would be upcast after decryption.
+/// The version of the encrypted content; another one would be upcast after decryption.
 const INNER_VERSION: u32 = 1;
 
 #[derive(Serialize)]
@@ -122,7 +122,7 @@ pub enum PersonalError {
     Type,
 }
 
-/// What the codec needs of a [`Personal<T>`], whatever `T` is.
+/// A [`Personal<T>`] of any `T`, as the codec needs it.
 pub trait PersonalValue: Send {
     /// As stored, once it was sealed.
     fn jwe(&self) -> Option<&str>;

@@ -1,6 +1,6 @@
-//! Process managers: what the shop does by itself when something has happened. Each is a pure function of one
-//! instance's state and one input, an event, a refusal of one of its own commands, or a timeout; what comes out is
-//! commands to send and a timeout to set.
+//! Process managers: they send commands of their own when something has happened. Each is a pure function of the state
+//! of one instance and one input (an event, a refusal of one of its commands, or a timeout). It returns commands to
+//! send and a timeout to set.
 //!
 //! To add one: implement [`ProcessManager`] in a file of its own and add it to [`all`](crate::process_managers::all). A reactor
 //! runs every process of that list with a checkpoint, a lease, instances and timeouts of its own. It knows them as
@@ -23,16 +23,16 @@ pub enum Input<'a, T: ?Sized> {
     TimedOut,
 }
 
-/// What follows from an input.
+/// The reaction to an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction<T> {
     /// The commands of this instance that have not been sent are dropped first.
     pub drop_unsent: bool,
     /// To send, in this order.
     pub tasks: Vec<T>,
-    /// Wake the instance after so many seconds; replaces a timeout that stands.
+    /// Wake the instance after so many seconds; replaces its timeout.
     pub wake_after: Option<i64>,
-    /// A timeout that stands is taken away.
+    /// Cancel the timeout of the instance.
     pub stop_waiting: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Target {
     pub command: Command,
 }
 
-/// A process manager. Everything that it stores is in its own words: the state and the tasks are read by later releases.
+/// A process manager. Later releases read its stored state and tasks, so their shapes never change.
 pub trait ProcessManager: Send + Sync + 'static {
     /// One instance. Holds ids, numbers and codes, and nothing personal.
     type State: Default + Serialize + DeserializeOwned;
@@ -62,10 +62,10 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// Its name: part of its command ids, of its checkpoint, and of `system:<name>`, as which it acts. For ever.
     const NAME: &'static str;
 
-    /// The aggregate types whose events it is given.
+    /// The aggregate types whose events it reads.
     const FOLLOWS: &'static [&'static str];
 
-    /// The words that [`step`](Self::step) has.
+    /// The values that [`step`](Self::step) may return.
     const STEPS: &'static [&'static str];
 
     /// Whether it is to run.
@@ -76,13 +76,13 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// The instance that an event of that stream concerns; `None`: it concerns none.
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String>;
 
-    /// What follows from an input.
+    /// The reaction to an input.
     fn react(&self, state: &mut Self::State, input: Input<'_, Self::Task>) -> Reaction<Self::Task>;
 
-    /// A stable name of what the command is for, and the natural key of its target: parts of the command's id.
+    /// A stable name of the command's purpose, and the natural key of its target: parts of the command's id.
     fn purpose(task: &Self::Task) -> (&'static str, String);
 
-    /// The command that a task of that instance stands for; `None`: the instance is not one of its own.
+    /// The command of a task; `None`: the instance's name is not one of this process.
     fn target(instance: &str, task: Self::Task) -> Option<Target>;
 
     /// Where the instance is, in a word.
@@ -92,7 +92,7 @@ pub trait ProcessManager: Send + Sync + 'static {
     fn subject(instance: &str) -> Option<(&'static str, Uuid)>;
 }
 
-/// What is stored of a process cannot be understood.
+/// A stored state or task of a process cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} of an instance of {process} cannot be read: {reason}")]
 pub struct Unreadable {
@@ -102,7 +102,7 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// A process manager with states and tasks as they are stored, in JSON: what a reactor runs.
+/// A process manager with states and tasks in JSON, as they are stored. A reactor runs it.
 pub trait Process: Send + Sync {
     /// See [`ProcessManager::NAME`].
     fn name(&self) -> &'static str;
@@ -122,13 +122,13 @@ pub trait Process: Send + Sync {
     /// The state of an instance that nothing has concerned yet.
     fn initial(&self) -> Result<String, Unreadable>;
 
-    /// The state after an input, and what follows from it.
+    /// The new state and the reaction after an input.
     fn react(&self, state: &str, input: Input<'_, str>) -> Result<(String, Reaction<String>), Unreadable>;
 
-    /// The command that a task stands for, and its id: the same input leads to the same id, however often it is read.
+    /// The command of a task, and its id: the same input gives the same id, however often it is read.
     fn command(&self, instance: &str, input: Uuid, task: &str) -> Result<(Uuid, Target), Unreadable>;
 
-    /// What a task is for, and for what: `reserve`, `2`.
+    /// The purpose of a task and its target: `reserve`, `2`.
     fn purpose(&self, task: &str) -> Result<(&'static str, String), Unreadable>;
 
     /// Where an instance in that state is, in a word.
@@ -150,8 +150,8 @@ fn task<P: ProcessManager>(stored: &str) -> Result<P::Task, Unreadable> {
     serde_json::from_str(stored).map_err(|error| unreadable::<P>("command", error))
 }
 
-/// The id of a command of a process: made of its name, the instance, the input that led to it, what it is for and the
-/// natural key of its target.
+/// The id of a command of a process: derived from its name, the instance, the input, the purpose and the natural key of
+/// its target.
 pub fn command_id(process: &str, instance: &str, input: Uuid, (purpose, target): (&str, &str)) -> Uuid {
     ids::derived(ids::PROCESSES, &[process, instance, &input.to_string(), purpose, target])
 }

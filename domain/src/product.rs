@@ -1,4 +1,4 @@
-//! Products and their variants. A variant is what is sold: it has a SKU, which no other product has, and a price.
+//! Products and their variants. A variant is sold: it has a price, and a SKU that no other product has.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub struct Details {
     pub description: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// Such as `colour` → `red`: what a search can be narrowed by.
+    /// Such as `colour` → `red`: a search can filter by them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }

@@ -1,5 +1,5 @@
-//! Why a question was not answered, without a word of HTTP: reading a log, a read model or the audit trail ends with it,
-//! and the edge makes one answer of it.
+//! Why a question was not answered, without a word of HTTP: reading a log, a read model or the audit trail ends with
+//! it, and the edge makes one answer of it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub enum QueryErrorKind {
     Malformed,
     /// The caller may not.
     Forbidden,
-    /// What was asked for is not there.
+    /// The requested thing does not exist.
     NotFound,
     /// The state forbids it just now.
     Conflict,
@@ -22,7 +22,7 @@ pub enum QueryErrorKind {
     Gone,
     /// Not so fast.
     TooMany,
-    /// A defect: the cause is for the log and for nobody else.
+    /// A defect: the cause goes to the log only, not to the client.
     Internal,
     /// It passes: the same question may be answered later.
     Unavailable,
@@ -75,7 +75,7 @@ impl QueryError {
         malformed => Malformed,
         /// The caller may not.
         forbidden => Forbidden,
-        /// What was asked for is not there.
+        /// The requested thing does not exist.
         not_found => NotFound,
         /// The state forbids it just now.
         conflict => Conflict,
@@ -129,7 +129,7 @@ impl QueryError {
         self
     }
 
-    /// The position of the log up to which it was looked.
+    /// The position of the log up to which the query read.
     #[must_use]
     pub fn with_read_at(mut self, position: i64) -> Self {
         self.0.read_at = Some(position);
@@ -161,7 +161,7 @@ impl QueryError {
         self.0.retry_after
     }
 
-    /// The position of the log up to which it was looked, where that is known.
+    /// The position of the log up to which the query read, where it is known.
     pub fn read_at(&self) -> Option<i64> {
         self.0.read_at
     }

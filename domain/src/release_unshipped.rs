@@ -1,6 +1,6 @@
-//! The process manager that gives back the stock of orders that were confirmed and never shipped: after so many days
-//! it cancels them, and the cancellation makes [`fulfilment`](crate::fulfilment) release what was reserved. One instance
-//! is one order. Off unless days are given.
+//! The process manager that gives back the stock of orders that were confirmed and never shipped: after a number of
+//! days it cancels them, and [`fulfilment`](crate::fulfilment) then releases their stock. One instance per order. Off
+//! unless the days are set.
 //!
 //! The days count from when the process reads the confirmation: started on an old log, it cancels nothing at once.
 
@@ -30,7 +30,7 @@ pub enum Task {
     Cancel,
 }
 
-/// What follows.
+/// The reaction to an input.
 pub type Reaction = process::Reaction<Task>;
 
 #[derive(
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&cancelling()).unwrap(), r#"{"phase":"cancelling"}"#);
     }
 
-    /// What may come, in any order and any number of times.
+    /// The inputs that may come, in any order and any number of times.
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Confirmed,

@@ -47,8 +47,8 @@ fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
-/// A text as it may be shown: what would act on a terminal, or turn the order of what stands around it, is spelt out as
-/// JSON does (`\u202e`). Line breaks and tabs stay.
+/// A text that is safe to show: characters that would act on a terminal or change the direction of the text around them
+/// are escaped as in JSON (`\u202e`). Line breaks and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let acts = |c: char| {
         c.is_control() && c != '\n' && c != '\t'
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(Sku::try_new(raw).unwrap().as_str(), "MUG-1", "{raw:?}");
         }
         assert_eq!(Sku::try_new("cafe\u{301}").unwrap().as_str(), "CAF\u{c9}");
-        // The same text, composed and not: what comes out of both is the same.
+        // The same text, composed and decomposed, gives the same SKU.
         assert_eq!(Sku::try_new("\u{1fb4}"), Sku::try_new("\u{3b1}\u{345}\u{301}"));
     }
 

@@ -1,4 +1,4 @@
-//! Users: who they are, and that they can be forgotten. What is personal is sealed under the person's `account` key.
+//! Users: their details, and their erasure. Personal values are encrypted under the person's `account` key.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::{
     Purpose, Sensitive, text,
 };
 
-/// What a user tells about themselves; all of it optional (an imported customer has only a number).
+/// The details that a user gives; all of them optional (an imported customer has only a number).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Details {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,7 +153,7 @@ impl Classified for Error {
 #[serde(tag = "status", rename_all = "lowercase")]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly all are active")]
 pub enum User {
-    /// Nobody yet.
+    /// Not registered yet.
     #[default]
     Unknown,
     Active {
@@ -204,7 +204,7 @@ impl User {
     }
 }
 
-/// A data subject: the person behind a user or guest id, as far as being forgotten goes.
+/// A data subject: the person behind a user or guest id, as an aggregate of erasures.
 pub mod person {
     use super::{
         Classified, Deserialize, EventInfo, Expectation, Facts, Money, PersonalValue, Purpose, Sensitive,

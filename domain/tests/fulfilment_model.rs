@@ -1,6 +1,6 @@
-//! Orders, stock and the process between them, in memory, with everything that a broker, a crash and two senders at
-//! once can do to the order of things. Whatever happens: nothing is promised twice, and nothing stays promised to an
-//! order that does not get it.
+//! Orders, stock and the process between them, in memory, with every reordering that a broker, a crash and two senders
+//! at once can cause. In every case: nothing is reserved twice, and nothing stays reserved for an order that does not
+//! get it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 const SKUS: [&str; 3] = ["CUP", "MUG", "POT"];
 const ORDERS: usize = 3;
 
-/// What may happen next. The number picks an order, or a command that some sender once held.
+/// The possible next steps. The number picks an order, or a command that some sender once held.
 #[derive(Debug, Clone)]
 enum Step {
     Place(usize, Vec<(usize, u32)>),
@@ -34,7 +34,7 @@ enum Step {
     Send(usize),
     /// A sender takes the next command, and stops before it delivers it.
     Stall(usize),
-    /// The answer to what was sent arrives.
+    /// The answer to a sent command arrives.
     Answer(usize),
     /// A command that any sender once held is delivered (again), and perhaps answered.
     Redeliver(usize, bool),
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    /// Everything that can still happen by itself happens.
+    /// Runs every step that needs no outside input, to the end.
     fn settle(&mut self) {
         for order in 0..ORDERS {
             while self.answer(order) || self.read(order) || self.send(order) {}

@@ -33,7 +33,7 @@ where
         assert_eq!(decided, from_snapshot, "a snapshot decides like the state");
         let Some(events) = decided else { continue };
         for (within, mut event) in events.into_iter().enumerate() {
-            // What the codec does before an event is stored.
+            // The codec does this before an event is stored.
             for value in event.personal().into_iter().filter(|value| value.unsealed().is_some()) {
                 value.seal(format!("header..iv.{at}-{within}.tag"));
             }

@@ -1,8 +1,8 @@
-//! Who calls, and what they may do. One table, [`Permission::holders`], says it for every endpoint and every field.
+//! Who calls, and what they may do. One table, [`Permission::holders`], holds the rule for every endpoint and field.
 //!
-//! A caller shows an API key, the operator's token, or nothing. Where keys are stored is not known here: whoever starts a
-//! process brings a [`Keys`]. What it finds is remembered for [`REMEMBERED`], so a key that was revoked opens nothing any
-//! more a moment later, in every process.
+//! A caller sends an API key, the operator's token, or nothing. This module does not know where keys are stored: the
+//! process passes in a [`Keys`]. A look-up is cached for [`REMEMBERED`], so a revoked key stops working that much later
+//! in every process at the latest.
 
 pub mod caller;
 pub mod key;

@@ -1,8 +1,9 @@
-//! Endpoints that answer questions, or take a form, as rows of a table: each names its parameters, what it answers and
-//! what the caller must be permitted; one function takes every request by its row, and the API's description is made
-//! from the same rows.
+//! Endpoints that answer queries or take a form, as rows of a table: each names its parameters, its answer and the
+//! permission it needs. One function handles every request by its row, and the API's description is made from the same
+//! rows.
 //!
-//! A service is generic here: what its requests share is a type of its own ([`Shared`]). Start reading at [`Endpoint`].
+//! A service is generic here: the state that its requests share is a type of its own ([`Shared`]). Start reading at
+//! [`Endpoint`].
 
 pub mod call;
 pub mod described;

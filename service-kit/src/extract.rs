@@ -1,4 +1,4 @@
-//! axum's extractors, with every rejection a [`Problem`] that says which field is at fault and never what was in it.
+//! axum's extractors, with every rejection a [`Problem`] that names the field at fault and never repeats its value.
 
 use axum::body::Bytes;
 use axum::extract::path::ErrorKind;
@@ -112,8 +112,9 @@ pub(crate) fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> 
     Problem::invalid("invalid-body", detail).with_pointer(pointer)
 }
 
-/// serde's sentence about a value, without the value: only what was expected in its place, which the code wrote. Also
-/// the name of a field that the path does not lead to: missing, or there twice. What a type of ours says in its own words may quote, so it is left out.
+/// serde's sentence about a value, without the value: only what was expected, which the code wrote. Also the name of a
+/// field that the path does not lead to: missing or duplicate. A custom message of our own types may quote the value,
+/// so it is left out.
 fn without_value(sentence: &str) -> (Option<&str>, String) {
     let quoted = |prefix: &str| sentence.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(field) = quoted("missing field `") {
@@ -141,7 +142,8 @@ fn without_value(sentence: &str) -> (Option<&str>, String) {
     (None, detail)
 }
 
-/// The query string, of the shape of `T`; a parameter that `T` does not know is refused where `T` denies unknown fields.
+/// The query string, of the shape of `T`; a parameter that `T` does not know is refused where `T` denies unknown
+/// fields.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<T>(pub T);
 
@@ -179,7 +181,7 @@ fn invalid_query(rejection: &(dyn std::error::Error + 'static)) -> Problem {
     Problem::malformed("invalid-query", "the query cannot be read")
 }
 
-/// The variable parts of the path. What is not an id is a 400; what names nothing is a 404.
+/// The variable parts of the path. A malformed id is a 400; an unknown name is a 404.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 

@@ -1,4 +1,4 @@
-//! The request headers that the shop gives a meaning to, each read in one place, with a clear refusal of what it is not.
+//! The request headers that the shop understands, each read in one place, with a clear refusal of a malformed one.
 
 use std::fmt;
 use std::time::Duration;
@@ -126,7 +126,7 @@ pub fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     Ok(None)
 }
 
-/// `Event-Position`: where a command's events stand in the log, `[log:]position`.
+/// `Event-Position`: the position of a command's events in the log, `[log:]position`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPosition {
     /// None: the one log that there is.

@@ -1,7 +1,7 @@
 //! Whether the process lives, and whether it can do its work.
 //!
-//! Living depends on nothing outside: a process that is killed because its database is away helps nobody. Being ready
-//! is what its checks say, all asked at once, none for longer than [`LIMIT`].
+//! Liveness depends on nothing outside: killing a process because its database is away helps nothing. Readiness is the
+//! result of its checks, all run at once, none for longer than [`LIMIT`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl Health {
         Self::default()
     }
 
-    /// Adds a check: nothing if all is well, else the reason in words.
+    /// Adds a check. It returns nothing if all is well, else the reason.
     #[must_use]
     pub fn check<F>(mut self, name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where

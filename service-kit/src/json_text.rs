@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::extract::{BODY_LIMIT, malformed, refused, require_json, unreadable, utf8};
 use crate::problem::Problem;
 
-/// A JSON body as it was sent: read, and known to be UTF-8. It is parsed once, by whoever knows its shape.
+/// A JSON body as it was sent, known to be UTF-8. The code that knows its shape parses it, once.
 #[derive(Clone, Default)]
 pub struct JsonText(String);
 
@@ -35,7 +35,7 @@ impl JsonText {
             Ok(value) => return json.end().map(|()| value).map_err(|error| malformed(&error)),
             Err(error) => refused(&error),
         };
-        // What follows the field at fault was not read yet.
+        // serde stopped at the field at fault: the rest was not read yet.
         match serde_json::from_str::<IgnoredAny>(&self.0) {
             Ok(IgnoredAny) => Err(problem),
             Err(error) => Err(malformed(&error)),

@@ -1,8 +1,8 @@
-//! What every HTTP service of the shop needs, and nothing that belongs to one of them: problems, extractors, headers,
-//! callers and what they may do, tables of endpoints that answer, health, logs, a start and a graceful stop.
+//! Shared parts of every HTTP service of the shop: problems, extractors, headers, callers and their permissions, tables
+//! of endpoints, health, logs, start-up and graceful stop.
 //!
-//! It knows no database, no bus and no endpoint. Whatever is refused, by a handler or before one is reached, leaves as
-//! a [`Problem`]. Start reading at [`problem`], then [`serve`].
+//! It knows no database, no bus and no endpoint. Every refusal leaves as a [`Problem`]. Start reading at [`problem`],
+//! then [`serve`].
 
 pub mod access;
 pub mod endpoint;
@@ -20,7 +20,7 @@ mod trace;
 
 pub use problem::{Kind, Problem};
 
-/// What the tests of other crates use as well names this crate as they do.
+/// The test fixture is shared with other crates, and names this crate as they do.
 #[cfg(test)]
 extern crate self as soonshop_service_kit;
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What a process tells of itself at `/metrics`, in the text format of Prometheus: what it counted since it began, and
-//! what it looks up in its databases when it is asked.
+//! The metrics of a process at `/metrics`, in the text format of Prometheus: counters since its start, and values that
+//! it looks up in its databases at each scrape.
 //!
-//! A database that is away takes nothing of the first away, and of the second it is said that it could not be looked up.
-//! No label holds an id or a path: a route is its template.
+//! When a database is away the counters stay, and a metric says that the look-up failed. No label holds an id or a
+//! path: a route is its template.
 
 use std::fmt;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Http {
     }
 }
 
-/// A client may send any word as a method: those that nobody has are one.
+/// A client may send any word as a method: all unknown ones share a label.
 fn method(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
@@ -80,7 +80,7 @@ fn class(status: u16) -> &'static str {
     ["1xx", "2xx", "3xx", "4xx"].get(usize::from(status / 100).wrapping_sub(1)).copied().unwrap_or("5xx")
 }
 
-/// Counts a request, whatever answers it.
+/// Counts a request, whether a handler or the stack answers it.
 pub(crate) async fn counted(State(http): State<Http>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = method(request.method());
@@ -97,7 +97,7 @@ pub(crate) async fn counted(State(http): State<Http>, request: Request, next: Ne
 
 type Look = Box<dyn Fn() -> BoxFuture<'static, Result<Registry, String>> + Send + Sync>;
 
-/// What a process counts, and what it looks up.
+/// The counters of a process, and its look-ups.
 pub struct Metrics {
     counted: Registry,
     http: Http,
@@ -119,7 +119,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Where whoever counts registers it.
+    /// The registry for counters.
     pub fn counted(&mut self) -> &mut Registry {
         &mut self.counted
     }
@@ -129,7 +129,7 @@ impl Metrics {
         self.http.clone()
     }
 
-    /// What is looked up at every scrape, for no longer than [`LIMIT`]. Its registry has [`PREFIX`].
+    /// Adds a look-up at every scrape, for at most [`LIMIT`]. Its registry has [`PREFIX`].
     #[must_use]
     pub fn looked_up<F>(mut self, look: impl Fn() -> F + Send + Sync + 'static) -> Self
     where

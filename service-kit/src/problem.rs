@@ -276,7 +276,7 @@ impl IntoResponse for Problem {
         let mut response = (inner.kind.status(), inner.headers, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        // 404, 405 and 410 may be kept by a cache that is not told otherwise.
+        // A cache may keep 404, 405 and 410 unless a header forbids it.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = inner.retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::trace::TraceParent;
 
-/// What names a request. An extractor; also there for whatever runs in the request's own task.
+/// The ids of a request. An extractor; also available to all code in the request's own task.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext {
     /// New for every request.

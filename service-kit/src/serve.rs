@@ -1,8 +1,8 @@
 //! From a listener to answered requests, and back to silence: one stack of middleware for every service, and a stop
 //! that lets requests end.
 //!
-//! A request has one line in the log, with its route and never its query or body; all that is logged on the way stands
-//! in its span and so names it.
+//! Each request has one line in the log, with its route and never its query or body. All other log lines of the request
+//! are in its span and so carry its id.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -36,7 +36,7 @@ use crate::problem::{Kind, Problem};
 use crate::request::CONTEXT;
 pub use crate::request::RequestContext;
 
-/// How long a handler may take, besides what the client asked to wait, unless it said that it takes longer.
+/// How long a handler may take, besides the wait that the client asked for, unless its route allows longer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
@@ -68,7 +68,7 @@ impl RequestContext {
 impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
-    /// Outside [`stack`] (a handler tried by itself) it is made here.
+    /// Outside [`stack`] (a handler under test) the ids are made here.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(parts.extensions.get().copied().unwrap_or_else(|| Self::of(&parts.headers).0))
     }
@@ -113,7 +113,7 @@ pub async fn serve(
     }
 }
 
-/// Every request is counted, also what the stack itself answers.
+/// Counts every request, also those that the stack itself answers.
 pub(crate) fn with_counts(stacked: Router, http: Http) -> Router {
     stacked.layer(from_fn_with_state(http, metrics::counted))
 }
@@ -171,9 +171,9 @@ async fn time_limit(request: Request, next: Next) -> Response {
     Problem::unavailable("timed-out", detail, Duration::from_secs(1)).into_response()
 }
 
-/// Answers in a task of its own, whoever still waits for it. A client that hangs up would otherwise end a handler where it
-/// stands, and between `BEGIN` and its answer the driver gives a connection back with the transaction open: what others
-/// then write on it would be part of that.
+/// Runs the handler in a task of its own, so that it ends even if the client hangs up. A handler that is dropped
+/// between `BEGIN` and its answer would give the connection back with the transaction open, and the next user's writes
+/// would become part of it.
 async fn to_its_end(request: Request, next: Next) -> Response {
     let answering = next.run(request).in_current_span();
     let answering = match RequestContext::current() {
@@ -210,7 +210,7 @@ async fn with_context(mut request: Request, next: Next) -> Response {
         correlation_id = %context.correlation_id,
         trace_id = format!("{:032x}", context.trace.trace_id),
     );
-    // Whatever writes headers down, leaves this one out.
+    // Middleware that logs headers must leave this one out.
     if let axum::http::header::Entry::Occupied(mut sent) = request.headers_mut().entry(AUTHORIZATION) {
         sent.iter_mut().for_each(|value| value.set_sensitive(true));
     }
@@ -245,7 +245,7 @@ async fn with_context(mut request: Request, next: Next) -> Response {
 )]
 pub struct NotLoopback(pub SocketAddr);
 
-/// Nobody else may reach a server that lets everybody do everything.
+/// A server that lets everybody do everything must not be reachable from other machines.
 pub fn refuse_non_loopback(addr: SocketAddr) -> Result<(), NotLoopback> {
     if addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(NotLoopback(addr)) }
 }

@@ -1,4 +1,4 @@
-//! Logs, to standard error: standard output belongs to what a command answers.
+//! Logs, to standard error: standard output is for the output of a command.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,7 +46,7 @@ pub enum Error {
     Begun(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Libraries that write the values of statements into spans, and with them what is personal: never below this level,
+/// Libraries that write the values of statements, personal ones among them, into spans: never below this level,
 /// whatever the filter says.
 const DISCREET: &[&str] = &["sea_orm=info"];
 

@@ -11,7 +11,7 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     pub trace_id: u128,
-    /// The span of whoever called.
+    /// The span of the caller.
     pub parent_id: u64,
     pub flags: u8,
 }
@@ -22,7 +22,8 @@ impl TraceParent {
         Self { trace_id: Uuid::new_v4().as_u128(), parent_id: span_id(), flags: 0 }
     }
 
-    /// The caller's trace, or a new one: the standard asks to begin anew at a header that cannot be read, not to refuse.
+    /// The caller's trace, or a new one: the standard asks to start a new trace at a malformed header, not to refuse
+    /// it.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(TRACEPARENT).iter();
         match (values.next(), values.next()) {

@@ -1,5 +1,5 @@
-//! What a request leaves in the log. By itself in its process: tracing remembers for all threads which events nobody
-//! listened to when they were first met.
+//! The log lines of a request. In a process of its own: tracing caches for all threads that an event had no subscriber
+//! when it was first met.
 #![expect(clippy::unwrap_used, reason = "a test's helpers")]
 
 use std::io::{self, Write};

@@ -1,6 +1,7 @@
-//! API keys: made, listed, rotated and revoked at the command line, looked up by whoever takes requests.
+//! API keys: created, listed, rotated and revoked at the command line, looked up by services that answer requests.
 //!
-//! They lie beside the record of operations, so that a key and the line that says who made it are one transaction.
+//! They are stored beside the record of operations, so that a key and the line that says who made it are one
+//! transaction.
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
@@ -132,7 +133,7 @@ impl ApiKeys {
         self.db.connection.query_all(self.db.statement(&sql, [])).await?.iter().map(Row::read).collect()
     }
 
-    /// Makes a key. What comes back is all that there will ever be of its secret.
+    /// Creates a key. The secret in the result is stored nowhere.
     pub async fn create(&self, role: Role, name: &str, expires_days: Option<u16>) -> anyhow::Result<ApiKey> {
         if role == Role::Guest {
             bail!("whoever has no key is a guest: there are no keys for that");
@@ -282,7 +283,7 @@ impl ApiKeys {
     }
 }
 
-/// A key, as it is looked up by whoever takes requests.
+/// A key as it was read from the database.
 fn known(stored: &QueryResult) -> Result<Known, Error> {
     let row = Row::read(stored)?;
     let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
@@ -378,7 +379,7 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
     Ok(Outcome { text, exit_code: 0 })
 }
 
-/// The new key's text. It is shown this once, and so it is shown whatever becomes of its holder's notes.
+/// The text of the new key. It is shown only now, so it is shown even if making the key for its holder's notes failed.
 async fn shown(shop: &Shop, key: ApiKey) -> String {
     let prepared = async { ensure_writers(shop, &KeyMaker::new(shop.key_store()?)).await };
     if let Err(error) = prepared.await {
@@ -388,7 +389,8 @@ async fn shown(shop: &Shop, key: ApiKey) -> String {
     key.text()
 }
 
-/// Whoever has an API key may leave notes, which are sealed under a key of their own. Whoever answers questions makes none.
+/// The holder of an API key may leave notes, encrypted under a key of their own. It is made here: services that answer
+/// queries cannot make keys.
 pub(crate) async fn ensure_writers(shop: &Shop, keys: &KeyMaker) -> anyhow::Result<()> {
     for key in ApiKeys::new(&shop.read_database)?.all().await? {
         keys.ensure(key.id, Purpose::Account).await.context("the keys of notes")?;

@@ -1,10 +1,10 @@
-//! Looks at everything the shop stands on, says what is wrong, and what to do about it.
+//! Examines every part that the shop depends on, says what is wrong, and what to do about it.
 
 use crate::cause::chain;
 use crate::settle::standings;
 use crate::{Shop, erased, migrate};
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     pub what: String,
@@ -17,7 +17,7 @@ pub struct Finding {
 /// How far a follower may be behind the head before it is worth a word, in events.
 const BEHIND: i64 = 10_000;
 
-/// How many erasures that nobody works at are named.
+/// How many stalled erasures are named.
 const MOST_SAID: usize = 5;
 
 /// Looks at each part.

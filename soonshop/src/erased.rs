@@ -1,5 +1,5 @@
-//! `soonshop verify erased PERSON`: looks into every store for what may be left of a person who was erased, and says
-//! where it looked. Without their values it looks where values would stand; with them, everywhere (`erased/values.rs`).
+//! `soonshop verify erased PERSON`: searches every store for data of a person who was erased, and lists the places that
+//! it searched. Without their values it checks the known places; with them, every text (`erased/values.rs`).
 
 mod missing;
 pub mod overdue;
@@ -82,7 +82,7 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// What the log says that was asked for and confirmed.
+/// Reads from the log which erasures were requested and confirmed.
 async fn history(shop: &Shop, backup_days: u32, report: &mut Report) -> anyhow::Result<()> {
     let log = shop.log()?;
     let stream = log.stream("person", &report.person.to_string(), 0, 1_000).await?;
@@ -169,7 +169,7 @@ async fn keys(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the log's own tables have of the person: sealed values, for ever; and claims, which must be free.
+/// The log's own tables: encrypted values, which stay for ever, and claims, which must be released.
 async fn log(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     let headers: Vec<String> = personal::kids(report.person).map(|kid| codec::header(&kid)).collect();
     let sealed =
@@ -187,7 +187,7 @@ async fn log(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     }
     report.look("log", "events", events);
     if report.asked.contains(&Purpose::Account) {
-        // What an import brought stays claimed by its number in the source, so that it is brought once.
+        // An import key stays claimed by its number in the source, so that it is imported once.
         let sql = "SELECT scope FROM @claims WHERE owner = $1 AND scope <> 'import'";
         let owner = format!("user:{}", report.person);
         let claims = query(log.db(), sql, [owner.into()]).await?;
@@ -200,7 +200,7 @@ async fn log(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The rows of a generation, of whatever state: one that nobody reads any more is looked into as well.
+/// The rows of a generation in any state, also of one that no query reads any more.
 async fn rows(db: &Db, report: &mut Report) -> anyhow::Result<()> {
     let Some(projector) = projector_of(db.name()) else {
         report.not_looked_at.push(format!("{}: no projection of this release made it", db.name()));

@@ -1,9 +1,9 @@
-//! Brings the invoices of a real shop in, through the commands: `soonshop import online-retail FILE…`.
+//! Imports the invoices of a real shop through the commands: `soonshop import online-retail FILE…`.
 //!
 //! Each command has a natural key in the source (a code, a customer's number, an invoice's number): its ids are derived
-//! from it, and what it makes holds it in the scope `import`. So importing again changes nothing, whichever way it goes
-//! in, and an import that was killed is completed by the next. Start reading at [`run`]; the rules by which rows become
-//! commands are in `tests/data/online-retail/README.md`, and in code in `plan`.
+//! from it, and its stream claims it in the scope `import`. So a second import changes nothing, over HTTP or not, and
+//! an import that was killed is completed by the next. Start reading at [`run`]; the rules from rows to commands are in
+//! `tests/data/online-retail/README.md`, and in code in `plan`.
 
 mod door;
 mod form;
@@ -38,7 +38,7 @@ use rows::{Found, Sheet};
 pub use form::{DateOrder, DecimalSign, FormOptions, Separator};
 pub use report::{Broken, Count, Refused, Report};
 
-/// How many lines of orders may be given before it is looked whether their stock can be reserved as fast.
+/// How many order lines are sent between two checks that stock is reserved as fast.
 const LINES_BETWEEN_LOOKS: usize = 500;
 
 /// Where the rows come from.
@@ -57,7 +57,7 @@ pub struct Options {
     /// Comma-separated values, packed with gzip or not
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// A shop that is being served, as its operator; without it, a store that nobody serves
+    /// The URL of a running shop, which the operator's token opens; without it, a store that no process serves
     #[arg(long, value_name = "URL")]
     pub to: Option<Url>,
     #[command(flatten)]
@@ -73,9 +73,9 @@ pub struct Options {
     pub quiet: bool,
 }
 
-/// Imports the files, one after the other, and waits until everything that follows from them is done.
+/// Imports the files, one after the other, and waits until every follower has processed them.
 ///
-/// Without an address the store must be one that nobody serves: relay, projectors and reactors then run in this process.
+/// Without a URL no other process may serve the store: relay, projectors and reactors then run in this process.
 pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     let (files, form) = (options.files.clone(), options.form.clone());
     // A file that is none is told of before anything is changed.
@@ -295,7 +295,7 @@ impl<D: Door> Run<D> {
             None => Buys::Guest(natural("guest", &[&sale.number])),
             Some(number) => {
                 let customers = self.customers.lock().unwrap_or_else(PoisonError::into_inner);
-                // Nobody has the id of one who could not be registered, and the order is refused for that.
+                // A customer who could not be registered has no id: the nil id makes the shop refuse the order.
                 Buys::User(customers.get(number).copied().unwrap_or_default())
             }
         };

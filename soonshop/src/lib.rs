@@ -81,8 +81,8 @@ pub struct Config {
     #[arg(long, env = "SOONSHOP_KEEP_PROCESS_RECORDS_DAYS", default_value_t = KEEP_PROCESS_RECORDS_DAYS, global = true,
           value_parser = clap::value_parser!(u16).range(i64::from(KEEP_RECORDS_DAYS)..))]
     pub keep_process_records_days: u16,
-    /// Within how many days an erasure has to be complete: then a generation that nobody keeps alive, and that it has
-    /// not reached, is dropped
+    /// Days within which an erasure must be complete: after that, a generation that no process runs and that the
+    /// erasure has not reached is dropped
     #[arg(long, env = "SOONSHOP_ERASE_WITHIN_DAYS", default_value_t = ERASE_WITHIN_DAYS, global = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub erase_within_days: u16,
@@ -91,7 +91,7 @@ pub struct Config {
     pub cancel_unshipped_after_days: u16,
 }
 
-/// The least, and what it is unless something else is said.
+/// The minimum, and the default.
 pub const KEEP_RECORDS_DAYS: u16 = 7;
 pub const KEEP_PROCESS_RECORDS_DAYS: u16 = 35;
 
@@ -114,7 +114,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Checks every address, and what may not go together, before anything connects.
+    /// Checks every address and every forbidden combination before anything connects.
     pub fn open(config: &Config, role: Role) -> anyhow::Result<Self> {
         let place = |url: &Option<String>, fallback: &str| {
             DatabaseLocation::parse(url.as_deref().unwrap_or(fallback))

@@ -67,37 +67,37 @@ enum Command {
         #[arg(long, env = "SOONSHOP_LISTEN")]
         listen: Option<SocketAddr>,
     },
-    /// Add sample data to a store that nobody serves
+    /// Add sample data to a store that no process serves
     Seed,
-    /// Bring in what another shop has, through the commands
+    /// Import the data of another shop, through the commands
     Import {
         #[command(subcommand)]
         source: import::Source,
     },
     /// Print the description of the API (OpenAPI 3.1), as `/openapi.json` answers it and `docs/openapi.json` holds it
     Openapi,
-    /// Look at everything, and say what is wrong and what to do
+    /// Check every part of the shop, and say what is wrong and what to do
     Doctor {
         /// As JSON, one finding a line
         #[arg(long)]
         json: bool,
     },
-    /// Look into every store for what should not be there
+    /// Check every store for data that should not be there
     Verify {
         #[command(subcommand)]
         what: Verify,
     },
-    /// Keys to sign in with
+    /// API keys
     Key {
         #[command(subcommand)]
         verb: api_keys::Verb,
     },
-    /// Look at process managers: what each has in hand, and why it waits
+    /// Process managers: their instances, and why one waits
     Process {
         #[command(subcommand)]
         verb: processes::Verb,
     },
-    /// Whether the log still holds what was sealed
+    /// Check that the log is unchanged since it was sealed
     Seals {
         #[command(subcommand)]
         verb: seals::Verb,
@@ -106,10 +106,9 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Verify {
-    /// That nothing is left of a person who was erased
+    /// Check that no store holds data of a person who was erased
     ///
-    /// The exit code is 0 where nothing was found, 3 where something was, and 1 where not everything could be looked
-    /// into.
+    /// The exit code is 0 if nothing was found, 3 if something was, and 1 if not everything could be searched.
     Erased(erased::Options),
 }
 
@@ -124,7 +123,7 @@ fn main() -> ExitCode {
         if matches!(cli.command, Command::Serve { .. } | Command::Dev { .. }) {
             keep_pages_small();
         }
-        // Whoever speaks TLS here uses ring; nobody else has chosen before.
+        // TLS uses ring; nothing has installed another provider before.
         drop(rustls::crypto::ring::default_provider().install_default());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(cli))
@@ -138,8 +137,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells the kernel to give this process pages of 4 KiB, never of 2 MiB. The allocator asks for huge ones, and a shop
-/// that has little to do touches a bit of each: half of its memory would be pages that are nearly empty.
+/// Tells the kernel to give this process pages of 4 KiB, never of 2 MiB. The allocator asks for huge ones, and an idle
+/// shop touches a bit of each: half of its memory would be nearly empty pages.
 #[cfg(target_os = "linux")]
 fn keep_pages_small() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
@@ -192,7 +191,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return verify(Shop::open(&cli.config, Role::All)?, &options).await;
         }
         Command::Key { verb } => {
-            // `--name` is the key's here, and in any words.
+            // Here `--name` is the name of the key, in any words.
             let config = Config { name: "soonshop".to_owned(), ..cli.config };
             let shop = Shop::open(&config, Role::All)?;
             migrate::check(&shop).await?;

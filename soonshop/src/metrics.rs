@@ -1,5 +1,5 @@
-//! What the shop's processes tell at `/metrics`: what each of them counts, and, from those that answer queries, how
-//! everything stands, by the function that `/health/audit` asks.
+//! The metrics of the shop's processes at `/metrics`: the counters of each, and, in those that answer queries, the
+//! status of the shop, from the function that `/health/audit` uses.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -41,7 +41,7 @@ struct OfProcess {
 
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// What a process of that role tells.
+/// The metrics of a process of that role.
 pub(crate) fn of(
     shop: &Shop,
     role: Role,

@@ -1,5 +1,5 @@
-//! Brings every schema up to this release, and makes what has to be there once: keys, the operator's token, the first
-//! generation of every read model, the checkpoints of what acts.
+//! Brings every schema up to this release, and creates everything that must exist once: keys, the operator's token, the
+//! first generation of every read model, the checkpoints of the workers.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -130,7 +130,7 @@ pub async fn check(shop: &Shop) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A token that only the file's owner can read; one that is there stays.
+/// Creates a token that only the file's owner can read; an existing one stays.
 fn create_token(file: &Path) -> anyhow::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;

@@ -1,4 +1,4 @@
-//! What a verb of the command line came to.
+//! The outcome of a verb of the command line.
 
 /// What to print, and how to end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,7 @@
-//! Process managers at the command line: which instances there are, what one of them waits for, and a way to have its
-//! command tried again at once.
+//! Process managers at the command line: lists instances, shows what one of them waits for, and retries its command at
+//! once.
 //!
-//! Exit codes: 0 done; 2 there is no such process or instance, or nothing to try again; 3 `list --stuck` found some;
-//! 1 an error.
+//! Exit codes: 0 done; 2 no such process or instance, or nothing to retry; 3 `list --stuck` found some; 1 an error.
 
 use std::fmt::Write as _;
 
@@ -21,7 +20,7 @@ use crate::outcome::Outcome;
 /// The exit code of what does not exist; its text is an error.
 pub const NOT_FOUND: u8 = 2;
 
-/// The exit code of a list of what is stuck that is not empty.
+/// The exit code of `list --stuck` when it found some.
 const FOUND: u8 = 3;
 
 /// What to do with process managers.
@@ -32,7 +31,7 @@ pub enum Verb {
         /// Of this process only
         #[arg(long)]
         process: Option<String>,
-        /// Only those whose command has to wait, or whose time-out should have come. Exit code 3 if there are any
+        /// Only those whose command waits, or whose timeout is overdue. Exit code 3 if there are any
         #[arg(long, conflicts_with = "all")]
         stuck: bool,
         /// Those that are done as well
@@ -48,7 +47,7 @@ pub enum Verb {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
-    /// Show one instance: its step, what it waits for, what was refused, and the events it has heard of
+    /// Show one instance: its step, what it waits for, what was refused, and the events it has read
     Show {
         /// The name of the process
         process: String,
@@ -64,7 +63,7 @@ pub enum Verb {
         process: String,
         /// The instance, such as an order's id
         instance: String,
-        /// Why, in your own words; it is kept encrypted in the record of operations
+        /// The reason, in free text; it is kept encrypted in the record of operations
         #[arg(long)]
         reason: Option<String>,
         /// text or json
@@ -252,7 +251,7 @@ fn shown(one: &Instance, history: &[InstanceEvent], format: Format) -> anyhow::R
     Ok(Outcome { text: lines.join("\n"), exit_code: 0 })
 }
 
-/// Written down first: whoever asks twice has it tried twice, and what is not written down is not done.
+/// Records the request first: a second request makes a second retry, and nothing unrecorded is done.
 async fn retry(
     shop: &Shop,
     db: &Db,

@@ -1,4 +1,4 @@
-//! What a process can be told to do.
+//! The roles of a process.
 
 /// One role, or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

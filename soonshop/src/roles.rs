@@ -1,4 +1,4 @@
-//! What a process does: one role, or all of them.
+//! The work of a process: one role, or all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Followers {
     pub feed: Feed,
 }
 
-/// Starts what the role runs beside its endpoints.
+/// Starts the workers that the role runs beside its endpoints.
 pub fn start(
     shop: &Shop,
     role: Role,
@@ -41,7 +41,7 @@ pub fn start(
     let process = shop.store_database.namespace("process")?;
     let mut tasks = JoinSet::new();
     if role.has(Role::Relay) {
-        // Without an appender in this process nothing ever changes: the relay looks at the log by itself.
+        // Without an appender in this process the watch never changes: the relay then polls the log.
         let appended = store.map_or_else(|| tokio::sync::watch::channel(0).1, EventStore::appended);
         let relay = Relay {
             log,
@@ -65,7 +65,7 @@ pub fn start(
         let eraser =
             Eraser { store: store.clone(), process: process.clone(), register, holder: shop.holder.clone() };
         tasks.spawn(eraser.run(stop.clone()));
-        // Nothing tells when the record is added to: that sealer looks by itself.
+        // Nothing signals a new entry of the record: that sealer polls.
         let unheard = tokio::sync::watch::channel(0).1;
         for (name, log, seals, appended) in [
             (sealer::NAME, shop.log()?, shop.seals()?, store.appended()),
@@ -88,7 +88,7 @@ pub fn start(
     Ok(Followers { tasks, feed })
 }
 
-/// Brings what the bus says to the feed. A bus that is down is no trouble: the feed looks at the log more often.
+/// Passes messages of the bus to the feed. Without the bus the feed polls the log more often.
 async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
     let queue = format!("projector-{}", shop.config.name);
     let mut subscription = loop {
@@ -138,8 +138,8 @@ async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
     }
 }
 
-/// Keeps every generation alive whose version is here; looks now and then for new ones, and for those that were retired
-/// or rejected.
+/// Runs every generation whose version this release has; checks now and then for new ones, and for retired or rejected
+/// ones.
 async fn project(
     shop: Shop,
     role: Role,

@@ -16,12 +16,13 @@ use crate::{Config, Role, Shop, migrate};
 /// What to do with seals.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
-    /// Check the log against its seals. Exit code 0: intact; 3: something is wrong, or not all of it is proved; 1: an error
+    /// Check the log against its seals. Exit code 0: intact; 3: something is wrong, or not all of it is proved; 1: an
+    /// error
     Check {
         /// The first position
         #[arg(long, default_value_t = 1)]
         from: i64,
-        /// The last position, which must be under a seal; without it, as far as there are seals
+        /// The last position, which must be sealed; without it, up to the last seal
         #[arg(long)]
         to: Option<i64>,
         /// The key that you trust: its public half in base64, or its fingerprint
@@ -56,7 +57,7 @@ pub enum Verb {
     },
 }
 
-/// What a check found, as it is printed, and the exit code that says it.
+/// The result of a check as it is printed, with its exit code.
 fn outcome(report: &Report, json: bool) -> anyhow::Result<Outcome> {
     let text = if json { serde_json::to_string(report)? } else { report.to_string() };
     Ok(Outcome { text, exit_code: if report.verdict == Verdict::Intact { 0 } else { 3 } })

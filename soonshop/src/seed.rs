@@ -100,7 +100,7 @@ async fn context(store: &EventStore, command: &str, key: &str) -> anyhow::Result
     Ok(CommandContext::new(id, fingerprint, metadata))
 }
 
-/// What was there before stays as it is.
+/// Existing data stays as it is.
 fn done<T, E: std::error::Error + Send + Sync + 'static>(
     outcome: Result<T, ExecuteError<E>>,
 ) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! A process of the shop: its endpoints, what runs beside them, and a stop that finishes what was begun.
+//! A process of the shop: its endpoints, its workers, and a stop that finishes the work in progress.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -164,7 +164,7 @@ fn access(shop: &Shop, role: Role) -> anyhow::Result<Access> {
     Ok(Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?)))
 }
 
-/// The description of what a role answers. A path that both sides have gets the operations of both.
+/// The API's description of a role. A path of both sides has the operations of both.
 pub fn openapi(role: Role) -> OpenApi {
     let mut api = OpenApi::default();
     if role.has(Role::CommandApi) {

@@ -1,5 +1,5 @@
-//! Waiting until everything that follows the log has reached its head and nothing is left to do: what an import ends
-//! with, and what tests do instead of sleeping.
+//! Waits until every follower has reached the head of the log and has no work left: an import ends with it, and tests
+//! use it instead of sleeping.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ pub struct Standing {
     pub name: String,
     /// `None`: it has never begun.
     pub position: Option<i64>,
-    /// The end of what it follows: the log, or the record of operations.
+    /// The end of the log that it follows: the event log, or the record of operations.
     pub head: i64,
-    /// Something it has to do that no position tells.
+    /// Unfinished work that its position does not show.
     pub unfinished: i64,
-    /// Why it stands still, where it said so.
+    /// Why it stopped, if it said so.
     pub reason: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     for one in &whole.generations {
         // Of another version, somebody else keeps it alive.
         if projectors.iter().any(|projector| one.is_made_by(&**projector)) {
-            // A cache is nothing to wait for: what it has not seen it does not answer.
+            // The cache is not waited for: it never answers for an event that it has not seen.
             let sinks = one.sinks.iter().filter(|sink| sink.name != CACHE);
             all.extend(sinks.map(|sink| sunk(&one.namespace(), sink, head)));
         }
@@ -82,8 +82,8 @@ fn sunk(namespace: &str, sink: &status::Sink, head: i64) -> Standing {
     Standing { name, position: sink.position, head, unfinished: 0, reason }
 }
 
-/// Returns once all of them are at the head and idle, and the head stayed where it was. The sealers are not waited for:
-/// nobody reads what they write.
+/// Returns once all followers are at the head and idle, and the head stayed the same meanwhile. The sealers are not
+/// waited for: no read model depends on them.
 pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
     let mut before = None;

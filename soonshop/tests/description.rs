@@ -68,7 +68,7 @@ fn the_description_is_whole_and_its_tags_are_contexts() {
     }
 }
 
-/// The rows of a Markdown table whose first cell is code, by that code: the other cells.
+/// The rows of a Markdown table whose first cell is code: the other cells, by that code.
 fn table(page: &str, heading: &str) -> BTreeMap<String, Vec<String>> {
     let text = std::fs::read_to_string(docs(page)).unwrap();
     let (_, rest) = text.split_once(heading).unwrap_or_else(|| panic!("{page} has no {heading:?}"));

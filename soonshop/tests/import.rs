@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
 
-/// One row of each kind; what it comes to is in [`special_figures`].
+/// One row of each kind; the result is in [`special_figures`].
 const SPECIAL: &[&str] = &[
     "536365,85123a,WHITE HEART,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom",
     // The same code in capitals, at another price: the same product, another line.
@@ -146,7 +146,7 @@ impl Sums {
     }
 }
 
-/// What the read models say, under the names that `expected.json` has.
+/// The figures of the read models, under the names in `expected.json`.
 async fn figures(shop: &Shop) -> Value {
     let text = |row: &QueryResult, name: &str| row.try_get::<String>("", name).unwrap();
     let number = |row: &QueryResult, name: &str| row.try_get::<i64>("", name).unwrap();
@@ -449,7 +449,7 @@ async fn over_http_it_comes_to_the_same_and_neither_way_repeats_the_other() {
     assert_eq!((head(&shop).await, again.events, again.commands_refused), (end, 0, 0));
     running.stop().await.unwrap();
 
-    // The other way; and what is new by that way, again by the first.
+    // Over HTTP; then a new file over HTTP and again locally.
     let local = import(&shop, &one).await;
     assert_eq!((local.products, local.receipts, local.orders), (count(0, 5), count(0, 3), count(0, 2)));
     assert_eq!((head(&shop).await, local.commands_refused), (end, 0));
@@ -589,7 +589,8 @@ async fn agrees_with_the_oracle(name: &str, expected: &str) {
     assert_eq!((report.rows_broken, report.commands_refused), (0, 0), "{report}");
 }
 
-/// `tests/integration` asks for the same over HTTP, on every set of servers; this is for figures: with `--release -- --ignored`.
+/// `tests/integration` asks for the same over HTTP, on every set of servers; this is for figures: with `--release --
+/// --ignored`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes a minute without optimization"]
 async fn a_month_of_the_real_shop_has_the_oracles_figures() {

@@ -1,4 +1,4 @@
-//! Process managers at the command line: what is printed, what is written down, and how it ends.
+//! Process managers at the command line: the output, the record of operations and the exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -49,7 +49,7 @@ async fn number(shop: &Shop, sql: &str) -> i64 {
     db.connection.query_one(db.statement(sql, [])).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
-/// An order whose second reservation has to wait.
+/// Adds an order whose second reservation waits.
 async fn plant(shop: &Shop) {
     let task = r#"{"do":"reserve","place":{"sku":"MUG","location":"main"},"line":2,"quantity":1}"#;
     let far = 9_000_000_000_000_i64;
@@ -143,7 +143,7 @@ async fn a_retry_is_asked_for_and_written_down_with_who_and_why() {
     );
     let note = record[0].note.as_deref().unwrap();
     assert!(note.starts_with("ey") && !note.contains("customer"), "it is encrypted: {note}");
-    // Nothing is written down of what is not done.
+    // A retry that is refused is not recorded.
     sql(&shop, "DELETE FROM @outbox").await;
     let nothing = run(&shop, &retry(ORDER, None)).await.unwrap();
     assert_eq!(nothing.exit_code, 2);

@@ -1,4 +1,4 @@
-//! Seals on the command line: what is printed, and how it ends.
+//! Seals at the command line: the output and the exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -54,7 +54,7 @@ fn json(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.text).unwrap()
 }
 
-/// What the doctor says of the sealer.
+/// The doctor's finding about the sealer.
 async fn sealer(shop: &Shop) -> doctor::Finding {
     doctor::examine(shop).await.into_iter().find(|finding| finding.what == "sealer").unwrap()
 }
@@ -78,7 +78,7 @@ async fn a_shop_that_was_served_is_sealed_and_every_check_ends_as_it_should() {
     assert_eq!((unproven.exit_code, json(&unproven)["verdict"].as_str()), (3, Some("unproven")));
     let running = served(&shop).await;
     settle::settle(&shop, Duration::from_secs(30)).await.unwrap();
-    // What is left when it is told to stop is sealed before it ends.
+    // A stopped sealer seals the rest before it ends.
     running.stop().await.unwrap();
     let head = shop.log().unwrap().head().await.unwrap().position;
     let intact = run(&config, &checking()).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_shop_that_was_served_is_sealed_and_every_check_ends_as_it_should() {
     assert_eq!((json(&intact)["to"].as_i64(), json(&intact)["tail"].clone()), (Some(head), Value::Null));
     assert!(sealer(&shop).await.ok, "{:?}", sealer(&shop).await);
 
-    // What people did is sealed as well, by the same key. Nobody did anything yet.
+    // The record of operations is sealed as well, by the same key. It is still empty.
     let of_record =
         || Verb::Check { from: 1, to: None, pubkey: None, record: true, offline: None, json: true };
     let nothing = run(&config, &of_record()).await.unwrap();

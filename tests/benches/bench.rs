@@ -1,5 +1,5 @@
-//! The figures, each beside its baseline in the same run: `make bench`. Medians over rounds; they report and never fail.
-//! `BENCH_ONLY=append,read` runs some of them; `BENCH_SECONDS` is the length of one round.
+//! The figures, each beside its baseline in the same run: `make bench`. Medians over rounds; they report and never
+//! fail. `BENCH_ONLY=append,read` runs some of them; `BENCH_SECONDS` is the length of one round.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -143,7 +143,7 @@ async fn append() {
     let full = serde_json::to_value(metadata()).unwrap();
     for callers in [1, 8, 32, 256] {
         let (mut ours, mut other) = (Vec::new(), Vec::new());
-        // The streams are there before: what is measured is appending.
+        // Creates the streams first: only appends are measured.
         for caller in 0..callers {
             receive(&store, &Sku::try_new(&format!("S-{callers}-{caller}")).unwrap()).await;
         }
@@ -394,8 +394,8 @@ async fn latency() {
     }
 }
 
-/// A real shop's half year goes in as commands; then each read model is rebuilt from the log, beside a bulk write of the
-/// same rows with their keys and indexes.
+/// A real shop's half year goes in as commands; then each read model is rebuilt from the log, beside a bulk write of
+/// the same rows with their keys and indexes.
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn rebuilding() {
     let (place, shop) = postgres_shop().await;
@@ -490,7 +490,7 @@ async fn rebuilt_once(
     (name, begun.elapsed().as_secs_f64())
 }
 
-/// What was done before has been written out: nobody pays for somebody else.
+/// Waits until earlier writes are on disk, so that they do not slow this measurement.
 async fn settled(db: &DatabaseConnection) {
     db.execute_unprepared("CHECKPOINT").await.unwrap();
 }
@@ -562,7 +562,7 @@ async fn bulk_written(
 /// Bytes of one message of a client's COPY.
 const MESSAGE: usize = 64 * 1_024;
 
-/// How many times the half year stands in the log that the audit trail is measured on: a million events.
+/// How many copies of the half year the log holds for the measurement of the audit trail: a million events.
 const TIMES: i64 = 5;
 
 /// Asks for each of these pages.
@@ -589,7 +589,7 @@ async fn audit() {
     let head = log.head().await.unwrap().position;
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let contexts = soonshop::contexts(None).unwrap();
-    // No reactor: it would take the orders that are there again for new ones, and the log would go on.
+    // No reactor: it would take the existing orders for new ones, and the log would grow.
     let options = |role| soonshop::serve::Options { role, contexts: contexts.clone(), listen };
     let trail: Vec<Arc<dyn soonshop_projections::Projector>> =
         vec![Arc::new(soonshop_projections::audit::Audit)];
@@ -615,7 +615,7 @@ async fn audit() {
     place.remove().await;
 }
 
-/// How long pages take, as whoever asks for them sees it.
+/// Measures the time of pages, as the client sees it.
 async fn pages(client: &support::Client, once: i64) {
     let one = |items: &serde_json::Value, name: &str| items[0][name].as_str().unwrap_or_default().to_owned();
     let order = client.look("/api/audit/timeline?type=OrderPlaced&limit=1").await.json()["items"].clone();
@@ -667,7 +667,7 @@ async fn exported(client: &support::Client, head: i64) {
     }
 }
 
-/// One command to readiness, and what an idle shop holds.
+/// Measures the time from the command to readiness, and the memory of an idle shop.
 fn start_up() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().display();

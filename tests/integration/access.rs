@@ -63,7 +63,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
         register(&shop.client, &new.text()).await.json()["type"] == "/problems/token-expired"
     })
     .await;
-    // Of another shop, it is nobody's.
+    // A key of another shop is unknown here.
     let stranger = ApiKey::generate(Uuid::new_v4()).unwrap();
     assert_eq!(list(&shop.client, &stranger.text()).await, 401);
 
@@ -159,8 +159,8 @@ async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log:
     }
 }
 
-/// Whoever answers shows what process managers have in hand, and the tool how far followers are; neither writes any of
-/// it, and the tool reads no state and no command.
+/// The query role reads the instances of process managers, and the tool their positions; neither writes them, and the
+/// tool reads no state and no command.
 async fn of_what_processes_keep_nothing_is_written_and_only_the_viewer_sees_all_of_it(
     db: &soonshop_event_log::Db,
 ) {

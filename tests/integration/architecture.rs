@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Crate, and the crates of ours that it may name. An arrow brings what stands behind it.
+/// Each crate, and the crates of ours that it may name directly.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("event-log", &["domain"]),

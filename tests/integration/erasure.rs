@@ -1,5 +1,5 @@
-//! A person is forgotten: over HTTP, from every store, whatever happens meanwhile and whatever comes back; and `soonshop
-//! verify erased` proves it by their values.
+//! A person is erased: over HTTP, from every store, during other work and after a restore; and `soonshop verify erased`
+//! proves it by their values.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::support::{Place, Set, TestShop, binary, eventually};
 
-/// Of the guest. What is no letter of ASCII, or stands in quotes, is stored in several ways.
+/// The guest's values. Characters outside ASCII, and quotes, are stored in several encodings.
 const VALUES: [&str; 4] =
     ["Zoë \"Zee\" Quuxley", "Zoe.Quuxley@Hidden.example", "+44 7700 900456", "9 Nowhere Mews\nÅtown"];
 
@@ -95,7 +95,7 @@ async fn erase(shop: &TestShop, person: Uuid, purposes: &[&str]) {
     shop.client.operate(&format!("/people/{person}/erasures"), &body).await.expect(200);
 }
 
-/// A guest is forgotten, and what is theirs is gone from where it was read, searched for or kept.
+/// A guest is erased, and their values are gone from every read model, index, cache and key store.
 async fn forgotten(set: Set) {
     let shop = TestShop::start(set).await;
     let (product, _) = shop.client.product("MUG", "A mug", 500, 100).await;
@@ -320,7 +320,7 @@ async fn a_log_and_keys_that_come_back_with_a_backup_have_forgotten_no_erasure()
     let backup = tempfile::tempdir().unwrap();
     let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
     copied(backup.path(), place.folder.path(), &["log", "keys", "process"]);
-    // As after any restore of a log: what follows it is made again.
+    // As after any restore of a log: the read models are built again.
     for file in std::fs::read_dir(place.folder.path()).unwrap().map(|file| file.unwrap()) {
         let name = file.file_name().into_string().unwrap();
         if name.starts_with("rm_") || name.starts_with("operations") {
@@ -337,7 +337,7 @@ async fn a_log_and_keys_that_come_back_with_a_backup_have_forgotten_no_erasure()
     shop.stop().await;
 }
 
-/// A generation that no process has the code of: it follows nothing, and so keeps what it has, until the deadline.
+/// A generation whose code no process has: nothing runs it, so it keeps its rows until the deadline.
 async fn orphaned(set: Set) {
     let shop = TestShop::start(set).await;
     let guest = Uuid::new_v4();
@@ -394,7 +394,7 @@ async fn orphaned(set: Set) {
     assert_eq!((&*written[0].subject, &*written[0].actor), ("rm_orders_2", "system:eraser"));
     assert_eq!(written[0].detail["erasure_of"], guest.to_string());
 
-    // What readers go by is never dropped, whoever keeps it.
+    // The active generation is never dropped, whoever runs it.
     execute("UPDATE @generations SET version = 99 WHERE projection = 'orders' AND generation = 1").await;
     alone(1).await;
     let first = registry.active("orders").await.unwrap().unwrap();

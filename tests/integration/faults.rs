@@ -1,5 +1,5 @@
 //! Servers that stop, and a log that fails over to an older state. These tests start servers of their own, so that they
-//! disturb nobody.
+//! do not disturb other tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,7 +77,7 @@ fn serve(place: &Place, name: &str, port: u16) -> Process {
     Process::start(&place.config, name, &["serve", "--listen", &format!("127.0.0.1:{port}")])
 }
 
-/// Whatever is down stops only what cannot be done without it, says so, and is taken up again when it is back.
+/// A server that is down stops only the work that needs it, is named, and is used again when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_down_stops_nothing_else_and_comes_back_by_itself() {
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -139,8 +139,8 @@ async fn what_is_down_stops_nothing_else_and_comes_back_by_itself() {
     assert_eq!(process.stop(), Some(0));
 }
 
-/// A standby that had not received the last events becomes the primary: whoever had seen them notices, and says so;
-/// selling goes on.
+/// A standby that had not received the last events becomes the primary: every follower that had read them notices and
+/// says so; commands go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_to_an_older_log_is_noticed_by_every_read_model() {
     drop(rustls::crypto::ring::default_provider().install_default());

@@ -1,9 +1,9 @@
-//! A disk that is full: what finds no room is refused and says so, nothing of it is half done, and what is there can be
-//! read. With room again, the same key does it once.
+//! A full disk: a command that finds no room is refused and says so, nothing of it is stored, and stored data can be
+//! read. With room again, the same key runs it once.
 //!
-//! The disk is a small one of the test's own, for which the tests have to be run as root. For anybody else the writes
-//! fail in another way, at the same place: on SQLite the system refuses them to the process, on PostgreSQL a trigger
-//! raises the error of a full disk.
+//! The disk is a small one that the test mounts, so the tests have to run as root. For other users the writes fail in
+//! another way, at the same place: on SQLite the system refuses them to the process, on PostgreSQL a trigger raises the
+//! error of a full disk.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: whoever still has a file open keeps it until then.
+        // Lazily: a process with an open file keeps it until then.
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
 }
@@ -64,7 +64,7 @@ enum Room {
     Disk(Disk),
     /// Of a process that may write nothing.
     Process(u32),
-    /// Of a server whose log raises the error.
+    /// The address of a server whose log raises the error.
     Server(String),
 }
 
@@ -152,7 +152,7 @@ async fn a_full_disk_is_a_503(shop: &Shop, client: &Client, room: &Room, logged:
         assert!(said.contains("No space left on device"), "{said}");
     }
     post(client, &body, &key).await.expect(503);
-    // What is there is read, from the read models and from the log; and nothing of the other is there.
+    // Stored data is readable, from the read models and from the log; the refused product is in neither.
     client.get("/products?limit=200").await.expect(200);
     client.get(&format!("/products/{id}?as_of=v:1")).await.expect(200);
     client.get("/health/live").await.expect(200);
@@ -193,7 +193,7 @@ async fn under_sqlite(mut place: Place, disk: Option<Disk>) {
     let shop = Shop::open(&place.config, Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
     let token = std::fs::read_to_string(&place.config.operator_token_file).unwrap();
-    // What is logged goes to the same disk: that it cannot be said is no reason to fail.
+    // Logs go to the same disk: a failed log line must not fail the command.
     let port = free_port();
     let (logged, listen) = (folder.join("said"), format!("127.0.0.1:{port}"));
     let process =
@@ -214,7 +214,7 @@ async fn a_full_disk_under_postgres_is_a_503_and_nothing_is_half_done() {
     let folder = servers.folder().join("small");
     let disk = Disk::mount(folder.clone(), 64);
     if disk.is_some() {
-        // Everything but the server's own files is there.
+        // Everything but the server's own files exists.
         let owner = format!("--reference={}", servers.folder().join("postgres/data").display());
         assert!(Command::new("chown").arg(owner).arg(&folder).status().unwrap().success());
         sql(&url, &format!("CREATE TABLESPACE small LOCATION '{}'", folder.display())).await;

@@ -105,7 +105,7 @@ async fn ask(client: &Client, expected: &Value, ignored: u64) {
     ] {
         assert_eq!(stock[ours], expected[theirs], "{theirs}");
     }
-    // A part of the range, and the shop's goods by what a person types.
+    // A part of the range, and a search of the products by a typed word.
     let part = rows(client, "/analytics/sales?from=2010-12-01&to=2011-01-01&interval=month").await;
     let december = &expected["gross_revenue_pence_by_month"]["2010-12"];
     assert_eq!(

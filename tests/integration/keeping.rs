@@ -1,5 +1,4 @@
-//! What a binary may go on with, and what it must leave alone: generations of another shape, and processes whose past
-//! is not on record any more.
+//! Data that a binary must not use: generations of another shape, and processes whose command records are purged.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;

@@ -1,5 +1,5 @@
-//! What `/metrics` tells: what docs/deployment.md lists, no more and no less, in a form that a scraper reads; and what
-//! `/health/audit` says.
+//! `/metrics` holds exactly the metrics that docs/deployment.md lists, in a form that a scraper reads; and
+//! `/health/audit` agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -87,7 +87,7 @@ fn sample(line: &str) -> Option<(String, Labels, f64)> {
     named.then(|| (name.to_owned(), labels, value))
 }
 
-/// What stands before the closing quote, and what follows it.
+/// The text before the closing quote, and the text after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let (mut value, mut all) = (String::new(), text.chars());
     loop {
@@ -160,7 +160,7 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>, String)> {
 
 async fn metrics_tell_what_the_docs_list(set: Set) {
     let shop = TestShop::start(set).await;
-    // Nothing is told of requests before the first was answered.
+    // No metric of requests exists before the first answer.
     scraped(&shop).await;
     let before = scraped(&shop).await;
     let (product, position) = shop.client.product("mug", "Mug", 500, 3).await;
@@ -190,7 +190,7 @@ async fn metrics_tell_what_the_docs_list(set: Set) {
     let rows = [("projection", "orders"), ("sink", "rows")];
     assert_eq!(value(&after, "soonshop_projection_position", &rows).to_bits(), at(head).to_bits());
 
-    // Every name, type, help and label is what the docs list.
+    // Every name, type, help and label is in the docs.
     let docs = documented();
     let told: BTreeSet<&String> = after.keys().collect();
     assert_eq!(told, docs.keys().collect(), "docs/deployment.md lists what is told");
@@ -215,7 +215,8 @@ async fn metrics_tell_what_the_docs_list(set: Set) {
     shop.stop().await;
 }
 
-/// What is parked shows, and is what `/health/audit` says; what cannot be looked up is missing, and the rest is there.
+/// Parked events show in the metrics and in `/health/audit`; a metric that cannot be looked up is missing, the rest
+/// stays.
 async fn parked_and_away(shop: &TestShop) {
     let active = shop.shop.registry().unwrap().active("orders").await.unwrap().unwrap();
     let rows = active.db(&shop.shop.read_database).unwrap();

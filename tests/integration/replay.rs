@@ -1,5 +1,5 @@
-//! Read models that are rebuilt, verified, swapped and rolled back while the shop sells; and runs that are killed,
-//! doubled, robbed of their lease and told to stop.
+//! Read models are rebuilt, verified, swapped and rolled back while the shop sells; and runs are killed, run twice,
+//! lose their lease and are stopped.
 
 use std::process::{Child, Command, Output as Ran, Stdio};
 use std::sync::Arc;
@@ -117,7 +117,7 @@ async fn listed(shop: &TestShop) -> usize {
     }
 }
 
-/// What a projector does besides what it should.
+/// An extra effect of a projector in a test.
 pub(crate) type Twist = Box<dyn Fn(&RecordedEvent, &mut Unit) -> Result<(), Unprojectable> + Send + Sync>;
 
 /// Orders, as a release projects them that got something wrong.
@@ -206,7 +206,7 @@ async fn beside_traffic(set: Set) {
         count
     };
     let reading = async {
-        // What was read once is there for ever after, whichever generation answers.
+        // An event that was visible once stays visible, in every generation.
         let mut seen = 0;
         while !stop.load(Ordering::Relaxed) {
             let answers = join_all((0..8).map(|_| shop.client.get("/orders?limit=1"))).await;
@@ -262,7 +262,7 @@ async fn read_models_are_rebuilt_beside_traffic_on_real_servers() {
     Box::pin(beside_traffic(Set::Nats)).await;
 }
 
-/// A bug in a projector is found and named, stops the swap, and is undone without losing what was written meanwhile.
+/// A bug in a projector is found and named, stops the swap, and is rolled back without losing later events.
 async fn a_bug(set: Set) {
     let shop = sold(set, 40).await;
     let buggy = tool(&shop.place, vec![Twisted::short()]).await;
@@ -325,8 +325,8 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(told.success());
 }
 
-/// A rebuild that goes slowly, as a process; returned once it is somewhere between the beginning and the end. A shop
-/// that runs goes on with a generation as soon as nobody holds its lease: where several runs share one, close the shop.
+/// A slow rebuild, as a process; returned once it is somewhere between the beginning and the end. A running shop takes
+/// a generation over as soon as its lease is free: close the shop where several runs share one.
 pub(crate) async fn slow(place: &Place, tool: &Tool, rate: &str) -> Child {
     let before = tool.runs.last(Some("orders"), 1).await.unwrap().first().map_or(0, |run| run.run);
     let args = ["rebuild", "orders", "--max-rate", rate, "--chunk", "5", "--json"];
@@ -340,7 +340,7 @@ pub(crate) async fn slow(place: &Place, tool: &Tool, rate: &str) -> Child {
     child
 }
 
-/// Killed again and again, and told to stop, a rebuild ends with the rows of one that was left alone.
+/// A rebuild that is killed again and again, and stopped, ends with the same rows as one that ran through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
     // Without a shop that runs: between two calls it would go on with the generation, to its end.
@@ -384,7 +384,7 @@ async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
     place.remove().await;
 }
 
-/// Whoever lost the lease writes nothing more.
+/// A rebuild that lost its lease writes nothing more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_that_lost_its_lease_stops_where_it_is() {
     // Without a shop that runs, which would go on when the lease that is taken here has expired.
@@ -408,7 +408,7 @@ async fn a_rebuild_that_lost_its_lease_stops_where_it_is() {
 async fn a_run_hears_what_is_wanted_of_it() {
     let shop = sold(Set::Nats, 60).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
-    // It must not be at its end before it is told to be: at this rate it takes three minutes.
+    // It must still run when it is stopped: at this rate it takes three minutes.
     let child = slow(&shop.place, &tool, "2/s").await;
     let run = tool.runs.alive().await.unwrap()[0].run;
     let name = run.to_string();
@@ -429,7 +429,7 @@ async fn a_run_hears_what_is_wanted_of_it() {
     shop.stop().await;
 }
 
-/// What a rate allows is never exceeded.
+/// A rate limit is never exceeded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rate_is_kept() {
     let shop = sold(Set::Nats, 150).await;
@@ -443,8 +443,8 @@ async fn a_rate_is_kept() {
     shop.stop().await;
 }
 
-/// An event that fails stops a rebuild that is told so, and is parked otherwise; parked events are listed, tried again
-/// and given up, and each of these is written down.
+/// A failing event stops a rebuild with that option, and is parked otherwise; parked events are listed, retried and
+/// discarded, and each of these is recorded.
 async fn poison(set: Set) {
     let shop = sold(set, 10).await;
     let tool = tool(&shop.place, vec![Twisted::failing()]).await;
@@ -492,8 +492,8 @@ async fn what_fails_stops_or_is_parked_as_told_on_real_servers() {
     Box::pin(poison(Set::Nats)).await;
 }
 
-/// SQL that tells, of every table of the log and of operations but the leases, how many rows there are, and the last
-/// transaction that wrote one. (PostgreSQL's own counts come late: a connection reports when it likes.)
+/// SQL that gives, for every table of the log and of operations but the leases, the number of rows and the last
+/// transaction that wrote one. (PostgreSQL's own counters are late: a connection reports when it likes.)
 async fn written_rows(db: &Db) -> String {
     let sql = "SELECT string_agg(format('SELECT %L || count(*) || '' '' || coalesce(max(xmin::text::bigint), 0) AS t FROM %I.%I', \
                tablename || ' ', schemaname, tablename), ' UNION ALL ') FROM pg_tables \
@@ -508,7 +508,7 @@ async fn written_by(db: &Db, tables: &str) -> String {
     row.try_get_by_index(0).unwrap()
 }
 
-/// What `plan` looks at it leaves as it was; every verb speaks JSON; wrong words are told what to do.
+/// `plan` changes nothing; every verb can answer in JSON; wrong arguments are answered with a hint.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     let shop = sold(Set::Nats, 10).await;
@@ -677,7 +677,7 @@ async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
     let again = swap::swap(&tool, &swap::Swap::new("stock")).await.unwrap_err();
     assert_eq!(again.code(), 4, "{again}");
     assert_eq!(tool.known("stock", None).await.unwrap().generation.number, 4);
-    // What was left a moment ago is younger than any age, however often readers were moved since.
+    // A generation that readers left just now is too young for any age, however often readers were moved since.
     let options = swap::Retire {
         projection: "stock".to_owned(),
         generation: Some(2),
@@ -697,7 +697,7 @@ async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
     shop.stop().await;
 }
 
-/// Where the log was restored, readers are moved to what was made of it, and never back.
+/// After a restore of the log, readers are moved to a generation of the restored log, and never back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restore_readers_are_moved_and_never_back() {
     let shop = sold(Set::Nats, 10).await;
@@ -724,7 +724,7 @@ async fn after_a_restore_readers_are_moved_and_never_back() {
     shop.stop().await;
 }
 
-/// What a run that was killed left behind is removed by the next one, and what is retired leaves no file.
+/// The next run removes the rest of a killed run, and a retired generation leaves no file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_run_left_behind_is_swept() {
     let shop = sold(Set::Embedded, 4).await;
@@ -785,7 +785,7 @@ async fn readers_are_moved_to_what_the_tool_keeps_up() {
     place.remove().await;
 }
 
-/// A comparison that says "equal" has seen every row of both sides, and every column that it was not told to pass.
+/// A comparison that says "equal" has compared every row of both sides, and every column but the excluded ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comparison_sees_every_row_of_both_sides() {
     let shop = sold(Set::Nats, 4).await;

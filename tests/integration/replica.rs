@@ -1,4 +1,4 @@
-//! Reading one's own writes where what is read is a replica, which comes after.
+//! Reading one's own writes from a replica that lags behind.
 
 use std::time::Duration;
 

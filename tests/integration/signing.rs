@@ -1,5 +1,5 @@
-//! Exports that are signed with the key of the log's seals: whoever has the file and the key can tell, and it is written
-//! down that they were made.
+//! Exports that are signed with the key of the log's seals: anyone with the file and the public key can verify it, and
+//! the export is recorded.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl Signing {
         (code(&ran), lines(&ran).pop().unwrap())
     }
 
-    /// What the check of a file comes to: its exit code, and the last line.
+    /// The result of checking a file: its exit code, and the last line.
     async fn check(&self, file: &str, key: &str) -> (i32, Value) {
         let words = ["check", "--offline", file, "--pubkey", key, "--json"];
         let ran = ran(&self.shop.place, &words).await;
@@ -49,7 +49,7 @@ impl Signing {
     }
 }
 
-/// A signed export is found intact by whoever has the key, and nobody else's; and changed, wherever it was changed.
+/// A signed export passes the check with its key and no other; any change to it is found.
 async fn signed(set: Set) {
     let all = Signing::new(set).await;
     let config = &all.shop.place.config;
@@ -89,7 +89,7 @@ async fn signed(set: Set) {
     // Who signed is said by the pages, too.
     let mut viewer = command(&all.shop.place, &["view", &ndjson]).spawn().unwrap();
     let said = tokio::task::spawn_blocking(move || {
-        // It says its address once it has said whose the file is.
+        // It prints its address after the signer of the file.
         let mut address = String::new();
         BufReader::new(viewer.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
         signal(&viewer, "-INT");
@@ -97,13 +97,13 @@ async fn signed(set: Set) {
     });
     let said = said.await.unwrap();
     assert!(said.contains(&format!("signed by {}", all.fingerprint)), "{said}");
-    // What nobody signed is what its manifest says, and proves nothing.
+    // An unsigned export matches its manifest, and proves nothing.
     let bare = all.file("bare.ndjson");
     assert_eq!(all.export(&config.seal_key_file, &bare, &[]).await.0, 0);
     let (found, last) = all.check(&bare, &all.fingerprint).await;
     assert_eq!((found, &last["verdict"]), (3, &json!("unproven")), "{last}");
 
-    // Written down, as those of the pages are, without what may be a name.
+    // It is recorded like an export from the pages, without the search text, which may be a name.
     let searched = all.file("searched.ndjson");
     assert_eq!(all.export(&config.seal_key_file, &searched, &query).await.0, 0);
     let registry = all.shop.shop.registry().unwrap();

@@ -33,7 +33,7 @@ async fn the_shop_works_on_nats_redis_and_opensearch() {
     story(Set::Nats).await;
 }
 
-/// What was commanded is read back by whoever brings its position along.
+/// A query with the position of a command sees its events.
 async fn products_and_stock(shop: &TestShop) {
     let client = &shop.client;
     let (id, position) = client.product("lamp-1", "Reading lamp", 8900, 5).await;
@@ -146,7 +146,7 @@ async fn once(shop: &TestShop) {
     assert_eq!(stock(shop, "TEA").await, (7, 1));
 }
 
-/// Registered, changed, forgotten: read models lose what was personal, and the log cannot be read for it any more.
+/// A user registers, changes and is erased: read models and the log lose the personal values.
 async fn people(shop: &TestShop) {
     let ada = json!({"name": "Ada Lovelace", "email": "Ada@Example.com", "country": "United Kingdom"});
     let made = shop.client.post("/users", &ada).await.expect(201);
@@ -180,7 +180,7 @@ async fn hot_sku(shop: &TestShop) {
     assert_eq!(stock(shop, "HOT").await, (20, 20));
 }
 
-/// What was sold counts, what was refused or cancelled does not.
+/// Only sold lines count, not refused or cancelled ones.
 async fn figures(shop: &TestShop) {
     let sales = shop.client.get("/analytics/sales?interval=none&group_by=sku").await.expect(200).json();
     let rows = sales["items"].as_array().or(sales["rows"].as_array()).unwrap();

@@ -1,5 +1,5 @@
-//! A shop of a test's own: on the embedded set, or on real servers with a database, virtual host, stream and prefixes
-//! that nobody else uses.
+//! A shop of the test's own: on the embedded backends, or on real servers with a database, virtual host, stream and
+//! prefixes that no other test uses.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Which backends a shop stands on.
+/// The backends of a shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Set {
     Embedded,
@@ -31,7 +31,7 @@ pub(crate) fn server(name: &str) -> String {
     })
 }
 
-/// What a test made outside, and takes away again.
+/// The external resources of a test, which it removes at its end.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     pub(crate) config: Config,
@@ -104,7 +104,7 @@ impl Place {
         Self { folder, config, database, vhost, stream }
     }
 
-    /// Takes away what was made on shared servers.
+    /// Removes its resources on shared servers.
     pub(crate) async fn remove(self) {
         if let Some(database) = &self.database {
             administer(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
@@ -137,7 +137,7 @@ impl TestShop {
         Self::serve(Place::new(set).await).await
     }
 
-    /// On what is there already.
+    /// Serves an existing place.
     pub(crate) async fn serve(place: Place) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let shop = Shop::open(&place.config, Role::All).unwrap();
@@ -159,7 +159,7 @@ impl TestShop {
         self.close().await.remove().await;
     }
 
-    /// Stops, and leaves what it stood on.
+    /// Stops the shop, and returns its place.
     pub(crate) async fn close(self) -> Place {
         self.running.stop().await.unwrap();
         self.shop.store_database.namespace("log").unwrap().connection.close().await.unwrap();
@@ -290,7 +290,7 @@ impl Process {
         Self::spawn(config, name, args, "warn,lapin=off", Stdio::inherit())
     }
 
-    /// Like [`start`](Self::start), with what it logs in a file.
+    /// Like [`start`](Self::start), with its log in a file.
     pub(crate) fn start_logging(
         config: &Config,
         name: &str,

@@ -1,5 +1,5 @@
-//! Readers are moved under load, by tools that die, beside people who are being forgotten: nobody ever sees two generations
-//! in one answer, and nothing is half done.
+//! Readers are moved under load, by tools that are killed, during erasures: no answer mixes two generations, and
+//! nothing is half done.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -23,7 +23,7 @@ use crate::replay::{
 };
 use crate::support::{Set, TestShop, built, eventually, server};
 
-/// Orders whose totals are a penny short, every one: rows that tell which generation they are of.
+/// Orders whose totals are a penny short, every one: their rows show which generation they are from.
 fn pennies() -> Arc<dyn Projector> {
     Arc::new(Twisted(Box::new(|event, unit| {
         let id = event.stream.to_string();
@@ -138,7 +138,7 @@ async fn no_answer_is_of_two_generations_while_readers_are_moved_on_real_servers
     Box::pin(under_readers(Set::Nats)).await;
 }
 
-/// What is written down of a move: how often readers were moved, and where they are.
+/// The record of moves: how often readers were moved, and the active generation.
 async fn moves(tool: &Tool, name: &str) -> (usize, i32) {
     let all = operations::last(tool.registry.operations(), 1_000).await.unwrap();
     let of = |line: &&operations::Recorded| {
@@ -157,7 +157,7 @@ async fn killed(shop: &TestShop, tool: &Tool, args: &[&str], after: Duration) ->
     tokio::time::sleep_until(Instant::now() + after).await;
     child.kill().unwrap();
     child.wait().unwrap();
-    // A commit that was on its way arrives or not: it is looked at once the server knows that nobody is there.
+    // A commit on its way may arrive or not: check once the server has closed the connection.
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'doomed-{name}'");
     let gone = async || number(tool.registry.operations(), &sql).await == 0;
     eventually("the server has noticed", Duration::from_secs(10), gone).await;
@@ -249,7 +249,7 @@ async fn held_of(tool: &Tool, person: Uuid) -> (i64, i64) {
     (row.try_get_by_index(0).unwrap(), left)
 }
 
-/// A rebuild is under way, and killed once, while a person buys and is forgotten: what it makes holds nothing of them.
+/// A person buys and is erased during a rebuild that is killed once: the new generation holds nothing of them.
 async fn forgotten_meanwhile(set: Set) {
     let shop = TestShop::start(set).await;
     shop.client.product("TEA", "Green tea", 450, 1_000).await;
@@ -272,7 +272,7 @@ async fn forgotten_meanwhile(set: Set) {
     shop.client.operate(&format!("/people/{person}/erasures"), &erasure).await.expect(200);
     child.kill().unwrap();
     child.wait().unwrap();
-    // This one, or the shop, goes on with it: whoever is there first when the lease of the killed one has expired.
+    // This run or the shop continues it: the first to take the lease of the killed one after it expires.
     let child = command(&shop.place, &["rebuild", "orders", "--max-rate", "60/s", "--json"]).spawn().unwrap();
     eventually("who is forgotten can buy no more", Duration::from_secs(30), async || buy().await == 410)
         .await;
@@ -311,7 +311,7 @@ async fn told_to_stop_twice_a_rebuild_rolls_its_chunk_back_and_ends_at_once() {
     let mut child = slow(&shop.place, &tool, "2/s").await;
     let generation = tool.candidate("orders", None).await.unwrap().generation;
     let db = generation.db(tool.registry.database()).unwrap();
-    // Whoever wants to write rows has to wait: the chunk is under way for as long as this transaction is.
+    // Writers of these rows wait: the chunk lasts as long as this transaction.
     let held = db.connection.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE rm_orders_2.orders IN SHARE MODE").await.unwrap();
     let waiting =
@@ -334,7 +334,7 @@ async fn told_to_stop_twice_a_rebuild_rolls_its_chunk_back_and_ends_at_once() {
         assert!(waits().await && child.try_wait().unwrap().is_none(), "once is not at once");
     }
     signal(&child, "-INT");
-    // The chunk cannot end before this test lets go of the table: whatever ends now has not waited for it.
+    // The chunk cannot end before this test releases the table: a run that ends now has not waited for it.
     let ending = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
     let ended =
         tokio::time::timeout(Duration::from_mins(1), ending).await.expect("it does not wait").unwrap();
@@ -376,7 +376,7 @@ async fn arguments_that_are_no_text_are_refused() {
     }
     let mut by_name = command(&shop.place, &["list"]);
     assert_eq!(code(&by_name.env("SOONSHOP_READ_MODELS", odd()).output().unwrap()), 2);
-    // A name of a file may be what it likes.
+    // A file name may hold any bytes.
     let file = shop.place.folder.path().join(OsString::from_vec(vec![b'f', 0xfe]));
     let ran = command(&shop.place, &["export", "--format", "csv"]).arg("--out").arg(&file).output().unwrap();
     assert_eq!(code(&ran), 0, "{}", String::from_utf8_lossy(&ran.stderr));
@@ -384,8 +384,8 @@ async fn arguments_that_are_no_text_are_refused() {
     shop.stop().await;
 }
 
-/// Warnings are on standard error where that is no terminal, whatever way progress is shown: when they come, and again at
-/// the end.
+/// Warnings are on standard error where that is no terminal, in every progress mode: when they come, and again at the
+/// end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn warnings_come_through_a_pipe() {
     let shop = sold(Set::Nats, 2).await;
@@ -447,7 +447,7 @@ async fn no_key_of_a_retired_generation_is_left_in_redis() {
     shop.stop().await;
 }
 
-/// A comparison by digests finds what one of whole rows finds, and reads less.
+/// A comparison by digests finds the same differences as one of whole rows, and reads less.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digests_find_the_same_differences_and_move_less() {
     let shop = sold(Set::Nats, 60).await;

@@ -1,5 +1,4 @@
-//! What people are told at the command line of `replay-tool`: in their language, the same for scripts in every language,
-//! and only what is so.
+//! The output of `replay-tool` for people: in their language, the same for scripts in every language, and always true.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output as Ran, Stdio};
@@ -11,7 +10,7 @@ use serde_json::Value;
 use crate::replay::{code, lines, ran, sold, tool};
 use crate::support::{Place, Set, TestShop, built, eventually};
 
-/// The tool on its own words alone, without anything that the environment says of languages.
+/// The tool without any language setting of the environment.
 fn plain(place: &Place, args: &[&str]) -> Command {
     let mut command = Command::new(built("replay-tool"));
     for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
@@ -33,8 +32,8 @@ async fn told(mut command: Command) -> Ran {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// What may stand in Chinese as it is: verbs and flags that are typed, names of read models, of aggregates, of programs, of
-/// channels, of signals, of rights, of values of flags, and units.
+/// Words that stay as they are in Chinese: verbs and flags that are typed, names of read models, aggregates, programs,
+/// channels, signals and permissions, values of flags, and units.
 const MAY_STAY: &[&str] = &[
     "rebuild",
     "verify",
@@ -96,7 +95,7 @@ const MAY_STAY: &[&str] = &[
     "false",
 ];
 
-/// The system's own words, behind a sentence of the tool.
+/// The operating system's message, after a sentence of the tool.
 const NO_FILE: &str = "No such file or directory (os error 2)";
 
 /// Words of a line that are neither Chinese nor a name, a code, an id or a value.
@@ -143,7 +142,7 @@ fn not_chinese(args: &[&str], ran: &Ran) -> Vec<String> {
     lines
 }
 
-/// Every verb, also where it refuses, speaks Chinese to whoever asks for it.
+/// Every verb, also where it refuses, answers in Chinese with `--lang zh-CN`.
 async fn in_chinese(set: Set) {
     let shop = sold(set, 6).await;
     let place = &shop.place;
@@ -233,7 +232,7 @@ async fn in_chinese(set: Set) {
     shop.stop().await;
 }
 
-/// What there is to tell where something is found: rows that differ, and events that are parked.
+/// Makes findings to print: rows that differ, and events that are parked.
 async fn found(shop: &TestShop, order: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let place = &shop.place;
@@ -284,7 +283,7 @@ async fn scripts_read_the_same_in_every_language() {
     let place = &shop.place;
     let page = shop.client.get("/orders?limit=1").await.expect(200).json();
     let order = page["items"][0]["id"].as_str().unwrap().to_owned();
-    // So that there is a run whose refusal is in its record, and a warning is not waited for.
+    // So that a refused run is on record, and a warning is not waited for.
     assert_eq!(code(&ran(place, &["rebuild", "orders", "--json"]).await), 0);
     shop.settle().await;
     for args in [
@@ -336,7 +335,7 @@ async fn scripts_read_the_same_in_every_language() {
     shop.stop().await;
 }
 
-/// Only what can be gone on with says that it saved what it did.
+/// A stopped run says that its work is saved only if it can be continued.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
     let shop = sold(Set::Embedded, 30).await;
@@ -349,7 +348,7 @@ async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
     ] {
         let ran = told(plain(place, &[args, &["--json"]].concat())).await;
         let last = lines(&ran).pop().unwrap();
-        // The run of the first one is over, so that whoever watches it ends as it did.
+        // The first run is over, so that a watcher ends as it did.
         assert_eq!(code(&ran), 124, "{args:?}: {last}");
         if args[0] != "status" {
             let said = last["message"].as_str().unwrap();
@@ -357,7 +356,7 @@ async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
             assert_eq!(said, expected, "{args:?}");
         }
     }
-    // Told twice, what was done before the chunk at hand is saved all the same.
+    // Stopped twice, the work before the current chunk is saved all the same.
     let tool = tool(place, soonshop_projections::all()).await;
     // Anew: the shop, which has this version, has gone on with the one before.
     let anew = [&slow[..], &["--fresh"]].concat();

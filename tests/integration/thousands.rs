@@ -35,7 +35,7 @@ async fn goods(tool: &Tool) -> (i64, i64) {
     (rows, number(&db, on_hand).await)
 }
 
-/// What was appended after a swap is there after the way back, row for row what the log says.
+/// Events appended after a swap are still there after the rollback, row for row as in the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_after_ten_thousand_events_loses_no_row() {
     let shop = sold(Set::Rabbit, 4).await;
@@ -66,8 +66,8 @@ async fn a_rollback_after_ten_thousand_events_loses_no_row() {
     shop.stop().await;
 }
 
-/// A rate is what the bucket let through in the time that it took for it: never more, and not less where the fold was
-/// quick enough.
+/// A rate is the number of events that the limiter let through in its time: never more, and not less where the fold was
+/// fast enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_a_second_is_a_thousand_a_second() {
     let shop = sold(Set::Rabbit, 4).await;

@@ -1,4 +1,5 @@
-//! The audit trail at the command line: the same states, changes and listings as over HTTP, byte for byte, masked alike.
+//! The audit trail at the command line: the same states, changes and listings as over HTTP, byte for byte, masked
+//! alike.
 
 use std::process::Output as Ran;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,7 +82,7 @@ pub(crate) fn assert_clean(what: &str, bytes: &[u8]) {
     }
 }
 
-/// `show` and `diff` answer what the endpoint answers, at every version of every type.
+/// `show` and `diff` give the same answer as the endpoint, at every version of every type.
 async fn states(set: Set) {
     let shop = TestShop::start(set).await;
     let (mut masked, mut erased) = (0, 0);
@@ -121,7 +122,7 @@ async fn states_and_changes_are_those_of_the_endpoint_on_real_servers() {
     Box::pin(states(Set::Nats)).await;
 }
 
-/// SHA-256 of what follows the first line, as `sha256sum` has it.
+/// SHA-256 of the text after the first line, as `sha256sum` prints it.
 fn sha256_of_rest(file: &std::path::Path) -> String {
     let command = format!("tail -n +2 '{}' | sha256sum", file.display());
     let ran = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
@@ -143,7 +144,7 @@ pub(crate) async fn listed(shop: &TestShop, query: &str) -> Vec<Value> {
     }
 }
 
-/// An export has what the endpoint lists, in that order, and a manifest that says so; no cell of it is a formula.
+/// An export has the lines that the endpoint lists, in that order, and a manifest that says so; no cell is a formula.
 async fn exported(set: Set) {
     let shop = TestShop::start(set).await;
     lived(&shop).await;

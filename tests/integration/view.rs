@@ -1,4 +1,5 @@
-//! An export as pages, without its shop: the same rows, masked alike, and nothing that would need more than the file has.
+//! An export as pages, without its shop: the same rows, masked alike, and nothing that would need more than the file
+//! has.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -12,7 +13,7 @@ use crate::replay::{code, lines, ran, signal};
 use crate::support::{Client, Set, TestShop, built};
 use crate::trail::{assert_clean, listed, lived, ok};
 
-/// `replay-tool view` in an empty folder, with one for what is temporary, and knowing of no shop.
+/// `replay-tool view` in an empty folder, with its own temporary folder and no shop.
 struct Viewer {
     folder: tempfile::TempDir,
 }
@@ -46,12 +47,12 @@ impl Viewer {
         (shown, said.trim().to_owned())
     }
 
-    /// What it ends with by itself; one that does not end is out of time.
+    /// The output when it ends by itself; one that does not end times out.
     fn ended(&self, file: &Path, args: &[&str]) -> Output {
         self.command(file, args).args(["--timeout", "120s"]).output().unwrap()
     }
 
-    /// Names in the folder where it was started, and in that for what is temporary.
+    /// The names in its working folder and in its temporary folder.
     fn left(&self) -> Vec<String> {
         let names = |name: &str| std::fs::read_dir(self.folder.path().join(name)).unwrap();
         let all = names("here").chain(names("tmp"));
@@ -63,7 +64,7 @@ impl Viewer {
 struct Shown(Child);
 
 impl Shown {
-    /// What it ends with once it was told to.
+    /// The exit code after that signal.
     fn told(&mut self, name: &str) -> Option<i32> {
         signal(&self.0, name);
         self.0.wait().unwrap().code()
@@ -122,13 +123,13 @@ async fn answers_as_the_shop(set: Set) {
     let (mut child, address) = viewer.begin(&file, &[]);
     let base = address.strip_suffix("/audit/timeline").unwrap();
     assert!(base.starts_with("http://127.0.0.1:"), "{address}");
-    // What a browser still has of a shop on this machine, or a program's key, makes no difference.
+    // A cookie of a shop on this machine, or a program's key, changes nothing.
     let client = Client::new(base, "nonsense");
     for (question, (answer, position)) in questions.iter().zip(&expected) {
         let found = client.look(question).await.expect(200);
         assert_eq!((&found.json(), &found.position()), (answer, position), "{question}");
     }
-    // Names of lines are only counted in a row, and a text is not found in what the file has not.
+    // Line names are only counted in a row, and text that the file lacks is not found.
     let found = client.get("/api/audit/timeline?q=HYPERLINK").await.expect(200).json();
     let kinds: Vec<_> = found["items"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
     assert_eq!(kinds, ["ProductCreated"]);
@@ -142,7 +143,7 @@ async fn answers_as_the_shop(set: Set) {
     assert_eq!(first_again["manifest"]["filter"], json!({ "file": first["manifest"]["sha256"] }));
     assert_eq!(child.told("-INT"), Some(130));
 
-    // What is taken along from what was narrowed says so.
+    // An export of a filtered view says so.
     std::fs::write(&file, &narrow).unwrap();
     let (mut child, address) = viewer.begin(&file, &["--lang", "zh-CN"]);
     let base = address.strip_suffix("/audit/timeline?lang=zh-CN").unwrap();
@@ -157,7 +158,7 @@ async fn answers_as_the_shop(set: Set) {
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
-/// A file whose manifest is true of these rows, and otherwise that one.
+/// A file whose manifest is true of these rows, with the rest of it changed.
 fn made(mut first: Value, rows: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("rows"), rows).unwrap();
@@ -183,7 +184,7 @@ async fn an_export_answers_as_its_shop_did_on_real_servers() {
     Box::pin(answers_as_the_shop(Set::Nats)).await;
 }
 
-/// Whatever a page leads to is there, and what would need a shop is on no page and at no address.
+/// Every link of a page leads to a page, and nothing that needs a shop is on any page or at any address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_needs_a_shop() {
     let shop = TestShop::start(Set::Embedded).await;
@@ -205,7 +206,7 @@ async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_ne
             continue;
         }
         assert!(way.starts_with('/'), "{way} leads elsewhere");
-        // A form for an id leads nowhere without one; what is chosen of looks is chosen once.
+        // A form for an id needs an id; a choice of appearance is made once.
         let looks = ["lang=", "theme=", "tz="].iter().any(|name| way.contains(name));
         let page = client.get(&way).await;
         assert_eq!(page.status.as_u16(), 200, "{way}");
@@ -273,7 +274,7 @@ async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_ne
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
-/// With 3, what is not what its manifest says; with 2, what is no export. Nothing stays of either.
+/// Exit code 3 for a file that differs from its manifest; 2 for one that is no export. Neither leaves a file behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no_export_is_no_use() {
     let shop = TestShop::start(Set::Embedded).await;
@@ -323,7 +324,7 @@ async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no
     }
     assert_eq!(viewer.left(), Vec::<String>::new());
 
-    // The file as it was is shown, by an address that is told to scripts as well.
+    // The unchanged file is shown, at an address that scripts can read too.
     std::fs::write(&file, &good).unwrap();
     let (mut child, said) = viewer.begin(&file, &["--json", "--listen", "[::1]:0"]);
     let said: Value = serde_json::from_str(&said).unwrap();

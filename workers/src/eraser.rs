@@ -1,6 +1,6 @@
-//! Forgets people: a worker of the reactor role. A request for erasure in the log → no key is made for that person any
-//! more, those that were are deleted, the register is told → every process's copy of a key has expired → the erasure
-//! is confirmed in the log. Killed anywhere, it does all of it again, which changes nothing.
+//! Erases persons: a worker of the reactor role. A request for erasure in the log → no new key is made for that person,
+//! the existing ones are deleted, the register records it → every process's cached copy of a key has expired → the
+//! erasure is confirmed in the log. Killed anywhere, it repeats all of it, which changes nothing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// The follower's name: of its lease and its checkpoint; and the name that it acts under, as `system:eraser`.
 pub const NAME: &str = "eraser";
 
-/// How often the log is looked at when nothing in this process appends.
+/// How often the log is polled when nothing in this process appends.
 const IDLE: Duration = Duration::from_millis(250);
 
 /// The most events that are read at once.
@@ -159,7 +159,7 @@ impl Eraser {
         self.command(request.subject, &[&cause, "confirm"], command, metadata).await
     }
 
-    /// Sends a command whose id follows from `parts`; a user whose account is erased is deleted with it.
+    /// Sends a command whose id is derived from `parts`; a user whose account is erased is deleted with it.
     async fn command(
         &self,
         subject: Uuid,
@@ -204,7 +204,7 @@ impl Eraser {
         }
     }
 
-    /// A file keeps what was deleted in its write-ahead log, until that is written back: also of a key.
+    /// SQLite keeps deleted pages in its write-ahead log until that is written back, also the page of a key.
     async fn overwrite_keys(&self) -> Result<(), Stopped> {
         let deadline = Instant::now() + KEY_LIFETIME;
         while !self.store.keys().store().db().write_back().await? {
@@ -218,8 +218,8 @@ impl Eraser {
         Ok(())
     }
 
-    /// What came back with a backup goes again: keys; and, by a request in the log, what was made with them. A log that
-    /// came back without its keys has forgotten the requests as well.
+    /// Erases again what a backup brought back: keys, and, by a request in the log, values that were decrypted with
+    /// them. A log that was restored without its keys has lost the requests as well.
     async fn apply_register(&self) -> Result<(), Stopped> {
         for chunk in erase_registered(self.store.keys(), &self.register).await?.chunks(500) {
             let asked = self.asked(chunk).await?;
@@ -256,8 +256,8 @@ impl Eraser {
     }
 }
 
-/// Erases every key of the register's that came back with a backup, and gives all that the register has. To be done
-/// before anything reads the log: what such a key opens would be written down, and nobody would clean it again.
+/// Erases every registered key that a backup brought back, and returns the whole register. Run it before anything reads
+/// the log: values decrypted with such a key would be stored, and nothing would erase them again.
 pub async fn erase_registered(keys: &KeyMaker, register: &Db) -> Result<Vec<(Uuid, Purpose)>, Error> {
     let sql = "SELECT subject, purpose FROM @erasures ORDER BY subject, purpose";
     let rows = register.connection.query_all(register.statement(sql, [])).await?;

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reactor::status::running;
 
-/// The name of its lease. It has no checkpoint: how far it came stands beside the records.
+/// The name of its lease. It has no checkpoint: its progress is stored beside the records.
 pub const NAME: &str = "purger";
 
-/// How often it looks for what has become old enough.
+/// The pause between two rounds.
 const EVERY: Duration = Duration::from_hours(1);
 
 /// The most records of one step, and the pause after it, in which others append.
@@ -82,7 +82,7 @@ impl Purger {
         follow(&leases, NAME, &stop, begin, no_report).await;
     }
 
-    /// Purges what is old enough by now.
+    /// Purges records that are old enough.
     pub async fn round(&self, stop: &CancellationToken) -> Result<(), Stopped> {
         self.purge(RecordOwner::Persons, self.kept.persons, None, stop).await?;
         if let Some(before) = self.reacted().await? {

@@ -1,8 +1,8 @@
-//! The relay: follows the log and publishes every event on the bus. The log is the outbox; the relay's checkpoint is the
-//! last event up to which every message was confirmed.
+//! The relay: follows the log and publishes every event on the bus. The log is the outbox; the relay's checkpoint is
+//! the last event up to which every message was confirmed.
 //!
-//! One relay at a time holds the lease; its epoch fences the checkpoint, so that one who lost it without noticing moves
-//! nothing. What is published twice is harmless: followers tell by the event before it.
+//! One relay at a time holds the lease; its epoch fences the checkpoint, so that a relay that lost the lease without
+//! noticing cannot move it. An event published twice is harmless: followers recognise it by the event before it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ const SAID: Duration = Duration::from_secs(60);
 pub(crate) const LEAST: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(20);
 
-/// Where nobody else does, only what was lost is found by looking.
+/// Polls when nothing else in the process appends: only to find events whose signal was lost.
 const IDLE_ALONE: Duration = Duration::from_millis(250);
 
 /// How long to wait at most before looking at the log again.
@@ -62,7 +62,7 @@ pub struct Relay {
     pub published: Published,
 }
 
-/// What was published since the process began.
+/// The number of messages published since the process began.
 #[derive(Debug, Clone, Default)]
 pub struct Published {
     confirmed: Counter,
@@ -78,7 +78,7 @@ impl Published {
     }
 }
 
-/// A message on its way: what follows the log is at when the broker has confirmed it.
+/// A message on its way: the position to move to when the broker has confirmed it.
 struct Sent {
     at: Checkpoint,
     confirmation: Confirmation,
@@ -161,7 +161,7 @@ impl Work for Publishing<'_> {
             let wait = Wait::doubling(LEAST, longest_pause(&self.relay.log));
             return Ok(Next::Wait(wait.or_news_of(self.read.position + 1)));
         }
-        // Wait for one confirmation where there is no room, or nothing to send; take along what is there.
+        // Wait for one confirmation if there is no room or nothing to send; take others that have arrived.
         if (idle || self.is_full())
             && let Some(done) = self.flight.next().await
         {
@@ -181,7 +181,7 @@ impl Work for Publishing<'_> {
             Ok(()) => self.drain().await,
             stopped => stopped,
         };
-        // Whatever ended it: what was confirmed is not published again.
+        // However it ended: confirmed events are not published again.
         drained.and(self.persist().await)
     }
 }
@@ -191,7 +191,7 @@ impl Publishing<'_> {
         self.flight.len() >= IN_FLIGHT * 3 / 4
     }
 
-    /// Waits for the confirmations of what was sent.
+    /// Waits for the outstanding confirmations.
     async fn drain(&mut self) -> Result<(), Stopped> {
         while let Some(done) = self.flight.next().await {
             self.confirm(done)?;
@@ -217,7 +217,7 @@ impl Publishing<'_> {
         &mut self,
         (at, outcome): (Checkpoint, Result<Delivery, soonshop_bus::Error>),
     ) -> Result<(), Stopped> {
-        // Anything but a confirmation holds the checkpoint: what was not confirmed is published again.
+        // Anything but a confirmation holds the checkpoint: the message is published again.
         if outcome.map_err(bus)? == Delivery::Unwanted {
             self.unwanted += 1;
             self.relay.published.unwanted.inc();
@@ -228,13 +228,13 @@ impl Publishing<'_> {
     }
 }
 
-/// Hands an event to the broker; without its data where that is what it takes to get it through.
+/// Publishes an event; without its data if the broker accepts it only so.
 async fn send(
     publisher: &mut dyn Publisher,
     row: &StoredEvent,
     previous: Option<uuid::Uuid>,
 ) -> Result<Confirmation, Stopped> {
-    // What an adopted event holds may be no JSON.
+    // The payload of an adopted event may be no JSON.
     let whole = cloud_event::encode(row, previous, true).ok().filter(|body| body.len() <= publisher.limit());
     if let Some(body) = whole {
         match publisher.send(message(row, body)).await {

@@ -1,12 +1,12 @@
-//! The sealer: follows the log and signs what it has read. A worker of the reactor role. Its checkpoint is the last seal:
-//! that one names the event at its last position.
+//! The sealer: follows the log and signs it. A worker of the reactor role. Its checkpoint is the last seal, which names
+//! the event at its last position.
 //!
-//! It costs the append nothing: it reads pages like any follower, never takes the lock of the log's head, and writes into
-//! a namespace of its own. One sealer at a time holds the lease. One that lost it without noticing writes nothing wrong:
-//! a seal has the number after the seal that it follows, and each number is given once.
+//! It costs an append nothing: it reads pages like any follower, never takes the lock of the log's head, and writes
+//! into a namespace of its own. One sealer at a time holds the lease. One that lost it without noticing writes nothing
+//! wrong: a seal has the number after the seal that it follows, and each number exists once.
 //!
-//! What was sealed is never sealed anew. Where the log is another one than was sealed, or the key is not to be had, the
-//! sealer stops and says so.
+//! A sealed event is never sealed again. If the log differs from the sealed one, or the key is missing, the sealer
+//! stops and says so.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ struct Sealing<'a> {
     source: Stored,
     log_id: Uuid,
     last: Option<Seal>,
-    /// Of what was read and is not sealed yet, and where it ends.
+    /// The hashes of the events that are read and not sealed yet, and where they end.
     leaves: Vec<Hash>,
     at: Checkpoint,
 }
@@ -93,7 +93,7 @@ impl Work for Sealing<'_> {
         Ok(Next::Wait(Wait::steady(EVERY).or_news_of(enough)))
     }
 
-    /// Told to stop, it seals what is there.
+    /// On a stop, it seals the rest.
     async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
         outcome?;
         loop {
@@ -106,7 +106,7 @@ impl Work for Sealing<'_> {
 }
 
 impl Sealing<'_> {
-    /// Seals what was read; how many events that are.
+    /// Seals the read events; returns their number.
     async fn seal(&mut self) -> Result<usize, Stopped> {
         let leaves = std::mem::take(&mut self.leaves);
         if let Some(last_event) = self.at.event_id.filter(|_| !leaves.is_empty()) {

@@ -27,16 +27,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-/// What a body becomes: the location that it names, and the command.
+/// A parsed body: the location it names, if any, and the command.
 type Moved = Result<(Option<String>, Command), Problem>;
 
-/// The body becomes a command of the SKU's stock, at the location that comes with it.
+/// Makes the body a command on the SKU's stock at its location.
 fn stocks<B: Input>(command: fn(B) -> Moved) -> Action {
     prepares(move |call: Call, sku: Sku, body: B| async move {
         let (named, mut command) = command(body)?;
         let location = location(named)?;
-        // A claim tells owners apart, and all receipts of one stock have the same. What no state takes is answered
-        // from the command's record if it was this very command, and as imported before if it was not.
+        // Import keys are claimed per stream, and all receipts of one stock share a stream, so the claim cannot refuse
+        // a second import. An empty command is refused in any state: it is answered from the command's record, or as
+        // imported before.
         if call.imported().await? {
             command = Command::Receive { quantity: 0 };
         }

@@ -40,7 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-/// How many products are looked up at once.
+/// How many SKUs are looked up at once.
 const LOOK_UPS: usize = 8;
 
 /// How many numbers are tried where one is not given: two taken in a row would be a wonder already.
@@ -118,7 +118,7 @@ struct NewCreditNote {
     /// The order's, or a new guest, where it is left out.
     #[schema(value_type = Option<schema::Customer>)]
     customer: Option<Customer>,
-    /// What is credited, in positive quantities and prices.
+    /// The credited lines, with positive quantities and prices.
     #[schema(min_items = 1, max_items = 1500)]
     lines: Vec<NewLine>,
     #[schema(max_length = 64)]
@@ -221,7 +221,7 @@ async fn numbered<A: Decider>(
     }
 }
 
-/// What an order that exists refuses.
+/// An empty placement, for a command that the order refuses in any case.
 fn nothing() -> Placement {
     Placement {
         number: String::new(),
@@ -252,7 +252,7 @@ async fn placement(store: &EventStore, id: Uuid, body: NewOrder) -> Result<Place
     })
 }
 
-/// A credit note says what an order says, but for how to reach the buyer.
+/// A credit note has the fields of an order, except the contact details.
 async fn credit(store: &EventStore, id: Uuid, body: NewCreditNote) -> Result<Placement, Problem> {
     let NewCreditNote { order_id, customer, lines, country, .. } = body;
     let mut known = customer;
@@ -286,7 +286,7 @@ async fn buyer(store: &EventStore, id: Uuid, named: Option<Customer>) -> Result<
     }
 }
 
-/// What a SKU is, as far as an order cares.
+/// The facts about a SKU that an order needs.
 #[derive(Clone)]
 enum Good {
     Unknown,

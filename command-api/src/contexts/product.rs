@@ -42,10 +42,10 @@ struct New {
     description: String,
     #[schema(max_length = 64)]
     category: Option<String>,
-    /// Such as `colour` → `red`: what a search can be narrowed by.
+    /// Such as `colour` → `red`: a search can filter by them.
     #[serde(default)]
     attributes: BTreeMap<String, String>,
-    /// What is sold, each under a SKU that no other product has.
+    /// The variants that are sold, each with a SKU that no other product has.
     #[schema(value_type = Vec<schema::Variant>, min_items = 1, max_items = 200)]
     variants: Vec<Variant>,
     /// Only with the operator's token.
@@ -58,7 +58,7 @@ impl Input for New {
     }
 }
 
-/// All of them: what is left out is empty from then on.
+/// All details: a field that is left out becomes empty.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductDetails)]

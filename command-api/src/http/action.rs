@@ -1,4 +1,4 @@
-//! What a row of the table does: from a call, the parameters of its path and its body to an answer.
+//! The action of a row: a function from a call, its path parameters and its body to an answer.
 
 use axum::response::Response;
 use futures::future::BoxFuture;
@@ -15,7 +15,7 @@ use super::path::Parameters;
 
 type Outcome = Result<Response, Problem>;
 
-/// What a row does, and what the API's description says of it.
+/// The action of a row, and its part of the API's description.
 pub(crate) struct Action {
     pub(crate) run: Box<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>,
     /// The parameters of the path.

@@ -1,4 +1,4 @@
-//! What a command is answered with: one function renders what was done, and one table names each refusal.
+//! Answers to commands: one function renders an outcome, and one table names each refusal.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// A command that was done.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Done {
-    /// Of what it was done to.
+    /// The id of the thing that the command changed.
     id: Uuid,
     /// The version that it has now: also the `ETag`.
     version: Option<i64>,
@@ -27,7 +27,7 @@ pub(crate) struct Done {
     position: Option<i64>,
 }
 
-/// The status of an answer: the one table from what a command came to.
+/// The status of an answer: the one table from kinds of outcome.
 pub(crate) fn status(kind: OutcomeKind) -> StatusCode {
     match kind {
         OutcomeKind::Created => StatusCode::CREATED,
@@ -109,7 +109,7 @@ pub(crate) fn refused<E: Classified>(error: ExecuteError<E>) -> Problem {
     }
 }
 
-/// The answer to a command, whatever became of it.
+/// The answer to a command, done or refused.
 pub(crate) fn answer<A: Decider>(
     id: Uuid,
     command: A::Command,
@@ -119,14 +119,14 @@ pub(crate) fn answer<A: Decider>(
     Ok(render(&answer, &Done { id, version: answer.version, position: answer.last_position }))
 }
 
-/// What a command that was done came to, or why it was not done.
+/// The recorded answer of a command, or the reason why it was not done.
 pub(crate) fn recorded<A: Decider>(
     command: A::Command,
     done: Result<Executed, ExecuteError<A::Error>>,
 ) -> Result<Answer, Problem> {
     match done {
         Ok(done) => Ok(done.answer),
-        // There is nothing to have a version: if that is what the command would be refused for, it is said.
+        // Nothing exists, so it has no version: if the command would be refused for that, the refusal says so.
         Err(ExecuteError::Stale { actual: 0, .. }) => {
             match A::default().decide(command, &Facts { now: clock::now() }) {
                 Err(error) => Err(rejected(&error)),
@@ -145,7 +145,7 @@ pub(crate) fn unreadable(error: soonshop_event_log::Error) -> Problem {
 /// Somebody else holds a unique value.
 pub(crate) fn taken(name: &str, owner: String) -> Problem {
     match name {
-        // Whose an address is, is nobody's business.
+        // The owner of an address is personal: it is not named.
         scope::EMAIL => {
             Problem::conflict("email-taken", "another user has this e-mail address").with_pointer("/email")
         }
@@ -181,7 +181,7 @@ mod tests {
         format!("{text}\n\n{}", std::str::from_utf8(&body).unwrap())
     }
 
-    /// Golden: what was answered to a command for as long as its record is kept.
+    /// Golden: a stored answer must be rendered the same for as long as its record is kept.
     #[tokio::test]
     async fn an_answer_is_rendered_from_its_record_the_same_for_ever() {
         let answer = Answer {

@@ -30,7 +30,7 @@ pub(crate) fn described<T: ToSchema>() -> Described {
     (T::name().into_owned(), schemas)
 }
 
-/// The field `reason`, which is a code: free text would be personal, and stand in the log for ever.
+/// The field `reason`, which is a code: free text could be personal, and the log keeps it for ever.
 pub(crate) fn reason(sent: &str) -> Result<String, Problem> {
     text::code(sent)
         .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/reason"))

@@ -44,7 +44,7 @@ async fn handle(commands: Arc<Commands>, endpoint: Arc<Endpoint>, request: Reque
     answer.await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// What was imported before is refused as that, whatever else would refuse it by now.
+/// Replaces a refusal by `imported-before` if the import was done before, whatever else is wrong by now.
 async fn imported_before(store: &EventStore, key: Option<String>, problem: Problem) -> Problem {
     let Some(key) = key else { return problem };
     let about_state = matches!(problem.kind(), Kind::Conflict | Kind::Gone | Kind::Invalid);

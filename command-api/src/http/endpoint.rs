@@ -1,4 +1,4 @@
-//! The table: rows, each with what it does.
+//! The table: rows, each with its action.
 
 use std::sync::Arc;
 

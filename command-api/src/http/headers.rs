@@ -1,4 +1,4 @@
-//! The headers of a command that nothing else takes: through which door, on whose behalf, why, and under which key.
+//! The headers that only commands take: channel, on whose behalf, reason and idempotency key.
 
 use axum::http::{HeaderMap, HeaderName};
 use soonshop_domain::{Actor, ActorKind, Channel, Personal, Purpose};
@@ -67,7 +67,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap, role: Role, key: Key) -> Resu
     })
 }
 
-/// The door that a caller names. That of processes is theirs: by it their records are told from a person's.
+/// The channel that a caller names. `process` is refused: it marks the commands of process managers.
 pub(super) fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
     let Some(text) = text(headers, &CHANNEL, "X-Channel", 64, |b| b.is_ascii_graphic())? else {
         return Ok(None);
@@ -81,7 +81,7 @@ pub(super) fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
     }
 }
 
-/// On whose behalf, in the form in which it is stored.
+/// The customer or guest on whose behalf the caller acts, in the stored form.
 pub(super) fn on_behalf_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let sent = text(headers, &ON_BEHALF_OF, "X-On-Behalf-Of", 64, |b| b.is_ascii_graphic())?;
     let read = |text: String| {
@@ -94,7 +94,7 @@ pub(super) fn on_behalf_of(headers: &HeaderMap) -> Result<Option<String>, Proble
     sent.map(|text| read(text).ok_or_else(wrong)).transpose()
 }
 
-/// Why, in the caller's own words: theirs, and personal.
+/// The reason in free text: personal, and encrypted under the caller's own key.
 pub(super) fn note(headers: &HeaderMap, caller: &Caller) -> Result<Option<Personal<String>>, Problem> {
     let mut values = headers.get_all(REASON_NOTE).iter();
     let (Some(value), Some(writer)) = (values.next(), caller.writer) else { return Ok(None) };

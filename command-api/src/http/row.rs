@@ -1,4 +1,4 @@
-//! What a row of the table says of a command, before its body is known.
+//! A row of the table: a command as far as it is known without its body.
 
 use axum::http::Method;
 use soonshop_domain::context_of;
@@ -6,11 +6,11 @@ use soonshop_event_store::OutcomeKind;
 use soonshop_service_kit::access::Permission;
 use uuid::Uuid;
 
-/// A row of the table, but for what it does.
+/// A row of the table, without its action.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) method: Method,
-    /// Its parameters stand in braces: `/carts/{id}/items/{sku}`.
+    /// Parameters are in braces: `/carts/{id}/items/{sku}`.
     pub(crate) path: &'static str,
     /// `<aggregate type>.<command>`: stored beside every event.
     pub(crate) command: &'static str,
@@ -28,7 +28,7 @@ pub(crate) enum Key {
     Required,
 }
 
-/// How success is answered. A path in it may hold the path's own parameters, and `{id}`: what the command was done to.
+/// The answer to success. Its path may use the parameters of the row's path, and `{id}`: the id of the changed thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Success {
     /// Something new began, and this is where it is.
@@ -82,7 +82,7 @@ impl Row {
         self.method == Method::PUT || self.method == Method::DELETE
     }
 
-    /// Where the answer leads: with `sent`, the path that was asked for, and the id of what the command was done to.
+    /// The value of `Location`, made from the requested path `sent` and the id of the changed thing.
     pub(crate) fn location(&self, sent: &str, id: Uuid) -> Option<String> {
         let named = |name: &str| {
             let (own, sent) = (self.path.split('/'), sent.split('/'));

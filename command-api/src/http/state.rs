@@ -1,4 +1,4 @@
-//! What the endpoints work with.
+//! The state that the endpoints share.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use soonshop_domain::context;
 use soonshop_event_store::EventStore;
 use soonshop_service_kit::access::Access;
 
-/// What the endpoints work with.
+/// The state that the endpoints share.
 #[derive(Clone)]
 pub struct Commands {
     pub store: EventStore,
-    /// Tells callers apart.
+    /// Identifies callers.
     pub access: Access,
-    /// The contexts whose endpoints are there.
+    /// The contexts to serve.
     pub contexts: BTreeSet<String>,
 }
 

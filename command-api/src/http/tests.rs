@@ -1,4 +1,4 @@
-//! The driver over a table of tests alone: what the next contexts need of it, and no context of today has.
+//! The driver over a table of its own: kinds of rows that no context uses yet.
 #![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
 
 use std::path::Path;
@@ -137,7 +137,7 @@ impl Shop {
         self.send("POST", path, &key(), "{}").await
     }
 
-    /// A shelf, by the command that the store has for one: `If-Match` does not go with what is new.
+    /// A new shelf, made in the store: `If-Match` cannot be sent for a thing that does not exist yet.
     async fn shelf(&self) -> Uuid {
         let id = ids::new();
         let context = soonshop_event_store::CommandContext::new(

@@ -20,7 +20,8 @@ pub struct ApiKey {
 impl ApiKey {
     /// A new one for that id, out of 32 random bytes; `None` where there are no random numbers.
     ///
-    /// The prefix is the end of the id, which is random: its beginning is the time, and two keys may have that in common.
+    /// The prefix is the end of the id, which is random: its beginning is the time, and two keys may have that in
+    /// common.
     pub fn generate(id: Uuid) -> Option<Self> {
         let mut secret = [0; 32];
         ring::rand::SystemRandom::new().fill(&mut secret).ok()?;
@@ -28,7 +29,7 @@ impl ApiKey {
         Some(Self { prefix: id[id.len() - PREFIX..].to_owned(), secret })
     }
 
-    /// Reads what a caller sent; `None` for whatever was never a key.
+    /// Parses the token of a caller; `None` if it does not have the form of a key.
     pub fn parse(text: &str) -> Option<Self> {
         let (prefix, secret) = text.strip_prefix("ssk_")?.split_once('_')?;
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -42,7 +43,7 @@ impl ApiKey {
         &self.prefix
     }
 
-    /// What is stored of the secret. 256 random bits cannot be guessed, so one pass of SHA-256 without salt is enough
+    /// The stored hash of the secret. 256 random bits cannot be guessed, so one pass of SHA-256 without salt is enough
     /// (NIST SP 800-63B, 5.1.2.2: secrets of 112 bits or more need an approved one-way function and no more).
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = [0; 32];

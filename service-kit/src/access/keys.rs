@@ -1,4 +1,4 @@
-//! What is stored of keys and sessions, and the port that looks them up.
+//! Stored keys and sessions, and the port that looks them up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ thread_local! {
     pub(super) static COMPARED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// What a caller must have. Nothing can be read out of it, so there is one way to compare it with what was sent:
-/// [`Secret::is`], which takes as long for any two.
+/// A secret to compare with the one that a caller sent. It cannot be read, only compared with [`Secret::is`], in
+/// constant time.
 #[derive(Clone)]
 pub struct Secret(Arc<[u8]>);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What is stored of a key.
+/// A key as it is stored.
 #[derive(Debug, Clone)]
 pub struct Known {
     pub id: Uuid,
@@ -72,7 +72,7 @@ impl Known {
     }
 }
 
-/// What is stored of a session.
+/// A session as it is stored.
 #[derive(Debug, Clone)]
 pub struct Begun {
     /// SHA-256 of the cookie's 32 random bytes.
@@ -84,7 +84,7 @@ pub struct Begun {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Why keys cannot be looked up just now.
+/// The reason why keys cannot be looked up just now.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
@@ -92,7 +92,7 @@ pub struct Unavailable(pub String);
 /// Where keys are stored.
 #[async_trait]
 pub trait Keys: Send + Sync {
-    /// The key of that prefix; whether it was this one that the caller has, is not looked at.
+    /// The key with that prefix. It does not check the secret.
     async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable>;
 
     /// Writes down that it was used just now.
@@ -114,7 +114,7 @@ pub(super) fn hash(secret: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// One sentence for all that is wrong with a token: whoever has none learns nothing of those that there are.
+/// The same problem for every bad token, so that a caller learns nothing about the keys that exist.
 pub(super) fn bad_token() -> Problem {
     Problem::unauthenticated(
         "bad-token",

@@ -29,7 +29,7 @@ pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
 
 /// Where a browser says from what kind of place a request comes.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// What a proxy that speaks TLS says to us.
+/// The scheme of the original request, as a proxy that ends TLS reports it.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl Begun {
@@ -43,11 +43,11 @@ impl Begun {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
     pub caller: Caller,
-    /// When they have to sign in anew; `None` for whoever brings a key each time, or nothing.
+    /// When they must sign in again; `None` without a session.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The hash of what the session's cookie holds, if there is one that can be read.
+/// The hash of the session's cookie, if there is a readable one.
 fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
     let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -64,8 +64,8 @@ fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
 }
 
 impl Access {
-    /// Like [`caller`](Access::caller); whoever shows no key may show a session's cookie instead. One that is of no use
-    /// any more makes a guest.
+    /// Like [`caller`](Access::caller), but a session's cookie counts where no key is sent. A session that has ended
+    /// makes a guest.
     pub async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Problem> {
         let known = |caller| Visitor { caller, expires_at: None };
         if self.everybody.is_some() || headers.contains_key(AUTHORIZATION) {
@@ -92,8 +92,8 @@ impl Access {
         }))
     }
 
-    /// Begins a session with a key or the operator's token, and ends the one whose cookie is sent, which nobody holds any
-    /// more; what to send as `Set-Cookie`. 401 for whatever is neither.
+    /// Begins a session with a key or the operator's token, and ends the session whose cookie is sent. Returns the
+    /// value of `Set-Cookie`. 401 for any other token.
     pub async fn sign_in(&self, token: &str, headers: &HeaderMap) -> Result<String, Problem> {
         let keys = self.keys.as_ref().ok_or_else(bad_token)?;
         let token = token.trim();
@@ -113,7 +113,7 @@ impl Access {
         Ok(cookie(&BASE64.encode(secret), (expires_at - now).num_seconds(), headers))
     }
 
-    /// Ends the session whose cookie is sent, if there is one; what to send as `Set-Cookie`.
+    /// Ends the session whose cookie is sent, if any. Returns the value of `Set-Cookie`.
     pub async fn sign_out(&self, headers: &HeaderMap) -> Result<String, Problem> {
         if let (Some(hash), Some(keys)) = (sent(headers), &self.keys) {
             keys.end(hash).await.map_err(|error| away(&error))?;
@@ -123,7 +123,7 @@ impl Access {
     }
 }
 
-/// Refuses what a page of another origin has a browser send. Browsers say where a form comes from; programs need not.
+/// Refuses a form that a page of another origin made the browser send. A program need not send an origin.
 pub fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let site = text(FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
@@ -139,8 +139,8 @@ pub fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::forbidden("cross-site", detail))
 }
 
-/// Refuses what was not asked of this machine by a name that only it has for itself: another site can lead its own name
-/// here, and a browser then takes what is answered for that site's.
+/// Refuses a request whose `Host` is not a name of the loopback interface: another site can point its own name at this
+/// machine, and a browser would then treat the answer as that site's.
 pub fn to_loopback(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let sent = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let asked = uri.authority().or(sent.as_ref()).map(Authority::host).unwrap_or_default();
@@ -199,7 +199,7 @@ mod tests {
         let renewed = Access::new(Some("another-token".into())).with_keys(shelf.clone());
         assert_eq!(renewed.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
 
-        // Whoever signs in where somebody is signed in takes their place.
+        // A second sign-in replaces the first session.
         let second = other.sign_in("the-token", &back(&cookie)).await.unwrap();
         assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
         let cookie = second;
@@ -212,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_never_a_session_is_a_guest_and_a_bad_key_begins_none() {
-        // What is stored of a session opens nothing.
+        // The stored hash of a session cannot be used as its cookie.
         let shelf = Arc::new(Shelf::default());
         let access = Access::new(Some("the-token".into())).with_keys(shelf);
         let cookie = access.sign_in("the-token", &HeaderMap::new()).await.unwrap();

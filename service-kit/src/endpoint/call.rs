@@ -1,4 +1,4 @@
-//! A request on its way: what was asked, from which position on, and what the asker has already.
+//! A request: its parameters, the position it must have seen, and the versions that the client has already.
 
 use std::sync::Arc;
 
@@ -22,18 +22,18 @@ use crate::headers::{self, EVENT_POSITION, EventPosition, position_header};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// What the requests of a service share.
+/// The state that all requests of a service share.
 pub trait Shared: Send + Sync + 'static {
-    /// Tells callers apart.
+    /// Identifies callers.
     fn access(&self) -> &Access;
 }
 
-/// What the answer must have seen.
+/// The position that the answer must have seen.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// As `Event-Position` names it.
     pub position: i64,
-    /// `Prefer: wait` was sent: otherwise it is only looked whether it has.
+    /// `Prefer: wait` was sent. Otherwise the position is only checked, without waiting.
     pub waits: bool,
     /// Until when it is waited for.
     pub deadline: Instant,
@@ -42,7 +42,7 @@ pub struct Wanted {
 /// The most that a form may hold, in bytes.
 const LARGEST_FORM: usize = 64 * 1024;
 
-/// What is known of a request before it is understood: also of one that is refused.
+/// The parts of a request that are known before it is validated, also when it is then refused.
 #[derive(Debug, Clone, Default)]
 pub struct Visit {
     /// Of the address.
@@ -51,14 +51,14 @@ pub struct Visit {
     pub query: String,
     /// The first of the languages that the asker's browser names.
     pub language: Option<String>,
-    /// By name, as far as they can be read.
+    /// Readable cookies by name.
     cookies: Vec<(String, String)>,
-    /// `None`: that cannot be told.
+    /// `None`: unknown, because keys cannot be looked up or the token is bad.
     pub visitor: Option<Visitor>,
 }
 
 impl Visit {
-    /// What the head of a request says of it.
+    /// Reads them from the head of a request.
     pub fn of(parts: &Parts, visitor: Option<&Visitor>) -> Self {
         let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies =
@@ -72,7 +72,7 @@ impl Visit {
         }
     }
 
-    /// What the address says of it.
+    /// A query parameter by name.
     pub fn parameter(&self, name: &str) -> Option<String> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
@@ -84,11 +84,11 @@ impl Visit {
     }
 }
 
-/// What a row of the table takes.
+/// What a row of the table accepts.
 pub struct Takes<'e> {
-    /// What the caller must be permitted.
+    /// The permission that the caller must have.
     pub needs: Permission,
-    /// What it is that the caller may not do otherwise.
+    /// The name of the action in a refusal.
     pub named: &'static str,
     /// The query parameters.
     pub params: &'e [Param],
@@ -98,21 +98,21 @@ pub struct Takes<'e> {
 
 /// One request.
 pub struct Call<S> {
-    /// What the requests of the service share.
+    /// The state that all requests of the service share.
     pub shared: Arc<S>,
-    /// What was known of it before it was understood.
+    /// Its path, query, cookies and visitor.
     pub asked: Visit,
     /// Who asks.
     pub visitor: Visitor,
     /// As they were sent.
     pub headers_in: HeaderMap,
-    /// What stands in the path in place of the first `{…}`.
+    /// The value of the first `{…}` of the path.
     pub key: String,
     /// And of those after it.
     pub more_keys: Vec<String>,
     /// Of the address.
     pub params: Params,
-    /// What a form said.
+    /// The fields of the form.
     pub form: Params,
     /// The position that the answer must have seen.
     pub wanted: Option<Wanted>,
@@ -121,7 +121,7 @@ pub struct Call<S> {
 }
 
 impl<S> Call<S> {
-    /// Reads a request by what the row takes; refuses what the row does not know.
+    /// Reads a request as its row describes it; refuses unknown parameters.
     pub async fn read(
         shared: &Arc<S>,
         takes: &Takes<'_>,
@@ -173,11 +173,11 @@ impl<S> Call<S> {
         Uuid::try_parse(&self.key).map_err(malformed)
     }
 
-    /// What an answer read at `position` says of itself.
+    /// The headers of an answer that was read at `position`.
     pub fn headers(&self, position: i64) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(EVENT_POSITION, position_header(position));
-        // It is asked again each time, with what is there already in `If-None-Match`; it may hold what is personal.
+        // The client asks again each time with `If-None-Match`; the answer may hold personal values.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         if self.wanted.is_some_and(|wanted| wanted.waits) {
             headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
@@ -185,8 +185,8 @@ impl<S> Call<S> {
         headers
     }
 
-    /// One entity, or that the asker has this version already. Of what can be erased that is never said: an erasure
-    /// leaves the version as it is, and nobody is to keep what they have.
+    /// One entity, or `304` if the client has this version already. An erasable entity never answers `304`: an erasure
+    /// leaves the version as it is, and no client may go on using its copy.
     pub fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
         let mut headers = self.headers(position);
         let tag = format!("\"{version}\"");
@@ -266,7 +266,7 @@ fn wanted(headers: &HeaderMap) -> Result<Option<Wanted>, Problem> {
     Ok(Some(Wanted { position, waits: wait.is_some(), deadline }))
 }
 
-/// `If-None-Match` compares weakly: `W/"7"` is `"7"`. What cannot be read is a version that nobody has.
+/// `If-None-Match` compares weakly: `W/"7"` is `"7"`. A malformed tag matches no version.
 fn has(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let tags = values.flat_map(|value| value.split(',')).map(str::trim);

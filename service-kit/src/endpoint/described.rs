@@ -1,10 +1,10 @@
-//! What an endpoint answers, for the API's description.
+//! The answer of an endpoint, for the API's description.
 
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema, Type};
 
-/// What an endpoint answers: its schema, and those that it refers to.
+/// The answer of an endpoint: its schema, and the schemas it refers to.
 pub struct Described {
     pub(super) schema: RefOr<Schema>,
     pub(super) components: Vec<(String, RefOr<Schema>)>,

@@ -13,18 +13,18 @@ use crate::Problem;
 
 /// The longest text to filter by.
 const LONGEST_TEXT: usize = 200;
-/// The longest of what a person typed, or a cursor.
+/// The longest free text or cursor, in bytes.
 pub const LONGEST_FREE: usize = 2_000;
 const MOST_FACET_VALUES: usize = 100;
 /// What parameters begin with that narrow a search by a facet: `facet.colour=red`.
 const FACET: &str = "facet.";
 
-/// What the values of a parameter may be.
+/// The values that a parameter accepts.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// One line.
     Text,
-    /// What a person typed: anything.
+    /// Any text that a person typed.
     Free,
     /// A UUID.
     Id,
@@ -44,7 +44,7 @@ pub enum Kind {
     AsOf,
     /// From the one to the other.
     Number(i64, i64),
-    /// A text that a function accepts, in its normal form; otherwise the sentence says what it is.
+    /// A text that the function accepts and normalises; the sentence describes it.
     Checked(fn(&str) -> Option<String>, &'static str),
     /// Opaque, from the answer before.
     Cursor,
@@ -57,7 +57,7 @@ pub enum Kind {
 pub struct Sort {
     /// As it is asked for.
     pub name: &'static str,
-    /// What is sorted by.
+    /// The column to sort by.
     pub column: &'static str,
 }
 
@@ -108,7 +108,7 @@ pub enum Value {
 /// A point of an entity's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
-    /// What the system knew then.
+    /// The state as the log recorded it by then.
     Time(DateTime<Utc>),
     /// After the event that made it.
     Version(i64),
@@ -226,7 +226,7 @@ impl Kind {
         }
     }
 
-    /// Forms send what nobody filled in as empty: then it is not there.
+    /// A browser sends an empty form field as an empty text: it counts as absent.
     fn may_be_left_empty(self) -> bool {
         matches!(self, Self::Time)
     }

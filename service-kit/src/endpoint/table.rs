@@ -14,12 +14,12 @@ use super::params::Param;
 use crate::Problem;
 use crate::access::Permission;
 
-/// What comes of a request.
+/// The result of a request.
 pub type Answer = Result<Response, Problem>;
 
 type Run<S> = Box<dyn Fn(Call<S>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
-/// What a row of the table does.
+/// The behaviour of a row of the table.
 pub struct Action<S> {
     params: Vec<Param>,
     answers: Described,
@@ -42,13 +42,13 @@ impl<S> Action<S> {
         Self { params, answers, needs: Permission::Read, form: None, run: Box::new(run) }
     }
 
-    /// What the caller must be permitted; [`Permission::Read`] where nothing is said.
+    /// Sets the permission that the caller needs; [`Permission::Read`] by default.
     #[must_use]
     pub fn needs(self, permission: Permission) -> Self {
         Self { needs: permission, ..self }
     }
 
-    /// It does something, with what a form of these fields says.
+    /// Makes it a command that takes a form with these fields.
     #[must_use]
     pub fn takes(self, form: Vec<Param>) -> Self {
         Self { form: Some(form), ..self }
@@ -59,7 +59,7 @@ impl<S> Action<S> {
         &self.params
     }
 
-    /// What it answers.
+    /// Its answer.
     pub fn answers(&self) -> &Described {
         &self.answers
     }
@@ -69,7 +69,7 @@ impl<S> Action<S> {
         self.form.as_deref()
     }
 
-    /// What the caller must be permitted.
+    /// The permission that the caller needs.
     pub fn needed(&self) -> Permission {
         self.needs
     }
@@ -84,9 +84,9 @@ pub struct Endpoint<S> {
     pub path: &'static str,
     /// `<context>.<what>`: in the API's description.
     pub name: &'static str,
-    /// A few words for the API's description.
+    /// A short summary for the API's description.
     pub summary: &'static str,
-    /// What it does.
+    /// Its behaviour.
     pub action: Action<S>,
     /// It is a page for people, and so are its refusals.
     refused: Option<Refused<S>>,

@@ -23,7 +23,7 @@ pub struct Missing {
     pub position: i64,
     /// `rm_orders_2:rows`, `rm_products_1:index`, `eraser`.
     pub sink: String,
-    /// Who works at it; `None`: nobody.
+    /// The holder of its lease; `None`: nothing runs it.
     pub kept_by: Option<String>,
 }
 
@@ -38,8 +38,8 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Every event of erasure, of one person or of all; and the purposes whose erasure is not confirmed, with the position
-/// that asks for it.
+/// Every erasure event, of one person or of all; and the purposes whose erasure is not confirmed, with the position of
+/// the request.
 pub(super) async fn asked(
     shop: &Shop,
     person: Option<Uuid>,
@@ -72,7 +72,7 @@ pub(super) async fn asked(
 }
 
 /// The requests of one person, or of all, that are not complete: not confirmed, or not recorded by every sink of every
-/// generation that is there.
+/// existing generation.
 pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec<Missing>> {
     let (events, open) = asked(shop, person).await?;
     let mut missing = Vec::new();
@@ -114,7 +114,7 @@ pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec
     Ok(missing)
 }
 
-/// What a generation was cleaned for; nothing, where it is of a release that kept no record.
+/// The erasures that a generation recorded; empty for one of a release that kept no record.
 pub(super) async fn recorded(db: &Db) -> anyhow::Result<HashSet<(Uuid, i64)>> {
     if !tables(db).await?.iter().any(|table| table.name == "erased") {
         return Ok(HashSet::new());

@@ -1,6 +1,6 @@
-//! A generation that nobody keeps alive never hears that somebody is to be forgotten. At the request's deadline it goes
-//! as a whole, and the record says why. One that readers go by does not: then a projector has to be started, and
-//! `doctor` says so from the first moment on.
+//! A generation that no process runs never learns of an erasure. At the request's deadline it is dropped as a whole,
+//! and the record of operations says why. The active generation is never dropped: then a projector has to be started,
+//! and `doctor` says so from the start.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use super::missing::{asked, recorded};
 use super::stores::generations;
 use crate::Shop;
 
-/// How often it is looked.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_mins(10);
 
 /// Who drops it.
 const ACTOR: &str = "system:eraser";
 
-/// Drops again and again what is overdue, until `stop`.
+/// Drops overdue generations again and again, until `stop`.
 pub async fn run(shop: Shop, stop: CancellationToken) {
     let within = TimeDelta::days(shop.config.erase_within_days.into());
     loop {
@@ -45,8 +45,8 @@ pub async fn run(shop: Shop, stop: CancellationToken) {
     }
 }
 
-/// Drops every generation that nobody keeps alive, that readers do not go by, and that has not recorded an event of
-/// erasure which has been in the log for longer than `within`. Their names.
+/// Drops every generation that no process runs, that is not active, and that has not recorded an erasure event older
+/// than `within`. Returns their names.
 pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<String>> {
     let mut dropped = Vec::new();
     let due = clock::now().checked_sub_signed(within).context("the deadline is too far away")?;
@@ -65,11 +65,11 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
             continue;
         }
         let Some((projection, number)) = named(&namespace) else { continue };
-        // Whoever may change what generations there are is alone with them: a run that makes this one is left to it.
+        // Only one process at a time may change the list of generations: skip one that another run is making.
         let Ok(lease) = leases.acquire(&format!("replay:{projection}")).await? else { continue };
         let known = registry.get(projection, number).await?;
         let projection = projection.to_owned();
-        // (Of what a process that was killed left behind, nobody knows who made it.)
+        // (The maker of a generation that a killed process left behind is unknown.)
         let unknown = Generation { projection, number, version: 0, shape: 0 };
         let generation = known.as_ref().map_or(unknown, |known| known.generation.clone());
         let ending = GenerationRemover {
@@ -83,7 +83,7 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
             Some(known) if known.active => {
                 tracing::error!(generation = namespace, %person, "an erasure is overdue in rows that are in use, and nobody keeps them");
             }
-            // What a process that was killed left behind, and what was being removed.
+            // Left behind by a killed process, or half removed.
             None => ending.remove(&generation).await?,
             Some(known) if known.state == State::Retired => ending.remove(&generation).await?,
             Some(known) => {

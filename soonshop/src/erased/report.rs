@@ -1,4 +1,4 @@
-//! What was looked into, and what was found there.
+//! The report of the search: the places that were searched, and the findings.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use soonshop_domain::Purpose;
 use uuid::Uuid;
 
-/// Something that was looked into.
+/// A place that was searched.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Looked {
     /// A namespace, `search`, `cache` or `files`.
@@ -39,14 +39,14 @@ pub struct Backups {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     pub person: Uuid,
-    /// The purposes whose erasure was asked for.
+    /// The purposes whose erasure was requested.
     pub asked: Vec<Purpose>,
-    /// The purposes that something is kept for still: nobody asked for their erasure.
+    /// The purposes whose data is still kept: their erasure was never requested.
     pub kept: Vec<Purpose>,
     /// How many sealed values of theirs the log has, and will always have.
     pub sealed: u64,
     pub looked_at: Vec<Looked>,
-    /// What it could not look into, and why that may be.
+    /// The places that could not be searched, and why.
     pub not_looked_at: Vec<String>,
     pub found: Vec<Found>,
     /// Absent until the erasure is confirmed.

@@ -10,7 +10,7 @@ use soonshop_projections::{Projector, generation};
 
 use crate::Shop;
 
-/// Every generation that lies in the read models' database, whatever the registry says of it.
+/// Every generation in the read models' database, also one that the registry does not list.
 pub(super) async fn generations(shop: &Shop) -> anyhow::Result<Vec<String>> {
     let mut names: Vec<String> = match shop.read_database.location() {
         DatabaseLocation::Postgres(_) => {

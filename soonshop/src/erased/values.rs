@@ -1,5 +1,5 @@
-//! The strongest proof: every text of every store is compared with values that were somebody's. What is found is told by
-//! its place.
+//! The strongest proof: compares every text of every store with the values of a person. A finding names its place,
+//! never the value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -109,11 +109,11 @@ async fn close(shop: &Shop) -> anyhow::Result<()> {
 }
 
 impl Table {
-    /// Everything in it as text, the key first; a page of it, where a key tells where one begins.
+    /// All columns as text, the key first; one page of rows, if the table has a key to page by.
     fn page(&self, db: &Db, first: bool) -> String {
         let texts = self.key.values().map(|(name, _)| name).chain(&self.columns);
-        // SQLite takes the bytes of a blob for text, whatever they are; PostgreSQL writes them as hexadecimal. (What is
-        // text in a blob is found in the files.)
+        // SQLite casts the bytes of a blob to text; PostgreSQL writes them as hexadecimal. (Text in a blob is found by
+        // the search of the files.)
         let text = |name: &String| match db.backend() {
             sea_orm::DatabaseBackend::Sqlite => {
                 format!(
@@ -212,7 +212,7 @@ async fn search_cache(shop: &Shop, space: &str, wanted: &Wanted, report: &mut Re
     Ok(())
 }
 
-/// The files of SQLite and of the embedded index, byte by byte: what was deleted must not be readable either.
+/// The files of SQLite and of the embedded index, byte by byte: deleted values must not be readable either.
 fn search_files(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
     let mut folders = BTreeSet::new();
     for database in [&shop.store_database, &shop.read_database, &shop.keys_database, &shop.erasures_database]
@@ -242,7 +242,7 @@ fn search_files(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Re
             if path == wanted.file {
                 continue;
             }
-            // A file may go while it is looked for: a segment of an index, a write-ahead log.
+            // A file may be deleted during the search: a segment of an index, a write-ahead log.
             match wanted.is_in_file(&path) {
                 Ok(true) => report.find("files", path.display().to_string(), "one of the values"),
                 Ok(false) => {}

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::plan::Sale;
 
-/// A shop that takes what is imported.
+/// A shop to import into.
 pub(super) trait Door {
     /// How many steps may be under way.
     fn width(&self) -> usize;
@@ -16,13 +16,13 @@ pub(super) trait Door {
     /// Gives the command, again and again while the shop cannot take any.
     async fn give(&self, step: &Step<'_>) -> anyhow::Result<Given>;
 
-    /// Whether the product is there and has no price.
+    /// Whether the product exists and has no price.
     async fn lacks_price(&self, product: Uuid, sku: &Sku) -> anyhow::Result<bool>;
 
     /// Waits until stock is reserved about as fast as orders are placed: an order is refused that waits for too long.
     async fn room(&self) -> anyhow::Result<()>;
 
-    /// Waits until all that follows from what was given is done.
+    /// Waits until every follower has processed the import.
     async fn finish(&self) -> anyhow::Result<()>;
 
     /// The last position of the log, or the last that is known of it.
@@ -32,7 +32,7 @@ pub(super) trait Door {
     async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<RefusedOrder>>;
 }
 
-/// What a step is for.
+/// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Product,
@@ -76,14 +76,14 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Step<'a> {
     pub(super) kind: Kind,
-    /// From [`natural`]: the same for the same thing, whatever is said about it.
+    /// From [`natural`]: the same for the same source record, also when its content differs.
     pub(super) key: Uuid,
     pub(super) at: DateTime<Utc>,
     pub(super) what: What<'a>,
 }
 
 impl Step<'_> {
-    /// What is held in the scope `import`. A price has none: it is set where there is none.
+    /// The claim in the scope `import`. A price has none: it is set only where there is none.
     pub(super) fn import_key(&self) -> Option<String> {
         (self.kind != Kind::Price).then(|| format!("online-retail/{}/{}", self.kind.name(), self.key))
     }
@@ -100,7 +100,7 @@ pub(super) enum What<'a> {
     CreditNote { sale: &'a Sale, by: Buys },
 }
 
-/// Why stock is adjusted: what the source says of it may be anything.
+/// The reason code of stock adjustments: the source's own text may hold anything.
 pub(super) const REASON: &str = "import";
 
 /// Who buys.
@@ -117,11 +117,11 @@ pub(super) enum Given {
     New(Uuid),
     /// It was done before.
     There(Uuid),
-    /// Why the shop does not take it.
+    /// The shop refused it, for this reason.
     Refused(String),
 }
 
-/// The id of what a natural key in the source names.
+/// The id of a source record, from its natural key.
 pub(super) fn natural(kind: &str, parts: &[&str]) -> Uuid {
     ids::derived(ids::IMPORTS, &[&["online-retail", kind], parts].concat())
 }

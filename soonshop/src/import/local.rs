@@ -30,7 +30,7 @@ use crate::{Shop, settle};
 /// Commands under way: they are appended in batches.
 const WIDTH: usize = 128;
 
-/// How long a store may take no command, or the followers stand still, before the import gives up.
+/// How long the store may accept no command, or the followers make no progress, before the import gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Commands that the reactor has to send, and events that it has to read, before orders wait for it.
@@ -40,9 +40,9 @@ pub(super) struct Local {
     shop: Shop,
     store: EventStore,
     process: Db,
-    /// What can be sold, by its code.
+    /// The listed products, by their code.
     goods: Mutex<HashMap<Sku, Listed>>,
-    /// The users that are there.
+    /// The registered users.
     users: Mutex<HashSet<Uuid>>,
 }
 
@@ -80,7 +80,7 @@ impl Local {
         Ok(context)
     }
 
-    /// Whose what the step imports is already.
+    /// The stream that claimed the step's import key before.
     async fn imported(&self, step: &Step<'_>) -> anyhow::Result<Option<Uuid>> {
         let Some(key) = step.import_key() else { return Ok(None) };
         Ok(self.store.owner_of(scope::IMPORT, &key).await?.as_deref().and_then(owner))
@@ -169,7 +169,7 @@ impl Local {
     }
 
     async fn stock(&self, step: &Step<'_>, sku: &Sku, command: inventory::Command) -> anyhow::Result<Given> {
-        // A claim tells owners apart, and whatever happens to one stock has the same.
+        // A claim separates streams, and all changes of one stock share a stream, so the claim is checked here.
         if let Some(id) = self.imported(step).await? {
             return Ok(Given::There(id));
         }
@@ -177,7 +177,7 @@ impl Local {
         self.execute::<Stock>(step, inventory::stream(sku, MAIN), At { place, command }).await
     }
 
-    /// What is placed or credited, with the names of today.
+    /// The placement of an order or credit note, with the current product names.
     fn placement(&self, sale: &Sale, by: Buys) -> Result<Placement, Unputtable> {
         let customer = match by {
             Buys::Guest(id) => Customer::Guest(GuestId(id)),
@@ -229,7 +229,7 @@ impl Local {
         self.execute::<CreditNote>(step, step.key, issue).await
     }
 
-    /// How far the reservation of stock is behind: what it has to send, and what it has to read.
+    /// How far the stock process is behind: its unsent commands, and its unread events.
     async fn waiting(&self) -> anyhow::Result<(i64, i64)> {
         let (db, process) = (&self.process, Fulfilment::NAME);
         let sql = "SELECT count(*) FROM @outbox WHERE process = $1";

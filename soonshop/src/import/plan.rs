@@ -1,5 +1,5 @@
-//! What the rows of a file come to: what is sold, who buys, what has to be in stock, and what was ordered, counted and
-//! given back.
+//! The plan of a file: the products to sell, the customers, the stock to receive, and the orders, counts and credit
+//! notes.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ pub(super) struct Good {
     pub(super) sku: Sku,
     /// The first description that says anything, or the code.
     pub(super) name: String,
-    /// What one cost when it was first sold; none where it never was.
+    /// The price at its first sale; `None` if it was never sold.
     pub(super) pence: Option<i64>,
     pub(super) at: DateTime<Utc>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Buyer {
     pub(super) at: DateTime<Utc>,
 }
 
-/// What has to be there so that everything else can leave.
+/// The stock that must be received so that everything else can leave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) sku: Sku,
@@ -96,7 +96,7 @@ pub(super) struct Planner {
     began: Option<DateTime<Utc>>,
 }
 
-/// What is gathered about a SKU.
+/// The facts gathered about a SKU.
 struct Known {
     index: usize,
     named: bool,

@@ -1,4 +1,4 @@
-//! What is shown while it lasts: a bar on a terminal, else a line now and then.
+//! Progress while it runs: a bar on a terminal, else a line now and then.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Progress {
         Self { bar, lines: !quiet && !draws }
     }
 
-    /// What is being done from now on.
+    /// Sets the current step.
     pub(super) fn doing(&self, what: String) {
         if self.lines {
             eprintln!("{what}");

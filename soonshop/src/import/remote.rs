@@ -24,7 +24,7 @@ const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
 /// Requests under way.
 const WIDTH: usize = 32;
 
-/// How long nobody may answer, or nothing may move, before the import gives up.
+/// How long the shop may not answer, or make no progress, before the import gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Orders that wait for their stock, before others wait for them: a page of the list.
@@ -62,7 +62,7 @@ impl Answer {
         self.body["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/")).unwrap_or_default()
     }
 
-    /// The read model has not come as far as was asked.
+    /// The read model has not reached the requested position.
     fn is_behind(&self) -> bool {
         self.problem() == "read-model-behind"
     }
@@ -87,7 +87,7 @@ impl Remote {
         if !["http", "https"].contains(&url.scheme()) || url.query().is_some() || url.fragment().is_some() {
             bail!("--to is the address of a shop, such as http://127.0.0.1:8000");
         }
-        // Whoever speaks TLS here uses ring; it may have been chosen before.
+        // TLS uses ring; another caller may have installed it before.
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))
             .context("the operator's token has characters that no token has")?;
@@ -156,7 +156,7 @@ impl Remote {
 
     async fn post(&self, step: &Step<'_>, path: &str, body: &Value) -> anyhow::Result<Given> {
         let body = body.to_string();
-        // The same thing said in another way is another request; what it imports was imported before.
+        // The same command in another form is another request; the import key still refuses it.
         let key = natural("request", &[step.kind.name(), &step.key.to_string(), path, &body]);
         let mut headers = HeaderMap::new();
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key.to_string())?);
@@ -173,7 +173,7 @@ impl Remote {
             let new = self.began.get().is_none_or(|began| position > *began);
             return Ok(if new { Given::New(id) } else { Given::There(id) });
         }
-        // Or a product of this code is there, which somebody else brought.
+        // Or another client created a product with this code.
         let known = ["imported-before", "sku-taken"].contains(&answer.problem());
         let there = answer.body["owner"].as_str().filter(|_| known).and_then(owner);
         Ok(there.map_or_else(|| Given::Refused(answer.said()), Given::There))
@@ -286,7 +286,7 @@ impl Door for Remote {
     }
 
     async fn lacks_price(&self, product: Uuid, sku: &Sku) -> anyhow::Result<bool> {
-        // A moment that is yet to come: folded from the whole log, whatever read models know by now.
+        // A moment in the future: folded from the whole log, however far read models are.
         let path = format!("/products/{product}?as_of=9999-01-01T00:00:00Z");
         let answer = self.get(&path, 0, 0).await?;
         let variants = answer.body["state"]["variants"].as_array();

@@ -1,4 +1,4 @@
-//! What an import did, for people and for machines.
+//! The report of an import, for people and for programs.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ const SHOWN: usize = 20;
 /// How many of them are kept.
 const KEPT: usize = 1_000;
 
-/// What was there already, and what is new.
+/// How many existed before, and how many are new.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     pub new: u64,
@@ -29,7 +29,7 @@ pub struct Broken {
     pub reason: String,
 }
 
-/// What the shop did not take.
+/// The commands that the shop refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// Such as `order 536365`.
@@ -65,7 +65,7 @@ pub struct Report {
     /// What all of it, and what followed from it, added to the log.
     pub events: i64,
     pub seconds: f64,
-    /// Of these, until the last command was given: then what follows the log caught up.
+    /// The part until the last command was sent; the rest is followers catching up.
     pub seconds_giving: f64,
     pub rows_per_second: f64,
     pub events_per_second: f64,

@@ -1,7 +1,7 @@
-//! The rows of a file, one by one, each read into what it says or into why it cannot be.
+//! The rows of a file, one by one, each parsed, or with the reason why it cannot be.
 //!
-//! A row that cannot be read never takes its neighbours with it: where a quote was left open, so that the reader of CSV
-//! took many lines for one row, each of these lines is read again by itself.
+//! A malformed row never takes its neighbours with it: where an open quote made the CSV reader take many lines for one
+//! row, each of these lines is parsed again by itself.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -166,7 +166,7 @@ impl Sheet {
         while lines.last().is_some_and(|line| line.is_empty()) {
             lines.pop();
         }
-        // What stands before the row itself: the end of the line before, and empty lines.
+        // Lines before the row itself: the end of the line before, and empty lines.
         let leading = lines.iter().take_while(|line| line.is_empty()).count();
         lines.drain(..leading);
         let first = before + u64::try_from(leading).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What a hundred live readers of the audit trail cost who appends, and what reaches them.
+//! Measures how much a hundred live readers of the audit trail slow appends down, and what reaches them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const CALLERS: usize = 32;
 /// How many rounds long each part is.
 const LENGTH: u32 = 5;
 
-/// What a reader was sent.
+/// The events that a reader received.
 #[derive(Default)]
 struct Seen {
     events: usize,
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// Reads until it is told to stop.
+/// Reads until `stop`.
 async fn reader(url: String, token: Arc<str>, stop: CancellationToken) -> Seen {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut response = http.get(url).bearer_auth(&token).send().await.unwrap().error_for_status().unwrap();
@@ -66,7 +66,7 @@ async fn reader(url: String, token: Arc<str>, stop: CancellationToken) -> Seen {
     seen
 }
 
-/// Appends at this rate for a while, however long one append takes; what came of it, per second.
+/// Appends at this rate for a while, however long one append takes; the results per second.
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn paced(store: &EventStore, per_second: f64) -> f64 {
     let begun = Instant::now();

@@ -1,6 +1,6 @@
 //! Circles of files that import each other. Files of a crate are read as tokens: imports are `use` of `crate::…`,
-//! `super::…`, `self::…` or a child module, and paths in the code that begin the same way. What a file only re-exports
-//! belongs to the file that it comes from. Tests beside the code may import anything.
+//! `super::…`, `self::…` or a child module, and paths in the code that begin the same way. A re-exported item belongs
+//! to the file that defines it. Tests beside the code may import anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,19 +10,19 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The path of a module in its crate; the crate's root is empty.
 type Module = Vec<String>;
 
-/// A path in the code, and the inline modules that it stands in.
+/// A path in the code, and the inline modules around it.
 struct Import {
     inside: Vec<String>,
     path: Vec<String>,
 }
 
-/// What a file says of others.
+/// The imports and re-exports of a file.
 #[derive(Default)]
 struct Parsed {
     imports: Vec<Import>,
-    /// The names that the file takes from elsewhere, and from where: whoever wants them wants that file.
+    /// The names that the file re-exports, with their path: importing such a name imports the other file.
     names: BTreeMap<String, Vec<String>>,
-    /// Modules that are there in tests only.
+    /// Modules that exist in tests only.
     tests: BTreeSet<String>,
 }
 
@@ -196,7 +196,7 @@ fn is_punct(token: Option<&TokenTree>, wanted: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == wanted)
 }
 
-/// Whether `::` stands at this place.
+/// Whether the tokens at this place are `::`.
 fn is_path(tokens: &[TokenTree], at: usize) -> bool {
     is_punct(tokens.get(at), ':') && is_punct(tokens.get(at + 1), ':')
 }
@@ -210,7 +210,7 @@ impl Parsed {
         }
     }
 
-    /// Reads what stands at a place; where it ends.
+    /// Reads the item at a place; returns where it ends.
     fn item(&mut self, tokens: &[TokenTree], at: usize, inside: &[String]) -> usize {
         if is_punct(tokens.get(at), '#')
             && let Some(TokenTree::Group(attribute)) = tokens.get(at + 1)
@@ -254,7 +254,7 @@ impl Parsed {
         at + 1
     }
 
-    /// Passes an item that is there in tests only.
+    /// Skips an item that exists in tests only.
     fn pass_test(&mut self, tokens: &[TokenTree], at: usize, inside: &[String]) -> usize {
         for end in at..tokens.len() {
             match &tokens[end] {

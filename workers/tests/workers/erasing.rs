@@ -1,4 +1,4 @@
-//! The eraser: keys go, their copies expire, and the log says so; what comes back with a backup goes again.
+//! The eraser: keys are deleted, cached copies expire, and the log says so; a restored backup is erased again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +163,7 @@ async fn an_eraser_that_is_killed_does_all_of_it_again(shop: Shop) {
     assert_eq!((living_keys(&shop).await, shop.log().head().await.unwrap().position), (0, 3));
 }
 
-/// Erases somebody whose keys and events are then brought back from a backup.
+/// Erases a person whose keys and events are then restored from a backup.
 async fn erased_and_restored(shop: &Shop, store: &EventStore) {
     register(store, uuid(1)).await;
     shop.run("keys", "CREATE TABLE @backup AS SELECT * FROM @data_keys").await;
@@ -238,7 +238,7 @@ async fn a_register_is_applied_without_an_eraser_and_gives_all_that_it_has(shop:
     assert!(refused.contains("cannot read"), "{refused}");
 }
 
-/// A file has a write-ahead log, which has what was deleted until it is written back.
+/// SQLite keeps deleted pages in its write-ahead log until that is written back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_file_has_a_key_once_its_erasure_is_confirmed() {
     let shop = Shop::sqlite().await;

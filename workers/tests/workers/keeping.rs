@@ -1,4 +1,4 @@
-//! How far back the reactor may go: where it starts, and that what it may still send is on record.
+//! How far back the reactor may start, and that records of commands it may still send are kept.
 
 use soonshop_domain::ids;
 use soonshop_domain::order::Status;
@@ -57,7 +57,7 @@ async fn records(shop: &Shop) -> i64 {
     shop.number("log", "SELECT count(*) FROM @commands").await
 }
 
-/// An order that was confirmed, all of it two months ago; and what was kept of it.
+/// A confirmed order, two months old, with its records.
 async fn confirmed_long_ago(shop: &Shop, store: &EventStore) {
     begin(shop).await;
     let run = reactor(shop, store);
@@ -83,7 +83,7 @@ async fn confirmed_long_ago(shop: &Shop, store: &EventStore) {
 async fn the_purger_keeps_what_the_reactor_may_still_send(shop: Shop) {
     let store = shop.store();
     confirmed_long_ago(&shop, &store).await;
-    // What was recorded with the event at the checkpoint, or after it, is kept, however old it is.
+    // Records of the event at the checkpoint and after it are kept, however old they are.
     let head = at(&shop).await.position;
     let kept = format!("SELECT count(*) FROM @commands WHERE last_position = {head}");
     assert_eq!(shop.number("log", &kept).await, 1);
@@ -94,7 +94,7 @@ async fn the_purger_keeps_what_the_reactor_may_still_send(shop: Shop) {
     becomes(&store, order, Status::Confirmed).await;
     idle(&shop).await;
     run.stop().await;
-    // Where nobody has reacted to anything, nothing of a process is purged.
+    // While no process has begun, none of its records are purged.
     shop.run("log", "UPDATE @commands SET recorded_at = (SELECT min(recorded_at) FROM @events)").await;
     shop.run("log", "DELETE FROM @purged").await;
     shop.run("process", &format!("DELETE FROM @checkpoints WHERE follower = '{NAME}'")).await;
@@ -106,7 +106,7 @@ async fn the_purger_keeps_what_the_reactor_may_still_send(shop: Shop) {
 async fn a_reactor_from_an_old_backup_is_too_old_and_sends_nothing(shop: Shop) {
     let store = shop.store();
     confirmed_long_ago(&shop, &store).await;
-    // What it stores comes back as it was when the order had just been placed.
+    // Restores the state of the process as it was when the order was placed.
     for table in ["instances", "outbox", "timeouts", "leases"] {
         shop.run("process", &format!("DELETE FROM @{table}")).await;
     }
@@ -129,7 +129,7 @@ async fn a_reactor_from_an_old_backup_is_too_old_and_sends_nothing(shop: Shop) {
     assert_eq!(status(&store, order).await, Status::Placed);
     assert_eq!(shop.log().head().await.unwrap().position, head.position + 1, "nothing was sent");
     assert_eq!(at(&shop).await.position, 1);
-    // Whoever lets it decide everything again says so; what was reserved stays reserved once.
+    // A forced restart decides everything again; reserved stock stays reserved once.
     shop.run("log", "DELETE FROM @purged WHERE kind = 'process'").await;
     becomes(&store, order, Status::Confirmed).await;
     idle(&shop).await;

@@ -1,5 +1,5 @@
-//! What an operator sees of process managers: what an instance waits for, what refused it, which process stopped; and
-//! that a command is tried again when it is asked for.
+//! An operator's view of process managers: what an instance waits for, what was refused, which process stopped; and the
+//! retry of a command.
 
 use soonshop_domain::order::Status;
 use soonshop_domain::process_managers::{self, Settings};
@@ -32,7 +32,7 @@ async fn listed(shop: &Shop, which: Which) -> Vec<Instance> {
     processes::list(&shop.db("process"), &asked).await.unwrap().0
 }
 
-/// Makes good what [`jam`] has done: what stands there is a receipt of so many.
+/// Undoes [`jam`]: restores the receipt with this quantity.
 async fn unjam(shop: &Shop, name: &str, quantity: u32) {
     let payload = received(name, quantity).encode().unwrap().replace('\'', "''");
     let sql = format!(
@@ -187,7 +187,7 @@ async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(sho
     assert_eq!((other.state.as_str(), other.progress.complaint), ("running", None));
     let one = shown(&shop, order).await;
     assert!(one.step.is_none() && one.unreadable.is_some());
-    // Mended, it goes on by itself.
+    // Once repaired, it continues by itself.
     let whole =
         r#"{"phase":"confirmed","lines":[{"line":1,"place":{"sku":"MUG","location":"main"},"quantity":1}]}"#;
     shop.run("process", &format!("UPDATE @instances SET state = '{whole}' WHERE process = 'fulfilment'"))

@@ -1,4 +1,4 @@
-//! The reactor: an order that is placed gets its stock or is refused, whoever is killed and wherever.
+//! The reactor: a placed order gets its stock or is refused, wherever a process is killed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Run {
 /// The checkpoint and the lease of the process that reserves stock.
 pub(crate) const NAME: &str = "reactor:fulfilment";
 
-/// Every process, of which releasing what was not shipped is switched off.
+/// Every process, with the release of unshipped orders off.
 pub(crate) fn reactor(shop: &Shop, store: &EventStore) -> Run {
     reactors(shop, store, process_managers::all(&Settings::default()))
 }
@@ -260,7 +260,7 @@ async fn a_timeout_fires_only_once_everything_before_it_was_read(shop: Shop) {
     let run = reactor(&shop, &store);
     until("it waits", async || shop.number("process", "SELECT count(*) FROM @timeouts").await == 1).await;
     run.stop().await;
-    // While nobody reads it is cancelled, behind many other events; and its time is over.
+    // It is cancelled while no reactor runs, behind many other events; and its timeout is overdue.
     writer.all((0..6_000).map(|n| raw(uuid(10_000 + n % 100), received("TRAY", 1))).collect()).await;
     send::<Order>(&store, order, order::Command::Cancel { reason: "a-test".to_owned() }).await;
     shop.run("process", "UPDATE @timeouts SET due_at = 1").await;
@@ -276,7 +276,7 @@ async fn a_timeout_fires_only_once_everything_before_it_was_read(shop: Shop) {
     run.stop().await;
 }
 
-/// What must hold once everything is done: no order half done, and no stock promised twice or forgotten.
+/// The invariants at the end: no order half done, and no stock reserved twice or left reserved.
 async fn assert_sound(shop: &Shop, store: &EventStore, orders: &[Uuid]) -> HashMap<Uuid, Status> {
     let log = shop.log();
     let mut reserved: HashMap<(OrderId, u32), i32> = HashMap::new();
@@ -351,7 +351,7 @@ async fn killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled(sho
         expire_leases(&shop).await;
         // Another process.
         store.close().await;
-        // What the killed one had begun may end a moment later, and owns the log until then.
+        // The killed one may still hold the log for a moment.
         until("the log has no owner", async || has_no_owner(&shop)).await;
         store = shop.store();
     }

@@ -1,4 +1,4 @@
-//! The relay: every event on the bus, in order, and a checkpoint that is never ahead of what was confirmed.
+//! The relay: every event on the bus, in order, and a checkpoint that is never ahead of the confirmations.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ enum Answer {
 struct Fickle {
     fate: Arc<Fate>,
     sent: Arc<AtomicUsize>,
-    /// What was confirmed or not wanted, as it came.
+    /// The confirmed and the unwanted messages, in order of arrival.
     arrived: Arc<Mutex<Vec<Message>>>,
     limit: usize,
 }
@@ -384,8 +384,8 @@ async fn a_relay_where_nobody_appends_is_quiet_and_yet_awake(shop: Shop) {
     let run = relay(&shop, &bus, "one");
     let last = writer.all(receipts(1)).await;
     reach(&shop, last).await;
-    // The sender of its news is gone. If it asked the log without a pause, other tasks would hardly get their turn;
-    // what it asks is counted where that is possible.
+    // The sender of its signal is gone. If it polled the log without a pause, other tasks would hardly run; its queries
+    // are counted where that is possible.
     let asked = async || -> i64 {
         if shop.is_sqlite() {
             return 0;

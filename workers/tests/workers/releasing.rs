@@ -1,5 +1,5 @@
-//! The process manager that cancels what was never shipped, beside the one that reserves: each with a checkpoint, a
-//! lease and instances of its own.
+//! The process manager that cancels unshipped orders, beside the one that reserves: each with a checkpoint, a lease and
+//! instances of its own.
 
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ async fn an_order_that_was_shipped_in_time_is_left_alone(shop: Shop) {
     let order = confirmed(&store, 1).await;
     steps_to(&shop, order, "waiting").await;
     run.stop().await;
-    // It is shipped while nobody looks, and by then its time is up.
+    // It is shipped while no reactor runs, and by then its timeout is overdue.
     send::<Order>(&store, order, order::Command::Ship).await;
     its_time_is_up(&shop).await;
     let run = reactors(&shop, &store, both());
@@ -147,7 +147,7 @@ async fn a_process_that_is_switched_off_does_nothing_and_says_so(shop: Shop) {
     };
     until("it is said that it is off", async || state().await.state == "off").await;
     its_time_is_up(&shop).await;
-    // What is old by now is no trouble of one that is off.
+    // Old records do not matter to a process that is off.
     let ago = if shop.is_sqlite() { "600000000" } else { "interval '10 minutes'" };
     shop.run("log", &format!("UPDATE @events SET recorded_at = recorded_at - {ago}")).await;
     let later = confirmed(&store, 2).await;

@@ -1,4 +1,5 @@
-//! The sealer, and whether a check finds whatever was done to log and seals behind its back; online and from a file alike.
+//! The sealer, and whether a check finds every change made to log and seals behind its back; online and from a file
+//! alike.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -113,7 +114,7 @@ async fn held(shop: &Shop) {
     until("a sealer has the lease", async || shop.number("process", sql).await == 1).await;
 }
 
-/// Has the lease expire for everybody, whatever its holder believes.
+/// Expires the lease for everybody, whatever its holder believes.
 async fn expire(shop: &Shop) {
     shop.run("process", "UPDATE @leases SET expires_at = 0").await;
 }
@@ -169,7 +170,7 @@ async fn the_record_of_operations_is_sealed_and_checked_like_the_log(shop: Shop)
     let report = look().await;
     assert_eq!((report.verdict, report.log.as_str()), (Verdict::Intact, RECORD), "{report}");
     assert_eq!((report.to, report.tail.as_ref().map(|tail| tail.events)), (8, Some(1)));
-    // Seals of one log are none of another, of whatever name.
+    // The seals of one log do not verify another log of any name.
     let other = check(&shop.log(), &seals, Positions::ALL, None).await.unwrap();
     assert_eq!(other.verdict, Verdict::Broken);
 
@@ -197,7 +198,7 @@ async fn the_record_of_operations_is_sealed_and_checked_like_the_log(shop: Shop)
     assert_eq!(look().await.verdict, Verdict::Intact);
 }
 
-/// Seals what there is, and stops.
+/// Seals all events, and stops.
 async fn seal(shop: &Shop, keys: &SealKeys) {
     let head = shop.log().head().await.unwrap().position;
     let run = sealing(shop, keys, "one");
@@ -267,7 +268,7 @@ async fn every_event_comes_under_a_seal_and_an_idle_log_gets_no_more(shop: Shop)
         reach(&shop, last).await;
     }
     let before = all(&shop).await;
-    // One that is told to stop looks once more; one that begins looks at least twice.
+    // A stopping sealer reads once more; a starting one reads at least twice.
     run.stop().await;
     assert_eq!(all(&shop).await, before, "without news there is nothing to seal");
     let run = sealing(&shop, &keys, "two");
@@ -321,7 +322,7 @@ async fn whatever_is_done_to_a_sealed_row_is_found_and_named(shop: Shop) {
         }
     }
     if shop.is_sqlite() {
-        // Where any column takes anything: what is no event at all.
+        // If a column accepts anything: a row that is no event at all.
         for change in
             ["event_id = 'none'", "sequence = 'none' || position", "payload = x'ff'", "recorded_at = 'none'"]
         {
@@ -392,7 +393,7 @@ async fn what_is_not_yet_sealed_is_told_and_proved_by_nothing(shop: Shop) {
     assert_eq!((report.verdict, report.to, report.sealed_to), (Verdict::Intact, 30, 30));
     assert_eq!((tail.events, tail.since), (5, rows[0].recorded_at));
     assert!(report.to_string().contains("unprovable"), "{report}");
-    // Whoever knows that there were 35 does not hear that all is well; nor with the last one gone.
+    // A check that expects 35 events fails, also when only the last one is gone.
     let known = Positions { from: 1, to: Some(35) };
     assert_eq!(look(&shop, known, None).await.verdict, Verdict::Unproven);
     shop.run("log", "DELETE FROM @events WHERE position = 35").await;
@@ -465,7 +466,7 @@ async fn a_seal_that_was_changed_or_removed_is_found(shop: Shop) {
     }
     assert_eq!(look_at_all(&shop).await.verdict, Verdict::Broken);
     put_back(&shop).await;
-    // The last one: what it covered is as if it had never been sealed, and its hash shows that it was.
+    // The last seal: its events count as never sealed, and the known hash shows that it existed.
     let known = look_at_all(&shop).await.last_seal;
     shop.run("seals", "DELETE FROM @seals WHERE number = 3").await;
     let report = look_at_all(&shop).await;
@@ -474,7 +475,7 @@ async fn a_seal_that_was_changed_or_removed_is_found(shop: Shop) {
     assert_eq!(look(&shop, Positions { from: 1, to: Some(30) }, None).await.verdict, Verdict::Unproven);
 }
 
-/// What somebody does who can write both tables and has a key of their own: changes an event and signs all anew.
+/// The attack of somebody who can write both tables and has a key of their own: changes an event and signs all again.
 async fn sign_anew(shop: &Shop, which: RangeInclusive<usize>, keys: &SealKeys) {
     let (from, to) = which.into_inner();
     let kept = all(shop).await;
@@ -583,7 +584,7 @@ async fn a_range_is_checked_with_the_seals_around_it(shop: Shop) {
     assert_eq!(found(&report), [(13, Wrong::Changed)]);
     assert_eq!(look(&shop, Positions { from: 1, to: Some(10) }, None).await.verdict, Verdict::Intact);
     put_back(&shop).await;
-    // The seal that the range leans on is part of what is checked.
+    // The seal before the range is part of the check.
     shop.run("seals", "UPDATE @seals SET sealed_at = 0 WHERE number = 1").await;
     let report = look(&shop, Positions { from: 11, to: Some(20) }, None).await;
     assert_eq!(report.first_bad().unwrap().wrong, Wrong::SignatureBad);
@@ -632,7 +633,7 @@ async fn of_two_sealers_at_once_each_event_is_sealed_once(shop: Shop) {
     let mut last = 0;
     for _ in 0..10 {
         last = writer.all(receipts(20)).await;
-        // Both believe that they hold it: the one whose lease is taken from it hears so only later.
+        // Both believe that they hold it: the one that lost the lease learns so only later.
         expire(&shop).await;
         held(&shop).await;
     }
@@ -765,8 +766,8 @@ async fn a_hole_is_never_sealed(shop: Shop) {
     assert_eq!(sealed_to(&shop).await, 30);
 }
 
-/// Whoever appends holds the lock of the head (on SQLite: of the file). The sealer works all the same; and while one of
-/// its own writes is under way, an append is.
+/// An append holds the lock of the head (on SQLite: of the file). The sealer goes on meanwhile; and an append goes on
+/// during a write of the sealer.
 async fn sealing_never_waits_for_an_append_nor_an_append_for_it(shop: Shop) {
     use sqlx::{Connection as _, Executor as _};
     let keys = keys(&shop, "seal.key");
@@ -827,13 +828,13 @@ async fn an_export_that_was_changed_or_cut_off_is_found(shop: Shop) {
     assert_eq!(offline(&text).unwrap().verdict, Verdict::Intact);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     assert_eq!(lines.len(), 1 + 32 + 3 + 1);
-    // An event of the tail: the file is not what was written, though no seal covers it.
+    // An unsealed event: the file differs from its manifest, though no seal covers it.
     let changed = text.replace(lines[34], &lines[34].replace("StockReceived", "StockReceivee"));
     assert_eq!(found(&offline(&changed).unwrap()), [(33, Wrong::ExportBroken)]);
-    // A sealed one, both are told.
+    // A sealed event: both differences are reported.
     let changed = text.replace(lines[5], &lines[5].replace("\"sequence\":5", "\"sequence\":6"));
     assert_eq!(found(&offline(&changed).unwrap()), [(5, Wrong::Changed), (33, Wrong::ExportBroken)]);
-    // A line that is there twice, and two that changed places.
+    // A line that is there twice, and two lines in the wrong order.
     let twice = text.replace(lines[5], &lines[5].repeat(2));
     assert_eq!(found(&offline(&twice).unwrap()), [(5, Wrong::Inserted), (33, Wrong::ExportBroken)]);
     let swapped = [&lines[..5], &[lines[6], lines[5]], &lines[7..]].concat().concat();

@@ -27,7 +27,7 @@ pub(super) struct Erasure {
 
 impl Input for Erasure {}
 
-/// Without `account` a user stays. With it the user is deleted in the same append: nobody is left half.
+/// Without the purpose `account` a user stays. With it the user is deleted in the same append: both happen or neither.
 pub(super) async fn erase(call: Call, id: Uuid, Erasure { purposes }: Erasure) -> Result<Response, Problem> {
     if purposes.is_empty() {
         return Err(Problem::invalid("invalid-body", "name at least one purpose").with_pointer("/purposes"));
@@ -49,7 +49,7 @@ pub(super) async fn erase(call: Call, id: Uuid, Erasure { purposes }: Erasure) -
     }
 }
 
-/// Whether anything was ever sealed for this person, or they were forgotten before.
+/// Whether a key was ever made for this person, or their erasure was requested before.
 async fn is_known(store: &EventStore, id: Uuid) -> Result<bool, Problem> {
     let kids = personal::kids(id).collect();
     let keys = store.keys().store().keys(&kids).await.map_err(unreadable)?;
