@@ -158,7 +158,7 @@ fn order(sku: &str) -> Value {
 // ---- what each endpoint does ---------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_user_registers_changes_and_is_forgotten() {
+async fn a_user_registers_changes_and_is_erased() {
     let shop = Shop::open().await;
     let got =
         shop.post("/users", json!({ "name": "Ada", "email": "ada@example.org", "country": "UK" })).await;
@@ -201,7 +201,7 @@ async fn kinds(shop: &Shop, from: i64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_guest_is_forgotten_for_the_purposes_that_are_named_and_once() {
+async fn a_guest_is_erased_once_for_the_named_purposes() {
     let shop = Shop::open().await;
     shop.sell("mug").await;
     let guest = Uuid::new_v4();
@@ -229,7 +229,7 @@ async fn a_guest_is_forgotten_for_the_purposes_that_are_named_and_once() {
 }
 
 #[tokio::test]
-async fn whoever_erases_the_account_of_a_user_deletes_the_user() {
+async fn erasing_the_account_of_a_user_deletes_the_user() {
     let shop = Shop::open().await;
     let ada = json!({ "name": "Ada", "email": "ada@example.org" });
     let user = shop.post("/users", ada.clone()).await.id();
@@ -256,7 +256,7 @@ async fn whoever_erases_the_account_of_a_user_deletes_the_user() {
 }
 
 #[tokio::test]
-async fn an_erasure_names_purposes_that_there_are_each_once_of_somebody_who_is_known() {
+async fn an_erasure_names_known_purposes_once_and_a_known_person() {
     let shop = Shop::open().await;
     let user = shop.post("/users", json!({ "name": "Ada" })).await.id();
     let path = format!("/people/{user}/erasures");
@@ -308,7 +308,7 @@ async fn a_product_is_listed_changed_priced_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_sku_belongs_to_one_product_however_it_is_written() {
+async fn a_sku_belongs_to_one_product_in_every_spelling() {
     let shop = Shop::open().await;
     let path = shop.sell("MUG").await;
     let body = json!({ "name": "Another", "variants": [{ "sku": " mug " }] });
@@ -418,7 +418,7 @@ async fn a_credit_note_takes_its_customer_from_the_order_and_makes_a_number_of_i
 }
 
 #[tokio::test]
-async fn an_order_is_refused_for_what_cannot_be_sold_and_to_whom_is_not_there() {
+async fn an_order_of_an_unsold_sku_or_an_unknown_user_is_refused() {
     let shop = Shop::open().await;
     let gone = shop.sell("gone").await;
     shop.delete(&gone, "*").await;
@@ -449,7 +449,7 @@ async fn an_order_is_refused_for_what_cannot_be_sold_and_to_whom_is_not_there() 
 }
 
 #[tokio::test]
-async fn a_number_that_is_taken_is_refused_if_it_was_given_and_replaced_if_it_was_made() {
+async fn a_taken_number_is_refused_if_given_and_replaced_if_generated() {
     let shop = Shop::open().await;
     shop.sell("mug").await;
     let key = key();
@@ -564,7 +564,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
 }
 
 #[tokio::test]
-async fn a_holder_of_a_key_says_on_whose_behalf_through_which_door_and_why_and_a_guest_does_not() {
+async fn only_the_holder_of_a_key_may_name_a_customer_a_channel_and_a_reason() {
     let (shop, sent) = keyed(&[Role::Support, Role::Service]).await;
     let (staff, service) = (&sent[0], &sent[1]);
     let somebody = format!("customer:{}", Uuid::new_v4());
@@ -645,7 +645,7 @@ async fn business_time_numbers_and_prices_of_ones_own_are_the_operators() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_the_operators_is_refused_whatever_is_asked() {
+async fn a_bad_token_is_refused_on_every_endpoint() {
     let shop = Shop::open().await;
     for wrong in
         ["Bearer nearly", "Bearer", "the-operator's-token", "Basic dGhl", "Bearer the-operator's-toke", ""]
@@ -659,7 +659,7 @@ async fn a_token_that_is_not_the_operators_is_refused_whatever_is_asked() {
 }
 
 #[tokio::test]
-async fn what_was_imported_is_imported_once() {
+async fn an_import_key_is_accepted_once() {
     let shop = Shop::open().await;
     shop.sell("mug").await;
     let import = |key: &'static str| [("x-import-key", key), ("x-channel", "import"), OPERATOR];
@@ -697,7 +697,7 @@ async fn what_was_imported_is_imported_once() {
 }
 
 #[tokio::test]
-async fn an_event_says_who_did_it_why_and_as_part_of_what() {
+async fn an_event_holds_actor_reason_and_correlation() {
     let shop = Shop::open().await;
     let (correlation, trace) = (key(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let headers = [
@@ -758,7 +758,7 @@ async fn a_command_sent_32_times_at_once_is_done_once_and_answered_the_same_byte
 }
 
 #[tokio::test]
-async fn an_order_is_answered_as_it_was_also_once_its_product_is_gone() {
+async fn a_repeated_order_is_answered_the_same_after_its_product_is_deleted() {
     let shop = Shop::open().await;
     let product = shop.sell("mug").await;
     let key = key();
@@ -772,7 +772,7 @@ async fn an_order_is_answered_as_it_was_also_once_its_product_is_gone() {
 }
 
 #[tokio::test]
-async fn a_key_is_of_one_request_and_of_one_caller() {
+async fn an_idempotency_key_belongs_to_one_request_of_one_caller() {
     let shop = Shop::open().await;
     let key = key();
     let headers = [("idempotency-key", key.as_str())];
@@ -794,7 +794,7 @@ async fn a_key_is_of_one_request_and_of_one_caller() {
 }
 
 #[tokio::test]
-async fn a_repeated_change_is_answered_before_its_version_is_looked_at() {
+async fn a_repeated_command_is_answered_before_its_version_is_checked() {
     let shop = Shop::open().await;
     let product = shop.sell("mug").await;
     let key = key();
@@ -807,7 +807,7 @@ async fn a_repeated_change_is_answered_before_its_version_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_key_is_required_where_money_or_stock_moves_and_random_from_strangers() {
+async fn an_idempotency_key_is_required_where_money_or_stock_moves_and_random_from_guests() {
     let shop = Shop::open().await;
     let mut required = BTreeSet::new();
     for (method, path, operation) in operations() {
@@ -839,7 +839,7 @@ async fn a_key_is_required_where_money_or_stock_moves_and_random_from_strangers(
 // ---- versions ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn what_replaces_or_deletes_says_which_version_it_has_seen() {
+async fn put_and_delete_require_if_match() {
     let shop = Shop::open().await;
     let product = shop.sell("mug").await;
     let user = shop.post("/users", json!({})).await.header("location").to_owned();
@@ -860,7 +860,7 @@ async fn what_replaces_or_deletes_says_which_version_it_has_seen() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_there_whichever_version_was_seen() {
+async fn a_missing_thing_is_a_404_with_any_if_match() {
     let shop = Shop::open().await;
     for (what, slug) in [("users", "user-not-found"), ("products", "product-not-found")] {
         let path = format!("/{what}/{}", Uuid::new_v4());
@@ -884,7 +884,7 @@ async fn what_is_not_there_is_not_there_whichever_version_was_seen() {
 // ---- bad input -----------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_field_at_fault_is_pointed_at_and_never_repeated() {
+async fn a_refusal_points_at_the_field_and_never_repeats_its_value() {
     let shop = Shop::open().await;
     let product = shop.sell("mug").await;
     let prices = format!("{product}/prices");
@@ -982,7 +982,7 @@ async fn numbers_that_make_no_sense_are_refused_by_the_domain() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused_before_anything_else_of_it_is_looked_at() {
+async fn a_malformed_body_is_refused_before_its_fields_are_checked() {
     let shop = Shop::open().await;
     let json = [("content-type", "application/json")];
     let random = key();
@@ -1021,7 +1021,7 @@ async fn a_body_that_is_no_json_is_refused_before_anything_else_of_it_is_looked_
 }
 
 #[tokio::test]
-async fn a_path_that_names_nothing_is_refused() {
+async fn a_malformed_id_or_an_unknown_path_is_refused() {
     let shop = Shop::open().await;
     for (path, status, slug) in [
         ("/users/7", 400, "invalid-id"),
@@ -1095,7 +1095,7 @@ async fn an_event_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_used_is_a_503_that_says_when_to_come_back() {
+async fn an_unavailable_store_is_a_503_with_retry_after() {
     let shop = Shop::open().await;
     shop.sell("mug").await;
     // Another process owns the log.
@@ -1111,7 +1111,7 @@ async fn a_store_that_cannot_be_used_is_a_503_that_says_when_to_come_back() {
 // ---- contexts and the API's description ----------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_process_serves_the_contexts_that_it_is_told_to() {
+async fn a_process_serves_only_its_contexts() {
     let shop = Shop::open().await;
     let contexts = ["product", "inventory"].map(str::to_owned).into();
     let commands = Commands { contexts, ..Commands::new(shop.store.clone(), None) };
@@ -1124,7 +1124,7 @@ async fn a_process_serves_the_contexts_that_it_is_told_to() {
 }
 
 #[test]
-fn the_description_is_whole_and_of_version_3_1() {
+fn the_description_is_complete_openapi_3_1() {
     let document = serde_json::to_value(http::openapi()).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
     let tags: BTreeSet<_> =
@@ -1199,7 +1199,7 @@ fn sources(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_refusal_there_is_has_a_page() {
+async fn every_refusal_has_a_page() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let pages: BTreeSet<_> = http::problems::PAGES.iter().map(|(slug, _)| (*slug).to_owned()).collect();
     let mut known = BTreeSet::new();

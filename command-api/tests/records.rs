@@ -17,7 +17,7 @@ use uuid::Uuid;
 use fixture::{Fixture, on_both};
 
 on_both! {
-    a_record_that_an_earlier_release_wrote_is_answered_byte_for_byte,
+    a_record_of_an_earlier_release_is_answered_byte_for_byte,
     a_new_record_is_stored_as_earlier_releases_store_theirs,
 }
 
@@ -73,7 +73,7 @@ impl Sent {
 
 const ID: &str = "0199aabb-0000-7000-8000-000000000007";
 
-async fn a_record_that_an_earlier_release_wrote_is_answered_byte_for_byte(shop: Fixture) {
+async fn a_record_of_an_earlier_release_is_answered_byte_for_byte(shop: Fixture) {
     let store = shop.store();
     let users = Sent::new("POST", "/users", " { \"name\": \"Ada\" }\r\n");
     let new_user = ids::stream_of(users.command_id());

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_context_of_the_table_can_be_named() {
+    fn an_unknown_context_name_is_rejected() {
         assert_eq!(in_table("order"), "order");
         for unknown in ["orders", "orde", "", "ordes"] {
             assert!(std::panic::catch_unwind(|| in_table(unknown)).is_err(), "{unknown}");

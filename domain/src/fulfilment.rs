@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_line_releases_every_line_and_refuses_and_what_was_not_sent_is_dropped() {
+    fn a_refused_line_drops_unsent_commands_releases_every_line_and_refuses_the_order() {
         let task = short_of_cups();
         let reaction = after(&[placed()]).on_refusal(&task, "insufficient-stock");
         let refuse = Task::Refuse { refusal: refusal(2, "CUP", "insufficient-stock") };
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_order_waits_no_longer() {
+    fn a_confirmed_order_has_no_timeout() {
         let reaction = after(&[placed()]).on_event(&Event::OrderConfirmed {});
         assert_eq!(reaction, Reaction { stop_waiting: true, ..Reaction::default() });
     }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_under_way_when_the_time_is_up_keeps_its_stock() {
+    fn a_confirmation_that_races_the_timeout_keeps_its_stock() {
         let mut process = after(&[placed()]);
         let refuse = process.on_timeout().tasks.remove(0);
         process.on_event(&Event::OrderConfirmed {});
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancellation_under_way_when_the_time_is_up_gives_the_lines_back() {
+    fn a_cancellation_that_races_the_timeout_releases_the_lines() {
         let mut process = after(&[placed()]);
         process.on_timeout();
         assert_eq!(process.on_event(&cancelled()).tasks, release_all());
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_an_order_is_placed_does_nothing() {
+    fn an_event_before_order_placed_is_ignored() {
         let mut process = State::default();
         for event in [Event::OrderConfirmed {}, Event::OrderShipped {}, cancelled(), refused("x")] {
             assert_eq!(process.on_event(&event), Reaction::default(), "{event:?}");

@@ -154,7 +154,7 @@ fn the_amount_of_an_event_is_where_its_type_says() {
 }
 
 #[test]
-fn an_event_with_personal_values_says_whose_they_are() {
+fn an_event_with_personal_values_names_their_data_subject() {
     for mut event in samples::all() {
         let name = event.event_type().to_owned();
         let kids: Vec<_> =
@@ -223,7 +223,7 @@ fn every_golden_event_of_whatever_version_can_still_be_read() {
 }
 
 #[test]
-fn apply_makes_of_a_history_what_it_always_made_under_that_version_of_the_state() {
+fn apply_makes_the_golden_state_of_each_version() {
     let versions: BTreeMap<_, _> = state_types().into_iter().collect();
     for (aggregate_type, history) in samples::histories() {
         let events: Vec<_> =
@@ -248,7 +248,7 @@ fn apply_makes_of_a_history_what_it_always_made_under_that_version_of_the_state(
 }
 
 #[test]
-fn an_event_without_its_optional_fields_is_read_and_they_stay_unwritten() {
+fn an_event_without_its_optional_fields_is_read_and_written_back_without_them() {
     let line = r#"[{"number":1,"sku":"MUG","product_id":"0199aabb-0000-7000-8000-000000000003","name":"Mug","quantity":1,"price":{"amount":1,"currency":"GBP"}}]"#;
     let buyer = r#"{"user":"0199aabb-0000-7000-8000-000000000001"}"#;
     let order = format!(
@@ -270,7 +270,7 @@ fn an_event_without_its_optional_fields_is_read_and_they_stay_unwritten() {
 }
 
 #[test]
-fn the_codec_is_shown_every_encrypted_value_of_an_event() {
+fn the_codec_gets_every_encrypted_value_of_an_event() {
     for event in event_types() {
         let (aggregate_type, name) = (event.aggregate.name, event.name);
         let golden = stored(aggregate_type, name);
@@ -283,7 +283,7 @@ fn the_codec_is_shown_every_encrypted_value_of_an_event() {
 }
 
 #[test]
-fn what_is_none_of_ours_is_told_from_what_is_broken() {
+fn an_unknown_type_is_distinguished_from_a_broken_event() {
     assert!(Event::decode("parcel", "{}").is_none());
     assert!(Event::decode("order", r#"{"OrderFolded":{}}"#).unwrap().is_err());
     assert!(Event::decode("stock", r#"{"OrderShipped":{}}"#).unwrap().is_err());
@@ -348,7 +348,7 @@ fn actors_and_channels_have_the_names_that_are_stored() {
 }
 
 #[test]
-fn stored_ids_are_for_ever() {
+fn stored_ids_never_change() {
     let pinned = [
         (ids::COMMANDS, "0b6f2c66-9e1d-4b55-8f0e-6a1c3c6f5a01"),
         (ids::PROCESSES, "4f6b0d3e-7a2c-4c8e-9d55-1f0a7be39b02"),
@@ -374,7 +374,7 @@ fn the_parts_of_an_id_are_kept_apart() {
 }
 
 #[test]
-fn what_is_new_has_an_id_of_version_seven() {
+fn a_new_id_has_version_seven() {
     assert_eq!(ids::new().get_version_num(), 7);
     assert_ne!(ids::new(), ids::new());
 }

@@ -452,14 +452,14 @@ mod tests {
     }
 
     #[test]
-    fn a_count_cannot_take_what_is_promised() {
+    fn a_count_cannot_remove_reserved_units() {
         given(vec![received(5), reserved(3)])
             .when(at(Command::Adjust { quantity: -3, reason: "lost".into() }))
             .then_expect_error(Error::InsufficientStock { requested: 3, available: 2 });
     }
 
     #[test]
-    fn what_an_event_changes_is_seen_in_the_part_around_it_as_in_the_whole() {
+    fn the_part_around_an_event_shows_the_same_changes_as_the_whole_state() {
         let line =
             |line, quantity| Event::StockReserved { place: place(), order_id: order(), line, quantity };
         let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_released_once_and_not_once_it_is_shipped() {
+    fn a_line_is_released_once_and_never_after_shipment() {
         let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
         let shipped = Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3 };
         let release = || at(Command::Release { order_id: order(), line: 1 });
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stock_holds_at_most_the_most_units_and_no_command_moves_none() {
+    fn a_stock_holds_at_most_the_maximum_and_no_command_moves_zero_units() {
         let adjust = |quantity| at(Command::Adjust { quantity, reason: "a count".into() });
         let full = Event::StockAdjusted { place: place(), quantity: MOST_UNITS, reason: "a count".into() };
         given(vec![]).when(adjust(MOST_UNITS)).then_expect_events(vec![full.clone()]);

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_three_capitals_and_stands_once_and_in_order() {
+    fn every_currency_code_is_three_capitals_unique_and_in_order() {
         let codes: Vec<_> = CODES.split_whitespace().collect();
         assert!(codes.is_sorted_by(|a, b| a < b));
         for code in codes {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_refused_and_not_repeated() {
+    fn a_malformed_reason_code_is_refused_and_not_repeated() {
         for bad in ["", "gbp", "GB", "GBPX", " GBP", "XXX", "XAU", "£££", "BP ", "P G"] {
             assert_eq!(bad.parse::<Currency>(), Err(UnknownCurrency), "{bad:?}");
         }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_that_is_no_integer_and_a_field_too_many_are_refused() {
+    fn a_non_integer_amount_and_an_unknown_field_are_refused() {
         for bad in [
             r#"{"amount":12.99,"currency":"GBP"}"#,
             r#"{"amount":"1299","currency":"GBP"}"#,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_overflows_unseen() {
+    fn an_overflowing_sum_is_none() {
         assert_eq!(gbp(i64::MAX).plus(gbp(1)), None);
         assert_eq!(gbp(i64::MIN).plus(gbp(-1)), None);
         assert_eq!(gbp(i64::MAX).times(1), Some(gbp(i64::MAX)));

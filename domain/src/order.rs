@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_on_an_order_changes_nothing_but_what_is_around_it() {
+    fn later_events_of_an_order_change_only_the_part_around_them() {
         for (_, history) in histories() {
             let mut whole = Order::default();
             for event in history {
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_is_the_sum_of_what_each_line_costs() {
+    fn a_total_is_the_sum_of_the_costs_of_its_lines() {
         let lines = vec![line(1, 3, 250), line(2, 1, 0), line(3, 10, 99)];
         given(vec![]).when(place(lines.clone())).then_expect_events(vec![placed(lines, 1_740)]);
     }
@@ -639,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_does_not_fit_is_refused_and_the_largest_that_fits_is_taken() {
+    fn a_total_that_overflows_is_refused_and_the_largest_possible_is_accepted() {
         let largest = vec![line(1, 1, i64::MAX)];
         given(vec![]).when(place(largest.clone())).then_expect_events(vec![placed(largest, i64::MAX)]);
         given(vec![]).when(place(vec![line(1, 2, i64::MAX)])).then_expect_error(Error::TotalTooLarge);
@@ -650,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_has_between_one_line_and_the_most_lines() {
+    fn an_order_has_at_least_one_line_and_at_most_the_maximum() {
         let lines = |most| (1..=most).map(|number| line(number, 1, 1)).collect::<Vec<_>>();
         let most = u32::try_from(MOST_LINES).unwrap();
         given(vec![]).when(place(vec![])).then_expect_error(Error::BadLines);
@@ -668,7 +668,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_sealed_under_the_buyers_invoice_key() {
+    fn a_contact_is_encrypted_under_the_buyers_invoice_key() {
         let buyer = Uuid::from_u128(1);
         let contact = Contact::try_new(
             buyer,
@@ -687,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_contact_is_named_by_its_field_and_not_repeated() {
+    fn a_refused_contact_names_its_field_and_repeats_no_value() {
         let error = Contact::try_new(Uuid::nil(), None, Some("nobody"), None, None).unwrap_err();
         assert_eq!(error, ("/contact/email", TextError::NotAnEmail));
     }

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_was_not_sealed_cannot_be_stored() {
+    fn a_value_that_is_not_encrypted_cannot_be_stored() {
         let error = serde_json::to_string(&ada()).unwrap_err().to_string();
         assert!(error.contains("was not sealed") && !error.contains("Ada"), "{error}");
         let mut erased = ada();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_is_stored_byte_for_byte_as_it_was_read_whatever_became_of_it() {
+    fn an_encrypted_value_is_stored_back_byte_for_byte() {
         let mut closed = opened();
         closed.close();
         assert!(closed.is_sealed() && closed.get().is_none());
@@ -306,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_was_never_sealed_cannot_be_closed_and_lost() {
+    fn closing_a_value_that_is_not_encrypted_keeps_it() {
         let mut value = ada();
         value.close();
         assert_eq!(value.get().map(String::as_str), Some("Ada"));
     }
 
     #[test]
-    fn what_goes_into_the_seal_comes_out_of_it() {
+    fn an_encrypted_value_decrypts_to_the_same_value() {
         let plaintext = ada().plaintext().unwrap().unwrap();
         assert_eq!(plaintext, br#"{"v":1,"value":"Ada"}"#);
         let mut value = sealed();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_named_by_subject_and_purpose_and_the_name_reads_back() {
+    fn a_key_name_holds_subject_and_purpose_and_parses_back() {
         let subject = Uuid::from_u128(1);
         assert_eq!(kid(subject, Purpose::Account), "00000000-0000-0000-0000-000000000001.account");
         for purpose in [Purpose::Account, Purpose::Invoice] {

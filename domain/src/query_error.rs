@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_named_and_never_longer_than_a_line() {
+    fn a_parameter_name_is_at_most_one_line() {
         let error = QueryError::parameter(&"x".repeat(100), "it is no number");
         assert_eq!(error.members()["parameter"], "x".repeat(64));
         assert_eq!((error.kind(), error.slug()), (QueryErrorKind::Malformed, "invalid-query"));

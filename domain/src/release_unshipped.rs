@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_order_waits_for_as_many_days_as_were_given() {
+    fn a_confirmed_order_waits_for_the_configured_days() {
         let mut state = State::default();
         let reaction = hear(&mut state, &confirmed());
         assert_eq!(reaction, Reaction { wake_after: Some(3 * 86_400), ..Reaction::default() });
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_was_shipped_or_cancelled_is_left_alone_from_then_on() {
+    fn a_shipped_or_cancelled_order_is_not_cancelled_again() {
         for event in [shipped(), cancelled()] {
             for mut state in [waiting(), cancelling()] {
                 let reaction = hear(&mut state, &event);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_whose_confirmation_was_not_read_is_no_business_of_it() {
+    fn an_order_whose_confirmation_was_not_read_is_ignored() {
         for event in [shipped(), cancelled()] {
             let mut state = State::default();
             assert_eq!(hear(&mut state, &event), Reaction::default());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_was_only_placed_or_refused_is_no_instance() {
+    fn an_order_that_was_never_confirmed_has_no_instance() {
         let process = ReleaseUnshipped { after_days: 3 };
         for event in [confirmed(), shipped(), cancelled()] {
             assert_eq!(Process::instance(&process, ORDER, &event), Some(ORDER.to_string()));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_cancels_the_order_with_a_code_that_people_could_have_given() {
+    fn the_task_cancels_the_order_with_a_valid_reason_code() {
         assert_eq!(text::code(REASON).unwrap(), REASON);
         let input = Uuid::from_u128(2);
         let process = ReleaseUnshipped::default();

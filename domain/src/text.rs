@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_something_on_either_side_of_one_at_sign() {
+    fn an_email_address_has_text_on_both_sides_of_one_at_sign() {
         for good in ["ada@example.org", " Ada.L+x@mail.example.org ", "ü@exämple.de"] {
             assert_eq!(email(good).unwrap(), good.trim(), "{good:?}");
         }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sku_reads_back_in_its_normal_form() {
+    fn a_sku_parses_into_its_normal_form() {
         assert_eq!(serde_json::from_str::<Sku>("\" mug \"").unwrap(), Sku::try_new("MUG").unwrap());
         assert_eq!(serde_json::to_string(&Sku::try_new("mug").unwrap()).unwrap(), "\"MUG\"");
     }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_acts_on_a_terminal_or_turns_the_order_of_a_line_is_spelt_out() {
+    fn control_and_bidirectional_characters_are_escaped() {
         for plain in ["Größe 中文 🙂", "two\nlines\tand a tab", "", "\u{5d0}\u{5d1} is Hebrew"] {
             assert!(matches!(visible(plain), Cow::Borrowed(same) if same == plain));
         }
@@ -245,7 +245,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_normal_form_is_its_own_normal_form(text in odd_text()) {
+        fn normalising_twice_changes_nothing(text in odd_text()) {
             if let Ok(once) = line(&text, 200) {
                 prop_assert_eq!(line(&once, 200).unwrap(), once);
             }

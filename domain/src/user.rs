@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purpose_is_erased_once_however_often_it_is_named() {
+    fn a_purpose_named_twice_is_erased_once() {
         use person::{Command, Event, Person};
         let (once, twice) = (vec![Purpose::Account], vec![Purpose::Account, Purpose::Account]);
         TestFramework::<Person>::with(facts())

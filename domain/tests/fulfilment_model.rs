@@ -287,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_stock_is_promised_once_and_only_to_orders_that_get_it(steps in vec(step(), 1..120)) {
+    fn stock_is_reserved_once_and_only_for_orders_that_get_it(steps in vec(step(), 1..120)) {
         let mut world = World::default();
         for step in steps {
             world.step(step);

@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn what_changes_a_line_of_stock_changes_it_once(commands in vec(stock_commands(), 0..60)) {
+    fn repeating_a_command_on_a_line_of_stock_changes_nothing(commands in vec(stock_commands(), 0..60)) {
         let facts = Facts { now: soonshop_domain::clock::now() };
         let mut stock = Stock::default();
         for command in commands {
@@ -305,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn an_order_takes_all_that_follows_the_rules(lines in good_lines()) {
+    fn an_order_accepts_every_valid_placement(lines in good_lines()) {
         let total = sum(&lines);
         let placement = Placement {
             number: "S-1".to_owned(),
@@ -330,7 +330,7 @@ proptest! {
     }
 
     #[test]
-    fn the_variants_of_a_product_have_skus_of_their_own_and_sane_prices(commands in vec(product_commands(), 0..30)) {
+    fn the_variants_of_a_product_have_different_skus_and_valid_prices(commands in vec(product_commands(), 0..30)) {
         live::<Product>(commands, |product| {
             if let Product::Listed { variants, .. } = product {
                 let mut skus: Vec<_> = variants.iter().map(|variant| &variant.sku).collect();
@@ -360,12 +360,12 @@ proptest! {
     }
 
     #[test]
-    fn a_user_is_read_again_as_it_was(commands in vec(user_commands(), 0..12)) {
+    fn a_user_is_read_back_unchanged(commands in vec(user_commands(), 0..12)) {
         live::<User>(commands, |_| ());
     }
 
     #[test]
-    fn a_purpose_is_requested_once_and_erased_once_and_never_unasked(commands in vec(person_commands(), 0..8)) {
+    fn a_purpose_is_requested_once_and_erased_once_and_only_after_a_request(commands in vec(person_commands(), 0..8)) {
         live::<person::Person>(commands, |person| {
             for purposes in [&person.requested, &person.erased] {
                 let mut once = purposes.clone();

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_json_is_a_400_with_its_place() {
+    async fn malformed_json_is_a_400_with_line_and_column() {
         let (status, problem) = posted("{\n  \"items\": [secret]}").await;
         assert_eq!((status, &problem["type"]), (400, &Value::from("/problems/malformed-json")));
         assert_eq!((&problem["line"], &problem["column"]), (&Value::from(2), &Value::from(13)));
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_the_wrong_shape_is_a_422_that_points_at_the_field_and_keeps_its_value() {
+    async fn a_wrong_shape_is_a_422_that_points_at_the_field_and_hides_its_value() {
         for (body, pointer, says) in [
             (
                 r#"{"items":[{"quantity":1},{"quantity":"secret, expected x"}]}"#,
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_query_names_the_parameter_at_fault_and_keeps_its_value() {
+    async fn an_invalid_query_names_the_parameter_and_hides_its_value() {
         assert_eq!(got("/orders?sku=a&limit=3").await.0, 200);
         for (query, parameter) in [
             ("sku=a&limit=secret", "limit"),

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_and_missing_is_a_428() {
+    fn a_missing_precondition_is_a_428() {
         let none = HeaderMap::new();
         assert_eq!(IfMatch::required(&none).unwrap_err().slug(), "if-match-required");
         assert_eq!(IdempotencyKey::required(&none).unwrap_err().status(), 428);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_carried_on_or_begun_anew() {
+    fn a_trace_is_continued_or_a_new_one_begins() {
         let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let trace = TraceParent::parse(text).unwrap();
         assert_eq!(trace.to_string(), text);

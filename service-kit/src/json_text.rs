@@ -65,7 +65,7 @@ mod tests {
 
     /// Fingerprints of commands are made over it, and outlive a release.
     #[test]
-    fn the_value_is_the_text_that_a_raw_value_holds() {
+    fn the_value_is_the_same_text_as_a_raw_value() {
         for body in [
             "{}",
             " \t\r\n{\"quantity\": 1 }\n",
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_json_is_malformed_even_where_its_shape_is_wrong_first() {
+    fn malformed_json_is_reported_before_a_wrong_shape() {
         let refused = |body: &str| {
             let problem = text(body).parse::<Item>().unwrap_err();
             (problem.status(), problem.slug().to_owned())

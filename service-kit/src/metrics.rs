@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_looked_up_takes_nothing_else_away() {
+    async fn a_failed_look_up_leaves_the_other_metrics() {
         let failing = Metrics::default().looked_up(async || Err("the database is away".to_owned()));
         let hanging = Metrics::default().looked_up(std::future::pending);
         for metrics in [failing, hanging] {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_looked_up_stands_beside_what_is_counted() {
+    async fn looked_up_metrics_stand_beside_counters() {
         let metrics = Metrics::default().looked_up(async || {
             let mut found = Registry::with_prefix(PREFIX);
             found.register("things", "Things there are", ConstGauge::new(3_i64));

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_was_not_answered_is_told_whole() {
+    async fn every_field_of_a_query_error_reaches_the_problem() {
         let behind = QueryError::unavailable("read-model-behind", "wait", Duration::from_secs(3))
             .with("sink", "rows")
             .with_read_at(7);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_cause_of_an_internal_error_is_not_told() {
+    async fn the_cause_of_an_internal_error_is_not_in_the_problem() {
         let response = Problem::from(QueryError::internal("password=hunter2")).into_response();
         assert_eq!(response.status(), 500);
         assert!(!json(response).await.to_string().contains("hunter2"));

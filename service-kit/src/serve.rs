@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_a_problem_that_keeps_its_words() {
+    async fn a_panic_becomes_a_problem_without_its_message() {
         let response = got("/panic").await;
         assert_eq!(response.status(), 500);
         assert!(response.headers().contains_key(REQUEST_ID));
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_handler_that_hangs_is_given_up() {
+    async fn a_handler_that_hangs_times_out() {
         let response = got("/slow").await;
         assert_eq!(response.status(), 503);
         assert_eq!(json(response).await["type"], "/problems/timed-out");
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_refused_by_its_announced_length() {
+    async fn a_body_with_a_too_large_content_length_is_refused() {
         let request =
             Request::post("/bytes").header(CONTENT_LENGTH, BODY_LIMIT + 1).body(Body::empty()).unwrap();
         let response = answer(request).await;

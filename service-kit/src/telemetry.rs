@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_reads_back_as_it_is_written() {
+    fn a_log_format_parses_back() {
         for format in [LogFormat::Text, LogFormat::Json] {
             assert_eq!(format.to_string().parse(), Ok(format));
         }

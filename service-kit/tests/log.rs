@@ -27,7 +27,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn a_request_is_logged_by_its_route_and_without_what_was_in_it() {
+async fn a_log_line_has_the_route_and_no_value_of_the_request() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt().json().with_writer(move || writer.clone()).init();

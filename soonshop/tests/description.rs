@@ -40,7 +40,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 }
 
 #[test]
-fn the_description_is_whole_and_its_tags_are_contexts() {
+fn the_description_is_complete_and_its_tags_are_contexts() {
     let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
     let contexts: Vec<_> = CONTEXTS.iter().map(|context| (context.name, context.about)).collect();
     let tags = document["tags"].as_array().unwrap().iter();

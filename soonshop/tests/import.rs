@@ -209,7 +209,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_row_becomes_what_the_rules_say_once() {
+async fn every_kind_of_row_becomes_its_command_once() {
     let (folder, shop) = new_shop().await;
     let plain = file(folder.path(), "rows.csv", csv(SPECIAL));
     let report = import(&shop, &plain).await;
@@ -464,7 +464,7 @@ async fn over_http_it_comes_to_the_same_and_neither_way_repeats_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_shop_refuses_is_told_and_the_rest_goes_on() {
+async fn a_refused_command_is_reported_and_the_import_goes_on() {
     let (folder, shop) = new_shop().await;
     let first = file(folder.path(), "one.csv", csv(&SPECIAL[..3]));
     import(&shop, &first).await;

@@ -93,7 +93,7 @@ fn json(outcome: &Outcome) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_stuck_is_listed_and_shown_with_why_it_waits() {
+async fn a_stuck_instance_is_listed_and_shown_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let shop = open(folder.path(), 0);
     migrate::migrate(&shop).await.unwrap();
@@ -124,7 +124,7 @@ async fn what_is_stuck_is_listed_and_shown_with_why_it_waits() {
 }
 
 #[tokio::test]
-async fn a_retry_is_asked_for_and_written_down_with_who_and_why() {
+async fn a_retry_is_recorded_with_its_actor_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     let shop = open(folder.path(), 0);
     migrate::migrate(&shop).await.unwrap();
@@ -187,7 +187,7 @@ async fn an_unknown_process_or_instance_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_added_to_a_log_with_a_history_starts_where_it_is_told() {
+async fn a_process_added_to_an_existing_log_starts_at_the_given_place() {
     let folder = tempfile::tempdir().unwrap();
     let shop = open(folder.path(), 0);
     migrate::migrate(&shop).await.unwrap();

@@ -60,7 +60,7 @@ async fn sealer(shop: &Shop) -> doctor::Finding {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shop_that_was_served_is_sealed_and_every_check_ends_as_it_should() {
+async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let shop = Shop::open(&config, Role::All).unwrap();

@@ -78,7 +78,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     }
     if set != Set::Embedded {
         roles_change_nothing_of_a_key_but_its_last_use(&db).await;
-        of_what_processes_keep_nothing_is_written_and_only_the_viewer_sees_all_of_it(&db).await;
+        the_tables_of_processes_are_read_only_for_viewer_and_tool(&db).await;
     }
     shop.stop().await;
 }
@@ -131,12 +131,12 @@ async fn a_key_and_its_line_in_the_record_fall_together(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_and_its_line_in_the_record_fall_together_embedded() {
+async fn a_key_and_its_record_are_one_transaction_embedded() {
     a_key_and_its_line_in_the_record_fall_together(Set::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_and_its_line_in_the_record_fall_together_on_servers() {
+async fn a_key_and_its_record_are_one_transaction_on_servers() {
     a_key_and_its_line_in_the_record_fall_together(Set::Nats).await;
 }
 
@@ -161,9 +161,7 @@ async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log:
 
 /// The query role reads the instances of process managers, and the tool their positions; neither writes them, and the
 /// tool reads no state and no command.
-async fn of_what_processes_keep_nothing_is_written_and_only_the_viewer_sees_all_of_it(
-    db: &soonshop_event_log::Db,
-) {
+async fn the_tables_of_processes_are_read_only_for_viewer_and_tool(db: &soonshop_event_log::Db) {
     let may = async |role: &str, table: &str, right: &str| {
         let sql = format!("SELECT has_table_privilege('{role}', 'process.{table}', '{right}')");
         let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
@@ -233,7 +231,7 @@ async fn no_log_line_and_no_file_holds_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_is_made_at_the_command_line_under_a_name_in_any_words() {
+async fn a_key_is_created_at_the_command_line_with_any_name() {
     let place = Place::new(Set::Embedded).await;
     let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();
     soonshop::migrate::migrate(&shop).await.unwrap();

@@ -108,7 +108,7 @@ fn reached(packages: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSe
 }
 
 #[test]
-fn every_crate_names_only_what_the_design_lets_it() {
+fn every_crate_names_only_allowed_crates() {
     let packages = packages();
     for (name, allowed) in ARROWS {
         let named = &packages[&format!("soonshop-{name}")];
@@ -119,7 +119,7 @@ fn every_crate_names_only_what_the_design_lets_it() {
 }
 
 #[test]
-fn what_reads_cannot_reach_what_writes_or_publishes() {
+fn the_read_side_cannot_reach_the_write_side_or_the_relay() {
     let packages = packages();
     for (name, never) in NEVER {
         let reached = reached(&packages, &format!("soonshop-{name}"));

@@ -183,17 +183,17 @@ async fn forgotten(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_is_forgotten_everywhere_embedded() {
+async fn a_person_is_erased_everywhere_embedded() {
     forgotten(Set::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_is_forgotten_everywhere_on_rabbitmq_redis_and_elasticsearch() {
+async fn a_person_is_erased_everywhere_on_rabbitmq_redis_and_elasticsearch() {
     forgotten(Set::Rabbit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_is_forgotten_everywhere_on_nats_redis_and_opensearch() {
+async fn a_person_is_erased_everywhere_on_nats_redis_and_opensearch() {
     forgotten(Set::Nats).await;
 }
 
@@ -236,12 +236,12 @@ async fn attacked(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_buys_while_being_forgotten_is_forgotten_in_every_generation_embedded() {
+async fn a_buyer_erased_during_a_rebuild_is_erased_in_every_generation_embedded() {
     attacked(Set::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_buys_while_being_forgotten_is_forgotten_in_every_generation_on_real_servers() {
+async fn a_buyer_erased_during_a_rebuild_is_erased_in_every_generation_on_real_servers() {
     attacked(Set::Nats).await;
 }
 
@@ -316,7 +316,7 @@ async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_and_keys_that_come_back_with_a_backup_have_forgotten_no_erasure() {
+async fn a_restored_backup_is_erased_again() {
     let backup = tempfile::tempdir().unwrap();
     let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
     copied(backup.path(), place.folder.path(), &["log", "keys", "process"]);
@@ -406,17 +406,17 @@ async fn orphaned(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_generation_that_nobody_keeps_alive_is_named_and_goes_at_the_deadline_embedded() {
+async fn a_generation_without_a_projector_is_named_and_dropped_at_the_deadline_embedded() {
     orphaned(Set::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_generation_that_nobody_keeps_alive_is_named_and_goes_at_the_deadline_on_real_servers() {
+async fn a_generation_without_a_projector_is_named_and_dropped_at_the_deadline_on_real_servers() {
     orphaned(Set::Nats).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_verb_says_what_it_looked_at_and_ends_with_0_3_or_1() {
+async fn verify_erased_lists_the_searched_places_and_exits_with_0_3_or_1() {
     let shop = TestShop::start(Set::Embedded).await;
     let user = registered(&shop).await;
     shop.settle().await;

@@ -79,7 +79,7 @@ fn serve(place: &Place, name: &str, port: u16) -> Process {
 
 /// A server that is down stops only the work that needs it, is named, and is used again when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_down_stops_nothing_else_and_comes_back_by_itself() {
+async fn a_server_that_is_down_stops_nothing_else_and_is_used_again_later() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let servers = Servers::up(23_300, &["postgres", "redis", "rabbitmq", "elasticsearch"]);
     let mut place = Place::new(Set::Embedded).await;

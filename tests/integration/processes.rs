@@ -141,7 +141,7 @@ fn refusal(args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_wrong_address_is_one_clear_sentence_before_anything_connects() {
+fn a_wrong_address_is_one_clear_error_before_anything_connects() {
     for (args, words) in [
         (&["serve", "--store", "mysql://x"][..], "begins with postgres:// or sqlite://"),
         (&["serve", "--bus", "kafka://x"], "kafka"),

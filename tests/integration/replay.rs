@@ -311,12 +311,12 @@ async fn a_bug(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bug_is_found_refused_accepted_and_undone_embedded() {
+async fn a_projection_bug_is_found_stops_the_swap_and_is_rolled_back_embedded() {
     Box::pin(a_bug(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bug_is_found_refused_accepted_and_undone_on_real_servers() {
+async fn a_projection_bug_is_found_stops_the_swap_and_is_rolled_back_on_real_servers() {
     Box::pin(a_bug(Set::Nats)).await;
 }
 
@@ -342,7 +342,7 @@ pub(crate) async fn slow(place: &Place, tool: &Tool, rate: &str) -> Child {
 
 /// A rebuild that is killed again and again, and stopped, ends with the same rows as one that ran through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
+async fn a_killed_rebuild_continues_where_it_was() {
     // Without a shop that runs: between two calls it would go on with the generation, to its end.
     let place = sold(Set::Nats, 400).await.close().await;
     let tool = tool(&place, soonshop_projections::all()).await;
@@ -386,7 +386,7 @@ async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
 
 /// A rebuild that lost its lease writes nothing more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_that_lost_its_lease_stops_where_it_is() {
+async fn a_rebuild_that_lost_its_lease_writes_nothing_more() {
     // Without a shop that runs, which would go on when the lease that is taken here has expired.
     let place = sold(Set::Nats, 60).await.close().await;
     let tool = tool(&place, soonshop_projections::all()).await;
@@ -405,7 +405,7 @@ async fn a_rebuild_that_lost_its_lease_stops_where_it_is() {
 
 /// Told from another shell: rest, go on, be slower, end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_hears_what_is_wanted_of_it() {
+async fn a_run_obeys_pause_resume_throttle_and_stop() {
     let shop = sold(Set::Nats, 60).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     // It must still run when it is stopped: at this rate it takes three minutes.
@@ -431,7 +431,7 @@ async fn a_run_hears_what_is_wanted_of_it() {
 
 /// A rate limit is never exceeded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rate_is_kept() {
+async fn a_rate_limit_is_never_exceeded() {
     let shop = sold(Set::Nats, 150).await;
     let head = shop.shop.log().unwrap().head().await.unwrap().position;
     let done = ran(&shop.place, &["rebuild", "orders", "--max-rate", "200/s", "--json"]).await;
@@ -483,12 +483,12 @@ async fn poison(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_stops_or_is_parked_as_told_embedded() {
+async fn a_failing_event_stops_the_rebuild_or_is_parked_embedded() {
     Box::pin(poison(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_stops_or_is_parked_as_told_on_real_servers() {
+async fn a_failing_event_stops_the_rebuild_or_is_parked_on_real_servers() {
     Box::pin(poison(Set::Nats)).await;
 }
 
@@ -726,7 +726,7 @@ async fn after_a_restore_readers_are_moved_and_never_back() {
 
 /// The next run removes the rest of a killed run, and a retired generation leaves no file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_run_left_behind_is_swept() {
+async fn the_remains_of_a_killed_run_are_removed() {
     let shop = sold(Set::Embedded, 4).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     let products = tool.projector("products").unwrap();

@@ -10,7 +10,7 @@ use crate::faults::{Servers, ready, sql};
 use crate::support::{Client, Place, Process, Set, eventually, free_port};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_on_a_replica_waits_for_what_the_replica_has() {
+async fn a_query_on_a_replica_waits_for_its_position() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let servers = Servers::up(23_600, &["postgres", "standby"]);
     let mut place = Place::new(Set::Nats).await;

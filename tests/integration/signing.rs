@@ -121,12 +121,12 @@ async fn signed(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signed_export_can_be_told_from_any_other_embedded() {
+async fn a_signed_export_is_verified_and_any_change_is_found_embedded() {
     Box::pin(signed(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signed_export_can_be_told_from_any_other_on_real_servers() {
+async fn a_signed_export_is_verified_and_any_change_is_found_on_real_servers() {
     Box::pin(signed(Set::Rabbit)).await;
 }
 

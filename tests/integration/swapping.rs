@@ -129,12 +129,12 @@ async fn under_readers(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_is_of_two_generations_while_readers_are_moved_embedded() {
+async fn no_answer_mixes_two_generations_during_a_swap_embedded() {
     Box::pin(under_readers(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_is_of_two_generations_while_readers_are_moved_on_real_servers() {
+async fn no_answer_mixes_two_generations_during_a_swap_on_real_servers() {
     Box::pin(under_readers(Set::Nats)).await;
 }
 
@@ -201,7 +201,7 @@ async fn kills(shop: &TestShop, name: &str, rounds: u32) -> [usize; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_that_is_killed_at_any_moment_is_done_or_not() {
+async fn a_killed_swap_is_done_completely_or_not_at_all() {
     let shop = sold(Set::Nats, 10).await;
     let stop = AtomicBool::new(false);
     let reading = async {
@@ -294,18 +294,18 @@ async fn forgotten_meanwhile(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_beside_an_erasure_keeps_nothing_of_the_person_embedded() {
+async fn a_rebuild_during_an_erasure_keeps_nothing_of_the_person_embedded() {
     Box::pin(forgotten_meanwhile(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_beside_an_erasure_keeps_nothing_of_the_person_on_real_servers() {
+async fn a_rebuild_during_an_erasure_keeps_nothing_of_the_person_on_real_servers() {
     Box::pin(forgotten_meanwhile(Set::Nats)).await;
 }
 
 /// Told twice, a rebuild does not wait for its chunk: it is rolled back, and the next call does it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_to_stop_twice_a_rebuild_rolls_its_chunk_back_and_ends_at_once() {
+async fn a_second_stop_rolls_the_chunk_back_and_ends_the_rebuild_at_once() {
     let shop = sold(Set::Nats, 60).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     let mut child = slow(&shop.place, &tool, "2/s").await;

@@ -267,12 +267,12 @@ async fn found(shop: &TestShop, order: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_verb_speaks_chinese_to_whoever_asks_for_it_embedded() {
+async fn every_verb_answers_in_chinese_on_request_embedded() {
     Box::pin(in_chinese(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_verb_speaks_chinese_to_whoever_asks_for_it_on_real_servers() {
+async fn every_verb_answers_in_chinese_on_request_on_real_servers() {
     Box::pin(in_chinese(Set::Rabbit)).await;
 }
 
@@ -337,7 +337,7 @@ async fn scripts_read_the_same_in_every_language() {
 
 /// A stopped run says that its work is saved only if it can be continued.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_can_be_gone_on_with_says_that_it_is_saved() {
+async fn only_a_run_that_can_be_continued_says_that_it_is_saved() {
     let shop = sold(Set::Embedded, 30).await;
     let place = &shop.place;
     let slow = ["rebuild", "orders", "--max-rate", "1/s", "--progress", "none"];

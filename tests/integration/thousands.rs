@@ -69,7 +69,7 @@ async fn a_rollback_after_ten_thousand_events_loses_no_row() {
 /// A rate is the number of events that the limiter let through in its time: never more, and not less where the fold was
 /// fast enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_a_second_is_a_thousand_a_second() {
+async fn a_rate_of_a_thousand_a_second_is_reached_and_not_exceeded() {
     let shop = sold(Set::Rabbit, 4).await;
     let head = goods_come_in(&shop, 4_000).await;
     shop.settle().await;
@@ -95,7 +95,7 @@ async fn a_thousand_a_second_is_a_thousand_a_second() {
 
 /// Where the log has another history than the generation before, no way back is named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_way_back_is_named_to_rows_of_another_history() {
+async fn no_rollback_is_offered_to_rows_of_another_history() {
     let shop = sold(Set::Rabbit, 4).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     assert_eq!(renewed(&tool, "stock").await, 2);

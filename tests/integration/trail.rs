@@ -214,12 +214,12 @@ async fn exported(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_is_what_the_endpoint_lists_embedded() {
+async fn an_export_has_the_lines_of_the_endpoint_embedded() {
     Box::pin(exported(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_is_what_the_endpoint_lists_on_real_servers() {
+async fn an_export_has_the_lines_of_the_endpoint_on_real_servers() {
     Box::pin(exported(Set::Nats)).await;
 }
 
@@ -257,18 +257,18 @@ async fn beside_sales(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_beside_sales_stands_at_one_position_embedded() {
+async fn an_export_during_sales_is_of_one_position_embedded() {
     Box::pin(beside_sales(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_beside_sales_stands_at_one_position_on_real_servers() {
+async fn an_export_during_sales_is_of_one_position_on_real_servers() {
     Box::pin(beside_sales(Set::Nats)).await;
 }
 
 /// What happens while it is followed is shown once, in order, and readers that are moved meanwhile change nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trail_that_is_followed_misses_nothing_and_repeats_nothing() {
+async fn following_the_trail_misses_nothing_and_repeats_nothing() {
     let shop = TestShop::start(Set::Nats).await;
     lived(&shop).await;
     let file = shop.place.folder.path().join("tail.ndjson");
@@ -361,11 +361,11 @@ async fn parked_and_followed(set: Set) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_parked_is_followed_late_embedded() {
+async fn a_retried_event_reaches_followers_of_the_trail_embedded() {
     Box::pin(parked_and_followed(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_parked_is_followed_late_on_real_servers() {
+async fn a_retried_event_reaches_followers_of_the_trail_on_real_servers() {
     Box::pin(parked_and_followed(Set::Rabbit)).await;
 }

@@ -175,18 +175,18 @@ fn split(file: &[u8]) -> (Value, &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_answers_as_its_shop_did_embedded() {
+async fn an_export_gives_the_same_answers_as_its_shop_embedded() {
     Box::pin(answers_as_the_shop(Set::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_answers_as_its_shop_did_on_real_servers() {
+async fn an_export_gives_the_same_answers_as_its_shop_on_real_servers() {
     Box::pin(answers_as_the_shop(Set::Nats)).await;
 }
 
 /// Every link of a page leads to a page, and nothing that needs a shop is on any page or at any address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_needs_a_shop() {
+async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
     let shop = TestShop::start(Set::Embedded).await;
     let all = lived(&shop).await;
     let viewer = Viewer::new();
@@ -276,7 +276,7 @@ async fn every_way_of_the_pages_of_an_export_leads_somewhere_and_none_to_what_ne
 
 /// Exit code 3 for a file that differs from its manifest; 2 for one that is no export. Neither leaves a file behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no_export_is_no_use() {
+async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
     let shop = TestShop::start(Set::Embedded).await;
     shop.client.product("MUG", "Mug", 100, 5).await;
     shop.settle().await;
@@ -339,7 +339,7 @@ async fn a_file_that_is_not_what_its_manifest_says_is_refused_and_one_that_is_no
 
 /// A history that is too long for one page is listed around the version that somebody looks for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_of_a_long_history_is_among_those_that_are_listed() {
+async fn the_shown_version_of_a_long_history_is_listed() {
     let id = uuid::Uuid::from_u128(7).to_string();
     let mut rows = String::new();
     for version in 1..=450 {

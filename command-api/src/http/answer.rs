@@ -183,7 +183,7 @@ mod tests {
 
     /// Golden: a stored answer must be rendered the same for as long as its record is kept.
     #[tokio::test]
-    async fn an_answer_is_rendered_from_its_record_the_same_for_ever() {
+    async fn a_recorded_answer_is_always_rendered_the_same() {
         let answer = Answer {
             kind: OutcomeKind::Created,
             reference: Some("/orders/7".to_owned()),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scope_there_is_has_a_problem() {
+    fn every_scope_has_a_problem() {
         let scopes =
             [scope::EMAIL, scope::SKU, scope::ORDER_NUMBER, scope::CREDIT_NOTE_NUMBER, scope::IMPORT];
         for name in scopes {

@@ -69,7 +69,8 @@ impl Call {
         let import_key =
             text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
         let channel = channel(headers)?;
-        let through = if channel == Some(Channel::Import) { Permission::Override } else { Permission::ActOnBehalf };
+        let through =
+            if channel == Some(Channel::Import) { Permission::Override } else { Permission::ActOnBehalf };
         for (sent, name, permission) in [
             (headers.contains_key(IMPORT_KEY), "X-Import-Key", Permission::Override),
             (headers.contains_key(CHANNEL), "X-Channel", through),

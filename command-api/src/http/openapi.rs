@@ -65,7 +65,11 @@ fn operation(endpoint: &Endpoint) -> Operation {
         ("Idempotency-Key", row.key == Key::Required, "Done once per key. Without a token: a random UUID."),
         ("If-Match", row.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
         ("X-Reason", false, "Why, as a code of at most 64 characters."),
-        ("X-Reason-Note", false, "Why, in your own words: kept encrypted. Needs the permission `act-on-behalf`."),
+        (
+            "X-Reason-Note",
+            false,
+            "Why, in your own words: kept encrypted. Needs the permission `act-on-behalf`.",
+        ),
         (
             "X-On-Behalf-Of",
             false,

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_leads_to_what_began_or_to_what_the_path_named() {
+    fn a_location_names_the_new_thing_or_the_thing_of_the_path() {
         let seven = "00000000-0000-0000-0000-000000000007";
         let to = |text: &str| Some(text.replace('7', seven));
         assert_eq!(location("/orders", Success::Created("/orders/{id}"), "/orders"), to("/orders/7"));

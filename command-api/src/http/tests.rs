@@ -207,7 +207,7 @@ async fn a_parameter_that_cannot_be_read_is_an_invalid_id_that_names_it() {
 }
 
 #[tokio::test]
-async fn what_is_accepted_says_where_to_look_and_says_it_again() {
+async fn an_accepted_command_answers_with_a_location_also_when_repeated() {
     let shop = Shop::open().await;
     let (id, key) = (shop.shelf().await, key());
     let path = format!("/shelves/{id}/orders/a%2Fb");

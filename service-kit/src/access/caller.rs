@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_who_may_what() {
+    fn every_permission_has_its_roles() {
         let table: Vec<String> = Permission::ALL
             .iter()
             .map(|permission| {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_its_holder_and_the_token_the_operator() {
+    async fn a_key_identifies_its_holder_and_the_token_the_operator() {
         let (shelf, access) = access();
         let (staff, staff_id) = shelf.add(Role::Support, |_| {}).unwrap();
         let (service, service_id) = shelf.add(Role::Service, |_| {}).unwrap();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_living_key_is_refused_and_only_its_holder_learns_that_it_expired() {
+    async fn an_invalid_key_is_refused_and_only_its_holder_learns_that_it_expired() {
         let (shelf, access) = access();
         let (good, _) = shelf.add(Role::Admin, |_| {}).unwrap();
         let past = clock::now() - TimeDelta::seconds(1);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_looked_up_and_its_use_written_down_once_in_a_while() {
+    async fn look_ups_and_uses_of_a_key_are_cached() {
         let (shelf, access) = access();
         let (key, id) = shelf.add(Role::Ops, |_| {}).unwrap();
         let (lately, _) = shelf.add(Role::Ops, |known| known.used_at = Some(clock::now())).unwrap();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_the_same_only_if_it_is() {
+    fn only_an_equal_token_matches() {
         let secret = Secret::new(b"secret");
         assert!(secret.is(b"secret"));
         for other in ["", "secre", "secret1", "Secret", "secrets and more"] {
@@ -300,7 +300,7 @@ mod tests {
 
     /// A secret has no other comparison; and nothing is let in or turned away beside it.
     #[tokio::test]
-    async fn whatever_is_sent_is_compared_with_each_secret_that_it_could_be_in_constant_time() {
+    async fn a_token_is_compared_with_every_candidate_in_constant_time() {
         let (shelf, access) = access();
         let (key, _) = shelf.add(Role::Support, |_| {}).unwrap();
         let (revoked, _) = shelf.add(Role::Support, |known| known.revoked = true).unwrap();

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_reads_back_as_it_was_shown() {
+    fn a_key_parses_back() {
         let key = key();
         assert_eq!(key.prefix(), "0badcafe");
         let again = ApiKey::parse(&key.text()).unwrap();
@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn no_two_keys_are_alike_and_none_is_its_hash() {
+    fn keys_are_unique_and_differ_from_their_hash() {
         let (one, two) = (key(), key());
         assert_ne!(one.hash(), two.hash());
         assert_ne!(one.hash(), one.secret);
     }
 
     #[test]
-    fn what_was_never_a_key_is_not_read_as_one() {
+    fn a_malformed_key_is_not_parsed() {
         let good = key().text();
         let secret = &good[13..];
         for bad in [

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_is_its_key_until_one_of_the_two_ends() {
+    async fn a_session_acts_as_its_key_until_either_ends() {
         let shelf = Arc::new(Shelf::default());
         let access = Access::new(Some("the-token".into())).with_keys(shelf.clone());
         let soon = clock::now() + TimeDelta::minutes(10);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_never_a_session_is_a_guest_and_a_bad_key_begins_none() {
+    async fn an_unknown_session_is_a_guest_and_a_bad_key_begins_no_session() {
         // The stored hash of a session cannot be used as its cookie.
         let shelf = Arc::new(Shelf::default());
         let access = Access::new(Some("the-token".into())).with_keys(shelf);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_everybody_has_one_role_nothing_that_is_shown_counts() {
+    async fn with_one_role_for_everybody_tokens_and_cookies_are_ignored() {
         let access = Access::everybody(Role::Support);
         let sent = HeaderValue::from_static("Bearer nonsense");
         for shown in [
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_address_is_one_by_whatever_port_and_another_name_is_none() {
+    fn only_loopback_names_are_accepted_with_any_port() {
         let here = Uri::from_static("/audit");
         for good in ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:8000", "127.1.2.3"] {
             assert!(to_loopback(&here, &headers(&[(&HOST, good)])).is_ok(), "{good}");

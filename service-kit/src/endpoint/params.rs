@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_is_refused_by_its_name_and_not_repeated() {
+    fn an_invalid_parameter_is_refused_by_name_and_not_repeated() {
         let long = "x".repeat(3_000);
         for (query, name) in [
             ("secret=1".to_owned(), "secret"),

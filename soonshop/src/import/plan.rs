@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_has_the_first_name_and_the_first_price_that_it_was_sold_at() {
+    fn a_product_has_the_name_and_price_of_its_first_sale() {
         let plan = plan([
             row("1", "mug", 5, 0, 3),
             Row { description: Some("A MUG".into()), ..row("C2", "MUG", -1, 999, 2) },
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_is_received_first() {
+    fn stock_is_received_before_it_leaves() {
         let plan = plan([
             row("1", "mug", 5, 100, 3),
             row("2", "mug", -7, 0, 2),

@@ -354,7 +354,7 @@ mod tests {
 
     /// As `decimal.Decimal(text).quantize(Decimal("0.01"), ROUND_HALF_EVEN) * 100` has them.
     #[test]
-    fn a_price_is_rounded_half_even_to_pence() {
+    fn a_price_is_rounded_half_to_even_pence() {
         for (text, expected) in [
             ("2.55", 255),
             ("2.5", 250),
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_as_it_was_written() {
+    fn a_row_is_parsed_without_loss() {
         let rows = found(
             b"536394,m,\"FANCY \"\"FONT\"\", CARD \",24,2010-12-01 10:39:00,0.42,13408.0,United Kingdom\r\n\
             C536395,22041,,-1,12/1/2010 8:26,2.1,,EIRE\r\n,,,,,,,\r\nA1,M,,1,12/31/2010 8:26,2.1,,EIRE\r\n\
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_why_and_never_repeats_it() {
+    fn an_unreadable_row_gives_the_reason_and_never_its_text() {
         for (row, reason) in [
             (&b"secret,A"[..], "it has 2 fields, and the header 8"),
             (b"1,A,,1,2010-12-01 08:26:00,1,,UK,secret", "it has 9 fields, and the header 8"),
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invoice_that_is_none_is_ignored_whatever_else_it_says() {
+    fn a_row_of_a_non_invoice_is_ignored() {
         assert_eq!(
             found(b"A563185,B,Adjust bad debt,1,2011-08-12 14:50:00,-11062.06,,United Kingdom"),
             [Found::Ignored]
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_left_open_takes_no_other_row_with_it() {
+    fn an_open_quote_spoils_no_other_row() {
         let good = "1,A,a mug,1,2010-12-01 08:26:00,1,,UK";
         let rows =
             format!("{good}\n\n2,A,\"a mug,1,2010-12-01 08:26:00,1,,UK\n{good}\n{good}\n3,B\n{good}\n");

@@ -335,14 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_way_round_is_a_circle_too() {
+    fn a_circle_of_several_files_is_found() {
         let files =
             [("", ""), ("a", "use crate::b::X;"), ("b", "use crate::c::X;"), ("c", "use crate::a::X;")];
         assert_eq!(found(&files)[0].len(), 3);
     }
 
     #[test]
-    fn a_re_export_stands_for_the_file_that_it_comes_from() {
+    fn a_re_export_counts_as_an_import_of_its_file() {
         let root = "mod a; mod b; pub use a::A; pub use b::B;";
         assert!(found(&[("", root), ("a", "pub struct A;"), ("b", "use crate::A;")]).is_empty());
         assert_eq!(found(&[("", root), ("a", "use crate::B;"), ("b", "use crate::A;")]).len(), 1);

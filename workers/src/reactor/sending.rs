@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_waits_longer_each_time_up_to_a_bound() {
+    fn the_pause_before_a_retry_grows_up_to_a_limit() {
         assert_eq!(pause(0), LEAST);
         assert!((0..40).all(|attempts| pause(attempts) <= pause(attempts + 1)));
         assert_eq!(pause(i64::MAX), MOST);

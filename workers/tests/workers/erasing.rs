@@ -24,13 +24,13 @@ use crate::history::{EMAIL, NAME as ADA, details, guest, line, placed, received,
 on_both!(
     an_erasure_deletes_keys_at_once_and_is_confirmed_when_their_copies_have_expired,
     rows_lose_the_person_and_come_out_as_if_made_after,
-    an_eraser_that_is_killed_does_all_of_it_again,
+    a_killed_eraser_repeats_its_work,
     keys_that_come_back_with_a_backup_are_erased_again,
-    a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again,
-    a_log_that_comes_back_without_the_keys_hears_of_the_erasure_again,
-    a_register_is_applied_without_an_eraser_and_gives_all_that_it_has,
+    a_log_restored_with_its_keys_is_erased_again,
+    a_log_restored_without_its_keys_is_erased_again,
+    the_register_is_applied_without_an_eraser_and_returned_whole,
     an_eraser_before_another_history_stops,
-    an_event_of_a_newer_release_stops_it_after_what_comes_before,
+    an_event_of_a_newer_release_stops_the_reactor_after_earlier_events,
 );
 
 struct Run {
@@ -145,7 +145,7 @@ async fn rows_lose_the_person_and_come_out_as_if_made_after(shop: Shop) {
     running.stop().await;
 }
 
-async fn an_eraser_that_is_killed_does_all_of_it_again(shop: Shop) {
+async fn a_killed_eraser_repeats_its_work(shop: Shop) {
     let store = shop.store();
     register(&store, uuid(1)).await;
     ask_to_forget(&store, uuid(1)).await;
@@ -210,13 +210,13 @@ async fn log_restored(shop: &Shop, store: EventStore) {
     assert_eq!((&rows["users"][0]["status"], &rows["users"][0]["name"]), (&"erased".into(), &().into()));
 }
 
-async fn a_log_that_comes_back_with_the_keys_hears_of_the_erasure_again(shop: Shop) {
+async fn a_log_restored_with_its_keys_is_erased_again(shop: Shop) {
     let store = shop.store();
     erased_and_restored(&shop, &store).await;
     log_restored(&shop, store).await;
 }
 
-async fn a_log_that_comes_back_without_the_keys_hears_of_the_erasure_again(shop: Shop) {
+async fn a_log_restored_without_its_keys_is_erased_again(shop: Shop) {
     let store = shop.store();
     register(&store, uuid(1)).await;
     ask_to_forget(&store, uuid(1)).await;
@@ -227,7 +227,7 @@ async fn a_log_that_comes_back_without_the_keys_hears_of_the_erasure_again(shop:
 }
 
 /// What every process of the shop does before it reads the log.
-async fn a_register_is_applied_without_an_eraser_and_gives_all_that_it_has(shop: Shop) {
+async fn the_register_is_applied_without_an_eraser_and_returned_whole(shop: Shop) {
     let store = shop.store();
     erased_and_restored(&shop, &store).await;
     let all = erase_registered(store.keys(), &shop.db("erasures")).await.unwrap();
@@ -240,7 +240,7 @@ async fn a_register_is_applied_without_an_eraser_and_gives_all_that_it_has(shop:
 
 /// SQLite keeps deleted pages in its write-ahead log until that is written back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_file_has_a_key_once_its_erasure_is_confirmed() {
+async fn no_file_holds_a_key_after_its_erasure_is_confirmed() {
     let shop = Shop::sqlite().await;
     let store = shop.store();
     register(&store, uuid(1)).await;
@@ -287,7 +287,7 @@ async fn register_other(store: &EventStore, subject: Uuid) {
     send::<User>(store, subject, user::Command::Register { details }).await;
 }
 
-async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop) {
+async fn an_event_of_a_newer_release_stops_the_reactor_after_earlier_events(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let store = writer.store.clone();
     register(&store, uuid(1)).await;

@@ -12,7 +12,7 @@ use crate::fixture::{Shop, on_both, until};
 use crate::reacting::{NAME, becomes, begin, idle, place_order, reactor, receive, status, there};
 
 on_both!(
-    it_starts_at_the_beginning_of_an_empty_log_and_at_the_head_of_any_other,
+    the_reactor_starts_at_the_beginning_of_an_empty_log_and_else_at_the_head,
     the_purger_keeps_what_the_reactor_may_still_send,
     a_reactor_from_an_old_backup_is_too_old_and_sends_nothing,
 );
@@ -22,7 +22,7 @@ async fn at(shop: &Shop) -> Checkpoint {
     Checkpoint::load(&db, &db.connection, NAME).await.unwrap().unwrap().0
 }
 
-async fn it_starts_at_the_beginning_of_an_empty_log_and_at_the_head_of_any_other(shop: Shop) {
+async fn the_reactor_starts_at_the_beginning_of_an_empty_log_and_else_at_the_head(shop: Shop) {
     begin(&shop).await;
     assert_eq!(at(&shop).await, Checkpoint::start());
     let store = shop.store();

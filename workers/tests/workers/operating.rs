@@ -12,11 +12,11 @@ use crate::history::{received, stock};
 use crate::reacting::{becomes, begin, idle, jam, place_order, reactor, reactors, receive, there};
 
 on_both!(
-    a_command_that_has_to_wait_says_why_and_is_tried_again_when_asked,
+    a_waiting_command_gives_its_reason_and_is_retried_on_request,
     a_refused_command_is_shown_with_its_reason,
     instances_are_listed_in_pages,
-    a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named,
-    an_instance_that_waits_keeps_no_other_from_being_sent,
+    an_unreadable_state_stops_only_its_process_and_names_it,
+    a_waiting_instance_does_not_block_others,
 );
 
 fn key(order: Uuid) -> Key {
@@ -59,7 +59,7 @@ async fn jammed(shop: &Shop, number: u128) -> (EventStore, Uuid) {
     (store, order)
 }
 
-async fn a_command_that_has_to_wait_says_why_and_is_tried_again_when_asked(shop: Shop) {
+async fn a_waiting_command_gives_its_reason_and_is_retried_on_request(shop: Shop) {
     let (store, order) = jammed(&shop, 1).await;
     let run = reactor(&shop, &store);
     let one = waits(&shop, order).await;
@@ -198,7 +198,7 @@ async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(sho
     run.stop().await;
 }
 
-async fn an_instance_that_waits_keeps_no_other_from_being_sent(shop: Shop) {
+async fn a_waiting_instance_does_not_block_others(shop: Shop) {
     let (store, first) = jammed(&shop, 1).await;
     // More than there are workers.
     for number in 2..=80 {

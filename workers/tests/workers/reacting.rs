@@ -22,18 +22,18 @@ use crate::history::{contact, guest, line, place, received, sku, stock, uuid};
 
 on_both!(
     an_order_gets_its_stock_line_by_line_and_is_confirmed,
-    an_order_of_which_one_line_cannot_be_had_is_released_and_refused,
+    an_order_with_an_unavailable_line_is_released_and_refused,
     a_cancelled_order_gives_its_stock_back,
-    a_shipped_order_ships_what_it_reserved,
-    an_order_that_waits_too_long_is_refused_and_gives_everything_back,
-    a_timeout_fires_only_once_everything_before_it_was_read,
+    a_shipped_order_ships_its_reserved_stock,
+    an_order_that_waits_too_long_is_refused_and_releases_its_stock,
+    a_timeout_fires_only_after_every_earlier_event_was_read,
     killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled,
-    a_command_that_was_refused_is_refused_again_whatever_has_changed,
+    a_refused_command_stays_refused,
     a_reactor_before_another_history_stops_and_sends_nothing,
-    an_event_of_a_newer_release_stops_it_after_what_comes_before,
-    a_key_store_that_is_away_stops_no_process,
-    what_a_process_does_says_why_and_for_whom,
-    of_two_reactors_the_older_changes_nothing,
+    an_event_of_a_newer_release_stops_the_reactor_after_earlier_events,
+    an_unavailable_key_store_stops_no_process,
+    a_command_of_a_process_names_its_cause_and_customer,
+    a_reactor_that_lost_its_lease_changes_nothing,
 );
 
 pub(crate) struct Run {
@@ -173,7 +173,7 @@ async fn an_order_gets_its_stock_line_by_line_and_is_confirmed(shop: Shop) {
     run.stop().await;
 }
 
-async fn an_order_of_which_one_line_cannot_be_had_is_released_and_refused(shop: Shop) {
+async fn an_order_with_an_unavailable_line_is_released_and_refused(shop: Shop) {
     begin(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -208,7 +208,7 @@ async fn a_cancelled_order_gives_its_stock_back(shop: Shop) {
     run.stop().await;
 }
 
-async fn a_shipped_order_ships_what_it_reserved(shop: Shop) {
+async fn a_shipped_order_ships_its_reserved_stock(shop: Shop) {
     begin(&shop).await;
     let store = shop.store();
     let run = reactor(&shop, &store);
@@ -232,7 +232,7 @@ pub(crate) async fn jam(shop: &Shop, writer: &mut Writer, name: &str) {
     assert!(shop.log().head().await.unwrap().position > 0);
 }
 
-async fn an_order_that_waits_too_long_is_refused_and_gives_everything_back(shop: Shop) {
+async fn an_order_that_waits_too_long_is_refused_and_releases_its_stock(shop: Shop) {
     begin(&shop).await;
     let mut writer = Writer::new(&shop);
     let store = writer.store.clone();
@@ -250,7 +250,7 @@ async fn an_order_that_waits_too_long_is_refused_and_gives_everything_back(shop:
     run.stop().await;
 }
 
-async fn a_timeout_fires_only_once_everything_before_it_was_read(shop: Shop) {
+async fn a_timeout_fires_only_after_every_earlier_event_was_read(shop: Shop) {
     begin(&shop).await;
     let mut writer = Writer::new(&shop);
     let store = writer.store.clone();
@@ -367,7 +367,7 @@ async fn killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled(sho
     assert!(confirmed > 10, "{confirmed}");
 }
 
-async fn a_command_that_was_refused_is_refused_again_whatever_has_changed(shop: Shop) {
+async fn a_refused_command_stays_refused(shop: Shop) {
     begin(&shop).await;
     let store = shop.store();
     receive(&store, "CUP", 1).await;
@@ -419,7 +419,7 @@ async fn a_reactor_before_another_history_stops_and_sends_nothing(shop: Shop) {
     run.stop().await;
 }
 
-async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop) {
+async fn an_event_of_a_newer_release_stops_the_reactor_after_earlier_events(shop: Shop) {
     begin(&shop).await;
     let mut writer = Writer::new(&shop);
     let store = writer.store.clone();
@@ -449,7 +449,7 @@ async fn an_event_of_a_newer_release_stops_it_after_what_comes_before(shop: Shop
     run.stop().await;
 }
 
-async fn a_key_store_that_is_away_stops_no_process(shop: Shop) {
+async fn an_unavailable_key_store_stops_no_process(shop: Shop) {
     begin(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -462,7 +462,7 @@ async fn a_key_store_that_is_away_stops_no_process(shop: Shop) {
     run.stop().await;
 }
 
-async fn what_a_process_does_says_why_and_for_whom(shop: Shop) {
+async fn a_command_of_a_process_names_its_cause_and_customer(shop: Shop) {
     begin(&shop).await;
     let store = shop.store();
     let run = reactor(&shop, &store);
@@ -483,7 +483,7 @@ async fn what_a_process_does_says_why_and_for_whom(shop: Shop) {
     }
 }
 
-async fn of_two_reactors_the_older_changes_nothing(shop: Shop) {
+async fn a_reactor_that_lost_its_lease_changes_nothing(shop: Shop) {
     begin(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 1_000).await;
@@ -505,7 +505,7 @@ async fn of_two_reactors_the_older_changes_nothing(shop: Shop) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_hundred_buyers_for_twenty_units_over_two_processes_twenty_are_confirmed() {
+async fn twenty_units_for_two_hundred_buyers_over_two_processes_confirm_twenty_orders() {
     let shop = Shop::postgres().await;
     begin(&shop).await;
     let stores = [shop.store(), shop.store()];

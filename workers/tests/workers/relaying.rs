@@ -19,15 +19,15 @@ use crate::history::{received, registered, stock, uuid};
 
 on_both!(
     every_event_is_published_in_order_and_names_the_one_before_it,
-    what_a_bus_loses_refuses_or_never_answers_is_published_again,
-    a_message_that_no_queue_wants_is_passed,
+    a_message_the_bus_lost_refused_or_never_confirmed_is_published_again,
+    an_unroutable_message_does_not_stop_the_relay,
     the_checkpoint_is_the_last_contiguous_confirmation,
-    of_two_relays_the_older_moves_nothing,
-    what_is_too_large_goes_out_without_its_data,
-    what_is_no_json_goes_out_without_its_data,
-    a_relay_that_stops_takes_along_what_was_confirmed,
+    a_relay_that_lost_its_lease_moves_no_checkpoint,
+    a_too_large_message_is_published_without_data,
+    a_payload_that_is_not_json_is_published_without_data,
+    a_stopping_relay_saves_what_was_confirmed,
     a_relay_before_another_history_stops_and_publishes_nothing,
-    a_relay_where_nobody_appends_is_quiet_and_yet_awake,
+    an_idle_relay_polls_with_pauses_and_still_publishes,
 );
 
 /// What becomes of the n-th message.
@@ -190,7 +190,7 @@ async fn every_event_is_published_in_order_and_names_the_one_before_it(shop: Sho
     assert!(!String::from_utf8_lossy(&arrived[0].body).contains(crate::history::NAME), "sealed");
 }
 
-async fn what_a_bus_loses_refuses_or_never_answers_is_published_again(shop: Shop) {
+async fn a_message_the_bus_lost_refused_or_never_confirmed_is_published_again(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let bus = Fickle::new(|n, _| match n {
         10 => Answer::Lost,
@@ -208,7 +208,7 @@ async fn what_a_bus_loses_refuses_or_never_answers_is_published_again(shop: Shop
     assert_eq!(positions, (1..=last).collect::<Vec<_>>());
 }
 
-async fn a_message_that_no_queue_wants_is_passed(shop: Shop) {
+async fn an_unroutable_message_does_not_stop_the_relay(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let bus = Fickle::new(|_, _| Answer::Unwanted);
     let heard = Heard::default();
@@ -276,7 +276,7 @@ async fn the_checkpoint_is_the_last_contiguous_confirmation(shop: Shop) {
     run.stop().await;
 }
 
-async fn of_two_relays_the_older_moves_nothing(shop: Shop) {
+async fn a_relay_that_lost_its_lease_moves_no_checkpoint(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (tell, told) = oneshot::channel();
     let told = Mutex::new(Some(told));
@@ -301,7 +301,7 @@ async fn of_two_relays_the_older_moves_nothing(shop: Shop) {
     new.stop().await;
 }
 
-async fn what_is_too_large_goes_out_without_its_data(shop: Shop) {
+async fn a_too_large_message_is_published_without_data(shop: Shop) {
     let mut writer = Writer::new(&shop);
     writer.write(stock("MUG"), received("MUG", 1)).await;
     let adopted = |text: &str| Raw {
@@ -330,7 +330,7 @@ async fn what_is_too_large_goes_out_without_its_data(shop: Shop) {
     }
 }
 
-async fn what_is_no_json_goes_out_without_its_data(shop: Shop) {
+async fn a_payload_that_is_not_json_is_published_without_data(shop: Shop) {
     if !shop.is_sqlite() {
         // PostgreSQL takes no such payload.
         return;
@@ -346,7 +346,7 @@ async fn what_is_no_json_goes_out_without_its_data(shop: Shop) {
     assert_eq!(with, [true, false, true]);
 }
 
-async fn a_relay_that_stops_takes_along_what_was_confirmed(shop: Shop) {
+async fn a_stopping_relay_saves_what_was_confirmed(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let last = writer.all(receipts(20)).await;
     let bus = Fickle::new(|n, _| if n < 15 { Answer::Confirmed } else { Answer::Nack });
@@ -378,7 +378,7 @@ async fn a_relay_before_another_history_stops_and_publishes_nothing(shop: Shop) 
     run.stop().await;
 }
 
-async fn a_relay_where_nobody_appends_is_quiet_and_yet_awake(shop: Shop) {
+async fn an_idle_relay_polls_with_pauses_and_still_publishes(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let bus = Fickle::new(|_, _| Answer::Confirmed);
     let run = relay(&shop, &bus, "one");

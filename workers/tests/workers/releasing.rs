@@ -17,12 +17,12 @@ use crate::fixture::{Shop, on_both, until};
 use crate::reacting::{self, becomes, idle, place_order, reactors, receive, send, status, there};
 
 on_both!(
-    an_order_that_was_never_shipped_is_cancelled_and_gives_its_stock_back,
-    an_order_that_was_shipped_in_time_is_left_alone,
-    each_process_follows_the_log_by_itself,
-    a_process_that_is_switched_off_does_nothing_and_says_so,
-    a_new_process_starts_where_it_is_told_and_otherwise_at_the_head,
-    a_process_that_is_started_on_an_old_log_is_not_too_old,
+    an_unshipped_order_is_cancelled_and_releases_its_stock,
+    an_order_shipped_in_time_is_not_cancelled,
+    each_process_follows_the_log_with_its_own_checkpoint,
+    a_process_that_is_off_does_nothing_and_says_so,
+    a_new_process_starts_at_the_given_place_or_at_the_head,
+    a_process_started_on_an_old_log_is_not_too_old,
 );
 
 const NAME: &str = "release-unshipped";
@@ -59,7 +59,7 @@ async fn its_time_is_up(shop: &Shop) {
     shop.run("process", &sql).await;
 }
 
-async fn an_order_that_was_never_shipped_is_cancelled_and_gives_its_stock_back(shop: Shop) {
+async fn an_unshipped_order_is_cancelled_and_releases_its_stock(shop: Shop) {
     begin_both(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -85,7 +85,7 @@ async fn an_order_that_was_never_shipped_is_cancelled_and_gives_its_stock_back(s
     run.stop().await;
 }
 
-async fn an_order_that_was_shipped_in_time_is_left_alone(shop: Shop) {
+async fn an_order_shipped_in_time_is_not_cancelled(shop: Shop) {
     begin_both(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -108,7 +108,7 @@ async fn an_order_that_was_shipped_in_time_is_left_alone(shop: Shop) {
     run.stop().await;
 }
 
-async fn each_process_follows_the_log_by_itself(shop: Shop) {
+async fn each_process_follows_the_log_with_its_own_checkpoint(shop: Shop) {
     begin_both(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -132,7 +132,7 @@ async fn each_process_follows_the_log_by_itself(shop: Shop) {
     run.stop().await;
 }
 
-async fn a_process_that_is_switched_off_does_nothing_and_says_so(shop: Shop) {
+async fn a_process_that_is_off_does_nothing_and_says_so(shop: Shop) {
     begin_both(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -168,7 +168,7 @@ async fn at(shop: &Shop) -> Checkpoint {
     Checkpoint::load(&db, &db.connection, "reactor:release-unshipped").await.unwrap().unwrap().0
 }
 
-async fn a_new_process_starts_where_it_is_told_and_otherwise_at_the_head(shop: Shop) {
+async fn a_new_process_starts_at_the_given_place_or_at_the_head(shop: Shop) {
     reacting::begin(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;
@@ -195,7 +195,7 @@ async fn a_new_process_starts_where_it_is_told_and_otherwise_at_the_head(shop: S
     run.stop().await;
 }
 
-async fn a_process_that_is_started_on_an_old_log_is_not_too_old(shop: Shop) {
+async fn a_process_started_on_an_old_log_is_not_too_old(shop: Shop) {
     reacting::begin(&shop).await;
     let store = shop.store();
     receive(&store, "MUG", 5).await;

@@ -21,22 +21,22 @@ use crate::fixture::{Raw, Shop, Writer, on_both, raw, until};
 use crate::history::{received, stock, uuid};
 
 on_both!(
-    every_event_comes_under_a_seal_and_an_idle_log_gets_no_more,
-    whatever_is_done_to_a_sealed_row_is_found_and_named,
+    every_event_is_sealed_and_an_idle_log_gets_no_seal,
+    every_change_to_a_sealed_row_is_found_and_named,
     rows_that_were_inserted_or_taken_out_with_the_rest_moved_are_found,
-    what_is_not_yet_sealed_is_told_and_proved_by_nothing,
+    the_unsealed_tail_is_reported_as_unprovable,
     a_seal_that_was_changed_or_removed_is_found,
-    a_history_that_was_signed_anew_is_found_by_its_key,
-    an_empty_log_is_not_green,
+    a_history_signed_again_is_found_by_its_key,
+    an_empty_log_is_not_intact,
     a_range_is_checked_with_the_seals_around_it,
     seals_are_only_ever_added,
-    of_two_sealers_at_once_each_event_is_sealed_once,
-    a_killed_sealer_goes_on_where_its_last_seal_ends,
-    whoever_trusts_one_key_can_follow_to_the_next,
+    two_sealers_seal_each_event_once,
+    a_killed_sealer_continues_after_its_last_seal,
+    one_trusted_key_is_enough_after_a_rotation,
     without_the_key_that_signed_nothing_is_sealed,
-    a_log_that_was_restored_is_never_sealed_anew,
+    a_restored_log_is_never_sealed_again,
     a_hole_is_never_sealed,
-    sealing_never_waits_for_an_append_nor_an_append_for_it,
+    sealing_and_appending_never_wait_for_each_other,
     a_big_backlog_is_sealed_in_pages,
     an_export_that_was_changed_or_cut_off_is_found,
     the_record_of_operations_is_sealed_and_checked_like_the_log,
@@ -258,7 +258,7 @@ async fn put_back(shop: &Shop) {
     assert_eq!((report.verdict, report.findings), (Verdict::Intact, vec![]));
 }
 
-async fn every_event_comes_under_a_seal_and_an_idle_log_gets_no_more(shop: Shop) {
+async fn every_event_is_sealed_and_an_idle_log_gets_no_seal(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     let run = sealing(&shop, &keys, "one");
     let mut writer = Writer::new(&shop);
@@ -290,7 +290,7 @@ async fn every_event_comes_under_a_seal_and_an_idle_log_gets_no_more(shop: Shop)
     assert_eq!((report.key_given, report.tail), (true, None));
 }
 
-async fn whatever_is_done_to_a_sealed_row_is_found_and_named(shop: Shop) {
+async fn every_change_to_a_sealed_row_is_found_and_named(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     three_seals(&shop, &keys).await;
     keep(&shop).await;
@@ -383,7 +383,7 @@ async fn rows_that_were_inserted_or_taken_out_with_the_rest_moved_are_found(shop
     }
 }
 
-async fn what_is_not_yet_sealed_is_told_and_proved_by_nothing(shop: Shop) {
+async fn the_unsealed_tail_is_reported_as_unprovable(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     let mut writer = three_seals(&shop, &keys).await;
     writer.all(receipts(5)).await;
@@ -512,7 +512,7 @@ async fn sign_anew(shop: &Shop, which: RangeInclusive<usize>, keys: &SealKeys) {
     }
 }
 
-async fn a_history_that_was_signed_anew_is_found_by_its_key(shop: Shop) {
+async fn a_history_signed_again_is_found_by_its_key(shop: Shop) {
     let (ours, theirs) = (keys(&shop, "seal.key"), keys(&shop, "their.key"));
     three_seals(&shop, &ours).await;
     keep(&shop).await;
@@ -542,7 +542,7 @@ async fn a_history_that_was_signed_anew_is_found_by_its_key(shop: Shop) {
     put_back(&shop).await;
 }
 
-async fn an_empty_log_is_not_green(shop: Shop) {
+async fn an_empty_log_is_not_intact(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     assert_eq!(look_at_all(&shop).await.verdict, Verdict::Nothing);
     let run = sealing(&shop, &keys, "one");
@@ -626,7 +626,7 @@ async fn seals_are_only_ever_added(shop: Shop) {
     assert_eq!(all(&shop).await, before);
 }
 
-async fn of_two_sealers_at_once_each_event_is_sealed_once(shop: Shop) {
+async fn two_sealers_seal_each_event_once(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     let runs = [sealing(&shop, &keys, "one"), sealing(&shop, &keys, "two")];
     let mut writer = Writer::new(&shop);
@@ -646,7 +646,7 @@ async fn of_two_sealers_at_once_each_event_is_sealed_once(shop: Shop) {
     assert_eq!((report.rows, report.to), (last, last));
 }
 
-async fn a_killed_sealer_goes_on_where_its_last_seal_ends(shop: Shop) {
+async fn a_killed_sealer_continues_after_its_last_seal(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     let mut writer = Writer::new(&shop);
     for round in 0..12 {
@@ -667,7 +667,7 @@ async fn a_killed_sealer_goes_on_where_its_last_seal_ends(shop: Shop) {
     assert_eq!((report.verdict, report.to), (Verdict::Intact, 600), "{report}");
 }
 
-async fn whoever_trusts_one_key_can_follow_to_the_next(shop: Shop) {
+async fn one_trusted_key_is_enough_after_a_rotation(shop: Shop) {
     let file = key_file(&shop, "seal.key");
     let first = SealKeys::read(&file).unwrap();
     let mut writer = Writer::new(&shop);
@@ -734,7 +734,7 @@ async fn without_the_key_that_signed_nothing_is_sealed(shop: Shop) {
     assert!(matches!(&refused, Err(Error::Seals(why)) if why.contains("seal 3")), "{refused:?}");
 }
 
-async fn a_log_that_was_restored_is_never_sealed_anew(shop: Shop) {
+async fn a_restored_log_is_never_sealed_again(shop: Shop) {
     let keys = keys(&shop, "seal.key");
     let writer = three_seals(&shop, &keys).await;
     let before = all(&shop).await;
@@ -768,7 +768,7 @@ async fn a_hole_is_never_sealed(shop: Shop) {
 
 /// An append holds the lock of the head (on SQLite: of the file). The sealer goes on meanwhile; and an append goes on
 /// during a write of the sealer.
-async fn sealing_never_waits_for_an_append_nor_an_append_for_it(shop: Shop) {
+async fn sealing_and_appending_never_wait_for_each_other(shop: Shop) {
     use sqlx::{Connection as _, Executor as _};
     let keys = keys(&shop, "seal.key");
     let mut writer = Writer::new(&shop);
