@@ -100,7 +100,8 @@ pub(crate) async fn retry(call: &Call) -> Result<usize, QueryError> {
     parked::retry(&call.shared.reader, &call.caller().actor, meant, form.text("reason")).await
 }
 
-/// Saves the view that the form says, and says under which name. `passing` are parameters that only say how a page looks.
+/// Saves the view that the form says, and says under which name. `passing` are parameters that only say how a page
+/// looks.
 pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, Problem> {
     let title = call.form.text("title").unwrap_or_default();
     views::name(title)?;

@@ -47,7 +47,7 @@ mod tests {
                 row.command
             );
             assert!(context::named(row.context()).is_some(), "{what}: `{}` is no context", row.context());
-            assert!(seen.insert(what.clone()), "{what} is there twice");
+            assert!(seen.insert(what.clone()), "{what} is given twice");
         }
     }
 

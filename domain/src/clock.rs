@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, Utc};
 
 /// Now, in whole microseconds: the precision of the log and of every answer.
-#[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is told to use")]
+#[expect(clippy::disallowed_methods, reason = "this is the one clock; all other code calls it")]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }

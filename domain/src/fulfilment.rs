@@ -20,9 +20,9 @@ pub struct Fulfilment;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Task {
-    Reserve { place: Place, line: u32, quantity: u32 },
-    Release { place: Place, line: u32 },
-    Ship { place: Place, line: u32 },
+    Reserve { place: StockPlace, line: u32, quantity: u32 },
+    Release { place: StockPlace, line: u32 },
+    Ship { place: StockPlace, line: u32 },
     Confirm,
     Refuse { refusal: Refusal },
 }
@@ -77,7 +77,7 @@ impl ProcessManager for Fulfilment {
 impl Task {
     /// The command of this task.
     pub fn target(self, order_id: OrderId) -> Target {
-        let stock = |command_type, place: Place, command| {
+        let stock = |command_type, place: StockPlace, command| {
             let stream = inventory::stream(&place.sku, &place.location);
             Target { command_type, stream, command: Command::Stock(inventory::At { place, command }) }
         };
@@ -129,9 +129,9 @@ enum Phase {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Wanted {
+struct OrderedLine {
     line: u32,
-    place: Place,
+    place: StockPlace,
     quantity: u32,
 }
 
@@ -139,7 +139,7 @@ struct Wanted {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     phase: Phase,
-    lines: Vec<Wanted>,
+    lines: Vec<OrderedLine>,
 }
 
 impl State {
@@ -150,14 +150,17 @@ impl State {
                 self.phase = Phase::Reserving;
                 self.lines = lines
                     .iter()
-                    .map(|line| Wanted {
+                    .map(|line| OrderedLine {
                         line: line.number,
-                        place: Place { sku: line.sku.clone(), location: MAIN.to_owned() },
+                        place: StockPlace { sku: line.sku.clone(), location: MAIN.to_owned() },
                         quantity: line.quantity,
                     })
                     .collect();
-                let reserve =
-                    |w: &Wanted| Task::Reserve { place: w.place.clone(), line: w.line, quantity: w.quantity };
+                let reserve = |w: &OrderedLine| Task::Reserve {
+                    place: w.place.clone(),
+                    line: w.line,
+                    quantity: w.quantity,
+                };
                 let tasks = self.lines.iter().map(reserve).chain([Task::Confirm]).collect();
                 Reaction { tasks, wake_after: Some(PATIENCE_SECONDS), ..Reaction::default() }
             }
@@ -180,7 +183,7 @@ impl State {
             }
             (Phase::Confirmed, order::Event::OrderShipped {}) => {
                 self.phase = Phase::Ended;
-                let ship = |w: &Wanted| Task::Ship { place: w.place.clone(), line: w.line };
+                let ship = |w: &OrderedLine| Task::Ship { place: w.place.clone(), line: w.line };
                 Reaction { tasks: self.lines.iter().map(ship).collect(), ..Reaction::default() }
             }
             // A final phase stays final; a confirmation that lost against a cancellation leads here.
@@ -238,8 +241,8 @@ mod tests {
     use crate::text::Sku;
     use crate::{Currency, Money};
 
-    fn place(sku: &str) -> Place {
-        Place { sku: Sku::try_new(sku).unwrap(), location: MAIN.to_owned() }
+    fn place(sku: &str) -> StockPlace {
+        StockPlace { sku: Sku::try_new(sku).unwrap(), location: MAIN.to_owned() }
     }
 
     /// Two lines: three mugs, and one cup.

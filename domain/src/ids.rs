@@ -22,7 +22,7 @@ pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");
 pub const LOG: &str = "main";
 
 /// `UUIDv7`: new, and roughly in order of time.
-#[expect(clippy::disallowed_methods, reason = "this is the maker of ids that everything else is told to use")]
+#[expect(clippy::disallowed_methods, reason = "this makes all ids; all other code calls it")]
 pub fn new() -> Uuid {
     Uuid::now_v7()
 }

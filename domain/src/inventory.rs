@@ -23,7 +23,7 @@ pub fn stream(sku: &Sku, location: &str) -> Uuid {
 
 /// The SKU and location that the stream is for; every command and event names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct StockPlace {
     pub sku: Sku,
     pub location: String,
 }
@@ -69,25 +69,25 @@ pub enum Command {
 pub enum Event {
     StockReceived {
         #[serde(flatten)]
-        place: Place,
+        place: StockPlace,
         quantity: u32,
     },
     StockAdjusted {
         #[serde(flatten)]
-        place: Place,
+        place: StockPlace,
         quantity: i64,
         reason: String,
     },
     StockReserved {
         #[serde(flatten)]
-        place: Place,
+        place: StockPlace,
         order_id: OrderId,
         line: u32,
         quantity: u32,
     },
     StockReleased {
         #[serde(flatten)]
-        place: Place,
+        place: StockPlace,
         order_id: OrderId,
         line: u32,
         quantity: u32,
@@ -95,13 +95,13 @@ pub enum Event {
     /// The line was released before it was reserved, and can no longer be reserved.
     StockReservationBarred {
         #[serde(flatten)]
-        place: Place,
+        place: StockPlace,
         order_id: OrderId,
         line: u32,
     },
     StockShipped {
         #[serde(flatten)]
-        place: Place,
+        place: StockPlace,
         order_id: OrderId,
         line: u32,
         quantity: u32,
@@ -179,7 +179,7 @@ impl EventInfo for Event {
 }
 
 impl Event {
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &StockPlace {
         match self {
             Self::StockReceived { place, .. }
             | Self::StockAdjusted { place, .. }
@@ -226,7 +226,7 @@ pub enum Line {
 /// A command together with the place it is for; the place goes into its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
-    pub place: Place,
+    pub place: StockPlace,
     pub command: Command,
 }
 
@@ -372,7 +372,7 @@ mod tests {
 
     impl Sample for Event {
         fn sample(kind: EventKind) -> Self {
-            let place = Place { sku: sku("MUG-RED"), location: MAIN.to_owned() };
+            let place = StockPlace { sku: sku("MUG-RED"), location: MAIN.to_owned() };
             let order_id = order_id();
             match kind {
                 EventKind::StockReceived => Self::StockReceived { place, quantity: 10 },
@@ -402,8 +402,8 @@ mod tests {
         }
     }
 
-    fn place() -> Place {
-        Place { sku: Sku::try_new("MUG").unwrap(), location: MAIN.into() }
+    fn place() -> StockPlace {
+        StockPlace { sku: Sku::try_new("MUG").unwrap(), location: MAIN.into() }
     }
 
     fn order() -> OrderId {

@@ -681,7 +681,7 @@ mod tests {
         if let Event::OrderPlaced { contact: empty, .. } = &mut event {
             *empty = contact.unwrap();
         }
-        let owners: Vec<_> = event.personal().into_iter().map(|value| value.unsealed()).collect();
+        let owners: Vec<_> = event.personal().into_iter().map(|value| value.pending_key()).collect();
         assert_eq!(owners, [Some((buyer, Purpose::Invoice)); 4]);
         assert_eq!(a_placed().personal().len(), 0);
     }

@@ -1,8 +1,8 @@
 //! Personal data. A [`Personal<T>`] is stored as one string, a JWE in compact form (RFC 7516: `dir`, `A256GCM`), under
 //! a key that belongs to one data subject and one purpose. Deleting the key erases the value wherever it was copied.
 //!
-//! In memory it is *sealed* (as read), *clear* or *erased*, and keeps its JWE in all three, so that code which knows no
-//! keys carries it unchanged. Its text is in no `Debug`; serializing one that was never sealed is an error.
+//! In memory it is *encrypted* (as read), *clear* or *erased*, and keeps its JWE in all three, so that code which knows
+//! no keys carries it unchanged. Its text is in no `Debug`; serializing one that was never encrypted is an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub fn parse_kid(kid: &str) -> Option<(Uuid, Purpose)> {
 
 #[derive(Clone)]
 enum Content<T> {
-    Sealed,
+    Encrypted,
     Clear(T),
     Erased,
 }
@@ -84,14 +84,14 @@ struct Inner<T> {
     value: T,
 }
 
-/// What every version has in common.
+/// The part that every version has.
 #[derive(Deserialize)]
 struct AnyInner {
     v: u32,
 }
 
 impl<T> Personal<T> {
-    /// A new value; it names its subject and purpose, and cannot be stored before the codec has sealed it.
+    /// A new value; it names its subject and purpose, and cannot be stored before the codec has encrypted it.
     pub fn new(value: T, subject: Uuid, purpose: Purpose) -> Self {
         Self { jwe: None, owner: Some((subject, purpose)), content: Content::Clear(value) }
     }
@@ -100,7 +100,7 @@ impl<T> Personal<T> {
     pub fn get(&self) -> Option<&T> {
         match &self.content {
             Content::Clear(value) => Some(value),
-            Content::Sealed | Content::Erased => None,
+            Content::Encrypted | Content::Erased => None,
         }
     }
 
@@ -108,35 +108,35 @@ impl<T> Personal<T> {
         matches!(self.content, Content::Erased)
     }
 
-    pub fn is_sealed(&self) -> bool {
-        matches!(self.content, Content::Sealed)
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.content, Content::Encrypted)
     }
 }
 
-/// Why a value could not be opened.
+/// Why a decrypted value could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PersonalError {
-    #[error("what was sealed has version {0}, which this release does not know")]
+    #[error("the encrypted content has version {0}, which this release does not know")]
     Version(u32),
-    #[error("what was sealed is not of the expected type")]
+    #[error("the encrypted content is not of the expected type")]
     Type,
 }
 
 /// A [`Personal<T>`] of any `T`, as the codec needs it.
 pub trait PersonalValue: Send {
-    /// As stored, once it was sealed.
+    /// The stored form; `None` for a new value.
     fn jwe(&self) -> Option<&str>;
-    /// Subject and purpose of a new value that has not been sealed.
-    fn unsealed(&self) -> Option<(Uuid, Purpose)>;
-    /// What goes into the seal.
+    /// Subject and purpose of a new value that is not encrypted yet.
+    fn pending_key(&self) -> Option<(Uuid, Purpose)>;
+    /// The content to encrypt.
     fn plaintext(&self) -> Option<Result<Vec<u8>, serde_json::Error>>;
-    /// Remembers the JWE; the text stays clear.
-    fn seal(&mut self, jwe: String);
-    /// Takes the text from what stood inside the seal.
+    /// Sets the encrypted form; the value stays clear.
+    fn set_jwe(&mut self, jwe: String);
+    /// Sets the clear value from the decrypted content.
     fn open(&mut self, plaintext: &[u8]) -> Result<(), PersonalError>;
     /// Its key has been deleted, and a tombstone says so.
     fn erase(&mut self);
-    /// Forgets the text and keeps the seal.
+    /// Drops the clear value and keeps the encrypted one.
     fn close(&mut self);
 }
 
@@ -145,7 +145,7 @@ impl<T: Serialize + DeserializeOwned + Send> PersonalValue for Personal<T> {
         self.jwe.as_deref()
     }
 
-    fn unsealed(&self) -> Option<(Uuid, Purpose)> {
+    fn pending_key(&self) -> Option<(Uuid, Purpose)> {
         if self.jwe.is_some() { None } else { self.owner }
     }
 
@@ -153,7 +153,7 @@ impl<T: Serialize + DeserializeOwned + Send> PersonalValue for Personal<T> {
         self.get().map(|value| serde_json::to_vec(&InnerRef { v: INNER_VERSION, value }))
     }
 
-    fn seal(&mut self, jwe: String) {
+    fn set_jwe(&mut self, jwe: String) {
         self.jwe = Some(jwe.into());
     }
 
@@ -178,7 +178,7 @@ impl<T: Serialize + DeserializeOwned + Send> PersonalValue for Personal<T> {
 
     fn close(&mut self) {
         if self.jwe.is_some() {
-            self.content = Content::Sealed;
+            self.content = Content::Encrypted;
         }
     }
 }
@@ -192,14 +192,14 @@ pub trait Sensitive {
 impl<T> fmt::Debug for Personal<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.content {
-            Content::Sealed => "Personal(sealed)",
+            Content::Encrypted => "Personal(encrypted)",
             Content::Clear(_) => "Personal(clear)",
             Content::Erased => "Personal(erased)",
         })
     }
 }
 
-/// Two values are equal if they are the same sealed string; two that were never sealed, if their text is.
+/// Two encrypted values are equal if their JWE is; two new ones, if their text is.
 impl<T: PartialEq> PartialEq for Personal<T> {
     fn eq(&self, other: &Self) -> bool {
         match (&self.jwe, &other.jwe) {
@@ -214,7 +214,7 @@ impl<T> Serialize for Personal<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.jwe {
             Some(jwe) => serializer.serialize_str(jwe),
-            None => Err(serde::ser::Error::custom("a personal value was not sealed before it was stored")),
+            None => Err(serde::ser::Error::custom("a personal value was not encrypted before it was stored")),
         }
     }
 }
@@ -222,7 +222,7 @@ impl<T> Serialize for Personal<T> {
 impl<'de, T> Deserialize<'de> for Personal<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let jwe = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Ok(Self { jwe: Some(jwe.as_ref().into()), owner: None, content: Content::Sealed })
+        Ok(Self { jwe: Some(jwe.as_ref().into()), owner: None, content: Content::Encrypted })
     }
 }
 
@@ -237,12 +237,12 @@ mod tests {
         Personal::new("Ada".to_owned(), Uuid::from_u128(1), Purpose::Invoice)
     }
 
-    fn sealed() -> Personal<String> {
+    fn encrypted() -> Personal<String> {
         serde_json::from_value(JWE.into()).unwrap()
     }
 
     fn opened() -> Personal<String> {
-        let mut value = sealed();
+        let mut value = encrypted();
         value.open(br#"{"v":1,"value":"Ada"}"#).unwrap();
         value
     }
@@ -257,14 +257,14 @@ mod tests {
     fn a_new_value_is_clear_and_names_its_owner() {
         let value = ada();
         assert_eq!(value.get().map(String::as_str), Some("Ada"));
-        assert_eq!(value.unsealed(), Some((Uuid::from_u128(1), Purpose::Invoice)));
-        assert_eq!((value.jwe(), value.is_sealed(), value.is_erased()), (None, false, false));
+        assert_eq!(value.pending_key(), Some((Uuid::from_u128(1), Purpose::Invoice)));
+        assert_eq!((value.jwe(), value.is_encrypted(), value.is_erased()), (None, false, false));
     }
 
     #[test]
     fn a_value_that_is_not_encrypted_cannot_be_stored() {
         let error = serde_json::to_string(&ada()).unwrap_err().to_string();
-        assert!(error.contains("was not sealed") && !error.contains("Ada"), "{error}");
+        assert!(error.contains("was not encrypted") && !error.contains("Ada"), "{error}");
         let mut erased = ada();
         erased.erase();
         assert!(serde_json::to_string(&erased).is_err());
@@ -272,10 +272,11 @@ mod tests {
 
     #[test]
     fn debug_never_shows_the_text() {
-        let shown = [ada(), sealed(), opened(), erased()].map(|value| format!("{value:?}"));
+        let shown = [ada(), encrypted(), opened(), erased()].map(|value| format!("{value:?}"));
         assert_eq!(
             shown,
-            ["Personal(clear)", "Personal(sealed)", "Personal(clear)", "Personal(erased)"].map(str::to_owned)
+            ["Personal(clear)", "Personal(encrypted)", "Personal(clear)", "Personal(erased)"]
+                .map(str::to_owned)
         );
         let contact = crate::order::Contact { name: Some(ada()), ..Default::default() };
         assert!(!format!("{contact:?}").contains("Ada"));
@@ -285,24 +286,24 @@ mod tests {
     fn an_encrypted_value_is_stored_back_byte_for_byte() {
         let mut closed = opened();
         closed.close();
-        assert!(closed.is_sealed() && closed.get().is_none());
+        assert!(closed.is_encrypted() && closed.get().is_none());
         let mut closed_after_erasing = erased();
         closed_after_erasing.close();
-        for value in [sealed(), opened(), erased(), closed, closed_after_erasing] {
+        for value in [encrypted(), opened(), erased(), closed, closed_after_erasing] {
             assert_eq!(serde_json::to_string(&value).unwrap(), format!("\"{JWE}\""), "{value:?}");
-            assert_eq!((value.jwe(), value.unsealed()), (Some(JWE), None), "{value:?}");
+            assert_eq!((value.jwe(), value.pending_key()), (Some(JWE), None), "{value:?}");
         }
     }
 
     #[test]
     fn sealing_keeps_the_text_until_the_value_is_closed() {
         let mut value = ada();
-        value.seal(JWE.to_owned());
+        value.set_jwe(JWE.to_owned());
         assert_eq!(value.get().map(String::as_str), Some("Ada"));
-        assert_eq!((value.jwe(), value.unsealed()), (Some(JWE), None));
+        assert_eq!((value.jwe(), value.pending_key()), (Some(JWE), None));
         value.close();
-        assert!(value.is_sealed() && value.get().is_none());
-        assert_eq!(value, sealed());
+        assert!(value.is_encrypted() && value.get().is_none());
+        assert_eq!(value, encrypted());
     }
 
     #[test]
@@ -316,10 +317,10 @@ mod tests {
     fn an_encrypted_value_decrypts_to_the_same_value() {
         let plaintext = ada().plaintext().unwrap().unwrap();
         assert_eq!(plaintext, br#"{"v":1,"value":"Ada"}"#);
-        let mut value = sealed();
+        let mut value = encrypted();
         value.open(&plaintext).unwrap();
         assert_eq!(value.get().map(String::as_str), Some("Ada"));
-        assert!(sealed().plaintext().is_none() && erased().plaintext().is_none());
+        assert!(encrypted().plaintext().is_none() && erased().plaintext().is_none());
     }
 
     #[test]
@@ -335,17 +336,17 @@ mod tests {
             (r#""Ada""#, PersonalError::Type),
             ("Ada", PersonalError::Type),
         ] {
-            let mut value = sealed();
+            let mut value = encrypted();
             assert_eq!(value.open(plaintext.as_bytes()), Err(error.clone()), "{plaintext}");
-            assert!(value.is_sealed(), "what could not be opened stays sealed");
+            assert!(value.is_encrypted(), "a value that could not be read stays encrypted");
             assert!(!format!("{error} {error:?}").contains("Ada"));
         }
     }
 
     #[test]
     fn two_values_are_equal_by_their_seal_and_unsealed_ones_by_owner_and_text() {
-        assert_eq!(sealed(), opened());
-        assert_eq!(sealed(), erased());
+        assert_eq!(encrypted(), opened());
+        assert_eq!(encrypted(), erased());
         assert_eq!(ada(), ada());
         assert_ne!(ada(), Personal::new("Ada".to_owned(), Uuid::from_u128(2), Purpose::Invoice));
         assert_ne!(ada(), Personal::new("Ada".to_owned(), Uuid::from_u128(1), Purpose::Account));

@@ -24,7 +24,7 @@ pub struct Details {
 }
 
 impl Details {
-    /// Sealed under `subject`'s account key, once stored.
+    /// Encrypted under `subject`'s account key, once stored.
     pub fn try_new(
         subject: Uuid,
         name: Option<&str>,
@@ -289,7 +289,7 @@ pub mod person {
     #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
     #[strum(serialize_all = "kebab-case")]
     pub enum Error {
-        #[error("nobody asked for this erasure")]
+        #[error("this erasure was not requested")]
         ErasureNotRequested,
     }
 

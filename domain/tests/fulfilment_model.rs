@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use soonshop_domain::fulfilment::{Fulfilment, State, Task};
 use soonshop_domain::ids::{OrderId, ProductId, UserId};
-use soonshop_domain::inventory::{self, At, MAIN, Place, Stock};
+use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace};
 use soonshop_domain::order::{self, Contact, Customer, Line, Order, Placement, Status};
 use soonshop_domain::process::{Input, ProcessManager as _, command_id};
 use soonshop_domain::text::Sku;
@@ -70,8 +70,8 @@ fn facts() -> Facts {
     Facts { now: soonshop_domain::clock::now() }
 }
 
-fn place(sku: usize) -> Place {
-    Place { sku: Sku::try_new(SKUS[sku]).unwrap(), location: MAIN.to_owned() }
+fn place(sku: usize) -> StockPlace {
+    StockPlace { sku: Sku::try_new(SKUS[sku]).unwrap(), location: MAIN.to_owned() }
 }
 
 /// Decides and applies; the slug of the refusal, if it is one.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::to_value;
 use soonshop_domain::catalog::fold_to_json;
 use soonshop_domain::ids::{GuestId, OrderId, ProductId};
-use soonshop_domain::inventory::{self, At, MAIN, MOST_UNITS, Place, Stock};
+use soonshop_domain::inventory::{self, At, MAIN, MOST_UNITS, Stock, StockPlace};
 use soonshop_domain::order::{self, Contact, Customer, Line, Order, Placement, Refusal, credit_note};
 use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
@@ -34,8 +34,8 @@ where
         let Some(events) = decided else { continue };
         for (within, mut event) in events.into_iter().enumerate() {
             // The codec does this before an event is stored.
-            for value in event.personal().into_iter().filter(|value| value.unsealed().is_some()) {
-                value.seal(format!("header..iv.{at}-{within}.tag"));
+            for value in event.personal().into_iter().filter(|value| value.pending_key().is_some()) {
+                value.set_jwe(format!("header..iv.{at}-{within}.tag"));
             }
             state.apply(event.clone());
             check(&state);
@@ -214,8 +214,8 @@ fn sum(lines: &[Line]) -> i128 {
     lines.iter().map(|line| i128::from(line.price.amount) * i128::from(line.quantity)).sum()
 }
 
-fn place() -> Place {
-    Place { sku: Sku::try_new("MUG").unwrap(), location: MAIN.to_owned() }
+fn place() -> StockPlace {
+    StockPlace { sku: Sku::try_new("MUG").unwrap(), location: MAIN.to_owned() }
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Appends per second through `EventStore::execute`, one event each, with everything that an append does.
 //!
-//! `cargo run --release -p soonshop-event-store --example append -- postgres://… [seconds [callers]]`, on an empty database (or
-//! `sqlite://FOLDER`). It migrates, and leaves its events behind.
+//! `cargo run --release -p soonshop-event-store --example append -- postgres://… [seconds [callers]]`, on an empty
+//! database (or `sqlite://FOLDER`). It migrates, and leaves its events behind.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, for people to read")]
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use soonshop_domain::inventory::{At, Command, MAIN, Place as Shelf, Stock};
+use soonshop_domain::inventory::{At, Command, MAIN, Stock, StockPlace as Shelf};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, ActorKind, Channel, Metadata, ids};
 use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};

@@ -122,7 +122,7 @@ impl KeyMaker {
     pub async fn encrypt<T: Sensitive>(&self, items: &mut [T]) -> Result<(), EncryptError> {
         let mut owners: HashSet<(Uuid, Purpose)> = HashSet::new();
         for value in items.iter_mut().flat_map(Sensitive::personal) {
-            owners.extend(value.unsealed());
+            owners.extend(value.pending_key());
         }
         if owners.is_empty() {
             return Ok(());

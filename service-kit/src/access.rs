@@ -12,6 +12,6 @@ pub mod session;
 
 pub use caller::{Access, Caller, REMEMBERED};
 pub use key::ApiKey;
-pub use keys::{Begun, Keys, Known, Secret, Unavailable};
+pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use role::{Permission, Role};
 pub use session::Visitor;

@@ -11,7 +11,7 @@ mod openapi;
 pub mod params;
 mod table;
 
-pub use call::{Call, Shared, Visit, Wanted};
+pub use call::{Call, RequiredPosition, Shared, Visit};
 pub use described::Described;
 pub use openapi::openapi;
 pub use params::{Kind, Param, Params};

@@ -121,7 +121,7 @@ fn without_value(sentence: &str) -> (Option<&str>, String) {
         return (Some(field), format!("`{field}` is missing"));
     }
     if let Some(field) = quoted("duplicate field `") {
-        return (Some(field), format!("`{field}` is there twice"));
+        return (Some(field), format!("`{field}` is given twice"));
     }
     let sentence = sentence.rsplit_once(" at line ").map_or(sentence, |(before, _)| before);
     let expected = sentence.rsplit_once(", expected ").map(|(_, expected)| expected);
@@ -349,7 +349,7 @@ mod tests {
             ),
             (r#"{"items":[{"quantity":-7654321}]}"#, "/items/0/quantity", "expected u32"),
             (r#"{"items":[{}]}"#, "/items/0/quantity", "`quantity` is missing"),
-            (r#"{"items":[{"quantity":1,"quantity":2}]}"#, "/items/0/quantity", "`quantity` is there twice"),
+            (r#"{"items":[{"quantity":1,"quantity":2}]}"#, "/items/0/quantity", "`quantity` is given twice"),
             (r#"{"items":[{"quantity":1,"sec/ret":2}]}"#, "/items/0/sec~1ret", "known: `quantity` or `size`"),
             (r#"{"items":[{"quantity":1,"size":"secret"}]}"#, "/items/0/size", "expected `small` or `large`"),
             (r#"{"items":[],"email":"secret"}"#, "/email", "the value cannot be accepted here"),

@@ -34,14 +34,14 @@ pub const LIMIT: Duration = Duration::from_secs(3);
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct AnswerLabels {
     method: &'static str,
     route: String,
     status: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct RouteLabels {
     method: &'static str,
     route: String,
 }
@@ -49,8 +49,8 @@ struct Asked {
 /// Requests that were answered. Clones count together.
 #[derive(Debug, Clone)]
 pub struct Http {
-    requests: Family<Answered, Counter>,
-    seconds: Family<Asked, Histogram, fn() -> Histogram>,
+    requests: Family<AnswerLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
 }
 
 impl Default for Http {
@@ -89,9 +89,9 @@ pub(crate) async fn counted(State(http): State<Http>, request: Request, next: Ne
     let response = next.run(request).await;
     let status = class(response.status().as_u16());
     http.seconds
-        .get_or_create(&Asked { method, route: route.clone() })
+        .get_or_create(&RouteLabels { method, route: route.clone() })
         .observe(begun.elapsed().as_secs_f64());
-    http.requests.get_or_create(&Answered { method, route, status }).inc();
+    http.requests.get_or_create(&AnswerLabels { method, route, status }).inc();
     response
 }
 
@@ -147,22 +147,22 @@ impl Metrics {
         let looked = looked.unwrap_or_else(|_| Err(format!("no answer within {} seconds", LIMIT.as_secs())));
         let mut said = Registry::with_prefix(PREFIX);
         let ok = ConstGauge::new(i64::from(looked.is_ok()));
-        said.register("scrape_ok", "1: what is looked up is here; 0: it could not be looked up", ok);
+        said.register("scrape_ok", "1: every look-up worked; 0: one failed", ok);
         encode(&mut text, &said)?;
         match looked {
             Ok(found) => encode(&mut text, &found)?,
-            Err(reason) => tracing::warn!(reason, "the metrics are told without what could not be looked up"),
+            Err(reason) => tracing::warn!(reason, "some metrics are missing: they could not be looked up"),
         }
         Ok(text)
     }
 
     /// `/metrics`.
     pub fn router(self) -> Router {
-        Router::new().route("/metrics", get(told)).with_state(Arc::new(self))
+        Router::new().route("/metrics", get(scrape)).with_state(Arc::new(self))
     }
 }
 
-async fn told(State(metrics): State<Arc<Metrics>>) -> Response {
+async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
     match metrics.text().await {
         Ok(text) => ([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE), (CACHE_CONTROL, "no-store")], text)
             .into_response(),

@@ -136,7 +136,7 @@ impl ApiKeys {
     /// Creates a key. The secret in the result is stored nowhere.
     pub async fn create(&self, role: Role, name: &str, expires_days: Option<u16>) -> anyhow::Result<ApiKey> {
         if role == Role::Guest {
-            bail!("whoever has no key is a guest: there are no keys for that");
+            bail!("a guest is a caller without a key: there are no keys with this role");
         }
         self.make(role.as_ref(), name, expires_days, None).await
     }
@@ -234,7 +234,7 @@ impl ApiKeys {
     }
 
     /// Keeps a session, with the line that says who began it; and forgets those that are long over.
-    async fn begin_session(&self, session: &Begun) -> Result<(), Error> {
+    async fn begin_session(&self, session: &StoredSession) -> Result<(), Error> {
         let tx = self.db.connection.begin().await?;
         let actor = session.caller().actor;
         let subject = session.key.as_ref().map_or_else(|| actor.to_string(), |key| key.id.to_string());
@@ -258,7 +258,7 @@ impl ApiKeys {
         Ok(())
     }
 
-    async fn begun(&self, hash: [u8; 32]) -> Result<Option<Begun>, Error> {
+    async fn begun(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Error> {
         let columns = COLUMNS.split(", ").map(|column| format!("k.{column}")).collect::<Vec<_>>().join(", ");
         let sql = format!(
             "SELECT {columns}, s.key_id, s.proof, s.expires_at FROM @sessions s LEFT JOIN @api_keys k ON k.id = s.key_id \
@@ -270,9 +270,8 @@ impl ApiKeys {
         let key = of_key.map(|_| known(&row)).transpose()?;
         let proof =
             BASE64.decode(row.try_get_by_index::<String>(11)?).ok().and_then(|proof| proof.try_into().ok());
-        let proof =
-            proof.ok_or_else(|| Error::Database("what is stored of a session cannot be read".to_owned()))?;
-        Ok(Some(Begun { hash, key, proof, expires_at: moment(row.try_get_by_index(12)?)? }))
+        let proof = proof.ok_or_else(|| Error::Database("a stored session cannot be read".to_owned()))?;
+        Ok(Some(StoredSession { hash, key, proof, expires_at: moment(row.try_get_by_index(12)?)? }))
     }
 
     async fn end_session(&self, hash: [u8; 32]) -> Result<(), Error> {
@@ -284,14 +283,14 @@ impl ApiKeys {
 }
 
 /// A key as it was read from the database.
-fn known(stored: &QueryResult) -> Result<Known, Error> {
+fn known(stored: &QueryResult) -> Result<StoredKey, Error> {
     let row = Row::read(stored)?;
     let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
     let hash = hash.filter(|hash| hash.len() == 32).map(|hash| Secret::new(&hash));
     let (Some(hash), Ok(role)) = (hash, self::role(&row.role)) else {
-        return Err(Error::Database(format!("what is stored of the API key {} cannot be read", row.prefix)));
+        return Err(Error::Database(format!("the stored API key {} cannot be read", row.prefix)));
     };
-    Ok(Known {
+    Ok(StoredKey {
         id: row.id,
         hash,
         role,
@@ -313,7 +312,7 @@ fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Operation
 
 #[async_trait]
 impl Keys for ApiKeys {
-    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable> {
+    async fn find(&self, prefix: &str) -> Result<Option<StoredKey>, Unavailable> {
         let found = async { self.row(prefix).await?.as_ref().map(known).transpose() };
         found.await.map_err(|error: Error| Unavailable(chain(&error)))
     }
@@ -324,11 +323,11 @@ impl Keys for ApiKeys {
         used.map(drop).map_err(|error| Unavailable(chain(&error)))
     }
 
-    async fn begin(&self, session: &Begun) -> Result<(), Unavailable> {
+    async fn begin(&self, session: &StoredSession) -> Result<(), Unavailable> {
         self.begin_session(session).await.map_err(|error| Unavailable(chain(&error)))
     }
 
-    async fn session(&self, hash: [u8; 32]) -> Result<Option<Begun>, Unavailable> {
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Unavailable> {
         self.begun(hash).await.map_err(|error| Unavailable(chain(&error)))
     }
 
@@ -384,7 +383,7 @@ async fn shown(shop: &Shop, key: ApiKey) -> String {
     let prepared = async { ensure_writers(shop, &KeyMaker::new(shop.key_store()?)).await };
     if let Err(error) = prepared.await {
         let error = chain(error.as_ref());
-        tracing::warn!(error, "whoever has this key cannot leave notes until `soonshop migrate` has run");
+        tracing::warn!(error, "the holder of this key cannot leave notes until `soonshop migrate` has run");
     }
     key.text()
 }

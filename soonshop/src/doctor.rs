@@ -1,7 +1,7 @@
 //! Examines every part that the shop depends on, says what is wrong, and what to do about it.
 
 use crate::cause::chain;
-use crate::settle::standings;
+use crate::settle::follower_statuses;
 use crate::{Shop, erased, migrate};
 
 /// The result of one check.
@@ -75,7 +75,7 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         search,
         "start the search server and check --search; until then only search is unavailable",
     );
-    match standings(shop).await {
+    match follower_statuses(shop).await {
         Ok((_, all)) => {
             for one in all {
                 let head = one.head;

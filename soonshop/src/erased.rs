@@ -1,7 +1,7 @@
 //! `soonshop verify erased PERSON`: searches every store for data of a person who was erased, and lists the places that
 //! it searched. Without their values it checks the known places; with them, every text (`erased/values.rs`).
 
-mod missing;
+mod incomplete;
 pub mod overdue;
 mod report;
 mod stores;
@@ -18,8 +18,8 @@ use soonshop_event_log::{Db, StoredEvent, codec};
 use soonshop_projections::PersonalColumns;
 use uuid::Uuid;
 
-pub use missing::{Missing, incomplete};
-pub use report::{Backups, Found, Looked, Report};
+pub use incomplete::{IncompleteErasure, incomplete};
+pub use report::{Backups, Leftover, Report, SearchedPlace};
 
 use self::report::count;
 use self::stores::{generations, projector_of, query};
@@ -58,7 +58,7 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
         backups: None,
     };
     let wanted = match &options.values {
-        Some(file) => Some(values::Wanted::read(file)?),
+        Some(file) => Some(values::KnownValues::read(file)?),
         None => None,
     };
     history(shop, options.backup_days, &mut report).await?;
@@ -77,7 +77,7 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
                 .to_owned(),
         ),
     }
-    report.not_looked_at.push("the bus: its messages are as sealed as the log".to_owned());
+    report.not_looked_at.push("the bus: its messages hold only encrypted values, like the log".to_owned());
     report.not_looked_at.push("backups, replicas and logs of other programs: they are yours".to_owned());
     Ok(report)
 }
@@ -105,7 +105,7 @@ async fn history(shop: &Shop, backup_days: u32, report: &mut Report) -> anyhow::
         }
     }
     if report.asked.is_empty() {
-        report.find("log", "the person's stream", "nobody asked for an erasure");
+        report.find("log", "the person's stream", "no erasure was requested");
     }
     let open: Vec<Purpose> = report.asked.iter().copied().filter(|one| !confirmed.contains(one)).collect();
     for purpose in &open {
@@ -213,7 +213,7 @@ async fn rows(db: &Db, report: &mut Report) -> anyhow::Result<()> {
         let rows = match query(db, &columns.left(), [person.into()]).await {
             Ok(rows) => rows,
             Err(error) => {
-                let why = format!("it is of another release, and cannot be looked into: {error:#}");
+                let why = format!("it is of another release and cannot be searched: {error:#}");
                 report.find(db.name(), *table, why);
                 continue;
             }

@@ -40,10 +40,10 @@ fn documented() -> BTreeMap<String, Setting> {
             "{name} is not commented out: copied as it is, the file sets nothing"
         );
         let flag = pair[0].strip_prefix("# --").and_then(|rest| rest.split([':', ' ']).next());
-        let flag = flag.unwrap_or_else(|| panic!("the line before {name} is not `# --flag: what it is`"));
+        let flag = flag.unwrap_or_else(|| panic!("the line before {name} is not `# --flag: description`"));
         assert!(pair[0].split_once(": ").is_some_and(|(_, what)| !what.is_empty()), "{}", pair[0]);
         let known = settings.insert(format!("SOONSHOP_{name}"), (flag.to_owned(), default.to_owned()));
-        assert!(known.is_none(), "{name} is there twice");
+        assert!(known.is_none(), "{name} is given twice");
     }
     settings
 }

@@ -13,6 +13,7 @@ mod progress;
 mod remote;
 mod report;
 mod rows;
+mod target;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -28,12 +29,12 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{Role, Shop, migrate, roles};
-use door::{Buys, Door, Given, Kind, Step, What, natural};
 use local::Local;
-use plan::{Adjustment, Buyer, Good, Plan, Planner, Receipt, Sale};
+use plan::{Adjustment, Buyer, Plan, PlannedProduct, Planner, Receipt, Sale};
 use progress::Progress;
 use remote::Remote;
-use rows::{Found, Sheet};
+use rows::{RowOutcome, Sheet};
+use target::{BuyerId, Kind, Step, StepContent, StepOutcome, Target, natural};
 
 pub use form::{DateOrder, DecimalSign, FormOptions, Separator};
 pub use report::{Broken, Count, Refused, Report};
@@ -126,9 +127,9 @@ fn read(files: &[PathBuf], form: &FormOptions) -> anyhow::Result<(Vec<(String, P
         sheet.rows(|found| {
             report.rows += 1;
             match found {
-                Found::Row(row) => planner.add(row),
-                Found::Ignored => report.rows_ignored += 1,
-                Found::Broken { line, reason } => {
+                RowOutcome::Row(row) => planner.add(row),
+                RowOutcome::Ignored => report.rows_ignored += 1,
+                RowOutcome::Broken { line, reason } => {
                     report.broken(Broken { file: file.display().to_string(), line, reason });
                 }
             }
@@ -138,7 +139,7 @@ fn read(files: &[PathBuf], form: &FormOptions) -> anyhow::Result<(Vec<(String, P
     Ok((plans, report))
 }
 
-async fn import<D: Door>(
+async fn import<D: Target>(
     door: D,
     plans: Vec<(String, Plan)>,
     report: Report,
@@ -199,7 +200,7 @@ impl Deed<'_> {
     }
 }
 
-impl<D: Door> Run<D> {
+impl<D: Target> Run<D> {
     fn report(&self) -> MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,26 +239,26 @@ impl<D: Door> Run<D> {
         all(plan.credit_notes.iter().map(|sale| self.sell(Kind::CreditNote, sale)), width).await
     }
 
-    async fn list(&self, good: &Good) -> anyhow::Result<()> {
-        let Good { sku, name, pence, at } = good;
+    async fn list(&self, good: &PlannedProduct) -> anyhow::Result<()> {
+        let PlannedProduct { sku, name, pence, at } = good;
         let (code, at) = (sku.as_str(), *at);
         let step = |kind: Kind, what| Step { kind, key: natural(kind.name(), &[code]), at, what };
-        let product = step(Kind::Product, What::Product { sku, name, pence: *pence });
-        let Given::There(product) = self.give(code, product).await? else { return Ok(()) };
+        let product = step(Kind::Product, StepContent::Product { sku, name, pence: *pence });
+        let StepOutcome::There(product) = self.give(code, product).await? else { return Ok(()) };
         // One that was never sold before has no price.
         if let Some(pence) = *pence
             && self.door.lacks_price(product, sku).await?
         {
-            self.give(code, step(Kind::Price, What::Price { product, sku, pence })).await?;
+            self.give(code, step(Kind::Price, StepContent::Price { product, sku, pence })).await?;
         }
         Ok(())
     }
 
     async fn register(&self, buyer: &Buyer) -> anyhow::Result<()> {
         let Buyer { number, country, at } = buyer;
-        let (kind, what) = (Kind::Customer, What::Customer { country });
+        let (kind, what) = (Kind::Customer, StepContent::Customer { country });
         let step = Step { kind, key: natural(kind.name(), &[number]), at: *at, what };
-        if let Given::New(id) | Given::There(id) = self.give(number, step).await? {
+        if let StepOutcome::New(id) | StepOutcome::There(id) = self.give(number, step).await? {
             self.customers.lock().unwrap_or_else(PoisonError::into_inner).insert(number.clone(), id);
         }
         Ok(())
@@ -271,7 +272,7 @@ impl<D: Door> Run<D> {
             self.report().refused(format!("{} {code}", kind.name()), reason);
             return Ok(());
         };
-        let what = What::Receipt { sku, quantity };
+        let what = StepContent::Receipt { sku, quantity };
         let step = Step { kind, key: natural(kind.name(), &[hash, code]), at: *at, what };
         self.give(code, step).await.map(drop)
     }
@@ -280,7 +281,7 @@ impl<D: Door> Run<D> {
         match deed {
             Deed::Place(sale) => self.sell(Kind::Order, sale).await,
             Deed::Adjust(Adjustment { invoice, sku, occurrence, quantity, at }) => {
-                let (kind, what) = (Kind::Adjustment, What::Adjustment { sku, quantity: *quantity });
+                let (kind, what) = (Kind::Adjustment, StepContent::Adjustment { sku, quantity: *quantity });
                 let key = natural(kind.name(), &[invoice, sku.as_str(), &occurrence.to_string()]);
                 self.give(&format!("{invoice} of {sku}"), Step { kind, key, at: *at, what }).await?;
                 self.progress.rows(1);
@@ -292,17 +293,21 @@ impl<D: Door> Run<D> {
     /// Places an order, or issues a credit note.
     async fn sell(&self, kind: Kind, sale: &Sale) -> anyhow::Result<()> {
         let by = match &sale.buyer {
-            None => Buys::Guest(natural("guest", &[&sale.number])),
+            None => BuyerId::Guest(natural("guest", &[&sale.number])),
             Some(number) => {
                 let customers = self.customers.lock().unwrap_or_else(PoisonError::into_inner);
                 // A customer who could not be registered has no id: the nil id makes the shop refuse the order.
-                Buys::User(customers.get(number).copied().unwrap_or_default())
+                BuyerId::User(customers.get(number).copied().unwrap_or_default())
             }
         };
-        let what = if kind == Kind::Order { What::Order { sale, by } } else { What::CreditNote { sale, by } };
+        let what = if kind == Kind::Order {
+            StepContent::Order { sale, by }
+        } else {
+            StepContent::CreditNote { sale, by }
+        };
         let step = Step { kind, key: natural(kind.name(), &[&sale.number]), at: sale.at, what };
         let given = self.give(&sale.number, step).await?;
-        if let (Given::New(id), Kind::Order) = (given, kind) {
+        if let (StepOutcome::New(id), Kind::Order) = (given, kind) {
             self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         }
         self.progress.rows(sale.lines.len());
@@ -310,13 +315,15 @@ impl<D: Door> Run<D> {
     }
 
     /// Gives a command, and counts it; `name` is what people know it by.
-    async fn give(&self, name: &str, step: Step<'_>) -> anyhow::Result<Given> {
+    async fn give(&self, name: &str, step: Step<'_>) -> anyhow::Result<StepOutcome> {
         let given = self.door.give(&step).await?;
         let mut report = self.report();
         match &given {
-            Given::New(_) => report.count(step.kind).new += 1,
-            Given::There(_) => report.count(step.kind).there += 1,
-            Given::Refused(reason) => report.refused(format!("{} {name}", step.kind.name()), reason.clone()),
+            StepOutcome::New(_) => report.count(step.kind).new += 1,
+            StepOutcome::There(_) => report.count(step.kind).there += 1,
+            StepOutcome::Refused(reason) => {
+                report.refused(format!("{} {name}", step.kind.name()), reason.clone())
+            }
         }
         Ok(given)
     }

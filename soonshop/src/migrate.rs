@@ -112,7 +112,7 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
         if let Err(error) = soonshop_migrations::rights::grant(namespace, &connection).await {
             tracing::warn!(
                 error = chain(&error),
-                "roles were not set up: whoever migrates must be allowed to make them"
+                "roles were not set up: the user of `migrate` must be allowed to create them"
             );
         }
     }

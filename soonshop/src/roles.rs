@@ -9,7 +9,7 @@ use soonshop_event_store::EventStore;
 use soonshop_projections::runner::Follower;
 use soonshop_projections::{Feed, Generation, Projector};
 use soonshop_workers::eraser::Eraser;
-use soonshop_workers::purger::{Kept, Purger};
+use soonshop_workers::purger::{Purger, Retention};
 use soonshop_workers::reactor;
 use soonshop_workers::relay::{Published, Relay};
 use soonshop_workers::sealer::{self, Sealer};
@@ -56,10 +56,12 @@ pub fn start(
     if let (true, Some(store)) = (role.has(Role::Reactor), store) {
         let (store, holder) = (store.clone(), shop.holder.clone());
         tasks.spawn(reactor::run(store.clone(), process.clone(), shop.processes(), holder, stop.clone()));
-        let kept =
-            Kept { persons: shop.config.keep_records_days, processes: shop.config.keep_process_records_days };
+        let retention = Retention {
+            persons: shop.config.keep_records_days,
+            processes: shop.config.keep_process_records_days,
+        };
         let purger =
-            Purger { store: store.clone(), process: process.clone(), kept, holder: shop.holder.clone() };
+            Purger { store: store.clone(), process: process.clone(), retention, holder: shop.holder.clone() };
         tasks.spawn(purger.run(stop.clone()));
         let register = shop.erasures_database.namespace("erasures")?;
         let eraser =

@@ -1,6 +1,6 @@
 //! Sample data: a small shop to look at. Done twice, it changes nothing.
 
-use soonshop_domain::inventory::{self, At, MAIN, Place, Stock};
+use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace};
 use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::{self, User};
@@ -67,7 +67,7 @@ pub async fn seed(store: &EventStore) -> anyhow::Result<()> {
         let id = ids::derived(ids::STREAMS, &["sample", sku.as_str()]);
         let context = context(store, "product.create", sku.as_str()).await?;
         done(store.execute::<Product>(id, product::Command::Create { details, variants }, context).await)?;
-        let place = Place { sku: sku.clone(), location: MAIN.to_owned() };
+        let place = StockPlace { sku: sku.clone(), location: MAIN.to_owned() };
         let at = At { place, command: inventory::Command::Receive { quantity: *units } };
         let context = self::context(store, "stock.receive", sku.as_str()).await?;
         done(store.execute::<Stock>(inventory::stream(&sku, MAIN), at, context).await)?;

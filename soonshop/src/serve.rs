@@ -97,9 +97,9 @@ pub async fn start(
     let stop = CancellationToken::new();
     let published = Published::default();
     let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
-    let told = metrics::of(&shop, role, store.as_ref(), &published)?;
-    let http = told.http();
-    let router = router(&shop, &options, store.as_ref(), &stop)?.merge(told.router());
+    let metrics = metrics::of(&shop, role, store.as_ref(), &published)?;
+    let http = metrics.http();
+    let router = router(&shop, &options, store.as_ref(), &stop)?.merge(metrics.router());
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: what they took is in the log before the followers stop.

@@ -18,7 +18,7 @@ use crate::Shop;
 
 /// Where a follower is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Standing {
+pub struct FollowerStatus {
     pub name: String,
     /// `None`: it has never begun.
     pub position: Option<i64>,
@@ -31,7 +31,7 @@ pub struct Standing {
 }
 
 /// Every follower, and the head of the log.
-pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
+pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<FollowerStatus>)> {
     let (log, projectors) = (shop.log()?, soonshop_projections::all());
     // The head is read first: whoever is there afterwards has seen all that was there before.
     let whole = Box::pin(shop.status_reader()?.read(&projectors)).await?;
@@ -55,7 +55,7 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
     }
     let at = Checkpoint::load(&process, &process.connection, eraser::NAME).await?;
     let position = at.map(|(checkpoint, _)| checkpoint.position);
-    all.push(Standing { name: eraser::NAME.to_owned(), position, head, unfinished: 0, reason: None });
+    all.push(FollowerStatus { name: eraser::NAME.to_owned(), position, head, unfinished: 0, reason: None });
     all.push(following(sealer::NAME, &whole.seals, head));
     let record = &whole.record_seals;
     let end = record.position.unwrap_or(0) + record.lag_events;
@@ -73,13 +73,13 @@ pub async fn standings(shop: &Shop) -> anyhow::Result<(i64, Vec<Standing>)> {
 
 fn following(name: &str, one: &status::FollowerStatus, head: i64) -> Standing {
     let (position, reason) = (one.position, one.complaint.clone());
-    Standing { name: name.to_owned(), position, head, unfinished: 0, reason }
+    FollowerStatus { name: name.to_owned(), position, head, unfinished: 0, reason }
 }
 
 fn sunk(namespace: &str, sink: &status::Sink, head: i64) -> Standing {
     let name = if sink.name == ROWS { namespace.to_owned() } else { format!("{namespace}:{}", sink.name) };
     let reason = sink.stopped.clone().or_else(|| sink.unknown.clone());
-    Standing { name, position: sink.position, head, unfinished: 0, reason }
+    FollowerStatus { name, position: sink.position, head, unfinished: 0, reason }
 }
 
 /// Returns once all followers are at the head and idle, and the head stayed the same meanwhile. The sealers are not
@@ -89,7 +89,7 @@ pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
     let mut before = None;
     let mut pause = Duration::from_millis(5);
     loop {
-        let (head, all) = standings(shop).await?;
+        let (head, all) = follower_statuses(shop).await?;
         let behind: Vec<_> = all
             .iter()
             .filter(|one| ![sealer::NAME, sealer::OF_RECORD].contains(&&*one.name))

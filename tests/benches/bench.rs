@@ -24,7 +24,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use serde_json::json;
 use soonshop::{Role, Shop, import, migrate};
 use soonshop_bus::Message;
-use soonshop_domain::inventory::{At, Command, MAIN, Place as StockPlace, Stock};
+use soonshop_domain::inventory::{At, Command, MAIN, Stock, StockPlace};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Actor, Channel, Metadata, ids};
 use soonshop_event_log::seal::{Positions, Verdict, check};
@@ -423,8 +423,8 @@ async fn rebuilding() {
             for table in projector.tables() {
                 let keys = table.keys().join(", ");
                 let of_table = |sql: &&str| sql.contains(&format!("@{} ", table.name()));
-                let indexes: Vec<&str> = projector.indexes().iter().copied().filter(of_table).collect();
-                copies += copied(&db, &name, &table.name(), &keys, &indexes).await;
+                let indexes: Vec<&str> = projector.indexes().iter().copy_time().filter(of_table).collect();
+                copies += copy_time(&db, &name, &table.name(), &keys, &indexes).await;
                 let (seconds, rows) = bulk_written(&db, &name, &table.name(), &keys, &indexes).await;
                 bulks += seconds;
                 written += rows;
@@ -496,7 +496,7 @@ async fn settled(db: &DatabaseConnection) {
 }
 
 /// Seconds that a copy of a table takes inside the server, with its keys and indexes.
-async fn copied(db: &DatabaseConnection, name: &str, table: &str, keys: &str, indexes: &[&str]) -> f64 {
+async fn copy_time(db: &DatabaseConnection, name: &str, table: &str, keys: &str, indexes: &[&str]) -> f64 {
     settled(db).await;
     let begun = Instant::now();
     for sql in [

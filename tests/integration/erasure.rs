@@ -132,7 +132,8 @@ async fn forgotten(set: Set) {
     let columns = ["contact_address", "contact_email", "contact_name", "contact_phone"];
     assert_eq!(places, columns.map(|column| format!("orders.{column}")));
     assert!(report.found.iter().any(|found| found.why.contains("nobody asked")));
-    let elsewhere = |found: &&erased::Found| !["rm_orders_1", "log", "files"].contains(&found.store.as_str());
+    let elsewhere =
+        |found: &&erased::Leftover| !["rm_orders_1", "log", "files"].contains(&found.store.as_str());
     assert_eq!(report.found.iter().filter(elsewhere).count(), 0, "{report}");
     assert!(!VALUES.iter().any(|value| report.to_string().contains(value)), "a report names no value");
 
@@ -228,7 +229,7 @@ async fn attacked(set: Set) {
     let report = clean(&shop, guest, &VALUES).await;
     assert!(report.sealed >= 80, "{report}");
     for generation in ["rm_orders_1", "rm_orders_2"] {
-        let looked = |one: &&erased::Looked| one.store == generation && one.what == "orders";
+        let looked = |one: &&erased::SearchedPlace| one.store == generation && one.what == "orders";
         let looked = report.looked_at.iter().find(looked).unwrap();
         assert_eq!(looked.items * 4, report.sealed, "{generation}");
     }
@@ -245,7 +246,7 @@ async fn a_buyer_erased_during_a_rebuild_is_erased_in_every_generation_on_real_s
     attacked(Set::Nats).await;
 }
 
-fn copied(from: &Path, to: &Path, names: &[&str]) {
+fn copy_files(from: &Path, to: &Path, names: &[&str]) {
     for name in names {
         std::fs::copy(from.join(format!("{name}.sqlite")), to.join(format!("{name}.sqlite"))).unwrap();
         for suffix in ["sqlite-wal", "sqlite-shm"] {
@@ -290,7 +291,7 @@ async fn erased_after_a_backup(backup: &Path) -> (Place, Uuid, Uuid, String) {
     let user = registered(&shop).await;
     shop.settle().await;
     let place = closed(shop).await;
-    copied(place.folder.path(), backup, &["log", "keys", "process"]);
+    copy_files(place.folder.path(), backup, &["log", "keys", "process"]);
     let shop = TestShop::serve(place).await;
     erase(&shop, guest, &["invoice"]).await;
     let gone = shop.client.send(Method::DELETE, &format!("/users/{user}"), None, &[("if-match", "*")]).await;
@@ -305,7 +306,7 @@ async fn erased_after_a_backup(backup: &Path) -> (Place, Uuid, Uuid, String) {
 async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_on() {
     let backup = tempfile::tempdir().unwrap();
     let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
-    copied(backup.path(), place.folder.path(), &["keys"]);
+    copy_files(backup.path(), place.folder.path(), &["keys"]);
     let shop = TestShop::serve(place).await;
     let then = shop.client.get(&format!("{path}?as_of=v:1")).await.expect(200).json();
     assert_eq!((&then["erased"], &then["state"]["placed"]["contact"]["name"]), (&json!(true), &Value::Null));
@@ -319,7 +320,7 @@ async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_o
 async fn a_restored_backup_is_erased_again() {
     let backup = tempfile::tempdir().unwrap();
     let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
-    copied(backup.path(), place.folder.path(), &["log", "keys", "process"]);
+    copy_files(backup.path(), place.folder.path(), &["log", "keys", "process"]);
     // As after any restore of a log: the read models are built again.
     for file in std::fs::read_dir(place.folder.path()).unwrap().map(|file| file.unwrap()) {
         let name = file.file_name().into_string().unwrap();
@@ -373,7 +374,7 @@ async fn orphaned(set: Set) {
     let found: Vec<_> = report.found.iter().map(|one| (one.store.as_str(), one.place.as_str())).collect();
     assert!(found.contains(&("rm_orders_2", "orders.contact_name")), "{report}");
     let named = "rm_orders_2:rows has not dealt with the erasure of";
-    assert!(report.to_string().contains(named) && report.to_string().contains("nobody keeps it alive"));
+    assert!(report.to_string().contains(named) && report.to_string().contains("no process runs it"));
     let finding = |all: Vec<doctor::Finding>| all.into_iter().find(|one| one.what == "erasures").unwrap();
     let said = finding(doctor::examine(&shop.shop).await);
     assert!(!said.ok && said.said.contains(named), "{said:?}");

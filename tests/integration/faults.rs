@@ -190,7 +190,7 @@ async fn a_failover_to_an_older_log_is_noticed_by_every_read_model() {
         client.product(&format!("NEW-{number}"), "New", 100, 1).await;
     }
     eventually("every read model says what happened", Duration::from_secs(30), async || {
-        let (_, all) = settle::standings(&shop).await.unwrap();
+        let (_, all) = settle::follower_statuses(&shop).await.unwrap();
         let models: Vec<_> =
             all.iter().filter(|one| one.name.starts_with("rm_") && !one.name.contains(':')).collect();
         models.len() == soonshop_projections::all().len()

@@ -170,7 +170,7 @@ async fn metrics_tell_what_the_docs_list(set: Set) {
     let order = shop.client.post("/orders", &order).await.expect(201);
     shop.settle().await;
     let head = shop.shop.log().unwrap().head().await.unwrap().position;
-    eventually("what is looked up is told", Duration::from_secs(10), async || {
+    eventually("the looked-up metrics are there", Duration::from_secs(10), async || {
         value(&scraped(&shop).await, "soonshop_log_position", &[]).to_bits() == at(head).to_bits()
     })
     .await;
@@ -192,8 +192,8 @@ async fn metrics_tell_what_the_docs_list(set: Set) {
 
     // Every name, type, help and label is in the docs.
     let docs = documented();
-    let told: BTreeSet<&String> = after.keys().collect();
-    assert_eq!(told, docs.keys().collect(), "docs/deployment.md lists what is told");
+    let metrics: BTreeSet<&String> = after.keys().collect();
+    assert_eq!(metrics, docs.keys().collect(), "docs/deployment.md lists every metric");
     let ids = [product.as_str(), order.json()["id"].as_str().unwrap()].map(str::to_owned);
     for (name, family) in &after {
         let (kind, labels, help) = &docs[name];
@@ -233,18 +233,18 @@ async fn parked_and_away(shop: &TestShop) {
         value(&scraped(shop).await, "soonshop_projection_parked", &of) > 0.5
     })
     .await;
-    let (told, health) = (scraped(shop).await, shop.client.get("/health/audit").await.expect(503).json());
-    assert_eq!((&health["parked"], value(&told, "soonshop_healthy", &[]) < 0.5), (&json!(1), true));
+    let (metrics, health) = (scraped(shop).await, shop.client.get("/health/audit").await.expect(503).json());
+    assert_eq!((&health["parked"], value(&metrics, "soonshop_healthy", &[]) < 0.5), (&json!(1), true));
     run(&rows, "DELETE FROM @parked").await;
 
     let operations = shop.shop.read_database.namespace("operations").unwrap();
     run(&operations, "ALTER TABLE @generations RENAME TO away").await;
     eventually("it is said that nothing can be looked up", Duration::from_secs(20), async || {
-        let told = scraped(shop).await;
-        let there = told.contains_key("soonshop_append_events_total");
+        let metrics = scraped(shop).await;
+        let there = metrics.contains_key("soonshop_append_events_total");
         there
-            && value(&told, "soonshop_scrape_ok", &[]) < 0.5
-            && !told.contains_key("soonshop_projection_parked")
+            && value(&metrics, "soonshop_scrape_ok", &[]) < 0.5
+            && !metrics.contains_key("soonshop_projection_parked")
     })
     .await;
     let back = match operations.backend() {

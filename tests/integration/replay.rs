@@ -321,8 +321,8 @@ async fn a_projection_bug_is_found_stops_the_swap_and_is_rolled_back_on_real_ser
 }
 
 pub(crate) fn signal(child: &Child, name: &str) {
-    let told = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// A slow rebuild, as a process; returned once it is somewhere between the beginning and the end. A running shop takes
@@ -587,8 +587,8 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(code(&ran), *expected, "{args:?}: {said}");
         let last = lines(&ran).pop().unwrap();
-        let told = last["exit_code"].as_i64().or(last["code"].as_i64());
-        assert_eq!(told, Some(i64::from(*expected)), "{args:?}: {last}");
+        let in_json = last["exit_code"].as_i64().or(last["code"].as_i64());
+        assert_eq!(in_json, Some(i64::from(*expected)), "{args:?}: {last}");
         let out = String::from_utf8_lossy(&ran.stdout);
         assert!(!out.contains("Lovelace") && !said.contains("Lovelace"), "{args:?} shows what is personal");
     }

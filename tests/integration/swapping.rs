@@ -413,8 +413,8 @@ async fn warnings_come_through_a_pipe() {
         assert_eq!(again.matches("odd").count(), 2, "{progress}: {said}");
     }
     let ran = ran(&shop.place, &["verify", "analytics", "--json"]).await;
-    let told = lines(&ran).iter().filter(|line| line["message_type"] == "warning").count();
-    assert_eq!(told, 2);
+    let warnings = lines(&ran).iter().filter(|line| line["message_type"] == "warning").count();
+    assert_eq!(warnings, 2);
     shop.stop().await;
 }
 

@@ -28,7 +28,7 @@ fn plain(place: &Place, args: &[&str]) -> Command {
     command
 }
 
-async fn told(mut command: Command) -> Ran {
+async fn ran_with(mut command: Command) -> Ran {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -220,7 +220,7 @@ async fn in_chinese(set: Set) {
     ];
     let mut wrong = Vec::new();
     for (args, expected) in cases {
-        let ran = told(plain(place, &[*args, &["--lang", "zh-CN"]].concat())).await;
+        let ran = ran_with(plain(place, &[*args, &["--lang", "zh-CN"]].concat())).await;
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(code(&ran), *expected, "{args:?}: {said}");
         if !args.contains(&"--json") {
@@ -259,7 +259,7 @@ async fn found(shop: &TestShop, order: &str) -> Vec<String> {
         (&["parked", "discard", "orders", "--reason", "none", "--yes"], 0),
         (&["runs", "orders"], 0),
     ] {
-        let ran = told(plain(place, &[args, &["--lang", "zh-CN"]].concat())).await;
+        let ran = ran_with(plain(place, &[args, &["--lang", "zh-CN"]].concat())).await;
         assert_eq!(code(&ran), expected, "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
         wrong.extend(not_chinese(args, &ran));
     }
@@ -305,7 +305,7 @@ async fn scripts_read_the_same_in_every_language() {
         &["rebuild", "orders", "--max-rate", "fast"],
     ] {
         let in_language = async |tag| {
-            let ran = told(plain(place, &[args, &["--json", "--lang", tag]].concat())).await;
+            let ran = ran_with(plain(place, &[args, &["--json", "--lang", tag]].concat())).await;
             lines(&ran);
             (code(&ran), String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap())
         };
@@ -314,7 +314,7 @@ async fn scripts_read_the_same_in_every_language() {
         assert_eq!((english.0, tagged(&english.1)), (chinese.0, tagged(&chinese.1)), "{args:?}");
         assert!(english.2.is_empty() || english.2 != chinese.2, "{args:?}: {}", english.2);
     }
-    let unknown = told(plain(place, &["list", "--lang", "de"])).await;
+    let unknown = ran_with(plain(place, &["list", "--lang", "de"])).await;
     let said = String::from_utf8(unknown.stderr.clone()).unwrap();
     assert!(code(&unknown) == 2 && said.contains("en, zh-CN"), "{said}");
     for (name, value, chinese) in [
@@ -326,12 +326,12 @@ async fn scripts_read_the_same_in_every_language() {
     ] {
         let mut command = plain(place, &["parked", "list"]);
         command.env(name, value);
-        let said = String::from_utf8(told(command).await.stderr).unwrap();
+        let said = String::from_utf8(ran_with(command).await.stderr).unwrap();
         assert_eq!(!said.is_ascii(), chinese, "{name}={value}: {said}");
     }
     let mut command = plain(place, &["parked", "list"]);
     command.env("LC_ALL", "C").env("LANG", "zh_CN.UTF-8");
-    assert!(told(command).await.stderr.is_ascii(), "the first that says anything counts");
+    assert!(ran_with(command).await.stderr.is_ascii(), "the first that says anything counts");
     shop.stop().await;
 }
 
@@ -346,7 +346,7 @@ async fn only_a_run_that_can_be_continued_says_that_it_is_saved() {
         (&["tail", "--follow", "--timeout", "1s"], false),
         (&["status", "--run", "1", "--timeout", "1s"], false),
     ] {
-        let ran = told(plain(place, &[args, &["--json"]].concat())).await;
+        let ran = ran_with(plain(place, &[args, &["--json"]].concat())).await;
         let last = lines(&ran).pop().unwrap();
         // The first run is over, so that a watcher ends as it did.
         assert_eq!(code(&ran), 124, "{args:?}: {last}");

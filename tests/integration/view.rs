@@ -65,7 +65,7 @@ struct Shown(Child);
 
 impl Shown {
     /// The exit code after that signal.
-    fn told(&mut self, name: &str) -> Option<i32> {
+    fn code_after_signal(&mut self, name: &str) -> Option<i32> {
         signal(&self.0, name);
         self.0.wait().unwrap().code()
     }
@@ -141,7 +141,7 @@ async fn answers_as_the_shop(set: Set) {
         assert_eq!(first["manifest"][field], first_again["manifest"][field], "{field}");
     }
     assert_eq!(first_again["manifest"]["filter"], json!({ "file": first["manifest"]["sha256"] }));
-    assert_eq!(child.told("-INT"), Some(130));
+    assert_eq!(child.code_after_signal("-INT"), Some(130));
 
     // An export of a filtered view says so.
     std::fs::write(&file, &narrow).unwrap();
@@ -154,7 +154,7 @@ async fn answers_as_the_shop(set: Set) {
     let page = Client::new(&address, "").get("").await.expect(200).bytes;
     let page = String::from_utf8(page).unwrap();
     assert!(page.contains("来自文件") && page.contains("q=agg:order"), "{page}");
-    assert_eq!(child.told("-TERM"), Some(143));
+    assert_eq!(child.code_after_signal("-TERM"), Some(143));
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
@@ -270,7 +270,7 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
     let led = client.send(Method::GET, "/audit/timeline", None, &[("host", "evil.example")]).await;
     assert_eq!(led.status.as_u16(), 403);
     assert!(!String::from_utf8(led.bytes).unwrap().contains("TEA"));
-    assert_eq!(child.told("-INT"), Some(130));
+    assert_eq!(child.code_after_signal("-INT"), Some(130));
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
@@ -314,8 +314,8 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
         assert!(!said.contains("igration"), "of its own folder it says nothing: {said}");
         let ran = viewer.ended(&file, &[args, &["--json"]].concat());
         let last = lines(&ran).pop().unwrap();
-        let told = last["exit_code"].as_i64().or(last["code"].as_i64());
-        assert_eq!((code(&ran), told), (expected, Some(i64::from(expected))), "{last}");
+        let in_json = last["exit_code"].as_i64().or(last["code"].as_i64());
+        assert_eq!((code(&ran), in_json), (expected, Some(i64::from(expected))), "{last}");
         assert_eq!(viewer.left(), Vec::<String>::new(), "{says}");
     }
     for missing in [viewer.folder.path().join("missing"), viewer.folder.path().join("here")] {
@@ -333,7 +333,7 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
     assert!(address.starts_with("http://[::1]:"), "{address}");
     Client::new(address, "").get("").await.expect(200);
     assert_eq!(viewer.left().len(), 1, "it works in a folder of its own");
-    assert_eq!(child.told("-INT"), Some(130));
+    assert_eq!(child.code_after_signal("-INT"), Some(130));
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
@@ -371,5 +371,5 @@ async fn the_shown_version_of_a_long_history_is_listed() {
         let found = (page.matches("data-position=").count(), page.matches("<li aria-current").count());
         assert_eq!((found, page.contains('▴')), ((listed, marked), earlier), "{query}");
     }
-    assert_eq!(child.told("-INT"), Some(130));
+    assert_eq!(child.code_after_signal("-INT"), Some(130));
 }

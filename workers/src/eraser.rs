@@ -289,7 +289,7 @@ pub async fn erase_registered(keys: &KeyMaker, register: &Db) -> Result<Vec<(Uui
         }
     }
     if back && !keys.store().db().write_back().await? {
-        tracing::warn!("the file of the keys is being read, and keeps for a while what was deleted again");
+        tracing::warn!("the key file is being read, so it keeps the deleted keys for a while");
     }
     Ok(erased)
 }

@@ -31,7 +31,7 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// How long records of commands are kept, in days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct Retention {
     pub persons: u16,
     pub processes: u16,
 }
@@ -40,7 +40,7 @@ pub struct Purger {
     pub store: EventStore,
     /// The namespace `process`.
     pub process: Db,
-    pub kept: Kept,
+    pub retention: Retention,
     pub holder: String,
 }
 

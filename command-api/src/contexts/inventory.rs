@@ -1,10 +1,10 @@
 //! Stock over HTTP.
-#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
+#![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use soonshop_domain::ids::OrderId;
-use soonshop_domain::inventory::{self, At, Command, MAIN, Place, Stock};
+use soonshop_domain::inventory::{self, At, Command, MAIN, Stock, StockPlace};
 use soonshop_domain::text::Sku;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
@@ -28,10 +28,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// A parsed body: the location it names, if any, and the command.
-type Moved = Result<(Option<String>, Command), Problem>;
+type ParsedBody = Result<(Option<String>, Command), Problem>;
 
 /// Makes the body a command on the SKU's stock at its location.
-fn stocks<B: Input>(command: fn(B) -> Moved) -> Action {
+fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
     prepares(move |call: Call, sku: Sku, body: B| async move {
         let (named, mut command) = command(body)?;
         let location = location(named)?;
@@ -42,7 +42,7 @@ fn stocks<B: Input>(command: fn(B) -> Moved) -> Action {
             command = Command::Receive { quantity: 0 };
         }
         let id = inventory::stream(&sku, &location);
-        call.execute::<Stock>(id, At { place: Place { sku, location }, command }).await
+        call.execute::<Stock>(id, At { place: StockPlace { sku, location }, command }).await
     })
 }
 
@@ -121,23 +121,23 @@ fn location(named: Option<String>) -> Result<String, Problem> {
     Err(Problem::invalid("invalid-body", detail).with_pointer("/location"))
 }
 
-fn receive(body: Receipt) -> Moved {
+fn receive(body: Receipt) -> ParsedBody {
     Ok((body.location, Command::Receive { quantity: body.quantity }))
 }
 
-fn adjust(body: Adjustment) -> Moved {
+fn adjust(body: Adjustment) -> ParsedBody {
     Ok((body.location, Command::Adjust { quantity: body.quantity, reason: reason(&body.reason)? }))
 }
 
-fn reserve(body: Reservation) -> Moved {
+fn reserve(body: Reservation) -> ParsedBody {
     let Reservation { order_id, line, quantity, location } = body;
     Ok((location, Command::Reserve { order_id: OrderId(order_id), line, quantity }))
 }
 
-fn release(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
+fn release(ReservedLine { order_id, line, location }: ReservedLine) -> ParsedBody {
     Ok((location, Command::Release { order_id: OrderId(order_id), line }))
 }
 
-fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> Moved {
+fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> ParsedBody {
     Ok((location, Command::Ship { order_id: OrderId(order_id), line }))
 }

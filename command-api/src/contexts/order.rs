@@ -1,5 +1,5 @@
 //! Orders and credit notes over HTTP. Both need facts first: which product a SKU is of, its name and its price.
-#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
+#![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ struct NewOrder {
     occurred_at: Option<DateTime<Utc>>,
 }
 
-/// How to reach the buyer. Kept sealed, for as long as an invoice must be.
+/// How to reach the buyer. Kept encrypted, for as long as an invoice must be.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderContact)]
@@ -288,7 +288,7 @@ async fn buyer(store: &EventStore, id: Uuid, named: Option<Customer>) -> Result<
 
 /// The facts about a SKU that an order needs.
 #[derive(Clone)]
-enum Good {
+enum SkuFacts {
     Unknown,
     NotSold,
     Sold { product_id: ProductId, name: String, price: Option<Money> },
@@ -301,15 +301,15 @@ async fn sold(store: &EventStore, lines: Vec<NewLine>) -> Result<Vec<Line>, Prob
     }
     let skus: std::collections::BTreeSet<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
     let look_ups = skus.into_iter().map(|sku| look_up(store.clone(), sku));
-    let goods: BTreeMap<Sku, Good> =
+    let goods: BTreeMap<Sku, SkuFacts> =
         futures::stream::iter(look_ups).buffer_unordered(LOOK_UPS).try_collect().await?;
     let mut sold = Vec::with_capacity(lines.len());
     for (index, NewLine { sku, quantity, price: own }) in lines.into_iter().enumerate() {
         let at = |problem: Problem| problem.with_pointer(format!("/lines/{index}/sku"));
-        let (product_id, name, price) = match goods.get(&sku).cloned().unwrap_or(Good::Unknown) {
-            Good::Unknown => return Err(at(Problem::invalid("unknown-sku", "no product has this SKU"))),
-            Good::NotSold => return Err(at(Problem::invalid("sku-not-sold", "the product was deleted"))),
-            Good::Sold { product_id, name, price } => (product_id, name, own.or(price)),
+        let (product_id, name, price) = match goods.get(&sku).cloned().unwrap_or(SkuFacts::Unknown) {
+            SkuFacts::Unknown => return Err(at(Problem::invalid("unknown-sku", "no product has this SKU"))),
+            SkuFacts::NotSold => return Err(at(Problem::invalid("sku-not-sold", "the product was deleted"))),
+            SkuFacts::Sold { product_id, name, price } => (product_id, name, own.or(price)),
         };
         let price = price.ok_or_else(|| at(Problem::invalid("sku-without-price", "it has no price yet")))?;
         let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
@@ -319,17 +319,17 @@ async fn sold(store: &EventStore, lines: Vec<NewLine>) -> Result<Vec<Line>, Prob
 }
 
 /// The claim of a SKU names the product.
-async fn look_up(store: EventStore, sku: Sku) -> Result<(Sku, Good), Problem> {
+async fn look_up(store: EventStore, sku: Sku) -> Result<(Sku, SkuFacts), Problem> {
     let owner = store.owner_of(scope::SKU, sku.as_str()).await.map_err(unreadable)?;
     let product = owner.as_deref().and_then(|owner| owner.strip_prefix("product:")?.parse().ok());
-    let Some(id) = product else { return Ok((sku, Good::Unknown)) };
+    let Some(id) = product else { return Ok((sku, SkuFacts::Unknown)) };
     let (product, _) = store.load::<Product>(id).await.map_err(refused)?;
     let good = match (product.variant(&sku), &product) {
         (Some(variant), Product::Listed { details, .. }) => {
-            Good::Sold { product_id: ProductId(id), name: details.name.clone(), price: variant.price }
+            SkuFacts::Sold { product_id: ProductId(id), name: details.name.clone(), price: variant.price }
         }
-        (_, Product::Deleted) => Good::NotSold,
-        _ => Good::Unknown,
+        (_, Product::Deleted) => SkuFacts::NotSold,
+        _ => SkuFacts::Unknown,
     };
     Ok((sku, good))
 }

@@ -1,5 +1,5 @@
 //! Products over HTTP.
-#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
+#![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
 use std::collections::BTreeMap;
 

@@ -160,8 +160,10 @@ pub(crate) fn taken(name: &str, owner: String) -> Problem {
                 .with("owner", owner)
                 .with_pointer("/number")
         }
-        scope::IMPORT => Problem::conflict("imported-before", "what X-Import-Key names was imported before")
-            .with("owner", owner),
+        scope::IMPORT => {
+            Problem::conflict("imported-before", "the thing that X-Import-Key names was imported before")
+                .with("owner", owner)
+        }
         unknown => Problem::internal(format!("the scope {unknown} has no problem")),
     }
 }

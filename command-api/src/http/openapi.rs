@@ -78,12 +78,12 @@ fn operation(endpoint: &Endpoint) -> Operation {
         (
             "X-Import-Key",
             false,
-            "The natural key of what is imported: taken once. Needs the permission `override`.",
+            "The natural key of an imported thing: accepted once. Needs the permission `override`.",
         ),
         (
             "X-Channel",
             false,
-            "The door it came through. Needs the permission `act-on-behalf`; `import` needs `override`.",
+            "The channel of the command. Needs the permission `act-on-behalf`; `import` needs `override`.",
         ),
     ] {
         operation = operation.parameter(parameter(name, ParameterIn::Header, required, description));

@@ -1,5 +1,5 @@
 //! The driver over a table of its own: kinds of rows that no context uses yet.
-#![expect(clippy::unnecessary_wraps, reason = "what the table calls has one shape")]
+#![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
 use std::path::Path;
 

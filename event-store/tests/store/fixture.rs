@@ -236,7 +236,7 @@ pub(crate) fn context_of(command_id: Uuid) -> CommandContext {
 
 pub(crate) fn at(command: Command) -> At {
     let sku = Sku::try_new("MUG").unwrap();
-    At { place: inventory::Place { sku, location: inventory::MAIN.into() }, command }
+    At { place: inventory::StockPlace { sku, location: inventory::MAIN.into() }, command }
 }
 
 pub(crate) fn receive(quantity: u32) -> At {

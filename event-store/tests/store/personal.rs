@@ -364,7 +364,7 @@ async fn a_note_in_the_metadata_is_encrypted_too(shop: Fixture) {
     store.execute::<User>(ada, register(ada, "ada@example.org"), note("she rang")).await.unwrap();
     let metadata: Metadata = serde_json::from_str(&shop.events().await[0].metadata).unwrap();
     let sealed = metadata.reason_note.unwrap();
-    assert!(sealed.is_sealed());
+    assert!(sealed.is_encrypted());
     let kid = codec::kid_of(sealed.jwe().unwrap()).unwrap();
     assert_eq!(kid, personal::kid(ada, Purpose::Account));
     let keys = shop.log().keys().keys(&HashSet::from([kid.clone()])).await.unwrap();

@@ -12,7 +12,7 @@ use soonshop_domain::{Actor, ActorKind, clock, ids};
 use uuid::Uuid;
 
 use super::key::ApiKey;
-use super::keys::{Begun, Keys, Known, Secret, Unavailable, bad_token, hash};
+use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
 use super::role::{Permission, Role};
 use crate::Problem;
 
@@ -37,7 +37,7 @@ impl Caller {
         Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR) }
     }
 
-    pub(super) fn of(key: &Known) -> Self {
+    pub(super) fn of(key: &StoredKey) -> Self {
         let kind = if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff };
         Self { role: key.role, actor: Actor { kind, id: key.id.to_string() }, writer: Some(key.id) }
     }
@@ -66,9 +66,9 @@ const MOST_REMEMBERED: u64 = 1_000;
 const USED: TimeDelta = TimeDelta::minutes(1);
 
 struct Remembered {
-    key: Option<Known>,
+    key: Option<StoredKey>,
     /// Its use was recorded since the look-up.
-    told: AtomicBool,
+    use_recorded: AtomicBool,
 }
 
 /// Identifies callers.
@@ -79,7 +79,7 @@ pub struct Access {
     pub(super) proof: Option<Secret>,
     pub(super) keys: Option<Arc<dyn Keys>>,
     remembered: Cache<String, Arc<Remembered>>,
-    pub(super) sessions: Cache<[u8; 32], Option<Arc<Begun>>>,
+    pub(super) sessions: Cache<[u8; 32], Option<Arc<StoredSession>>>,
     /// The role of every caller, whatever they send.
     pub(super) everybody: Option<Role>,
 }
@@ -127,7 +127,7 @@ impl Access {
     }
 
     /// The key of that text, as it may be used just now; `None`: it is the operator's token.
-    pub(super) async fn holder(&self, token: &str) -> Result<Option<Known>, Problem> {
+    pub(super) async fn holder(&self, token: &str) -> Result<Option<StoredKey>, Problem> {
         if self.operator.as_ref().is_some_and(|operator| operator.is(token.as_bytes())) {
             return Ok(None);
         }
@@ -138,7 +138,7 @@ impl Access {
         let now = clock::now();
         known.lives(now)?;
         if known.used_at.is_none_or(|used_at| now - used_at > USED)
-            && !found.told.swap(true, Ordering::Relaxed)
+            && !found.use_recorded.swap(true, Ordering::Relaxed)
             && let Err(error) = keys.used(known.id).await
         {
             tracing::warn!(%error, "that a key was used could not be written down");
@@ -149,7 +149,7 @@ impl Access {
     async fn find(&self, keys: &Arc<dyn Keys>, key: &ApiKey) -> Result<Arc<Remembered>, Problem> {
         let look = async {
             let found = keys.find(key.prefix()).await?;
-            Ok(Arc::new(Remembered { key: found, told: AtomicBool::new(false) }))
+            Ok(Arc::new(Remembered { key: found, use_recorded: AtomicBool::new(false) }))
         };
         let found = self.remembered.try_get_with_by_ref(key.prefix(), look).await;
         found.map_err(|error: Arc<Unavailable>| away(&error))

@@ -46,7 +46,7 @@ impl fmt::Debug for Secret {
 
 /// A key as it is stored.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct StoredKey {
     pub id: Uuid,
     /// SHA-256 of the secret.
     pub hash: Secret,
@@ -57,15 +57,14 @@ pub struct Known {
     pub used_at: Option<DateTime<Utc>>,
 }
 
-impl Known {
+impl StoredKey {
     /// Refused where it was revoked or has expired.
     pub(super) fn lives(&self, now: DateTime<Utc>) -> Result<(), Problem> {
         if self.revoked {
             return Err(bad_token());
         }
         if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            let detail =
-                "the API key has expired: whoever gave it out makes a new one of it, `soonshop key rotate`";
+            let detail = "the API key has expired: its issuer can replace it with `soonshop key rotate`";
             return Err(Problem::unauthenticated("token-expired", detail));
         }
         Ok(())
@@ -74,11 +73,11 @@ impl Known {
 
 /// A session as it is stored.
 #[derive(Debug, Clone)]
-pub struct Begun {
+pub struct StoredSession {
     /// SHA-256 of the cookie's 32 random bytes.
     pub hash: [u8; 32],
     /// The key that it was begun with; `None`: the operator's token.
-    pub key: Option<Known>,
+    pub key: Option<StoredKey>,
     /// SHA-256 of the secret that it was begun with: another token of the operator's ends it.
     pub proof: [u8; 32],
     pub expires_at: DateTime<Utc>,
@@ -93,16 +92,16 @@ pub struct Unavailable(pub String);
 #[async_trait]
 pub trait Keys: Send + Sync {
     /// The key with that prefix. It does not check the secret.
-    async fn find(&self, prefix: &str) -> Result<Option<Known>, Unavailable>;
+    async fn find(&self, prefix: &str) -> Result<Option<StoredKey>, Unavailable>;
 
     /// Writes down that it was used just now.
     async fn used(&self, id: Uuid) -> Result<(), Unavailable>;
 
     /// Keeps a session that begins, and writes down who began it.
-    async fn begin(&self, session: &Begun) -> Result<(), Unavailable>;
+    async fn begin(&self, session: &StoredSession) -> Result<(), Unavailable>;
 
     /// The session of that hash, unless it was ended, with its key as it is now.
-    async fn session(&self, hash: [u8; 32]) -> Result<Option<Begun>, Unavailable>;
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Unavailable>;
 
     /// Ends it, in every process.
     async fn end(&self, hash: [u8; 32]) -> Result<(), Unavailable>;

@@ -17,7 +17,7 @@ use soonshop_domain::clock;
 
 use super::caller::{Access, Caller, away};
 use super::key::ApiKey;
-pub use super::keys::Begun;
+pub use super::keys::StoredSession;
 use super::keys::{bad_token, hash};
 use crate::Problem;
 
@@ -32,7 +32,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The scheme of the original request, as a proxy that ends TLS reports it.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-impl Begun {
+impl StoredSession {
     /// Who acts in it.
     pub fn caller(&self) -> Caller {
         self.key.as_ref().map_or_else(Caller::operator, Caller::of)
@@ -78,7 +78,7 @@ impl Access {
     }
 
     /// The session of that hash, if it may still be used.
-    async fn session(&self, hash: [u8; 32]) -> Result<Option<Arc<Begun>>, Problem> {
+    async fn session(&self, hash: [u8; 32]) -> Result<Option<Arc<StoredSession>>, Problem> {
         let Some(keys) = &self.keys else { return Ok(None) };
         let look = async { keys.session(hash).await.map(|found| found.map(Arc::new)) };
         let found = self.sessions.try_get_with(hash, look).await.map_err(|error| away(&error))?;
@@ -107,7 +107,7 @@ impl Access {
             .fill(&mut secret)
             .map_err(|_| Problem::internal("no random numbers are available"))?;
         let proof = ApiKey::parse(token).map_or_else(|| hash(token.as_bytes()), |key| key.hash());
-        let session = Begun { hash: hash(&secret), key, proof, expires_at };
+        let session = StoredSession { hash: hash(&secret), key, proof, expires_at };
         keys.begin(&session).await.map_err(|error| away(&error))?;
         self.sign_out(headers).await?;
         Ok(cookie(&BASE64.encode(secret), (expires_at - now).num_seconds(), headers))

@@ -30,7 +30,7 @@ pub trait Shared: Send + Sync + 'static {
 
 /// The position that the answer must have seen.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct RequiredPosition {
     /// As `Event-Position` names it.
     pub position: i64,
     /// `Prefer: wait` was sent. Otherwise the position is only checked, without waiting.
@@ -115,7 +115,7 @@ pub struct Call<S> {
     /// The fields of the form.
     pub form: Params,
     /// The position that the answer must have seen.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<RequiredPosition>,
     /// The versions that the asker has.
     has: Vec<String>,
 }
@@ -255,7 +255,7 @@ fn encoded(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, Pr
     serde_json::value::to_raw_value(body).map_err(Problem::internal)
 }
 
-fn wanted(headers: &HeaderMap) -> Result<Option<Wanted>, Problem> {
+fn wanted(headers: &HeaderMap) -> Result<Option<RequiredPosition>, Problem> {
     let wait = headers::prefer_wait(headers)?;
     let Some(EventPosition { log, position }) = EventPosition::optional(headers)? else { return Ok(None) };
     if log.is_some_and(|log| log != LOG) {
@@ -263,7 +263,7 @@ fn wanted(headers: &HeaderMap) -> Result<Option<Wanted>, Problem> {
         return Err(Problem::malformed("invalid-header", detail).with("header", "Event-Position"));
     }
     let deadline = Instant::now() + wait.unwrap_or_default();
-    Ok(Some(Wanted { position, waits: wait.is_some(), deadline }))
+    Ok(Some(RequiredPosition { position, waits: wait.is_some(), deadline }))
 }
 
 /// `If-None-Match` compares weakly: `W/"7"` is `"7"`. A malformed tag matches no version.

@@ -146,7 +146,7 @@ impl Params {
             }
             let value = param.kind.parse(&raw).map_err(|detail| refused(param.name, &detail))?;
             if params.values.insert(param.name, value).is_some() {
-                return Err(refused(param.name, "it is there twice"));
+                return Err(refused(param.name, "it is given twice"));
             }
         }
         match known.iter().find(|param| param.required && !params.values.contains_key(param.name)) {
@@ -355,6 +355,6 @@ mod tests {
             assert_eq!(problem.extensions()["parameter"], name);
             assert!(name == "secret" || !problem.detail().contains("secret"), "{problem}");
         }
-        assert!(read("q=%ff%fe").is_ok(), "what is no UTF-8 is looked for like any sign");
+        assert!(read("q=%ff%fe").is_ok(), "malformed UTF-8 is searched like any other character");
     }
 }

@@ -16,7 +16,7 @@ use soonshop_projections::operations::Operation;
 use soonshop_projections::runner::ROWS;
 use tokio_util::sync::CancellationToken;
 
-use super::missing::{asked, recorded};
+use super::incomplete::{asked, recorded};
 use super::stores::generations;
 use crate::Shop;
 
@@ -34,8 +34,8 @@ pub async fn run(shop: Shop, stop: CancellationToken) {
             () = stop.cancelled() => return,
             dropped = drop_overdue(&shop, within) => match dropped {
                 Ok(dropped) if dropped.is_empty() => {}
-                Ok(dropped) => tracing::warn!(generations = dropped.join(", "), "nobody kept them alive, and an erasure had to reach them: they were dropped"),
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "generations that an erasure has to reach could not be looked through"),
+                Ok(dropped) => tracing::warn!(generations = dropped.join(", "), "dropped: no process ran them, and an erasure was overdue"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "overdue generations could not be checked"),
             },
         }
         tokio::select! {
@@ -81,7 +81,7 @@ pub async fn drop_overdue(shop: &Shop, within: TimeDelta) -> anyhow::Result<Vec<
         match known {
             Some(known) if is_ours(&known) => {}
             Some(known) if known.active => {
-                tracing::error!(generation = namespace, %person, "an erasure is overdue in rows that are in use, and nobody keeps them");
+                tracing::error!(generation = namespace, %person, "an erasure is overdue in an active generation, and no process runs it");
             }
             // Left behind by a killed process, or half removed.
             None => ending.remove(&generation).await?,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// A place that was searched.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Looked {
+pub struct SearchedPlace {
     /// A namespace, `search`, `cache` or `files`.
     pub store: String,
     /// A table of it, an index, a space, a folder.
@@ -19,7 +19,7 @@ pub struct Looked {
 
 /// Something that should not be there. It names the place, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Found {
+pub struct Leftover {
     pub store: String,
     pub place: String,
     pub why: String,
@@ -43,12 +43,12 @@ pub struct Report {
     pub asked: Vec<Purpose>,
     /// The purposes whose data is still kept: their erasure was never requested.
     pub kept: Vec<Purpose>,
-    /// How many sealed values of theirs the log has, and will always have.
+    /// How many encrypted values of theirs the log has, and will always have.
     pub sealed: u64,
-    pub looked_at: Vec<Looked>,
+    pub looked_at: Vec<SearchedPlace>,
     /// The places that could not be searched, and why.
     pub not_looked_at: Vec<String>,
-    pub found: Vec<Found>,
+    pub found: Vec<Leftover>,
     /// Absent until the erasure is confirmed.
     pub backups: Option<Backups>,
 }
@@ -60,11 +60,11 @@ impl Report {
     }
 
     pub(super) fn look(&mut self, store: &str, what: &str, items: u64) {
-        self.looked_at.push(Looked { store: store.to_owned(), what: what.to_owned(), items });
+        self.looked_at.push(SearchedPlace { store: store.to_owned(), what: what.to_owned(), items });
     }
 
     pub(super) fn find(&mut self, store: &str, place: impl Into<String>, why: impl Into<String>) {
-        self.found.push(Found { store: store.to_owned(), place: place.into(), why: why.into() });
+        self.found.push(Leftover { store: store.to_owned(), place: place.into(), why: why.into() });
     }
 }
 
@@ -76,14 +76,18 @@ impl fmt::Display for Report {
         writeln!(f, "person   {}", self.person)?;
         writeln!(f, "erased   {}", or_nothing(names(&self.asked)))?;
         writeln!(f, "kept     {}", or_nothing(names(&self.kept)))?;
-        writeln!(f, "sealed   {} values in the log, which no key opens once it is erased", self.sealed)?;
-        for Looked { store, what, items } in &self.looked_at {
+        writeln!(
+            f,
+            "in log   {} encrypted values, which no key can decrypt once it is deleted",
+            self.sealed
+        )?;
+        for SearchedPlace { store, what, items } in &self.looked_at {
             writeln!(f, "looked   {store:<16} {what:<24} {items}")?;
         }
         for what in &self.not_looked_at {
             writeln!(f, "not      {what}")?;
         }
-        for Found { store, place, why } in &self.found {
+        for Leftover { store, place, why } in &self.found {
             writeln!(f, "FOUND    {store:<16} {place}: {why}")?;
         }
         match &self.backups {

@@ -25,14 +25,14 @@ const PAGE: usize = 1_000;
 const BLOCK: usize = 1 << 20;
 
 /// The values to look for.
-pub(super) struct Wanted {
+pub(super) struct KnownValues {
     /// In normal form, and as JSON has them where that differs.
     values: BTreeSet<String>,
     /// Where they were read from: they may well be found there.
     file: PathBuf,
 }
 
-impl Wanted {
+impl KnownValues {
     pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let mut values = BTreeSet::new();
@@ -76,7 +76,7 @@ impl Wanted {
 }
 
 /// Everywhere: tables, index, cache, files.
-pub(super) async fn search(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn search(shop: &Shop, wanted: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
     for (namespace, database) in migrate::homes(shop) {
         search_tables(&database.namespace(namespace.name())?, wanted, report).await?;
     }
@@ -139,7 +139,7 @@ impl Table {
     }
 }
 
-async fn search_tables(db: &Db, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+async fn search_tables(db: &Db, wanted: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
     for table in tables(db).await? {
         let mut found: BTreeMap<&str, (u64, String)> = BTreeMap::new();
         let (mut seen, mut after) = (0, Vec::<String>::new());
@@ -172,7 +172,12 @@ async fn search_tables(db: &Db, wanted: &Wanted, report: &mut Report) -> anyhow:
     Ok(())
 }
 
-async fn search_index(shop: &Shop, index: &str, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+async fn search_index(
+    shop: &Shop,
+    index: &str,
+    wanted: &KnownValues,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     if shop.search.checkpoint(index).await?.is_none() {
         report.look("search", index, 0);
         return Ok(());
@@ -197,7 +202,12 @@ async fn search_index(shop: &Shop, index: &str, wanted: &Wanted, report: &mut Re
 }
 
 /// An entry has the name of its row.
-async fn search_cache(shop: &Shop, space: &str, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+async fn search_cache(
+    shop: &Shop,
+    space: &str,
+    wanted: &KnownValues,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let db = shop.read_database.namespace(space)?;
     let mut seen = 0;
     for row in query(&db, "SELECT id FROM @products", []).await? {
@@ -213,7 +223,7 @@ async fn search_cache(shop: &Shop, space: &str, wanted: &Wanted, report: &mut Re
 }
 
 /// The files of SQLite and of the embedded index, byte by byte: deleted values must not be readable either.
-fn search_files(shop: &Shop, wanted: &Wanted, report: &mut Report) -> anyhow::Result<()> {
+fn search_files(shop: &Shop, wanted: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
     let mut folders = BTreeSet::new();
     for database in [&shop.store_database, &shop.read_database, &shop.keys_database, &shop.erasures_database]
     {

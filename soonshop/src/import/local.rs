@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait as _;
 use soonshop_domain::claim::scope;
 use soonshop_domain::fulfilment::Fulfilment;
 use soonshop_domain::ids::{GuestId, ProductId, UserId};
-use soonshop_domain::inventory::{self, At, MAIN, Place, Stock};
+use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace};
 use soonshop_domain::order::credit_note::{self, CreditNote};
 use soonshop_domain::order::{self, Contact, Customer, MOST_LINES, Order, Placement};
 use soonshop_domain::process::ProcessManager as _;
@@ -23,8 +23,8 @@ use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::door::{Buys, Door, Given, REASON, RefusedOrder, Step, What, natural, owner};
 use super::plan::Sale;
+use super::target::{BuyerId, REASON, RefusedOrder, Step, StepContent, StepOutcome, Target, natural, owner};
 use crate::{Shop, settle};
 
 /// Commands under way: they are appended in batches.
@@ -53,7 +53,7 @@ struct Listed {
 }
 
 /// Why an order cannot even be put.
-struct Unputtable(String);
+struct Unacceptable(String);
 
 impl Local {
     pub(super) fn new(shop: &Shop, store: EventStore) -> anyhow::Result<Self> {
@@ -91,14 +91,14 @@ impl Local {
         step: &Step<'_>,
         id: Uuid,
         command: A::Command,
-    ) -> anyhow::Result<Given> {
+    ) -> anyhow::Result<StepOutcome> {
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
         let error = loop {
             let context = self.context(step).await?;
             match Box::pin(self.store.execute::<A>(id, command.clone(), context)).await {
-                Ok(done) if done.repeated => return Ok(Given::There(id)),
-                Ok(_) => return Ok(Given::New(id)),
+                Ok(done) if done.repeated => return Ok(StepOutcome::There(id)),
+                Ok(_) => return Ok(StepOutcome::New(id)),
                 Err(ExecuteError::Unavailable(reason)) => {
                     if began.elapsed() > PATIENCE {
                         bail!("the event store has taken nothing for a minute: {reason}");
@@ -112,15 +112,17 @@ impl Local {
             pause = (pause * 2).min(Duration::from_secs(2));
         };
         if let Some(id) = self.imported(step).await? {
-            return Ok(Given::There(id));
+            return Ok(StepOutcome::There(id));
         }
         Ok(match &error {
             // A product of this code, which somebody else brought.
             ExecuteError::Taken { scope, owner: other } if scope == scope::SKU => {
-                owner(other).map_or_else(|| Given::Refused(error.to_string()), Given::There)
+                owner(other).map_or_else(|| StepOutcome::Refused(error.to_string()), StepOutcome::There)
             }
-            ExecuteError::Rejected(rejection) => Given::Refused(format!("{}: {error}", rejection.as_ref())),
-            error => Given::Refused(error.to_string()),
+            ExecuteError::Rejected(rejection) => {
+                StepOutcome::Refused(format!("{}: {error}", rejection.as_ref()))
+            }
+            error => StepOutcome::Refused(error.to_string()),
         })
     }
 
@@ -130,19 +132,19 @@ impl Local {
         sku: &Sku,
         name: &str,
         pence: Option<i64>,
-    ) -> anyhow::Result<Given> {
+    ) -> anyhow::Result<StepOutcome> {
         let details = product::Details { name: name.to_owned(), ..product::Details::default() };
         let variants = vec![Variant { sku: sku.clone(), price: pence.map(pounds) }];
         let command = product::Command::Create { details, variants };
         let given = self.execute::<Product>(step, step.key, command).await?;
         let (id, name) = match given {
-            Given::New(id) => (id, Some(name.to_owned())),
-            Given::There(id) => match self.store.load::<Product>(id).await?.0 {
+            StepOutcome::New(id) => (id, Some(name.to_owned())),
+            StepOutcome::There(id) => match self.store.load::<Product>(id).await?.0 {
                 product @ Product::Listed { .. } if product.variant(sku).is_none() => (id, None),
                 Product::Listed { details, .. } => (id, Some(details.name)),
                 Product::Unknown | Product::Deleted => (id, None),
             },
-            Given::Refused(_) => return Ok(given),
+            StepOutcome::Refused(_) => return Ok(given),
         };
         if let Some(name) = name {
             self.goods
@@ -153,48 +155,53 @@ impl Local {
         Ok(given)
     }
 
-    async fn register(&self, step: &Step<'_>, country: &str) -> anyhow::Result<Given> {
+    async fn register(&self, step: &Step<'_>, country: &str) -> anyhow::Result<StepOutcome> {
         let details = user::Details { country: Some(country.to_owned()), ..user::Details::default() };
         let given = self.execute::<User>(step, step.key, user::Command::Register { details }).await?;
         let id = match given {
-            Given::New(id) => Some(id),
-            Given::There(id) => {
+            StepOutcome::New(id) => Some(id),
+            StepOutcome::There(id) => {
                 let (user, _) = self.store.load::<User>(id).await?;
                 matches!(user, User::Active { .. }).then_some(id)
             }
-            Given::Refused(_) => None,
+            StepOutcome::Refused(_) => None,
         };
         self.users.lock().unwrap_or_else(PoisonError::into_inner).extend(id);
         Ok(given)
     }
 
-    async fn stock(&self, step: &Step<'_>, sku: &Sku, command: inventory::Command) -> anyhow::Result<Given> {
+    async fn stock(
+        &self,
+        step: &Step<'_>,
+        sku: &Sku,
+        command: inventory::Command,
+    ) -> anyhow::Result<StepOutcome> {
         // A claim separates streams, and all changes of one stock share a stream, so the claim is checked here.
         if let Some(id) = self.imported(step).await? {
-            return Ok(Given::There(id));
+            return Ok(StepOutcome::There(id));
         }
-        let place = Place { sku: sku.clone(), location: MAIN.to_owned() };
+        let place = StockPlace { sku: sku.clone(), location: MAIN.to_owned() };
         self.execute::<Stock>(step, inventory::stream(sku, MAIN), At { place, command }).await
     }
 
     /// The placement of an order or credit note, with the current product names.
-    fn placement(&self, sale: &Sale, by: Buys) -> Result<Placement, Unputtable> {
+    fn placement(&self, sale: &Sale, by: BuyerId) -> Result<Placement, Unacceptable> {
         let customer = match by {
-            Buys::Guest(id) => Customer::Guest(GuestId(id)),
-            Buys::User(id) if self.users.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) => {
+            BuyerId::Guest(id) => Customer::Guest(GuestId(id)),
+            BuyerId::User(id) if self.users.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) => {
                 Customer::User(UserId(id))
             }
-            Buys::User(_) => {
-                return Err(Unputtable("unknown-customer: the user is not there any more".to_owned()));
+            BuyerId::User(_) => {
+                return Err(Unacceptable("unknown-customer: the user does not exist any more".to_owned()));
             }
         };
         if sale.lines.len() > MOST_LINES {
-            return Err(Unputtable(format!("bad-lines: it has more than {MOST_LINES} lines")));
+            return Err(Unacceptable(format!("bad-lines: it has more than {MOST_LINES} lines")));
         }
         let goods = self.goods.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = (1..).zip(&sale.lines).map(|(number, line)| {
             let unsold =
-                || Unputtable(format!("sku-not-sold: no product has the code {} any more", line.sku));
+                || Unacceptable(format!("sku-not-sold: no product has the code {} any more", line.sku));
             let Listed { id, name } = goods.get(&line.sku).cloned().ok_or_else(unsold)?;
             Ok(order::Line {
                 number,
@@ -214,11 +221,20 @@ impl Local {
         })
     }
 
-    async fn sell(&self, step: &Step<'_>, sale: &Sale, by: Buys, credit: bool) -> anyhow::Result<Given> {
+    async fn sell(
+        &self,
+        step: &Step<'_>,
+        sale: &Sale,
+        by: BuyerId,
+        credit: bool,
+    ) -> anyhow::Result<StepOutcome> {
         let placement = match self.placement(sale, by) {
             Ok(placement) => placement,
-            Err(Unputtable(reason)) => {
-                return Ok(self.imported(step).await?.map_or(Given::Refused(reason), Given::There));
+            Err(Unacceptable(reason)) => {
+                return Ok(self
+                    .imported(step)
+                    .await?
+                    .map_or(StepOutcome::Refused(reason), StepOutcome::There));
             }
         };
         if !credit {
@@ -245,28 +261,28 @@ fn pounds(pence: i64) -> Money {
     Money::new(pence, Currency::GBP)
 }
 
-impl Door for Local {
+impl Target for Local {
     fn width(&self) -> usize {
         WIDTH
     }
 
-    async fn give(&self, step: &Step<'_>) -> anyhow::Result<Given> {
+    async fn give(&self, step: &Step<'_>) -> anyhow::Result<StepOutcome> {
         match step.what {
-            What::Product { sku, name, pence } => self.list(step, sku, name, pence).await,
-            What::Price { product, sku, pence } => {
+            StepContent::Product { sku, name, pence } => self.list(step, sku, name, pence).await,
+            StepContent::Price { product, sku, pence } => {
                 let command = product::Command::SetPrice { sku: sku.clone(), price: pounds(pence) };
                 self.execute::<Product>(step, product, command).await
             }
-            What::Customer { country } => self.register(step, country).await,
-            What::Receipt { sku, quantity } => {
+            StepContent::Customer { country } => self.register(step, country).await,
+            StepContent::Receipt { sku, quantity } => {
                 self.stock(step, sku, inventory::Command::Receive { quantity }).await
             }
-            What::Adjustment { sku, quantity } => {
+            StepContent::Adjustment { sku, quantity } => {
                 let command = inventory::Command::Adjust { quantity, reason: REASON.to_owned() };
                 self.stock(step, sku, command).await
             }
-            What::Order { sale, by } => self.sell(step, sale, by, false).await,
-            What::CreditNote { sale, by } => self.sell(step, sale, by, true).await,
+            StepContent::Order { sale, by } => self.sell(step, sale, by, false).await,
+            StepContent::CreditNote { sale, by } => self.sell(step, sale, by, true).await,
         }
     }
 
@@ -296,7 +312,7 @@ impl Door for Local {
         loop {
             let Err(error) = settle::settle(&self.shop, PATIENCE).await else { return Ok(()) };
             // It may take as long as it likes, while it gets on.
-            let now = settle::standings(&self.shop).await?;
+            let now = settle::follower_statuses(&self.shop).await?;
             if before.is_some_and(|before| before == now) {
                 return Err(error);
             }

@@ -10,7 +10,7 @@ use super::rows::Row;
 
 /// Something that is sold.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Good {
+pub(super) struct PlannedProduct {
     pub(super) sku: Sku,
     /// The first description that says anything, or the code.
     pub(super) name: String,
@@ -68,7 +68,7 @@ pub(super) struct Sale {
 /// One file's worth, in the order of its rows.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) goods: Vec<Good>,
+    pub(super) goods: Vec<PlannedProduct>,
     pub(super) buyers: Vec<Buyer>,
     pub(super) receipts: Vec<Receipt>,
     pub(super) adjustments: Vec<Adjustment>,
@@ -88,7 +88,7 @@ impl Plan {
 #[derive(Default)]
 pub(super) struct Planner {
     plan: Plan,
-    goods: HashMap<Sku, Known>,
+    goods: HashMap<Sku, SkuFacts>,
     buyers: HashMap<String, usize>,
     orders: HashMap<String, usize>,
     credit_notes: HashMap<String, usize>,
@@ -97,7 +97,7 @@ pub(super) struct Planner {
 }
 
 /// The facts gathered about a SKU.
-struct Known {
+struct SkuFacts {
     index: usize,
     named: bool,
     /// What leaves.
@@ -110,8 +110,8 @@ impl Planner {
         self.began = Some(self.began.map_or(at, |began| began.min(at)));
         let known = self.goods.entry(sku.clone()).or_insert_with(|| {
             let name = sku.to_string();
-            self.plan.goods.push(Good { sku: sku.clone(), name, pence: None, at });
-            Known { index: self.plan.goods.len() - 1, named: false, needed: 0 }
+            self.plan.goods.push(PlannedProduct { sku: sku.clone(), name, pence: None, at });
+            SkuFacts { index: self.plan.goods.len() - 1, named: false, needed: 0 }
         });
         let good = &mut self.plan.goods[known.index];
         good.at = good.at.min(at);
@@ -207,8 +207,8 @@ mod tests {
             row("4", "mug", 1, 300, 4),
             row("C5", "cup", -1, 100, 5),
         ]);
-        let mug = Good { sku: sku("MUG"), name: "A MUG".into(), pence: Some(250), at: at(1) };
-        let cup = Good { sku: sku("CUP"), name: "CUP".into(), pence: None, at: at(5) };
+        let mug = PlannedProduct { sku: sku("MUG"), name: "A MUG".into(), pence: Some(250), at: at(1) };
+        let cup = PlannedProduct { sku: sku("CUP"), name: "CUP".into(), pence: None, at: at(5) };
         assert_eq!(plan.goods, [mug, cup]);
     }
 

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-use super::door::{Buys, Door, Given, REASON, RefusedOrder, Step, What, natural, owner};
 use super::plan::{Line, Sale};
+use super::target::{BuyerId, REASON, RefusedOrder, Step, StepContent, StepOutcome, Target, natural, owner};
 
 const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
@@ -154,7 +154,7 @@ impl Remote {
         }
     }
 
-    async fn post(&self, step: &Step<'_>, path: &str, body: &Value) -> anyhow::Result<Given> {
+    async fn post(&self, step: &Step<'_>, path: &str, body: &Value) -> anyhow::Result<StepOutcome> {
         let body = body.to_string();
         // The same command in another form is another request; the import key still refuses it.
         let key = natural("request", &[step.kind.name(), &step.key.to_string(), path, &body]);
@@ -171,12 +171,12 @@ impl Remote {
             self.last.fetch_max(position, Ordering::Relaxed);
             // A repeated command is answered as it was then.
             let new = self.began.get().is_none_or(|began| position > *began);
-            return Ok(if new { Given::New(id) } else { Given::There(id) });
+            return Ok(if new { StepOutcome::New(id) } else { StepOutcome::There(id) });
         }
         // Or another client created a product with this code.
         let known = ["imported-before", "sku-taken"].contains(&answer.problem());
         let there = answer.body["owner"].as_str().filter(|_| known).and_then(owner);
-        Ok(there.map_or_else(|| Given::Refused(answer.said()), Given::There))
+        Ok(there.map_or_else(|| StepOutcome::Refused(answer.said()), StepOutcome::There))
     }
 
     /// Asks. The answer has seen everything up to `position`, or says that it is behind.
@@ -242,44 +242,44 @@ fn pounds(pence: i64) -> Value {
     json!({ "amount": pence, "currency": "GBP" })
 }
 
-fn sold(sale: &Sale, by: Buys) -> Value {
+fn sold(sale: &Sale, by: BuyerId) -> Value {
     let line =
         |line: &Line| json!({ "sku": line.sku, "quantity": line.quantity, "price": pounds(line.pence) });
     json!({
         "number": sale.number,
         "customer": match by {
-            Buys::User(id) => json!({ "user": id }),
-            Buys::Guest(id) => json!({ "guest": id }),
+            BuyerId::User(id) => json!({ "user": id }),
+            BuyerId::Guest(id) => json!({ "guest": id }),
         },
         "lines": sale.lines.iter().map(line).collect::<Vec<_>>(),
         "country": sale.country,
     })
 }
 
-impl Door for Remote {
+impl Target for Remote {
     fn width(&self) -> usize {
         WIDTH
     }
 
-    async fn give(&self, step: &Step<'_>) -> anyhow::Result<Given> {
+    async fn give(&self, step: &Step<'_>) -> anyhow::Result<StepOutcome> {
         let (path, mut body) = match step.what {
-            What::Product { sku, name, pence } => {
+            StepContent::Product { sku, name, pence } => {
                 let variant = json!({ "sku": sku, "price": pence.map(pounds) });
                 ("/products".to_owned(), json!({ "name": name, "variants": [variant] }))
             }
-            What::Price { product, sku, pence } => {
+            StepContent::Price { product, sku, pence } => {
                 (format!("/products/{product}/prices"), json!({ "sku": sku, "price": pounds(pence) }))
             }
-            What::Customer { country } => ("/users".to_owned(), json!({ "country": country })),
-            What::Receipt { sku, quantity } => {
+            StepContent::Customer { country } => ("/users".to_owned(), json!({ "country": country })),
+            StepContent::Receipt { sku, quantity } => {
                 (format!("/inventory/{}/receipts", segment(sku.as_str())), json!({ "quantity": quantity }))
             }
-            What::Adjustment { sku, quantity } => {
+            StepContent::Adjustment { sku, quantity } => {
                 let body = json!({ "quantity": quantity, "reason": REASON });
                 (format!("/inventory/{}/adjustments", segment(sku.as_str())), body)
             }
-            What::Order { sale, by } => ("/orders".to_owned(), sold(sale, by)),
-            What::CreditNote { sale, by } => ("/credit-notes".to_owned(), sold(sale, by)),
+            StepContent::Order { sale, by } => ("/orders".to_owned(), sold(sale, by)),
+            StepContent::CreditNote { sale, by } => ("/credit-notes".to_owned(), sold(sale, by)),
         };
         body["occurred_at"] = step.at.to_rfc3339_opts(SecondsFormat::Secs, true).into();
         self.post(step, &path, &body).await

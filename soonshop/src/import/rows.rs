@@ -50,7 +50,7 @@ pub(super) struct Row {
 
 /// What became of a row.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum RowOutcome {
     Row(Row),
     /// Of an invoice that is none: its number begins with `A`.
     Ignored,
@@ -153,13 +153,13 @@ impl Sheet {
                 }
                 Ok(false) => return,
                 // Rows of bytes, of any width, out of memory: there is nothing left that could fail.
-                Err(error) => return take(Found::Broken { line, reason: error.to_string() }),
+                Err(error) => return take(RowOutcome::Broken { line, reason: error.to_string() }),
             }
         }
     }
 
     /// A row that is broken: if it has several lines, each of them may be a row.
-    fn again(&self, start: u64, end: u64, before: u64, reason: String, take: &mut impl FnMut(Found)) {
+    fn again(&self, start: u64, end: u64, before: u64, reason: String, take: &mut impl FnMut(RowOutcome)) {
         let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(self.data.len());
         let lines = self.data[place(start)..place(end)].split(|byte| *byte == b'\n');
         let mut lines: Vec<_> = lines.map(<[u8]>::trim_ascii_end).collect();
@@ -171,19 +171,19 @@ impl Sheet {
         lines.drain(..leading);
         let first = before + u64::try_from(leading).unwrap_or(0);
         if lines.len() < 2 {
-            return take(Found::Broken { line: first, reason });
+            return take(RowOutcome::Broken { line: first, reason });
         }
         let mut record = ByteRecord::new();
         for (line, text) in (first..).zip(lines) {
             let read = reader(text, self.separator).read_byte_record(&mut record);
             match read.map_err(|error| error.to_string()).and_then(|_| self.row(&record)) {
                 Ok(found) => take(found),
-                Err(reason) => take(Found::Broken { line, reason }),
+                Err(reason) => take(RowOutcome::Broken { line, reason }),
             }
         }
     }
 
-    fn row(&self, record: &ByteRecord) -> Result<Found, String> {
+    fn row(&self, record: &ByteRecord) -> Result<RowOutcome, String> {
         if record.len() != self.width {
             return Err(format!("it has {} fields, and the header {}", record.len(), self.width));
         }
@@ -192,21 +192,21 @@ impl Sheet {
             let text = std::str::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", COLUMNS[column]))?;
             Ok(text.trim())
         };
-        let told = |column: usize, why: &dyn std::fmt::Display| format!("{}: {why}", COLUMNS[column]);
-        let line = |column: usize| text::line(field(column)?, 64).map_err(|error| told(column, &error));
+        let invalid = |column: usize, why: &dyn std::fmt::Display| format!("{}: {why}", COLUMNS[column]);
+        let line = |column: usize| text::line(field(column)?, 64).map_err(|error| invalid(column, &error));
         let invoice = line(0)?;
         if invoice.starts_with('A') {
-            return Ok(Found::Ignored);
+            return Ok(RowOutcome::Ignored);
         }
         let quantity = whole(field(3)?, self.form).ok_or_else(|| told(3, &"it is not a whole number"))?;
         if quantity == 0 || u32::try_from(quantity.unsigned_abs()).is_err() {
-            return Err(told(3, &"it is 0, or too large"));
+            return Err(invalid(3, &"it is 0, or too large"));
         }
         let plain = self.form.decimal_sign.plain(field(5)?);
         let pence =
             plain.and_then(|plain| pence(&plain)).ok_or_else(|| told(5, &"it is not an amount of money"))?;
         if !(0..=MOST_PENCE).contains(&pence) {
-            return Err(told(5, &"it is below 0, or too large"));
+            return Err(invalid(5, &"it is below 0, or too large"));
         }
         // A line without a price is a correction of stock, and may have either sign.
         if pence != 0 && invoice.starts_with('C') != (quantity < 0) {
@@ -216,9 +216,9 @@ impl Sheet {
         let customer = customer.strip_suffix(".0").unwrap_or(customer);
         let customer = match customer {
             "" => None,
-            number => Some(text::line(number, 64).map_err(|error| told(6, &error))?),
+            number => Some(text::line(number, 64).map_err(|error| invalid(6, &error))?),
         };
-        Ok(Found::Row(Row {
+        Ok(RowOutcome::Row(Row {
             invoice,
             sku: Sku::try_new(field(1)?).map_err(|error| told(1, &error))?,
             description: described(field(2)?).map_err(|error| told(2, &error))?,
@@ -347,7 +347,7 @@ mod tests {
 
     fn broken(row: &[u8]) -> String {
         match found(row).remove(0) {
-            Found::Broken { line: 2, reason } => reason,
+            RowOutcome::Broken { line: 2, reason } => reason,
             other => panic!("{:?} is {other:?}", String::from_utf8_lossy(row)),
         }
     }
@@ -477,9 +477,9 @@ mod tests {
     fn a_row_of_a_non_invoice_is_ignored() {
         assert_eq!(
             found(b"A563185,B,Adjust bad debt,1,2011-08-12 14:50:00,-11062.06,,United Kingdom"),
-            [Found::Ignored]
+            [RowOutcome::Ignored]
         );
-        assert_eq!(found(b"A1,,,x,y,z,,"), [Found::Ignored]);
+        assert_eq!(found(b"A1,,,x,y,z,,"), [RowOutcome::Ignored]);
     }
 
     #[test]
@@ -490,16 +490,16 @@ mod tests {
         let all = found(rows.as_bytes());
         let lines: Vec<_> = all
             .iter()
-            .filter_map(|found| if let Found::Broken { line, .. } = found { Some(*line) } else { None })
+            .filter_map(|found| if let RowOutcome::Broken { line, .. } = found { Some(*line) } else { None })
             .collect();
         assert_eq!((all.len(), lines), (6, vec![4, 7]));
         // A row may have several lines.
         let rows = found(b"1,A,\"a\nmug\",1,2010-12-01 08:26:00,1,,UK\n3,B\n");
         assert!(
-            matches!(&rows[0], Found::Row(row) if row.description.as_deref() == Some("a mug")),
+            matches!(&rows[0], RowOutcome::Row(row) if row.description.as_deref() == Some("a mug")),
             "{rows:?}"
         );
-        assert!(matches!(rows[1], Found::Broken { line: 4, .. }), "{rows:?}");
+        assert!(matches!(rows[1], RowOutcome::Broken { line: 4, .. }), "{rows:?}");
     }
 
     #[test]
@@ -522,7 +522,7 @@ mod tests {
         let mut rows = Vec::new();
         Sheet::parse(text.as_bytes(), &FormOptions::default()).unwrap().rows(|found| rows.push(found));
         assert!(
-            matches!(&rows[..], [Found::Row(row)] if row.invoice == "1" && row.country == "UK"),
+            matches!(&rows[..], [RowOutcome::Row(row)] if row.invoice == "1" && row.country == "UK"),
             "{rows:?}"
         );
     }

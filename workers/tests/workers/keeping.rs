@@ -4,7 +4,7 @@ use soonshop_domain::ids;
 use soonshop_domain::order::Status;
 use soonshop_event_log::{Checkpoint, Database};
 use soonshop_event_store::EventStore;
-use soonshop_workers::purger::{Kept, Purger};
+use soonshop_workers::purger::{Purger, Retention};
 use soonshop_workers::reactor::too_old;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,7 @@ fn purger(shop: &Shop, store: &EventStore) -> Purger {
     Purger {
         store: store.clone(),
         process: Database::new(shop.place.clone()).namespace("process").unwrap(),
-        kept: Kept { persons: 7, processes: 35 },
+        retention: Retention { persons: 7, processes: 35 },
         holder: format!("test-{}", ids::new().simple()),
     }
 }

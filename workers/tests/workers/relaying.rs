@@ -113,8 +113,8 @@ impl Publisher for Fickle {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Err(gone())
             }),
-            Answer::Later(told) => Box::pin(async move {
-                told.await.map_err(|_| gone())?;
+            Answer::Later(confirmed) => Box::pin(async move {
+                confirmed.await.map_err(|_| gone())?;
                 arrive(Delivery::Confirmed)
             }),
         })
@@ -261,10 +261,10 @@ impl tracing::field::Visit for Heard {
 async fn the_checkpoint_is_the_last_contiguous_confirmation(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let last = writer.all(receipts(10)).await;
-    let (tell, told) = oneshot::channel();
-    let told = Mutex::new(Some(told));
+    let (tell, confirmed) = oneshot::channel();
+    let confirmed = Mutex::new(Some(confirmed));
     let bus = Fickle::new(move |n, _| match n {
-        4 => Answer::Later(told.lock().unwrap().take().unwrap()),
+        4 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
         _ => Answer::Confirmed,
     });
     let run = relay(&shop, &bus, "one");
@@ -278,10 +278,10 @@ async fn the_checkpoint_is_the_last_contiguous_confirmation(shop: Shop) {
 
 async fn a_relay_that_lost_its_lease_moves_no_checkpoint(shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let (tell, told) = oneshot::channel();
-    let told = Mutex::new(Some(told));
+    let (tell, confirmed) = oneshot::channel();
+    let confirmed = Mutex::new(Some(confirmed));
     let slow = Fickle::new(move |n, _| match n {
-        0 => Answer::Later(told.lock().unwrap().take().unwrap()),
+        0 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
         _ => Answer::Confirmed,
     });
     let old = relay(&shop, &slow, "old");

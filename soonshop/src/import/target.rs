@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::plan::Sale;
 
 /// A shop to import into.
-pub(super) trait Door {
+pub(super) trait Target {
     /// How many steps may be under way.
     fn width(&self) -> usize;
 
     /// Gives the command, again and again while the shop cannot take any.
-    async fn give(&self, step: &Step<'_>) -> anyhow::Result<Given>;
+    async fn give(&self, step: &Step<'_>) -> anyhow::Result<StepOutcome>;
 
     /// Whether the product exists and has no price.
     async fn lacks_price(&self, product: Uuid, sku: &Sku) -> anyhow::Result<bool>;
@@ -79,7 +79,7 @@ pub(super) struct Step<'a> {
     /// From [`natural`]: the same for the same source record, also when its content differs.
     pub(super) key: Uuid,
     pub(super) at: DateTime<Utc>,
-    pub(super) what: What<'a>,
+    pub(super) what: StepContent<'a>,
 }
 
 impl Step<'_> {
@@ -90,14 +90,14 @@ impl Step<'_> {
 }
 
 #[derive(Debug)]
-pub(super) enum What<'a> {
+pub(super) enum StepContent<'a> {
     Product { sku: &'a Sku, name: &'a str, pence: Option<i64> },
     Price { product: Uuid, sku: &'a Sku, pence: i64 },
     Customer { country: &'a str },
     Receipt { sku: &'a Sku, quantity: u32 },
     Adjustment { sku: &'a Sku, quantity: i64 },
-    Order { sale: &'a Sale, by: Buys },
-    CreditNote { sale: &'a Sale, by: Buys },
+    Order { sale: &'a Sale, by: BuyerId },
+    CreditNote { sale: &'a Sale, by: BuyerId },
 }
 
 /// The reason code of stock adjustments: the source's own text may hold anything.
@@ -105,14 +105,14 @@ pub(super) const REASON: &str = "import";
 
 /// Who buys.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Buys {
+pub(super) enum BuyerId {
     User(Uuid),
     Guest(Uuid),
 }
 
 /// What became of a command.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum StepOutcome {
     /// Done, on this stream.
     New(Uuid),
     /// It was done before.

@@ -17,7 +17,7 @@ use crate::Shop;
 
 /// A follower that an event of erasure has not reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub struct IncompleteErasure {
     pub person: Uuid,
     /// Of the event.
     pub position: i64,
@@ -27,13 +27,13 @@ pub struct Missing {
     pub kept_by: Option<String>,
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for IncompleteErasure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { person, position, sink, kept_by } = self;
         write!(f, "{sink} has not dealt with the erasure of {person} at position {position}, and ")?;
         match kept_by {
             Some(holder) => write!(f, "{holder} is at it"),
-            None => write!(f, "nobody keeps it alive"),
+            None => write!(f, "no process runs it"),
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) async fn asked(
 
 /// The requests of one person, or of all, that are not complete: not confirmed, or not recorded by every sink of every
 /// existing generation.
-pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec<Missing>> {
+pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec<IncompleteErasure>> {
     let (events, open) = asked(shop, person).await?;
     let mut missing = Vec::new();
     if events.is_empty() {
@@ -81,8 +81,12 @@ pub async fn incomplete(shop: &Shop, person: Option<Uuid>) -> anyhow::Result<Vec
     }
     let mut note = |sink: &str, kept_by: Option<&String>, left: &mut dyn Iterator<Item = (Uuid, i64)>| {
         let sink = sink.to_owned();
-        let one =
-            |(person, position)| Missing { person, position, sink: sink.clone(), kept_by: kept_by.cloned() };
+        let one = |(person, position)| IncompleteErasure {
+            person,
+            position,
+            sink: sink.clone(),
+            kept_by: kept_by.cloned(),
+        };
         missing.extend(left.map(one));
     };
     let process = Leases::new(shop.store_database.namespace("process")?, "");
