@@ -12,9 +12,9 @@ pub enum Role {
     Support,
     /// Reads everything and changes nothing.
     Auditor,
-    /// Keeps goods, and the system, moving.
+    /// Runs the warehouse and the system.
     Ops,
-    /// Everything; also the operator's token.
+    /// May do everything; also the role of the operator's token.
     Admin,
     /// A program, such as a storefront.
     Service,
@@ -37,11 +37,11 @@ pub enum Permission {
     Read,
     /// Have an account, and buy.
     Shop,
-    /// Products, prices, goods that come in or go out.
+    /// Change products and prices, receive and adjust stock, ship orders.
     Trade,
-    /// Move stock for the line of an order by hand.
+    /// Reserve, release and ship the stock of an order line by hand.
     Fulfil,
-    /// Give money back.
+    /// Issue credit notes.
     Refund,
     /// Erase the personal values of a person.
     ErasePerson,
