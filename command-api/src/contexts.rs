@@ -7,7 +7,7 @@ mod user;
 
 use crate::http::endpoint::Endpoint;
 
-/// Every command that can be given over HTTP.
+/// Every command over HTTP.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     [user::endpoints(), product::endpoints(), inventory::endpoints(), order::endpoints()]
         .into_iter()

@@ -91,7 +91,7 @@ macro_rules! catalog {
         }
 
         impl Event {
-            /// Reads a payload as stored, `{"OrderPlaced": {…}}`. `None`: the type is none of ours.
+            /// Reads a stored payload, `{"OrderPlaced": {…}}`. `None`: unknown aggregate type.
             pub fn decode(aggregate_type: &str, payload: &str) -> Option<serde_json::Result<Self>> {
                 match aggregate_type {
                     $($type_name => Some(serde_json::from_str(payload).map(Self::$variant)),)+
@@ -160,7 +160,7 @@ macro_rules! catalog {
             }
         }
 
-        /// One event of each type, and histories that show all of them: what tests over the catalog are made of.
+        /// One event of each type, and histories with all of them, for tests over the catalog.
         #[cfg(test)]
         pub(crate) mod samples {
             use strum::{IntoDiscriminant, VariantArray as _};
@@ -303,7 +303,7 @@ pub fn event_type(name: &str) -> Option<&'static EventType> {
     EVENT_TYPES.iter().find(|event| event.name == name)
 }
 
-/// What should follow on an event of that type.
+/// The event that should follow one of that type.
 pub fn expected_after(event_type: &str) -> Option<&'static Expectation> {
     self::event_type(event_type)?.expects.as_ref()
 }

@@ -6,7 +6,7 @@
 pub struct Context {
     /// In paths of the code, in `--contexts`, and the tag of its endpoints.
     pub name: &'static str,
-    /// Where a process listens that serves this context alone; `None`: where its role listens.
+    /// The port of a process that serves only this context; `None`: the port of its role.
     pub port: Option<u16>,
     /// In one line.
     pub about: &'static str,

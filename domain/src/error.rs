@@ -1,6 +1,6 @@
-//! How a refusal is sorted, without a word of HTTP.
+//! Kinds of refusals, independent of HTTP.
 
-/// What sort of refusal it is; the edge turns each into one status.
+/// The kind of a refusal; the edge turns each into one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The command is invalid in any state.

@@ -15,12 +15,12 @@ impl<K: VariantArray + Copy + Into<&'static str> + 'static> EventKind for K {}
 /// The facts that an event states of itself; its personal values are those of [`Sensitive`].
 ///
 /// There are no defaults, and implementations match without a `_` arm: the compiler names each fact that a new event
-/// still has to state. What depends on an event's fields is asked of the event, everything else of its kind.
+/// still has to state. Facts that depend on an event's fields take the event, all others its kind.
 pub trait EventInfo: Sensitive + VariantNames + IntoDiscriminant<Discriminant: EventKind> {
     /// The data subject of the event; `stream` is the id of its stream.
     fn subject(&self, stream: Uuid) -> Option<Uuid>;
 
-    /// The one amount that it is about.
+    /// Its one amount.
     fn amount(&self) -> Option<Money>;
 
     /// Where [`amount`](Self::amount) is in the event's JSON: the names of the fields with dots between them.
@@ -48,7 +48,7 @@ pub struct Expectation<K = &'static str> {
 pub struct EventType {
     /// In the past tense with its noun, such as `OrderPlaced`. No two aggregate types share one.
     pub name: &'static str,
-    /// The aggregate type that it belongs to.
+    /// Its aggregate type.
     pub aggregate: &'static AggregateType,
     /// See [`EventInfo::amount_path`].
     pub amount_path: Option<&'static str>,

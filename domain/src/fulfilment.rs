@@ -121,7 +121,7 @@ enum Phase {
     #[default]
     New,
     Reserving,
-    /// The time is up. Whether the order is confirmed or refused is the order's to say; until it does, nothing is
+    /// The timeout has passed. The order itself decides whether it is confirmed or refused; until then, nothing is
     /// given back.
     Refusing,
     Confirmed,
@@ -302,7 +302,7 @@ mod tests {
         reserve_all().remove(1)
     }
 
-    /// An instance that has heard of these events.
+    /// An instance after these events.
     fn after(events: &[Event]) -> State {
         let mut process = State::default();
         for event in events {

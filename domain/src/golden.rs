@@ -30,7 +30,7 @@ pub(crate) trait Sample: EventInfo {
     /// One event of that type, with every field filled.
     fn sample(kind: Self::Discriminant) -> Self;
 
-    /// A history that shows what each event does to the state: one of each, unless they need another order.
+    /// A history in which each event changes the state: one of each, unless they need another order.
     fn history() -> Vec<Self::Discriminant> {
         Self::Discriminant::VARIANTS.to_vec()
     }

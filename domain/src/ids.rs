@@ -18,7 +18,7 @@ pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
 /// The data subject of the operator's notes, who has a token or the command line and no key: its key encrypts them.
 pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");
 
-/// The name of the one log there is today, as positions of it are sent.
+/// The name of the only log, as it is sent with positions.
 pub const LOG: &str = "main";
 
 /// `UUIDv7`: new, and roughly in order of time.
@@ -27,12 +27,12 @@ pub fn new() -> Uuid {
     Uuid::now_v7()
 }
 
-/// v5 of the parts, kept apart by a byte that no part holds.
+/// A v5 id of the parts, separated by a byte that no part holds.
 pub fn derived(namespace: Uuid, parts: &[&str]) -> Uuid {
     Uuid::new_v5(&namespace, parts.join("\u{0}").as_bytes())
 }
 
-/// The id of the stream that the command begins: a repeated command meets the same stream.
+/// The id of the stream that the command begins: a repeated command gets the same one.
 pub fn stream_of(command: Uuid) -> Uuid {
     Uuid::new_v5(&STREAMS, command.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Stock: one stream per SKU and location. On hand is what lies there; reserved is promised to order lines; available
+//! Stock: one stream per SKU and location. On hand are the units there; reserved are those for order lines; available
 //! is the difference and never below zero.
 
 use std::collections::BTreeMap;
@@ -214,7 +214,7 @@ impl Classified for Error {
     }
 }
 
-/// What became of one line of one order.
+/// The state of one line of one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {

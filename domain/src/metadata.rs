@@ -56,7 +56,7 @@ pub enum Channel {
     Cli,
 }
 
-/// Who does it. A process acts as `system:<its name>`.
+/// The kind of an actor. A process manager acts as `system:<its name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     pub kind: ActorKind,
@@ -83,7 +83,7 @@ impl std::fmt::Display for Actor {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
-    /// All that follows from one request shares it.
+    /// Everything caused by one request shares it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<Uuid>,
     /// The event that caused this one; absent where a person's command began it.

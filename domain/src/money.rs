@@ -1,4 +1,4 @@
-//! Money: an integer of minor units and an ISO 4217 currency. Nothing rounds, nothing overflows unseen.
+//! Money: an integer of minor units and an ISO 4217 currency. Sums never round, and an overflow is `None`.
 
 use std::fmt;
 
@@ -75,12 +75,12 @@ impl Money {
         Self { amount, currency }
     }
 
-    /// `None` where the product does not fit.
+    /// `None` if the product overflows.
     pub fn times(self, quantity: u32) -> Option<Self> {
         self.amount.checked_mul(i64::from(quantity)).map(|amount| Self { amount, ..self })
     }
 
-    /// `None` where the currencies differ or the sum does not fit.
+    /// `None` if the currencies differ or the sum overflows.
     pub fn plus(self, other: Self) -> Option<Self> {
         if self.currency != other.currency {
             return None;

@@ -19,7 +19,7 @@ pub enum Input<'a, T: ?Sized> {
     Event { stream: Uuid, event: &'a Event },
     /// One of its own commands was refused; the slug says why.
     Refused { task: &'a T, slug: &'a str },
-    /// The instance has waited for as long as it had asked for.
+    /// The timeout of the instance has passed.
     TimedOut,
 }
 
@@ -54,9 +54,9 @@ pub struct Target {
 
 /// A process manager. Later releases read its stored state and tasks, so their shapes never change.
 pub trait ProcessManager: Send + Sync + 'static {
-    /// One instance. Holds ids, numbers and codes, and nothing personal.
+    /// The state of one instance. It holds ids, numbers and codes, and no personal values.
     type State: Default + Serialize + DeserializeOwned;
-    /// A command to send, as it is stored until it was sent.
+    /// A command to send, in its stored form.
     type Task: Serialize + DeserializeOwned;
 
     /// Its name: part of its command ids, of its checkpoint, and of `system:<name>`, as which it acts. For ever.
@@ -73,7 +73,7 @@ pub trait ProcessManager: Send + Sync + 'static {
         true
     }
 
-    /// The instance that an event of that stream concerns; `None`: it concerns none.
+    /// The instance of an event of that stream; `None`: no instance.
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String>;
 
     /// The reaction to an input.
@@ -85,7 +85,7 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// The command of a task; `None`: the instance's name is not one of this process.
     fn target(instance: &str, task: Self::Task) -> Option<Target>;
 
-    /// Where the instance is, in a word.
+    /// The step of the instance.
     fn step(state: &Self::State) -> &'static str;
 
     /// The aggregate that the instance is about: its type and id.
@@ -116,10 +116,10 @@ pub trait Process: Send + Sync {
     /// Whether it is to run.
     fn is_on(&self) -> bool;
 
-    /// The instance that an event of that stream concerns.
+    /// The instance of an event of that stream.
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String>;
 
-    /// The state of an instance that nothing has concerned yet.
+    /// The state of a new instance.
     fn initial(&self) -> Result<String, Unreadable>;
 
     /// The new state and the reaction after an input.
@@ -131,7 +131,7 @@ pub trait Process: Send + Sync {
     /// The purpose of a task and its target: `reserve`, `2`.
     fn purpose(&self, task: &str) -> Result<(&'static str, String), Unreadable>;
 
-    /// Where an instance in that state is, in a word.
+    /// The step of an instance in that state.
     fn step(&self, state: &str) -> Result<&'static str, Unreadable>;
 
     /// The aggregate that the instance is about: its type and id.

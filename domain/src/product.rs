@@ -37,7 +37,7 @@ pub struct Details {
 }
 
 impl Details {
-    /// Brings every text into its form; the pointer names the field that could not be.
+    /// Normalises every text; the pointer names the field that is invalid.
     pub fn try_new(raw: Self) -> Result<Self, (String, crate::text::TextError)> {
         use crate::text::{line, prose};
         let mut attributes = BTreeMap::new();
@@ -269,7 +269,7 @@ impl Decider for Product {
                 values.push(variant.sku.as_str().to_owned());
                 vec![Hold { scope: scope::SKU, values }]
             }
-            // A SKU that was sold stays its product's: orders name it.
+            // A SKU stays with its product for ever: orders refer to it.
             _ => Vec::new(),
         }
     }

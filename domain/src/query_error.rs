@@ -1,5 +1,5 @@
-//! Why a question was not answered, without a word of HTTP: reading a log, a read model or the audit trail ends with
-//! it, and the edge makes one answer of it.
+//! Why a query failed, independent of HTTP: the error of reading the log, a read model or the audit trail, which the
+//! edge turns into an answer.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-/// What sort of failure it is; the edge turns each into one status.
+/// The kind of a failure; the edge turns each into one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryErrorKind {
     /// The question cannot be read.
@@ -18,13 +18,13 @@ pub enum QueryErrorKind {
     NotFound,
     /// The state forbids it just now.
     Conflict,
-    /// It was there, and is gone for good.
+    /// It existed, and is gone for good.
     Gone,
     /// Not so fast.
     TooMany,
     /// A defect: the cause goes to the log only, not to the client.
     Internal,
-    /// It passes: the same question may be answered later.
+    /// Temporary: the same query may succeed later.
     Unavailable,
 }
 
@@ -79,11 +79,11 @@ impl QueryError {
         not_found => NotFound,
         /// The state forbids it just now.
         conflict => Conflict,
-        /// It was there, and is gone for good.
+        /// It existed, and is gone for good.
         gone => Gone,
     }
 
-    /// A parameter that has no value of its kind. The value is not repeated.
+    /// An invalid value of a parameter. The value is not repeated.
     pub fn parameter(name: &str, detail: &str) -> Self {
         let shown: String = name.chars().take(64).collect();
         Self::malformed("invalid-query", format!("parameter `{shown}`: {detail}")).with("parameter", shown)
@@ -98,7 +98,7 @@ impl QueryError {
         Self::new(QueryErrorKind::TooMany, slug, detail).with_retry_after(retry_after)
     }
 
-    /// It passes, and when to ask again.
+    /// Temporary, with the time after which to retry.
     pub fn unavailable(
         slug: impl Into<Cow<'static, str>>,
         detail: impl Into<Cow<'static, str>>,
@@ -107,7 +107,7 @@ impl QueryError {
         Self::new(QueryErrorKind::Unavailable, slug, detail).with_retry_after(retry_after)
     }
 
-    /// A defect. The cause is its source; the detail says nothing of it.
+    /// A defect. The cause is its source, and is not in the detail.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let detail = "something went wrong inside; the log names this request";
         let mut error = Self::new(QueryErrorKind::Internal, "internal-error", detail);
@@ -156,7 +156,7 @@ impl QueryError {
         &self.0.members
     }
 
-    /// When to ask again, where that is known.
+    /// When to retry, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

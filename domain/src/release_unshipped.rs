@@ -75,7 +75,7 @@ impl ProcessManager for ReleaseUnshipped {
 
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
         let Event::Order(event) = event else { return None };
-        // An order that was only placed is no instance yet.
+        // An order without a confirmation has no instance yet.
         let concerns = !matches!(event, order::Event::OrderPlaced { .. } | order::Event::OrderRefused { .. });
         concerns.then(|| stream.to_string())
     }

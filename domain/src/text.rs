@@ -1,4 +1,4 @@
-//! Text that people type, brought into one form and held to a length before it can enter an event.
+//! Text that people type, normalised and limited in length before it can enter an event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
-/// Why a text was not taken. It never repeats the text.
+/// Why a text was refused. It never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     #[error("it is empty")]
@@ -30,7 +30,7 @@ pub fn line(raw: &str, most: usize) -> Result<String, TextError> {
     if text.is_empty() { Err(TextError::Empty) } else { Ok(text) }
 }
 
-/// Like [`line()`], and may be empty and have line breaks and tabs.
+/// Like [`line()`], but may be empty and have line breaks and tabs.
 pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
     let text = composed(raw.trim());
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
@@ -68,7 +68,7 @@ pub fn code(raw: &str) -> Result<String, TextError> {
     if fits { Ok(text) } else { Err(TextError::NotACode) }
 }
 
-/// An e-mail address: something, one `@`, something. Whether it exists only a message to it can tell.
+/// An e-mail address: text, one `@`, text. Only a message to it can show whether it exists.
 pub fn email(raw: &str) -> Result<String, TextError> {
     let text = line(raw, 254)?;
     match text.split_once('@') {
@@ -81,7 +81,7 @@ pub fn email(raw: &str) -> Result<String, TextError> {
     }
 }
 
-/// What two e-mail addresses have in common when they are the same to us.
+/// The form in which two e-mail addresses are compared.
 pub fn email_key(email: &str) -> String {
     composed(&composed(email.trim()).to_lowercase()).into_owned()
 }

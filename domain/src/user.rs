@@ -57,7 +57,7 @@ pub enum Command {
     Change {
         details: Details,
     },
-    /// Goes together with [`person::Command::RequestErasure`].
+    /// Always executed together with [`person::Command::RequestErasure`].
     Delete,
 }
 
@@ -212,7 +212,7 @@ pub mod person {
     };
     use crate::Decider;
 
-    /// How long an erasure may take before somebody ought to look, in seconds. With an eraser running it takes seconds.
+    /// How long an erasure may take before it counts as overdue, in seconds. With a running eraser it takes seconds.
     const ERASURE_SECONDS: i64 = 15 * 60;
 
     #[derive(Debug, Clone, PartialEq)]

@@ -17,7 +17,7 @@ pub const IF_MATCH: HeaderName = axum::http::header::IF_MATCH;
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest that a query waits for its read model, however long it is asked to.
+/// The longest time that a query waits for its read model, whatever the client asks.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 fn refused(header: &str, detail: String) -> Problem {
@@ -40,7 +40,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &str) -> Result<
 /// `If-Match`: which version the client has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMatch {
-    /// `*`: whichever, as long as it exists.
+    /// `*`: any version of an existing entity.
     Any,
     /// `"7"`: exactly this one.
     Version(i64),
@@ -129,7 +129,7 @@ pub fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
 /// `Event-Position`: the position of a command's events in the log, `[log:]position`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPosition {
-    /// None: the one log that there is.
+    /// `None`: the only log.
     pub log: Option<String>,
     pub position: i64,
 }

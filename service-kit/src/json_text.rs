@@ -1,4 +1,4 @@
-//! A JSON body of which the bytes matter as well as the meaning.
+//! A JSON body that keeps its bytes.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
@@ -22,12 +22,12 @@ impl JsonText {
         utf8(&bytes).map(|text| Self(text.to_owned()))
     }
 
-    /// The JSON without the white space around it: the same for bodies that differ in nothing else.
+    /// The JSON without the white space around it.
     pub fn value(&self) -> &str {
         self.0.trim_matches([' ', '\t', '\n', '\r'])
     }
 
-    /// The body as a `T`. A body that is not JSON is refused as that, even if its shape is wrong before that shows.
+    /// The body as a `T`. Malformed JSON is refused as malformed, even if a wrong shape comes first.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let mut json = serde_json::Deserializer::from_str(&self.0);
         let parsed = serde_path_to_error::deserialize(&mut json);

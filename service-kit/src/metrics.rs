@@ -27,7 +27,7 @@ use prometheus_client::registry::Registry;
 /// What every name begins with.
 pub const PREFIX: &str = "soonshop";
 
-/// How long it may take to look things up: a scrape has a limit of its own, and gets the rest before that.
+/// The limit of a look-up: a scraper has a limit of its own, and must get the other metrics before that.
 pub const LIMIT: Duration = Duration::from_secs(3);
 
 /// Upper bounds, in seconds.
@@ -124,7 +124,7 @@ impl Metrics {
         &mut self.counted
     }
 
-    /// What requests are counted by.
+    /// The counters of requests.
     pub fn http(&self) -> Http {
         self.http.clone()
     }
@@ -166,7 +166,7 @@ async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
     match metrics.text().await {
         Ok(text) => ([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE), (CACHE_CONTROL, "no-store")], text)
             .into_response(),
-        // Writing into a text does not fail.
+        // Writing into a string cannot fail.
         Err(error) => crate::Problem::internal(error).into_response(),
     }
 }

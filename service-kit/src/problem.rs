@@ -74,7 +74,7 @@ struct Inner {
     headers: HeaderMap,
 }
 
-/// How a problem looks on the wire, for API descriptions.
+/// The JSON of a problem, for API descriptions.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub struct Body {
@@ -126,7 +126,7 @@ impl Problem {
     constructors! {
         /// 400: it cannot be read.
         malformed => Malformed,
-        /// 401: who it is, is not known.
+        /// 401: the caller is unknown.
         unauthenticated => Unauthenticated,
         /// 403: they may not.
         forbidden => Forbidden,
@@ -134,7 +134,7 @@ impl Problem {
         not_found => NotFound,
         /// 409: the state forbids it just now.
         conflict => Conflict,
-        /// 410: it was there, and is gone for good.
+        /// 410: it existed, and is gone for good.
         gone => Gone,
         /// 412: `If-Match` names another version.
         precondition => Precondition,
@@ -142,7 +142,7 @@ impl Problem {
         too_large => TooLarge,
         /// 415.
         unsupported_media_type => UnsupportedMediaType,
-        /// 422: it can be read, and makes no sense.
+        /// 422: it is well-formed, but invalid.
         invalid => Invalid,
         /// 428: `If-Match` or `Idempotency-Key` is required here.
         precondition_required => PreconditionRequired,
@@ -191,7 +191,7 @@ impl Problem {
         self.with("pointer", pointer.into())
     }
 
-    /// When to come back, where that is known.
+    /// When to retry, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

@@ -1,4 +1,4 @@
-//! The one place where a question that was not answered becomes a problem.
+//! The one place where a failed query becomes a problem.
 
 use soonshop_domain::{QueryError, QueryErrorKind};
 

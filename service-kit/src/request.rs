@@ -1,4 +1,4 @@
-//! Which request is being answered.
+//! The request that is being answered.
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::trace::TraceParent;
 pub struct RequestContext {
     /// New for every request.
     pub request_id: Uuid,
-    /// The client's, or the request's own: all that follows from the request shares it.
+    /// From the client, or the request's own id: everything caused by the request shares it.
     pub correlation_id: Uuid,
     pub trace: TraceParent,
 }

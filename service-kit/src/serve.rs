@@ -1,5 +1,4 @@
-//! From a listener to answered requests, and back to silence: one stack of middleware for every service, and a stop
-//! that lets requests end.
+//! Serves requests on a listener: one stack of middleware for every service, and a stop that lets running requests end.
 //!
 //! Each request has one line in the log, with its route and never its query or body. All other log lines of the request
 //! are in its span and so carry its id.
@@ -79,7 +78,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
 pub enum Stopped {
     /// Every request was answered.
     Drained,
-    /// Some were still going on at the deadline, and were left.
+    /// Some requests were still running at the deadline, and were dropped.
     AtDeadline,
 }
 
@@ -92,7 +91,7 @@ pub async fn serve(
     shutdown: CancellationToken,
     deadline: Duration,
 ) -> io::Result<Stopped> {
-    // Answers are small and whole: waiting for more to send only delays them.
+    // Answers are small and sent whole: waiting for more data only delays them.
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "the connection keeps its delay");
@@ -153,7 +152,7 @@ async fn announced_size(request: Request, next: Next) -> Response {
 }
 
 async fn time_limit(request: Request, next: Next) -> Response {
-    // A header that cannot be read is refused where it has a meaning, not here.
+    // A malformed header is refused where it is used, not here.
     let wait = headers::prefer_wait(request.headers()).ok().flatten().unwrap_or_default();
     let limit = Arc::new(AtomicU64::new(milliseconds(REQUEST_LIMIT + wait)));
     let begun = tokio::time::Instant::now();
@@ -238,7 +237,7 @@ async fn with_context(mut request: Request, next: Next) -> Response {
     CONTEXT.scope(context, answering.instrument(span)).await
 }
 
-/// Why an address is not listened on.
+/// Why an address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}: until customers can sign in, SoonShop listens on the loopback interface only (127.0.0.1 or [::1])"
@@ -408,7 +407,7 @@ mod tests {
         }
     }
 
-    /// A server with one request under way, and what lets that one end.
+    /// A server with one running request, and the sender that lets it end.
     async fn busy(
         deadline: Duration,
     ) -> (CancellationToken, Arc<Notify>, tokio::task::JoinHandle<String>, Server) {

@@ -57,7 +57,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     for directive in DISCREET {
         env_filter = env_filter.add_directive(directive.parse().map_err(named)?);
     }
-    // Where nothing can be written, as on a full disk, there is nowhere to say so, and the rest goes on.
+    // If nothing can be written, as on a full disk, the log line is lost and the work goes on.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(env_filter)
         .with_writer(std::io::stderr)

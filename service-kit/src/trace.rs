@@ -51,7 +51,7 @@ impl TraceParent {
         })
     }
 
-    /// The same trace, seen from a span of our own: what goes out to others.
+    /// The same trace with a span of our own as the parent, for outgoing calls.
     #[must_use]
     pub fn child(self) -> Self {
         Self { parent_id: span_id(), ..self }

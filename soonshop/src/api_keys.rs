@@ -28,15 +28,15 @@ const HOUR: i64 = 60 * 60 * 1000;
 /// What to do with API keys.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
-    /// Make a key and show it: this once, and never again
+    /// Create a key and show it once
     Create {
         /// support, auditor, ops, admin or service
         #[arg(long, value_parser = role)]
         role: Role,
-        /// What the key is for. It is not personal data: name no person
+        /// The use of the key. It is not treated as personal data: do not name a person
         #[arg(long)]
         name: String,
-        /// After how many days it is refused; without this, never
+        /// Days until it expires; without this, it never does
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         expires_days: Option<u16>,
     },
@@ -51,14 +51,14 @@ pub enum Verb {
         /// The part of it that is shown
         prefix: String,
     },
-    /// Make a new key in the place of one, which is refused a while later
+    /// Replace a key by a new one; the old one expires a while later
     Rotate {
         /// The part of it that is shown
         prefix: String,
-        /// For how many hours the old one may still be used
+        /// Hours for which the old one is still accepted
         #[arg(long, default_value_t = 24)]
         overlap_hours: u16,
-        /// After how many days the new one is refused; without this, never
+        /// Days until the new one expires; without this, it never does
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         expires_days: Option<u16>,
     },
@@ -127,7 +127,7 @@ impl ApiKeys {
         Ok(Self { db: read_database.namespace("operations")? })
     }
 
-    /// Every key there ever was, in the order in which they were made.
+    /// Every key, in order of creation, also the revoked ones.
     pub async fn all(&self) -> Result<Vec<Row>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM @api_keys ORDER BY created_at, id");
         self.db.connection.query_all(self.db.statement(&sql, [])).await?.iter().map(Row::read).collect()
@@ -141,7 +141,7 @@ impl ApiKeys {
         self.make(role.as_ref(), name, expires_days, None).await
     }
 
-    /// Makes a key in the place of another, which expires after so many hours if it would not before.
+    /// Replaces a key by a new one. The old one expires after so many hours, if not before.
     pub async fn rotate(
         &self,
         prefix: &str,
@@ -233,7 +233,7 @@ impl ApiKeys {
         Ok(row)
     }
 
-    /// Keeps a session, with the line that says who began it; and forgets those that are long over.
+    /// Stores a session with its entry in the record of operations; and deletes sessions that ended long ago.
     async fn begin_session(&self, session: &StoredSession) -> Result<(), Error> {
         let tx = self.db.connection.begin().await?;
         let actor = session.caller().actor;

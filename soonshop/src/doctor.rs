@@ -10,11 +10,11 @@ pub struct Finding {
     pub what: String,
     pub ok: bool,
     pub said: String,
-    /// What to do, where something is wrong.
+    /// What to do if something is wrong.
     pub cure: String,
 }
 
-/// How far a follower may be behind the head before it is worth a word, in events.
+/// How far a follower may be behind the head before it is reported, in events.
 const BEHIND: i64 = 10_000;
 
 /// How many stalled erasures are named.

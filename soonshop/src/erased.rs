@@ -41,7 +41,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Looks everywhere. An error means that it could not: then nothing is known.
+/// Searches every store. An error means that the search is incomplete and proves nothing.
 ///
 /// With values it reads the files of SQLite byte by byte, and so wants a process of its own: where a process closes a
 /// file, it loses all locks that it has on it, also those that SQLite took.
@@ -124,7 +124,7 @@ async fn history(shop: &Shop, backup_days: u32, report: &mut Report) -> anyhow::
     Ok(())
 }
 
-/// Tombstones where keys were, nothing that could make new ones, and a register that knows.
+/// Checks the key store (tombstones instead of keys, no new keys) and the register of erasures.
 async fn keys(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     let person = report.person.to_string();
     let keys = shop.keys_database.namespace("keys")?;

@@ -52,7 +52,7 @@ fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
 struct Receipt {
     #[schema(minimum = 1)]
     quantity: u32,
-    /// `main` where it is left out.
+    /// `main` if it is left out.
     location: Option<String>,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,
@@ -68,7 +68,7 @@ impl Input for Receipt {
 #[serde(deny_unknown_fields)]
 #[schema(as = StockAdjustment)]
 struct Adjustment {
-    /// How many more or, below zero, fewer there are than was thought.
+    /// How many units more (or, below zero, fewer) than recorded.
     quantity: i64,
     /// A code, such as `broken`: free text would be personal.
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]
@@ -110,7 +110,7 @@ struct ReservedLine {
 
 impl Input for ReservedLine {}
 
-/// The location by its name, or the one that every shop has.
+/// The location by its name, or `main`.
 fn location(named: Option<String>) -> Result<String, Problem> {
     let Some(name) = named else { return Ok(MAIN.to_owned()) };
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

@@ -43,14 +43,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// How many SKUs are looked up at once.
 const LOOK_UPS: usize = 8;
 
-/// How many numbers are tried where one is not given: two taken in a row would be a wonder already.
+/// How many generated numbers are tried: two taken ones in a row are already very unlikely.
 const NUMBERS: u32 = 10;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewOrder)]
 struct NewOrder {
-    /// A new guest where it is left out.
+    /// A new guest if it is left out.
     #[schema(value_type = Option<schema::Customer>)]
     customer: Option<Customer>,
     #[schema(min_items = 1, max_items = 1500)]
@@ -110,7 +110,7 @@ impl Input for NewOrder {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCreditNote)]
 struct NewCreditNote {
-    /// One is made where it is left out.
+    /// Generated if it is left out.
     #[schema(max_length = 64)]
     number: Option<String>,
     /// The order that it credits, where it is known.
@@ -143,7 +143,7 @@ struct Cancellation {
 
 impl Input for Cancellation {}
 
-/// Nothing needs saying: `{}`.
+/// No fields are needed: `{}`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderShipment)]
@@ -199,7 +199,7 @@ async fn issue(call: Call, (): (), body: NewCreditNote) -> Result<Response, Prob
     }
 }
 
-/// Under the given number, or the first one made that is free.
+/// With the given number, or the first free generated one.
 async fn numbered<A: Decider>(
     call: &Call,
     id: Uuid,
@@ -271,7 +271,7 @@ async fn credit(store: &EventStore, id: Uuid, body: NewCreditNote) -> Result<Pla
     })
 }
 
-/// A user must be there; a guest comes into being by buying.
+/// A user must exist; a guest begins to exist by buying.
 async fn buyer(store: &EventStore, id: Uuid, named: Option<Customer>) -> Result<Customer, Problem> {
     match named {
         None => Ok(Customer::Guest(GuestId(ids::derived(id, &["guest"])))),
@@ -294,7 +294,7 @@ enum SkuFacts {
     Sold { product_id: ProductId, name: String, price: Option<Money> },
 }
 
-/// The lines with the names and prices of today.
+/// The lines with the current names and prices.
 async fn sold(store: &EventStore, lines: Vec<NewLine>) -> Result<Vec<Line>, Problem> {
     if lines.len() > MOST_LINES {
         return Err(rejected(&Error::BadLines));

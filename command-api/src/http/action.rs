@@ -20,13 +20,13 @@ pub(crate) struct Action {
     pub(crate) run: Box<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>,
     /// The parameters of the path.
     pub(crate) parameters: fn() -> Vec<Object>,
-    /// The body that is sent; `None`: there must not be one.
+    /// The schema of the body; `None`: no body is allowed.
     pub(crate) body: Option<fn() -> Described>,
-    /// The body of the answer, where it is the action's own.
+    /// The body of the answer, if the action has its own.
     pub(crate) answer: Option<fn() -> Described>,
 }
 
-/// For a command that needs facts first, or has a path of its own.
+/// For a command that needs to look up facts first, or has a path of its own.
 pub(crate) fn prepares<P: Parameters, B: Input, F: Future<Output = Outcome> + Send + 'static>(
     run: impl Fn(Call, P, B) -> F + Copy + Send + Sync + 'static,
 ) -> Action {
@@ -40,7 +40,7 @@ pub(crate) fn prepares<P: Parameters, B: Input, F: Future<Output = Outcome> + Se
     Action { run: Box::new(run), parameters: P::schemas, body: Some(described::<B>), answer: None }
 }
 
-/// The body becomes the command that begins a stream.
+/// Makes the body the command that begins a stream.
 pub(crate) fn begins<A: Decider, B: Input>(command: fn(Uuid, B) -> Result<A::Command, Problem>) -> Action {
     prepares(move |call: Call, (): (), body: B| async move {
         let id = call.new_stream();
@@ -48,20 +48,20 @@ pub(crate) fn begins<A: Decider, B: Input>(command: fn(Uuid, B) -> Result<A::Com
     })
 }
 
-/// The body becomes the command of the stream that the path names.
+/// Makes the body a command on the stream that the path names.
 pub(crate) fn executes<A: Decider, B: Input>(command: fn(Uuid, B) -> Result<A::Command, Problem>) -> Action {
     prepares(
         move |call: Call, id: Uuid, body: B| async move { call.execute::<A>(id, command(id, body)?).await },
     )
 }
 
-/// A command, and the stream that it is for.
+/// A command and its stream.
 pub(crate) struct Addressed<A: Decider> {
     pub(crate) id: Uuid,
     pub(crate) command: A::Command,
 }
 
-/// Path and body become a command, and the answer is made of the state that it led to.
+/// Makes path and body a command, and the answer from the state after it.
 #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
 pub(crate) fn answers<A: Decider, P: Parameters, B: Input, R: Serialize + ToSchema + 'static>(
     command: fn(P, B) -> Result<Addressed<A>, Problem>,

@@ -21,9 +21,9 @@ use uuid::Uuid;
 pub(crate) struct Done {
     /// The id of the thing that the command changed.
     id: Uuid,
-    /// The version that it has now: also the `ETag`.
+    /// Its version now: also the `ETag`.
     version: Option<i64>,
-    /// Of the last event in the log: also in `Event-Position`. Null where nothing had to change.
+    /// The position of the last event: also in `Event-Position`. Null if nothing had to change.
     position: Option<i64>,
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn unreadable(error: soonshop_event_log::Error) -> Problem {
     refused(ExecuteError::<soonshop_domain::user::Error>::from(error))
 }
 
-/// Somebody else holds a unique value.
+/// Another stream holds a unique value.
 pub(crate) fn taken(name: &str, owner: String) -> Problem {
     match name {
         // The owner of an address is personal: it is not named.

@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 /// The body of a command.
 pub(crate) trait Input: DeserializeOwned + ToSchema + Send + 'static {
-    /// When it happened, if the body says so: only the operator may.
+    /// The business time, if the body has one: only the operator may set it.
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         None
     }

@@ -1,4 +1,4 @@
-//! A request as a command sees it: who calls, under which id, with which headers; and the way to the event store.
+//! The request of a command: caller, command id and headers; and the access to the event store.
 
 use std::sync::Arc;
 
@@ -197,7 +197,7 @@ impl Call {
         Ok(render(&recorded, &body(id, &state)))
     }
 
-    /// Like [`execute`](Self::execute), for who has something to say to the refusal.
+    /// Like [`execute`](Self::execute), for callers that handle the refusal.
     pub(crate) async fn attempt<A: Decider>(
         &self,
         id: Uuid,
@@ -237,7 +237,7 @@ impl Call {
     }
 }
 
-/// The certainty that there is no body.
+/// An absent body.
 async fn nothing_in(body: Body) -> Result<JsonText, Problem> {
     match axum::body::to_bytes(body, 0).await {
         Ok(_) => Ok(JsonText::default()),

@@ -1,4 +1,4 @@
-//! Every command goes through here: routed by its row, read as a call, run by its action.
+//! The way of every command: routed by its row, read as a call, run by its action.
 
 use std::sync::Arc;
 

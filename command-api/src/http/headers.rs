@@ -42,7 +42,7 @@ pub(super) fn text(
     Ok(Some(text.to_owned()))
 }
 
-/// Anonymous callers share one space of keys, so theirs must be beyond guessing.
+/// Anonymous callers share one space of keys, so their keys must not be guessable.
 pub(super) fn idempotency_key(headers: &HeaderMap, role: Role, key: Key) -> Result<Option<String>, Problem> {
     let Some(sent) = IdempotencyKey::optional(headers)? else {
         return match key {

@@ -113,7 +113,7 @@ macro_rules! several {
 several! { A 0 B 1 }
 several! { A 0 B 1 C 2 }
 
-/// The parameters of the path that was asked for.
+/// The parameters of the requested path.
 pub(crate) async fn read<P: Parameters>(parts: &mut Parts) -> Result<P, Problem> {
     let sent = if P::schemas().is_empty() {
         Vec::new()

@@ -31,13 +31,13 @@ pub(crate) enum Key {
 /// The answer to success. Its path may use the parameters of the row's path, and `{id}`: the id of the changed thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Success {
-    /// Something new began, and this is where it is.
+    /// Something new exists, at this location.
     Created(&'static str),
     /// It was done.
     Done,
-    /// Something is gone, and there is nothing to say about it.
+    /// Something was removed; the answer has no body.
     Removed,
-    /// It was taken on; this is where to look what became of it.
+    /// It was accepted; this location shows its result.
     #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
     Accepted(&'static str),
     /// It was done, and the action answers with a body of its own.
@@ -46,7 +46,7 @@ pub(crate) enum Success {
 }
 
 impl Success {
-    /// As the command's record keeps it.
+    /// The kind that the command's record stores.
     pub(crate) fn kind(self) -> OutcomeKind {
         match self {
             Self::Created(_) => OutcomeKind::Created,
@@ -56,7 +56,7 @@ impl Success {
         }
     }
 
-    /// The path that the answer leads to.
+    /// The path of the `Location`.
     pub(crate) fn leads_to(self) -> Option<&'static str> {
         match self {
             Self::Created(path) | Self::Accepted(path) => Some(path),
@@ -71,13 +71,13 @@ pub(crate) fn parameters(path: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Row {
-    /// The context that the command is of.
+    /// The context of the command.
     pub(crate) fn context(&self) -> &'static str {
         let aggregate_type = self.command.split('.').next().unwrap_or_default();
         context_of(aggregate_type).unwrap_or_default()
     }
 
-    /// What replaces or removes something says which version of it the caller has seen.
+    /// A command that replaces or removes something must name the version that the caller has seen.
     pub(crate) fn needs_if_match(&self) -> bool {
         self.method == Method::PUT || self.method == Method::DELETE
     }

@@ -1,4 +1,4 @@
-//! How types of the domain look on the wire: the domain knows nothing of descriptions.
+//! Schemas of the domain's types: the domain does not know OpenAPI.
 #![expect(dead_code, reason = "these are only described, never made")]
 
 use utoipa::ToSchema;

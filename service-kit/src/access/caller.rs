@@ -99,7 +99,7 @@ impl Access {
         Self { everybody: Some(role), ..Self::new(None) }
     }
 
-    /// With the keys that are stored there.
+    /// Adds the store of API keys.
     #[must_use]
     pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
         Self { keys: Some(keys), ..self }
@@ -126,7 +126,7 @@ impl Access {
         }
     }
 
-    /// The key of that text, as it may be used just now; `None`: it is the operator's token.
+    /// The valid key of this token; `None` for the operator's token.
     pub(super) async fn holder(&self, token: &str) -> Result<Option<StoredKey>, Problem> {
         if self.operator.as_ref().is_some_and(|operator| operator.is(token.as_bytes())) {
             return Ok(None);
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(refused(&access, &bearer(&key.text())).await, (503, "database-unavailable".to_owned()));
         assert!(access.caller(&bearer("the-operator's-token")).await.is_ok());
         assert!(access.caller(&HeaderMap::new()).await.is_ok());
-        // It is not remembered that they were away.
+        // A failed look-up is not cached.
         shelf.away.store(false, Ordering::Relaxed);
         assert!(access.caller(&bearer(&key.text())).await.is_ok());
     }
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "Secret");
     }
 
-    /// A secret has no other comparison; and nothing is let in or turned away beside it.
+    /// [`Secret::is`] is the only comparison of secrets, and every decision goes through it.
     #[tokio::test]
     async fn a_token_is_compared_with_every_candidate_in_constant_time() {
         let (shelf, access) = access();
@@ -312,7 +312,7 @@ mod tests {
             (key.text(), 2, true),
             (wrong, 2, false),
             (revoked.text(), 2, false),
-            // There is none that it could be.
+            // No stored key has its prefix.
             (unknown, 1, false),
         ] {
             let before = COMPARED.get();
@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    /// Of that prefix, with another secret.
+    /// The same prefix with another secret.
     fn forged(key: &ApiKey) -> String {
         let other = ApiKey::generate(Uuid::new_v4()).unwrap().text();
         let text = key.text();

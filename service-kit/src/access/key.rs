@@ -11,14 +11,14 @@ use uuid::Uuid;
 /// How many characters of a key are shown, and stored in the clear.
 const PREFIX: usize = 8;
 
-/// A key as its holder has it. It is shown once, by [`text`](Self::text), and kept nowhere.
+/// A key with its secret. It is shown once, by [`text`](Self::text), and never stored.
 pub struct ApiKey {
     prefix: String,
     secret: [u8; 32],
 }
 
 impl ApiKey {
-    /// A new one for that id, out of 32 random bytes; `None` where there are no random numbers.
+    /// A new key for that id, from 32 random bytes; `None` if the system has no random numbers.
     ///
     /// The prefix is the end of the id, which is random: its beginning is the time, and two keys may have that in
     /// common.

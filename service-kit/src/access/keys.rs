@@ -28,7 +28,7 @@ impl Secret {
         Self(bytes.into())
     }
 
-    /// How long it takes says nothing about where the two differ: their HMACs under the secret are compared.
+    /// The time it takes does not depend on where the two differ: it compares their HMACs under the secret.
     pub fn is(&self, sent: &[u8]) -> bool {
         #[cfg(test)]
         COMPARED.set(COMPARED.get() + 1);
@@ -58,7 +58,7 @@ pub struct StoredKey {
 }
 
 impl StoredKey {
-    /// Refused where it was revoked or has expired.
+    /// Refuses a key that was revoked or has expired.
     pub(super) fn lives(&self, now: DateTime<Utc>) -> Result<(), Problem> {
         if self.revoked {
             return Err(bad_token());
@@ -94,16 +94,16 @@ pub trait Keys: Send + Sync {
     /// The key with that prefix. It does not check the secret.
     async fn find(&self, prefix: &str) -> Result<Option<StoredKey>, Unavailable>;
 
-    /// Writes down that it was used just now.
+    /// Records that the key was used just now.
     async fn used(&self, id: Uuid) -> Result<(), Unavailable>;
 
-    /// Keeps a session that begins, and writes down who began it.
+    /// Stores a new session, and records who began it.
     async fn begin(&self, session: &StoredSession) -> Result<(), Unavailable>;
 
-    /// The session of that hash, unless it was ended, with its key as it is now.
+    /// The session with that hash, unless it was ended, with the current state of its key.
     async fn session(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Unavailable>;
 
-    /// Ends it, in every process.
+    /// Ends the session in every process.
     async fn end(&self, hash: [u8; 32]) -> Result<(), Unavailable>;
 }
 

@@ -1,7 +1,7 @@
 //! Sessions of people who look at pages: begun with a key or the operator's token, known by a cookie.
 //!
-//! A cookie opens nothing but the questions of the viewer: commands take the key itself. Of its secret only the hash is
-//! stored, and a session ends with its key.
+//! A cookie only opens queries of the viewer: commands need the key itself. Only the hash of its secret is stored, and
+//! a session ends with its key.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::Problem;
 /// The cookie's name.
 pub const COOKIE: &str = "soonshop_session";
 
-/// How long a session lasts, where its key does not expire before.
+/// How long a session lasts, unless its key expires first.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
 
-/// Where a browser says from what kind of place a request comes.
+/// The origin of a request (same origin or other site), as the browser reports it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The scheme of the original request, as a proxy that ends TLS reports it.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

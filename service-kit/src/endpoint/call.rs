@@ -31,15 +31,15 @@ pub trait Shared: Send + Sync + 'static {
 /// The position that the answer must have seen.
 #[derive(Debug, Clone, Copy)]
 pub struct RequiredPosition {
-    /// As `Event-Position` names it.
+    /// From `Event-Position`.
     pub position: i64,
     /// `Prefer: wait` was sent. Otherwise the position is only checked, without waiting.
     pub waits: bool,
-    /// Until when it is waited for.
+    /// The end of the wait.
     pub deadline: Instant,
 }
 
-/// The most that a form may hold, in bytes.
+/// The largest size of a form, in bytes.
 const LARGEST_FORM: usize = 64 * 1024;
 
 /// The parts of a request that are known before it is validated, also when it is then refused.
@@ -49,7 +49,7 @@ pub struct Visit {
     pub path: String,
     /// Of the address; empty where there is none.
     pub query: String,
-    /// The first of the languages that the asker's browser names.
+    /// The first language of `Accept-Language`.
     pub language: Option<String>,
     /// Readable cookies by name.
     cookies: Vec<(String, String)>,
@@ -116,7 +116,7 @@ pub struct Call<S> {
     pub form: Params,
     /// The position that the answer must have seen.
     pub wanted: Option<RequiredPosition>,
-    /// The versions that the asker has.
+    /// The versions that the client has, from `If-None-Match`.
     has: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl<S> Call<S> {
         visitor.caller.must(takes.needs, takes.named)?;
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
-        // No name has one, and PostgreSQL takes none in a text.
+        // No name holds a NUL, and PostgreSQL refuses one in a text.
         if path.iter().any(|(_, value)| value.contains('\0')) {
             return Err(Problem::malformed("invalid-id", "the path holds a NUL"));
         }
@@ -162,12 +162,12 @@ impl<S> Call<S> {
         &self.visitor.caller
     }
 
-    /// Whether the caller is permitted that.
+    /// Whether the caller has the permission.
     pub fn may(&self, permission: Permission) -> bool {
         self.caller().role.may(permission)
     }
 
-    /// The id that the path names.
+    /// The id in the path.
     pub fn id(&self) -> Result<Uuid, Problem> {
         let malformed = |_| Problem::malformed("invalid-id", "the id in the path is not a UUID");
         Uuid::try_parse(&self.key).map_err(malformed)
@@ -198,7 +198,7 @@ impl<S> Call<S> {
         (headers, [(axum::http::header::CONTENT_TYPE, "application/json")], body).into_response()
     }
 
-    /// An answer that is no single entity; `next` is where the page after it begins.
+    /// An answer that is not a single entity; `next` is the start of the next page.
     pub fn page(
         &self,
         position: i64,
@@ -230,7 +230,7 @@ impl<S> Call<S> {
     }
 }
 
-/// A form that one of our own pages sent, or a program.
+/// Reads a form, sent by one of our own pages or by a program.
 async fn form(headers: &HeaderMap, body: Body, fields: &[Param]) -> Result<Params, Problem> {
     from_here(headers)?;
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -250,7 +250,7 @@ fn language(headers: &HeaderMap) -> Option<String> {
     Some(first.trim().to_owned())
 }
 
-/// The JSON of an answer, made where a failure is still a problem.
+/// Encodes an answer here, where a failure can still become a problem.
 fn encoded(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, Problem> {
     serde_json::value::to_raw_value(body).map_err(Problem::internal)
 }

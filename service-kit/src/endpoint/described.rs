@@ -32,7 +32,7 @@ impl Described {
         Self { schema, components: components::<T>(), entity: false, paged: false }
     }
 
-    /// An entity as it is; or as it was.
+    /// An entity as it is now, or as it was (`as_of`).
     pub fn either<T: ToSchema, U: ToSchema>() -> Self {
         let refs =
             OneOfBuilder::new().item(Ref::from_schema_name(T::name())).item(Ref::from_schema_name(U::name()));
@@ -49,7 +49,7 @@ impl Described {
         Self { schema: page.build().into(), components: components::<T>(), entity: false, paged: true }
     }
 
-    /// A schema that is put together by hand.
+    /// A schema made by hand.
     pub fn schema(schema: impl Into<RefOr<Schema>>) -> Self {
         Self { schema: schema.into(), components: Vec::new(), entity: false, paged: false }
     }

@@ -1,4 +1,4 @@
-//! Query parameters: each row of the table names those it knows, with what their values may be. All else is refused,
+//! Query parameters: each row of the table lists those it accepts, with the kind of their values. Any other is refused
 //! by name, and no value is repeated.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const LONGEST_TEXT: usize = 200;
 /// The longest free text or cursor, in bytes.
 pub const LONGEST_FREE: usize = 2_000;
 const MOST_FACET_VALUES: usize = 100;
-/// What parameters begin with that narrow a search by a facet: `facet.colour=red`.
+/// The prefix of parameters that filter by a facet: `facet.colour=red`.
 const FACET: &str = "facet.";
 
 /// The values that a parameter accepts.
@@ -42,7 +42,7 @@ pub enum Kind {
     Time,
     /// `v:<version>`, `p:<position>`, or a moment.
     AsOf,
-    /// From the one to the other.
+    /// A whole number in this range.
     Number(i64, i64),
     /// A text that the function accepts and normalises; the sentence describes it.
     Checked(fn(&str) -> Option<String>, &'static str),
@@ -73,21 +73,21 @@ impl Sort {
 pub struct Param {
     /// As it is sent.
     pub name: &'static str,
-    /// What its values may be.
+    /// The kind of its values.
     pub kind: Kind,
-    /// It may not be left out.
+    /// It is required.
     pub required: bool,
     /// A sentence for the API's description.
     pub about: &'static str,
 }
 
 impl Param {
-    /// One that may be left out.
+    /// An optional parameter.
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self { name, kind, required: false, about }
     }
 
-    /// The same, and it may not be left out.
+    /// A required parameter.
     #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
@@ -97,7 +97,7 @@ impl Param {
 /// A value in its normal form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Of all kinds that are no numbers.
+    /// Of every kind that is not a number.
     Text(String),
     /// A number, or a moment in microseconds since 1970.
     Number(i64),
@@ -124,13 +124,13 @@ pub struct Params {
     pub facets: BTreeMap<String, Vec<String>>,
 }
 
-/// A parameter that has no value of its kind.
+/// A refused parameter.
 pub fn refused(parameter: &str, detail: &str) -> Problem {
     QueryError::parameter(parameter, detail).into()
 }
 
 impl Params {
-    /// Reads a query string by the parameters that are known.
+    /// Reads a query string with these parameters.
     pub fn read(query: &str, known: &[Param]) -> Result<Self, Problem> {
         let mut params = Self::default();
         for (name, raw) in form_urlencoded::parse(query.as_bytes()) {
@@ -171,7 +171,7 @@ impl Params {
         self.values.get(name)
     }
 
-    /// Its value, where that is a text.
+    /// Its value, if it is a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
             Some(Value::Text(text)) => Some(text),
@@ -179,7 +179,7 @@ impl Params {
         }
     }
 
-    /// Its value, where that is a number or a moment.
+    /// Its value, if it is a number or a moment.
     pub fn number(&self, name: &str) -> Option<i64> {
         match self.values.get(name) {
             Some(Value::Number(number)) => Some(*number),
@@ -187,7 +187,7 @@ impl Params {
         }
     }
 
-    /// The point of a history that is asked for.
+    /// The requested point of a history.
     pub fn as_of(&self) -> Option<AsOf> {
         match self.values.get("as_of") {
             Some(Value::AsOf(moment)) => Some(*moment),
@@ -217,7 +217,7 @@ fn line(raw: &str) -> Option<String> {
 }
 
 impl Kind {
-    /// The values of which it is one.
+    /// The allowed values.
     pub fn names(self) -> Vec<&'static str> {
         match self {
             Self::OneOf(names) => names.to_vec(),

@@ -1,4 +1,4 @@
-//! The rows of a table of endpoints, and how a request gets to the one that it is for.
+//! The rows of a table of endpoints, and the routing of requests to them.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub struct Action<S> {
 }
 
 impl<S> Action<S> {
-    /// It takes these query parameters, and answers that.
+    /// An action with these query parameters and this answer.
     pub fn new<F>(
         params: Vec<Param>,
         answers: Described,
@@ -64,7 +64,7 @@ impl<S> Action<S> {
         &self.answers
     }
 
-    /// The fields of the form that it takes; `None`: it is a question, and takes none.
+    /// The fields of its form; `None` for a query.
     pub fn form(&self) -> Option<&[Param]> {
         self.form.as_deref()
     }
@@ -75,12 +75,12 @@ impl<S> Action<S> {
     }
 }
 
-/// How a page says that it is refused.
+/// Renders a refusal as a page.
 type Refused<S> = fn(&S, &Visit, &Problem) -> Response;
 
 /// A row of the table.
 pub struct Endpoint<S> {
-    /// With `{…}` for each part that is a name.
+    /// With `{…}` for each parameter.
     pub path: &'static str,
     /// `<context>.<what>`: in the API's description.
     pub name: &'static str,
@@ -88,7 +88,7 @@ pub struct Endpoint<S> {
     pub summary: &'static str,
     /// Its behaviour.
     pub action: Action<S>,
-    /// It is a page for people, and so are its refusals.
+    /// Set for a page: its refusals are pages too.
     refused: Option<Refused<S>>,
 }
 
@@ -103,13 +103,13 @@ impl<S> Endpoint<S> {
         Self { path, name, summary: "A page", action, refused: Some(refused) }
     }
 
-    /// The same, for callers who are permitted that.
+    /// Sets the permission that callers need.
     #[must_use]
     pub fn needs(self, permission: Permission) -> Self {
         Self { action: self.action.needs(permission), ..self }
     }
 
-    /// The context that it belongs to.
+    /// Its context.
     pub fn context(&self) -> &'static str {
         self.name.split('.').next().unwrap_or_default()
     }
@@ -129,7 +129,7 @@ pub fn router<S: Shared>(shared: &Arc<S>, endpoints: impl IntoIterator<Item = En
     router
 }
 
-/// Everything that is asked goes through here.
+/// Handles every request.
 async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let visitor = shared.access().visitor(&parts.headers).await;

@@ -1,4 +1,4 @@
-//! The generations and tables that there are.
+//! The generations and tables in the databases.
 
 use std::collections::BTreeMap;
 

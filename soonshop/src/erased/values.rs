@@ -26,9 +26,9 @@ const BLOCK: usize = 1 << 20;
 
 /// The values to look for.
 pub(super) struct KnownValues {
-    /// In normal form, and as JSON has them where that differs.
+    /// In normal form, and escaped as in JSON if that differs.
     values: BTreeSet<String>,
-    /// Where they were read from: they may well be found there.
+    /// The file that they were read from: it is not searched.
     file: PathBuf,
 }
 

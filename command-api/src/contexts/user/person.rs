@@ -1,4 +1,4 @@
-//! People over HTTP: the operator has a person forgotten, be it a user or a guest.
+//! People over HTTP: the erasure of a person, a user or a guest.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use crate::http::schema;
 #[serde(deny_unknown_fields)]
 #[schema(as = PersonErasure)]
 pub(super) struct Erasure {
-    /// What their data was kept for: each at most once.
+    /// The purposes to erase: each at most once.
     #[schema(value_type = Vec<schema::Purpose>, min_items = 1, max_items = 2)]
     purposes: Vec<Purpose>,
 }
