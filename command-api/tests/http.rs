@@ -250,7 +250,7 @@ async fn erasing_the_account_of_a_user_deletes_the_user() {
     let got = shop.put(&format!("/users/{user}"), "*", json!({})).await;
     assert_eq!(got.refused(), (410, "user-deleted".into()));
     assert_eq!(shop.post("/users", ada).await.status, 201, "the address is free");
-    // Deleted first, and asked for afterwards: nothing is left to do.
+    // Deleted first, erasure requested afterwards: nothing is left to do.
     let got = shop.operate(&path, erasure(&["account"])).await;
     assert_eq!((got.status, &got.json()["position"]), (200, &Value::Null));
 }
@@ -284,7 +284,7 @@ async fn a_product_is_listed_changed_priced_and_deleted() {
     let details = json!({ "name": "Mug", "category": "kitchen", "attributes": { "colour": "red" } });
     let got = shop.put(&path, "\"1\"", details.clone()).await;
     assert_eq!((got.status, got.header("etag"), got.header("location")), (200, "\"2\"", ""));
-    // The same again changes nothing, and says so.
+    // A repetition changes nothing, and its answer says so.
     let got = shop.put(&path, "\"2\"", details).await;
     assert_eq!((got.status, got.header("etag"), got.header("event-position")), (200, "\"2\"", ""));
     assert_eq!(got.json()["position"], Value::Null);
@@ -505,7 +505,7 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
     assert_eq!(only_operator, BTreeSet::from(expected.map(str::to_owned)));
 }
 
-/// A shop in which there is a key of each of these roles: their ids, and what their holders send.
+/// A shop with a key of each of these roles: their ids, and the header values of their holders.
 async fn keyed(roles: &[Role]) -> (Shop, Vec<(Uuid, String)>) {
     let shop = Shop::open().await;
     let shelf = Shelf::default();
@@ -1169,7 +1169,7 @@ fn slugs(source: &str) -> BTreeSet<String> {
     found
 }
 
-/// The slugs that a source file makes problems of, outside its tests: the first text that a constructor is given.
+/// The slugs of the problems in a source file, outside its tests: the first argument of a constructor.
 fn problem_slugs(source: &str) -> BTreeSet<String> {
     let source = source.split("#[cfg(test)]").next().unwrap();
     let mut found = BTreeSet::new();

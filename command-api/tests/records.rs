@@ -126,7 +126,7 @@ async fn a_record_of_an_earlier_release_is_answered_byte_for_byte(shop: Fixture)
         );
         assert_eq!(shop.run("log", &sql).await, 1);
         assert_eq!(sent.answer(&store).await, expected, "{} {}", sent.method, sent.path);
-        // White space around the body makes no other request of it; another body does.
+        // White space around the body does not make it another request; another body does.
         if !sent.body.is_empty() {
             let spaced = Sent { body: "\n{\"other\":1}", ..sent };
             assert!(spaced.answer(&store).await.starts_with("422"), "the shape is wrong");

@@ -32,7 +32,7 @@ enum Step {
     Read(usize),
     /// A sender takes the next command and delivers it.
     Send(usize),
-    /// A sender takes the next command, and stops before it delivers it.
+    /// A sender takes the next command, and is killed before it delivers it.
     Stall(usize),
     /// The answer to a sent command arrives.
     Answer(usize),
@@ -74,7 +74,7 @@ fn place(sku: usize) -> StockPlace {
     StockPlace { sku: Sku::try_new(SKUS[sku]).unwrap(), location: MAIN.to_owned() }
 }
 
-/// Decides and applies; the slug of the refusal, if it is one.
+/// Decides and applies; returns the slug of a refusal.
 fn run<A: Decider>(state: &mut A, command: A::Command) -> Result<Vec<A::Event>, String> {
     let events = state.decide(command, &facts()).map_err(|error| error.as_ref().to_owned())?;
     for event in &events {

@@ -20,7 +20,7 @@ use soonshop_domain::user::{self, User, person};
 use soonshop_domain::{Currency, Decider, Event, Facts, Money, Purpose, Sensitive};
 use uuid::Uuid;
 
-/// Decides and applies one command after the other, and checks what holds of every type.
+/// Decides and applies one command after the other, and checks the invariants of every type.
 fn live<A>(commands: Vec<A::Command>, check: impl Fn(&A)) -> Vec<A::Event>
 where
     A: Decider<Event: Into<Event>, Command: Clone> + Serialize + DeserializeOwned,

@@ -314,7 +314,7 @@ impl<D: Target> Run<D> {
         Ok(())
     }
 
-    /// Gives a command, and counts it; `name` is what people know it by.
+    /// Sends a command, and counts it; `name` is its name for people.
     async fn give(&self, name: &str, step: Step<'_>) -> anyhow::Result<StepOutcome> {
         let given = self.door.give(&step).await?;
         let mut report = self.report();

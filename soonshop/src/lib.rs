@@ -37,7 +37,7 @@ use soonshop_search::Search;
 
 pub use role::Role;
 
-/// Where everything is. Every URL's scheme says which backend it is.
+/// The addresses of all parts. The scheme of a URL names its backend.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
     /// The event store: `postgres://…` or `sqlite://FOLDER`
@@ -109,7 +109,7 @@ pub struct Shop {
     pub bus: Arc<dyn Bus>,
     pub cache: Arc<dyn Cache>,
     pub search: Arc<dyn Search>,
-    /// A name that no other process has, not even the one before this one.
+    /// A unique name, different also from that of the process before this one.
     pub holder: String,
 }
 
@@ -175,7 +175,7 @@ impl Shop {
         Ok(EventLog::new(self.store_database.namespace("log")?, self.key_store()?))
     }
 
-    /// The write side. On SQLite this process must be the only one that has it.
+    /// The write side. On SQLite no other process may have it open.
     pub fn event_store(&self) -> anyhow::Result<EventStore> {
         Ok(EventStore::open(&self.store_database, KeyMaker::new(self.key_store()?))?)
     }

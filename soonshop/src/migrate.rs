@@ -22,7 +22,7 @@ use crate::Shop;
 use crate::api_keys::ensure_writers;
 use crate::cause::chain;
 
-/// The database in which each namespace lives.
+/// The database of each namespace.
 pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 7] {
     [
         (Namespace::Log, &shop.store_database),

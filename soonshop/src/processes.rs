@@ -40,7 +40,7 @@ pub enum Verb {
         /// At most so many
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
         most: u64,
-        /// Those after this one, as the end of the list before names it: PROCESS/INSTANCE
+        /// Those after this one, as printed at the end of the list before: PROCESS/INSTANCE
         #[arg(long)]
         after: Option<String>,
         /// text, or json: one instance a line
@@ -57,7 +57,7 @@ pub enum Verb {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
-    /// Have the command that an instance waits with tried again at once; it is written down who asked, and why
+    /// Retry the waiting command of an instance at once; who asked, and why, is recorded
     Retry {
         /// The name of the process
         process: String,

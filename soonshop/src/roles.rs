@@ -20,7 +20,7 @@ use crate::Shop;
 use crate::erased::overdue;
 pub use crate::role::Role;
 
-/// What runs beside the endpoints. All of it ends when `stop` does.
+/// The workers beside the endpoints. All of them end with `stop`.
 pub struct Followers {
     pub tasks: JoinSet<()>,
     /// Where this process's followers get their events.

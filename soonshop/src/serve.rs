@@ -102,7 +102,7 @@ pub async fn start(
     let router = router(&shop, &options, store.as_ref(), &stop)?.merge(metrics.router());
     let ended = stop.clone();
     let done = tokio::spawn(async move {
-        // Endpoints first: what they took is in the log before the followers stop.
+        // Endpoints first: their commands are in the log before the followers stop.
         let answered = kit::serve(listener, router, http, ended.clone(), DEADLINE).await;
         ended.cancel();
         let all = async { while followers.tasks.join_next().await.is_some() {} };
@@ -157,7 +157,8 @@ fn router(
     Ok(router.merge(docs))
 }
 
-/// Callers by their keys, and the operator by the token: who takes commands must have its file, who only answers may.
+/// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's
+/// file; for one that only answers queries it is optional.
 fn access(shop: &Shop, role: Role) -> anyhow::Result<Access> {
     let there = role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
     let operator = there.then(|| shop.operator_token()).transpose()?;

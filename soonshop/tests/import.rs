@@ -36,14 +36,14 @@ const SPECIAL: &[&str] = &[
     // No invoice.
     "A563185,B,Adjust bad debt,1,2011-01-03 14:50:00,11062.06,,United Kingdom",
     "A563186,B,Adjust bad debt,1,2011-01-03 14:51:00,-11062.06,,United Kingdom",
-    // Money back: of a product that was never sold, which has no price, and no name.
+    // A refund of a product that was never sold, so it has no price and no name.
     "C536370,m,,-2,2011-01-04 10:00:00,3.5,17850.0,United Kingdom",
     "C536370,85123A,WHITE HEART,-1,2011-01-04 10:00:00,2.55,17850.0,United Kingdom",
-    // Somebody who only got something for nothing is a customer too.
+    // A customer with only a free line is registered too.
     "536371,PADS,PADS TO MATCH ALL CUSHIONS,1,2011-01-05 10:00:00,0.001,13408.0,United Kingdom",
 ];
 
-/// As `oracle.py` says it.
+/// In the form of `oracle.py`.
 fn special_figures() -> Value {
     json!({
         "products": 5, "customers": 2,
@@ -494,7 +494,7 @@ async fn a_refused_command_is_reported_and_the_import_goes_on() {
     assert_eq!((over_http.orders, local.orders), (count(1, 0), count(0, 1)));
 }
 
-/// Many small invoices, in which everything comes up.
+/// Many small invoices with every kind of row.
 fn generated() -> String {
     let mut text = format!("{HEADER}\n");
     for n in 0..150_u32 {
@@ -528,7 +528,7 @@ async fn polled<F: Future>(future: F, most: usize) -> (Option<F::Output>, usize)
     (output.await, polls)
 }
 
-/// In a runtime that is gone afterwards, with all of its tasks.
+/// Runs it in a runtime of its own, which ends with all its tasks.
 fn in_a_process<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(future)
@@ -559,7 +559,7 @@ fn killed_anywhere_and_started_again_it_comes_to_the_same() {
         killed += in_a_process(async {
             let shop = shop(folder.path());
             let killed = Box::pin(polled(run(&shop, &options(&rows)), most)).await.0.is_none();
-            // The next one is started an hour later: every order's patience is at its end.
+            // The next one starts an hour later: the timeout of every order has passed.
             let process = shop.store_database.namespace("process").unwrap();
             let late = process.statement("UPDATE @timeouts SET due_at = due_at - 3600000", []);
             process.connection.execute(late).await.unwrap();

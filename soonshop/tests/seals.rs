@@ -135,7 +135,7 @@ async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     let report = run(&away, &offline(file, key)).await.unwrap();
     assert_eq!((report.exit_code, &json(&report)["findings"]), (3, &json(&broken)["findings"]));
 
-    // A log that went back: the doctor says that nothing more is sealed.
+    // A restored log: the doctor says that nothing more is sealed.
     let back = format!("DELETE FROM @events WHERE position = {head}");
     log.db().connection.execute(log.db().statement(&back, [])).await.unwrap();
     let finding = sealer(&shop).await;

@@ -423,7 +423,7 @@ async fn rebuilding() {
             for table in projector.tables() {
                 let keys = table.keys().join(", ");
                 let of_table = |sql: &&str| sql.contains(&format!("@{} ", table.name()));
-                let indexes: Vec<&str> = projector.indexes().iter().copy_time().filter(of_table).collect();
+                let indexes: Vec<&str> = projector.indexes().iter().copied().filter(of_table).collect();
                 copies += copy_time(&db, &name, &table.name(), &keys, &indexes).await;
                 let (seconds, rows) = bulk_written(&db, &name, &table.name(), &keys, &indexes).await;
                 bulks += seconds;

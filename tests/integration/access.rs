@@ -57,7 +57,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     })
     .await;
     assert_eq!(list(&shop.client, &new.text()).await, 200);
-    // One that is rotated without overlap has expired at once, and says so.
+    // A key that is rotated without overlap expires at once, and the answer says so.
     let newest = keys.rotate(new.prefix(), 0, None).await.unwrap();
     eventually("a key whose time is over says so", Duration::from_secs(30), async || {
         register(&shop.client, &new.text()).await.json()["type"] == "/problems/token-expired"
@@ -101,7 +101,7 @@ async fn close(db: &soonshop_event_log::Db, table: &str, closed: bool) {
     }
 }
 
-/// Whichever of the two cannot be written, the other is not there either.
+/// If one of the two cannot be written, neither is.
 async fn a_key_and_its_line_in_the_record_fall_together(set: Set) {
     let place = Place::new(set).await;
     let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();

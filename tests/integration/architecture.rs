@@ -54,7 +54,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("event-log", &["lapin", "async-nats", "axum"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("workers", &["axum", "soonshop-service-kit", "soonshop-command-api"]),
-    // It knows nothing of HTTP.
+    // It must not depend on HTTP.
     (
         "audit",
         &["axum", "lapin", "async-nats", "soonshop-service-kit", "soonshop-event-store", "soonshop-bus"],
@@ -128,7 +128,7 @@ fn the_read_side_cannot_reach_the_write_side_or_the_relay() {
     }
 }
 
-/// `make dev` builds so. One crate that asks for an adapter outside of its tests would bring it back for everybody.
+/// `make dev` builds so. One crate that names an adapter outside its tests would bring it back for all.
 #[test]
 fn without_its_features_the_shop_builds_no_client_of_a_server() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

@@ -1,4 +1,4 @@
-//! docs/database.md names, for every rule, a test that there is.
+//! docs/database.md names, for every rule, a test that exists.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -29,7 +29,7 @@ const VALUES: [&str; 4] =
 /// Of a user.
 const USER: [&str; 3] = ["Ùrsula Quuxley", "ursula@hidden.example", "+44 7700 900789"];
 
-/// A file with the values, a line of each, as somebody who knew them might write them down.
+/// A file with the values, one a line, as a person would write them.
 fn written(folder: &Path, values: &[&str]) -> PathBuf {
     let file = folder.join("values.txt");
     let lines: Vec<String> = values.iter().flat_map(|value| value.lines()).map(str::to_uppercase).collect();
@@ -37,7 +37,7 @@ fn written(folder: &Path, values: &[&str]) -> PathBuf {
     file
 }
 
-/// As an operator has it done, by a process of its own; its exit code and all that it said.
+/// Runs `verify erased` as an operator would, in a process of its own; its exit code and output.
 fn run(place: &Place, person: Uuid, args: &[&str]) -> (Option<i32>, String) {
     let config = &place.config;
     let output = Command::new(binary())
@@ -119,7 +119,7 @@ async fn forgotten(set: Set) {
     };
     assert_eq!(answers().await.matches("Quuxley@").count(), 3, "in the order, in the list, in the past");
 
-    // Before: the search for values finds them where they are for reading, and only there.
+    // Before: the search finds the values in the read models, and only there.
     let report = verify(&shop, guest, &VALUES);
     assert_eq!((report.exit_code(), report.sealed), (3, 4));
     assert_eq!((&report.asked[..], &report.kept[..]), (&[][..], &[Purpose::Invoice][..]));
@@ -173,7 +173,7 @@ async fn forgotten(set: Set) {
     let said = shop.client.post("/orders", &order(&json!({"guest": guest}))).await.expect(410);
     assert_eq!(said.json()["type"], "/problems/person-erased");
 
-    // A user goes with the account; the address is free, and the deletion is the same as by `DELETE`.
+    // The user is deleted with the account; the address is free, and the deletion is the same as by `DELETE`.
     erase(&shop, user, &["account", "invoice"]).await;
     shop.settle().await;
     shop.client.get(&format!("/users/{user}")).await.expect(410);
@@ -381,7 +381,7 @@ async fn orphaned(set: Set) {
 
     let day = TimeDelta::days(1);
     assert_eq!(drop_overdue(&shop.shop, day).await.unwrap(), [""; 0], "it is not due yet");
-    // Somebody is about to change what generations there are: it is left to them.
+    // Another run is about to change the generations: this one is left to it.
     let somebody = Leases::new(registry.operations().clone(), "somebody");
     let lease = somebody.acquire("replay:orders").await.unwrap().unwrap();
     assert_eq!(drop_overdue(&shop.shop, TimeDelta::zero()).await.unwrap(), [""; 0]);

@@ -59,7 +59,7 @@ impl Drop for Disk {
     }
 }
 
-/// How a test takes the room away, and gives it back.
+/// How a test fills the disk, and frees it.
 enum Room {
     Disk(Disk),
     /// Of a process that may write nothing.
@@ -131,7 +131,7 @@ async fn a_full_disk_is_a_503(shop: &Shop, client: &Client, room: &Room, logged:
     client.get_at(&format!("/products/{id}"), &first.position()).await.expect(200);
     settle::settle(shop, Duration::from_secs(60)).await.unwrap();
 
-    // What finds room all the same (in pages that were there already) is done; the first that does not is refused.
+    // Commands that find room in existing pages are done; the first one that does not is refused.
     let (mut done, mut refused) = (1, None);
     while refused.is_none() {
         room.take().await;

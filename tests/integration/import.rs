@@ -21,7 +21,7 @@ fn expected(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(data(name)).unwrap()).unwrap()
 }
 
-/// Imports, asks, and imports again, which changes nothing.
+/// Imports, queries, and imports again, which changes nothing.
 async fn import_and_ask(set: Set, file: &str, answers: &str) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let place = Place::new(set).await;

@@ -54,7 +54,7 @@ async fn the_doctor_says_that_a_reactor_is_too_old_and_what_to_do() {
         };
         let well = said().await;
         assert!(well.ok, "{}", well.said);
-        // As if all that there is had been purged, and the process had come back from a backup.
+        // As if all records had been purged, and the process had been restored from a backup.
         run(
             &shop.shop,
             "log",

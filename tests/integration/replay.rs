@@ -354,7 +354,7 @@ async fn a_killed_rebuild_continues_where_it_was() {
         child.wait().unwrap();
     }
     let child = slow(&place, &tool, "2/s").await;
-    // A second one says who is at it, and changes nothing.
+    // A second run names the holder, and changes nothing.
     let second = ran(&place, &["rebuild", "orders", "--json"]).await;
     assert_eq!(code(&second), 75, "{}", String::from_utf8_lossy(&second.stderr));
     let last = lines(&second).pop().unwrap();
@@ -387,7 +387,7 @@ async fn a_killed_rebuild_continues_where_it_was() {
 /// A rebuild that lost its lease writes nothing more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_that_lost_its_lease_writes_nothing_more() {
-    // Without a shop that runs, which would go on when the lease that is taken here has expired.
+    // No running shop, which would continue after the lease taken here expires.
     let place = sold(Set::Nats, 60).await.close().await;
     let tool = tool(&place, soonshop_projections::all()).await;
     let child = slow(&place, &tool, "2/s").await;
@@ -512,7 +512,7 @@ async fn written_by(db: &Db, tables: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     let shop = sold(Set::Nats, 10).await;
-    // As the owner: the tool's role cannot even read all of it.
+    // As the owner: the tool's role cannot even read all tables.
     let db = &shop.shop.read_database.namespace("operations").unwrap();
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'rm_%'";
     let written = written_rows(db).await;
@@ -607,7 +607,7 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     shop.stop().await;
 }
 
-/// On PostgreSQL the tool works under a role that cannot write the log, which `doctor` looks at.
+/// On PostgreSQL the tool works under a role that cannot write the log, which `doctor` checks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_of_the_tool_cannot_write_the_log() {
     let shop = sold(Set::Nats, 2).await;
@@ -757,7 +757,7 @@ async fn the_remains_of_a_killed_run_are_removed() {
     };
     let of_it = |name: &String| name.starts_with(&half.namespace()) || name.starts_with(&scratch.namespace());
     assert!(!left().iter().any(of_it), "{:?}", left());
-    // The shop, which kept it, brings nothing of it back.
+    // The shop, which ran it, brings nothing of it back.
     sell(&shop, 2).await;
     shop.settle().await;
     assert!(!left().iter().any(of_it), "{:?}", left());

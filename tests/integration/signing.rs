@@ -86,7 +86,7 @@ async fn signed(set: Set) {
     let text = std::fs::read_to_string(&beside).unwrap();
     std::fs::write(&beside, text.replace("\"role\":\"support\"", "\"role\":\"auditor\"")).unwrap();
     assert_eq!(all.check(&csv, &all.fingerprint).await.0, 3, "a manifest that was changed");
-    // Who signed is said by the pages, too.
+    // The pages name the signer, too.
     let mut viewer = command(&all.shop.place, &["view", &ndjson]).spawn().unwrap();
     let said = tokio::task::spawn_blocking(move || {
         // It prints its address after the signer of the file.
@@ -144,7 +144,7 @@ async fn without_the_key_of_the_seals_nothing_is_signed() {
     assert!(!Path::new(&out).exists());
     let registry = all.shop.shop.registry().unwrap();
     assert!(operations::last_of(registry.operations(), "export", 10).await.unwrap().is_empty());
-    // With a key that is newer than all seals, that of the last seal signs: it is the one that is known.
+    // With a key that is newer than all seals, the key of the last seal signs: it is the known one.
     let keys = SealKeys::renew(&all.shop.place.config.seal_key_file).unwrap();
     assert_ne!(keys.current().public().fingerprint(), all.fingerprint);
     let (done, summary) = all.export(&all.shop.place.config.seal_key_file, &out, &["--sign"]).await;

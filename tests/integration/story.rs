@@ -154,7 +154,7 @@ async fn people(shop: &TestShop) {
     let user = shop.client.get_at(&path, &made.position()).await.expect(200).json();
     assert_eq!((&user["name"], &user["email"]), (&json!("Ada Lovelace"), &json!("Ada@Example.com")));
     let taken = shop.client.post("/users", &json!({"email": "ada@example.COM"})).await.expect(409);
-    // Not "ada" alone: one id in a hundred has that among its digits.
+    // Not "ada" alone: one id in a hundred contains that.
     let said = String::from_utf8_lossy(&taken.bytes).to_lowercase();
     assert!(!said.contains("ada@") && !said.contains("example.com"), "a problem shows a value: {said}");
     let gone = shop.client.send(Method::DELETE, &path, None, &[("if-match", "\"1\"")]).await;

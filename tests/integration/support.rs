@@ -24,7 +24,7 @@ pub(crate) enum Set {
     Nats,
 }
 
-/// A server's address, or a sentence that says what to do.
+/// A server's address, or a message that says what to do.
 pub(crate) fn server(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run `make test`, or `eval \"$(tests/services/services.sh env)\"`")

@@ -79,7 +79,7 @@ async fn reads(shop: &TestShop, seen: &Seen, stop: &AtomicBool, orders: usize) {
     }
 }
 
-/// Two hundred readers page with cursors while readers are moved, back, and a generation goes.
+/// Two hundred readers page with cursors during a swap, a rollback and a retirement.
 async fn under_readers(set: Set) {
     let orders = 40;
     let shop = sold(set, orders).await;
@@ -171,11 +171,11 @@ async fn killed(shop: &TestShop, tool: &Tool, args: &[&str], after: Duration) ->
     now != before
 }
 
-/// Killed at one moment after another, a swap and a rollback are done or not, and the next call does them.
+/// A swap or rollback, killed at many different moments, is done or not, and the next call does it.
 async fn kills(shop: &TestShop, name: &str, rounds: u32) -> [usize; 2] {
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     let mut done = [0, 0];
-    // How long a swap, and a rollback, takes that is left alone: a guess, and then as it was here.
+    // How long an undisturbed swap or rollback takes: first a guess, then measured here.
     let mut whole = [Duration::from_millis(300); 2];
     for round in 0..rounds {
         rebuild::rebuild(&tool, &rebuild::Options::new(name)).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_killed_swap_is_done_completely_or_not_at_all() {
         let names = ["stock", "users", "orders", "analytics"];
         let done = join_all(names.map(|name| kills(&shop, name, 6))).await;
         stop.store(true, Ordering::Relaxed);
-        // Both came: kills before the row was moved, and kills after.
+        // Both happened: kills before the row was moved, and kills after.
         for place in 0..2 {
             let moved: usize = done.iter().map(|done| done[place]).sum();
             assert!(moved < 24, "{done:?}");
@@ -438,7 +438,7 @@ async fn no_key_of_a_retired_generation_is_left_in_redis() {
     let retired = ran(&shop.place, &["retire", "products", "--min-age", "0s", "--yes"]).await;
     assert_eq!(code(&retired), 0, "{}", String::from_utf8_lossy(&retired.stderr));
     assert_eq!(keys(1), Vec::<String>::new());
-    // The shop, which kept it, and readers bring nothing of it back.
+    // The shop, which ran it, and readers bring nothing of it back.
     shop.client.product("MUG-2", "Another", 100, 1).await;
     shop.settle().await;
     shop.client.get(&path).await.expect(200);

@@ -358,7 +358,7 @@ async fn only_a_run_that_can_be_continued_says_that_it_is_saved() {
     }
     // Stopped twice, the work before the current chunk is saved all the same.
     let tool = tool(place, soonshop_projections::all()).await;
-    // Anew: the shop, which has this version, has gone on with the one before.
+    // A new run: the shop, which has this version, has continued the one before.
     let anew = [&slow[..], &["--fresh"]].concat();
     let child = plain(place, &anew).stderr(Stdio::piped()).spawn().unwrap();
     let position = async || tool.runs.last(Some("orders"), 1).await.unwrap()[0].progress;

@@ -7,7 +7,7 @@ use soonshop_replay_tool::{Tool, exit, swap, verify};
 use crate::replay::{code, lines, number, ran, renewed, sold, tool};
 use crate::support::{Set, TestShop};
 
-/// Appends goods that came in, ten events to a stream, as rows of the log: far more than commands would be quick with.
+/// Appends receipts, ten events to a stream, as rows of the log: commands would be too slow for so many.
 /// Nothing but read models has anything to do with them.
 async fn goods_come_in(shop: &TestShop, events: i64) -> i64 {
     let log = shop.shop.log().unwrap();
@@ -82,11 +82,11 @@ async fn a_rate_of_a_thousand_a_second_is_reached_and_not_exceeded() {
     assert!(milliseconds >= 3_000, "it is long enough to be measured: {summary}");
     let rate = positions * 1_000 / milliseconds;
     assert!(rate <= 1_050, "{rate} a second: {summary}");
-    // By another clock than the bucket's: all of it took no less time than the bucket says.
+    // By another clock than the limiter's: the whole took at least as long as the limiter says.
     #[expect(clippy::cast_precision_loss, reason = "a duration")]
     let least = positions as f64 / 1_050.0;
     assert!(summary["seconds"].as_f64().unwrap() >= least, "{summary}");
-    // Where the work came later than it was let through, the rate says nothing of the bucket.
+    // If the work was slower than the limit, the rate does not show the limiter.
     if paced("late_milliseconds") == 0 {
         assert!(rate >= 950, "{rate} a second: {summary}");
     }

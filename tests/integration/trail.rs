@@ -63,7 +63,7 @@ pub(crate) fn ok(ran: Ran) -> Ran {
     ran
 }
 
-/// The messages of one verb without the last, and without what every message has.
+/// The messages of one verb without the last, and without the fields common to all.
 fn rows(ran: &Ran) -> Vec<Value> {
     let mut rows = lines(ran);
     rows.pop();
@@ -223,7 +223,7 @@ async fn an_export_has_the_lines_of_the_endpoint_on_real_servers() {
     Box::pin(exported(Set::Nats)).await;
 }
 
-/// An export of many pages, while more is sold, is the log up to one position, without a hole and nothing twice.
+/// An export of many pages during sales is the log up to one position, without gaps and duplicates.
 async fn beside_sales(set: Set) {
     let shop = sold(set, 400).await;
     let file = shop.place.folder.path().join("export");
@@ -305,7 +305,7 @@ async fn following_the_trail_misses_nothing_and_repeats_nothing() {
     shop.stop().await;
 }
 
-/// An event that was parked when its turn was is shown once it is projected, and said to be missing until then.
+/// An event that was parked is shown once it is projected, and reported as missing until then.
 async fn parked_and_followed(set: Set) {
     let shop = TestShop::start(set).await;
     lived(&shop).await;
@@ -313,7 +313,7 @@ async fn parked_and_followed(set: Set) {
     let head = shop.shop.log().unwrap().head().await.unwrap().position;
     let generation = tool.known("audit", None).await.unwrap().generation;
     let db = generation.db(tool.registry.database()).unwrap();
-    // As if the release before could not project two of them. One stays so: it is said to be another event.
+    // As if the release before could not project two of them. One stays parked: it now names another event.
     for (position, id) in [(3, "id"), (5, "'another'")] {
         for sql in [
             format!(

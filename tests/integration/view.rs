@@ -38,7 +38,7 @@ impl Viewer {
         command
     }
 
-    /// On its way, with the address that it said.
+    /// A running viewer, with the address that it printed.
     fn begin(&self, file: &Path, args: &[&str]) -> (Shown, String) {
         let mut shown = Shown(self.command(file, args).stderr(Stdio::inherit()).spawn().unwrap());
         let mut said = String::new();
@@ -88,7 +88,7 @@ fn ways(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Of the questions that a shop answered, the file gives the same answers; taken along from there, it is the same file.
+/// The file gives the same answers as the shop; exported again from there, it is the same file.
 async fn answers_as_the_shop(set: Set) {
     let shop = TestShop::start(set).await;
     let all = lived(&shop).await;
@@ -337,7 +337,7 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
     assert_eq!(viewer.left(), Vec::<String>::new());
 }
 
-/// A history that is too long for one page is listed around the version that somebody looks for.
+/// A history that is too long for one page is listed around the requested version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shown_version_of_a_long_history_is_listed() {
     let id = uuid::Uuid::from_u128(7).to_string();

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The follower's name: of its lease and its checkpoint; and the name that it acts under, as `system:eraser`.
+/// The name of its lease and checkpoint, and of its actor, `system:eraser`.
 pub const NAME: &str = "eraser";
 
 /// How often the log is polled when nothing in this process appends.
@@ -124,7 +124,7 @@ impl Eraser {
         Ok(Erasing { eraser: self, source, fence, at, stop })
     }
 
-    /// Erases the keys that the event asks to be erased, and writes it into the register.
+    /// Erases the keys that the event names, and records it in the register.
     async fn forget(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
         let metadata = event.metadata()?;
         let Event::Person(person::Event::ErasureRequested { purposes }) = event.event else {
@@ -233,7 +233,7 @@ impl Eraser {
         Ok(())
     }
 
-    /// The erasures that the log has a request for, of all that these people asked for.
+    /// The erasures of these people that the log has a request for.
     async fn asked(&self, erasures: &[(Uuid, Purpose)]) -> Result<HashSet<(Uuid, Purpose)>, Stopped> {
         let log = self.store.log().db();
         let places: Vec<String> = (1..=erasures.len()).map(|n| format!("${n}")).collect();
@@ -266,7 +266,7 @@ pub async fn erase_registered(keys: &KeyMaker, register: &Db) -> Result<Vec<(Uui
         let (subject, purpose): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         match (subject.parse(), purpose.parse()) {
             (Ok(subject), Ok(purpose)) => erased.push((subject, purpose)),
-            // To pass over it would be to keep what somebody was promised is gone.
+            // Skipping it would keep data that must be erased.
             _ => {
                 let reason = format!(
                     "the register of erasures names {subject} and {purpose}, which this release cannot read"

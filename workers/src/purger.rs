@@ -25,7 +25,7 @@ pub const NAME: &str = "purger";
 /// The pause between two rounds.
 const EVERY: Duration = Duration::from_hours(1);
 
-/// The most records of one step, and the pause after it, in which others append.
+/// The most records of one step, and the pause after it, in which others can append.
 const MOST: u32 = 500;
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -113,8 +113,8 @@ impl Purger {
         Ok(())
     }
 
-    /// When the event was recorded that every process manager has dealt with. `None`: one of them has dealt with none,
-    /// or the log is not the one that it followed.
+    /// The time of the last event that every process manager has processed. `None`: one of them has processed none, or
+    /// has followed another log.
     async fn reacted(&self) -> Result<Option<DateTime<Utc>>, Error> {
         let mut first = None;
         for process in running(&self.process).await? {

@@ -32,10 +32,10 @@ const IN_FLIGHT: usize = 1_000;
 /// How often the checkpoint is written down while messages flow.
 const PERSIST: Duration = Duration::from_millis(100);
 
-/// How often it is said that messages are not wanted.
+/// How often unroutable messages are reported.
 const SAID: Duration = Duration::from_secs(60);
 
-/// The shortest pause between two looks at the log, and the longest one where other processes append to it.
+/// The shortest pause between two polls of the log, and the longest one if other processes append to it.
 pub(crate) const LEAST: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(20);
 
@@ -104,7 +104,7 @@ struct Publishing<'a> {
     confirmed: Checkpoint,
     /// As written down, and when.
     persisted: (Checkpoint, Instant),
-    /// Messages that no queue wanted, since it was last said.
+    /// Unroutable messages since the last report.
     unwanted: u64,
     said: Option<Instant>,
 }
@@ -144,7 +144,7 @@ impl Work for Publishing<'_> {
         &mut self.source
     }
 
-    /// Nothing is read before there is room for a good many messages.
+    /// Read only when there is room for many messages.
     fn place(&self) -> Option<(Checkpoint, usize)> {
         (!self.is_full()).then(|| (self.read.clone(), IN_FLIGHT - self.flight.len()))
     }

@@ -135,7 +135,7 @@ impl Sealer {
         Ok(Sealing { sealer: self, source, log_id, last, leaves: Vec::new(), at })
     }
 
-    /// The seal to follow on from: one of this log, under the key that signs now.
+    /// The seal to continue from: one of this log, under the current key.
     async fn last(&self, log_id: Uuid) -> Result<Option<Seal>, Stopped> {
         let Some(found) = self.seals.last().await? else { return Ok(None) };
         let last = seal::accept(found, log_id)?;
@@ -163,7 +163,7 @@ impl Sealer {
         Ok(milliseconds * 1_000)
     }
 
-    /// Adds the seal. Where its number is taken, somebody else goes on.
+    /// Adds the seal. If its number is taken, another sealer is active.
     async fn write(&self, seal: &Seal) -> Result<(), Stopped> {
         let db = self.seals.db();
         let sql = "INSERT INTO @seals (number, version, kind, log, log_id, first_position, last_position, events, root, \

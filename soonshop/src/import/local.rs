@@ -63,7 +63,7 @@ impl Local {
 
     async fn context(&self, step: &Step<'_>) -> anyhow::Result<CommandContext> {
         let id = natural("command", &[step.kind.name(), &step.key.to_string()]);
-        // A natural key has one command: what else the source says by now does not count.
+        // A natural key has one command: later changes in the source do not count.
         let fingerprint = self.store.keys().fingerprint(&[b"import", id.as_bytes()]).await?;
         let actor = Actor::system("import");
         let metadata = Metadata {
@@ -115,7 +115,7 @@ impl Local {
             return Ok(StepOutcome::There(id));
         }
         Ok(match &error {
-            // A product of this code, which somebody else brought.
+            // A product with this code that another client created.
             ExecuteError::Taken { scope, owner: other } if scope == scope::SKU => {
                 owner(other).map_or_else(|| StepOutcome::Refused(error.to_string()), StepOutcome::There)
             }

@@ -12,7 +12,7 @@ use super::rows::Row;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedProduct {
     pub(super) sku: Sku,
-    /// The first description that says anything, or the code.
+    /// The first description with any text, or the code.
     pub(super) name: String,
     /// The price at its first sale; `None` if it was never sold.
     pub(super) pence: Option<i64>,
@@ -65,7 +65,7 @@ pub(super) struct Sale {
     pub(super) lines: Vec<Line>,
 }
 
-/// One file's worth, in the order of its rows.
+/// The plan of one file, in the order of its rows.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) goods: Vec<PlannedProduct>,
@@ -84,7 +84,7 @@ impl Plan {
     }
 }
 
-/// Takes rows, and makes a plan of them.
+/// Builds a plan from rows.
 #[derive(Default)]
 pub(super) struct Planner {
     plan: Plan,

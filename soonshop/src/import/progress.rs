@@ -9,7 +9,7 @@ const STYLE: &str = "{msg:<28} {wide_bar} {pos}/{len} rows  {per_sec}  {eta} ";
 
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// Where there is no terminal to draw on.
+    /// If standard error is not a terminal.
     lines: bool,
 }
 

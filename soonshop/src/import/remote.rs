@@ -46,7 +46,7 @@ pub(super) struct Remote {
     base: String,
     /// The last position that a command was answered with.
     last: AtomicI64,
-    /// Where the log was when it was asked first.
+    /// The position of the log at the first request.
     began: OnceLock<i64>,
 }
 
@@ -132,7 +132,7 @@ impl Remote {
         }
     }
 
-    /// What makes no sense to go on after.
+    /// An error after which the import ends.
     fn sane(&self, path: &str, answer: Answer) -> anyhow::Result<Answer> {
         let base = &self.base;
         match answer.status.as_u16() {
@@ -179,7 +179,7 @@ impl Remote {
         Ok(there.map_or_else(|| StepOutcome::Refused(answer.said()), StepOutcome::There))
     }
 
-    /// Asks. The answer has seen everything up to `position`, or says that it is behind.
+    /// Sends a query that must have seen `position`; the answer may say that it is behind.
     async fn get(&self, path: &str, position: i64, wait: u8) -> anyhow::Result<Answer> {
         let mut headers = HeaderMap::new();
         if position > 0 {
@@ -217,7 +217,7 @@ impl Remote {
     }
 }
 
-/// The answer, and how long to wait where it is that there is none just now.
+/// The answer; for a temporary failure also how long to wait.
 async fn answered(request: reqwest::RequestBuilder) -> reqwest::Result<(Answer, Option<Duration>)> {
     let response = request.send().await?;
     let (status, headers) = (response.status(), response.headers());

@@ -55,14 +55,14 @@ pub struct Report {
     /// The first of them.
     pub refused: Vec<Refused>,
     pub products: Count,
-    /// Of products that had none, because nothing was sold before.
+    /// Prices of products that had none, because they were never sold before.
     pub prices: Count,
     pub customers: Count,
     pub receipts: Count,
     pub adjustments: Count,
     pub orders: Count,
     pub credit_notes: Count,
-    /// What all of it, and what followed from it, added to the log.
+    /// How many events all of it, with its consequences, added to the log.
     pub events: i64,
     pub seconds: f64,
     /// The part until the last command was sent; the rest is followers catching up.

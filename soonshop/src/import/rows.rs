@@ -37,9 +37,9 @@ const MOST_PENCE: i64 = 100_000_000_000;
 pub(super) struct Row {
     pub(super) invoice: String,
     pub(super) sku: Sku,
-    /// None where there is no text in it.
+    /// `None` if it holds no text.
     pub(super) description: Option<String>,
-    /// Not 0, and of a size that a command takes.
+    /// Not 0, and within the limits of a command.
     pub(super) quantity: i64,
     pub(super) at: DateTime<Utc>,
     /// Of one unit, never below 0.
@@ -152,7 +152,7 @@ impl Sheet {
                     }
                 }
                 Ok(false) => return,
-                // Rows of bytes, of any width, out of memory: there is nothing left that could fail.
+                // Rows of bytes, of any width, from memory: reading them cannot fail.
                 Err(error) => return take(RowOutcome::Broken { line, reason: error.to_string() }),
             }
         }

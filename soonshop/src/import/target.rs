@@ -25,7 +25,7 @@ pub(super) trait Target {
     /// Waits until every follower has processed the import.
     async fn finish(&self) -> anyhow::Result<()>;
 
-    /// The last position of the log, or the last that is known of it.
+    /// The last position of the log, or the last known one.
     async fn head(&self) -> anyhow::Result<i64>;
 
     /// The orders that were refused after this position.

@@ -203,7 +203,7 @@ async fn log_restored(shop: &Shop, store: EventStore) {
     assert_eq!((living_keys(shop).await, shop.number("log", claims).await), (0, 0), "the address is free");
     let kinds: Vec<_> =
         shop.log().read(1, 10).await.unwrap().into_iter().map(|event| event.event_type).collect();
-    // Each purpose is a request of its own, and the first takes the user along.
+    // Each purpose is a request of its own, and the first deletes the user too.
     assert_eq!(kinds[..4], ["UserRegistered", "ErasureRequested", "UserDeleted", "ErasureRequested"]);
     shop.project(Arc::new(Users), &generation).await;
     let rows = shop.rows(&generation).await;

@@ -87,7 +87,7 @@ async fn the_purger_keeps_what_the_reactor_may_still_send(shop: Shop) {
     let head = at(&shop).await.position;
     let kept = format!("SELECT count(*) FROM @commands WHERE last_position = {head}");
     assert_eq!(shop.number("log", &kept).await, 1);
-    // And that is enough: one that was only away for long goes on.
+    // That is enough: a process that was only down for long continues.
     assert!(too_old(&shop.log(), &shop.db("process"), "fulfilment").await.unwrap().is_none());
     let run = reactor(&shop, &store);
     let order = place_order(&store, 2, &[("MUG", 1)]).await;

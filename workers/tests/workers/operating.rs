@@ -76,7 +76,7 @@ async fn a_waiting_command_gives_its_reason_and_is_retried_on_request(shop: Shop
     let history = processes::history(&shop.log(), &shown(&shop, order).await).await.unwrap();
     assert_eq!(history.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>(), ["OrderPlaced"]);
 
-    // Once it waits for the clock it is tried only when the time has come, or somebody asks for it.
+    // Once it waits for the clock it is retried only at its time, or on request.
     let attempts = async || shown(&shop, order).await.waits_with.map_or(0, |unsent| unsent.attempts);
     until("it waits for years", async || {
         let before = attempts().await;

@@ -128,7 +128,7 @@ pub(crate) async fn there(store: &EventStore, name: &str) -> (i64, i64) {
     (stock.on_hand, stock.reserved)
 }
 
-/// Another reactor in its place: it has begun where that one stopped, and let go of the lease too.
+/// Another reactor in its place: it has continued from there, and released the lease too.
 async fn tries_again(shop: &Shop, store: &EventStore, run: Run) -> Run {
     let taken = async |sql| shop.number("process", sql).await;
     let before = taken("SELECT max(epoch) FROM @leases").await;
@@ -139,7 +139,7 @@ async fn tries_again(shop: &Shop, store: &EventStore, run: Run) -> Run {
     run
 }
 
-/// Everything was read, and there is nothing left to send.
+/// Every event was read, and nothing is left to send.
 pub(crate) async fn idle(shop: &Shop) {
     let db = shop.db("process");
     until("the reactor has nothing to do", async || {
@@ -377,7 +377,7 @@ async fn a_refused_command_stays_refused(shop: Shop) {
     idle(&shop).await;
     run.stop().await;
     let events = shop.log().head().await.unwrap().position;
-    // The process's state comes back from a backup, and by now there would be enough.
+    // The process's state is restored from a backup, and by now there would be enough stock.
     for table in ["instances", "outbox", "timeouts", "checkpoints"] {
         shop.run("process", &format!("DELETE FROM @{table}")).await;
     }
@@ -492,7 +492,7 @@ async fn a_reactor_that_lost_its_lease_changes_nothing(shop: Shop) {
     for number in 1..=60 {
         orders.push(place_order(&store, number, &[("MUG", 1), ("MUG", 2)]).await);
         if number % 10 == 0 {
-            // Now there are two who believe that they hold it.
+            // Now two of them believe that they hold it.
             expire_leases(&shop).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -518,7 +518,7 @@ async fn twenty_units_for_two_hundred_buyers_over_two_processes_confirm_twenty_o
         buyers.spawn(async move { place_order(&store, number, &[("CUP", 1), ("MUG", 1)]).await });
     }
     let orders = buyers.join_all().await;
-    // Half way, the one that works loses its lease.
+    // Half way, the active one loses its lease.
     until("some are settled", async || count(&shop, "OrderConfirmed").await > 5).await;
     expire_leases(&shop).await;
     idle(&shop).await;

@@ -222,7 +222,7 @@ async fn an_unroutable_message_does_not_stop_the_relay(shop: Shop) {
     assert!((1..=5).contains(&said), "of five messages that nobody wants, {said} were spoken of");
 }
 
-/// Adds up the messages that the log says no queue wants.
+/// Adds up the unroutable messages that the log lines report.
 #[derive(Clone, Default)]
 struct Heard(Arc<AtomicU64>);
 
@@ -292,7 +292,7 @@ async fn a_relay_that_lost_its_lease_moves_no_checkpoint(shop: Shop) {
     let new = relay(&shop, &bus, "new");
     let last = writer.all(receipts(30)).await;
     reach(&shop, last).await;
-    // Only now the old one hears that its first three arrived.
+    // Only now the old one learns that its first three arrived.
     assert!(tell.send(()).is_ok(), "the old one has gone");
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(at(&shop).await, last, "it was moved back");
@@ -313,7 +313,7 @@ async fn a_too_large_message_is_published_without_data(shop: Shop) {
     };
     writer.raw(adopted(&"long ".repeat(4_000))).await;
     writer.raw(adopted("short")).await;
-    // One says its limit, the other only when it is too late.
+    // One bus announces its limit, the other refuses only when it is too late.
     let says = Fickle { limit: 2_000, ..Fickle::new(|_, _| Answer::Confirmed) };
     let surprises = Fickle::new(|_, message| match message.body.len() {
         0..2_000 => Answer::Confirmed,
@@ -332,7 +332,7 @@ async fn a_too_large_message_is_published_without_data(shop: Shop) {
 
 async fn a_payload_that_is_not_json_is_published_without_data(shop: Shop) {
     if !shop.is_sqlite() {
-        // PostgreSQL takes no such payload.
+        // PostgreSQL refuses such a payload.
         return;
     }
     let mut writer = Writer::new(&shop);
