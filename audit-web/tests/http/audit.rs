@@ -28,7 +28,7 @@ fn positions(got: &Got) -> Vec<i64> {
 }
 
 fn receive(name: &str, quantity: u32) -> (Uuid, inventory::At) {
-    let place = inventory::Place { sku: sku(name), location: "main".to_owned() };
+    let place = inventory::StockPlace { sku: sku(name), location: "main".to_owned() };
     let id = inventory::stream(&place.sku, "main");
     (id, inventory::At { place, command: inventory::Command::Receive { quantity } })
 }

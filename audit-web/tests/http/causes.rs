@@ -40,7 +40,7 @@ async fn caused<A: Decider>(
 }
 
 async fn received(shop: &Shop, cause: Option<i64>) -> i64 {
-    let place = inventory::Place { sku: sku("mug"), location: "main".to_owned() };
+    let place = inventory::StockPlace { sku: sku("mug"), location: "main".to_owned() };
     let id = inventory::stream(&place.sku, "main");
     let command = inventory::At { place, command: inventory::Command::Receive { quantity: 1 } };
     caused::<Stock>(shop, id, command, cause, Channel::Process).await

@@ -62,7 +62,7 @@ async fn caused<A: Decider>(shop: &Shop, id: Uuid, command: A::Command, cause: O
 }
 
 async fn received(shop: &Shop, name: &str, cause: Option<i64>) -> i64 {
-    let place = inventory::Place { sku: sku(name), location: "main".to_owned() };
+    let place = inventory::StockPlace { sku: sku(name), location: "main".to_owned() };
     let id = inventory::stream(&place.sku, "main");
     let command = inventory::At { place, command: inventory::Command::Receive { quantity: 1 } };
     caused::<inventory::Stock>(shop, id, command, cause).await

@@ -1,7 +1,7 @@
 //! Events for tests, and one fixed history with every event.
 
 use soonshop_domain::ids::{GuestId, OrderId, ProductId, UserId};
-use soonshop_domain::inventory::{self, Place};
+use soonshop_domain::inventory::{self, StockPlace};
 use soonshop_domain::order::{self, Contact, Customer, Line, Refusal, credit_note};
 use soonshop_domain::product::{self, Variant};
 use soonshop_domain::text::Sku;
@@ -26,8 +26,8 @@ pub(crate) fn stock(text: &str) -> Uuid {
     inventory::stream(&sku(text), inventory::MAIN)
 }
 
-pub(crate) fn place(text: &str) -> Place {
-    Place { sku: sku(text), location: inventory::MAIN.to_owned() }
+pub(crate) fn place(text: &str) -> StockPlace {
+    StockPlace { sku: sku(text), location: inventory::MAIN.to_owned() }
 }
 
 pub(crate) fn details(subject: Uuid) -> Details {

@@ -278,7 +278,7 @@ impl Shop {
     }
 
     pub(crate) async fn stock(&self, name: &str, location: &str, command: inventory::Command) -> i64 {
-        let place = inventory::Place { sku: sku(name), location: location.to_owned() };
+        let place = inventory::StockPlace { sku: sku(name), location: location.to_owned() };
         let id = inventory::stream(&place.sku, location);
         self.command::<inventory::Stock>(id, inventory::At { place, command }).await
     }
