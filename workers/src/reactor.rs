@@ -1,11 +1,11 @@
-//! Runs process managers: each follows the log by itself, with a checkpoint, a lease, instances and timeouts of its own.
-//! What an instance wants to do is stored in the transaction of the checkpoint, and sent in order, one command at a time
-//! per instance, until it is done or refused.
+//! Runs process managers: each follows the log with a checkpoint, a lease, instances and timeouts of its own. The
+//! commands of an instance are stored in the transaction of the checkpoint, and sent in order, one at a time per
+//! instance, until each is done or refused.
 //!
-//! Command ids come from the input, so sending twice is doing once. A process that is killed anywhere goes on from its
-//! rows. The protocol between the tasks: the reader ([`following`]) and the clock ([`clock`]) write rows and name the
-//! instance; a worker per named instance sends its rows ([`sending`]); changes of instances are serialized by one lock.
-//! What they write is in [`rows`], and what is shown of a process as a whole in [`status`].
+//! Command ids are derived from the input, so sending a command twice does it once. A process that is killed anywhere
+//! continues from its rows. The protocol between the tasks: the reader ([`following`]) and the clock ([`clock`]) write
+//! rows and name the instance; a worker per named instance sends its rows ([`sending`]); one lock serializes changes
+//! of instances. The rows are in [`rows`], and the status of a process in [`status`].
 
 mod clock;
 mod following;
@@ -37,7 +37,7 @@ pub struct Reactor {
     pub holder: String,
 }
 
-/// Runs every process of the list that is switched on, each by itself: one that stops stops no other.
+/// Runs every process of the list that is on. Each runs independently: one that stops does not stop others.
 pub async fn run(
     store: EventStore,
     db: Db,
@@ -58,7 +58,7 @@ pub async fn run(
 }
 
 impl Reactor {
-    /// Runs the process until it is told to stop.
+    /// Runs the process until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.db.clone(), self.holder.clone());
         let (db, name) = (self.db.clone(), self.process.name());

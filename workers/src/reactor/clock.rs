@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::status;
 use super::work::{Named, Work};
 
-/// How often it is looked.
+/// How often the timeouts are polled.
 const EVERY: Duration = Duration::from_millis(500);
 
 impl Work {

@@ -60,7 +60,7 @@ impl Reactor {
             return Err(too_old);
         }
         let (names, named) = mpsc::unbounded_channel();
-        // Whatever ends this function ends the workers: none of them outlives the lease by more than one command.
+        // When this function ends, so do the workers: none of them outlives the lease by more than one command.
         let local = stop.child_token();
         let guard = local.clone().drop_guard();
         let position = watch::channel(checkpoint.position).0;
@@ -85,7 +85,7 @@ impl Reactor {
             stopped = ended(&mut tasks) => Err(stopped),
         };
         if let Err(Stopped::UnknownEvent { .. }) = outcome {
-            // What was read before it is sent first: each time that it is met again would end before that.
+            // Send the commands of earlier events first: otherwise the reader would stop before them at each attempt.
             work.read.cancel();
             match ended(&mut tasks).await {
                 Stopped::Lost => {}
@@ -106,7 +106,7 @@ struct Reading<'a> {
     follower: String,
     source: Stored,
     checkpoint: Checkpoint,
-    /// What the clock goes by.
+    /// The position that the clock compares with.
     position: &'a watch::Sender<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! What is stored of one process manager: instances, commands to send, timeouts.
+//! The stored rows of one process manager: instances, commands to send, timeouts.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct Rows<'a> {
     pub(super) process: &'static str,
 }
 
-/// What stands beside a task in its row: whose doing it is, and what it follows from.
+/// The columns beside a task in its row: who caused it, and the event it follows from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Causes {
     pub(super) causation_id: Option<String>,
@@ -97,7 +97,7 @@ impl Rows<'_> {
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
-    /// The instances whose command had to wait, and may be tried again by now.
+    /// The instances whose waiting command may be retried now.
     pub(super) async fn waiting(&self) -> Result<Vec<String>, Stopped> {
         let sql = format!(
             "SELECT DISTINCT instance FROM @outbox WHERE process = $1 AND retry_at <= {} LIMIT 500",
@@ -107,7 +107,7 @@ impl Rows<'_> {
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
-    /// What an instance has to send after that number, in order.
+    /// The unsent commands of an instance after that number, in order.
     pub(super) async fn unsent(&self, instance: &str, after: i64) -> Result<Vec<Row>, Stopped> {
         let sql = "SELECT number, input, task, causation_id, correlation_id, on_behalf_of, traceparent, attempts \
                    FROM @outbox WHERE process = $1 AND instance = $2 AND number > $3 ORDER BY number";
@@ -163,8 +163,8 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Marks the timeouts that are due, with the head that is read after that; those whose mark the checkpoint has
-    /// passed are ready.
+    /// Marks the timeouts that are due, with the head that is read after that; a timeout is ready once the checkpoint
+    /// has passed its mark.
     pub(super) async fn due(
         &self,
         head: impl AsyncFnOnce() -> Result<i64, Error>,
@@ -204,14 +204,14 @@ impl Rows<'_> {
         Ok(ready)
     }
 
-    /// Takes a timeout away as it fires. False: it is gone, or another one stands there.
+    /// Removes a timeout as it fires. False: it was removed or replaced meanwhile.
     pub(super) async fn fire(&self, tx: &DatabaseTransaction, due: &Due) -> Result<bool, Stopped> {
         let sql = "DELETE FROM @timeouts WHERE process = $1 AND instance = $2 AND id = $3";
         let values = [self.process.into(), due.instance.as_str().into(), due.id.as_str().into()];
         Ok(tx.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)
     }
 
-    /// The instances with these keys, as far as there are any.
+    /// The existing instances among these keys.
     pub(super) async fn load(
         &self,
         tx: &DatabaseTransaction,
@@ -279,7 +279,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Writes down what an instance wants; true if there is something to send.
+    /// Stores the reaction of an instance; true if there is a command to send.
     pub(super) async fn store(
         &self,
         tx: &DatabaseTransaction,

@@ -17,7 +17,7 @@ use super::Reactor;
 use super::rows::Row;
 use super::work::{Named, Work};
 
-/// Instances whose commands are sent at the same time.
+/// How many instances send commands at the same time.
 const WORKERS: usize = 64;
 
 /// The shortest and the longest pause before a command is sent again.
@@ -35,7 +35,7 @@ enum Sent {
     Unavailable(String),
 }
 
-/// Executes a command, whatever its aggregate.
+/// Executes a command of any aggregate.
 struct Execute<'a> {
     store: &'a EventStore,
     stream: Uuid,
@@ -133,7 +133,7 @@ impl Work {
                         None => break,
                     };
                     match active.get_mut(&instance) {
-                        // Whoever works for it tries again by itself.
+                        // It has a worker, which reads its rows again.
                         Some(again) => *again |= new,
                         None if queued.insert(instance.clone()) => waiting.push_back(instance),
                         None => {}
@@ -155,7 +155,7 @@ impl Work {
         Stopped::Lost
     }
 
-    /// Sends what an instance has to send, in order, until there is no more, or the first of it has to wait.
+    /// Sends the commands of an instance in order, until there are no more, or the first of them has to wait.
     async fn send_all(&self, instance: &str) -> Result<(), Stopped> {
         let process = self.reactor.process.name();
         let mut done = 0;

@@ -22,7 +22,7 @@ pub enum Start {
 /// Where it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begun {
-    /// It had begun before, and is there.
+    /// It had begun before, and stays at its position.
     Before { position: i64 },
     /// It starts there.
     At { position: i64 },
@@ -54,9 +54,9 @@ pub async fn begin(log: &EventLog, db: &Db, process: &str, start: Option<Start>)
     Ok(Begun::At { position: at.position })
 }
 
-/// Whether it is where records of its commands may be gone: what it stores came back from a backup that is older
-/// than they are kept. A process that lives is never there: nothing is purged that is younger than its checkpoint. Nor
-/// is one that was started after what was purged: it had sent nothing by then.
+/// Whether records of its commands may be purged already: its state was restored from a backup that is older than they
+/// are kept. A running process is never too old: nothing younger than its checkpoint is purged. Nor is one that was
+/// started after the purged time: it had sent nothing by then.
 pub async fn too_old(log: &EventLog, db: &Db, process: &str) -> Result<Option<Stopped>, Error> {
     let follower = of_process(process);
     let Some((at, _)) = Checkpoint::load(db, &db.connection, &follower).await? else { return Ok(None) };
@@ -66,10 +66,10 @@ pub async fn too_old(log: &EventLog, db: &Db, process: &str) -> Result<Option<St
     }
     let there = log.read(at.position, 1).await?.into_iter().find(|row| Some(row.event_id) == at.event_id);
     let too_old = match (at.event_id, there) {
-        // It has read nothing yet, of what was done with long ago.
+        // It has read nothing yet, and old records are purged.
         (None, _) => true,
         (Some(_), Some(event)) => event.recorded_at <= purged,
-        // Another event stands there: that is what it stops for.
+        // Another event is at that position: the process stops for that reason.
         (Some(_), None) => false,
     };
     Ok(too_old.then_some(Stopped::TooOld { follower, position: at.position, purged }))
@@ -82,7 +82,7 @@ async fn started_at(db: &Db, process: &str) -> Result<Option<DateTime<Utc>>, Err
     Ok(millis.and_then(DateTime::from_timestamp_millis))
 }
 
-/// The processes whose commands must stay on record: those that are not switched off.
+/// The processes whose command records must be kept: those that are not off.
 pub(crate) async fn running(db: &Db) -> Result<Vec<String>, Error> {
     let sql = "SELECT process FROM @processes WHERE state <> 'off' ORDER BY process";
     let rows = db.connection.query_all(db.statement(sql, [])).await?;
@@ -107,10 +107,10 @@ pub(super) async fn stopped(db: &Db, process: &'static str, reason: String) {
     }
 }
 
-/// How often it is looked whether a process that is switched off here still runs elsewhere.
+/// How often to check whether a process that is off here still runs elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(2);
 
-/// Writes down that a process that had begun is switched off, once nobody runs it any more.
+/// Records that a process that had begun is off, once no process runs it any more.
 pub(super) async fn switch_off(db: Db, process: &'static str, stop: CancellationToken) {
     let leases = Leases::new(db.clone(), "");
     let off = async || -> Result<bool, Error> {

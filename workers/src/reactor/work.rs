@@ -1,4 +1,4 @@
-//! What the tasks that work under one lease of a process manager share.
+//! The shared state of the tasks under one lease of a process manager.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) enum Named {
     Again(String),
 }
 
-/// What the tasks of one lease share.
+/// The shared state of the tasks of one lease.
 #[derive(Clone)]
 pub(super) struct Work {
     pub(super) reactor: Arc<Reactor>,
@@ -28,14 +28,13 @@ pub(super) struct Work {
     /// The checkpoint of the process, under this lease.
     pub(super) fence: Fence,
     pub(super) stop: CancellationToken,
-    /// Everything was read that this release can: what is there to send is sent as far as it can be just now, and
-    /// nothing is waited for.
+    /// Set once every event that this release can read was read: then send what can be sent now, and wait for nothing.
     pub(super) read: CancellationToken,
 }
 
 impl Work {
     pub(super) fn name(&self, named: Named) {
-        // An error means that the dispatcher has ended; its rows are found again by whoever is next.
+        // An error means that the dispatcher has ended; the next holder of the lease finds its rows again.
         drop(self.names.send(named));
     }
 
@@ -43,8 +42,8 @@ impl Work {
         self.reactor.rows()
     }
 
-    /// A transaction that changes an instance's state. It begins with the checkpoint's row: whoever lost the lease
-    /// changes nothing, and on SQLite the lock is there before anything is read.
+    /// A transaction that changes an instance's state. It begins with the checkpoint's row: a process that lost the
+    /// lease changes nothing, and on SQLite the lock is taken before anything is read.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, Stopped> {
         let tx = self.reactor.db.connection.begin().await?;
         self.fence.hold(&tx).await?;
