@@ -1,5 +1,5 @@
-//! The trail of one aggregate as it is asked for: at the version that was chosen, with the notes of people, the event as
-//! it is stored, and the seal over it; and the same with what is personal, for a reason that is written down first.
+//! The trail of one aggregate, as a request asks for it: at a chosen version, with people's notes, the event as it is
+//! stored, and the seal that covers it. Personal values can be revealed for a reason that is recorded first.
 
 use serde_json::{Value, json};
 use soonshop_domain::{Actor, QueryError};
@@ -14,27 +14,27 @@ use crate::record::write_down;
 use crate::redactor::{Redactor, Sight};
 use crate::trail::{Stream, Trail};
 
-/// The shortest reason, in characters: a single letter is none.
+/// The shortest reason, in characters.
 const SHORTEST: usize = 3;
 
-/// Which version is asked for, and what with it.
+/// Which version is asked for, and how it is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// By its number.
     pub version: Option<i64>,
-    /// The version to compare with; the one before where it is left out.
+    /// The version to compare with; by default the one before.
     pub compared: Option<i64>,
-    /// Events below this version are listed; those around the version where it is left out.
+    /// List events below this version; by default those around the version.
     pub before: Option<i64>,
-    /// The version that it had then, in microseconds since 1970.
+    /// The version at this time, in microseconds since 1970.
     pub as_of: Option<i64>,
     /// The first version in which a field has a value, such as `/status=shipped`.
     pub first_where: Option<String>,
-    /// What the log must hold.
+    /// The position that the log must have reached.
     pub at_least: Option<AtLeast>,
 }
 
-/// The trail, and the head of the log that it was read under.
+/// The trail, and the head of the log when it was read.
 pub async fn find(
     reader: &Reader,
     (kind, name): (&str, &str),
@@ -79,7 +79,7 @@ pub async fn find(
     Ok((head, trail))
 }
 
-/// The version that is asked for: by number, by time, or by what it holds first.
+/// The version that is asked for: by number, by time, or by its content.
 fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
     let given = [choice.version.is_some(), choice.as_of.is_some(), choice.first_where.is_some()];
     let mut ways = ["v", "asof", "where"].into_iter().zip(given).filter(|(_, given)| *given);
@@ -94,7 +94,7 @@ fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
         return stream.version_as_of(micros).ok_or_else(nothing);
     }
     let Some(wanted) = choice.first_where.as_deref() else { return Ok(stream.last()) };
-    // A path can hold the sign as well, as in `/lines/number=1/quantity`.
+    // A path can contain `=` as well, as in `/lines/number=1/quantity`.
     let ways: Vec<_> = wanted.match_indices('=').map(|(at, _)| (&wanted[..at], &wanted[at + 1..])).collect();
     if !wanted.starts_with('/') || ways.is_empty() {
         return Err(QueryError::parameter(
@@ -105,7 +105,7 @@ fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
     stream.first_where(&ways)?.ok_or_else(|| QueryError::parameter("where", "it is so in no version"))
 }
 
-/// The trail with what is personal; by now it is written down.
+/// The trail with personal values; the access has been recorded before this is called.
 pub async fn reveal(
     reader: &Reader,
     (kind, id): (&str, &str),
@@ -119,7 +119,7 @@ pub async fn reveal(
     }
     let (head, trail) = find(reader, (kind, id), choice, actor, Sight::Revealed).await?;
     let subject = format!("{}/{}", trail.kind, trail.id);
-    // Both versions that are compared are shown.
+    // Both versions of the comparison are revealed.
     let detail = json!({ "version": trail.version, "compared": trail.diff.from });
     write_down(reader, actor, "reveal", subject, detail, Some(reason)).await?;
     Ok((head, trail))

@@ -1,15 +1,15 @@
-//! Amounts as people write them, in units of a currency with its decimals, and as rows hold them, in minor units.
+//! Amounts: people write them in units of a currency with decimals, rows hold them in minor units.
 
 use soonshop_domain::Currency;
 
 use crate::condition::Condition;
 
-/// Currencies that have no minor unit, of those that ISO 4217 knows.
+/// ISO 4217 currencies without a minor unit.
 const WHOLE: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
     "XPF",
 ];
-/// Those whose minor unit is a thousandth.
+/// Currencies whose minor unit is a thousandth.
 const THOUSANDTHS: &[&str] = &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
 
 /// The decimals of a currency.
@@ -33,14 +33,14 @@ pub fn shown(amount: i64, currency: &str) -> String {
     format!("{currency} {sign}{}.{:0places$}", amount / unit, amount % unit)
 }
 
-/// The most digits before the point: what is longer is no amount of anything.
+/// The most digits before the decimal point.
 const MOST_DIGITS: usize = 15;
 
 /// A number such as `12.50`, in thousandths: the smallest unit that any currency has.
 fn thousandths(written: &str, places: usize) -> Option<i64> {
     let (negative, digits) = written.strip_prefix('-').map_or((false, written), |digits| (true, digits));
     let (whole, part) = digits.split_once('.').map_or((digits, None), |(whole, part)| (whole, Some(part)));
-    // "12." and ".5" are what is left of something else.
+    // "12." and ".5" are fragments, not numbers.
     let is_number = |text: &str, most: usize| {
         (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
     };
@@ -59,7 +59,7 @@ struct Range {
     currency: Option<Currency>,
 }
 
-/// `>100`, `>=100`, `<12.50`, `<=12.50`, `10..20` or `12.50`, and perhaps a currency behind it.
+/// Reads `>100`, `>=100`, `<12.50`, `<=12.50`, `10..20` or `12.50`, optionally followed by a currency.
 fn range(written: &str) -> Option<Range> {
     let code = written.len().checked_sub(3).and_then(|at| written.split_at_checked(at));
     let code = code.filter(|(_, code)| code.bytes().all(|b| b.is_ascii_alphabetic()));
@@ -86,7 +86,7 @@ fn range(written: &str) -> Option<Range> {
 }
 
 impl Range {
-    /// The same in minor units of a currency with so many decimals.
+    /// The range in minor units of a currency with this many decimals.
     fn minor(&self, places: usize) -> (i64, i64) {
         let unit = 10_i64.pow(u32::try_from(3 - places.min(3)).unwrap_or(0));
         let up = i64::from(self.from.rem_euclid(unit) != 0);
@@ -94,8 +94,8 @@ impl Range {
     }
 }
 
-/// One end of a range, whatever the currency of a row is. The bound that holds for all of them comes first: it is what
-/// an index is looked up by.
+/// One end of a range, for any currency. The bound that holds for all of them comes first, because an index can use
+/// it.
 fn end(is: &str, whole: i64, hundredths: i64, thousandths: i64, widest: i64) -> Condition {
     let of = |codes: &[&str]| format!("'{}'", codes.join("', '"));
     let sql = format!(
@@ -106,7 +106,7 @@ fn end(is: &str, whole: i64, hundredths: i64, thousandths: i64, widest: i64) -> 
     Condition::of(sql, [widest, whole, thousandths, hundredths].map(Into::into).to_vec())
 }
 
-/// The rows that are about such an amount. Without a currency it is so many units of whichever.
+/// Matches rows with an amount in this range. Without a currency, it matches that many units of any currency.
 pub fn condition(written: &str) -> Option<Condition> {
     let range = range(written)?;
     if let Some(currency) = range.currency {

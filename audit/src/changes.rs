@@ -1,8 +1,8 @@
-//! What each event of a list changed in the state of its aggregate, with before and after: folded from the log when it
-//! is asked for, by the code that commands are decided on, and shown through the redactor. Nothing of it is stored.
+//! What each event of a list changed in the state of its aggregate, with the values before and after. It is folded from
+//! the log on request, by the code that decides commands, and shown through the redactor. It is never stored.
 //!
-//! A list is of many streams, and of several versions of some. All that is missing of them is read in few queries, each
-//! stream is folded once, and no further than the last of its versions that is in the list.
+//! A list covers many streams, and several versions of some. All missing events are read in a few queries; each stream
+//! is folded once, and only up to its last version in the list.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, VecDeque};
@@ -20,20 +20,20 @@ use crate::entry::{Changed, Entry};
 use crate::reader::{ChangesFrom, Reader};
 use crate::redactor::{Redacted, Redactor, Sight};
 
-/// Events that are read at a time.
+/// Events read per query.
 const AT_ONCE: i64 = 5_000;
 
-/// Events that may be read for one page of the timeline, and for one message to those who follow it: a list is to be
-/// there at once, and whoever looks is to be no burden to who writes.
+/// The most events to read for one page of the timeline, or for one message to followers: a list must be fast, and
+/// readers must not slow down writers.
 pub const FOR_PAGE: i64 = 5_000;
 pub const FOR_MESSAGE: i64 = 1_000;
 
-/// How much is kept of streams between one page of an export and the next: the events that were folded, and so many more
-/// for each stream.
+/// How much of the streams is kept from one page of an export to the next: the number of folded events, plus a fixed
+/// amount for each stream.
 const MOST_KEPT: i64 = 200_000;
 const APIECE: i64 = 20;
 
-/// Tells what the events of a page changed. Where the log or its keys cannot be read just now, the page is there without.
+/// Adds to each entry what its event changed. Where the log or its keys cannot be read, the page is shown without.
 pub async fn tell(reader: &Reader, entries: &mut [Entry], most: i64) -> Result<(), QueryError> {
     match reader.changes {
         ChangesFrom::Nowhere => return Ok(()),
@@ -49,10 +49,10 @@ pub async fn tell(reader: &Reader, entries: &mut [Entry], most: i64) -> Result<(
     }
 }
 
-/// The table of a file's changes, in the read model that its rows are in. One that has no row is not told of.
+/// The table with the changes of an export file, in the read model of its rows. An entry without a row has no changes.
 pub const TABLE: &str = "CREATE TABLE @changes (position BIGINT PRIMARY KEY, changes TEXT NOT NULL)";
 
-/// Tells of the rows of a file what the file says.
+/// Adds to each entry the changes that the file states.
 pub async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), QueryError> {
     for page in entries.chunks_mut(1_000) {
         let places: Vec<String> = (1..=page.len()).map(|number| format!("${number}")).collect();
@@ -71,18 +71,18 @@ pub async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), Que
     Ok(())
 }
 
-/// A stream, as far as it is folded.
+/// A stream, folded up to some version.
 struct Folded {
     history: Box<dyn History>,
     version: i64,
-    /// The state, its personal values still encrypted, where the whole of it is known.
+    /// The state with its personal values still encrypted; `None` when it is not fully known.
     state: Option<Value>,
-    /// When it was looked at last.
+    /// When it was last used.
     used: u64,
 }
 
 impl Folded {
-    /// Takes the event that comes next. If it is `wanted`, what it changed.
+    /// Applies the next event. If it is `wanted`, returns what it changed.
     fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, QueryError> {
         let known = self.state.take();
         if !wanted {
@@ -118,20 +118,20 @@ impl Folded {
     }
 }
 
-/// A stream that is read for a list.
+/// A stream that is being read for a list.
 struct Reading {
     kind: String,
     id: String,
     folded: Folded,
-    /// The versions of it that are in the list, in order, and where.
+    /// The versions of it that are in the list, in order, with their index in the list.
     wanted: VecDeque<(i64, usize)>,
     last: i64,
-    /// Its history is none that can be read.
+    /// Its history cannot be read.
     ill: bool,
 }
 
 impl Reading {
-    /// Events of it that are still to be read.
+    /// How many events of it are still to be read.
     fn missing(&self) -> i64 {
         if self.ill { 0 } else { self.last - self.folded.version }
     }
@@ -147,7 +147,7 @@ impl Reading {
         }
         let (version, id) = (event.version, event.event_id.to_string());
         let wanted = self.wanted.pop_front_if(|(wanted, _)| *wanted == version);
-        // A row of a read model that has seen another history is of another event.
+        // A row whose id differs belongs to a read model that was built from another history.
         let wanted = wanted.filter(|(_, at)| version > 1 && entries[*at].id == id);
         match self.folded.take(event, wanted.is_some()) {
             Ok(changes) => {
@@ -163,10 +163,10 @@ impl Reading {
     }
 }
 
-/// Tells what the events of lists changed.
+/// Finds what the events of lists changed.
 pub struct Gatherer {
     log: EventLog,
-    /// The most events that are read for a list; none: as many as it takes, and states are kept for the next list.
+    /// The most events to read for a list; `None`: no limit, and states are kept for the next list.
     most: Option<i64>,
     at_once: i64,
     most_kept: i64,
@@ -180,7 +180,7 @@ impl Gatherer {
         Self { most: Some(most), ..Self::for_many_lists(log) }
     }
 
-    /// Lists whose events come in ascending order.
+    /// For lists whose events come in ascending order.
     pub fn for_many_lists(log: &EventLog) -> Self {
         Self {
             log: log.clone(),
@@ -197,7 +197,7 @@ impl Gatherer {
         self.now += 1;
         let mut readings = self.begin(entries);
         if let Some(most) = self.most {
-            // The shortest first: so most rows are told of.
+            // The shortest first, so that most rows get their changes.
             readings.sort_by_key(Reading::missing);
             let mut sum = 0;
             readings.retain(|reading| {
@@ -225,7 +225,7 @@ impl Gatherer {
                 }
             }
             for (at, upto) in asked {
-                // What is not in the log will not be there next time.
+                // An event that is missing from the log now will be missing next time, too.
                 readings[at].ill |= readings[at].folded.version < upto;
             }
         }
@@ -235,7 +235,7 @@ impl Gatherer {
         Ok(())
     }
 
-    /// The streams of a list, each where it was left, or from its beginning on.
+    /// The streams of a list, each from where it was left, or from its start.
     fn begin(&mut self, entries: &mut [Entry]) -> Vec<Reading> {
         let mut streams: HashMap<(String, String), Vec<(i64, usize)>> = HashMap::new();
         for (at, entry) in entries.iter_mut().enumerate() {
@@ -247,7 +247,7 @@ impl Gatherer {
         for (stream, mut wanted) in streams {
             wanted.sort_unstable();
             let (first, last) = (wanted[0].0, wanted[wanted.len() - 1].0);
-            // A first version has nothing before it, and need not be read.
+            // A first version has nothing before it, so its stream need not be read.
             let Some(begin) = history::of(&stream.0).filter(|_| last > 1) else { continue };
             let kept = self.forget(&stream).filter(|kept| kept.version < first);
             let folded =
@@ -264,7 +264,7 @@ impl Gatherer {
         Some(folded)
     }
 
-    /// Keeps what was folded; of too much, the half that was not looked at for longest goes.
+    /// Keeps the folded streams; when there are too many, drops the half that was unused for longest.
     fn keep(&mut self, readings: Vec<Reading>) {
         for Reading { kind, id, mut folded, ill, .. } in readings {
             if let Slot::Vacant(place) = self.kept.entry((kind, id))
@@ -292,7 +292,7 @@ impl Gatherer {
     }
 }
 
-/// What is read next: of each stream what is missing, as far as there is room.
+/// The spans to read next: the missing events of each stream, as far as there is room.
 fn spans(readings: &[Reading], at_once: i64) -> Vec<(usize, Span<'_>)> {
     let (mut room, mut spans) = (at_once, Vec::new());
     for (at, reading) in readings.iter().enumerate() {
@@ -339,7 +339,7 @@ mod tests {
         store.execute::<Product>(id, command, context).await.unwrap();
     }
 
-    /// Products whose prices change in turns, the first most often: the events of all, and what each of them changed.
+    /// Products whose prices change in turns, the first most often: all events, and what each of them changed.
     async fn history(store: &EventStore) -> (Vec<Value>, Vec<Changed>) {
         let products: Vec<_> = (0..5).map(|number| (ids::new(), number)).collect();
         let sku = |number: i64| Sku::try_new(&format!("sku-{number}")).unwrap();
@@ -388,7 +388,7 @@ mod tests {
             rows.len() > 25
                 && expected.iter().filter(|one| **one != Changed::Untold).count() == rows.len() - 5
         );
-        // Every event, every second one, and those of the end alone: versions between them are passed over.
+        // Every event, every second one, and only the last ones: the versions between are skipped.
         for (every, from) in [(1, 0), (2, 1), (3, 20)] {
             let thinned = |at: &usize| *at >= from && at.is_multiple_of(every);
             let rows: Vec<_> =

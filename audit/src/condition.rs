@@ -1,35 +1,35 @@
-//! Conditions on the rows of the audit trail, in SQL, with their values beside them.
+//! Conditions on the rows of the audit trail: SQL and its values.
 
 use sea_orm::Value;
 
-/// A condition in SQL, with `?` for each use of its value.
+/// A condition in SQL, with one `?` for each value.
 #[derive(Debug, Clone)]
 pub struct Condition {
     pub sql: String,
     pub values: Vec<Value>,
-    /// What stands in a line of one of their texts, in small letters, wherever it holds.
+    /// A text, in lower case, that one of the row's texts must contain for the condition to hold.
     pub text: Option<String>,
 }
 
 impl Condition {
-    /// One with one value.
+    /// A condition with one value.
     pub fn new(sql: &str, value: impl Into<Value>) -> Self {
         Self::of(sql.to_owned(), vec![value.into()])
     }
 
-    /// One with these values.
+    /// A condition with these values.
     pub fn of(sql: String, values: Vec<Value>) -> Self {
         Self { sql, values, text: None }
     }
 
-    /// Both of them hold.
+    /// Both conditions hold.
     pub fn and(self, other: Self) -> Self {
         let sql = format!("({} AND {})", self.sql, other.sql);
         Self::of(sql, self.values.into_iter().chain(other.values).collect())
     }
 }
 
-/// Conditions that all hold, with numbered places.
+/// All conditions joined by AND, with numbered placeholders.
 pub(crate) fn numbered(conditions: &[Condition], values: &mut Vec<Value>) -> String {
     let mut wheres = Vec::new();
     for condition in conditions {

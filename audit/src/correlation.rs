@@ -1,5 +1,5 @@
-//! All that followed from one request: a tree of events by their causes, in the order of the log and not of clocks, with
-//! the time that each step took.
+//! Everything that followed from one request: a tree of events by cause, in log order and not by clocks, with the time
+//! that each step took.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,67 +17,68 @@ use crate::entry::Entry;
 use crate::pending::{self, Pending};
 use crate::reader::Reader;
 
-/// Events of one correlation that are shown.
+/// The most events of one correlation that are shown.
 const MOST: usize = 1_000;
 
-/// A pause longer than this, in microseconds, is idle: nobody was at it.
+/// A pause longer than this, in microseconds, counts as idle: no process was working.
 pub const IDLE: i64 = 10_000_000;
 
-/// How an event hangs on the one that caused it.
+/// How an event is linked to its cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
-    /// Nothing caused it: a command began it.
+    /// It has no cause: a command began it.
     Root,
     Caused,
-    /// What caused it is not here: of another correlation, or not in the read model.
+    /// Its cause is missing here: it is of another correlation, or not in the read model.
     CauseMissing,
-    /// What is named as its cause stands after it in the log, and cannot be.
+    /// The event named as its cause comes after it in the log, which is impossible.
     CauseLater,
 }
 
 /// An event of the tree.
 #[derive(Serialize, ToSchema)]
 pub struct Node {
-    /// How far it is below the beginning of its branch.
+    /// How far it is below the root of its branch.
     pub depth: usize,
     pub link: Link,
-    /// From the recording of its cause to its own, in microseconds; null where there is no cause here.
+    /// From the recording of its cause to its own, in microseconds; null where its cause is not here.
     pub latency_micros: Option<i64>,
-    /// Of it, until whatever handles it began: it waited. Null where no process or job made it, or the clocks contradict.
+    /// The part of the latency in which it waited until its handling began. Null where no process or job made it, or
+    /// the clocks contradict.
     pub queue_micros: Option<i64>,
-    /// Of it, from then on: it was handled.
+    /// The part of the latency in which it was handled.
     pub handle_micros: Option<i64>,
-    /// When it is said to be decided is not between the two recordings: the clocks contradict each other.
+    /// Its decision time is not between the two recordings: the clocks contradict each other.
     pub clocks_contradict: bool,
-    /// It is on the way to the event with which its branch ended.
+    /// It is on the path to the last event of its branch.
     pub critical: bool,
-    /// The generations of read models in which it is parked.
+    /// The read model generations in which it is parked.
     pub parked: Vec<String>,
     #[serde(flatten)]
     pub event: Entry,
 }
 
-/// A tree, each event before what it caused; events of one cause are in the order of the log.
+/// A tree, each event before the events that it caused; events with the same cause are in log order.
 #[derive(Serialize, ToSchema)]
 pub struct Tree {
     pub correlation_id: String,
     pub items: Vec<Node>,
-    /// Ids of causes that are not here: placeholders stand for them.
+    /// Ids of causes that are not here: placeholders are shown for them.
     pub missing: BTreeSet<String>,
-    /// Steps that had to follow, and have not.
+    /// Steps that should have followed by now, and have not.
     pub pending: Vec<Pending>,
     pub aggregates: usize,
-    /// Events that some generation has parked.
+    /// Events that are parked in some generation.
     pub parked: usize,
-    /// From the first recording to the last, and of it all but pauses of more than ten seconds.
+    /// From the first recording to the last; the active part leaves out pauses of more than ten seconds.
     pub total_micros: i64,
     pub active_micros: i64,
-    /// Whether there are more than 1,000 events, of which only the first are here.
+    /// Whether there are more than 1,000 events; only the first 1,000 are here.
     pub more: bool,
 }
 
-/// The tree, and the position that it was read at.
+/// The tree, and the position at which it was read.
 pub async fn find(reader: &Reader, at_least: Option<AtLeast>, id: Uuid) -> Result<(i64, Tree), QueryError> {
     let id = id.to_string();
     let source = reader.source().await?;
@@ -114,7 +115,7 @@ pub async fn find(reader: &Reader, at_least: Option<AtLeast>, id: Uuid) -> Resul
     Ok((position, tree))
 }
 
-/// Every moment at which something was recorded or begun, in microseconds, in their order.
+/// Every moment at which an event was recorded or its handling began, in microseconds, in order.
 pub fn moments(nodes: &[Node]) -> Vec<i64> {
     let mut moments = Vec::with_capacity(nodes.len());
     for node in nodes {
@@ -127,13 +128,13 @@ pub fn moments(nodes: &[Node]) -> Vec<i64> {
     moments
 }
 
-/// From the first moment to the last, and what of it was idle.
+/// The time from the first moment to the last, and how much of it was idle.
 fn spent(moments: &[i64]) -> (i64, i64) {
     let total = moments.last().zip(moments.first()).map_or(0, |(last, first)| last - first);
     (total, moments.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > IDLE).sum())
 }
 
-/// What an event's latency is made of.
+/// The parts of an event's latency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Spans {
     queue: Option<i64>,
@@ -142,8 +143,8 @@ struct Spans {
 }
 
 impl Spans {
-    /// What a process or a job makes is decided when its handling begins: that is when it occurred. Of anybody else's
-    /// doing that is business time, and says nothing of handling.
+    /// A process or a job decides an event when it begins to handle the cause, so that is when it occurred. For any
+    /// other actor this is business time, and says nothing about handling.
     fn of(event: &Entry, cause: &Entry) -> Self {
         if !matches!(event.channel.as_deref(), Some("process" | "job")) {
             return Self::default();
@@ -159,7 +160,7 @@ impl Spans {
     }
 }
 
-/// Events in the order of the log, as a tree.
+/// Events in log order, as a tree.
 fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
     let places: HashMap<String, usize> =
         events.iter().enumerate().map(|(place, event)| (event.id.clone(), place)).collect();
@@ -170,7 +171,7 @@ fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
         let cause = event.causation_id.as_ref();
         let (link, parent) = match (cause, cause.and_then(|cause| places.get(cause)).copied()) {
             (None, _) => (Link::Root, None),
-            // A cause is always before what it caused, so that no branch comes back to itself.
+            // A cause always comes before its effects, so no branch can lead back to itself.
             (_, Some(parent)) if parent < place => (Link::Caused, Some(parent)),
             (_, Some(_)) => (Link::CauseLater, None),
             (Some(cause), None) => {
@@ -210,13 +211,13 @@ fn tree(events: Vec<Entry>) -> (Vec<Node>, BTreeSet<String>) {
     (order.into_iter().filter_map(node).collect(), missing)
 }
 
-/// Of each branch with more than one event, those on the way from its beginning to its last: all else was done by then.
-/// What is last is so in the log, and not by clocks.
+/// For each branch with more than one event: the events on the path from its root to its last event, "last" by the log
+/// and not by clocks.
 fn critical(parents: &[Option<usize>]) -> Vec<bool> {
     let mut lasts = BTreeMap::<usize, usize>::new();
     let mut roots = Vec::with_capacity(parents.len());
     for (place, parent) in parents.iter().enumerate() {
-        // A cause stands before what it caused, so its root is known by now.
+        // A cause comes before its effects, so its root is known by now.
         let root = parent.map_or(place, |parent| roots[parent]);
         roots.push(root);
         lasts.insert(root, place);

@@ -1,4 +1,4 @@
-//! What differs between two states of an aggregate, by the paths of their fields, as far as it may be shown.
+//! The differences between two states of an aggregate, by field path, as far as they may be shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::redactor::{Redacted, Redactor};
 
-/// One field that differs. What was not there is left out.
+/// One field that differs. A value that did not exist is left out.
 #[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// Items of a list are named by their number or SKU.
@@ -22,7 +22,7 @@ pub struct Change {
     pub after: Option<Redacted>,
 }
 
-/// What the items of a list are known by in the business, where it tells them apart.
+/// The business key of the items of a list, if it identifies each of them.
 fn key_of(items: &[Value]) -> Option<&'static str> {
     ["number", "sku"].into_iter().find(|key| {
         let mut values: Vec<_> =
@@ -33,17 +33,17 @@ fn key_of(items: &[Value]) -> Option<&'static str> {
     })
 }
 
-/// Whether the fields of an object are values of their own; an amount and a marker are one value.
+/// Whether the fields of an object are values of their own; an amount or a marker is one value.
 fn has_parts(fields: &Map<String, Value>) -> bool {
     !fields.is_empty() && !fields.contains_key("personal") && !fields.contains_key("currency")
 }
 
-/// The path of what is called that below another path.
+/// The path of `name` below another path.
 fn below(path: &str, name: &str) -> String {
     format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Every value by its path. Amounts and markers are values.
+/// Every value by its path. Amounts and markers count as values.
 pub fn leaves(value: &Value) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     walk(value, "", &mut all);
@@ -73,7 +73,7 @@ fn walk(value: &Value, path: &str, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What differs between two states that were redacted.
+/// The differences between two redacted states.
 pub fn changes(before: &Redacted, after: &Redacted) -> Vec<Change> {
     differing(before.parts(leaves), after.parts(leaves)).collect()
 }
@@ -89,8 +89,8 @@ fn differing(
     })
 }
 
-/// What [`changes`] finds between two states whose personal values are still encrypted. Equal parts are passed over whole,
-/// so that the work is that of the change and not of the state.
+/// Finds what [`changes`] finds, for two states whose personal values are still encrypted. Equal parts are skipped, so
+/// the cost depends on the change and not on the state.
 pub fn between(before: &Value, after: &Value, redactor: &Redactor) -> Vec<Change> {
     let mut all = Vec::new();
     compare(before, after, "", redactor, &mut all);

@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 
 use crate::diff::Change;
 
-/// What an event changed, as far as it is told.
+/// What an event changed, where that is known.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Changed {
-    /// Nothing is before a first version; or the history is too long for a page, or cannot be read.
+    /// It is a first version, its history is too long for a page, or its history cannot be read.
     Untold,
     These(Vec<Change>),
-    /// Nobody asked.
+    /// The request did not ask for it.
     #[default]
     #[serde(skip)]
     LeftOut,
@@ -28,7 +28,7 @@ impl Changed {
         *self == Self::LeftOut
     }
 
-    /// The fields that differ; none where that is not told.
+    /// The fields that differ; empty where that is not known.
     pub fn fields(&self) -> &[Change] {
         match self {
             Self::These(fields) => fields,
@@ -50,37 +50,37 @@ pub struct Entry {
     #[serde(rename = "type")]
     #[schema(example = "OrderPlaced")]
     pub kind: String,
-    /// The version that its shape was stored in.
+    /// The version of the schema it was stored with.
     pub event_version: i64,
     pub recorded_at: DateTime<Utc>,
     /// Business time.
     pub occurred_at: DateTime<Utc>,
     pub actor: Option<Who>,
-    /// Whoever caused what a process did, as `kind:id`.
+    /// Who caused what a process did, as `kind:id`.
     pub on_behalf_of: Option<String>,
     pub channel: Option<String>,
     pub command_id: Option<String>,
     #[schema(example = "order.place")]
     pub command_type: Option<String>,
     pub correlation_id: Option<String>,
-    /// The event that caused it; null where a person's command began it.
+    /// The event that caused it; null where a person's command caused it.
     pub causation_id: Option<String>,
     pub reason_code: Option<String>,
-    /// A note was left, which is not shown.
+    /// The command had a note, which is not shown.
     pub has_note: bool,
     /// The data subject, by id.
     pub subject: Option<String>,
-    /// The fields by path: of a list of objects their number, and `{"personal": true}` where a personal value stands.
+    /// The fields by path: for a list of objects their number, and `{"personal": true}` in place of a personal value.
     #[schema(value_type = Object)]
     pub summary: serde_json::Value,
-    /// The fields of the aggregate's state that it changed, with before and after; null for a first version, which has
-    /// nothing before it, and where that would take too long or cannot be read.
+    /// The fields of the aggregate's state that it changed, with before and after; null for a first version, and where
+    /// the history is too long or cannot be read.
     #[serde(default, skip_serializing_if = "Changed::is_left_out")]
     #[schema(value_type = Option<Vec<Change>>)]
     pub changes: Changed,
 }
 
-/// Who did it: what sort of actor, and its id.
+/// Who did it: the kind of actor, and its id.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Who {
     #[schema(example = "staff")]
@@ -89,7 +89,7 @@ pub struct Who {
 }
 
 impl Entry {
-    /// Its place in the log.
+    /// Its position in the log.
     pub fn position(&self) -> i64 {
         self.position
     }
@@ -125,7 +125,7 @@ impl Entry {
         })
     }
 
-    /// The row that it was read from, as far as that can be told: a text is only looked for in what it shows.
+    /// The row that it was read from, as far as it can be restored: a text search only covers what the row shows.
     pub fn into_row(self) -> Model {
         let (actor_kind, actor_id) = self.actor.map_or((None, None), |who| (Some(who.kind), who.id));
         let amount = self.summary.as_object().and_then(|summary| audit::amount(&self.kind, summary));

@@ -1,12 +1,12 @@
-//! A listing as a file, NDJSON or CSV, with a manifest of what it is: the one encoder of the command line and of the
-//! endpoints. What it is given may be shown already: nothing is masked here.
+//! A listing as a file, NDJSON or CSV, with a manifest that describes it: the one encoder of the command line and the
+//! endpoints. The rows it gets must be redacted already: nothing is masked here.
 //!
-//! A manifest counts and hashes the rows, and stands before them. So rows go to a file without a name while they come,
-//! in memory only as long as they are few, and are read from there once the last one is known. The hash is of every
-//! byte after the first line: `tail -n +2 FILE | sha256sum`. [`Reading`] reads NDJSON back, and holds it against that.
+//! A manifest has the count and the hash of the rows, and comes before them. So rows are spooled first, in memory while
+//! they are few and then to a temporary file, and read back once the last one is known. The hash covers every
+//! byte after the first line: `tail -n +2 FILE | sha256sum`. [`Reading`] reads NDJSON back and checks it against that.
 //!
-//! A manifest may be signed with a key of the shop's seals. The signature is over the manifest's own text without it, so
-//! a signed one is read back only as it was written, byte by byte.
+//! A manifest may be signed with the shop's seal key. The signature covers the manifest's own text without the
+//! signature, so a signed manifest must be kept as it was written, byte by byte.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufWriter, Cursor, Read, Seek as _, Write};
@@ -21,25 +21,25 @@ use soonshop_domain::clock;
 use soonshop_event_log::seal::{Bytes as Signature, PublicKey, SealKey};
 use tempfile::SpooledTempFile;
 
-/// Of the manifest.
+/// The manifest's schema version.
 const SCHEMA: u32 = 1;
 
-/// Bytes that stay in memory before they go to a file.
+/// Bytes kept in memory before they go to a file.
 const IN_MEMORY: usize = 4 << 20;
 
-/// Bytes that are handed on at a time.
+/// Bytes per chunk of an answer's body.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes that are turned round at a time.
+/// Bytes per read when the order of the rows is reversed.
 const PIECE: u64 = 1 << 20;
 
-/// How a listing is written.
+/// The format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// A JSON object a line, the manifest first.
+    /// One JSON object per line, the manifest first.
     Ndjson,
-    /// RFC 4180, the names of the columns first. Its manifest has to go another way.
+    /// RFC 4180, with a header row. Its manifest has to be sent separately.
     Csv,
 }
 
@@ -52,23 +52,23 @@ impl Format {
     }
 }
 
-/// A column of CSV: its name, and where its value stands in a row, as a JSON pointer.
+/// A column of CSV: its name, and the JSON pointer to its value in a row.
 pub type Column = (&'static str, &'static str);
 
-/// What was listed.
+/// What was listed, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Listed {
-    /// What narrowed it, by parameter.
+    /// The filters, by parameter.
     pub filter: BTreeMap<String, String>,
     /// `asc` or `desc`, by position.
     pub order: String,
-    /// The position of the log that it stands at.
+    /// The position of the log at which it was read.
     pub head: i64,
-    /// Whose eyes it is masked for.
+    /// The role that it is masked for.
     pub role: String,
 }
 
-/// What a file is, for whoever has only the file.
+/// Describes an exported file, for a reader who has only the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     schema: u32,
@@ -77,11 +77,11 @@ pub struct Manifest {
     listed: Listed,
     count: u64,
     made_at: DateTime<Utc>,
-    /// SHA-256 of every byte after the first line, in hexadecimal digits.
+    /// SHA-256 of every byte after the first line, in hexadecimal.
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed_by: Option<Signer>,
-    /// Ed25519, over the text of all the others.
+    /// Ed25519 signature over the text of all other fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signature: Option<Signature>,
 }
@@ -94,17 +94,17 @@ pub struct Signer {
 }
 
 impl Manifest {
-    /// As it is written: the one text that a signature is of.
+    /// The exact text that is signed.
     pub fn text(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    /// The line that stands before rows in NDJSON.
+    /// The manifest's line before the rows in NDJSON.
     fn line(&self) -> serde_json::Result<String> {
         Ok(format!("{{\"manifest\":{}}}\n", self.text()?))
     }
 
-    /// Whose signature it carries; of one that was read, the signature holds.
+    /// Who signed it. When it was read back, the signature has been verified.
     pub fn signed_by(&self) -> Option<&Signer> {
         self.signed_by.as_ref()
     }
@@ -117,7 +117,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether the signature that it carries is of it.
+    /// Whether its signature is valid.
     fn is_proved(&self) -> bool {
         let (Some(signer), Some(signature)) = (&self.signed_by, &self.signature) else { return false };
         let bare = Self { signature: None, ..self.clone() };
@@ -125,7 +125,7 @@ impl Manifest {
         signer.fingerprint == signer.key.fingerprint() && bare.text().is_ok_and(proved)
     }
 
-    /// The same, if these are its rows.
+    /// Returns the manifest if the rows match it.
     fn fits(self, count: u64, hash: Context) -> Result<Self, Unread> {
         let sha256 = digits(hash.finish().as_ref());
         let Self { count: said, sha256: hashed, .. } = &self;
@@ -137,13 +137,13 @@ impl Manifest {
         )))
     }
 
-    /// Reads the text of one. `whole` is how it is written where it is this one.
+    /// Reads a manifest from its text. `whole` renders the manifest as it must be written.
     fn read(
         bytes: &[u8],
         manifest: Option<Value>,
         whole: impl FnOnce(&Self) -> serde_json::Result<String>,
     ) -> Result<Self, Unread> {
-        // One that was signed is no other file, whatever became of it.
+        // A signed manifest stays signed: one that names a signer or signature must have a valid one.
         let marks: [&[u8]; 2] = [b"\"signed_by\"", b"\"signature\""];
         let signed = marks.iter().any(|mark| bytes.windows(mark.len()).any(|part| part == *mark));
         let no = |why: &str| {
@@ -154,7 +154,7 @@ impl Manifest {
             }
         };
         let manifest = manifest.ok_or_else(|| no(NO_MANIFEST))?;
-        // Before all else: of another schema nothing else may be as it is known here.
+        // Checked first: the other fields may differ in another schema.
         if manifest["schema"] != SCHEMA {
             return Err(no("its manifest is of a schema that this release does not know"));
         }
@@ -183,7 +183,8 @@ impl Manifest {
         &self.sha256
     }
 
-    /// On one line of visible ASCII, as a header of HTTP can have it: JSON leaves the sign DEL as it is, a header cannot.
+    /// On one line of visible ASCII, for an HTTP header: JSON leaves the DEL character as it is, a header cannot hold
+    /// it.
     pub fn in_ascii(&self) -> serde_json::Result<String> {
         let (text, mut ascii) = (self.text()?, String::new());
         for sign in text.chars() {
@@ -197,7 +198,7 @@ impl Manifest {
     }
 }
 
-/// Rows on their way to a file, hashed as they pass.
+/// Rows on their way to a file, hashed as they are written.
 struct Passing {
     file: SpooledTempFile,
     hash: Context,
@@ -221,10 +222,10 @@ impl Write for Passing {
     }
 }
 
-/// In which order rows stand in a file.
+/// The order of the rows in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As they were added.
+    /// In the order in which they were added.
     AsAdded,
     LastFirst,
 }
@@ -243,7 +244,7 @@ fn harmless(mut text: String) -> String {
     text
 }
 
-/// A value in one cell: nothing is empty, and what has parts is JSON.
+/// A value in one cell: null is empty, and an object or list is JSON.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -257,17 +258,17 @@ pub struct Export {
     format: Format,
     columns: Vec<Column>,
     rows: BufWriter<Passing>,
-    /// Where each row ends.
+    /// The offset at which each row ends.
     ends: Vec<u64>,
 }
 
 impl Export {
-    /// One without rows.
+    /// An export without rows.
     pub fn begin(format: Format, columns: Vec<Column>) -> Self {
         Self { format, columns, rows: BufWriter::new(Passing::begin()), ends: Vec::new() }
     }
 
-    /// The row that comes next.
+    /// Adds the next row.
     pub fn add(&mut self, row: &impl Serialize) -> io::Result<()> {
         let line = match self.format {
             Format::Ndjson => {
@@ -285,7 +286,7 @@ impl Export {
         Ok(())
     }
 
-    /// The whole of it, once it has all rows.
+    /// Completes the export, once it has all rows.
     pub fn finish(self, listed: Listed, order: Order) -> io::Result<Written> {
         let Self { format, columns, rows, ends } = self;
         let count = ends.len() as u64;
@@ -321,7 +322,7 @@ fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
     line.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
-/// The rows of a file the other way round, read a piece at a time from its end.
+/// The rows of a file in reverse order, read in pieces from its end.
 fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<Passing> {
     let mut out = BufWriter::new(Passing::begin());
     let (mut piece, mut upto) = (Vec::new(), ends.len());
@@ -346,12 +347,12 @@ fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<Passing> {
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
-/// The first line of CSV.
+/// The header row of CSV.
 fn names(columns: &[Column]) -> io::Result<Vec<u8>> {
     record(columns.iter().map(|(name, _)| (*name).to_owned()))
 }
 
-/// A listing that is done, to be read from its first line on.
+/// A completed listing, to be read from its first line.
 pub struct Written {
     pub manifest: Manifest,
     first: Cursor<Vec<u8>>,
@@ -368,7 +369,7 @@ impl Read for Written {
 }
 
 impl Written {
-    /// Has it carry a signature.
+    /// Signs the manifest.
     pub fn sign(&mut self, key: &SealKey) -> io::Result<()> {
         self.manifest.sign(key)?;
         if self.manifest.format == Format::Ndjson {
@@ -377,7 +378,7 @@ impl Written {
         Ok(())
     }
 
-    /// Its bytes piece by piece, for the body of an answer.
+    /// Its bytes in chunks, for the body of an answer.
     pub fn chunks(mut self) -> impl Iterator<Item = io::Result<Bytes>> + Send {
         std::iter::from_fn(move || {
             let mut chunk = vec![0; CHUNK];
@@ -393,32 +394,32 @@ impl Written {
     }
 }
 
-/// What is said of a file that begins with something else.
+/// The error for a file that does not begin with a manifest.
 const NO_MANIFEST: &str = "its first line is no manifest; of an export in CSV there is no way back";
 
-/// The longest line that is read back, in bytes: no row comes near it.
+/// The longest line that is accepted, in bytes; rows are much shorter.
 const LONGEST: u64 = 16 << 20;
 
-/// Why a file is not taken for an export.
+/// Why a file is not accepted as an export.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
-    /// It never was one, or is one that only a later release knows.
+    /// It is no export, or has a schema that only a later release knows.
     #[error("it is no export that can be shown: {0}")]
     NoExport(String),
-    /// It is not what its manifest says.
+    /// It does not match its manifest.
     #[error("it is not what its manifest says: {0}")]
     Differs(String),
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
 }
 
-/// An export in NDJSON on its way back, hashed as it passes. What it is, is known at its end.
+/// An NDJSON export being read back, hashed as it is read. Whether it is intact is known at its end.
 pub struct Reading<R> {
     input: R,
     pub manifest: Manifest,
     hash: Context,
     count: u64,
-    /// The first line that is no row.
+    /// The first line that is not a row.
     ill: Option<u64>,
 }
 
@@ -432,7 +433,7 @@ impl<R: BufRead> Reading<R> {
         let mut first = line(&mut input)?;
         let value = serde_json::from_slice(&first).ok().map(|First { manifest }| manifest);
         if value.is_none() {
-            // A line's end that was put into one hides what comes after it.
+            // A line break inserted into the manifest would hide what comes after it.
             first.extend(line(&mut input)?);
         }
         let manifest = Manifest::read(&first, value, Manifest::line)?;
@@ -442,7 +443,7 @@ impl<R: BufRead> Reading<R> {
         Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, ill: None })
     }
 
-    /// The row that comes next. Once a line was none, the others are only counted and hashed.
+    /// Returns the next row. After a line that is not a row, the rest is only counted and hashed.
     pub fn row<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         loop {
             let line = line(&mut self.input)?;
@@ -460,7 +461,7 @@ impl<R: BufRead> Reading<R> {
         }
     }
 
-    /// The manifest, once there is no row any more, if it is true.
+    /// The manifest, once all rows were read, if they match it.
     pub fn finish(self) -> Result<Manifest, Unread> {
         let manifest = self.manifest.fits(self.count, self.hash)?;
         match self.ill {
@@ -470,7 +471,7 @@ impl<R: BufRead> Reading<R> {
     }
 }
 
-/// What is read by somebody else, hashed as it passes.
+/// Hashes what another reader reads.
 struct Hashed<'a, R> {
     input: R,
     hash: &'a mut Context,
@@ -484,8 +485,8 @@ impl<R: Read> Read for Hashed<'_, R> {
     }
 }
 
-/// Holds an export in CSV, of some of these columns, against the manifest that lies beside it; gives the manifest, if it is
-/// true.
+/// Checks an export in CSV, with some of these columns, against the manifest beside it; returns the manifest if it
+/// matches.
 pub fn hold_csv(
     manifest: &[u8],
     columns: &[Vec<Column>],
@@ -513,7 +514,7 @@ pub fn hold_csv(
     manifest.fits(count, hash)
 }
 
-/// A line with its end; empty where there is none. What is too long for one comes in pieces, none of which is a row.
+/// A line with its line break; empty at the end. A line that is too long comes in pieces, none of which is a row.
 fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(LONGEST).read_until(b'\n', &mut line)?;
@@ -653,7 +654,7 @@ mod tests {
                 assert!(matches!(held(&bad), Err(Unread::Differs(_))), "{place}");
             }
         }
-        // Where the signature was taken away whole, nobody signed it.
+        // With the signature and its fields removed, the file counts as unsigned.
         let text = String::from_utf8(good).unwrap();
         let from = text.find(",\"signed_by\"").unwrap();
         let to = text[..text.find('\n').unwrap()].len() - 2;

@@ -1,5 +1,5 @@
-//! An export in place of a shop: its rows in a read model of their own. What needs the log, the record of operations or
-//! another read model is not there.
+//! An export in place of a shop: its rows in a read model of their own. Whatever needs the log, the record of
+//! operations or another read model is not available.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -17,10 +17,10 @@ use crate::export::{Listed, Manifest, Reading, Unread};
 use crate::listing::{Asked, WITHOUT_CHANGES};
 use crate::reader::ChangesFrom;
 
-/// Rows that are written at a time: SQLite takes 32,766 values.
+/// Rows per INSERT: SQLite takes 32,766 values.
 const AT_ONCE: usize = 1_000;
 
-/// An export that is looked at.
+/// A loaded export.
 #[derive(Debug)]
 pub struct File {
     name: String,
@@ -28,9 +28,9 @@ pub struct File {
 }
 
 impl File {
-    /// Reads an export into a read model that has nothing yet, on SQLite. `may_see` says
-    /// whether a role may see the audit trail: whom it was masked for could look at it in the shop. `goes_on` is called
-    /// now and then, and may end it.
+    /// Reads an export into an empty read model on SQLite. `may_see` says whether a role may see the audit trail: the
+    /// role that it is masked for must be one that could see it in the shop. `goes_on` is called now and then, and can
+    /// end the load.
     pub async fn load<E: From<Unread> + From<QueryError>>(
         name: String,
         input: impl BufRead,
@@ -80,27 +80,27 @@ impl File {
         Ok(Self { name, manifest })
     }
 
-    /// As people call it.
+    /// The file's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says of itself.
+    /// Its manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Whose eyes it is masked for.
+    /// The role that it is masked for.
     pub fn role(&self) -> &str {
         &self.manifest.listed().role
     }
 
-    /// Where it is said what its events changed.
+    /// Where the changes of its events come from.
     pub fn changes(&self) -> ChangesFrom {
         if self.tells_changes() { ChangesFrom::Rows } else { ChangesFrom::Nowhere }
     }
 
-    /// The same listing out of this file: what narrowed that, narrowed this, too.
+    /// Narrows the same listing of this file by the filters that narrowed the file.
     #[must_use]
     pub fn narrow(&self, mut asked: Asked) -> Asked {
         asked.of_file = true;
@@ -113,18 +113,18 @@ impl File {
 
     /// Whether it was exported with what its events changed.
     fn tells_changes(&self) -> bool {
-        // Also where that file had come out of another.
+        // Also true where that file came from another export.
         let left_out = |name: &str| name.rsplit('.').next() == Some(WITHOUT_CHANGES);
         !self.filter().keys().any(|name| left_out(name))
     }
 
-    /// What narrowed it.
+    /// The filters that narrowed it.
     pub fn filter(&self) -> &BTreeMap<String, String> {
         &self.manifest.listed().filter
     }
 }
 
-/// Some of the rows, and by position what those changed that say it.
+/// Some of the rows, and by position the changes of those that state them.
 #[derive(Default)]
 struct Rows {
     rows: Vec<Model>,

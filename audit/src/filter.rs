@@ -1,38 +1,38 @@
-//! What narrows the timeline, as plain values.
+//! The filters of the timeline, as plain values.
 
 use std::collections::BTreeMap;
 
 use soonshop_domain::{QueryError, clock};
 use uuid::Uuid;
 
-/// Terms of a search that may stand outside of it, with their names.
+/// Search terms that can also be given as parameters, by name.
 pub const OUTSIDE: [&str; 6] = ["type", "agg", "id", "actor", "chan", "correlation"];
 
 /// The longest text, in bytes.
 const LONGEST: usize = 2_000;
 
-/// What narrows the timeline, and its order.
+/// The filters of the timeline, and its order.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// A search as people type it.
     pub q: String,
-    /// Terms of a search by their names, of [`OUTSIDE`].
+    /// Search terms by name, from [`OUTSIDE`].
     pub terms: BTreeMap<&'static str, String>,
-    /// Recorded then or later, in microseconds since 1970.
+    /// Recorded at this time or later, in microseconds since 1970.
     pub from: Option<i64>,
-    /// Recorded before then.
+    /// Recorded before this time.
     pub to: Option<i64>,
     /// Positions above this one.
     pub after: Option<i64>,
     /// Positions below this one.
     pub before: Option<i64>,
-    /// Only events that say no, and those that are parked.
+    /// Only refusals and parked events.
     pub failures: bool,
-    /// The oldest first.
+    /// Oldest first.
     pub ascends: bool,
 }
 
-/// A search alone.
+/// A search without other filters.
 impl From<&str> for Filter {
     fn from(q: &str) -> Self {
         Self { q: q.to_owned(), ..Self::default() }
@@ -40,13 +40,13 @@ impl From<&str> for Filter {
 }
 
 impl Filter {
-    /// The same without the bounds of a page.
+    /// The same filter without the bounds of a page.
     #[must_use]
     pub fn everywhere(&self) -> Self {
         Self { after: None, before: None, ..self.clone() }
     }
 
-    /// From names and values as they are typed; refuses by its name what is none of them.
+    /// Parses names and typed values; a wrong value is refused by its name.
     pub fn read(pairs: &[(&str, &str)]) -> Result<Self, QueryError> {
         let (mut filter, mut seen) = (Self::default(), Vec::new());
         for (name, raw) in pairs {
@@ -92,7 +92,7 @@ fn one_of<'n>(names: &[&'n str], raw: &str) -> Result<&'n str, String> {
     found.ok_or_else(|| format!("it is one of {}", names.join(", ")))
 }
 
-/// Microseconds since 1970; nothing where nothing was said.
+/// Microseconds since 1970; `None` where the value is empty.
 fn moment(raw: &str) -> Result<Option<i64>, String> {
     if raw.is_empty() {
         return Ok(None);
@@ -101,7 +101,7 @@ fn moment(raw: &str) -> Result<Option<i64>, String> {
     clock::parse(raw).map(|moment| Some(moment.timestamp_micros())).ok_or_else(|| told.to_owned())
 }
 
-/// Digits only, so that no sign and no space slips through.
+/// Digits only: no sign and no space.
 fn position(raw: &str) -> Result<i64, String> {
     let digits = !raw.is_empty() && raw.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| raw.parse().ok()).flatten();

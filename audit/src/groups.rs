@@ -1,9 +1,9 @@
-//! The timeline by commands: one row is the events of one command, with those that they caused, one step of causes.
+//! The timeline by commands: one row holds the events of one command and the events that they caused directly.
 //!
-//! Each event that a search finds is in one row. It is an effect where its cause is found as well and was caused by
-//! nothing: then it stands below it. All others make rows of their own, those of one command one row; a command's events
-//! stand next to each other in the log, and so in this list. Pages are by the positions of those events, and whatever an
-//! effect's position is, it comes with its cause.
+//! Each event that a search finds is in one row. It is an effect if its cause was found too and has no cause itself;
+//! then it is shown below its cause. All others form rows of their own, one for each command; a command's events are
+//! adjacent in the log, and so in this list. Pages are by the positions of those events; an effect always comes with
+//! its cause, whatever its own position is.
 
 use std::collections::HashMap;
 
@@ -19,31 +19,31 @@ use crate::entry::Entry;
 use crate::reader::Reader;
 use crate::search::Search;
 
-/// No further row is put on a page that has so many events; the first is there whole.
+/// A page with this many events gets no further row; the first row is always complete.
 const MOST_ON_PAGE: usize = 200;
 
-/// Events that are read beyond those of a page, so that its last command is there whole.
+/// Events read beyond those of a page, so that its last command is complete.
 const BEYOND: usize = 20;
 
-/// A command, and what it caused.
+/// A command's events, and what they caused.
 #[derive(Serialize, ToSchema)]
 pub struct Group {
-    /// Its own events that were found, in the order of the log.
+    /// The command's own events that were found, in log order.
     pub events: Vec<Entry>,
-    /// Those that they caused directly, in the order of the log.
+    /// The events that they caused directly, in log order.
     pub effects: Vec<Entry>,
 }
 
 /// A page of groups.
 pub struct Groups {
     pub items: Vec<Group>,
-    /// Where the page that follows begins.
+    /// Where the next page begins.
     pub next: Option<i64>,
-    /// When the row after the last was recorded.
+    /// When the row after the last one was recorded.
     pub beyond: Option<DateTime<Utc>>,
 }
 
-/// One page, and the position that it was read at.
+/// One page, and the position at which it was read.
 pub async fn find(
     reader: &Reader,
     at_least: Option<AtLeast>,
@@ -60,7 +60,7 @@ pub async fn find(
     let all = rows.len() < most;
     let mut commands = runs(rows.iter().map(Entry::read).collect::<Result<_, _>>()?);
     if !all && commands.len() > 1 {
-        // It may go on in what was not read.
+        // The last command may continue in events that were not read.
         commands.pop();
     }
     let mut caused = effects(source, search, &commands[..limit.min(commands.len())]).await?;
@@ -86,7 +86,7 @@ pub async fn find(
     Ok((position, Groups { items, next, beyond }))
 }
 
-/// Events as they are listed, by their commands: each in the order of the log.
+/// Listed events grouped by command, each group in log order.
 fn runs(listed: Vec<Entry>) -> Vec<Vec<Entry>> {
     let mut runs: Vec<Vec<Entry>> = Vec::new();
     for entry in listed {
@@ -104,7 +104,7 @@ fn runs(listed: Vec<Entry>) -> Vec<Vec<Entry>> {
     runs
 }
 
-/// What these commands caused, by the cause.
+/// The effects of these commands, by cause.
 async fn effects(
     source: &Source,
     search: &Search,
@@ -124,7 +124,7 @@ async fn effects(
     Ok(caused)
 }
 
-/// Tells what all of the events changed, in one go.
+/// Adds the changes of all events at once.
 async fn tell(reader: &Reader, items: &mut [Group]) -> Result<(), QueryError> {
     let (mut all, mut lengths) = (Vec::new(), Vec::new());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {

@@ -1,9 +1,10 @@
-//! The audit trail of a shop: who changed what, when, why, before and after. Search, history, differences and the events
-//! that they are owed to, correlation, export, notes; and an export in place of a shop.
+//! The audit trail of a shop: who changed what, when and why, with the values before and after. It has search,
+//! history, differences, the event that set each field, correlation, export and notes, and can show an export in place
+//! of a shop.
 //!
-//! It knows nothing of HTTP: questions are plain values, and what is not answered is a
-//! [`QueryError`](soonshop_domain::QueryError). No state, change or field gets out of here but through the [`redactor`].
-//! Start reading at [`reader`], then [`timeline`] and [`trail`].
+//! It knows nothing of HTTP: requests are plain values, and a failure is a
+//! [`QueryError`](soonshop_domain::QueryError). States, changes and fields leave this crate only through the
+//! [`redactor`]. Start reading at [`reader`], then [`timeline`] and [`trail`].
 
 pub mod aggregate;
 pub mod amounts;

@@ -1,5 +1,5 @@
-//! All that a search of the audit trail finds, a page at a time, at one position of the log: what exports are made of,
-//! over HTTP and at the command line.
+//! All events that a search finds, page by page, at one position of the log: the source of exports, over HTTP and at
+//! the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::export::{Column, Export, Format, Listed, Order, Written};
 use crate::filter::Filter;
 use crate::search::Search;
 
-/// Rows that are read at a time.
+/// Rows read per query.
 const PAGE: usize = 1_000;
 
 /// What each event changed: path, before and after of each field, as JSON.
@@ -51,23 +51,23 @@ const COLUMNS: &[Column] = &[
 /// The parameter that leaves out what each event changed.
 pub const WITHOUT_CHANGES: &str = "changes";
 
-/// Those of a file with what each event changed, or without.
+/// The columns with or without what each event changed.
 pub fn columns(changes: bool) -> Vec<Column> {
     COLUMNS.iter().filter(|column| changes || **column != CHANGES).copied().collect()
 }
 
-/// What is looked for.
+/// A search, its filters, and the options of a listing.
 pub struct Asked {
     search: Search,
     pub(crate) filter: BTreeMap<String, String>,
     /// With what each event changed.
     pub(crate) changes: bool,
-    /// Out of a file.
+    /// Read from an export file.
     pub(crate) of_file: bool,
 }
 
 impl Asked {
-    /// What a filter finds. `said` is how it was asked for, by parameter: it goes into the manifest.
+    /// The listing of a filter. `said` is the request by parameter, for the manifest.
     pub fn new(
         filter: &Filter,
         said: impl IntoIterator<Item = (String, String)>,
@@ -78,7 +78,7 @@ impl Asked {
         Ok(Self { search, filter, changes, of_file: false })
     }
 
-    /// The same from names and values as they are typed.
+    /// Parses names and typed values.
     pub fn of(pairs: &[(&str, &str)]) -> Result<Self, QueryError> {
         let said = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let changes = |name: &str| name == WITHOUT_CHANGES;
@@ -86,8 +86,8 @@ impl Asked {
         Self::new(&Filter::read(&narrow)?, said, narrow.len() == pairs.len())
     }
 
-    /// What narrowed it, for a record that holds nothing personal: of texts, which may be anybody's name, only how many
-    /// there were.
+    /// The filters for the record of operations, which holds nothing personal: of texts, which may be names, only their
+    /// number.
     pub fn told(&self) -> serde_json::Value {
         let (texts, terms): (Vec<_>, Vec<_>) =
             self.search.understood.iter().partition(|term| term.starts_with('"'));
@@ -97,22 +97,22 @@ impl Asked {
     }
 }
 
-/// What is found, in ascending order.
+/// The found events in ascending order.
 pub struct Listing<'a> {
     source: Source,
     asked: &'a Asked,
     search: Search,
     changes: Gatherer,
     head: Option<i64>,
-    /// The page that follows, which is read while what the last one changed is told.
+    /// The next page, read while the changes of the current one are looked up.
     ahead: Option<AbortOnDropHandle<Found>>,
     reached: Option<i64>,
     ended: bool,
 }
 
 impl<'a> Listing<'a> {
-    /// From the generation that readers go by, beyond a position that was reached, if one was; with what the log says of
-    /// each event.
+    /// Reads the generation in use once it is past a position, if one is given; adds from the log what each event
+    /// changed.
     pub async fn open(
         registry: &Registry,
         log: &EventLog,
@@ -127,7 +127,7 @@ impl<'a> Listing<'a> {
         Ok(Self { source, asked, search, changes, head: None, ahead: None, reached, ended: false })
     }
 
-    /// The page that comes next; an empty one is the end. What came after the first page was read is left out.
+    /// The next page; an empty one is the end. Events added after the first page was read are left out.
     pub async fn next(&mut self) -> Result<Vec<Entry>, QueryError> {
         if self.ended {
             return Ok(Vec::new());
@@ -153,22 +153,22 @@ impl<'a> Listing<'a> {
         Ok(entries)
     }
 
-    /// The same, without what comes after a position.
+    /// The same listing, without events after a position.
     #[must_use]
     pub fn up_to(self, position: i64) -> Self {
         Self { head: Some(position), ..self }
     }
 
-    /// The position of the log that it stands at, once a page was read.
+    /// The position of the log at which it is read, once a page was read.
     pub fn head(&self) -> i64 {
         self.head.unwrap_or(0)
     }
 }
 
-/// Events, and the position that the trail stands at.
+/// Events, and the position of the trail.
 type Found = Result<At<Vec<Entry>>, QueryError>;
 
-/// The first that are found beyond a position.
+/// The first events found beyond a position.
 async fn page(source: Source, search: Search, reached: Option<i64>) -> Found {
     let read = async |piece: Search, limit| {
         let (sql, values) = piece.sql(limit);
@@ -178,16 +178,16 @@ async fn page(source: Source, search: Search, reached: Option<i64>) -> Found {
     Ok((position, rows.iter().map(Entry::read).collect::<Result<_, _>>()?))
 }
 
-/// How far the trail is.
+/// How far the trail has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     pub position: i64,
-    /// Events up to there that could not be projected yet, and so are in no listing.
+    /// Positions up to there that are parked, and so are in no listing.
     pub parked: BTreeSet<i64>,
 }
 
 impl Reached {
-    /// Of the generation that readers go by, at one moment.
+    /// The state of the generation in use at one moment.
     pub async fn read(registry: &Registry) -> Result<Self, QueryError> {
         let source = Source::of(registry, "audit", None).await?;
         let (position, rows) = source.read("SELECT position FROM @parked", Vec::new(), "position").await?;
@@ -196,9 +196,9 @@ impl Reached {
     }
 }
 
-/// All that is found, as a file, masked for a role. `goes_on` is called after each page, and may end it.
+/// Everything that is found, as a file, masked for a role. `goes_on` is called after each page, and can end it.
 ///
-/// It is read in ascending order whatever the order of the file, so that each history is folded once, along with it.
+/// It is read in ascending order whatever the order of the file, so that each history is folded only once.
 pub async fn export<E: From<QueryError>>(
     registry: &Registry,
     log: &EventLog,
@@ -213,7 +213,7 @@ pub async fn export<E: From<QueryError>>(
     let mut page = listing.next().await?;
     while !page.is_empty() {
         count += page.len() as u64;
-        // One page is written while the next one is told of.
+        // One page is written while the changes of the next one are looked up.
         let adding = tokio::task::spawn_blocking(move || {
             page.iter().try_for_each(|entry| export.add(entry)).map(|()| export)
         });

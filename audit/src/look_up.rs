@@ -1,7 +1,7 @@
-//! Whose a value is: an exact look-up of what somebody knows already, such as the e-mail address of whoever is calling.
+//! Finds whom a value belongs to: an exact match for something that a caller knows, such as their e-mail address.
 //!
-//! The value is sent as a form, so that it is in no address, and is kept nowhere: what is written down is who looked up
-//! something, in which columns, and whom they found.
+//! The value is sent in a form, so that it is in no address, and is stored nowhere. The record of operations says who
+//! looked somebody up, in which columns, and who was found.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use utoipa::ToSchema;
 use crate::reader::Reader;
 use crate::record::{within_the_rate, write_down};
 
-/// What a look-up is written down as.
+/// The action in the record of operations.
 const LOOK_UP: &str = "look-up";
 
-/// How many look-ups one caller may make a minute.
+/// The most look-ups per caller and minute.
 const MOST_A_MINUTE: u32 = 20;
 
-/// Who was found.
+/// The data subjects that were found.
 #[derive(Serialize, ToSchema)]
 pub struct Found {
-    /// Data subjects by id: `subject:<id>` in a search of the timeline is what happened to one.
+    /// Data subjects by id: search the timeline for `subject:<id>` to see what happened to one.
     pub subjects: BTreeSet<String>,
 }
 
-/// Read models with personal columns, by their names.
+/// Read models with personal columns, by name.
 fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
     let of = |projector: Arc<dyn Projector>| {
         let name = projector.name();
@@ -39,7 +39,7 @@ fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
     soonshop_projections::all().into_iter().flat_map(of).collect()
 }
 
-/// Everybody whose value it is.
+/// Every data subject with this value.
 pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<Found, QueryError> {
     if value.contains(['*', '%']) {
         return Err(QueryError::parameter(
@@ -57,7 +57,7 @@ pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<Found, 
     for (projection, PersonalColumns { table, subject, found_by, .. }) in places() {
         let source = Source::of(&reader.registry, projection, None).await?;
         for column in *found_by {
-            // `lower` of SQLite knows the letters of ASCII only: the others are compared here.
+            // `lower` of SQLite only knows ASCII letters: other texts are compared here.
             let here = source.is_sqlite() && !value.is_ascii();
             let (what, values) = if here {
                 (format!("{column} IS NOT NULL"), Vec::new())

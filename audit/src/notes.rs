@@ -1,8 +1,8 @@
-//! Notes and tags that people leave on events. They are lines of the record of operations, and no part of any history:
+//! Notes and tags that people leave on events. They are lines of the record of operations and not part of a history:
 //! nothing is decided, projected or counted by them.
 //!
-//! The text is its writer's personal value, encrypted under the writer's own key; tags are not personal. A note is seen by
-//! its writer alone, unless it is shared with everybody who may see the trail.
+//! The text is a personal value of its writer, encrypted under the writer's key; tags are not personal. Only the writer
+//! sees a note, unless it is shared with everybody who may see the trail.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::reader::Reader;
 use crate::record::{add, within_the_rate};
 use crate::redactor::Redacted;
 
-/// How many notes one caller may leave a minute.
+/// The most notes per caller and minute.
 const MOST_A_MINUTE: u32 = 20;
 
 const MOST_TAGS: usize = 10;
@@ -30,21 +30,21 @@ const LONGEST_TAG: usize = 32;
 #[derive(Serialize, ToSchema)]
 pub struct Note {
     pub at: DateTime<Utc>,
-    /// Who left it, as `kind:id`.
+    /// The writer, as `kind:id`.
     #[schema(example = "staff:42")]
     pub by: String,
-    /// Everybody who may see the trail sees it; otherwise its writer alone.
+    /// True: everybody who may see the trail sees it. False: only its writer does.
     pub shared: bool,
     pub tags: Vec<String>,
-    /// A text, or `{"personal": "erased"}` once its writer was forgotten; null where there are only tags.
+    /// A text, or `{"personal": "erased"}` once its writer was erased; null where there are only tags.
     #[schema(value_type = Object)]
     pub text: Option<Redacted>,
 }
 
-/// A note that was left just now.
+/// The answer to a new note.
 #[derive(Serialize, ToSchema)]
 pub struct Left {
-    /// The event that it is on.
+    /// The position of its event.
     pub position: i64,
     pub version: i64,
     #[serde(flatten)]
@@ -54,17 +54,17 @@ pub struct Left {
 /// A note as it is written.
 #[derive(Debug, Clone, Default)]
 pub struct New {
-    /// Of its event.
+    /// The version of the event that it is on.
     pub version: i64,
     /// May be empty where there are tags.
     pub text: String,
-    /// With spaces or commas between them.
+    /// Separated by spaces or commas.
     pub tags: String,
     /// Everybody who may see the trail sees it.
     pub shared: bool,
 }
 
-/// What was said: a text, tags, or both.
+/// Checks the text and the tags; at least one of them is needed.
 fn said(new: &New) -> Result<(Option<String>, Vec<String>), QueryError> {
     let text = new.text.replace("\r\n", "\n");
     let text = text.trim();
@@ -90,7 +90,7 @@ fn said(new: &New) -> Result<(Option<String>, Vec<String>), QueryError> {
     Ok(((!text.is_empty()).then(|| text.to_owned()), tags))
 }
 
-/// Leaves the note; it is on disk when this comes back.
+/// Stores the note; it is on disk when this returns.
 pub async fn leave(
     reader: &Reader,
     (kind, id): (&str, &str),
@@ -119,7 +119,7 @@ pub async fn leave(
     Ok(Left { position, version, note })
 }
 
-/// The event that made that version: its id, its place in the log, and its stream.
+/// The event that made this version: its id, its position, and its stream.
 async fn event(
     reader: &Reader,
     kind: &str,
@@ -135,7 +135,7 @@ async fn event(
     Ok((row.event_id, row.position, format!("{kind}/{id}")))
 }
 
-/// Encrypted as the writer's own. Of whoever was forgotten nothing new is kept.
+/// Encrypts the text under the writer's key. Nothing new is stored for a writer who was erased.
 async fn encrypted(
     reader: &Reader,
     writer: Option<Uuid>,
@@ -155,7 +155,7 @@ async fn encrypted(
     Ok(operations::note_of(keys, writer, text).await?)
 }
 
-/// A line of the record, with its text as far as it can be opened.
+/// A line of the record, with its text if it can be decrypted.
 struct Kept {
     line: Recorded,
     text: Option<Personal<String>>,
@@ -167,7 +167,7 @@ impl Sensitive for Kept {
     }
 }
 
-/// The notes on the events of one aggregate that the caller may see, the oldest first, by event.
+/// The notes on the events of one aggregate that the caller may see, oldest first, by event.
 pub async fn on(
     reader: &Reader,
     actor: &Actor,

@@ -1,4 +1,4 @@
-//! Parked events: those that could not be projected, by cause, and a way to have them tried again.
+//! Parked events, which could not be projected, by cause, and a way to retry them.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use soonshop_projections::parked::{self, Parked};
 use crate::reader::Reader;
 use crate::record::write_down;
 
-/// Which events are to be tried again: those of one cause in one generation, or one event of it.
+/// Which events to retry: those of one cause in one generation, or one event of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Meant<'a> {
     /// Such as `rm_orders_1`.
     pub generation: &'a str,
-    /// This event.
+    /// Only this event.
     pub position: Option<i64>,
-    /// All with the cause of this event.
+    /// All with the same cause as this event.
     pub like: Option<i64>,
 }
 
-/// All there are, the commonest cause first.
+/// All parked events, the most frequent cause first.
 pub async fn find(reader: &Reader) -> Result<Vec<(String, Vec<Parked>)>, QueryError> {
     let mut causes: BTreeMap<String, Vec<Parked>> = BTreeMap::new();
     for one in parked::find(&reader.registry, &reader.log, None).await? {
@@ -31,7 +31,7 @@ pub async fn find(reader: &Reader) -> Result<Vec<(String, Vec<Parked>)>, QueryEr
     Ok(causes)
 }
 
-/// Has those that are meant tried again; how many they are.
+/// Requests a retry of these events; returns how many they are.
 pub async fn retry(
     reader: &Reader,
     actor: &Actor,
@@ -44,7 +44,7 @@ pub async fn retry(
     }
     let mut all = parked::find(&reader.registry, &reader.log, None).await?;
     all.retain(|one| one.generation == generation);
-    // A cause is named by one event of it: a form would change the ends of its lines, and may be too small for it.
+    // A form names a cause by one event of it: a form would change the line breaks of a text, and limits its length.
     let cause = like.map(|like| all.iter().find(|one| one.position == like).map(|one| one.cause.clone()));
     let meant: Vec<_> = all
         .into_iter()
@@ -55,7 +55,7 @@ pub async fn retry(
         return Err(QueryError::not_found("not-found", "nothing of this kind is parked any more"));
     };
     let positions: Vec<i64> = meant.iter().map(|one| one.position).collect();
-    // Written down first: whoever asks twice has it tried twice, and what is not written down is not done.
+    // Recorded first, so that nothing is retried without a record; two requests retry twice.
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     write_down(reader, actor, "retry", first.generation.clone(), json!({ "positions": positions }), reason)
         .await?;

@@ -1,5 +1,5 @@
-//! Steps that are missing: what should follow on an event by its [`Expectation`](soonshop_domain::Expectation), and has
-//! not, though its time is up.
+//! Missing steps: what should have followed an event by its [`Expectation`](soonshop_domain::Expectation), and has not
+//! in time.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -12,27 +12,27 @@ use utoipa::ToSchema;
 
 use crate::entry::Entry;
 
-/// Streams that are asked about at a time.
+/// Streams per query.
 const ASKED: usize = 500;
 
 /// A step that is missing.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Pending {
-    /// The event that it is to follow on.
+    /// The position of the event that it should follow.
     pub after: i64,
     #[serde(rename = "type")]
     #[schema(example = "OrderPlaced")]
     pub kind: String,
     pub recorded_at: DateTime<Utc>,
-    /// The types of events of which one was expected.
+    /// The event types of which one was expected.
     pub expected: Vec<String>,
     pub within_seconds: i64,
-    /// How long ago the time was up.
+    /// For how long it has been overdue.
     pub overdue_seconds: i64,
 }
 
 impl Pending {
-    /// What is missing by `now` where nothing has followed on that event.
+    /// The step that is overdue at `now` if nothing followed this event.
     fn by(now: DateTime<Utc>, position: i64, kind: &str, recorded_at: DateTime<Utc>) -> Option<Self> {
         let expectation = catalog::expected_after(kind)?;
         let overdue = now - recorded_at - TimeDelta::try_seconds(expectation.within_seconds)?;
@@ -51,7 +51,7 @@ impl Pending {
     }
 }
 
-/// Of one whole stream: position, type and moment of its events in their order.
+/// The missing steps of one whole stream, given position, type and time of its events in order.
 pub fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime<Utc>)>) -> Vec<Pending> {
     let (now, mut pending) = (clock::now(), Vec::<Pending>::new());
     for (position, kind, recorded_at) in events {
@@ -61,8 +61,8 @@ pub fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime<Utc>)>
     pending
 }
 
-/// Of events of many streams. What follows need not be among them: it can be somebody else's doing, such as a
-/// cancellation.
+/// The missing steps of events from many streams. What follows need not be among the events: another actor may have
+/// done it, such as a cancellation.
 pub async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<Pending>, QueryError> {
     let now = clock::now();
     let overdue = |event: &Entry| {
@@ -107,7 +107,7 @@ fn places(from: usize, to: usize) -> String {
 mod tests {
     use super::*;
 
-    /// Of events so many minutes ago.
+    /// Events that are so many minutes old.
     fn missing(events: &[(&str, i64)]) -> Vec<(i64, i64)> {
         let now = clock::now();
         let at = |minutes: i64| now - TimeDelta::minutes(minutes);

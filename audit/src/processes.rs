@@ -1,5 +1,5 @@
-//! Process managers and their instances: how each follows the log, which step an instance is at, which command waits, and
-//! what was refused. For the endpoints of programs and the pages of people alike.
+//! Process managers and their instances: how each follows the log, which step an instance is at, which command waits,
+//! and what was refused. Used by the endpoints and the pages.
 
 use serde::Serialize;
 use soonshop_domain::{QueryError, process_managers};
@@ -17,11 +17,11 @@ pub struct Page {
     pub processes: Vec<Status>,
     #[schema(value_type = Vec<Object>)]
     pub items: Vec<Instance>,
-    /// What to send as `after` for the page that follows; null on the last one.
+    /// What to send as `after` for the next page; null on the last one.
     pub next: Option<String>,
 }
 
-/// One instance, and the events of the aggregate that it is about.
+/// One instance, and the events of its aggregate.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProcessInstance)]
 pub struct One {
@@ -35,13 +35,13 @@ pub struct One {
 /// Which instances are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct Listed<'a> {
-    /// Of one process manager; of all where it is left out.
+    /// Of this process manager; of all where it is left out.
     pub process: Option<&'a str>,
-    /// Those in that state.
+    /// Those in this state.
     pub which: Which,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub after: Option<&'a str>,
-    /// The most on a page.
+    /// The most instances on a page.
     pub most: u64,
 }
 
@@ -49,10 +49,10 @@ fn rows(reader: &Reader) -> Result<Db, QueryError> {
     Ok(reader.log.db().beside("process")?)
 }
 
-/// The list that is asked for, and the head of the log.
+/// The list, and the head of the log.
 ///
 /// # Errors
-/// There is no process manager of that name, the cursor is none, or the database does not answer.
+/// There is no process manager of this name, the cursor is invalid, or the database does not answer.
 pub async fn find(reader: &Reader, listed: Listed<'_>) -> Result<(i64, Page), QueryError> {
     let Listed { process, which, after, most } = listed;
     if process.is_some_and(|name| !process_managers::names().contains(&name)) {

@@ -1,4 +1,4 @@
-//! What the audit trail is read from: a shop, or an export in its place.
+//! The sources of the audit trail: a shop, or an export in its place.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use soonshop_projections::Registry;
 use soonshop_projections::source::Source;
 use tokio::sync::Mutex;
 
-/// Where it is said what an event changed.
+/// Where the changes of events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangesFrom {
-    /// Histories are folded.
+    /// Folded from the log.
     Log,
-    /// It stands beside the rows of an export.
+    /// Stored beside the rows of an export.
     Rows,
-    /// The export was made without.
+    /// The export was made without them.
     Nowhere,
 }
 
@@ -26,22 +26,22 @@ pub struct Reader {
     pub registry: Registry,
     /// The histories of aggregates.
     pub log: EventLog,
-    /// Where it is said what an event changed.
+    /// Where the changes of events come from.
     pub changes: ChangesFrom,
-    /// Held while somebody is looked up: how often that was done is counted and written down by one at a time.
+    /// Held during a look-up, so that counting and recording it cannot interleave with another one.
     pub(crate) looking_up: Arc<Mutex<()>>,
     /// Held while a note is left, for the same reason.
     pub(crate) noting: Arc<Mutex<()>>,
 }
 
 impl Reader {
-    /// Of a shop.
+    /// The reader of a shop.
     pub fn new(registry: Registry, log: EventLog) -> Self {
         let (looking_up, noting) = (Arc::default(), Arc::default());
         Self { registry, log, changes: ChangesFrom::Log, looking_up, noting }
     }
 
-    /// The generation of the trail that readers go by.
+    /// The generation of the trail that is in use.
     pub async fn source(&self) -> Result<Source, QueryError> {
         Source::of(&self.registry, "audit", None).await
     }

@@ -1,4 +1,4 @@
-//! How it is written down that somebody saw, took along or looked up something.
+//! Records that somebody saw, exported or looked up something.
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use soonshop_projections::source::query_failed;
 
 use crate::reader::Reader;
 
-/// Adds a line to the record of operations. `detail` holds nothing personal; the reason is encrypted.
+/// Adds a line to the record of operations. `detail` must hold nothing personal; the reason is encrypted.
 pub async fn write_down(
     reader: &Reader,
     actor: &Actor,
@@ -37,8 +37,8 @@ pub(crate) async fn add(reader: &Reader, done: &Operation) -> Result<(), QueryEr
     Ok(written.await?)
 }
 
-/// Whether the caller did less than `most` of that within the last minute, counted by the record that each is written
-/// to, and so in all processes together.
+/// Whether the caller did this fewer than `most` times within the last minute, counted in the record of operations and
+/// so across all processes.
 pub(crate) async fn within_the_rate(
     reader: &Reader,
     actor: &Actor,

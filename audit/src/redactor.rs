@@ -1,5 +1,5 @@
-//! The one way by which a state, a change or a field of an event gets to an encoder of the audit trail. What is personal
-//! becomes a marker on the way: masked, or erased. What was never there is absent, which is a third thing.
+//! The only way by which a state, a change or a field of an event reaches an encoder of the audit trail. It replaces
+//! personal values by markers: masked, or erased. A value that never existed is absent, which is a third case.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,11 +14,11 @@ use soonshop_event_log::history::Opened;
 pub enum Sight {
     /// No personal value.
     Masked,
-    /// What is not erased; to be written down before it is shown.
+    /// All that is not erased; the access must be recorded before.
     Revealed,
 }
 
-/// What may be shown: nothing but a redactor makes one. It is read back from an export, where one had made it.
+/// A value that may be shown. Only a redactor makes one; it can be read back from an export, where a redactor made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Redacted(Value);
@@ -28,7 +28,8 @@ impl Redacted {
         &self.0
     }
 
-    /// A note, for whoever may see it. It is its writer's own words; one that cannot be opened is there, and not shown.
+    /// A note, for a caller who may see it. It is its writer's own text; one that cannot be decrypted is shown as a
+    /// marker.
     pub fn note(text: &Personal<String>) -> Self {
         Self(match text.get() {
             Some(text) => Value::String(text.clone()),
@@ -42,7 +43,7 @@ impl Redacted {
         of(&self.0).into_iter().map(|(name, part)| (name, Self(part))).collect()
     }
 
-    /// The same without the number of a masked text, which tells nothing among those of other histories.
+    /// Without the number of a masked text, which means nothing next to values of other histories.
     #[must_use]
     pub fn without_number(mut self) -> Self {
         if self.0["personal"] == "masked"
@@ -54,22 +55,22 @@ impl Redacted {
     }
 }
 
-/// What stands behind a seal, as far as may be told.
+/// The text behind an encrypted value, as far as it may be shown.
 #[derive(Debug, Clone)]
 enum Behind {
-    /// The same number is the same text; a number is of one history, and says nothing else of the text.
+    /// Equal numbers are equal texts; a number belongs to one history, and says nothing else about the text.
     Masked(usize),
     Revealed(Value),
     Erased,
 }
 
-/// What becomes of the seals of one history.
+/// Replaces the encrypted values of one history.
 pub struct Redactor {
     seals: HashMap<String, Behind>,
 }
 
 impl Redactor {
-    /// Of a history whose seals are these.
+    /// A redactor for a history with these decrypted values.
     pub fn new(sight: Sight, opened: &Opened) -> Self {
         let (mut seals, mut texts) = (HashMap::new(), HashMap::new());
         for (seal, text) in opened.values() {
@@ -86,7 +87,7 @@ impl Redactor {
         Self { seals }
     }
 
-    /// The value as it may be shown. A seal that nobody knows is masked like any other.
+    /// The value as it may be shown. An encrypted value that is not known is masked like any other.
     pub fn redact(&self, value: Value) -> Redacted {
         Redacted(self.marked(value))
     }
@@ -100,7 +101,7 @@ impl Redactor {
             },
             Value::Array(items) => items.into_iter().map(|item| self.marked(item)).collect(),
             Value::Object(fields) => {
-                // No field of ours is called that, but an attribute of a product may be: nobody is to write a marker.
+                // An attribute of a product may be called "personal": a caller must not be able to forge a marker.
                 let posing = fields.contains_key("personal");
                 let fields = fields.into_iter().map(|(name, value)| (name, self.marked(value)));
                 let fields: Value = fields.collect::<serde_json::Map<_, _>>().into();

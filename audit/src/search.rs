@@ -1,7 +1,7 @@
-//! What the timeline is searched by, as conditions on the rows of the audit trail.
+//! The search of the timeline, as conditions on the rows of the audit trail.
 //!
-//! A search is terms; the other parts of a filter are terms too, with their names outside. A term that cannot be read is refused by its number, and then nothing is shown: never everything, as
-//! if it had been narrowed.
+//! A search consists of terms; the other parts of a filter are terms with a parameter of their own. If a term cannot be
+//! read, the search is refused with its number, so that it never shows more than was asked for.
 
 use std::sync::LazyLock;
 
@@ -14,13 +14,13 @@ use crate::condition::{Condition, numbered};
 use crate::filter::Filter;
 use crate::terms::{TERMS, search};
 
-/// Parked events that are looked for, the first of them: where so many are parked, the page that lists them is the place.
+/// The most parked events that the filter for failures includes; where there are more, use the page of parked events.
 const MOST_PARKED: i64 = 1_000;
 
 fn conditions(filter: &Filter) -> Result<(Vec<Condition>, Vec<String>), QueryError> {
     let (mut conditions, understood) = search(&filter.q)?;
     for term in TERMS {
-        // A form sends what was not chosen as empty.
+        // A form sends an empty value where nothing was chosen.
         if let Some(value) = filter.terms.get(term.name).filter(|value| !value.is_empty()) {
             let refuse = || QueryError::parameter(term.name, &format!("it is {}", term.about));
             conditions.push((term.read)(value).ok_or_else(refuse)?);
@@ -32,7 +32,7 @@ fn conditions(filter: &Filter) -> Result<(Vec<Condition>, Vec<String>), QueryErr
     Ok((conditions, understood))
 }
 
-/// The columns of what is listed. The text is only there to be looked through, and most of a row.
+/// The columns of a listing: all but the search text, which is most of a row.
 static SHOWN: LazyLock<String> = LazyLock::new(|| {
     let of = |column: audit::Column| match column {
         audit::Column::Text => "'' AS text".to_owned(),
@@ -43,25 +43,25 @@ static SHOWN: LazyLock<String> = LazyLock::new(|| {
 
 const ASCENDING: &str = "position ASC";
 
-/// What parameters come to: conditions on the rows, and their order.
+/// A search as conditions on the rows, and their order.
 #[derive(Debug, Clone)]
 pub struct Search {
     conditions: Vec<Condition>,
-    /// Where the page lies: only positions above the one and below the other.
+    /// The bounds of the page: only positions above `after` and below `before`.
     after: Option<i64>,
     before: Option<i64>,
-    /// Where what is looked for can be, once that is known: positions from the one to below the other, in their order.
+    /// The ranges of positions (end exclusive) that can hold a match, in order, once they are known.
     places: Option<Vec<(i64, i64)>>,
-    /// Only what went wrong: events that say no, and those that are parked, once it is known which.
+    /// Only failures: refusals, and the parked events once they are known.
     failures: Option<Vec<i64>>,
-    /// What was understood of `q`, in its normal form.
+    /// The terms of `q`, in their normal form.
     pub understood: Vec<String>,
-    /// The oldest first.
+    /// Oldest first.
     pub ascends: bool,
 }
 
 impl Search {
-    /// What a filter comes to; refuses a term that cannot be read.
+    /// The search of a filter; refuses a term that cannot be read.
     pub fn of(filter: &Filter) -> Result<Self, QueryError> {
         let (conditions, understood) = conditions(filter)?;
         Ok(Self {
@@ -75,7 +75,7 @@ impl Search {
         })
     }
 
-    /// Looks up what is parked, where that is looked for.
+    /// Looks up the parked events, if the search needs them.
     pub async fn know_parked(&mut self, registry: &Registry) -> Result<(), QueryError> {
         if let Some(failures) = &mut self.failures {
             *failures = parked::positions(registry, MOST_PARKED).await?;
@@ -88,20 +88,20 @@ impl Search {
         if self.ascends { ASCENDING } else { "position DESC" }
     }
 
-    /// Of one condition alone, the oldest first.
+    /// A search with one condition, oldest first.
     pub fn only(sql: &str, value: impl Into<Value>) -> Self {
         let (after, before, places) = (None, None, None);
         let conditions = vec![Condition::new(sql, value)];
         Self { conditions, after, before, places, failures: None, understood: Vec::new(), ascends: true }
     }
 
-    /// The oldest first, whatever the order that was asked for.
+    /// The same search, oldest first.
     #[must_use]
     pub fn ascending(self) -> Self {
         Self { ascends: true, ..self }
     }
 
-    /// What is beyond a position that was reached.
+    /// The same search, for positions beyond a position.
     #[must_use]
     pub fn beyond(&self, reached: Option<i64>) -> Self {
         let (after, before) = (self.after.max(reached), lesser(self.before, reached));
@@ -109,7 +109,7 @@ impl Search {
         Self { after, before, ..self.clone() }
     }
 
-    /// Finds out where the texts are that are looked for: rows that are not there need not be read.
+    /// Finds the blocks of positions that can contain the texts of the search; rows of other blocks need not be read.
     pub async fn locate(&mut self, source: &Source) -> Result<(), QueryError> {
         let wanted: Vec<_> = self.conditions.iter().filter_map(|condition| condition.text.clone()).collect();
         if wanted.is_empty() || self.places.is_some() {
@@ -123,12 +123,12 @@ impl Search {
         Ok(())
     }
 
-    /// For what is looked at with every event that comes: it can be anywhere.
+    /// Searches all positions, for a search that is run for each new event.
     pub fn everywhere(&mut self) {
         self.places = Some(vec![(0, i64::MAX)]);
     }
 
-    /// The same in pieces, to be gone through in their order until enough is found.
+    /// The same search in pieces, to be run in order until enough is found.
     pub fn pieces(&self) -> Vec<Self> {
         let Some(places) = &self.places else { return vec![self.clone()] };
         let piece = |(from, to): &(i64, i64)| Self {
@@ -143,14 +143,14 @@ impl Search {
             pieces.reverse();
         }
         if pieces.is_empty() {
-            // Nothing is there: but up to where, is to be told.
+            // No block matches; an empty piece still reads the position of the trail.
             pieces.push(Self { after: Some(0), before: Some(1), ..self.clone() });
         }
         pieces
     }
 
-    /// The first rows that are found, by a statement for each piece that is told how many more are wanted; and the
-    /// position that they were read at.
+    /// The first matching rows, found by one statement per piece, which gets the number of rows still wanted; and the
+    /// position at which they were read.
     pub async fn gather<F: Future<Output = Result<(i64, Vec<QueryResult>), QueryError>>>(
         &self,
         source: &Source,
@@ -171,14 +171,14 @@ impl Search {
         Ok((at.unwrap_or(0), found))
     }
 
-    /// SQL and its values for the first rows that are found.
+    /// SQL and its values for the first matching rows.
     pub fn sql(&self, limit: usize) -> (String, Vec<Value>) {
         let (filter, values) = self.filter();
         (format!("SELECT {} FROM @audit {filter} ORDER BY {} LIMIT {limit}", *SHOWN, self.order()), values)
     }
 
-    /// Those that are no effects of what is found as well, in a page's bounds: of what was caused by what nothing caused
-    /// it is looked, row by row, whether its cause is among what is found.
+    /// The matching rows within the page's bounds that are not effects of other matches. For each row whose cause has
+    /// no cause itself, it is checked whether that cause matches.
     pub fn not_caused(&self, limit: usize) -> (String, Vec<Value>) {
         let mut values = Vec::new();
         let found = numbered(&self.narrows(), &mut values);
@@ -194,7 +194,7 @@ impl Search {
         (sql, values)
     }
 
-    /// All that these events caused, of what is found.
+    /// The matching rows that were caused by these events.
     pub fn caused_by(&self, causes: &[&str]) -> (String, Vec<Value>) {
         let places = vec!["?"; causes.len()].join(", ");
         let of_these = Condition::of(
@@ -206,7 +206,7 @@ impl Search {
         (format!("SELECT {} FROM @audit WHERE {found} ORDER BY {ASCENDING}", *SHOWN), values)
     }
 
-    /// What is looked for, wherever a page lies.
+    /// The conditions of the search, without the bounds of a page.
     fn narrows(&self) -> Vec<Condition> {
         let mut all = self.conditions.clone();
         if let Some(parked) = &self.failures {
@@ -229,7 +229,7 @@ impl Search {
         bounds.into_iter().filter_map(bound).collect()
     }
 
-    /// `WHERE …` with numbered places, and what goes there.
+    /// `WHERE …` with numbered placeholders, and their values.
     pub fn filter(&self) -> (String, Vec<Value>) {
         let mut values = Vec::new();
         let all = [self.narrows(), self.bounds()].concat();
@@ -241,7 +241,7 @@ fn lesser(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
 }
 
-/// Where something can be, by the blocks that have it or have it not, in their order: also where no block is.
+/// The ranges that can hold a match, given for each block whether it can; positions without a block always can.
 fn places(blocks: &[(i64, bool)]) -> Vec<(i64, i64)> {
     let (mut places, mut from): (Vec<(i64, i64)>, _) = (Vec::new(), 0);
     for (block, _) in blocks.iter().filter(|(_, there)| !there) {

@@ -1,4 +1,5 @@
-//! How read models, the relay and the seals stand, for whoever watches the shop and for people: by the same function as `replay-tool status`.
+//! The health of read models, relay, process managers and seals, for monitoring and for people, from the same function
+//! as `replay-tool status`.
 
 use serde::Serialize;
 use soonshop_domain::QueryError;
@@ -16,11 +17,11 @@ pub struct Judged {
     pub standing: GenerationStatus,
     /// Why it is not as it should be.
     pub complaint: Option<String>,
-    /// How its lag moved within the last minute, as far as this process was asked.
+    /// How its lag changed within the last minute, as far as this process was asked.
     pub trend: Trend,
 }
 
-/// How everything that follows the log stands.
+/// The health of everything that follows the log.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadModelHealth)]
 pub struct Health {
@@ -41,7 +42,7 @@ pub struct Health {
     pub record_seals: FollowerStatus,
     /// Events that could not be projected, of all generations.
     pub parked: i64,
-    /// Every generation that is kept.
+    /// Every generation that is kept up to date.
     pub items: Vec<Judged>,
 }
 

@@ -1,5 +1,5 @@
-//! The terms of a search as people type them: `actor:staff:42 type:Stock* -agg:order "a text"`. A term that cannot be read
-//! is refused by its number.
+//! The terms of a search as people type them: `actor:staff:42 type:Stock* -agg:order "a text"`. A term that cannot be
+//! read is refused with its number.
 
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, QueryError, TYPES, clock};
@@ -11,13 +11,13 @@ use crate::condition::Condition;
 /// The most terms of one search.
 const MOST_TERMS: usize = 20;
 
-/// A name that a term can begin with, and what it makes of its value. An error says what a value can be.
+/// A filter of a search. An error says which values it takes.
 pub struct Term {
-    /// What it begins with.
+    /// The name before the colon.
     pub name: &'static str,
-    /// What its value can be.
+    /// Which values it takes.
     pub about: &'static str,
-    /// `None`: it is none of those.
+    /// Reads a value; `None` if it is invalid.
     pub read: fn(&str) -> Option<Condition>,
 }
 
@@ -58,7 +58,7 @@ pub const TERMS: &[Term] = &[
     },
 ];
 
-/// A value that may stand in SQL text columns at all.
+/// Whether a value can be stored in SQL text columns at all.
 fn plain(raw: &str) -> bool {
     !raw.is_empty() && !raw.contains('\0')
 }
@@ -92,7 +92,7 @@ fn actor(raw: &str) -> Option<Condition> {
     })
 }
 
-/// `24h`, `30m`, `7d`: so long ago.
+/// Durations such as `24h`, `30m`, `7d`, counted back from now.
 fn ago(raw: &str) -> Option<i64> {
     let (digits, unit) = raw.split_at_checked(raw.len().checked_sub(1)?)?;
     let number: u32 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
@@ -119,13 +119,13 @@ fn created(raw: &str) -> Option<Condition> {
     Some(Condition::of("(recorded_at >= ? AND recorded_at < ?)".to_owned(), vec![from.into(), to.into()]))
 }
 
-/// A text that is looked for as it stands, whatever signs are in it.
+/// A text that is searched literally, whatever characters are in it.
 fn text(raw: &str) -> Option<Condition> {
     let text = raw.to_lowercase();
     let like = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let like = format!("%{like}%");
     plain(raw).then(|| Condition {
-        // (A text of several lines is in none.)
+        // A text with a line break matches no single line, so no block can be looked up by it.
         text: (!text.contains('\n')).then_some(text),
         sql: "(text LIKE ? ESCAPE '\\' OR lower(coalesce(reason_code, '')) LIKE ? ESCAPE '\\' \
               OR coalesce(command_type, '') LIKE ? ESCAPE '\\')"
@@ -134,11 +134,11 @@ fn text(raw: &str) -> Option<Condition> {
     })
 }
 
-/// One piece of what was typed.
+/// One piece of the typed search.
 #[derive(Debug, PartialEq, Eq)]
 struct Token {
     text: String,
-    /// It stood in quotes from its beginning on: a text, whatever is in it.
+    /// It began with a quote, so it is a text, whatever it contains.
     quoted: bool,
 }
 
@@ -162,13 +162,13 @@ fn tokens(typed: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
-/// Why a term cannot be read: by the name of its filter, `text`, `quote` or `unknown`, and in a sentence.
+/// Why a term cannot be read: the name of its filter, or `text`, `quote` or `unknown`; and a sentence.
 struct Misread {
     filter: &'static str,
     reason: String,
 }
 
-/// What was typed, in the pieces that an error counts.
+/// The typed search in pieces, numbered as errors number them.
 pub fn typed(text: &str) -> Vec<(usize, String)> {
     let pieces = match tokens(text) {
         Some(tokens) => {
@@ -180,7 +180,7 @@ pub fn typed(text: &str) -> Vec<(usize, String)> {
     (1..).zip(pieces).collect()
 }
 
-/// A term of a search: its condition, and how it is understood.
+/// A term of a search: its condition, and its normal form.
 fn term(token: &Token) -> Result<(Condition, String), Misread> {
     let shown = |condition: Option<Condition>| {
         let reason = "a text has at least one sign, and no NUL".to_owned();
@@ -208,13 +208,13 @@ fn term(token: &Token) -> Result<(Condition, String), Misread> {
         reason: format!("{}: it is {}", known.name, known.about),
     })?;
     if negated {
-        // What has no value at all is not that value either.
+        // A row without a value does not have that value, so it matches the negated term.
         condition.sql = format!("({}) IS NOT TRUE", condition.sql);
     }
     Ok((condition, token.text.clone()))
 }
 
-/// Everything that a search says, or every token of it that is wrong.
+/// All conditions of a search, or an error that names every invalid token.
 pub fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), QueryError> {
     let refuse = |errors: Vec<serde_json::Value>, detail: String| {
         QueryError::parameter("q", &detail).with("tokens", serde_json::Value::Array(errors))

@@ -1,4 +1,4 @@
-//! The timeline of the audit trail: what happened, by anybody, to anything, as far as a search narrows it.
+//! The timeline of the audit trail: all events of all aggregates, as far as a search narrows them.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -27,13 +27,13 @@ pub enum Item {
 /// A page of the timeline.
 #[derive(Serialize, ToSchema)]
 pub struct Page {
-    /// In the order that was asked for.
+    /// In the requested order.
     pub items: Vec<Item>,
-    /// What was understood of `q`, in its normal form.
+    /// The terms of `q`, in their normal form.
     pub understood: Vec<String>,
-    /// Where the page that follows begins: what to send as `before`, or as `after` in the order `asc`.
+    /// Where the next page begins: send it as `before`, or as `after` in the order `asc`.
     pub next: Option<i64>,
-    /// When the row after the last was recorded.
+    /// When the row after the last one was recorded.
     #[serde(skip)]
     pub beyond: Option<DateTime<Utc>>,
 }
@@ -43,11 +43,11 @@ pub struct Page {
 pub struct Listed {
     /// Rows on a page.
     pub limit: usize,
-    /// A row for each command, with what it caused directly.
+    /// One row for each command, with its direct effects.
     pub by_command: bool,
 }
 
-/// One page, and the position that it was read at.
+/// One page, and the position at which it was read.
 pub async fn find(
     reader: &Reader,
     at_least: Option<AtLeast>,
@@ -71,14 +71,14 @@ pub async fn find(
     Ok((position, Page { items, understood: search.understood, next, beyond }))
 }
 
-/// What these parameters look for, with all that has to be looked up for it.
+/// The search of a filter, with everything looked up that it needs.
 async fn searched(reader: &Reader, filter: &Filter) -> Result<Search, QueryError> {
     let mut search = Search::of(filter)?;
     search.know_parked(&reader.registry).await?;
     Ok(search)
 }
 
-/// The first that are found, and the position that they were read at.
+/// The first matching events, and the position at which they were read.
 pub async fn read(
     reader: &Reader,
     at_least: Option<AtLeast>,
@@ -94,10 +94,10 @@ pub async fn read(
     Ok((position, rows.iter().map(Entry::read).collect::<Result<_, _>>()?))
 }
 
-/// At most so many are counted: beyond it a number is of no use, and counting would take long.
+/// The most events to count: a larger number is of no use, and counting takes long.
 const MOST_COUNTED: i64 = 10_000;
 
-/// How many there are in all; `None`: more than [`MOST_COUNTED`].
+/// How many events match; `None`: more than [`MOST_COUNTED`].
 pub async fn count(reader: &Reader, filter: &Filter) -> Result<Option<i64>, QueryError> {
     let mut search = searched(reader, &filter.everywhere()).await?;
     let source = reader.source().await?;

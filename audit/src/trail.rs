@@ -1,5 +1,5 @@
-//! What became of one aggregate: its events, its state at any version, what changed between two, and which event each
-//! field is owed to. Folded from the log by the code that commands are decided on, and shown through the redactor.
+//! The history of one aggregate: its events, its state at any version, the differences between two versions, and the
+//! event that set each field. Folded from the log by the code that decides commands, and shown through the redactor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::notes::Note;
 use crate::pending::{self, Pending};
 use crate::redactor::{Redacted, Redactor, Sight};
 
-/// Events that are listed at once.
+/// Events on one page.
 pub const LISTED: i64 = 200;
 
-/// The longest history whose fields are traced to their events: each version is looked at whole.
+/// The longest history whose fields are traced to their events, because every version is compared in full.
 const MOST_TRACED: usize = 1_000;
 
 /// One event of the aggregate.
@@ -35,7 +35,7 @@ pub struct Step {
     #[serde(rename = "type")]
     #[schema(example = "OrderPlaced")]
     pub kind: String,
-    /// The version that its shape was stored in.
+    /// The version of the schema it was stored with.
     pub event_version: u32,
     pub recorded_at: DateTime<Utc>,
     /// Business time.
@@ -50,14 +50,14 @@ pub struct Step {
     pub correlation_id: Option<Uuid>,
     pub causation_id: Option<Uuid>,
     pub reason_code: Option<String>,
-    /// A note was left with the command, which is not shown.
+    /// The command had a note, which is not shown.
     pub has_note: bool,
-    /// What people noted on the event afterwards, as far as it is for whoever asks.
+    /// People's notes on the event, as far as the caller may see them.
     pub notes: Vec<Note>,
 }
 
 impl Trail {
-    /// Its state, as it may be shown.
+    /// Its redacted state.
     pub fn state(&self) -> &Value {
         self.state.value()
     }
@@ -92,10 +92,10 @@ impl Step {
     }
 }
 
-/// What changed from one version to another.
+/// The differences between two versions.
 #[derive(Serialize, ToSchema)]
 pub struct Diff {
-    /// 0: before there was anything.
+    /// 0: the state before the first event.
     pub from: i64,
     pub to: i64,
     pub changes: Vec<Change>,
@@ -110,36 +110,36 @@ pub struct Owed {
     pub kind: String,
 }
 
-/// An aggregate, as it was at a version.
+/// An aggregate at one version.
 #[derive(Serialize, ToSchema)]
 pub struct Trail {
     #[serde(rename = "type")]
     pub kind: String,
     pub id: String,
-    /// The one that is shown, and the last there is.
+    /// The version that is shown, and the last one.
     pub version: i64,
     pub last: i64,
-    /// As commands see it. A personal value is `{"personal": "masked"}`, where `value` numbers the texts that it was,
-    /// or `{"personal": "erased"}`.
+    /// As commands see it. A personal value is `{"personal": "masked"}`, where an equal `value` number means an equal
+    /// text, or `{"personal": "erased"}`.
     #[schema(value_type = Object)]
     pub state: Redacted,
     pub diff: Diff,
-    /// By field, the event that it is owed to; null where the history is too long for that.
+    /// By field, the event that set it; null where the history is too long for that.
     pub blame: Option<BTreeMap<String, Owed>>,
-    /// At most 200, the last of those before `before`; those around the version where it is left out.
+    /// At most 200: the last of those before `before`, or those around the version where that is left out.
     pub events: Vec<Step>,
-    /// Whether there are events before these.
+    /// Whether there are earlier events.
     pub more: bool,
-    /// Steps that had to follow on its events, and have not.
+    /// Steps that should have followed its events by now, and have not.
     pub pending: Vec<Pending>,
-    /// The event that made this version, as it lies in the log: before any upcaster, with what is personal masked.
+    /// The event that made this version, as stored in the log: before any upcaster, with personal values masked.
     #[schema(value_type = Object)]
     pub stored: Option<Redacted>,
-    /// The number of the seal that covers it; null: none does yet.
+    /// The number of the seal that covers it; null while it is not sealed.
     pub seal: Option<i64>,
 }
 
-/// The whole history of one aggregate.
+/// All events of one aggregate.
 pub struct Stream {
     kind: String,
     id: String,
@@ -148,7 +148,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// `None`: there is no such type, or nothing of that id.
+    /// `None`: there is no such type, or no such aggregate.
     pub async fn read(log: &EventLog, kind: &str, id: Uuid) -> Result<Option<Self>, QueryError> {
         let Some(begin) = history::of(kind) else { return Ok(None) };
         let (mut events, id): (Vec<Arc<RecordedEvent>>, _) = (Vec::new(), id.to_string());
@@ -169,19 +169,19 @@ impl Stream {
         self.events.last().map_or(0, |event| event.version)
     }
 
-    /// The version that it had at a position of the log; `None`: there was nothing yet.
+    /// Its version at a position of the log; `None`: it did not exist yet.
     pub fn version_at(&self, position: i64) -> Option<i64> {
         self.events.iter().rev().find(|event| event.position <= position).map(|event| event.version)
     }
 
-    /// The version that it had at a moment, by the clock that recorded its events.
+    /// Its version at a moment, by the time at which its events were recorded.
     pub fn version_as_of(&self, micros: i64) -> Option<i64> {
         let then = |event: &&Arc<RecordedEvent>| event.recorded_at.timestamp_micros() <= micros;
         self.events.iter().rev().find(then).map(|event| event.version)
     }
 
-    /// The first version in which a field of one of these paths has its value. A personal value is none that can be
-    /// asked for.
+    /// The first version in which a field of one of these paths has its value. Personal values cannot be searched
+    /// for.
     pub fn first_where(&self, ways: &[(&str, &str)]) -> Result<Option<i64>, QueryError> {
         let redactor = Redactor::new(Sight::Masked, &Opened::default());
         let mut history = (self.begin)();
@@ -213,13 +213,13 @@ impl Stream {
         self.events.iter().find(|event| event.version == version).map(|event| &**event)
     }
 
-    /// How it was at `version`, compared with `other`; the events listed are the last before `before`, or those around it.
-    /// Personal values are masked.
+    /// The aggregate at `version`, compared with `other`; lists the last events before `before`, or those around
+    /// `version`. Personal values are masked.
     pub fn trail(&self, version: i64, other: i64, before: Option<i64>) -> Result<Trail, QueryError> {
         self.seen(Sight::Masked, version, other, before)
     }
 
-    /// The same, with what is personal as far as `sight` reaches.
+    /// The same, with personal values as far as `sight` allows.
     pub fn seen(
         &self,
         sight: Sight,
@@ -228,7 +228,7 @@ impl Stream {
         before: Option<i64>,
     ) -> Result<Trail, QueryError> {
         let states = states(self.begin, &self.events, version, other, sight)?;
-        // The version that is shown is among those that are listed, with as many around it as there can be.
+        // The listed events include the version that is shown, with as many around it as possible.
         let around = || version.saturating_add(LISTED / 2).max(LISTED) + 1;
         let before = before.unwrap_or_else(around);
         let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
@@ -254,12 +254,12 @@ impl Stream {
 
 struct States {
     shown: Redacted,
-    /// What it is compared with.
+    /// The state that it is compared with.
     other: Redacted,
     blame: Option<BTreeMap<String, Owed>>,
 }
 
-/// Folds twice: what is personal is known, with the texts that are the same, once all of it has been read.
+/// Folds twice: personal values, and which of them are equal, are known only once all events have been read.
 fn states(
     begin: fn() -> Box<dyn History>,
     events: &[Arc<RecordedEvent>],

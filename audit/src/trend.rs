@@ -1,4 +1,4 @@
-//! Whether a lag grows: what it is now beside what it was a minute ago, as far as somebody looked.
+//! Whether a lag grows: its value now compared with a minute ago, as far as it was looked at.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// With what a lag is compared.
+/// The age of the value that a lag is compared with.
 const SPAN: Duration = Duration::from_mins(1);
 
-/// Between two looks that are remembered: however many people look, the minute is whole.
+/// The least time between two remembered values: frequent looks do not shorten the minute.
 const EACH: Duration = Duration::from_secs(1);
 
-/// How a lag moves.
+/// How a lag changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trend {
@@ -22,14 +22,14 @@ pub enum Trend {
     Steady,
 }
 
-/// What lags were when somebody looked, by follower.
+/// Past lags by follower, one value per look.
 #[derive(Default)]
 pub struct Trends {
     looks: Mutex<HashMap<String, VecDeque<(Instant, i64)>>>,
 }
 
 impl Trends {
-    /// Remembers a lag in events, and says how it moves.
+    /// Remembers a lag in events, and returns how it changes.
     pub fn look(&self, follower: &str, lag: i64) -> Trend {
         self.look_at(Instant::now(), follower, lag)
     }
@@ -37,7 +37,7 @@ impl Trends {
     fn look_at(&self, now: Instant, follower: &str, lag: i64) -> Trend {
         let mut all = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let looks = all.entry(follower.to_owned()).or_default();
-        // The oldest that is kept is the newest of those that are older than the span.
+        // Keeps the newest value that is older than the span, and all newer ones.
         while looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= SPAN) {
             looks.pop_front();
         }

@@ -1,4 +1,4 @@
-//! Views of the timeline that somebody gave a name, for everybody who may see the timeline.
+//! Named views of the timeline, for everybody who may see the timeline.
 
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::{Actor, QueryError};
@@ -7,16 +7,16 @@ use soonshop_projections::source::query_failed;
 use crate::reader::Reader;
 use crate::record::write_down;
 
-/// The most that are listed.
+/// The most views that are listed.
 const LISTED: u32 = 200;
 
-/// A view.
+/// A saved view.
 pub struct Saved {
     pub slug: String,
     pub title: String,
 }
 
-/// All of them, by name.
+/// All views, by name.
 pub async fn all(reader: &Reader) -> Result<Vec<Saved>, QueryError> {
     let db = reader.registry.operations();
     let sql = format!("SELECT slug, title FROM @views ORDER BY title, slug LIMIT {LISTED}");
@@ -27,7 +27,7 @@ pub async fn all(reader: &Reader) -> Result<Vec<Saved>, QueryError> {
     rows.iter().map(read).collect::<Result<_, _>>().map_err(query_failed)
 }
 
-/// Where the view of that name leads.
+/// The query of the view with this name.
 pub async fn query(reader: &Reader, slug: &str) -> Result<String, QueryError> {
     let db = reader.registry.operations();
     let statement = db.statement("SELECT query FROM @views WHERE slug = $1", [slug.into()]);
@@ -36,7 +36,7 @@ pub async fn query(reader: &Reader, slug: &str) -> Result<String, QueryError> {
     row.try_get_by_index(0).map_err(query_failed)
 }
 
-/// The name of a view in an address, by its title.
+/// The name of a view in an address, made from its title.
 pub fn name(title: &str) -> Result<String, QueryError> {
     let slug = slug(title);
     if slug.is_empty() {
@@ -45,8 +45,8 @@ pub fn name(title: &str) -> Result<String, QueryError> {
     Ok(slug)
 }
 
-/// Saves a view of this query, and says under which name. A view of the actor's own is replaced; one of somebody else's
-/// only where `mends`.
+/// Saves a view of this query, and returns its name. A view of the same actor is replaced; one of another actor only
+/// with `mends`.
 pub async fn save(
     reader: &Reader,
     actor: &Actor,
@@ -58,7 +58,7 @@ pub async fn save(
     let db = reader.registry.operations();
     let there = db.statement("SELECT 1 FROM @views WHERE slug = $1", [slug.as_str().into()]);
     let replaced = db.connection.query_one(there).await.map_err(query_failed)?.is_some();
-    // Looked at again where it is written: somebody may take the name between the two.
+    // Checked again in the statement: another actor may take the name in between.
     let sql = format!(
         "INSERT INTO @views (slug, title, query, actor, saved_at) VALUES ($1, $2, $3, $4, {}) \
          ON CONFLICT (slug) DO UPDATE SET title = excluded.title, query = excluded.query, actor = excluded.actor, \
@@ -78,7 +78,7 @@ pub async fn save(
     Ok(slug)
 }
 
-/// What a name is in an address: its letters and digits, in any script, with hyphens between.
+/// A title in an address: its letters and digits, in any script, with hyphens between.
 fn slug(title: &str) -> String {
     let words: Vec<_> = title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.join("-").to_lowercase().chars().take(80).collect()
