@@ -1,4 +1,4 @@
-//! What programs ask of the audit trail, under `/api/audit`: out of the same functions as the pages.
+//! The JSON endpoints of the audit trail, under `/api/audit`: they use the same functions as the pages.
 
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
@@ -16,7 +16,7 @@ use soonshop_service_kit::endpoint::{Answer, Described};
 use crate::state::{Action, Call, Endpoint};
 use crate::{exports, fields, find, tail};
 
-/// The rows of the table.
+/// The endpoints.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Endpoint> {
     use Permission::{Audit, Reveal};

@@ -1,5 +1,5 @@
-//! The timeline to take along: the same events in the same order as on the screen, masked alike, and written down that
-//! somebody took them.
+//! The timeline as a download: the same events in the same order as on the screen, equally masked. Each export is
+//! recorded.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use url::form_urlencoded;
 use crate::fields;
 use crate::state::{Action, Call, EXPORTS};
 
-/// What the file is: of CSV nothing but rows can be told inside.
+/// The manifest's header: a CSV file has no place for it.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
 /// As CSV, with its manifest in a header.
@@ -34,10 +34,10 @@ pub(crate) fn ndjson() -> Action {
     Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
 }
 
-/// How long gathering one may take: millions of events take longer than anything else that is asked.
+/// How long an export may take: reading millions of events takes longer than any other request.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// When to ask again.
+/// How long a client should wait before it tries again.
 const AGAIN: Duration = Duration::from_secs(10);
 
 async fn write(call: Call, format: Format) -> Result<Response, Problem> {

@@ -1,4 +1,4 @@
-//! The parameters and forms of the audit trail, and the plain values that they come to.
+//! The parameters and forms of the audit trail, and the plain values that they are converted to.
 
 use soonshop_audit::aggregate::Choice;
 use soonshop_audit::filter::{Filter, OUTSIDE};
@@ -11,7 +11,7 @@ use crate::state::{Call, at_least};
 
 const DEFAULT_LIMIT: usize = 50;
 
-/// What narrows the timeline.
+/// The parameters that filter the timeline.
 pub(crate) fn timeline() -> Vec<Param> {
     let positions = Kind::Number(0, i64::MAX);
     vec![
@@ -45,7 +45,7 @@ pub(crate) fn timeline() -> Vec<Param> {
     ]
 }
 
-/// What a listing knows of the timeline's parameters: it has no end of its own.
+/// The timeline's parameters without the page size: an export is not paged.
 pub(crate) fn listing() -> Vec<Param> {
     let mut params = timeline();
     params.retain(|param| !["limit", "group"].contains(&param.name));
@@ -57,7 +57,7 @@ pub(crate) fn listing() -> Vec<Param> {
     params
 }
 
-/// What they narrow.
+/// The filter from these parameters.
 pub(crate) fn filter(params: &Params) -> Filter {
     let text = |name: &&'static str| Some((*name, params.text(name)?.to_owned()));
     Filter {
@@ -72,7 +72,7 @@ pub(crate) fn filter(params: &Params) -> Filter {
     }
 }
 
-/// The oldest first.
+/// Oldest first.
 pub(crate) fn ascends(params: &Params) -> bool {
     params.text("order") == Some("asc")
 }
@@ -82,7 +82,7 @@ pub(crate) fn listed(params: &Params) -> Listed {
     Listed { limit: params.limit(DEFAULT_LIMIT), by_command: params.text("group").is_some() }
 }
 
-/// What can be chosen of an aggregate.
+/// The parameters of an aggregate's trail.
 pub(crate) fn trail() -> Vec<Param> {
     vec![
         Param::new("v", Kind::Number(1, i64::MAX), "The version to show; the last where it is left out."),
@@ -109,7 +109,7 @@ pub(crate) fn trail() -> Vec<Param> {
     ]
 }
 
-/// Which version they choose.
+/// The version that the parameters choose.
 pub(crate) fn choice(call: &Call) -> Choice {
     let params = &call.params;
     Choice {
@@ -122,12 +122,12 @@ pub(crate) fn choice(call: &Call) -> Choice {
     }
 }
 
-/// What is to be said to see what is personal.
+/// The form to reveal personal values.
 pub(crate) fn reveal() -> Vec<Param> {
     vec![Param::new("reason", Kind::Free, "Why, in your own words; it is kept, encrypted.").required()]
 }
 
-/// What is to be said to leave a note.
+/// The form of a note.
 pub(crate) fn notes() -> Vec<Param> {
     let shared = "1: everybody who may see the trail sees it; left out, the writer alone.";
     vec![
@@ -142,7 +142,7 @@ pub(crate) fn notes() -> Vec<Param> {
     ]
 }
 
-/// The note that a form says.
+/// The note from a form.
 pub(crate) fn note(form: &Params) -> New {
     let text = |name| form.text(name).unwrap_or_default().to_owned();
     New {
@@ -153,13 +153,13 @@ pub(crate) fn note(form: &Params) -> New {
     }
 }
 
-/// What is to be said to look somebody up.
+/// The form to look up a person.
 pub(crate) fn look_up() -> Vec<Param> {
     let about = "An e-mail address, a telephone number or a name, whole: no part of one, and no pattern.";
     vec![Param::new("value", Kind::Text, about).required()]
 }
 
-/// What is to be said to have parked events tried again.
+/// The form to retry parked events.
 pub(crate) fn parked() -> Vec<Param> {
     vec![
         Param::new("generation", Kind::Text, "Such as rm_orders_1.").required(),
@@ -169,7 +169,7 @@ pub(crate) fn parked() -> Vec<Param> {
     ]
 }
 
-/// What is to be said to save a view.
+/// The form to save a view.
 pub(crate) fn view() -> Vec<Param> {
     vec![
         Param::new("title", Kind::Text, "Its name.").required(),
@@ -182,10 +182,10 @@ pub(crate) fn view() -> Vec<Param> {
     ]
 }
 
-/// Which instances of process managers are listed; the first where it is left out.
+/// The filters for instances of process managers; the first is the default.
 pub(crate) const STATES: [&str; 3] = ["open", "stuck", "all"];
 
-/// What narrows the list of instances.
+/// The parameters that filter the list of instances.
 pub(crate) fn processes() -> Vec<Param> {
     vec![
         Param::new("process", Kind::Text, "The name of a process manager; all of them where it is left out."),

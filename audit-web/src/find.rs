@@ -1,4 +1,4 @@
-//! What a request asks of the audit trail: from its parameters to plain values, and on to what answers.
+//! Answers requests about the audit trail: converts their parameters to plain values, and calls `soonshop-audit`.
 
 use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, Found};
@@ -21,41 +21,41 @@ use url::form_urlencoded;
 use crate::fields;
 use crate::state::{self, Call, at_least};
 
-/// Instances on a page where nothing else is said.
+/// Instances on a page by default.
 const INSTANCES: usize = 50;
 
-/// One page of the timeline, and the position that it was read at.
+/// One page of the timeline, and the position at which it was read.
 pub(crate) async fn timeline(call: &Call) -> Result<(i64, Page), QueryError> {
     let (filter, listed) = (fields::filter(&call.params), fields::listed(&call.params));
     timeline::find(&call.shared.reader, at_least(call), &filter, listed).await
 }
 
-/// How many there are in all; `None`: more than are counted.
+/// How many events match; `None`: more than are counted.
 pub(crate) async fn count(call: &Call) -> Result<Option<i64>, QueryError> {
     timeline::count(&call.shared.reader, &fields::filter(&call.params)).await
 }
 
-/// The trail of the aggregate that the path names, personal values masked.
+/// The trail of the aggregate in the path, with personal values masked.
 pub(crate) async fn trail(call: &Call) -> Result<(i64, Trail), QueryError> {
     let (named, choice) = (state::aggregate(call), fields::choice(call));
     aggregate::find(&call.shared.reader, named, &choice, &call.caller().actor, Sight::Masked).await
 }
 
-/// The same with what is personal; by now it is written down.
+/// The trail with personal values; the access has been recorded before this is called.
 pub(crate) async fn reveal(call: &Call) -> Result<(i64, Trail), QueryError> {
     let (named, choice) = (state::aggregate(call), fields::choice(call));
     let reason = call.form.text("reason").unwrap_or_default();
     aggregate::reveal(&call.shared.reader, named, &choice, &call.caller().actor, reason).await
 }
 
-/// Leaves the note that the form says.
+/// Leaves the note from the form.
 pub(crate) async fn leave_note(call: &Call) -> Result<Left, QueryError> {
     let caller = call.caller();
     let by = (&caller.actor, caller.writer);
     notes::leave(&call.shared.reader, state::aggregate(call), by, &fields::note(&call.form)).await
 }
 
-/// All that followed from the request that the path names.
+/// Everything that followed from the request in the path.
 pub(crate) async fn correlation(call: &Call) -> Result<(i64, Tree), Problem> {
     Ok(correlation::find(&call.shared.reader, at_least(call), call.id()?).await?)
 }
@@ -72,24 +72,24 @@ pub(crate) async fn processes(call: &Call) -> Result<(i64, processes::Page), Que
     processes::find(&call.shared.reader, Listed { process, which, after, most }).await
 }
 
-/// The instance that the path names.
+/// The process instance in the path.
 pub(crate) async fn process(call: &Call) -> Result<(i64, processes::One), QueryError> {
     let instance = call.more_keys.first().map(String::as_str).unwrap_or_default();
     processes::read(&call.shared.reader, &call.key, instance).await
 }
 
-/// Whose the value of the form is.
+/// Whom the value in the form belongs to.
 pub(crate) async fn look_up(call: &Call) -> Result<Found, QueryError> {
     let value = call.form.text("value").unwrap_or_default();
     look_up::find(&call.shared.reader, &call.caller().actor, value).await
 }
 
-/// How everything stands, and the head of the log.
+/// The health of all followers, and the head of the log.
 pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
     standing::find(&call.shared.status_reader, &call.shared.trends).await
 }
 
-/// Has the parked events tried again that the form means; how many they are.
+/// Retries the parked events that the form names; returns how many they are.
 pub(crate) async fn retry(call: &Call) -> Result<usize, QueryError> {
     let form = &call.form;
     let meant = Meant {
@@ -107,13 +107,13 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     views::name(title)?;
     let query = call.form.text("query").unwrap_or_default();
     let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
-    // Nothing is kept that only says how the page looks or where it begins.
+    // Parameters that only affect the look of the page, or where it begins, are not saved.
     let passing = |name: &str| ["after", "before"].contains(&name) || passing.contains(&name);
     let pairs = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, value)| !passing(name) && !value.is_empty())
         .chain(until.as_deref().map(|before| ("before".into(), before.into())));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    // A search that the timeline would refuse leads nowhere.
+    // A search that the timeline would refuse is not saved.
     Search::of(&fields::filter(&Params::read(&query, &fields::timeline())?))?;
     let mends = call.may(Permission::RetryParked);
     Ok(views::save(&call.shared.reader, &call.caller().actor, title, &query, mends).await?)

@@ -1,4 +1,4 @@
-//! Where the audit trail stands, looked up once for all who follow it here.
+//! The position of the audit trail, polled once for everyone who follows it in this process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,38 +7,38 @@ use moka::future::Cache;
 use soonshop_audit::reader::Reader;
 use tokio::sync::watch;
 
-/// How often the checkpoint is looked at while there are readers.
+/// How often the checkpoint is polled while there are followers.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// For how long, and how many, messages are kept for others who look for the same.
+/// For how long, and how many, messages are kept for other followers of the same search.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 const MOST_SHARED: u64 = 64;
 
-/// What is new after a position.
+/// The new events after a position.
 pub(crate) struct Batch {
-    /// As it is sent; none where nothing was found.
+    /// The message to send; none where no event matched.
     pub(crate) data: Option<String>,
-    /// Everything up to here is in it, or is not what is looked for.
+    /// Every matching event up to this position is included.
     pub(crate) last: i64,
     pub(crate) full: bool,
 }
 
-/// Where the trail stands, for all who follow it here.
+/// The position of the trail, for everyone who follows it in this process.
 pub(crate) struct Head {
     reader: Reader,
     position: Mutex<Option<watch::Sender<i64>>>,
-    /// By what is looked for, how it is shown, and from where on.
+    /// By search, look, and start position.
     pub(crate) batches: Cache<String, Arc<Batch>>,
 }
 
 impl Head {
-    /// Nobody listens yet.
+    /// Without followers.
     pub(crate) fn new(reader: Reader) -> Self {
         let batches = Cache::builder().max_capacity(MOST_SHARED).time_to_live(SHARED_FOR).build();
         Self { reader, position: Mutex::default(), batches }
     }
 
-    /// Told of each change; somebody looks for as long as anybody listens.
+    /// Subscribes to changes; the checkpoint is polled as long as anybody is subscribed.
     pub(crate) fn listen(self: &Arc<Self>) -> watch::Receiver<i64> {
         let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = held.as_ref() {

@@ -18,17 +18,17 @@ use crate::{endpoints, pages};
 
 pub use crate::state::Viewer;
 
-/// The context that all of it belongs to.
+/// The context of these endpoints.
 pub const CONTEXT: &str = "audit";
 
-/// All of a shop.
+/// The routes of a shop.
 pub fn router(viewer: Viewer) -> Router {
     let shared = Arc::new(Shared::new(viewer, None, pages::paths()));
     endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()))
 }
 
-/// The audit trail of an export: what can be answered out of its rows alone. Nobody signs in, so only what was asked of
-/// this machine by its own name is answered: a page of another site that is led here learns nothing.
+/// The routes of an export: those that its rows alone can answer. There is no sign-in, so only requests to this machine
+/// by its own name are answered: a page of another site that resolves to this address learns nothing.
 pub fn router_of_file(viewer: Viewer, file: File) -> Router {
     let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
     let of_shops = endpoints::table().into_iter().chain(pages::table());
@@ -36,7 +36,7 @@ pub fn router_of_file(viewer: Viewer, file: File) -> Router {
     endpoint::router(&shared, same.chain(pages::file::table())).layer(from_fn(asked_of_this_machine))
 }
 
-/// The role of that name, where it may see the audit trail.
+/// The role with this name, if it may see the audit trail.
 pub fn role_that_may_see(name: &str) -> Option<Role> {
     name.parse().ok().filter(|role: &Role| role.may(Permission::Audit))
 }
@@ -48,7 +48,7 @@ async fn asked_of_this_machine(request: Request, next: Next) -> Response {
     }
 }
 
-/// OpenAPI 3.1 of what programs ask; pages are no part of it.
+/// OpenAPI 3.1 of the JSON endpoints, without the pages.
 pub fn openapi() -> OpenApi {
     endpoint::openapi("SoonShop audit", endpoints::table())
 }

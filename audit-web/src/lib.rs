@@ -1,7 +1,7 @@
-//! The audit trail over HTTP: for programs under `/api/audit`, for people as pages under `/audit`, both out of the same
+//! The audit trail over HTTP: JSON under `/api/audit` for programs, pages under `/audit` for people. Both use the same
 //! functions of `soonshop-audit`.
 //!
-//! Who may see what is the one table of permissions. Start reading at [`http::router`].
+//! One table of permissions says who may see what. Start reading at [`http::router`].
 
 mod endpoints;
 mod exports;

@@ -1,8 +1,8 @@
-//! The pages of the audit trail, for people: rendered here whole, from what the JSON endpoints answer, so that the two
-//! cannot differ and nothing gets to a page past the redactor. They work without a script, and load nothing from
-//! elsewhere; a script makes them quicker to use, and does nothing that they cannot do without it.
+//! The pages of the audit trail, for people: rendered on the server from the same values as the JSON endpoints, so that
+//! the two cannot differ and nothing reaches a page without the redactor. They work without a script, and load nothing
+//! from elsewhere; a script makes them faster to use, but every function works without it.
 //!
-//! A file per page says what it looks like; [`frame`] is around all of them.
+//! One file per page; [`frame`] surrounds them all.
 
 mod access;
 mod correlation;
@@ -72,7 +72,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     pages
 }
 
-/// The paths of those that can be looked at.
+/// The paths of the pages that can be opened with GET.
 pub(crate) fn paths() -> Vec<&'static str> {
     table().iter().filter(|page| page.action.form().is_none()).map(|page| page.path).collect()
 }

@@ -1,4 +1,4 @@
-//! What the pages and endpoints of the audit trail work with.
+//! The shared state of the pages and endpoints of the audit trail.
 
 use std::sync::Arc;
 
@@ -19,23 +19,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::head::Head;
 
-/// Exports that one process gathers at the same time: each reads much, and lies on the disk until it was fetched.
+/// How many exports one process makes at a time: each reads much, and is on the disk until it was downloaded.
 pub(crate) const EXPORTS: usize = 4;
 
-/// What the viewer looks at.
+/// The sources of the viewer.
 #[derive(Clone)]
 pub struct Viewer {
     /// The read models, and the record of operations.
     pub registry: Registry,
     /// The histories of aggregates.
     pub log: EventLog,
-    /// Told of in the health of the shop.
+    /// Reported in the health of the shop.
     pub search: Arc<dyn Search>,
-    /// Told of in the health of the shop.
+    /// Reported in the health of the shop.
     pub cache: Arc<dyn Cache>,
-    /// Tells callers apart.
+    /// Authenticates callers.
     pub access: Access,
-    /// Ends the answers that would go on for ever.
+    /// Ends the answers that have no end of their own.
     pub stop: CancellationToken,
 }
 
@@ -48,21 +48,21 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     pub(crate) head: Arc<Head>,
     pub(crate) trends: Trends,
-    /// Held while the log is checked: each check reads all of it.
+    /// Held during a check of the log, which reads all of it.
     pub(crate) checking: Mutex<()>,
-    /// A permit is held while an export is gathered.
+    /// A permit is held while an export is made.
     pub(crate) exporting: Semaphore,
-    /// The export that is looked at, where it is no shop.
+    /// The export that is shown; `None` for a shop.
     pub(crate) file: Option<Arc<File>>,
-    /// The paths of pages that can be looked at: those of forms are not among them.
+    /// The paths of the pages that can be opened with GET, not those of forms.
     pub(crate) pages: Vec<&'static str>,
 }
 
 /// One request.
 pub(crate) type Call = endpoint::Call<Shared>;
-/// What a row of the table does.
+/// The action of an endpoint.
 pub(crate) type Action = endpoint::Action<Shared>;
-/// A row of the table.
+/// A row of the endpoint table.
 pub(crate) type Endpoint = endpoint::Endpoint<Shared>;
 
 impl endpoint::Shared for Shared {
@@ -93,17 +93,17 @@ impl Shared {
     }
 }
 
-/// What the answer must have seen.
+/// The position that the answer must include.
 pub(crate) fn at_least(call: &Call) -> Option<AtLeast> {
     call.wanted.map(|wanted| AtLeast { position: wanted.position, deadline: wanted.deadline })
 }
 
-/// Type and id of an aggregate, as the path names them.
+/// Type and id of an aggregate, from the path.
 pub(crate) fn aggregate(call: &Call) -> (&str, &str) {
     (&call.key, call.more_keys.first().map(String::as_str).unwrap_or_default())
 }
 
-/// The log, or what lies beside it, did not answer.
+/// The error for a log or sidecar database that did not answer.
 pub(crate) fn failed(error: soonshop_event_log::Error) -> Problem {
     QueryError::from(error).into()
 }

@@ -1,9 +1,9 @@
-//! What happens, as it happens: server-sent events, whose ids are positions of the log.
+//! New events as server-sent events, whose ids are positions of the log.
 //!
-//! A reader is told that there is more, and reads it from the read model from where it is: so it misses nothing, and
-//! begins again after a break with the last id that it has. One look at the checkpoint, and one read of what is new,
-//! serve all who look for the same. A reader that is so far behind that it would never get there is told what it is
-//! led past.
+//! A follower is notified that there is more, and reads it from the read model from its own position on: so it misses
+//! nothing, and continues after a disconnect with its last id. The checkpoint is polled once, and new events are read
+//! once, for all followers of the same search. A follower that is too far behind to catch up skips events, and is sent
+//! what it skipped.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,20 +31,20 @@ use crate::pages::frame::{COMMON, View, look as look_of};
 use crate::pages::timeline::row;
 use crate::state::{Action, Call, at_least};
 
-/// Between two messages to a reader: readers are no burden to who writes, however many they are.
+/// The least time between two messages to a follower: followers must not slow down writers, however many they are.
 const PACE: Duration = Duration::from_millis(400);
 
 /// Events in one message.
 const AT_ONCE: usize = 100;
 
-/// Whoever has so many positions before them, and a message full of events, is led past them: they are not read as they
-/// happen any more, and stand in the timeline.
+/// A follower that is this many positions behind, and has a full message to read, skips ahead: the skipped events are
+/// in the timeline.
 const TOO_FAR: i64 = 5_000;
 
-/// After so long without a message, one that says so: whoever hears nothing for longer has lost the connection.
+/// After this long without a message, a keep-alive is sent: a client that gets none has lost the connection.
 const ALIVE: Duration = Duration::from_secs(15);
 
-/// How often it is looked whether a reader still may, where nothing comes that asks for it.
+/// How often a follower's permission is checked again when nothing else triggers the check.
 const STILL: Duration = Duration::from_secs(3);
 
 /// The timeline as a stream.
@@ -64,16 +64,16 @@ fn params() -> Vec<Param> {
 struct Reader {
     call: Call,
     search: Search,
-    /// Equal for readers who get the same messages.
+    /// Equal for followers that get the same messages.
     alike: String,
     last: i64,
-    /// What it was led past, and was not told yet.
+    /// The position up to which it skipped, while it was not sent.
     passed: Option<i64>,
     head: watch::Receiver<i64>,
-    /// Not before then.
+    /// The earliest time of the next message.
     next: Instant,
     ends: Option<Instant>,
-    /// When to look anew whether they still may.
+    /// When to check the permission again.
     look: Instant,
     over: bool,
 }
@@ -98,7 +98,7 @@ async fn follow(call: Call) -> Result<Response, Problem> {
     let alike = format!("{search:?} {html} {}", look_of(&View::of(&call)));
     let reader =
         Reader { call, search, alike, last: from, passed: None, head, next, ends, look, over: false };
-    // Of another log, or of one that was put back: whoever has it begins anew.
+    // The position is of another log, or of one that was restored: start again.
     let first = if from > now {
         Event::default().event("resync")
     } else {
@@ -140,7 +140,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
             Ok(true) => reader.look = Instant::now() + STILL,
             Ok(false) => return Some(reader.signed_out()),
             Err(problem) => {
-                // Nobody can tell just now: the browser comes again, and is asked who it is.
+                // The permission cannot be checked right now: the browser reconnects, and is authenticated again.
                 tracing::warn!(%problem, "a reader of the audit trail is let go");
                 return None;
             }
@@ -153,7 +153,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
             Ok(None) => {}
             Ok(Some(event)) => return Some((Ok(event), reader)),
             Err(problem) => {
-                // The browser comes again, with the last id.
+                // The browser reconnects with its last id.
                 tracing::warn!(%problem, "a reader of the audit trail is let go");
                 return None;
             }
@@ -162,7 +162,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 }
 
 impl Reader {
-    /// A session or a key that ends, by whomever and in whichever process, ends what is followed with it.
+    /// When a session or a key ends, from whatever process, its followers end, too.
     async fn still_may(&self) -> Result<bool, Problem> {
         match self.call.shared.access.visitor(&self.call.headers_in).await {
             Ok(visitor) => Ok(visitor.caller.role.may(Permission::Audit)),
@@ -176,7 +176,7 @@ impl Reader {
         (Ok(Event::default().event("signed-out").data("")), self)
     }
 
-    /// What is there after the last; `None`: nothing of what is looked for.
+    /// The message after the last position; `None`: there is no matching event.
     async fn read(&mut self) -> Result<Option<Event>, Problem> {
         if let Some(from) = self.passed.take() {
             let data = json!({ "from": from, "to": self.last });
@@ -198,7 +198,7 @@ impl Reader {
     }
 
     async fn batch(&self) -> Result<Arc<Batch>, Problem> {
-        // What is parked may be so since a moment ago.
+        // Events may have been parked a moment ago.
         let reader = &self.call.shared.reader;
         let mut search = self.search.clone();
         search.know_parked(&reader.registry).await?;

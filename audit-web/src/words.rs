@@ -1,5 +1,5 @@
-//! The texts of the pages, from the catalogues of `soonshop-texts`: how the names that the pages use are found there, and
-//! how the fields of an event are put into its sentence.
+//! The texts of the pages, from the catalogues of `soonshop-texts`: how their names are mapped to keys, and how the
+//! fields of an event are filled into its sentence.
 
 use serde_json::{Map, Value};
 use soonshop_audit::amounts;
@@ -13,10 +13,10 @@ pub(crate) enum Language {
     Chinese,
 }
 
-/// What the keys begin with of the names that pages give without it: their own texts, and the codes that they show.
+/// The prefixes of keys that pages leave out: their own texts, and the codes that they show.
 const PREFIXES: [&str; 4] = ["page-", "aggregate-", "actor-", "role-"];
 
-/// The texts with variables, which the pages give by their order.
+/// The texts with variables, whose values the pages give in this order.
 const VARIABLES: &[(&str, &[&str])] = &[
     ("appended-lately", &["count", "minutes"]),
     ("axis", &["whole", "pauses"]),
@@ -57,23 +57,23 @@ impl Language {
         self.texts().tag()
     }
 
-    /// Every tag, and what the language calls itself.
+    /// Every tag, and the language's own name.
     pub(crate) const NAMES: [(&'static str, &'static str); 2] = [
         (Self::English.texts().tag(), Self::English.texts().name()),
         (Self::Chinese.texts().tag(), Self::Chinese.texts().name()),
     ];
 
-    /// What it calls itself.
+    /// The language's own name.
     pub(crate) fn name(self) -> &'static str {
         self.texts().name()
     }
 
-    /// A text of the pages; one that is missing is shown by its name.
+    /// A text of the pages; a missing one is shown by its name.
     pub(crate) fn word(self, name: &'static str) -> &'static str {
         self.find(name).unwrap_or(name)
     }
 
-    /// A text whose name was put together, if there is one.
+    /// A text whose name is composed at run time, if it exists.
     pub(crate) fn find(self, name: &str) -> Option<&'static str> {
         if let Some(slug) = name.strip_prefix("refused-") {
             return self.texts().find(&format!("problem-{slug}"));
@@ -81,23 +81,23 @@ impl Language {
         PREFIXES.iter().find_map(|prefix| self.texts().find(&format!("{prefix}{name}")))
     }
 
-    /// A text with variables, and what goes there; a whole number chooses the plural.
+    /// A text with its variables filled in; a whole number selects the plural form.
     pub(crate) fn fill(self, name: &'static str, values: &[&str]) -> String {
         let names = VARIABLES.iter().find(|(text, _)| *text == name).map_or(&[][..], |(_, names)| names);
         let values = names.iter().zip(values).map(|(name, value)| (*name, Filled::counted(value)));
         self.texts().fill(&format!("page-{name}"), &values.collect::<Vec<_>>())
     }
 
-    /// The title of an event of that type; one that has none is shown by its type.
+    /// The title of an event type; without one, the type itself.
     pub(crate) fn kind(self, event: &str) -> String {
         self.texts().find(&format!("event-{event}")).map_or_else(|| event.to_owned(), str::to_owned)
     }
 
-    /// The sentence of an event, with its fields filled in; an event that has none is shown by its type.
+    /// The sentence of an event with its fields filled in; without one, the type itself.
     pub(crate) fn sentence(self, event: &str, fields: &Value) -> String {
         let none = Map::new();
         let fields = fields.as_object().unwrap_or(&none);
-        // A variable cannot have dots in its name, as the path of a field has.
+        // A variable's name cannot contain dots, but the path of a field does.
         let filled = self.texts().fill_with(&format!("event-{event}.sentence"), |variable| {
             let field = fields.get(&variable.replace('-', "."));
             field.map_or_else(|| "–".into(), |field| self.place(variable, field))
@@ -105,7 +105,7 @@ impl Language {
         filled.unwrap_or_else(|| event.to_owned())
     }
 
-    /// The value of a variable of a sentence: a code that has a name is shown by it.
+    /// The value of a variable in a sentence: a code with a name is shown by that name.
     fn place(self, variable: &str, field: &Value) -> Filled<'static> {
         match field {
             Value::Array(items) => {

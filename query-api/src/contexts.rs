@@ -1,4 +1,4 @@
-//! The contexts that have queries, one file each: their rows of the table of endpoints, and what their answers look like.
+//! The contexts with queries, one file each: their endpoints, and the shapes of their answers.
 
 pub(crate) mod analytics;
 pub(crate) mod inventory;

@@ -1,5 +1,5 @@
-//! What drives the contexts: lists, look-ups, states of the past, search and reports, each written once over tables of a
-//! context.
+//! The shared code of all contexts: lists, look-ups, states of the past, search and reports, each written once and
+//! driven by the tables of a context.
 
 pub(crate) mod as_of;
 mod cached;

@@ -1,4 +1,4 @@
-//! The endpoints that answer questions: the rows of all contexts.
+//! The query endpoints of all contexts.
 //!
 //! To add a list, add rows to the file of its context, or a file and a line here.
 
@@ -13,7 +13,7 @@ use crate::driver::state::{Endpoint, Shared};
 
 pub use crate::driver::state::Queries;
 
-/// Every question that can be asked over HTTP.
+/// Every query endpoint.
 fn table() -> Vec<Endpoint> {
     let contexts = [
         user::endpoints(),
@@ -32,7 +32,7 @@ pub fn router(queries: Queries) -> Router {
     endpoint::router(&Arc::new(Shared::new(queries)), served)
 }
 
-/// OpenAPI 3.1 of every question.
+/// OpenAPI 3.1 of every query.
 pub fn openapi() -> OpenApi {
     endpoint::openapi("SoonShop queries", table())
 }

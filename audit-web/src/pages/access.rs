@@ -1,4 +1,4 @@
-//! Signing in with a key, and out again; and what the keyboard does.
+//! Signing in with a key and signing out; and the page of keyboard shortcuts.
 
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
@@ -11,7 +11,7 @@ use soonshop_service_kit::endpoint::params::{Kind, Param};
 use super::frame::{View, answered, described, page, see_other, with};
 use crate::state::{Action, Call, Endpoint};
 
-/// Where somebody goes who says nowhere.
+/// The page after signing in, where the request names none.
 const HOME: &str = "/audit";
 
 pub(crate) fn table() -> Vec<Endpoint> {
@@ -67,14 +67,14 @@ async fn sign_in(call: Call) -> Result<Response, Problem> {
     }
 }
 
-/// A page of the viewer, and nothing that a browser could take for another place.
+/// Whether this is a page of the viewer, and nothing that a browser could take for another site.
 fn is_ours(to: &str) -> bool {
     let rest = to.strip_prefix(HOME);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-/// There is a page to look at: whoever sent a form without a session cannot come back to where it went.
+/// Whether this path can be opened with GET. After a form that was sent without a session there is no way back to it.
 pub(crate) fn is_shown(pages: &[&str], to: &str) -> bool {
     let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
     let wanted = parts(to.split_once('?').map_or(to, |(path, _)| path));
@@ -110,10 +110,10 @@ fn form(view: &View<'_>, to: &str, refused: bool) -> Markup {
     }
 }
 
-/// Keys for what an export has nothing of.
+/// Shortcuts for functions that an export does not have.
 const OF_SHOPS: [&str; 3] = ["key-version", "key-go", "key-live"];
 
-/// What a key does: the key, and a word.
+/// Shortcuts: the key, and the name of its text.
 const KEYS: &[(&str, &str)] = &[
     ("/", "key-search"),
     ("j k", "key-row"),

@@ -1,5 +1,5 @@
-//! All that followed from one request: as a waterfall along time, as a tree of causes, and as a table, which holds the
-//! same rows in the same order in words alone.
+//! Everything that followed from one request: as a waterfall along time, as a tree of causes, and as a table with the
+//! same rows in the same order, in words only.
 
 use maud::{Markup, PreEscaped, html};
 use soonshop_audit::correlation::{IDLE, Link, Node, Tree, moments};
@@ -12,25 +12,25 @@ use super::timeline::{self, MOST_FIELDS, Telling};
 use crate::find;
 use crate::state::{Action, Endpoint};
 
-/// How wide the time axis is, in its own units: tenths of a percent.
+/// The width of the time axis, in tenths of a percent.
 const WIDTH: i64 = 1_000;
 
-/// How wide a pause is drawn at the most, and all of them together.
+/// The most width of one pause, and of all pauses together.
 const GAP: i64 = 60;
 const GAPS: i64 = WIDTH * 3 / 4;
 
-/// The least that there is between two lengths of pauses that are written on one line.
+/// The least distance between two pause lengths that are written on one line.
 const ROOM: i64 = 110;
 
-/// What one event caused is shown up to so many; the others are folded.
+/// The most direct effects of one event that are shown; the others are folded.
 const CHILDREN: usize = 20;
 
-/// A tree is indented up to so many levels.
+/// The most levels by which a tree is indented.
 const DEEPEST: usize = 12;
 
 const VIEWS: [&str; 3] = ["waterfall", "tree", "table"];
 
-/// What is shown below the beginning, to choose from.
+/// The depths to choose from.
 const DEPTHS: [&str; 3] = ["1", "2", "3"];
 
 pub(crate) fn table() -> Vec<Endpoint> {
@@ -61,7 +61,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     )]
 }
 
-/// How it is to be shown.
+/// How the tree is shown.
 struct Asked {
     view: &'static str,
     compresses: bool,
@@ -81,25 +81,25 @@ impl Asked {
     }
 }
 
-/// What stands in one row.
+/// The content of one row.
 enum Row<'t> {
     Event(&'t Node),
-    /// A step that is missing, and how deep it would stand.
+    /// A missing step, and its depth.
     Missing(&'t Pending, usize),
     Folded(Folded),
 }
 
-/// Events that are not shown, and the way to them.
+/// Events that are not shown, with a link to show them.
 struct Folded {
     depth: usize,
     count: usize,
-    /// The first of them: where it is looked at, the way to it is open.
+    /// The first of them: when it is selected, it is shown.
     first: i64,
-    /// They are deeper than is shown; otherwise they are too many.
+    /// True: they are too deep; false: they are too many.
     deeper: bool,
 }
 
-/// The rows in their order. What is too deep and what is too many is folded, but for what leads to the chosen one.
+/// The rows in order. Rows that are too deep or too many are folded, except those that lead to the selected event.
 fn rows<'t>(tree: &'t Tree, asked: &Asked) -> Vec<Row<'t>> {
     let nodes = &tree.items;
     let (mut children, mut roots, mut way) = (vec![Vec::new(); nodes.len()], Vec::new(), Vec::<usize>::new());
@@ -206,12 +206,12 @@ fn tools(view: &View<'_>, tree: &Tree, asked: &Asked) -> Markup {
     }
 }
 
-/// The address at which an event is looked at; a browser goes to its row.
+/// The address that selects an event; a browser scrolls to its row.
 fn chosen(view: &View<'_>, position: i64) -> String {
     format!("{}#at-{position}", view.but("sel", Some(&position.to_string())))
 }
 
-/// What is told of an event: of the one that is looked at, all of its fields.
+/// How much of an event is shown: all fields of the selected one.
 fn telling(is_chosen: bool) -> Telling {
     let most = if is_chosen { usize::MAX } else { MOST_FIELDS };
     Telling { leads_on: false, most, ..Telling::default() }
@@ -241,7 +241,7 @@ fn falls(view: &View<'_>, asked: &Asked, axis: &Axis, rows: &[Row<'_>]) -> Marku
     }
 }
 
-/// How it hangs on its cause, and what its time was spent on.
+/// The link to its cause, and how its time was spent.
 fn link(view: &View<'_>, node: &Node) -> Markup {
     html! {
         @match node.link {
@@ -267,7 +267,7 @@ fn clocks(view: &View<'_>) -> Markup {
     html! { span.ill { span aria-hidden="true" { "⚠ " } (view.word("clocks")) } }
 }
 
-/// What sets an event apart: it is on the critical path, or parked.
+/// Marks for an event on the critical path, and for a parked one.
 fn marks(view: &View<'_>, node: &Node) -> Markup {
     html! {
         @if node.critical { span.critical { span aria-hidden="true" { "━ " } (view.word("critical")) } }
@@ -279,7 +279,7 @@ fn marks(view: &View<'_>, node: &Node) -> Markup {
     }
 }
 
-/// The way to an event's details, and away from them.
+/// The link that opens or closes an event's details.
 fn look(view: &View<'_>, node: &Node, is_chosen: bool) -> Markup {
     html! {
         @if is_chosen {
@@ -290,7 +290,7 @@ fn look(view: &View<'_>, node: &Node, is_chosen: bool) -> Markup {
     }
 }
 
-/// All that is known of the event that is looked at.
+/// All details of the selected event.
 fn closer(view: &View<'_>, node: &Node) -> Markup {
     let event = &node.event;
     let codes = [
@@ -314,7 +314,7 @@ fn closer(view: &View<'_>, node: &Node) -> Markup {
     }
 }
 
-/// A step that has not come.
+/// A missing step.
 pub(crate) fn missing(view: &View<'_>, pending: &Pending) -> Markup {
     let ago = (pending.within_seconds + pending.overdue_seconds).saturating_mul(1_000_000);
     let expected: Vec<_> = pending.expected.iter().map(|kind| view.language.kind(kind)).collect();
@@ -335,7 +335,7 @@ fn unfold(view: &View<'_>, folded: &Folded) -> Markup {
     }
 }
 
-/// The tree of causes: lists within lists, and nothing of time but how long each step took.
+/// The tree of causes: nested lists, with only the duration of each step.
 fn branches(view: &View<'_>, asked: &Asked, rows: &[Row<'_>]) -> Markup {
     let (mut text, mut open) = (String::new(), 0);
     for row in rows {
@@ -344,7 +344,7 @@ fn branches(view: &View<'_>, asked: &Asked, rows: &[Row<'_>]) -> Markup {
             Row::Missing(pending, depth) => (*depth, html! { div.missing { (missing(view, pending)) } }),
             Row::Folded(folded) => (folded.depth, html! { div.folded { (unfold(view, folded)) } }),
         };
-        // Lists are opened and closed by hand: a tree that is a thousand deep is no recursion.
+        // Lists are opened and closed by hand, without recursion: a tree can be a thousand levels deep.
         let wanted = depth.min(DEEPEST) + 1;
         if wanted > open {
             text.push_str(if open == 0 { "<ol class=\"tree\"><li>" } else { "<ol><li>" });
@@ -428,11 +428,11 @@ fn cells(view: &View<'_>, asked: &Asked, node: &Node) -> Markup {
     }
 }
 
-/// Where moments stand: time as it went, with long pauses drawn short where that is wanted.
+/// Positions of moments on the axis: proportional to time, with long pauses shortened if requested.
 struct Axis {
-    /// Moments, in microseconds, and where each stands.
+    /// Moments, in microseconds, and their positions on the axis.
     places: Vec<(i64, i64)>,
-    /// Where pauses stand, and how long they were.
+    /// The positions of pauses, and how long they were.
     gaps: Vec<(i64, i64)>,
     whole: i64,
 }
@@ -454,7 +454,7 @@ impl Axis {
                     spent += step;
                 }
             }
-            // Of what was spent up to here, so that what is too short to be seen still adds up.
+            // Computed from the total time up to here, so that very short steps still add up.
             let along = i64::try_from(i128::from(spent) * i128::from(room) / i128::from(busy.max(1)));
             let place = at + along.unwrap_or(0);
             if let Some(step) = index.checked_sub(1).map(|before| steps[before]).filter(|step| idle(*step)) {
@@ -471,10 +471,10 @@ impl Axis {
         found.map_or(0, |index| self.places[index].1)
     }
 
-    /// Beginning and end, and how long each pause was.
+    /// The two ends of the axis, and the length of each pause.
     fn drawn(&self, view: &View<'_>) -> Markup {
         let said: Vec<_> = self.gaps.iter().map(|(_, long)| span_of(*long)).collect();
-        // Two lines of lengths; one that has no room on either is in the picture's name alone.
+        // Lengths are written on two lines; one that fits on neither is only in the picture's name.
         let mut ends = [i64::MIN; 2];
         let mut written = Vec::new();
         for ((at, _), said) in self.gaps.iter().zip(&said) {
@@ -497,8 +497,8 @@ impl Axis {
         }
     }
 
-    /// From the recording of its cause to its own: a thin line while it waited, a bar while it was handled. What it says
-    /// stands in the row already.
+    /// The bar from the recording of its cause to its own: a thin line while it waited, a thick one while it was
+    /// handled. The same figures are in the row.
     fn fall(&self, node: &Node) -> Markup {
         let end = node.event.recorded_at.timestamp_micros();
         let begin = end - node.latency_micros.unwrap_or(0).max(0);
@@ -519,13 +519,13 @@ impl Axis {
     }
 }
 
-/// A place on the axis.
+/// A position on the axis.
 fn percent(place: i64) -> String {
     let place = place.max(0);
     format!("{}.{}%", place / 10, place % 10)
 }
 
-/// A length of time, in microseconds, as people say it.
+/// A duration in microseconds, in readable units.
 pub(crate) fn duration(micros: i64) -> String {
     let whole = micros.max(0);
     let (milliseconds, seconds) = (whole / 1_000, whole / 1_000_000);
@@ -536,7 +536,7 @@ pub(crate) fn duration(micros: i64) -> String {
     }
 }
 
-/// A length that is told roughly: without what is nought, and no finer than seconds.
+/// A rough duration: without zero parts, and no finer than seconds.
 fn span_of(micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
     if seconds < 60 { format!("{seconds} s") } else { long(seconds, false) }

@@ -1,4 +1,5 @@
-//! Pages of an export that are otherwise in a shop: there is no log to fold a state from, so an aggregate is its events.
+//! Pages that differ between an export and a shop: an export has no log to fold a state from, so an aggregate is shown
+//! as a list of its events.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -15,10 +16,10 @@ use super::parts::shape;
 use super::timeline::{self as rows, Telling};
 use crate::state::{self, Action, Call, Endpoint, at_least};
 
-/// Events that are listed at once.
+/// Events on one page.
 const LISTED: usize = 200;
 
-/// Of those, at most so many come after the one that is marked.
+/// The most of them that come after the marked one.
 const AFTER: i64 = 100;
 
 pub(crate) fn table() -> Vec<Endpoint> {
@@ -43,12 +44,12 @@ pub(crate) fn table() -> Vec<Endpoint> {
     pages.into_iter().map(|page| page.needs(Permission::Audit)).collect()
 }
 
-/// There is no overview.
+/// An export has no overview, so it begins with the timeline.
 async fn begins(call: Call) -> Result<Response, Problem> {
     Ok(see_other(&View::of(&call).to("/audit/timeline", &[])))
 }
 
-/// A position leads to its aggregate, at the version that it made.
+/// Redirects from a position to its aggregate, at the version that it made.
 async fn leads(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
@@ -64,7 +65,7 @@ struct Events {
     kind: String,
     id: String,
     items: Vec<Entry>,
-    /// Whether there are events before these.
+    /// Whether there are earlier events.
     more: bool,
 }
 
@@ -73,7 +74,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     let id = Uuid::try_parse(name)
         .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
         .to_string();
-    // Where a version is to be marked, it is among those that are listed.
+    // The page includes the marked version.
     let marked = call.params.number("v").map(|version| version.saturating_add(AFTER));
     let before = call.params.number("before").or(marked).unwrap_or(i64::MAX);
     let sql = format!(

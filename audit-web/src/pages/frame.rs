@@ -1,4 +1,4 @@
-//! The frame of every page: `shown` puts what a page has found into it.
+//! The frame of every page: `shown` renders the content of a page into it.
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
@@ -21,10 +21,10 @@ use url::form_urlencoded;
 use crate::state::{Action, Call, Endpoint, Shared};
 use crate::words::Language;
 
-/// What the addresses of pages begin with.
+/// The prefix of all page addresses.
 pub(crate) const PAGES: &str = "/audit";
 
-/// The addresses that answer out of an export as they do in a shop.
+/// The addresses that work for an export as they do for a shop.
 const OF_EXPORTS: [&str; 11] = [
     "/api/audit/timeline",
     "/api/audit/c/{id}",
@@ -39,16 +39,16 @@ const OF_EXPORTS: [&str; 11] = [
     "/audit/keys",
 ];
 
-/// Whether an endpoint of a shop is one of an export, too.
+/// Whether an endpoint of a shop also works for an export.
 pub(crate) fn is_of_exports(path: &str) -> bool {
     OF_EXPORTS.contains(&path)
 }
 
-/// Nothing but our own style sheet and script is loaded, and nothing of another origin is asked or framed.
+/// Only our own style sheet and script are loaded, and nothing from another origin.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
                       img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Parameters of every page. What an address says is kept in a cookie, and holds for the pages after it.
+/// Parameters of every page. A value in the address is kept in a cookie, and applies to later pages, too.
 pub(crate) const COMMON: [Param; 3] = [
     Param::new("lang", Kind::OneOf(Language::TAGS), "The language; the browser's where it is left out."),
     Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out."),
@@ -65,31 +65,31 @@ fn zone(raw: &str) -> Option<String> {
 
 const THEMES: [&str; 3] = ["auto", "light", "dark"];
 
-/// Zones that are one click away; any other may stand in the address.
+/// Time zones to choose from; the address can name any other.
 const ZONES: [&str; 5] = ["UTC", "Asia/Shanghai", "Europe/London", "America/New_York", "America/Los_Angeles"];
 
-/// For how long a browser keeps what somebody chose, in seconds: a year.
+/// For how long a browser keeps these choices, in seconds: one year.
 const KEPT: u32 = 365 * 24 * 60 * 60;
 
-/// A page of the table.
+/// A page of the endpoint table.
 pub(crate) fn page(path: &'static str, name: &'static str, action: Action) -> Endpoint {
     Endpoint::page(path, name, action, refused)
 }
 
-/// What a page takes beside what every page takes.
+/// The parameters of a page, with the common ones.
 pub(crate) fn with(params: Vec<Param>) -> Vec<Param> {
     params.into_iter().chain(COMMON).collect()
 }
 
-/// Pages are no part of the API's description.
+/// Pages are not part of the API's description.
 pub(crate) fn described() -> Described {
     Described::schema(text())
 }
 
-/// How a page is to look, and for whom.
+/// How a page looks, and for whom.
 pub(crate) struct View<'a> {
     pub(crate) asked: &'a Visit,
-    /// What is looked at, where it is no shop.
+    /// The export that is shown; `None` for a shop.
     pub(crate) file: Option<&'a File>,
     pub(crate) language: Language,
     theme: &'static str,
@@ -101,7 +101,7 @@ impl<'a> View<'a> {
         Self::new(&call.shared, &call.asked)
     }
 
-    /// Of a request that was perhaps not understood.
+    /// For a request whose parameters may be invalid.
     fn new(shared: &'a Shared, asked: &'a Visit) -> Self {
         let chosen = |name: &str| {
             let cookie = format!("soonshop_{name}");
@@ -122,30 +122,30 @@ impl<'a> View<'a> {
         self.language.word(name)
     }
 
-    /// A word whose name is put together.
+    /// A text whose name is composed at run time.
     pub(crate) fn word_of(&self, name: &str) -> Option<&'static str> {
         self.language.find(name)
     }
 
-    /// What the visitor is.
+    /// The visitor's role.
     pub(crate) fn role(&self) -> Role {
         self.asked.visitor.as_ref().map_or(Role::Guest, |visitor| visitor.caller.role)
     }
 
-    /// The address with what was asked for of every page.
+    /// An address with the common parameters.
     pub(crate) fn to(&self, path: &str, pairs: &[(&str, &str)]) -> String {
         let common = self.common();
         let common = common.iter().map(|(name, value)| (*name, value.as_str()));
         address(path, pairs.iter().copied().chain(common))
     }
 
-    /// What was asked for of every page. What is longer than it may be is refused, and not said again in every link.
+    /// The common parameters of the request. One that is too long is refused, and not repeated in every link.
     fn common(&self) -> Vec<(&'static str, String)> {
         let said = |param: &Param| Some((param.name, self.asked.parameter(param.name).filter(fits)?));
         COMMON.iter().filter_map(said).collect()
     }
 
-    /// This page's own address with one parameter changed; without one that has no value.
+    /// This page's address with one parameter changed, or removed where there is no value.
     pub(crate) fn but(&self, name: &str, value: Option<&str>) -> String {
         let pairs: Vec<_> = form_urlencoded::parse(self.asked.query.as_bytes())
             .filter(|(known, value)| known != name && fits(known) && fits(value))
@@ -156,7 +156,7 @@ impl<'a> View<'a> {
         address(path, pairs.chain(value.map(|value| (name, value))))
     }
 
-    /// A type of aggregate or a kind of actor, by its word.
+    /// The text for a type of aggregate or a kind of actor.
     pub(crate) fn label(&self, name: &str) -> String {
         self.word_of(name).map_or_else(|| name.to_owned(), str::to_owned)
     }
@@ -171,7 +171,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A moment in the zone that was chosen; what a program reads of it, and what is copied, is UTC.
+    /// A moment in the chosen zone; programs read, and users copy, UTC.
     pub(crate) fn time(&self, moment: DateTime<Utc>) -> Markup {
         let shown = moment.with_timezone(&self.zone);
         html! {
@@ -194,7 +194,7 @@ impl<'a> View<'a> {
         self.time(clock::from_micros(micros))
     }
 
-    /// What was asked of every page, as hidden fields: a form's own address has no query.
+    /// The common parameters as hidden fields, because a form's action has no query.
     pub(crate) fn hidden(&self) -> Markup {
         html! {
             @for (name, chosen) in self.common() {
@@ -204,12 +204,12 @@ impl<'a> View<'a> {
     }
 }
 
-/// Equal where pages look the same to whoever asks.
+/// Equal for visitors to whom pages look the same.
 pub(crate) fn look(view: &View<'_>) -> String {
     format!("{} {} {}", view.language.tag(), view.zone.name(), view.to("", &[]))
 }
 
-/// No longer than any parameter may be: what is longer is no part of an address of ours.
+/// Whether it is no longer than a parameter may be; our own addresses have no longer ones.
 fn fits(value: &(impl AsRef<str> + ?Sized)) -> bool {
     value.as_ref().len() <= LONGEST_FREE
 }
@@ -219,7 +219,7 @@ pub(crate) fn address<'p>(path: &str, pairs: impl Iterator<Item = (&'p str, &'p 
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// A page with what was found, for the visitor of that call.
+/// Renders a page with this content, for the visitor of the call.
 pub(crate) fn shown<T, E: Into<Problem>>(
     call: &Call,
     title: &'static str,
@@ -231,12 +231,12 @@ pub(crate) fn shown<T, E: Into<Problem>>(
     Ok(answered(&view, StatusCode::OK, title, Some(position), &body(&view, &found)))
 }
 
-/// The refusal as a page; or the way to sign in, for whoever might be shown it then.
+/// Renders a refusal; or redirects to the sign-in page, where signing in could help.
 pub(crate) fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
     refused_with(shared, asked, problem, refusal)
 }
 
-/// The same, where another text says what is wrong.
+/// The same with another text for the refusal.
 pub(crate) fn refused_with(
     shared: &Shared,
     asked: &Visit,
@@ -257,7 +257,7 @@ pub(crate) fn refused_with(
     response
 }
 
-/// On to another page of ours.
+/// Redirects to another page of the viewer.
 pub(crate) fn see_other(to: &str) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     if let Ok(value) = HeaderValue::from_str(to) {
@@ -297,7 +297,7 @@ pub(crate) fn answered(
     response
 }
 
-/// Where the ways through the pages lead: address, word, key.
+/// The links of the navigation: address, text, shortcut.
 const WAYS: [(&str, &str, &str); 6] = [
     ("/audit", "overview", "o"),
     ("/audit/timeline", "timeline", "t"),
@@ -383,7 +383,7 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
     }
 }
 
-/// Which code made states out of events: that of this release.
+/// The release whose code computed the states.
 const FOLD: &str = concat!("soonshop ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
@@ -398,7 +398,7 @@ pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
     }
 }
 
-/// What the file is that all of this is read from.
+/// Describes the export that all of this is read from.
 fn about_file(view: &View<'_>, file: &File) -> Markup {
     let manifest = file.manifest();
     html! {

@@ -1,4 +1,4 @@
-//! Whether the log, and the record of operations, still hold what was sealed.
+//! Whether the log, and the record of operations, still match their seals.
 
 use std::time::{Duration, Instant};
 
@@ -20,16 +20,16 @@ use super::parts::command;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 
-/// How long a check from the page may take: a longer one is made at the command line.
+/// How long a check from this page may take; a longer one is done at the command line.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// What the record of operations says of a check.
+/// The action of a check in the record of operations.
 const CHECKED: &str = "check";
 
-/// Among so many of the last checks, the last one of each is looked for.
+/// The number of recent checks in which the last one of each log is searched.
 const CHECKS: u32 = 50;
 
-/// What is sealed.
+/// A sealed log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
     Log,
@@ -41,7 +41,7 @@ impl Of {
     const ALL: [Self; 2] = [Self::Log, Self::Record];
     const NAMES: [&str; 2] = ["log", "record"];
 
-    /// As forms and the record of operations name it.
+    /// Its name in forms and in the record of operations.
     fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
@@ -95,17 +95,17 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
-/// How far seals have got.
+/// How far a log is sealed.
 pub(crate) struct Sealed {
     of: Of,
     pub(crate) head: i64,
-    /// Position, number, fingerprint of the key, and when.
+    /// Position, number, key fingerprint and time of the last seal.
     pub(crate) last: Option<(i64, i64, String, DateTime<Utc>)>,
     /// Why the last seal cannot be read.
     pub(crate) broken: Option<String>,
-    /// For how long the first event that is not sealed has been there.
+    /// The age of the first event that is not sealed.
     pub(crate) waiting: Option<Duration>,
-    /// The last check that somebody made here.
+    /// The last check that was made on this page.
     pub(crate) checked: Option<Recorded>,
 }
 
@@ -114,13 +114,13 @@ impl Sealed {
         self.head - self.last.as_ref().map_or(0, |last| last.0)
     }
 
-    /// The last check found something changed, or the last seal cannot be read.
+    /// The last check found a change, or the last seal cannot be read.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.is_some() || self.checked.as_ref().is_some_and(|last| last.detail["verdict"] == "broken")
     }
 }
 
-/// How far those of the log and of the record have got now.
+/// How far the log and the record of operations are sealed now.
 pub(crate) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
     let [log, record] = Of::ALL;
     Ok([standing(call, log).await?, standing(call, record).await?])
@@ -148,23 +148,23 @@ async fn standing(call: &Call, of: Of) -> Result<Sealed, Problem> {
     Ok(Sealed { of, head, last, broken, waiting, checked })
 }
 
-/// A check that was made just now.
+/// The result of a check.
 pub(crate) struct Checked {
     report: Report,
     took: Duration,
-    /// Events after the last seal that somebody has seen, and that are not there.
+    /// Events after the last seal that were read by a follower, and are missing now.
     gone: i64,
 }
 
 impl Checked {
-    /// Events of which nothing proves anything: those that are under no seal, there or not.
+    /// Events that no seal covers, whether they are present or missing.
     fn tail(&self) -> i64 {
         let there = self.report.tail.as_ref().map_or(0, |tail| tail.events);
         there.saturating_add(self.gone)
     }
 }
 
-/// The furthest position that anybody has read. It is asked for before the log is: what was seen must be there.
+/// The furthest position that any follower has read. It is read before the log, so that the log must hold it.
 async fn seen(call: &Call) -> Result<i64, Problem> {
     let (head, health) = find::health(call).await?;
     let sinks = health.items.iter().flat_map(|one| &one.standing.sinks);
@@ -187,7 +187,7 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
     let (begun, (log, seals)) = (Instant::now(), of.opened(call)?);
     let seen = match of {
         Of::Log => seen(call).await?,
-        // Nobody follows the record but the sealer.
+        // Only the sealer follows the record of operations.
         Of::Record => log.head().await.map_err(failed)?.position,
     };
     let checking = check(&log, &seals, Positions { from, to }, None);
@@ -198,7 +198,7 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
     };
     let report = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;
     let mut checked = Checked { report, took: begun.elapsed(), gone: 0 };
-    // Only where all of the tail was read is it known what of it is there.
+    // Only when the whole tail was read is it known which of its events are missing.
     if to.is_none() && from <= checked.report.sealed_to.saturating_add(1) {
         checked.gone = (seen - checked.report.sealed_to - checked.tail()).max(0);
     }
@@ -226,7 +226,7 @@ fn body(view: &View<'_>, (both, checked): &([Sealed; 2], Option<Checked>)) -> Ma
     }
 }
 
-/// How far the seals of one have got, and a way to check them.
+/// How far one log is sealed, and a form to check it.
 fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
     let of = sealed.of.name();
     html! {
@@ -264,7 +264,7 @@ fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
     }
 }
 
-/// A verdict in words. Where there is a tail, what was cut off there nobody can tell: that is not said to be intact.
+/// The text of a verdict. With a tail, nobody can tell whether events were cut off there, so it is not called intact.
 fn said(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
     let name = if verdict == "intact" && tail > 0 { "tail" } else { verdict };
     view.word_of(&format!("verdict-{name}")).unwrap_or("–")

@@ -1,4 +1,4 @@
-//! Whether all is well, and if not, what is not, since when, and what to do.
+//! Whether all is well; if not, what is wrong, since when, and what to do.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use super::projections::{complaint, rows, runs};
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 
-/// Minutes of which it is shown how much was appended.
+/// The minutes for which the number of appended events is shown.
 const MINUTES: i64 = 30;
 
-/// Lines of the record that are shown.
+/// Lines of the record of operations that are shown.
 const LINES: u32 = 12;
 
 pub(crate) fn table() -> Vec<Endpoint> {
@@ -41,7 +41,7 @@ struct Overview {
     head: i64,
     health: Health,
     sealed: [Sealed; 2],
-    /// Events recorded in each of the last minutes, the oldest first.
+    /// Events recorded in each of the last minutes, oldest first.
     minutes: Vec<i64>,
     alive: Vec<Run>,
     record: Vec<Recorded>,
@@ -61,8 +61,8 @@ async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
     Ok((head, overview))
 }
 
-/// How many there are between the last event before each minute and the last one before the next: positions are dense,
-/// and looked up, however many they are.
+/// Counts events per minute from the last position before each minute: positions have no gaps, so this needs one
+/// look-up per minute, however many events there are.
 async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
     let minute = 60_000_000;
     let end = soonshop_domain::clock::now().timestamp_micros() / minute + 1;
@@ -171,7 +171,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
     }
 }
 
-/// When the first event was recorded that has not been seen.
+/// When the first event that was not processed yet was recorded.
 fn since(lag_seconds: f64) -> DateTime<Utc> {
     let now = soonshop_domain::clock::now();
     Duration::try_from_secs_f64(lag_seconds).map_or(now, |lag| now - lag)
@@ -186,7 +186,7 @@ fn card(view: &View<'_>, word: &'static str, to: &str, inside: &Markup) -> Marku
     }
 }
 
-/// What people did, the newest first.
+/// What people did, newest first.
 fn record(view: &View<'_>, lines: &[Recorded]) -> Markup {
     html! {
         @if lines.is_empty() { p { (view.word("record-empty")) } }
@@ -207,7 +207,7 @@ fn record(view: &View<'_>, lines: &[Recorded]) -> Markup {
     }
 }
 
-/// Details of a line, no longer than a line.
+/// The details of a line, cut to the length of a line.
 fn short(detail: &Value) -> String {
     let text = detail.to_string();
     if text.chars().count() <= 160 { text } else { text.chars().take(160).chain("…".chars()).collect() }

@@ -1,4 +1,4 @@
-//! Parked events, by cause, and what can be done about them.
+//! Parked events, by cause, and how to retry them.
 
 use maud::{Markup, html};
 use soonshop_audit::parked;
@@ -65,7 +65,7 @@ fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Opt
     }
 }
 
-/// Of each generation, all that have this cause.
+/// A form for each generation to retry all events with this cause.
 fn retry_all(view: &View<'_>, events: &[Parked]) -> Markup {
     let mut generations: Vec<&str> = events.iter().map(|one| one.generation.as_str()).collect();
     generations.dedup();

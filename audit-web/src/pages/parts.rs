@@ -1,4 +1,4 @@
-//! Parts that several pages show alike: shapes, values, commands to copy, bars.
+//! Parts that several pages share: icons, values, commands to copy, bars.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ pub(crate) fn shape(aggregate_type: &str) -> &'static str {
     catalog::aggregate(aggregate_type).map_or("•", |aggregate| aggregate.icon)
 }
 
-/// A value that came through the redactor.
+/// A redacted value.
 pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
     match value.get("personal").map(Value::as_str) {
         Some(Some("erased")) => {
@@ -33,7 +33,7 @@ pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
     }
 }
 
-/// `kind:id`, taken apart.
+/// Splits `kind:id`.
 pub(crate) fn actor_of(actor: Option<&str>) -> (Option<&str>, Option<&str>) {
     actor.map_or((None, None), |actor| {
         actor.split_once(':').map_or((Some(actor), None), |(kind, id)| (Some(kind), Some(id)))
@@ -50,7 +50,7 @@ pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
     }
 }
 
-/// Bars, one for each number, as high as it is beside the highest; what they say stands beside them.
+/// A bar for each number, scaled to the largest one; `said` is their text.
 pub(crate) fn bars(numbers: &[i64], said: &str) -> Markup {
     let most = numbers.iter().copied().max().unwrap_or(0).max(1);
     let width = numbers.len() * 6;

@@ -1,4 +1,5 @@
-//! Process managers: how each follows the log, and its instances: which step, since when, which command waits, and why.
+//! Process managers: how each follows the log, and its instances: their step, since when, the waiting command, and why
+//! it waits.
 
 use maud::{Markup, html};
 use soonshop_audit::processes::Page;
@@ -56,7 +57,7 @@ fn body(view: &View<'_>, found: &Page) -> Markup {
     }
 }
 
-/// Whether it is as it should be, and if not, why.
+/// Whether it is healthy, and if not, why.
 pub(crate) fn state(view: &View<'_>, one: &Status) -> Markup {
     let word = view.word_of(&format!("process-{}", one.state)).unwrap_or(&one.state);
     html! {

@@ -1,4 +1,4 @@
-//! Read models: how each generation stands, what may be done with it, and the runs that did something.
+//! Read models: the state of each generation, the commands for it, and its runs.
 
 use maud::{Markup, html};
 use soonshop_audit::standing::{Health, Judged};
@@ -12,7 +12,7 @@ use super::parts::command;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 
-/// Runs that are listed of one read model.
+/// Runs that are listed for one read model.
 const LISTED: u32 = 20;
 
 pub(crate) fn table() -> Vec<Endpoint> {
@@ -70,7 +70,7 @@ async fn run(call: &Call) -> Result<Run, Problem> {
     runs.get(number).await.map_err(failed)?.ok_or_else(nothing)
 }
 
-/// Every read model, what is wrong with it, and the command that says more.
+/// Every read model, what is wrong with it, and the command to find out more.
 fn list(view: &View<'_>, health: &Health) -> Markup {
     html! {
         h1 { (view.word("projections")) }
@@ -109,7 +109,7 @@ fn place(view: &View<'_>, one: &Judged) -> &'static str {
     }
 }
 
-/// What is wrong, in the reader's language as far as it has a sentence.
+/// What is wrong, in the reader's language if there is a text for it.
 pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
     let standing = &one.standing;
     let stopped = standing.sinks.iter().find_map(|sink| sink.stopped.as_ref());
@@ -162,7 +162,7 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
 
 fn detail(view: &View<'_>, detail: &Detail) -> Markup {
     let active = detail.generations.iter().find(|one| one.standing.active);
-    // Below the one in use there are only those that readers left.
+    // Generations older than the active one were in use before.
     let in_use = active.map_or(0, |one| one.standing.generation);
     let candidate = detail.generations.iter().rfind(|one| one.standing.generation > in_use);
     html! {
@@ -202,7 +202,7 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
     }
 }
 
-/// What a swap asks for.
+/// The conditions of a swap.
 fn gate(view: &View<'_>, active: &Judged, candidate: &Judged) -> Markup {
     let mark = |good: bool| if good { "✓ " } else { "☐ " };
     let verified = candidate.standing.verified_by;

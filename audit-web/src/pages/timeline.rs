@@ -1,4 +1,4 @@
-//! The timeline: a search, the events that it finds, and what can be done with them.
+//! The timeline: a search, the events that it finds, and links from them.
 
 use axum::response::Response;
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -29,7 +29,7 @@ use super::parts::{actor_of, shape, value};
 use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
 use crate::{fields, find};
 
-/// Events among which it is looked whether all are of one aggregate.
+/// Events that are checked to be of one aggregate.
 const AMONG: usize = 50;
 
 /// Fields of an event that its row shows.
@@ -91,14 +91,14 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
-/// What the page takes beside what the list takes.
+/// The parameters of the page, beside those of the list.
 fn params() -> Vec<Param> {
     let mut params = fields::timeline();
     params.push(Param::new("at", Kind::Free, "Leads to the page that begins at this moment."));
     params
 }
 
-/// Where a moment in the address leads: to the same list from there on.
+/// The address of the same list from a moment on.
 async fn leap(call: &Call) -> Result<Option<String>, Problem> {
     let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
     let zone = View::of(call).zone;
@@ -124,14 +124,14 @@ async fn leap(call: &Call) -> Result<Option<String>, Problem> {
     Ok(Some(address("/audit/timeline", pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))))
 }
 
-/// A moment by the clock of a zone, as a browser sends it; of two that are the same there, the first.
+/// A local time in a zone, as a browser sends it; of two equal ones, the first.
 fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
     let read = |format| NaiveDateTime::parse_from_str(typed, format).ok();
     let naive = read("%Y-%m-%dT%H:%M").or_else(|| read("%Y-%m-%dT%H:%M:%S%.f"))?;
     Some(naive.and_local_timezone(zone).earliest()?.to_utc())
 }
 
-/// A way to a moment of the list.
+/// The form to jump to a moment of the list.
 fn leaps(view: &View<'_>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
         .into_owned()
@@ -169,7 +169,7 @@ async fn found(call: &Call) -> Result<(i64, Found), Problem> {
     Ok((position, Found { page, count, saved, position, may_look_up }))
 }
 
-/// A position leads to its aggregate, at the version that it made.
+/// Redirects from a position to its aggregate, at the version that it made.
 async fn leads(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
@@ -180,8 +180,8 @@ async fn leads(call: Call) -> Result<Response, Problem> {
     Ok(see_other(&View::of(&call).to(&to, &[("v", &version)])))
 }
 
-/// Whatever somebody has in hand leads where it belongs: a position, or the id of an event, an aggregate, a correlation
-/// or a person; the rest is searched for.
+/// Redirects to what was entered: a position, or the id of an event, an aggregate, a correlation or a person; any other
+/// text is searched for.
 async fn jumps(call: Call) -> Result<Response, Problem> {
     let (view, reader) = (View::of(&call), &call.shared.reader);
     let id = call.params.text("id").unwrap_or_default().trim();
@@ -205,7 +205,7 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     }
     let text = id.replace('"', "");
     let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
-    // An order's number, a SKU: what stands in the events of one aggregate alone leads there.
+    // A text such as an order's number or a SKU, if only one aggregate's events contain it, leads to that aggregate.
     let search = Search::of(&term.as_str().into())?;
     let (_, found) = timeline::read(reader, at_least(&call), &search, AMONG).await?;
     if let Some(first) = found.first().filter(|_| found.len() < AMONG)
@@ -218,8 +218,8 @@ async fn jumps(call: Call) -> Result<Response, Problem> {
     Ok(see_other(&view.to("/audit/timeline", &[("q", &term)])))
 }
 
-/// A row of the list, as it is shown when it comes in alive.
-/// `before` is when the row before it in time was recorded.
+/// A row of the list, as it is sent to followers.
+/// `before` is when the previous row in time was recorded.
 pub(crate) fn row(view: &View<'_>, entry: &Entry, before: Option<DateTime<Utc>>) -> String {
     event(view, entry, before).into_string()
 }
@@ -239,7 +239,7 @@ fn event(view: &View<'_>, entry: &Entry, before: Option<DateTime<Utc>>) -> Marku
     }
 }
 
-/// A command: its events, and what they caused, folded out below them.
+/// A command: its events, and below them their effects, folded.
 fn command(view: &View<'_>, group: &Group, before: Option<DateTime<Utc>>) -> Markup {
     let Some(first) = group.events.first() else { return html! {} };
     let since = Some(first.recorded_at);
@@ -273,7 +273,7 @@ fn command(view: &View<'_>, group: &Group, before: Option<DateTime<Utc>>) -> Mar
     }
 }
 
-/// One event of each type, as they come, and how many there are.
+/// One event of each type, in order of appearance, and how many there are.
 fn kinds(entries: &[Entry]) -> Vec<(&Entry, usize)> {
     let mut kinds: Vec<(&Entry, usize)> = Vec::new();
     for entry in entries {
@@ -285,13 +285,13 @@ fn kinds(entries: &[Entry]) -> Vec<(&Entry, usize)> {
     kinds
 }
 
-/// What is told of an event.
+/// How much of an event is shown.
 pub(crate) struct Telling {
-    /// The way to all that followed.
+    /// With a link to everything that followed.
     pub(crate) leads_on: bool,
-    /// The most of its fields.
+    /// The most fields.
     pub(crate) most: usize,
-    /// A moment, from which on it took so long.
+    /// The time since this moment is shown.
     pub(crate) since: Option<DateTime<Utc>>,
 }
 
@@ -301,7 +301,7 @@ impl Default for Telling {
     }
 }
 
-/// An event as a sentence, with what stands around it, and what it changed; or else the first of its own fields.
+/// An event as a sentence, with its context and what it changed, or else the first of its own fields.
 pub(crate) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup {
     let Telling { leads_on, most, since } = *telling;
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
@@ -340,7 +340,7 @@ pub(crate) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup 
     }
 }
 
-/// How long it was from one moment to another, shortly.
+/// The time between two moments, in short form.
 fn passed(view: &View<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
     let micros = (to - from).num_microseconds().unwrap_or(i64::MAX);
     let (sign, whole) = (if micros < 0 { "−" } else { "+" }, micros.unsigned_abs());
@@ -355,7 +355,7 @@ fn passed(view: &View<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
     format!("{sign}{shown} {}", view.word_of(unit).unwrap_or(unit))
 }
 
-/// Fields as a row shows them: those of the whole first, and not that a list or a map was empty before it had anything.
+/// The order in which a row shows fields: top-level fields first, and without lists or maps that were empty before.
 fn telling(changes: &[Change]) -> Vec<&Change> {
     let says = |field: Option<&Redacted>| match field.map(Redacted::value) {
         None => false,
@@ -384,7 +384,7 @@ fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
                 span data-path=(change.path) {
                     code translate="no" { (change.path.trim_start_matches('/')) } " "
                     @if change.before == change.after {
-                        // That it is another text is all that is told.
+                        // Of a masked value, only that it changed is shown.
                         span.mask { span aria-hidden="true" { "•••• " } (view.word("masked-changed")) }
                     } @else {
                         del { (side("before", change.before.as_ref())) } span aria-hidden="true" { " → " }
@@ -462,7 +462,7 @@ fn search(view: &View<'_>) -> Markup {
     }
 }
 
-/// Filters of few values.
+/// Filters with few values.
 fn choices() -> [(&'static str, Vec<String>); 3] {
     [
         ("agg", TYPES.iter().map(|name| (*name).to_owned()).collect()),
@@ -471,7 +471,7 @@ fn choices() -> [(&'static str, Vec<String>); 3] {
     ]
 }
 
-/// A filter to choose; what the address says stays, be it none of these.
+/// A filter with choices; an unknown value from the address stays.
 fn chosen(view: &View<'_>, name: &'static str, values: &[String]) -> Markup {
     let now = view.asked.parameter(name).filter(|now| !now.is_empty());
     let other = now.as_ref().filter(|now| !values.contains(now));
@@ -486,7 +486,7 @@ fn chosen(view: &View<'_>, name: &'static str, values: &[String]) -> Markup {
     }
 }
 
-/// What narrows the list, each with a way to drop it.
+/// The filters of the list, each with a link that removes it.
 fn filters(view: &View<'_>) -> Vec<(String, String)> {
     let names: Vec<_> = fields::timeline().iter().map(|param| param.name).collect();
     form_urlencoded::parse(view.asked.query.as_bytes())
@@ -499,7 +499,7 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Searches that somebody saved, and a way to save this one.
+/// Saved searches, and a form to save this one.
 fn saved(view: &View<'_>, found: &Found) -> Markup {
     html! {
         details.menu {
@@ -603,13 +603,13 @@ fn recorded(item: &Item) -> Option<DateTime<Utc>> {
     }
 }
 
-/// A refusal of the page.
+/// Renders a refusal of this page.
 fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
     let told = if problem.slug() == "invalid-query" { misread } else { refusal };
     refused_with(shared, asked, problem, told)
 }
 
-/// A search that could not be read: what was typed, with what is wrong in it marked and explained, and no rows.
+/// A search that could not be read: the typed text with its errors marked and explained, and no rows.
 fn misread(view: &View<'_>, problem: &Problem) -> Markup {
     let tokens = problem.extensions().get("tokens").and_then(Value::as_array).cloned().unwrap_or_default();
     let typed = view.asked.parameter("q").unwrap_or_default();
@@ -640,7 +640,7 @@ fn misread(view: &View<'_>, problem: &Problem) -> Markup {
     }
 }
 
-/// Whom a look-up found: nobody, or more than one.
+/// The people that a look-up found: none, or more than one.
 fn people(view: &View<'_>, found: &People) -> Markup {
     html! {
         h1 { (view.word("look-up")) }

@@ -1,4 +1,4 @@
-//! One aggregate: its history, its state at any version, what changed, and which event each field is owed to.
+//! One aggregate: its history, its state at any version, what changed, and the event that set each field.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -90,7 +90,7 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
     }
 }
 
-/// Other ways to a version than by its number.
+/// Ways to find a version other than by number.
 fn choices(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.asked.path;
     let chosen = |name: &str| view.asked.parameter(name);
@@ -174,7 +174,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
     }
 }
 
-/// What somebody noted on an event.
+/// A note on an event.
 fn noted(view: &View<'_>, note: &Note) -> Markup {
     let (kind, id) = actor_of(Some(&note.by));
     html! {
@@ -188,7 +188,7 @@ fn noted(view: &View<'_>, note: &Note) -> Markup {
     }
 }
 
-/// On the event that is shown, and on no other: a form on each would be many.
+/// The form for a note, on the selected event only: one on each event would be too many.
 fn note_form(view: &View<'_>, version: i64) -> Markup {
     let to = view.to(&format!("{}/notes", view.asked.path), &[]);
     html! {

@@ -12,7 +12,7 @@ use crate::driver::report::{FROM, Facts, Figure, NO_GROUP, Report, TO, figure, r
 use crate::driver::shown::Filter;
 use crate::driver::state::{Action, Call, Endpoint, at_least};
 
-/// Its rows of the table.
+/// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/analytics/sales", "analytics.sales", "What was sold", reports(&SALES)),
@@ -125,7 +125,7 @@ struct Amount {
     currency: String,
 }
 
-/// All figures of a range. Amounts are one for each currency.
+/// All figures of a range, with one amount for each currency.
 #[derive(Default, Serialize, ToSchema)]
 struct Summary {
     #[schema(value_type = i64)]

@@ -14,7 +14,7 @@ use crate::driver::list::lists;
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Call, Endpoint};
 
-/// Its rows of the table.
+/// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/inventory", "inventory.list", "List stock", lists::<Model>()),
@@ -26,18 +26,18 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 pub(crate) struct Stock {
     sku: String,
     location: String,
-    /// What lies there.
+    /// The quantity at the location.
     on_hand: i64,
-    /// What is promised to orders.
+    /// The quantity reserved for orders.
     reserved: i64,
     /// On hand less reserved.
     available: i64,
     version: i64,
-    /// Of the event that last changed it.
+    /// The position of the event that last changed it.
     position: i64,
 }
 
-/// The SKU that the path names, at the location asked for.
+/// The stock item: the SKU in the path, at the requested location.
 fn stock(call: &Call) -> Result<Uuid, Problem> {
     let sku = Sku::try_new(&call.key);
     let sku =

@@ -16,7 +16,7 @@ use crate::driver::shapes::{Customer, Line, Money, Refusal};
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Call, Endpoint};
 
-/// Its rows of the table.
+/// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/orders", "order.list", "List orders", lists::<Model>()),
@@ -36,7 +36,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// How to reach whoever buys; null once they were forgotten.
+/// How to reach the customer; null once their data was erased.
 #[derive(Serialize, ToSchema)]
 struct Contact {
     name: Option<String>,
@@ -48,7 +48,7 @@ struct Contact {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Order {
     id: String,
-    /// What people call it.
+    /// The number that people use.
     number: String,
     /// `placed`, `confirmed`, `refused`, `cancelled` or `shipped`.
     status: String,
@@ -63,7 +63,7 @@ pub(crate) struct Order {
     cancelled_because: Option<String>,
     placed_at: DateTime<Utc>,
     version: i64,
-    /// Of the event that last changed it.
+    /// The position of the event that last changed it.
     position: i64,
 }
 
@@ -130,7 +130,7 @@ impl Shown for Model {
 pub(crate) struct CreditNote {
     id: String,
     number: String,
-    /// The order that it credits, where it is known.
+    /// The order that it credits, if known.
     order_id: Option<String>,
     customer: Customer,
     #[schema(value_type = Vec<Line>)]

@@ -18,7 +18,7 @@ use crate::driver::shapes::{Money, Variant};
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Action, Call, Endpoint};
 
-/// Its rows of the table.
+/// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/products", "product.list", "List products", lists::<Model>()),
@@ -46,11 +46,11 @@ pub(crate) struct Product {
     attributes: Value,
     #[schema(value_type = Vec<Variant>)]
     variants: Value,
-    /// The lowest; null while nothing of it can be bought.
+    /// The lowest price of its variants; null while none of them has one.
     price: Option<Money>,
     created_at: DateTime<Utc>,
     version: i64,
-    /// Of the event that last changed it.
+    /// The position of the event that last changed it.
     position: i64,
 }
 
@@ -110,7 +110,7 @@ impl Shown for Model {
     }
 }
 
-/// What each variant costs.
+/// The price of each variant.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is only described: its parts stand in the product as they are needed here")]
 struct Prices {
@@ -118,7 +118,7 @@ struct Prices {
     items: Vec<Variant>,
 }
 
-/// The prices alone, from what is kept of the product.
+/// Only the prices, from the cached product.
 fn prices() -> Action {
     Action::new(Vec::new(), Described::one::<Prices>(), |call: Call| async move {
         let (position, found) = look_up::<Model>(&call, call.id()?).await?;

@@ -13,7 +13,7 @@ use crate::driver::list::lists;
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Call, Endpoint};
 
-/// Its rows of the table.
+/// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/users", "user.list", "List users", lists::<Model>()),
@@ -32,7 +32,7 @@ pub(crate) struct User {
     country: Option<String>,
     registered_at: DateTime<Utc>,
     version: i64,
-    /// Of the event that last changed it.
+    /// The position of the event that last changed it.
     position: i64,
 }
 

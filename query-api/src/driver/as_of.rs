@@ -1,4 +1,4 @@
-//! States of the past: folded from the log, by the code that commands are decided on.
+//! States of the past: folded from the log by the code that decides commands.
 
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
@@ -23,7 +23,7 @@ pub(crate) const PARAM: Param = Param::new(
     "Its state then, from the log: a moment (what was known at it), `v:<version>` or `p:<position>`.",
 );
 
-/// The last event that a state knows.
+/// The last event that the state includes.
 #[derive(Serialize, ToSchema)]
 struct LastEvent {
     id: Uuid,
@@ -35,7 +35,7 @@ struct LastEvent {
     recorded_at: DateTime<Utc>,
 }
 
-/// An entity as it was.
+/// An entity at a point in the past.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Past {
     /// As commands see it; erased personal values are null.
@@ -44,18 +44,18 @@ pub(crate) struct Past {
     /// Whether a personal value in it was erased.
     erased: bool,
     version: i64,
-    /// Of the last event that it knows.
+    /// The position of the last event that it includes.
     position: i64,
-    /// What `as_of` came to: the same question with `p:` and this number has this answer for ever.
+    /// The position that `as_of` was resolved to: `as_of=p:` with this number always gives the same answer.
     as_of_position: i64,
     event: LastEvent,
 }
 
-/// Where the asked point is.
+/// The log position of the requested point.
 struct Limit {
     version: i64,
     position: i64,
-    /// A moment that later events may still belong to.
+    /// Later events may still be recorded with this moment.
     open: bool,
 }
 
@@ -64,7 +64,7 @@ async fn limit(log: &EventLog, point: Point, head: i64) -> Result<Limit, QueryEr
         Point::Version(version) => Limit { version, position: i64::MAX, open: false },
         Point::Position(position) => Limit { version: i64::MAX, position, open: false },
         Point::Time(moment) => {
-            // Times never go back: once a later one was recorded, nothing more belongs to this moment.
+            // Recorded times never decrease: once a later one was recorded, no more events belong to this moment.
             let last = log.read(head, 1).await?;
             let settled = last.first().is_some_and(|last| last.recorded_at > moment);
             let position = if settled { log.position_at(moment).await? } else { head };
@@ -77,7 +77,7 @@ fn not_yet() -> Problem {
     Problem::not_found("not-yet-there", "it is in the log, but not at the point that was asked for")
 }
 
-/// The state of an aggregate as it was.
+/// The past state of an aggregate.
 pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> Result<Response, Problem> {
     let log = &call.shared.queries.log;
     let head = wait::head(log, at_least(call)).await?;

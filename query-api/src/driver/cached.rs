@@ -1,4 +1,4 @@
-//! Answers out of the cache. It may be slow, broken or gone: then it is passed by for a moment, and nothing is lost.
+//! Cached answers. When the cache is slow, broken or gone, it is bypassed for a moment, and answers come from rows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +8,9 @@ use bytes::Bytes;
 use soonshop_cache::{Cache, Entry};
 use tokio::time::Instant;
 
-/// What a cache may take before rows are faster.
+/// How long the cache may take; rows are faster than a slower one.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// For how long a cache that failed is passed by.
+/// For how long a cache that failed is bypassed.
 const AVOIDED: Duration = Duration::from_secs(1);
 
 pub(crate) struct Kept {
@@ -24,13 +24,13 @@ impl Kept {
         Self { cache, avoid_until: Mutex::default(), failures: AtomicU64::new(0) }
     }
 
-    /// What is kept and was read at `wanted` or later.
+    /// The cached value, if it was read at `wanted` or later.
     pub(crate) async fn get(&self, space: &str, key: &str, wanted: Option<i64>) -> Option<Entry> {
         let entry = self.within(self.cache.get(space, key)).await??;
         wanted.is_none_or(|wanted| entry.position >= wanted).then_some(entry)
     }
 
-    /// Keeps what was read at `position`, unless the cache knows better.
+    /// Caches what was read at `position`, unless the cache holds something newer.
     pub(crate) async fn put(&self, space: &str, key: &str, position: i64, value: Bytes) {
         self.within(self.cache.put(space, key, Entry { value, position })).await;
     }

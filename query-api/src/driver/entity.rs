@@ -1,4 +1,4 @@
-//! Look-ups by id, of any read model: what it is, that it was and is gone, or that there is none.
+//! Look-ups by id in any read model: the entity, or that it was deleted, or that it never existed.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::as_of::{self, PARAM, Past};
 use super::shown::{Shown, table_of};
 use super::state::{Action, Call, at_least};
 
-/// What a look-up found, as the cache keeps it.
+/// The result of a look-up, as it is cached.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Found {
     pub(crate) version: i64,
@@ -21,7 +21,7 @@ pub(crate) struct Found {
     pub(crate) body: Box<RawValue>,
 }
 
-/// Look-ups of a read model.
+/// The look-up endpoint of a read model.
 pub(crate) fn reads<M: Shown>() -> Action {
     let params = M::MODEL.params.iter().copied().chain([PARAM]).collect();
     Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
@@ -35,14 +35,14 @@ pub(crate) fn reads<M: Shown>() -> Action {
     })
 }
 
-/// Whether its rows hold what is personal.
+/// Whether its rows hold personal values.
 fn is_erasable<M: Shown>() -> bool {
     let projectors = soonshop_projections::all();
     let projector = projectors.iter().find(|projector| projector.name() == M::MODEL.projection);
     projector.is_some_and(|projector| projector.personal().iter().any(|one| one.table == table_of::<M>()))
 }
 
-/// What is there, with the position that it was read at; refuses what is gone and what never was.
+/// The entity, with the position at which it was read; refuses one that was deleted or never existed.
 pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Found>, Problem> {
     let (position, found) = find::<M>(call, &id.to_string()).await?;
     let refusal = match found {
@@ -58,7 +58,7 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Prob
     let space = source.generation.namespace();
     if M::MODEL.cached {
         let entry = call.shared.kept.get(&space, id, call.wanted.map(|wanted| wanted.position)).await;
-        // What another release kept may look otherwise, and is read anew.
+        // Another release may have cached another shape; then the row is read.
         if let Some(entry) = entry
             && let Ok(found) = serde_json::from_slice(&entry.value)
         {

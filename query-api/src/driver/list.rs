@@ -1,7 +1,7 @@
-//! Lists of any read model: a few filters, a few orders, and pages by the key of the last row, so that none is skipped
-//! or repeated, however much is added meanwhile.
+//! Lists of any read model: some filters, some orders, and pages by the key of the last row, so that no row is skipped
+//! or repeated, even if rows are added meanwhile.
 //!
-//! A cursor names the generation that it came from, and goes on there while that one lives.
+//! A cursor names the generation that it came from, and stays valid while that one exists.
 
 use axum::response::Response;
 use base64::Engine as _;
@@ -23,11 +23,11 @@ const DEFAULT_LIMIT: usize = 50;
 #[derive(Serialize)]
 struct Page<V> {
     items: Vec<V>,
-    /// What to send as `after` for the page that follows; absent on the last one.
+    /// What to send as `after` for the next page; absent on the last one.
     next: Option<String>,
 }
 
-/// The value of the column that is sorted by.
+/// The value of the sort column.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Key {
@@ -41,7 +41,7 @@ enum Key {
 struct Cursor {
     #[serde(rename = "g")]
     generation: i32,
-    /// Of filters and order: with others it would skip.
+    /// A hash of filters and order: a cursor is only valid with the same ones.
     #[serde(rename = "q")]
     query: Uuid,
     #[serde(rename = "k")]
@@ -72,7 +72,7 @@ impl Cursor {
     }
 }
 
-/// Lists of a read model.
+/// The list endpoint of a read model.
 pub(crate) fn lists<M: Shown>() -> Action {
     let mut params = vec![
         Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
@@ -83,17 +83,17 @@ pub(crate) fn lists<M: Shown>() -> Action {
     Action::new(params, Described::list::<M::View>(), list::<M>)
 }
 
-/// A parameter's value, for SQL.
+/// A parameter's value in SQL.
 pub(crate) fn sql_value(value: Value) -> sea_orm::Value {
     match value {
         Value::Text(text) => text.into(),
         Value::Number(number) => number.into(),
-        // Nobody filters by it.
+        // No filter takes it.
         Value::AsOf(_) => sea_orm::Value::BigInt(None),
     }
 }
 
-/// Conditions in SQL with their values; also what the cursor of this query is told by.
+/// Conditions in SQL with their values, and a text that identifies the query in cursors.
 fn conditions<M: Shown>(params: &Params) -> (Vec<String>, Vec<sea_orm::Value>, String) {
     let (mut sql, mut values, mut said) = (Vec::new(), Vec::new(), table_of::<M>());
     for filter in M::MODEL.filters {
@@ -106,7 +106,7 @@ fn conditions<M: Shown>(params: &Params) -> (Vec<String>, Vec<sea_orm::Value>, S
     (sql, values, said)
 }
 
-/// The column of that name, and whether it holds numbers.
+/// The column with this name, and whether it holds numbers.
 fn column<M: Shown>(name: &str) -> Option<<M::Entity as EntityTrait>::Column> {
     <M::Entity as EntityTrait>::Column::iter().find(|column| column.as_str() == name)
 }

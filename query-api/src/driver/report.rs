@@ -1,7 +1,7 @@
-//! Reports: facts summed when asked, over a range of business time, by period and by one thing.
+//! Reports: facts summed on request, over a range of business time, by period and by one group.
 //!
-//! One function makes the SQL of all of them; a report is a row of figures. Whoever may place an order can make sums
-//! that a `bigint` does not hold, so they are taken in two parts, and answered whole.
+//! One function makes the SQL of all reports; a report is a row of figures. Customers can place orders whose sums do
+//! not fit into a `bigint`, so a sum is computed in two parts, and answered exactly.
 
 use axum::response::Response;
 use sea_orm::QueryResult;
@@ -19,7 +19,7 @@ use super::list::sql_value;
 use super::shown::Filter;
 use super::state::{Action, Call, at_least};
 
-/// The two parts of a sum: how often this goes into it, and what is left.
+/// A sum is split by this number into a quotient and a remainder.
 const PART: i64 = 1_000_000_000;
 
 const DEFAULT_LIMIT: usize = 1_000;
@@ -36,41 +36,41 @@ const INTERVAL: Param = Param::new(
 const LIMIT: Param =
     Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
 
-/// The group of all rows.
+/// Puts all rows into one group.
 pub(crate) const NO_GROUP: (&str, &str) = ("none", "CAST(NULL AS TEXT)");
 
-/// How a figure is made of rows.
+/// How a figure is computed from rows.
 pub(crate) enum Figure {
     Count(&'static str),
     Sum(&'static str),
 }
 
-/// Rows of one table that are counted.
+/// The rows of one table that are counted.
 pub(crate) struct Facts {
     pub(crate) table: &'static str,
-    /// Those that count.
+    /// The condition for rows that count.
     pub(crate) only: &'static str,
-    /// What they can be grouped by, and its column.
+    /// The groups and their columns.
     pub(crate) groups: &'static [(&'static str, &'static str)],
     pub(crate) figures: &'static [(&'static str, Figure)],
 }
 
-/// A report: figures over rows, by what is asked for.
+/// A report: figures over rows, by the requested group.
 pub(crate) struct Report {
     pub(crate) projection: &'static str,
-    /// The first that knows the group is counted; all have the same figures.
+    /// The first table that has the requested group is used; all have the same figures.
     pub(crate) facts: &'static [Facts],
-    /// The groups, the one for where none is asked for first; and the orders, of rows.
+    /// The groups, the default first; then the orders of rows.
     pub(crate) groups: &'static [&'static str],
     pub(crate) orders: &'static [&'static str],
     pub(crate) filters: &'static [Filter],
-    /// Rows have a business time.
+    /// Whether rows have a business time.
     pub(crate) timed: bool,
-    /// Rows have a currency.
+    /// Whether rows have a currency.
     pub(crate) money: bool,
 }
 
-/// A row of a report: `period` and `key` (null where there is none), its figures, and `currency` of those that are
+/// A row of a report: `period` and `key` (null where there is none), its figures, and `currency` for those that are
 /// amounts in minor units.
 struct Row {
     period: Option<String>,
@@ -94,11 +94,11 @@ impl Serialize for Row {
     }
 }
 
-/// The answer to a report.
+/// The answer of a report.
 #[derive(Serialize)]
 struct Answer {
     rows: Vec<Row>,
-    /// There are more rows than were asked for.
+    /// Whether there are more rows than were requested.
     more: bool,
 }
 
@@ -119,13 +119,13 @@ impl Report {
             .collect()
     }
 
-    /// The names of its figures, for the API's description.
+    /// The names of its figures, for the API description.
     fn figures(&self) -> impl Iterator<Item = &'static str> {
         self.facts[0].figures.iter().map(|(name, _)| *name)
     }
 }
 
-/// The answer to `report`.
+/// The endpoint of a report.
 pub(crate) fn reports(report: &'static Report) -> Action {
     Action::new(report.params(), described(report), move |call| answer(report, call))
 }
@@ -146,7 +146,7 @@ fn described(report: &Report) -> Described {
     Described::schema(answer.build())
 }
 
-/// A figure's column or, for a sum, its two.
+/// The column of a figure; for a sum, its two columns.
 pub(crate) fn figure(figure: &Figure, name: &str) -> String {
     match figure {
         Figure::Count(what) => format!("0 AS {name}_parts, CAST(count({what}) AS BIGINT) AS {name}_rest"),
@@ -163,13 +163,13 @@ pub(crate) fn sum(column: &str, name: &str) -> String {
 
 pub(crate) fn whole(row: &QueryResult, name: &str) -> Result<i128, Problem> {
     let part = |suffix| row.try_get::<i64>("", &format!("{name}_{suffix}")).map_err(query_failed);
-    // A column of nothing but zeros is smaller on one backend.
+    // On one backend, a column with only zeros has a smaller type.
     let parts = part("parts")
         .or_else(|_| row.try_get::<i32>("", &format!("{name}_parts")).map(i64::from).map_err(query_failed));
     Ok(i128::from(parts?) * i128::from(PART) + i128::from(part("rest")?))
 }
 
-/// The range asked for, as conditions.
+/// The requested range, as conditions.
 pub(crate) fn range(
     params: &Params,
     wheres: &mut Vec<String>,

@@ -1,4 +1,4 @@
-//! Search over HTTP: the index of the generation that readers go by. When it is down, nothing else is.
+//! Search over HTTP: the index of the generation in use. When the index is down, only search fails.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ const SORTS: &[(&str, Sort)] = &[
     ("-created", Sort::NewestFirst),
 ];
 
-/// What was found.
+/// One result.
 #[derive(Serialize, ToSchema)]
 struct Item {
     id: String,
@@ -40,7 +40,7 @@ struct Item {
     facets: BTreeMap<String, Vec<String>>,
     price: Option<Money>,
     created_at: DateTime<Utc>,
-    /// `name` or `description`, as HTML in which `<mark>` surrounds what was found.
+    /// `name` or `description`, as HTML with the matches in `<mark>`.
     highlights: BTreeMap<String, String>,
 }
 
@@ -65,14 +65,14 @@ struct Count {
     count: u64,
 }
 
-/// A page of what was found.
+/// A page of results.
 #[derive(Serialize, ToSchema)]
 struct Results {
     items: Vec<Item>,
     total: u64,
-    /// Over all that was found, of each facet that was asked for.
+    /// Counted over all results, for each requested facet.
     facets: BTreeMap<String, Vec<Count>>,
-    /// What to send as `after` for the page that follows; null on the last one.
+    /// What to send as `after` for the next page; null on the last one.
     next: Option<String>,
 }
 
@@ -81,7 +81,7 @@ struct Suggestions {
     items: Vec<String>,
 }
 
-/// Searches the index of a read model.
+/// The search endpoint of a read model.
 pub(crate) fn searches(projection: &'static str) -> Action {
     let amount = Kind::Number(0, i64::MAX);
     let params = vec![
@@ -107,14 +107,14 @@ pub(crate) fn searches(projection: &'static str) -> Action {
     Action::new(params, Described::one::<Results>(), move |call| search(projection, call))
 }
 
-/// A cursor as it is handed out: the generation, and the search's own.
+/// A cursor as clients see it: the generation, and the index's own cursor.
 fn cursor(text: &str) -> Result<(i32, String), Problem> {
     let parts = text.split_once('.');
     let read = parts.and_then(|(number, rest)| Some((number.parse::<i32>().ok()?, rest.to_owned())));
     read.ok_or_else(|| refused("after", "it is not a cursor of this query: take it from the answer before"))
 }
 
-/// What the call asks for.
+/// The query of a request.
 fn query(call: &Call) -> Result<Query, Problem> {
     let params = &call.params;
     let mut filters = params.facets.clone();
@@ -140,7 +140,7 @@ fn query(call: &Call) -> Result<Query, Problem> {
     })
 }
 
-/// Where the index stands, once it is where it is wanted. What is asked after this is answered at least as new.
+/// The position of the index, once it is at least the requested one. A search after this includes that position.
 async fn stands(call: &Call, source: &Source) -> Result<i64, Problem> {
     let search = &*call.shared.queries.search;
     Wait::new(source, at_least(call), AnsweredBy::Index(search), None).reach().await?;
@@ -174,7 +174,7 @@ async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
     call.page(position, &results, results.next.as_deref())
 }
 
-/// Completes what is being typed from the index of a read model.
+/// The endpoint that completes a typed text from the index of a read model.
 pub(crate) fn suggests(projection: &'static str) -> Action {
     let params = vec![
         Param::new("q", Kind::Free, "What was typed so far.").required(),

@@ -19,7 +19,7 @@ impl Money {
     }
 }
 
-/// Who buys: `{"user": id}` or `{"guest": id}`.
+/// The customer: `{"user": id}` or `{"guest": id}`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Customer {
@@ -33,7 +33,7 @@ impl Customer {
     }
 }
 
-/// What rows hold as JSON, as it is described.
+/// JSON columns of rows, for the API description.
 #[expect(dead_code, reason = "these are only described, never made")]
 mod described {
     use utoipa::ToSchema;
@@ -61,7 +61,7 @@ mod described {
         price: Money,
     }
 
-    /// The line that could not be had, and why.
+    /// The line that could not be supplied, and why.
     #[derive(ToSchema)]
     pub(crate) struct Refusal {
         line: u32,

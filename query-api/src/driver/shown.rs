@@ -1,4 +1,4 @@
-//! What lists and look-ups know of a read model.
+//! What lists and look-ups need to know of a read model.
 
 use sea_orm::EntityName as _;
 use serde::Serialize;
@@ -11,36 +11,36 @@ use uuid::Uuid;
 
 use super::state::Call;
 
-/// Rows of a read model that lists and look-ups show.
+/// Rows that lists and look-ups show.
 pub(crate) trait Shown: Row {
-    /// How a row looks on the wire.
+    /// The JSON shape of a row.
     type View: Serialize + ToSchema + Send;
-    /// What is folded where its past is asked for.
+    /// The aggregate that is folded for a state of the past.
     type State: Decider;
     const MODEL: ReadModel;
 
     fn view(self) -> Self::View;
     fn version(&self) -> i64;
 
-    /// It was deleted; see [`ReadModel::gone`].
+    /// Whether it was deleted; see [`ReadModel::gone`].
     fn is_gone(&self) -> bool {
         false
     }
 }
 
-/// What lists and look-ups know of a read model.
+/// What lists and look-ups need to know of a read model.
 pub(crate) struct ReadModel {
     pub(crate) projection: &'static str,
-    /// The stream that the path names.
+    /// The stream of the entity in the path.
     pub(crate) stream: fn(&Call) -> Result<Uuid, Problem>,
     /// Parameters of a look-up.
     pub(crate) params: &'static [Param],
     pub(crate) filters: &'static [Filter],
-    /// The first one is the order where none is asked for.
+    /// The first one is the default order.
     pub(crate) sorts: &'static [Sort],
-    /// Slug and sentence for what was deleted.
+    /// Slug and sentence of the refusal for a deleted entity.
     pub(crate) gone: (&'static str, &'static str),
-    /// Look-ups go through the cache.
+    /// Whether look-ups use the cache.
     pub(crate) cached: bool,
 }
 
@@ -48,12 +48,12 @@ pub(crate) fn table_of<M: Row>() -> String {
     M::Entity::default().table_name().to_owned()
 }
 
-/// A parameter and what it asks of rows.
+/// A parameter and its condition on rows.
 pub(crate) struct Filter {
     pub(crate) param: Param,
     /// With `?` in place of the value.
     pub(crate) sql: &'static str,
-    /// The value where the parameter is left out.
+    /// The value if the parameter is left out.
     pub(crate) default: Option<&'static str>,
 }
 

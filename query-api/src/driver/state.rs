@@ -1,4 +1,4 @@
-//! What the endpoints work with.
+//! The shared state of the endpoints.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use soonshop_service_kit::endpoint;
 
 use super::cached::Kept;
 
-/// What the endpoints work with.
+/// The sources of the endpoints.
 #[derive(Clone)]
 pub struct Queries {
     /// The read models.
     pub registry: Registry,
-    /// What a state of the past is folded from.
+    /// The log, from which states of the past are folded.
     pub log: EventLog,
     /// The index of products.
     pub search: Arc<dyn Search>,
-    /// May be gone at any time.
+    /// It may be unavailable at any time.
     pub cache: Arc<dyn Cache>,
-    /// Tells callers apart.
+    /// Authenticates callers.
     pub access: Access,
-    /// The contexts whose endpoints are there.
+    /// The contexts that are served.
     pub contexts: BTreeSet<String>,
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct Shared {
 
 /// One request.
 pub(crate) type Call = endpoint::Call<Shared>;
-/// What a row of the table does.
+/// The action of an endpoint.
 pub(crate) type Action = endpoint::Action<Shared>;
-/// A row of the table.
+/// A row of the endpoint table.
 pub(crate) type Endpoint = endpoint::Endpoint<Shared>;
 
 impl endpoint::Shared for Shared {
@@ -56,7 +56,7 @@ impl Shared {
         Self { kept: Kept::new(Arc::clone(&queries.cache)), queries }
     }
 
-    /// The generation that readers go by; or the one of a cursor, while it lives.
+    /// The generation in use; or the one of a cursor, while it exists.
     pub(crate) async fn source(
         &self,
         projection: &str,
@@ -66,7 +66,7 @@ impl Shared {
     }
 }
 
-/// What the answer must have seen.
+/// The position that the answer must include.
 pub(crate) fn at_least(call: &Call) -> Option<AtLeast> {
     call.wanted.map(|wanted| AtLeast { position: wanted.position, deadline: wanted.deadline })
 }
