@@ -1,5 +1,5 @@
-//! `check` and `doctor`: whether the log still holds what was sealed, and whether everything that this tool stands on is
-//! there.
+//! `check` and `doctor`: whether the log still matches its seals, and whether everything that this tool needs is
+//! available.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read as _};
@@ -22,25 +22,25 @@ use crate::{Ended, Failure, Outcome, Output, Sentence, Tool, exit};
 #[derive(Debug, Clone)]
 pub struct Options {
     pub from: i64,
-    /// None: as far as there are seals.
+    /// None: up to the last seal.
     pub to: Option<i64>,
     pub trusted: Option<TrustedKey>,
-    /// Of the record of operations instead of the log.
+    /// The record of operations instead of the log.
     pub record: bool,
 }
 
 fn shown(out: &Output, report: &Report) -> Outcome {
     let value = serde_json::to_value(report).map_err(Failure::unexpected)?;
     out.result("status", &value, |language| lines(&told(report), language));
-    // Nothing to check is no success either.
+    // A log without seals is not a success either.
     let code = if report.verdict == Verdict::Intact { exit::DONE } else { exit::FOUND };
     Ok(Ended { code, summary: value })
 }
 
-/// Findings that are shown.
+/// Findings that are printed.
 const SHOWN: usize = 10;
 
-/// A report as people read it.
+/// A report as text.
 fn told(report: &Report) -> Vec<Sentence> {
     let (log, rows, seals) = (|| report.log.clone(), report.rows, report.seals);
     let mut told = vec![match report.verdict {
@@ -88,7 +88,7 @@ pub async fn check(tool: &Tool, options: &Options) -> Outcome {
     shown(&tool.out, &report)
 }
 
-/// The longest first line.
+/// The longest first line, in bytes.
 const LONGEST: u64 = 16 << 20;
 
 /// Checks a file that `soonshop seals export` or `export` wrote; no database is needed.
@@ -97,7 +97,7 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     let open = File::open(file).map_err(|error| named(error.to_string()))?;
     let (mut open, mut first) = (BufReader::new(open), Vec::new());
     (&mut open).take(LONGEST).read_until(b'\n', &mut first).map_err(|error| named(error.to_string()))?;
-    // Of an export of the trail, whatever became of a byte of it.
+    // A file that names a manifest field is an export of the audit trail, even if it was changed.
     let has = |mark: &[u8]| first.windows(mark.len()).any(|part| part == mark);
     let is_trail = has(b"\"made_at\"") || has(b"\"sha256\"");
     let beside = beside(file);
@@ -121,21 +121,21 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     }
 }
 
-/// Where the manifest of a file is that has no place for it.
+/// The manifest file of a format that cannot contain its manifest.
 pub(crate) fn beside(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".manifest.json");
     PathBuf::from(name)
 }
 
-/// Holds an export of the trail against its manifest.
+/// Checks an export of the trail against its manifest.
 fn hold(input: impl BufRead) -> Result<Manifest, Unread> {
     let mut reading = Reading::begin(input)?;
     while reading.row::<IgnoredAny>()?.is_some() {}
     reading.finish()
 }
 
-/// Whether an export, which is what its manifest says, is signed by who is trusted.
+/// Checks that an export, which matches its manifest, is signed by the trusted key.
 fn proved(out: &Output, manifest: &Manifest, trusted: &TrustedKey) -> Ended {
     let (count, head) = (manifest.count(), manifest.listed().head);
     let signer = manifest.signed_by().map(|signer| signer.fingerprint.clone());
@@ -161,7 +161,7 @@ fn ill(error: impl ToString) -> Sentence {
     Sentence::OtherComplaint { detail: error.to_string() }
 }
 
-/// Looks at each part, and says what is wrong. (What must be there for any verb was looked at before this one.)
+/// Checks each part, and reports what is wrong. What every command needs was checked when the tool was opened.
 pub async fn doctor(tool: &Tool) -> Outcome {
     let mut well = true;
     let mut note = |what: &str, outcome: Result<Sentence, Sentence>| {
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::Language;
 
-    /// `soonshop seals check` says the same of the same report.
+    /// `soonshop seals check` prints the same text for the same report.
     #[test]
     fn a_report_is_told_as_the_shop_tells_it() {
         let at = DateTime::from_timestamp_micros(1_795_600_000_123_457).unwrap();

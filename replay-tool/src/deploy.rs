@@ -1,4 +1,4 @@
-//! `deploy`: rebuild, verify, swap, watch; and back again by itself if what was watched for happens.
+//! `deploy`: rebuild, verify, swap, watch; and an automatic rollback when an alarm is raised.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::time::Instant;
 use crate::sentences::Word;
 use crate::{Ended, Failure, Outcome, Sentence, Tool, exit, rebuild, swap, verify};
 
-/// What ends a watch badly: `lag>1000 || errors>0`.
+/// The condition that triggers a rollback: `lag>1000 || errors>0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm(Vec<(Figure, i64)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Figure {
-    /// Events that the slowest sink has not seen.
+    /// The lag of the slowest sink, in events.
     Lag,
     /// Sinks that stopped.
     Errors,
-    /// Events that were parked.
+    /// Parked events.
     Parked,
 }
 
@@ -45,12 +45,12 @@ impl FromStr for Alarm {
 #[derive(Debug, Clone)]
 pub struct Options {
     pub rebuild: rebuild::Options,
-    /// How long it is watched.
+    /// How long the new generation is watched.
     pub bake: Duration,
     pub alarm: Alarm,
 }
 
-/// Carries out all steps. A verification that finds something, and an alarm, end it.
+/// Runs all steps. It ends at a verification with differences, or at an alarm.
 pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
     let name = &options.rebuild.projection;
     let reason = options.rebuild.reason.clone();

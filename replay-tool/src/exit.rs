@@ -1,4 +1,4 @@
-//! How a command ends: codes that scripts branch on. Unknown codes mean failure.
+//! How a command ends: exit codes for scripts. Unknown codes mean failure.
 
 use serde_json::{Value, json};
 use soonshop_domain::{QueryError, QueryErrorKind};
@@ -8,7 +8,7 @@ use crate::sentences::{Language, Sentence};
 
 /// Done, healthy, equal, intact.
 pub const DONE: u8 = 0;
-/// It completed, and found something: a difference, a broken chain, an unhealthy follower.
+/// Completed with findings: a difference, a broken chain, an unhealthy follower.
 pub const FOUND: u8 = 3;
 /// It finished, but some events were parked.
 pub const PARKED: u8 = 6;
@@ -23,26 +23,26 @@ pub const HELP: &str = "Exit codes:
   5   stopped on an event that fails (--on-poison stop)
 A rebuild that ends with 124, 130 or 143 has saved its progress: the same command goes on from there.";
 
-/// Why a command did not get to its end.
+/// Why a command did not complete.
 #[derive(Debug)]
 pub enum Failure {
     Unexpected(Sentence),
-    /// Wrong words, or a prompt where nobody can be asked.
+    /// A wrong command line, or a prompt without a terminal.
     Usage(Sentence),
-    /// A gate is not met.
+    /// A condition is not met.
     Refused(Sentence),
     Poison {
         position: i64,
         cause: String,
     },
     Unavailable(Sentence),
-    /// Another run is at it. `what` is none where it took over what this one held.
+    /// Another run has the lease. `what` is none if that run took over the lease of this one.
     Held {
         what: Option<String>,
         holder: String,
         run: Option<Value>,
     },
-    /// `saved`: the same command goes on from what it did.
+    /// `saved`: the same command continues from its progress.
     TimedOut {
         saved: bool,
     },
@@ -53,7 +53,7 @@ pub enum Failure {
     },
 }
 
-/// As it is written down, and as scripts read it: in English.
+/// In English, as it is recorded and as scripts read it.
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.sentence().fmt(f)
@@ -63,7 +63,7 @@ impl std::fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Failure {
-    /// What nobody thought of, with the text that it came with.
+    /// An unforeseen error, with its own text.
     pub fn unexpected(error: impl ToString) -> Self {
         Self::Unexpected(Sentence::Unexpected { detail: error.to_string() })
     }
@@ -87,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// The same in that language.
+    /// The sentence in this language.
     pub fn text(&self, language: Language) -> String {
         self.sentence().text(language)
     }
@@ -106,7 +106,7 @@ impl Failure {
         }
     }
 
-    /// Whether the same command may succeed later, without anybody doing anything.
+    /// Whether the same command may succeed later, without an intervention.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -139,7 +139,8 @@ impl From<Error> for Failure {
                 Self::Unavailable(Sentence::StoreUnavailable { detail })
             }
             Error::Address { .. } => Self::Usage(Sentence::BadAddress { detail }),
-            // No fault of anything here: the log was restored, and what had seen more has to be made again.
+            // The log was restored to an older state, so what was built from newer events has to be rebuilt: no fault
+            // of this tool.
             Error::AheadOfLog { .. } => Self::Refused(Sentence::AheadOfLog { detail }),
             _ => Self::unexpected(detail),
         }
@@ -147,11 +148,11 @@ impl From<Error> for Failure {
 }
 
 impl From<QueryError> for Failure {
-    /// The same refusals as over HTTP.
+    /// Mapped as over HTTP.
     fn from(error: QueryError) -> Self {
         let detail = error.detail().to_owned();
         match error.kind() {
-            // No fault of a store: this release cannot read what another one wrote.
+            // This release cannot read what another one wrote; the store itself works.
             QueryErrorKind::Unavailable
                 if ["history-unreadable", "read-model-missing"].contains(&error.slug()) =>
             {

@@ -9,20 +9,20 @@ use tokio::sync::mpsc;
 
 use crate::{Failure, Sentence, Tool};
 
-/// Events of one transaction, where nothing is said.
+/// Events per transaction, by default.
 pub const CHUNK: usize = 10_000;
 
-/// Rows that stay in memory from one chunk to the next.
+/// Rows that are kept in memory from one chunk to the next.
 pub const KEPT: usize = 200_000;
 
-/// Decoded pages of the log, made ahead by a task of their own.
+/// Decoded pages of the log, read ahead by a separate task.
 pub struct Pages {
     pages: mpsc::Receiver<Result<Vec<Entry>, Error>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Pages {
-    /// What follows a position, in pages of so many events.
+    /// The events after a position, in pages of this size.
     pub fn after(log: &EventLog, position: i64, page: usize) -> Self {
         let (sender, pages) = mpsc::channel(2);
         let mut reader = log.read_all(position, i64::try_from(page).unwrap_or(i64::MAX));
@@ -38,7 +38,7 @@ impl Pages {
         Self { pages, task }
     }
 
-    /// The next page; empty at the end. An error is never mistaken for the end.
+    /// The next page; empty at the end. An error is never taken for the end.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         let broken = || Err(Error::Unavailable("reading the log was interrupted".to_owned()));
         self.pages.recv().await.unwrap_or_else(broken)
@@ -51,7 +51,7 @@ impl Drop for Pages {
     }
 }
 
-/// Moves a generation's rows on to a position, under a lease that this process holds.
+/// Advances a generation's rows to a position, under a lease of this process.
 pub(crate) async fn fold_to(
     tool: &Tool,
     projector: &Arc<dyn Projector>,

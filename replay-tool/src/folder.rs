@@ -1,11 +1,11 @@
-//! A folder for as long as something works in it.
+//! A temporary folder.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::Failure;
 
-/// A folder that only its owner may enter, removed when dropped: rows may hold what is personal.
+/// A folder that only its owner may enter, removed when dropped: rows may hold personal values.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {

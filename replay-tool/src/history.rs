@@ -1,5 +1,5 @@
-//! `show`, `diff`, `step`: what an aggregate was at any version, and what a row of a read model was after each event
-//! that touched it.
+//! `show`, `diff`, `step`: the state of an aggregate at any version, and a row of a read model after each event that
+//! changed it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use uuid::Uuid;
 use crate::folder::Folder;
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
 
-/// What stands for a personal value that is not shown. Its length says nothing of the value's.
+/// Replaces a personal value that is not shown. Its length does not depend on the value.
 pub const MASK: &str = "••••";
 
-/// Which state of an aggregate is meant.
+/// Selects a state of an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     Now,
     Version(i64),
     Position(i64),
-    /// As it was known then.
+    /// As recorded at this moment.
     Moment(DateTime<Utc>),
 }
 
@@ -56,7 +56,7 @@ async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
     found.ok_or_else(|| Failure::Usage(Sentence::NoAggregate { kind: kind.to_owned(), id: id.to_string() }))
 }
 
-/// The version that is meant; 0 is before there was anything.
+/// The selected version; 0 is the state before the first event.
 async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Failure> {
     let last = stream.last();
     let at = |position| {
@@ -74,7 +74,7 @@ async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Fail
     }
 }
 
-/// Shows the state of an aggregate, personal values masked: what the audit trail answers as `state`.
+/// Prints the state of an aggregate with personal values masked: `state` of the audit trail.
 pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let stream = stream(tool, kind, id).await?;
     let version = version(tool, &stream, point).await?;
@@ -107,7 +107,7 @@ fn leaves(value: &Value, at: String, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What differs between two rows: pointer, before, after; none where there is none.
+/// The differences between two rows: pointer, before, after; none where there is no value.
 pub(crate) fn differences(before: &Value, after: &Value) -> Vec<(String, Option<Value>, Option<Value>)> {
     let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
     leaves(before, String::new(), &mut left);
@@ -128,7 +128,7 @@ pub(crate) fn differences(before: &Value, after: &Value) -> Vec<(String, Option<
     all
 }
 
-/// What makes one document into the other as RFC 6902, JSON Patch.
+/// A JSON Patch (RFC 6902) that turns one document into the other.
 fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
     let below = |name: &str| format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
     match (before, after) {
@@ -147,7 +147,7 @@ fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
                 patch(old, new, &below(&index.to_string()), into);
             }
-            // From the end, so that what is removed moves nothing that is still meant.
+            // From the end, so that a removal does not shift the items that are removed later.
             let gone = (new.len()..old.len()).rev();
             into.extend(gone.map(|index| json!({ "op": "remove", "path": below(&index.to_string()) })));
             let more = new.iter().skip(old.len());
@@ -157,18 +157,18 @@ fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
     }
 }
 
-/// A value of a state in a column, for people.
+/// A value of a state in a column of text.
 fn shown_value(value: Option<&Value>, language: Language) -> String {
     match value.map(|value| (value, value["personal"].as_str())) {
         None => "–".to_owned(),
         Some((_, Some("erased"))) => Sentence::Erased.text(language),
-        // The number tells that it is another text, and nothing else of it.
+        // The number only shows which masked texts are equal.
         Some((value, Some(_))) => format!("{MASK} {}", value["value"]),
         Some((value, None)) => value.to_string(),
     }
 }
 
-/// Shows what changed between two states of an aggregate: what the audit trail answers as `diff`.
+/// Prints what changed between two states of an aggregate: `diff` of the audit trail.
 pub async fn diff(tool: &Tool, kind: &str, id: &str, from: Point, to: Point, as_patch: bool) -> Outcome {
     let stream = stream(tool, kind, id).await?;
     let (from, to) = (version(tool, &stream, from).await?, version(tool, &stream, to).await?);
@@ -196,7 +196,7 @@ pub async fn diff(tool: &Tool, kind: &str, id: &str, from: Point, to: Point, as_
     Ok(Ended::done(json!({ "from_version": from, "to_version": to, "changes": changes })))
 }
 
-/// A read model of one process, in files that go with it: what a row becomes, without writing anywhere else.
+/// A read model in temporary files, to see how a row changes without writing to a real one.
 struct Scratch {
     _folder: Folder,
     registry: Registry,
@@ -217,7 +217,7 @@ impl Scratch {
     }
 }
 
-/// The rows of a group in one generation, personal columns masked: table, key, row.
+/// The rows of a group in one generation, with personal columns masked: table, key, row.
 async fn rows_of(
     registry: &Registry,
     projector: &Arc<dyn Projector>,
@@ -244,7 +244,7 @@ async fn rows_of(
     Ok(found)
 }
 
-/// Masks what is personal in a row.
+/// Masks the personal columns of a row.
 pub(crate) fn mask_columns(row: &mut Map<String, Value>, table: &str, personal: &[PersonalColumns]) {
     for columns in personal.iter().filter(|personal| personal.table == table) {
         for column in columns.columns {
@@ -255,8 +255,8 @@ pub(crate) fn mask_columns(row: &mut Map<String, Value>, table: &str, personal: 
     }
 }
 
-/// Shows a row of a read model after each event that touched it, as this release projects it; and as each living
-/// generation has it.
+/// Prints a row of a read model after each event that changed it, as this release projects it, and compares it with
+/// each existing generation.
 pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) -> Outcome {
     let projector = tool.projector(projection)?;
     if key.is_empty() {
@@ -323,7 +323,7 @@ fn touches(projector: &Arc<dyn Projector>, entry: &soonshop_event_log::Entry, ke
     }
     let mut wants = Wants::default();
     projector.wants(event, &mut wants);
-    // Some rows are of their event alone, and nobody has to name them.
+    // Some rows belong to a single event, so no event names them by key.
     let own = key == event.event_id.to_string();
     let person =
         matches!(event.event, Event::Person(_)) && key.parse::<Uuid>().is_ok_and(|key| key == event.stream);
@@ -366,7 +366,7 @@ fn show_step(
 mod tests {
     use super::*;
 
-    /// Applies a patch, as whoever gets one would.
+    /// Applies a patch, as its recipient would.
     fn applied(mut document: Value, patch: &[Value]) -> Value {
         for operation in patch {
             let path = operation["path"].as_str().unwrap();

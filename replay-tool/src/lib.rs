@@ -1,8 +1,8 @@
-//! Rebuilds read models beside live traffic: a new generation is built from the log, verified against the one that is
-//! in use, and takes its place in one row; the way back is the same step.
+//! Rebuilds read models beside live traffic: a new generation is built from the log, verified against the one in use,
+//! and takes its place by the update of one row; a rollback is the same step in reverse.
 //!
-//! Nothing here can act. This crate has no path to what appends, publishes or commands; on PostgreSQL it works under a
-//! role that cannot write the log. Start reading at [`Tool`], then [`rebuild`], then [`swap`].
+//! Nothing here has side effects outside the read models: this crate cannot append, publish or send commands. On
+//! PostgreSQL it uses a role that cannot write the log. Start reading at [`Tool`], then [`rebuild`], then [`swap`].
 #![expect(clippy::result_large_err, reason = "a command fails once, and what it says then need not be small")]
 
 pub mod check;
@@ -48,10 +48,10 @@ pub use output::Output;
 pub use sentences::{Language, Sentence};
 pub use stop::Stop;
 
-/// Who does what is done at the command line, until there is a way to sign in.
+/// The actor of everything that is done at the command line, while there is no sign-in.
 pub const ACTOR: &str = "service:operator";
 
-/// Where everything is: the same addresses as the shop's.
+/// All addresses, the same as the shop's.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
     /// The event store: `postgres://…` or `sqlite://FOLDER`
@@ -74,7 +74,7 @@ pub struct Config {
     pub master_key_file: PathBuf,
 }
 
-/// Everything that a verb works with.
+/// Everything that a command works with.
 #[derive(Clone)]
 pub struct Tool {
     /// The event store's database.
@@ -84,15 +84,15 @@ pub struct Tool {
     pub runs: Runs,
     pub search: Arc<dyn Search>,
     pub cache: Arc<dyn Cache>,
-    /// The projectors that this binary has.
+    /// The projectors of this binary.
     pub projectors: Vec<Arc<dyn Projector>>,
-    /// A name that no other process has.
+    /// A name that is unique to this process, for leases.
     pub holder: String,
     pub out: Output,
     pub stop: Stop,
 }
 
-/// What a verb came to: the exit code, and the last line of `--json`.
+/// The result of a command: the exit code, and the last line of `--json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
     pub code: u8,
@@ -105,7 +105,7 @@ impl Ended {
     }
 }
 
-/// What every verb answers.
+/// The result of every command.
 pub type Outcome = Result<Ended, Failure>;
 
 impl Tool {
@@ -170,12 +170,12 @@ impl Tool {
         })
     }
 
-    /// How the name of a holder begins that is this process of this machine.
+    /// The prefix of the holder name of a process on this machine.
     fn here(pid: u32) -> String {
         format!("replay-tool/{}/{pid}/", runs::host())
     }
 
-    /// Whether a holder was a process of this machine that is no more.
+    /// Whether a holder was a process of this machine that has ended.
     fn is_gone(holder: &str) -> bool {
         let pid = holder.rsplit('/').nth(1).and_then(|pid| pid.parse().ok());
         pid.is_some_and(|pid| {
@@ -183,7 +183,7 @@ impl Tool {
         })
     }
 
-    /// The projector of that name.
+    /// The projector with this name.
     pub fn projector(&self, name: &str) -> Result<Arc<dyn Projector>, Failure> {
         let found = self.projectors.iter().find(|projector| projector.name() == name);
         found.cloned().ok_or_else(|| {
@@ -216,13 +216,13 @@ impl Tool {
         let all = self.registry.all(Some(projection)).await?;
         all.into_iter()
             .rev()
-            // Below the one in use there are only those that readers left, or that never were good enough.
+            // Generations older than the one in use were left by readers, or never good enough.
             .take_while(|known| !known.active)
             .find(|known| known.state.lives() && !known.previous)
             .ok_or_else(|| Failure::Refused(Sentence::NoCandidate { projection: projection.to_owned() }))
     }
 
-    /// What keeps a generation, in this process.
+    /// The follower that keeps a generation up to date in this process.
     pub fn follower(&self, projector: &Arc<dyn Projector>, generation: &Generation) -> Follower {
         Follower {
             projector: Arc::clone(projector),
@@ -255,7 +255,7 @@ impl Tool {
         }
     }
 
-    /// The right to change what generations a projection has; one run at a time.
+    /// The lease for changing the generations of a projection; only one run can hold it.
     async fn alone(&self, projection: &str) -> Result<Lease, Failure> {
         let what = format!("replay:{projection}");
         match self.leases().acquire(&what).await? {
@@ -264,7 +264,7 @@ impl Tool {
                 let run =
                     self.runs.last(Some(projection), 20).await?.into_iter().find(|run| !run.state.is_over());
                 if Self::is_gone(&holder) {
-                    // It was killed, here: nobody has to wait until its lease expires.
+                    // That run was killed on this machine: do not wait until its lease expires.
                     if let Some(run) = run.filter(soonshop_projections::runs::Run::was_killed_here) {
                         self.runs.end(run.run, runs::State::Interrupted, None).await?;
                     }
@@ -276,8 +276,8 @@ impl Tool {
         }
     }
 
-    /// Runs `work` while it alone may change what generations a projection has; ends it where it stands if that right
-    /// is lost, or when somebody insists.
+    /// Runs `work` while it holds the lease for changing the generations of a projection; aborts it if the lease is
+    /// lost, or at a second request to stop.
     pub(crate) async fn alone_with<T>(
         &self,
         projection: &str,
@@ -296,7 +296,7 @@ impl Tool {
         outcome
     }
 
-    /// What is to be written down about something that was done to a generation.
+    /// The record of an operation on a generation.
     pub(crate) async fn done(
         &self,
         action: &'static str,

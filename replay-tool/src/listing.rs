@@ -1,5 +1,5 @@
-//! `export` and `tail`: the audit trail as a file, and as it grows. What is looked for, how it is masked and how it is
-//! written is that of the endpoints. That an export was made is written down, as it is there.
+//! `export` and `tail`: the audit trail as a file, and as it grows. The search, the masking and the format are those of
+//! the endpoints, and an export is recorded as it is there.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write as _};
@@ -17,22 +17,22 @@ use crate::output::Line;
 use crate::record::write_down;
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
 
-/// Whose eyes everything is masked for: nobody signs in here.
+/// The role that everything is masked for: there is no sign-in here.
 const ROLE: &str = "support";
 
-/// How many of the last positions `tail` begins with.
+/// How many of the last events `tail` begins with.
 const LAST: i64 = 10;
 
-/// Pauses between looks for more.
+/// The pause between polls.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Narrows what is listed.
+/// The filters.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Search {
     /// Terms as on the page: `actor:staff:42 type:Stock* -agg:order "a text"`
     #[arg(long, allow_hyphen_values = true)]
     pub q: Option<String>,
-    /// An event's type; `*` at its end stands for anything
+    /// An event's type; a final `*` stands for any ending
     #[arg(long = "type")]
     pub kind: Option<String>,
     /// An aggregate's type
@@ -47,13 +47,13 @@ pub struct Search {
     /// A channel
     #[arg(long)]
     pub chan: Option<String>,
-    /// All that followed from one request
+    /// Everything that followed from one request
     #[arg(long)]
     pub correlation: Option<String>,
-    /// Recorded then or later: a day, or a moment
+    /// Recorded at this time or later: a day, or a moment
     #[arg(long)]
     pub from: Option<String>,
-    /// Recorded before then
+    /// Recorded before this time
     #[arg(long)]
     pub to: Option<String>,
     /// Positions above this one
@@ -81,12 +81,12 @@ impl Search {
     }
 }
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FileFormat {
-    /// A JSON object a line, the first of them the manifest
+    /// One JSON object per line, the first of them the manifest
     Ndjson,
-    /// RFC 4180, with the names of the columns
+    /// RFC 4180, with a header row
     Csv,
 }
 
@@ -99,15 +99,16 @@ pub struct Export {
     pub format: FileFormat,
     /// None: standard output.
     pub out: Option<PathBuf>,
-    /// Where the manifest goes as well. CSV has no place for one: none is beside the file, or on standard error.
+    /// A second place for the manifest. CSV cannot contain it: by default it goes beside the file, or to standard
+    /// error.
     pub manifest: Option<PathBuf>,
-    /// Without what each event changed.
+    /// Leaves out what each event changed.
     pub no_changes: bool,
-    /// The file with the keys of seals, where it is to be signed.
+    /// The file with the seal keys, if the export is to be signed.
     pub sign: Option<PathBuf>,
 }
 
-/// Writes what is found to a file, or to standard output.
+/// Writes the found events to a file, or to standard output.
 pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     if tool.out.is_json() && options.out.is_none() {
         return Err(Failure::Usage(Sentence::OutNeeded));
@@ -152,7 +153,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     Ok(Ended::done(manifest))
 }
 
-/// The keys, and which of them signs: the one that signed the shop's last seal, which is known to whoever checks.
+/// The keys, and the one that signs: the key of the shop's last seal, which people who check the file know.
 async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failure> {
     let keys = SealKeys::read(file)
         .map_err(|error| Failure::Usage(Sentence::CannotSign { detail: error.to_string() }))?;
@@ -195,7 +196,7 @@ fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {
         None => copy_out(&mut written),
     };
     match copied {
-        // Whoever closed the pipe has read enough.
+        // The reader closed the pipe: it has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => {
             other.map_err(|error| Failure::Unexpected(Sentence::ExportCutShort { detail: error.to_string() }))
@@ -226,9 +227,9 @@ fn put_manifest(tool: &Tool, options: &Export, manifest: &str) -> Result<(), Fai
 /// How `tail` shows an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum TailFormat {
-    /// A line for people
+    /// A line of text
     Text,
-    /// A JSON object a line
+    /// One JSON object per line
     Ndjson,
 }
 
@@ -239,7 +240,7 @@ pub struct Tail {
     pub format: TailFormat,
 }
 
-/// Shows what happened after a position, the oldest first, and goes on if it is to.
+/// Prints the events after a position, oldest first, and follows new ones if requested.
 pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
     let asked = options.search.asked(&[("order", "asc")])?;
     let mut reached = match &options.search.after {
@@ -249,7 +250,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
     let mut count = 0_u64;
     let mut parked = Parked { seen: reached.unwrap_or(0), waiting: BTreeSet::new() };
     loop {
-        // Readers may have been moved meanwhile: each look is at what they go by now.
+        // Readers may have been moved meanwhile: each poll uses the generation in use.
         let now = Reached::read(&tool.registry).await?;
         for position in parked.freed(&now) {
             let before = Some(position - 1);
@@ -264,7 +265,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
                 count += 1;
             }
         }
-        // No further than what is known of parked events: what is projected from here on is shown in its turn.
+        // Only up to where parked events are known: events projected later are shown in the next round.
         let mut listing =
             Listing::open(&tool.registry, &tool.log, &asked, reached).await?.up_to(now.position);
         loop {
@@ -296,15 +297,15 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
     }
 }
 
-/// Events that were parked when their turn was, and so were not shown.
+/// Events that were parked when they should have been shown.
 struct Parked {
-    /// All up to here were shown, are not looked for, or wait.
+    /// Everything up to here was shown, does not match, or is parked.
     seen: i64,
     waiting: BTreeSet<i64>,
 }
 
 impl Parked {
-    /// Those that are parked no longer; from now on it is known who waits up to that position.
+    /// The events that are not parked any more; remembers the parked ones up to the new position.
     fn freed(&mut self, now: &Reached) -> Vec<i64> {
         let freed = self.waiting.difference(&now.parked).copied().collect();
         self.waiting.retain(|position| now.parked.contains(position));
@@ -370,14 +371,14 @@ mod tests {
     #[test]
     fn what_was_parked_is_shown_once_when_it_is_parked_no_longer() {
         let mut parked = Parked { seen: 10, waiting: BTreeSet::new() };
-        // What is before the beginning is nobody's business.
+        // Events before the start are not shown.
         assert_eq!(parked.freed(&at(15, &[7, 12, 14])), [0; 0]);
         assert_eq!(parked.freed(&at(16, &[12, 14])), [0; 0]);
         assert_eq!(parked.freed(&at(20, &[14, 18])), [12]);
-        // Shown in the listing that came after the look.
+        // It was shown in the listing that followed.
         parked.waiting.remove(&18);
         assert_eq!(parked.freed(&at(20, &[])), [14]);
-        // A generation in which it is still parked, though it was shown out of the one before.
+        // It was already shown from the previous generation, though it is parked in this one.
         assert_eq!(parked.freed(&at(21, &[12])), [0; 0]);
         assert_eq!(parked.freed(&at(22, &[])), [0; 0]);
     }

@@ -24,35 +24,35 @@ use soonshop_replay_tool::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Rows and JSON are many small pieces of memory: a third of a rebuild was getting and giving them back.
+/// Rows and JSON are many small allocations: with the default allocator they took a third of a rebuild.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rebuilds read models beside live traffic, verifies them, moves readers over, and back.
+/// Rebuilds read models beside live traffic, verifies them, and moves readers over and back.
 #[derive(Parser)]
 #[command(name = "replay-tool", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
     #[command(flatten)]
     config: Config,
-    /// Standard output holds one JSON object a line; the last is `summary` or `exit_error`
+    /// Standard output holds one JSON object per line; the last is `summary` or `exit_error`
     #[arg(long, global = true)]
     json: bool,
     #[arg(long, value_enum, default_value = "auto", global = true)]
     progress: ShowProgress,
-    /// The language of all messages, and of the pages of `view`. Without it: that of the environment (`LC_ALL`,
+    /// The language of all messages, and of the pages of `view`. By default that of the environment (`LC_ALL`,
     /// `LC_MESSAGES`, `LANG`), and for the pages that of the browser
     #[arg(long, value_parser = language(), global = true)]
     lang: Option<Language>,
-    /// Say more; twice, still more
+    /// Log more; give it twice for even more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
-    /// Log lines go there instead of to standard error
+    /// Write log lines to this file instead of standard error
     #[arg(long, global = true)]
     log_file: Option<PathBuf>,
-    /// Stop after this long: 90s, 10m, 2h. What a rebuild has done by then is saved
+    /// Stop after this time: 90s, 10m, 2h. The progress of a rebuild is saved
     #[arg(long, value_parser = duration, global = true)]
     timeout: Option<Duration>,
-    /// Ask nothing
+    /// Answer yes to all questions
     #[arg(long, short = 'y', global = true)]
     yes: bool,
     #[command(subcommand)]
@@ -63,46 +63,46 @@ struct Cli {
 enum Verb {
     /// Show the generations of every read model
     List,
-    /// Show how far each sink is, who keeps it, and what is wrong
+    /// Show how far each sink is, its worker, and what is wrong
     Status {
         projection: Option<String>,
-        /// Each sink on a line of its own
+        /// Show each sink on a line of its own
         #[arg(long)]
         wide: bool,
-        /// Follow a run until it is over, and end as it did
+        /// Follow a run until it ends, and end with its result
         #[arg(long)]
         run: Option<i64>,
     },
-    /// Say what a rebuild would do; writes nothing
+    /// Show what a rebuild would do; writes nothing
     Plan { projection: String },
-    /// Build a new generation from the log, or go on with one that was begun
+    /// Build a new generation from the log, or resume one
     Rebuild {
         #[command(flatten)]
         rebuild: RebuildArgs,
-        /// Only say what would be done, like `plan`
+        /// Only show what would be done, like `plan`
         #[arg(long)]
         dry_run: bool,
     },
     /// Compare a candidate with the generation in use
     Verify {
         projection: String,
-        /// The candidate; the newest that is not in use
+        /// The candidate; by default the newest that is not in use
         #[arg(long)]
         generation: Option<i32>,
         #[arg(long, value_enum, default_value = "full")]
         mode: Mode,
-        /// How many rows, with `--mode sample`
+        /// How many rows to compare, with `--mode sample`
         #[arg(long, default_value_t = 10_000)]
         sample: u64,
-        /// Which rows, with `--mode sample`
+        /// The seed that chooses the rows, with `--mode sample`
         #[arg(long, default_value_t = 7)]
         seed: u64,
         #[arg(long, value_enum, default_value = "active")]
         against: Against,
-        /// A column, or a part of a JSON column: `/updated_at`
+        /// A column, or part of a JSON column, to ignore: `/updated_at`
         #[arg(long)]
         ignore: Vec<String>,
-        /// Every difference goes there, one JSON object a line
+        /// Write every difference to this file, one JSON object per line
         #[arg(long)]
         report: Option<PathBuf>,
         #[arg(long)]
@@ -113,13 +113,13 @@ enum Verb {
         projection: String,
         #[arg(long)]
         generation: Option<i32>,
-        /// Whether the candidate has to be verified
+        /// Whether the candidate must have been verified
         #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
         require_verified: bool,
         /// Accept the differences of a verification: run:59
         #[arg(long, value_parser = run_number)]
         accept_diff: Option<i64>,
-        /// How many events the candidate may be behind when it begins
+        /// How many events the candidate may be behind at the start
         #[arg(long, default_value_t = 100)]
         max_lag: i64,
         /// The generation that must be in use
@@ -128,7 +128,7 @@ enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Move readers back to the generation before
+    /// Move readers back to the previous generation
     Rollback {
         projection: String,
         #[arg(long)]
@@ -139,12 +139,12 @@ enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Drop generations that readers left
+    /// Drop generations that are not in use any more
     Retire {
         projection: String,
         #[arg(long = "gen")]
         generation: Option<i32>,
-        /// How long ago it must have been left or made
+        /// The least time since it was in use, or was made
         #[arg(long, value_parser = duration, default_value = "72h")]
         min_age: Duration,
         #[arg(long)]
@@ -152,31 +152,31 @@ enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Rebuild, verify, swap, watch; go back if something is wrong
+    /// Rebuild, verify, swap and watch; roll back if something is wrong
     Deploy {
         #[command(flatten)]
         rebuild: RebuildArgs,
-        /// How long to watch
+        /// How long to watch the new generation
         #[arg(long, value_parser = duration, default_value = "10m")]
         bake: Duration,
-        /// When to go back
+        /// The condition for a rollback
         #[arg(long, default_value = "lag>1000 || errors>0")]
         rollback_if: deploy::Alarm,
     },
-    /// Let a running rebuild rest
+    /// Pause a running rebuild
     Pause { run: i64 },
-    /// Let it go on
+    /// Resume a paused rebuild
     Resume { run: i64 },
-    /// End it; it can be taken up again
+    /// Cancel a rebuild or a verification; a rebuild can be resumed later
     Cancel { run: i64 },
-    /// Say how fast it may be
+    /// Limit the speed of a running rebuild
     Throttle {
         run: i64,
-        /// Positions per second, such as 5000/s; 0: as fast as it goes
+        /// Positions per second, such as 5000/s; 0: no limit
         #[arg(long, value_parser = rate)]
         max_rate: i64,
     },
-    /// What was done to read models, the newest first
+    /// The operations on read models, newest first
     #[command(visible_alias = "history")]
     Runs {
         projection: Option<String>,
@@ -192,7 +192,7 @@ enum Verb {
         #[arg(long)]
         as_of: Option<Point>,
     },
-    /// What changed between two states of an aggregate
+    /// The differences between two states of an aggregate
     Diff {
         aggregate: String,
         id: String,
@@ -202,81 +202,81 @@ enum Verb {
         #[arg(long)]
         patch: bool,
     },
-    /// A row of a read model after each event that touched it
+    /// A row of a read model after each event that changed it
     Step {
         projection: String,
-        /// What names the row: an order's id
+        /// The key of the row: an order's id
         #[arg(long)]
         key: String,
-        /// The last position to look at
+        /// The last position to read
         #[arg(long)]
         until: Option<i64>,
     },
-    /// The audit trail as a file: its manifest, and every event that is found
+    /// The audit trail as a file: its manifest, and every event that matches
     Export {
         #[command(flatten)]
         search: listing::Search,
         /// Positions below this one
         #[arg(long)]
         before: Option<String>,
-        /// By position; the newest first
+        /// The order, by position; newest first by default
         #[arg(long, value_parser = ["asc", "desc"], default_value = "desc")]
         order: String,
         #[arg(long, value_enum, default_value = "ndjson")]
         format: listing::FileFormat,
-        /// The file; standard output where it is left out
+        /// The file; standard output by default
         #[arg(long)]
         out: Option<PathBuf>,
-        /// The manifest goes there, too. That of CSV is in OUT.manifest.json where this is left out
+        /// A second file for the manifest. By default that of CSV is in OUT.manifest.json
         #[arg(long)]
         manifest: Option<PathBuf>,
-        /// Without what each event changed: it is quicker
+        /// Leave out what each event changed, which is faster
         #[arg(long)]
         no_changes: bool,
         /// Sign the manifest with the key that signs the log's seals
         #[arg(long)]
         sign: bool,
-        /// The file with the keys of seals, for `--sign`
+        /// The file with the seal keys, for `--sign`
         #[arg(long, env = "SOONSHOP_SEAL_KEY_FILE", default_value = "data/seal.key")]
         seal_key_file: PathBuf,
     },
-    /// What happened, the oldest first: the last ten, or all after a position
+    /// The events, oldest first: the last ten, or all after a position
     Tail {
         #[command(flatten)]
         search: listing::Search,
-        /// Go on as more happens
+        /// Follow new events
         #[arg(long, short)]
         follow: bool,
         #[arg(long, value_enum, default_value = "text")]
         format: listing::TailFormat,
     },
-    /// Whether the log still holds what was sealed
+    /// Check whether the log still matches its seals
     Check {
         #[arg(long, default_value_t = 1)]
         from: i64,
-        /// The last position, which must be under a seal; without it, as far as there are seals
+        /// The last position to check, which must be sealed; by default the last sealed one
         #[arg(long)]
         to: Option<i64>,
         /// The key that you trust: its public half in base64, or its fingerprint
         #[arg(long, value_parser = public_key)]
         pubkey: Option<TrustedKey>,
-        /// The record of operations instead of the log
+        /// Check the record of operations instead of the log
         #[arg(long)]
         record: bool,
-        /// Check a file that `soonshop seals export` or `export --sign` wrote; no database is needed. The manifest of
-        /// CSV is looked for in FILE.manifest.json
+        /// Check a file that `soonshop seals export` or `export --sign` wrote; no database is needed. The manifest of a
+        /// CSV file is expected in FILE.manifest.json
         #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to", "record"])]
         offline: Option<PathBuf>,
     },
-    /// Show an export (NDJSON) as pages, on this machine alone; no shop is needed, and nothing of one is read
+    /// Show an export (NDJSON) as pages, on this machine only, without a shop
     View {
-        /// What `export` wrote, or `/api/audit/export.ndjson`
+        /// The file from `export`, or from `/api/audit/export.ndjson`
         file: PathBuf,
-        /// Where, on the loopback interface; port 0: one that is free
+        /// The address, on the loopback interface; port 0: any free port
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: std::net::SocketAddr,
     },
-    /// Look at everything that this tool stands on
+    /// Check everything that this tool needs
     Doctor,
     /// Events that could not be projected
     Parked {
@@ -290,7 +290,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// Whether it has a step to finish when it is told to stop.
+    /// Whether it can finish its current step when it is stopped.
     fn saves_progress(&self) -> bool {
         matches!(
             self,
@@ -310,31 +310,31 @@ impl Verb {
 #[derive(clap::Args)]
 struct RebuildArgs {
     projection: String,
-    /// Events of one transaction
+    /// Events per transaction
     #[arg(long, default_value_t = rebuild::CHUNK)]
     chunk: usize,
     /// Positions per second, such as 5000/s
     #[arg(long, value_parser = rate)]
     max_rate: Option<i64>,
-    /// Go slower while the generation in use falls behind
+    /// Slow down while the generation in use falls behind
     #[arg(long)]
     yield_to_live: bool,
-    /// Stop at a position, and leave it unfinished
+    /// Stop at a position, and leave the generation unfinished
     #[arg(long)]
     until: Option<i64>,
-    /// What to do about an event that fails
+    /// What to do with an event that fails
     #[arg(long, value_parser = ["stop", "park"], default_value = "park")]
     on_poison: String,
-    /// Refuse where nothing is done with an event
+    /// Refuse to rebuild if there are events without a handler
     #[arg(long)]
     fail_unhandled: bool,
-    /// Go on with a rebuild that was broken off (it does anyway)
+    /// Resume an interrupted rebuild (this is the default)
     #[arg(long, conflicts_with = "fresh")]
     resume: bool,
-    /// Begin anew
+    /// Start a new rebuild
     #[arg(long)]
     fresh: bool,
-    /// Keep it up to date here afterwards
+    /// Keep the generation up to date afterwards, until stopped
     #[arg(long)]
     tail: bool,
     #[arg(long)]
@@ -360,12 +360,12 @@ impl From<RebuildArgs> for rebuild::Options {
 
 #[derive(Subcommand)]
 enum ParkedVerb {
-    /// Show them, by cause
+    /// List parked events by cause
     List {
         #[command(flatten)]
         which: WhichArgs,
     },
-    /// Have them tried again, in order
+    /// Retry them in order
     Retry {
         #[command(flatten)]
         which: WhichArgs,
@@ -374,7 +374,7 @@ enum ParkedVerb {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Give them up: their rows stay as they are
+    /// Discard them: their rows stay as they are
     Discard {
         #[command(flatten)]
         which: WhichArgs,
@@ -393,10 +393,10 @@ struct WhichArgs {
     /// One event
     #[arg(long)]
     position: Option<i64>,
-    /// Those of one stream, by its id
+    /// The events of one stream, by its id
     #[arg(long)]
     stream: Option<String>,
-    /// Those whose cause holds this
+    /// The events whose cause contains this text
     #[arg(long)]
     cause: Option<String>,
 }
@@ -441,7 +441,8 @@ fn language() -> impl TypedValueParser<Value = Language> {
     PossibleValuesParser::new(Language::TAGS.iter().copied()).map(|tag| Language::of(&tag))
 }
 
-/// The fault of a command line as a sentence of ours, which the parser has in English only; none where it shows help.
+/// A command line error as a sentence of this tool, because the parser's texts are in English only; none if it shows
+/// help.
 fn misread(error: &clap::Error) -> Option<Sentence> {
     let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let (arg, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
@@ -471,7 +472,7 @@ fn misread(error: &clap::Error) -> Option<Sentence> {
 
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
-        // Scripts are told in their own way as well.
+        // With `--json`, scripts get the error as an object, too.
         if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
             let detail = error.render().to_string().trim_end().to_owned();
             let failure = Failure::Usage(Sentence::CommandLine { detail });
@@ -491,12 +492,12 @@ fn main() -> ExitCode {
     let language = cli.lang.unwrap_or_else(Language::of_environment);
     let out = Output::new(cli.json, cli.progress).speaking(language);
     let outcome = begin_logging(&cli, &out).and_then(|()| {
-        // Whoever speaks TLS here uses ring; nobody else has chosen before.
+        // All TLS here uses ring; this is the only place that chooses.
         drop(rustls::crypto::ring::default_provider().install_default());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::unexpected)?;
         let outcome = runtime.block_on(Box::pin(run(cli, out.clone())));
-        // An answer that is waited for on the terminal may never come.
+        // A prompt on the terminal may never be answered.
         runtime.shutdown_background();
         outcome
     });
@@ -524,8 +525,8 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
         1 => "info,sqlx=warn,tantivy=warn",
         _ => "debug,sqlx=warn,tantivy=info",
     };
-    // The database's layer writes the values of statements into its spans: never below info.
-    // That a folder of the tool's own gets its tables is nobody's news.
+    // Spans of the database layer contain the values of statements, so they are never logged below info.
+    // Migrations of the tool's temporary folders are not logged.
     let filter = EnvFilter::try_new(format!("{level},sea_orm=info,sea_orm_migration=warn"))
         .map_err(Failure::unexpected)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
@@ -546,7 +547,7 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks on a terminal; where nobody can be asked, says which flag answers.
+/// Asks on a terminal; without one, says which flag answers.
 async fn confirm(tool: &Tool, yes: bool, question: Sentence) -> Result<(), Failure> {
     if yes {
         return Ok(());
@@ -582,14 +583,14 @@ async fn run(cli: Cli, out: Output) -> Outcome {
         _ => {}
     }
     if !text.is_empty() {
-        // Whoever closed the pipe has read enough.
+        // The reader closed the pipe: it has read enough.
         drop(std::io::stdout().write_all(&text));
         return Ok(Ended::done(serde_json::json!({})));
     }
     let stop = Stop::default();
     stop.listen(cli.timeout).map_err(failed)?;
     let saves = cli.verb.saves_progress();
-    // What has nothing to save ends at once; what has finishes its step first, unless somebody insists.
+    // A command without progress to save ends at once; others finish their step, unless stopped a second time.
     let ended = async { if saves { stop.now().await } else { stop.asked().await } };
     tokio::select! {
         outcome = Box::pin(carry_out(cli, out, stop.clone())) => outcome,

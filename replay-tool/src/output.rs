@@ -1,5 +1,5 @@
-//! What a person or a script gets to see. Standard output is the result; everything else goes to standard error. With
-//! `--json` standard output holds one JSON object a line, the last of them `summary` or `exit_error`.
+//! All output for people and scripts. Standard output is the result; everything else goes to standard error. With
+//! `--json` standard output holds one JSON object per line, the last of them `summary` or `exit_error`.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::sentences::{Language, Sentence};
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ShowProgress {
-    /// A bar on a terminal, else a line now and then
+    /// A bar on a terminal, else a line from time to time
     Auto,
     Bar,
     Plain,
@@ -22,10 +22,10 @@ pub enum ShowProgress {
     None,
 }
 
-/// A line of plain progress comes no more often than this, and no more often than every twentieth of the way.
+/// Plain progress lines are at least this far apart, and at least a twentieth of the work.
 const LINES: Duration = Duration::from_secs(10);
 
-/// Of the messages of `--json`.
+/// The schema version of `--json`.
 const SCHEMA: u32 = 1;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ enum How {
     None,
 }
 
-/// The way out. Clones share it.
+/// The output. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Output {
     json: bool,
@@ -46,13 +46,13 @@ pub struct Output {
     warnings: Arc<Mutex<Vec<Sentence>>>,
 }
 
-/// What stands on a line of progress.
+/// A line of progress.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub done: u64,
     pub total: u64,
     pub text: Sentence,
-    /// The message of `--json`.
+    /// The `--json` message.
     pub status: Value,
 }
 
@@ -87,7 +87,7 @@ impl Output {
         Self { json, language: Language::default(), how: Arc::new(Mutex::new(how)), warnings: Arc::default() }
     }
 
-    /// The same, in that language.
+    /// The same output in this language.
     #[must_use]
     pub fn speaking(self, language: Language) -> Self {
         Self { language, ..self }
@@ -101,13 +101,13 @@ impl Output {
         self.json
     }
 
-    /// Writes without tearing the bar. (`println` of the bar loses lines where standard error is no terminal.)
+    /// Writes around the progress bar. (Its own `println` loses lines where standard error is no terminal.)
     fn aside(&self, write: impl FnOnce()) {
         let how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
         if let How::Bar(bar) = &*how { bar.suspend(write) } else { write() }
     }
 
-    /// Says something on standard error. Whoever closed that does not want to hear more, and the work goes on.
+    /// Writes to standard error. If that is closed, the work goes on.
     fn tell(&self, text: &str) {
         self.aside(|| drop(writeln!(std::io::stderr(), "{}", visible(text))));
     }
@@ -115,12 +115,12 @@ impl Output {
     fn line(&self, text: &str) {
         self.aside(|| {
             let mut out = std::io::stdout().lock();
-            // Whoever closed the pipe does not want to hear more.
+            // The reader closed the pipe: the work goes on.
             drop(writeln!(out, "{text}").and_then(|()| out.flush()));
         });
     }
 
-    /// One object of `--json`, of that type.
+    /// Writes one object of `--json`, of this type.
     pub fn message(&self, kind: &str, value: &Value) {
         if self.json {
             let mut message = Map::new();
@@ -133,7 +133,7 @@ impl Output {
         }
     }
 
-    /// A part of the result: the text for people, in their language, or the object for scripts.
+    /// A part of the result: text for people, in their language, or an object for scripts.
     pub fn result(&self, kind: &str, value: &Value, text: impl FnOnce(Language) -> String) {
         if self.json {
             self.message(kind, value);
@@ -142,17 +142,17 @@ impl Output {
         }
     }
 
-    /// Tells something beside the result, in the language.
+    /// Writes a message beside the result, in the language.
     pub fn say(&self, said: &Sentence) {
         self.tell(&said.text(self.language));
     }
 
-    /// The same of what has no language.
+    /// Writes a text that has no language.
     pub fn put(&self, text: &str) {
         self.tell(text);
     }
 
-    /// Shown when it happens, and once more at the end.
+    /// A warning: shown at once, and again at the end.
     pub fn warn(&self, warning: Sentence) {
         self.message("warning", &json!({ "message": warning.to_string() }));
         self.say(&Sentence::Warning { text: Box::new(warning.clone()) });
@@ -163,7 +163,7 @@ impl Output {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Once more what was warned of, where it may have scrolled away.
+    /// Repeats the warnings at the end, because they may have scrolled away.
     pub fn remind(&self) {
         let warnings = std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner));
         if warnings.len() > 1 {
@@ -201,7 +201,7 @@ impl Output {
         }
     }
 
-    /// Nothing more of progress.
+    /// Removes the progress bar.
     pub fn finish(&self) {
         let how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
         if let How::Bar(bar) = &*how {
@@ -209,19 +209,19 @@ impl Output {
         }
     }
 
-    /// Where log lines go.
+    /// The writer for log lines.
     pub fn log_writer(&self) -> LogWriter {
         LogWriter(self.clone())
     }
 }
 
-/// Log lines, beside the bar.
+/// Writes log lines around the progress bar.
 #[derive(Clone)]
 pub struct LogWriter(Output);
 
 impl std::io::Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        // A line that nobody hears is no error: the subscriber would complain of it on standard error as well.
+        // An error is ignored: the subscriber would report it on standard error, too.
         self.0.aside(|| drop(std::io::stderr().lock().write_all(bytes)));
         Ok(bytes.len())
     }

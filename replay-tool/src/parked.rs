@@ -1,4 +1,4 @@
-//! `parked`: events that could not be projected. Listed by cause, tried again or given up, and each of these written down.
+//! `parked`: events that could not be projected. They are listed by cause, and retried or discarded, which is recorded.
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _, Value as Bound};
 use serde_json::json;
@@ -10,17 +10,17 @@ use soonshop_projections::parked::{self, Parked};
 use crate::record::write_down;
 use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
-/// Which of them.
+/// Selects parked events.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
-    /// A read model; none: all.
+    /// One read model; none: all.
     pub projection: Option<String>,
     pub generation: Option<i32>,
     /// One event.
     pub position: Option<i64>,
-    /// Those of one stream.
+    /// The events of one stream.
     pub stream: Option<String>,
-    /// Those whose cause holds this.
+    /// The events whose cause contains this text.
     pub cause: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn count(db: &Db) -> Result<i64, Failure> {
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0))
 }
 
-/// All that are meant, in the order of the log.
+/// All selected events, in log order.
 pub async fn find(tool: &Tool, which: &Which) -> Result<Vec<Parked>, Failure> {
     if let Some(name) = &which.projection {
         tool.projector(name)?;
@@ -44,7 +44,7 @@ pub async fn find(tool: &Tool, which: &Which) -> Result<Vec<Parked>, Failure> {
     Ok(all.into_iter().filter(meant).collect())
 }
 
-/// Shows them, grouped by cause.
+/// Lists them by cause.
 pub async fn list(tool: &Tool, which: &Which) -> Outcome {
     let all = find(tool, which).await?;
     let mut causes: Vec<(&str, usize)> = Vec::new();
@@ -73,7 +73,7 @@ pub async fn list(tool: &Tool, which: &Which) -> Outcome {
     Ok(Ended::done(json!({ "parked": all.len(), "causes": causes.len() })))
 }
 
-/// Asks whoever keeps the generation to try them again, in order.
+/// Requests a retry from the worker that keeps the generation, in order.
 pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&str>) -> Outcome {
     let all = find(tool, which).await?;
     if !dry_run {
@@ -89,7 +89,7 @@ pub async fn retry(tool: &Tool, which: &Which, dry_run: bool, reason: Option<&st
     Ok(Ended::done(summary))
 }
 
-/// Gives them up: their rows stay as they are, and what follows for them is tried again.
+/// Discards them: their rows stay as they are, and later events for these rows are retried.
 pub async fn discard(tool: &Tool, which: &Which, dry_run: bool, reason: &str) -> Outcome {
     let all = find(tool, which).await?;
     if !dry_run {
@@ -101,7 +101,7 @@ pub async fn discard(tool: &Tool, which: &Which, dry_run: bool, reason: &str) ->
                 let sql = "DELETE FROM @parked WHERE position = $1";
                 db.connection.execute(db.statement(sql, [Bound::from(*position)])).await?;
             }
-            // What was parked behind them waits for nothing any more. (Also where nothing is: the keeper looks again.)
+            // Events that were parked behind them need not wait any more. A row without such events does no harm.
             let sql = "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
             db.connection.execute(db.statement(sql, [])).await?;
             let operations = tool.registry.operations();

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::status::lines;
 use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
-/// Positions that are read to see how fast it goes.
+/// Positions that are read to measure the speed.
 const SAMPLE: i64 = 20_000;
 
 /// Events of one type and version.
@@ -47,7 +47,7 @@ async fn kinds(tool: &Tool) -> Result<Vec<Kind>, Failure> {
     Ok(kinds)
 }
 
-/// Whether the projector does anything with the first event of this kind.
+/// Whether the projector handles the first event of this kind.
 async fn is_handled(tool: &Tool, projector: &Arc<dyn Projector>, kind: &Kind) -> Result<bool, Failure> {
     let rows = tool.log.read(kind.first, 1).await?;
     let Some(entry) = tool.log.decode(rows).await?.into_iter().next() else { return Ok(true) };
@@ -55,12 +55,12 @@ async fn is_handled(tool: &Tool, projector: &Arc<dyn Projector>, kind: &Kind) ->
     let mut wants = Wants::default();
     projector.wants(event, &mut wants);
     let mut unit = Unit::default();
-    // A row that is missing here is there when it counts: a failure says that it would have been changed.
+    // Earlier rows are missing here, so a failure means that the event would have changed one.
     let touched = projector.project(event, &mut unit).is_err() || unit.is_changed();
     Ok(touched || !wants.names().is_empty() || kind.aggregate_type == "person")
 }
 
-/// Events of followed types that the projector does nothing with, and how many there are.
+/// Events of followed types that the projector does not handle, and how many there are.
 pub(crate) async fn unhandled(
     tool: &Tool,
     projector: &Arc<dyn Projector>,
@@ -76,7 +76,7 @@ pub(crate) async fn unhandled(
     Ok(unhandled.into_iter().collect())
 }
 
-/// Bytes that the generation in use takes.
+/// The size of the generation in use, in bytes.
 async fn size(tool: &Tool, generation: &Generation) -> Result<i64, Failure> {
     let db = tool.registry.operations();
     if db.backend() == DatabaseBackend::Postgres {
@@ -90,8 +90,8 @@ async fn size(tool: &Tool, generation: &Generation) -> Result<i64, Failure> {
     Ok(std::fs::metadata(file).map_or(0, |data| i64::try_from(data.len()).unwrap_or(i64::MAX)))
 }
 
-/// Positions per second: of the last rebuild that got to its end, or of reading and folding a part of the log in
-/// memory, of which writing rows leaves about a third.
+/// Positions per second: of the last completed rebuild, or else of reading and folding a part of the log in memory,
+/// about a third of which remains with writing.
 async fn speed(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(i64, Sentence), Failure> {
     for run in tool.runs.last(Some(projector.name()), 50).await? {
         let result = run.result.as_ref().filter(|_| run.verb == "rebuild");
@@ -112,7 +112,7 @@ async fn speed(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(i64, Sent
             if let Content::Event(event) = &entry.content
                 && projector.follows().contains(&&*entry.aggregate_type)
             {
-                // Rows of earlier events are not at hand: only the time counts.
+                // The rows of earlier events are missing, but only the time counts.
                 drop(projector.project(event, &mut Unit::default()));
             }
         }
@@ -131,7 +131,7 @@ fn bytes(size: i64) -> String {
     }
 }
 
-/// Says what a rebuild would do.
+/// Prints what a rebuild would do.
 pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
     let projector = tool.projector(projection)?;
     let head = tool.log.head().await?.position;
@@ -184,7 +184,7 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
     Ok(Ended::done(value))
 }
 
-/// Under which right the log is read.
+/// The database role under which the log is read.
 async fn role(tool: &Tool) -> Result<Sentence, Failure> {
     let db = tool.log.db();
     if db.backend() != DatabaseBackend::Postgres {

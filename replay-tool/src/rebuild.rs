@@ -1,5 +1,5 @@
-//! `rebuild`: makes a new generation, folds the log into it chunk by chunk, and hands it over to whoever has its
-//! version. Whatever ends it, the next call goes on from the last chunk.
+//! `rebuild`: makes a new generation, folds the log into it chunk by chunk, and hands it over to a worker with its
+//! version. However it is interrupted, the next call continues after the last chunk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,31 +20,31 @@ use crate::record::write_down;
 use crate::sentences::Word;
 use crate::{Ended, Failure, Outcome, Sentence, Tool, exit};
 
-/// What to do.
+/// The options of a rebuild.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone)]
 pub struct Options {
     pub projection: String,
-    /// Begin anew, even if a rebuild could be taken up.
+    /// Start a new rebuild, even if one could be resumed.
     pub fresh: bool,
-    /// Events of one transaction.
+    /// Events per transaction.
     pub chunk: usize,
-    /// Positions per second at the most.
+    /// The most positions per second.
     pub max_rate: Option<i64>,
-    /// Go slower while the generation in use falls behind.
+    /// Slow down while the generation in use falls behind.
     pub yield_to_live: bool,
-    /// Stop there instead of at the head; such a generation stays unfinished.
+    /// Stop there instead of at the head; the generation stays unfinished.
     pub until: Option<i64>,
     pub poison: Poison,
-    /// Refuse where the projector does nothing with an event of a type that it follows.
+    /// Refuse if the projector does not handle an event of a type that it follows.
     pub fail_unhandled: bool,
-    /// Keep the generation up to date here, until told to stop.
+    /// Keep the generation up to date afterwards, until stopped.
     pub tail: bool,
     pub reason: Option<String>,
 }
 
 impl Options {
-    /// Of a read model, with everything else as it is where nothing is said.
+    /// The default options for a read model.
     pub fn new(projection: &str) -> Self {
         Self {
             projection: projection.to_owned(),
@@ -61,23 +61,23 @@ impl Options {
     }
 }
 
-/// How often a run says how far it is, and hears what is wanted of it.
+/// How often a run reports its progress and reads requests to it.
 const BEAT: Duration = Duration::from_millis(250);
 
-/// A generation in use that is this far behind makes a rebuild that yields go slower.
+/// When the generation in use is this many seconds behind, a rebuild that yields slows down.
 const LIVE_LAG: f64 = 1.0;
 
-/// How long it is waited for somebody to take the generation over.
+/// How long to wait for a worker to take over the generation.
 const HANDOVER: Duration = Duration::from_secs(8);
 
-/// Keeps a rate: so many positions per second.
+/// Keeps a rate of positions per second.
 struct Pace {
     limit: Option<i64>,
     since: Instant,
     passed: i64,
-    /// When the last chunk was let through.
+    /// When the last chunk was started.
     let_through: Instant,
-    /// How much later than it allowed the work came, at the most.
+    /// The most by which a chunk was late.
     late: Duration,
 }
 
@@ -104,7 +104,7 @@ impl Pace {
         Some(due)
     }
 
-    /// What it let through, and in what time, since it holds this limit.
+    /// Its progress and the time since the limit was set.
     fn told(&self) -> serde_json::Value {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.limit.map_or(serde_json::Value::Null, |limit| {
@@ -116,7 +116,7 @@ impl Pace {
     }
 }
 
-/// A rebuild on its way.
+/// A rebuild in progress.
 struct Work<'a> {
     tool: &'a Tool,
     options: &'a Options,
@@ -128,10 +128,10 @@ struct Work<'a> {
     began_at: i64,
     beat: Instant,
     pace: Pace,
-    /// What was asked for, where yielding made it less.
+    /// The requested limit, while yielding has lowered it.
     asked: Option<i64>,
     looked: Instant,
-    /// Somebody wanted that.
+    /// It was cancelled by request.
     cancelled: bool,
 }
 
@@ -151,7 +151,7 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
     let (ended, generation) =
         tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await?;
     if options.tail && options.until.is_none() {
-        // Whoever verifies and swaps meanwhile has to be alone with the read model: keeping it up is no such work.
+        // Keeping it up to date does not need the lease for changing generations, which verify and swap need.
         let Generation { projection, number, .. } = generation.clone();
         tool.out.say(&Sentence::Following { projection, number });
         tail(tool, &projector, &generation).await;
@@ -159,7 +159,7 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
     Ok(ended)
 }
 
-/// The rebuild that was broken off, of this very version; or a new generation.
+/// An interrupted rebuild of this version; or a new generation.
 async fn taken_up(
     tool: &Tool,
     options: &Options,
@@ -232,7 +232,7 @@ async fn alone(
         let (position, projection) = (work.progress.position, options.projection.clone());
         tool.out.say(&Sentence::SavedAt { position, run, projection });
     } else {
-        // What comes after it, such as a comparison, is not gone on with.
+        // Later steps, such as a comparison, cannot be resumed.
         tool.stop.saves(false);
     }
     Ok((outcome?, work.generation))
@@ -247,7 +247,7 @@ impl Work<'_> {
         let tool = self.tool;
         let follower = tool.follower(&self.projector, &self.generation);
         let leases = follower.leases();
-        // Whoever has this version may have begun with it: it waits until we are done.
+        // A worker with this version may have started on the generation: it waits until this is done.
         let lease = leases.take(&follower.name(ROWS)).await?;
         let kept = lease.clone();
         let outcome = {
@@ -257,7 +257,7 @@ impl Work<'_> {
                 lost = leases.keep(&kept) => Err(lost.into()),
             }
         };
-        // Rows first: then somebody else may go on while the sinks behind them are looked after.
+        // Rows first: another worker can take them over while the other sinks are completed.
         leases.release(&lease).await?;
         outcome?;
         if self.options.until.is_some() {
@@ -320,7 +320,7 @@ impl Work<'_> {
         Ended { code: if parked > 0 { exit::PARKED } else { exit::DONE }, summary }
     }
 
-    /// Folds everything up to the head, or to where it was told.
+    /// Folds everything up to the head, or to the requested position.
     async fn fold(
         &mut self,
         follower: &soonshop_projections::runner::Follower,
@@ -344,7 +344,7 @@ impl Work<'_> {
         self.catch_up(&mut fold).await?;
         if self.options.until.is_none() {
             fold.index().await?;
-            // What came while the indexes were built.
+            // Events that were appended while the indexes were built.
             self.catch_up(&mut fold).await?;
         }
         self.say_how_far(true).await?;
@@ -353,7 +353,7 @@ impl Work<'_> {
 
     async fn catch_up(&mut self, fold: &mut Fold<'_>) -> Result<(), Failure> {
         loop {
-            // Its own row is read as well: is this the log that was folded so far?
+            // Its own checkpoint is read as well: is this the log that was folded so far?
             let name = self.generation.namespace();
             let next = self.tool.log.read_after(&name, fold.folded(), 1).await?;
             let end = self.options.until.unwrap_or(i64::MAX);
@@ -376,14 +376,14 @@ impl Work<'_> {
         }
     }
 
-    /// Waits for what is being written, and says so.
+    /// Waits for the rows that are being written, and reports progress.
     async fn written(&mut self, fold: &mut Fold<'_>) -> Result<(), Failure> {
         fold.written().await?;
         self.progress.position = fold.checkpoint().position;
         Ok(())
     }
 
-    /// A slow pace takes small steps.
+    /// A slow rate uses small chunks.
     fn chunk(&self) -> usize {
         let tenth = self.pace.limit.map(|limit| usize::try_from(limit / 10).unwrap_or(1).max(1));
         tenth.map_or(self.options.chunk, |tenth| tenth.min(self.options.chunk))
@@ -399,7 +399,7 @@ impl Work<'_> {
             return Err(Failure::Unexpected(Sentence::LogHasGap { after, found }));
         }
         fold.take(&page).await?;
-        // While it waits, or says how far it is, nothing is under way.
+        // No chunk is being written while it waits or reports progress.
         if self.pace.limit.is_some() || self.beat.elapsed() >= BEAT {
             fold.written().await?;
         }
@@ -408,7 +408,7 @@ impl Work<'_> {
         self.progress.skipped += length - folded;
         if let Some(due) = self.pace.after(length) {
             let limit = self.pace.limit;
-            // A pace that was changed meanwhile holds from here on.
+            // A change of the limit applies at once.
             while Instant::now() < due && self.pace.limit == limit && !self.tool.stop.is_asked() {
                 let until = due.min(Instant::now() + BEAT);
                 tokio::select! {
@@ -422,7 +422,7 @@ impl Work<'_> {
         self.say_how_far(false).await
     }
 
-    /// Says how far it is, every now and then, and does what is wanted: slower, a pause, an end.
+    /// Reports progress from time to time, and obeys requests: a new limit, a pause, a cancellation.
     async fn say_how_far(&mut self, now: bool) -> Result<(), Failure> {
         if !now && self.beat.elapsed() < BEAT {
             return Ok(());
@@ -453,7 +453,7 @@ impl Work<'_> {
         }
     }
 
-    /// Halves the pace while the generation in use falls behind, and takes it up again slowly.
+    /// Halves the rate while the generation in use falls behind, and raises it slowly again.
     async fn yield_to_live(&mut self, limit: Option<i64>) -> Result<(), Failure> {
         if limit != self.asked {
             self.asked = limit;
@@ -514,7 +514,7 @@ impl Work<'_> {
         self.tool.out.progress(&Line { done: number(position), total: number(total), text, status }, false);
     }
 
-    /// Waits until index and cache have what the rows have; builds them here, unless somebody else does already.
+    /// Waits until index and cache have reached the rows; builds them here, unless another process does.
     async fn sinks(&mut self, follower: &soonshop_projections::runner::Follower) -> Result<(), Failure> {
         if !self.projector.searchable() {
             return Ok(());
@@ -548,7 +548,7 @@ impl Work<'_> {
             outcome = reached => outcome,
             _ = &mut all => Ok(()),
         };
-        // They give their leases back.
+        // They release their leases.
         stop.cancel();
         drop(tokio::time::timeout(Duration::from_secs(5), all).await);
         outcome
@@ -561,7 +561,7 @@ impl Work<'_> {
         Ok(behind.map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(i64::MAX))
     }
 
-    /// Waits a moment for a process of the shop to keep it alive; its name.
+    /// Waits a moment for a worker of the shop to take over; returns its name.
     async fn handover(&self) -> Result<Option<String>, Failure> {
         let leases = self.tool.leases();
         let name = format!("{}:{ROWS}", self.generation.namespace());
@@ -578,7 +578,7 @@ impl Work<'_> {
     }
 }
 
-/// Keeps a generation alive here until told to stop.
+/// Keeps a generation up to date here until stopped.
 async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generation) {
     let follower = tool.follower(projector, generation);
     let stop = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! Rows of a generation as JSON, whatever its columns: a page of them, or one, with the position that they stand at.
+//! Rows of a generation as JSON, whatever its columns: a page of them, or one, with the position of the generation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,7 +40,7 @@ pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
     }
 }
 
-/// The columns of a row. (SQLite has JSON columns as text.)
+/// The columns of a row. (SQLite returns JSON columns as text.)
 pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
     let mut row: Row =
         serde_json::from_str(text).map_err(|error| Failure::unexpected(format!("a row: {error}")))?;
@@ -55,7 +55,7 @@ pub(crate) fn parsed(text: &str) -> Result<Row, Failure> {
     Ok(row)
 }
 
-/// What is compared with what.
+/// One side of a comparison.
 pub(crate) struct Side {
     pub(crate) generation: Generation,
     pub(crate) db: Db,
@@ -68,12 +68,12 @@ impl Side {
         Ok(Self { generation: generation.clone(), db, moved: AtomicU64::new(0) })
     }
 
-    /// Whether the database makes digests.
+    /// Whether the database computes digests.
     pub(crate) fn digests(&self) -> bool {
         self.db.backend() == DatabaseBackend::Postgres
     }
 
-    /// Bytes of rows, or of digests in their place, that were read for the comparison.
+    /// Bytes of rows, or of their digests, that were read for the comparison.
     pub(crate) fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
     }
@@ -98,11 +98,11 @@ impl Side {
     }
 }
 
-/// A table, on both sides.
+/// A table that both sides have.
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) keys: Vec<String>,
-    /// The columns that both have, and those that only one has.
+    /// The columns that both sides have, and those that only one side has.
     pub(crate) columns: Vec<String>,
     pub(crate) other: Vec<String>,
 }
@@ -133,7 +133,7 @@ pub(crate) fn changed_at(row: &Row) -> i64 {
     row.get("position").and_then(Value::as_i64).unwrap_or(0)
 }
 
-/// What is read of a row.
+/// The part of a row that is read.
 pub(crate) enum Part {
     Row,
     /// Its key, and one digest of these columns.
@@ -141,14 +141,14 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// The part of `t` as JSON text.
+    /// This part of `t` as JSON text.
     fn as_json(&self, db: &Db, table: &Table) -> String {
         match self {
             Self::Row => as_json(db, &table.columns),
             Self::Digest(columns) => {
                 let keys: Vec<String> =
                     table.keys.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
-                // A row of its own: a function takes no more than a hundred arguments.
+                // In a subquery of its own: a function takes at most a hundred arguments.
                 let values: Vec<String> = columns.iter().map(|name| format!("t.\"{name}\"")).collect();
                 let row = format!("row_to_json(ROW({}))::text", values.join(", "));
                 format!(
@@ -160,7 +160,7 @@ impl Part {
     }
 }
 
-/// Rows with keys above `after` and up to `to`, at most a page, and the position that they stand at.
+/// One page of rows with keys above `after` and up to `to`, and the position of the generation.
 pub(crate) async fn page(
     side: &Side,
     table: &Table,
@@ -183,7 +183,7 @@ pub(crate) async fn page(
     let row = part.as_json(db, table);
     let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{key}")).collect();
     let name = &table.name;
-    // Rows and checkpoint come out of one statement, and so from one snapshot.
+    // Rows and checkpoint are read by one statement, and so from one snapshot.
     let sql = format!(
         "SELECT c.position, r.row_ FROM (SELECT position FROM @checkpoints WHERE follower = '{ROWS}') c LEFT JOIN \
          (SELECT {row} AS row_, {keys} FROM @{name} t {filter} ORDER BY {keys} {limit}) r ON true ORDER BY {}",
@@ -201,14 +201,14 @@ pub(crate) async fn page(
     Ok((position, found))
 }
 
-/// A row that is not the same on both sides.
+/// A row that differs between the sides.
 #[derive(Debug, Clone)]
 pub(crate) struct Difference {
     pub(crate) table: String,
     pub(crate) key: Key,
     pub(crate) left: Option<Row>,
     pub(crate) right: Option<Row>,
-    /// Pointers to what differs.
+    /// Pointers to the values that differ.
     pub(crate) fields: Vec<String>,
 }
 
@@ -222,7 +222,7 @@ pub(crate) async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<
     row.map(|row| side.read(&row.try_get_by_index::<String>(0)?)).transpose()
 }
 
-/// The rows of these keys, at most a page of them.
+/// The rows with these keys, at most a page of them.
 pub(crate) async fn some(side: &Side, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Failure> {
     if keys.is_empty() {
         return Ok(Vec::new());

@@ -1,15 +1,15 @@
-//! The sentences of the tool: the key of each in the catalogues of `soonshop-texts`, and the types of its variables. Code
-//! that prints one and forgets a variable does not compile.
+//! The sentences of the tool: the key of each in the catalogues of `soonshop-texts`, and the types of its variables.
+//! Code that prints one and forgets a variable does not compile.
 //!
-//! What scripts read (`--json`) is English in every language; so are `--help`, the manual and log lines. Texts that come
-//! from other crates, such as a database's, are shown as they are behind a sentence from here.
+//! What scripts read (`--json`) is English in every language; so are `--help`, the manual and log lines. Texts that
+//! come from other crates, such as a database's, are shown as they are behind a sentence from here.
 
 use std::fmt;
 
 pub use soonshop_texts::Language;
 use soonshop_texts::Value;
 
-/// The language that a command line asks for, where the rest of the line cannot be read.
+/// The language that a command line requests, read even if the rest of the line is invalid.
 pub fn language_of(args: impl Iterator<Item = String>) -> Language {
     let mut args = args.skip_while(|arg| arg != "--lang" && !arg.starts_with("--lang="));
     let given = args.next().and_then(|arg| match arg.split_once('=') {
@@ -69,14 +69,14 @@ impl Variable for String {
     }
 }
 
-/// A sentence in another one: a question, a reason.
+/// A sentence inside another one: a question, a reason.
 impl Variable for Box<Sentence> {
     fn value(&self, language: Language) -> Value<'_> {
         self.text(language).into()
     }
 }
 
-/// A code that has a name in every language: a state, a result, the name of a sink.
+/// A code with a name in every language: a state, a result, a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word(String);
 
@@ -85,7 +85,7 @@ impl Word {
         Self(code.as_ref().to_owned())
     }
 
-    /// Its name; a code without one is shown itself.
+    /// Its name; a code without a name is shown as it is.
     pub fn text(&self, language: Language) -> &str {
         let mut key = "tool-code-".to_owned();
         for (at, sign) in self.0.char_indices() {
@@ -117,7 +117,7 @@ macro_rules! sentences {
         }
 
         impl Sentence {
-            /// Its text in that language.
+            /// Its text in this language.
             pub fn text(&self, language: Language) -> String {
                 match self {
                     $(Self::$name $({ $($variable),* })? => {
@@ -159,7 +159,7 @@ sentences! {
     WarningAgain { text: Box<Sentence> } => "tool-warning-again";
     Warning { text: Box<Sentence> } => "tool-warning";
 
-    // What comes up from elsewhere, each with its own text behind it.
+    // Errors from other crates, each followed by its own text.
     Unexpected { detail: String } => "tool-unexpected";
     StoreUnavailable { detail: String } => "tool-store-unavailable";
     BadAddress { detail: String } => "tool-bad-address";
@@ -197,7 +197,7 @@ sentences! {
     AskDiscard { count: usize } => "tool-ask-discard";
     NothingDone => "tool-nothing-done";
 
-    // What is not there.
+    // Missing things.
     NoShop { folder: String } => "tool-no-shop";
     NoRole { role: &'static str } => "tool-no-role";
     MayWrite { why: String } => "tool-may-write";

@@ -1,4 +1,4 @@
-//! `list`, `status`, `runs`: how read models stand, and what was done to them.
+//! `list`, `status`, `runs`: the state of read models, and the operations on them.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn following(name: &str, one: &FollowerStatus, head: i64) -> Vec<Sentence> {
         seconds: one.lag_seconds,
     }];
     lines.extend(one.complaint.as_ref().map(|detail| {
-        // Whoever stands still for another reason is behind by nothing that is known.
+        // A generation that stopped for another reason has no known delay.
         let late = one.lag_seconds > 0.0;
         complaint(if late {
             Sentence::Late { seconds: Rounded(one.lag_seconds) }
@@ -91,18 +91,18 @@ fn shop(whole: &ShopStatus) -> Vec<Sentence> {
         lines.extend(following(&one.follower(), &one.progress, head));
     }
     lines.extend(following("seals", &whole.seals, head));
-    // The record is a log of its own, whose length is nobody's measure here.
+    // The record of operations is a log of its own, so its length is not compared with the shop's log.
     let record = whole.record_seals.position.unwrap_or(0) + whole.record_seals.lag_events;
     lines.extend(following("record seals", &whole.record_seals, record));
     lines
 }
 
-/// One line each.
+/// One line per sentence.
 pub(crate) fn lines(all: &[Sentence], language: Language) -> String {
     all.iter().map(|line| line.text(language)).collect::<Vec<_>>().join("\n")
 }
 
-/// Shows every generation, the relay, the process managers and the seals; or the generations of one read model.
+/// Prints the state of every generation, the relay, the process managers and the seals; or of one read model.
 pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcome {
     if let Some(name) = projection {
         tool.projector(name)?;
@@ -189,7 +189,7 @@ fn line(run: &Run) -> Sentence {
     }
 }
 
-/// What was done to read models, the newest first.
+/// The operations on read models, newest first.
 pub async fn runs(tool: &Tool, projection: Option<&str>, most: u32) -> Outcome {
     if let Some(name) = projection {
         tool.projector(name)?;
@@ -201,7 +201,7 @@ pub async fn runs(tool: &Tool, projection: Option<&str>, most: u32) -> Outcome {
     Ok(Ended::done(json!({ "runs": runs.len() })))
 }
 
-/// Follows a run until it is over; ends as it did.
+/// Follows a run until it ends; returns its result.
 pub async fn watch(tool: &Tool, run: i64) -> Outcome {
     let mut before = None;
     loop {

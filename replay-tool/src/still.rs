@@ -1,4 +1,4 @@
-//! Holding generations still: the lease of their rows is taken from whoever keeps them, and given back.
+//! Holds generations at one position: takes the lease of their rows from their worker, and gives it back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::fold::fold_to;
 use crate::rows::Side;
 use crate::{Failure, Sentence, Tool};
 
-/// How long the one in use stands still at a time.
+/// How long the generation in use is held at a time.
 pub(crate) const STILL: Duration = Duration::from_secs(2);
 
-/// How long it is waited for a generation that this release cannot move by itself.
+/// How long to wait for a generation that this release cannot advance itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Two generations that are held still at one position.
+/// Two generations that are held at one position.
 pub(crate) struct Held(pub(crate) [Lease; 2]);
 
 impl Held {
-    /// Does `work` while both are held; ends it where it stands if one of them is lost.
+    /// Runs `work` while both are held; aborts it if one of the leases is lost.
     pub(crate) async fn keeping<T>(
         &self,
         tool: &Tool,
@@ -45,7 +45,7 @@ impl Held {
     }
 }
 
-/// Takes a generation's rows from whoever keeps them: from here on nobody else moves them.
+/// Takes the lease of a generation's rows: from here on no other process advances them.
 pub(crate) async fn hold(tool: &Tool, generation: &Generation) -> Result<(Lease, Checkpoint), Failure> {
     let lease = tool.leases().take(&format!("{}:{ROWS}", generation.namespace())).await?;
     let db = generation.db(tool.registry.database())?;
@@ -90,7 +90,7 @@ pub(crate) async fn together(
                 }
             };
         }
-        // Only a process with its version can move it: let it, while the other one waits.
+        // Only a process with its version can advance it: let it do so, while the other generation waits.
         tool.leases().release(lease).await?;
         let mut pause = tokio::time::interval(Duration::from_millis(20));
         while behind.checkpoint().await?.position < to {

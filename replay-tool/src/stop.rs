@@ -1,4 +1,4 @@
-//! Being told to stop: once, and the chunk at hand is finished; twice, and it is rolled back.
+//! Requests to stop: after the first one the current chunk is completed; after the second it is rolled back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,21 +15,21 @@ enum Why {
     TimedOut,
 }
 
-/// How long after SIGTERM, or when the time is up, the chunk at hand may still take.
+/// How long the current chunk may still take after SIGTERM or a time-out.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// Whether to go on. Clones share it.
+/// The request to stop. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     soon: CancellationToken,
     now: CancellationToken,
     why: Arc<OnceLock<Why>>,
-    /// What is at hand can be gone on with.
+    /// The command's progress is saved, so that it can be resumed.
     saves: Arc<AtomicBool>,
 }
 
 impl Stop {
-    /// Hears signals, and the end of the time that the command was given.
+    /// Listens for signals, and for the command's time limit.
     pub fn listen(&self, timeout: Option<Duration>) -> std::io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -63,17 +63,17 @@ impl Stop {
     }
 
     fn because(&self, why: Why) {
-        // The first reason is the one that counts.
+        // Only the first reason counts.
         self.why.get_or_init(|| why);
         self.soon.cancel();
     }
 
-    /// Says whether the same command goes on from what was done so far.
+    /// Sets whether the same command can resume from the progress so far.
     pub fn saves(&self, saves: bool) {
         self.saves.store(saves, Ordering::Relaxed);
     }
 
-    /// As if SIGINT had come.
+    /// Acts as if SIGINT had been received.
     pub fn interrupt(&self) {
         self.because(Why::Signal("SIGINT"));
     }
@@ -82,17 +82,17 @@ impl Stop {
         self.soon.is_cancelled()
     }
 
-    /// Resolves when it is time to finish what is at hand.
+    /// Resolves at the first request: finish the current step.
     pub async fn asked(&self) {
         self.soon.cancelled().await;
     }
 
-    /// Resolves when somebody insists.
+    /// Resolves at the second request: abort.
     pub async fn now(&self) {
         self.now.cancelled().await;
     }
 
-    /// What the command ends with.
+    /// The failure that the command ends with.
     pub fn failure(&self) -> Failure {
         let saved = self.saves.load(Ordering::Relaxed);
         match self.why.get() {

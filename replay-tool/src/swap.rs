@@ -1,6 +1,6 @@
-//! `swap`, `rollback`, `retire`: one row says which generation readers go by. Moving it takes the generation in use from
-//! whoever keeps it, so that it stands still, waits until every sink of the other one has passed it, moves the row, and
-//! gives it back: no reader ever goes back in time.
+//! `swap`, `rollback`, `retire`: one row says which generation is in use. To change it, the generation in use is taken
+//! from its worker so that it stops, every sink of the other generation has to pass its position, and then the row is
+//! updated and the lease given back: so no reader ever sees an older state than before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub struct Swap {
     pub generation: Option<i32>,
     /// The generation that must be in use.
     pub expect: Option<i32>,
-    /// Whether it has to be verified.
+    /// Whether it must have been verified.
     pub verified: bool,
     /// The run whose differences are accepted.
     pub accept: Option<i64>,
-    /// How many events the candidate may be behind when it begins.
+    /// How many events the candidate may be behind at the start.
     pub max_lag: i64,
     pub reason: Option<String>,
 }
@@ -49,7 +49,7 @@ impl Swap {
     }
 }
 
-/// How long the generation in use may stand still.
+/// How long the generation in use may be stopped.
 const STILL: Duration = Duration::from_secs(5);
 
 async fn standing(
@@ -98,7 +98,7 @@ pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn 
     moved.carry_out(tool, projector, &candidate).await
 }
 
-/// The run whose differences are accepted for this generation, or why there is none.
+/// The run whose differences are accepted for this generation, or the reason why none is.
 async fn accept(tool: &Tool, options: &Swap, to: &Generation) -> Result<i64, Failure> {
     let runs = tool.runs.last(Some(&options.projection), 100).await?;
     let last = runs.iter().find(|run| run.verb == "verify" && run.generation == Some(to.number));
@@ -125,7 +125,7 @@ async fn accept(tool: &Tool, options: &Swap, to: &Generation) -> Result<i64, Fai
 #[derive(Debug, Clone)]
 pub struct Rollback {
     pub projection: String,
-    /// Where to; none: the one before.
+    /// The target; none: the previous generation.
     pub generation: Option<i32>,
     /// Wait until it has caught up, however long that takes.
     pub wait: bool,
@@ -138,7 +138,7 @@ impl Rollback {
     }
 }
 
-/// Moves readers back to the generation before; the one that they leave is rejected.
+/// Moves readers back to the previous generation; the one that they leave is rejected.
 pub async fn rollback(tool: &Tool, options: &Rollback) -> Outcome {
     let projector = tool.projector(&options.projection)?;
     tool.alone_with(&options.projection, rollback_alone(tool, options, &projector)).await
@@ -165,7 +165,7 @@ pub(crate) async fn rollback_alone(
         let (number, state) = (target.generation.number, Word::of(target.state));
         return Err(Failure::Refused(Sentence::NotReadable { number, state }));
     }
-    // Whoever never was in use has to pass the gate of a swap.
+    // A generation that was never in use must pass the conditions of a swap.
     let left = operations::left_at(tool.registry.operations(), &options.projection, target.generation.number);
     if !target.previous && left.await?.is_none() {
         let (number, projection) = (target.generation.number, options.projection.clone());
@@ -187,8 +187,8 @@ pub(crate) async fn rollback_alone(
     moved.carry_out(tool, projector, &target).await
 }
 
-/// How long it is waited for somebody to keep a generation: who let go of it just now takes it up again, at the latest
-/// a second after the lease of a tool that was killed with it in hand has expired.
+/// How long to wait for a worker to keep a generation: one that has just released it takes it again, at the latest a
+/// second after the lease of a killed tool has expired.
 const KEEPER: Duration = Duration::from_secs(8);
 
 async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &KnownGeneration) -> Result<bool, Failure> {
@@ -207,7 +207,7 @@ struct Move<'a> {
     verb: &'static str,
     from: &'a Generation,
     to: &'a Generation,
-    /// Whether the one that they leave is never read again.
+    /// Whether the generation that they leave is rejected for good.
     rejected: bool,
     accepted: Option<i64>,
     reason: Option<&'a str>,
@@ -257,7 +257,7 @@ impl Move<'_> {
         let began = Instant::now();
         let (lease, at) = hold(tool, self.from).await?;
         let outcome = async {
-            // Where the log went back to an older state, its own end is as far as anybody can get.
+            // If the log went back to an older state, its own end is the furthest position to wait for.
             let barrier = match tool.log.read_after(self.verb, &at, 1).await {
                 Ok(_) => at.position,
                 Err(Error::AheadOfLog { .. }) => tool.log.head().await?.position,
@@ -285,7 +285,7 @@ impl Move<'_> {
             Ok(barrier)
         };
         let outcome = outcome.await;
-        // Given back whatever came out: the one that readers left goes on as well, and a way back stays.
+        // Released whatever the result: the generation that readers left goes on as well, so a rollback stays possible.
         tool.leases().release(&lease).await?;
         let position = outcome?;
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -318,7 +318,7 @@ impl Move<'_> {
             let behind = now.sinks.iter().find(|sink| sink.position.unwrap_or(-1) < barrier);
             let Some(behind) = behind else {
                 if projector.searchable() {
-                    // What readers found before they find after it.
+                    // Search results must not go back in time either.
                     tool.search.refresh(&self.to.namespace()).await?;
                 }
                 return Ok(());
@@ -339,15 +339,15 @@ impl Move<'_> {
 #[derive(Debug, Clone)]
 pub struct Retire {
     pub projection: String,
-    /// Which; none: all that readers left, as far as they are old enough.
+    /// The generation; none: all that are not in use any more and are old enough.
     pub generation: Option<i32>,
-    /// How long ago it must have been made or left.
+    /// The least time since it was made or in use.
     pub min_age: Duration,
     pub dry_run: bool,
     pub reason: Option<String>,
 }
 
-/// Drops generations that readers do not go by: rows, index and cache.
+/// Drops generations that are not in use: rows, index and cache.
 pub async fn retire(tool: &Tool, options: &Retire) -> Outcome {
     let projector = tool.projector(&options.projection)?;
     tool.alone_with(&options.projection, retire_alone(tool, options, &projector)).await
@@ -360,7 +360,7 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
     let all = tool.registry.all(Some(&options.projection)).await?;
     let chosen: Vec<KnownGeneration> = match options.generation {
         Some(number) => vec![tool.known(&options.projection, Some(number)).await?],
-        // What `sweep` sees to is not chosen by age.
+        // Generations that `sweep` removes are not chosen by age.
         None => all
             .iter()
             .filter(|known| !known.active && !matches!(known.state, Stands::Retired | Stands::Scratch))
@@ -406,8 +406,8 @@ async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Project
     ))
 }
 
-/// Removes what a run that was killed left behind: generations that were made for its comparison alone, and those that
-/// were retired and are still there. Whoever may change generations of the projection knows that nobody needs them.
+/// Removes what a killed run left behind: generations that were made only for its comparison, and retired ones that
+/// still exist. The caller holds the lease for changing generations, so no other run needs them.
 pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(), Failure> {
     for known in tool.registry.all(Some(projector.name())).await? {
         let generation = &known.generation;
@@ -421,7 +421,7 @@ pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result
     Ok(())
 }
 
-/// Takes a generation from whoever keeps it, and removes all that is of it.
+/// Takes a generation from its worker, and removes its data.
 pub(crate) async fn drop_generation(
     tool: &Tool,
     generation: &Generation,

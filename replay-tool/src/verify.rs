@@ -1,10 +1,10 @@
-//! `verify`: compares a candidate with the generation in use, or with a fold of its own, row by row, while both go on.
+//! `verify`: compares a candidate with the generation in use, or with a fold of the log, row by row, while both go on.
 //!
-//! Nobody is stopped for it and no snapshot is held. A page of rows is read from each side together with that side's
-//! checkpoint. A row that differs although neither side's was changed after the other side's checkpoint is a
-//! difference; one that was changed since is in flux, and looked at again at the end, with both sides held still at one
-//! position for as long as that takes. By digests only the reading differs: rows whose digests differ are read after the
-//! pages, and judged by the pages' checkpoints: what came since is in flux.
+//! No worker is stopped for it and no snapshot is held. A page of rows is read from each side together with that side's
+//! checkpoint. A row that differs although neither side changed it after the other side's checkpoint is a
+//! difference; one that was changed later is in flux, and is compared again at the end, with both sides held at one
+//! position for that long. With digests only the reading differs: rows with different digests are read after their
+//! page, and judged by the page's checkpoints: later changes are in flux.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -33,11 +33,11 @@ use crate::sentences::Word;
 use crate::still::{PATIENCE, STILL, together};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
-/// How thoroughly.
+/// How thoroughly to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Every row, by a digest that the database makes of it; only rows that differ are read. (SQLite makes none, and
-    /// all is read.)
+    /// Every row, by a digest that the database computes; only rows that differ are read. (SQLite computes none, so all
+    /// rows are read.)
     Digest,
     /// Every row, read on both sides
     Full,
@@ -45,12 +45,12 @@ pub enum Mode {
     Sample,
 }
 
-/// With what.
+/// What to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Against {
     /// The generation in use
     Active,
-    /// A generation that is folded from the log for this alone, and dropped again
+    /// A generation that is folded from the log only for this comparison, and then dropped
     Fold,
 }
 
@@ -65,7 +65,7 @@ pub struct Options {
     pub against: Against,
     /// Columns, or parts of JSON columns, as pointers: `/updated_at`.
     pub ignore: Vec<String>,
-    /// Every difference goes there, one JSON object a line.
+    /// Every difference is written to this file, one JSON object per line.
     pub report: Option<PathBuf>,
     pub reason: Option<String>,
 }
@@ -86,13 +86,13 @@ impl Options {
     }
 }
 
-/// A row of each side, as far as it is there.
+/// The row of each side, if it exists.
 type Pair = (Option<Row>, Option<Row>);
 
-/// How often a run gives a sign of life.
+/// How often a run reports that it is alive.
 const SIGN: Duration = Duration::from_millis(500);
 
-/// Differences that are explained on the spot; a report has all of them.
+/// Differences that are explained in the output; a report has all of them.
 const EXPLAINED: usize = 20;
 
 fn by_key(table: &Table, rows: Vec<Row>) -> BTreeMap<String, Row> {
@@ -106,7 +106,7 @@ struct Comparison<'a> {
     left: Side,
     right: Side,
     compared: u64,
-    /// Rows of each side, by table.
+    /// The number of rows of each side, by table.
     counts: BTreeMap<String, (u64, u64)>,
     differences: Vec<Difference>,
     flux: Vec<(usize, Key)>,
@@ -120,14 +120,14 @@ impl Comparison<'_> {
         })
     }
 
-    /// Whether a pointer is to a column that an erasure cleans.
+    /// Whether a pointer is to a column that an erasure empties.
     fn is_personal(&self, table: &Table, pointer: &str) -> bool {
         let name = pointer.strip_prefix('/').unwrap_or("");
         let mut personal = self.projector.personal().iter().filter(|personal| personal.table == table.name);
         personal.any(|personal| personal.columns.contains(&name))
     }
 
-    /// What differs between two rows.
+    /// The differences between two rows.
     fn fields(&self, table: &Table, left: Option<&Row>, right: Option<&Row>) -> Vec<String> {
         let (Some(left), Some(right)) = (left, right) else { return vec![String::new()] };
         if table.columns.iter().all(|column| left.get(column) == right.get(column)) {
@@ -142,12 +142,12 @@ impl Comparison<'_> {
         all.filter(|pointer| !self.is_ignored(pointer)).collect()
     }
 
-    /// Whether a sample has the row.
+    /// Whether the row is in the sample.
     fn is_chosen(&self, key: &Key, total: u64) -> bool {
         if self.options.mode != Mode::Sample || total <= self.options.sample {
             return true;
         }
-        // FNV-1a, folded once more, over seed and key: the same rows for the same seed, whatever order they come in.
+        // FNV-1a, folded once more, over seed and key: the same rows for the same seed, in any order.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ self.options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for byte in shown_key(key).bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -163,7 +163,7 @@ impl Comparison<'_> {
             return;
         }
         let newest = rows.0.iter().chain(rows.1.iter()).map(changed_at).max().unwrap_or(0);
-        // An erasure cleans a row and leaves its position: one side may have got to it, and the other not yet.
+        // An erasure empties a row without changing its position: one side may have done so, and the other not yet.
         let cleaned = common < i64::MAX && fields.iter().all(|field| self.is_personal(table, field));
         if newest > common || cleaned {
             self.flux.push((number, key));
@@ -173,7 +173,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// What is read of each row of a page.
+    /// The parts of each row of a page that are read.
     fn parts(&self, table: &Table) -> Part {
         let digests = self.left.digests() && self.right.digests();
         if self.options.mode != Mode::Digest || !digests {
@@ -205,7 +205,7 @@ impl Comparison<'_> {
                         .map(|(key, _)| key)
                         .collect();
                     self.compared += u64::try_from(all - unlike.len()).unwrap_or(0);
-                    // Rows only get newer: what was read after that checkpoint is in flux, as it is in a page.
+                    // Rows only get newer: a row read after that checkpoint is in flux, as in a page.
                     let mut left = by_key(table, some(&self.left, table, &unlike).await?);
                     let mut right = by_key(table, some(&self.right, table, &unlike).await?);
                     for key in unlike {
@@ -226,7 +226,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// A page of both sides, by key; the position that both have seen; and its last key, where there is more.
+    /// A page of both sides, by key; the position that both have reached; and its last key, if there is more.
     async fn window(
         &self,
         table: &Table,
@@ -237,7 +237,7 @@ impl Comparison<'_> {
         let mut last = (left.len() == PAGE).then(|| left.last().map(|row| key_of(table, row))).flatten();
         let (right_at, right) = page(&self.right, table, part, after, last.as_ref()).await?;
         if last.is_none() && right.len() == PAGE {
-            // The other side goes on where this one ends: as far as that page goes, and on from there.
+            // The other side is compared up to where this page ends, and continues from there.
             last = right.last().map(|row| key_of(table, row));
             (left_at, left) = page(&self.left, table, part, after, last.as_ref()).await?;
         }
@@ -262,13 +262,13 @@ impl Comparison<'_> {
         self.tool.out.progress(&Line { done: compared, total: total.max(compared), text, status }, false);
     }
 
-    /// Looks once more at what was in flux, with both sides held still.
+    /// Compares the rows in flux again, with both sides held at one position.
     async fn settle(&mut self, tables: &[Table]) -> Result<(), Failure> {
         let flux = std::mem::take(&mut self.flux);
         if flux.is_empty() {
             return Ok(());
         }
-        // The one in use stands still for as long as this takes: a moment, and then it gets on before the next one.
+        // The generation in use is held only a moment, and catches up before the next one.
         let (tool, mut left) = (self.tool, flux.into_iter().peekable());
         while left.peek().is_some() {
             if self.tool.stop.is_asked() {
@@ -294,7 +294,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Compares, and writes down what came out.
+/// Compares, and records the result.
 pub async fn verify(tool: &Tool, options: &Options) -> Outcome {
     let projector = tool.projector(&options.projection)?;
     tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await
@@ -324,7 +324,7 @@ pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Pr
     };
     tool.runs.end(run, state, Some(&result)).await?;
     if let Ok(ended) = &outcome {
-        // A sample that found nothing proves nothing of the rest, and takes nothing back.
+        // A sample without differences proves nothing about the other rows, so it does not replace an earlier result.
         let (clean, sample) = (ended.code == exit::DONE, options.mode == Mode::Sample);
         let db = tool.registry.operations();
         if !(clean && sample) {
@@ -345,7 +345,7 @@ async fn compare(
 ) -> Outcome {
     let name = candidate.generation.namespace();
     if candidate.state != Stands::Ready {
-        // What is still being built may be built otherwise from here on.
+        // A generation that is still being built may change after the comparison.
         let state = Word::of(candidate.state);
         return Err(Failure::Refused(Sentence::OnlyReady { name, state }));
     }
@@ -384,7 +384,7 @@ async fn compare(
     }
 }
 
-/// Carries out `work` and gives signs of life meanwhile; ends it where it stands when somebody wants that.
+/// Runs `work` and reports that it is alive; aborts it on request.
 async fn heard(tool: &Tool, run: i64, work: impl Future<Output = Outcome>) -> Outcome {
     let cancelled = async {
         loop {
@@ -465,7 +465,7 @@ async fn run_comparison(
     report(&comparison, run, at, unlike, parked, began).await
 }
 
-/// Documents of the search index that are not what the rows say.
+/// Documents of the search index that differ from the rows.
 async fn index_unlike(
     tool: &Tool,
     projector: &Arc<dyn Projector>,
@@ -482,7 +482,7 @@ async fn index_unlike(
         }
     }
     let before = side.checkpoint().await?.position;
-    // The index follows the rows: it is looked at once it has what they had.
+    // The index follows the rows, so it is compared once it has reached them.
     let deadline = Instant::now() + PATIENCE;
     loop {
         let written = tool.search.checkpoint(&index).await?;
@@ -503,7 +503,7 @@ async fn index_unlike(
         for hit in found.hits {
             match documents.remove(&hit.document.id) {
                 Some(document) if document == hit.document => {}
-                // What changed, or came, since is not judged.
+                // Documents that changed or were added later are not compared.
                 Some(document) if document.version > before => {}
                 _ if hit.document.version > before => {}
                 _ => unlike.push(hit.document.id),
@@ -580,7 +580,7 @@ async fn report(
         }];
         let each = |(field, count): (&String, &u64)| (field.clone(), *count);
         told.extend(fields.iter().map(each).map(|(field, count)| Sentence::FieldDiffers { field, count }));
-        // The first column of a key names the group, which is what `step` looks for.
+        // The first column of a key names the group, which `step` searches for.
         told.extend(comparison.differences.first().map(|one| {
             let (projection, key) = (options.projection.clone(), shown_key(&one.key[..1]));
             Sentence::ExplainOne { projection, key }
@@ -590,7 +590,7 @@ async fn report(
     Ok(Ended { code: if clean { exit::DONE } else { exit::FOUND }, summary })
 }
 
-/// A difference with the event that made the row what it is, personal columns masked.
+/// A difference with the event that last changed the row, with personal columns masked.
 async fn explain(
     tool: &Tool,
     difference: &Difference,

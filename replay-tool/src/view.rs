@@ -1,5 +1,5 @@
-//! `view`: the pages of the audit trail out of an export, on this machine alone. No shop is asked: the rows of the file go
-//! into a read model in a folder that goes away, and the endpoints of the shop answer from there.
+//! `view`: the pages of the audit trail for an export, on this machine only. No shop is needed: the rows of the file
+//! are loaded into a read model in a temporary folder, and the shop's endpoints answer from there.
 
 use std::io::BufReader;
 use std::net::SocketAddr;
@@ -26,20 +26,20 @@ use crate::folder::Folder;
 use crate::output::Line;
 use crate::{Ended, Failure, Language, Outcome, Output, Sentence, Stop, exit};
 
-/// How long requests that are being answered may still take at the end.
+/// How long open requests may still take at the end.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub struct Options {
     pub file: PathBuf,
     pub listen: SocketAddr,
-    /// Of the pages; None: the browser's.
+    /// The language of the pages; None: the browser's.
     pub language: Option<Language>,
 }
 
 /// Why a file is not shown.
 enum Not {
-    /// It is not what its manifest says.
+    /// It does not match its manifest.
     True(String),
     /// It is no export.
     Other(String),
@@ -61,7 +61,7 @@ impl<F: Into<Failure>> From<F> for Not {
     }
 }
 
-/// Shows the file until it is told to stop.
+/// Shows the file until stopped.
 pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
     refuse_non_loopback(options.listen)
         .map_err(|error| Failure::Usage(Sentence::NotLoopback { detail: error.to_string() }))?;
@@ -100,7 +100,7 @@ async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Resu
     Ok(file)
 }
 
-/// Answers until it is told to stop, and says why it ended.
+/// Serves the pages until stopped, and says why it ended.
 async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &Stop) -> Failure {
     let listening = async {
         let listener = TcpListener::bind(options.listen).await?;
@@ -147,7 +147,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     }
 }
 
-/// As much of a shop as the endpoints stand on.
+/// The parts of a shop that the endpoints need.
 struct Shop {
     registry: Registry,
     log: EventLog,

@@ -1,4 +1,4 @@
-//! What the command line says by itself, before anything is connected.
+//! The command line before anything is connected.
 
 use std::process::Command;
 
@@ -48,7 +48,7 @@ fn a_shop_that_is_not_there_is_one_sentence() {
     assert!(said.contains("--store"), "{said}");
 }
 
-/// A pipe that nobody reads any more.
+/// A pipe whose reader was closed.
 fn closed() -> std::process::Stdio {
     let (reader, writer) = std::io::pipe().expect("there is a pipe");
     drop(reader);

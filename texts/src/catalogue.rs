@@ -8,23 +8,23 @@ use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternEl
 
 use crate::value::Value;
 
-/// A text of the catalogue, as it is looked up.
+/// A parsed text.
 #[derive(Debug)]
 struct Known {
-    /// Its variables, each once, as they come.
+    /// Its variables, each once, in order.
     variables: Vec<String>,
-    /// The text, where it has no variables.
+    /// The text, if it has no variables.
     plain: Option<String>,
 }
 
 pub(crate) struct Catalogue {
     bundle: FluentBundle<FluentResource>,
-    /// By key; of an attribute `KEY.ATTRIBUTE`.
+    /// By key; an attribute is `KEY.ATTRIBUTE`.
     texts: BTreeMap<String, Known>,
 }
 
 impl Catalogue {
-    /// A text that cannot be parsed is left out, and its key shown instead; a test finds such texts first.
+    /// A text that cannot be parsed is left out, and its key is shown instead; a test finds such texts first.
     pub(crate) fn read(tag: &str, sources: &[&str]) -> Self {
         let mut bundle = FluentBundle::new_concurrent(vec![tag.parse().unwrap_or_default()]);
         bundle.set_use_isolating(false);
@@ -140,7 +140,7 @@ fn of_inline(inline: &InlineExpression<&str>, names: &mut Vec<String>) {
     }
 }
 
-/// `LEFT($text, 12)`, `RIGHT($text, 12)`: the text at that side of as many columns.
+/// `LEFT($text, 12)`, `RIGHT($text, 12)`: pads the text to this many columns, aligned to that side.
 fn padded<'a>(values: &[FluentValue<'a>], right: bool) -> FluentValue<'a> {
     let [value, FluentValue::Number(columns)] = values else { return FluentValue::Error };
     let text = match value {

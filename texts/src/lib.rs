@@ -1,9 +1,9 @@
-//! Every text that people read, in every language of the shop: the pages of the audit trail, and what `replay-tool`
-//! prints. The texts are Fluent catalogues in `locales/LANGUAGE/*.ftl`, embedded when this crate is compiled.
+//! Every text for people, in every language of the shop: the pages of the audit trail, and the output of `replay-tool`.
+//! The texts are Fluent catalogues in `locales/LANGUAGE/*.ftl`, embedded when this crate is compiled.
 //!
-//! Keys say what a text is for: `event-TYPE` (the title of an event, its attribute `.sentence` is the whole sentence),
-//! `field-PATH` (its attributes are the values that have a name), `aggregate-TYPE`, `actor-KIND`, `role-NAME`,
-//! `problem-SLUG`, `page-…` and `tool-…`. This crate knows no other crate of the shop.
+//! Keys say what a text is for: `event-TYPE` (the title of an event; its attribute `.sentence` is the whole sentence),
+//! `field-PATH` (its attributes are values that have a name), `aggregate-TYPE`, `actor-KIND`, `role-NAME`,
+//! `problem-SLUG`, `page-…` and `tool-…`. This crate depends on no other crate of the shop.
 
 mod catalogue;
 mod value;
@@ -29,19 +29,19 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them, the default first.
+    /// All languages, the default first.
     pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
 
-    /// The tags of all of them, in the same order.
+    /// The tags of all languages, in the same order.
     pub const TAGS: &'static [&'static str] = &[Self::English.tag(), Self::Chinese.tag()];
 
-    /// The language of a tag such as `zh-CN`: English unless we speak it.
+    /// The language of a tag such as `zh-CN`; English for any other.
     pub fn of(tag: &str) -> Self {
         let chinese = tag.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("zh"));
         if chinese { Self::Chinese } else { Self::English }
     }
 
-    /// The language of a locale such as `zh_CN.UTF-8`. We write UTF-8: a locale with another charset gets English.
+    /// The language of a locale such as `zh_CN.UTF-8`. Output is UTF-8: a locale with another charset gets English.
     pub fn of_locale(locale: &str) -> Self {
         let charset = locale.split_once('.').map(|(_, rest)| rest.split('@').next().unwrap_or(rest));
         let readable = charset
@@ -66,7 +66,7 @@ impl Language {
         }
     }
 
-    /// What it calls itself.
+    /// The language's own name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -81,22 +81,22 @@ impl Language {
         }
     }
 
-    /// A text without variables; a key that is missing is shown itself.
+    /// A text without variables; for a missing key, the key.
     pub fn text(self, key: &'static str) -> &'static str {
         self.find(key).unwrap_or(key)
     }
 
-    /// A text without variables whose key was put together, if there is one.
+    /// A text without variables whose key is composed at run time, if it exists.
     pub fn find(self, key: &str) -> Option<&'static str> {
         self.catalogue().text(key)
     }
 
-    /// A text with its variables filled in; a key that is missing is shown itself.
+    /// A text with its variables filled in; for a missing key, the key.
     pub fn fill(self, key: &str, values: &[(&str, Value<'_>)]) -> String {
         self.catalogue().fill(key, values).unwrap_or_else(|| key.to_owned())
     }
 
-    /// The same, which asks for the value of each variable that the text has; none where the key is missing.
+    /// Like `fill`, but asks for the value of each variable of the text; none for a missing key.
     pub fn fill_with<'v>(self, key: &str, value: impl FnMut(&str) -> Value<'v>) -> Option<String> {
         self.catalogue().fill_with(key, value)
     }
@@ -106,7 +106,7 @@ impl Language {
         self.catalogue().keys()
     }
 
-    /// The variables of a text, by name; none where the key is missing.
+    /// The variables of a text, by name; none for a missing key.
     pub fn variables(self, key: &str) -> Option<&'static [String]> {
         self.catalogue().variables(key)
     }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use fluent_bundle::FluentValue;
 
-/// A number above this does not fit Fluent's numbers exactly, and is shown as text.
+/// A number above this is not exact in Fluent, and is shown as text.
 const EXACT: u64 = 1 << 53;
 
-/// The value of a variable. A number chooses the right plural.
+/// The value of a variable. A number selects the plural form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     Text(Cow<'a, str>),
@@ -15,7 +15,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// A text that is a whole number counts as one.
+    /// A text that is a whole number becomes a number.
     pub fn counted(text: &'a str) -> Self {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|_| digits && (text == "0" || !text.starts_with('0')));
@@ -52,7 +52,7 @@ impl From<String> for Value<'_> {
 macro_rules! numbers {
     ($($number:ty),*) => { $(
         impl From<$number> for Value<'_> {
-            /// One that is too big to count is shown as it is written.
+            /// A number that is not exact in Fluent becomes text.
             fn from(number: $number) -> Self {
                 i64::try_from(number).map_or_else(|_| Self::Text(number.to_string().into()), Self::Number)
             }

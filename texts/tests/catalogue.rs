@@ -1,4 +1,4 @@
-//! Every text is there in every language, and every one is used: compared with the catalog of the domain, with the
+//! Every text exists in every language, and every text is used: compared with the catalog of the domain, with the
 //! golden events, and with the sources of all crates.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files fails")]
 
@@ -26,7 +26,7 @@ fn keys(language: Language) -> BTreeSet<&'static str> {
     language.keys().into_iter().collect()
 }
 
-/// What follows the prefix in the keys that have it, attributes aside.
+/// The rest of every key with this prefix, without attributes.
 fn with_prefix(prefix: &str) -> BTreeSet<&'static str> {
     let keys = Language::English.keys().into_iter();
     keys.filter_map(|key| key.split('.').next()?.strip_prefix(prefix)).collect()
@@ -43,7 +43,7 @@ fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The sources of all crates but this one, by path.
+/// The sources of all other crates, by path.
 fn sources() -> BTreeMap<PathBuf, String> {
     let mut files = Vec::new();
     for entry in fs::read_dir(root()).unwrap() {
@@ -55,7 +55,7 @@ fn sources() -> BTreeMap<PathBuf, String> {
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
 }
 
-/// The pieces of a source between quotes: its string literals, and the code between two of them.
+/// The parts of a source between quotes: its string literals, and the code between them.
 fn literals(source: &str) -> impl Iterator<Item = &str> {
     source.lines().flat_map(|line| line.split('"').skip(1))
 }
@@ -77,7 +77,7 @@ fn the_languages_have_the_same_keys_with_the_same_variables() {
 
 #[test]
 fn every_text_is_in_its_language() {
-    // The same in both: names, layouts, and what holds nothing but variables.
+    // Equal in both languages: names, layouts, and texts that hold only variables.
     let same = |text: &str| {
         text.is_empty() || ["API", "[y/N]", "UUID"].contains(&text) || !text.contains(char::is_alphabetic)
     };
@@ -149,8 +149,8 @@ fn every_code_of_the_domain_has_a_name() {
     assert_eq!(fields.map(str::to_owned).collect::<BTreeSet<_>>(), purposes);
 }
 
-/// The keys that are put together: what they begin with, and every code that can follow. Each code has to be in a source,
-/// as a string or as the name of a variant.
+/// Keys that are composed at run time: their prefix, and every code that can follow. Each code must be in a source, as
+/// a string or as the name of a variant.
 const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
@@ -182,7 +182,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ),
 ];
 
-/// Keys that begin like those, and are named whole.
+/// Keys with these prefixes that are written out in full.
 const NAMED_WHOLE: &[&str] = &[
     "page-instances-none",
     "page-instances-more",
@@ -193,7 +193,7 @@ const NAMED_WHOLE: &[&str] = &[
     "page-view-save",
 ];
 
-/// `caught-up` as sources may write it.
+/// The spellings of `caught-up` in sources.
 fn spellings(code: &str) -> [String; 4] {
     let camel = code.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<String>();
     let [spaces, lines] = [" ", "_"].map(|between| code.replace('-', between));
@@ -239,7 +239,7 @@ fn every_key_is_used_and_every_key_that_is_used_is_there() {
         .into_iter()
         .filter(|key| match key.split_once('-') {
             _ if put_together(key) => false,
-            // Compared with the catalog.
+            // Compared with the catalog instead.
             Some(("event" | "aggregate" | "actor" | "field", _)) => false,
             Some(("page", name)) => !pages.contains(name),
             Some(("problem", name)) => {
@@ -269,7 +269,7 @@ fn every_key_is_used_and_every_key_that_is_used_is_there() {
     }
 }
 
-/// The catalogues as they are written: Fluent drops what it cannot read, and takes the last of two texts of one key.
+/// Reads the files themselves: Fluent drops what it cannot parse, and takes the last of two texts with one key.
 #[test]
 fn every_catalogue_can_be_read_and_has_each_key_once() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("locales");
