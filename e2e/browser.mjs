@@ -1,4 +1,4 @@
-// Chromium from Debian, and what every page is watched for: no request to elsewhere, no error, no breach of its policy.
+// Starts Chromium, and watches every page: no request to another host, no error, no violation of its policy.
 import assert from 'node:assert/strict';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -17,7 +17,7 @@ function executable() {
       accessSync(place, constants.X_OK);
       return place;
     } catch {
-      // Not there: the next one.
+      // Not installed here: try the next one.
     }
   }
   throw new Error(`${named} is not there: \`make test-browser\` installs it as root, or apt-get install chromium`);
@@ -25,7 +25,7 @@ function executable() {
 
 export const launch = () => chromium.launch({ executablePath: executable(), args: FLAGS });
 
-// Signs in where the shop asks for it.
+// Signs in if the shop requires it.
 export async function signIn(page, shop, role) {
   if ((await fetch(`${shop.origin}/audit/sign-in`)).status === 404) return;
   await page.goto(`${shop.origin}/audit/sign-in`);
@@ -34,7 +34,7 @@ export async function signIn(page, shop, role) {
   await page.waitForURL((url) => !url.pathname.endsWith('/sign-in'));
 }
 
-// A browser's private window, signed in as a role. `watched` collects what no page may do.
+// A private browser window, signed in as a role. `watched` collects everything that a page must not do.
 export async function visit(browser, shop, { role = 'support', ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(8_000);
@@ -55,7 +55,7 @@ export async function visit(browser, shop, { role = 'support', ...options } = {}
   return { context, page, watched };
 }
 
-// Opens a page of the shop, which must be there.
+// Opens a page of the shop, which must exist.
 export async function see(page, shop, path) {
   const answer = await page.goto(`${shop.origin}${path}`);
   assert.ok(answer.ok(), `${path}: ${answer.status()}`);
@@ -67,7 +67,7 @@ export async function violations(page) {
   return found.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).slice(0, 3).join(' | ')}`);
 }
 
-// Wider than its window, a page has to be scrolled in two ways.
+// A page wider than its window has to be scrolled in two directions.
 export const sideways = (page) => page.evaluate(() => {
   const { scrollWidth, clientWidth } = document.scrollingElement;
   const wide = [...document.body.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > clientWidth + 1

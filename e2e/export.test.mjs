@@ -1,4 +1,4 @@
-// What is taken along is what is seen: as many, in the same order, masked alike, and harmless in a spreadsheet.
+// An export equals the screen: the same rows, the same order, equally masked, and harmless in a spreadsheet.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -90,8 +90,8 @@ check(10, 'what is masked is masked alike, and no cell is a formula', async (_, 
   await mustFail('a formula', () => harmless([...found, [FORMULA]]));
 });
 
-// What a spreadsheet program makes of a CSV: each cell's text, and whether it is a formula. Gnumeric gives a type to what
-// stands there as it is, and none to what it has computed.
+// How a spreadsheet program reads a CSV: each cell's text, and whether it is a formula. Gnumeric reports a type for
+// literal values, and none for computed ones.
 async function opened(csv) {
   const folder = await mkdtemp(join(tmpdir(), 'soonshop-e2e-'));
   try {

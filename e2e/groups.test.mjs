@@ -1,4 +1,4 @@
-// The timeline by commands: what each caused is folded out below it, by mouse, by keyboard and without scripts.
+// The timeline by commands: effects are unfolded below a row by mouse, by keyboard and without scripts.
 import assert from 'node:assert/strict';
 import { see, violations } from './browser.mjs';
 import { check, mustFail, rows } from './harness.mjs';
@@ -29,7 +29,7 @@ check(5, 'all rows by command are every event once, page by page, without script
   assert.equal(Number(await page.locator('.count strong').innerText()), wanted.length, 'the count is of events');
   seen.push(seen[0]);
   await mustFail('an event that is there twice', each);
-  // The form does it, and lets it be again.
+  // The form switches it on, and off again.
   await page.locator('form.search input[name=group]').uncheck();
   await page.locator('form.search button').click();
   assert.equal(new URL(page.url()).searchParams.has('group'), false);

@@ -1,4 +1,4 @@
-// How a check is written: once, for both shops, each time in a window of its own.
+// Defines a test once for both shops, each time in a window of its own.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ async function pictured(name, page, error) {
   return error;
 }
 
-// A test on each of these shops. `body` gets a window, signed in, and the shop; pages that misbehave fail it.
+// A test on each of these shops. `body` gets a signed-in window and the shop; pages that misbehave fail it.
 export function each(name, body, { on = shops, ...options } = {}) {
   for (const shop of on) {
     const whole = `${name} (${shop.store})`;
@@ -41,14 +41,14 @@ export function each(name, body, { on = shops, ...options } = {}) {
 
 export const check = (number, name, body, options) => each(`check ${number}: ${name}`, body, options);
 
-// What a check asserts has to fail where something is wrong.
+// The assertion must fail when something is wrong.
 export async function mustFail(what, assertion) {
   await assert.rejects(async () => assertion(), assert.AssertionError, `nobody noticed ${what}`);
 }
 
 export const rows = (page) => page.locator('main ol.trail > li');
 
-// The fields that a row shows of what its event changed: three at most, those of the whole first, and none that was merely empty.
+// The changed fields that a row shows: three at most, top-level fields first, and none that was merely empty.
 export function firstFields(changes) {
   const says = (value) => value !== undefined && (typeof value !== 'object' || Object.keys(value).length > 0);
   const depth = ({ path }) => path.split('/').length;

@@ -1,12 +1,12 @@
-// What the page, the endpoint and the tool say of the health of the system: the truth, and the same.
+// The page, the endpoint and the tool report the same, true health.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { see } from './browser.mjs';
 import { check, mustFail } from './harness.mjs';
 import { eventually, open, post, remove, replayTool, sql, startAgain } from './shop.mjs';
 
-// On servers a worker is killed. Embedded there is one process: there a table is not to be found, and its read model stands
-// still until it is.
+// On servers, a worker is killed. The embedded shop is one process: there a table is renamed, and its read model
+// stops until the table is back.
 const FAULTS = {
   embedded: {
     named: 'products',
@@ -21,7 +21,7 @@ const FAULTS = {
     words: /No worker is running/,
     stop: (shop) => shop.worker.stop('SIGKILL'),
     mend: async (shop) => (shop.worker = await startAgain(shop, shop.worker)),
-    // The trend is that of a minute: whoever begins to look while it is behind, sees it shrink.
+    // The trend covers a minute: a new client that looks while the lag is large sees it shrink.
     lookAnew: async (shop) => {
       const answers = shop.processes.find((one) => one.origin === shop.origin);
       await answers.stop();
@@ -44,7 +44,7 @@ async function health(shop) {
 const one = (whole, name) => whole.items.find((item) => item.projection === name);
 const row = (page, name) => page.locator('main tr', { hasText: name }).first();
 
-// The page says of a read model what the endpoint and the tool say.
+// The page says the same of a read model as the endpoint and the tool.
 async function agree(page, shop, name, words) {
   const answer = await health(shop);
   const { complaint, lag_events: lag } = one(answer, name);
@@ -81,7 +81,7 @@ for (const store of Object.keys(FAULTS)) {
 
     await stop(shop);
     const product = (await post(shop, '/products', { name: 'Late', variants: [{ sku: 'LATE-01', price: { amount: 1, currency: 'GBP' } }] })).json.id;
-    // More than it was behind when the shop began: the trend looks back for a minute.
+    // A larger lag than when the shop started: the trend looks back for a minute.
     for (let amount = 2; amount <= 60; amount += 1) {
       await post(shop, `/products/${product}/prices`, { sku: 'LATE-01', price: { amount, currency: 'GBP' } });
     }
@@ -91,7 +91,7 @@ for (const store of Object.keys(FAULTS)) {
     const seconds = () => health(shop).then((answer) => one(answer, named).lag_seconds);
     const before = await seconds();
     await eventually('it falls further behind', async () => (await seconds()) > before + 0.5);
-    // The overview follows by itself.
+    // The overview updates by itself.
     await see(page, shop, '/audit?lang=en');
     await row(page, named).filter({ hasText: '↑' }).waitFor();
     await page.evaluate(() => document.querySelectorAll('.ill').forEach((ill) => ill.remove()));
@@ -107,7 +107,7 @@ for (const store of Object.keys(FAULTS)) {
       await mustFail('that it still stands', async () => assert.match(await row(page, named).innerText(), /↓/));
     }
     await mend(shop);
-    // After a stop this short it is steady again for whoever looked all the time, and not yet shrinking.
+    // After a stop this short it is steady again for a client that looked all the time, and not yet shrinking.
     await row(page, named).filter({ hasText: lookAnew ? '↓' : /✓[^]*→/ }).waitFor({ timeout: 20_000 });
     await row(page, named).filter({ hasText: '✓' }).waitFor({ timeout: 20_000 });
     await eventually('all is well again, and caught up', async () => {

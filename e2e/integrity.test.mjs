@@ -1,4 +1,4 @@
-// Whether the log still holds what was sealed: green only where that is proved, and red at the very position.
+// Checks of the seals: green only where intactness is proved, and red at the exact position.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -67,7 +67,7 @@ check(11, 'of the last row before any seal nothing is proved, and that it is gon
   const sealed = await add('Bellows');
   await eventually('all of it is sealed', async () => new RegExp(`1…${sealed}\\b`).test(await verify(page, shop)));
   await green(page);
-  // Whoever seals is gone: nothing new comes under a seal.
+  // The sealer is stopped: nothing new is sealed.
   await shop.processes.find((one) => one.args.includes('reactor')).stop('SIGKILL');
   const last = await add('Tongs');
   const unprovable = async (said) => {

@@ -1,4 +1,4 @@
-// The timeline as things happen: nothing is lost, nothing comes twice, nobody's page jumps.
+// The live timeline: no event is lost or shown twice, and the page does not jump.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { createServer, request } from 'node:http';
@@ -15,7 +15,7 @@ after(async () => Promise.all(Object.values(own).map((shop) => remove(shop))));
 const on = STORES.map((store) => ({ store, get origin() { return own[store].origin; }, get keys() { return own[store].keys; } }));
 
 let number = 0;
-// One event; its position.
+// Appends one event; returns its position.
 async function happens(shop) {
   const sku = `LIVE-${(number += 1)}`;
   return (await post(own[shop.store], '/products', { name: sku, variants: [{ sku }] })).json.position;
@@ -62,7 +62,7 @@ check(9, 'after a restart in the middle of a hundred events each of them is ther
     for (let done = 0; done < count; done += 1) positions.push(await happens(shop));
   };
   await some(40);
-  // Apart, commands go on while the reader is away.
+  // With separate processes, commands go on while the query process is stopped.
   await reader.stop('SIGKILL');
   if (shop.store === 'apart') await some(30);
   await startAgain(mine, reader);
@@ -74,13 +74,13 @@ check(9, 'after a restart in the middle of a hundred events each of them is ther
   await eventually('all hundred are there', () => once().then(() => true), 20);
   await page.evaluate(() => document.querySelector('[data-rows] > li').remove());
   await mustFail('an event that is lost', once);
-  // The browser says that it lost the connection: it is meant to.
+  // The browser reports the lost connection, as expected.
   const lost = watched.splice(0);
   assert.ok(lost.every((what) => /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/.test(what)), lost.join());
 }, { on });
 
 check(9, 'ten tabs follow over one stream, and all of them load', async ({ context, page }, shop) => {
-  // Between browser and shop, to count what is open.
+  // A proxy between browser and shop, to count open connections.
   let streams = 0;
   let most = 0;
   const between = createServer((asked, answered) => {

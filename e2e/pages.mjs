@@ -1,4 +1,4 @@
-// Every page that there is, by name. The tests and the pictures go through them all.
+// Every page, by name, for the tests and the screenshots.
 export const PAGES = (made) => ({
   overview: '/audit',
   timeline: '/audit/timeline',

@@ -1,4 +1,4 @@
-// What holds for every page: accessibility, reflow, its own origin, its language.
+// Checks of every page: accessibility, reflow, origin, language.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { PAGES } from './pages.mjs';
 
 const LOOKS = ['light', 'dark'].flatMap((colorScheme) => ['en', 'zh-CN'].map((locale) => ({ colorScheme, locale })));
 
-// What a page looks like does not hang on the store. The longest page is the same as a shorter one but for its length.
+// The look of a page does not depend on the store. The longest page only differs from a shorter one in length.
 for (const { colorScheme, locale } of LOOKS) {
   check(13, `no page is out of anybody's reach, ${colorScheme}, ${locale}`, async ({ page, watched }, shop) => {
     for (const [name, path] of Object.entries(PAGES(shop.made))) {
@@ -56,7 +56,7 @@ test('a page that is broken on purpose does not get past any of these', async ()
   }
 });
 
-// The words of a page that are neither ids nor codes nor marked as of another language.
+// The words of a page, without ids, codes and parts marked as another language.
 const words = (page) => page.evaluate(() => {
   const said = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -70,7 +70,7 @@ const words = (page) => page.evaluate(() => {
   return said.join('\n');
 });
 
-// Names of products, codes and whole ids stand in sentences as they are.
+// Names of products, codes and full ids are shown unchanged in sentences.
 const AS_THEY_ARE = /[0-9a-f]{8}-[0-9a-f-]{27}|“[^”]*”|\b[A-Z]+-[A-Z0-9]+\b|\b(?:API|GBP|UTC|JSON|CSV|NDJSON|SoonShop)\b|\b[a-z_]+:[0-9a-z-]+|\b[vVdD]\d+\b|\bms?\b|\bs\b/g;
 
 function speaksChinese(said, name) {
@@ -90,7 +90,7 @@ check(14, 'in Chinese no English is left on any page', async ({ page }, shop) =>
   await mustFail('English that was left', () => speaksChinese(left, 'the last page'));
 }, { locale: 'zh-CN', on: shops.slice(0, 1) });
 
-// Every moment on a page stands in the zone that was chosen, and says in UTC which moment it is.
+// Every time on a page is in the chosen zone, and has its UTC value as well.
 async function inShanghai(page, name) {
   const times = await page.locator('time').evaluateAll((found) => found.map((time) => [time.textContent, time.dateTime, time.title]));
   for (const [shown, moment, hovered] of times) {
@@ -122,7 +122,7 @@ check(13, 'with the keyboard alone an order is found, stepped through, followed,
   const press = async (...keys) => {
     for (const key of keys) await page.keyboard.press(key);
   };
-  // The script has to be there before keys mean anything.
+  // Shortcuts only work once the script has loaded.
   const at = async (pattern) => {
     await page.waitForURL((url) => pattern.test(url.href));
     await page.waitForLoadState();
@@ -144,7 +144,7 @@ check(13, 'with the keyboard alone an order is found, stepped through, followed,
   await at(/v=1\b/);
   await press(']');
   await at(/v=2\b/);
-  // On to the cause, by Tab.
+  // Moves to the cause, by Tab.
   const onto = async (href) => {
     for (let step = 0; step < 60; step += 1) {
       await press('Tab');

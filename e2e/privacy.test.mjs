@@ -1,4 +1,4 @@
-// What is personal gets to nobody who may not see it, in any byte of any answer.
+// No byte of any answer shows personal values to a caller without the permission.
 import assert from 'node:assert/strict';
 import { see, visit } from './browser.mjs';
 import { browser, check, mustFail, rows } from './harness.mjs';
@@ -88,7 +88,7 @@ check(8, 'what would tell of a masked value by a search is refused', async ({ pa
   await mustFail('that something is found', () => assert.equal(known.json.items.length, 0));
 });
 
-// What people did, as the overview tells it.
+// The lines of the record of operations, as the overview shows them.
 async function recorded(browser, shop, what) {
   const { context, page } = await visit(browser, shop, { role: 'admin' });
   try {
@@ -112,7 +112,7 @@ check(8, 'an auditor sees what is personal for a reason, and that is written dow
   const written = async () =>
     assert.equal(await recorded(browser, shop, new RegExp(`Revealed personal values user/${ana}`)), before + 1);
   await written();
-  // Masked again for the next who looks, and never for support.
+  // Masked again at the next visit, and always for support.
   await see(page, shop, `/audit/a/user/${ana}?lang=en`);
   assert.ok(!(await page.content()).includes(ANA_LATER.phone));
   const refused = await fetch(`${shop.origin}/audit/a/user/${ana}`, {

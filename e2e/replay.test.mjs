@@ -1,4 +1,4 @@
-// A read model is rebuilt, verified, swapped and taken back, and the pages tell each step.
+// A read model is rebuilt, verified, swapped and rolled back, and the pages show each step.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { see } from './browser.mjs';
@@ -14,7 +14,7 @@ const on = STORES.map((store) => ({ store, get origin() { return own[store].orig
 
 const count = async (shop, namespace, table) => Number((await sql(shop, namespace, `SELECT count(*) FROM ${table};`)).trim());
 
-// What the page says of the read model and its runs.
+// The page's texts about the read model and its runs.
 async function told(page, shop) {
   await see(page, shop, '/audit/projections/products?lang=en');
   return page.locator('main').innerText();
@@ -37,7 +37,7 @@ check(15, 'plan, a rebuild that is broken off and taken up, a bug that is found,
   assert.deepEqual([await count(shop, 'operations', 'generations'), await count(shop, 'operations', 'entries'), await count(shop, 'operations', 'runs')], before);
   assert.doesNotMatch(await told(page, shop), /rebuild products\s*\n.*running/i);
 
-  // Half way, another is held off and named; Ctrl-C leaves what was done.
+  // Half way, a second rebuild is refused, naming the first one; Ctrl-C keeps the progress.
   const rebuild = spawnReplayTool(shop, 'rebuild', 'products', '--max-rate', '25/s', '--chunk', '10', '--json');
   let warnings = '';
   rebuild.stderr.on('data', (data) => (warnings += data));
@@ -59,10 +59,10 @@ check(15, 'plan, a rebuild that is broken off and taken up, a bug that is found,
   const again = await replayTool(shop, 'rebuild', 'products', '--json');
   assert.equal(again.code, 0, again.stderr);
   const summary = JSON.parse(again.stdout.trim().split('\n').at(-1));
-  // From the start it would be more than the 500 of the long history.
+  // From the start there would be more than the 500 events of the long history.
   assert.ok(summary.folded < 450, `it began anew: ${again.stdout.split('\n').at(-2)}`);
 
-  // A bug: it is found, named by its key, and a swap is refused.
+  // A bug in the data is found, named by its key, and the swap is refused.
   await sql(shop, 'rm_products_2', `UPDATE products SET name = 'bugged' WHERE id = '${id}';`);
   const verify = await replayTool(shop, 'verify', 'products');
   assert.equal(verify.code, 3, verify.stderr);
@@ -72,7 +72,7 @@ check(15, 'plan, a rebuild that is broken off and taken up, a bug that is found,
   const found = await told(page, shop);
   assert.match(found, /difference|differ/i);
 
-  // Mended: readers are moved over while they read, and back.
+  // Corrected: readers are moved over while they read, and back.
   await sql(shop, 'rm_products_2', `UPDATE products SET name = 'Replayed' WHERE id = '${id}';`);
   const equal = await replayTool(shop, 'verify', 'products');
   assert.equal(equal.code, 0, equal.stdout + equal.stderr);

@@ -1,4 +1,4 @@
-// Runs the browser tests, one file after the other, on two shops that are opened once: `node run.mjs [FILE…]`.
+// Runs the browser tests, one file after the other, on two shops that are started once: `node run.mjs [FILE…]`.
 import { readdirSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Pictures of every page, light and dark, English and Chinese, wide and narrow: all in target/screenshots/, and in
-// docs/images/ those that the documentation shows.
+// Screenshots of every page, light and dark, English and Chinese, wide and narrow: all in target/screenshots/, and
+// those of the documentation in docs/images/.
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { launch, see, visit } from './browser.mjs';
@@ -13,7 +13,7 @@ const SHOWN = {
   'integrity-light-en-wide': 'audit-integrity', 'timeline-dark-zh-CN-narrow': 'audit-timeline-zh',
 };
 const SIZES = { wide: { width: 1200, height: 760 }, narrow: { width: 390, height: 760 } };
-// The long history would fill the timeline alone.
+// The long history would fill the whole timeline.
 const shown = (made) => ({ ...PAGES(made), timeline: '/audit/timeline?q=-type:ProductPriceChanged' });
 const all = join(ROOT, 'target', 'screenshots');
 const docs = join(ROOT, 'docs', 'images');

@@ -1,4 +1,4 @@
-// The timeline: deep links and the way back, honesty about what was searched for.
+// The timeline: deep links, the way back, and truthful answers about the search.
 import assert from 'node:assert/strict';
 import { see, visit } from './browser.mjs';
 import { browser, check, mustFail, rows } from './harness.mjs';
@@ -79,7 +79,7 @@ check(7, 'a term that cannot be read is named, and nothing is shown as if it wer
   await refusedNotShown(page, answer);
   await page.evaluate(() => document.querySelector('main').insertAdjacentHTML('beforeend', '<ol class="trail"><li>#1</li></ol>'));
   await mustFail('rows beside the error', () => refusedNotShown(page, answer));
-  // The browser itself says that the page was refused.
+  // The browser itself reports that the page was refused.
   assert.ok(watched.splice(0).every((what) => what.includes('400')));
 });
 

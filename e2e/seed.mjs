@@ -1,4 +1,4 @@
-// What the browser tests look at: a small shop's history, made by HTTP commands like anybody's.
+// The data of the browser tests: a small shop's history, made by ordinary HTTP commands.
 import { randomUUID } from 'node:crypto';
 import { call, eventually, get, post, replayTool, sql } from './shop.mjs';
 
@@ -6,7 +6,7 @@ export const ANA = { name: 'Ana Zugspitze', email: 'ana.zugspitze@quux.example',
 export const ANA_LATER = { ...ANA, phone: '+49 7700 900456' };
 export const ZOE = { name: 'Zoe Quibble', email: 'zoe.quibble@quux.example', phone: '+44 7700 900789', country: 'United Kingdom' };
 const ADDRESS = 'Krokodilgasse 17, 80331 Munich';
-// No byte of these may get to anybody who may not see them.
+// No byte of these values may reach a caller without the permission.
 export const PERSONAL = [ANA.name, ANA.email, ANA.phone, ANA_LATER.phone, ZOE.name, ZOE.email, ZOE.phone, ADDRESS];
 export const FORMULA = '=HYPERLINK("http://x")';
 export const LONG = 500;
@@ -63,7 +63,7 @@ export async function seed(shop) {
   made.orders.parked = await placed(shop, 'PEN-01', 1, { headers: { 'x-correlation-id': made.parkedCorrelation } },
     { country: 'Atlantis' });
 
-  // Somebody who is forgotten, with all that they told.
+  // A customer who is erased, with all personal values.
   made.orders.erased = await placed(shop, 'TEE-01', 1, {}, { customer: { user: made.users.zoe }, contact: { email: ZOE.email } });
   await confirmed(shop, made.orders.erased);
   await post(shop, `/people/${made.users.zoe}/erasures`, { purposes: ['account', 'invoice'] },
@@ -84,7 +84,7 @@ export async function seed(shop) {
   return shop;
 }
 
-// Until every read model stands at the head, and the erasure of Zoe is complete.
+// Waits until every read model has reached the head, and the erasure of Zoe is complete.
 export async function caughtUp(shop) {
   if (shop.made?.users.zoe) {
     await eventually('Zoe is forgotten', async () => {

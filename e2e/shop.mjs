@@ -1,4 +1,5 @@
-// A shop for browser tests: the real binary on files of its own or on a fresh PostgreSQL database, and its command lines.
+// A shop for browser tests: the real binary on files of its own or on a fresh PostgreSQL database, and its command
+// lines.
 import { execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -13,7 +14,7 @@ const BINARIES = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'deb
 export const STORES = ['embedded', 'postgres'];
 export const ROLES = ['support', 'auditor', 'ops', 'admin', 'service'];
 
-// What was started and is not stopped yet. A test that fails must leave nothing running.
+// The processes that were started and not stopped yet. A failed test must leave none running.
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
@@ -26,7 +27,7 @@ export function freePort() {
   });
 }
 
-// Waits for what comes in its own time; `look` answers something truthy once it is there.
+// Waits until `look` returns a truthy value.
 export async function eventually(what, look, seconds = 20) {
   const end = Date.now() + seconds * 1000;
   let last;
@@ -54,7 +55,7 @@ export function command(program, args, { env = {}, input, seconds = 60 } = {}) {
         resolve({ code: error ? error.code : 0, stdout, stderr });
       }
     });
-    // Whoever ends without reading it all says why in its exit code.
+    // A program that ends before it has read its input reports why in its exit code.
     child.stdin.on('error', (error) => { if (error.code !== 'EPIPE') reject(error); });
     child.stdin.end(input ?? '');
   });
@@ -103,7 +104,7 @@ async function rabbit(method, path) {
   if (!answer.ok) throw new Error(`RabbitMQ: ${method} ${path}: ${answer.status}`);
 }
 
-// Makes the place where a shop will stand: `embedded`, on `postgres`, or `apart`, where each role can have a process.
+// Prepares a shop: `embedded`, on `postgres`, or `apart`, where each role can have a process.
 export async function place(store) {
   const folder = await mkdtemp(join(tmpdir(), 'soonshop-e2e-'));
   const id = `e2e${randomUUID().replaceAll('-', '')}`;
@@ -159,7 +160,7 @@ export async function startAgain(shop, one) {
   return serve(shop, one.args, one.port);
 }
 
-// A shop that is served, with sample data and a key of every role.
+// A running shop, with sample data and a key for every role.
 export async function open(store) {
   const shop = await place(store);
   try {
@@ -185,7 +186,7 @@ export async function open(store) {
   }
 }
 
-// Stops all processes, and takes away what was made.
+// Stops all processes, and removes what was created.
 export async function remove(shop) {
   await Promise.all(shop.processes.map((one) => one.stop()));
   if (shop.apart) {
@@ -201,7 +202,7 @@ export async function remove(shop) {
   await rm(shop.folder, { recursive: true, force: true });
 }
 
-// One request. `as` is a role, `operator`, or nobody; whatever is refused is an error unless `status` expects it.
+// Sends one request. `as` is a role, `operator`, or missing; a refusal is an error unless `status` expects it.
 export async function call(shop, method, path, { as, body, headers = {}, status } = {}) {
   const key = as === 'operator' ? shop.token : shop.keys[as];
   const sent = { ...headers };

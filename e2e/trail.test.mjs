@@ -9,7 +9,7 @@ const audit = async (shop, path, as = 'support') => (await get(shop, `/api/audit
 
 const CHANNELS = { storefront: 'storefront', admin: 'administration', api: 'API', webhook: 'webhook', job: 'job', cli: 'command line', process: 'process' };
 
-// Each row names kind and component of its actor, the door, and why where it was staff.
+// Each row names kind and id of its actor, the channel, and for staff the reason.
 function rowsSayWho(texts, items) {
   assert.equal(texts.length, items.length);
   items.forEach((item, index) => {
@@ -37,7 +37,7 @@ check(1, 'every row of a refunded order says who did it, through which door, and
   await mustFail('a reason that is missing', () => rowsSayWho(texts.map((text) => text.replace('goods-damaged', '')), items));
 });
 
-// What the table of changes says, by path.
+// The table of changes, by path.
 const changes = (page) => page.locator('table').first().locator('tbody tr').evaluateAll((found) => found.map((row) => row.cells[0].innerText));
 
 async function sameChanges(page, shop, kind, id, from, to) {
@@ -70,10 +70,10 @@ check(2, 'what changed is what replay-tool says has changed', async ({ page }, s
   await mustFail('a change that is not shown', async () => assert.deepEqual(await changes(page), long.map((change) => change.path)));
 });
 
-// As somebody hears it who does not see it.
+// The text as a screen reader gets it.
 const said = async (place) => (await place.innerText()).replace(/\s+/g, ' ').trim();
 
-// The fields that each row says have changed, by position.
+// The changed fields of each row, by position.
 const told = (page) => rows(page).evaluateAll((found) => Object.fromEntries(found.map((row) =>
   [row.dataset.position, [...row.querySelectorAll('[data-path]')].map((field) => field.dataset.path)])));
 
@@ -106,7 +106,7 @@ check(2, 'a row of the timeline shows the fields that its event changed, as the 
   await mustFail('a part of what is masked', nothingElse);
 });
 
-// State, selected row, title and address tell of one version.
+// State, selected row, title and address show the same version.
 async function stands(page, version) {
   assert.equal(new URL(page.url()).searchParams.get('v'), String(version), 'address');
   assert.match(await page.locator('li[aria-current]').innerText(), new RegExp(`^v${version}\\b`), 'selected row');
@@ -170,7 +170,7 @@ check(3, 'the history plays a version a second to its end, and stops at any key 
   assert.ok(Date.now() - begun > 1_500, 'a second each');
   await page.locator('[data-play][aria-pressed=false]').waitFor();
   assert.ok(await button.evaluate((it) => it === document.activeElement), 'the button keeps the focus');
-  // At the end it begins anew.
+  // At the end it starts again.
   await page.keyboard.press('Enter');
   await at(1);
   await at(2);
@@ -181,7 +181,7 @@ check(3, 'the history plays a version a second to its end, and stops at any key 
     await mustFail('that it plays', stopped);
     await stop();
     await stopped();
-    // What stops it is told apart from what begins it by half a second.
+    // A key press within half a second is not taken as a new start.
     await page.waitForTimeout(600);
   }
 });
@@ -221,7 +221,7 @@ each('what somebody notes on an event is theirs until they share it', async ({ p
   await context.close();
 });
 
-// The tool's answer and the endpoint's, compared as the bytes of one encoder.
+// The state from the tool and from the endpoint, compared as bytes.
 async function sameState(shop, kind, id, tampered = (state) => state) {
   const { state } = await audit(shop, `/a/${kind}/${id}`);
   const told = await replayTool(shop, 'show', kind, id, '--json');
@@ -256,7 +256,7 @@ check(5, 'from an event of an order one comes to all that belongs to it, in the 
     assert.deepEqual(texts.map((text) => Number(text.match(/#(\d+)/)[1])), items.map((item) => item.position));
   };
   await inOrder();
-  // With the keyboard alone: every event is reached, in the same order.
+  // By keyboard alone, every event is reached, in the same order.
   const reached = [];
   await page.locator('main').evaluate((main) => { main.tabIndex = -1; main.focus(); });
   for (let step = 0; step < items.length * 4 && reached.length < items.length; step += 1) {
@@ -269,7 +269,7 @@ check(5, 'from an event of an order one comes to all that belongs to it, in the 
   await mustFail('another order', inOrder);
 });
 
-// The positions of what can be come to by Tab, in their order.
+// The positions of the events that Tab reaches, in order.
 async function reachedByTab(page, most) {
   const reached = [];
   await page.locator('main').evaluate((main) => { main.tabIndex = -1; main.focus(); });
@@ -290,7 +290,7 @@ check(5, 'the table holds the rows of the waterfall and of the tree in their ord
   assert.ok(falls.length > 3);
   for (const view of ['tree', 'table']) {
     await see(page, shop, address);
-    // By the keyboard alone: to the other view, and through its rows.
+    // By keyboard alone: to the other view, and through its rows.
     await page.locator('.pick a', { hasText: view === 'tree' ? 'Tree' : 'Table' }).focus();
     await page.keyboard.press('Enter');
     await page.waitForURL((url) => url.searchParams.get('view') === view);
@@ -308,7 +308,7 @@ check(5, 'the table holds the rows of the waterfall and of the tree in their ord
     await page.evaluate(() => document.querySelector('main [data-position]').remove());
     await mustFail('a row that is not there', same);
   }
-  // One row is looked at: it has the focus, and everything about it is told.
+  // One row is selected: it has the focus, and all its details are shown.
   await see(page, shop, `${address}&view=table&sel=${falls[1]}`);
   const chosen = page.locator('tr[aria-current=true]');
   assert.equal(Number(await chosen.getAttribute('data-position')), falls[1]);
@@ -318,7 +318,7 @@ check(5, 'the table holds the rows of the waterfall and of the tree in their ord
 });
 
 check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => {
-  // Nobody can wait for hours here: what the page reads is moved, and back.
+  // A test cannot wait for hours: the recorded times are moved, and moved back.
   const { correlation } = shop.made;
   const { items } = await audit(shop, `/c/${correlation}`);
   const shipped = items.find((item) => item.type === 'OrderShipped').position;
@@ -335,7 +335,7 @@ check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => 
   try {
     await see(page, shop, `/audit/c/${correlation}?lang=en`);
     await compressed();
-    // Every bar is on the axis, and in words beside it.
+    // Every bar is on the axis, and its figures are beside it.
     assert.equal(await rows(page).count(), items.length);
     assert.equal(await page.locator('svg.fall[aria-hidden=true]').count(), items.length);
     await page.locator('.pick a', { hasText: 'pauses at full length' }).click();

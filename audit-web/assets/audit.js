@@ -1,4 +1,4 @@
-// What makes the pages quicker to use. Without it they do the same, by links and forms.
+// Makes the pages faster to use. Everything also works without it, by links and forms.
 
 const main = () => document.getElementById('main');
 const news = document.querySelector('p.news');
@@ -18,7 +18,7 @@ const copy = async (text, button) => {
 
 let asking = null;
 
-/** Fetches the page's own address and puts its content in place of what is there. */
+/** Fetches an address of the same page, and replaces the page's content. */
 const swap = async (url, { replace }) => {
   asking?.abort();
   asking = new AbortController();
@@ -77,7 +77,7 @@ const play = (button) => {
     if (!playing) { return; }
     if (shown() >= last) { stop(); } else { playing = setTimeout(step, 1_000, shown() + 1); }
   };
-  // At the end there is nothing to play: it begins anew.
+  // At the end, playing starts again from the first version.
   playing = setTimeout(step, shown() >= last ? 0 : 1_000, shown() >= last ? 1 : shown() + 1);
   atRest();
 };
@@ -125,7 +125,7 @@ document.addEventListener('keydown', (event) => {
   if (done) { event.preventDefault(); done(); }
 });
 
-// ---- back to the row that was left
+// ---- back to the row that was selected before
 
 addEventListener('pagehide', () => {
   const position = place()?.dataset.position;
@@ -140,9 +140,9 @@ const returnToRow = () => {
   row?.focus();
 };
 
-// ---- what happens, as it happens
+// ---- follow live
 
-/** The most rows that are kept on the page, and the most that come in at once before it is said that they are many. */
+/** The most rows that are kept on the page, and the most that are inserted at once. */
 const KEPT = 200;
 
 const live = (button) => {
@@ -166,7 +166,7 @@ const live = (button) => {
   };
   show.addEventListener('click', () => { flush(); scrollTo({ top: 0 }); });
   const take = (data) => {
-    // A stream that tabs share begins again where the tab that is furthest back is: what is here already is passed over.
+    // A stream shared by tabs restarts at the tab that is furthest behind: rows that are already here are skipped.
     const fresh = data.html.filter((_, index) => data.items[index].position > last);
     last = Math.max(last, data.position);
     list.dataset.came = Number(list.dataset.came ?? 0) + fresh.length;
@@ -220,7 +220,7 @@ const live = (button) => {
   };
 };
 
-// ---- pages that say how things stand
+// ---- pages of health figures
 
 let poll = null;
 const watch = () => {
@@ -237,7 +237,7 @@ const watch = () => {
   }, 2_000);
 };
 
-// ---- each time a page, or a part of it, is there
+// ---- each time a page, or a part of it, was loaded
 
 const ready = () => {
   for (const hidden of document.querySelectorAll('[data-live], [data-copy], [data-copy-link], [data-keys]')) {
@@ -272,7 +272,7 @@ const ready = () => {
   const button = document.querySelector('[data-play]');
   if (button) {
     button.hidden = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    // The key or click that stops it is none that begins it again.
+    // The key or click that stops playing must not start it again.
     button.onclick = (event) => {
       if (playing) { stop(event); } else if (performance.now() - ended > 500) { play(button); }
     };

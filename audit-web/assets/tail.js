@@ -1,13 +1,13 @@
 // One stream of events for all tabs of a browser that follow the same search: a browser opens few connections to one
 // server, and each tab with its own would soon leave none for pages.
 
-/** After so long without a word, the stream is lost, in milliseconds: the server speaks every 15 seconds. */
+/** After this long without a message, the stream is lost, in milliseconds: the server sends one every 15 seconds. */
 const SILENCE = 45_000;
 
-/** The longest pause before a stream that was refused is asked for again, in milliseconds. */
+/** The longest pause before a refused stream is requested again, in milliseconds. */
 const LONGEST = 60_000;
 
-/** By search: the stream, the ports that follow it, and the last position that came. */
+/** By search: the stream, the ports that follow it, and the last position received. */
 const streams = new Map();
 
 const searchOf = (address) => {
@@ -46,7 +46,7 @@ const open = (search, stream) => {
   source.addEventListener('signed-out', () => { source.close(); tell({ reload: true }); });
   source.onerror = () => {
     tell({ state: 'lost' });
-    // The browser comes again by itself, unless it was refused: then in a while, from where we are.
+    // The browser reconnects by itself, unless it was refused: then reconnect later, from the last position.
     if (source.readyState === EventSource.CLOSED) {
       clearTimeout(stream.silent);
       stream.silent = setTimeout(() => open(search, stream), stream.pause);
@@ -75,9 +75,9 @@ onconnect = ({ ports: [port] }) => {
     const there = streams.get(search);
     if (there) {
       there.ports.add(port);
-      // What was told before it came, it has not heard.
+      // A tab that joins later has missed the message that the stream is live.
       if (there.source?.readyState === EventSource.OPEN) { port.postMessage({ state: 'live' }); }
-      // Whoever is further back has the stream begin again there; the others pass over what they have.
+      // For a tab that is further behind, the stream restarts at its position; the others skip what they have.
       if (after < there.last) { there.last = after; open(search, there); }
       return;
     }

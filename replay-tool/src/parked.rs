@@ -101,7 +101,7 @@ pub async fn discard(tool: &Tool, which: &Which, dry_run: bool, reason: &str) ->
                 let sql = "DELETE FROM @parked WHERE position = $1";
                 db.connection.execute(db.statement(sql, [Bound::from(*position)])).await?;
             }
-            // Events that were parked behind them need not wait any more. A row without such events does no harm.
+            // Events that were parked behind them need not wait any more.
             let sql = "INSERT INTO @retries (position) SELECT position FROM @parked WHERE true ON CONFLICT DO NOTHING";
             db.connection.execute(db.statement(sql, [])).await?;
             let operations = tool.registry.operations();

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::shop::*;
 
-/// Says who did it, and because of what.
+/// Executes a command with this metadata; returns its position.
 async fn done<A: Decider>(shop: &Shop, id: Uuid, command: A::Command, metadata: Metadata) -> i64 {
     let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
     let done = shop.store.execute::<A>(id, command, context).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_moment_leads_to_the_page_that_begins_there_and_rows_say_how_long_they
     }
     assert_eq!(shop.see("/audit/timeline?at=soon").await.status, 400);
     assert_eq!(shop.see("/audit/timeline?at=").await.status, 200);
-    // The first event has none before it, whichever way the rows run, and wherever a page ends.
+    // The first event has no predecessor, in either order and on any page.
     for (query, times) in
         [("order=asc", 3), ("order=desc", 3), ("limit=2", 2), ("group=1&limit=2", 2), ("limit=2&before=3", 1)]
     {
@@ -243,7 +243,7 @@ async fn pages_of_the_timeline_neither_skip_nor_repeat_in_either_order() {
                 break;
             };
             next.clone_into(&mut path);
-            // What is added meanwhile comes before the newest page, or after the oldest.
+            // Events added meanwhile come before the newest page, or after the oldest.
             if order == "desc" {
                 shop.product("late", &[&format!("late-{}", seen.len())], None).await;
             } else if wanted.len() == 7 {
@@ -275,7 +275,7 @@ async fn a_trail_shows_the_state_what_changed_and_the_event_that_each_field_is_o
     assert_eq!(second["blame"]["/variants/sku=MUG-2/price"]["version"], 2);
     assert_eq!(second["blame"]["/variants/sku=MUG/price"]["type"], "ProductCreated");
     assert_eq!(second["events"].as_array().unwrap().len(), 3);
-    // It is the state that `as_of` folds.
+    // It equals the state that `as_of` folds.
     let folded = shop.see(&format!("/products/{id}?as_of=v:2")).await.ok();
     assert_eq!(second["state"], folded["state"]);
 
@@ -285,7 +285,7 @@ async fn a_trail_shows_the_state_what_changed_and_the_event_that_each_field_is_o
     let name = gone.iter().find(|change| change["path"] == "/name").unwrap();
     assert!(name["before"] == "Mug" && name.get("after").is_none());
     assert_eq!(last["blame"].as_object().unwrap().keys().collect::<Vec<_>>(), ["/status"]);
-    // Backwards, from before there was anything, and the events below a version.
+    // In reverse, from before the first event, and the events below a version.
     let back = shop.see(&format!("{path}?v=1&cmp=2")).await.ok();
     assert_eq!(back["diff"]["changes"][0]["after"]["amount"], 500);
     let first = shop.see(&format!("{path}?v=1&before=2")).await.ok();
@@ -319,7 +319,7 @@ async fn masked_erased_and_absent_are_three_things_and_no_byte_is_personal() {
     let first = shop.see(&format!("{trail}?v=1")).await;
     let second = shop.see(&trail).await;
     let (was, is) = (first.ok()["state"].clone(), second.ok()["state"].clone());
-    // The text is the same, whatever seal it is under: nothing but the phone has changed.
+    // Equal texts are equal although each is encrypted anew: only the phone has changed.
     assert_eq!(was["email"]["personal"], "masked");
     assert_eq!((&was["email"], &was["name"]), (&is["email"], &is["name"]));
     assert_ne!(is["email"], is["name"]);
@@ -423,7 +423,7 @@ async fn a_version_is_chosen_by_number_time_or_what_it_holds_and_shown_as_it_is_
     {
         assert_eq!(version(bad).await.refused(), (400, "invalid-query".into()), "{bad}");
     }
-    // What is personal is stored sealed, shown masked, and cannot be asked for.
+    // Personal values are stored encrypted, shown masked, and cannot be searched for.
     let of_user = format!("/api/audit/a/user/{user}");
     let got = shop.see(&of_user).await;
     assert!(!got.text.contains("eyJ") && !got.text.contains("Zebedee"), "{}", got.text);

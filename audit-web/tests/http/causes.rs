@@ -1,4 +1,4 @@
-//! All that followed from one request: what its time was spent on, what is folded, and steps that are missing.
+//! Everything that followed from one request: how the time was spent, what is folded, and missing steps.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use crate::shop::*;
 
 const CORRELATION: Uuid = Uuid::from_u128(7);
 
-/// Does it because of the event at that position, through that channel; its own position.
+/// Executes a command caused by the event at this position, through this channel; returns its own position.
 async fn caused<A: Decider>(
     shop: &Shop,
     id: Uuid,
@@ -53,7 +53,7 @@ async fn placed(shop: &Shop) -> Uuid {
     order
 }
 
-/// The positions of the rows of a page, as they stand in it.
+/// The positions of the rows of a page, in order.
 fn shown(page: &str) -> Vec<i64> {
     let main = page.split("<main").nth(1).unwrap();
     main.split("data-position=\"")
@@ -96,7 +96,7 @@ async fn what_a_process_makes_has_waited_and_was_handled_and_clocks_that_contrad
             (None, None, false, true),
             (Some(160_000), Some(50_000), false, false),
             (None, None, true, false),
-            // Of anybody else's doing, when it occurred is business time.
+            // For other actors, the time when it occurred is business time.
             (None, None, false, true),
         ]
     );
@@ -139,7 +139,7 @@ async fn what_is_deep_and_what_is_much_is_folded_with_a_count_and_a_way_to_it() 
         ("", first_twenty.clone(), vec!["show 12 more", "sel=22#at-22"]),
         ("depth=1", (1..=21).collect(), vec!["show 12 more", "show 1 deeper", "sel=34#at-34"]),
         ("depth=0", vec![1], vec!["show 33 deeper", "sel=2#at-2"]),
-        // What leads to the one that is looked at is open.
+        // The path to the selected event is open.
         ("sel=33", all.clone(), vec![]),
         ("depth=1&sel=32", [(1..=31).collect(), vec![32]].concat(), vec!["show 1 deeper"]),
         ("depth=0&sel=34", [vec![1, 2, 34], (3..=31).collect()].concat(), vec!["show 2 deeper"]),
@@ -165,7 +165,7 @@ async fn what_is_deep_and_what_is_much_is_folded_with_a_count_and_a_way_to_it() 
     }
 }
 
-/// As if all that there is had been recorded so many minutes before.
+/// Moves all recorded times back by so many minutes.
 async fn earlier(shop: &Shop, minutes: i64) {
     shop.see("/api/audit/timeline").await.ok();
     let (log, micros) = (shop.store.log().db(), minutes * 60_000_000);
@@ -212,7 +212,7 @@ async fn a_step_that_is_overdue_is_told_until_it_comes_or_is_needed_no_more() {
         let page = shop.see(&format!("/audit/{tree}?view={view}&lang=zh-CN")).await.text;
         assert!(page.contains("应在 15 min 内") && page.contains("missing"), "{view} {page}");
     }
-    // It is another request that makes it unnecessary: nothing of it is in this correlation.
+    // Another request makes it unnecessary: none of its events is in this correlation.
     shop.command::<Order>(order, order::Command::Cancel { reason: "changed my mind".to_owned() }).await;
     for address in [&tree, &trail] {
         assert_eq!(pending(address).await.0, json!([]), "it is needed no more");

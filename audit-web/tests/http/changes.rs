@@ -1,4 +1,4 @@
-//! What each event of a list changed: on the timeline, in exports and as it happens.
+//! What each event of a list changed: on the timeline, in exports and in the live stream.
 
 use serde_json::{Value, json};
 use soonshop_domain::order::{self, Order};
@@ -12,7 +12,7 @@ use crate::shop::*;
 const PLANTED: [&str; 4] =
     ["Zebedee Quux", "zebedee@quux.example", "+44 7700 900123", "=HYPERLINK(\"http://x\")"];
 
-/// Histories of several types that lie between each other: a product's, a user's that is forgotten, an order's, a stock's.
+/// Interleaved histories of several types: a product, a user who is erased, an order, a stock item.
 async fn lived(shop: &Shop) -> [Uuid; 3] {
     let product = shop.product("Mug", &["mug", "mug-2"], None).await;
     let user = ids::new();
@@ -39,7 +39,7 @@ async fn lived(shop: &Shop) -> [Uuid; 3] {
     [product, user, order]
 }
 
-/// A marker without the number that tells texts of one history apart.
+/// A marker without the number that distinguishes the texts of one history.
 fn without_number(mut value: Value) -> Value {
     if value["personal"] == "masked" {
         value.as_object_mut().unwrap().remove("value");
@@ -47,7 +47,7 @@ fn without_number(mut value: Value) -> Value {
     value
 }
 
-/// What the aggregate's page says of the event that made that version.
+/// The changes of this event on its aggregate's page.
 async fn of_trail(shop: &Shop, row: &Value) -> Value {
     let version = row["version"].as_i64().unwrap();
     if version == 1 {
@@ -95,9 +95,9 @@ async fn a_row_says_what_its_event_changed_as_the_page_of_its_aggregate_says_it(
         let marker = json!({ "personal": if forgotten { "erased" } else { "masked" } });
         let renamed = json!([{ "path": "/name", "before": marker, "after": marker }]);
         assert_eq!(of(user, 2), json!([{ "path": "/phone", "after": marker }]), "absent is a third thing");
-        // Of what is erased nobody can tell any more that it was another text.
+        // For erased values it is no longer known whether the text changed.
         assert_eq!(of(user, 3), if forgotten { json!([]) } else { renamed });
-        // Any page, any order and any search say the same of a row.
+        // The row is the same on any page, in any order and for any search.
         for query in ["limit=3&before=9", "order=asc&limit=5&after=2", "agg=user&limit=1", "q=type:Product*"]
         {
             for row in shop.see(&format!("/api/audit/timeline?{query}")).await.items() {

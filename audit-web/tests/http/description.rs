@@ -1,4 +1,4 @@
-//! The description of what programs can ask of the audit trail.
+//! The OpenAPI description of the audit trail.
 
 use axum::http::Request;
 use soonshop_audit_web::http;
@@ -20,7 +20,7 @@ async fn the_description_names_every_path_and_all_that_it_refers_to() {
             .replace("{process}", "fulfilment")
             .replace("{instance}", "1");
         let (method, operation) = methods.as_object().unwrap().iter().next().unwrap();
-        // One of them answers for as long as somebody listens.
+        // One of them does not end while a client listens.
         if path != "/api/audit/stream" {
             let request = Request::builder().method(method.to_uppercase().as_str()).uri(&concrete);
             let got = shop.send(Some(Role::Support), request, &[], axum::body::Body::empty()).await;

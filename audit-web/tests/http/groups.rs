@@ -42,7 +42,7 @@ async fn walked(shop: &Shop, query: &str) -> Vec<Value> {
     }
 }
 
-/// The metadata of a command that the event at that position caused; 0 is an event that is not there.
+/// The metadata of a command that was caused by the event at this position; 0 is an event that does not exist.
 async fn because(shop: &Shop, cause: Option<i64>) -> CommandContext {
     let causation_id = match cause {
         None => None,
@@ -106,7 +106,7 @@ async fn a_row_is_a_command_with_what_it_caused_directly() {
         (vec![8, 9], vec![10]),
         (vec![7], vec![]),
         (vec![6], vec![]),
-        // Two steps of causes away, it stands alone.
+        // Two steps away from its root cause, it has a row of its own.
         (vec![5], vec![]),
         (vec![3], vec![]),
         (vec![1], vec![2, 4]),
@@ -117,7 +117,7 @@ async fn a_row_is_a_command_with_what_it_caused_directly() {
         (&confirmed["type"], &confirmed["changes"][0]["path"]),
         (&json!("OrderConfirmed"), &json!("/status"))
     );
-    // What is not looked for is in no row, and takes nothing with it.
+    // Events that do not match are in no row, and do not hide others.
     let stock = shop.see("/api/audit/timeline?group=1&agg=stock&order=asc").await.items();
     let alone: Vec<Shape> = [2, 3, 5, 6, 10].map(|position| (vec![position], vec![])).to_vec();
     assert_eq!(stock.iter().map(shape).collect::<Vec<_>>(), alone);
@@ -169,12 +169,12 @@ async fn commands_that_caused_much_are_whole_on_pages_of_few_rows() {
     }
 }
 
-/// What happens next, and how far back its cause is: none, one that is not there, or an event.
+/// The next commands, and how far back the cause of each is: none, a missing one, or an event.
 fn steps() -> impl Strategy<Value = Vec<(u8, Option<usize>)>> {
     prop::collection::vec((0_u8..4, prop::option::weighted(0.7, 0_usize..12)), 25..40)
 }
 
-/// The rows as they should be, by the events that are found, the oldest first.
+/// The expected rows for the found events, oldest first.
 fn expected(events: &[Value]) -> Vec<Shape> {
     let by_id: BTreeMap<&str, &Value> =
         events.iter().map(|event| (event["id"].as_str().unwrap(), event)).collect();

@@ -1,4 +1,4 @@
-//! The pages and endpoints of the audit trail under whatever can be sent to them, and by whoever sends it.
+//! The pages and endpoints of the audit trail with hostile input, and with callers of every role.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::shop::*;
 
-/// One way in: method, path, the parameters of its address, the fields of its form, and what it takes to be let in.
+/// An endpoint: method, path, parameters, form fields, and the permission that it needs.
 struct Way {
     method: Method,
     path: &'static str,
@@ -93,7 +93,7 @@ fn ways() -> Vec<Way> {
     ]
 }
 
-/// What is sent in place of a value, percent-encoded.
+/// Hostile values, percent-encoded.
 fn hostile() -> Vec<String> {
     let signs = [
         "",
@@ -152,7 +152,7 @@ fn encoded(text: &str) -> String {
     byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-/// What it takes for a path to lead somewhere.
+/// Existing names to put into paths.
 struct Known {
     user: Uuid,
     correlation: Uuid,
@@ -165,7 +165,7 @@ impl Known {
         shop.product("Mug", &["mug"], None).await;
         let form = [("title", "mugs"), ("query", "q=mug")];
         assert_eq!(shop.post_as(Some(Role::Ops), "/audit/views", &form).await.status, 303);
-        // Whoever leaves a note has a key for notes, as `soonshop key create` makes one.
+        // Notes need a notes key, as `soonshop key create` makes one.
         let notes = format!("/api/audit/a/user/{user}/notes");
         let tagged = shop.post_as(Some(Role::Admin), &notes, &[("version", "1"), ("tags", "x")]).await.ok();
         let writer = tagged["by"].as_str().unwrap().strip_prefix("staff:").unwrap().parse().unwrap();
@@ -180,7 +180,7 @@ impl Known {
         Self { user, correlation: Uuid::from_u128(7) }
     }
 
-    /// The path, with one of its places given.
+    /// The path with its placeholders filled in, one of them with this value.
     fn path(&self, path: &str, place: Option<(&str, &str)>) -> String {
         let (user, correlation) = (self.user.to_string(), self.correlation.to_string());
         let id = if path.contains("/c/") { &correlation } else { &user };
@@ -203,7 +203,7 @@ fn places(path: &str) -> Vec<&str> {
     path.split('/').filter(|part| part.starts_with('{')).collect()
 }
 
-/// Something to send.
+/// A request to send.
 struct Shot {
     what: String,
     request: Request<Body>,
@@ -222,11 +222,11 @@ fn shot(shop: &Shop, method: &Method, path: &str, form: String, headers: &[(&str
         request = request.header(*name, HeaderValue::from_bytes(value).ok()?);
     }
     let what: String = format!("{method} {path} {form} {headers:?}").chars().take(300).collect();
-    // What is no address at all is refused before us.
+    // An invalid address is refused by the HTTP library already.
     Some(Shot { what, request: request.body(Body::from(form)).ok()? })
 }
 
-/// Sends it; the status, and what is wrong with the answer.
+/// Sends it; returns the status, and what is wrong with the answer.
 async fn fire(shop: &Shop, Shot { what, request }: Shot) -> (u16, Option<String>) {
     let reveals = request.method() == Method::POST && request.uri().path().contains("/a/user/");
     let answer = async {
@@ -247,7 +247,7 @@ async fn fire(shop: &Shop, Shot { what, request }: Shot) -> (u16, Option<String>
     }
 }
 
-/// What holds for every answer, whatever was sent.
+/// Checks that hold for every answer, whatever was sent.
 fn wrong(what: &str, got: &Got, reveals: bool) -> Option<&'static str> {
     let (health, waits) = (what.contains("/health/audit"), what.contains("event-position"));
     let to = got.headers.get("location").map(|to| to.to_str().unwrap_or_default());
@@ -272,7 +272,7 @@ fn wrong(what: &str, got: &Got, reveals: bool) -> Option<&'static str> {
     holds.into_iter().find(|(_, holds)| !holds).map(|(wrong, _)| wrong)
 }
 
-/// Sends all of it, some at a time; every status that came.
+/// Sends all requests, several at a time; returns every status.
 async fn fire_all(shop: &Shop, shots: Vec<Shot>) -> BTreeSet<u16> {
     let shots = stream::iter(shots).map(|shot| fire(shop, shot)).buffer_unordered(8);
     let (statuses, wrong): (BTreeSet<_>, Vec<_>) = shots.unzip().await;

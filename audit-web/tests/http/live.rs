@@ -1,4 +1,4 @@
-//! The audit trail as it happens: server-sent events.
+//! The live stream of the audit trail: server-sent events.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ struct Reader {
     held: String,
 }
 
-/// One message: what it is, its id, and its data.
+/// One message: its event, its id, and its data.
 #[derive(Debug, PartialEq)]
 struct Message {
     event: String,
@@ -52,7 +52,7 @@ impl Reader {
         Self { body: response.into_body().into_data_stream(), held: String::new() }
     }
 
-    /// The next one that is no sign of life; `None`: the stream is over.
+    /// The next message that is not a keep-alive; `None`: the stream has ended.
     async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(end) = self.held.find("\n\n") {
@@ -73,7 +73,7 @@ impl Reader {
         }
     }
 
-    /// Positions as they come, until the last one is there.
+    /// Positions in order of arrival, up to the last one.
     async fn positions(&mut self, last: i64) -> Vec<i64> {
         let mut all = Vec::new();
         while all.last() != Some(&last) {
@@ -106,7 +106,7 @@ async fn a_reader_misses_nothing_over_breaks_and_has_nothing_twice() {
         shop.user(&format!("u{number}"), "UK").await;
     }
     shop.see("/api/audit/timeline").await;
-    // The browser says where it was; that counts, and not what the address said at first.
+    // The browser's last id counts, and not the address of the first request.
     let mut again = Reader::open(&shop, Role::Support, "after=1", Some("4")).await;
     assert_eq!(again.next().await.unwrap().event, "begin");
     assert_eq!(again.positions(254).await, (5..=254).collect::<Vec<_>>());

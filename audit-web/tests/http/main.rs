@@ -25,7 +25,7 @@ use soonshop_query_api::http::{Queries, router as of_queries};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
-/// What a shop of these tests serves.
+/// The router of a test shop.
 fn router(queries: Queries, stop: &CancellationToken) -> Router {
     let viewer = Viewer {
         registry: queries.registry.clone(),
@@ -38,7 +38,7 @@ fn router(queries: Queries, stop: &CancellationToken) -> Router {
     of_queries(queries).merge(http::router(viewer))
 }
 
-/// The description of all that such a shop serves.
+/// The OpenAPI description of the test shop.
 fn openapi() -> OpenApi {
     let mut api = soonshop_query_api::http::openapi();
     api.merge(http::openapi());

@@ -17,7 +17,7 @@ async fn recorded(shop: &Shop) -> Vec<Recorded> {
     operations::last_of(shop.registry.operations(), EVENT_NOTE, 100).await.unwrap()
 }
 
-/// Whoever has the key of that role, with a key for notes, as `soonshop key create` makes one.
+/// Adds a key with this role and a notes key, as `soonshop key create` makes one.
 async fn writer(shop: &Shop, role: Role, notes: &str) -> Uuid {
     let tagged = shop.post_as(Some(role), notes, &[("version", "1"), ("tags", "begun")]).await.ok();
     let writer = tagged["by"].as_str().unwrap().strip_prefix("staff:").unwrap().parse().unwrap();
@@ -25,7 +25,7 @@ async fn writer(shop: &Shop, role: Role, notes: &str) -> Uuid {
     writer
 }
 
-/// What that role sees on the first event.
+/// The notes on the first event that this role sees.
 async fn seen(shop: &Shop, role: Role, trail: &str) -> Vec<Value> {
     let got = shop.get_as(role, trail).await.ok();
     let texts = got["events"][0]["notes"].as_array().unwrap().iter();
@@ -51,7 +51,7 @@ async fn a_note_is_its_writers_own_until_it_is_shared_and_goes_with_its_writer()
         let page = shop.get_as(other, &page).await.text;
         assert!(!page.contains("Quux") && !page.contains("call-back</span>"), "{other} {page}");
     }
-    // With a form of the page, and a checkbox.
+    // As the page's form with a checkbox sends it.
     let shared = [("version", "1"), ("text", "for everybody"), ("tags", ""), ("shared", "1")];
     let to = shop.post_as(Some(Role::Support), &format!("{page}/notes?lang=en"), &shared).await;
     assert_eq!((to.status, to.header("location")), (303, format!("{page}?v=1&lang=en#v1").as_str()));
@@ -68,7 +68,7 @@ async fn a_note_is_its_writers_own_until_it_is_shared_and_goes_with_its_writer()
         assert!(mine.contains(said), "{said}: {mine}");
     }
 
-    // It is a line of the record, sealed, and of no history: nothing else shows or counts it.
+    // It is an encrypted line of the record of operations, and part of no history: nothing else shows or counts it.
     let lines = recorded(&shop).await;
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|line| line.subject == format!("product/{id}")));
@@ -127,7 +127,7 @@ async fn a_note_is_refused_where_there_is_no_such_event_or_nothing_that_can_be_k
     let evil =
         shop.send(Some(Role::Support), Request::post(&here), &form, Body::from("version=1&text=a")).await;
     assert_eq!(evil.refused(), (403, "cross-site".to_owned()));
-    // Whoever has no key for notes is told so, and nothing is kept in the clear.
+    // A caller without a notes key is refused, and nothing is stored unencrypted.
     let keyless = shop.post_as(Some(Role::Ops), &here, &good).await;
     assert_eq!(keyless.refused(), (503, "key-store-unavailable".to_owned()));
     assert_eq!(recorded(&shop).await.len(), 1, "the one that was not refused");
@@ -145,6 +145,6 @@ async fn notes_are_counted_for_all_that_come_at_once() {
     let refused = done.iter().find(|got| got.status != 200).unwrap();
     assert_eq!(refused.refused(), (429, "too-many-notes".to_owned()));
     assert_eq!(refused.header("retry-after"), "60");
-    // Somebody else has a rate of their own.
+    // The limit is per caller.
     assert_eq!(shop.post_as(Some(Role::Auditor), &notes, &form).await.status, 200);
 }

@@ -95,7 +95,7 @@ async fn a_page_that_is_refused_says_why_and_shows_nothing() {
     assert_eq!(shop.see(&format!("/audit/a/order/{}", Uuid::nil())).await.status, 404);
     let nothing = shop.see("/audit/timeline?q=nowhere&agg=user&lang=en").await;
     assert!(nothing.status == 200 && nothing.text.contains("agg=user") && nothing.text.contains("q=nowhere"));
-    // Browsers name their languages; an address that names one wins.
+    // Browsers send their languages; a language in the address has priority.
     let headers = [("accept-language", "zh-CN,zh;q=0.9,en;q=0.8")];
     assert!(shop.get_with("/audit/timeline", &headers).await.text.contains("lang=\"zh-CN\""));
     assert!(shop.get_with("/audit/timeline?lang=en", &headers).await.text.contains("<html lang=\"en\""));
@@ -105,7 +105,7 @@ async fn a_page_that_is_refused_says_why_and_shows_nothing() {
 async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
-    // Each read model's keeper takes its lease in its own time.
+    // Each read model's worker takes its lease in its own time.
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let kept = tokio::time::timeout(Duration::from_mins(1), async {
         loop {
@@ -166,10 +166,10 @@ async fn whoever_has_no_key_is_led_to_the_door_and_back() {
     let headers = [("cookie", cookie.as_str())];
     let got = shop.send(None, Request::get(&page), &headers, Body::empty()).await;
     assert!(got.status == 200 && got.text.contains("Mug"), "{}", got.text);
-    // A role that may not look is told so, and not led in a circle.
+    // A role without the permission gets a refusal, and no redirect loop.
     assert_eq!(shop.get_as(Role::Service, &page).await.status, 403);
 
-    // A form of another site does nothing, be there a session or not.
+    // A form from another site has no effect, with or without a session.
     let evil = [("cookie", cookie.as_str()), ("origin", "https://evil.example"), ("host", "shop.example")];
     let out = shop.send(None, Request::post("/audit/sign-out"), &evil, Body::empty()).await;
     assert_eq!(out.status, 403);
@@ -235,7 +235,7 @@ async fn whose_a_value_is_is_found_whole_written_down_without_it_and_not_too_oft
     assert_eq!(find("%").await.status, 400);
     let lines = recorded(&shop, "look-up").await;
     assert_eq!(lines.len(), 3);
-    // Letters beyond those of ASCII are the same in either case, too.
+    // Upper and lower case are equal for non-ASCII letters, too.
     let other = shop.user("Élodie", "FR").await;
     shop.see("/users").await;
     assert_eq!(find("ÉLODIE").await.header("location"), format!("/audit/timeline?q=subject%3A{other}"));
@@ -270,12 +270,12 @@ async fn a_view_leads_to_its_search_and_a_frozen_one_to_nothing_newer() {
     assert_eq!(shop.get("/audit/views/looks").await.header("location"), "/audit/timeline?q=mug&limit=9");
     assert_eq!(save("x", "q=type:%5B", "").await.status, 400, "it would be refused each time");
     assert_eq!(save("..", "q=mug", "").await.status, 400);
-    // Nobody takes away what somebody else goes by, unless they may mend what is stored.
+    // A view of another actor is not replaced, except with the permission to repair.
     let form = [("title", "Looks"), ("query", "q=cup")];
     let taken = shop.post_as(Some(Role::Auditor), "/audit/views", &form).await;
     assert_eq!(taken.status, 409, "{}", taken.text);
     assert_eq!(shop.get("/audit/views/looks").await.header("location"), "/audit/timeline?q=mug&limit=9");
-    // A name that comes to the same address takes its place, and that is written down.
+    // A name with the same address replaces the view, and that is recorded.
     assert_eq!(save("LOOKS!", "q=cup", "").await.header("location"), "/audit/views/looks");
     let lines = recorded(&shop, "save-view").await;
     assert_eq!((&lines[0].detail["replaced"], &lines[1].detail["replaced"]), (&json!(true), &json!(false)));
@@ -333,7 +333,7 @@ async fn health_tells_of_the_log_the_relay_the_seals_and_what_is_parked() {
     let head = shop.store.log().head().await.unwrap();
     assert_eq!((status, &new["append"]["position"]), (200, &json!(head.position)));
     assert!(new["append"]["age_seconds"].as_f64().is_some_and(|age| (0.0..60.0).contains(&age)), "{new}");
-    // Nobody publishes and nobody seals here: all of it waits.
+    // Neither relay nor sealer runs here: all events wait.
     for name in ["relay", "seals"] {
         let (position, lag) = (&new[name]["position"], &new[name]["lag_events"]);
         assert_eq!(lag, &json!(head.position), "{name} {position}");
@@ -348,12 +348,12 @@ async fn health_tells_of_the_log_the_relay_the_seals_and_what_is_parked() {
         (&published["relay"]["position"], &published["relay"]["lag_events"]),
         (&json!(head.position), &json!(0))
     );
-    // It published another history than this one.
+    // It has published another history than this one.
     shop.sql(&process, "UPDATE @checkpoints SET event_id = '00000000-0000-0000-0000-000000000001'").await;
     let (status, other) = health().await;
     assert_eq!((status, &other["healthy"]), (503, &json!(false)));
     assert!(other["relay"]["complaint"].as_str().unwrap().starts_with("ahead-of-log: relay"), "{other}");
-    // What waits for longer than a minute is late.
+    // After a minute of waiting it is late.
     shop.sql(&process, "DELETE FROM @checkpoints").await;
     let old = match shop.store.log().db().backend() {
         sea_orm::DatabaseBackend::Postgres => "UPDATE @events SET recorded_at = now() - interval '2 minutes'",
@@ -427,7 +427,7 @@ async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_e
     assert!(!check(&[("from", &last)]).await.1);
     assert_eq!(check(&[("from", "3"), ("upto", "2")]).await.0, 400);
 
-    // What is under no seal is no part of what is green, and that the last of it is gone is told.
+    // Unsealed events are not part of a green result, and it is reported that the last of them are missing.
     for number in 3..5 {
         shop.user(&format!("u{number}"), "UK").await;
     }
@@ -465,8 +465,8 @@ async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_e
         "{overview}"
     );
 
-    // What people did is sealed by itself. The checks above are in the record, and under no seal of its own; what is said
-    // of it takes nothing away from what was found in the log.
+    // The record of operations has seals of its own. The checks above are in the record, and not sealed; that does not
+    // change the result for the log.
     let (status, green, text) = check(&[("of", "record")]).await;
     assert_eq!((status, green), (200, false), "{text}");
     assert!(text.contains("The record of operations: <strong>No fault was found"), "{text}");
@@ -474,7 +474,7 @@ async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_e
     assert_eq!(check(&[("of", "everything")]).await.0, 400);
 }
 
-/// Seals all there is, with a key of its own.
+/// Seals all events, with a key of its own.
 async fn seal(shop: &Shop) {
     let log = shop.store.log();
     let rows = log.read(1, 1_000).await.unwrap();
@@ -564,7 +564,7 @@ async fn parked_events_are_tried_again_once_however_often_and_only_those_that_ar
         shop.product(name, &[name], None).await;
     }
     let rows = shop.generation("products").await;
-    // Longer than a form's field may be, and of more than one line.
+    // Longer than a form field may be, and with several lines.
     let long = format!("broken\n\\u{{1}} \"{}\"", "x".repeat(3_000));
     for (position, cause) in [(1, long.as_str()), (2, "other"), (3, long.as_str())] {
         let sql =

@@ -9,7 +9,7 @@ use crate::shop::*;
 
 const HOSTILE: &str = "<script>alert(1)</script>";
 
-/// An order whose reservation cannot be done just now, one that was refused, and one that is done.
+/// An order whose reservation fails for now, one that was refused, and one that is done.
 async fn planted(shop: &Shop) -> [Uuid; 3] {
     let orders = [1, 2, 3].map(Uuid::from_u128);
     let process: Db = shop.store.log().db().beside("process").unwrap();
@@ -142,7 +142,7 @@ async fn people_see_the_same_in_both_languages_and_health_tells_of_each_by_name(
     );
     assert_eq!(health["healthy"], true, "{health}");
 
-    // One that stopped is named, and why.
+    // A process manager that stopped is named, with the reason.
     let process = shop.store.log().db().beside("process").unwrap();
     shop.sql(&process, "UPDATE @processes SET state = 'stopped', reason = 'it cannot be read'").await;
     let health = shop.see("/health/audit").await;

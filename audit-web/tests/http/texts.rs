@@ -1,4 +1,4 @@
-//! Texts of the audit trail that are looked for by blocks of positions.
+//! The text search of the audit trail, by blocks of positions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::shop::*;
 /// How many blocks the rows are in.
 const BLOCKS: i64 = 6;
 
-/// What a block has in its texts, whatever a row is about.
+/// The distinct lines of the texts in each block.
 async fn lines(db: &Db) -> BTreeMap<i64, BTreeSet<String>> {
     let mut blocks: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
     let sql = "SELECT position, text, coalesce(command_type, ''), coalesce(reason_code, '') FROM @audit";
@@ -60,7 +60,7 @@ async fn a_text_is_found_wherever_it_is_and_blocks_that_have_it_not_are_not_read
     }
     let head = shop.see("/api/audit/timeline?limit=1").await.items()[0]["position"].as_i64().unwrap();
     let db = shop.generation("audit").await;
-    // As if all that is between had been of other aggregates.
+    // Moves the events to positions far apart, as if others were in between.
     let spread =
         format!("UPDATE @audit SET position = position + {BLOCK} * (position * {BLOCKS} / ({head} + 1))");
     shop.sql(&db, &spread).await;
@@ -79,7 +79,7 @@ async fn a_text_is_found_wherever_it_is_and_blocks_that_have_it_not_are_not_read
     }
     assert!(found["q=tea"].len() > 5 && found["q=s-13"].len() >= 2 && found["q=nowhere"].is_empty());
 
-    // The fourth block has no lines yet, and the last is not complete.
+    // The fourth block has no lines yet, and the last one is incomplete.
     let blocks = lines(&db).await;
     assert_eq!(blocks.len(), usize::try_from(BLOCKS).unwrap());
     for (block, lines) in blocks.iter().filter(|(block, _)| ![3, BLOCKS - 1].contains(*block)) {
@@ -89,7 +89,7 @@ async fn a_text_is_found_wherever_it_is_and_blocks_that_have_it_not_are_not_read
         assert_eq!(walked(&shop, query).await, *rows, "{query}");
     }
 
-    // What a block does not have, is not looked for in its rows.
+    // A text that is not in a block's lines is not searched for in its rows.
     shop.sql(&db, "DELETE FROM @texts WHERE block = 0").await;
     write(&db, 0, "").await;
     for (query, rows) in found.iter().filter(|(query, _)| !query.contains("group")) {

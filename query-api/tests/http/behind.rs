@@ -21,7 +21,7 @@ async fn a_query_waits_for_what_is_about_to_be_written() {
     let (got, _) = tokio::join!(shop.get_with("/users", &headers), shop.user("Ben", "UK"));
     assert_eq!((got.items().len(), got.header("preference-applied")), (2, "wait"));
     assert_eq!(got.header("event-position"), format!("main:{wanted}"));
-    // Once it is there, nobody needs to wait for it, and a check is enough.
+    // Once it has been reached, nothing waits, and a check succeeds.
     let got = shop.get_with("/users", &[("event-position", &wanted)]).await;
     assert_eq!((got.items().len(), got.header("preference-applied")), (2, ""));
 }
@@ -35,7 +35,7 @@ async fn a_read_model_that_does_not_get_there_says_why() {
     let id = shop.product("Mug", &["mug"], None).await;
     let path = format!("/products/{id}");
 
-    // Nobody waits where nobody asked to.
+    // A request that did not ask to wait does not wait.
     let got = shop.get_with(&path, &[("event-position", "main:1")]).await;
     assert_eq!((got.refused(), got.header("retry-after")), ((503, "read-model-behind".into()), "1"));
     let problem = got.json();
@@ -121,7 +121,7 @@ async fn a_cursor_goes_on_in_its_generation_while_that_one_lives() {
     assert_eq!(second.number, 2);
     shop.follow(projector, &second, &shop.stop);
     shop.registry.activate(&second).await.unwrap();
-    // The old one alone has this name.
+    // Only the old generation has this name.
     let old = shop.database.namespace("rm_products_1").unwrap();
     shop.sql(&old, "UPDATE @products SET name = 'of the old one' WHERE name = 'Mug 1'").await;
 
@@ -158,7 +158,7 @@ async fn a_product_comes_out_of_the_cache_and_never_older_than_asked() {
     let entry = shop.cache.get("rm_products_1", &id.to_string()).await.unwrap().unwrap();
     assert_eq!(entry.position, 1);
 
-    // Whatever is there is answered: the rows are not asked.
+    // A cached value is answered without reading rows.
     let kept =
         String::from_utf8(entry.value.to_vec()).unwrap().replace("\"name\":\"Mug\"", "\"name\":\"Kept\"");
     shop.cache
@@ -168,23 +168,23 @@ async fn a_product_comes_out_of_the_cache_and_never_older_than_asked() {
     let got = shop.get(&path).await;
     assert_eq!((&got.ok()["name"], got.header("event-position")), (&json!("Kept"), "main:1"));
     let other = shop.product("Cup", &["cup"], None).await;
-    // Asked for what came later, it is passed by, and what was read instead is kept.
+    // A request for a later position bypasses the cache, and then the new value is cached.
     assert_eq!(shop.see(&path).await.ok()["name"], "Mug");
     assert_eq!(shop.get(&path).await.ok()["name"], "Mug");
 
-    // A change of price drops it.
+    // A price change removes it from the cache.
     let price = product::Command::SetPrice { sku: sku("mug"), price: pounds(777) };
     shop.command::<Product>(id, price).await;
     let got = shop.see(&path).await;
     assert_eq!((&got.ok()["price"]["amount"], got.header("etag")), (&json!(777), "\"2\""));
     assert_eq!(shop.get(&format!("{path}/prices")).await.ok()["items"][0]["price"]["amount"], 777);
-    // What is broken in it is read anew.
+    // A broken cached value is read again from rows.
     let broken = Entry { value: "nonsense".into(), position: 1_000 };
     shop.cache.put("rm_products_1", &other.to_string(), broken).await.unwrap();
     assert_eq!(shop.get(&format!("/products/{other}")).await.ok()["name"], "Cup");
 }
 
-/// A cache that is down, and counts who asks it.
+/// A cache that is down, and counts its calls.
 struct Down(AtomicI64);
 
 fn down<T>() -> Result<T, soonshop_cache::Error> {

@@ -1,4 +1,4 @@
-//! The description, and the pages of problems.
+//! The OpenAPI description, and the pages of problems.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::shop::*;
 
-/// Two months of a shop, the figures of which can be worked out by hand.
+/// Two months of a shop, with figures that can be checked by hand.
 async fn trade(shop: &Shop) {
     let ada = shop.user("Ada", "UK").await;
     shop.user("Ben", "France").await;

@@ -15,7 +15,7 @@ use axum::Router;
 use soonshop_query_api::http::{self, Queries};
 use tokio_util::sync::CancellationToken;
 
-/// What a shop of these tests serves.
+/// The router of a test shop.
 fn router(queries: Queries, _stop: &CancellationToken) -> Router {
     http::router(queries)
 }

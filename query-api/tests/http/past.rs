@@ -35,7 +35,7 @@ async fn a_state_of_the_past_is_asked_by_version_position_and_time() {
         (&json!("ProductCreated"), "\"1\"", "main:2")
     );
     assert_eq!(then["erased"], false);
-    // Between two of its events it is as after the first.
+    // Between two of its events, the state is that after the first one.
     let then = shop.get(&as_of("p:3")).await.ok();
     assert_eq!(
         (&then["version"], &then["position"], &then["as_of_position"]),
@@ -49,7 +49,7 @@ async fn a_state_of_the_past_is_asked_by_version_position_and_time() {
     let then = shop.get(&as_of("p:6")).await.ok();
     assert_eq!((&then["version"], &then["state"]["status"]), (&json!(3), &json!("deleted")));
 
-    // A moment is that of the record; of two that were recorded in it, the later one is known.
+    // A moment means the recorded time; of two events recorded at it, the later one is included.
     let events = shop.store.log().read(1, 100).await.unwrap();
     for event in &events {
         let known = events.iter().rfind(|other| other.recorded_at <= event.recorded_at).unwrap();
@@ -58,7 +58,7 @@ async fn a_state_of_the_past_is_asked_by_version_position_and_time() {
         let by_position = shop.get(&as_of(&format!("p:{}", known.position))).await;
         assert_eq!(by_time.json()["as_of_position"], by_position.json()["as_of_position"]);
         assert_eq!(by_time.json()["state"], by_position.json()["state"]);
-        // Until a later one is recorded, more may belong to that moment.
+        // Until a later one is recorded, more events may get this time.
         let settled = event.recorded_at < events.last().unwrap().recorded_at;
         if by_time.status == 200 {
             let cache = if settled { "private, no-cache" } else { "no-store" };
@@ -87,7 +87,7 @@ async fn a_state_of_the_past_is_asked_by_version_position_and_time() {
         shop.get("/inventory/mug?as_of=v:1&location=north").await.refused(),
         (404, "not-found".into())
     );
-    // Read models are not asked: the log itself must be there.
+    // Read models are not used: the log itself must have reached the position.
     let got = shop.get_with(&as_of("v:1"), &[("event-position", "main:7"), ("prefer", "wait=0")]).await;
     assert_eq!((got.refused().1.as_str(), &got.json()["projection"]), ("read-model-behind", &json!("log")));
     let headers = [("event-position", "main:7"), ("prefer", "wait=20")];
@@ -126,7 +126,7 @@ async fn what_was_erased_is_erased_in_the_past_as_well() {
     assert_eq!(shop.see(&format!("/orders/{order}")).await.ok()["contact"]["name"], Value::Null);
 }
 
-/// An erasure leaves the version as it is: whoever asks whether what they have is still so must not be told yes.
+/// An erasure does not change the version, so a conditional request must not be answered with "not modified".
 #[tokio::test]
 async fn what_can_be_erased_is_never_said_to_be_unchanged() {
     let shop = Shop::open().await;

@@ -1,4 +1,4 @@
-//! Look-ups, lists, and what cannot be asked.
+//! Look-ups, lists, and refused requests.
 
 use std::collections::BTreeSet;
 
@@ -206,7 +206,7 @@ async fn credit_notes_and_users_have_lists_too() {
 #[tokio::test]
 async fn pages_neither_skip_nor_repeat() {
     let shop = Shop::open().await;
-    // Many share a moment: then the id decides.
+    // Many orders have the same time: then the id decides.
     let placing = (0..450).map(|n| {
         let command = place_of(
             &format!("N{n}"),
@@ -229,7 +229,7 @@ async fn pages_neither_skip_nor_repeat() {
     let (spanish, sizes) = walk(&shop, "/orders?country=Spain").await;
     assert_eq!((spanish.len(), sizes), (150, vec![50, 50, 50]));
 
-    // What is added meanwhile is newer than the page before, and changes nothing after it.
+    // Rows added meanwhile are newer than the first page, and do not change the later ones.
     let first = shop.get("/orders?limit=200").await.ok();
     shop.command::<Order>(ids::new(), place_of("NEW", guest(), vec![line(1, "mug", 1, 1)], "France")).await;
     shop.see("/orders?limit=1").await.ok();
@@ -297,7 +297,7 @@ async fn what_cannot_be_asked_is_refused_by_name() {
             "{headers:?}"
         );
     }
-    // A cursor is of its list, its filters and its order.
+    // A cursor is only valid for its list, filters and order.
     for n in 0..2 {
         let place = place_of(&format!("N{n}"), guest(), vec![line(1, "mug", 1, 1)], "France");
         shop.command::<Order>(ids::new(), place).await;

@@ -1,5 +1,5 @@
-//! A shop with real projectors, in a folder of each test's own: commands go in, questions over HTTP. What it serves is
-//! said by the file that names this one.
+//! A shop with real projectors, in a folder of each test's own: commands are executed directly, queries over HTTP. The
+//! file that includes this one defines the router.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,9 +49,9 @@ pub(crate) struct Shop {
     pub(crate) search: Arc<dyn Search>,
     pub(crate) cache: Arc<dyn Cache>,
     pub(crate) router: Router,
-    /// One of each role.
+    /// One key for each role.
     pub(crate) keys: BTreeMap<Role, String>,
-    /// Where they are.
+    /// The store of the keys.
     pub(crate) shelf: Arc<Shelf>,
     /// The last position that a command of this test wrote.
     pub(crate) last: AtomicI64,
@@ -64,7 +64,7 @@ impl Drop for Shop {
     }
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) status: u16,
@@ -87,7 +87,7 @@ impl Got {
         self.json()
     }
 
-    /// Status and slug of a problem, whole as a problem must be.
+    /// Checks that the answer is a complete problem; returns its status and slug.
     #[track_caller]
     pub(crate) fn refused(&self) -> (u16, String) {
         let problem = self.json();
@@ -109,7 +109,7 @@ pub(crate) async fn open(database: &Database, folder: &Path) -> EventStore {
     for namespace in Namespace::ALL {
         let connection = database.namespace(namespace.name()).unwrap().connection;
         soonshop_migrations::migrate(namespace, &connection).await.unwrap();
-        // Roles are the whole server's: another test may have made them, and then they need their rights here.
+        // Roles belong to the whole server: another test may have created them, so they get their rights here.
         soonshop_migrations::rights::grant(namespace, &connection).await.unwrap();
     }
     let file = folder.join("master.key");
@@ -132,7 +132,7 @@ pub(crate) async fn place(folder: &Path) -> DatabaseLocation {
     DatabaseLocation::parse(&format!("{base}/{name}")).unwrap()
 }
 
-/// Of all contexts, for guests.
+/// The queries of all contexts, for guests.
 pub(crate) fn queries(
     database: &Database,
     log: EventLog,
@@ -150,7 +150,7 @@ pub(crate) fn queries(
 }
 
 impl Shop {
-    /// Nobody projects anything.
+    /// Without projectors.
     pub(crate) async fn still() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::new(place(folder.path()).await);
@@ -187,7 +187,7 @@ impl Shop {
         }
     }
 
-    /// Everything is projected.
+    /// With all projectors.
     pub(crate) async fn open() -> Self {
         let shop = Self::still().await;
         for projector in soonshop_projections::all() {
@@ -296,7 +296,7 @@ impl Shop {
 
     // ---- queries
 
-    /// Without a key, that of support where only a role may look.
+    /// Without a key, except that a path for certain roles gets that of support.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Got {
         let audited = path.starts_with("/audit") || path.starts_with("/api/audit");
         let known = headers.iter().any(|(name, _)| ["authorization", "cookie"].contains(name));
@@ -304,12 +304,12 @@ impl Shop {
         self.send(role, Request::get(path), headers, Body::empty()).await
     }
 
-    /// As that role.
+    /// Sends the request with a key of this role.
     pub(crate) async fn get_as(&self, role: Role, path: &str) -> Got {
         self.send(Some(role), Request::get(path), &[], Body::empty()).await
     }
 
-    /// A form, as that role.
+    /// Sends a form with a key of this role.
     pub(crate) async fn post_as(&self, role: Option<Role>, path: &str, form: &[(&str, &str)]) -> Got {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
@@ -336,12 +336,12 @@ impl Shop {
         Got { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
-    /// Whatever is there.
+    /// Answers from what is projected already.
     pub(crate) async fn get(&self, path: &str) -> Got {
         self.get_with(path, &[]).await
     }
 
-    /// All that this test wrote is there.
+    /// Waits until everything that this test wrote is projected.
     pub(crate) async fn see(&self, path: &str) -> Got {
         let position = format!("main:{}", self.last.load(Ordering::SeqCst));
         self.get_with(path, &[("event-position", &position), ("prefer", "wait=20")]).await
