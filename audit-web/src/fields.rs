@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_what_its_parameters_say() {
+    fn parameters_become_a_filter() {
         let query = "q=mug&type=Order*&order=asc&after=7&failures=1&from=1970-01-02&limit=3&group=1";
         let params = Params::read(query, &timeline()).unwrap();
         let found = filter(&params);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_of_a_note_that_is_no_note_is_refused() {
+    fn an_invalid_note_form_is_refused() {
         for bad in ["text=a", "version=0&text=a", "version=1&text=a&shared=yes", "version=1&text=a&to=x"] {
             assert_eq!(Params::read(bad, &notes()).unwrap_err().slug(), "invalid-query", "{bad}");
         }

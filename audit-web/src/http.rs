@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_belongs_to_the_one_context() {
+    fn every_endpoint_belongs_to_the_audit_context() {
         let all = endpoints::table().into_iter().chain(pages::table()).chain(pages::file::table());
         for endpoint in all {
             assert_eq!(endpoint.context(), CONTEXT, "{}", endpoint.path);

@@ -88,7 +88,7 @@ mod tests {
     use super::paths;
 
     #[test]
-    fn nobody_is_sent_where_only_a_form_goes() {
+    fn sign_in_never_redirects_to_a_form_target() {
         for good in
             ["/audit", "/audit?lang=en", "/audit/a/order/7?v=1", "/audit/integrity", "/audit/views/mugs"]
         {

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variables_of_a_text_are_those_that_the_pages_give() {
+    fn texts_have_exactly_the_variables_that_pages_fill_in() {
         for language in [Language::English, Language::Chinese] {
             for (name, given) in VARIABLES {
                 let mut variables = language.texts().variables(&format!("page-{name}")).unwrap().to_vec();
@@ -176,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn a_count_chooses_the_plural() {
+    fn a_count_selects_the_plural_form() {
         assert_eq!(Language::English.fill("tail", &["1"]), "1 event is not sealed yet.");
         assert_eq!(Language::English.fill("tail", &["2"]), "2 events are not sealed yet.");
         assert_eq!(Language::Chinese.fill("tail", &["1"]), "1 个事件尚未封存。");
     }
 
     #[test]
-    fn a_sentence_is_filled_in_and_a_place_without_a_value_is_a_dash() {
+    fn a_sentence_shows_a_dash_for_a_missing_value() {
         let fields = json!({ "number": "S-1", "lines": 2, "total": { "amount": 1299, "currency": "GBP" } });
         let said = Language::English.sentence("OrderPlaced", &fields);
         assert_eq!(said, "Order S-1 was placed, lines: 2, GBP 12.99");

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_read_as_people_write_it() {
+    fn amounts_are_parsed_as_people_write_them() {
         assert_eq!(ends(">100"), Some((100_001, i64::MAX)));
         assert_eq!(ends(">=100"), Some((100_000, i64::MAX)));
         assert_eq!(ends("<12.5"), Some((i64::MIN, 12_499)));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn minor_units_are_those_of_the_currency_and_nothing_overflows() {
+    fn amounts_use_the_minor_units_of_their_currency_and_never_overflow() {
         let of = |written: &str, places| range(written).unwrap().minor(places);
         assert_eq!(of(">100", 2), (10_001, i64::MAX / 10));
         assert_eq!(of(">100", 0).0, 101);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn invalid_amounts_are_refused() {
         for written in [
             "",
             ">",

@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_is_read_at_a_time_and_kept_between_pages_the_changes_are_those_of_the_whole_history() {
+    async fn changes_do_not_depend_on_read_size_or_kept_states() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let (rows, expected) = history(&store).await;
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_history_that_is_too_long_for_a_page_leaves_the_others_their_changes() {
+    async fn a_history_too_long_for_a_page_does_not_hide_the_changes_of_others() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let (rows, expected) = history(&store).await;
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_row_of_another_history_or_of_none_is_told_nothing_of() {
+    async fn a_row_without_its_event_in_the_log_has_no_changes() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let (mut rows, expected) = history(&store).await;

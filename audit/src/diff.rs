@@ -131,7 +131,7 @@ mod tests {
     use crate::redactor::Sight;
 
     #[test]
-    fn items_of_a_list_are_named_by_what_tells_them_apart() {
+    fn list_items_are_named_by_their_business_key() {
         let lines = json!({ "lines": [{ "number": 1, "sku": "MUG" }, { "number": 2, "sku": "MUG" }] });
         assert!(leaves(&lines).contains_key("/lines/number=2/sku"));
         let variants = json!([{ "sku": "A/B" }, { "sku": "C" }]);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_between_encrypted_states_is_what_is_found_between_shown_ones() {
+    fn encrypted_states_differ_where_shown_states_differ() {
         let amount = |amount: i64| json!({ "amount": amount, "currency": "GBP" });
         let states = [
             Value::Null,

@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_stands_first_and_its_hash_is_of_what_follows() {
+    fn the_manifest_comes_first_and_hashes_what_follows() {
         let rows = [json!({ "name": "Mug" }), json!({ "name": "Pot" })];
         for format in [Format::Ndjson, Format::Csv] {
             let (manifest, text) = written(format, &rows);
@@ -577,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back_and_what_was_changed_is_refused() {
+    fn an_export_is_read_back_and_a_changed_one_is_refused() {
         let rows = [json!({ "name": "Mug" }), json!({ "name": "Pot" }), json!({ "name": "茶" })];
         let (_, text) = written(Format::Ndjson, &rows);
         assert_eq!(read_back(&text).unwrap(), rows);
@@ -687,14 +687,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_row_is_named_though_the_hash_is_that_of_the_manifest() {
+    fn a_line_that_is_not_a_row_is_reported_even_if_the_hash_is_right() {
         let (_, text) = written(Format::Ndjson, &[json!({ "name": "Mug" }), json!(7)]);
         let said = read_back(&text).unwrap_err().to_string();
         assert!(said.contains("its line 3 is no event"), "{said}");
     }
 
     #[test]
-    fn what_is_no_export_is_refused_before_a_row_is_read() {
+    fn a_file_that_is_no_export_is_refused_before_its_rows_are_read() {
         let (_, good) = written(Format::Ndjson, &[]);
         for bad in [
             "",
@@ -711,14 +711,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_no_rows_says_so() {
+    fn an_export_without_rows_has_a_count_of_zero() {
         let (manifest, text) = written(Format::Ndjson, &[]);
         assert_eq!((&manifest["count"], &manifest["sha256"]), (&json!(0), &json!(sha256(b""))));
         assert_eq!(text.lines().count(), 1);
     }
 
     #[test]
-    fn no_cell_is_a_formula_and_every_cell_is_read_as_it_was_meant() {
+    fn no_csv_cell_is_a_formula_and_every_cell_keeps_its_value() {
         let names =
             ["=HYPERLINK(\"http://x\")", "+1", "-1", "@a", "\tx", "\rx", "\nx", "a\",=b", "a=b", "茶"];
         let rows: Vec<Value> = names
@@ -737,7 +737,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_stand_the_other_way_round_whatever_their_lengths_and_the_hash_is_of_what_is_sent() {
+    fn rows_of_any_length_are_reversed_and_hashed_in_the_order_sent() {
         let most = usize::try_from(PIECE).unwrap();
         for lengths in [
             vec![],
@@ -769,7 +769,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_for_memory_comes_back_whole() {
+    fn an_export_larger_than_memory_is_read_back_complete() {
         let mut export = Export::begin(Format::Ndjson, COLUMNS.to_vec());
         let name = "x".repeat(1 << 16);
         for _ in 0..2 * (IN_MEMORY >> 16) {

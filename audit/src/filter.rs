@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_kind_is_refused_by_its_name_and_not_repeated() {
+    fn a_value_of_a_wrong_type_is_refused_by_name_and_not_repeated() {
         let long = "secret".repeat(400);
         for (name, value) in [
             ("secret", "1"),

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_person_is_looked_up_by_columns_that_an_erasure_empties() {
+    fn a_look_up_uses_the_columns_that_an_erasure_empties() {
         let places = places();
         assert!(places.iter().any(|(_, columns)| !columns.found_by.is_empty()));
         for (projection, PersonalColumns { columns, found_by, .. }) in places {

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_has_a_text_or_tags_and_no_sign_that_does_something() {
+    fn a_note_needs_a_text_or_tags_and_has_no_control_characters() {
         let both = parsed(" a\r\nb ", "late,call-back  late").unwrap();
         assert_eq!(both, (Some("a\nb".to_owned()), vec!["late".to_owned(), "call-back".to_owned()]));
         assert_eq!(parsed("", "x1").unwrap(), (None, vec!["x1".to_owned()]));

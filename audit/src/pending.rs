@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_overdue_is_missing_and_what_came_late_or_still_has_time_is_not() {
+    fn only_overdue_steps_are_missing() {
         assert_eq!(missing(&[("OrderPlaced", 40)]), [(1, 25)]);
         assert_eq!(missing(&[("OrderPlaced", 14)]), []);
         assert_eq!(missing(&[("OrderPlaced", 40), ("OrderConfirmed", 1)]), [], "it came late");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn each_request_to_be_forgotten_is_to_be_followed_by_an_erasure() {
+    fn every_erasure_request_expects_its_own_erasure() {
         let again = [("ErasureRequested", 90), ("PersonErased", 89), ("ErasureRequested", 20)];
         assert_eq!(missing(&again), [(3, 5)]);
     }

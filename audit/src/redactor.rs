@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seal_that_nobody_knows_is_masked_and_a_text_that_is_none_stays() {
+    fn an_unknown_encrypted_value_is_masked_and_plain_text_stays() {
         let key = [7; 32];
         let kid = "00000000-0000-0000-0000-000000000001.account";
         let seal = codec::encrypt(kid, &key, br#"{"v":1,"value":"Ada"}"#).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_called_personal_is_no_marker() {
+    fn an_attribute_called_personal_is_not_a_marker() {
         let posing = json!({ "attributes": { "personal": "revealed", "value": "Ada" } });
         let shown = Redactor::new(Sight::Masked, &Opened::default()).redact(posing);
         assert_eq!(shown.value(), &json!({ "attributes": r#"{"personal":"revealed","value":"Ada"}"# }));

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_the_events_that_the_catalog_calls_refusals() {
+    fn the_failures_filter_matches_the_refusals_of_the_catalog() {
         let search = Search::of(&Filter { failures: true, ..Filter::default() }).unwrap();
         let (_, values) = search.filter();
         let refusals = ["StockReservationBarred", "OrderRefused"].map(Value::from);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_where_a_block_has_it_or_no_block_is() {
+    fn ranges_cover_matching_blocks_and_positions_without_a_block() {
         let block = texts::BLOCK;
         assert_eq!(places(&[]), [(0, i64::MAX)]);
         assert_eq!(places(&[(0, false), (1, false)]), [(2 * block, i64::MAX)]);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_goes_through_its_places_in_its_order_and_within_its_page() {
+    fn a_search_reads_its_ranges_in_order_and_within_the_page() {
         let of = |ascends, after, before| {
             let filter = Filter { after, before, ascends, ..Filter::from("mug") };
             let mut search = Search::of(&filter).unwrap();

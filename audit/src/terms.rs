@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_falls_into_terms_and_texts() {
+    fn a_typed_search_is_split_into_terms_and_texts() {
         let found = tokens(r#" actor:staff:42  "refused by: bank" mug "#).unwrap();
         let texts: Vec<_> = found.iter().map(|token| (token.text.as_str(), token.quoted)).collect();
         assert_eq!(texts, [("actor:staff:42", false), ("refused by: bank", true), ("mug", false)]);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn every_token_that_is_wrong_is_named_and_its_value_is_not_repeated() {
+    fn every_invalid_token_is_named_and_its_value_is_not_repeated() {
         assert_eq!(wrong("type:[ mug agg:secret email:secret@x"), [1, 3, 4]);
         assert_eq!(wrong(r#"mug "open"#), [2]);
         for typed in [

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looking_often_does_not_shorten_the_minute() {
+    fn frequent_looks_do_not_shorten_the_minute() {
         let (trends, begun) = (Trends::default(), Instant::now());
         let at = |millis, lag| trends.look_at(begun + Duration::from_millis(millis), "orders", lag);
         assert_eq!(at(0, 0), Trend::Steady);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lag_is_compared_with_what_it_was_a_minute_ago() {
+    fn a_lag_is_compared_with_its_value_a_minute_ago() {
         let (trends, begun) = (Trends::default(), Instant::now());
         let at = |seconds, lag| trends.look_at(begun + Duration::from_secs(seconds), "orders", lag);
         assert_eq!((at(0, 0), at(10, 50), at(20, 100)), (Trend::Steady, Trend::Growing, Trend::Growing));

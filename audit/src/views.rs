@@ -89,7 +89,7 @@ mod tests {
     use super::slug;
 
     #[test]
-    fn a_name_becomes_a_part_of_an_address() {
+    fn a_title_becomes_part_of_an_address() {
         assert_eq!(slug("Refunds, today!"), "refunds-today");
         assert_eq!(slug("今天的 退款"), "今天的-退款");
         assert_eq!(slug("../<script>"), "script");

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_belongs_to_a_context_of_the_table() {
+    fn every_endpoint_belongs_to_a_listed_context() {
         for endpoint in table() {
             assert!(context::named(endpoint.context()).is_some(), "{}", endpoint.path);
         }

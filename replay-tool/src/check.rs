@@ -210,7 +210,7 @@ mod tests {
 
     /// `soonshop seals check` prints the same text for the same report.
     #[test]
-    fn a_report_is_told_as_the_shop_tells_it() {
+    fn a_report_reads_the_same_as_from_the_shop() {
         let at = DateTime::from_timestamp_micros(1_795_600_000_123_457).unwrap();
         let mut report = Report {
             verdict: Verdict::Intact,

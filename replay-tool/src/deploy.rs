@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_read_as_they_are_written() {
+    fn alarm_conditions_are_parsed() {
         let alarm: Alarm = "lag>1000 || errors>0".parse().unwrap();
         assert_eq!(alarm, Alarm(vec![(Figure::Lag, 1_000), (Figure::Errors, 0)]));
         for bad in ["", "lag", "lag>x", "age>1", "lag>1 && errors>0"] {

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_makes_one_state_into_the_other_and_back() {
+    fn a_patch_turns_one_state_into_the_other_and_back() {
         let states = [
             Value::Null,
             json!({ "lines": [{ "sku": "A", "units": 1 }], "a/b": 1, "m~n": null }),
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_a_version_a_position_or_a_moment() {
+    fn a_point_is_parsed_as_version_position_or_moment() {
         assert_eq!("v13".parse(), Ok(Point::Version(13)));
         assert_eq!("v:0".parse(), Ok(Point::Version(0)));
         assert_eq!("p7".parse(), Ok(Point::Position(7)));

@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_parked_is_shown_once_when_it_is_parked_no_longer() {
+    fn a_parked_event_is_shown_once_after_it_was_projected() {
         let mut parked = Parked { seen: 10, waiting: BTreeSet::new() };
         // Events before the start are not shown.
         assert_eq!(parked.freed(&at(15, &[7, 12, 14])), [0; 0]);

@@ -722,12 +722,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_the_command_line_fit_together() {
+    fn the_command_line_definition_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn durations_and_rates_are_read_as_they_are_written() {
+    fn durations_and_rates_are_parsed() {
         assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
         assert_eq!(duration("72h"), Ok(Duration::from_secs(259_200)));
         assert_eq!(rate("5000/s"), Ok(5_000));

@@ -458,13 +458,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_choose_the_plural() {
+    fn numbers_select_the_plural_form() {
         let ask = |count| Sentence::AskDiscard { count }.to_string();
         assert_eq!((ask(1), ask(2)), ("Discard 1 event?".to_owned(), "Discard 2 events?".to_owned()));
     }
 
     #[test]
-    fn a_language_that_we_do_not_speak_is_told_in_english() {
+    fn an_unknown_language_falls_back_to_english() {
         let given = |args: &[&str]| language_of(args.iter().map(|arg| (*arg).to_owned()));
         assert_eq!(given(&["replay-tool", "fly", "--lang", "zh-CN"]), Language::Chinese);
         assert_eq!(given(&["replay-tool", "--lang=zh-CN", "fly"]), Language::Chinese);

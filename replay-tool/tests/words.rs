@@ -22,14 +22,14 @@ fn help_and_manual_name_every_exit_code() {
 }
 
 #[test]
-fn a_shell_is_told_how_to_complete() {
+fn completion_scripts_are_written() {
     let (code, script, _) = replay_tool(&["completions", "bash"]);
     assert_eq!(code, Some(0));
     assert!(script.contains("rollback"));
 }
 
 #[test]
-fn wrong_words_are_a_matter_of_usage() {
+fn a_wrong_command_line_is_a_usage_error() {
     for args in [
         &["fly"][..],
         &["rebuild"],
@@ -42,7 +42,7 @@ fn wrong_words_are_a_matter_of_usage() {
 }
 
 #[test]
-fn a_shop_that_is_not_there_is_one_sentence() {
+fn a_missing_shop_is_reported_in_one_sentence() {
     let (code, _, said) = replay_tool(&["list", "--store", "sqlite:///nowhere/at/all"]);
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("--store"), "{said}");
@@ -56,7 +56,7 @@ fn closed() -> std::process::Stdio {
 }
 
 #[test]
-fn a_pipe_that_was_closed_ends_nothing() {
+fn a_closed_pipe_does_not_end_the_work() {
     let tool = || Command::new(env!("CARGO_BIN_EXE_replay-tool"));
     for args in [&["completions", "bash"][..], &["man"]] {
         let status = tool().args(args).stdout(closed()).status().expect("the binary runs");
@@ -68,7 +68,7 @@ fn a_pipe_that_was_closed_ends_nothing() {
 }
 
 #[test]
-fn nothing_is_left_in_a_folder_that_is_no_shops() {
+fn nothing_is_created_in_a_folder_without_a_shop() {
     let folder = std::env::temp_dir().join(format!("no-shop-{}", std::process::id()));
     std::fs::create_dir(&folder).expect("there is no such folder yet");
     let (code, _, said) = replay_tool(&["list", "--store", &format!("sqlite://{}", folder.display())]);

@@ -201,7 +201,7 @@ fn spellings(code: &str) -> [String; 4] {
 }
 
 #[test]
-fn the_keys_that_are_put_together_are_those_of_the_codes_that_there_are() {
+fn composed_keys_match_the_existing_codes() {
     let sources = sources();
     let mut words: BTreeSet<&str> = sources.values().flat_map(|source| literals(source)).collect();
     words.extend(sources.values().flat_map(|source| source.split(|sign: char| !sign.is_alphanumeric())));
@@ -224,7 +224,7 @@ fn the_keys_that_are_put_together_are_those_of_the_codes_that_there_are() {
 }
 
 #[test]
-fn every_key_is_used_and_every_key_that_is_used_is_there() {
+fn every_key_is_used_and_every_used_key_exists() {
     let sources = sources();
     let all: BTreeSet<&str> = sources.values().flat_map(|source| literals(source)).collect();
     let pages: BTreeSet<&str> = sources
@@ -292,7 +292,7 @@ fn every_catalogue_can_be_read_and_has_each_key_once() {
 }
 
 #[test]
-fn a_key_that_is_missing_is_shown() {
+fn a_missing_key_is_shown_itself() {
     assert_eq!(Language::English.text("page-unheard"), "page-unheard");
     assert_eq!(Language::Chinese.fill("page-unheard", &[("count", 1.into())]), "page-unheard");
     assert_eq!(Language::English.find("event-OrderPlaced.unheard"), None);
@@ -300,7 +300,7 @@ fn a_key_that_is_missing_is_shown() {
 }
 
 #[test]
-fn a_number_chooses_the_plural() {
+fn a_number_selects_the_plural_form() {
     let tail = |language: Language, count: i64| language.fill("page-tail", &[("count", count.into())]);
     assert_eq!(tail(Language::English, 0), "0 events are not sealed yet.");
     assert_eq!(tail(Language::English, 1), "1 event is not sealed yet.");
@@ -308,7 +308,7 @@ fn a_number_chooses_the_plural() {
 }
 
 #[test]
-fn a_locale_names_a_language_that_can_be_read() {
+fn a_locale_selects_a_language_only_with_utf8() {
     for locale in ["zh_CN.UTF-8", "zh_CN", "zh_TW.utf8", "zh-CN", "zh_CN.UTF-8@pinyin"] {
         assert_eq!(Language::of_locale(locale), Language::Chinese, "{locale}");
     }
@@ -318,7 +318,7 @@ fn a_locale_names_a_language_that_can_be_read() {
 }
 
 #[test]
-fn columns_are_counted_as_a_terminal_does() {
+fn padding_counts_columns_as_a_terminal_does() {
     let row = |language: Language| {
         let filled = language.fill_with("tool-sink-row", |variable| match variable {
             "sink" => language.find("tool-code-log").unwrap_or_default().into(),

@@ -148,7 +148,7 @@ mod tests {
     use super::is_ours;
 
     #[test]
-    fn nobody_is_sent_elsewhere() {
+    fn sign_in_never_redirects_to_another_site() {
         for good in ["/audit", "/audit?lang=en", "/audit/timeline?q=a%20b"] {
             assert!(is_ours(good), "{good}");
         }

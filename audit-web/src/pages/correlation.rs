@@ -556,7 +556,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_time_is_said_in_its_two_largest_units() {
+    fn a_duration_is_shown_in_its_two_largest_units() {
         let said = [0, 12_345, 2_310_000, 61_000_000, 5_520_000_000, 90_000_000_000].map(duration);
         assert_eq!(said, ["0.000 ms", "12.345 ms", "2.310 s", "1 min 1 s", "1 h 32 min", "1 d 1 h"]);
         let roughly = [0, 59_999_999, 900_000_000, 5_520_000_000, 86_400_000_000].map(span_of);
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_drawn_short_and_all_of_it_stays_on_the_axis() {
+    fn pauses_are_shortened_and_everything_stays_on_the_axis() {
         let second = 1_000_000;
         let axis = Axis::of(&[0, second, 7_201 * second, 7_202 * second], true);
         assert_eq!(axis.places.iter().map(|(_, place)| *place).collect::<Vec<_>>(), [0, 470, 530, 1_000]);

@@ -220,7 +220,7 @@ mod tests {
     use super::short;
 
     #[test]
-    fn a_long_detail_is_cut_between_signs() {
+    fn a_long_detail_is_cut_between_characters() {
         assert_eq!(short(&json!({"a": 1})), r#"{"a":1}"#);
         assert_eq!(short(&json!("文".repeat(400))).chars().count(), 161);
     }

@@ -50,7 +50,7 @@ async fn four(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn the_timeline_is_narrowed_by_every_term_inside_and_outside_of_the_search() {
+async fn every_term_filters_the_timeline_in_the_search_and_as_a_parameter() {
     let shop = Shop::open().await;
     four(&shop).await;
     let stock = inventory::stream(&sku("mug"), "main");
@@ -91,7 +91,7 @@ async fn the_timeline_is_narrowed_by_every_term_inside_and_outside_of_the_search
 }
 
 #[tokio::test]
-async fn failures_are_events_that_say_no_and_those_that_are_parked() {
+async fn failures_are_refusals_and_parked_events() {
     let shop = Shop::open().await;
     four(&shop).await;
     let order = ids::new();
@@ -128,7 +128,7 @@ async fn failures_are_events_that_say_no_and_those_that_are_parked() {
 }
 
 #[tokio::test]
-async fn a_moment_leads_to_the_page_that_begins_there_and_rows_say_how_long_they_took() {
+async fn a_moment_leads_to_its_page_and_rows_show_elapsed_times() {
     let shop = Shop::open().await;
     four(&shop).await;
     let rows = shop.see("/api/audit/timeline?order=asc").await.items();
@@ -160,7 +160,7 @@ async fn a_moment_leads_to_the_page_that_begins_there_and_rows_say_how_long_they
 }
 
 #[tokio::test]
-async fn an_amount_is_looked_for_in_units_of_its_currency() {
+async fn an_amount_is_searched_in_units_of_its_currency() {
     let shop = Shop::open().await;
     four(&shop).await;
     for (name, price) in [("mug", pounds(1250)), ("cup", Money::new(900, "JPY".parse().unwrap()))] {
@@ -199,7 +199,7 @@ async fn an_amount_is_looked_for_in_units_of_its_currency() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_a_search_is_named_by_its_token_and_nothing_is_shown() {
+async fn an_invalid_search_names_the_wrong_token_and_shows_nothing() {
     let shop = Shop::open().await;
     four(&shop).await;
     let got = shop.see("/api/audit/timeline?q=mug+type:%5B+agg:secret").await;
@@ -255,7 +255,7 @@ async fn pages_of_the_timeline_neither_skip_nor_repeat_in_either_order() {
 }
 
 #[tokio::test]
-async fn a_trail_shows_the_state_what_changed_and_the_event_that_each_field_is_owed_to() {
+async fn a_trail_shows_the_state_the_changes_and_the_event_that_set_each_field() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug", "mug-2"], None).await;
     let price = product::Command::SetPrice { sku: sku("mug-2"), price: pounds(777) };
@@ -303,7 +303,7 @@ async fn a_trail_shows_the_state_what_changed_and_the_event_that_each_field_is_o
 }
 
 #[tokio::test]
-async fn masked_erased_and_absent_are_three_things_and_no_byte_is_personal() {
+async fn masked_erased_and_absent_values_differ_and_no_byte_is_personal() {
     let shop = Shop::open().await;
     let planted = ["Zebedee Quux", "zebedee@quux.example", "+44 7700 900123", "ada@example.org"];
     let id = ids::new();
@@ -354,7 +354,7 @@ async fn masked_erased_and_absent_are_three_things_and_no_byte_is_personal() {
 }
 
 #[tokio::test]
-async fn a_correlation_is_a_tree_in_the_order_of_the_log_with_placeholders_for_missing_causes() {
+async fn a_correlation_is_a_tree_in_log_order_with_placeholders_for_missing_causes() {
     let shop = Shop::open().await;
     let correlation = Uuid::from_u128(7);
     let caused = |causation_id| Metadata {
@@ -398,7 +398,7 @@ async fn a_correlation_is_a_tree_in_the_order_of_the_log_with_placeholders_for_m
 }
 
 #[tokio::test]
-async fn a_version_is_chosen_by_number_time_or_what_it_holds_and_shown_as_it_is_stored() {
+async fn a_version_is_found_by_number_time_or_content_and_shown_as_stored() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let price = |amount| product::Command::SetPrice { sku: sku("mug"), price: pounds(amount) };

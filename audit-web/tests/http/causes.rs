@@ -63,7 +63,7 @@ fn shown(page: &str) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn what_a_process_makes_has_waited_and_was_handled_and_clocks_that_contradict_are_told() {
+async fn events_of_processes_show_waiting_and_handling_times_and_clock_conflicts() {
     let shop = Shop::open().await;
     let order = placed(&shop).await;
     received(&shop, Some(1)).await;
@@ -122,7 +122,7 @@ async fn what_a_process_makes_has_waited_and_was_handled_and_clocks_that_contrad
 }
 
 #[tokio::test]
-async fn what_is_deep_and_what_is_much_is_folded_with_a_count_and_a_way_to_it() {
+async fn deep_and_numerous_rows_are_folded_with_a_count_and_a_link() {
     let shop = Shop::open().await;
     placed(&shop).await;
     for _ in 0..30 {
@@ -181,7 +181,7 @@ async fn earlier(shop: &Shop, minutes: i64) {
 }
 
 #[tokio::test]
-async fn a_step_that_is_overdue_is_told_until_it_comes_or_is_needed_no_more() {
+async fn an_overdue_step_is_shown_until_it_comes_or_is_not_needed() {
     let shop = Shop::open().await;
     let order = placed(&shop).await;
     let (tree, trail) = (format!("c/{CORRELATION}"), format!("a/order/{order}"));
@@ -220,7 +220,7 @@ async fn a_step_that_is_overdue_is_told_until_it_comes_or_is_needed_no_more() {
 }
 
 #[tokio::test]
-async fn somebody_who_asked_to_be_forgotten_and_is_not_is_told_of() {
+async fn an_overdue_erasure_is_shown() {
     let shop = Shop::open().await;
     let user = shop.user("Zebedee", "UK").await;
     let purposes = vec![Purpose::Account];

@@ -67,7 +67,7 @@ async fn of_trail(shop: &Shop, row: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_row_says_what_its_event_changed_as_the_page_of_its_aggregate_says_it() {
+async fn a_timeline_row_shows_the_same_changes_as_its_aggregates_page() {
     let shop = Shop::open().await;
     let [product, user, _] = lived(&shop).await;
     for forgotten in [false, true] {
@@ -116,7 +116,7 @@ async fn a_row_says_what_its_event_changed_as_the_page_of_its_aggregate_says_it(
 }
 
 #[tokio::test]
-async fn a_masked_field_on_a_row_says_that_it_changed_and_nothing_else() {
+async fn a_masked_field_on_a_row_shows_only_that_it_changed() {
     let shop = Shop::open().await;
     let [_, user, _] = lived(&shop).await;
     for (tag, words) in [("en", "masked, changed"), ("zh-CN", "已遮蔽，有变更")] {
@@ -135,7 +135,7 @@ fn lines(text: &str) -> (Value, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn an_export_has_what_each_event_changed_in_either_format_and_order_or_leaves_it_out() {
+async fn an_export_has_the_changes_in_both_formats_and_orders_unless_left_out() {
     let shop = Shop::open().await;
     lived(&shop).await;
     for query in ["order=desc", "order=asc", "q=agg:user", "type=ProductPriceChanged", "q=nowhere"] {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::shop::*;
 
 #[tokio::test]
-async fn the_description_names_every_path_and_all_that_it_refers_to() {
+async fn the_description_has_every_path_and_every_reference() {
     let shop = Shop::open().await;
     let description = serde_json::to_value(http::openapi()).unwrap();
     let paths = description["paths"].as_object().unwrap();

@@ -88,7 +88,7 @@ async fn forgotten(shop: &Shop, id: Uuid, cause: Option<i64>) -> i64 {
 }
 
 #[tokio::test]
-async fn a_row_is_a_command_with_what_it_caused_directly() {
+async fn a_row_is_a_command_with_its_direct_effects() {
     let shop = Shop::open().await;
     let order = ids::new();
     let place = place_of("S-1", guest(), vec![line(1, "mug", 1, 500)], "UK");
@@ -142,7 +142,7 @@ async fn a_row_is_a_command_with_what_it_caused_directly() {
 }
 
 #[tokio::test]
-async fn commands_that_caused_much_are_whole_on_pages_of_few_rows() {
+async fn commands_with_many_effects_are_complete_on_short_pages() {
     let shop = Shop::open().await;
     let mut wanted: Vec<Shape> = Vec::new();
     for caused in [90, 90, 3, 230, 3] {
@@ -200,7 +200,7 @@ fn expected(events: &[Value]) -> Vec<Shape> {
 }
 
 #[tokio::test]
-async fn all_pages_together_are_every_event_once_whatever_caused_what() {
+async fn all_pages_together_have_every_event_once_for_any_causes() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..4 {
         let steps = steps().new_tree(&mut runner).unwrap().current();

@@ -287,7 +287,7 @@ async fn fire_all(shop: &Shop, shots: Vec<Shot>) -> BTreeSet<u16> {
 }
 
 #[tokio::test]
-async fn whatever_is_sent_in_addresses_and_forms_is_answered_or_refused_and_nothing_comes_of_it() {
+async fn hostile_addresses_and_forms_are_refused_and_change_nothing() {
     let shop = Shop::open().await;
     let known = Known::planted(&shop).await;
     let mut shots = Vec::new();
@@ -351,7 +351,7 @@ async fn whatever_is_sent_in_addresses_and_forms_is_answered_or_refused_and_noth
 }
 
 #[tokio::test]
-async fn whatever_is_sent_in_headers_is_answered_or_refused_and_nothing_comes_of_it() {
+async fn hostile_headers_are_refused_and_change_nothing() {
     let shop = Shop::open().await;
     let known = Known::planted(&shop).await;
     let values: [&[u8]; 14] = [
@@ -402,7 +402,7 @@ async fn whatever_is_sent_in_headers_is_answered_or_refused_and_nothing_comes_of
 }
 
 #[tokio::test]
-async fn every_way_in_lets_in_whom_the_table_names_and_nobody_else() {
+async fn every_endpoint_admits_only_the_roles_of_the_permission_table() {
     let shop = Shop::open().await;
     let known = Known::planted(&shop).await;
     let described = serde_json::to_value(crate::openapi()).unwrap();

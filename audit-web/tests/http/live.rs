@@ -90,7 +90,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn a_reader_misses_nothing_over_breaks_and_has_nothing_twice() {
+async fn a_follower_gets_every_event_once_across_reconnects() {
     let shop = Shop::open().await;
     for name in ["a", "b", "c"] {
         shop.user(name, "UK").await;
@@ -113,7 +113,7 @@ async fn a_reader_misses_nothing_over_breaks_and_has_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_reader_has_what_it_looks_for_masked_and_as_the_page_shows_it() {
+async fn a_follower_gets_matching_rows_masked_as_on_the_page() {
     let shop = Shop::open().await;
     let mut reader = Reader::open(&shop, Role::Auditor, "after=0&agg=user&html=1&lang=zh-CN", None).await;
     reader.next().await.unwrap();
@@ -135,7 +135,7 @@ async fn a_reader_has_what_it_looks_for_masked_and_as_the_page_shows_it() {
 }
 
 #[tokio::test]
-async fn a_row_that_comes_in_says_what_changed_as_the_reloaded_page_does() {
+async fn a_live_row_shows_the_same_changes_as_the_reloaded_page() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let mut reader = Reader::open(&shop, Role::Support, "after=1&html=1&lang=en", None).await;
@@ -150,7 +150,7 @@ async fn a_row_that_comes_in_says_what_changed_as_the_reloaded_page_does() {
 }
 
 #[tokio::test]
-async fn a_reader_of_another_log_begins_anew_and_a_stop_ends_all() {
+async fn a_position_of_another_log_restarts_the_stream_and_a_stop_ends_it() {
     let shop = Shop::open().await;
     shop.user("a", "UK").await;
     shop.see("/api/audit/timeline").await;
@@ -175,7 +175,7 @@ async fn a_reader_of_another_log_begins_anew_and_a_stop_ends_all() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_the_session_or_the_key_that_follows_it() {
+async fn a_stream_ends_with_its_session_or_key() {
     let shop = Shop::open().await;
     let (key, id) = shop.shelf.add(Role::Support, |_| {}).unwrap();
     let bearer = format!("Bearer {}", key.text());
@@ -203,7 +203,7 @@ async fn a_stream_ends_with_the_session_or_the_key_that_follows_it() {
 }
 
 #[tokio::test]
-async fn a_hundred_readers_beside_appends_have_the_same_and_one_that_does_not_read_holds_up_none() {
+async fn a_hundred_followers_get_the_same_and_a_stalled_one_delays_nobody() {
     let shop = Shop::open().await;
     let mut readers = Vec::new();
     for _ in 0..100 {

@@ -33,7 +33,7 @@ async fn seen(shop: &Shop, role: Role, trail: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_note_is_its_writers_own_until_it_is_shared_and_goes_with_its_writer() {
+async fn a_note_is_private_until_shared_and_erased_with_its_writer() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let (trail, page) = (format!("/api/audit/a/product/{id}"), format!("/audit/a/product/{id}"));
@@ -95,7 +95,7 @@ async fn a_note_is_its_writers_own_until_it_is_shared_and_goes_with_its_writer()
 }
 
 #[tokio::test]
-async fn a_note_is_refused_where_there_is_no_such_event_or_nothing_that_can_be_kept() {
+async fn a_note_is_refused_without_an_event_or_valid_content() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let notes = |kind: &str, id: &str| format!("/api/audit/a/{kind}/{id}/notes");
@@ -134,7 +134,7 @@ async fn a_note_is_refused_where_there_is_no_such_event_or_nothing_that_can_be_k
 }
 
 #[tokio::test]
-async fn notes_are_counted_for_all_that_come_at_once() {
+async fn the_rate_limit_of_notes_holds_for_concurrent_requests() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     shop.store.keys().ensure(ids::OPERATOR, Purpose::Account).await.unwrap();

@@ -24,7 +24,7 @@ use crate::shop::*;
 const HOSTILE: &str = "<script>alert('x')</script>\"><b>";
 
 #[tokio::test]
-async fn every_page_is_whole_escaped_in_both_languages_and_loads_nothing_from_elsewhere() {
+async fn every_page_is_complete_and_escaped_in_both_languages_and_loads_nothing_external() {
     let shop = Shop::open().await;
     let correlation = Uuid::from_u128(7);
     let product = ids::new();
@@ -82,7 +82,7 @@ async fn every_page_is_whole_escaped_in_both_languages_and_loads_nothing_from_el
 }
 
 #[tokio::test]
-async fn a_page_that_is_refused_says_why_and_shows_nothing() {
+async fn a_refused_page_gives_the_reason_and_shows_no_data() {
     let shop = Shop::open().await;
     shop.product("Mug", &["mug"], None).await;
     let got = shop.see("/audit/timeline?q=mug+type:%5B").await;
@@ -102,7 +102,7 @@ async fn a_page_that_is_refused_says_why_and_shows_nothing() {
 }
 
 #[tokio::test]
-async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
+async fn pages_and_json_report_the_same_read_model_health() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     // Each read model's worker takes its lease in its own time.
@@ -142,7 +142,7 @@ async fn how_read_models_stand_is_one_answer_for_programs_and_people() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_key_is_led_to_the_door_and_back() {
+async fn a_visitor_without_a_key_is_sent_to_sign_in_and_back() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let page = format!("/audit/a/product/{id}?v=1");
@@ -180,7 +180,7 @@ async fn whoever_has_no_key_is_led_to_the_door_and_back() {
 }
 
 #[tokio::test]
-async fn personal_values_are_shown_to_who_may_see_them_for_a_reason_that_is_written_down() {
+async fn personal_values_are_revealed_with_permission_and_a_recorded_reason() {
     let shop = Shop::open().await;
     let user = shop.user("Zebedee", "UK").await;
     let gone = shop.user("Quentin", "UK").await;
@@ -218,7 +218,7 @@ async fn recorded(shop: &Shop, action: &str) -> Vec<soonshop_projections::operat
 }
 
 #[tokio::test]
-async fn whose_a_value_is_is_found_whole_written_down_without_it_and_not_too_often() {
+async fn a_look_up_matches_exact_values_is_recorded_without_them_and_is_rate_limited() {
     let shop = Shop::open().await;
     let user = shop.user("Zebedee", "UK").await;
     shop.see("/users").await;
@@ -249,7 +249,7 @@ async fn whose_a_value_is_is_found_whole_written_down_without_it_and_not_too_oft
 }
 
 #[tokio::test]
-async fn a_view_leads_to_its_search_and_a_frozen_one_to_nothing_newer() {
+async fn a_view_opens_its_search_and_a_frozen_one_without_newer_events() {
     let shop = Shop::open().await;
     shop.product("Mug", &["mug"], None).await;
     let save = |title: &'static str, query: &'static str, until: &'static str| {
@@ -287,7 +287,7 @@ async fn a_view_leads_to_its_search_and_a_frozen_one_to_nothing_newer() {
 }
 
 #[tokio::test]
-async fn an_export_is_what_the_screen_shows_in_its_order_and_is_written_down() {
+async fn an_export_equals_the_screen_and_is_recorded() {
     let shop = Shop::open().await;
     shop.product("=HYPERLINK(\"http://x\")", &["mug"], None).await;
     shop.user("Zebedee", "UK").await;
@@ -317,7 +317,7 @@ async fn an_export_is_what_the_screen_shows_in_its_order_and_is_written_down() {
 }
 
 #[tokio::test]
-async fn health_tells_of_the_log_the_relay_the_seals_and_what_is_parked() {
+async fn health_reports_the_log_the_relay_the_seals_and_parked_events() {
     let shop = Shop::still().await;
     let health = async || {
         let got = shop.see("/health/audit").await;
@@ -367,7 +367,7 @@ async fn health_tells_of_the_log_the_relay_the_seals_and_what_is_parked() {
 }
 
 #[tokio::test]
-async fn whatever_somebody_has_in_hand_leads_where_it_belongs() {
+async fn a_jump_finds_any_id_position_or_text() {
     let shop = Shop::open().await;
     let mug = shop.product("Mug", &["mug"], None).await;
     shop.product("Weathercock on a mug", &["cock"], None).await;
@@ -401,7 +401,7 @@ async fn whatever_somebody_has_in_hand_leads_where_it_belongs() {
 }
 
 #[tokio::test]
-async fn a_check_is_never_green_on_nothing_and_one_that_found_a_change_is_told_everywhere() {
+async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page() {
     let shop = Shop::open().await;
     let check = async |form: &[(&str, &str)]| {
         let got = shop.post_as(Some(Role::Support), "/audit/integrity?lang=en", form).await;
@@ -515,7 +515,7 @@ async fn seal(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn no_more_exports_are_gathered_at_once_than_there_may_be() {
+async fn concurrent_exports_are_limited() {
     let shop = Shop::open().await;
     shop.user("Zebedee", "UK").await;
     shop.see("/users").await;
@@ -530,7 +530,7 @@ async fn no_more_exports_are_gathered_at_once_than_there_may_be() {
 }
 
 #[tokio::test]
-async fn the_log_is_checked_for_one_at_a_time_and_look_ups_are_counted_for_all_at_once() {
+async fn checks_run_one_at_a_time_and_look_ups_are_limited_across_requests() {
     let shop = Shop::open().await;
     shop.user("Zebedee", "UK").await;
     shop.see("/users").await;
@@ -555,7 +555,7 @@ async fn the_log_is_checked_for_one_at_a_time_and_look_ups_are_counted_for_all_a
 }
 
 #[tokio::test]
-async fn parked_events_are_tried_again_once_however_often_and_only_those_that_are_parked() {
+async fn parked_events_are_retried_once_and_only_while_parked() {
     let shop = Shop::still().await;
     for projector in soonshop_projections::all() {
         shop.registry.ensure(&*projector).await.unwrap();

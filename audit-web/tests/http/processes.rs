@@ -51,7 +51,7 @@ async fn planted(shop: &Shop) -> [Uuid; 3] {
 }
 
 #[tokio::test]
-async fn instances_are_listed_with_what_they_wait_for() {
+async fn instances_are_listed_with_their_waiting_command() {
     let shop = Shop::still().await;
     let [waiting, refused, done] = planted(&shop).await;
     let items = async |query: &str| shop.see(&format!("/api/audit/processes{query}")).await.items();
@@ -117,7 +117,7 @@ async fn an_unknown_process_instance_or_cursor_is_refused() {
 }
 
 #[tokio::test]
-async fn people_see_the_same_in_both_languages_and_health_tells_of_each_by_name() {
+async fn pages_show_the_same_in_both_languages_and_health_names_each_process() {
     let shop = Shop::still().await;
     let [waiting, refused, _] = planted(&shop).await;
     let page = shop.see("/audit/processes?lang=en").await.text;

@@ -50,7 +50,7 @@ async fn walked(shop: &Shop, query: &str) -> Vec<Vec<i64>> {
 }
 
 #[tokio::test]
-async fn a_text_is_found_wherever_it_is_and_blocks_that_have_it_not_are_not_read() {
+async fn a_text_is_found_anywhere_and_blocks_without_it_are_not_read() {
     let shop = Shop::open().await;
     for number in 0..20 {
         let names = ["Tea", "Teapot", "Cup", "Ünüt", "100%_cup"];

@@ -13,7 +13,7 @@ use soonshop_service_kit::serve::stack;
 use crate::shop::*;
 
 #[tokio::test]
-async fn a_query_waits_for_what_is_about_to_be_written() {
+async fn a_query_waits_for_the_requested_position() {
     let shop = Shop::open().await;
     shop.user("Ada", "UK").await;
     let wanted = (shop.last.load(Ordering::SeqCst) + 1).to_string();
@@ -27,7 +27,7 @@ async fn a_query_waits_for_what_is_about_to_be_written() {
 }
 
 #[tokio::test]
-async fn a_read_model_that_does_not_get_there_says_why() {
+async fn a_read_model_that_stays_behind_gives_the_reason() {
     let shop = Shop::still().await;
     for projector in soonshop_projections::all() {
         shop.registry.ensure(&*projector).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_read_model_that_does_not_get_there_says_why() {
 }
 
 #[tokio::test]
-async fn a_row_that_waits_for_a_parked_event_is_stopped_and_its_neighbours_are_not() {
+async fn a_parked_event_stops_its_row_and_not_the_others() {
     let shop = Shop::open().await;
     let broken = shop.product("Mug", &["mug"], None).await;
     let whole = shop.product("Cup", &["cup"], None).await;
@@ -106,7 +106,7 @@ async fn a_row_that_waits_for_a_parked_event_is_stopped_and_its_neighbours_are_n
 }
 
 #[tokio::test]
-async fn a_cursor_goes_on_in_its_generation_while_that_one_lives() {
+async fn a_cursor_stays_in_its_generation_while_that_exists() {
     let shop = Shop::open().await;
     for n in 0..4 {
         shop.product(&format!("Mug {n}"), &[&format!("mug-{n}")], None).await;
@@ -150,7 +150,7 @@ async fn a_cursor_goes_on_in_its_generation_while_that_one_lives() {
 }
 
 #[tokio::test]
-async fn a_product_comes_out_of_the_cache_and_never_older_than_asked() {
+async fn a_cached_product_is_never_older_than_requested() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let path = format!("/products/{id}");
@@ -225,7 +225,7 @@ impl Cache for Down {
 }
 
 #[tokio::test]
-async fn with_the_cache_and_the_search_gone_everything_else_works() {
+async fn everything_else_works_without_cache_and_search() {
     let mut shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
     let cache = Arc::new(Down(AtomicI64::new(0)));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::shop::*;
 
 #[tokio::test]
-async fn only_the_served_contexts_are_there() {
+async fn only_served_contexts_have_endpoints() {
     let mut shop = Shop::open().await;
     let cache = shop.cache.clone();
     let mut queries = queries(&shop.database, shop.store.log().clone(), shop.search.clone(), cache);
@@ -24,7 +24,7 @@ async fn only_the_served_contexts_are_there() {
 }
 
 #[tokio::test]
-async fn the_description_names_every_path_and_all_that_it_refers_to() {
+async fn the_description_has_every_path_and_every_reference() {
     let shop = Shop::open().await;
     let description = serde_json::to_value(http::openapi()).unwrap();
     assert_eq!(description["openapi"], "3.1.0");
@@ -49,7 +49,7 @@ async fn the_description_names_every_path_and_all_that_it_refers_to() {
 }
 
 #[test]
-fn every_problem_of_ours_has_a_page() {
+fn every_problem_slug_has_a_page() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let known = ["user-deleted", "product-deleted", "invalid-query", "too-many-look-ups", "too-many-notes"];
     let mut slugs = BTreeSet::from(known.map(str::to_owned));

@@ -67,7 +67,7 @@ async fn trade(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn sales_are_summed_by_period_and_by_one_thing_without_what_was_refused_or_cancelled() {
+async fn sales_are_summed_by_period_and_group_without_refused_and_cancelled_orders() {
     let shop = Shop::open().await;
     trade(&shop).await;
     let rows = async |query: &str| {
@@ -186,7 +186,7 @@ async fn credits_movements_stock_and_the_summary_have_their_figures() {
 }
 
 #[tokio::test]
-async fn sums_that_no_column_holds_are_answered_whole() {
+async fn sums_beyond_a_bigint_are_exact() {
     let shop = Shop::open().await;
     for number in ["1", "2", "3"] {
         let lines = vec![line(1, "gold", 1, i64::MAX)];

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::shop::*;
 
 #[tokio::test]
-async fn a_state_of_the_past_is_asked_by_version_position_and_time() {
+async fn a_past_state_is_found_by_version_position_or_time() {
     let shop = Shop::open().await;
     shop.user("Nobody", "UK").await;
     let id = shop.product("Mug", &["mug"], None).await;
@@ -97,7 +97,7 @@ async fn a_state_of_the_past_is_asked_by_version_position_and_time() {
 }
 
 #[tokio::test]
-async fn what_was_erased_is_erased_in_the_past_as_well() {
+async fn erased_values_are_erased_in_past_states_too() {
     let shop = Shop::open().await;
     let ada = shop.user("Ada", "UK").await;
     let buyer = ids::new();
@@ -128,7 +128,7 @@ async fn what_was_erased_is_erased_in_the_past_as_well() {
 
 /// An erasure does not change the version, so a conditional request must not be answered with "not modified".
 #[tokio::test]
-async fn what_can_be_erased_is_never_said_to_be_unchanged() {
+async fn erasable_states_are_never_answered_as_not_modified() {
     let shop = Shop::open().await;
     let (buyer, order) = (ids::new(), ids::new());
     shop.command::<Order>(order, place_of("A1", user_id(buyer), vec![line(1, "mug", 1, 1)], "UK")).await;
@@ -146,7 +146,7 @@ async fn what_can_be_erased_is_never_said_to_be_unchanged() {
 }
 
 #[tokio::test]
-async fn a_key_store_that_does_not_answer_reads_as_nothing_erased() {
+async fn an_unavailable_key_store_is_not_mistaken_for_an_erasure() {
     let shop = Shop::open().await;
     let ada = shop.user("Ada", "UK").await;
     let path = format!("/users/{ada}?as_of=v:1");

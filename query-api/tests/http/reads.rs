@@ -50,7 +50,7 @@ async fn a_product_is_looked_up_with_its_version_and_position() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_never_was_or_is_gone_is_told_apart() {
+async fn missing_and_deleted_entities_are_distinguished() {
     let shop = Shop::open().await;
     let product = shop.product("Mug", &["mug"], None).await;
     let user = shop.user("Ada", "UK").await;
@@ -238,7 +238,7 @@ async fn pages_neither_skip_nor_repeat() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_by_name() {
+async fn invalid_parameters_are_refused_by_name() {
     let shop = Shop::open().await;
     let long = "x".repeat(300);
     for (path, parameter) in [
@@ -312,7 +312,7 @@ async fn what_cannot_be_asked_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_shop_that_was_never_migrated_says_so_and_a_database_that_is_down_too() {
+async fn an_unmigrated_shop_and_a_database_that_is_down_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let queries = |place| {
         let database = Database::new(place);
