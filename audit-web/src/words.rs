@@ -18,16 +18,22 @@ const PREFIXES: [&str; 4] = ["page-", "aggregate-", "actor-", "role-"];
 
 /// The texts with variables, whose values the pages give in this order.
 const VARIABLES: &[(&str, &[&str])] = &[
+    ("aggregates", &["count"]),
     ("appended-lately", &["count", "minutes"]),
     ("axis", &["whole", "pauses"]),
+    ("commands-wait", &["count"]),
     ("effects", &["count"]),
+    ("events", &["count"]),
     ("folded-deeper", &["count"]),
     ("folded-more", &["count"]),
     ("of-unsent", &["count"]),
     ("parked-some", &["count", "causes"]),
     ("queue-and-handle", &["waited", "handled"]),
+    ("relay-waits", &["count"]),
     ("retry-asked", &["count"]),
+    ("rows", &["count"]),
     ("runs-alive", &["count"]),
+    ("seals", &["count"]),
     ("slider-at", &["version", "last", "moment"]),
     ("step-missing", &["event", "elapsed", "expected", "limit"]),
     ("tail", &["count"]),
@@ -180,13 +186,15 @@ mod tests {
         assert_eq!(Language::English.fill("tail", &["1"]), "1 event is not sealed yet.");
         assert_eq!(Language::English.fill("tail", &["2"]), "2 events are not sealed yet.");
         assert_eq!(Language::Chinese.fill("tail", &["1"]), "1 个事件尚未封存。");
+        assert_eq!(["1", "2"].map(|count| Language::English.fill("events", &[count])), ["event", "events"]);
+        assert_eq!(Language::Chinese.fill("events", &["1"]), "个事件");
     }
 
     #[test]
     fn a_sentence_shows_a_dash_for_a_missing_value() {
         let fields = json!({ "number": "S-1", "lines": 2, "total": { "amount": 1299, "currency": "GBP" } });
         let said = Language::English.sentence("OrderPlaced", &fields);
-        assert_eq!(said, "Order S-1 was placed, lines: 2, GBP 12.99");
+        assert_eq!(said, "Order S-1 was placed: 2 lines, GBP 12.99");
         assert_eq!(Language::Chinese.sentence("OrderCancelled", &json!({})), "订单已取消：–");
         assert_eq!(Language::English.sentence("Unheard", &json!({})), "Unheard");
     }

@@ -252,7 +252,7 @@ fn every_key_is_used_and_every_used_key_exists() {
 
     let known = keys(Language::English);
     for (path, source) in &sources {
-        for call in ["view.word(\"", "language.word(\"", "language.fill(\""] {
+        for call in ["view.word(\"", "view.counted(\"", "language.word(\"", "language.fill(\""] {
             for rest in source.split(call).skip(1) {
                 let name = rest.split('"').next().unwrap();
                 let key = match name.strip_prefix("refused-") {
@@ -327,5 +327,5 @@ fn padding_counts_columns_as_a_terminal_does() {
         filled.unwrap_or_default()
     };
     assert_eq!(row(Language::English), "    log    at 1            worker 1");
-    assert_eq!(row(Language::Chinese), "    日志   位置 1            维护进程 1");
+    assert_eq!(row(Language::Chinese), "    日志   位置 1            工作进程 1");
 }

@@ -150,8 +150,8 @@ fn body(view: &View<'_>, tree: &Tree, asked: &Asked) -> Markup {
     html! {
         h1 { (view.word("correlation")) " " code translate="no" { (tree.correlation_id) } }
         p.facts {
-            span { strong { (tree.items.len()) } " " (view.word("events")) }
-            span { strong { (tree.aggregates) } " " (view.word("aggregates")) }
+            span { strong { (tree.items.len()) } " " (view.counted("events", tree.items.len())) }
+            span { strong { (tree.aggregates) } " " (view.counted("aggregates", tree.aggregates)) }
             @if tree.parked > 0 {
                 a.ill href=(view.to("/audit/parked", &[])) { span aria-hidden="true" { "⚠ " } strong { (tree.parked) } " " (view.word("of-it-parked")) }
             }

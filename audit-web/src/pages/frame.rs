@@ -122,6 +122,11 @@ impl<'a> View<'a> {
         self.language.word(name)
     }
 
+    /// A noun in the form that goes with this count, which is shown beside it.
+    pub(crate) fn counted(&self, name: &'static str, count: impl ToString) -> String {
+        self.language.fill(name, &[&count.to_string()])
+    }
+
     /// A text whose name is composed at run time.
     pub(crate) fn word_of(&self, name: &str) -> Option<&'static str> {
         self.language.find(name)
@@ -404,7 +409,7 @@ fn about_file(view: &View<'_>, file: &File) -> Markup {
     html! {
         p.facts {
             span { (view.word("of-file")) " " strong translate="no" { (file.name()) } }
-            span { strong { (manifest.count()) } " " (view.word("events")) }
+            span { strong { (manifest.count()) } " " (view.counted("events", manifest.count())) }
             span { (view.word("exported")) " " (view.time(manifest.made_at())) }
             @if !file.filter().is_empty() {
                 span {

@@ -288,8 +288,8 @@ fn verdict(view: &View<'_>, checked: &Checked) -> Markup {
             }
             p.facts {
                 span { (view.word("positions")) " " strong { (report.from) "…" (report.to) } }
-                span { strong { (report.rows) } " " (view.word("rows")) }
-                span { strong { (report.seals) } " " (view.word("seals")) }
+                span { strong { (report.rows) } " " (view.counted("rows", report.rows)) }
+                span { strong { (report.seals) } " " (view.counted("seals", report.seals)) }
                 span { (view.word("took")) " " (duration(i64::try_from(took.as_micros()).unwrap_or(i64::MAX))) }
                 @for key in &report.keys { span { (view.word("key-is")) " " code translate="no" { (key) } } }
             }

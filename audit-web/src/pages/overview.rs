@@ -122,13 +122,13 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
             }
             div.cards {
                 (card(view, "appended", "/audit/timeline", &html! {
-                    p.figure { (all.head) } p.soft { (view.word("events")) }
+                    p.figure { (all.head) } p.soft { (view.counted("events", all.head)) }
                     @let recent: i64 = all.minutes.iter().sum();
                     (bars(&all.minutes, &view.language.fill("appended-lately", &[&recent.to_string(), &MINUTES.to_string()])))
                     p.soft { (view.language.fill("appended-lately", &[&recent.to_string(), &MINUTES.to_string()])) }
                 }))
                 (card(view, "relay", "/audit/projections", &html! {
-                    p.figure { (all.health.relay.lag_events) } p.soft { (view.word("relay-waits")) }
+                    p.figure { (all.health.relay.lag_events) } p.soft { (view.counted("relay-waits", all.health.relay.lag_events)) }
                     p { (format!("{:.1} s", all.health.relay.lag_seconds)) }
                 }))
                 (card(view, "projections", "/audit/projections", &html! {
@@ -138,7 +138,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                 }))
                 (card(view, "processes", "/audit/processes", &html! {
                     @let waiting: i64 = all.health.processes.iter().map(|one| one.waiting).sum();
-                    p class=(if waiting > 0 { "figure ill" } else { "figure" }) { (waiting) } p.soft { (view.word("commands-wait")) }
+                    p class=(if waiting > 0 { "figure ill" } else { "figure" }) { (waiting) } p.soft { (view.counted("commands-wait", waiting)) }
                     @for one in &all.health.processes {
                         p { span translate="no" { (one.name) } " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one)) }
                     }

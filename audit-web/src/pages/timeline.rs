@@ -549,7 +549,7 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
                     Some(count) => strong { (count) },
                     None => strong { "> 10 000" },
                 }
-                " " (view.word("events"))
+                " " (view.counted("events", found.count.unwrap_or(i64::MAX)))
             }
             @if grouped {
                 @if view.file.is_none() { span.soft { (view.word("live-not-grouped")) } }

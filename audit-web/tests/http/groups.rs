@@ -130,7 +130,7 @@ async fn a_row_is_a_command_with_its_direct_effects() {
         row.contains("It caused 2 events:") && row.contains("<details") && row.contains("Order confirmed"),
         "{row}"
     );
-    assert!(!page.contains("data-live") && page.contains("Rows grouped by command are not followed live."));
+    assert!(!page.contains("data-live") && page.contains("Rows grouped by command cannot be followed live."));
     assert!(page.contains("name=\"group\" value=\"1\" checked"));
     for export in page.split("href=\"/api/audit/export.").skip(1) {
         assert!(!export.split('"').next().unwrap().contains("group"), "an export is of events");

@@ -71,7 +71,7 @@ async fn every_page_is_complete_and_escaped_in_both_languages_and_loads_nothing_
     }
     let timeline = shop.see("/audit/timeline?lang=en&theme=dark").await.text;
     assert!(
-        timeline.contains("&lt;script&gt;") && timeline.contains("Order S-1 was placed, lines: 1, GBP 12.99")
+        timeline.contains("&lt;script&gt;") && timeline.contains("Order S-1 was placed: 1 line, GBP 12.99")
     );
     assert!(timeline.contains("data-theme=\"dark\"") && timeline.contains("lang=en&amp;theme=dark"));
     let person = shop.see(&format!("/audit/a/user/{user}?lang=zh-CN")).await.text;

@@ -1,7 +1,10 @@
 ### The context of orders and credit notes.
 
 event-OrderPlaced = Order placed
-    .sentence = Order { $number } was placed, lines: { $lines }, { $total }
+    .sentence = Order { $number } was placed: { $lines ->
+            [one] 1 line
+           *[other] { $lines } lines
+        }, { $total }
 event-OrderConfirmed = Order confirmed
     .sentence = An order was confirmed
 event-OrderRefused = Order refused

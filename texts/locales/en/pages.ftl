@@ -37,7 +37,7 @@ page-of-file = From the file
 page-exported = exported
 page-narrowed-by = filtered by
 page-no-states = A file has no log behind it: it shows events, but not the states between them.
-page-texts-of-rows = Text is searched only in what the rows of the file say: long texts are cut there, and of lists only the length is kept.
+page-texts-of-rows = The text search only covers the rows of the file, in which long texts are cut and lists are reduced to their length.
 page-all-of-it = Show in the timeline
 page-row-in-file = Row in the file
 page-search = Search
@@ -47,13 +47,16 @@ page-to = To
 page-sorted = Order
 page-newest = newest first
 page-oldest = oldest first
-page-events = events
+page-events = { $count ->
+        [one] event
+       *[other] events
+    }
 page-filter-type = any event type
 page-filter-agg = any aggregate
 page-filter-actor = any actor
 page-filter-chan = any channel
 page-live = Follow live
-page-live-not-grouped = Rows grouped by command are not followed live.
+page-live-not-grouped = Rows grouped by command cannot be followed live.
 page-only-group = group by command
 page-only-failures = only failures
 page-effects = It caused { $count ->
@@ -72,7 +75,7 @@ page-view-frozen = as it is now, without later events
 page-view-save = Save
 page-look-up = Look up a person
 page-look-up-what = The full e-mail address, telephone number or name
-page-look-up-recorded = What you look up is not put into an address and is not kept; that you looked something up is recorded.
+page-look-up-recorded = The value is not put into the address and is not stored; the look-up itself is recorded.
 page-look-up-nobody = Nobody has this value.
 page-nothing = Nothing matches. Remove a filter:
 page-all = Show everything
@@ -168,7 +171,10 @@ page-because = after
 page-root = start
 page-cause-missing = its cause is not in this list
 page-cause-later = its cause comes after it
-page-aggregates = aggregates
+page-aggregates = { $count ->
+        [one] aggregate
+       *[other] aggregates
+    }
 page-took = Took
 page-of-it-active = of which active
 page-of-it-idle = of which idle
@@ -224,7 +230,7 @@ page-run-interrupted = interrupted, can be resumed
 page-run-cancelled = cancelled
 page-run-silent = not responding: its process is gone
 page-what-to-run = Commands to run
-page-guard = Nothing that rebuilds a read model can write to the log: its database role has no right to.
+page-guard = A rebuild cannot write to the log: its database role has no permission to do so.
 page-parked-none = Nothing is parked.
 page-parked-some = { $count ->
         [one] 1 event is parked
@@ -233,7 +239,7 @@ page-parked-some = { $count ->
         [one] 1 reason
        *[other] { $causes } different reasons
     }.
-page-parked-why = A parked event could not be projected. The rows that it changes wait for it; everything else goes on.
+page-parked-why = A parked event could not be projected. The rows that it changes wait for it; everything else continues.
 page-parked-look = Look at them
 page-position = Position
 page-event = Event
@@ -246,7 +252,10 @@ page-retry-asked = { $count ->
     }; look again in a moment.
 page-sealed-to = Sealed up to position
 page-seal = Seal
-page-seals = seals
+page-seals = { $count ->
+        [one] seal
+       *[other] seals
+    }
 page-seal-none = Nothing is sealed yet, so nothing is proved.
 page-seal-broken = The last seal cannot be read:
 page-key-is = Key
@@ -264,18 +273,24 @@ page-last-check = Last check here
 page-verdict-intact = Intact: every position matches its seal.
 page-verdict-broken = The log does not match its seals.
 page-verdict-unproven = No fault was found, but not everything is sealed.
-page-verdict-tail = Every sealed position matches its seal. What follows is not sealed: whether there were more events, nobody can tell.
+page-verdict-tail = Every sealed position matches its seal. The events after the last seal are not sealed: nobody can tell whether there were more.
 page-verdict-nothing = There is nothing to prove.
 page-first-bad = First bad position
 page-positions = Positions
-page-rows = rows
+page-rows = { $count ->
+        [one] row
+       *[other] rows
+    }
 page-key-not-given = The key was taken from the seals themselves. To be sure, check on the command line with a key that you keep elsewhere.
 page-proves = What this proves
 page-proves-what = No sealed event was changed, removed, inserted or moved since it was sealed.
-page-proves-not = It does not prove that nothing was cut off after the last seal of which a copy is kept elsewhere.
+page-proves-not = It does not prove that no events were cut off after the last seal of which a copy is kept elsewhere.
 page-appended = Appended
 page-relay = Relay
-page-relay-waits = events that the bus has not confirmed
+page-relay-waits = { $count ->
+        [one] event that the bus has not confirmed
+       *[other] events that the bus has not confirmed
+    }
 page-seals-of = Seals
 page-seals-of-record = Seals of the record of operations
 page-sealed-log = The log
@@ -322,15 +337,15 @@ page-term-created = created: takes a day, a moment, two with .. between them, or
 
 # Process managers.
 page-processes = Process managers
-page-processes-what = What the shop does by itself when something has happened: each instance sends its commands in order, and waits where one cannot be done just now.
+page-processes-what = What the shop does on its own after an event: each instance sends its commands in order, and waits if one cannot be executed yet.
 page-processes-all = All process managers
 page-process = Process manager
 page-process-running = running
 page-process-stopped = stopped
 page-process-off = switched off
-page-process-unknown = not known
+page-process-unknown = unknown
 page-instances = Instances
-page-instances-open = at work or waiting
+page-instances-open = active or waiting
 page-instances-stuck = stuck
 page-instances-all = all
 page-instances-none = There are no such instances.
@@ -345,10 +360,13 @@ page-step-waiting = waiting for the shipment
 page-step-cancelling = cancelling the order
 page-step-ended = done
 page-to-send = To send
-page-have-to-wait = Have to wait
+page-have-to-wait = Waiting commands
 page-waits-with = Next command
 page-of-unsent = (first of { $count })
 page-last-refused = Last refused
 page-times-out = Times out
-page-commands-wait = commands have to wait
-page-did-process-retry = Had a waiting command tried again
+page-commands-wait = { $count ->
+        [one] command is waiting
+       *[other] commands are waiting
+    }
+page-did-process-retry = Retried a waiting command

@@ -1,7 +1,10 @@
 ### The context of products.
 
 event-ProductCreated = Product listed
-    .sentence = Product “{ $name }” was listed, variants: { $variants }
+    .sentence = Product “{ $name }” was listed with { $variants ->
+            [one] 1 variant
+           *[other] { $variants } variants
+        }
 event-ProductDetailsChanged = Product details changed
     .sentence = The details of product “{ $name }” changed
 event-ProductVariantAdded = Variant added

@@ -11,7 +11,10 @@ tool-interrupted-saved = interrupted by { $signal }; progress is saved
 tool-held-by = { $what } is held by { $holder }
 tool-taken-over = another process took over the generation
 tool-cannot-be-projected = the event at position { $position } cannot be projected: { $cause }
-tool-warnings-again = { $count } warnings:
+tool-warnings-again = { $count ->
+        [one] 1 warning:
+       *[other] { $count } warnings:
+    }
 tool-warning-again = {"  "}{ $text }
 tool-warning = WARN  { $text }
 
@@ -74,7 +77,7 @@ tool-no-checkpoint = { $name } has no checkpoint
 tool-cannot-hold = { $name } could not be reserved for this run
 tool-no-run = there is no run { $run }: `replay-tool runs` shows them
 tool-run-ended = run { $run } has ended, or never existed
-tool-run-takes-no-orders = run { $run } is a { $verb }, which cannot be told to do this
+tool-run-takes-no-orders = run { $run } is a { $verb }, which does not support this
 tool-run-cancelled = run { $run } was cancelled
 tool-run-not-responding = run { $run } is not responding; it was at position { $position }
 
@@ -329,10 +332,22 @@ tool-generation-of-other-release = version { $version }, shape { $shape }: made 
 tool-cause = { $count } × { $cause }
 tool-parked-row = {"    "}{ $generation }  { $position }  { $event }  { $stream }  tried { $attempts }×
 tool-nothing-parked = nothing is parked
-tool-would-retry = { $count } would be retried
-tool-to-be-retried = { $count } will be retried by the worker of their generation
-tool-would-discard = { $count } would be discarded
-tool-discarded = { $count } discarded
+tool-would-retry = { $count ->
+        [one] 1 event would be retried
+       *[other] { $count } events would be retried
+    }
+tool-to-be-retried = { $count ->
+        [one] 1 event will be retried by the worker of its generation
+       *[other] { $count } events will be retried by the workers of their generations
+    }
+tool-would-discard = { $count ->
+        [one] 1 event would be discarded
+       *[other] { $count } events would be discarded
+    }
+tool-discarded = { $count ->
+        [one] 1 event discarded
+       *[other] { $count } events discarded
+    }
 
 ## `view`
 

@@ -14,7 +14,7 @@ page-theme-light = 浅色
 page-theme-dark = 深色
 page-sign-in = 登录
 page-sign-out = 退出
-page-sign-in-why = 商店里发生的一切只向持有密钥的人显示。您的每次显示、导出和查询都会被记录。
+page-sign-in-why = 查看商店中发生的事件需要 API 密钥。您显示个人信息、导出和查询的每次操作都会被记录。
 page-sign-in-refused = 该密钥未知、已吊销或已过期。
 page-sign-in-how = 由商店管理员创建密钥：
 page-key = API 密钥
@@ -47,7 +47,9 @@ page-to = 至
 page-sorted = 排序
 page-newest = 最新在前
 page-oldest = 最早在前
-page-events = 个事件
+page-events = { $count ->
+       *[other] 个事件
+    }
 page-filter-type = 所有事件类型
 page-filter-agg = 所有聚合
 page-filter-actor = 所有执行者
@@ -122,7 +124,7 @@ page-earlier = 更早的事件
 page-later = 更晚的事件
 page-reveal = 显示个人信息
 page-reveal-why = 为什么需要查看？
-page-reveal-recorded = 谁在何时因何查看都会被记录。
+page-reveal-recorded = 查看者、查看内容和原因都会被记录。
 page-revealed = 已显示个人信息，此操作已被记录。
 page-hide = 重新遮蔽
 page-ways = 按时间或内容选择版本
@@ -159,13 +161,15 @@ page-of-it-parked = 个被搁置
 page-steps-missing = 个步骤逾期
 page-step-missing = { $event }已过 { $elapsed }，仍未出现：{ $expected }（应在 { $limit } 内）
 page-or = 或
-page-folded-deeper = 更深的 { $count } 个：展开
-page-folded-more = 还有 { $count } 个：展开
+page-folded-deeper = 展开更深的 { $count } 个
+page-folded-more = 展开其余 { $count } 个
 page-because = 历时
 page-root = 起点
-page-cause-missing = 原因不在此处
-page-cause-later = 原因位于其后
-page-aggregates = 个聚合
+page-cause-missing = 原因事件不在此列表中
+page-cause-later = 原因事件位于其后
+page-aggregates = { $count ->
+       *[other] 个聚合
+    }
 page-took = 耗时
 page-of-it-active = 其中活动
 page-of-it-idle = 其中空闲
@@ -222,7 +226,7 @@ page-guard = 重建过程无法写入日志：其数据库角色没有该权限�
 page-parked-none = 没有搁置的事件。
 page-parked-some = { $count } 个事件被搁置，共 { $causes } 种原因。
 page-parked-why = 被搁置的事件无法投影。相关行等待它，其余照常进行。
-page-parked-look = 请查看
+page-parked-look = 查看
 page-position = 位置
 page-event = 事件
 page-waits = 等待的行
@@ -231,7 +235,9 @@ page-retry = 重试
 page-retry-asked = 已请求重试 { $count } 个，请稍后再看。
 page-sealed-to = 已封存至位置
 page-seal = 封条
-page-seals = 个封条
+page-seals = { $count ->
+       *[other] 个封条
+    }
 page-seal-none = 尚无封条，因此尚无证明。
 page-seal-broken = 最后的封条无法读取：
 page-key-is = 密钥
@@ -243,18 +249,22 @@ page-last-check = 上次核对
 page-verdict-intact = 完整：每个位置都与封存时一致。
 page-verdict-broken = 与封存时不一致。
 page-verdict-unproven = 未发现异常，但并非全部已封存。
-page-verdict-tail = 已封存的位置均与封存时一致。其后是无法证明的尾部：是否曾有更多事件，无人能知。
+page-verdict-tail = 已封存的位置均与封存时一致。其后的事件尚未封存：无法得知是否曾有更多事件。
 page-verdict-nothing = 没有可证明的内容。
 page-first-bad = 首个异常位置
 page-positions = 位置
-page-rows = 行
+page-rows = { $count ->
+       *[other] 行
+    }
 page-key-not-given = 所用密钥来自封条本身。为确保可信，请在命令行使用另行保存的密钥核对。
 page-proves = 证明范围
-page-proves-what = 封条下的事件自封存后未被更改、删除、插入或移动。
-page-proves-not = 不能证明在他处保存的最后封条之后没有被截断。
+page-proves-what = 已封存的事件自封存后未被更改、删除、插入或移动。
+page-proves-not = 不能证明：在另行保存的最后一个封条之后，没有事件被截断。
 page-appended = 已追加
-page-relay = 转发
-page-relay-waits = 个事件总线尚未确认
+page-relay = 中继
+page-relay-waits = { $count ->
+       *[other] 个事件尚未被消息总线确认
+    }
 page-seals-of = 封条
 page-seals-of-record = 操作记录的封条
 page-sealed-log = 事件日志
@@ -277,7 +287,7 @@ page-did-rebuild = 重建读模型
 page-did-verify = 核对读模型
 page-did-swap = 切换读模型
 page-did-rollback = 回退读模型
-page-did-retire = 停用读模型旧版本
+page-did-retire = 停用读模型的旧世代
 page-as-of = 截至位置
 page-folded-by = 计算版本
 page-request = 请求
@@ -324,10 +334,12 @@ page-step-waiting = 等待发货
 page-step-cancelling = 正在取消订单
 page-step-ended = 已结束
 page-to-send = 待发送
-page-have-to-wait = 须等待
+page-have-to-wait = 等待中的命令
 page-waits-with = 下一条命令
 page-of-unsent = （共 { $count } 条）
 page-last-refused = 最近被拒绝
 page-times-out = 超时时间
-page-commands-wait = 条命令须等待
+page-commands-wait = { $count ->
+       *[other] 条命令等待中
+    }
 page-did-process-retry = 重试等待中的命令

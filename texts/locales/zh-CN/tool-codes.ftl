@@ -3,7 +3,7 @@
 tool-code-building = 构建中
 tool-code-ready = 就绪
 tool-code-rejected = 已拒绝
-tool-code-retired = 已退役
+tool-code-retired = 已停用
 tool-code-scratch = 临时
 tool-code-active = 使用中
 tool-code-previous = 可回退

@@ -55,7 +55,7 @@ tool-bad-public-key = 既不是公钥（32 字节的 base64），也不是指纹
 tool-ask = { $question } [y/N]{" "}
 tool-cannot-ask = { $question } 此处无法询问：请加 --yes
 tool-ask-retire = 要删除 { $projection } 的旧世代吗？
-tool-ask-discard = 要放弃 { $count } 个事件吗？
+tool-ask-discard = 要丢弃 { $count } 个事件吗？
 tool-nothing-done = 未做任何操作
 
 ## What is not there
@@ -78,13 +78,13 @@ tool-run-not-responding = 运行 { $run } 没有响应；最后到达位置 { $p
 ## `list`, `status`, `runs`
 
 tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } 秒  搁置 { LEFT($parked, 4) }
-tool-sink-row = {"    "}{ LEFT($sink, 6) } 位置 { LEFT($at, 12) } 维护进程 { $holder }
+tool-sink-row = {"    "}{ LEFT($sink, 6) } 位置 { LEFT($at, 12) } 工作进程 { $holder }
 tool-sink-stopped = {"           "}已停止：{ $reason }
 tool-sink-unknown = {"           "}无法询问：{ $reason }
 tool-complaint = {"    "}! { $complaint }
 tool-stopped = { $sink }已停止：{ $reason }
 tool-events-parked = 搁置的事件：{ $count }
-tool-no-worker = 无进程维护
+tool-no-worker = 没有工作进程
 tool-late = 落后 { $seconds } 秒
 tool-other-complaint = 异常：{ $detail }
 tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } 秒
@@ -118,7 +118,7 @@ tool-unhandled = 以下事件没有处理：{ $names }
 tool-following = 正在此处维护 { $projection } v{ $number }；按 Ctrl-C 停止
 tool-saved-at = 已保存在位置 { $position }（运行 { $run }）。继续：  replay-tool rebuild { $projection } --resume
 tool-stopped-at = { $name } 按要求停在位置 { $position }；尚未完成
-tool-no-worker-for = 没有进程维护 { $name }：请启动具有版本 { $version } 的商店进程，或使用 --tail
+tool-no-worker-for = 没有工作进程维护 { $name }：请启动具有版本 { $version } 的商店进程，或使用 --tail
 tool-rebuilt = { $result }  { $name } 位置 { $position }   处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }，警告 { $warnings }   { $seconds } 秒，{ $rate }/s
 tool-rebuilt-for = { $result }  { $name } 位置 { $position }   处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }，警告 { $warnings }   { $seconds } 秒，{ $rate }/s   已移交 { $keeper }
 tool-run-starts = 运行 { $run }  { $name }  纪元 { $epoch }
@@ -167,7 +167,7 @@ tool-no-verification = 运行 { $run } 不是对 v{ $number } 的核对
 tool-no-previous = v{ $number } 之前没有可以回退到的世代
 tool-not-readable = v{ $number } 的状态是{ $state }，不再供读取
 tool-never-in-use = v{ $number } 从未使用过：切换到新世代请用 `replay-tool swap { $projection }`
-tool-no-worker-for-target = 没有进程维护 v{ $number }：请启动具有版本 { $version } 的进程，或运行 `replay-tool rebuild { $projection } --tail`
+tool-no-worker-for-target = 没有工作进程维护 v{ $number }：请启动具有版本 { $version } 的进程，或运行 `replay-tool rebuild { $projection } --tail`
 tool-taken-by-other = v{ $number } 期间已被其他进程占用
 tool-readers-moved = 读取方已不在 v{ $number }
 tool-sink-behind = v{ $number } 的{ $sink }未能及时从 { $at } 推进到 { $barrier }
@@ -175,10 +175,10 @@ tool-sink-not-started = v{ $number } 的{ $sink }尚未开始，未能及时推�
 tool-swapped = 已切换 { $projection } v{ $from } -> v{ $to }，用时 { $millis } 毫秒   （读取方从下一次请求起生效）   v{ $from } 保留   撤销：  replay-tool rollback { $projection }
 tool-rolled-back = 已回退 { $projection } v{ $from } -> v{ $to }，用时 { $millis } 毫秒   v{ $from } 已拒绝
 tool-swap-first = v{ $number } 正在使用中：请先切换
-tool-retired-already = v{ $number } 已经退役
+tool-retired-already = v{ $number } 已经停用
 tool-too-recent = v{ $number } 只有 { $minutes } 分钟，短于 --min-age
-tool-would-retire = 将退役 v{ $number }
-tool-retired = 已退役 v{ $number }
+tool-would-retire = 将停用 v{ $number }
+tool-retired = 已停用 v{ $number }
 
 ## `deploy`
 
@@ -251,10 +251,10 @@ tool-generation-of-other-release = 版本 { $version }，结构 { $shape }：与
 tool-cause = { $count } × 原因：{ $cause }
 tool-parked-row = {"    "}{ $generation }  { $position }  { $event }  { $stream }  已尝试 { $attempts } 次
 tool-nothing-parked = 没有搁置的事件
-tool-would-retry = 将重试 { $count } 个
-tool-to-be-retried = { $count } 个将由维护该世代的进程重试
-tool-would-discard = 将放弃 { $count } 个
-tool-discarded = 已放弃 { $count } 个
+tool-would-retry = 将重试 { $count } 个事件
+tool-to-be-retried = { $count } 个事件将由维护其世代的工作进程重试
+tool-would-discard = 将丢弃 { $count } 个事件
+tool-discarded = 已丢弃 { $count } 个事件
 
 ## `view`
 
