@@ -4,10 +4,10 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse as _;
 use soonshop_audit::correlation::Tree;
-use soonshop_audit::look_up::Found;
-use soonshop_audit::notes::Left;
-use soonshop_audit::processes::{One as Instance, Page as Processes};
-use soonshop_audit::standing::Health;
+use soonshop_audit::look_up::LookUpResult;
+use soonshop_audit::notes::AddedNote;
+use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
+use soonshop_audit::status::Health;
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
 use soonshop_service_kit::access::Permission;
@@ -31,7 +31,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/a/{type}/{id}/reveals", "audit.reveal", "The same, with what is personal; it is written down",
             Action::new(fields::trail(), Described::one::<Trail>(), reveal).takes(fields::reveal()).needs(Reveal)),
         row("/api/audit/a/{type}/{id}/notes", "audit.note", "A note on one of its events; it is written down",
-            Action::new(Vec::new(), Described::one::<Left>(), note).takes(fields::notes()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(fields::notes()).needs(Audit)),
         row("/api/audit/c/{id}", "audit.correlation", "All that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
         row("/api/audit/processes", "audit.processes", "What process managers have in hand",
@@ -42,7 +42,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/export.ndjson", "audit.export-ndjson", "What happened, to take along", exports::ndjson().needs(Audit)),
         row("/api/audit/stream", "audit.stream", "What happens, as it happens", tail::follows().needs(Audit)),
         row("/api/audit/look-ups", "audit.look-up", "Whose a value is that is known; it is written down",
-            Action::new(Vec::new(), Described::one::<Found>(), look_up).takes(fields::look_up()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(fields::look_up()).needs(Audit)),
     ]
 }
 

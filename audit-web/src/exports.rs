@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::json;
 use soonshop_audit::export::Format;
-use soonshop_audit::listing::{self, Asked, WITHOUT_CHANGES};
+use soonshop_audit::listing::{self, ListingRequest, WITHOUT_CHANGES};
 use soonshop_audit::record::write_down;
 use soonshop_audit::timeline;
 use soonshop_service_kit::Problem;
@@ -50,7 +50,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
     let said = form_urlencoded::parse(call.asked.query.as_bytes()).into_owned();
     let with_changes = call.params.text(WITHOUT_CHANGES).is_none();
-    let mut asked = Asked::new(&fields::filter(&call.params), said, with_changes)?;
+    let mut asked = ListingRequest::new(&fields::filter(&call.params), said, with_changes)?;
     if let Some(file) = &call.shared.file {
         asked = file.narrow(asked);
     }
@@ -65,7 +65,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     });
     let written = written.await?;
     let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
-    let detail = json!({ "count": written.manifest.count(), "format": format, "search": asked.told() });
+    let detail = json!({ "count": written.manifest.count(), "format": format, "search": asked.recorded() });
     write_down(reader, &call.caller().actor, "export", "timeline".to_owned(), detail, None).await?;
     let file = match format {
         Format::Csv => "attachment; filename=\"timeline.csv\"",

@@ -3,8 +3,8 @@
 use soonshop_audit::aggregate::Choice;
 use soonshop_audit::filter::{Filter, OUTSIDE};
 use soonshop_audit::listing::WITHOUT_CHANGES;
-use soonshop_audit::notes::New;
-use soonshop_audit::timeline::Listed;
+use soonshop_audit::notes::NewNote;
+use soonshop_audit::timeline::ListOptions;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params};
 
 use crate::state::{Call, at_least};
@@ -78,8 +78,8 @@ pub(crate) fn ascends(params: &Params) -> bool {
 }
 
 /// How the timeline is listed.
-pub(crate) fn listed(params: &Params) -> Listed {
-    Listed { limit: params.limit(DEFAULT_LIMIT), by_command: params.text("group").is_some() }
+pub(crate) fn listed(params: &Params) -> ListOptions {
+    ListOptions { limit: params.limit(DEFAULT_LIMIT), by_command: params.text("group").is_some() }
 }
 
 /// The parameters of an aggregate's trail.
@@ -143,9 +143,9 @@ pub(crate) fn notes() -> Vec<Param> {
 }
 
 /// The note from a form.
-pub(crate) fn note(form: &Params) -> New {
+pub(crate) fn note(form: &Params) -> NewNote {
     let text = |name| form.text(name).unwrap_or_default().to_owned();
-    New {
+    NewNote {
         version: form.number("version").unwrap_or_default(),
         text: text("text"),
         tags: text("tags"),

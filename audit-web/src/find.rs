@@ -1,13 +1,13 @@
 //! Answers requests about the audit trail: converts their parameters to plain values, and calls `soonshop-audit`.
 
 use soonshop_audit::correlation::{self, Tree};
-use soonshop_audit::look_up::{self, Found};
-use soonshop_audit::notes::{self, Left};
-use soonshop_audit::parked::{self, Meant};
-use soonshop_audit::processes::{self, Listed};
+use soonshop_audit::look_up::{self, LookUpResult};
+use soonshop_audit::notes::{self, AddedNote};
+use soonshop_audit::parked::{self, Selection};
+use soonshop_audit::processes::{self, InstanceQuery};
 use soonshop_audit::redactor::Sight;
 use soonshop_audit::search::Search;
-use soonshop_audit::standing::{self, Health};
+use soonshop_audit::status::{self, Health};
 use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
 use soonshop_audit::{aggregate, views};
@@ -49,7 +49,7 @@ pub(crate) async fn reveal(call: &Call) -> Result<(i64, Trail), QueryError> {
 }
 
 /// Leaves the note from the form.
-pub(crate) async fn leave_note(call: &Call) -> Result<Left, QueryError> {
+pub(crate) async fn leave_note(call: &Call) -> Result<AddedNote, QueryError> {
     let caller = call.caller();
     let by = (&caller.actor, caller.writer);
     notes::leave(&call.shared.reader, state::aggregate(call), by, &fields::note(&call.form)).await
@@ -69,17 +69,17 @@ pub(crate) async fn processes(call: &Call) -> Result<(i64, processes::Page), Que
     };
     let most = u64::try_from(call.params.limit(INSTANCES)).unwrap_or(u64::MAX);
     let (process, after) = (call.params.text("process"), call.params.text("after"));
-    processes::find(&call.shared.reader, Listed { process, which, after, most }).await
+    processes::find(&call.shared.reader, InstanceQuery { process, which, after, most }).await
 }
 
 /// The process instance in the path.
-pub(crate) async fn process(call: &Call) -> Result<(i64, processes::One), QueryError> {
+pub(crate) async fn process(call: &Call) -> Result<(i64, processes::InstanceDetail), QueryError> {
     let instance = call.more_keys.first().map(String::as_str).unwrap_or_default();
     processes::read(&call.shared.reader, &call.key, instance).await
 }
 
 /// Whom the value in the form belongs to.
-pub(crate) async fn look_up(call: &Call) -> Result<Found, QueryError> {
+pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
     let value = call.form.text("value").unwrap_or_default();
     look_up::find(&call.shared.reader, &call.caller().actor, value).await
 }
@@ -92,12 +92,12 @@ pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
 /// Retries the parked events that the form names; returns how many they are.
 pub(crate) async fn retry(call: &Call) -> Result<usize, QueryError> {
     let form = &call.form;
-    let meant = Meant {
+    let selection = Selection {
         generation: form.text("generation").unwrap_or_default(),
         position: form.number("position"),
         like: form.number("like"),
     };
-    parked::retry(&call.shared.reader, &call.caller().actor, meant, form.text("reason")).await
+    parked::retry(&call.shared.reader, &call.caller().actor, selection, form.text("reason")).await
 }
 
 /// Saves the view that the form says, and says under which name. `passing` are parameters that only say how a page

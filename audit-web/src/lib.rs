@@ -9,7 +9,7 @@ mod fields;
 mod find;
 mod head;
 pub mod http;
+mod messages;
 mod pages;
 mod state;
 mod tail;
-mod words;

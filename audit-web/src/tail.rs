@@ -45,7 +45,7 @@ const TOO_FAR: i64 = 5_000;
 const ALIVE: Duration = Duration::from_secs(15);
 
 /// How often a follower's permission is checked again when nothing else triggers the check.
-const STILL: Duration = Duration::from_secs(3);
+const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// The timeline as a stream.
 pub(crate) fn follows() -> Action {
@@ -74,7 +74,7 @@ struct Reader {
     next: Instant,
     ends: Option<Instant>,
     /// When to check the permission again.
-    look: Instant,
+    next_check: Instant,
     over: bool,
 }
 
@@ -93,11 +93,11 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         .visitor
         .expires_at
         .map(|at| Instant::now() + (at - soonshop_domain::clock::now()).to_std().unwrap_or_default());
-    let (next, look) = (Instant::now(), Instant::now() + STILL);
+    let (next, next_check) = (Instant::now(), Instant::now() + CHECK_EVERY);
     let html = call.params.text("html").is_some();
     let alike = format!("{search:?} {html} {}", look_of(&View::of(&call)));
     let reader =
-        Reader { call, search, alike, last: from, passed: None, head, next, ends, look, over: false };
+        Reader { call, search, alike, last: from, passed: None, head, next, ends, next_check, over: false };
     // The position is of another log, or of one that was restored: start again.
     let first = if from > now {
         Event::default().event("resync")
@@ -123,7 +123,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
                 None => std::future::pending().await,
             }
         };
-        let (next, look) = (reader.next, reader.look);
+        let (next, next_check) = (reader.next, reader.next_check);
         let more = async {
             tokio::time::sleep_until(next).await;
             let last = reader.last;
@@ -133,11 +133,11 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
         let there_is = tokio::select! {
             () = stop.cancelled() => return None,
             () = end => return Some(reader.signed_out()),
-            () = tokio::time::sleep_until(look) => false,
+            () = tokio::time::sleep_until(next_check) => false,
             there_is = more => if there_is { true } else { return None },
         };
-        match reader.still_may().await {
-            Ok(true) => reader.look = Instant::now() + STILL,
+        match reader.is_still_allowed().await {
+            Ok(true) => reader.next_check = Instant::now() + CHECK_EVERY,
             Ok(false) => return Some(reader.signed_out()),
             Err(problem) => {
                 // The permission cannot be checked right now: the browser reconnects, and is authenticated again.
@@ -163,7 +163,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 
 impl Reader {
     /// When a session or a key ends, from whatever process, its followers end, too.
-    async fn still_may(&self) -> Result<bool, Problem> {
+    async fn is_still_allowed(&self) -> Result<bool, Problem> {
         match self.call.shared.access.visitor(&self.call.headers_in).await {
             Ok(visitor) => Ok(visitor.caller.role.may(Permission::Audit)),
             Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(false),
@@ -205,7 +205,7 @@ impl Reader {
         search.everywhere();
         let search = search.beyond(Some(self.last));
         let (position, mut items) = timeline::read(reader, at_least(&self.call), &search, AT_ONCE).await?;
-        changes::tell(reader, &mut items, changes::FOR_MESSAGE).await?;
+        changes::add_to(reader, &mut items, changes::FOR_MESSAGE).await?;
         let full = items.len() == AT_ONCE;
         let newest = items.last().map(|entry| entry.position);
         let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));

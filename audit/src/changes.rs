@@ -34,13 +34,13 @@ const MOST_KEPT: i64 = 200_000;
 const APIECE: i64 = 20;
 
 /// Adds to each entry what its event changed. Where the log or its keys cannot be read, the page is shown without.
-pub async fn tell(reader: &Reader, entries: &mut [Entry], most: i64) -> Result<(), QueryError> {
+pub async fn add_to(reader: &Reader, entries: &mut [Entry], most: i64) -> Result<(), QueryError> {
     match reader.changes {
         ChangesFrom::Nowhere => return Ok(()),
         ChangesFrom::Rows => return read_back(&reader.source().await?, entries).await,
         ChangesFrom::Log => {}
     }
-    match Gatherer::for_one_list(&reader.log, most).tell(entries).await {
+    match Gatherer::for_one_list(&reader.log, most).add_to(entries).await {
         Err(error) if error.retry_after().is_some() => {
             tracing::warn!(%error, "the timeline is shown without what changed");
             Ok(())
@@ -58,14 +58,16 @@ pub async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), Que
         let places: Vec<String> = (1..=page.len()).map(|number| format!("${number}")).collect();
         let sql = format!("SELECT position, changes FROM @changes WHERE position IN ({})", places.join(", "));
         let positions: Vec<SqlValue> = page.iter().map(|entry| entry.position.into()).collect();
-        let mut told = HashMap::new();
+        let mut changes_by_position = HashMap::new();
         for row in source.plain(&sql, positions).await? {
             let read = || Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<String>(1)?));
             let (position, changes) = read().map_err(query_failed)?;
-            told.insert(position, serde_json::from_str(&changes).map_err(QueryError::internal)?);
+            changes_by_position
+                .insert(position, serde_json::from_str(&changes).map_err(QueryError::internal)?);
         }
         for entry in page {
-            entry.changes = told.remove(&entry.position).map_or(Changed::Untold, Changed::These);
+            entry.changes =
+                changes_by_position.remove(&entry.position).map_or(Changed::Unknown, Changed::These);
         }
     }
     Ok(())
@@ -127,22 +129,22 @@ struct Reading {
     wanted: VecDeque<(i64, usize)>,
     last: i64,
     /// Its history cannot be read.
-    ill: bool,
+    unreadable: bool,
 }
 
 impl Reading {
     /// How many events of it are still to be read.
     fn missing(&self) -> i64 {
-        if self.ill { 0 } else { self.last - self.folded.version }
+        if self.unreadable { 0 } else { self.last - self.folded.version }
     }
 
     fn take(&mut self, content: Content, entries: &mut [Entry]) {
         let Content::Event(event) = content else {
-            self.ill = true;
+            self.unreadable = true;
             return;
         };
-        if self.ill || event.version != self.folded.version + 1 {
-            self.ill = true;
+        if self.unreadable || event.version != self.folded.version + 1 {
+            self.unreadable = true;
             return;
         }
         let (version, id) = (event.version, event.event_id.to_string());
@@ -157,7 +159,7 @@ impl Reading {
             }
             Err(error) => {
                 tracing::warn!(%error, causes = error.causes(), kind = self.kind, id = self.id, "a history cannot be folded");
-                self.ill = true;
+                self.unreadable = true;
             }
         }
     }
@@ -193,7 +195,7 @@ impl Gatherer {
         }
     }
 
-    pub async fn tell(&mut self, entries: &mut [Entry]) -> Result<(), QueryError> {
+    pub async fn add_to(&mut self, entries: &mut [Entry]) -> Result<(), QueryError> {
         self.now += 1;
         let mut readings = self.begin(entries);
         if let Some(most) = self.most {
@@ -226,7 +228,7 @@ impl Gatherer {
             }
             for (at, upto) in asked {
                 // An event that is missing from the log now will be missing next time, too.
-                readings[at].ill |= readings[at].folded.version < upto;
+                readings[at].unreadable |= readings[at].folded.version < upto;
             }
         }
         if self.most.is_none() {
@@ -239,7 +241,7 @@ impl Gatherer {
     fn begin(&mut self, entries: &mut [Entry]) -> Vec<Reading> {
         let mut streams: HashMap<(String, String), Vec<(i64, usize)>> = HashMap::new();
         for (at, entry) in entries.iter_mut().enumerate() {
-            entry.changes = Changed::Untold;
+            entry.changes = Changed::Unknown;
             let stream = (entry.aggregate_type.clone(), entry.aggregate_id.clone());
             streams.entry(stream).or_default().push((entry.version, at));
         }
@@ -253,7 +255,7 @@ impl Gatherer {
             let folded =
                 kept.unwrap_or_else(|| Folded { history: begin(), version: 0, state: None, used: 0 });
             let (kind, id) = stream;
-            readings.push(Reading { kind, id, folded, wanted: wanted.into(), last, ill: false });
+            readings.push(Reading { kind, id, folded, wanted: wanted.into(), last, unreadable: false });
         }
         readings
     }
@@ -360,7 +362,7 @@ mod tests {
             let stream = Stream::read(store.log(), "product", id).await.unwrap().unwrap();
             let mut trail = stream.trail(event.sequence, event.sequence - 1, None).unwrap();
             let changes = std::mem::take(&mut trail.diff.changes);
-            expected.push(if event.sequence == 1 { Changed::Untold } else { Changed::These(changes) });
+            expected.push(if event.sequence == 1 { Changed::Unknown } else { Changed::These(changes) });
             rows.push(json!({
                 "position": event.position, "id": event.event_id, "aggregate_type": "product",
                 "aggregate_id": id, "version": event.sequence, "context": "product", "type": event.event_type,
@@ -375,7 +377,7 @@ mod tests {
         rows.iter().map(|row| serde_json::from_value(row.clone()).unwrap()).collect()
     }
 
-    fn told(entries: Vec<Entry>) -> Vec<Changed> {
+    fn changes_of(entries: Vec<Entry>) -> Vec<Changed> {
         entries.into_iter().map(|entry| entry.changes).collect()
     }
 
@@ -386,7 +388,7 @@ mod tests {
         let (rows, expected) = history(&store).await;
         assert!(
             rows.len() > 25
-                && expected.iter().filter(|one| **one != Changed::Untold).count() == rows.len() - 5
+                && expected.iter().filter(|one| **one != Changed::Unknown).count() == rows.len() - 5
         );
         // Every event, every second one, and only the last ones: the versions between are skipped.
         for (every, from) in [(1, 0), (2, 1), (3, 20)] {
@@ -403,8 +405,8 @@ mod tests {
                         let mut found = Vec::new();
                         for piece in rows.chunks(page) {
                             let mut list = entries(piece);
-                            gatherer.tell(&mut list).await.unwrap();
-                            found.extend(told(list));
+                            gatherer.add_to(&mut list).await.unwrap();
+                            found.extend(changes_of(list));
                             let weight: i64 = gatherer.kept.values().map(|one| one.version + APIECE).sum();
                             assert_eq!(gatherer.weight, weight);
                             assert!(
@@ -431,11 +433,11 @@ mod tests {
         for (most, left) in [(32, 5), (31, 4), (12, 3), (11, 2), (2, 0)] {
             let mut list = entries(&rows);
             list.reverse();
-            Gatherer::for_one_list(store.log(), most).tell(&mut list).await.unwrap();
+            Gatherer::for_one_list(store.log(), most).add_to(&mut list).await.unwrap();
             list.reverse();
             let of: std::collections::BTreeSet<_> = list
                 .iter()
-                .filter(|one| one.changes != Changed::Untold)
+                .filter(|one| one.changes != Changed::Unknown)
                 .map(|one| one.aggregate_id.clone())
                 .collect();
             assert_eq!(of.len(), left, "{most}");
@@ -458,9 +460,9 @@ mod tests {
         rows[last - 2]["aggregate_id"] = json!(Uuid::nil());
         rows[last - 3]["aggregate_type"] = json!("payment");
         let mut list = entries(&rows);
-        Gatherer::for_many_lists(store.log()).tell(&mut list).await.unwrap();
-        let found = told(list);
-        assert!(found[last - 3..].iter().all(|one| *one == Changed::Untold));
+        Gatherer::for_many_lists(store.log()).add_to(&mut list).await.unwrap();
+        let found = changes_of(list);
+        assert!(found[last - 3..].iter().all(|one| *one == Changed::Unknown));
         assert_eq!(found[..last - 3], expected[..last - 3]);
     }
 }

@@ -15,7 +15,7 @@ use crate::diff::Change;
 #[serde(untagged)]
 pub enum Changed {
     /// It is a first version, its history is too long for a page, or its history cannot be read.
-    Untold,
+    Unknown,
     These(Vec<Change>),
     /// The request did not ask for it.
     #[default]
@@ -32,7 +32,7 @@ impl Changed {
     pub fn fields(&self) -> &[Change] {
         match self {
             Self::These(fields) => fields,
-            Self::Untold | Self::LeftOut => &[],
+            Self::Unknown | Self::LeftOut => &[],
         }
     }
 }

@@ -57,7 +57,7 @@ pub type Column = (&'static str, &'static str);
 
 /// What was listed, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Listed {
+pub struct Scope {
     /// The filters, by parameter.
     pub filter: BTreeMap<String, String>,
     /// `asc` or `desc`, by position.
@@ -74,7 +74,7 @@ pub struct Manifest {
     schema: u32,
     format: Format,
     #[serde(flatten)]
-    listed: Listed,
+    listed: Scope,
     count: u64,
     made_at: DateTime<Utc>,
     /// SHA-256 of every byte after the first line, in hexadecimal.
@@ -126,13 +126,13 @@ impl Manifest {
     }
 
     /// Returns the manifest if the rows match it.
-    fn fits(self, count: u64, hash: Context) -> Result<Self, Unread> {
+    fn fits(self, count: u64, hash: Context) -> Result<Self, InvalidExport> {
         let sha256 = digits(hash.finish().as_ref());
         let Self { count: said, sha256: hashed, .. } = &self;
         if (count, &sha256) == (*said, hashed) {
             return Ok(self);
         }
-        Err(Unread::Differs(format!(
+        Err(InvalidExport::Differs(format!(
             "it has {count} rows, whose SHA-256 is {sha256}, and says {said} rows, whose SHA-256 is {hashed}"
         )))
     }
@@ -142,15 +142,15 @@ impl Manifest {
         bytes: &[u8],
         manifest: Option<Value>,
         whole: impl FnOnce(&Self) -> serde_json::Result<String>,
-    ) -> Result<Self, Unread> {
+    ) -> Result<Self, InvalidExport> {
         // A signed manifest stays signed: one that names a signer or signature must have a valid one.
         let marks: [&[u8]; 2] = [b"\"signed_by\"", b"\"signature\""];
         let signed = marks.iter().any(|mark| bytes.windows(mark.len()).any(|part| part == *mark));
         let no = |why: &str| {
             if signed {
-                Unread::Differs("its manifest was signed, and changed since".to_owned())
+                InvalidExport::Differs("its manifest was signed, and changed since".to_owned())
             } else {
-                Unread::NoExport(why.to_owned())
+                InvalidExport::NoExport(why.to_owned())
             }
         };
         let manifest = manifest.ok_or_else(|| no(NO_MANIFEST))?;
@@ -171,7 +171,7 @@ impl Manifest {
         self.count
     }
 
-    pub fn listed(&self) -> &Listed {
+    pub fn listed(&self) -> &Scope {
         &self.listed
     }
 
@@ -199,18 +199,18 @@ impl Manifest {
 }
 
 /// Rows on their way to a file, hashed as they are written.
-struct Passing {
+struct HashedSpool {
     file: SpooledTempFile,
     hash: Context,
 }
 
-impl Passing {
+impl HashedSpool {
     fn begin() -> Self {
         Self { file: SpooledTempFile::new(IN_MEMORY), hash: Context::new(&SHA256) }
     }
 }
 
-impl Write for Passing {
+impl Write for HashedSpool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
@@ -257,7 +257,7 @@ fn cell(value: Option<&Value>) -> String {
 pub struct Export {
     format: Format,
     columns: Vec<Column>,
-    rows: BufWriter<Passing>,
+    rows: BufWriter<HashedSpool>,
     /// The offset at which each row ends.
     ends: Vec<u64>,
 }
@@ -265,7 +265,7 @@ pub struct Export {
 impl Export {
     /// An export without rows.
     pub fn begin(format: Format, columns: Vec<Column>) -> Self {
-        Self { format, columns, rows: BufWriter::new(Passing::begin()), ends: Vec::new() }
+        Self { format, columns, rows: BufWriter::new(HashedSpool::begin()), ends: Vec::new() }
     }
 
     /// Adds the next row.
@@ -287,11 +287,11 @@ impl Export {
     }
 
     /// Completes the export, once it has all rows.
-    pub fn finish(self, listed: Listed, order: Order) -> io::Result<Written> {
+    pub fn finish(self, listed: Scope, order: Order) -> io::Result<Written> {
         let Self { format, columns, rows, ends } = self;
         let count = ends.len() as u64;
         let passing = rows.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let Passing { file: mut rows, hash } = match order {
+        let HashedSpool { file: mut rows, hash } = match order {
             Order::AsAdded => passing,
             Order::LastFirst => last_first(passing.file, &ends)?,
         };
@@ -323,8 +323,8 @@ fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
 }
 
 /// The rows of a file in reverse order, read in pieces from its end.
-fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<Passing> {
-    let mut out = BufWriter::new(Passing::begin());
+fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<HashedSpool> {
+    let mut out = BufWriter::new(HashedSpool::begin());
     let (mut piece, mut upto) = (Vec::new(), ends.len());
     let start_of = |row: usize| row.checked_sub(1).map_or(0, |before| ends[before]);
     while upto > 0 {
@@ -402,7 +402,7 @@ const LONGEST: u64 = 16 << 20;
 
 /// Why a file is not accepted as an export.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum InvalidExport {
     /// It is no export, or has a schema that only a later release knows.
     #[error("it is no export that can be shown: {0}")]
     NoExport(String),
@@ -420,12 +420,12 @@ pub struct Reading<R> {
     hash: Context,
     count: u64,
     /// The first line that is not a row.
-    ill: Option<u64>,
+    invalid_line: Option<u64>,
 }
 
 impl<R: BufRead> Reading<R> {
     /// Reads the manifest.
-    pub fn begin(mut input: R) -> Result<Self, Unread> {
+    pub fn begin(mut input: R) -> Result<Self, InvalidExport> {
         #[derive(Deserialize)]
         struct First {
             manifest: Value,
@@ -438,9 +438,9 @@ impl<R: BufRead> Reading<R> {
         }
         let manifest = Manifest::read(&first, value, Manifest::line)?;
         if manifest.format != Format::Ndjson {
-            return Err(Unread::NoExport("its manifest is that of another file, in CSV".to_owned()));
+            return Err(InvalidExport::NoExport("its manifest is that of another file, in CSV".to_owned()));
         }
-        Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, ill: None })
+        Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, invalid_line: None })
     }
 
     /// Returns the next row. After a line that is not a row, the rest is only counted and hashed.
@@ -452,32 +452,32 @@ impl<R: BufRead> Reading<R> {
             }
             self.hash.update(&line);
             self.count += 1;
-            if self.ill.is_none() {
+            if self.invalid_line.is_none() {
                 match serde_json::from_slice(&line) {
                     Ok(row) => return Ok(Some(row)),
-                    Err(_) => self.ill = Some(self.count + 1),
+                    Err(_) => self.invalid_line = Some(self.count + 1),
                 }
             }
         }
     }
 
     /// The manifest, once all rows were read, if they match it.
-    pub fn finish(self) -> Result<Manifest, Unread> {
+    pub fn finish(self) -> Result<Manifest, InvalidExport> {
         let manifest = self.manifest.fits(self.count, self.hash)?;
-        match self.ill {
-            Some(line) => Err(Unread::Differs(format!("its line {line} is no event"))),
+        match self.invalid_line {
+            Some(line) => Err(InvalidExport::Differs(format!("its line {line} is no event"))),
             None => Ok(manifest),
         }
     }
 }
 
 /// Hashes what another reader reads.
-struct Hashed<'a, R> {
+struct HashedReader<'a, R> {
     input: R,
     hash: &'a mut Context,
 }
 
-impl<R: Read> Read for Hashed<'_, R> {
+impl<R: Read> Read for HashedReader<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(into)?;
         self.hash.update(&into[..read]);
@@ -487,27 +487,28 @@ impl<R: Read> Read for Hashed<'_, R> {
 
 /// Checks an export in CSV, with some of these columns, against the manifest beside it; returns the manifest if it
 /// matches.
-pub fn hold_csv(
+pub fn verify_csv(
     manifest: &[u8],
     columns: &[Vec<Column>],
     mut input: impl BufRead,
-) -> Result<Manifest, Unread> {
+) -> Result<Manifest, InvalidExport> {
     let value = serde_json::from_slice(manifest).ok();
     let manifest = Manifest::read(manifest, value, |manifest| Ok(manifest.text()? + "\n"))?;
     if manifest.format != Format::Csv {
-        return Err(Unread::NoExport("the manifest beside it is that of another file".to_owned()));
+        return Err(InvalidExport::NoExport("the manifest beside it is that of another file".to_owned()));
     }
     let first = line(&mut input)?;
     if !columns.iter().any(|columns| names(columns).is_ok_and(|names| names == first)) {
-        return Err(Unread::Differs("its first line has other columns".to_owned()));
+        return Err(InvalidExport::Differs("its first line has other columns".to_owned()));
     }
     let mut hash = Context::new(&SHA256);
-    let rows = csv::ReaderBuilder::new().has_headers(false).from_reader(Hashed { input, hash: &mut hash });
+    let rows =
+        csv::ReaderBuilder::new().has_headers(false).from_reader(HashedReader { input, hash: &mut hash });
     let mut count = 0;
     for row in rows.into_byte_records() {
         row.map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => Unread::Io(error),
-            _ => Unread::Differs(format!("its row {} has no such columns", count + 1)),
+            csv::ErrorKind::Io(error) => InvalidExport::Io(error),
+            _ => InvalidExport::Differs(format!("its row {} has no such columns", count + 1)),
         })?;
         count += 1;
     }
@@ -536,7 +537,7 @@ mod tests {
             export.add(row).unwrap();
         }
         let filter = [("q".to_owned(), "茶 😀\u{7f}\r\n".to_owned())].into();
-        let listed = Listed { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
+        let listed = Scope { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
         let mut written = export.finish(listed, Order::AsAdded).unwrap();
         let ascii = written.manifest.in_ascii().unwrap();
         assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{ascii}");
@@ -567,7 +568,7 @@ mod tests {
         }
     }
 
-    fn read_back(text: &str) -> Result<Vec<Value>, Unread> {
+    fn read_back(text: &str) -> Result<Vec<Value>, InvalidExport> {
         let mut reading = Reading::begin(text.as_bytes())?;
         let mut rows = Vec::new();
         while let Some(row) = reading.row::<BTreeMap<String, Value>>()? {
@@ -594,7 +595,7 @@ mod tests {
             [lines[0], lines[1], lines[2]].concat(),
             text.replace("\"count\":3", "\"count\":4"),
         ] {
-            assert!(matches!(read_back(&changed), Err(Unread::Differs(_))), "{changed}");
+            assert!(matches!(read_back(&changed), Err(InvalidExport::Differs(_))), "{changed}");
         }
     }
 
@@ -611,7 +612,7 @@ mod tests {
         let filter = [("q".to_owned(), "茶 \"signature\":".to_owned())].into();
         export
             .finish(
-                Listed { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() },
+                Scope { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() },
                 Order::AsAdded,
             )
             .unwrap()
@@ -643,7 +644,7 @@ mod tests {
                 if bad != good {
                     let found = held(&bad);
                     let text = String::from_utf8_lossy(&bad);
-                    assert!(matches!(found, Err(Unread::Differs(_))), "{place}: {found:?} {text}");
+                    assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?} {text}");
                 }
             }
             let mut longer = good.clone();
@@ -651,7 +652,7 @@ mod tests {
             let mut shorter = good.clone();
             shorter.remove(place);
             for bad in [longer, shorter] {
-                assert!(matches!(held(&bad), Err(Unread::Differs(_))), "{place}");
+                assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{place}");
             }
         }
         // With the signature and its fields removed, the file counts as unsigned.
@@ -669,21 +670,21 @@ mod tests {
         written.sign(key().current()).unwrap();
         let beside = written.manifest.text().unwrap() + "\n";
         let good = read(written);
-        let held = |manifest: &[u8], rows: &[u8]| hold_csv(manifest, &[COLUMNS.to_vec()], rows);
+        let held = |manifest: &[u8], rows: &[u8]| verify_csv(manifest, &[COLUMNS.to_vec()], rows);
         assert!(held(beside.as_bytes(), &good).unwrap().signed_by().is_some());
         for place in 0..good.len() {
             let mut bad = good.clone();
             bad[place] ^= 1;
             let found = held(beside.as_bytes(), &bad);
-            assert!(matches!(found, Err(Unread::Differs(_))), "{place}: {found:?}");
+            assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?}");
         }
         for place in 0..beside.len() {
             let mut bad = beside.clone().into_bytes();
             bad[place] ^= 1;
             let found = held(&bad, &good);
-            assert!(matches!(found, Err(Unread::Differs(_))), "{place}: {found:?}");
+            assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?}");
         }
-        assert!(matches!(held(b"{}", &good), Err(Unread::NoExport(_))));
+        assert!(matches!(held(b"{}", &good), Err(InvalidExport::NoExport(_))));
     }
 
     #[test]
@@ -706,7 +707,7 @@ mod tests {
             &good.replace("\"ndjson\"", "\"csv\""),
             &"x".repeat(1 << 20),
         ] {
-            assert!(matches!(read_back(bad), Err(Unread::NoExport(_))), "{bad:.40}");
+            assert!(matches!(read_back(bad), Err(InvalidExport::NoExport(_))), "{bad:.40}");
         }
     }
 
@@ -753,7 +754,7 @@ mod tests {
                     rows.for_each(|name| export.add(&json!({ "name": name })).unwrap());
                     let filter = BTreeMap::new();
                     let listed =
-                        Listed { filter, order: "desc".to_owned(), head: 0, role: "support".to_owned() };
+                        Scope { filter, order: "desc".to_owned(), head: 0, role: "support".to_owned() };
                     let mut written = export.finish(listed, order).unwrap();
                     let (mut bytes, sha256) = (Vec::new(), written.manifest.sha256.clone());
                     written.read_to_end(&mut bytes).unwrap();
@@ -776,7 +777,7 @@ mod tests {
             export.add(&json!({ "name": name })).unwrap();
         }
         let listed =
-            Listed { filter: BTreeMap::new(), order: "asc".to_owned(), head: 0, role: "support".to_owned() };
+            Scope { filter: BTreeMap::new(), order: "asc".to_owned(), head: 0, role: "support".to_owned() };
         let written = export.finish(listed, Order::AsAdded).unwrap();
         let expected = written.manifest.sha256.clone();
         let bytes: Vec<u8> = written.chunks().flat_map(Result::unwrap).collect();

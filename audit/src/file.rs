@@ -13,8 +13,8 @@ use soonshop_projections::{Projector as _, Registry, runner};
 
 use crate::changes;
 use crate::entry::{Changed, Entry};
-use crate::export::{Listed, Manifest, Reading, Unread};
-use crate::listing::{Asked, WITHOUT_CHANGES};
+use crate::export::{InvalidExport, Manifest, Reading, Scope};
+use crate::listing::{ListingRequest, WITHOUT_CHANGES};
 use crate::reader::ChangesFrom;
 
 /// Rows per INSERT: SQLite takes 32,766 values.
@@ -31,7 +31,7 @@ impl File {
     /// Reads an export into an empty read model on SQLite. `may_see` says whether a role may see the audit trail: the
     /// role that it is masked for must be one that could see it in the shop. `goes_on` is called now and then, and can
     /// end the load.
-    pub async fn load<E: From<Unread> + From<QueryError>>(
+    pub async fn load<E: From<InvalidExport> + From<QueryError>>(
         name: String,
         input: impl BufRead,
         registry: &Registry,
@@ -41,7 +41,7 @@ impl File {
         let mut reading = Reading::begin(input)?;
         if !may_see(&reading.manifest.listed().role) {
             let why = "its manifest names a role that may not see the audit trail";
-            return Err(Unread::NoExport(why.to_owned()).into());
+            return Err(InvalidExport::NoExport(why.to_owned()).into());
         }
         let of_audit = |error: Error| E::from(QueryError::from(error));
         let generation = registry.ensure(&Audit).await.map_err(of_audit)?;
@@ -63,7 +63,7 @@ impl File {
             let written = Entity::insert_many(rows.into_iter().map(Model::into_active_model));
             written.exec_without_returning(&tx).await.map_err(|error| match error.sql_err() {
                 Some(SqlErr::UniqueConstraintViolation(_)) => {
-                    E::from(Unread::Differs("an event stands in it twice".to_owned()))
+                    E::from(InvalidExport::Differs("an event stands in it twice".to_owned()))
                 }
                 _ => of_rows(error),
             })?;
@@ -97,22 +97,22 @@ impl File {
 
     /// Where the changes of its events come from.
     pub fn changes(&self) -> ChangesFrom {
-        if self.tells_changes() { ChangesFrom::Rows } else { ChangesFrom::Nowhere }
+        if self.has_changes() { ChangesFrom::Rows } else { ChangesFrom::Nowhere }
     }
 
     /// Narrows the same listing of this file by the filters that narrowed the file.
     #[must_use]
-    pub fn narrow(&self, mut asked: Asked) -> Asked {
+    pub fn narrow(&self, mut asked: ListingRequest) -> ListingRequest {
         asked.of_file = true;
-        asked.changes &= self.tells_changes();
-        let Listed { filter, .. } = self.manifest().listed();
+        asked.changes &= self.has_changes();
+        let Scope { filter, .. } = self.manifest().listed();
         asked.filter.insert("file".to_owned(), self.manifest().sha256().to_owned());
         asked.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
         asked
     }
 
     /// Whether it was exported with what its events changed.
-    fn tells_changes(&self) -> bool {
+    fn has_changes(&self) -> bool {
         // Also true where that file came from another export.
         let left_out = |name: &str| name.rsplit('.').next() == Some(WITHOUT_CHANGES);
         !self.filter().keys().any(|name| left_out(name))
@@ -131,7 +131,7 @@ struct Rows {
     changes: Vec<(i64, String)>,
 }
 
-fn page(reading: &mut Reading<impl BufRead>) -> Result<Rows, Unread> {
+fn page(reading: &mut Reading<impl BufRead>) -> Result<Rows, InvalidExport> {
     let mut page = Rows::default();
     while page.rows.len() < AT_ONCE {
         let Some(entry) = reading.row::<Entry>()? else { break };

@@ -82,7 +82,7 @@ pub async fn find(
         let last = if search.ascends { group.events.last() } else { group.events.first() };
         Some(last?.position)
     });
-    tell(reader, &mut items).await?;
+    add_changes(reader, &mut items).await?;
     Ok((position, Groups { items, next, beyond }))
 }
 
@@ -125,16 +125,16 @@ async fn effects(
 }
 
 /// Adds the changes of all events at once.
-async fn tell(reader: &Reader, items: &mut [Group]) -> Result<(), QueryError> {
+async fn add_changes(reader: &Reader, items: &mut [Group]) -> Result<(), QueryError> {
     let (mut all, mut lengths) = (Vec::new(), Vec::new());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
         lengths.push(list.len());
         all.append(list);
     }
-    changes::tell(reader, &mut all, changes::FOR_PAGE).await?;
-    let (mut told, mut lengths) = (all.into_iter(), lengths.into_iter());
+    changes::add_to(reader, &mut all, changes::FOR_PAGE).await?;
+    let (mut changed, mut lengths) = (all.into_iter(), lengths.into_iter());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
-        list.extend(told.by_ref().take(lengths.next().unwrap_or(0)));
+        list.extend(changed.by_ref().take(lengths.next().unwrap_or(0)));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub mod reader;
 pub mod record;
 pub mod redactor;
 pub mod search;
-pub mod standing;
+pub mod status;
 pub mod terms;
 pub mod timeline;
 pub mod trail;

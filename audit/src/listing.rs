@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::changes::{self, Gatherer};
 use crate::entry::Entry;
-use crate::export::{Column, Export, Format, Listed, Order, Written};
+use crate::export::{Column, Export, Format, Order, Scope, Written};
 use crate::filter::Filter;
 use crate::search::Search;
 
@@ -57,7 +57,7 @@ pub fn columns(changes: bool) -> Vec<Column> {
 }
 
 /// A search, its filters, and the options of a listing.
-pub struct Asked {
+pub struct ListingRequest {
     search: Search,
     pub(crate) filter: BTreeMap<String, String>,
     /// With what each event changed.
@@ -66,7 +66,7 @@ pub struct Asked {
     pub(crate) of_file: bool,
 }
 
-impl Asked {
+impl ListingRequest {
     /// The listing of a filter. `said` is the request by parameter, for the manifest.
     pub fn new(
         filter: &Filter,
@@ -88,7 +88,7 @@ impl Asked {
 
     /// The filters for the record of operations, which holds nothing personal: of texts, which may be names, only their
     /// number.
-    pub fn told(&self) -> serde_json::Value {
+    pub fn recorded(&self) -> serde_json::Value {
         let (texts, terms): (Vec<_>, Vec<_>) =
             self.search.understood.iter().partition(|term| term.starts_with('"'));
         let mut filter = self.filter.clone();
@@ -100,12 +100,12 @@ impl Asked {
 /// The found events in ascending order.
 pub struct Listing<'a> {
     source: Source,
-    asked: &'a Asked,
+    asked: &'a ListingRequest,
     search: Search,
     changes: Gatherer,
     head: Option<i64>,
     /// The next page, read while the changes of the current one are looked up.
-    ahead: Option<AbortOnDropHandle<Found>>,
+    ahead: Option<AbortOnDropHandle<PageResult>>,
     reached: Option<i64>,
     ended: bool,
 }
@@ -116,7 +116,7 @@ impl<'a> Listing<'a> {
     pub async fn open(
         registry: &Registry,
         log: &EventLog,
-        asked: &'a Asked,
+        asked: &'a ListingRequest,
         reached: Option<i64>,
     ) -> Result<Self, QueryError> {
         let source = Source::of(registry, "audit", None).await?;
@@ -147,7 +147,7 @@ impl<'a> Listing<'a> {
         }
         match (self.asked.changes, self.asked.of_file) {
             (true, true) => changes::read_back(&self.source, &mut entries).await?,
-            (true, false) => self.changes.tell(&mut entries).await?,
+            (true, false) => self.changes.add_to(&mut entries).await?,
             (false, _) => {}
         }
         Ok(entries)
@@ -166,10 +166,10 @@ impl<'a> Listing<'a> {
 }
 
 /// Events, and the position of the trail.
-type Found = Result<At<Vec<Entry>>, QueryError>;
+type PageResult = Result<At<Vec<Entry>>, QueryError>;
 
 /// The first events found beyond a position.
-async fn page(source: Source, search: Search, reached: Option<i64>) -> Found {
+async fn page(source: Source, search: Search, reached: Option<i64>) -> PageResult {
     let read = async |piece: Search, limit| {
         let (sql, values) = piece.sql(limit);
         source.read(&sql, values, piece.order()).await
@@ -202,7 +202,7 @@ impl Reached {
 pub async fn export<E: From<QueryError>>(
     registry: &Registry,
     log: &EventLog,
-    asked: &Asked,
+    asked: &ListingRequest,
     format: Format,
     role: &str,
     mut goes_on: impl FnMut(u64) -> Result<(), E>,
@@ -223,7 +223,7 @@ pub async fn export<E: From<QueryError>>(
         goes_on(count)?;
     }
     let ascends = asked.search.ascends;
-    let listed = Listed {
+    let listed = Scope {
         filter: asked.filter.clone(),
         order: if ascends { "asc" } else { "desc" }.to_owned(),
         head: listing.head(),

@@ -25,7 +25,7 @@ const MOST_A_MINUTE: u32 = 20;
 
 /// The data subjects that were found.
 #[derive(Serialize, ToSchema)]
-pub struct Found {
+pub struct LookUpResult {
     /// Data subjects by id: search the timeline for `subject:<id>` to see what happened to one.
     pub subjects: BTreeSet<String>,
 }
@@ -40,7 +40,7 @@ fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
 }
 
 /// Every data subject with this value.
-pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<Found, QueryError> {
+pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<LookUpResult, QueryError> {
     if value.contains(['*', '%']) {
         return Err(QueryError::parameter(
             "value",
@@ -77,7 +77,7 @@ pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<Found, 
     }
     let detail = json!({ "found": subjects, "in": columns_found });
     write_down(reader, actor, LOOK_UP, "people".to_owned(), detail, None).await?;
-    Ok(Found { subjects })
+    Ok(LookUpResult { subjects })
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub struct Note {
 
 /// The answer to a new note.
 #[derive(Serialize, ToSchema)]
-pub struct Left {
+pub struct AddedNote {
     /// The position of its event.
     pub position: i64,
     pub version: i64,
@@ -53,7 +53,7 @@ pub struct Left {
 
 /// A note as it is written.
 #[derive(Debug, Clone, Default)]
-pub struct New {
+pub struct NewNote {
     /// The version of the event that it is on.
     pub version: i64,
     /// May be empty where there are tags.
@@ -65,7 +65,7 @@ pub struct New {
 }
 
 /// Checks the text and the tags; at least one of them is needed.
-fn said(new: &New) -> Result<(Option<String>, Vec<String>), QueryError> {
+fn checked(new: &NewNote) -> Result<(Option<String>, Vec<String>), QueryError> {
     let text = new.text.replace("\r\n", "\n");
     let text = text.trim();
     if text.chars().any(|sign| sign.is_control() && sign != '\n') {
@@ -95,10 +95,10 @@ pub async fn leave(
     reader: &Reader,
     (kind, id): (&str, &str),
     (actor, writer): (&Actor, Option<Uuid>),
-    new: &New,
-) -> Result<Left, QueryError> {
-    let (text, tags) = said(new)?;
-    let New { version, shared, .. } = *new;
+    new: &NewNote,
+) -> Result<AddedNote, QueryError> {
+    let (text, tags) = checked(new)?;
+    let NewNote { version, shared, .. } = *new;
     let (event_id, position, stream) = event(reader, kind, id, version).await?;
     let _alone = reader.noting.lock().await;
     if !within_the_rate(reader, actor, EVENT_NOTE, MOST_A_MINUTE).await? {
@@ -116,7 +116,7 @@ pub async fn leave(
     });
     add(reader, &Operation { actor: by.clone(), action: EVENT_NOTE, subject: stream, detail, note }).await?;
     let note = Note { at: clock::now(), by, shared, tags, text: shown };
-    Ok(Left { position, version, note })
+    Ok(AddedNote { position, version, note })
 }
 
 /// The event that made this version: its id, its position, and its stream.
@@ -156,12 +156,12 @@ async fn encrypted(
 }
 
 /// A line of the record, with its text if it can be decrypted.
-struct Kept {
+struct StoredNote {
     line: Recorded,
     text: Option<Personal<String>>,
 }
 
-impl Sensitive for Kept {
+impl Sensitive for StoredNote {
     fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
         self.text.iter_mut().map(|text| text as &mut dyn PersonalValue).collect()
     }
@@ -181,7 +181,7 @@ pub async fn on(
         if line.detail["shared"] == true || line.actor == caller {
             let sealed = line.note.clone().map(serde_json::Value::String);
             let text = sealed.map(serde_json::from_value).transpose().map_err(QueryError::internal)?;
-            kept.push(Kept { line, text });
+            kept.push(StoredNote { line, text });
         }
     }
     let damaged = reader.log.keys().decrypt(&mut kept.iter_mut().collect::<Vec<_>>()).await?;
@@ -189,7 +189,7 @@ pub async fn on(
         tracing::warn!(entry = kept[index].line.position, reason, "a note cannot be opened");
     }
     let mut notes = HashMap::<Uuid, Vec<Note>>::new();
-    for Kept { line, text } in kept {
+    for StoredNote { line, text } in kept {
         let event = line.detail["event"].as_str().and_then(|id| Uuid::try_parse(id).ok());
         let tags = line.detail["tags"].as_array().into_iter().flatten();
         let note = Note {
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str, tags: &str) -> Result<(Option<String>, Vec<String>), QueryError> {
-        said(&New { version: 1, text: text.to_owned(), tags: tags.to_owned(), shared: false })
+        checked(&NewNote { version: 1, text: text.to_owned(), tags: tags.to_owned(), shared: false })
     }
 
     #[test]

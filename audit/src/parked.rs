@@ -11,7 +11,7 @@ use crate::record::write_down;
 
 /// Which events to retry: those of one cause in one generation, or one event of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Meant<'a> {
+pub struct Selection<'a> {
     /// Such as `rm_orders_1`.
     pub generation: &'a str,
     /// Only this event.
@@ -35,10 +35,10 @@ pub async fn find(reader: &Reader) -> Result<Vec<(String, Vec<Parked>)>, QueryEr
 pub async fn retry(
     reader: &Reader,
     actor: &Actor,
-    meant: Meant<'_>,
+    selection: Selection<'_>,
     reason: Option<&str>,
 ) -> Result<usize, QueryError> {
-    let Meant { generation, position, like } = meant;
+    let Selection { generation, position, like } = selection;
     if position.is_none() && like.is_none() {
         return Err(QueryError::parameter("position", "say which: one position, or all like one"));
     }
@@ -46,15 +46,15 @@ pub async fn retry(
     all.retain(|one| one.generation == generation);
     // A form names a cause by one event of it: a form would change the line breaks of a text, and limits its length.
     let cause = like.map(|like| all.iter().find(|one| one.position == like).map(|one| one.cause.clone()));
-    let meant: Vec<_> = all
+    let chosen: Vec<_> = all
         .into_iter()
         .filter(|one| position.is_none_or(|position| position == one.position))
         .filter(|one| cause.as_ref().is_none_or(|cause| cause.as_ref() == Some(&one.cause)))
         .collect();
-    let Some(first) = meant.first() else {
+    let Some(first) = chosen.first() else {
         return Err(QueryError::not_found("not-found", "nothing of this kind is parked any more"));
     };
-    let positions: Vec<i64> = meant.iter().map(|one| one.position).collect();
+    let positions: Vec<i64> = chosen.iter().map(|one| one.position).collect();
     // Recorded first, so that nothing is retried without a record; two requests retry twice.
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     write_down(reader, actor, "retry", first.generation.clone(), json!({ "positions": positions }), reason)

@@ -24,7 +24,7 @@ pub struct Page {
 /// One instance, and the events of its aggregate.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProcessInstance)]
-pub struct One {
+pub struct InstanceDetail {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     instance: Instance,
@@ -34,7 +34,7 @@ pub struct One {
 
 /// Which instances are listed.
 #[derive(Debug, Clone, Copy)]
-pub struct Listed<'a> {
+pub struct InstanceQuery<'a> {
     /// Of this process manager; of all where it is left out.
     pub process: Option<&'a str>,
     /// Those in this state.
@@ -80,11 +80,15 @@ pub async fn find(reader: &Reader, listed: Listed<'_>) -> Result<(i64, Page), Qu
 ///
 /// # Errors
 /// There is no such instance, or the database does not answer.
-pub async fn read(reader: &Reader, process: &str, instance: &str) -> Result<(i64, One), QueryError> {
+pub async fn read(
+    reader: &Reader,
+    process: &str,
+    instance: &str,
+) -> Result<(i64, InstanceDetail), QueryError> {
     let key = Key { process: process.to_owned(), instance: instance.to_owned() };
     let nothing = || QueryError::not_found("not-found", "there is no such instance of this process");
     let position = reader.log.head().await?.position;
     let instance = processes::show(&rows(reader)?, &key).await?.ok_or_else(nothing)?;
     let history = processes::history(&reader.log, &instance).await?;
-    Ok((position, One { instance, history }))
+    Ok((position, InstanceDetail { instance, history }))
 }

@@ -33,7 +33,7 @@ impl Redacted {
     pub fn note(text: &Personal<String>) -> Self {
         Self(match text.get() {
             Some(text) => Value::String(text.clone()),
-            None if text.is_erased() => marker(&Behind::Erased),
+            None if text.is_erased() => marker(&PersonalText::Erased),
             None => json!({ "personal": "masked" }),
         })
     }
@@ -57,7 +57,7 @@ impl Redacted {
 
 /// The text behind an encrypted value, as far as it may be shown.
 #[derive(Debug, Clone)]
-enum Behind {
+enum PersonalText {
     /// Equal numbers are equal texts; a number belongs to one history, and says nothing else about the text.
     Masked(usize),
     Revealed(Value),
@@ -66,25 +66,25 @@ enum Behind {
 
 /// Replaces the encrypted values of one history.
 pub struct Redactor {
-    seals: HashMap<String, Behind>,
+    texts: HashMap<String, PersonalText>,
 }
 
 impl Redactor {
     /// A redactor for a history with these decrypted values.
     pub fn new(sight: Sight, opened: &Opened) -> Self {
-        let (mut seals, mut texts) = (HashMap::new(), HashMap::new());
-        for (seal, text) in opened.values() {
-            let behind = text.map_or(Behind::Erased, |text| {
-                let next = texts.len() + 1;
-                let number = *texts.entry(text.to_string()).or_insert(next);
+        let (mut texts, mut numbers) = (HashMap::new(), HashMap::new());
+        for (encrypted, text) in opened.values() {
+            let shown = text.map_or(PersonalText::Erased, |text| {
+                let next = numbers.len() + 1;
+                let number = *numbers.entry(text.to_string()).or_insert(next);
                 match sight {
-                    Sight::Masked => Behind::Masked(number),
-                    Sight::Revealed => Behind::Revealed(text.clone()),
+                    Sight::Masked => PersonalText::Masked(number),
+                    Sight::Revealed => PersonalText::Revealed(text.clone()),
                 }
             });
-            seals.insert(seal.to_owned(), behind);
+            texts.insert(encrypted.to_owned(), shown);
         }
-        Self { seals }
+        Self { texts }
     }
 
     /// The value as it may be shown. An encrypted value that is not known is masked like any other.
@@ -94,8 +94,8 @@ impl Redactor {
 
     fn marked(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => match self.seals.get(&text) {
-                Some(behind) => marker(behind),
+            Value::String(text) => match self.texts.get(&text) {
+                Some(text) => marker(text),
                 None if codec::kid_of(&text).is_ok() => json!({ "personal": "masked" }),
                 None => Value::String(text),
             },
@@ -112,11 +112,11 @@ impl Redactor {
     }
 }
 
-fn marker(behind: &Behind) -> Value {
-    match behind {
-        Behind::Erased => json!({ "personal": "erased" }),
-        Behind::Masked(number) => json!({ "personal": "masked", "value": number }),
-        Behind::Revealed(text) => json!({ "personal": "revealed", "value": text }),
+fn marker(text: &PersonalText) -> Value {
+    match text {
+        PersonalText::Erased => json!({ "personal": "erased" }),
+        PersonalText::Masked(number) => json!({ "personal": "masked", "value": number }),
+        PersonalText::Revealed(text) => json!({ "personal": "revealed", "value": text }),
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Search {
     after: Option<i64>,
     before: Option<i64>,
     /// The ranges of positions (end exclusive) that can hold a match, in order, once they are known.
-    places: Option<Vec<(i64, i64)>>,
+    ranges: Option<Vec<(i64, i64)>>,
     /// Only failures: refusals, and the parked events once they are known.
     failures: Option<Vec<i64>>,
     /// The terms of `q`, in their normal form.
@@ -68,7 +68,7 @@ impl Search {
             conditions,
             after: filter.after,
             before: filter.before,
-            places: None,
+            ranges: None,
             failures: filter.failures.then(Vec::new),
             understood,
             ascends: filter.ascends,
@@ -76,7 +76,7 @@ impl Search {
     }
 
     /// Looks up the parked events, if the search needs them.
-    pub async fn know_parked(&mut self, registry: &Registry) -> Result<(), QueryError> {
+    pub async fn load_parked(&mut self, registry: &Registry) -> Result<(), QueryError> {
         if let Some(failures) = &mut self.failures {
             *failures = parked::positions(registry, MOST_PARKED).await?;
         }
@@ -90,9 +90,9 @@ impl Search {
 
     /// A search with one condition, oldest first.
     pub fn only(sql: &str, value: impl Into<Value>) -> Self {
-        let (after, before, places) = (None, None, None);
+        let (after, before, ranges) = (None, None, None);
         let conditions = vec![Condition::new(sql, value)];
-        Self { conditions, after, before, places, failures: None, understood: Vec::new(), ascends: true }
+        Self { conditions, after, before, ranges, failures: None, understood: Vec::new(), ascends: true }
     }
 
     /// The same search, oldest first.
@@ -112,25 +112,25 @@ impl Search {
     /// Finds the blocks of positions that can contain the texts of the search; rows of other blocks need not be read.
     pub async fn locate(&mut self, source: &Source) -> Result<(), QueryError> {
         let wanted: Vec<_> = self.conditions.iter().filter_map(|condition| condition.text.clone()).collect();
-        if wanted.is_empty() || self.places.is_some() {
+        if wanted.is_empty() || self.ranges.is_some() {
             return Ok(());
         }
         let sql = source.blocks_with(wanted.len());
         let blocks = source.plain(&sql, wanted.into_iter().map(Into::into).collect()).await?;
         let read = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index::<i32>(1)? == 1));
         let blocks = blocks.iter().map(read).collect::<Result<Vec<(i64, bool)>, DbErr>>();
-        self.places = Some(places(&blocks.map_err(query_failed)?));
+        self.ranges = Some(ranges(&blocks.map_err(query_failed)?));
         Ok(())
     }
 
     /// Searches all positions, for a search that is run for each new event.
     pub fn everywhere(&mut self) {
-        self.places = Some(vec![(0, i64::MAX)]);
+        self.ranges = Some(vec![(0, i64::MAX)]);
     }
 
     /// The same search in pieces, to be run in order until enough is found.
     pub fn pieces(&self) -> Vec<Self> {
-        let Some(places) = &self.places else { return vec![self.clone()] };
+        let Some(ranges) = &self.ranges else { return vec![self.clone()] };
         let piece = |(from, to): &(i64, i64)| Self {
             after: self.after.max(Some(from - 1)),
             before: lesser(self.before, Some(*to)),
@@ -138,7 +138,7 @@ impl Search {
         };
         let is_somewhere =
             |piece: &Self| piece.after.unwrap_or(-1).saturating_add(1) < piece.before.unwrap_or(i64::MAX);
-        let mut pieces: Vec<Self> = places.iter().map(piece).filter(is_somewhere).collect();
+        let mut pieces: Vec<Self> = ranges.iter().map(piece).filter(is_somewhere).collect();
         if !self.ascends {
             pieces.reverse();
         }
@@ -196,9 +196,9 @@ impl Search {
 
     /// The matching rows that were caused by these events.
     pub fn caused_by(&self, causes: &[&str]) -> (String, Vec<Value>) {
-        let places = vec!["?"; causes.len()].join(", ");
+        let placeholders = vec!["?"; causes.len()].join(", ");
         let of_these = Condition::of(
-            format!("causation_id IN ({places})"),
+            format!("causation_id IN ({placeholders})"),
             causes.iter().map(|id| (*id).into()).collect(),
         );
         let mut values = Vec::new();
@@ -242,17 +242,17 @@ fn lesser(one: Option<i64>, other: Option<i64>) -> Option<i64> {
 }
 
 /// The ranges that can hold a match, given for each block whether it can; positions without a block always can.
-fn places(blocks: &[(i64, bool)]) -> Vec<(i64, i64)> {
-    let (mut places, mut from): (Vec<(i64, i64)>, _) = (Vec::new(), 0);
+fn ranges(blocks: &[(i64, bool)]) -> Vec<(i64, i64)> {
+    let (mut ranges, mut from): (Vec<(i64, i64)>, _) = (Vec::new(), 0);
     for (block, _) in blocks.iter().filter(|(_, there)| !there) {
         let begins = block * texts::BLOCK;
         if from < begins {
-            places.push((from, begins));
+            ranges.push((from, begins));
         }
         from = begins + texts::BLOCK;
     }
-    places.push((from, i64::MAX));
-    places
+    ranges.push((from, i64::MAX));
+    ranges
 }
 
 #[cfg(test)]
@@ -270,10 +270,10 @@ mod tests {
     #[test]
     fn ranges_cover_matching_blocks_and_positions_without_a_block() {
         let block = texts::BLOCK;
-        assert_eq!(places(&[]), [(0, i64::MAX)]);
-        assert_eq!(places(&[(0, false), (1, false)]), [(2 * block, i64::MAX)]);
+        assert_eq!(ranges(&[]), [(0, i64::MAX)]);
+        assert_eq!(ranges(&[(0, false), (1, false)]), [(2 * block, i64::MAX)]);
         assert_eq!(
-            places(&[(0, true), (1, false), (3, false)]),
+            ranges(&[(0, true), (1, false), (3, false)]),
             [(0, block), (2 * block, 3 * block), (4 * block, i64::MAX)]
         );
     }
@@ -283,7 +283,7 @@ mod tests {
         let of = |ascends, after, before| {
             let filter = Filter { after, before, ascends, ..Filter::from("mug") };
             let mut search = Search::of(&filter).unwrap();
-            search.places = Some(vec![(0, 10), (20, 30), (40, i64::MAX)]);
+            search.ranges = Some(vec![(0, 10), (20, 30), (40, i64::MAX)]);
             search.pieces().iter().map(|piece| (piece.after, piece.before)).collect::<Vec<_>>()
         };
         let some = |after, before| (Some(after), Some(before));

@@ -163,7 +163,7 @@ fn tokens(typed: &str) -> Option<Vec<Token>> {
 }
 
 /// Why a term cannot be read: the name of its filter, or `text`, `quote` or `unknown`; and a sentence.
-struct Misread {
+struct TermError {
     filter: &'static str,
     reason: String,
 }
@@ -181,10 +181,10 @@ pub fn typed(text: &str) -> Vec<(usize, String)> {
 }
 
 /// A term of a search: its condition, and its normal form.
-fn term(token: &Token) -> Result<(Condition, String), Misread> {
+fn term(token: &Token) -> Result<(Condition, String), TermError> {
     let shown = |condition: Option<Condition>| {
         let reason = "a text has at least one sign, and no NUL".to_owned();
-        let condition = condition.ok_or(Misread { filter: "text", reason })?;
+        let condition = condition.ok_or(TermError { filter: "text", reason })?;
         Ok((condition, format!("\"{}\"", token.text)))
     };
     if token.quoted {
@@ -201,9 +201,9 @@ fn term(token: &Token) -> Result<(Condition, String), Misread> {
             "there is no such filter; known: {}; a text with a colon goes in quotes",
             names.join(", ")
         );
-        return Err(Misread { filter: "unknown", reason });
+        return Err(TermError { filter: "unknown", reason });
     };
-    let mut condition = (known.read)(value).ok_or_else(|| Misread {
+    let mut condition = (known.read)(value).ok_or_else(|| TermError {
         filter: known.name,
         reason: format!("{}: it is {}", known.name, known.about),
     })?;
@@ -234,7 +234,7 @@ pub fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), QueryError> 
                 conditions.push(condition);
                 understood.push(said);
             }
-            Err(Misread { filter, reason }) => {
+            Err(TermError { filter, reason }) => {
                 errors.push(json!({ "token": number, "filter": filter, "reason": reason }));
             }
         }

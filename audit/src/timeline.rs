@@ -40,7 +40,7 @@ pub struct Page {
 
 /// How the timeline is listed.
 #[derive(Debug, Clone, Copy)]
-pub struct Listed {
+pub struct ListOptions {
     /// Rows on a page.
     pub limit: usize,
     /// One row for each command, with its direct effects.
@@ -52,7 +52,7 @@ pub async fn find(
     reader: &Reader,
     at_least: Option<AtLeast>,
     filter: &Filter,
-    listed: Listed,
+    listed: ListOptions,
 ) -> Result<(i64, Page), QueryError> {
     let search = searched(reader, filter).await?;
     let limit = listed.limit;
@@ -66,7 +66,7 @@ pub async fn find(
     let beyond = items.get(limit).map(|entry| entry.recorded_at);
     items.truncate(limit);
     let next = items.last().filter(|_| beyond.is_some()).map(|entry| entry.position);
-    changes::tell(reader, &mut items, changes::FOR_PAGE).await?;
+    changes::add_to(reader, &mut items, changes::FOR_PAGE).await?;
     let items = items.into_iter().map(|entry| Item::Event(Box::new(entry))).collect();
     Ok((position, Page { items, understood: search.understood, next, beyond }))
 }
@@ -74,7 +74,7 @@ pub async fn find(
 /// The search of a filter, with everything looked up that it needs.
 async fn searched(reader: &Reader, filter: &Filter) -> Result<Search, QueryError> {
     let mut search = Search::of(filter)?;
-    search.know_parked(&reader.registry).await?;
+    search.load_parked(&reader.registry).await?;
     Ok(search)
 }
 

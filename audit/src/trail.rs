@@ -103,7 +103,7 @@ pub struct Diff {
 
 /// The event that last set a field.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Owed {
+pub struct SetBy {
     pub version: i64,
     pub position: i64,
     #[serde(rename = "type")]
@@ -125,7 +125,7 @@ pub struct Trail {
     pub state: Redacted,
     pub diff: Diff,
     /// By field, the event that set it; null where the history is too long for that.
-    pub blame: Option<BTreeMap<String, Owed>>,
+    pub blame: Option<BTreeMap<String, SetBy>>,
     /// At most 200: the last of those before `before`, or those around the version where that is left out.
     pub events: Vec<Step>,
     /// Whether there are earlier events.
@@ -256,7 +256,7 @@ struct States {
     shown: Redacted,
     /// The state that it is compared with.
     other: Redacted,
-    blame: Option<BTreeMap<String, Owed>>,
+    blame: Option<BTreeMap<String, SetBy>>,
 }
 
 /// Folds twice: personal values, and which of them are equal, are known only once all events have been read.
@@ -289,7 +289,7 @@ fn states(
             for (path, value) in &now {
                 if known.get(path) != Some(value) {
                     let kind = event.event.event_type().to_owned();
-                    let one = Owed { version: event.version, position: event.position, kind };
+                    let one = SetBy { version: event.version, position: event.position, kind };
                     owed.insert(path.clone(), one);
                 }
             }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 use serde_json::json;
-use soonshop_audit::export::{Manifest, Reading, Unread, hold_csv};
+use soonshop_audit::export::{InvalidExport, Manifest, Reading, verify_csv};
 use soonshop_audit::listing::columns;
 use soonshop_event_log::seal::{
     self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
@@ -41,7 +41,7 @@ fn shown(out: &Output, report: &Report) -> Outcome {
 const SHOWN: usize = 10;
 
 /// A report as text.
-fn told(report: &Report) -> Vec<Sentence> {
+fn sentences(report: &Report) -> Vec<Sentence> {
     let (log, rows, seals) = (|| report.log.clone(), report.rows, report.seals);
     let mut told = vec![match report.verdict {
         Verdict::Intact => Sentence::Intact { log: log(), from: report.from, to: report.to, rows, seals },
@@ -103,18 +103,18 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     let beside = beside(file);
     let whole = Cursor::new(first).chain(open);
     let held = if is_trail {
-        hold(whole)
+        verify_ndjson(whole)
     } else if beside.is_file() {
         std::fs::read(&beside)
-            .map_err(Unread::Io)
-            .and_then(|text| hold_csv(&text, &[columns(true), columns(false)], whole))
+            .map_err(InvalidExport::Io)
+            .and_then(|text| verify_csv(&text, &[columns(true), columns(false)], whole))
     } else {
         let report = seal::check_offline(whole, Some(trusted)).map_err(|error| named(error.to_string()))?;
         return shown(out, &report);
     };
     match held {
-        Ok(manifest) => Ok(proved(out, &manifest, trusted)),
-        Err(Unread::Differs(detail)) => {
+        Ok(manifest) => Ok(check_signature(out, &manifest, trusted)),
+        Err(InvalidExport::Differs(detail)) => {
             Ok(judged(out, "broken", json!({ "reason": detail }), Sentence::ExportBroken { detail }))
         }
         Err(other) => Err(named(other.to_string())),
@@ -129,14 +129,14 @@ pub(crate) fn beside(file: &Path) -> PathBuf {
 }
 
 /// Checks an export of the trail against its manifest.
-fn hold(input: impl BufRead) -> Result<Manifest, Unread> {
+fn verify_ndjson(input: impl BufRead) -> Result<Manifest, InvalidExport> {
     let mut reading = Reading::begin(input)?;
     while reading.row::<IgnoredAny>()?.is_some() {}
     reading.finish()
 }
 
 /// Checks that an export, which matches its manifest, is signed by the trusted key.
-fn proved(out: &Output, manifest: &Manifest, trusted: &TrustedKey) -> Ended {
+fn check_signature(out: &Output, manifest: &Manifest, trusted: &TrustedKey) -> Ended {
     let (count, head) = (manifest.count(), manifest.listed().head);
     let signer = manifest.signed_by().map(|signer| signer.fingerprint.clone());
     let detail = json!({

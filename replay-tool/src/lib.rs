@@ -11,6 +11,7 @@ pub mod exit;
 mod fold;
 mod folder;
 pub mod history;
+mod hold;
 pub mod listing;
 pub mod output;
 pub mod parked;
@@ -20,7 +21,6 @@ mod record;
 mod rows;
 pub mod sentences;
 pub mod status;
-mod still;
 pub mod stop;
 pub mod swap;
 pub mod verify;
@@ -164,14 +164,14 @@ impl Tool {
             search,
             cache,
             projectors,
-            holder: format!("{}{}", Self::here(std::process::id()), ids::new().simple()),
+            holder: format!("{}{}", Self::holder_prefix(std::process::id()), ids::new().simple()),
             out,
             stop,
         })
     }
 
     /// The prefix of the holder name of a process on this machine.
-    fn here(pid: u32) -> String {
+    fn holder_prefix(pid: u32) -> String {
         format!("replay-tool/{}/{pid}/", runs::host())
     }
 
@@ -179,7 +179,8 @@ impl Tool {
     fn is_gone(holder: &str) -> bool {
         let pid = holder.rsplit('/').nth(1).and_then(|pid| pid.parse().ok());
         pid.is_some_and(|pid| {
-            holder.starts_with(&Self::here(pid)) && !std::path::Path::new(&format!("/proc/{pid}")).exists()
+            holder.starts_with(&Self::holder_prefix(pid))
+                && !std::path::Path::new(&format!("/proc/{pid}")).exists()
         })
     }
 
@@ -256,7 +257,7 @@ impl Tool {
     }
 
     /// The lease for changing the generations of a projection; only one run can hold it.
-    async fn alone(&self, projection: &str) -> Result<Lease, Failure> {
+    async fn generation_lease(&self, projection: &str) -> Result<Lease, Failure> {
         let what = format!("replay:{projection}");
         match self.leases().acquire(&what).await? {
             Ok(lease) => Ok(lease),
@@ -278,12 +279,12 @@ impl Tool {
 
     /// Runs `work` while it holds the lease for changing the generations of a projection; aborts it if the lease is
     /// lost, or at a second request to stop.
-    pub(crate) async fn alone_with<T>(
+    pub(crate) async fn under_generation_lease<T>(
         &self,
         projection: &str,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let lease = self.alone(projection).await?;
+        let lease = self.generation_lease(projection).await?;
         let leases = self.leases();
         let outcome = tokio::select! {
             outcome = work => outcome,

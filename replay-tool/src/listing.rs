@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::export::{Format, Manifest, Written};
-use soonshop_audit::listing::{Asked, Listing, Reached, export as listed};
+use soonshop_audit::listing::{Listing, ListingRequest, Reached, export as listed};
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
 use soonshop_projections::operations::Operation;
 
@@ -62,7 +62,7 @@ pub struct Search {
 }
 
 impl Search {
-    fn asked(&self, more: &[(&str, &str)]) -> Result<Asked, Failure> {
+    fn asked(&self, more: &[(&str, &str)]) -> Result<ListingRequest, Failure> {
         let all = [
             ("q", &self.q),
             ("type", &self.kind),
@@ -77,7 +77,7 @@ impl Search {
         ];
         let given = all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
         let pairs: Vec<_> = given.chain(more.iter().copied()).collect();
-        Ok(Asked::of(&pairs)?)
+        Ok(ListingRequest::of(&pairs)?)
     }
 }
 
@@ -143,7 +143,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     };
     let manifest = serde_json::to_value(&written.manifest).map_err(unwritten)?;
     let text = written.manifest.text().map_err(unwritten)?;
-    write_down(tool, &taken(&asked, format, &written.manifest)).await?;
+    write_down(tool, &record_of(&asked, format, &written.manifest)).await?;
     let count = written.manifest.count();
     put(written, options.out.as_deref())?;
     put_manifest(tool, options, &text)?;
@@ -252,7 +252,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
     loop {
         // Readers may have been moved meanwhile: each poll uses the generation in use.
         let now = Reached::read(&tool.registry).await?;
-        for position in parked.freed(&now) {
+        for position in parked.released(&now) {
             let before = Some(position - 1);
             let late = Listing::open(&tool.registry, &tool.log, &asked, before)
                 .await?
@@ -306,7 +306,7 @@ struct Parked {
 
 impl Parked {
     /// The events that are not parked any more; remembers the parked ones up to the new position.
-    fn freed(&mut self, now: &Reached) -> Vec<i64> {
+    fn released(&mut self, now: &Reached) -> Vec<i64> {
         let freed = self.waiting.difference(&now.parked).copied().collect();
         self.waiting.retain(|position| now.parked.contains(position));
         let new = now.parked.iter().filter(|position| (self.seen + 1..=now.position).contains(position));
@@ -372,14 +372,14 @@ mod tests {
     fn a_parked_event_is_shown_once_after_it_was_projected() {
         let mut parked = Parked { seen: 10, waiting: BTreeSet::new() };
         // Events before the start are not shown.
-        assert_eq!(parked.freed(&at(15, &[7, 12, 14])), [0; 0]);
-        assert_eq!(parked.freed(&at(16, &[12, 14])), [0; 0]);
-        assert_eq!(parked.freed(&at(20, &[14, 18])), [12]);
+        assert_eq!(parked.released(&at(15, &[7, 12, 14])), [0; 0]);
+        assert_eq!(parked.released(&at(16, &[12, 14])), [0; 0]);
+        assert_eq!(parked.released(&at(20, &[14, 18])), [12]);
         // It was shown in the listing that followed.
         parked.waiting.remove(&18);
-        assert_eq!(parked.freed(&at(20, &[])), [14]);
+        assert_eq!(parked.released(&at(20, &[])), [14]);
         // It was already shown from the previous generation, though it is parked in this one.
-        assert_eq!(parked.freed(&at(21, &[12])), [0; 0]);
-        assert_eq!(parked.freed(&at(22, &[])), [0; 0]);
+        assert_eq!(parked.released(&at(21, &[12])), [0; 0]);
+        assert_eq!(parked.released(&at(22, &[])), [0; 0]);
     }
 }

@@ -659,7 +659,7 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
         Verb::Cancel { run } => want(&tool, run, RunRequest::Cancel).await,
         Verb::Throttle { run, max_rate } => {
             let limit = (max_rate > 0).then_some(max_rate);
-            heard(tool.runs.throttle(run, limit).await?, run)
+            accepted(tool.runs.throttle(run, limit).await?, run)
         }
         Verb::Runs { projection, most } => status::runs(&tool, projection.as_deref(), most).await,
         Verb::Show { aggregate, id, as_of } => {
@@ -706,11 +706,11 @@ async fn want(tool: &Tool, run: i64, wanted: RunRequest) -> Outcome {
     {
         return Err(Failure::Refused(Sentence::RunTakesNoOrders { run, verb: of.verb }));
     }
-    heard(tool.runs.want(run, wanted).await?, run)
+    accepted(tool.runs.want(run, wanted).await?, run)
 }
 
-fn heard(heard: bool, run: i64) -> Outcome {
-    if heard {
+fn accepted(accepted: bool, run: i64) -> Outcome {
+    if accepted {
         Ok(Ended::done(serde_json::json!({ "run": run })))
     } else {
         Err(Failure::Refused(Sentence::RunEnded { run }))

@@ -102,18 +102,18 @@ impl Output {
     }
 
     /// Writes around the progress bar. (Its own `println` loses lines where standard error is no terminal.)
-    fn aside(&self, write: impl FnOnce()) {
+    fn around_bar(&self, write: impl FnOnce()) {
         let how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
         if let How::Bar(bar) = &*how { bar.suspend(write) } else { write() }
     }
 
     /// Writes to standard error. If that is closed, the work goes on.
     fn tell(&self, text: &str) {
-        self.aside(|| drop(writeln!(std::io::stderr(), "{}", visible(text))));
+        self.around_bar(|| drop(writeln!(std::io::stderr(), "{}", visible(text))));
     }
 
     fn line(&self, text: &str) {
-        self.aside(|| {
+        self.around_bar(|| {
             let mut out = std::io::stdout().lock();
             // The reader closed the pipe: the work goes on.
             drop(writeln!(out, "{text}").and_then(|()| out.flush()));
@@ -222,7 +222,7 @@ pub struct LogWriter(Output);
 impl std::io::Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // An error is ignored: the subscriber would report it on standard error, too.
-        self.0.aside(|| drop(std::io::stderr().lock().write_all(bytes)));
+        self.0.around_bar(|| drop(std::io::stderr().lock().write_all(bytes)));
         Ok(bytes.len())
     }
 

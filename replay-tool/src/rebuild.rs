@@ -105,7 +105,7 @@ impl Pace {
     }
 
     /// Its progress and the time since the limit was set.
-    fn told(&self) -> serde_json::Value {
+    fn summary(&self) -> serde_json::Value {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.limit.map_or(serde_json::Value::Null, |limit| {
             json!({
@@ -148,8 +148,9 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
             return Err(Failure::Refused(Sentence::Unhandled { names: names.join(", ") }));
         }
     }
-    let (ended, generation) =
-        tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await?;
+    let (ended, generation) = tool
+        .under_generation_lease(&options.projection, Box::pin(rebuild_under_lease(tool, options, &projector)))
+        .await?;
     if options.tail && options.until.is_none() {
         // Keeping it up to date does not need the lease for changing generations, which verify and swap need.
         let Generation { projection, number, .. } = generation.clone();
@@ -160,7 +161,7 @@ pub async fn rebuild(tool: &Tool, options: &Options) -> Outcome {
 }
 
 /// An interrupted rebuild of this version; or a new generation.
-async fn taken_up(
+async fn resume_or_create(
     tool: &Tool,
     options: &Options,
     projector: &Arc<dyn Projector>,
@@ -181,7 +182,7 @@ async fn taken_up(
     Ok((tool.registry.create(&**projector).await?, false))
 }
 
-async fn alone(
+async fn rebuild_under_lease(
     tool: &Tool,
     options: &Options,
     projector: &Arc<dyn Projector>,
@@ -285,12 +286,12 @@ impl Work<'_> {
             "run": self.run, "projection": self.generation.projection, "result": result,
             "generation": self.generation.number, "position": position, "folded": folded, "skipped": skipped,
             "parked": parked, "warnings": warnings, "seconds": (seconds * 10.0).round() / 10.0,
-            "events_per_second": rate, "paced": self.pace.told(), "kept_by": keeper,
+            "events_per_second": rate, "paced": self.pace.summary(), "kept_by": keeper,
         });
         if !self.tool.out.is_json() {
             self.tool.out.finish();
             let (result, name) = (Word::of(result.replace('_', " ")), self.name());
-            let told = match keeper {
+            let sentence = match keeper {
                 Some(keeper) => Sentence::RebuiltFor {
                     result,
                     name,
@@ -315,7 +316,7 @@ impl Work<'_> {
                     rate,
                 },
             };
-            self.tool.out.result("summary", &summary, |language| told.text(language));
+            self.tool.out.result("summary", &summary, |language| sentence.text(language));
         }
         Ended { code: if parked > 0 { exit::PARKED } else { exit::DONE }, summary }
     }
@@ -347,7 +348,7 @@ impl Work<'_> {
             // Events that were appended while the indexes were built.
             self.catch_up(&mut fold).await?;
         }
-        self.say_how_far(true).await?;
+        self.report_progress(true).await?;
         Ok(())
     }
 
@@ -415,15 +416,15 @@ impl Work<'_> {
                     () = self.tool.stop.asked() => {}
                     () = tokio::time::sleep_until(until) => {}
                 }
-                self.say_how_far(false).await?;
+                self.report_progress(false).await?;
             }
             self.pace.let_through = Instant::now();
         }
-        self.say_how_far(false).await
+        self.report_progress(false).await
     }
 
     /// Reports progress from time to time, and obeys requests: a new limit, a pause, a cancellation.
-    async fn say_how_far(&mut self, now: bool) -> Result<(), Failure> {
+    async fn report_progress(&mut self, now: bool) -> Result<(), Failure> {
         if !now && self.beat.elapsed() < BEAT {
             return Ok(());
         }
@@ -531,7 +532,7 @@ impl Work<'_> {
         let target = self.progress.position;
         let reached = async {
             loop {
-                self.say_how_far(true).await?;
+                self.report_progress(true).await?;
                 let at = self.sinks_at().await?;
                 if at >= target {
                     return Ok::<(), Failure>(());
@@ -582,7 +583,7 @@ impl Work<'_> {
 async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generation) {
     let follower = tool.follower(projector, generation);
     let stop = CancellationToken::new();
-    let told = async {
+    let stopping = async {
         tool.stop.asked().await;
         stop.cancel();
     };
@@ -598,5 +599,5 @@ async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generati
     };
     let rows = follower.keep_rows(stop.clone());
     let watching = follower.feed.clone().watch_head(stop.clone());
-    tokio::join!(told, rows, index, cache, watching);
+    tokio::join!(stopping, rows, index, cache, watching);
 }

@@ -15,8 +15,8 @@ use soonshop_projections::status::GenerationStatus;
 use soonshop_projections::{Generation, Projector, operations};
 use tokio::time::Instant;
 
+use crate::hold::hold;
 use crate::sentences::Word;
-use crate::still::hold;
 use crate::{Ended, Failure, Outcome, Sentence, Tool};
 
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Swap {
 }
 
 /// How long the generation in use may be stopped.
-const STILL: Duration = Duration::from_secs(5);
+const HOLD_TIME: Duration = Duration::from_secs(5);
 
 async fn standing(
     tool: &Tool,
@@ -64,10 +64,10 @@ async fn standing(
 /// Moves readers to a candidate.
 pub async fn swap(tool: &Tool, options: &Swap) -> Outcome {
     let projector = tool.projector(&options.projection)?;
-    tool.alone_with(&options.projection, swap_alone(tool, options, &projector)).await
+    tool.under_generation_lease(&options.projection, swap_under_lease(tool, options, &projector)).await
 }
 
-pub(crate) async fn swap_alone(tool: &Tool, options: &Swap, projector: &Arc<dyn Projector>) -> Outcome {
+pub(crate) async fn swap_under_lease(tool: &Tool, options: &Swap, projector: &Arc<dyn Projector>) -> Outcome {
     let active = tool.known(&options.projection, None).await?;
     let candidate = tool.candidate(&options.projection, options.generation).await?;
     let (from, to) = (&active.generation, &candidate.generation);
@@ -141,10 +141,10 @@ impl Rollback {
 /// Moves readers back to the previous generation; the one that they leave is rejected.
 pub async fn rollback(tool: &Tool, options: &Rollback) -> Outcome {
     let projector = tool.projector(&options.projection)?;
-    tool.alone_with(&options.projection, rollback_alone(tool, options, &projector)).await
+    tool.under_generation_lease(&options.projection, rollback_under_lease(tool, options, &projector)).await
 }
 
-pub(crate) async fn rollback_alone(
+pub(crate) async fn rollback_under_lease(
     tool: &Tool,
     options: &Rollback,
     projector: &Arc<dyn Projector>,
@@ -311,7 +311,7 @@ impl Move<'_> {
         target: &KnownGeneration,
         barrier: i64,
     ) -> Result<(), Failure> {
-        let deadline = Instant::now() + STILL;
+        let deadline = Instant::now() + HOLD_TIME;
         let mut pause = Duration::from_millis(2);
         loop {
             let now = standing(tool, projector, target).await?;
@@ -350,10 +350,10 @@ pub struct Retire {
 /// Drops generations that are not in use: rows, index and cache.
 pub async fn retire(tool: &Tool, options: &Retire) -> Outcome {
     let projector = tool.projector(&options.projection)?;
-    tool.alone_with(&options.projection, retire_alone(tool, options, &projector)).await
+    tool.under_generation_lease(&options.projection, retire_under_lease(tool, options, &projector)).await
 }
 
-async fn retire_alone(tool: &Tool, options: &Retire, projector: &Arc<dyn Projector>) -> Outcome {
+async fn retire_under_lease(tool: &Tool, options: &Retire, projector: &Arc<dyn Projector>) -> Outcome {
     if !options.dry_run {
         sweep(tool, projector).await?;
     }

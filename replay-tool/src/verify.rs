@@ -24,13 +24,13 @@ use tokio::time::Instant;
 
 use crate::fold::fold_to;
 use crate::history::{differences, mask_columns};
+use crate::hold::{HOLD_TIME, PATIENCE, together};
 use crate::output::Line;
 use crate::record::write_down;
 use crate::rows::{
     Difference, Key, PAGE, Part, Row, Side, Table, changed_at, columns, key_of, one, page, shown_key, some,
 };
 use crate::sentences::Word;
-use crate::still::{PATIENCE, STILL, together};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
 /// How thoroughly to compare.
@@ -275,7 +275,7 @@ impl Comparison<'_> {
                 return Err(self.tool.stop.failure());
             }
             let held = together(self.tool, &self.projector, &self.left, &self.right).await?;
-            let until = Instant::now() + STILL;
+            let until = Instant::now() + HOLD_TIME;
             let outcome = async {
                 while Instant::now() < until {
                     let Some((number, key)) = left.next() else { break };
@@ -297,10 +297,15 @@ impl Comparison<'_> {
 /// Compares, and records the result.
 pub async fn verify(tool: &Tool, options: &Options) -> Outcome {
     let projector = tool.projector(&options.projection)?;
-    tool.alone_with(&options.projection, Box::pin(alone(tool, options, &projector))).await
+    tool.under_generation_lease(&options.projection, Box::pin(verify_under_lease(tool, options, &projector)))
+        .await
 }
 
-pub(crate) async fn alone(tool: &Tool, options: &Options, projector: &Arc<dyn Projector>) -> Outcome {
+pub(crate) async fn verify_under_lease(
+    tool: &Tool,
+    options: &Options,
+    projector: &Arc<dyn Projector>,
+) -> Outcome {
     crate::swap::sweep(tool, projector).await?;
     let candidate = tool.candidate(&options.projection, options.generation).await?;
     let generation = &candidate.generation;
@@ -363,7 +368,8 @@ async fn compare(
                 let detail = error.to_string();
                 return Err(Failure::Refused(Sentence::ProvesNothing { detail }));
             }
-            heard(tool, run, Box::pin(run_comparison(tool, options, projector, (left, right), run))).await
+            with_heartbeat(tool, run, Box::pin(run_comparison(tool, options, projector, (left, right), run)))
+                .await
         }
         Against::Fold => {
             let scratch = tool.registry.create_scratch(&**projector).await?;
@@ -377,7 +383,7 @@ async fn compare(
                 }
                 run_comparison(tool, options, projector, (Side::new(tool, &scratch)?, right), run).await
             };
-            let outcome = Box::pin(heard(tool, run, outcome)).await;
+            let outcome = Box::pin(with_heartbeat(tool, run, outcome)).await;
             crate::swap::drop_generation(tool, &scratch, "it was made for a comparison").await?;
             outcome
         }
@@ -385,7 +391,7 @@ async fn compare(
 }
 
 /// Runs `work` and reports that it is alive; aborts it on request.
-async fn heard(tool: &Tool, run: i64, work: impl Future<Output = Outcome>) -> Outcome {
+async fn with_heartbeat(tool: &Tool, run: i64, work: impl Future<Output = Outcome>) -> Outcome {
     let cancelled = async {
         loop {
             tokio::time::sleep(SIGN).await;

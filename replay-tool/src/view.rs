@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use soonshop_audit::export::Unread;
+use soonshop_audit::export::InvalidExport;
 use soonshop_audit::file::File;
 use soonshop_audit_web::http::{Viewer, role_that_may_see, router_of_file};
 use soonshop_cache::Cache;
@@ -38,26 +38,26 @@ pub struct Options {
 }
 
 /// Why a file is not shown.
-enum Not {
+enum NotShown {
     /// It does not match its manifest.
-    True(String),
+    Differs(String),
     /// It is no export.
-    Other(String),
-    Read(Failure),
+    NoExport(String),
+    Failed(Failure),
 }
 
-impl From<Unread> for Not {
-    fn from(unread: Unread) -> Self {
+impl From<InvalidExport> for NotShown {
+    fn from(unread: InvalidExport) -> Self {
         match unread {
-            Unread::Differs(_) => Self::True(unread.to_string()),
-            Unread::NoExport(_) | Unread::Io(_) => Self::Other(unread.to_string()),
+            InvalidExport::Differs(_) => Self::Differs(unread.to_string()),
+            InvalidExport::NoExport(_) | InvalidExport::Io(_) => Self::NoExport(unread.to_string()),
         }
     }
 }
 
-impl<F: Into<Failure>> From<F> for Not {
+impl<F: Into<Failure>> From<F> for NotShown {
     fn from(failure: F) -> Self {
-        Self::Read(failure.into())
+        Self::Failed(failure.into())
     }
 }
 
@@ -70,30 +70,30 @@ pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
     let name = || options.file.display().to_string();
     match load(options, &shop, out, stop).await {
         Ok(file) => Err(show(options, &shop, file, out, stop).await),
-        Err(Not::True(why)) => {
+        Err(NotShown::Differs(why)) => {
             let told = Sentence::ManifestDiffers { file: name(), detail: why };
             let said = told.to_string();
             out.message("error", &json!({ "message": said }));
             out.say(&Sentence::ByTool { text: Box::new(told) });
             Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": said }) })
         }
-        Err(Not::Other(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
-        Err(Not::Read(Failure::Usage(said))) => {
+        Err(NotShown::NoExport(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
+        Err(NotShown::Failed(Failure::Usage(said))) => {
             Err(Failure::Usage(Sentence::OfFile { file: name(), detail: said.to_string() }))
         }
-        Err(Not::Read(failure)) => Err(failure),
+        Err(NotShown::Failed(failure)) => Err(failure),
     }
 }
 
-async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Result<File, Not> {
-    let open = std::fs::File::open(&options.file).map_err(Unread::Io)?;
+async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Result<File, NotShown> {
+    let open = std::fs::File::open(&options.file).map_err(InvalidExport::Io)?;
     let name = options.file.file_name().unwrap_or(options.file.as_os_str()).to_string_lossy().into_owned();
     let may_see = |role: &str| role_that_may_see(role).is_some();
     let file = File::load(name, BufReader::new(open), &shop.registry, may_see, |count| {
         let status = json!({ "phase": "read", "done": count });
         let text = Sentence::ReadingRows { count };
         out.progress(&Line { done: count, total: 0, text, status }, false);
-        if stop.is_asked() { Err(Not::Read(stop.failure())) } else { Ok(()) }
+        if stop.is_asked() { Err(NotShown::Failed(stop.failure())) } else { Ok(()) }
     });
     let file = file.await?;
     out.finish();

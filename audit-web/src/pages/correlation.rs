@@ -8,7 +8,7 @@ use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
 
 use super::frame::{View, described, page, shown, with};
 use super::parts::shape;
-use super::timeline::{self, MOST_FIELDS, Telling};
+use super::timeline::{self, Detail, MOST_FIELDS};
 use crate::find;
 use crate::state::{Action, Endpoint};
 
@@ -46,7 +46,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Action::new(with(params), described(), |call| async move {
             let found = async {
                 let (position, tree) = find::correlation(&call).await?;
-                let asked = Asked::of(&call.params);
+                let asked = Display::of(&call.params);
                 if asked
                     .chosen
                     .is_some_and(|chosen| !tree.items.iter().any(|node| node.event.position == chosen))
@@ -62,14 +62,14 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 /// How the tree is shown.
-struct Asked {
+struct Display {
     view: &'static str,
     compresses: bool,
     depth: Option<usize>,
     chosen: Option<i64>,
 }
 
-impl Asked {
+impl Display {
     fn of(params: &Params) -> Self {
         let named = params.text("view").and_then(|name| VIEWS.into_iter().find(|known| *known == name));
         Self {
@@ -100,7 +100,7 @@ struct Folded {
 }
 
 /// The rows in order. Rows that are too deep or too many are folded, except those that lead to the selected event.
-fn rows<'t>(tree: &'t Tree, asked: &Asked) -> Vec<Row<'t>> {
+fn rows<'t>(tree: &'t Tree, asked: &Display) -> Vec<Row<'t>> {
     let nodes = &tree.items;
     let (mut children, mut roots, mut way) = (vec![Vec::new(); nodes.len()], Vec::new(), Vec::<usize>::new());
     let mut opened = vec![false; nodes.len()];
@@ -144,7 +144,7 @@ fn rows<'t>(tree: &'t Tree, asked: &Asked) -> Vec<Row<'t>> {
     rows
 }
 
-fn body(view: &View<'_>, tree: &Tree, asked: &Asked) -> Markup {
+fn body(view: &View<'_>, tree: &Tree, asked: &Display) -> Markup {
     let axis = Axis::of(&moments(&tree.items), asked.compresses);
     let rows = rows(tree, asked);
     html! {
@@ -169,15 +169,15 @@ fn body(view: &View<'_>, tree: &Tree, asked: &Asked) -> Markup {
         }
         (tools(view, tree, asked))
         @match asked.view {
-            "table" => (in_words(view, asked, &rows)),
-            "tree" => (branches(view, asked, &rows)),
-            _ => (falls(view, asked, &axis, &rows)),
+            "table" => (as_table(view, asked, &rows)),
+            "tree" => (as_tree(view, asked, &rows)),
+            _ => (as_waterfall(view, asked, &axis, &rows)),
         }
         @if tree.more { p { (view.word("more-than-shown")) } }
     }
 }
 
-fn tools(view: &View<'_>, tree: &Tree, asked: &Asked) -> Markup {
+fn tools(view: &View<'_>, tree: &Tree, asked: &Display) -> Markup {
     let deepest = tree.items.iter().map(|node| node.depth).max().unwrap_or(0);
     let depth = asked.depth.map(|depth| depth.to_string());
     html! {
@@ -212,12 +212,12 @@ fn chosen(view: &View<'_>, position: i64) -> String {
 }
 
 /// How much of an event is shown: all fields of the selected one.
-fn telling(is_chosen: bool) -> Telling {
+fn detail(is_chosen: bool) -> Detail {
     let most = if is_chosen { usize::MAX } else { MOST_FIELDS };
-    Telling { leads_on: false, most, ..Telling::default() }
+    Detail { leads_on: false, most, ..Detail::default() }
 }
 
-fn falls(view: &View<'_>, asked: &Asked, axis: &Axis, rows: &[Row<'_>]) -> Markup {
+fn as_waterfall(view: &View<'_>, asked: &Display, axis: &Axis, rows: &[Row<'_>]) -> Markup {
     html! {
         (axis.drawn(view))
         ol.trail.falls {
@@ -227,10 +227,10 @@ fn falls(view: &View<'_>, asked: &Asked, axis: &Axis, rows: &[Row<'_>]) -> Marku
                         @let is_chosen = asked.chosen == Some(node.event.position);
                         li class={ "d" (node.depth.min(3)) } id=(format!("at-{}", node.event.position)) tabindex=[is_chosen.then_some("-1")]
                             data-position=(node.event.position) data-id=(node.event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
-                            (timeline::told(view, &node.event, &telling(is_chosen)))
+                            (timeline::event_summary(view, &node.event, &detail(is_chosen)))
                             div.about { (link(view, node)) (marks(view, node)) (look(view, node, is_chosen)) }
-                            @if is_chosen { (closer(view, node)) }
-                            (axis.fall(node))
+                            @if is_chosen { (details(view, node)) }
+                            (axis.bar(node))
                         }
                     },
                     Row::Missing(pending, depth) => li class={ "missing d" (depth.min(&3)) } { (missing(view, pending)) },
@@ -291,7 +291,7 @@ fn look(view: &View<'_>, node: &Node, is_chosen: bool) -> Markup {
 }
 
 /// All details of the selected event.
-fn closer(view: &View<'_>, node: &Node) -> Markup {
+fn details(view: &View<'_>, node: &Node) -> Markup {
     let event = &node.event;
     let codes = [
         ("event", Some(&event.id)),
@@ -336,7 +336,7 @@ fn unfold(view: &View<'_>, folded: &Folded) -> Markup {
 }
 
 /// The tree of causes: nested lists, with only the duration of each step.
-fn branches(view: &View<'_>, asked: &Asked, rows: &[Row<'_>]) -> Markup {
+fn as_tree(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
     let (mut text, mut open) = (String::new(), 0);
     for row in rows {
         let (depth, item) = match row {
@@ -360,7 +360,7 @@ fn branches(view: &View<'_>, asked: &Asked, rows: &[Row<'_>]) -> Markup {
     PreEscaped(text)
 }
 
-fn branch(view: &View<'_>, asked: &Asked, node: &Node) -> Markup {
+fn branch(view: &View<'_>, asked: &Display, node: &Node) -> Markup {
     let event = &node.event;
     let is_chosen = asked.chosen == Some(event.position);
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
@@ -375,13 +375,13 @@ fn branch(view: &View<'_>, asked: &Asked, node: &Node) -> Markup {
                 code translate="no" { (event.kind) " #" (event.position) }
                 (link(view, node)) (marks(view, node)) (look(view, node, is_chosen))
             }
-            @if is_chosen { (closer(view, node)) }
+            @if is_chosen { (details(view, node)) }
         }
     }
 }
 
 /// The same rows in the same order, in words.
-fn in_words(view: &View<'_>, asked: &Asked, rows: &[Row<'_>]) -> Markup {
+fn as_table(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
     let heads = ["position", "event", "by", "begun", "queue", "handle", "took"];
     html! {
         table.steps-table {
@@ -399,7 +399,7 @@ fn in_words(view: &View<'_>, asked: &Asked, rows: &[Row<'_>]) -> Markup {
     }
 }
 
-fn cells(view: &View<'_>, asked: &Asked, node: &Node) -> Markup {
+fn cells(view: &View<'_>, asked: &Display, node: &Node) -> Markup {
     let event = &node.event;
     let is_chosen = asked.chosen == Some(event.position);
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
@@ -417,7 +417,7 @@ fn cells(view: &View<'_>, asked: &Asked, node: &Node) -> Markup {
                     @if node.clocks_contradict { (clocks(view)) }
                     (marks(view, node))
                 }
-                @if is_chosen { (closer(view, node)) p { (look(view, node, true)) } }
+                @if is_chosen { (details(view, node)) p { (look(view, node, true)) } }
             }
             td data-name=(view.word("by")) { (view.actor(actor.map(|who| who.kind.as_str()), actor.and_then(|who| who.id.as_deref()))) }
             td data-name=(view.word("begun")) { (view.time(event.recorded_at)) }
@@ -499,7 +499,7 @@ impl Axis {
 
     /// The bar from the recording of its cause to its own: a thin line while it waited, a thick one while it was
     /// handled. The same figures are in the row.
-    fn fall(&self, node: &Node) -> Markup {
+    fn bar(&self, node: &Node) -> Markup {
         let end = node.event.recorded_at.timestamp_micros();
         let begin = end - node.latency_micros.unwrap_or(0).max(0);
         let (from, to) = (self.at(begin).min(self.at(end)), self.at(end));

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::frame::{View, described, page, see_other, shown, with};
 use super::parts::shape;
-use super::timeline::{self as rows, Telling};
+use super::timeline::{self as rows, Detail};
 use crate::state::{self, Action, Call, Endpoint, at_least};
 
 /// Events on one page.
@@ -29,9 +29,13 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Param::new("before", positions, "List events below this version."),
     ];
     let pages = [
-        page("/", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
-        page("/audit", "audit.file-page", Action::new(with(Vec::new()), described(), begins)),
-        page("/audit/e/{position}", "audit.event-page", Action::new(with(Vec::new()), described(), leads)),
+        page("/", "audit.file-page", Action::new(with(Vec::new()), described(), redirect_to_timeline)),
+        page("/audit", "audit.file-page", Action::new(with(Vec::new()), described(), redirect_to_timeline)),
+        page(
+            "/audit/e/{position}",
+            "audit.event-page",
+            Action::new(with(Vec::new()), described(), redirect_to_aggregate),
+        ),
         page(
             "/audit/a/{type}/{id}",
             "audit.events-page",
@@ -44,13 +48,13 @@ pub(crate) fn table() -> Vec<Endpoint> {
     pages.into_iter().map(|page| page.needs(Permission::Audit)).collect()
 }
 
-/// An export has no overview, so it begins with the timeline.
-async fn begins(call: Call) -> Result<Response, Problem> {
+/// An export has no overview, so it redirects to the timeline.
+async fn redirect_to_timeline(call: Call) -> Result<Response, Problem> {
     Ok(see_other(&View::of(&call).to("/audit/timeline", &[])))
 }
 
 /// Redirects from a position to its aggregate, at the version that it made.
-async fn leads(call: Call) -> Result<Response, Problem> {
+async fn redirect_to_aggregate(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
     let search = Search::only("position = ?", position);
@@ -91,7 +95,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
         return Err(Problem::not_found("not-found", "there is nothing of this name"));
     }
     items.reverse();
-    changes::tell(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
+    changes::add_to(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
     Ok((position, Events { kind: kind.to_owned(), id, items, more }))
 }
 
@@ -112,7 +116,7 @@ fn body(view: &View<'_>, events: &Events) -> Markup {
         ol.trail {
             @for entry in items {
                 li aria-current=[(Some(entry.version) == marked).then_some("true")] data-position=(entry.position) data-id=(entry.id) {
-                    (rows::told(view, entry, &Telling { most: usize::MAX, ..Telling::default() }))
+                    (rows::event_summary(view, entry, &Detail { most: usize::MAX, ..Detail::default() }))
                     details {
                         summary { (view.word("row-in-file")) }
                         pre translate="no" tabindex="0" { (serde_json::to_string_pretty(entry).unwrap_or_default()) }

@@ -18,8 +18,8 @@ use soonshop_service_kit::endpoint::{Answer, Described, Visit};
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
+use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint, Shared};
-use crate::words::Language;
 
 /// The prefix of all page addresses.
 pub(crate) const PAGES: &str = "/audit";
@@ -246,7 +246,7 @@ pub(crate) fn refused_with(
     shared: &Shared,
     asked: &Visit,
     problem: &Problem,
-    told: impl FnOnce(&View<'_>, &Problem) -> Markup,
+    render: impl FnOnce(&View<'_>, &Problem) -> Markup,
 ) -> Response {
     let view = View::new(shared, asked);
     let known = asked.visitor.as_ref().is_some_and(|visitor| visitor.caller.role != Role::Guest);
@@ -254,7 +254,7 @@ pub(crate) fn refused_with(
         let here = view.but("", None);
         return see_other(&view.to("/audit/sign-in", &[("to", &here)]));
     }
-    let mut response = answered(&view, problem.status(), "refused", None, &told(&view, problem));
+    let mut response = answered(&view, problem.status(), "refused", None, &render(&view, problem));
     if let Some(after) = problem.retry_after() {
         let seconds = HeaderValue::from(after.as_secs().max(1));
         response.headers_mut().insert(RETRY_AFTER, seconds);

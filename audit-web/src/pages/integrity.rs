@@ -216,7 +216,7 @@ fn body(view: &View<'_>, (both, checked): &([Sealed; 2], Option<Checked>)) -> Ma
     html! {
         h1 { (view.word("integrity")) }
         @if let Some(checked) = checked { (verdict(view, checked)) }
-        @for sealed in both { (stands(view, sealed)) }
+        @for sealed in both { (section(view, sealed)) }
         h2 { (view.word("proves")) }
         p { (view.word("proves-what")) }
         p { (view.word("proves-not")) }
@@ -227,7 +227,7 @@ fn body(view: &View<'_>, (both, checked): &([Sealed; 2], Option<Checked>)) -> Ma
 }
 
 /// How far one log is sealed, and a form to check it.
-fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
+fn section(view: &View<'_>, sealed: &Sealed) -> Markup {
     let of = sealed.of.name();
     html! {
         h2 { (view.word_of(&format!("sealed-{of}")).unwrap_or(of)) }
@@ -257,7 +257,7 @@ fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
         @if let Some(last) = &sealed.checked {
             p.soft {
                 (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (last.actor) " · "
-                (said(view, last.detail["verdict"].as_str().unwrap_or_default(), last.detail["tail"].as_i64().unwrap_or(0)))
+                (verdict_text(view, last.detail["verdict"].as_str().unwrap_or_default(), last.detail["tail"].as_i64().unwrap_or(0)))
                 " " (last.detail["from"]) "…" (last.detail["to"])
             }
         }
@@ -265,7 +265,7 @@ fn stands(view: &View<'_>, sealed: &Sealed) -> Markup {
 }
 
 /// The text of a verdict. With a tail, nobody can tell whether events were cut off there, so it is not called intact.
-fn said(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
+fn verdict_text(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
     let name = if verdict == "intact" && tail > 0 { "tail" } else { verdict };
     view.word_of(&format!("verdict-{name}")).unwrap_or("–")
 }
@@ -273,7 +273,7 @@ fn said(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
 fn verdict(view: &View<'_>, checked: &Checked) -> Markup {
     let Checked { report, took, gone } = checked;
     let name = serde_json::to_value(report.verdict).ok().and_then(|name| name.as_str().map(str::to_owned));
-    let word = said(view, &name.unwrap_or_default(), checked.tail());
+    let word = verdict_text(view, &name.unwrap_or_default(), checked.tail());
     let (class, sign) = match (report.verdict, checked.tail(), gone) {
         (Verdict::Intact, 0, _) => ("well", "✓ "),
         (Verdict::Intact, _, 0) => ("open", "◐ "),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
-use soonshop_audit::standing::Health;
+use soonshop_audit::status::Health;
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;

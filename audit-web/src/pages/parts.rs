@@ -7,7 +7,7 @@ use serde_json::Value;
 use soonshop_domain::catalog;
 
 use super::frame::View;
-use crate::words;
+use crate::messages;
 
 /// The icon of an aggregate type: a shape beside its name.
 pub(crate) fn shape(aggregate_type: &str) -> &'static str {
@@ -21,7 +21,7 @@ pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
             html! { span.mask { span aria-hidden="true" { "∅ " } (view.word("erased")) } }
         }
         Some(Some("revealed")) => html! {
-            span.bare { span aria-hidden="true" { "◉ " } (value.get("value").map(words::value).unwrap_or_default()) }
+            span.bare { span aria-hidden="true" { "◉ " } (value.get("value").map(messages::value).unwrap_or_default()) }
         },
         Some(_) => html! {
             span.mask {
@@ -29,7 +29,7 @@ pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
                 @if let Some(number) = value.get("value") { " " (number) }
             }
         },
-        None => html! { span translate="no" { (words::value(value)) } },
+        None => html! { span translate="no" { (messages::value(value)) } },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Read models: the state of each generation, the commands for it, and its runs.
 
 use maud::{Markup, html};
-use soonshop_audit::standing::{Health, Judged};
+use soonshop_audit::status::{Health, Judged};
 use soonshop_audit::trend::Trend;
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_service_kit::Problem;

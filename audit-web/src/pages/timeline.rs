@@ -8,7 +8,7 @@ use serde_json::Value;
 use soonshop_audit::diff::Change;
 use soonshop_audit::entry::Entry;
 use soonshop_audit::groups::Group;
-use soonshop_audit::look_up::Found as People;
+use soonshop_audit::look_up::LookUpResult as People;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::search::Search;
 use soonshop_audit::terms;
@@ -41,7 +41,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "/audit/timeline",
             "audit.timeline-page",
             Action::new(with(params()), described(), |call| async move {
-                if let Some(to) = leap(&call).await? {
+                if let Some(to) = address_of_moment(&call).await? {
                     return Ok(see_other(&to));
                 }
                 let found = found(&call).await;
@@ -49,14 +49,18 @@ pub(crate) fn table() -> Vec<Endpoint> {
             }),
             refused,
         ),
-        page("/audit/e/{position}", "audit.event-page", Action::new(with(Vec::new()), described(), leads)),
+        page(
+            "/audit/e/{position}",
+            "audit.event-page",
+            Action::new(with(Vec::new()), described(), redirect_to_aggregate),
+        ),
         page(
             "/audit/jump",
             "audit.jump-page",
             Action::new(
                 with(vec![Param::new("id", Kind::Text, "Any id, or a position.")]),
                 described(),
-                jumps,
+                jump,
             ),
         ),
         page("/audit/look-up", "audit.look-up-page", {
@@ -99,7 +103,7 @@ fn params() -> Vec<Param> {
 }
 
 /// The address of the same list from a moment on.
-async fn leap(call: &Call) -> Result<Option<String>, Problem> {
+async fn address_of_moment(call: &Call) -> Result<Option<String>, Problem> {
     let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
     let zone = View::of(call).zone;
     let moment = clock::parse(typed).or_else(|| local(typed, zone));
@@ -132,7 +136,7 @@ fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
 }
 
 /// The form to jump to a moment of the list.
-fn leaps(view: &View<'_>) -> Markup {
+fn jump_form(view: &View<'_>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
         .into_owned()
         .filter(|(name, value)| !["at", "before", "after"].contains(&name.as_str()) && !value.is_empty())
@@ -153,7 +157,7 @@ fn view_address(slug: &str) -> String {
     format!("/audit/views/{slug}")
 }
 
-struct Found {
+struct Timeline {
     page: Page,
     /// `None`: more than are counted.
     count: Option<i64>,
@@ -162,15 +166,15 @@ struct Found {
     may_look_up: bool,
 }
 
-async fn found(call: &Call) -> Result<(i64, Found), Problem> {
+async fn found(call: &Call) -> Result<(i64, Timeline), Problem> {
     let (position, page) = find::timeline(call).await?;
     let (count, saved) = (find::count(call).await?, views::all(&call.shared.reader).await?);
     let may_look_up = call.may(Permission::Audit) && call.shared.file.is_none();
-    Ok((position, Found { page, count, saved, position, may_look_up }))
+    Ok((position, Timeline { page, count, saved, position, may_look_up }))
 }
 
 /// Redirects from a position to its aggregate, at the version that it made.
-async fn leads(call: Call) -> Result<Response, Problem> {
+async fn redirect_to_aggregate(call: Call) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("not-found", "there is no event at this position");
     let position: i64 = call.key.parse().map_err(|_| nothing())?;
     let event = call.shared.reader.log.read(position, 1).await.map_err(failed)?;
@@ -182,7 +186,7 @@ async fn leads(call: Call) -> Result<Response, Problem> {
 
 /// Redirects to what was entered: a position, or the id of an event, an aggregate, a correlation or a person; any other
 /// text is searched for.
-async fn jumps(call: Call) -> Result<Response, Problem> {
+async fn jump(call: Call) -> Result<Response, Problem> {
     let (view, reader) = (View::of(&call), &call.shared.reader);
     let id = call.params.text("id").unwrap_or_default().trim();
     if !id.is_empty() && id.len() < 19 && id.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -234,7 +238,7 @@ fn item(view: &View<'_>, item: &Item, before: Option<DateTime<Utc>>) -> Markup {
 fn event(view: &View<'_>, entry: &Entry, before: Option<DateTime<Utc>>) -> Markup {
     html! {
         li data-position=(entry.position) data-id=(entry.id) {
-            (told(view, entry, &Telling { since: before, ..Telling::default() }))
+            (event_summary(view, entry, &Detail { since: before, ..Detail::default() }))
         }
     }
 }
@@ -245,9 +249,9 @@ fn command(view: &View<'_>, group: &Group, before: Option<DateTime<Utc>>) -> Mar
     let since = Some(first.recorded_at);
     html! {
         li data-position=(first.position) data-id=(first.id) {
-            (told(view, first, &Telling { since: before, ..Telling::default() }))
+            (event_summary(view, first, &Detail { since: before, ..Detail::default() }))
             @for also in &group.events[1..] {
-                div.also data-position=(also.position) { (told(view, also, &Telling { leads_on: false, since, ..Telling::default() })) }
+                div.also data-position=(also.position) { (event_summary(view, also, &Detail { leads_on: false, since, ..Detail::default() })) }
             }
             @if !group.effects.is_empty() {
                 details.effects {
@@ -263,7 +267,7 @@ fn command(view: &View<'_>, group: &Group, before: Option<DateTime<Utc>>) -> Mar
                     ol {
                         @for effect in &group.effects {
                             li data-position=(effect.position) data-id=(effect.id) {
-                                (told(view, effect, &Telling { leads_on: false, since, ..Telling::default() }))
+                                (event_summary(view, effect, &Detail { leads_on: false, since, ..Detail::default() }))
                             }
                         }
                     }
@@ -286,7 +290,7 @@ fn kinds(entries: &[Entry]) -> Vec<(&Entry, usize)> {
 }
 
 /// How much of an event is shown.
-pub(crate) struct Telling {
+pub(crate) struct Detail {
     /// With a link to everything that followed.
     pub(crate) leads_on: bool,
     /// The most fields.
@@ -295,15 +299,15 @@ pub(crate) struct Telling {
     pub(crate) since: Option<DateTime<Utc>>,
 }
 
-impl Default for Telling {
+impl Default for Detail {
     fn default() -> Self {
         Self { leads_on: true, most: MOST_FIELDS, since: None }
     }
 }
 
 /// An event as a sentence, with its context and what it changed, or else the first of its own fields.
-pub(crate) fn told(view: &View<'_>, entry: &Entry, telling: &Telling) -> Markup {
-    let Telling { leads_on, most, since } = *telling;
+pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> Markup {
+    let Detail { leads_on, most, since } = *detail;
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
     let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
     let version = entry.version.to_string();
@@ -356,22 +360,22 @@ fn passed(view: &View<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
 }
 
 /// The order in which a row shows fields: top-level fields first, and without lists or maps that were empty before.
-fn telling(changes: &[Change]) -> Vec<&Change> {
+fn in_order(changes: &[Change]) -> Vec<&Change> {
     let says = |field: Option<&Redacted>| match field.map(Redacted::value) {
         None => false,
         Some(Value::Object(fields)) => !fields.is_empty(),
         Some(Value::Array(items)) => !items.is_empty(),
         Some(_) => true,
     };
-    let mut telling: Vec<_> =
+    let mut shown_fields: Vec<_> =
         changes.iter().filter(|one| says(one.before.as_ref()) || says(one.after.as_ref())).collect();
-    telling.sort_by_key(|change| change.path.matches('/').count());
-    telling
+    shown_fields.sort_by_key(|change| change.path.matches('/').count());
+    shown_fields
 }
 
 /// The first of the fields that an event changed, before and after.
 fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
-    let changes = telling(changes);
+    let changes = in_order(changes);
     let side = |word, field: Option<&Redacted>| {
         html! {
             span.unseen { (view.word(word)) " " }
@@ -500,7 +504,7 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
 }
 
 /// Saved searches, and a form to save this one.
-fn saved(view: &View<'_>, found: &Found) -> Markup {
+fn saved(view: &View<'_>, found: &Timeline) -> Markup {
     html! {
         details.menu {
             summary { (view.word("views")) }
@@ -520,7 +524,7 @@ fn saved(view: &View<'_>, found: &Found) -> Markup {
     }
 }
 
-fn list(view: &View<'_>, found: &Found) -> Markup {
+fn list(view: &View<'_>, found: &Timeline) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
     let ascends = view.asked.parameter("order").as_deref() == Some("asc");
@@ -590,7 +594,7 @@ fn list(view: &View<'_>, found: &Found) -> Markup {
             @if let Some(further) = &further {
                 a rel="next" href=(view.but(parameter, Some(further))) { (view.word("older")) " ▸" }
             }
-            (leaps(view))
+            (jump_form(view))
         }
     }
 }
@@ -605,8 +609,8 @@ fn recorded(item: &Item) -> Option<DateTime<Utc>> {
 
 /// Renders a refusal of this page.
 fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
-    let told = if problem.slug() == "invalid-query" { misread } else { refusal };
-    refused_with(shared, asked, problem, told)
+    let render = if problem.slug() == "invalid-query" { misread } else { refusal };
+    refused_with(shared, asked, problem, render)
 }
 
 /// A search that could not be read: the typed text with its errors marked and explained, and no rows.

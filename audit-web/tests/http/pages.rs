@@ -318,7 +318,7 @@ async fn an_export_equals_the_screen_and_is_recorded() {
 
 #[tokio::test]
 async fn health_reports_the_log_the_relay_the_seals_and_parked_events() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     let health = async || {
         let got = shop.see("/health/audit").await;
         (got.status, serde_json::from_str::<serde_json::Value>(&got.text).unwrap())
@@ -556,7 +556,7 @@ async fn checks_run_one_at_a_time_and_look_ups_are_limited_across_requests() {
 
 #[tokio::test]
 async fn parked_events_are_retried_once_and_only_while_parked() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     for projector in soonshop_projections::all() {
         shop.registry.ensure(&*projector).await.unwrap();
     }

@@ -52,7 +52,7 @@ async fn planted(shop: &Shop) -> [Uuid; 3] {
 
 #[tokio::test]
 async fn instances_are_listed_with_their_waiting_command() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     let [waiting, refused, done] = planted(&shop).await;
     let items = async |query: &str| shop.see(&format!("/api/audit/processes{query}")).await.items();
     let open = items("").await;
@@ -97,7 +97,7 @@ async fn instances_are_listed_with_their_waiting_command() {
 
 #[tokio::test]
 async fn an_unknown_process_instance_or_cursor_is_refused() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     planted(&shop).await;
     for query in ["process=nothing", "after=nothing", "state=lost", "limit=0", "secret=1"] {
         let got = shop.see(&format!("/api/audit/processes?{query}")).await;
@@ -118,7 +118,7 @@ async fn an_unknown_process_instance_or_cursor_is_refused() {
 
 #[tokio::test]
 async fn pages_show_the_same_in_both_languages_and_health_names_each_process() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     let [waiting, refused, _] = planted(&shop).await;
     let page = shop.see("/audit/processes?lang=en").await.text;
     for part in [

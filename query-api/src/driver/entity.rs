@@ -15,7 +15,7 @@ use super::state::{Action, Call, at_least};
 
 /// The result of a look-up, as it is cached.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Found {
+pub(crate) struct Entity {
     pub(crate) version: i64,
     gone: bool,
     pub(crate) body: Box<RawValue>,
@@ -43,7 +43,7 @@ fn is_erasable<M: Shown>() -> bool {
 }
 
 /// The entity, with the position at which it was read; refuses one that was deleted or never existed.
-pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Found>, Problem> {
+pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Entity>, Problem> {
     let (position, found) = find::<M>(call, &id.to_string()).await?;
     let refusal = match found {
         Some(found) if !found.gone => return Ok((position, found)),
@@ -53,7 +53,7 @@ pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Found>
     Err(refusal.with_header(EVENT_POSITION, position_header(position)))
 }
 
-async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Problem> {
+async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Entity>>, Problem> {
     let source = call.shared.source(M::MODEL.projection, None).await?;
     let space = source.generation.namespace();
     if M::MODEL.cached {
@@ -74,7 +74,7 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Found>>, Prob
     let row = M::from_query_result(row, "").map_err(query_failed)?;
     let (version, gone) = (row.version(), row.is_gone());
     let body = serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?;
-    let found = Found { version, gone, body };
+    let found = Entity { version, gone, body };
     if keeps {
         let value = serde_json::to_vec(&found).map_err(Problem::internal)?;
         call.shared.kept.put(&space, id, position, value.into()).await;

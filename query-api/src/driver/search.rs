@@ -141,7 +141,7 @@ fn query(call: &Call) -> Result<Query, Problem> {
 }
 
 /// The position of the index, once it is at least the requested one. A search after this includes that position.
-async fn stands(call: &Call, source: &Source) -> Result<i64, Problem> {
+async fn index_position(call: &Call, source: &Source) -> Result<i64, Problem> {
     let search = &*call.shared.queries.search;
     Wait::new(source, at_least(call), AnsweredBy::Index(search), None).reach().await?;
     let position = source.indexed(search).await?;
@@ -159,7 +159,7 @@ async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
         (generation, query.after) = (Some(number), Some(own));
     }
     let source = call.shared.source(projection, generation).await?;
-    let position = stands(&call, &source).await?;
+    let position = index_position(&call, &source).await?;
     let page =
         search_in_time(call.shared.queries.search.search(&source.generation.namespace(), &query)).await?;
     let counted = |(name, counts): (String, Vec<(String, u64)>)| {
@@ -184,7 +184,7 @@ pub(crate) fn suggests(projection: &'static str) -> Action {
         let source = call.shared.source(projection, None).await?;
         let typed = call.params.text("q").unwrap_or_default();
         let most = call.params.limit(10);
-        let position = stands(&call, &source).await?;
+        let position = index_position(&call, &source).await?;
         let index = source.generation.namespace();
         let items = search_in_time(call.shared.queries.search.suggest(&index, typed, most)).await?;
         call.page(position, &Suggestions { items }, None)

@@ -28,7 +28,7 @@ async fn a_query_waits_for_the_requested_position() {
 
 #[tokio::test]
 async fn a_read_model_that_stays_behind_gives_the_reason() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     for projector in soonshop_projections::all() {
         shop.registry.ensure(&*projector).await.unwrap();
     }

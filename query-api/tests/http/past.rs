@@ -168,7 +168,7 @@ async fn an_unavailable_key_store_is_not_mistaken_for_an_erasure() {
 
 #[tokio::test]
 async fn a_history_of_thousands_of_events_is_folded() {
-    let shop = Shop::still().await;
+    let shop = Shop::without_projectors().await;
     for projector in soonshop_projections::all() {
         shop.registry.ensure(&*projector).await.unwrap();
     }

@@ -151,7 +151,7 @@ pub(crate) fn queries(
 
 impl Shop {
     /// Without projectors.
-    pub(crate) async fn still() -> Self {
+    pub(crate) async fn without_projectors() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::new(place(folder.path()).await);
         let store = open(&database, folder.path()).await;

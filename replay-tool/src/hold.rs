@@ -13,7 +13,7 @@ use crate::rows::Side;
 use crate::{Failure, Sentence, Tool};
 
 /// How long the generation in use is held at a time.
-pub(crate) const STILL: Duration = Duration::from_secs(2);
+pub(crate) const HOLD_TIME: Duration = Duration::from_secs(2);
 
 /// How long to wait for a generation that this release cannot advance itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
