@@ -20,28 +20,24 @@ pub(crate) fn timeline() -> Vec<Param> {
             Kind::Free,
             "Terms such as `actor:staff:42 type:Stock* -agg:order amount:>100GBP created:2026-11-01..2026-11-22 \"a text\"`.",
         ),
-        Param::new("type", Kind::Free, "An event's type; `*` at its end stands for anything."),
+        Param::new("type", Kind::Free, "An event's type; a final `*` stands for any ending."),
         Param::new("agg", Kind::Free, "An aggregate's type."),
         Param::new("id", Kind::Id, "An aggregate's id."),
         Param::new("actor", Kind::Free, "A kind of actor, or `kind:id`."),
         Param::new("chan", Kind::Free, "A channel."),
-        Param::new("correlation", Kind::Id, "All that followed from one request."),
-        Param::new("from", Kind::Time, "Recorded then or later."),
-        Param::new("to", Kind::Time, "Recorded before then."),
-        Param::new(
-            "order",
-            Kind::OneOf(&["desc", "asc"]),
-            "By position; the newest first where it is left out.",
-        ),
+        Param::new("correlation", Kind::Id, "Everything that followed from one request."),
+        Param::new("from", Kind::Time, "Recorded at this time or later."),
+        Param::new("to", Kind::Time, "Recorded before this time."),
+        Param::new("order", Kind::OneOf(&["desc", "asc"]), "By position; newest first by default."),
         Param::new("before", positions, "Positions below this one."),
         Param::new("after", positions, "Positions above this one."),
         Param::new(
             "failures",
             Kind::OneOf(&["1"]),
-            "Only events that say no, such as OrderRefused, and those that are parked.",
+            "Only refusals, such as OrderRefused, and parked events.",
         ),
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
-        Param::new("group", Kind::OneOf(&["1"]), "A row for each command, with what it caused directly."),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
+        Param::new("group", Kind::OneOf(&["1"]), "One row for each command, with its direct effects."),
     ]
 }
 
@@ -52,7 +48,7 @@ pub(crate) fn listing() -> Vec<Param> {
     params.push(Param::new(
         WITHOUT_CHANGES,
         Kind::OneOf(&["0"]),
-        "Leaves out what each event changed: it is quicker.",
+        "Leaves out what each event changed, which is faster.",
     ));
     params
 }
@@ -85,22 +81,18 @@ pub(crate) fn listed(params: &Params) -> ListOptions {
 /// The parameters of an aggregate's trail.
 pub(crate) fn trail() -> Vec<Param> {
     vec![
-        Param::new("v", Kind::Number(1, i64::MAX), "The version to show; the last where it is left out."),
+        Param::new("v", Kind::Number(1, i64::MAX), "The version to show; the last one by default."),
         Param::new(
             "cmp",
             Kind::Number(0, i64::MAX),
-            "The version to compare with; the one before where it is left out.",
+            "The version to compare with; the one before by default.",
         ),
         Param::new(
             "before",
             Kind::Number(1, i64::MAX),
-            "List events below this version; those around `v` where it is left out.",
+            "List events below this version; those around `v` by default.",
         ),
-        Param::new(
-            "asof",
-            Kind::Time,
-            "Show the version that it had then, by the log's clock; not with `v`.",
-        ),
+        Param::new("asof", Kind::Time, "Show the version at this time, by the log's clock; not with `v`."),
         Param::new(
             "where",
             Kind::Text,
@@ -124,19 +116,21 @@ pub(crate) fn choice(call: &Call) -> Choice {
 
 /// The form to reveal personal values.
 pub(crate) fn reveal() -> Vec<Param> {
-    vec![Param::new("reason", Kind::Free, "Why, in your own words; it is kept, encrypted.").required()]
+    vec![
+        Param::new("reason", Kind::Free, "The reason, in your own words; it is stored encrypted.").required(),
+    ]
 }
 
 /// The form of a note.
 pub(crate) fn notes() -> Vec<Param> {
-    let shared = "1: everybody who may see the trail sees it; left out, the writer alone.";
+    let shared = "1: everybody who may see the trail sees it; by default only the writer does.";
     vec![
         Param::new("version", Kind::Number(1, i64::MAX), "The version that the event made.").required(),
-        Param::new("text", Kind::Free, "The note; it is kept, encrypted."),
+        Param::new("text", Kind::Free, "The note; it is stored encrypted."),
         Param::new(
             "tags",
             Kind::Free,
-            "At most ten, with spaces between them: small letters, digits and dashes, at most 32.",
+            "At most ten, separated by spaces: lower-case letters, digits and dashes, at most 32 each.",
         ),
         Param::new("shared", Kind::OneOf(&["1"]), shared),
     ]
@@ -155,7 +149,7 @@ pub(crate) fn note(form: &Params) -> NewNote {
 
 /// The form to look up a person.
 pub(crate) fn look_up() -> Vec<Param> {
-    let about = "An e-mail address, a telephone number or a name, whole: no part of one, and no pattern.";
+    let about = "A complete e-mail address, telephone number or name; no part of one, and no pattern.";
     vec![Param::new("value", Kind::Text, about).required()]
 }
 
@@ -164,8 +158,8 @@ pub(crate) fn parked() -> Vec<Param> {
     vec![
         Param::new("generation", Kind::Text, "Such as rm_orders_1.").required(),
         Param::new("position", Kind::Number(1, i64::MAX), "One event."),
-        Param::new("like", Kind::Number(1, i64::MAX), "All of the cause of this one."),
-        Param::new("reason", Kind::Free, "Why, in your own words; it is kept, encrypted."),
+        Param::new("like", Kind::Number(1, i64::MAX), "All with the same cause as this one."),
+        Param::new("reason", Kind::Free, "The reason, in your own words; it is stored encrypted."),
     ]
 }
 
@@ -177,7 +171,7 @@ pub(crate) fn view() -> Vec<Param> {
         Param::new(
             "until",
             Kind::Number(1, i64::MAX),
-            "Nothing after this position: the view stays as it is.",
+            "No events after this position: the view never changes.",
         ),
     ]
 }
@@ -188,15 +182,19 @@ pub(crate) const STATES: [&str; 3] = ["open", "stuck", "all"];
 /// The parameters that filter the list of instances.
 pub(crate) fn processes() -> Vec<Param> {
     vec![
-        Param::new("process", Kind::Text, "The name of a process manager; all of them where it is left out."),
+        Param::new("process", Kind::Text, "The name of a process manager; all by default."),
         Param::new(
             "state",
             Kind::OneOf(&STATES),
             "`open`: with something to send or to wait for, where it is left out; `stuck`: whose command has to wait, \
              or whose time-out should have come; `all`.",
         ),
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
-        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
+        Param::new(
+            "after",
+            Kind::Cursor,
+            "`next` of the previous page, with all other parameters unchanged.",
+        ),
     ]
 }
 

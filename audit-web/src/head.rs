@@ -72,7 +72,7 @@ impl Head {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, causes = error.causes(), "the audit trail cannot be followed just now");
+                    tracing::warn!(%error, causes = error.causes(), "the audit trail cannot be followed at the moment");
                 }
             }
         }

@@ -56,7 +56,11 @@ fn params() -> Vec<Param> {
     let dropped = ["order", "before", "limit", "to", "group"];
     let mut params = fields::timeline();
     params.retain(|param| !dropped.contains(&param.name));
-    params.push(Param::new("html", Kind::OneOf(&["1"]), "With each event as the timeline's page shows it."));
+    params.push(Param::new(
+        "html",
+        Kind::OneOf(&["1"]),
+        "With each event as HTML, as on the timeline's page.",
+    ));
     params.extend(COMMON);
     params
 }
@@ -84,7 +88,7 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         let position = value.to_str().ok().and_then(|text| text.parse::<i64>().ok());
         position
             .filter(|position| *position >= 0)
-            .ok_or_else(|| refused("after", "Last-Event-ID is no position"))
+            .ok_or_else(|| refused("after", "Last-Event-ID is not a position"))
     });
     let head = call.shared.head.listen();
     let now = call.shared.reader.source().await?.position().await?;
@@ -141,7 +145,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
             Ok(false) => return Some(reader.signed_out()),
             Err(problem) => {
                 // The permission cannot be checked right now: the browser reconnects, and is authenticated again.
-                tracing::warn!(%problem, "a reader of the audit trail is let go");
+                tracing::warn!(%problem, "a follower of the audit trail was disconnected");
                 return None;
             }
         }
@@ -154,7 +158,7 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
             Ok(Some(event)) => return Some((Ok(event), reader)),
             Err(problem) => {
                 // The browser reconnects with its last id.
-                tracing::warn!(%problem, "a reader of the audit trail is let go");
+                tracing::warn!(%problem, "a follower of the audit trail was disconnected");
                 return None;
             }
         }

@@ -84,13 +84,16 @@ fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
     let given = [choice.version.is_some(), choice.as_of.is_some(), choice.first_where.is_some()];
     let mut ways = ["v", "asof", "where"].into_iter().zip(given).filter(|(_, given)| *given);
     if let Some((second, _)) = ways.nth(1) {
-        return Err(QueryError::parameter(second, "a version is chosen one way at a time"));
+        return Err(QueryError::parameter(
+            second,
+            "choose the version by only one of `v`, `asof` and `where`",
+        ));
     }
     if let Some(version) = choice.version {
         return Ok(version);
     }
     if let Some(micros) = choice.as_of {
-        let nothing = || QueryError::parameter("asof", "there was nothing of it yet").with("version", 1);
+        let nothing = || QueryError::parameter("asof", "it did not exist yet").with("version", 1);
         return stream.version_as_of(micros).ok_or_else(nothing);
     }
     let Some(wanted) = choice.first_where.as_deref() else { return Ok(stream.last()) };
@@ -102,7 +105,7 @@ fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
             "it is a field's path, = and a value, such as /status=shipped",
         ));
     }
-    stream.first_where(&ways)?.ok_or_else(|| QueryError::parameter("where", "it is so in no version"))
+    stream.first_where(&ways)?.ok_or_else(|| QueryError::parameter("where", "no version has this value"))
 }
 
 /// The trail with personal values; the access has been recorded before this is called.
@@ -115,7 +118,7 @@ pub async fn reveal(
 ) -> Result<(i64, Trail), QueryError> {
     let reason = reason.trim();
     if reason.chars().count() < SHORTEST {
-        return Err(QueryError::parameter("reason", "say why, in at least three characters"));
+        return Err(QueryError::parameter("reason", "give a reason of at least three characters"));
     }
     let (head, trail) = find(reader, (kind, id), choice, actor, Sight::Revealed).await?;
     let subject = format!("{}/{}", trail.kind, trail.id);

@@ -42,7 +42,7 @@ pub async fn add_to(reader: &Reader, entries: &mut [Entry], most: i64) -> Result
     }
     match Gatherer::for_one_list(&reader.log, most).add_to(entries).await {
         Err(error) if error.retry_after().is_some() => {
-            tracing::warn!(%error, "the timeline is shown without what changed");
+            tracing::warn!(%error, "the timeline is shown without changes");
             Ok(())
         }
         other => other,
@@ -94,7 +94,7 @@ impl Folded {
         let (before, after, whole) = match self.history.around(&event.event)? {
             Some(before) => {
                 self.apply(Arc::clone(&event))?;
-                let gone = || QueryError::internal("there is no part of the state around its event any more");
+                let gone = || QueryError::internal("the state before this event is not known any more");
                 (before, self.history.around(&event.event)?.ok_or_else(gone)?, false)
             }
             None => {

@@ -148,7 +148,7 @@ impl Manifest {
         let signed = marks.iter().any(|mark| bytes.windows(mark.len()).any(|part| part == *mark));
         let no = |why: &str| {
             if signed {
-                InvalidExport::Differs("its manifest was signed, and changed since".to_owned())
+                InvalidExport::Differs("its manifest was signed, and has been changed since".to_owned())
             } else {
                 InvalidExport::NoExport(why.to_owned())
             }
@@ -159,7 +159,7 @@ impl Manifest {
             return Err(no("its manifest is of a schema that this release does not know"));
         }
         let manifest: Self =
-            serde_json::from_value(manifest).map_err(|_| no("its manifest lacks something"))?;
+            serde_json::from_value(manifest).map_err(|_| no("its manifest is incomplete"))?;
         let as_written = whole(&manifest).is_ok_and(|text| text.as_bytes() == bytes);
         if signed && !(as_written && manifest.is_proved()) {
             return Err(no(NO_MANIFEST));
@@ -395,7 +395,7 @@ impl Written {
 }
 
 /// The error for a file that does not begin with a manifest.
-const NO_MANIFEST: &str = "its first line is no manifest; of an export in CSV there is no way back";
+const NO_MANIFEST: &str = "its first line is not a manifest; an export in CSV cannot be loaded";
 
 /// The longest line that is accepted, in bytes; rows are much shorter.
 const LONGEST: u64 = 16 << 20;
@@ -404,10 +404,10 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidExport {
     /// It is no export, or has a schema that only a later release knows.
-    #[error("it is no export that can be shown: {0}")]
+    #[error("this is not an export that can be shown: {0}")]
     NoExport(String),
     /// It does not match its manifest.
-    #[error("it is not what its manifest says: {0}")]
+    #[error("it does not match its manifest: {0}")]
     Differs(String),
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
@@ -438,7 +438,7 @@ impl<R: BufRead> Reading<R> {
         }
         let manifest = Manifest::read(&first, value, Manifest::line)?;
         if manifest.format != Format::Ndjson {
-            return Err(InvalidExport::NoExport("its manifest is that of another file, in CSV".to_owned()));
+            return Err(InvalidExport::NoExport("its manifest belongs to another file, in CSV".to_owned()));
         }
         Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, invalid_line: None })
     }
@@ -465,7 +465,7 @@ impl<R: BufRead> Reading<R> {
     pub fn finish(self) -> Result<Manifest, InvalidExport> {
         let manifest = self.manifest.fits(self.count, self.hash)?;
         match self.invalid_line {
-            Some(line) => Err(InvalidExport::Differs(format!("its line {line} is no event"))),
+            Some(line) => Err(InvalidExport::Differs(format!("its line {line} is not an event"))),
             None => Ok(manifest),
         }
     }
@@ -495,7 +495,7 @@ pub fn verify_csv(
     let value = serde_json::from_slice(manifest).ok();
     let manifest = Manifest::read(manifest, value, |manifest| Ok(manifest.text()? + "\n"))?;
     if manifest.format != Format::Csv {
-        return Err(InvalidExport::NoExport("the manifest beside it is that of another file".to_owned()));
+        return Err(InvalidExport::NoExport("the manifest beside it belongs to another file".to_owned()));
     }
     let first = line(&mut input)?;
     if !columns.iter().any(|columns| names(columns).is_ok_and(|names| names == first)) {
@@ -691,7 +691,7 @@ mod tests {
     fn a_line_that_is_not_a_row_is_reported_even_if_the_hash_is_right() {
         let (_, text) = written(Format::Ndjson, &[json!({ "name": "Mug" }), json!(7)]);
         let said = read_back(&text).unwrap_err().to_string();
-        assert!(said.contains("its line 3 is no event"), "{said}");
+        assert!(said.contains("its line 3 is not an event"), "{said}");
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl File {
             let written = Entity::insert_many(rows.into_iter().map(Model::into_active_model));
             written.exec_without_returning(&tx).await.map_err(|error| match error.sql_err() {
                 Some(SqlErr::UniqueConstraintViolation(_)) => {
-                    E::from(InvalidExport::Differs("an event stands in it twice".to_owned()))
+                    E::from(InvalidExport::Differs("it contains an event twice".to_owned()))
                 }
                 _ => of_rows(error),
             })?;

@@ -51,7 +51,7 @@ impl Filter {
         let (mut filter, mut seen) = (Self::default(), Vec::new());
         for (name, raw) in pairs {
             if seen.contains(name) {
-                return Err(QueryError::parameter(name, "it is there twice"));
+                return Err(QueryError::parameter(name, "it is given twice"));
             }
             seen.push(*name);
             filter.take(name, raw).map_err(|detail| QueryError::parameter(name, &detail))?;

@@ -42,14 +42,11 @@ fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
 /// Every data subject with this value.
 pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<LookUpResult, QueryError> {
     if value.contains(['*', '%']) {
-        return Err(QueryError::parameter(
-            "value",
-            "it is looked up whole, and as it stands: there are no patterns",
-        ));
+        return Err(QueryError::parameter("value", "give the whole value: patterns are not supported"));
     }
     let _alone = reader.looking_up.lock().await;
     if !within_the_rate(reader, actor, LOOK_UP, MOST_A_MINUTE).await? {
-        let detail = format!("these were {MOST_A_MINUTE} look-ups within a minute: wait");
+        let detail = format!("more than {MOST_A_MINUTE} look-ups within a minute: wait");
         return Err(QueryError::too_many("too-many-look-ups", detail, Duration::from_mins(1)));
     }
     let mut subjects = BTreeSet::new();

@@ -75,17 +75,20 @@ fn checked(new: &NewNote) -> Result<(Option<String>, Vec<String>), QueryError> {
     for tag in new.tags.split([' ', ',']).filter(|tag| !tag.is_empty()) {
         let plain = |sign: u8| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == b'-';
         if tag.len() > LONGEST_TAG || !tag.bytes().all(plain) {
-            return Err(QueryError::parameter("tags", "each is 1 to 32 small letters, digits and dashes"));
+            return Err(QueryError::parameter(
+                "tags",
+                "each tag has 1 to 32 lower-case letters, digits and dashes",
+            ));
         }
         if !tags.iter().any(|known| known == tag) {
             tags.push(tag.to_owned());
         }
     }
     if tags.len() > MOST_TAGS {
-        return Err(QueryError::parameter("tags", "these are more than ten"));
+        return Err(QueryError::parameter("tags", "there are more than ten"));
     }
     if text.is_empty() && tags.is_empty() {
-        return Err(QueryError::parameter("text", "a note has a text, or a tag"));
+        return Err(QueryError::parameter("text", "a note needs a text or a tag"));
     }
     Ok(((!text.is_empty()).then(|| text.to_owned()), tags))
 }
@@ -102,7 +105,7 @@ pub async fn leave(
     let (event_id, position, stream) = event(reader, kind, id, version).await?;
     let _alone = reader.noting.lock().await;
     if !within_the_rate(reader, actor, EVENT_NOTE, MOST_A_MINUTE).await? {
-        let detail = format!("these were {MOST_A_MINUTE} notes within a minute: wait");
+        let detail = format!("more than {MOST_A_MINUTE} notes within a minute: wait");
         return Err(QueryError::too_many("too-many-notes", detail, Duration::from_mins(1)));
     }
     let note = match &text {
@@ -128,7 +131,7 @@ async fn event(
 ) -> Result<(Uuid, i64, String), QueryError> {
     let id = Uuid::try_parse(name)
         .map_err(|_| QueryError::malformed("invalid-id", "the id in the path is not a UUID"))?;
-    let nothing = || QueryError::not_found("not-found", "there is no event of this name and version");
+    let nothing = || QueryError::not_found("not-found", "there is no such event");
     history::of(kind).ok_or_else(nothing)?;
     let rows = reader.log.stream(kind, &id.to_string(), version - 1, 1).await?;
     let row = rows.into_iter().next().ok_or_else(nothing)?;
@@ -142,14 +145,17 @@ async fn encrypted(
     text: &str,
 ) -> Result<Personal<String>, QueryError> {
     let Some(writer) = writer else {
-        return Err(QueryError::forbidden("not-permitted", "a note has a writer, and a guest is nobody"));
+        return Err(QueryError::forbidden(
+            "not-permitted",
+            "a note needs a writer, so guests cannot leave one",
+        ));
     };
     let (keys, kid) = (reader.log.keys(), personal::kid(writer, Purpose::Account));
     let found = keys.keys(&HashSet::from([kid.clone()])).await?;
     if found.get(&kid) == Some(&Key::Tombstone) {
         return Err(QueryError::gone(
             "person-erased",
-            "whoever has this key was forgotten: nothing new is kept",
+            "the data of this key's owner was erased: no notes are stored for them",
         ));
     }
     Ok(operations::note_of(keys, writer, text).await?)
@@ -186,7 +192,7 @@ pub async fn on(
     }
     let damaged = reader.log.keys().decrypt(&mut kept.iter_mut().collect::<Vec<_>>()).await?;
     for (index, reason) in damaged {
-        tracing::warn!(entry = kept[index].line.position, reason, "a note cannot be opened");
+        tracing::warn!(entry = kept[index].line.position, reason, "a note cannot be decrypted");
     }
     let mut notes = HashMap::<Uuid, Vec<Note>>::new();
     for StoredNote { line, text } in kept {

@@ -40,7 +40,10 @@ pub async fn retry(
 ) -> Result<usize, QueryError> {
     let Selection { generation, position, like } = selection;
     if position.is_none() && like.is_none() {
-        return Err(QueryError::parameter("position", "say which: one position, or all like one"));
+        return Err(QueryError::parameter(
+            "position",
+            "give one position, or `like` for all with the same cause",
+        ));
     }
     let mut all = parked::find(&reader.registry, &reader.log, None).await?;
     all.retain(|one| one.generation == generation);
@@ -52,7 +55,7 @@ pub async fn retry(
         .filter(|one| cause.as_ref().is_none_or(|cause| cause.as_ref() == Some(&one.cause)))
         .collect();
     let Some(first) = chosen.first() else {
-        return Err(QueryError::not_found("not-found", "nothing of this kind is parked any more"));
+        return Err(QueryError::not_found("not-found", "no such event is parked any more"));
     };
     let positions: Vec<i64> = chosen.iter().map(|one| one.position).collect();
     // Recorded first, so that nothing is retried without a record; two requests retry twice.

@@ -64,7 +64,7 @@ pub async fn find(reader: &Reader, listed: Listed<'_>) -> Result<(i64, Page), Qu
             Some(Key { process: process.to_owned(), instance: instance.to_owned() })
         }
         Some(None) => {
-            let detail = "it is not a cursor of this list: take it from the answer before";
+            let detail = "it is not a cursor of this list: take it from the previous answer";
             return Err(QueryError::parameter("after", detail));
         }
         None => None,

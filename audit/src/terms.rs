@@ -183,7 +183,7 @@ pub fn typed(text: &str) -> Vec<(usize, String)> {
 /// A term of a search: its condition, and its normal form.
 fn term(token: &Token) -> Result<(Condition, String), TermError> {
     let shown = |condition: Option<Condition>| {
-        let reason = "a text has at least one sign, and no NUL".to_owned();
+        let reason = "a text needs at least one character, and no NUL".to_owned();
         let condition = condition.ok_or(TermError { filter: "text", reason })?;
         Ok((condition, format!("\"{}\"", token.text)))
     };

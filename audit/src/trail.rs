@@ -188,8 +188,7 @@ impl Stream {
         let begun = Instant::now();
         for event in &self.events {
             if begun.elapsed() > LONGEST_QUERY {
-                let detail =
-                    "the history is too long to look through all of it: choose a version or a moment";
+                let detail = "the history is too long to search: choose a version or a moment";
                 return Err(QueryError::unavailable("timed-out", detail, Duration::from_secs(1)));
             }
             history.apply(Arc::clone(event))?;

@@ -40,7 +40,7 @@ pub async fn query(reader: &Reader, slug: &str) -> Result<String, QueryError> {
 pub fn name(title: &str) -> Result<String, QueryError> {
     let slug = slug(title);
     if slug.is_empty() {
-        return Err(QueryError::parameter("title", "it has at least one letter or digit"));
+        return Err(QueryError::parameter("title", "a name needs at least one letter or digit"));
     }
     Ok(slug)
 }
@@ -70,7 +70,7 @@ pub async fn save(
     let values = [slug.as_str().into(), title.into(), query.into(), by.into(), mends.into()];
     let saved = db.connection.execute(db.statement(&sql, values)).await.map_err(query_failed)?;
     if saved.rows_affected() == 0 {
-        let detail = "somebody else saved a view under this name: choose another";
+        let detail = "another user has saved a view with this name: choose another name";
         return Err(QueryError::conflict("view-taken", detail));
     }
     write_down(reader, actor, "save-view", slug.clone(), serde_json::json!({ "replaced": replaced }), None)

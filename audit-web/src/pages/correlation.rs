@@ -51,7 +51,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                     .chosen
                     .is_some_and(|chosen| !tree.items.iter().any(|node| node.event.position == chosen))
                 {
-                    return Err(refused("sel", "no event of this position is shown here"));
+                    return Err(refused("sel", "this page shows no event with this position"));
                 }
                 Ok((position, (tree, asked)))
             };

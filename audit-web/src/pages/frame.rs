@@ -54,8 +54,8 @@ pub(crate) const COMMON: [Param; 3] = [
     Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out."),
     Param::new(
         "tz",
-        Kind::Checked(zone, "it is no time zone such as Asia/Shanghai"),
-        "The time zone of what is shown, such as Asia/Shanghai; UTC where it is left out.",
+        Kind::Checked(zone, "it is not a time zone such as Asia/Shanghai"),
+        "The time zone of the page, such as Asia/Shanghai; UTC by default.",
     ),
 ];
 

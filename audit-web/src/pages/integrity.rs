@@ -67,10 +67,14 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Param::new(
             "of",
             Kind::OneOf(&Of::NAMES),
-            "`log`, or `record`: what people did; the log where it is left out.",
+            "`log`, or `record` for the record of operations; the log by default.",
         ),
-        Param::new("from", positions, "The first position; 1 where it is left out."),
-        Param::new("upto", positions, "The last one, which must be under a seal; all where it is left out."),
+        Param::new("from", positions, "The first position; 1 by default."),
+        Param::new(
+            "upto",
+            positions,
+            "The last position, which must be sealed; by default all positions are checked.",
+        ),
     ];
     vec![
         page(
@@ -180,7 +184,7 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
         return Err(refused("upto", "it is before `from`"));
     }
     let busy = |_| {
-        let detail = "somebody has the log checked just now, and one check at a time reads all of it";
+        let detail = "another check is running, and only one runs at a time";
         Problem::too_many("too-many-checks", detail).with_retry_after(PATIENCE)
     };
     let _alone = call.shared.checking.try_lock().map_err(busy)?;
@@ -192,8 +196,7 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
     };
     let checking = check(&log, &seals, Positions { from, to }, None);
     let too_long = |_| {
-        let detail =
-            "checking all of this takes longer than a page may: check a part, or use the command line";
+        let detail = "this check takes too long for a page: check a part, or use the command line";
         Problem::unavailable("timed-out", detail, Duration::from_secs(1))
     };
     let report = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;

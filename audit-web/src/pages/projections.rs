@@ -64,7 +64,7 @@ async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
 }
 
 async fn run(call: &Call) -> Result<Run, Problem> {
-    let nothing = || Problem::not_found("not-found", "there is no run of this number");
+    let nothing = || Problem::not_found("not-found", "there is no run with this number");
     let number: i64 = call.key.parse().map_err(|_| nothing())?;
     let runs = Runs::new(call.shared.reader.registry.operations().clone());
     runs.get(number).await.map_err(failed)?.ok_or_else(nothing)

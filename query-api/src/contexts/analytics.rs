@@ -16,15 +16,15 @@ use crate::driver::state::{Action, Call, Endpoint, at_least};
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/analytics/sales", "analytics.sales", "What was sold", reports(&SALES)),
-        Endpoint::new("/analytics/credits", "analytics.credits", "What was given back", reports(&CREDITS)),
+        Endpoint::new("/analytics/credits", "analytics.credits", "Credits", reports(&CREDITS)),
         Endpoint::new(
             "/analytics/stock-movements",
             "analytics.stock-movements",
-            "What came in, and what was counted",
+            "Stock movements",
             reports(&MOVEMENTS),
         ),
-        Endpoint::new("/analytics/stock", "analytics.stock", "What lies there now", reports(&STOCK)),
-        Endpoint::new("/analytics/summary", "analytics.summary", "All of it, in one answer", summarizes()),
+        Endpoint::new("/analytics/stock", "analytics.stock", "The current stock", reports(&STOCK)),
+        Endpoint::new("/analytics/summary", "analytics.summary", "All figures in one answer", summarizes()),
     ]
 }
 
@@ -112,7 +112,7 @@ static STOCK: Report = Report {
     }],
     groups: &["none", "location", "sku"],
     orders: &["key", "on_hand", "reserved", "available"],
-    filters: &[Filter::new("location", Kind::Location, "location = ?", "Only what lies there.")],
+    filters: &[Filter::new("location", Kind::Location, "location = ?", "Only stock at this location.")],
     timed: false,
     money: false,
 };

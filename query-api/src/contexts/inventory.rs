@@ -55,8 +55,13 @@ impl Shown for Model {
         params: &[Param::new("location", Kind::Location, "`main` where it is left out.")],
         filters: &[
             Filter::new("sku", Kind::Sku, "sku = ?", "At all its locations."),
-            Filter::new("location", Kind::Location, "location = ?", "All that lies there."),
-            Filter::new("available_below", Kind::Number(0, i64::MAX), "available < ?", "What runs low."),
+            Filter::new("location", Kind::Location, "location = ?", "All stock at this location."),
+            Filter::new(
+                "available_below",
+                Kind::Number(0, i64::MAX),
+                "available < ?",
+                "Only stock that runs low.",
+            ),
         ],
         sorts: &[
             Sort { name: "sku", column: "sku" },

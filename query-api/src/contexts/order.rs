@@ -68,8 +68,8 @@ pub(crate) struct Order {
 }
 
 const CUSTOMER: Filter = Filter::new("customer", Kind::Id, "subject = ?", "A user's or guest's id.");
-const COUNTRY: Filter = Filter::new("country", Kind::Text, "country = ?", "As it was given.");
-const NUMBER: Filter = Filter::new("number", Kind::Text, "number = ?", "What people call it.");
+const COUNTRY: Filter = Filter::new("country", Kind::Text, "country = ?", "The exact value.");
+const NUMBER: Filter = Filter::new("number", Kind::Text, "number = ?", "The number that people use.");
 
 impl Shown for Model {
     type View = Order;
@@ -84,13 +84,13 @@ impl Shown for Model {
                 "status",
                 Kind::OneOf(&["placed", "confirmed", "refused", "cancelled", "shipped"]),
                 "status = ?",
-                "Where it is on its way.",
+                "The status of the order.",
             ),
             CUSTOMER,
             COUNTRY,
             NUMBER,
-            Filter::new("placed_from", Kind::Time, "placed_at >= ?", "Business time, this moment included."),
-            Filter::new("placed_to", Kind::Time, "placed_at < ?", "Business time, this moment not included."),
+            Filter::new("placed_from", Kind::Time, "placed_at >= ?", "Business time, including this moment."),
+            Filter::new("placed_to", Kind::Time, "placed_at < ?", "Business time, excluding this moment."),
         ],
         sorts: &[Sort { name: "-placed", column: "placed_at" }, Sort { name: "placed", column: "placed_at" }],
         gone: ("not-found", "there is nothing of this name"),
@@ -155,8 +155,8 @@ impl Shown for credit::Model {
             COUNTRY,
             NUMBER,
             Filter::new("order", Kind::Id, "order_id = ?", "The order that it credits."),
-            Filter::new("issued_from", Kind::Time, "issued_at >= ?", "Business time, this moment included."),
-            Filter::new("issued_to", Kind::Time, "issued_at < ?", "Business time, this moment not included."),
+            Filter::new("issued_from", Kind::Time, "issued_at >= ?", "Business time, including this moment."),
+            Filter::new("issued_to", Kind::Time, "issued_at < ?", "Business time, excluding this moment."),
         ],
         sorts: &[Sort { name: "-issued", column: "issued_at" }, Sort { name: "issued", column: "issued_at" }],
         gone: ("not-found", "there is nothing of this name"),

@@ -26,7 +26,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(
             "/products/suggestions",
             "product.suggest",
-            "Complete what is being typed",
+            "Complete a typed text",
             search::suggests("products"),
         ),
         Endpoint::new("/products/{id}", "product.read", "A product", reads::<Model>()),
@@ -63,18 +63,13 @@ impl Shown for Model {
         stream: Call::id,
         params: &[],
         filters: &[
-            Filter::new(
-                "status",
-                Kind::OneOf(&["listed", "deleted"]),
-                "status = ?",
-                "`listed` where it is left out.",
-            )
-            .or("listed"),
+            Filter::new("status", Kind::OneOf(&["listed", "deleted"]), "status = ?", "`listed` by default.")
+                .or("listed"),
             Filter::new(
                 "category",
                 Kind::Text,
                 "category = ?",
-                "Exactly; for more than that there is the search.",
+                "The exact name; use the search for anything else.",
             ),
         ],
         sorts: &[

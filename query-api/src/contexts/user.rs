@@ -49,10 +49,10 @@ impl Shown for Model {
                 "status",
                 Kind::OneOf(&["active", "deleted", "erased"]),
                 "status = ?",
-                "`active` where it is left out.",
+                "`active` by default.",
             )
             .or("active"),
-            Filter::new("country", Kind::Text, "country = ?", "As it was given."),
+            Filter::new("country", Kind::Text, "country = ?", "The exact value."),
         ],
         sorts: &[
             Sort { name: "-registered", column: "registered_at" },

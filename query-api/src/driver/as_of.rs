@@ -20,7 +20,7 @@ use super::state::{Call, at_least};
 pub(crate) const PARAM: Param = Param::new(
     "as_of",
     Kind::AsOf,
-    "Its state then, from the log: a moment (what was known at it), `v:<version>` or `p:<position>`.",
+    "The past state, from the log: a moment (by recorded time), `v:<version>` or `p:<position>`.",
 );
 
 /// The last event that the state includes.
@@ -74,7 +74,7 @@ async fn limit(log: &EventLog, point: Point, head: i64) -> Result<Limit, QueryEr
 }
 
 fn not_yet() -> Problem {
-    Problem::not_found("not-yet-there", "it is in the log, but not at the point that was asked for")
+    Problem::not_found("not-yet-there", "it exists, but not at the requested point")
 }
 
 /// The past state of an aggregate.

@@ -47,7 +47,7 @@ impl Kept {
         };
         *self.avoid_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + AVOIDED);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::debug!(reason, failures, "the cache was passed by");
+        tracing::debug!(reason, failures, "the cache was bypassed");
         None
     }
 }

@@ -67,7 +67,7 @@ impl Cursor {
                 && !cursor.id.contains('\0')
         };
         cursor.filter(fits).ok_or_else(|| {
-            refused("after", "it is not a cursor of this query: take it from the answer before")
+            refused("after", "it is not a cursor of this query: take it from the previous answer")
         })
     }
 }
@@ -75,8 +75,12 @@ impl Cursor {
 /// The list endpoint of a read model.
 pub(crate) fn lists<M: Shown>() -> Action {
     let mut params = vec![
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 where it is left out."),
-        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
+        Param::new(
+            "after",
+            Kind::Cursor,
+            "`next` of the previous page, with all other parameters unchanged.",
+        ),
         Param::new("sort", Kind::Order(M::MODEL.sorts), "The order; the first one where it is left out."),
     ];
     params.extend(M::MODEL.filters.iter().map(|filter| filter.param));

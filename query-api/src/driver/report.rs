@@ -27,11 +27,11 @@ const MOST_ROWS: i64 = 10_000;
 
 pub(crate) const FROM: Param =
     Param::new("from", Kind::Time, "Business time, this moment included. A day begins at 0:00 UTC.");
-pub(crate) const TO: Param = Param::new("to", Kind::Time, "Business time, this moment not included.");
+pub(crate) const TO: Param = Param::new("to", Kind::Time, "Business time, excluding this moment.");
 const INTERVAL: Param = Param::new(
     "interval",
     Kind::OneOf(&["none", "day", "month", "year"]),
-    "Rows for each, in UTC; `none`: one for all.",
+    "One row per period, in UTC; `none`: one for the whole range.",
 );
 const LIMIT: Param =
     Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
@@ -108,7 +108,7 @@ impl Report {
         let order = Param::new(
             "order_by",
             Kind::OneOf(self.orders),
-            "`key` upwards (first by period), figures downwards.",
+            "`key` ascending (first by period), figures descending.",
         );
         let times: &[Param] = if self.timed { &[FROM, TO, INTERVAL] } else { &[] };
         times

@@ -90,7 +90,7 @@ pub(crate) fn searches(projection: &'static str) -> Action {
         Param::new(
             "facet.NAME",
             Kind::Facets,
-            "Only with this value of the facet NAME; several: one of them.",
+            "Only with this value of the facet NAME; with several values, any of them.",
         ),
         Param::new("price_from", amount, "In minor units."),
         Param::new("price_to", amount, "In minor units."),
@@ -99,10 +99,14 @@ pub(crate) fn searches(projection: &'static str) -> Action {
         Param::new(
             "sort",
             Kind::OneOf(&["relevance", "name", "-name", "price", "-price", "-created"]),
-            "`relevance` where it is left out.",
+            "`relevance` by default.",
         ),
         Param::new("limit", Kind::Number(1, 100), "Items on a page, 20 where it is left out."),
-        Param::new("after", Kind::Cursor, "`next` of the page before, with all else the same."),
+        Param::new(
+            "after",
+            Kind::Cursor,
+            "`next` of the previous page, with all other parameters unchanged.",
+        ),
     ];
     Action::new(params, Described::one::<Results>(), move |call| search(projection, call))
 }
@@ -111,7 +115,7 @@ pub(crate) fn searches(projection: &'static str) -> Action {
 fn cursor(text: &str) -> Result<(i32, String), Problem> {
     let parts = text.split_once('.');
     let read = parts.and_then(|(number, rest)| Some((number.parse::<i32>().ok()?, rest.to_owned())));
-    read.ok_or_else(|| refused("after", "it is not a cursor of this query: take it from the answer before"))
+    read.ok_or_else(|| refused("after", "it is not a cursor of this query: take it from the previous answer"))
 }
 
 /// The query of a request.
@@ -124,7 +128,7 @@ fn query(call: &Call) -> Result<Query, Problem> {
     let names = params.text("facets").unwrap_or_default().split(',').map(str::trim);
     let facets: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
     if facets.len() > MOST_COUNTED {
-        return Err(refused("facets", "these are more than 20"));
+        return Err(refused("facets", "there are more than 20"));
     }
     let sort = params.text("sort").unwrap_or_default();
     Ok(Query {
