@@ -46,7 +46,7 @@ pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<LookUpR
     }
     let _alone = reader.looking_up.lock().await;
     if !within_the_rate(reader, actor, LOOK_UP, MOST_A_MINUTE).await? {
-        let detail = format!("more than {MOST_A_MINUTE} look-ups within a minute: wait");
+        let detail = format!("at most {MOST_A_MINUTE} look-ups per minute: wait");
         return Err(QueryError::too_many("too-many-look-ups", detail, Duration::from_mins(1)));
     }
     let mut subjects = BTreeSet::new();

@@ -105,7 +105,7 @@ pub async fn leave(
     let (event_id, position, stream) = event(reader, kind, id, version).await?;
     let _alone = reader.noting.lock().await;
     if !within_the_rate(reader, actor, EVENT_NOTE, MOST_A_MINUTE).await? {
-        let detail = format!("more than {MOST_A_MINUTE} notes within a minute: wait");
+        let detail = format!("at most {MOST_A_MINUTE} notes per minute: wait");
         return Err(QueryError::too_many("too-many-notes", detail, Duration::from_mins(1)));
     }
     let note = match &text {

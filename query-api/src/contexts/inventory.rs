@@ -60,7 +60,7 @@ impl Shown for Model {
                 "available_below",
                 Kind::Number(0, i64::MAX),
                 "available < ?",
-                "Only stock that runs low.",
+                "With less than this available.",
             ),
         ],
         sorts: &[
