@@ -54,7 +54,7 @@ check(10, 'a filtered timeline is the same on the page, as CSV and as NDJSON', a
   }
 });
 
-check(10, 'what changed is on the screen, in the answer and in both files the same', async ({ page }, shop) => {
+check(10, 'changes are the same on the screen, in the answer and in both files', async ({ page }, shop) => {
   for (const search of ['agg=order&limit=200', `q=subject:${shop.made.users.ana}&limit=200&order=asc`]) {
     await see(page, shop, `/audit/timeline?${search}&lang=en`);
     const query = search.replace('&limit=200', '');
@@ -71,12 +71,12 @@ check(10, 'what changed is on the screen, in the answer and in both files the sa
     await agree();
     assert.ok(taken.some((row) => row.changes?.length > 0), 'nothing changed at all');
     await page.locator('[data-path]').first().evaluate((field) => field.remove());
-    await mustFail('a change that is in the files alone', agree);
+    await mustFail('a change that is only in the files', agree);
     harmless(lines);
   }
 });
 
-check(10, 'what is masked is masked alike, and no cell is a formula', async (_, shop) => {
+check(10, 'files mask the same values, and no cell is a formula', async (_, shop) => {
   const csv = await get(shop, `/api/audit/export.csv?q=subject:${shop.made.users.ana}`, { as: 'support' });
   const page = await get(shop, `/api/audit/timeline?q=subject:${shop.made.users.ana}`, { as: 'support' });
   const [names, ...lines] = cells(csv.text);
@@ -106,7 +106,7 @@ async function opened(csv) {
   }
 }
 
-check(10, 'a spreadsheet program opens a product that is named like a formula as a text', async (_, shop) => {
+check(10, 'a spreadsheet program opens a product named like a formula as text', async (_, shop) => {
   const { text } = await get(shop, '/api/audit/export.csv?q=HYPERLINK', { as: 'support' });
   const asText = async (csv) => {
     const all = await opened(csv);

@@ -7,7 +7,7 @@ import { get } from './shop.mjs';
 const all = (page) => page.locator('main ol.trail [data-position]').evaluateAll((found) => found.map((one) => Number(one.dataset.position)));
 const ascending = (numbers) => [...numbers].sort((a, b) => a - b);
 
-check(5, 'all rows by command are every event once, page by page, without scripts too', async ({ page }, shop) => {
+check(5, 'rows by command hold every event once, page by page, also without scripts', async ({ page }, shop) => {
   const search = 'q=-type:ProductPriceChanged+-chan:job';
   const wanted = [];
   for (let before = ''; before !== null;) {
@@ -28,7 +28,7 @@ check(5, 'all rows by command are every event once, page by page, without script
   each();
   assert.equal(Number(await page.locator('.count strong').innerText()), wanted.length, 'the count is of events');
   seen.push(seen[0]);
-  await mustFail('an event that is there twice', each);
+  await mustFail('an event that is shown twice', each);
   // The form switches it on, and off again.
   await page.locator('form.search input[name=group]').uncheck();
   await page.locator('form.search button').click();
@@ -36,7 +36,7 @@ check(5, 'all rows by command are every event once, page by page, without script
   assert.equal(await page.locator('details.effects').count(), 0);
 }, { javaScriptEnabled: false });
 
-check(5, 'an order folds out what it caused, and the keyboard goes from command to command', async ({ page }, shop) => {
+check(5, 'an order unfolds its effects, and the keyboard moves from command to command', async ({ page }, shop) => {
   await see(page, shop, `/audit/timeline?q=correlation:${shop.made.correlation}&group=1&lang=en`);
   const order = rows(page).filter({ hasText: 'OrderPlaced' });
   const folded = order.locator('details.effects');

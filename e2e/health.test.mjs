@@ -73,7 +73,7 @@ async function agree(page, shop, name, words) {
 }
 
 for (const store of Object.keys(FAULTS)) {
-  check(12, 'a worker that stops is named, with how far it is behind, everywhere alike', async ({ page }) => {
+  check(12, 'a stopped worker and its lag are reported the same everywhere', async ({ page }) => {
     const shop = own[store];
     const { named, complaint, words, stop, mend, lookAnew } = FAULTS[store];
     await eventually('all is well', async () => (await health(shop)).healthy);
@@ -95,7 +95,7 @@ for (const store of Object.keys(FAULTS)) {
     await see(page, shop, '/audit?lang=en');
     await row(page, named).filter({ hasText: '↑' }).waitFor();
     await page.evaluate(() => document.querySelectorAll('.ill').forEach((ill) => ill.remove()));
-    await mustFail('a complaint that the page keeps to itself', async () =>
+    await mustFail('a complaint that the page does not show', async () =>
       assert.match(await row(page, named).innerText(), words));
 
     await see(page, shop, '/audit?lang=en');
@@ -104,7 +104,7 @@ for (const store of Object.keys(FAULTS)) {
       await lookAnew(shop);
       await see(page, shop, '/audit?lang=en');
       await row(page, named).filter({ hasText: '→' }).waitFor();
-      await mustFail('that it still stands', async () => assert.match(await row(page, named).innerText(), /↓/));
+      await mustFail('that it is still stopped', async () => assert.match(await row(page, named).innerText(), /↓/));
     }
     await mend(shop);
     // After a stop this short it is steady again for a client that looked all the time, and not yet shrinking.

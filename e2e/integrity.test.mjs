@@ -24,7 +24,7 @@ async function verify(page, shop, from = 1) {
 
 const green = async (page) => assert.equal(await page.locator('.verdict .well').count(), 1, await page.locator('.verdict').innerText());
 
-check(11, 'what was sealed is green, and one byte that changed is red at its position, everywhere', async ({ page }, { store }) => {
+check(11, 'an intact log is green, and one changed byte is red at its position, everywhere', async ({ page }, { store }) => {
   const shop = own[store];
   const head = (await post(shop, '/products', { name: 'Anvil', variants: [{ sku: 'ANVIL' }] })).json.position;
   await eventually('all of it is sealed', async () => {
@@ -43,13 +43,13 @@ check(11, 'what was sealed is green, and one byte that changed is red at its pos
 
   // An empty range proves nothing.
   assert.doesNotMatch(await verify(page, shop, head + 50), /Intact/);
-  await mustFail('green on nothing', () => green(page));
+  await mustFail('green without events', () => green(page));
 
   const type = shop.database ? '::json' : '';
   await sql(shop, 'log', `UPDATE events SET payload = replace(CAST(payload AS text), 'Anvil', 'Anvin')${type} WHERE position = ${head};`);
   const red = await verify(page, shop);
   assert.match(red, new RegExp(`#${head}\\b`), red);
-  await mustFail('green on what was changed', () => green(page));
+  await mustFail('green on a changed event', () => green(page));
   for (const told of [await soonshop(shop, 'seals', 'check', '--pubkey', known), await replayTool(shop, 'check', '--pubkey', known)]) {
     assert.equal(told.code, 3, told.stderr);
     assert.match(told.stdout + told.stderr, new RegExp(`:${head}\\b`));
@@ -61,7 +61,7 @@ check(11, 'what was sealed is green, and one byte that changed is red at its pos
   assert.match(offline.stdout, new RegExp(`:${head}\\b`));
 }, { on, role: 'auditor' });
 
-check(11, 'of the last row before any seal nothing is proved, and that it is gone is told', async ({ page }) => {
+check(11, 'an unsealed last event is not proved, and its loss is reported', async ({ page }) => {
   const shop = own.apart;
   const add = async (name) => (await post(shop, '/products', { name, variants: [{ sku: name.toUpperCase() }] })).json.position;
   const sealed = await add('Bellows');
@@ -73,7 +73,7 @@ check(11, 'of the last row before any seal nothing is proved, and that it is gon
   const unprovable = async (said) => {
     const text = await verify(page, shop);
     assert.match(text, new RegExp(`What follows is not sealed[^]*1…${sealed}\\b[^]*${said}`), text);
-    await mustFail('green on what nobody can prove', () => green(page));
+    await mustFail('green on an unproved event', () => green(page));
   };
   await unprovable('1 event is not sealed yet');
   await eventually('others have seen it', async () =>
@@ -81,5 +81,5 @@ check(11, 'of the last row before any seal nothing is proved, and that it is gon
   await sql(shop, 'log', `DELETE FROM events WHERE position = ${last};`);
   await unprovable('1 event after the last seal is missing');
   await page.locator('.verdict').evaluate((verdict) => { verdict.innerText = 'Intact'; });
-  await mustFail('that it is all well', async () => assert.match(await page.locator('.verdict').innerText(), /What follows is not sealed/));
+  await mustFail('that all is well', async () => assert.match(await page.locator('.verdict').innerText(), /What follows is not sealed/));
 }, { on: [{ store: 'apart', get origin() { return own.apart.origin; }, get keys() { return own.apart.keys; } }], role: 'auditor' });

@@ -28,7 +28,7 @@ const follow = async (page, shop) => {
   await page.locator('[data-live][data-state=live]').waitFor();
 };
 
-check(9, 'what happens elsewhere is there within two seconds, and whoever reads on is left alone', async ({ page }, shop) => {
+check(9, 'new events appear within two seconds, and do not move what is being read', async ({ page }, shop) => {
   for (let count = 0; count < 30; count += 1) await happens(shop);
   await follow(page, shop);
   const position = await happens(shop);
@@ -53,7 +53,7 @@ check(9, 'what happens elsewhere is there within two seconds, and whoever reads 
   await mustFail('a page that jumps', stays);
 }, { on });
 
-check(9, 'after a restart in the middle of a hundred events each of them is there once', async ({ page, watched }, shop) => {
+check(9, 'after a restart in the middle of a hundred events each of them is shown once', async ({ page, watched }, shop) => {
   await follow(page, shop);
   const mine = own[shop.store];
   const reader = mine.processes.find((one) => one.origin === mine.origin);
@@ -79,7 +79,7 @@ check(9, 'after a restart in the middle of a hundred events each of them is ther
   assert.ok(lost.every((what) => /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/.test(what)), lost.join());
 }, { on });
 
-check(9, 'ten tabs follow over one stream, and all of them load', async ({ context, page }, shop) => {
+check(9, 'ten tabs share one stream, and all of them load', async ({ context, page }, shop) => {
   // A proxy between browser and shop, to count open connections.
   let streams = 0;
   let most = 0;

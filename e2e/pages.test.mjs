@@ -10,7 +10,7 @@ const LOOKS = ['light', 'dark'].flatMap((colorScheme) => ['en', 'zh-CN'].map((lo
 
 // The look of a page does not depend on the store. The longest page only differs from a shorter one in length.
 for (const { colorScheme, locale } of LOOKS) {
-  check(13, `no page is out of anybody's reach, ${colorScheme}, ${locale}`, async ({ page, watched }, shop) => {
+  check(13, `every page is accessible, ${colorScheme}, ${locale}`, async ({ page, watched }, shop) => {
     for (const [name, path] of Object.entries(PAGES(shop.made))) {
       if (name === 'long' && locale !== 'en') continue;
       await see(page, shop, path);
@@ -21,7 +21,7 @@ for (const { colorScheme, locale } of LOOKS) {
   }, { colorScheme, locale, on: shops.slice(0, 1) });
 }
 
-each('check 13: at 320 px and at 200 % no page scrolls in two ways', async ({ page }, shop) => {
+each('check 13: at 320 px and at 200 % no page scrolls in two directions', async ({ page }, shop) => {
   // At 200 % a window of 1280 px is one of 640.
   for (const width of [320, 640]) {
     await page.setViewportSize({ width, height: 800 });
@@ -36,7 +36,7 @@ each('check 13: at 320 px and at 200 % no page scrolls in two ways', async ({ pa
   assert.notEqual(await sideways(page), null, 'nobody noticed what is too wide');
 }, { on: shops.slice(0, 1) });
 
-test('a page that is broken on purpose does not get past any of these', async () => {
+test('a page that is broken on purpose fails each of these checks', async () => {
   const broken = `<!doctype html><title></title><body><img src="http://127.0.0.1:9/x.png"><a href="#"></a>
     <p style="color: #ccc; background: #fff">pale</p><input><script>nothing()</script></body>`;
   const server = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end(broken));
@@ -79,7 +79,7 @@ function speaksChinese(said, name) {
   assert.match(said, /\p{Script=Han}{2}/u, `${name} has no Chinese words`);
 }
 
-check(14, 'in Chinese no English is left on any page', async ({ page }, shop) => {
+check(14, 'no Chinese page contains English', async ({ page }, shop) => {
   for (const [name, path] of Object.entries(PAGES(shop.made))) {
     await see(page, shop, path);
     speaksChinese(await words(page), name);
@@ -87,7 +87,7 @@ check(14, 'in Chinese no English is left on any page', async ({ page }, shop) =>
   }
   await page.evaluate(() => document.querySelector('main').insertAdjacentHTML('beforeend', '<p>Nothing matches</p>'));
   const left = await words(page);
-  await mustFail('English that was left', () => speaksChinese(left, 'the last page'));
+  await mustFail('English on a Chinese page', () => speaksChinese(left, 'the last page'));
 }, { locale: 'zh-CN', on: shops.slice(0, 1) });
 
 // Every time on a page is in the chosen zone, and has its UTC value as well.
@@ -103,7 +103,7 @@ async function inShanghai(page, name) {
   return times.length;
 }
 
-check(14, 'one choice of a zone moves every moment on every page, and what is copied stays UTC', async ({ page }, shop) => {
+check(14, 'a chosen time zone applies to every time on every page, and copied times stay UTC', async ({ page }, shop) => {
   await see(page, shop, '/audit/timeline?tz=Asia/Shanghai&lang=en');
   const counted = {};
   for (const [name, path] of Object.entries(PAGES(shop.made))) {
@@ -117,7 +117,7 @@ check(14, 'one choice of a zone moves every moment on every page, and what is co
   await mustFail('another zone', () => inShanghai(page, 'timeline'));
 }, { on: shops.slice(0, 1) });
 
-check(13, 'with the keyboard alone an order is found, stepped through, followed, taken along, and left again', async ({ page }, shop) => {
+check(13, 'by keyboard alone an order is found, stepped through, followed, exported, and left again', async ({ page }, shop) => {
   const { orders, correlation } = shop.made;
   const press = async (...keys) => {
     for (const key of keys) await page.keyboard.press(key);
@@ -162,10 +162,10 @@ check(13, 'with the keyboard alone an order is found, stepped through, followed,
   assert.equal(download.suggestedFilename(), 'timeline.csv');
   await press('?');
   await at(/\/audit\/keys/);
-  await mustFail('what no key reaches', () => onto('/audit/nowhere'));
+  await mustFail('a link that no key reaches', () => onto('/audit/nowhere'));
 }, { on: shops.slice(0, 1) });
 
-each('check 13: whoever has not signed in yet meets a door that everybody can use', async ({ page, watched }, shop) => {
+each('check 13: the sign-in page is accessible', async ({ page, watched }, shop) => {
   await see(page, shop, '/audit/timeline?lang=zh-CN');
   assert.equal(new URL(page.url()).pathname, '/audit/sign-in');
   assert.deepEqual(await violations(page), []);

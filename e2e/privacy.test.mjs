@@ -30,7 +30,7 @@ async function frames(shop, as) {
   return text;
 }
 
-check(8, 'no byte that support is sent holds a personal value', async ({ page }, shop) => {
+check(8, 'no byte of an answer to support holds a personal value', async ({ page }, shop) => {
   const bodies = [];
   page.on('response', (answer) => bodies.push(answer.body().then((body) => [answer.url(), body.toString()], () => [answer.url(), ''])));
   const { users, orders, correlation, parkedCorrelation } = shop.made;
@@ -56,7 +56,7 @@ check(8, 'no byte that support is sent holds a personal value', async ({ page },
   await mustFail('a value in the bytes', () => nothingPersonal(`${captured[0][1]} ${ANA.email.toUpperCase()}`, 'a page'));
 });
 
-check(8, 'masked is one thing and erased another', async ({ page }, shop) => {
+check(8, 'masked and erased values look different', async ({ page }, shop) => {
   const said = async (id) => {
     await see(page, shop, `/audit/a/user/${id}?v=1&lang=en`);
     return page.locator('table').last().locator('tr', { hasText: '/email' }).innerText();
@@ -68,10 +68,10 @@ check(8, 'masked is one thing and erased another', async ({ page }, shop) => {
   isErased(await said(shop.made.users.zoe));
   const masked = await said(shop.made.users.ana);
   assert.match(masked, /masked/);
-  await mustFail('masked in the place of erased', () => isErased(masked));
+  await mustFail('masked in place of erased', () => isErased(masked));
 });
 
-check(8, 'what would tell of a masked value by a search is refused', async ({ page, watched }, shop) => {
+check(8, 'a search that could reveal a masked value is refused', async ({ page, watched }, shop) => {
   for (const query of ['q=email:ana*', 'q=phone:%2B49*', 'sort=email', 'email=ana*', 'q=-email:a']) {
     const answer = await call(shop, 'GET', `/api/audit/timeline?${query}`, { as: 'support', status: 400 });
     assert.equal(answer.json.type, '/problems/invalid-query');
@@ -99,7 +99,7 @@ async function recorded(browser, shop, what) {
   }
 }
 
-check(8, 'an auditor sees what is personal for a reason, and that is written down', async ({ page, watched }, shop) => {
+check(8, 'an auditor reveals personal values for a reason, and that is recorded', async ({ page, watched }, shop) => {
   const { ana } = shop.made.users;
   const before = await recorded(browser, shop, new RegExp(`Revealed personal values user/${ana}`));
   await see(page, shop, `/audit/a/user/${ana}?lang=en`);
@@ -129,7 +129,7 @@ check(8, 'an auditor sees what is personal for a reason, and that is written dow
   await mustFail('one line too many', written);
 }, { role: 'auditor' });
 
-check(8, 'whoever knows an address finds whose it is, and leaves it in no address', async ({ page }, shop) => {
+check(8, 'a look-up by e-mail address finds its person, and the value is in no URL', async ({ page }, shop) => {
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));
   const before = await recorded(browser, shop, /Looked up a person/);
@@ -144,5 +144,5 @@ check(8, 'whoever knows an address finds whose it is, and leaves it in no addres
   silent();
   assert.equal(await recorded(browser, shop, /Looked up a person/), before + 1);
   asked.push(`${shop.origin}/audit/timeline?q=${ANA.email}`);
-  await mustFail('an address in an address', silent);
+  await mustFail('an e-mail address in a URL', silent);
 });

@@ -20,7 +20,7 @@ async function told(page, shop) {
   return page.locator('main').innerText();
 }
 
-check(15, 'plan, a rebuild that is broken off and taken up, a bug that is found, a swap, and back', async ({ page }, { store }) => {
+check(15, 'plan, an interrupted and resumed rebuild, a found bug, a swap, and a rollback', async ({ page }, { store }) => {
   const shop = own[store];
   const price = (amount) => ({ sku: 'RE-01', price: { amount, currency: 'GBP' } });
   const id = (await post(shop, '/products', { name: 'Replayed', variants: [price(1)] })).json.id;
@@ -100,5 +100,5 @@ check(15, 'plan, a rebuild that is broken off and taken up, a bug that is found,
   assert.equal((await get(shop, `/products/${id}`)).json.name, 'Replayed');
   await unchanged();
   await post(shop, '/products', { name: 'One more', variants: [{ sku: 'RE-02' }] });
-  await mustFail('an event that was written meanwhile', unchanged);
+  await mustFail('an event that was appended meanwhile', unchanged);
 }, { on, role: 'ops' });

@@ -6,7 +6,7 @@ import { call, get } from './shop.mjs';
 
 const positions = async (page) => (await rows(page).allInnerTexts()).map((text) => Number(text.match(/#(\d+)/)[1]));
 
-check(6, 'a filter of four conditions goes through pages, a link, and back', async ({ page }, shop) => {
+check(6, 'a filter of four conditions survives paging, a link, and the way back', async ({ page }, shop) => {
   const filter = 'agg=product&type=ProductPriceChanged&actor=guest&chan=api&limit=30&lang=en';
   await see(page, shop, `/audit/timeline?${filter}`);
   const seen = await positions(page);
@@ -55,16 +55,16 @@ check(6, 'a filter of four conditions goes through pages, a link, and back', asy
 
   await page.goto(here.url);
   await page.evaluate(() => document.querySelector('ol.trail > li').remove());
-  await mustFail('rows that are others', same);
+  await mustFail('other rows', same);
 });
 
-check(7, 'what stands only in a payload is found', async ({ page }, shop) => {
+check(7, 'a text that is only in a payload is found', async ({ page }, shop) => {
   await see(page, shop, '/audit/timeline?q=weathercock&lang=en');
   const finds = async () => assert.match((await rows(page).allInnerTexts()).join('\n'), /ProductCreated/);
   await finds();
   assert.equal(await rows(page).count(), 1);
   await see(page, shop, '/audit/timeline?q=weathercork&lang=en');
-  await mustFail('what is not found', finds);
+  await mustFail('a text that is not found', finds);
 });
 
 async function refusedNotShown(page, answer) {
@@ -74,7 +74,7 @@ async function refusedNotShown(page, answer) {
   assert.match(await page.locator('main').innerText(), /2\. /, 'the token is named');
 }
 
-check(7, 'a term that cannot be read is named, and nothing is shown as if it were filtered', async ({ page, watched }, shop) => {
+check(7, 'an invalid term is named, and no rows are shown as if they were filtered', async ({ page, watched }, shop) => {
   const answer = await page.goto(`${shop.origin}/audit/timeline?q=mug+type:%5B&lang=en`);
   await refusedNotShown(page, answer);
   await page.evaluate(() => document.querySelector('main').insertAdjacentHTML('beforeend', '<ol class="trail"><li>#1</li></ol>'));
@@ -83,7 +83,7 @@ check(7, 'a term that cannot be read is named, and nothing is shown as if it wer
   assert.ok(watched.splice(0).every((what) => what.includes('400')));
 });
 
-check(7, 'a search without a hit names its filters and drops each of them', async ({ page }, shop) => {
+check(7, 'a search without a hit names its filters, and each can be removed', async ({ page }, shop) => {
   await see(page, shop, '/audit/timeline?agg=order&chan=storefront&q=%22no+such+thing%22&lang=en');
   const names = async () => {
     const text = await page.locator('main').innerText();

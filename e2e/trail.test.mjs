@@ -23,7 +23,7 @@ function rowsSayWho(texts, items) {
   });
 }
 
-check(1, 'every row of a refunded order says who did it, through which door, and why', async ({ page }, shop) => {
+check(1, 'every row of a refunded order says who did it, through which channel, and why', async ({ page }, shop) => {
   const { items } = await audit(shop, `/c/${shop.made.correlation}`);
   assert.deepEqual([...new Set(items.map((item) => item.actor.kind))].sort(), ['service', 'staff', 'system']);
   await see(page, shop, `/audit/c/${shop.made.correlation}?lang=en`);
@@ -54,7 +54,7 @@ async function sameChanges(page, shop, kind, id, from, to) {
   return diff.changes;
 }
 
-check(2, 'what changed is what replay-tool says has changed', async ({ page }, shop) => {
+check(2, 'the page shows the same changes as replay-tool', async ({ page }, shop) => {
   const { ana } = shop.made.users;
   const corrected = await sameChanges(page, shop, 'user', ana, 1, 2);
   assert.deepEqual(corrected.map((change) => change.path), ['/phone']);
@@ -77,7 +77,7 @@ const said = async (place) => (await place.innerText()).replace(/\s+/g, ' ').tri
 const told = (page) => rows(page).evaluateAll((found) => Object.fromEntries(found.map((row) =>
   [row.dataset.position, [...row.querySelectorAll('[data-path]')].map((field) => field.dataset.path)])));
 
-check(2, 'a row of the timeline shows the fields that its event changed, as the page of the aggregate does', async ({ page }, shop) => {
+check(2, 'a timeline row shows the same changed fields as the page of the aggregate', async ({ page }, shop) => {
   const { ana } = shop.made.users;
   const wanted = {};
   for (const [kind, id, versions] of [['user', ana, 2], ['order', shop.made.orders.whole, 3]]) {
@@ -103,7 +103,7 @@ check(2, 'a row of the timeline shows the fields that its event changed, as the 
   await nothingElse();
   assert.ok(!(await page.content()).includes(ANA_LATER.phone));
   await phone.evaluate((line) => line.append(' 456'));
-  await mustFail('a part of what is masked', nothingElse);
+  await mustFail('a part of a masked value', nothingElse);
 });
 
 // State, selected row, title and address show the same version.
@@ -157,7 +157,7 @@ check(3, 'the slider moves state, row, title and address together, without a rel
   await mustFail('an address of another version', () => stands(page, LONG - 1));
 });
 
-check(3, 'the history plays a version a second to its end, and stops at any key and any click', async ({ page }, shop) => {
+check(3, 'the history plays one version per second to its end, and stops at any key or click', async ({ page }, shop) => {
   const at = (version) => page.waitForURL((url) => url.searchParams.get('v') === String(version), { timeout: 20_000 });
   const button = page.locator('[data-play]');
   await see(page, shop, `/audit/a/product/${shop.made.long}?v=${LONG - 2}&lang=en`);
@@ -178,7 +178,7 @@ check(3, 'the history plays a version a second to its end, and stops at any key 
     const stopped = async () => assert.equal(await button.getAttribute('aria-pressed'), 'false');
     if ((await button.getAttribute('aria-pressed')) === 'false') await page.evaluate(() => document.querySelector('[data-play]').click());
     await page.locator('[data-play][aria-pressed=true]').waitFor();
-    await mustFail('that it plays', stopped);
+    await mustFail('that it is still playing', stopped);
     await stop();
     await stopped();
     // A key press within half a second is not taken as a new start.
@@ -186,13 +186,13 @@ check(3, 'the history plays a version a second to its end, and stops at any key 
   }
 });
 
-check(3, 'whoever wants no motion, or no script, has nothing that plays', async ({ page }, shop) => {
+check(3, 'with reduced motion, or without scripts, nothing plays', async ({ page }, shop) => {
   await see(page, shop, `/audit/a/product/${shop.made.long}?v=7&lang=en`);
   assert.ok(await page.locator('[data-slider]').isVisible());
   assert.ok(!(await page.locator('[data-play]').isVisible()));
 }, { reducedMotion: 'reduce' });
 
-each('what somebody notes on an event is theirs until they share it', async ({ page }, shop) => {
+each('a note on an event is private until it is shared', async ({ page }, shop) => {
   const address = `/audit/a/order/${shop.made.orders.cancelled}?v=2&lang=en`;
   const note = async (text, shared) => {
     await see(page, shop, address);
@@ -217,7 +217,7 @@ each('what somebody notes on an event is theirs until they share it', async ({ p
   };
   await told();
   await other.locator('.note').first().evaluate((it) => { it.innerText = 'mine alone'; });
-  await mustFail('what is not for everybody', told);
+  await mustFail('a private note shown to others', told);
   await context.close();
 });
 
@@ -231,7 +231,7 @@ async function sameState(shop, kind, id, tampered = (state) => state) {
   return state;
 }
 
-check(4, 'the state is what the tool folds, and the page says what folded it', async ({ page }, shop) => {
+check(4, 'the state equals that of the tool, and the page names the code that computed it', async ({ page }, shop) => {
   const { users, orders, creditNote, formula, long } = shop.made;
   for (const [kind, id] of [['order', orders.whole], ['order', orders.refused], ['user', users.ana], ['user', users.zoe],
     ['credit_note', creditNote], ['product', formula], ['product', long]]) {
@@ -246,7 +246,7 @@ check(4, 'the state is what the tool folds, and the page says what folded it', a
   await mustFail('another state', () => sameState(shop, 'order', orders.whole, (tool) => ({ ...tool, status: 'placed' })));
 });
 
-check(5, 'from an event of an order one comes to all that belongs to it, in the order of its causes', async ({ page }, shop) => {
+check(5, 'an event of an order leads to everything that followed, in the order of causes', async ({ page }, shop) => {
   await see(page, shop, `/audit/a/order/${shop.made.orders.whole}?lang=en`);
   await rows(page).first().locator(`a[href*="/audit/c/${shop.made.correlation}"]`).click();
   const { items } = await audit(shop, `/c/${shop.made.correlation}`);
@@ -281,7 +281,7 @@ async function reachedByTab(page, most) {
   return reached;
 }
 
-check(5, 'the table holds the rows of the waterfall and of the tree in their order, and is walked by keyboard', async ({ page }, shop) => {
+check(5, 'table, waterfall and tree have the same rows in the same order, and work by keyboard', async ({ page }, shop) => {
   const address = `/audit/c/${shop.made.correlation}?lang=en`;
   const places = () => page.locator('main [data-position]').evaluateAll((found) => found.map((row) => Number(row.dataset.position)));
   const said = () => page.locator('main [data-position] a.row').allInnerTexts();
@@ -306,7 +306,7 @@ check(5, 'the table holds the rows of the waterfall and of the tree in their ord
       assert.equal(await page.evaluate(() => Number(document.activeElement.closest('[data-position]')?.dataset.position)), position, `${view} by j`);
     }
     await page.evaluate(() => document.querySelector('main [data-position]').remove());
-    await mustFail('a row that is not there', same);
+    await mustFail('a missing row', same);
   }
   // One row is selected: it has the focus, and all its details are shown.
   await see(page, shop, `${address}&view=table&sel=${falls[1]}`);
@@ -317,7 +317,7 @@ check(5, 'the table holds the rows of the waterfall and of the tree in their ord
   assert.deepEqual(await violations(page), []);
 });
 
-check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => {
+check(5, 'a pause of hours is shortened, and its length is shown', async ({ page }, shop) => {
   // A test cannot wait for hours: the recorded times are moved, and moved back.
   const { correlation } = shop.made;
   const { items } = await audit(shop, `/c/${correlation}`);
@@ -330,7 +330,7 @@ check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => 
     assert.match(await page.locator('svg.axis').textContent(), /⁄⁄ 2 h ⁄⁄/, 'with its length');
   };
   await see(page, shop, `/audit/c/${correlation}?lang=en`);
-  await mustFail('a pause that is not there', compressed);
+  await mustFail('a missing pause', compressed);
   await later('+');
   try {
     await see(page, shop, `/audit/c/${correlation}?lang=en`);
@@ -339,13 +339,13 @@ check(5, 'a pause of hours is drawn short, and told', async ({ page }, shop) => 
     assert.equal(await rows(page).count(), items.length);
     assert.equal(await page.locator('svg.fall[aria-hidden=true]').count(), items.length);
     await page.locator('.pick a', { hasText: 'pauses at full length' }).click();
-    await mustFail('a pause that is drawn as long as it was', compressed);
+    await mustFail('a pause at its full length', compressed);
   } finally {
     await later('-');
   }
 });
 
-check(5, 'an event that a read model has parked stands in its place among what followed', async ({ page }, shop) => {
+check(5, 'a parked event is shown in its place among the others', async ({ page }, shop) => {
   const parked = shop.made.orders.parked;
   assert.equal((await call(shop, 'GET', `/orders/${parked}`, { status: 404 })).status, 404);
   await see(page, shop, `/audit/c/${shop.made.parkedCorrelation}?lang=en`);
@@ -359,5 +359,5 @@ check(5, 'an event that a read model has parked stands in its place among what f
   assert.match(await page.locator('main').innerText(), new RegExp(`order-${parked}`));
   await page.goBack();
   await first.locator('a[href*="/audit/parked"].ill').evaluate((mark) => mark.remove());
-  await mustFail('an event that is parked and not marked', inPlace);
+  await mustFail('a parked event without its mark', inPlace);
 });
