@@ -205,7 +205,7 @@ impl Reader {
         // Events may have been parked a moment ago.
         let reader = &self.call.shared.reader;
         let mut search = self.search.clone();
-        search.know_parked(&reader.registry).await?;
+        search.load_parked(&reader.registry).await?;
         search.everywhere();
         let search = search.beyond(Some(self.last));
         let (position, mut items) = timeline::read(reader, at_least(&self.call), &search, AT_ONCE).await?;

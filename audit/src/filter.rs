@@ -97,8 +97,8 @@ fn moment(raw: &str) -> Result<Option<i64>, String> {
     if raw.is_empty() {
         return Ok(None);
     }
-    let told = "it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z";
-    clock::parse(raw).map(|moment| Some(moment.timestamp_micros())).ok_or_else(|| told.to_owned())
+    let expected = "it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z";
+    clock::parse(raw).map(|moment| Some(moment.timestamp_micros())).ok_or_else(|| expected.to_owned())
 }
 
 /// Digits only: no sign and no space.

@@ -122,7 +122,7 @@ impl<'a> Listing<'a> {
         let source = Source::of(registry, "audit", None).await?;
         let changes = Gatherer::for_many_lists(log);
         let mut search = asked.search.clone().ascending();
-        search.know_parked(registry).await?;
+        search.load_parked(registry).await?;
         search.locate(&source).await?;
         Ok(Self { source, asked, search, changes, head: None, ahead: None, reached, ended: false })
     }

@@ -31,7 +31,7 @@ pub struct Options {
 
 fn shown(out: &Output, report: &Report) -> Outcome {
     let value = serde_json::to_value(report).map_err(Failure::unexpected)?;
-    out.result("status", &value, |language| lines(&told(report), language));
+    out.result("status", &value, |language| lines(&sentences(report), language));
     // A log without seals is not a success either.
     let code = if report.verdict == Verdict::Intact { exit::DONE } else { exit::FOUND };
     Ok(Ended { code, summary: value })
@@ -43,36 +43,36 @@ const SHOWN: usize = 10;
 /// A report as text.
 fn sentences(report: &Report) -> Vec<Sentence> {
     let (log, rows, seals) = (|| report.log.clone(), report.rows, report.seals);
-    let mut told = vec![match report.verdict {
+    let mut sentences = vec![match report.verdict {
         Verdict::Intact => Sentence::Intact { log: log(), from: report.from, to: report.to, rows, seals },
         Verdict::Broken => Sentence::Broken { log: log(), rows, seals },
         Verdict::Unproven => Sentence::Unproven { log: log(), rows, seals },
         Verdict::Nothing => Sentence::NothingToCheck { log: log() },
     }];
-    told.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, said }| {
+    sentences.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, said }| {
         let wrong = Word::of(format!("{wrong:?}"));
         Sentence::Found { log: log(), position: *position, wrong, detail: said.clone() }
     }));
     let more = i64::try_from(report.findings.len().saturating_sub(SHOWN)).unwrap_or(i64::MAX);
     if more + report.findings_left > 0 {
-        told.push(Sentence::FoundMore { count: more + report.findings_left });
+        sentences.push(Sentence::FoundMore { count: more + report.findings_left });
     }
     if let (Some(at), Some(hash)) = (report.sealed_at, report.last_seal) {
         let (at, hash) = (format!("{at:?}"), hash.to_string());
-        told.push(Sentence::SealedUpTo { log: log(), to: report.to, at, hash });
+        sentences.push(Sentence::SealedUpTo { log: log(), to: report.to, at, hash });
     }
-    told.extend(report.keys.iter().map(|key| Sentence::SealKey { key: key.clone() }));
+    sentences.extend(report.keys.iter().map(|key| Sentence::SealKey { key: key.clone() }));
     if !report.keys.is_empty() && !report.key_given {
-        told.push(Sentence::KeyNotGiven);
+        sentences.push(Sentence::KeyNotGiven);
     }
-    told.extend(match &report.tail {
+    sentences.extend(match &report.tail {
         Some(Tail { events, since }) => {
             Some(Sentence::TailUnprovable { events: *events, since: format!("{since:?}") })
         }
         None if report.verdict == Verdict::Nothing => None,
         None => Some(Sentence::NoTail),
     });
-    told
+    sentences
 }
 
 /// Compares the log, or the record of operations, with its seals.
@@ -151,9 +151,9 @@ fn check_signature(out: &Output, manifest: &Manifest, trusted: &TrustedKey) -> E
     }
 }
 
-fn judged(out: &Output, verdict: &str, mut value: serde_json::Value, told: Sentence) -> Ended {
+fn judged(out: &Output, verdict: &str, mut value: serde_json::Value, sentence: Sentence) -> Ended {
     value["verdict"] = verdict.into();
-    out.result("status", &value, |language| told.text(language));
+    out.result("status", &value, |language| sentence.text(language));
     Ended { code: if verdict == "intact" { exit::DONE } else { exit::FOUND }, summary: value }
 }
 
@@ -172,9 +172,9 @@ pub async fn doctor(tool: &Tool) -> Outcome {
         well &= ok;
         let value = json!({ "what": what, "ok": ok, "said": said.to_string() });
         let (what, detail) = (Word::of(what), Box::new(said));
-        let told =
+        let sentence =
             if ok { Sentence::CheckPassed { what, detail } } else { Sentence::CheckFailed { what, detail } };
-        tool.out.result("status", &value, |language| told.text(language));
+        tool.out.result("status", &value, |language| sentence.text(language));
     };
     let head = tool.log.head().await.map(|head| Sentence::LastPosition { position: head.position });
     note("event log", head.map_err(ill));
@@ -231,15 +231,15 @@ mod tests {
         };
         for verdict in [Verdict::Intact, Verdict::Broken, Verdict::Unproven, Verdict::Nothing] {
             report.verdict = verdict;
-            assert_eq!(lines(&told(&report), Language::English), report.to_string());
+            assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
         }
         report.tail = Some(Tail { events: 3, since: at });
         let finding = Finding { position: 4, wrong: Wrong::Changed, said: "it is another".to_owned() };
         report.findings = vec![finding; SHOWN + 2];
-        assert_eq!(lines(&told(&report), Language::English), report.to_string());
+        assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
         report.findings.truncate(SHOWN);
-        assert_eq!(lines(&told(&report), Language::English), report.to_string());
+        assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
         report.findings_left = 7;
-        assert_eq!(lines(&told(&report), Language::English), report.to_string());
+        assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
     }
 }

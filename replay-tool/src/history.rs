@@ -305,9 +305,9 @@ pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) 
         let equal = rows == before;
         let rows: Vec<String> = rows.iter().map(|(table, row)| format!("  {table} {row}")).collect();
         let rows = rows.join("\n");
-        let told =
+        let sentence =
             if equal { Sentence::RowsEqual { name, rows } } else { Sentence::RowsDiffer { name, rows } };
-        tool.out.result("status", &value, |language| told.text(language));
+        tool.out.result("status", &value, |language| sentence.text(language));
     }
     Ok(Ended::done(json!({ "steps": steps })))
 }

@@ -354,8 +354,8 @@ fn sentence(entry: &Value, language: Language) -> String {
         given("channel").map(|channel| Sentence::ViaChannel { channel }),
         given("reason_code").map(|code| Sentence::Because { code }),
     ];
-    for told in more.into_iter().flatten() {
-        line.extend(["  ", &told.text(language)]);
+    for sentence in more.into_iter().flatten() {
+        line.extend(["  ", &sentence.text(language)]);
     }
     line
 }

@@ -57,14 +57,14 @@ pub async fn list(tool: &Tool, which: &Which) -> Outcome {
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     for (cause, count) in &causes {
         if !tool.out.is_json() {
-            let told = Sentence::Cause { count: *count, cause: (*cause).to_owned() };
-            tool.out.result("", &json!({}), |language| told.text(language));
+            let sentence = Sentence::Cause { count: *count, cause: (*cause).to_owned() };
+            tool.out.result("", &json!({}), |language| sentence.text(language));
         }
         for one in all.iter().filter(|one| one.cause == *cause) {
             let value = serde_json::to_value(one).unwrap_or_default();
             let Parked { generation, position, event_type: event, stream, attempts, .. } = one.clone();
-            let told = Sentence::ParkedRow { generation, position, event, stream, attempts };
-            tool.out.result("verbose", &value, |language| told.text(language));
+            let sentence = Sentence::ParkedRow { generation, position, event, stream, attempts };
+            tool.out.result("verbose", &value, |language| sentence.text(language));
         }
     }
     if all.is_empty() {

@@ -169,18 +169,18 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
     });
     let name = || projection.to_owned();
     let from = active.generation.number;
-    let mut told = vec![match resumes {
+    let mut sentences = vec![match resumes {
         Some(known) => Sentence::PlanStarted { projection: name(), from, to: known.generation.number },
         None => Sentence::PlanNew { projection: name(), from, to: next },
     }];
-    told.push(Sentence::PlanFold { folded, head, types: types.len(), skipped: head - folded });
-    told.push(Sentence::PlanEstimate { seconds, rate, how: Box::new(how), size: bytes(size) });
+    sentences.push(Sentence::PlanFold { folded, head, types: types.len(), skipped: head - folded });
+    sentences.push(Sentence::PlanEstimate { seconds, rate, how: Box::new(how), size: bytes(size) });
     let each = |(name, count): (&String, &i64)| (name.clone(), *count);
-    told.extend(upcast.iter().map(each).map(|(name, count)| Sentence::PlanUpcaster { name, count }));
-    told.extend(unhandled.into_iter().map(|(name, count)| Sentence::PlanUnhandled { name, count }));
-    told.push(Sentence::PlanEffects { role: Box::new(role) });
-    told.push(Sentence::PlanRun { projection: name() });
-    tool.out.result("plan", &value, |language| lines(&told, language));
+    sentences.extend(upcast.iter().map(each).map(|(name, count)| Sentence::PlanUpcaster { name, count }));
+    sentences.extend(unhandled.into_iter().map(|(name, count)| Sentence::PlanUnhandled { name, count }));
+    sentences.push(Sentence::PlanEffects { role: Box::new(role) });
+    sentences.push(Sentence::PlanRun { projection: name() });
+    tool.out.result("plan", &value, |language| lines(&sentences, language));
     Ok(Ended::done(value))
 }
 

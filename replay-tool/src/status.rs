@@ -151,14 +151,14 @@ fn line(run: &Run) -> Sentence {
         Some(number) => format!("{} v{number}", run.projection),
         None => run.projection.clone(),
     };
-    let told = |name: &str| run.result.as_ref().and_then(|result| result.get(name)).and_then(Value::as_str);
+    let field = |name: &str| run.result.as_ref().and_then(|result| result.get(name)).and_then(Value::as_str);
     let at = chrono::DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
     let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let Run { run: number, verb, actor, .. } = run;
     let (run_number, verb, actor) = (*number, verb.clone(), actor.clone());
     let (position, to) = (run.progress.position, run.progress.to_position);
     let process = format!("{}/{}", run.host, run.pid);
-    match (told("result"), told("message")) {
+    match (field("result"), field("message")) {
         (Some(result), _) => Sentence::RunRowEnded {
             run: run_number,
             at,

@@ -294,12 +294,12 @@ impl Move<'_> {
             "to": self.to.number, "position": position, "milliseconds": millis,
         });
         let (projection, from, to) = (self.from.projection.clone(), self.from.number, self.to.number);
-        let told = if self.rejected {
+        let sentence = if self.rejected {
             Sentence::RolledBack { projection, from, to, millis }
         } else {
             Sentence::Swapped { projection, from, to, millis }
         };
-        tool.out.result("verbose", &summary, |language| told.text(language));
+        tool.out.result("verbose", &summary, |language| sentence.text(language));
         Ok(Ended::done(summary))
     }
 

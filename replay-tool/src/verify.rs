@@ -576,7 +576,7 @@ async fn report(
     tool.out.finish();
     if !tool.out.is_json() {
         let (rows, left, right) = (compared, left.number, right.number);
-        let mut told = vec![match (clean, &index) {
+        let mut sentences = vec![match (clean, &index) {
             (true, None) => Sentence::Equal { left, right, position: at, rows, run },
             (true, Some(_)) => Sentence::EqualIndexed { left, right, position: at, rows, unlike, run },
             (false, None) => Sentence::Differs { differ, rows, left, right, position: at, run },
@@ -585,13 +585,14 @@ async fn report(
             }
         }];
         let each = |(field, count): (&String, &u64)| (field.clone(), *count);
-        told.extend(fields.iter().map(each).map(|(field, count)| Sentence::FieldDiffers { field, count }));
+        sentences
+            .extend(fields.iter().map(each).map(|(field, count)| Sentence::FieldDiffers { field, count }));
         // The first column of a key names the group, which `step` searches for.
-        told.extend(comparison.differences.first().map(|one| {
+        sentences.extend(comparison.differences.first().map(|one| {
             let (projection, key) = (options.projection.clone(), shown_key(&one.key[..1]));
             Sentence::ExplainOne { projection, key }
         }));
-        tool.out.result("summary", &summary, |language| crate::status::lines(&told, language));
+        tool.out.result("summary", &summary, |language| crate::status::lines(&sentences, language));
     }
     Ok(Ended { code: if clean { exit::DONE } else { exit::FOUND }, summary })
 }
@@ -637,11 +638,11 @@ fn sentence(value: &Value, (left, right): (i32, i32), language: Language) -> Sen
     let mut fields = String::new();
     for field in value["fields"].as_array().into_iter().flatten() {
         let (before, after) = (field["left"].to_string(), field["right"].to_string());
-        let told = match field["field"].as_str().filter(|name| !name.is_empty()) {
+        let sentence = match field["field"].as_str().filter(|name| !name.is_empty()) {
             Some(name) => Sentence::Field { name: name.to_owned(), left, before, right, after },
             None => Sentence::WholeRow { left, before, right, after },
         };
-        fields.push_str(&told.text(language));
+        fields.push_str(&sentence.text(language));
     }
     let (table, key) = (text("table"), text("key"));
     match value["caused_by"].as_object() {

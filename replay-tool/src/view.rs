@@ -71,10 +71,10 @@ pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
     match load(options, &shop, out, stop).await {
         Ok(file) => Err(show(options, &shop, file, out, stop).await),
         Err(NotShown::Differs(why)) => {
-            let told = Sentence::ManifestDiffers { file: name(), detail: why };
-            let said = told.to_string();
+            let sentence = Sentence::ManifestDiffers { file: name(), detail: why };
+            let said = sentence.to_string();
             out.message("error", &json!({ "message": said }));
-            out.say(&Sentence::ByTool { text: Box::new(told) });
+            out.say(&Sentence::ByTool { text: Box::new(sentence) });
             Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": said }) })
         }
         Err(NotShown::NoExport(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
@@ -133,7 +133,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     let serving = serve(listener, router, Http::default(), shutdown.clone(), GRACE);
     out.result("status", &said, |_| address);
     out.say(&about);
-    let told = async {
+    let stopped = async {
         stop.asked().await;
         shutdown.cancel();
         std::future::pending::<()>().await;
@@ -143,7 +143,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
             Ok(_) => stop.failure(),
             Err(error) => Failure::unexpected(error),
         },
-        () = told => stop.failure(),
+        () = stopped => stop.failure(),
     }
 }
 

@@ -189,7 +189,7 @@ impl Shop {
 
     /// With all projectors.
     pub(crate) async fn open() -> Self {
-        let shop = Self::still().await;
+        let shop = Self::without_projectors().await;
         for projector in soonshop_projections::all() {
             let generation = shop.registry.ensure(&*projector).await.unwrap();
             shop.follow(projector, &generation, &shop.stop);
