@@ -4,7 +4,7 @@ use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, LookUpResult};
 use soonshop_audit::notes::{self, AddedNote};
 use soonshop_audit::parked::{self, Selection};
-use soonshop_audit::processes::{self, InstanceQuery};
+use soonshop_audit::processes::{self, InstanceList};
 use soonshop_audit::redactor::Sight;
 use soonshop_audit::search::Search;
 use soonshop_audit::status::{self, Health};
@@ -69,7 +69,7 @@ pub(crate) async fn processes(call: &Call) -> Result<(i64, processes::Page), Que
     };
     let most = u64::try_from(call.params.limit(INSTANCES)).unwrap_or(u64::MAX);
     let (process, after) = (call.params.text("process"), call.params.text("after"));
-    processes::find(&call.shared.reader, InstanceQuery { process, which, after, most }).await
+    processes::find(&call.shared.reader, InstanceList { process, which, after, most }).await
 }
 
 /// The process instance in the path.
@@ -86,7 +86,7 @@ pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
 
 /// The health of all followers, and the head of the log.
 pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
-    standing::find(&call.shared.status_reader, &call.shared.trends).await
+    status::find(&call.shared.status_reader, &call.shared.trends).await
 }
 
 /// Retries the parked events that the form names; returns how many they are.

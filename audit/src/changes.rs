@@ -268,9 +268,9 @@ impl Gatherer {
 
     /// Keeps the folded streams; when there are too many, drops the half that was unused for longest.
     fn keep(&mut self, readings: Vec<Reading>) {
-        for Reading { kind, id, mut folded, ill, .. } in readings {
+        for Reading { kind, id, mut folded, unreadable, .. } in readings {
             if let Slot::Vacant(place) = self.kept.entry((kind, id))
-                && !ill
+                && !unreadable
             {
                 folded.used = self.now;
                 self.weight += folded.version + APIECE;

@@ -34,7 +34,7 @@ pub struct InstanceDetail {
 
 /// Which instances are listed.
 #[derive(Debug, Clone, Copy)]
-pub struct InstanceQuery<'a> {
+pub struct InstanceList<'a> {
     /// Of this process manager; of all where it is left out.
     pub process: Option<&'a str>,
     /// Those in this state.
@@ -53,8 +53,8 @@ fn rows(reader: &Reader) -> Result<Db, QueryError> {
 ///
 /// # Errors
 /// There is no process manager of this name, the cursor is invalid, or the database does not answer.
-pub async fn find(reader: &Reader, listed: Listed<'_>) -> Result<(i64, Page), QueryError> {
-    let Listed { process, which, after, most } = listed;
+pub async fn find(reader: &Reader, listed: InstanceList<'_>) -> Result<(i64, Page), QueryError> {
+    let InstanceList { process, which, after, most } = listed;
     if process.is_some_and(|name| !process_managers::names().contains(&name)) {
         let known = process_managers::names().join(", ");
         return Err(QueryError::parameter("process", &format!("there is no such process: {known}")));

@@ -7,7 +7,7 @@ use strum::VariantNames;
 use uuid::Uuid;
 
 use crate::ids::OrderId;
-use crate::inventory::{self, MAIN, Place};
+use crate::inventory::{self, MAIN, StockPlace};
 use crate::order::{self, PATIENCE_SECONDS, Refusal};
 use crate::process::{self, Input, ProcessManager, Target};
 use crate::{Command, Event};

@@ -184,7 +184,7 @@ impl KeyStore {
 
     /// Encrypts a new personal value with its key, which must exist: a process that only reads the log makes no keys.
     pub async fn encrypt(&self, value: &mut dyn PersonalValue) -> Result<(), Error> {
-        let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
+        let Some((subject, purpose)) = value.pending_key() else { return Ok(()) };
         let kid = soonshop_domain::personal::kid(subject, purpose);
         let Some(Key::Living(key)) = self.keys(&HashSet::from([kid.clone()])).await?.remove(&kid) else {
             return Err(Error::Keys(format!(
@@ -193,7 +193,7 @@ impl KeyStore {
         };
         let Some(text) = value.plaintext() else { return Ok(()) };
         let text = text.map_err(|error| Error::Keys(error.to_string()))?;
-        value.seal(codec::encrypt(&kid, &key, &text).map_err(|error| Error::Keys(error.to_string()))?);
+        value.set_jwe(codec::encrypt(&kid, &key, &text).map_err(|error| Error::Keys(error.to_string()))?);
         Ok(())
     }
 

@@ -189,13 +189,13 @@ impl KeyMaker {
 }
 
 fn encrypt_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Result<(), EncryptError> {
-    let Some((subject, purpose)) = value.unsealed() else { return Ok(()) };
+    let Some((subject, purpose)) = value.pending_key() else { return Ok(()) };
     let kid = personal::kid(subject, purpose);
     match keys.get(&kid) {
         Some(Key::Living(key)) => {
             let Some(text) = value.plaintext() else { return Ok(()) };
             let jwe = codec::encrypt(&kid, key, &text.map_err(failed)?).map_err(failed)?;
-            value.seal(jwe);
+            value.set_jwe(jwe);
             Ok(())
         }
         // A barred key that was never made reads as missing.

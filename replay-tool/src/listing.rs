@@ -173,8 +173,8 @@ async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failu
 }
 
 /// What is written down of an export: of what narrowed it nothing that may be a name.
-fn taken(asked: &Asked, format: Format, manifest: &Manifest) -> Operation {
-    let mut detail = json!({ "count": manifest.count(), "format": format, "search": asked.told() });
+fn record_of(asked: &ListingRequest, format: Format, manifest: &Manifest) -> Operation {
+    let mut detail = json!({ "count": manifest.count(), "format": format, "search": asked.recorded() });
     if let Some(signer) = manifest.signed_by() {
         detail["signed_by"] = signer.fingerprint.as_str().into();
     }

@@ -188,7 +188,7 @@ async fn rebuild_under_lease(
     projector: &Arc<dyn Projector>,
 ) -> Result<(Ended, Generation), Failure> {
     crate::swap::sweep(tool, projector).await?;
-    let (generation, resumed) = taken_up(tool, options, projector).await?;
+    let (generation, resumed) = resume_or_create(tool, options, projector).await?;
     let beginning = NewRun {
         verb: "rebuild",
         projection: &options.projection,

@@ -5,7 +5,6 @@
 //! an import that was killed is completed by the next. Start reading at [`run`]; the rules from rows to commands are in
 //! `tests/data/online-retail/README.md`, and in code in `plan`.
 
-mod door;
 mod form;
 mod local;
 mod plan;

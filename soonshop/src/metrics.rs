@@ -68,7 +68,7 @@ pub(crate) fn of(
                 return Ok(gauges(whole));
             }
             let whole = reader.read(&projectors).await.map_err(|error| error.to_string())?;
-            let told = gauges(&whole);
+            let registry = gauges(&whole);
             *last = Some((Instant::now(), whole));
             Ok(registry)
         }

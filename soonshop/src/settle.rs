@@ -45,7 +45,7 @@ pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<Follower
         let stopped = found.filter(|status| status.state == "stopped");
         let reason = too_old.map(|stopped| stopped.to_string());
         let reason = reason.or_else(|| stopped.and_then(|status| status.progress.complaint.clone()));
-        all.push(Standing {
+        all.push(FollowerStatus {
             name: of_process(one.name()),
             position: found.and_then(|status| status.progress.position),
             head,
@@ -71,12 +71,12 @@ pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<Follower
     Ok((head, all))
 }
 
-fn following(name: &str, one: &status::FollowerStatus, head: i64) -> Standing {
+fn following(name: &str, one: &status::FollowerStatus, head: i64) -> FollowerStatus {
     let (position, reason) = (one.position, one.complaint.clone());
     FollowerStatus { name: name.to_owned(), position, head, unfinished: 0, reason }
 }
 
-fn sunk(namespace: &str, sink: &status::Sink, head: i64) -> Standing {
+fn sunk(namespace: &str, sink: &status::Sink, head: i64) -> FollowerStatus {
     let name = if sink.name == ROWS { namespace.to_owned() } else { format!("{namespace}:{}", sink.name) };
     let reason = sink.stopped.clone().or_else(|| sink.unknown.clone());
     FollowerStatus { name, position: sink.position, head, unfinished: 0, reason }

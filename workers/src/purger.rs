@@ -84,9 +84,9 @@ impl Purger {
 
     /// Purges records that are old enough.
     pub async fn round(&self, stop: &CancellationToken) -> Result<(), Stopped> {
-        self.purge(RecordOwner::Persons, self.kept.persons, None, stop).await?;
+        self.purge(RecordOwner::Persons, self.retention.persons, None, stop).await?;
         if let Some(before) = self.reacted().await? {
-            self.purge(RecordOwner::Processes, self.kept.processes, Some(before), stop).await?;
+            self.purge(RecordOwner::Processes, self.retention.processes, Some(before), stop).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::door::Kind;
+use super::target::Kind;
 use super::plan::Plan;
 
 /// How many broken rows and refused commands are shown to people.

@@ -135,7 +135,7 @@ impl Sheet {
     }
 
     /// Every row after the header, in order.
-    pub(super) fn rows(&self, mut take: impl FnMut(Found)) {
+    pub(super) fn rows(&self, mut take: impl FnMut(RowOutcome)) {
         let mut reader = reader(&self.data, self.separator);
         let (mut record, mut header) = (ByteRecord::new(), true);
         loop {
@@ -198,19 +198,19 @@ impl Sheet {
         if invoice.starts_with('A') {
             return Ok(RowOutcome::Ignored);
         }
-        let quantity = whole(field(3)?, self.form).ok_or_else(|| told(3, &"it is not a whole number"))?;
+        let quantity = whole(field(3)?, self.form).ok_or_else(|| invalid(3, &"it is not a whole number"))?;
         if quantity == 0 || u32::try_from(quantity.unsigned_abs()).is_err() {
             return Err(invalid(3, &"it is 0, or too large"));
         }
         let plain = self.form.decimal_sign.plain(field(5)?);
         let pence =
-            plain.and_then(|plain| pence(&plain)).ok_or_else(|| told(5, &"it is not an amount of money"))?;
+            plain.and_then(|plain| pence(&plain)).ok_or_else(|| invalid(5, &"it is not an amount of money"))?;
         if !(0..=MOST_PENCE).contains(&pence) {
             return Err(invalid(5, &"it is below 0, or too large"));
         }
         // A line without a price is a correction of stock, and may have either sign.
         if pence != 0 && invoice.starts_with('C') != (quantity < 0) {
-            return Err(told(3, &"it is above 0 on an invoice, and below 0 on a credit note (C…)"));
+            return Err(invalid(3, &"it is above 0 on an invoice, and below 0 on a credit note (C…)"));
         }
         let customer = field(6)?;
         let customer = customer.strip_suffix(".0").unwrap_or(customer);
@@ -220,10 +220,10 @@ impl Sheet {
         };
         Ok(RowOutcome::Row(Row {
             invoice,
-            sku: Sku::try_new(field(1)?).map_err(|error| told(1, &error))?,
-            description: described(field(2)?).map_err(|error| told(2, &error))?,
+            sku: Sku::try_new(field(1)?).map_err(|error| invalid(1, &error))?,
+            description: described(field(2)?).map_err(|error| invalid(2, &error))?,
             quantity,
-            at: moment(field(4)?, self.form.date_order).map_err(|why| told(4, &why))?,
+            at: moment(field(4)?, self.form.date_order).map_err(|why| invalid(4, &why))?,
             pence,
             customer,
             country: line(7)?,
@@ -338,7 +338,7 @@ mod tests {
 
     const SIGNS: &str = "Quantity: it is above 0 on an invoice, and below 0 on a credit note (C\u{2026})";
 
-    fn found(rows: &[u8]) -> Vec<Found> {
+    fn found(rows: &[u8]) -> Vec<RowOutcome> {
         let sheet = Sheet::parse(&[HEADER.as_bytes(), rows].concat(), &FormOptions::default()).unwrap();
         let mut all = Vec::new();
         sheet.rows(|found| all.push(found));
@@ -416,7 +416,7 @@ mod tests {
             customer: None,
             country: "EIRE".into(),
         };
-        assert_eq!(rows[..3], [Found::Row(first), Found::Row(second), Found::Ignored]);
+        assert_eq!(rows[..3], [RowOutcome::Row(first), RowOutcome::Row(second), RowOutcome::Ignored]);
         assert_eq!(rows.len(), 4, "a row of nothing but separators says nothing");
     }
 
@@ -433,7 +433,7 @@ mod tests {
             all
         };
         let expected = read(points, HEADER);
-        assert!(expected.iter().all(|found| matches!(found, Found::Row(_))), "{expected:?}");
+        assert!(expected.iter().all(|found| matches!(found, RowOutcome::Row(_))), "{expected:?}");
         for (rows, header) in [
             (commas, HEADER.replace(',', ";")),
             (points.replace(',', "\t"), HEADER.replace(',', "\t")),

@@ -154,7 +154,7 @@ async fn instances_are_listed_in_pages(shop: Shop) {
     assert!(processes::list(&shop.db("process"), &other).await.unwrap().0.is_empty());
 }
 
-async fn a_process_whose_state_cannot_be_read_stops_only_itself_and_is_named(shop: Shop) {
+async fn an_unreadable_state_stops_only_its_process_and_names_it(shop: Shop) {
     let both = || process_managers::all(&Settings { cancel_unshipped_after_days: 3 });
     for process in both() {
         soonshop_workers::reactor::begin(&shop.log(), &shop.db("process"), process.name(), None)
