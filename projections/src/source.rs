@@ -115,7 +115,7 @@ impl Source {
 /// The error of a search server that did not answer.
 fn search_failed(error: soonshop_search::Error) -> QueryError {
     if matches!(error, soonshop_search::Error::Cursor) {
-        let detail = "it is not a cursor of this query: take it from the answer before";
+        let detail = "it is not a cursor of this query: take it from the previous answer";
         return QueryError::parameter("after", detail);
     }
     tracing::warn!(%error, "the search did not answer");
