@@ -1,6 +1,6 @@
-### What replay-tool prints.
+### The output of replay-tool.
 
-## How it ends
+## How a command ends
 
 tool-by-tool = replay-tool: { $text }
 tool-refused-because = refused: { $why }
@@ -18,7 +18,7 @@ tool-warnings-again = { $count ->
 tool-warning-again = {"  "}{ $text }
 tool-warning = WARN  { $text }
 
-## What comes up from elsewhere, each with its own text behind it
+## Errors from other crates, each followed by its own text
 
 tool-unexpected = { $detail }
 tool-store-unavailable = { $detail }
@@ -64,7 +64,7 @@ tool-ask-discard = Discard { $count ->
     }?
 tool-nothing-done = nothing was done
 
-## What is not there
+## Missing things
 
 tool-no-shop = there is no shop in the folder { $folder }: give its folder with --store
 tool-no-role = this login cannot switch to the role that replay-tool works under: run `soonshop migrate`, or grant it { $role }

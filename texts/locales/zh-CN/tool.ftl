@@ -1,6 +1,6 @@
-### What replay-tool prints.
+### The output of replay-tool.
 
-## How it ends
+## How a command ends
 
 tool-by-tool = replay-tool：{ $text }
 tool-refused-because = 已拒绝：{ $why }
@@ -15,7 +15,7 @@ tool-warnings-again = 共 { $count } 条警告：
 tool-warning-again = {"  "}{ $text }
 tool-warning = 警告  { $text }
 
-## What comes up from elsewhere, each with its own text behind it
+## Errors from other crates, each followed by its own text
 
 tool-unexpected = 意外错误：{ $detail }
 tool-store-unavailable = 存储暂不可用：{ $detail }
@@ -58,7 +58,7 @@ tool-ask-retire = 要删除 { $projection } 的旧世代吗？
 tool-ask-discard = 要丢弃 { $count } 个事件吗？
 tool-nothing-done = 未做任何操作
 
-## What is not there
+## Missing things
 
 tool-no-shop = 文件夹 { $folder } 中没有商店：请用 --store 指定
 tool-no-role = 当前登录无法切换到 replay-tool 所用的角色：请运行 `soonshop migrate`，或授予它 { $role }
