@@ -186,8 +186,8 @@ pub(crate) fn processes() -> Vec<Param> {
         Param::new(
             "state",
             Kind::OneOf(&STATES),
-            "`open`: with something to send or to wait for, where it is left out; `stuck`: whose command has to wait, \
-             or whose time-out should have come; `all`.",
+            "`open`, the default: with a command to send or a time-out to wait for; `stuck`: with a command that has to \
+             wait, or an overdue time-out; `all`.",
         ),
         Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
         Param::new(
