@@ -72,7 +72,7 @@ check(11, 'an unsealed last event is not proved, and its loss is reported', asyn
   const last = await add('Tongs');
   const unprovable = async (said) => {
     const text = await verify(page, shop);
-    assert.match(text, new RegExp(`What follows is not sealed[^]*1…${sealed}\\b[^]*${said}`), text);
+    assert.match(text, new RegExp(`The events after the last seal are not sealed[^]*1…${sealed}\\b[^]*${said}`), text);
     await mustFail('green on an unproved event', () => green(page));
   };
   await unprovable('1 event is not sealed yet');
@@ -81,5 +81,5 @@ check(11, 'an unsealed last event is not proved, and its loss is reported', asyn
   await sql(shop, 'log', `DELETE FROM events WHERE position = ${last};`);
   await unprovable('1 event after the last seal is missing');
   await page.locator('.verdict').evaluate((verdict) => { verdict.innerText = 'Intact'; });
-  await mustFail('that all is well', async () => assert.match(await page.locator('.verdict').innerText(), /What follows is not sealed/));
+  await mustFail('that all is well', async () => assert.match(await page.locator('.verdict').innerText(), /The events after the last seal are not sealed/));
 }, { on: [{ store: 'apart', get origin() { return own.apart.origin; }, get keys() { return own.apart.keys; } }], role: 'auditor' });

@@ -434,7 +434,7 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     let (_, green, text) = check(&[]).await;
     assert!(
         !green
-            && text.contains("What follows is not sealed")
+            && text.contains("The events after the last seal are not sealed")
             && text.contains("2 events are not sealed yet."),
         "{text}"
     );
@@ -447,7 +447,7 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     let (_, green, text) = check(&[]).await;
     assert!(
         !green
-            && text.contains("What follows is not sealed")
+            && text.contains("The events after the last seal are not sealed")
             && text.contains("2 events after the last seal are missing"),
         "{text}"
     );
