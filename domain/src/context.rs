@@ -14,7 +14,7 @@ pub struct Context {
 
 /// The contexts, in the order in which they are listed everywhere.
 pub const CONTEXTS: &[Context] = &[
-    Context { name: "user", port: Some(8001), about: "Users, and people who are forgotten" },
+    Context { name: "user", port: Some(8001), about: "Users, and the erasure of people" },
     Context { name: "product", port: Some(8002), about: "Products, their variants and prices; search" },
     Context { name: "inventory", port: Some(8005), about: "Stock by SKU and location, and its reservations" },
     Context { name: "order", port: Some(8003), about: "Orders and credit notes" },
