@@ -94,6 +94,11 @@ impl Language {
         self.texts().fill(&format!("page-{name}"), &values.collect::<Vec<_>>())
     }
 
+    /// What a context is about, if that has a text.
+    pub(crate) fn context(self, name: &str) -> Option<&'static str> {
+        self.texts().find(&format!("context-{name}"))
+    }
+
     /// The title of an event type; without one, the type itself.
     pub(crate) fn kind(self, event: &str) -> String {
         self.texts().find(&format!("event-{event}")).map_or_else(|| event.to_owned(), str::to_owned)

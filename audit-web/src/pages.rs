@@ -30,6 +30,10 @@ const SCRIPT: &str = include_str!("../assets/audit.js");
 const WORKER: &str = include_str!("../assets/tail.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
+/// The files of every frame except its script: address, media type, text.
+pub(crate) const FRAME_FILES: [(&str, &str, &str); 2] =
+    [("/audit/audit.css", "text/css", STYLE), ("/audit/icon.svg", "image/svg+xml", ICON)];
+
 /// Every page.
 pub(crate) fn table() -> Vec<Endpoint> {
     let mut pages = vec![
@@ -77,7 +81,7 @@ pub(crate) fn paths() -> Vec<&'static str> {
     table().iter().filter(|page| page.action.form().is_none()).map(|page| page.path).collect()
 }
 
-fn sent(kind: &'static str, text: &'static str) -> std::future::Ready<Result<Response, Problem>> {
+pub(crate) fn sent(kind: &'static str, text: &'static str) -> std::future::Ready<Result<Response, Problem>> {
     let headers = [(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".to_owned())];
     std::future::ready(Ok((headers, text).into_response()))
 }

@@ -18,10 +18,10 @@ use serde::Serialize;
 /// How long one check may take.
 pub const LIMIT: Duration = Duration::from_secs(2);
 
-type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// The checks of a process, in the order in which they are shown.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(String, Check)>,
 }
@@ -55,7 +55,7 @@ impl Health {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.checks.push((name.into(), Box::new(move || check().boxed())));
+        self.checks.push((name.into(), Arc::new(move || check().boxed())));
         self
     }
 

@@ -5,6 +5,7 @@
 pub mod api_keys;
 mod cause;
 pub mod doctor;
+mod documentation;
 pub mod erased;
 pub mod import;
 mod metrics;

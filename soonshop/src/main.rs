@@ -227,7 +227,7 @@ async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow:
     if sample {
         settle::settle(&shop, Duration::from_secs(30)).await?;
         eprintln!(
-            "\n  The shop is open.\n\n    API description   http://{address}/docs\n    products          http://{address}/products\n    \
+            "\n  The shop is open.\n\n    start here        http://{address}/\n    API description   http://{address}/docs\n    products          http://{address}/products\n    \
              search            http://{address}/products/search?q=mug\n    audit trail       http://{address}/audit\n                      sign in with the token in {token}\n    \
              health            http://{address}/health/ready\n\n  Stop it with Ctrl-C.\n",
             token = shop.config.operator_token_file.display()

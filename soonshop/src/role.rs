@@ -18,6 +18,18 @@ pub enum Role {
 }
 
 impl Role {
+    /// As `--role` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::CommandApi => "command-api",
+            Self::QueryApi => "query-api",
+            Self::Projector => "projector",
+            Self::Relay => "relay",
+            Self::Reactor => "reactor",
+        }
+    }
+
     pub(crate) fn has(self, role: Self) -> bool {
         self == Self::All || self == role
     }
@@ -25,5 +37,19 @@ impl Role {
     /// Whether it writes the log.
     pub(crate) fn writes(self) -> bool {
         matches!(self, Self::All | Self::CommandApi | Self::Reactor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::Role;
+
+    #[test]
+    fn a_role_is_named_as_it_is_asked_for() {
+        for role in Role::value_variants() {
+            assert_eq!(Role::from_str(role.name(), false), Ok(*role));
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_command_api::Commands;
 use soonshop_domain::context;
@@ -25,7 +26,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
 
 use crate::api_keys::ApiKeys;
-use crate::{Role, Shop, metrics, migrate, roles};
+use crate::{Role, Shop, documentation, metrics, migrate, roles};
 
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -124,8 +125,21 @@ fn router(
     store: Option<&soonshop_event_store::EventStore>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
-    let mut router = Router::new().merge(health(shop)?.router());
+    let health = health(shop)?;
     let access = access(shop, options.role)?;
+    let api = openapi(options.role);
+    let trail =
+        options.role.has(Role::QueryApi) && options.contexts.contains(soonshop_audit_web::http::CONTEXT);
+    let front = Front {
+        role: options.role.name(),
+        contexts: contexts_of(&api, &options.contexts),
+        health: health.clone(),
+        access: access.clone(),
+        trail,
+        documents: documentation::DOCUMENTS,
+    };
+    let mut router = Router::new().merge(health.router()).merge(front::router(front));
+    router = router.merge(documentation::router());
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
         let commands =
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
@@ -140,7 +154,7 @@ fn router(
             access: access.clone(),
             contexts: options.contexts.clone(),
         };
-        if options.contexts.contains(soonshop_audit_web::http::CONTEXT) {
+        if trail {
             let viewer = Viewer {
                 registry: queries.registry.clone(),
                 log: queries.log.clone(),
@@ -153,7 +167,7 @@ fn router(
         }
         router = router.merge(soonshop_query_api::http::router(queries));
     }
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi(options.role));
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api);
     Ok(router.merge(docs))
 }
 
@@ -186,6 +200,12 @@ pub fn openapi(role: Role) -> OpenApi {
 fn merged(mut one: OpenApi, other: OpenApi) -> OpenApi {
     one.merge(other);
     one
+}
+
+/// Those of the contexts that the description has operations of, in the order in which they are listed everywhere.
+fn contexts_of(api: &OpenApi, served: &BTreeSet<String>) -> Vec<&'static str> {
+    let names = context::NAMES.into_iter();
+    names.filter(|name| served.contains(*name) && has_operations(api, name)).collect()
 }
 
 fn has_operations(api: &OpenApi, tag: &str) -> bool {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use soonshop_domain::metadata::{ActorKind, Channel};
 use soonshop_domain::personal::Purpose;
-use soonshop_domain::{TYPES, catalog};
+use soonshop_domain::{TYPES, catalog, context};
 use soonshop_texts::Language;
 use strum::IntoEnumIterator as _;
 
@@ -142,6 +142,7 @@ fn every_code_of_the_domain_has_a_name() {
     let found = |prefix| with_prefix(prefix).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(found("aggregate-"), names(TYPES.iter()));
     assert_eq!(found("actor-"), names(ActorKind::iter()));
+    assert_eq!(found("context-"), names(context::NAMES.iter()));
     assert_eq!(found("page-channel-"), names(Channel::iter()));
     let purposes: BTreeSet<String> = names(Purpose::iter());
     let keys = keys(Language::English);
@@ -159,6 +160,9 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
          sign-in swap verify",
     ),
     ("page-filter-", "type agg actor chan"),
+    ("page-front-check-", "event-store read-models keys"),
+    ("page-front-document-", "readme api audit architecture operating deployment"),
+    ("page-front-role-", "all command-api query-api projector relay reactor"),
     ("page-instances-", "open stuck all"),
     ("page-only-", "group failures"),
     ("page-process-", "running stopped off unknown"),
@@ -240,7 +244,7 @@ fn every_key_is_used_and_every_used_key_exists() {
         .filter(|key| match key.split_once('-') {
             _ if put_together(key) => false,
             // Compared with the catalog instead.
-            Some(("event" | "aggregate" | "actor" | "field", _)) => false,
+            Some(("event" | "aggregate" | "actor" | "context" | "field", _)) => false,
             Some(("page", name)) => !pages.contains(name),
             Some(("problem", name)) => {
                 !all.contains(name) && !all.contains(format!("refused-{name}").as_str())

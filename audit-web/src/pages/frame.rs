@@ -21,6 +21,9 @@ use url::form_urlencoded;
 use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint, Shared};
 
+/// The name of the shop.
+pub(crate) const SHOP: &str = "SoonShop";
+
 /// The prefix of all page addresses.
 pub(crate) const PAGES: &str = "/audit";
 
@@ -86,9 +89,26 @@ pub(crate) fn described() -> Described {
     Described::schema(text())
 }
 
+/// Where a page is, which decides what is shown around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Location {
+    /// In the audit trail.
+    Trail,
+    /// At `/`; with the ways into the trail where this process serves it.
+    Front { trail: bool },
+}
+
+impl Location {
+    /// There is a trail to go to.
+    fn has_trail(self) -> bool {
+        self != Self::Front { trail: false }
+    }
+}
+
 /// How a page looks, and for whom.
 pub(crate) struct View<'a> {
     pub(crate) asked: &'a Visit,
+    location: Location,
     /// The export that is shown; `None` for a shop.
     pub(crate) file: Option<&'a File>,
     pub(crate) language: Language,
@@ -103,6 +123,15 @@ impl<'a> View<'a> {
 
     /// For a request whose parameters may be invalid.
     fn new(shared: &'a Shared, asked: &'a Visit) -> Self {
+        Self::at(Location::Trail, shared.file.as_deref(), asked)
+    }
+
+    /// Of the page at `/`, on a process that serves the trail or does not.
+    pub(crate) fn front(asked: &'a Visit, trail: bool) -> Self {
+        Self::at(Location::Front { trail }, None, asked)
+    }
+
+    fn at(location: Location, file: Option<&'a File>, asked: &'a Visit) -> Self {
         let chosen = |name: &str| {
             let cookie = format!("soonshop_{name}");
             asked.parameter(name).or_else(|| asked.cookie(&cookie).map(str::to_owned))
@@ -111,7 +140,8 @@ impl<'a> View<'a> {
         let theme = chosen("theme").and_then(|theme| THEMES.into_iter().find(|known| *known == theme));
         Self {
             asked,
-            file: shared.file.as_deref(),
+            location,
+            file,
             language: Language::of(tag.as_deref().or(asked.language.as_deref()).unwrap_or_default()),
             theme: theme.unwrap_or("auto"),
             zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
@@ -293,9 +323,14 @@ pub(crate) fn answered(
     }
     for (name, value) in [("lang", view.language.tag()), ("theme", view.theme), ("tz", view.zone.name())] {
         if view.asked.parameter(name).is_some() {
-            let cookie = format!("soonshop_{name}={value}; Path=/audit; Max-Age={KEPT}; SameSite=Lax");
-            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-                response.headers_mut().append(SET_COOKIE, cookie);
+            // The second takes away what earlier releases kept for the viewer alone: it would go before the first.
+            for cookie in [
+                format!("soonshop_{name}={value}; Path=/; Max-Age={KEPT}; SameSite=Lax"),
+                format!("soonshop_{name}=; Path=/audit; Max-Age=0; SameSite=Lax"),
+            ] {
+                if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                    response.headers_mut().append(SET_COOKIE, cookie);
+                }
             }
         }
     }
@@ -314,22 +349,25 @@ const WAYS: [(&str, &str, &str); 6] = [
 
 fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Markup) -> Markup {
     let role = view.role();
+    let trail = view.location == Location::Trail;
+    let (home, name) = if trail { (PAGES, view.word("audit")) } else { ("/", SHOP) };
+    let looks = role.may(Permission::Audit) && view.location.has_trail();
     html! {
         (DOCTYPE)
         html lang=(view.language.tag()) data-theme=(view.theme) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (view.word(title)) " · " (view.word("audit")) }
+                title { (view.word(title)) " · " (name) }
                 link rel="stylesheet" href="/audit/audit.css";
                 link rel="icon" type="image/svg+xml" href="/audit/icon.svg";
-                script type="module" src="/audit/audit.js" {}
+                @if trail { script type="module" src="/audit/audit.js" {} }
             }
             body {
                 a.skip href="#main" { (view.word("skip")) }
                 header {
-                    a.mark href=(view.to("/audit", &[])) { span aria-hidden="true" { "◆ " } (view.word("audit")) }
-                    @if role.may(Permission::Audit) {
+                    a.mark href=(view.to(home, &[])) { span aria-hidden="true" { "◆ " } (name) }
+                    @if looks {
                         nav aria-label=(view.word("pages")) {
                             @for (path, word, key) in WAYS.into_iter().filter(|(path, ..)| view.file.is_none() || is_of_exports(path)) {
                                 a href=(view.to(path, &[])) data-go=(key)
@@ -352,12 +390,12 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                                     }
                                 }
                                 div { @for zone in ZONES { a translate="no" href=(view.but("tz", Some(zone))) { (zone) } } }
-                                @if role.may(Permission::Audit) {
+                                @if looks {
                                     div { a href=(view.to("/audit/keys", &[])) data-help { (view.word("keyboard")) } }
                                 }
                             }
                         }
-                        @if view.file.is_none() {
+                        @if view.file.is_none() && view.location.has_trail() {
                             @if role == Role::Guest {
                                 a href=(view.to("/audit/sign-in", &[])) { (view.word("sign-in")) }
                             } @else {
@@ -374,10 +412,10 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                     @if let Some(position) = position {
                         span { (view.word("as-of")) " " strong { (position) } }
                     }
-                    @if role != Role::Guest {
+                    @if role != Role::Guest && trail {
                         span { (view.label(role.as_ref())) " · " (view.word("masked-for-all")) }
                     }
-                    span { (view.word("folded-by")) " " code translate="no" { (FOLD) } }
+                    span { @if trail { (view.word("folded-by")) " " } code translate="no" { (FOLD) } }
                     @if let Some(context) = RequestContext::current() {
                         span { (view.word("request")) " " code translate="no" { (context.request_id) } }
                     }
@@ -399,7 +437,10 @@ pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
             p { (problem.detail()) }
         }
         p.soft { code translate="no" { (problem.slug()) } }
-        p { a href=(view.to("/audit/timeline", &[])) { (view.word("all")) } }
+        @match view.location {
+            Location::Trail => p { a href=(view.to("/audit/timeline", &[])) { (view.word("all")) } },
+            Location::Front { .. } => p { a href=(view.to("/", &[])) { (view.word("front")) } },
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod causes;
 mod changes;
 mod description;
+mod front;
 mod groups;
 mod hostile;
 mod live;

@@ -13,3 +13,4 @@ event-StockReservationBarred = Reservation blocked
 event-StockShipped = Stock shipped
     .sentence = { $quantity } × { $sku } shipped for line { $line } of an order
 aggregate-stock = stock
+context-inventory = Stock by SKU and location, and its reservations

@@ -17,3 +17,4 @@ event-CreditNoteIssued = Credit note issued
     .sentence = Credit note { $number } was issued, { $total }
 aggregate-order = order
 aggregate-credit_note = credit note
+context-order = Orders and credit notes

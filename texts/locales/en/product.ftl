@@ -14,3 +14,4 @@ event-ProductPriceChanged = Price changed
 event-ProductDeleted = Product deleted
     .sentence = A product was deleted
 aggregate-product = product
+context-product = Products, their variants and prices; search

@@ -15,3 +15,4 @@ aggregate-person = person
 field-purposes =
     .account = account
     .invoice = invoice
+context-user = Users, and people who are forgotten

@@ -13,3 +13,4 @@ event-StockReservationBarred = 不可再预留
 event-StockShipped = 库存已发出
     .sentence = 订单第 { $line } 行发出 { $sku } × { $quantity }
 aggregate-stock = 库存
+context-inventory = 按货号和地点的库存及其预留

@@ -14,3 +14,4 @@ event-CreditNoteIssued = 开具贷记单
     .sentence = 开具贷记单 { $number }，{ $total }
 aggregate-order = 订单
 aggregate-credit_note = 贷记单
+context-order = 订单和贷记单

@@ -11,3 +11,4 @@ event-ProductPriceChanged = 价格已更改
 event-ProductDeleted = 商品已删除
     .sentence = 商品已删除
 aggregate-product = 商品
+context-product = 商品及其规格、价格和搜索

@@ -15,3 +15,4 @@ aggregate-person = 当事人
 field-purposes =
     .account = 账户
     .invoice = 发票
+context-user = 用户，以及被遗忘的个人

@@ -1,0 +1,262 @@
+//! The page at `/`, on every process: what this is, whether it is well, what it serves, and where to go on. For programs
+//! the same as JSON.
+//!
+//! It is there for everybody, like the answers under `/health`, and needs no script.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use maud::{Markup, html};
+use serde_json::{Value, json};
+use soonshop_domain::context;
+use soonshop_service_kit::access::Access;
+use soonshop_service_kit::endpoint::{Params, Visit};
+use soonshop_service_kit::health::{Health, Outcome, Readiness};
+
+use crate::pages;
+use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
+use crate::messages::Language;
+
+/// What the addresses of documents begin with.
+pub const DOCUMENTATION: &str = "/documentation";
+
+/// A part of the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Document {
+    /// In its address and in the texts: `api` is at `/documentation/api`.
+    pub name: &'static str,
+    /// It is there in Chinese, too, at an address that ends with `.zh-CN`.
+    pub translated: bool,
+}
+
+/// A process, as its page tells of it.
+pub struct Front {
+    /// What it was told to do, as `--role` names it.
+    pub role: &'static str,
+    /// The names of the contexts that it answers for.
+    pub contexts: Vec<&'static str>,
+    /// What `/health/ready` asks.
+    pub health: Health,
+    /// Tells visitors apart.
+    pub access: Access,
+    /// It serves the audit trail.
+    pub trail: bool,
+    /// The documents that it serves.
+    pub documents: &'static [Document],
+}
+
+/// The page, and the style sheet and icon where no viewer serves them.
+pub fn router(front: Front) -> Router {
+    let mut router = Router::new();
+    if !front.trail {
+        for (path, kind, text) in pages::FRAME_FILES {
+            router = router.route(path, get(move || pages::sent(kind, text)));
+        }
+    }
+    router.route("/", get(answer)).with_state(Arc::new(front))
+}
+
+async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    // Whom it cannot tell is shown what a guest is shown: the page is there when the keys are not.
+    let visitor = front.access.visitor(&parts.headers).await.ok();
+    let asked = Visit::of(&parts, visitor.as_ref());
+    let page = wants_page(&parts.headers);
+    let mut response = match (Params::read(&asked.query, &COMMON), page) {
+        (Ok(_), true) => {
+            let health = front.health.readiness().await;
+            let view = View::front(&asked, front.trail);
+            answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health))
+        }
+        (Ok(_), false) => told(&front, &front.health.readiness().await),
+        (Err(problem), true) => {
+            let view = View::front(&asked, front.trail);
+            answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
+        }
+        (Err(problem), false) => problem.into_response(),
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-language, cookie"));
+    response
+}
+
+/// Whether a page is asked for: only who names HTML, and does not like JSON better.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accepted: Vec<_> = accepted.flat_map(|value| value.split(',')).map(quality).collect();
+    let of = |wanted: &str| {
+        let all = accepted.iter().filter(|(kind, _)| kind.eq_ignore_ascii_case(wanted));
+        all.map(|(_, quality)| *quality).fold(0.0, f32::max)
+    };
+    of("text/html") > 0.0 && of("text/html") >= of("application/json")
+}
+
+/// `text/html;q=0.9`, taken apart; a quality that cannot be read is none.
+fn quality(accepted: &str) -> (&str, f32) {
+    let mut parts = accepted.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (kind, quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0)))
+}
+
+/// What programs are told.
+fn told(front: &Front, health: &Readiness) -> Response {
+    let contexts = front.contexts.iter().filter_map(|name| context::named(name));
+    let documents =
+        front.documents.iter().map(|one| (one.name.to_owned(), Value::from(path(one, Language::English))));
+    let mut links = json!({
+        "api": "/docs",
+        "openapi": "/openapi.json",
+        "documentation": documents.collect::<serde_json::Map<_, _>>(),
+        "health": { "live": "/health/live", "ready": "/health/ready" },
+        "metrics": "/metrics",
+    });
+    if front.trail {
+        links["audit"] = "/audit".into();
+        links["health"]["audit"] = "/health/audit".into();
+    }
+    let told = json!({
+        "name": SHOP,
+        "version": env!("CARGO_PKG_VERSION"),
+        "role": front.role,
+        "ready": health.ready,
+        "checks": health.checks,
+        "contexts": contexts.map(|one| json!({ "name": one.name, "about": one.about })).collect::<Vec<_>>(),
+        "links": links,
+    });
+    ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(told)).into_response()
+}
+
+/// Where a document is, in that language if it is there.
+fn path(document: &Document, language: Language) -> String {
+    let ending = if document.translated && language == Language::Chinese { ".zh-CN" } else { "" };
+    format!("{DOCUMENTATION}/{}{ending}", document.name)
+}
+
+fn body(view: &View<'_>, front: &Front, health: &Readiness) -> Markup {
+    html! {
+        h1 { (SHOP) }
+        p { (view.word("front-what")) }
+        (state(view, health))
+        div.cards {
+            section.card {
+                h2 { (view.word("front-api")) }
+                p { a href="/docs" { (view.word("front-browse")) } }
+                p { a href="/openapi.json" { (view.word("front-description")) } }
+            }
+            section.card {
+                h2 { (view.word("front-trail")) }
+                @if front.trail {
+                    p { a href=(view.to("/audit", &[])) { (view.word("front-trail-open")) } }
+                    p.soft { (view.word("front-trail-key")) }
+                } @else {
+                    p.soft { (view.word("front-trail-elsewhere")) }
+                }
+            }
+            section.card {
+                h2 { (view.word("front-documentation")) }
+                @for one in front.documents {
+                    p { (document(view, one)) }
+                }
+            }
+            section.card {
+                h2 { (view.word("front-health")) }
+                p { a href="/health/ready" { (view.word("front-ready")) } }
+                p { a href="/health/live" { (view.word("front-live")) } }
+                @if front.trail { p { a href="/health/audit" { (view.word("front-standing")) } } }
+                p { a href="/metrics" { (view.word("front-metrics")) } }
+            }
+        }
+        h2 { (view.word("front-process")) }
+        p { (view.word_of(&format!("front-role-{}", front.role)).unwrap_or(front.role)) }
+        @if front.contexts.is_empty() {
+            p.soft { (view.word("front-no-contexts")) }
+        } @else {
+            table {
+                thead { tr { th scope="col" { (view.word("front-context")) } th scope="col" { (view.word("front-about")) } } }
+                tbody {
+                    @for name in &front.contexts {
+                        tr { td { code translate="no" { (name) } } td data-name=(view.word("front-about")) { (about(view, name)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the process can do its work, and what is wrong if not.
+fn state(view: &View<'_>, health: &Readiness) -> Markup {
+    let name = |one: &Outcome| {
+        view.word_of(&format!("front-check-{}", one.name)).map_or_else(|| one.name.clone(), str::to_owned)
+    };
+    html! {
+        @if health.ready {
+            p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("front-well")) } }
+        } @else {
+            div.banner.ill role="alert" {
+                p { span aria-hidden="true" { "⚠ " } strong { (view.word("front-ill")) } }
+                ul {
+                    @for one in health.checks.iter().filter(|one| !one.ok) {
+                        li { (name(one)) @if let Some(reason) = &one.reason { ": " span lang="en" { (reason) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A link to a document; most of them are in English only.
+fn document(view: &View<'_>, one: &Document) -> Markup {
+    let tag = if one.translated { view.language.tag() } else { Language::English.tag() };
+    html! {
+        a href=(path(one, view.language)) hreflang=(tag) {
+            (view.word_of(&format!("front-document-{}", one.name)).unwrap_or(one.name))
+        }
+    }
+}
+
+/// A context in a line.
+fn about(view: &View<'_>, name: &str) -> Markup {
+    html! {
+        @match (view.language.context(name), context::named(name)) {
+            (Some(text), _) => (text),
+            (None, Some(context)) => span lang="en" { (context.about) },
+            (None, None) => "–",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_for_who_names_html_and_does_not_like_json_better() {
+        let wants = |accept: &[&str]| {
+            let values = accept.iter().map(|value| (ACCEPT, HeaderValue::from_str(value).unwrap()));
+            wants_page(&values.collect())
+        };
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+        for page in
+            [&[browser][..], &["Text/HTML"], &["application/json;q=0.5, text/html"], &["*/*", "text/html"]]
+        {
+            assert!(wants(page), "{page:?}");
+        }
+        let programs: [&[&str]; 7] = [
+            &[],
+            &["*/*"],
+            &["application/json"],
+            &["application/json, text/html;q=0.9"],
+            &["text/html;q=0"],
+            &["text/html;q=often"],
+            &["text/*"],
+        ];
+        for program in programs {
+            assert!(!wants(program), "{program:?}");
+        }
+    }
+}

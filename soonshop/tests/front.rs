@@ -1,0 +1,76 @@
+//! The page at `/` of a process that runs, and the documents that it leads to.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+
+use serde_json::Value;
+use soonshop::serve::{Options, start};
+use soonshop::{Config, Role, Shop, contexts, migrate};
+
+fn config(folder: &Path) -> Config {
+    let path = |name: &str| folder.join(name);
+    Config {
+        store: format!("sqlite://{}", folder.display()),
+        read_models: None,
+        keys: None,
+        erasures: None,
+        bus: "in-process:".to_owned(),
+        cache: "moka:".to_owned(),
+        search: format!("tantivy://{}", path("search").display()),
+        master_key_file: path("master.key"),
+        seal_key_file: path("seal.key"),
+        operator_token_file: path("operator.token"),
+        name: "test".to_owned(),
+        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
+        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
+        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
+        cancel_unshipped_after_days: 0,
+    }
+}
+
+/// The names of the contexts that a process says it serves.
+fn names(told: &Value) -> Vec<&str> {
+    told["contexts"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_says_at_its_root_what_it_is_and_everything_that_it_leads_to_is_there() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let folder = tempfile::tempdir().unwrap();
+    let shop = Shop::open(&config(folder.path()), Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().unwrap();
+    // All of it, and then a process that serves one context only.
+    for (list, served) in [
+        (None, &["user", "product", "inventory", "order", "analytics", "audit"][..]),
+        (Some("order"), &["order"]),
+    ] {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let options = Options { role: Role::All, contexts: contexts(list).unwrap(), listen };
+        let running = start(shop.clone(), options, Vec::new()).await.unwrap();
+        let origin = format!("http://{}", running.address);
+        let told: Value = client.get(format!("{origin}/")).send().await.unwrap().json().await.unwrap();
+        assert_eq!((&told["role"], &told["ready"]), (&"all".into(), &true.into()), "{told}");
+        assert_eq!(names(&told), served);
+        let page =
+            client.get(format!("{origin}/?lang=en")).header("accept", "text/html").send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        let page = page.text().await.unwrap();
+        assert!(page.contains("This process does everything."), "{page}");
+        let ways = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let ways: Vec<_> = ways.filter(|way| way.starts_with('/')).collect();
+        let trail = served.contains(&"audit");
+        assert_eq!(ways.iter().any(|way| way.starts_with("/audit?")), trail, "{ways:?}");
+        for way in ways {
+            let way = way.replace("&amp;", "&");
+            let status = client.get(format!("{origin}{way}")).send().await.unwrap().status();
+            // Nobody keeps the read models of this shop, which /health/audit says.
+            assert!(status == 200 || way == "/health/audit" && status == 503, "{way}: {status}");
+        }
+        for (name, status) in [("readme.zh-CN", 200), ("nothing", 404), ("..%2FCargo.toml", 404)] {
+            let got = client.get(format!("{origin}/documentation/{name}")).send().await.unwrap();
+            assert_eq!(got.status(), status, "{name}");
+        }
+        running.stop().await.unwrap();
+    }
+}
