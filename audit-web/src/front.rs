@@ -18,9 +18,9 @@ use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{Params, Visit};
 use soonshop_service_kit::health::{Health, Outcome, Readiness};
 
+use crate::messages::Language;
 use crate::pages;
 use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
-use crate::messages::Language;
 
 /// What the addresses of documents begin with.
 pub const DOCUMENTATION: &str = "/documentation";

@@ -1,18 +1,24 @@
 //! The contexts that have commands, one file each: rows of the table, and functions that make a body a command.
 
-mod inventory;
-mod order;
-mod product;
-mod user;
-
 use crate::http::endpoint::Endpoint;
 
-/// Every command over HTTP.
-pub(crate) fn endpoints() -> Vec<Endpoint> {
-    [user::endpoints(), product::endpoints(), inventory::endpoints(), order::endpoints()]
-        .into_iter()
-        .flatten()
-        .collect()
+/// Declares the file of each context, and takes the rows of all of them.
+macro_rules! contexts {
+    ($($name:ident,)+) => {
+        $(mod $name;)+
+
+        /// Every command that can be given over HTTP.
+        pub(crate) fn endpoints() -> Vec<Endpoint> {
+            [$($name::endpoints()),+].into_iter().flatten().collect()
+        }
+    };
+}
+
+contexts! {
+    user,
+    product,
+    inventory,
+    order,
 }
 
 #[cfg(test)]
@@ -55,6 +61,6 @@ mod tests {
     fn every_context_that_has_aggregates_has_commands() {
         let served: BTreeSet<_> = endpoints().iter().map(|endpoint| endpoint.row.context()).collect();
         let owning: BTreeSet<_> = AGGREGATES.iter().map(|aggregate| aggregate.context).collect();
-        assert_eq!(served, owning, "chain the rows of each context in contexts::endpoints()");
+        assert_eq!(served, owning, "name each context in `contexts!` (command-api/src/contexts.rs)");
     }
 }

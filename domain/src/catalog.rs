@@ -9,10 +9,10 @@ use strum::VariantNames as _;
 use uuid::Uuid;
 
 use crate::aggregate_type::AggregateType;
-use crate::decider::{Decider, Facts};
+use crate::decider::{Decider, Facts, InCatalog};
 use crate::event_info::{EventInfo, EventType, Expectation};
 use crate::personal::{PersonalValue, Sensitive};
-use crate::{Money, context, inventory, order, product, user};
+use crate::{Money, context};
 
 /// Work on an aggregate type that is known by its name only: see [`visit`].
 pub trait Visitor {
@@ -53,7 +53,22 @@ pub trait Dispatch {
     fn take<A: Decider>(self, command: A::Command) -> Self::Output;
 }
 
+/// A row: the variant of [`Event`] and [`Command`], the name in the log, the context, the icon, and the module with the
+/// names of the aggregate's commands and state in it. Its events are the module's `Event`, its refusals the `Error`.
 macro_rules! catalog {
+    ($(
+        $variant:ident: $type_name:literal in $context:literal, $icon:literal,
+        $($module:ident)::+ { $commands:ident, $state:ident };
+    )+) => {
+        types! {$(
+            $variant: $type_name in $context, $icon,
+            crate::$($module::)+Event, crate::$($module::)+$commands, crate::$($module::)+Error,
+            crate::$($module::)+$state;
+        )+}
+    };
+}
+
+macro_rules! types {
     ($(
         $variant:ident: $type_name:literal in $context:literal, $icon:literal,
         $events:ty, $commands:ty, $errors:ty, $state:ty;
@@ -245,6 +260,8 @@ macro_rules! catalog {
                 }
             }
 
+            impl InCatalog for $state {}
+
             impl cqrs_es::Aggregate for $state {
                 const TYPE: &'static str = $type_name;
                 type Command = $commands;
@@ -273,14 +290,12 @@ macro_rules! catalog {
 }
 
 catalog! {
-    User: "user" in "user", "◉", user::Event, user::Command, user::Error, user::User;
-    Person: "person" in "user", "◎",
-        user::person::Event, user::person::Command, user::person::Error, user::person::Person;
-    Product: "product" in "product", "◆", product::Event, product::Command, product::Error, product::Product;
-    Stock: "stock" in "inventory", "△", inventory::Event, inventory::At, inventory::Error, inventory::Stock;
-    Order: "order" in "order", "▢", order::Event, order::Command, order::Error, order::Order;
-    CreditNote: "credit_note" in "order", "◇", order::credit_note::Event, order::credit_note::Command,
-        order::credit_note::Error, order::credit_note::CreditNote;
+    User: "user" in "user", "◉", user { Command, User };
+    Person: "person" in "user", "◎", user::person { Command, Person };
+    Product: "product" in "product", "◆", product { Command, Product };
+    Stock: "stock" in "inventory", "△", inventory { At, Stock };
+    Order: "order" in "order", "▢", order { Command, Order };
+    CreditNote: "credit_note" in "order", "◇", order::credit_note { Command, CreditNote };
 }
 
 /// The aggregate type of that name.

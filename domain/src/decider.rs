@@ -13,9 +13,14 @@ pub struct Facts {
     pub now: DateTime<Utc>,
 }
 
+/// An aggregate with a row in the catalog. The row implements it.
+#[diagnostic::on_unimplemented(message = "`{Self}` has no row in `catalog!` (domain/src/catalog.rs)")]
+pub trait InCatalog {}
+
 /// An aggregate whose decision is a pure, synchronous function; `cqrs_es::Aggregate::handle` calls it.
 pub trait Decider:
-    cqrs_es::Aggregate<
+    InCatalog
+    + cqrs_es::Aggregate<
         Services = Facts,
         Command: Clone + Send + Sync,
         Event: EventInfo + 'static,

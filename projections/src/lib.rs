@@ -7,21 +7,16 @@
 //!
 //! One file per context. Start reading at [`order`], then [`projector`], then [`runner`].
 
-pub mod analytics;
 mod arrays;
-pub mod audit;
 mod copy_in;
 mod event_summary;
 pub mod feed;
 mod follower_status;
 pub mod generation;
 pub mod generation_remover;
-pub mod inventory;
 pub mod operations;
-pub mod order;
 pub mod parked;
 pub mod processes;
-pub mod product;
 pub mod projector;
 mod row;
 pub mod runner;
@@ -30,10 +25,8 @@ pub mod sink;
 pub mod source;
 pub mod status;
 pub mod texts;
-
 mod transaction;
 mod unit;
-pub mod user;
 pub mod wait;
 
 use std::sync::Arc;
@@ -42,14 +35,23 @@ pub use feed::Feed;
 pub use generation::{Generation, Registry};
 pub use projector::{PersonalColumns, Projector, Row, Unit, Wants};
 
-/// Every projection of the shop: the newest version of each.
-pub fn all() -> Vec<Arc<dyn Projector>> {
-    vec![
-        Arc::new(user::Users),
-        Arc::new(product::Products),
-        Arc::new(inventory::Stock),
-        Arc::new(order::Orders),
-        Arc::new(analytics::Sales),
-        Arc::new(audit::Audit),
-    ]
+/// Declares the file of each context, and lists its projector.
+macro_rules! projectors {
+    ($($module:ident::$projector:ident,)+) => {
+        $(pub mod $module;)+
+
+        /// Every projection of the shop: the newest version of each.
+        pub fn all() -> Vec<Arc<dyn Projector>> {
+            vec![$(Arc::new($module::$projector)),+]
+        }
+    };
+}
+
+projectors! {
+    user::Users,
+    product::Products,
+    inventory::Stock,
+    order::Orders,
+    analytics::Sales,
+    audit::Audit,
 }

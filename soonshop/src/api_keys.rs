@@ -15,7 +15,9 @@ use soonshop_domain::{Purpose, ids};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::operations::{self, Operation};
-use soonshop_service_kit::access::{ApiKey, Caller, Keys, Role, Secret, StoredKey, StoredSession, Unavailable};
+use soonshop_service_kit::access::{
+    ApiKey, Caller, Keys, Role, Secret, StoredKey, StoredSession, Unavailable,
+};
 use uuid::Uuid;
 
 use crate::Shop;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use soonshop::Role;
@@ -81,9 +82,26 @@ fn table(page: &str, heading: &str) -> BTreeMap<String, Vec<String>> {
     cells.map(|mut cells| (cells.remove(0), cells)).collect()
 }
 
+/// `UPDATE_DOCS=1` adds the rows that a table lacks, at its end.
+fn add_rows(page: &str, heading: &str, rows: impl Iterator<Item = (String, String)>) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    if std::env::var_os("UPDATE_DOCS").is_none() {
+        return;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let documented = table(page, heading);
+    let missing: String =
+        rows.filter(|(key, _)| !documented.contains_key(key)).map(|(_, row)| row + "\n").collect();
+    let text = std::fs::read_to_string(docs(page)).unwrap();
+    let begin = text.find(heading).unwrap();
+    let first = begin + text[begin..].find("\n|").unwrap() + 1;
+    let end = text[first..].find("\n\n").map_or(text.len(), |at| first + at + 1);
+    std::fs::write(docs(page), format!("{}{missing}{}", &text[..end], &text[end..])).unwrap();
+}
+
 #[test]
 fn deployment_md_lists_the_contexts_and_their_ports() {
-    let documented = table("deployment.md", "`--contexts` narrows");
+    let heading = "`--contexts` narrows";
     let expected: BTreeMap<_, _> = CONTEXTS
         .iter()
         .map(|context| {
@@ -91,7 +109,15 @@ fn deployment_md_lists_the_contexts_and_their_ports() {
             (context.name.to_owned(), vec![port, context.about.to_owned()])
         })
         .collect();
-    assert_eq!(documented, expected, "the table in docs/deployment.md and domain/src/context.rs differ");
+    let rows = expected.iter();
+    let rows =
+        rows.map(|(name, cells)| (name.clone(), format!("| `{name}` | {} | {} |", cells[0], cells[1])));
+    add_rows("deployment.md", heading, rows);
+    let documented = table("deployment.md", heading);
+    assert_eq!(
+        documented, expected,
+        "the table in docs/deployment.md and domain/src/context.rs differ: UPDATE_DOCS=1 adds rows"
+    );
     for context in CONTEXTS {
         let alone = BTreeSet::from([context.name.to_owned()]);
         assert_eq!(default_port(Role::All, &alone), context.port.unwrap_or(8000), "{}", context.name);
@@ -102,23 +128,58 @@ fn deployment_md_lists_the_contexts_and_their_ports() {
 
 #[test]
 fn api_md_lists_every_command_with_its_permission_and_its_key() {
-    let documented: BTreeSet<_> = table("api.md", "\n## Commands")
-        .into_iter()
-        .map(|(what, cells)| format!("{what}: {} {}", cells[1], cells[2]).trim_end().to_owned())
-        .collect();
+    let heading = "\n## Commands";
     let document = serde_json::to_value(openapi(Role::CommandApi)).unwrap();
-    let described: BTreeSet<_> = operations(&document)
+    let described: Vec<_> = operations(&document)
         .into_iter()
         .map(|(what, operation)| {
             let permission = operation["description"].as_str().unwrap().split('`').nth(1).unwrap();
             let parameters = operation["parameters"].as_array().unwrap();
             let key = parameters.iter().find(|parameter| parameter["name"] == "Idempotency-Key").unwrap();
             let key = if key["required"] == true { "required" } else { "" };
-            format!("{what}: {permission} {key}").trim_end().to_owned()
+            (what, permission, key, operation["summary"].as_str().unwrap().to_lowercase())
         })
+        .collect();
+    let rows = described.iter().map(|(what, permission, key, summary)| {
+        (what.clone(), format!("| `{what}` | {summary} | `{permission}` | {key} |").replace("|  |", "| |"))
+    });
+    add_rows("api.md", heading, rows);
+    let documented: BTreeSet<_> = table("api.md", heading)
+        .into_iter()
+        .map(|(what, cells)| format!("{what}: {} {}", cells[1], cells[2]).trim_end().to_owned())
+        .collect();
+    let described: BTreeSet<_> = described
+        .into_iter()
+        .map(|(what, permission, key, _)| format!("{what}: {permission} {key}").trim_end().to_owned())
         .collect();
     assert_eq!(
         documented, described,
-        "the table of commands in docs/api.md and the rows in command-api differ"
+        "the table of commands in docs/api.md and the rows in command-api differ: UPDATE_DOCS=1 adds rows"
+    );
+}
+
+#[test]
+fn api_md_lists_every_query() {
+    let heading = "\n## Queries";
+    let document = serde_json::to_value(soonshop_query_api::http::openapi()).unwrap();
+    let described: Vec<_> = operations(&document)
+        .into_iter()
+        .map(|(what, operation)| {
+            let names = operation["parameters"].as_array().into_iter().flatten();
+            let names = names.filter(|parameter| parameter["in"] == "query");
+            let names = names.map(|parameter| parameter["name"].as_str().unwrap());
+            let names = names.filter(|name| !["limit", "after", "as_of"].contains(name));
+            let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+            let summary = operation["summary"].as_str().unwrap().to_lowercase();
+            (what.clone(), format!("| `{what}` | {summary} | {} |", names.join(", ")).replace("|  |", "| |"))
+        })
+        .collect();
+    add_rows("api.md", heading, described.iter().cloned());
+    let documented = table("api.md", heading);
+    let missing: Vec<_> =
+        described.iter().map(|(what, _)| what).filter(|what| !documented.contains_key(*what)).collect();
+    assert!(
+        missing.is_empty(),
+        "the table of queries in docs/api.md lacks {missing:?}: UPDATE_DOCS=1 adds them"
     );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait as _, Iterable as _};
+use sea_orm::{ConnectionTrait as _, FromQueryResult as _, Iterable as _};
 use serde_json::{Map, Value, json};
 use soonshop_domain::{Event, ids};
 use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, EventLog, KeyStore, MasterKeys};
@@ -187,7 +187,17 @@ impl Shop {
                 "facts": table::<analytics::fact::Model>(&db, "facts").await,
             }),
             "audit" => json!({ "audit": table::<audit::Model>(&db, "audit").await }),
-            other => panic!("no tables are known of {other}"),
+            other => {
+                let known = soonshop_projections::all().into_iter().find(|one| one.name() == other);
+                let projector = known.unwrap_or_else(|| panic!("no projection is called {other}"));
+                let mut rows = Map::new();
+                for table in projector.tables() {
+                    let sql = format!("SELECT * FROM @{} ORDER BY {}", table.name(), table.keys().join(", "));
+                    let found = sea_orm::JsonValue::find_by_statement(db.statement(&sql, []));
+                    rows.insert(table.name(), found.all(&db.connection).await.unwrap().into());
+                }
+                rows.into()
+            }
         }
     }
 

@@ -195,3 +195,29 @@ pub(crate) fn story() -> Vec<(Uuid, Event)> {
         (visitor, erased()),
     ]
 }
+
+/// The golden history of each aggregate type that the story leaves out, in a stream of its own.
+pub(crate) fn histories_beside_the_story() -> Vec<(Uuid, Event)> {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
+    let read = |file: String| -> serde_json::Value {
+        let text =
+            std::fs::read_to_string(golden.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        serde_json::from_str(&text).unwrap()
+    };
+    let told: Vec<_> = story().iter().map(|(_, event)| event.aggregate_type()).collect();
+    let mut events = Vec::new();
+    for (name, version) in soonshop_domain::state_types() {
+        if told.contains(&name) {
+            continue;
+        }
+        let stream = Uuid::new_v5(&Uuid::nil(), name.as_bytes());
+        for step in read(format!("states/{name}.v{version}.json")).as_array().unwrap() {
+            let event = step["after"].as_str().unwrap();
+            let written =
+                soonshop_domain::catalog::version_of(name, event, soonshop_domain::catalog::UPCASTERS);
+            let payload = read(format!("events/{event}.v{written}.json"));
+            events.push((stream, Event::decode_value(name, payload).unwrap().unwrap()));
+        }
+    }
+    events
+}

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::target::Kind;
 use super::plan::Plan;
+use super::target::Kind;
 
 /// How many broken rows and refused commands are shown to people.
 const SHOWN: usize = 20;

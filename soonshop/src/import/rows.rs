@@ -203,8 +203,9 @@ impl Sheet {
             return Err(invalid(3, &"it is 0, or too large"));
         }
         let plain = self.form.decimal_sign.plain(field(5)?);
-        let pence =
-            plain.and_then(|plain| pence(&plain)).ok_or_else(|| invalid(5, &"it is not an amount of money"))?;
+        let pence = plain
+            .and_then(|plain| pence(&plain))
+            .ok_or_else(|| invalid(5, &"it is not an amount of money"))?;
         if !(0..=MOST_PENCE).contains(&pence) {
             return Err(invalid(5, &"it is below 0, or too large"));
         }
