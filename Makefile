@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev hooks dev migrate build test test-fast test-lean test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -38,6 +38,9 @@ hooks: ## Check before each commit: formatting, spelling, clippy of the crates t
 
 dev: ## The whole shop in one process, with nothing installed: migrated, seeded, all roles
 	$(CARGO) run --package soonshop --bin soonshop --profile quick --no-default-features -- dev
+
+context: ## A new context that compiles and has its tests (NAME=loyalty)
+	CARGO='$(CARGO)' tools/context.sh '$(NAME)'
 
 build: ## Everything, for release
 	$(CARGO) build --release --workspace --locked
@@ -88,11 +91,14 @@ bench: ## The figures, each with its baseline
 test-lean: ## That a build without the adapters of servers says which of them it lacks
 	$(CARGO) test --profile quick $(LEAN) --test built_in
 
+test-context: ## That a new context is green at once, and that each edit which it needs is missed
+	CARGO='$(CARGO)' tools/test-context.sh
+
 format: ## Format the code
-	$(CARGO) fmt --all
+	CARGO='$(CARGO)' tools/format.sh
 
 lint: ## Formatting, clippy, documentation, dependencies and spelling, as strict as the build server
-	$(CARGO) fmt --all --check
+	CARGO='$(CARGO)' tools/format.sh --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(LEAN) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps

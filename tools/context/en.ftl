@@ -1,0 +1,7 @@
+### The context __name__.
+
+event-__Name__Opened = __Name__ opened
+    .sentence = A __name__ was opened: { $label }
+event-__Name__Closed = __Name__ closed
+    .sentence = A __name__ was closed: { $reason }
+aggregate-__name__ = __name__

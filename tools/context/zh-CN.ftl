@@ -1,0 +1,7 @@
+### The context __name__.
+
+event-__Name__Opened = __Name__ 已开启
+    .sentence = 已开启一个 __name__：{ $label }
+event-__Name__Closed = __Name__ 已关闭
+    .sentence = 已关闭一个 __name__：{ $reason }
+aggregate-__name__ = __name__ 对象
