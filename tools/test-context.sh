@@ -82,7 +82,7 @@ guards
 # What has to be named when a line is left out.
 declare -A named=(
   [domain/src/context.rs]='domain/src/context.rs'
-  [domain/src/lib.rs]="$name"
+  [domain/src/lib.rs]="cannot find \`$name\` in \`crate\`"
   [domain/src/catalog.rs]="\`$Name\` has no row in \`catalog!\`"
   [command-api/src/contexts.rs]='command-api/src/contexts.rs'
   [projections/src/lib.rs]="could not find \`$name\` in \`soonshop_projections\`"
