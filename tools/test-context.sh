@@ -76,7 +76,7 @@ step 'the guards and its own tests'
 guards
 "$CARGO" test --workspace --test "context_$name"
 "$CARGO" test --workspace --test projections -- sqlite::golden sqlite::every_projector sqlite::one_by_one
-"$CARGO" test --workspace --test http -- every_refusal_there_is_has_a_page the_description_is_whole
+"$CARGO" test --workspace --test http -- every_refusal_has_a_page the_description_is_whole
 "$CARGO" test --workspace --test integration -- architecture:: database_md::
 
 # What has to be named when a line is left out.
