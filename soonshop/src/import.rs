@@ -321,7 +321,7 @@ impl<D: Target> Run<D> {
             StepOutcome::New(_) => report.count(step.kind).new += 1,
             StepOutcome::There(_) => report.count(step.kind).there += 1,
             StepOutcome::Refused(reason) => {
-                report.refused(format!("{} {name}", step.kind.name()), reason.clone())
+                report.refused(format!("{} {name}", step.kind.name()), reason.clone());
             }
         }
         Ok(given)
