@@ -355,7 +355,7 @@ async fn parked_and_followed(set: Set) {
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert!(said.contains("position 3 was parked, and is shown late"), "{said}");
-    assert!(said.contains("1 events up to there are parked and were not shown, the first at 5"), "{said}");
+    assert!(said.contains("1 event up to there is parked and was not shown, at 5"), "{said}");
     assert!(said.contains("tail --after 4"), "{said}");
     shop.stop().await;
 }

@@ -307,7 +307,7 @@ tool-tail-unprovable = tail      unprovable: { $events ->
         [one] 1 event since { $since } is under no seal; whether more were there, nobody can tell
        *[other] { $events } events since { $since } are under no seal; whether more were there, nobody can tell
     }
-tool-no-tail = tail      none was seen; had events been cut off after the last seal, nobody could tell
+tool-no-tail = tail      no events; if some were cut off after the last seal, there is no trace
 tool-export-intact = intact    { $count ->
         [one] 1 row
        *[other] { $count } rows
