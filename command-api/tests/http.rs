@@ -524,7 +524,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
     let holders = |permission: &str| match permission {
         "shop" => "support admin service",
         "trade" | "fulfil" => "ops admin service",
-        "refund" | "forget" => "support admin",
+        "refund" | "erase-person" => "support admin",
         other => panic!("no command has needed {other} yet: say here who has it"),
     };
     let mut table = BTreeSet::new();
