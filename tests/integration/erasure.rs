@@ -131,7 +131,7 @@ async fn forgotten(set: Set) {
         .collect();
     let columns = ["contact_address", "contact_email", "contact_name", "contact_phone"];
     assert_eq!(places, columns.map(|column| format!("orders.{column}")));
-    assert!(report.found.iter().any(|found| found.why.contains("nobody asked")));
+    assert!(report.found.iter().any(|found| found.why.contains("no erasure was requested")));
     let elsewhere =
         |found: &&erased::Leftover| !["rm_orders_1", "log", "files"].contains(&found.store.as_str());
     assert_eq!(report.found.iter().filter(elsewhere).count(), 0, "{report}");

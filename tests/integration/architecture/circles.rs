@@ -123,6 +123,8 @@ fn resolve(files: &BTreeMap<Module, Parsed>, from: &Module, import: &Import) -> 
     let mut at: Module = from.iter().chain(&import.inside).cloned().collect();
     let mut path = import.path.as_slice();
     match path.first()?.as_str() {
+        // A macro that ends a path with what it was given: `crate::$($module)::+`.
+        "crate" if path.len() == 1 => return None,
         "crate" => (at, path) = (Vec::new(), &path[1..]),
         "self" | "super" => {
             while let Some(step @ ("self" | "super")) = path.first().map(String::as_str) {

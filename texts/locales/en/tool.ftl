@@ -304,8 +304,8 @@ tool-sealed-up-to = sealed    up to { $log }:{ $to } at { $at }, seal { $hash }
 tool-seal-key = key       { $key }
 tool-key-not-given = {"          "}found in the seals, not given by you: compare it with the one you know
 tool-tail-unprovable = tail      unprovable: { $events ->
-        [one] 1 event since { $since } is under no seal; whether more were there, nobody can tell
-       *[other] { $events } events since { $since } are under no seal; whether more were there, nobody can tell
+        [one] 1 event since { $since } is under no seal; more may have been cut off without a trace
+       *[other] { $events } events since { $since } are under no seal; more may have been cut off without a trace
     }
 tool-no-tail = tail      no events; if some were cut off after the last seal, there is no trace
 tool-export-intact = intact    { $count ->
