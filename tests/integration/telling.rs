@@ -352,7 +352,11 @@ async fn only_a_run_that_can_be_continued_says_that_it_is_saved() {
         assert_eq!(code(&ran), 124, "{args:?}: {last}");
         if args[0] != "status" {
             let said = last["message"].as_str().unwrap();
-            let expected = if saved { "the time limit was reached; progress is saved" } else { "the time limit was reached" };
+            let expected = if saved {
+                "the time limit was reached; progress is saved"
+            } else {
+                "the time limit was reached"
+            };
             assert_eq!(said, expected, "{args:?}");
         }
     }
