@@ -97,7 +97,7 @@ pub async fn read(
 /// The most events to count: a larger number is of no use, and counting takes long.
 const MOST_COUNTED: i64 = 10_000;
 
-/// How many events match; `None`: more than [`MOST_COUNTED`].
+/// How many events match; `None`: more than are counted.
 pub async fn count(reader: &Reader, filter: &Filter) -> Result<Option<i64>, QueryError> {
     let mut search = searched(reader, &filter.everywhere()).await?;
     let source = reader.source().await?;

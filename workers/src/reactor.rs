@@ -3,9 +3,9 @@
 //! instance, until each is done or refused.
 //!
 //! Command ids are derived from the input, so sending a command twice does it once. A process that is killed anywhere
-//! continues from its rows. The protocol between the tasks: the reader ([`following`]) and the clock ([`clock`]) write
-//! rows and name the instance; a worker per named instance sends its rows ([`sending`]); one lock serializes changes
-//! of instances. The rows are in [`rows`], and the status of a process in [`status`].
+//! continues from its rows. The protocol between the tasks: the reader (`following.rs`) and the clock (`clock.rs`) write
+//! rows and name the instance; a worker per named instance sends its rows (`sending.rs`); one lock serializes changes
+//! of instances. The rows are in `rows.rs`, and the status of a process in `status.rs`.
 
 mod clock;
 mod following;
