@@ -569,8 +569,10 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "user.delete: support admin service",
         "user.register: support admin service",
     ];
-    let missing: Vec<_> = expected.into_iter().filter(|row| !table.contains(*row)).collect();
-    assert!(missing.is_empty(), "{missing:?} are not in {table:?}");
+    // Other contexts bring commands of their own; those of these types are exactly these.
+    let types: BTreeSet<&str> = expected.iter().filter_map(|row| Some(row.split_once('.')?.0)).collect();
+    table.retain(|row| row.split_once('.').is_some_and(|(name, _)| types.contains(name)));
+    assert_eq!(table, BTreeSet::from(expected.map(str::to_owned)));
 }
 
 #[tokio::test]
