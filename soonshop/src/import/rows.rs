@@ -81,7 +81,7 @@ impl Sheet {
     /// Reads a file, packed with gzip or not.
     ///
     /// # Errors
-    /// It cannot be opened, its header does not name every column, or it cannot be told how it is to be read.
+    /// It cannot be opened, its header does not name every column, or its rows do not prove how to read them.
     pub(super) fn open(path: &Path, options: &FormOptions) -> anyhow::Result<Self> {
         let name = path.display();
         let mut data = Vec::new();
@@ -124,8 +124,10 @@ impl Sheet {
                 continue;
             }
             let line = record.position().map_or(0, csv::Position::line);
-            let field = |column: usize| record.get(self.columns[column]).map(<[u8]>::trim_ascii);
-            let field = |column| std::str::from_utf8(field(column).unwrap_or_default()).unwrap_or_default();
+            let field = |column: usize| {
+                let bytes = record.get(self.columns[column]).unwrap_or_default();
+                std::str::from_utf8(bytes).unwrap_or_default().trim_ascii()
+            };
             if !field(0).starts_with('A') {
                 evidence.amount(line, field(5), |plain| pence(plain).is_some());
                 evidence.moment(line, field(4));
