@@ -121,8 +121,15 @@ impl Database {
     }
 }
 
+/// What a connection calls itself in `pg_stat_activity`: the `application_name` of the URL, else `soonshop`.
+pub fn connection_name(options: &PgConnectOptions) -> &str {
+    options.get_application_name().unwrap_or("soonshop")
+}
+
 fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> {
-    let options = PgConnectOptions::from_str(url)?.application_name("soonshop").options([
+    let options = PgConnectOptions::from_str(url)?;
+    let name = connection_name(&options).to_owned();
+    let options = options.application_name(&name).options([
         ("jit", "off"),
         ("idle_in_transaction_session_timeout", "60000"),
         ("statement_timeout", "30000"),

@@ -4,6 +4,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use soonshop_event_log::database::connection_name;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions as _, Row as _};
@@ -41,7 +42,9 @@ fn late() -> BatchError {
 
 impl Postgres {
     pub(crate) fn new(url: &str) -> Result<Self, sqlx::Error> {
-        let options = PgConnectOptions::from_str(url)?.application_name("soonshop-appender");
+        let options = PgConnectOptions::from_str(url)?;
+        let name = format!("{}-appender", connection_name(&options));
+        let options = options.application_name(&name);
         Ok(Self { options: options.options(SETTINGS.iter().copied()), connection: None })
     }
 

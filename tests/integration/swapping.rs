@@ -158,7 +158,7 @@ async fn killed(shop: &TestShop, tool: &Tool, args: &[&str], after: Duration) ->
     child.kill().unwrap();
     child.wait().unwrap();
     // A commit on its way may arrive or not: check once the server has closed the connection.
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'doomed-{name}'");
+    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'doomed-{name}%'");
     let gone = async || number(tool.registry.operations(), &sql).await == 0;
     eventually("the server has noticed", Duration::from_secs(10), gone).await;
     let now = moves(tool, name).await;
