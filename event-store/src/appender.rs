@@ -550,3 +550,79 @@ fn unhex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks_exact(2);
     digits.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use soonshop_domain::ids;
+
+    use super::*;
+
+    fn request(command_id: Uuid) -> Request {
+        Request {
+            command_id,
+            fingerprint: Vec::new(),
+            record: false,
+            answer: Answer::default(),
+            streams: Vec::new(),
+            claims: Vec::new(),
+            frees: Vec::new(),
+            claim_keys: Vec::new(),
+            events: Vec::new(),
+            deadline: Instant::now(),
+        }
+    }
+
+    fn claiming(value: u8, owner: &str) -> Request {
+        let claim = Claim { scope: "sku", key_id: 1, value: vec![value], form: 1, owner: owner.to_owned() };
+        Request { claims: vec![claim], ..request(ids::new()) }
+    }
+
+    fn freeing(owner: &str) -> Request {
+        Request { frees: vec![("sku", owner.to_owned())], ..request(ids::new()) }
+    }
+
+    /// The batches that the requests go into: by their places in the queue.
+    fn batches(requests: &[Request]) -> Vec<Vec<usize>> {
+        let place = |one: &Waiting| requests.iter().position(|r| r.deadline == one.request.deadline).unwrap();
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        for request in requests {
+            let (answer, _) = oneshot::channel();
+            waiting.push_back(Waiting { request: request.clone(), answer });
+        }
+        let mut batches = Vec::new();
+        while !waiting.is_empty() {
+            let (batch, later) = choose(waiting);
+            batches.push(batch.iter().map(place).collect());
+            waiting = later;
+        }
+        batches
+    }
+
+    /// Each request with a deadline of its own, by which it is known again.
+    fn numbered(requests: Vec<Request>) -> Vec<Request> {
+        let now = Instant::now();
+        let deadline = |number: usize| now + Duration::from_secs(number as u64);
+        requests.into_iter().enumerate().map(|(n, r)| Request { deadline: deadline(n), ..r }).collect()
+    }
+
+    #[test]
+    fn a_repeated_command_waits_for_the_next_batch() {
+        let first = request(ids::new());
+        let requests = numbered(vec![first.clone(), first, request(ids::new())]);
+        assert_eq!(batches(&requests), [vec![0, 2], vec![1]]);
+    }
+
+    #[test]
+    fn two_claims_of_one_value_are_never_in_one_batch() {
+        let requests =
+            numbered(vec![claiming(1, "product:a"), claiming(1, "product:b"), claiming(2, "product:b")]);
+        // The third shares its owner with the second, but frees nothing.
+        assert_eq!(batches(&requests), [vec![0, 2], vec![1]]);
+    }
+
+    #[test]
+    fn a_value_is_freed_in_a_later_batch_than_the_one_that_claims_it() {
+        let requests = numbered(vec![claiming(1, "product:a"), freeing("product:a"), freeing("product:b")]);
+        assert_eq!(batches(&requests), [vec![0, 2], vec![1]]);
+    }
+}
