@@ -322,7 +322,11 @@ async fn bare_rabbit(url: &str, bytes: usize) -> f64 {
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn bare_nats(url: &str, bytes: usize) -> f64 {
-    let client = async_nats::connect(url).await.unwrap();
+    // The client does not take a login from a URL.
+    let address = url::Url::parse(url).unwrap();
+    let (user, password) = (address.username().to_owned(), address.password().unwrap_or_default().to_owned());
+    let login = async_nats::ConnectOptions::with_user_and_password(user, password);
+    let client = login.connect(url).await.unwrap();
     let stream = format!("BARE{}", Uuid::new_v4().simple());
     let jetstream = async_nats::jetstream::new(client);
     let config = async_nats::jetstream::stream::Config {
