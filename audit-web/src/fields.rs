@@ -98,6 +98,11 @@ pub(crate) fn trail() -> Vec<Param> {
             Kind::Text,
             "Show the first version in which a field has a value, such as `/status=shipped`; not with `v` or `asof`.",
         ),
+        Param::new(
+            "parts_after",
+            Kind::Free,
+            "Show the parts of the state after this key, from `parts.next` of the answer before.",
+        ),
     ]
 }
 
@@ -110,6 +115,7 @@ pub(crate) fn choice(call: &Call) -> Choice {
         before: params.number("before"),
         as_of: params.number("asof"),
         first_where: params.text("where").map(str::to_owned),
+        parts_after: params.text("parts_after").map(str::to_owned),
         at_least: at_least(call),
     }
 }

@@ -30,6 +30,8 @@ pub struct Choice {
     pub as_of: Option<i64>,
     /// The first version in which a field has a value, such as `/status=shipped`.
     pub first_where: Option<String>,
+    /// Show the parts of the state after this key; by default from the first.
+    pub parts_after: Option<String>,
     /// The position that the log must have reached.
     pub at_least: Option<AtLeast>,
 }
@@ -61,7 +63,13 @@ pub async fn find(
             );
         }
     }
-    let mut trail = stream.seen(sight, version, other, choice.before)?;
+    let mut trail = stream.seen(
+        sight,
+        version,
+        other,
+        choice.before,
+        Some(choice.parts_after.as_deref().unwrap_or_default()),
+    )?;
     let mut noted = notes::on(reader, actor, &trail.kind, &trail.id).await?;
     for step in &mut trail.events {
         step.notes = noted.remove(&step.id).unwrap_or_default();

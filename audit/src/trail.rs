@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Metadata, QueryError};
 use soonshop_event_log::history::{self, History, Opened, PAGE};
 use soonshop_event_log::{EventLog, RecordedEvent};
@@ -98,7 +99,22 @@ pub struct Diff {
     /// 0: the state before the first event.
     pub from: i64,
     pub to: i64,
+    /// In the audit trail at most 500.
     pub changes: Vec<Change>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// The most changes in one answer.
+const MOST_CHANGES: usize = 500;
+
+/// Which of the parts of a state are shown: at most 100, in the order of their keys.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Parts {
+    /// How many there are in all.
+    pub total: usize,
+    /// The last key, if there are more: `parts_after` with it gives the next ones.
+    pub next: Option<String>,
 }
 
 /// The event that last set a field.
@@ -123,6 +139,9 @@ pub struct Trail {
     /// text, or `{"personal": "erased"}`.
     #[schema(value_type = Object)]
     pub state: Redacted,
+    /// Of a state that grows with its history, such as the lines of a stock, which parts are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     pub diff: Diff,
     /// By field, the event that set it; null where the history is too long for that.
     pub blame: Option<BTreeMap<String, SetBy>>,
@@ -215,27 +234,37 @@ impl Stream {
     /// The aggregate at `version`, compared with `other`; lists the last events before `before`, or those around
     /// `version`. Personal values are masked.
     pub fn trail(&self, version: i64, other: i64, before: Option<i64>) -> Result<Trail, QueryError> {
-        self.seen(Sight::Masked, version, other, before)
+        self.seen(Sight::Masked, version, other, before, None)
     }
 
-    /// The same, with personal values as far as `sight` allows.
+    /// The same, with personal values as far as `sight` allows; and, with a key, bounded: the parts of the state after
+    /// that key, and the first changes.
     pub fn seen(
         &self,
         sight: Sight,
         version: i64,
         other: i64,
         before: Option<i64>,
+        parts_after: Option<&str>,
     ) -> Result<Trail, QueryError> {
-        let states = states(self.begin, &self.events, version, other, sight)?;
+        let States { shown, other: compared, page, blame } =
+            states(self.begin, &self.events, version, other, sight, parts_after)?;
+        let mut changes = changes(&compared, &shown);
+        let total = changes.len();
+        if parts_after.is_some() {
+            changes.truncate(MOST_CHANGES);
+        }
+        let (state, parts) = page.map_or((shown, None), |(state, parts)| (state, Some(parts)));
         // The listed events include the version that is shown, with as many around it as possible.
         let around = || version.saturating_add(LISTED / 2).max(LISTED) + 1;
         let before = before.unwrap_or_else(around);
         let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
         let first = listed.len().saturating_sub(usize::try_from(LISTED).unwrap_or(usize::MAX));
         Ok(Trail {
-            diff: Diff { from: other, to: version, changes: changes(&states.other, &states.shown) },
-            state: states.shown,
-            blame: states.blame,
+            diff: Diff { from: other, to: version, changes, total },
+            state,
+            parts,
+            blame,
             events: listed[first..].iter().map(|event| Step::of(event)).collect::<Result<_, _>>()?,
             more: first > 0,
             pending: pending::of_stream(
@@ -255,6 +284,8 @@ struct States {
     shown: Redacted,
     /// The state that it is compared with.
     other: Redacted,
+    /// The state that is shown, with some of its parts.
+    page: Option<(Redacted, Parts)>,
     blame: Option<BTreeMap<String, SetBy>>,
 }
 
@@ -265,6 +296,7 @@ fn states(
     version: i64,
     other: i64,
     sight: Sight,
+    parts_after: Option<&str>,
 ) -> Result<States, QueryError> {
     let mut whole = begin();
     for event in events {
@@ -272,7 +304,7 @@ fn states(
     }
     let redactor = Redactor::new(sight, whole.opened());
     let nothing = || redactor.redact(Value::Null);
-    let (mut shown, mut compared) = (nothing(), nothing());
+    let (mut shown, mut compared, mut page) = (nothing(), nothing(), None);
     let mut owed = (events.len() <= MOST_TRACED).then(BTreeMap::new);
     let (mut history, mut known) = (begin(), BTreeMap::new());
     for event in events.iter().take_while(|event| event.version <= version.max(other)) {
@@ -299,7 +331,12 @@ fn states(
         }
         if event.version == version {
             shown = state;
+            if let Some(after) = parts_after
+                && let (part, Some(of)) = history.page(after, PARTS_SHOWN)?
+            {
+                page = Some((redactor.redact(part), Parts { total: of.total, next: of.next }));
+            }
         }
     }
-    Ok(States { shown, other: compared, blame: owed })
+    Ok(States { shown, other: compared, page, blame: owed })
 }

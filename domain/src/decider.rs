@@ -1,5 +1,7 @@
 //! How an aggregate decides: a pure function of its state, a command and a few facts from outside.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use crate::claim::Hold;
@@ -31,6 +33,13 @@ pub trait Decider:
     /// Goes up with every change of what `apply` makes of a history; a snapshot of another version does not count.
     const STATE_VERSION: u32;
 
+    /// The oldest version of a snapshot from which this code still goes on.
+    const OLDEST_STATE: u32 = Self::STATE_VERSION;
+
+    /// A state that grows with its history keeps what grows in parts, each under a key. These are the fields of events
+    /// whose values, joined by `/`, are the key: events are found by them (`EventLog::part`). Empty: no parts.
+    const PART_KEY: &'static [&'static str] = &[];
+
     /// The events that the command leads to, or why it is refused. No events: it is done already.
     fn decide(&self, command: Self::Command, facts: &Facts) -> Result<Vec<Self::Event>, Self::Error>;
 
@@ -44,4 +53,43 @@ pub trait Decider:
     fn around(&self, _event: &Self::Event) -> Option<Self> {
         None
     }
+
+    /// The keys of the parts that the decision on this command reads. The store keeps few parts in memory, and has these
+    /// there when it asks for the decision.
+    fn parts_read(_command: &Self::Command) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The key of the part that the event changes. A part depends on the events of its key alone, and nothing else of
+    /// the state depends on a part.
+    fn part_changed(_event: &Self::Event) -> Option<String> {
+        None
+    }
+
+    /// Puts the part of this key, present or absent, into another state, in place of the one there.
+    fn move_part(&mut self, _key: &str, _to: &mut Self) {}
+
+    /// The state without its parts: what a snapshot holds.
+    fn without_parts(&self) -> Cow<'_, Self> {
+        Cow::Borrowed(self)
+    }
+
+    /// The state with at most so many of its parts, from the first key after `after` on, for an answer that must not
+    /// grow with the history. `None`: there are no parts.
+    fn page(&self, _after: &str, _most: usize) -> Option<PartsPage<Self>> {
+        None
+    }
+}
+
+/// The most parts of a state in one answer.
+pub const PARTS_SHOWN: usize = 100;
+
+/// A state with some of its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartsPage<A> {
+    pub state: A,
+    /// How many parts there are in all.
+    pub total: usize,
+    /// The last key on this page, if there are more after it.
+    pub next: Option<String>,
 }

@@ -1,14 +1,18 @@
 //! Stock: one stream per SKU and location. On hand are the units there; reserved are those for order lines; available
 //! is the difference and never below zero.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{self, OrderId};
 use crate::text::Sku;
-use crate::{Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PersonalValue, Sensitive};
+use crate::{
+    Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PartsPage, PersonalValue, Sensitive,
+};
 
 /// The location of a shop that has one.
 pub const MAIN: &str = "main";
@@ -236,7 +240,8 @@ pub struct Stock {
     pub location: Option<String>,
     pub on_hand: i64,
     pub reserved: i64,
-    /// By `<order>/<line>`.
+    /// The parts of the state, by `<order>/<line>`. There is one for every line that was ever reserved, so the store
+    /// keeps only some of them in memory and none in snapshots.
     lines: BTreeMap<String, Line>,
 }
 
@@ -252,10 +257,17 @@ impl Stock {
     pub fn line(&self, order_id: OrderId, line: u32) -> Option<Line> {
         self.lines.get(&key(order_id, line)).copied()
     }
+
+    fn with_lines(&self, lines: BTreeMap<String, Line>) -> Self {
+        Self { sku: self.sku.clone(), location: self.location.clone(), lines, ..*self }
+    }
 }
 
 impl Decider for Stock {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
+    /// Snapshots of version 1 hold all lines, which are left aside; the rest is the same.
+    const OLDEST_STATE: u32 = 1;
+    const PART_KEY: &'static [&'static str] = &["order_id", "line"];
 
     fn decide(&self, At { place, command }: At, _: &Facts) -> Result<Vec<Event>, Error> {
         match command {
@@ -317,7 +329,43 @@ impl Decider for Stock {
         let own = line.as_ref().and_then(|name| self.lines.get_key_value(name));
         let other = self.lines.iter().find(|(name, _)| !its(name));
         let lines = own.into_iter().chain(other).map(|(name, line)| (name.clone(), *line)).collect();
-        Some(Self { sku: self.sku.clone(), location: self.location.clone(), lines, ..*self })
+        Some(self.with_lines(lines))
+    }
+
+    fn parts_read(At { command, .. }: &At) -> Vec<String> {
+        match command {
+            Command::Receive { .. } | Command::Adjust { .. } => Vec::new(),
+            Command::Reserve { order_id, line, .. }
+            | Command::Release { order_id, line }
+            | Command::Ship { order_id, line } => vec![key(*order_id, *line)],
+        }
+    }
+
+    fn part_changed(event: &Event) -> Option<String> {
+        event.line()
+    }
+
+    fn move_part(&mut self, key: &str, to: &mut Self) {
+        match self.lines.remove_entry(key) {
+            Some((key, line)) => {
+                to.lines.insert(key, line);
+            }
+            None => {
+                to.lines.remove(key);
+            }
+        }
+    }
+
+    fn without_parts(&self) -> Cow<'_, Self> {
+        if self.lines.is_empty() { Cow::Borrowed(self) } else { Cow::Owned(self.with_lines(BTreeMap::new())) }
+    }
+
+    fn page(&self, after: &str, most: usize) -> Option<PartsPage<Self>> {
+        let mut rest = self.lines.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        let lines: BTreeMap<_, _> =
+            rest.by_ref().take(most).map(|(name, line)| (name.clone(), *line)).collect();
+        let next = rest.next().and_then(|_| lines.last_key_value()).map(|(name, _)| name.clone());
+        Some(PartsPage { state: self.with_lines(lines), total: self.lines.len(), next })
     }
 }
 
@@ -366,6 +414,7 @@ impl Stock {
 #[cfg(test)]
 mod tests {
     use cqrs_es::test::{AggregateTestExecutor, TestFramework};
+    use strum::VariantArray as _;
 
     use super::*;
     use crate::golden::{Sample, order_id, sku};
@@ -494,6 +543,36 @@ mod tests {
                 assert!(part.lines.len() <= 2);
             }
             assert_eq!(differing(&part_before, &part_after), differing(&before, &whole), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn the_pages_of_a_state_have_each_line_once_and_all_counters() {
+        let line = |line| Event::StockReserved { place: place(), order_id: order(), line, quantity: 1 };
+        let mut stock = Stock::default();
+        std::iter::once(received(9)).chain((1..=7).map(line)).for_each(|event| stock.evolve(event));
+        assert!(stock.without_parts().lines.is_empty());
+        let (mut after, mut lines, mut pages) = (String::new(), BTreeMap::new(), 0);
+        loop {
+            let page = stock.page(&after, 3).unwrap();
+            assert_eq!((page.total, page.state.on_hand, page.state.reserved), (7, 9, 7));
+            assert!(page.state.lines.keys().all(|name| *name > after));
+            lines.extend(page.state.lines);
+            pages += 1;
+            let Some(next) = page.next else { break };
+            after = next;
+        }
+        assert_eq!((lines, pages), (stock.lines, 3));
+    }
+
+    #[test]
+    fn the_key_of_a_line_is_made_of_the_fields_that_it_is_looked_up_by() {
+        for event in EventKind::VARIANTS.iter().map(|kind| Event::sample(*kind)) {
+            let stored = serde_json::to_value(&event).unwrap();
+            let field = |name: &&str| stored[event.as_ref()].get(name).map(ToString::to_string);
+            let values: Option<Vec<_>> = Stock::PART_KEY.iter().map(field).collect();
+            let key = values.map(|values| values.join("/").replace('"', ""));
+            assert_eq!(Stock::part_changed(&event), key, "{event:?}");
         }
     }
 

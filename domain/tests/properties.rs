@@ -29,8 +29,10 @@ where
     let (mut state, mut history, mut snapshot) = (A::default(), Vec::new(), A::default());
     for (at, command) in commands.into_iter().enumerate() {
         let from_snapshot = snapshot.decide(command.clone(), &facts).ok();
+        let from_parts = with_parts_of(&command, &history).decide(command.clone(), &facts).ok();
         let decided = state.decide(command, &facts).ok();
         assert_eq!(decided, from_snapshot, "a snapshot decides like the state");
+        assert_eq!(decided, from_parts, "a decision reads no other parts than it names");
         let Some(events) = decided else { continue };
         for (within, mut event) in events.into_iter().enumerate() {
             // The codec does this before an event is stored.
@@ -61,6 +63,92 @@ where
         assert_eq!(fold_to_json(&stored).unwrap(), as_it_went);
     }
     history
+}
+
+/// How many bytes a snapshot has after this many rounds of commands.
+fn snapshot<A>(rounds: u32, command: impl Fn(u32) -> Vec<A::Command>) -> usize
+where
+    A: Decider<Command: Clone> + Serialize,
+{
+    let (mut state, facts) = (A::default(), Facts { now: soonshop_domain::clock::now() });
+    for command in (0..rounds).flat_map(command) {
+        for mut event in state.decide(command, &facts).unwrap_or_default() {
+            for value in event.personal().into_iter().filter(|value| value.pending_key().is_some()) {
+                value.set_jwe("header..iv.text.tag".to_owned());
+            }
+            state.apply(event);
+        }
+    }
+    serde_json::to_string(&*state.without_parts()).unwrap().len()
+}
+
+#[test]
+fn a_state_without_its_parts_does_not_grow_with_its_history() {
+    let stock = |rounds| {
+        snapshot::<Stock>(rounds, |number| {
+            use inventory::Command::{Receive, Release, Reserve, Ship};
+            let (order_id, line) = (OrderId(Uuid::from_u128(number.into())), 1);
+            let commands = [
+                Receive { quantity: 3 },
+                Reserve { order_id, line, quantity: 1 },
+                Ship { order_id, line },
+                Reserve { order_id, line: 2, quantity: 1 },
+                Release { order_id, line: 2 },
+                Release { order_id, line: 3 },
+                Reserve { order_id, line: 4, quantity: 1 },
+            ];
+            commands.map(|command| At { place: place(), command }).to_vec()
+        })
+    };
+    let user = |rounds| {
+        snapshot::<User>(rounds, |number| {
+            let email = format!("ada{number:06}@example.org");
+            let details = user::Details::try_new(Uuid::nil(), Some("Ada"), Some(&email), None, None).unwrap();
+            vec![user::Command::Register { details: details.clone() }, user::Command::Change { details }]
+        })
+    };
+    let product = |rounds| {
+        snapshot::<Product>(rounds, |number| {
+            use product::Command::{AddVariant, Create, SetPrice};
+            let details = product::Details { name: "Mug".to_owned(), ..product::Details::default() };
+            let sku = Sku::try_new(&format!("SKU-{:06}", number % 500)).unwrap();
+            let price = Money::new(i64::from(number % 9) + 1, Currency::GBP);
+            let variant = Variant { sku: sku.clone(), price: Some(price) };
+            let create = Create { details, variants: vec![variant.clone()] };
+            vec![create, AddVariant { variant }, SetPrice { sku, price }]
+        })
+    };
+    let person = |rounds| {
+        snapshot::<person::Person>(rounds, |_| {
+            let purposes = vec![Purpose::Account, Purpose::Invoice];
+            let request = person::Command::RequestErasure { purposes: purposes.clone() };
+            vec![request, person::Command::ConfirmErasure { purposes }]
+        })
+    };
+    // Counters have more digits; nothing else may grow.
+    let digits = 20;
+    assert!(stock(2_000) <= stock(2) + digits, "{} {}", stock(2), stock(2_000));
+    assert!(user(2_000) <= user(2) + digits, "{} {}", user(2), user(2_000));
+    assert!(product(2_000) <= product(500) + digits, "{} {}", product(500), product(2_000));
+    assert!(person(2_000) <= person(2) + digits, "{} {}", person(2), person(2_000));
+}
+
+/// The state without its parts, but for those that the command reads, each folded from the events of its key alone: how
+/// the store decides on a long stream.
+fn with_parts_of<A: Decider>(command: &A::Command, history: &[A::Event]) -> A {
+    let mut whole = A::default();
+    for event in history {
+        whole.apply(event.clone());
+    }
+    let mut state = whole.without_parts().into_owned();
+    for key in A::parts_read(command) {
+        let mut alone = A::default();
+        for event in history.iter().filter(|event| A::part_changed(event).as_ref() == Some(&key)) {
+            alone.apply(event.clone());
+        }
+        alone.move_part(&key, &mut state);
+    }
+    state
 }
 
 /// A history in an order that no decision leads to is applied without a word: `apply` does not decide.

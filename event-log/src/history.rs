@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soonshop_domain::catalog::{self, Visitor};
 use soonshop_domain::{Decider, Event, QueryError};
@@ -24,8 +25,20 @@ pub trait History: Send {
     fn encrypted(&self) -> Result<Value, QueryError>;
     /// The part of the state that this event can change, if that is less than all of it.
     fn around(&self, event: &Event) -> Result<Option<Value>, QueryError>;
+    /// The state with at most so many of its parts, from the first key after `after` on, with encrypted personal values.
+    fn page(&self, after: &str, most: usize) -> Result<(Value, Option<PartsShown>), QueryError>;
     /// The personal values of the events so far.
     fn opened(&self) -> &Opened;
+}
+
+/// Which parts of a state an answer has: see [`Decider::page`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsShown {
+    /// How many parts the state has in all.
+    pub total: usize,
+    /// The key after which the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Begins a history of the aggregate type of this name.
@@ -108,6 +121,13 @@ impl<A: Decider + Send> History for Fold<A> {
     fn around(&self, event: &Event) -> Result<Option<Value>, QueryError> {
         let part = event.downcast_ref().and_then(|event| self.state.around(event));
         part.map(|part| serde_json::to_value(part)).transpose().map_err(QueryError::internal)
+    }
+
+    fn page(&self, after: &str, most: usize) -> Result<(Value, Option<PartsShown>), QueryError> {
+        let page = self.state.page(after, most);
+        let state = serde_json::to_value(page.as_ref().map_or(&self.state, |page| &page.state));
+        let shown = page.map(|page| PartsShown { total: page.total, next: page.next });
+        Ok((state.map_err(QueryError::internal)?, shown))
     }
 
     fn opened(&self) -> &Opened {

@@ -213,6 +213,39 @@ impl EventLog {
         Ok(rows!(self, &sql, [aggregate_type, id, version, limit]))
     }
 
+    /// The events of a stream that changed one part of its state, in order, with encrypted values as stored: those whose
+    /// `fields` have the values that, joined by `/`, are `key`.
+    pub async fn part(
+        &self,
+        aggregate_type: &'static str,
+        fields: &[&str],
+        id: &str,
+        key: &str,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let sql = self.part_sql(aggregate_type, fields);
+        Ok(rows!(self, &sql, [key, id]))
+    }
+
+    /// The SQL of [`part`](Self::part). It reads through the index `<type>_parts`, however long the stream is and
+    /// whatever the database's statistics say: its expression fits no other index, and the stream is compared only after
+    /// the rows were found.
+    pub fn part_sql(&self, aggregate_type: &'static str, fields: &[&str]) -> String {
+        let field = |name: &&str| format!("(payload -> event_type ->> '{name}')");
+        let joined = fields.iter().map(field).collect::<Vec<_>>().join(" || '/' || ");
+        if self.db.backend() == DatabaseBackend::Postgres {
+            format!(
+                "SELECT {COLUMNS} FROM (SELECT * FROM @events WHERE \
+                 (CASE WHEN aggregate_type = '{aggregate_type}' THEN {joined} END COLLATE \"C\") = $1 OFFSET 0) e \
+                 WHERE aggregate_id = $2 ORDER BY sequence"
+            )
+        } else {
+            format!(
+                "SELECT {COLUMNS} FROM @events INDEXED BY {aggregate_type}_parts WHERE aggregate_type = '{aggregate_type}' \
+                 AND (CASE WHEN json_valid(payload) THEN {joined} END) = $1 AND aggregate_id = $2 ORDER BY sequence"
+            )
+        }
+    }
+
     /// Parts of many streams in one query, each in order, with encrypted values as stored. Each part is read through
     /// the index on the stream, whatever the database's statistics say.
     pub async fn spans(&self, spans: &[Span<'_>]) -> Result<Vec<StoredEvent>, Error> {

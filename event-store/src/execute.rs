@@ -1,5 +1,6 @@
 //! Executing a command: its events are appended to the log exactly once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -30,8 +31,15 @@ const PAGE: i64 = 1_000;
 /// How long after its deadline a command is given up: code that knows the cause of the delay may report it first.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// The first pause before the database is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
 /// A snapshot is written every so many events of a stream.
 const SNAPSHOT_EVERY: i64 = 200;
+
+/// The same while a long stream is read that has no snapshot: a command that runs out of time meanwhile leaves the next
+/// one less to read.
+const SNAPSHOT_WHILE_READING: i64 = 20_000;
 
 /// The context of a command.
 #[derive(Debug, Clone)]
@@ -153,8 +161,25 @@ struct Draft {
     round: u64,
     /// The slot's counter: set to `version` once the append succeeds.
     confirmed: Arc<AtomicI64>,
-    /// A snapshot to write once the append succeeds: its version, event and JSON.
-    snapshot: Option<(i64, Uuid, String)>,
+    /// A snapshot to write once the append succeeds.
+    snapshot: Option<Snapshot>,
+}
+
+/// A snapshot's version, event and JSON.
+type Snapshot = (i64, Uuid, String);
+
+fn snapshot_of<A: Decider>(loaded: &Loaded<A>) -> Option<Snapshot> {
+    let state = serde_json::to_string(&*loaded.state.without_parts()).ok();
+    loaded.last.zip(state).map(|(last, state)| (loaded.version, last, state))
+}
+
+/// The events of parts of a state, as the log had them.
+struct PartsRead<A: Decider> {
+    /// The slot's count of loads when they were read.
+    loads: u64,
+    /// All events up to this version were in the log then.
+    logged: i64,
+    events: HashMap<String, Vec<(i64, A::Event)>>,
 }
 
 /// Why nothing was drafted, and on which state this was decided.
@@ -288,31 +313,52 @@ impl EventStore {
         self.writer.is_finished()
     }
 
-    /// The current state of an aggregate and its version, with encrypted personal values.
+    /// The current state of an aggregate and its version, with encrypted personal values. A state that is kept in parts
+    /// is made of its whole history, which may be long: see [`version`](Self::version).
     pub async fn load<A: Decider>(&self, id: Uuid) -> Result<(A, i64), ExecuteError<A::Error>> {
+        let loaded = self.current::<A>(id).await?;
+        if loaded.floor() == 0 {
+            return Ok((loaded.state, loaded.version));
+        }
+        Ok((self.folded(id, loaded.version).await?, loaded.version))
+    }
+
+    /// The current version of an aggregate; 0: it does not exist.
+    pub async fn version<A: Decider>(&self, id: Uuid) -> Result<i64, ExecuteError<A::Error>> {
+        Ok(self.current::<A>(id).await?.version)
+    }
+
+    async fn current<A: Decider>(&self, id: Uuid) -> Result<Loaded<A>, ExecuteError<A::Error>> {
         // The slot's state may be ahead of the log, or behind other writers: it only says where to start reading.
         let base = self.states.slot::<A>(id).lock().await.base().cloned();
-        let loaded = self.replay(base, id).await?;
-        Ok((loaded.state, loaded.version))
+        self.replay(base, id).await
     }
 
     /// The state of an aggregate at this version, with encrypted personal values: an answer made from it is the same
     /// at any later time.
     pub async fn load_at<A: Decider>(&self, id: Uuid, version: i64) -> Result<A, ExecuteError<A::Error>> {
-        let (state, current) = self.load::<A>(id).await?;
-        if current == version {
-            return Ok(state);
+        let loaded = self.current::<A>(id).await?;
+        if loaded.version == version && loaded.floor() == 0 {
+            return Ok(loaded.state);
         }
-        let (name, mut loaded) = (id.to_string(), Loaded::<A>::start());
-        while loaded.version < version {
-            let most = PAGE.min(version - loaded.version);
-            let rows = self.log.stream(A::TYPE, &name, loaded.version, most).await?;
+        self.folded(id, version).await
+    }
+
+    /// The state at this version with all its parts, folded from the stream's beginning.
+    async fn folded<A: Decider>(&self, id: Uuid, version: i64) -> Result<A, ExecuteError<A::Error>> {
+        let (name, mut state, mut done) = (id.to_string(), A::default(), 0);
+        while done < version {
+            let rows = self.log.stream(A::TYPE, &name, done, PAGE.min(version - done)).await?;
             if rows.is_empty() {
                 return Err(ExecuteError::Fault(format!("{} {name} has no version {version}", A::TYPE)));
             }
-            self.fold(&mut loaded, rows)?;
+            for row in rows {
+                let (sequence, _, event) = self.decoded::<A>(row)?;
+                state.apply(event);
+                done = sequence;
+            }
         }
-        Ok(loaded.state)
+        Ok(state)
     }
 
     /// The owner of a unique value: `<type>:<id>`.
@@ -353,8 +399,9 @@ impl EventStore {
     ) -> Result<Executed, ExecuteError<A::Error>> {
         loop {
             let slot = self.states.slot::<A>(id);
+            let parts = self.read_ahead(&slot, id, &command, &context).await?;
             let mut guard = slot.lock().await;
-            let draft = match self.draft(&mut guard, id, command.clone(), &context).await? {
+            let draft = match self.draft(&mut guard, id, command.clone(), &context, parts).await? {
                 Decided::Draft(draft) => draft,
                 Decided::Refused(error, expected) => {
                     let round = guard.round;
@@ -414,6 +461,9 @@ impl EventStore {
         loop {
             // Locked in the order of their names, so that two callers cannot deadlock.
             let slots = (self.states.slot::<A>(first.0), self.states.slot::<B>(second.0));
+            let of_first = self.read_ahead(&slots.0, first.0, &first.1, &context).await?;
+            let of_second = self.read_ahead(&slots.1, second.0, &second.1, &alone).await;
+            let of_second = of_second.map_err(ExecuteError::of_another)?;
             let (mut a, mut b);
             if (A::TYPE, first.0) < (B::TYPE, second.0) {
                 a = slots.0.lock().await;
@@ -422,18 +472,20 @@ impl EventStore {
                 b = slots.1.lock().await;
                 a = slots.0.lock().await;
             }
-            let drafted = match self.draft(&mut a, first.0, first.1.clone(), &context).await? {
-                Decided::Draft(one) => match self.draft(&mut b, second.0, second.1.clone(), &alone).await {
-                    Ok(Decided::Draft(other)) => Ok((one, other)),
-                    Ok(Decided::Refused(error, expected)) => {
-                        a.forget(one.round);
-                        Err((error.of_another(), vec![one.expected, expected]))
+            let drafted = match self.draft(&mut a, first.0, first.1.clone(), &context, of_first).await? {
+                Decided::Draft(one) => {
+                    match self.draft(&mut b, second.0, second.1.clone(), &alone, of_second).await {
+                        Ok(Decided::Draft(other)) => Ok((one, other)),
+                        Ok(Decided::Refused(error, expected)) => {
+                            a.forget(one.round);
+                            Err((error.of_another(), vec![one.expected, expected]))
+                        }
+                        Err(error) => {
+                            a.forget(one.round);
+                            return Err(error.of_another());
+                        }
                     }
-                    Err(error) => {
-                        a.forget(one.round);
-                        return Err(error.of_another());
-                    }
-                },
+                }
                 Decided::Refused(error, expected) => Err((error, vec![expected])),
             };
             let (one, other) = match drafted {
@@ -518,15 +570,11 @@ impl EventStore {
         if !slot.is_filled() && slot.base().is_none() && id == ids::stream_of(context.command_id) {
             slot.fill(Loaded::start());
         }
-        let mut pause = Duration::from_millis(20);
+        let mut pause = FIRST_PAUSE;
         while !slot.is_filled() {
             match self.replay(slot.base().cloned(), id).await {
                 Ok(loaded) => slot.fill(loaded),
-                Err(ExecuteError::Unavailable(_)) if Instant::now() + pause < context.deadline => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(500));
-                }
-                Err(error) => return Err(error),
+                Err(error) => wait(error, &mut pause, context).await?,
             }
         }
         Ok(())
@@ -554,6 +602,7 @@ impl EventStore {
         }
         // The snapshot's last event is read with the events after it.
         let mut after = (loaded.version - 1).max(0);
+        let mut kept = loaded.version;
         loop {
             let mut rows = self.log.stream(A::TYPE, &name, after, PAGE).await?;
             let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
@@ -561,7 +610,7 @@ impl EventStore {
                 let there = rows.first().map(|row| (row.sequence, Some(row.event_id)));
                 if there != Some((loaded.version, loaded.last)) {
                     // It belongs to another history: only the log counts.
-                    (loaded, after) = (Loaded::start(), 0);
+                    (loaded, after, kept) = (Loaded::start(), 0, 0);
                     continue;
                 }
                 rows.remove(0);
@@ -570,6 +619,10 @@ impl EventStore {
             after = loaded.version;
             if !full {
                 return Ok(loaded);
+            }
+            if loaded.version - kept >= SNAPSHOT_WHILE_READING {
+                kept = loaded.version;
+                self.keep::<A>(id, snapshot_of(&loaded));
             }
         }
     }
@@ -581,18 +634,98 @@ impl EventStore {
     ) -> Result<(), ExecuteError<A::Error>> {
         for row in rows {
             let (sequence, event_id, event) = self.decoded::<A>(row)?;
-            loaded.state.apply(event);
-            (loaded.version, loaded.last) = (sequence, Some(event_id));
+            loaded.apply(sequence, event_id, event);
+            loaded.drop_old_parts(sequence);
         }
         Ok(())
+    }
+
+    /// Reads the parts that the command's decision needs and that are not in memory, without holding the slot: many
+    /// callers of one stream read at the same time. `None`: all are there.
+    async fn read_ahead<A: Decider>(
+        &self,
+        slot: &tokio::sync::Mutex<Slot<A>>,
+        id: Uuid,
+        command: &A::Command,
+        context: &CommandContext,
+    ) -> Result<Option<PartsRead<A>>, ExecuteError<A::Error>> {
+        let mut missing = A::parts_read(command);
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let (loads, logged) = {
+            let mut slot = slot.lock().await;
+            self.fill(&mut slot, id, context).await?;
+            missing.retain(|key| !slot.now().has_part(key));
+            (slot.loads, slot.logged().max(slot.now().floor()))
+        };
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let events = self.read_parts::<A>(id, missing, context).await?;
+        Ok(Some(PartsRead { loads, logged, events }))
+    }
+
+    /// The events of parts, in order; tries again while the database is down and there is time.
+    async fn read_parts<A: Decider>(
+        &self,
+        id: Uuid,
+        keys: Vec<String>,
+        context: &CommandContext,
+    ) -> Result<HashMap<String, Vec<(i64, A::Event)>>, ExecuteError<A::Error>> {
+        let (name, mut all, mut pause) = (id.to_string(), HashMap::new(), FIRST_PAUSE);
+        for key in keys {
+            let rows = loop {
+                match self.log.part(A::TYPE, A::PART_KEY, &name, &key).await.map_err(ExecuteError::from) {
+                    Ok(rows) => break rows,
+                    Err(error) => wait(error, &mut pause, context).await?,
+                }
+            };
+            let decoded = rows.into_iter().map(|row| self.decoded::<A>(row));
+            let events = decoded.map(|event| event.map(|(version, _, event)| (version, event)));
+            all.insert(key, events.collect::<Result<_, _>>()?);
+        }
+        Ok(all)
+    }
+
+    /// Has the parts that the command's decision needs in memory, and returns the keys of those that were added for it.
+    async fn lend_parts<A: Decider>(
+        &self,
+        slot: &mut Slot<A>,
+        id: Uuid,
+        command: &A::Command,
+        context: &CommandContext,
+        read: Option<PartsRead<A>>,
+    ) -> Result<Vec<String>, ExecuteError<A::Error>> {
+        let mut missing = A::parts_read(command);
+        missing.retain(|key| !slot.now().has_part(key));
+        if missing.is_empty() {
+            return Ok(missing);
+        }
+        // What was read before the slot was taken counts if it is of the same history, and if every event that may not
+        // have been in the log then is in memory.
+        let counts = |read: &PartsRead<A>, slot: &mut Slot<A>| {
+            read.loads == slot.loads
+                && read.logged >= slot.now().floor()
+                && missing.iter().all(|key| read.events.contains_key(key))
+        };
+        let mut events = match read.filter(|read| counts(read, slot)) {
+            Some(read) => read.events,
+            None => self.read_parts::<A>(id, missing.clone(), context).await?,
+        };
+        for key in &missing {
+            slot.now().lend_part(key, events.remove(key).unwrap_or_default());
+        }
+        Ok(missing)
     }
 
     async fn snapshot<A: Decider>(&self, id: &str) -> Result<Option<Loaded<A>>, ExecuteError<A::Error>> {
         let db = self.log.db();
         let sql = "SELECT sequence, CAST(event_id AS TEXT), CAST(state AS TEXT) FROM @states \
-                   WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $3";
-        let version = i32::try_from(A::STATE_VERSION).unwrap_or(i32::MAX);
-        let statement = db.statement(sql, [A::TYPE.into(), id.into(), version.into()]);
+                   WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version BETWEEN $3 AND $4";
+        let version = |version: u32| i32::try_from(version).unwrap_or(i32::MAX).into();
+        let versions = [version(A::OLDEST_STATE), version(A::STATE_VERSION)];
+        let statement = db.statement(sql, [A::TYPE.into(), id.into()].into_iter().chain(versions));
         let row = db.connection.query_one(statement).await.map_err(soonshop_event_log::Error::from)?;
         let Some(row) = row else { return Ok(None) };
         let read = || -> Result<_, sea_orm::DbErr> {
@@ -604,15 +737,12 @@ impl EventStore {
         };
         let (sequence, event_id, state) = read().map_err(soonshop_event_log::Error::from)?;
         // An unreadable snapshot is ignored: the log has everything.
-        Ok(event_id.parse().ok().zip(serde_json::from_str(&state).ok()).map(|(id, state)| Loaded {
-            state,
-            version: sequence,
-            last: Some(id),
-        }))
+        let read = event_id.parse().ok().zip(serde_json::from_str(&state).ok());
+        Ok(read.map(|(id, state)| Loaded::from_snapshot(&state, sequence, id)))
     }
 
     /// Writes a snapshot in the background. It may fail or come late: it is never trusted over the log.
-    fn keep<A: Decider>(&self, id: Uuid, snapshot: Option<(i64, Uuid, String)>) {
+    fn keep<A: Decider>(&self, id: Uuid, snapshot: Option<Snapshot>) {
         let Some((sequence, event_id, state)) = snapshot else { return };
         let db = self.log.db().clone();
         tokio::spawn(async move {
@@ -641,16 +771,33 @@ impl EventStore {
         });
     }
 
-    /// Decides on the slot's state, encrypts, and moves the state ahead as if the append had succeeded: the stream's
-    /// next command builds on it.
+    /// Has the state in memory, with the parts that the command reads, and decides.
     async fn draft<A: Decider>(
         &self,
         slot: &mut Slot<A>,
         id: Uuid,
         command: A::Command,
         context: &CommandContext,
+        parts: Option<PartsRead<A>>,
     ) -> Result<Decided<A::Error>, ExecuteError<A::Error>> {
         self.fill(slot, id, context).await?;
+        let lent = self.lend_parts(slot, id, &command, context, parts).await?;
+        let decided = self.decide(slot, id, command, context).await;
+        for key in lent {
+            slot.now().return_part(&key);
+        }
+        decided
+    }
+
+    /// Decides on the slot's state, encrypts, and moves the state ahead as if the append had succeeded: the stream's
+    /// next command builds on it.
+    async fn decide<A: Decider>(
+        &self,
+        slot: &mut Slot<A>,
+        id: Uuid,
+        command: A::Command,
+        context: &CommandContext,
+    ) -> Result<Decided<A::Error>, ExecuteError<A::Error>> {
         let name = id.to_string();
         let now = slot.now();
         let expected = Expected {
@@ -714,19 +861,12 @@ impl EventStore {
                 holds.push(hold);
             }
             event.personal().into_iter().for_each(PersonalValue::close);
-            slot.ahead(event.clone(), stored.event_id);
-            slot.now().state.apply(event);
+            slot.draft(event, stored.event_id);
         }
         let now = slot.now();
-        let before = now.version;
-        now.version += i64::try_from(new.len()).unwrap_or(0);
-        now.last = new.last().map(|event| event.event_id).or(now.last);
         let version = now.version;
-        let snapshot = if version / SNAPSHOT_EVERY > before / SNAPSHOT_EVERY {
-            now.last.zip(serde_json::to_string(&now.state).ok()).map(|(last, state)| (version, last, state))
-        } else {
-            None
-        };
+        let due = version / SNAPSHOT_EVERY > expected.sequence / SNAPSHOT_EVERY;
+        let snapshot = if due { snapshot_of(now) } else { None };
         let owner = format!("{}:{id}", A::TYPE);
         Ok(Decided::Draft(Draft {
             expected,
@@ -846,6 +986,20 @@ async fn in_time<E>(
 ) -> Result<Executed, ExecuteError<E>> {
     let late = || Err(ExecuteError::Unavailable("the event store did not answer in time".to_owned()));
     tokio::time::timeout_at(deadline + GRACE, work).await.unwrap_or_else(|_| late())
+}
+
+/// Waits a little longer each time if the database is down and there is time; otherwise returns the error.
+async fn wait<E>(
+    error: ExecuteError<E>,
+    pause: &mut Duration,
+    context: &CommandContext,
+) -> Result<(), ExecuteError<E>> {
+    if !matches!(error, ExecuteError::Unavailable(_)) || Instant::now() + *pause >= context.deadline {
+        return Err(error);
+    }
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(Duration::from_millis(500));
+    Ok(())
 }
 
 async fn received(

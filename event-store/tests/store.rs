@@ -22,6 +22,8 @@ mod idempotency;
 mod locks;
 #[path = "store/migrations.rs"]
 mod migrations;
+#[path = "store/parts.rs"]
+mod parts;
 #[path = "store/personal.rs"]
 mod personal;
 #[path = "store/postgres_es.rs"]

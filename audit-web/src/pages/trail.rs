@@ -237,8 +237,17 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
                     }
                 }
             }
+            @if trail.diff.total > trail.diff.changes.len() {
+                p.soft { (view.counted("changes-more", trail.diff.total - trail.diff.changes.len())) }
+            }
             h2 { (view.word("state")) ": v" (trail.version) }
             (state(view, trail))
+            @if let Some(parts) = &trail.parts {
+                p.soft {
+                    (view.counted("parts-total", parts.total))
+                    @if let Some(next) = &parts.next { " " a href=(view.but("parts_after", Some(next))) { (view.word("parts-next")) } }
+                }
+            }
             @if let Some(stored) = &trail.stored {
                 details {
                     summary { (view.word("stored")) }

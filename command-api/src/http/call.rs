@@ -204,8 +204,7 @@ impl Call {
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         if self.if_match == Some(IfMatch::Any) {
-            let (_, version) = self.store.load::<A>(id).await?;
-            if version == 0 {
+            if self.store.version::<A>(id).await? == 0 {
                 return Err(ExecuteError::Stale { expected: 1, actual: 0 });
             }
         }
@@ -232,7 +231,7 @@ impl Call {
         again: A::Command,
         problem: Problem,
     ) -> Result<Response, Problem> {
-        let (_, version) = self.store.load::<A>(id).await.map_err(refused)?;
+        let version = self.store.version::<A>(id).await.map_err(refused)?;
         if version == 0 { Err(problem) } else { self.execute::<A>(id, again).await }
     }
 }

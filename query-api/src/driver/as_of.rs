@@ -6,9 +6,10 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Decider, QueryError};
 use soonshop_event_log::EventLog;
-use soonshop_event_log::history::{self, Fold, PAGE};
+use soonshop_event_log::history::{self, Fold, History as _, PAGE};
 use soonshop_projections::wait;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::params::{AsOf as Point, Kind, Param};
@@ -22,6 +23,21 @@ pub(crate) const PARAM: Param = Param::new(
     Kind::AsOf,
     "The past state, from the log: a moment (by recorded time), `v:<version>` or `p:<position>`.",
 );
+
+pub(crate) const PARTS_AFTER: Param = Param::new(
+    "parts_after",
+    Kind::Free,
+    "With `as_of`: the parts of the state after this key, from `parts.next` of the answer before.",
+);
+
+/// Which of the parts of a state are in an answer: at most 100, in the order of their keys.
+#[derive(Serialize, ToSchema)]
+struct Parts {
+    /// How many there are in all.
+    total: usize,
+    /// The last key, if there are more: `parts_after` with it gives the next ones.
+    next: Option<String>,
+}
 
 /// The last event that the state includes.
 #[derive(Serialize, ToSchema)]
@@ -41,6 +57,9 @@ pub(crate) struct Past {
     /// As commands see it; erased personal values are null.
     #[schema(value_type = Object)]
     state: Value,
+    /// Of a state that grows with its history, such as the lines of a stock, which parts are in the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
     /// Whether a personal value in it was erased.
     erased: bool,
     version: i64,
@@ -115,11 +134,13 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     if matches!(point, Point::Version(wanted) if wanted > last.version) {
         return Err(not_yet().with("version", last.version));
     }
-    let mut state = serde_json::to_value(&fold.state).map_err(Problem::internal)?;
+    let (mut state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;
+    let parts = parts.map(|shown| Parts { total: shown.total, next: shown.next });
     let erased = fold.opened.show(&mut state);
     let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
     let answer = Past {
         state,
+        parts,
         erased,
         version: last.version,
         position: last.position,

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use soonshop_domain::Decider;
 use soonshop_projections::source::{At, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::refused;
 use soonshop_service_kit::headers::{EVENT_POSITION, position_header};
 use uuid::Uuid;
 
-use super::as_of::{self, PARAM, Past};
+use super::as_of::{self, PARAM, PARTS_AFTER, Past};
 use super::shown::{Shown, table_of};
 use super::state::{Action, Call, at_least};
 
@@ -23,11 +25,16 @@ pub(crate) struct Entity {
 
 /// The look-up endpoint of a read model.
 pub(crate) fn reads<M: Shown>() -> Action {
-    let params = M::MODEL.params.iter().copied().chain([PARAM]).collect();
+    let has_parts = !<M::State as Decider>::PART_KEY.is_empty();
+    let params =
+        M::MODEL.params.iter().copied().chain([PARAM]).chain(has_parts.then_some(PARTS_AFTER)).collect();
     Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
         let id = (M::MODEL.stream)(&call)?;
         if let Some(point) = call.params.as_of() {
             return as_of::answer::<M::State>(&call, id, point).await;
+        }
+        if call.params.text(PARTS_AFTER.name).is_some() {
+            return Err(refused(PARTS_AFTER.name, "it goes with as_of: a state of the past has parts"));
         }
         let (position, found) = look_up::<M>(&call, id).await?;
         let body = Bytes::from(String::from(Box::<str>::from(found.body)));

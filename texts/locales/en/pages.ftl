@@ -108,6 +108,15 @@ page-copy-link = Copy address
 page-changes = What changed
 page-compare = Compare with version
 page-no-changes = Nothing changed.
+page-changes-more = { $count ->
+        [one] There is one more change.
+       *[other] There are { $count } more changes.
+    }
+page-parts-total = { $count ->
+        [one] The state has one part.
+       *[other] The state has { $count } parts.
+    }
+page-parts-next = Next parts
 page-field = Field
 page-before = Before
 page-after = After
