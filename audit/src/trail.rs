@@ -110,7 +110,7 @@ const MOST_CHANGES: usize = 500;
 
 /// Which of the parts of a state are shown: at most 100, in the order of their keys.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Parts {
+pub struct TrailParts {
     /// How many there are in all.
     pub total: usize,
     /// The last key, if there are more: `parts_after` with it gives the next ones.
@@ -141,7 +141,7 @@ pub struct Trail {
     pub state: Redacted,
     /// Of a state that grows with its history, such as the lines of a stock, which parts are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub parts: Option<Parts>,
+    pub parts: Option<TrailParts>,
     pub diff: Diff,
     /// By field, the event that set it; null where the history is too long for that.
     pub blame: Option<BTreeMap<String, SetBy>>,
@@ -285,7 +285,7 @@ struct States {
     /// The state that it is compared with.
     other: Redacted,
     /// The state that is shown, with some of its parts.
-    page: Option<(Redacted, Parts)>,
+    page: Option<(Redacted, TrailParts)>,
     blame: Option<BTreeMap<String, SetBy>>,
 }
 
@@ -334,7 +334,7 @@ fn states(
             if let Some(after) = parts_after
                 && let (part, Some(of)) = history.page(after, PARTS_SHOWN)?
             {
-                page = Some((redactor.redact(part), Parts { total: of.total, next: of.next }));
+                page = Some((redactor.redact(part), TrailParts { total: of.total, next: of.next }));
             }
         }
     }

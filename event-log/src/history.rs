@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soonshop_domain::catalog::{self, Visitor};
 use soonshop_domain::{Decider, Event, QueryError};
@@ -32,12 +31,11 @@ pub trait History: Send {
 }
 
 /// Which parts of a state an answer has: see [`Decider::page`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartsShown {
     /// How many parts the state has in all.
     pub total: usize,
     /// The key after which the next page begins; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 

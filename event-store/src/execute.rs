@@ -676,7 +676,12 @@ impl EventStore {
         let (name, mut all, mut pause) = (id.to_string(), HashMap::new(), FIRST_PAUSE);
         for key in keys {
             let rows = loop {
-                match self.log.part(A::TYPE, A::PART_KEY, &name, &key).await.map_err(ExecuteError::from) {
+                match self
+                    .log
+                    .part(A::TYPE, A::PART_KEY, &name, &key)
+                    .await
+                    .map_err(ExecuteError::<A::Error>::from)
+                {
                     Ok(rows) => break rows,
                     Err(error) => wait(error, &mut pause, context).await?,
                 }

@@ -10,6 +10,8 @@
 #[expect(dead_code, reason = "the benchmarks use a part of what the tests use")]
 mod support;
 
+#[path = "bench/lines.rs"]
+mod lines;
 #[path = "bench/readers.rs"]
 mod readers;
 
@@ -727,6 +729,9 @@ async fn main() {
     println!("| what | SoonShop | baseline | ratio |\n|---|---|---|---|");
     if wanted("append") {
         append().await;
+    }
+    if wanted("lines") {
+        lines::lines().await;
     }
     if wanted("relay") {
         relay().await;

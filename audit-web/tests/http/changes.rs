@@ -171,3 +171,37 @@ async fn an_export_has_the_changes_in_both_formats_and_orders_unless_left_out() 
     assert_eq!(shop.see("/api/audit/export.csv?changes=1").await.refused(), (400, "invalid-query".into()));
     assert_eq!(shop.see("/api/audit/timeline?changes=0").await.refused(), (400, "invalid-query".into()));
 }
+
+#[tokio::test]
+async fn the_page_of_a_stock_shows_some_of_its_lines_and_changes_and_says_how_many_there_are() {
+    use soonshop_domain::inventory::{self, Command, MAIN};
+    let shop = Shop::without_projectors().await;
+    shop.stock("mug", MAIN, Command::Receive { quantity: 900 }).await;
+    let reserve = |number: u128| {
+        let order_id = ids::OrderId(Uuid::from_u128(number));
+        shop.stock("mug", MAIN, Command::Reserve { order_id, line: 1, quantity: 1 })
+    };
+    futures::future::join_all((0..600).map(reserve)).await;
+    let path = format!("/api/audit/a/stock/{}", inventory::stream(&sku("mug"), MAIN));
+    let trail = shop.get(&format!("{path}?v=601&cmp=1")).await.ok();
+    // Each line, and the sum of what is reserved.
+    assert_eq!(trail["diff"]["total"], 601);
+    assert_eq!(trail["diff"]["changes"].as_array().unwrap().len(), 500);
+    assert_eq!((&trail["state"]["reserved"], &trail["parts"]["total"]), (&json!(600), &json!(600)));
+    let lines =
+        |trail: &Value| trail["state"]["lines"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let named = |range: std::ops::Range<u128>| {
+        range.map(|number| format!("{}/1", Uuid::from_u128(number))).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&trail), named(0..100));
+    let next = trail["parts"]["next"].as_str().unwrap();
+    let second = shop.get(&format!("{path}?v=601&parts_after={next}")).await.ok();
+    assert_eq!(lines(&second), named(100..200));
+    assert_eq!(second["diff"]["total"], 2, "one line, and the sum");
+    let page = shop.get(&format!("{}?v=601&cmp=1&lang=en", path.replace("/api", ""))).await.text;
+    assert!(
+        page.contains("There are 101 more changes.") && page.contains("The state has 600 parts."),
+        "{page}"
+    );
+    assert!(page.contains(&format!("parts_after={}", next.replace('/', "%2F"))), "{page}");
+}

@@ -32,7 +32,7 @@ pub(crate) const PARTS_AFTER: Param = Param::new(
 
 /// Which of the parts of a state are in an answer: at most 100, in the order of their keys.
 #[derive(Serialize, ToSchema)]
-struct Parts {
+struct PastParts {
     /// How many there are in all.
     total: usize,
     /// The last key, if there are more: `parts_after` with it gives the next ones.
@@ -59,7 +59,7 @@ pub(crate) struct Past {
     state: Value,
     /// Of a state that grows with its history, such as the lines of a stock, which parts are in the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<Parts>,
+    parts: Option<PastParts>,
     /// Whether a personal value in it was erased.
     erased: bool,
     version: i64,
@@ -135,7 +135,7 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
         return Err(not_yet().with("version", last.version));
     }
     let (mut state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;
-    let parts = parts.map(|shown| Parts { total: shown.total, next: shown.next });
+    let parts = parts.map(|shown| PastParts { total: shown.total, next: shown.next });
     let erased = fold.opened.show(&mut state);
     let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
     let answer = Past {

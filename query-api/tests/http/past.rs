@@ -183,3 +183,35 @@ async fn a_history_of_thousands_of_events_is_folded() {
     assert_eq!(then["version"], 1_000);
     assert_eq!(shop.get("/inventory/mug?as_of=v:2501").await.refused(), (404, "not-yet-there".into()));
 }
+
+#[tokio::test]
+async fn a_past_state_of_a_stock_is_shown_with_a_page_of_its_lines() {
+    let shop = Shop::without_projectors().await;
+    for projector in soonshop_projections::all() {
+        shop.registry.ensure(&*projector).await.unwrap();
+    }
+    shop.stock("mug", "main", inventory::Command::Receive { quantity: 500 }).await;
+    let reserve = |number: u128| {
+        let order_id = ids::OrderId(Uuid::from_u128(number));
+        shop.stock("mug", "main", inventory::Command::Reserve { order_id, line: 1, quantity: 1 })
+    };
+    futures::future::join_all((0..250).map(reserve)).await;
+    let (mut path, mut seen) = ("/inventory/mug?as_of=v:251".to_owned(), Vec::new());
+    loop {
+        let page = shop.get(&path).await.ok();
+        assert_eq!((&page["state"]["reserved"], &page["parts"]["total"]), (&json!(250), &json!(250)));
+        let lines = page["state"]["lines"].as_object().unwrap();
+        assert!(lines.len() <= 100, "{}", lines.len());
+        seen.extend(lines.keys().cloned());
+        let Some(next) = page["parts"]["next"].as_str() else { break };
+        path = format!("/inventory/mug?as_of=v:251&parts_after={next}");
+    }
+    let all: Vec<_> = (0..250).map(|number| format!("{}/1", Uuid::from_u128(number))).collect();
+    assert_eq!(seen, all);
+    let early = shop.get("/inventory/mug?as_of=v:2").await.ok();
+    assert_eq!((&early["parts"]["total"], &early["parts"]["next"]), (&json!(1), &Value::Null));
+    let now = shop.get("/inventory/mug?parts_after=x").await;
+    assert_eq!(now.refused(), (400, "invalid-query".into()));
+    let product = shop.get(&format!("/products/{}?as_of=v:1&parts_after=x", Uuid::nil())).await;
+    assert_eq!(product.refused().0, 400, "a product has no parts");
+}
