@@ -29,7 +29,7 @@ where
     let (mut state, mut history, mut snapshot) = (A::default(), Vec::new(), A::default());
     for (at, command) in commands.into_iter().enumerate() {
         let from_snapshot = snapshot.decide(command.clone(), &facts).ok();
-        let from_parts = with_parts_of(&command, &history).decide(command.clone(), &facts).ok();
+        let from_parts = with_parts_of::<A>(&command, &history).decide(command.clone(), &facts).ok();
         let decided = state.decide(command, &facts).ok();
         assert_eq!(decided, from_snapshot, "a snapshot decides like the state");
         assert_eq!(decided, from_parts, "a decision reads no other parts than it names");

@@ -244,7 +244,7 @@ pub(crate) fn receive(quantity: u32) -> At {
 }
 
 pub(crate) async fn on_hand(store: &EventStore, stream: Uuid) -> (i64, i64) {
-    let (stock, version) = store.load::<Stock>(stream).await.unwrap();
+    let (stock, version) = store.load_without_parts::<Stock>(stream).await.unwrap();
     (stock.on_hand, version)
 }
 

@@ -124,7 +124,7 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
             break;
         }
     }
-    let Some(last) = fold.last else {
+    let Some(last) = fold.last.take() else {
         return Err(if exists {
             not_yet()
         } else {
