@@ -14,6 +14,7 @@ pub mod feed;
 mod follower_status;
 pub mod generation;
 pub mod generation_remover;
+mod left_out;
 pub mod operations;
 pub mod parked;
 pub mod processes;

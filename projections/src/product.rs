@@ -114,7 +114,7 @@ impl Projector for Products {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn shape(&self) -> i32 {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Feed;
 use crate::generation::ROWS;
+use crate::left_out::LeftOut;
 use crate::projector::Documents;
 use crate::runner::Follower;
 
@@ -172,6 +173,7 @@ struct IndexWork<'a> {
     search: &'a dyn Search,
     documents: Box<dyn Documents>,
     index: String,
+    left_out: LeftOut,
 }
 
 #[async_trait]
@@ -208,7 +210,13 @@ impl Work for IndexWork<'_> {
         let changes = self.documents.read(self.place.db(), Some(&groups)).await?;
         if !changes.is_empty() || self.place.is_due() {
             let checkpoint = self.place.checkpoint.to_string();
-            self.search.apply(&self.index, &changes, &checkpoint).await.map_err(failed)?;
+            let too_large = self.search.apply(&self.index, &changes, &checkpoint).await.map_err(failed)?;
+            let log = self.place.follower.feed.log();
+            self.left_out.note(self.place.db(), log, &changes, &too_large).await?;
+            if !too_large.is_empty() {
+                // Only now, so that none is left out without a word.
+                self.search.apply(&self.index, &[], &checkpoint).await.map_err(failed)?;
+            }
             self.place.wrote();
         }
         Ok(self.place.next(&entries))
@@ -299,7 +307,8 @@ impl Follower {
         let checkpoint = written.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse())?;
         // All repeated events are applied again: documents have versions, so this does no harm.
         let place = SinkState::new(self, INDEX, db, checkpoint, 0);
-        Ok(IndexWork { place, search, documents, index })
+        let left_out = LeftOut::load(place.db()).await?;
+        Ok(IndexWork { place, search, documents, index, left_out })
     }
 
     /// Invalidates cache entries that events change, until it is stopped. A cache of this process alone needs no

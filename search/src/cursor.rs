@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::parsed_query::Matching;
 use crate::{Document, Error, Query, Sort, indexed};
 
 /// The sort key of hits, before their id.
@@ -42,13 +43,21 @@ pub(crate) struct Cursor {
     query: u64,
     pub(crate) key: Key,
     pub(crate) id: String,
+    /// The first page was found with typos: so are the next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) fuzzy: bool,
 }
 
 impl Cursor {
-    pub(crate) fn encode(query: &Query, key: Key, id: &str) -> String {
-        let cursor = Self { query: fingerprint(query), key, id: id.to_owned() };
+    pub(crate) fn encode(query: &Query, key: Key, id: &str, matching: Matching) -> String {
+        let fuzzy = matching == Matching::WithTypos;
+        let cursor = Self { query: fingerprint(query), key, id: id.to_owned(), fuzzy };
         // Numbers, texts and lists can always be serialized.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+    }
+
+    pub(crate) fn matching(&self) -> Matching {
+        if self.fuzzy { Matching::WithTypos } else { Matching::AsTyped }
     }
 
     /// The cursor from which the query continues.
@@ -79,7 +88,7 @@ mod tests {
     #[test]
     fn a_cursor_of_another_query_is_refused() {
         let mut query = Query { text: "red".into(), sort: Sort::PriceAscending, ..Query::default() };
-        query.after = Some(Cursor::encode(&query, Key::Price(None), "p1"));
+        query.after = Some(Cursor::encode(&query, Key::Price(None), "p1", Matching::AsTyped));
         assert_eq!(Cursor::of(&query).unwrap().map(|cursor| cursor.key), Some(Key::Price(None)));
         for other in [
             Query { text: "blue".into(), ..query.clone() },

@@ -4,10 +4,12 @@
 //! refused; without this a server would create an index with guessed fields. It has one shard, so that counts are
 //! exact.
 
+mod bulk;
 mod client;
 mod requests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,14 +19,12 @@ use url::Url;
 
 use self::client::{Answer, BACKEND, Client, refused};
 use crate::cursor::{Cursor, Key};
-use crate::parsed_query::ParsedQuery;
-use crate::{Change, Document, Error, Page, Query, Search, highlight, indexed};
+use crate::markup::visible_name;
+use crate::parsed_query::{Matching, ParsedQuery};
+use crate::{Change, Document, Error, Page, Query, Search, TooLarge, highlight, indexed};
 
 /// The document with the checkpoint; no id of the shop begins like this.
 const CHECKPOINT: &str = "~checkpoint";
-/// Servers refuse requests above 100 MB, and are fastest far below that.
-const BULK_BYTES: usize = 4 << 20;
-
 const PING: Duration = Duration::from_millis(1800);
 const READ: Duration = Duration::from_secs(5);
 const WRITE: Duration = Duration::from_mins(1);
@@ -51,12 +51,14 @@ pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
     url.set_query(None);
     url.set_fragment(None);
     let client = Client::new(url).map_err(refused)?;
-    Ok(Arc::new(Elasticsearch { client, prefix }))
+    Ok(Arc::new(Elasticsearch { client, prefix, bulk_bytes: AtomicUsize::new(bulk::MOST_BYTES) }))
 }
 
 struct Elasticsearch {
     client: Client,
     prefix: String,
+    /// The size of a bulk request: less once the server, or a proxy before it, took no more.
+    bulk_bytes: AtomicUsize,
 }
 
 /// Converts an answer with an error.
@@ -85,44 +87,6 @@ impl Elasticsearch {
         Ok(self.alias(index)? + "-index")
     }
 
-    async fn bulk(&self, index: &str, body: String) -> Result<(), Error> {
-        let path = format!(
-            "{}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error,items.*._id",
-            self.alias(index)?
-        );
-        let mut tries = client::Tries::new();
-        loop {
-            let answer = self.client.call(Method::Post, &path, Some(body.clone()), WRITE).await?;
-            if answer.status != 200 {
-                return Err(failed(index, &answer));
-            }
-            let mut busy = None;
-            for item in answer.body["items"].as_array().into_iter().flatten().map(|item| &item["index"]) {
-                let id = item["_id"].as_str().unwrap_or_default();
-                let reason = || {
-                    let error = &item["error"];
-                    format!("index {index}, document {id}: {} {}", error["type"], error["reason"])
-                };
-                match item["status"].as_u64() {
-                    // 409: a newer version is there.
-                    Some(200 | 201 | 409) => {}
-                    Some(404) => return Err(Error::NoIndex(index.to_owned())),
-                    Some(429 | 502..=504) => busy = Some(reason()),
-                    _ => return Err(refused(reason())),
-                }
-            }
-            // Writes that succeeded are skipped, or written again unchanged.
-            match busy {
-                None if answer.body["errors"].is_boolean() => return Ok(()),
-                None => return Err(refused(format!("index {index}: a bulk answer without items"))),
-                Some(reason) if !tries.again().await => {
-                    return Err(Error::Unreachable { backend: BACKEND, reason });
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
     /// The full answer of a search, if every shard answered.
     async fn ask(&self, index: &str, body: Value, preference: u64) -> Result<Value, Error> {
         let alias = self.alias(index)?;
@@ -142,6 +106,10 @@ impl Elasticsearch {
 fn document(hit: &mut Value) -> Result<Document, Error> {
     serde_json::from_value(hit["_source"]["document"].take())
         .map_err(|error| refused(format!("document {}: {error}", hit["_id"])))
+}
+
+fn total(answer: &Value) -> u64 {
+    answer["hits"]["total"]["value"].as_u64().unwrap_or_default()
 }
 
 fn hits(answer: &mut Value) -> Vec<Value> {
@@ -191,21 +159,15 @@ impl Search for Elasticsearch {
         }
     }
 
-    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error> {
-        let mut body = String::new();
-        for change in indexed::latest(changes) {
-            requests::write(change, &mut body);
-            if body.len() > BULK_BYTES {
-                self.bulk(index, std::mem::take(&mut body)).await?;
-            }
-        }
-        if !body.is_empty() {
-            self.bulk(index, body).await?;
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<Vec<TooLarge>, Error> {
+        let too_large = self.write(index, changes).await?;
+        if !too_large.is_empty() {
+            return Ok(too_large);
         }
         let path = format!("{}/_doc/{CHECKPOINT}?require_alias=true", self.alias(index)?);
         let body = json!({"id": CHECKPOINT, "deleted": true, "checkpoint": checkpoint}).to_string();
         let answer = self.client.call(Method::Put, &path, Some(body), WRITE).await?;
-        if matches!(answer.status, 200 | 201) { Ok(()) } else { Err(failed(index, &answer)) }
+        if matches!(answer.status, 200 | 201) { Ok(Vec::new()) } else { Err(failed(index, &answer)) }
     }
 
     async fn refresh(&self, index: &str) -> Result<(), Error> {
@@ -217,14 +179,26 @@ impl Search for Elasticsearch {
     async fn search(&self, index: &str, query: &Query) -> Result<Page, Error> {
         let after = Cursor::of(query)?;
         let wanted = ParsedQuery::of(&query.text);
-        let body = requests::search(query, wanted.condition(), after.as_ref());
-        let mut answer = self.ask(index, body, crate::cursor::fingerprint(query)).await?;
+        let preference = crate::cursor::fingerprint(query);
+        let mut matching = after.as_ref().map_or(Matching::AsTyped, Cursor::matching);
+        let body = requests::search(query, wanted.condition(matching), after.as_ref());
+        let mut answer = self.ask(index, body, preference).await?;
+        // Filters are left out: a text that is somewhere as it was typed is typed right.
+        if after.is_none() && total(&answer) == 0 && wanted.forgives() {
+            let anywhere = requests::any(wanted.condition(Matching::AsTyped).as_ref());
+            if total(&self.ask(index, anywhere, preference).await?) == 0 {
+                matching = Matching::WithTypos;
+                let body = requests::search(query, wanted.condition(matching), None);
+                answer = self.ask(index, body, preference).await?;
+            }
+        }
         let limit = indexed::limit(query);
         let mut found = hits(&mut answer);
         let more = found.len() > limit;
         found.truncate(limit);
         let mut page = Page {
-            total: answer["hits"]["total"]["value"].as_u64().unwrap_or_default(),
+            total: total(&answer),
+            fuzzy: matching == Matching::WithTypos && total(&answer) > 0,
             facets: requests::counts(query, &answer["aggregations"]),
             ..Page::default()
         };
@@ -233,9 +207,10 @@ impl Search for Elasticsearch {
             if more && n + 1 == limit {
                 #[expect(clippy::cast_possible_truncation, reason = "scores are small whole numbers")]
                 let score = hit["_score"].as_f64().unwrap_or_default() as f32;
-                page.next = Some(Cursor::encode(query, Key::of(&document, query.sort, score), &document.id));
+                let key = Key::of(&document, query.sort, score);
+                page.next = Some(Cursor::encode(query, key, &document.id, matching));
             }
-            page.hits.push(highlight::hit(document, &wanted));
+            page.hits.push(highlight::hit(document, &wanted, matching));
         }
         Ok(page)
     }
@@ -245,7 +220,9 @@ impl Search for Elasticsearch {
         // Also for an empty prefix, so that a missing index is an error.
         let most_asked = if prefix.is_empty() { 0 } else { most };
         let mut answer = self.ask(index, requests::suggest(&prefix, most_asked), 0).await?;
-        let name = |hit: &Value| hit["_source"]["document"]["name"].as_str().map(str::to_owned);
+        let name = |hit: &Value| {
+            hit["_source"]["document"]["name"].as_str().map(|name| visible_name(name).into_owned())
+        };
         Ok(hits(&mut answer).iter().filter_map(name).collect())
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::parsed_query::{ParsedQuery, Word};
+use crate::markup::{visible, visible_name};
+use crate::parsed_query::{Join, Matching, ParsedQuery, Word};
+use crate::spelling::{self, Reach};
 use crate::text::{self, Kind, Stems};
 use crate::{Document, Hit};
 
@@ -12,12 +14,13 @@ const FRAGMENT: usize = 200;
 const BEFORE: usize = 60;
 
 /// The document with highlights of the query's words.
-pub(crate) fn hit(document: Document, wanted: &ParsedQuery) -> Hit {
+pub(crate) fn hit(document: Document, wanted: &ParsedQuery, matching: Matching) -> Hit {
     let mut highlights = BTreeMap::new();
     if wanted.words().next().is_some() {
-        let fields = [("name", &document.name, usize::MAX), ("description", &document.description, FRAGMENT)];
-        for (field, text, most) in fields {
-            if let Some(marked) = marked(text, wanted, most) {
+        let name = (visible_name(&document.name), Reach::NAME, usize::MAX);
+        let description = (visible(&document.description), Reach::BODY, FRAGMENT);
+        for (field, (text, reach, most)) in [("name", name), ("description", description)] {
+            if let Some(marked) = marked(&text, wanted, matching, reach, most) {
                 highlights.insert(field.to_owned(), marked);
             }
         }
@@ -25,8 +28,8 @@ pub(crate) fn hit(document: Document, wanted: &ParsedQuery) -> Hit {
     Hit { document, highlights }
 }
 
-fn marked(text: &str, wanted: &ParsedQuery, most: usize) -> Option<String> {
-    let found = found(text, wanted);
+fn marked(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach, most: usize) -> Option<String> {
+    let found = found(text, wanted, matching, reach);
     let first = found.first()?;
     let window = fragment(text, first, most);
     let mut html = String::with_capacity(window.len() + 64);
@@ -68,24 +71,53 @@ fn fragment(text: &str, first: &Range<usize>, most: usize) -> Range<usize> {
 }
 
 /// The ranges of the found words, in order, without overlaps.
-fn found(text: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
+fn found(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach) -> Vec<Range<usize>> {
     let mut stems = Stems::new();
     let mut found: Vec<Range<usize>> = Vec::new();
-    for piece in text::pieces(text) {
+    let pieces = text::pieces(text);
+    // Words of the text that were typed as one are marked as one.
+    let mut spelt: Vec<Range<usize>> = Vec::new();
+    for run in spelling::joined(text, &pieces, reach) {
+        let ends = spelt.last().map_or(0, |last| last.end);
+        let (first, last) = (&pieces[run.start], &pieces[run.end - 1]);
+        if first.range.start >= ends && is_typed(&spelling::join(&pieces[run]), wanted, &mut stems) {
+            spelt.push(first.range.start..last.range.end);
+        }
+    }
+    let mut spelt = spelt.into_iter().peekable();
+    for piece in pieces {
+        if let Some(range) = spelt.next_if(|range| range.start == piece.range.start) {
+            found.push(range);
+        }
+        if found.last().is_some_and(|last| last.end > piece.range.start) {
+            continue;
+        }
         match piece.kind {
             Kind::Letters => {
                 let word = text::word(piece.text);
+                let is_part = |join: &Join| join.word == word;
                 // The stem is computed only if the word itself does not match.
-                if wanted.words().any(|wanted| means(wanted, &word, Form::Word)) || {
-                    let stem = stems.of(&word);
-                    wanted.words().any(|wanted| means(wanted, &stem, Form::Stem))
-                } {
+                if wanted.words().any(|wanted| means(wanted, &word, Form::Word, matching))
+                    || wanted.joins().any(is_part)
+                    || {
+                        let stem = stems.of(&word);
+                        let is_part = |join: &Join| join.stem.as_ref() == Some(&stem);
+                        wanted.words().any(|wanted| means(wanted, &stem, Form::Stem, matching))
+                            || wanted.joins().any(is_part)
+                    }
+                {
                     found.push(piece.range);
                 }
             }
             Kind::Exact => {
                 let word = text::word(piece.text);
-                if wanted.words().any(|wanted| matches!(wanted, Word::Exact(text) if *text == word)) {
+                let parts: Vec<String> = spelling::parts(&word).collect();
+                let is_it = |wanted: &Word| match wanted {
+                    Word::Exact(text) => *text == word || parts.contains(text),
+                    Word::Letters { word, .. } => parts.contains(word),
+                    Word::Cjk(_) => false,
+                };
+                if wanted.words().any(is_it) || wanted.joins().any(|join| join.word == word) {
                     found.push(piece.range);
                 }
             }
@@ -109,13 +141,26 @@ enum Form {
     Stem,
 }
 
-fn means(wanted: &Word, found: &str, form: Form) -> bool {
+/// Whether this spelling of neighbouring words was typed as one word.
+fn is_typed(join: &str, wanted: &ParsedQuery, stems: &mut Stems) -> bool {
+    wanted.words().any(|wanted| match wanted {
+        Word::Exact(text) => text == join,
+        // Endings are short: most spellings need no stem.
+        Word::Letters { word, stem } => {
+            word == join || (stem.len()..=stem.len() + 4).contains(&join.len()) && *stem == stems.of(join)
+        }
+        Word::Cjk(_) => false,
+    })
+}
+
+fn means(wanted: &Word, found: &str, form: Form, matching: Matching) -> bool {
     let Word::Letters { word, stem } = wanted else { return false };
     let wanted = match form {
         Form::Word => word,
         Form::Stem => stem,
     };
-    text::within(wanted, found, text::typos(wanted))
+    let typos = if matching == Matching::WithTypos { text::typos(wanted) } else { 0 };
+    text::within(wanted, found, typos)
 }
 
 /// The ranges in a CJK run where characters, or pairs of them, match the query's words, in order.
@@ -156,18 +201,26 @@ mod tests {
     use super::*;
 
     fn mark(text: &str, typed: &str) -> Option<String> {
-        marked(text, &ParsedQuery::of(typed), FRAGMENT)
+        marked(&visible(text), &ParsedQuery::of(typed), Matching::WithTypos, Reach::BODY, FRAGMENT)
     }
 
     #[test]
     fn stems_typos_and_chinese_are_marked_and_the_rest_is_escaped() {
         assert_eq!(
-            mark("<b>Candles</b> & \"Box\"", "candel boxes").as_deref(),
-            Some("&lt;b&gt;<mark>Candles</mark>&lt;/b&gt; &amp; &quot;<mark>Box</mark>&quot;")
+            mark("<b>Candles</b> &amp; \"Box\" < 5", "candel boxes").as_deref(),
+            Some("<mark>Candles</mark> &amp; &quot;<mark>Box</mark>&quot; &lt; 5")
         );
         assert_eq!(mark("红色连衣裙2件", "连衣裙").as_deref(), Some("红色<mark>连衣裙</mark>2件"));
         assert_eq!(mark("咖啡杯", "杯").as_deref(), Some("咖啡<mark>杯</mark>"));
         assert_eq!(mark("nothing", "else"), None);
+    }
+
+    #[test]
+    fn another_spelling_is_marked_whole() {
+        assert_eq!(mark("A Red Bull a day", "redbull").as_deref(), Some("A <mark>Red Bull</mark> a day"));
+        assert_eq!(mark("A RedBull a day", "red-bull").as_deref(), Some("A <mark>RedBull</mark> a day"));
+        assert_eq!(mark("Holds 250 ml", "250ml").as_deref(), Some("Holds <mark>250 ml</mark>"));
+        assert_eq!(mark("For HLX4400BK", "4400").as_deref(), Some("For <mark>HLX4400BK</mark>"));
     }
 
     #[test]

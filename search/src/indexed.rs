@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::markup::{visible, visible_name};
 use crate::parsed_query::sku;
+use crate::spelling::{self, Reach};
 use crate::text::{self, Terms};
 use crate::{Change, Document, Query};
 
@@ -18,7 +20,10 @@ pub(crate) const MOST_FACET_VALUES: usize = 50;
 pub(crate) struct Indexed {
     pub(crate) name: Terms,
     pub(crate) body: Terms,
+    /// In normal form, and without signs.
     pub(crate) skus: BTreeSet<String>,
+    /// The inner parts of the SKUs.
+    pub(crate) sku_parts: BTreeSet<String>,
     pub(crate) name_key: String,
     /// The rest of the name from each of its words on.
     pub(crate) starts: BTreeSet<String>,
@@ -29,12 +34,18 @@ pub(crate) struct Indexed {
 impl Indexed {
     pub(crate) fn of(document: &Document) -> Self {
         let facets = document.facets.iter();
+        let skus: BTreeSet<String> = document.skus.iter().map(|text| sku(text)).collect();
         Self {
-            name: Terms::of(&document.name),
-            body: Terms::of(&document.description),
-            skus: document.skus.iter().map(|text| sku(text)).filter(|sku| !sku.is_empty()).collect(),
+            name: Terms::of(&visible_name(&document.name), Reach::NAME),
+            body: Terms::of(&visible(&document.description), Reach::BODY),
+            sku_parts: skus.iter().flat_map(|sku| spelling::inner_parts(sku)).collect(),
+            skus: skus
+                .iter()
+                .flat_map(|sku| [sku.clone(), text::compact(sku)])
+                .filter(|sku| !sku.is_empty())
+                .collect(),
             name_key: name_key(&document.name),
-            starts: starts(&document.name),
+            starts: spellings(starts(&visible_name(&document.name))),
             facets: facets.flat_map(|(name, values)| values.iter().map(|value| facet(name, value))).collect(),
         }
     }
@@ -42,7 +53,7 @@ impl Indexed {
 
 /// The sort key of a name: folded, without punctuation, unless there is nothing else.
 pub(crate) fn name_key(name: &str) -> String {
-    let plain = text::plain(name);
+    let plain = text::plain(&visible_name(name));
     let key = if plain.is_empty() { text::fold(name.trim()) } else { plain };
     text::cut(&key, LONGEST_KEY).to_owned()
 }
@@ -63,9 +74,19 @@ fn starts(name: &str) -> BTreeSet<String> {
     starts
 }
 
+/// These beginnings, each also without its spaces.
+fn spellings(starts: BTreeSet<String>) -> BTreeSet<String> {
+    starts.into_iter().flat_map(|start| [without_spaces(&start), start]).collect()
+}
+
 /// The typed text in the form of suggestions; empty if it cannot have any.
 pub(crate) fn prefix(typed: &str) -> String {
     text::cut(&text::plain(text::cut(typed, LONGEST_KEY)), LONGEST_PREFIX).to_owned()
+}
+
+/// A beginning of a name as it is when its words are written as one.
+pub(crate) fn without_spaces(prefix: &str) -> String {
+    prefix.replace(' ', "")
 }
 
 /// The prefix of all values of a facet.

@@ -4,8 +4,8 @@
 //! the same contract suite with the same answers; scores may differ. An index belongs to one generation of a read
 //! model and stores that generation's checkpoint, written after the documents that it covers.
 //!
-//! Analysing texts and queries, highlights and cursors are the same for all backends (`text`, `parsed_query`,
-//! `highlight`, `cursor`, `indexed`); a backend finds, counts and sorts.
+//! Analysing texts and queries, highlights and cursors are the same for all backends (`text`, `spelling`, `markup`,
+//! `parsed_query`, `highlight`, `cursor`, `indexed`); a backend finds, counts and sorts.
 //!
 //! Start reading at [`connect`], then [`Search`].
 
@@ -14,14 +14,16 @@ mod cursor;
 mod elasticsearch;
 mod highlight;
 mod indexed;
+mod markup;
 mod parsed_query;
 mod port;
+mod spelling;
 mod tantivy;
 mod text;
 
 use std::sync::Arc;
 
-pub use port::{Change, Document, Error, Hit, Page, Query, Search, Sort};
+pub use port::{Change, Document, Error, Hit, Page, Query, Search, Sort, TooLarge};
 
 /// The search behind a URL (`tantivy://FOLDER`, `http(s)://…`; with `?prefix=` index names get a prefix).
 /// Checks the address; connects later.

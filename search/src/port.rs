@@ -48,8 +48,9 @@ pub enum Sort {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
-    /// The typed text; empty finds everything. All words must match, each with typo tolerance (one typo from 4
-    /// letters on, two from 8; never in SKUs or digits).
+    /// The typed text; empty finds everything. All words must match, in any spelling: with or without spaces and
+    /// signs. Where nothing in the index does, each word may have typos (one from 4 letters on, two from 8; never in
+    /// SKUs or digits), and [`Page::fuzzy`] says so.
     pub text: String,
     /// For each facet name the accepted values, of which one must match.
     pub filters: BTreeMap<String, Vec<String>>,
@@ -78,9 +79,21 @@ pub struct Page {
     pub hits: Vec<Hit>,
     /// The exact number of hits.
     pub total: u64,
+    /// Nothing matches as it was typed: hits, total and facets are of what matches with typos.
+    pub fuzzy: bool,
     /// Facet to (value, count), by count descending, then value; at most 50 values each.
     pub facets: BTreeMap<String, Vec<(String, u64)>>,
     pub next: Option<String>,
+}
+
+/// A document that the server does not take, since it is too large for a request of its own. No version of it is in
+/// the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLarge {
+    pub id: String,
+    pub version: i64,
+    /// A sentence with the backend, the size and the remedy.
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -112,7 +125,10 @@ pub trait Search: Send + Sync + 'static {
     async fn checkpoint(&self, index: &str) -> Result<Option<String>, Error>;
     /// Writes the changes, then the checkpoint. Every item of a bulk answer is checked: an error means that the
     /// checkpoint did not move. A change older than the stored document is skipped without an error.
-    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error>;
+    ///
+    /// Returns the documents that are too large to be written. If there are any, the checkpoint did not move either:
+    /// note them, then apply no changes with the same checkpoint.
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<Vec<TooLarge>, Error>;
     /// Makes applied changes visible to [`search`](Self::search). Readers that wait for a position call it.
     async fn refresh(&self, index: &str) -> Result<(), Error>;
     /// Releases what only one process can hold (the index's writer) until the next change: another process can take

@@ -11,14 +11,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tantivy::collector::Count;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 
 use self::collect::{Names, Ranked};
 use self::schema::Fields;
 use crate::cursor::{Cursor, Key};
-use crate::parsed_query::ParsedQuery;
-use crate::{Change, Error, Page, Query, Search, highlight, indexed};
+use crate::markup::visible_name;
+use crate::parsed_query::{Matching, ParsedQuery};
+use crate::{Change, Error, Page, Query, Search, TooLarge, highlight, indexed};
 
 const BACKEND: &str = "tantivy";
 /// The minimum of Tantivy; it is freed after every commit.
@@ -157,25 +159,39 @@ impl Opened {
     fn search(&self, query: &Query, after: Option<Cursor>) -> Result<Page, TantivyError> {
         let wanted = ParsedQuery::of(&query.text);
         let searcher = self.reader.searcher();
+        let mut matching = after.as_ref().map_or(Matching::AsTyped, Cursor::matching);
+        let first = after.is_none();
         let collector = Ranked::new(query, after);
-        let found = searcher.search(&self.fields.query(query, wanted.condition())?, &collector)?;
+        let all = |matching| self.fields.query(query, wanted.condition(matching));
+        let mut found = searcher.search(&all(matching)?, &collector)?;
+        // Filters are left out: a text that is somewhere as it was typed is typed right.
+        if first && found.total == 0 && wanted.forgives() {
+            let anywhere = self.fields.query(&Query::default(), wanted.condition(Matching::AsTyped))?;
+            if searcher.search(&anywhere, &Count)? == 0 {
+                matching = Matching::WithTypos;
+                found = searcher.search(&all(matching)?, &collector)?;
+            }
+        }
         let mut hits = Vec::with_capacity(found.hits.len());
         let mut next = None;
         for found in found.hits {
             let document = self.fields.stored(&searcher, found.address)?;
             if hits.len() + 1 == indexed::limit(query) && found.more {
-                next = Some(Cursor::encode(query, Key::of(&document, query.sort, found.score), &document.id));
+                let key = Key::of(&document, query.sort, found.score);
+                next = Some(Cursor::encode(query, key, &document.id, matching));
             }
-            hits.push(highlight::hit(document, &wanted));
+            hits.push(highlight::hit(document, &wanted, matching));
         }
-        Ok(Page { hits, total: found.total, facets: found.facets, next })
+        let fuzzy = matching == Matching::WithTypos && found.total > 0;
+        Ok(Page { hits, total: found.total, fuzzy, facets: found.facets, next })
     }
 
     fn suggest(&self, prefix: &str, most: usize) -> Result<Vec<String>, TantivyError> {
         let searcher = self.reader.searcher();
         let query = self.fields.starts_with(prefix);
         let addresses = searcher.search(&query, &Names { prefix: prefix.to_owned(), most })?;
-        addresses.into_iter().map(|address| Ok(self.fields.stored(&searcher, address)?.name)).collect()
+        let name = |address| Ok(visible_name(&self.fields.stored(&searcher, address)?.name).into_owned());
+        addresses.into_iter().map(name).collect()
     }
 }
 
@@ -243,9 +259,11 @@ impl Search for Tantivy {
         }
     }
 
-    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error> {
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<Vec<TooLarge>, Error> {
         let (changes, checkpoint) = (changes.to_vec(), checkpoint.to_owned());
-        self.with(index, move |opened| opened.apply(&changes, &checkpoint)).await
+        self.with(index, move |opened| opened.apply(&changes, &checkpoint)).await?;
+        // A file takes documents of every size.
+        Ok(Vec::new())
     }
 
     async fn let_go(&self, index: &str) -> Result<(), Error> {

@@ -11,6 +11,8 @@ use tantivy_jieba::JiebaTokenizer;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::spelling::{self, Reach};
+
 /// Longer words, names and values are cut: servers refuse terms above 32 KB, and people do not type that much.
 const LONGEST_WORD: usize = 64;
 
@@ -46,6 +48,11 @@ fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '’' | 'ʼ')
 }
 
+/// Takes no place on the screen, so it changes no word: soft hyphens, zero-width spaces and joiners.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+}
+
 /// The pieces of a text, in order. All other characters are separators.
 pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
@@ -55,7 +62,7 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
         let next_is_letter = characters.peek().is_some_and(|(_, next)| next.is_alphabetic());
         let kind = match open {
             // A combining accent belongs to the letter before it, an apostrophe to the word around it.
-            Some((_, kind)) if is_combining_mark(c) => Some(kind),
+            Some((_, kind)) if is_combining_mark(c) || is_invisible(c) => Some(kind),
             Some((_, kind @ (Kind::Letters | Kind::Exact))) if is_apostrophe(c) && next_is_letter => {
                 Some(kind)
             }
@@ -104,7 +111,7 @@ pub(crate) fn fold(text: &str) -> String {
             'ς' => folded.push('σ'),
             // The lower case of İ leaves its dot behind.
             '\u{300}'..='\u{36f}' => {}
-            c if is_apostrophe(c) => {}
+            c if is_apostrophe(c) || is_invisible(c) => {}
             c => folded.push(c),
         }
     }
@@ -123,6 +130,11 @@ pub(crate) fn word(text: &str) -> String {
 /// The folded pieces, joined with single spaces: used for sorting and suggestions.
 pub(crate) fn plain(text: &str) -> String {
     pieces(text).iter().map(|piece| fold(piece.text)).collect::<Vec<_>>().join(" ")
+}
+
+/// The folded letters and digits: how a name or a SKU is written without separators.
+pub(crate) fn compact(text: &str) -> String {
+    pieces(text).iter().map(|piece| fold(piece.text)).collect()
 }
 
 /// English stems. Use one per text: it is cheap to make, and must be mutable.
@@ -146,13 +158,25 @@ pub(crate) struct Terms {
     pub(crate) stems: BTreeSet<String>,
     /// Words with digits; single characters and neighbouring pairs of CJK runs.
     pub(crate) exact: BTreeSet<String>,
+    /// Other spellings: neighbouring words written as one, and the parts of words with digits.
+    pub(crate) spellings: BTreeSet<String>,
 }
 
 impl Terms {
-    pub(crate) fn of(text: &str) -> Self {
+    /// `reach`: how many neighbouring words may be one word in another spelling.
+    pub(crate) fn of(text: &str, reach: Reach) -> Self {
         let mut terms = Self::default();
         let mut stems = Stems::new();
-        for piece in pieces(text) {
+        let pieces = pieces(text);
+        for run in spelling::joined(text, &pieces, reach) {
+            let join = spelling::join(&pieces[run]);
+            if !join.chars().any(char::is_numeric) {
+                terms.spellings.insert(stems.of(&join));
+            }
+            terms.spellings.insert(join);
+        }
+        terms.exact.extend(spelling::cjk_joints(text, &pieces));
+        for piece in pieces {
             match piece.kind {
                 Kind::Letters => {
                     let word = word(piece.text);
@@ -160,7 +184,9 @@ impl Terms {
                     terms.words.insert(word);
                 }
                 Kind::Exact => {
-                    terms.exact.insert(word(piece.text));
+                    let word = word(piece.text);
+                    terms.spellings.extend(spelling::parts(&word));
+                    terms.exact.insert(word);
                 }
                 Kind::Cjk => {
                     let run: Vec<char> = fold(piece.text).chars().collect();

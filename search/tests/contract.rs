@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "contract/spellings.rs"]
+mod spellings;
 #[path = "contract/suite.rs"]
 mod suite;
+#[path = "contract/too_large.rs"]
+mod too_large;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -39,49 +43,53 @@ async fn on(url: &str, test: for<'a> fn(&'a dyn Search) -> Running<'a>) {
 }
 
 macro_rules! contract {
-    ($($test:ident)*) => {
+    ($($module:ident::$test:ident)*) => {
         mod tantivy {
             $(#[tokio::test]
             async fn $test() {
                 let folder = tempfile::tempdir().unwrap();
                 let url = format!("tantivy://{}", folder.path().display());
-                super::on(&url, |search| Box::pin(super::suite::$test(search))).await;
+                super::on(&url, |search| Box::pin(super::$module::$test(search))).await;
             })*
         }
         mod elasticsearch {
             $(#[tokio::test]
             async fn $test() {
-                super::on(&super::server("ELASTICSEARCH_URL"), |search| Box::pin(super::suite::$test(search))).await;
+                super::on(&super::server("ELASTICSEARCH_URL"), |search| Box::pin(super::$module::$test(search))).await;
             })*
         }
         mod opensearch {
             $(#[tokio::test]
             async fn $test() {
-                super::on(&super::server("OPENSEARCH_URL"), |search| Box::pin(super::suite::$test(search))).await;
+                super::on(&super::server("OPENSEARCH_URL"), |search| Box::pin(super::$module::$test(search))).await;
             })*
         }
     };
 }
 
 contract! {
-    words_are_found_in_every_field
-    typos_are_forgiven_in_words_and_not_in_skus
-    accents_case_and_endings_do_not_matter
-    chinese_is_found_by_its_words
-    a_sku_is_found_by_all_of_it_and_by_its_beginning
-    better_matches_come_first
-    facets_are_counted_without_their_own_filter
-    prices_and_currencies_filter
-    every_sort_has_its_order
-    pages_neither_skip_nor_repeat
-    highlights_are_marked_and_escaped
-    suggestions_begin_with_the_typed_text
-    an_older_change_is_skipped
-    a_deleted_document_stays_deleted
-    the_checkpoint_moves_with_the_changes
-    a_missing_index_is_named
-    any_typed_text_is_accepted
-    values_may_contain_punctuation
+    suite::words_are_found_in_every_field
+    suite::typos_are_forgiven_in_words_and_not_in_skus
+    suite::accents_case_and_endings_do_not_matter
+    suite::chinese_is_found_by_its_words
+    suite::a_sku_is_found_by_all_of_it_and_by_its_beginning
+    suite::better_matches_come_first
+    suite::facets_are_counted_without_their_own_filter
+    suite::prices_and_currencies_filter
+    suite::every_sort_has_its_order
+    suite::pages_neither_skip_nor_repeat
+    suite::highlights_are_marked_and_escaped
+    suite::suggestions_begin_with_the_typed_text
+    suite::an_older_change_is_skipped
+    suite::a_deleted_document_stays_deleted
+    suite::the_checkpoint_moves_with_the_changes
+    suite::a_missing_index_is_named
+    suite::any_typed_text_is_accepted
+    suite::values_may_contain_punctuation
+    spellings::a_word_is_found_with_and_without_separators
+    spellings::a_part_number_is_found_without_its_signs_and_by_its_middle
+    spellings::typos_are_forgiven_only_where_nothing_is_found_as_typed
+    spellings::mark_up_is_neither_searched_nor_shown
 }
 
 #[tokio::test]

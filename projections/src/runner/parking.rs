@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 use soonshop_event_log::{Db, RecordedEvent, Stopped};
 
 use super::failure::Broken;
+use crate::left_out;
 use crate::transaction::Transaction;
 
 /// The groups of rows that wait for a parked event.
@@ -21,7 +22,11 @@ impl Parking {
         let mut groups = BTreeSet::new();
         for row in rows {
             let names: String = row.try_get_by_index(0)?;
-            groups.extend(serde_json::from_str::<Vec<String>>(&names).unwrap_or_default());
+            let names: Vec<String> = serde_json::from_str(&names).unwrap_or_default();
+            // No event waits for a document that the index left out.
+            if !left_out::is_document(&names) {
+                groups.extend(names);
+            }
         }
         Ok(Self { groups })
     }

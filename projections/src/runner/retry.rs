@@ -9,6 +9,7 @@ use super::failure::Broken;
 use super::fold::Fold;
 use super::parking::{Parking, tried};
 use crate::generation::ROWS;
+use crate::left_out;
 use crate::projector::{Unit, Wants};
 use crate::texts::Index;
 use crate::transaction::Transaction;
@@ -42,6 +43,7 @@ impl Fold<'_> {
             let names: BTreeSet<String> = serde_json::from_str(&names).unwrap_or_default();
             let outcome = match names.iter().find(|name| blocked.contains(*name)) {
                 Some(name) => Err(format!("behind {name}")),
+                None if left_out::is_document(&names) => Ok(self.index_again(position, &names, at).await?),
                 None => self.again(position, &id, at).await?,
             };
             if let Err(cause) = outcome {
@@ -54,6 +56,23 @@ impl Fold<'_> {
             }
         }
         self.parking = Parking::load(&self.db).await?;
+        Ok(())
+    }
+
+    /// Has the index apply documents again that it left out: it parks them again if it still does not take them.
+    async fn index_again(
+        &self,
+        position: i64,
+        names: &BTreeSet<String>,
+        at: &Checkpoint,
+    ) -> Result<(), Stopped> {
+        let tx = self.begin(at).await?;
+        tx.execute(self.db.statement("DELETE FROM @parked WHERE position = $1", [position.into()])).await?;
+        for id in left_out::ids(names) {
+            tx.execute(self.db.statement(left_out::REPEAT, [id.into()])).await?;
+        }
+        tried(&self.db, &tx, position).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -102,9 +121,7 @@ impl Fold<'_> {
         unit.store(&self.db, tx).await?;
         tx.execute(self.db.statement("DELETE FROM @parked WHERE position = $1", [position.into()])).await?;
         // The sinks have already passed this position: this table tells them to apply it again.
-        let sql =
-            "INSERT INTO @repeated (number, stream) SELECT coalesce(max(number), 0) + 1, $1 FROM @repeated";
-        tx.execute(self.db.statement(sql, [event.stream.to_string().into()])).await?;
+        tx.execute(self.db.statement(left_out::REPEAT, [event.stream.to_string().into()])).await?;
         Ok(())
     }
 }

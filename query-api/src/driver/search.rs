@@ -70,6 +70,8 @@ struct Count {
 struct Results {
     items: Vec<Item>,
     total: u64,
+    /// Nothing matches as it was typed: these results match with typos.
+    fuzzy: bool,
     /// Counted over all results, for each requested facet.
     facets: BTreeMap<String, Vec<Count>>,
     /// What to send as `after` for the next page; null on the last one.
@@ -172,6 +174,7 @@ async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
     let results = Results {
         items: page.hits.into_iter().map(Item::of).collect(),
         total: page.total,
+        fuzzy: page.fuzzy,
         facets: page.facets.into_iter().map(counted).collect(),
         next: page.next.map(|own| format!("{}.{own}", source.generation.number)),
     };

@@ -24,9 +24,9 @@ pub(super) fn index(alias: &str) -> Value {
                 // Tombstones and the checkpoint are marked deleted from the start: no query finds them.
                 "deleted": {"type": "boolean"},
                 "checkpoint": {"type": "keyword", "index": false, "doc_values": false},
-                "name_words": terms, "name_stems": terms, "name_exact": terms,
-                "body_words": terms, "body_stems": terms, "body_exact": terms,
-                "skus": terms,
+                "name_words": terms, "name_stems": terms, "name_exact": terms, "name_spellings": terms,
+                "body_words": terms, "body_stems": terms, "body_exact": terms, "body_spellings": terms,
+                "skus": terms, "sku_parts": terms,
                 "starts": terms,
                 "name_key": sorted,
                 "facets": sorted,
@@ -46,13 +46,15 @@ pub(super) fn write(change: &Change, body: &mut String) {
     let source = match change {
         Change::Delete { id, .. } => json!({"id": id, "deleted": true}),
         Change::Put(document) => {
-            let Indexed { name, body, skus, name_key, starts, facets } = Indexed::of(document);
+            let Indexed { name, body, skus, sku_parts, name_key, starts, facets } = Indexed::of(document);
             json!({
                 "id": id,
                 "deleted": false,
                 "name_words": name.words, "name_stems": name.stems, "name_exact": name.exact,
+                "name_spellings": name.spellings,
                 "body_words": body.words, "body_stems": body.stems, "body_exact": body.exact,
-                "skus": skus,
+                "body_spellings": body.spellings,
+                "skus": skus, "sku_parts": sku_parts,
                 "starts": starts,
                 "name_key": name_key,
                 "facets": facets,
@@ -129,6 +131,18 @@ pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cu
     body
 }
 
+/// Whether any live document meets the condition.
+pub(super) fn any(wanted: Option<&Condition>) -> Value {
+    json!({
+        "query": {"bool": {
+            "must": wanted.map(condition).into_iter().collect::<Vec<_>>(),
+            "filter": [{"term": {"deleted": false}}],
+        }},
+        "size": 0,
+        "track_total_hits": 1,
+    })
+}
+
 fn sort(sort: Sort) -> Value {
     let first = match sort {
         Sort::Relevance => json!({"_score": "desc"}),
@@ -179,9 +193,11 @@ pub(super) fn counts(query: &Query, answer: &Value) -> BTreeMap<String, Vec<(Str
 }
 
 pub(super) fn suggest(prefix: &str, most: usize) -> Value {
+    let spellings = [prefix.to_owned(), indexed::without_spaces(prefix)];
+    let any: Vec<_> = spellings.iter().map(|prefix| json!({"prefix": {"starts": prefix}})).collect();
     json!({
         "query": {"bool": {
-            "filter": [{"term": {"deleted": false}}, {"prefix": {"starts": prefix}}],
+            "filter": [{"term": {"deleted": false}}, {"bool": {"should": any, "minimum_should_match": 1}}],
             "should": [{"constant_score": {"filter": {"prefix": {"name_key": prefix}}, "boost": 1}}],
         }},
         "sort": [{"_score": "desc"}, {"name_key": "asc"}, {"id": "asc"}],

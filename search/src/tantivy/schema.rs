@@ -15,7 +15,7 @@ use tantivy::schema::{
 };
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, TantivyDocument, TantivyError, Term};
 
-use crate::indexed::Indexed;
+use crate::indexed::{self, Indexed};
 use crate::parsed_query::{self, Condition, Field as F};
 use crate::{Change, Document, Query};
 
@@ -32,7 +32,7 @@ pub(super) struct Fields {
     version: Field,
     /// False for tombstones.
     live: Field,
-    texts: [(parsed_query::Field, Field); 7],
+    texts: [(parsed_query::Field, Field); 10],
     starts: Field,
     name_key: Field,
     facets: Field,
@@ -53,7 +53,18 @@ pub(super) fn schema() -> (Schema, Fields) {
             .set_fieldnorms(false),
     );
     let column = TextOptions::default().set_fast("raw");
-    let texts = [F::NameWords, F::NameStems, F::NameExact, F::BodyWords, F::BodyStems, F::BodyExact, F::Skus];
+    let texts = [
+        F::NameWords,
+        F::NameStems,
+        F::NameExact,
+        F::NameSpellings,
+        F::BodyWords,
+        F::BodyStems,
+        F::BodyExact,
+        F::BodySpellings,
+        F::Skus,
+        F::SkuParts,
+    ];
     let fields = Fields {
         id: schema.add_text_field(ID, STRING | FAST),
         version: schema.add_i64_field(VERSION, FAST),
@@ -108,7 +119,7 @@ impl Fields {
             return Ok(row);
         };
         row.add_bool(self.live, true);
-        let Indexed { name, body, skus, name_key, starts, facets } = Indexed::of(document);
+        let Indexed { name, body, skus, sku_parts, name_key, starts, facets } = Indexed::of(document);
         let mut add = |field: Field, terms: BTreeSet<String>| {
             for term in terms {
                 row.add_text(field, term);
@@ -117,10 +128,13 @@ impl Fields {
         add(self.field(F::NameWords), name.words);
         add(self.field(F::NameStems), name.stems);
         add(self.field(F::NameExact), name.exact);
+        add(self.field(F::NameSpellings), name.spellings);
         add(self.field(F::BodyWords), body.words);
         add(self.field(F::BodyStems), body.stems);
         add(self.field(F::BodyExact), body.exact);
+        add(self.field(F::BodySpellings), body.spellings);
         add(self.field(F::Skus), skus);
+        add(self.field(F::SkuParts), sku_parts);
         add(self.starts, starts);
         add(self.facets, facets);
         row.add_text(self.name_key, name_key);
@@ -162,7 +176,9 @@ impl Fields {
 
     pub(super) fn starts_with(&self, prefix: &str) -> Box<dyn TantivyQuery> {
         let live = filter(Term::from_field_bool(self.live, true));
-        Box::new(BooleanQuery::new(vec![live, (Occur::Must, begins(self.starts, prefix))]))
+        let spellings = [prefix.to_owned(), indexed::without_spaces(prefix)];
+        let any = spellings.iter().map(|prefix| (Occur::Should, begins(self.starts, prefix))).collect();
+        Box::new(BooleanQuery::new(vec![live, (Occur::Must, Box::new(BooleanQuery::new(any)))]))
     }
 
     fn condition(
