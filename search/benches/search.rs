@@ -1,8 +1,11 @@
-//! Search over 10,000 products with typos, facets and filters: `cargo bench -p soonshop-search`, embedded; with
-//! `SEARCH_URL` on a server.
+//! The scores of the judged queries on every backend; then search over 10,000 products with typos, facets and filters:
+//! `cargo bench -p soonshop-search`, embedded; with `SEARCH_URL` on a server.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on should say where")]
 #![expect(clippy::print_stdout, reason = "its table is for a person")]
+
+#[path = "../tests/judged/scores.rs"]
+mod scores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,8 +133,46 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
+/// The scores of the judged queries on this backend.
+async fn judge(name: &str, url: &str) {
+    let search = connect(url).unwrap();
+    search.remove(INDEX).await.unwrap();
+    search.create(INDEX).await.unwrap();
+    search.apply(INDEX, &scores::goods(), "bench").await.unwrap();
+    search.refresh(INDEX).await.unwrap();
+    let mut all = Vec::new();
+    for query in scores::queries() {
+        all.push(query.score(&*search, INDEX).await);
+    }
+    search.remove(INDEX).await.unwrap();
+    println!(
+        "{name:<32} {:>8} {:>8.3} {:>9.3} {:>13.1} %",
+        all.len(),
+        scores::mean(&all, |score| score.ndcg),
+        scores::mean(&all, |score| score.recall),
+        100.0 * scores::mean(&all, |score| if score.hits.is_empty() { 1.0 } else { 0.0 }),
+    );
+}
+
+/// Of every backend that is there.
+async fn judge_all() {
+    let folder = tempfile::tempdir().unwrap();
+    println!(
+        "{:<32} {:>8} {:>8} {:>9} {:>15}",
+        "judged queries", "queries", "nDCG@10", "recall@10", "found nothing"
+    );
+    judge("tantivy", &format!("tantivy://{}", folder.path().display())).await;
+    for (name, variable) in [("elasticsearch", "ELASTICSEARCH_URL"), ("opensearch", "OPENSEARCH_URL")] {
+        match std::env::var(variable) {
+            Ok(url) => judge(name, &format!("{url}?prefix=bench_{}_", std::process::id())).await,
+            Err(_) => println!("{name:<32} not measured: {variable} is not set"),
+        }
+    }
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
+    judge_all().await;
     let folder = tempfile::tempdir().unwrap();
     let url = std::env::var("SEARCH_URL").unwrap_or(format!("tantivy://{}", folder.path().display()));
     let search = connect(&url).unwrap();

@@ -224,7 +224,10 @@ mod tests {
         assert_eq!(visible("Red<b>bull</b>"), "Redbull");
         assert_eq!(visible("a<br/>b<BR>c"), "a\nb\nc");
         assert_eq!(visible("<a title=\"x > y\" href='/p?a=1&b=2'>here</a>"), "here");
-        assert_eq!(visible("<!-- no --><style>p { color: red }</style>yes<script>f('</p>')</script>"), "yes\n");
+        assert_eq!(
+            visible("<!-- no --><style>p { color: red }</style>yes<script>f('</p>')</script>"),
+            "yes\n"
+        );
         assert_eq!(visible("caf&eacute; &#26479; &#x676F;&nbsp;&hellip;"), "café 杯 杯\u{a0}…");
         assert_eq!(visible("&lt;p&gt;escaped&lt;/p&gt; &amp;amp; twice"), "escaped\n & twice");
         assert_eq!(visible("<![CDATA[Red]]> <o:p></o:p>mug"), "Red mug");

@@ -8,10 +8,10 @@ use soonshop_cache::{Cache, Entry};
 use soonshop_domain::product::Event as ProductEvent;
 use soonshop_projections::product::Products;
 use soonshop_projections::{Feed, Generation};
-use soonshop_search::{Change, Error, Page, Query, Search};
+use soonshop_search::{Change, Error, Page, Query, Search, TooLarge};
 
 use crate::fixture::{Running, Shop, Writer, address, on_both, until};
-use crate::history::{product, repriced, uuid};
+use crate::history::{described, product, repriced, uuid};
 use crate::moody::Moody;
 
 on_both!(
@@ -20,16 +20,21 @@ on_both!(
     an_index_that_is_lost_while_it_is_kept_is_noticed,
     a_search_that_is_down_stops_no_other_sink_and_catches_up,
     parked_events_reach_the_sinks_when_they_are_projected,
+    a_document_that_is_too_large_is_parked_by_name_until_it_fits,
     moka_drops_exactly_the_changed_entries,
     redis_drops_exactly_the_changed_entries,
     redis_that_was_lost_or_restored_is_noticed,
 );
 
-/// A search that can be switched off.
+/// A search that can be switched off, or take no document with a long name.
 struct Down {
     inner: Arc<dyn Search>,
     down: AtomicBool,
+    small: AtomicBool,
 }
+
+/// A longer name is too large for the small search.
+const LONGEST_NAME: usize = 40;
 
 impl Down {
     fn check(&self) -> Result<(), Error> {
@@ -60,9 +65,31 @@ impl Search for Down {
         self.check()?;
         self.inner.checkpoint(index).await
     }
-    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<(), Error> {
+    async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<Vec<TooLarge>, Error> {
         self.check()?;
-        self.inner.apply(index, changes, checkpoint).await
+        let mut too_large = Vec::new();
+        let mut taken = Vec::new();
+        for change in changes {
+            match change {
+                Change::Put(document)
+                    if self.small.load(Ordering::Relaxed) && document.name.len() > LONGEST_NAME =>
+                {
+                    let (id, version) = (document.id.clone(), document.version);
+                    let reason = format!("{id} is too large");
+                    too_large.push(TooLarge { id: id.clone(), version, reason });
+                    taken.push(Change::Delete { id, version });
+                }
+                change => taken.push(change.clone()),
+            }
+        }
+        if too_large.is_empty() {
+            return self.inner.apply(index, &taken, checkpoint).await;
+        }
+        // The checkpoint stays until they are noted.
+        let before = self.inner.checkpoint(index).await?;
+        let before = before.unwrap_or_else(|| soonshop_event_log::Checkpoint::start().to_string());
+        self.inner.apply(index, &taken, &before).await?;
+        Ok(too_large)
     }
     async fn refresh(&self, index: &str) -> Result<(), Error> {
         self.check()?;
@@ -80,7 +107,8 @@ impl Search for Down {
 
 fn tantivy(shop: &Shop) -> Arc<Down> {
     let url = format!("tantivy://{}", shop.folder().join("search").display());
-    Arc::new(Down { inner: soonshop_search::connect(&url).unwrap(), down: AtomicBool::new(false) })
+    let inner = soonshop_search::connect(&url).unwrap();
+    Arc::new(Down { inner, down: AtomicBool::new(false), small: AtomicBool::new(false) })
 }
 
 fn keep_index(running: &mut Running, shop: &Shop, generation: &Generation, search: &Arc<Down>) {
@@ -218,6 +246,53 @@ async fn parked_events_reach_the_sinks_when_they_are_projected(shop: Shop) {
     // A reader that saw the rows before the retry, at the same checkpoint, comes too late.
     until("an old entry is refused", async || !cache.put(&space, &key, old()).await.unwrap()).await;
     assert_eq!(cache.get(&space, &key).await.unwrap(), None);
+    running.stop().await;
+}
+
+async fn a_document_that_is_too_large_is_parked_by_name_until_it_fits(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
+    let index = generation.namespace();
+    search.small.store(true, Ordering::Relaxed);
+    products(&mut writer, 1, 3).await;
+    let named = |name: &str| ProductEvent::ProductDetailsChanged { details: described(name) };
+    let large = writer.write(uuid(2), named(&"Long ".repeat(20))).await;
+    let last = products(&mut writer, 4, 2).await;
+    let mut running = shop.start(Arc::new(Products), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    indexed(&shop, &generation, &search, last).await;
+    assert_eq!(found(&search, &index).await, 4, "the others are found");
+    assert_eq!(shop.parked(&generation).await, [large]);
+    let parked = soonshop_projections::parked::find(&shop.registry(), &shop.log(), None).await.unwrap();
+    let id = uuid(2).to_string();
+    assert_eq!(
+        (parked[0].rows.clone(), parked[0].cause.clone(), parked[0].event_type.as_str()),
+        (vec![format!("index/{id}")], format!("{id} is too large"), "ProductDetailsChanged")
+    );
+
+    // No event waits for it: another change of the same product is projected, and parked in its place.
+    let larger = writer.write(uuid(2), named(&"Longer ".repeat(20))).await;
+    indexed(&shop, &generation, &search, larger).await;
+    assert_eq!(shop.parked(&generation).await, [larger]);
+    assert_eq!(found(&search, &index).await, 4);
+
+    // A worker that starts again knows what is parked. The product is made to fit.
+    running.stop().await;
+    let mut running = shop.start(Arc::new(Products), &generation);
+    keep_index(&mut running, &shop, &generation, &search);
+    let small = writer.write(uuid(2), named("Short")).await;
+    indexed(&shop, &generation, &search, small).await;
+    assert_eq!(found(&search, &index).await, 5);
+    assert_eq!(shop.parked(&generation).await, [0; 0]);
+
+    // The server is made to take it, and somebody asks to try again.
+    let again = writer.write(uuid(3), named(&"Long ".repeat(20))).await;
+    indexed(&shop, &generation, &search, again).await;
+    assert_eq!((shop.parked(&generation).await, found(&search, &index).await), (vec![again], 4));
+    search.small.store(false, Ordering::Relaxed);
+    shop.ask_to_retry(&generation).await;
+    until("it is found", async || found(&search, &index).await == 5).await;
+    assert_eq!(shop.parked(&generation).await, [0; 0]);
     running.stop().await;
 }
 
