@@ -40,14 +40,8 @@ impl LeftOut {
         Ok(Self(all))
     }
 
-    /// Parks what was too large; what was written, or changed since, is parked no more.
-    pub(crate) async fn note(
-        &mut self,
-        db: &Db,
-        log: &EventLog,
-        changes: &[Change],
-        too_large: &[TooLarge],
-    ) -> Result<(), Stopped> {
+    /// Before these changes are applied: what they replace is parked no more.
+    pub(crate) async fn release(&mut self, db: &Db, changes: &[Change]) -> Result<(), Stopped> {
         for id in changes.iter().map(Change::id) {
             if let Some(position) = self.0.remove(id) {
                 let sql = "DELETE FROM @parked WHERE position = $1 AND rows = $2";
@@ -55,6 +49,16 @@ impl LeftOut {
                 db.connection.execute(statement).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Parks what is too large, before the index passes it.
+    pub(crate) async fn note(
+        &mut self,
+        db: &Db,
+        log: &EventLog,
+        too_large: &[TooLarge],
+    ) -> Result<(), Stopped> {
         for TooLarge { id, version, reason } in too_large {
             tracing::error!(position = version, reason, "a document is left out of the index");
             let event = log.read(*version, 1).await?.into_iter().find(|event| event.position == *version);

@@ -210,9 +210,10 @@ impl Work for IndexWork<'_> {
         let changes = self.documents.read(self.place.db(), Some(&groups)).await?;
         if !changes.is_empty() || self.place.is_due() {
             let checkpoint = self.place.checkpoint.to_string();
+            self.left_out.release(self.place.db(), &changes).await?;
             let too_large = self.search.apply(&self.index, &changes, &checkpoint).await.map_err(failed)?;
             let log = self.place.follower.feed.log();
-            self.left_out.note(self.place.db(), log, &changes, &too_large).await?;
+            self.left_out.note(self.place.db(), log, &too_large).await?;
             if !too_large.is_empty() {
                 // Only now, so that none is left out without a word.
                 self.search.apply(&self.index, &[], &checkpoint).await.map_err(failed)?;
