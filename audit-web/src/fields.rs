@@ -41,10 +41,24 @@ pub(crate) fn timeline() -> Vec<Param> {
     ]
 }
 
+/// The time zone of a request to `/api/audit`. Pages have a parameter of their own for it.
+pub(crate) const ZONE: Param = Param::new(
+    "tz",
+    Kind::Zone,
+    "The time zone in which days begin (in `from`, `to`, `asof` and `created:`): an IANA name such as Europe/London; UTC by default.",
+);
+
+/// These parameters, with the time zone.
+pub(crate) fn zoned(mut params: Vec<Param>) -> Vec<Param> {
+    params.push(ZONE);
+    params
+}
+
 /// The timeline's parameters without the page size: an export is not paged.
 pub(crate) fn listing() -> Vec<Param> {
     let mut params = timeline();
     params.retain(|param| !["limit", "group"].contains(&param.name));
+    params.push(ZONE);
     params.push(Param::new(
         WITHOUT_CHANGES,
         Kind::OneOf(&["0"]),
@@ -65,6 +79,7 @@ pub(crate) fn filter(params: &Params) -> Filter {
         before: params.number("before"),
         failures: params.text("failures").is_some(),
         ascends: ascends(params),
+        zone: Some(params.zone()),
     }
 }
 

@@ -107,14 +107,24 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     views::name(title)?;
     let query = call.form.text("query").unwrap_or_default();
     let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
+    // The time zone is part of a search that has days.
+    let has_days = form_urlencoded::parse(query.as_bytes()).any(|(name, value)| match &*name {
+        "from" | "to" => !value.is_empty(),
+        "q" => value.contains("created:"),
+        _ => false,
+    });
     // Parameters that only affect the look of the page, or where it begins, are not saved.
-    let passing = |name: &str| ["after", "before"].contains(&name) || passing.contains(&name);
+    let passing = |name: &str| {
+        ["after", "before"].contains(&name)
+            || passing.contains(&name) && !(has_days && name == fields::ZONE.name)
+    };
     let pairs = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, value)| !passing(name) && !value.is_empty())
         .chain(until.as_deref().map(|before| ("before".into(), before.into())));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     // A search that the timeline would refuse is not saved.
-    Search::of(&fields::filter(&Params::read(&query, &fields::timeline())?))?;
+    let known = fields::zoned(fields::timeline());
+    Search::of(&fields::filter(&Params::read(&query, &known)?))?;
     let mends = call.may(Permission::RetryParked);
     Ok(views::save(&call.shared.reader, &call.caller().actor, title, &query, mends).await?)
 }

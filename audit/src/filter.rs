@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use soonshop_domain::{QueryError, clock};
 use uuid::Uuid;
 
 /// Search terms that can also be given as parameters, by name.
 pub const OUTSIDE: [&str; 6] = ["type", "agg", "id", "actor", "chan", "correlation"];
+
+/// The parameter that names the time zone.
+const ZONE: &str = "tz";
 
 /// The longest text, in bytes.
 const LONGEST: usize = 2_000;
@@ -30,6 +34,8 @@ pub struct Filter {
     pub failures: bool,
     /// Oldest first.
     pub ascends: bool,
+    /// The time zone in which days begin, also those of `q`; UTC where there is none.
+    pub zone: Option<Tz>,
 }
 
 /// A search without other filters.
@@ -46,9 +52,20 @@ impl Filter {
         Self { after: None, before: None, ..self.clone() }
     }
 
+    /// The time zone in which days begin.
+    pub(crate) fn zone(&self) -> Tz {
+        self.zone.unwrap_or(Tz::UTC)
+    }
+
     /// Parses names and typed values; a wrong value is refused by its name.
     pub fn read(pairs: &[(&str, &str)]) -> Result<Self, QueryError> {
         let (mut filter, mut seen) = (Self::default(), Vec::new());
+        if let Some((name, raw)) = pairs.iter().find(|(name, _)| *name == ZONE) {
+            let refuse = |_| {
+                QueryError::parameter(name, "it is not a time zone: give an IANA name such as Europe/London")
+            };
+            filter.zone = Some(raw.parse().map_err(refuse)?);
+        }
         for (name, raw) in pairs {
             if seen.contains(name) {
                 return Err(QueryError::parameter(name, "it is given twice"));
@@ -62,8 +79,10 @@ impl Filter {
     fn take(&mut self, name: &str, raw: &str) -> Result<(), String> {
         match name {
             "q" => self.q = text(raw)?,
-            "from" => self.from = moment(raw)?,
-            "to" => self.to = moment(raw)?,
+            "from" => self.from = moment(raw, self.zone())?,
+            "to" => self.to = moment(raw, self.zone())?,
+            // It was read before all others.
+            ZONE => {}
             "after" => self.after = Some(position(raw)?),
             "before" => self.before = Some(position(raw)?),
             "failures" => self.failures = one_of(&["1"], raw)? == "1",
@@ -93,12 +112,14 @@ fn one_of<'n>(names: &[&'n str], raw: &str) -> Result<&'n str, String> {
 }
 
 /// Microseconds since 1970; `None` where the value is empty.
-fn moment(raw: &str) -> Result<Option<i64>, String> {
+fn moment(raw: &str, zone: Tz) -> Result<Option<i64>, String> {
     if raw.is_empty() {
         return Ok(None);
     }
     let expected = "it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z";
-    clock::parse(raw).map(|moment| Some(moment.timestamp_micros())).ok_or_else(|| expected.to_owned())
+    clock::parse_in(raw, &zone)
+        .map(|moment| Some(moment.timestamp_micros()))
+        .ok_or_else(|| expected.to_owned())
 }
 
 /// Digits only: no sign and no space.
@@ -120,6 +141,14 @@ mod tests {
         assert_eq!((filter.from, filter.to, filter.after), (Some(86_400_000_000), None, Some(7)));
         assert!(!filter.ascends && Filter::read(&[("order", "asc")]).unwrap().ascends);
         assert_eq!(filter.everywhere().after, None);
+    }
+
+    #[test]
+    fn days_begin_in_the_zone_of_the_filter() {
+        let filter = Filter::read(&[("from", "1970-01-02"), ("tz", "Asia/Shanghai")]).unwrap();
+        assert_eq!(filter.from, Some(86_400_000_000 - 8 * 3_600_000_000));
+        let error = Filter::read(&[("tz", "Mars")]).unwrap_err();
+        assert!(error.detail().contains("such as Europe/London"), "{error}");
     }
 
     #[test]

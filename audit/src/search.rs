@@ -18,12 +18,12 @@ use crate::terms::{TERMS, search};
 const MOST_PARKED: i64 = 1_000;
 
 fn conditions(filter: &Filter) -> Result<(Vec<Condition>, Vec<String>), QueryError> {
-    let (mut conditions, understood) = search(&filter.q)?;
+    let (mut conditions, understood) = search(&filter.q, filter.zone())?;
     for term in TERMS {
         // A form sends an empty value where nothing was chosen.
         if let Some(value) = filter.terms.get(term.name).filter(|value| !value.is_empty()) {
             let refuse = || QueryError::parameter(term.name, &format!("it is {}", term.about));
-            conditions.push((term.read)(value).ok_or_else(refuse)?);
+            conditions.push((term.read)(value, filter.zone()).ok_or_else(refuse)?);
         }
     }
     let moments = [(filter.from, "recorded_at >= ?"), (filter.to, "recorded_at < ?")];

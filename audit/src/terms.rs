@@ -1,6 +1,7 @@
 //! The terms of a search as people type them: `actor:staff:42 type:Stock* -agg:order "a text"`. A term that cannot be
 //! read is refused with its number.
 
+use chrono_tz::Tz;
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, QueryError, TYPES, clock};
 use uuid::Uuid;
@@ -17,39 +18,47 @@ pub struct Term {
     pub name: &'static str,
     /// Which values it takes.
     pub about: &'static str,
-    /// Reads a value; `None` if it is invalid.
-    pub read: fn(&str) -> Option<Condition>,
+    /// Reads a value, whose days begin in that time zone; `None` if it is invalid.
+    pub read: fn(&str, Tz) -> Option<Condition>,
 }
 
 /// Every filter of a search.
 pub const TERMS: &[Term] = &[
-    Term { name: "type", about: "an event's type, such as OrderPlaced or Stock*", read: event_type },
+    Term {
+        name: "type",
+        about: "an event's type, such as OrderPlaced or Stock*",
+        read: |raw, _| event_type(raw),
+    },
     Term {
         name: "agg",
         about: "an aggregate's type, such as order",
-        read: |raw| TYPES.contains(&raw).then(|| Condition::new("aggregate_type = ?", raw)),
+        read: |raw, _| TYPES.contains(&raw).then(|| Condition::new("aggregate_type = ?", raw)),
     },
-    Term { name: "id", about: "the UUID of an aggregate", read: |raw| by_id("aggregate_id = ?", raw) },
-    Term { name: "actor", about: "a kind of actor, or kind and id, such as staff:42", read: actor },
+    Term { name: "id", about: "the UUID of an aggregate", read: |raw, _| by_id("aggregate_id = ?", raw) },
+    Term {
+        name: "actor",
+        about: "a kind of actor, or kind and id, such as staff:42",
+        read: |raw, _| actor(raw),
+    },
     Term {
         name: "chan",
         about: "a channel, such as storefront",
-        read: |raw| {
+        read: |raw, _| {
             raw.parse::<Channel>().ok().map(|channel| Condition::new("channel = ?", channel.as_ref()))
         },
     },
-    Term { name: "correlation", about: "a UUID", read: |raw| by_id("correlation_id = ?", raw) },
-    Term { name: "cause", about: "the UUID of an event", read: |raw| by_id("causation_id = ?", raw) },
-    Term { name: "subject", about: "the UUID of a data subject", read: |raw| by_id("subject = ?", raw) },
+    Term { name: "correlation", about: "a UUID", read: |raw, _| by_id("correlation_id = ?", raw) },
+    Term { name: "cause", about: "the UUID of an event", read: |raw, _| by_id("causation_id = ?", raw) },
+    Term { name: "subject", about: "the UUID of a data subject", read: |raw, _| by_id("subject = ?", raw) },
     Term {
         name: "reason",
         about: "the code of a reason",
-        read: |raw| plain(raw).then(|| Condition::new("reason_code = ?", raw)),
+        read: |raw, _| plain(raw).then(|| Condition::new("reason_code = ?", raw)),
     },
     Term {
         name: "amount",
         about: "a number such as 12.50, with >, >=, < or <= before it or two with .. between them, and perhaps a currency",
-        read: amounts::condition,
+        read: |raw, _| amounts::condition(raw),
     },
     Term {
         name: "created",
@@ -106,16 +115,16 @@ fn ago(raw: &str) -> Option<i64> {
     Some(clock::now().checked_sub_signed(ago)?.timestamp_micros())
 }
 
-fn created(raw: &str) -> Option<Condition> {
+fn created(raw: &str, zone: Tz) -> Option<Condition> {
     if let Some(ago) = raw.strip_prefix("last:") {
         return self::ago(ago).map(|from| Condition::new("recorded_at >= ?", from));
     }
     let (from, to) = raw.split_once("..").unwrap_or((raw, ""));
-    let from = clock::parse(from).map(|moment| moment.timestamp_micros())?;
+    let from = clock::parse_in(from, &zone).map(|moment| moment.timestamp_micros())?;
     if to.is_empty() {
         return Some(Condition::new("recorded_at >= ?", from));
     }
-    let to = clock::parse(to)?.timestamp_micros();
+    let to = clock::parse_in(to, &zone)?.timestamp_micros();
     Some(Condition::of("(recorded_at >= ? AND recorded_at < ?)".to_owned(), vec![from.into(), to.into()]))
 }
 
@@ -181,7 +190,7 @@ pub fn typed(text: &str) -> Vec<(usize, String)> {
 }
 
 /// A term of a search: its condition, and its normal form.
-fn term(token: &Token) -> Result<(Condition, String), TermError> {
+fn term(token: &Token, zone: Tz) -> Result<(Condition, String), TermError> {
     let shown = |condition: Option<Condition>| {
         let reason = "a text needs at least one character, and no NUL".to_owned();
         let condition = condition.ok_or(TermError { filter: "text", reason })?;
@@ -203,7 +212,7 @@ fn term(token: &Token) -> Result<(Condition, String), TermError> {
         );
         return Err(TermError { filter: "unknown", reason });
     };
-    let mut condition = (known.read)(value).ok_or_else(|| TermError {
+    let mut condition = (known.read)(value, zone).ok_or_else(|| TermError {
         filter: known.name,
         reason: format!("{}: it is {}", known.name, known.about),
     })?;
@@ -214,8 +223,8 @@ fn term(token: &Token) -> Result<(Condition, String), TermError> {
     Ok((condition, token.text.clone()))
 }
 
-/// All conditions of a search, or an error that names every invalid token.
-pub fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), QueryError> {
+/// All conditions of a search, whose days begin in that time zone, or an error that names every invalid token.
+pub fn search(typed: &str, zone: Tz) -> Result<(Vec<Condition>, Vec<String>), QueryError> {
     let refuse = |errors: Vec<serde_json::Value>, detail: String| {
         QueryError::parameter("q", &detail).with("tokens", serde_json::Value::Array(errors))
     };
@@ -229,7 +238,7 @@ pub fn search(typed: &str) -> Result<(Vec<Condition>, Vec<String>), QueryError> 
     }
     let (mut conditions, mut understood, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (number, token) in (1..).zip(&tokens) {
-        match term(token) {
+        match term(token, zone) {
             Ok((condition, said)) => {
                 conditions.push(condition);
                 understood.push(said);
@@ -254,7 +263,7 @@ mod tests {
     use super::*;
 
     fn wrong(typed: &str) -> Vec<i64> {
-        let problem = search(typed).err().unwrap();
+        let problem = search(typed, Tz::UTC).err().unwrap();
         let tokens = problem.members()["tokens"].as_array().unwrap().clone();
         tokens.iter().map(|one| one["token"].as_i64().unwrap()).collect()
     }
@@ -265,9 +274,22 @@ mod tests {
         let texts: Vec<_> = found.iter().map(|token| (token.text.as_str(), token.quoted)).collect();
         assert_eq!(texts, [("actor:staff:42", false), ("refused by: bank", true), ("mug", false)]);
         assert_eq!(
-            search(r#"type:Stock* -agg:order "a b" created:2026-11-01..2026-11-22"#).unwrap().0.len(),
+            search(r#"type:Stock* -agg:order "a b" created:2026-11-01..2026-11-22"#, Tz::UTC)
+                .unwrap()
+                .0
+                .len(),
             4
         );
+    }
+
+    #[test]
+    fn days_of_a_search_begin_in_its_zone() {
+        let of = |zone| created("2026-04-01..2026-04-02", zone).unwrap().values;
+        let shanghai: Vec<sea_orm::Value> = ["2026-03-31T16:00:00Z", "2026-04-01T16:00:00Z"]
+            .map(|at| clock::parse(at).unwrap().timestamp_micros().into())
+            .into();
+        assert_eq!(of(Tz::Asia__Shanghai), shanghai);
+        assert_ne!(of(Tz::UTC), shanghai);
     }
 
     #[test]
@@ -287,7 +309,7 @@ mod tests {
             "created:last:",
             "secret:1",
         ] {
-            let problem = search(typed).err().unwrap();
+            let problem = search(typed, Tz::UTC).err().unwrap();
             assert!(!problem.detail().contains("secret"), "{problem}");
         }
     }

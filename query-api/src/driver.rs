@@ -5,6 +5,7 @@ pub(crate) mod as_of;
 mod cached;
 pub(crate) mod entity;
 pub(crate) mod list;
+mod periods;
 pub(crate) mod report;
 pub(crate) mod search;
 pub(crate) mod shapes;

@@ -57,14 +57,10 @@ pub(crate) const COMMON: [Param; 3] = [
     Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out."),
     Param::new(
         "tz",
-        Kind::Checked(zone, "it is not a time zone such as Asia/Shanghai"),
-        "The time zone of the page, such as Asia/Shanghai; UTC by default.",
+        Kind::KeptZone,
+        "The time zone of the page, in which days begin, such as Asia/Shanghai; UTC by default.",
     ),
 ];
-
-fn zone(raw: &str) -> Option<String> {
-    raw.parse::<Tz>().ok().map(|zone| zone.name().to_owned())
-}
 
 const THEMES: [&str; 3] = ["auto", "light", "dark"];
 

@@ -78,8 +78,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "/audit/views",
             "audit.save-view",
             Action::new(with(Vec::new()), described(), |call| async move {
-                let passing = COMMON.map(|param| param.name);
-                let slug = find::save_view(&call, &passing).await?;
+                let slug = find::save_view(&call, &COMMON.map(|param| param.name)).await?;
                 Ok(see_other(&view_address(&slug)))
             })
             .takes(fields::view()),
@@ -106,7 +105,7 @@ fn params() -> Vec<Param> {
 async fn address_of_moment(call: &Call) -> Result<Option<String>, Problem> {
     let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
     let zone = View::of(call).zone;
-    let moment = clock::parse(typed).or_else(|| local(typed, zone));
+    let moment = clock::parse_in(typed, &zone).or_else(|| local(typed, zone));
     let micros = moment
         .ok_or_else(|| unreadable("at", "it is a day, or a moment such as 2026-11-22T09:41"))?
         .timestamp_micros();
@@ -505,6 +504,10 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
 
 /// Saved searches, and a form to save this one.
 fn saved(view: &View<'_>, found: &Timeline) -> Markup {
+    // Its days begin in the zone of this page, whoever opens it.
+    let kept = view.zone != Tz::UTC && view.asked.parameter("tz").is_none();
+    let zone = kept.then(|| ("tz", view.zone.name()));
+    let query = form_urlencoded::Serializer::new(view.asked.query.clone()).extend_pairs(zone).finish();
     html! {
         details.menu {
             summary { (view.word("views")) }
@@ -513,7 +516,7 @@ fn saved(view: &View<'_>, found: &Timeline) -> Markup {
                     div { a translate="no" href=(view_address(&one.slug)) { (one.title) } }
                 }
                 form.column method="post" action="/audit/views" {
-                    input type="hidden" name="query" value=(view.asked.query);
+                    input type="hidden" name="query" value=(query);
                     label for="title" { (view.word("view-name")) }
                     input id="title" name="title" required maxlength="100";
                     label { input type="checkbox" name="until" value=(found.position); " " (view.word("view-frozen")) }
@@ -540,8 +543,10 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
                 !["before", "after", "limit", "group", "lang", "theme", "tz"].contains(&name.as_str())
             })
             .collect();
+        // Days of the file begin where those of the page do.
+        let zone = (view.zone != Tz::UTC).then(|| ("tz", view.zone.name()));
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        address(&format!("/api/audit/export.{kind}"), pairs)
+        address(&format!("/api/audit/export.{kind}"), pairs.chain(zone))
     };
     html! {
         h1 { (view.word("timeline")) }

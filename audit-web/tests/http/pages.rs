@@ -268,6 +268,13 @@ async fn a_view_opens_its_search_and_a_frozen_one_without_newer_events() {
     let looks = save("Looks", "q=mug&agg=&lang=zh-CN&tz=Asia/Shanghai&limit=9", "").await;
     assert_eq!((looks.status, looks.header("location")), (303, "/audit/views/looks"), "{}", looks.text);
     assert_eq!(shop.get("/audit/views/looks").await.header("location"), "/audit/timeline?q=mug&limit=9");
+    save("Days", "from=2026-03-29&tz=Europe/London&lang=en", "").await;
+    let to = shop.get("/audit/views/days").await;
+    assert_eq!(
+        to.header("location"),
+        "/audit/timeline?from=2026-03-29&tz=Europe%2FLondon",
+        "days keep their zone"
+    );
     assert_eq!(save("x", "q=type:%5B", "").await.status, 400, "it would be refused each time");
     assert_eq!(save("..", "q=mug", "").await.status, 400);
     // A view of another actor is not replaced, except with the permission to repair.

@@ -8,7 +8,9 @@ use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::Kind;
 use utoipa::ToSchema;
 
-use crate::driver::report::{FROM, Facts, Figure, NO_GROUP, Report, TO, figure, range, reports, sum, whole};
+use crate::driver::report::{
+    FROM, Facts, Figure, NO_GROUP, Report, TO, ZONE, figure, range, reports, sum, whole,
+};
 use crate::driver::shown::Filter;
 use crate::driver::state::{Action, Call, Endpoint, at_least};
 
@@ -202,7 +204,7 @@ fn add(amounts: &mut Vec<Amount>, amount: i128, currency: String) {
 
 /// Every figure of a range.
 fn summarizes() -> Action {
-    Action::new(vec![FROM, TO], Described::one::<Summary>(), |call: Call| async move {
+    Action::new(vec![FROM, TO, ZONE], Described::one::<Summary>(), |call: Call| async move {
         let (mut wheres, mut values) = (vec!["1 = 1".to_owned()], Vec::new());
         range(&call.params, &mut wheres, &mut values)?;
         let range = wheres.join(" AND ");

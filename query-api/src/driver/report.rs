@@ -16,6 +16,7 @@ use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{ObjectBuilder, Type};
 
 use super::list::sql_value;
+use super::periods::Interval;
 use super::shown::Filter;
 use super::state::{Action, Call, at_least};
 
@@ -26,12 +27,17 @@ const DEFAULT_LIMIT: usize = 1_000;
 const MOST_ROWS: i64 = 10_000;
 
 pub(crate) const FROM: Param =
-    Param::new("from", Kind::Time, "Business time, this moment included. A day begins at 0:00 UTC.");
+    Param::new("from", Kind::Time, "Business time, this moment included. A day begins at midnight in `tz`.");
 pub(crate) const TO: Param = Param::new("to", Kind::Time, "Business time, excluding this moment.");
+pub(crate) const ZONE: Param = Param::new(
+    "tz",
+    Kind::Zone,
+    "The time zone of days, months and years: an IANA name such as Europe/London; UTC where it is left out.",
+);
 const INTERVAL: Param = Param::new(
     "interval",
     Kind::OneOf(&["none", "day", "month", "year"]),
-    "One row per period, in UTC; `none`: one for the whole range.",
+    "One row per period of the time zone; `none`: one for the whole range.",
 );
 const LIMIT: Param =
     Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
@@ -110,7 +116,8 @@ impl Report {
             Kind::OneOf(self.orders),
             "`key` ascending (first by period), figures descending.",
         );
-        let times: &[Param] = if self.timed { &[FROM, TO, INTERVAL] } else { &[] };
+        // A report of how things are now has no days: there the zone changes nothing.
+        let times: &[Param] = if self.timed { &[FROM, TO, ZONE, INTERVAL] } else { &[ZONE] };
         times
             .iter()
             .copied()
@@ -205,17 +212,16 @@ async fn answer(report: &'static Report, call: Call) -> Result<Response, Problem
             wheres.push(filter.sql.replace('?', &format!("${}", values.len())));
         }
     }
-    let period = match params.text("interval") {
-        Some("day") => "day",
-        Some("month") => "substr(day, 1, 7)",
-        Some("year") => "substr(day, 1, 4)",
-        _ => "CAST(NULL AS TEXT)",
-    };
     let currency = if report.money { "currency" } else { "CAST(NULL AS TEXT)" };
     let figures: Vec<String> = facts.figures.iter().map(|(name, what)| figure(what, name)).collect();
     let limit = params.limit(DEFAULT_LIMIT);
 
     let source = call.shared.source(report.projection, None).await?;
+    let (from, to) = (params.number("from"), params.number("to"));
+    let period = match Interval::named(params.text("interval")) {
+        Some(interval) => interval.sql(params.zone(), from, to, source.is_sqlite()),
+        None => "CAST(NULL AS TEXT)".to_owned(),
+    };
     let by_name = format!("period, key_{}, currency", source.bytewise());
     let order = match params.text("order_by") {
         None | Some("key") => by_name,

@@ -186,6 +186,92 @@ async fn credits_movements_stock_and_the_summary_have_their_figures() {
 }
 
 #[tokio::test]
+async fn reports_count_by_the_days_of_the_asked_time_zone() {
+    let shop = Shop::open().await;
+    for (n, moment) in [
+        // The last moment of March and the first of April, in Shanghai.
+        "2011-03-31T15:59:59.999999Z",
+        "2011-03-31T16:00:00Z",
+        // London's day of 23 hours, and its day of 25.
+        "2011-03-27T00:00:00Z",
+        "2011-03-27T22:59:59Z",
+        "2011-03-27T23:00:00Z",
+        "2011-10-29T23:00:00Z",
+        "2011-10-30T23:59:59Z",
+        "2011-10-31T00:00:00Z",
+        // Before 1970, half a microsecond of a year.
+        "1965-12-31T23:59:59.999999Z",
+        "1966-01-01T00:00:00Z",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let command = place_of(&format!("T{n}"), guest(), vec![line(1, "mug", 1, 1 << n)], "UK");
+        shop.command_at::<Order>(ids::new(), command, at(moment)).await;
+    }
+    // Each order's revenue is a bit: the sum says which orders are in it.
+    let periods = async |query: &str| {
+        let rows = shop.see(&format!("/analytics/sales?{query}")).await.ok()["rows"].clone();
+        let row =
+            |row: &Value| (row["period"].as_str().unwrap().to_owned(), row["revenue"].as_i64().unwrap());
+        rows.as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let expect = |rows: &[(&str, i64)]| -> Vec<(String, i64)> {
+        rows.iter().map(|(period, orders)| ((*period).to_owned(), *orders)).collect()
+    };
+    assert_eq!(
+        periods("interval=month&tz=Asia/Shanghai&from=2011-01-01").await,
+        expect(&[("2011-03", 0b1_1101), ("2011-04", 0b10), ("2011-10", 0b1110_0000)]),
+    );
+    // The days of Shanghai bound what is counted, too.
+    assert_eq!(
+        periods("interval=month&tz=Asia/Shanghai&from=2011-04-01&to=2011-05-01").await,
+        expect(&[("2011-04", 0b10)])
+    );
+    assert_eq!(
+        periods("interval=day&tz=Europe/London&from=2011-03-27&to=2011-03-29").await,
+        expect(&[("2011-03-27", 0b1100), ("2011-03-28", 0b1_0000)])
+    );
+    assert_eq!(
+        periods("interval=day&tz=Europe/London&from=2011-10-30").await,
+        expect(&[("2011-10-30", 0b0110_0000), ("2011-10-31", 0b1000_0000)])
+    );
+    assert_eq!(
+        periods("interval=day&tz=America/New_York&from=2011-10-01&group_by=sku").await,
+        expect(&[("2011-10-29", 0b0010_0000), ("2011-10-30", 0b1100_0000)])
+    );
+    assert_eq!(
+        periods("interval=day&tz=Australia/Lord_Howe&from=2011-10-01").await,
+        expect(&[("2011-10-30", 0b0010_0000), ("2011-10-31", 0b1100_0000)])
+    );
+    assert_eq!(
+        periods("interval=year&to=2000-01-01").await,
+        expect(&[("1965", 0b1_0000_0000), ("1966", 0b10_0000_0000)])
+    );
+    // In 1965 all of these clocks were ahead of UTC, or behind it.
+    for (zone, year, orders) in
+        [("Asia/Kathmandu", "1966", 0b11_0000_0000), ("America/New_York", "1965", 0b11_0000_0000)]
+    {
+        assert_eq!(
+            periods(&format!("interval=year&to=2000-01-01&tz={zone}")).await,
+            expect(&[(year, orders)])
+        );
+    }
+    let summary =
+        async |query: &str| shop.see(&format!("/analytics/summary?{query}")).await.ok()["orders"].clone();
+    assert_eq!(summary("tz=Asia/Shanghai&from=2011-04-01&to=2011-05-01").await, 1);
+    assert_eq!(summary("from=2011-04-01&to=2011-05-01").await, 0);
+    for path in ["sales", "credits", "stock-movements", "stock", "summary"] {
+        assert_eq!(shop.see(&format!("/analytics/{path}?tz=Asia/Shanghai")).await.status, 200, "{path}");
+        let refused = shop.see(&format!("/analytics/{path}?tz=Mars")).await;
+        assert_eq!(refused.refused(), (400, "invalid-query".into()), "{path}");
+        assert!(refused.text.contains("such as Europe/London"), "{}", refused.text);
+    }
+    let facts = shop.see("/analytics/credits?interval=day&tz=Europe/London").await;
+    assert_eq!(facts.ok()["rows"], json!([]));
+}
+
+#[tokio::test]
 async fn sums_beyond_a_bigint_are_exact() {
     let shop = Shop::open().await;
     for number in ["1", "2", "3"] {

@@ -8,13 +8,14 @@ use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, COOKIE, E
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono_tz::Tz;
 use serde::Serialize;
 use soonshop_domain::ids::LOG;
 use tokio::time::Instant;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::params::{Param, Params};
+use super::params::{Kind, Param, Params};
 use crate::Problem;
 use crate::access::session::from_here;
 use crate::access::{Access, Caller, Permission, Visitor};
@@ -147,7 +148,7 @@ impl<S> Call<S> {
             shared: Arc::clone(shared),
             key,
             more_keys: keys.collect(),
-            params: Params::read(&asked.query, takes.params)?,
+            params: Params::read_in(&asked.query, takes.params, kept_zone(&asked, takes.params))?,
             form,
             wanted: wanted(&parts.headers)?,
             has: has(&parts.headers),
@@ -228,6 +229,12 @@ impl<S> Call<S> {
         }
         Ok((headers, axum::Json(encoded(body)?)).into_response())
     }
+}
+
+/// The time zone that a browser keeps for the pages.
+fn kept_zone(asked: &Visit, params: &[Param]) -> Option<Tz> {
+    let param = params.iter().find(|param| matches!(param.kind, Kind::KeptZone))?;
+    asked.cookie(&format!("soonshop_{}", param.name))?.parse().ok()
 }
 
 /// Reads a form, sent by one of our own pages or by a program.

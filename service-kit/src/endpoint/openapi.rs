@@ -116,6 +116,8 @@ fn schema(param: &Param) -> ObjectBuilder {
         | Kind::Location
         | Kind::Currency
         | Kind::Time
+        | Kind::Zone
+        | Kind::KeptZone
         | Kind::AsOf
         | Kind::Checked(..)
         | Kind::Cursor

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Currency, QueryError, clock};
 use url::form_urlencoded;
@@ -38,8 +39,12 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// The name of one of these.
     Order(&'static [Sort]),
-    /// A day or a moment in UTC; kept as microseconds.
+    /// A day, which begins in the time zone of the request, or a moment; kept as microseconds.
     Time,
+    /// The time zone of the request, by its IANA name.
+    Zone,
+    /// The same; one that a browser keeps in a cookie counts where it is left out.
+    KeptZone,
     /// `v:<version>`, `p:<position>`, or a moment.
     AsOf,
     /// A whole number in this range.
@@ -122,6 +127,7 @@ pub struct Params {
     values: BTreeMap<&'static str, Value>,
     /// The values of each facet.
     pub facets: BTreeMap<String, Vec<String>>,
+    zone: Option<Tz>,
 }
 
 /// A refused parameter.
@@ -132,7 +138,13 @@ pub fn refused(parameter: &str, detail: &str) -> Problem {
 impl Params {
     /// Reads a query string with these parameters.
     pub fn read(query: &str, known: &[Param]) -> Result<Self, Problem> {
-        let mut params = Self::default();
+        Self::read_in(query, known, None)
+    }
+
+    /// The same, with the time zone that counts where the request names none.
+    pub fn read_in(query: &str, known: &[Param], kept: Option<Tz>) -> Result<Self, Problem> {
+        let mut params = Self { zone: requested_zone(query, known).or(kept), ..Self::default() };
+        let zone = params.zone();
         for (name, raw) in form_urlencoded::parse(query.as_bytes()) {
             let facet = name.strip_prefix(FACET).filter(|_| known.iter().any(|param| param.kind.is_facets()));
             if let Some(facet) = facet {
@@ -144,7 +156,7 @@ impl Params {
             if raw.is_empty() && param.kind.may_be_left_empty() {
                 continue;
             }
-            let value = param.kind.parse(&raw).map_err(|detail| refused(param.name, &detail))?;
+            let value = param.kind.parse(&raw, zone).map_err(|detail| refused(param.name, &detail))?;
             if params.values.insert(param.name, value).is_some() {
                 return Err(refused(param.name, "it is given twice"));
             }
@@ -187,6 +199,11 @@ impl Params {
         }
     }
 
+    /// The time zone in which days begin: UTC where the request names none.
+    pub fn zone(&self) -> Tz {
+        self.zone.unwrap_or(Tz::UTC)
+    }
+
     /// The requested point of a history.
     pub fn as_of(&self) -> Option<AsOf> {
         match self.values.get("as_of") {
@@ -199,6 +216,13 @@ impl Params {
     pub fn limit(&self, default: usize) -> usize {
         self.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default)
     }
+}
+
+/// The time zone that a query names. One that is no zone is refused later, as any other value.
+fn requested_zone(query: &str, known: &[Param]) -> Option<Tz> {
+    let param = known.iter().find(|param| param.kind.is_zone())?;
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == param.name).and_then(|(_, raw)| raw.parse().ok())
 }
 
 fn unknown(name: &str, known: &[Param]) -> Problem {
@@ -235,7 +259,11 @@ impl Kind {
         matches!(self, Self::Facets)
     }
 
-    fn parse(self, raw: &str) -> Result<Value, String> {
+    fn is_zone(self) -> bool {
+        matches!(self, Self::Zone | Self::KeptZone)
+    }
+
+    fn parse(self, raw: &str, zone: Tz) -> Result<Value, String> {
         let value = match self {
             Self::Text => {
                 line(raw).map(Value::Text).ok_or("it is a text of one line, of at most 200 characters")
@@ -267,9 +295,13 @@ impl Kind {
                 return value.ok_or_else(|| format!("it is one of {}", names.join(", ")));
             }
             Self::Time => {
-                let time = clock::parse(raw).map(|time| Value::Number(time.timestamp_micros()));
+                let time = clock::parse_in(raw, &zone).map(|time| Value::Number(time.timestamp_micros()));
                 time.ok_or("it is a day such as 2011-06-30, or a moment such as 2011-06-30T12:00:00Z")
             }
+            Self::Zone | Self::KeptZone => raw
+                .parse::<Tz>()
+                .map(|zone| Value::Text(zone.name().to_owned()))
+                .map_err(|_| "it is not a time zone: give an IANA name such as Europe/London"),
             Self::AsOf => as_of(raw)
                 .map(Value::AsOf)
                 .ok_or("it is v:<version>, p:<position>, or a moment such as 2011-06-30T12:00:00Z"),
@@ -307,6 +339,7 @@ mod tests {
         Param::new("q", Kind::Free, ""),
         Param::new("limit", Kind::Number(1, 200), ""),
         Param::new("from", Kind::Time, ""),
+        Param::new("tz", Kind::Zone, ""),
         Param::new("as_of", Kind::AsOf, ""),
         Param::new("facet.NAME", Kind::Facets, ""),
     ];
@@ -323,6 +356,47 @@ mod tests {
         for same in ["2011-06-30T00:00:00Z", "2011-06-30T02:00:00%2B02:00", "2011-06-30T02:00:00+02:00"] {
             assert_eq!(micros(&format!("from={same}")), day, "{same}");
         }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_the_zone_of_the_request() {
+        let begins = |day: &str, zone: &str| {
+            // The zone counts wherever it stands.
+            let queries = [format!("from={day}&tz={zone}"), format!("tz={zone}&from={day}")];
+            let [one, other] = queries.map(|query| read(&query).unwrap().number("from"));
+            assert_eq!(one, other, "{day} {zone}");
+            clock::from_micros(one.unwrap()).to_rfc3339()
+        };
+        for (day, zone, expected) in [
+            ("2026-04-01", "Asia/Shanghai", "2026-03-31T16:00:00+00:00"),
+            ("2026-04-01", "Asia/Kathmandu", "2026-03-31T18:15:00+00:00"),
+            // Days of 23 and 25 hours.
+            ("2026-03-29", "Europe/London", "2026-03-29T00:00:00+00:00"),
+            ("2026-03-30", "Europe/London", "2026-03-29T23:00:00+00:00"),
+            ("2026-10-25", "Europe/London", "2026-10-24T23:00:00+00:00"),
+            ("2026-10-26", "Europe/London", "2026-10-26T00:00:00+00:00"),
+            ("2026-03-08", "America/New_York", "2026-03-08T05:00:00+00:00"),
+            ("2026-03-09", "America/New_York", "2026-03-09T04:00:00+00:00"),
+            // Half an hour of summer time.
+            ("2026-04-05", "Australia/Lord_Howe", "2026-04-04T13:00:00+00:00"),
+            ("2026-04-06", "Australia/Lord_Howe", "2026-04-05T13:30:00+00:00"),
+            // No midnight: at midnight it was one o'clock; the first of two midnights; no such day at all.
+            ("2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00+00:00"),
+            ("2026-11-01", "America/Havana", "2026-11-01T04:00:00+00:00"),
+            ("2011-12-30", "Pacific/Apia", "2011-12-30T10:00:00+00:00"),
+            ("2011-12-31", "Pacific/Apia", "2011-12-30T10:00:00+00:00"),
+            // A moment is the same everywhere.
+            ("2026-04-01T00:00:00Z", "Asia/Shanghai", "2026-04-01T00:00:00+00:00"),
+        ] {
+            assert_eq!(begins(day, zone), expected, "{day} {zone}");
+        }
+        for wrong in ["Mars", "", "Europe/london", "GMT%2B8", "CST"] {
+            let problem = read(&format!("tz={wrong}")).unwrap_err();
+            assert_eq!(problem.extensions()["parameter"], "tz");
+            assert!(problem.detail().contains("such as Europe/London"), "{problem}");
+        }
+        let kept = Params::read_in("from=2026-04-01", KNOWN, Some(Tz::Asia__Shanghai)).unwrap();
+        assert_eq!(kept.number("from"), Some(1_774_972_800_000_000));
     }
 
     #[test]
