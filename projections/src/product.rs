@@ -3,9 +3,10 @@
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
 use soonshop_domain::product::{Details, Event as ProductEvent, Variant};
+use soonshop_domain::text::Sku;
 use soonshop_domain::{Event, Money};
 use soonshop_event_log::RecordedEvent;
-use soonshop_search::{Change, Document};
+use soonshop_search::{CATEGORY, Change, Document, Price, attribute_facet, value_key};
 
 use crate::projector::{
     Documents, DocumentsOf, Failure, Indexed, Projector, Row, TableFor, TableOf, Unit, Wants, id,
@@ -25,11 +26,15 @@ pub struct Model {
     pub description: String,
     #[sea_orm(column_type = "Text", nullable)]
     pub category: Option<String>,
+    /// The form in which categories are compared, as the search compares them.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub category_key: Option<String>,
     /// An object of text.
     pub attributes: Json,
     /// `[{"sku": …, "price": {"amount": …, "currency": …}}]`
     pub variants: Json,
-    /// The lowest price, in minor units; `None` while no variant can be bought.
+    /// The lowest price in any currency, in minor units; `None` while no variant can be bought. For what is asked by
+    /// price, see [`price`].
     pub price: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub currency: Option<String>,
@@ -56,6 +61,44 @@ impl Row for Model {
     }
 }
 
+/// The price of a variant: products are found by each of them, in its currency.
+pub mod price {
+    use sea_orm::entity::prelude::*;
+    use serde::Serialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+    #[sea_orm(table_name = "product_prices")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub product_id: String,
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub sku: String,
+        #[sea_orm(column_type = "Text")]
+        pub currency: String,
+        /// In minor units.
+        pub amount: i64,
+        pub version: i64,
+        pub position: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl crate::Row for Model {
+        const GROUP: &'static str = "product_id";
+
+        fn group(&self) -> String {
+            self.product_id.clone()
+        }
+
+        fn key(&self) -> String {
+            self.sku.clone()
+        }
+    }
+}
+
 fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
     serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
 }
@@ -69,6 +112,7 @@ impl Model {
         self.name.clone_from(&details.name);
         self.description.clone_from(&details.description);
         self.category.clone_from(&details.category);
+        self.category_key = details.category.as_deref().map(value_key);
         self.attributes = json(&details.attributes)?;
         Ok(())
     }
@@ -90,18 +134,33 @@ impl Indexed for Model {
         }
         let attributes: std::collections::BTreeMap<String, String> =
             serde_json::from_value(self.attributes.clone()).unwrap_or_default();
-        let category = self.category.iter().map(|category| ("category".to_owned(), vec![category.clone()]));
+        let category = self.category.iter().map(|category| (CATEGORY.to_owned(), vec![category.clone()]));
+        let attributes = attributes.into_iter().map(|(name, value)| (attribute_facet(&name), vec![value]));
+        let variants = self.variants();
+        let price = |price: &Money| Price { amount: price.amount, currency: price.currency.to_string() };
         Change::Put(Document {
             id: self.id.clone(),
             version: self.position,
             name: self.name.clone(),
-            skus: self.variants().into_iter().map(|variant| variant.sku.to_string()).collect(),
+            skus: variants.iter().map(|variant| variant.sku.to_string()).collect(),
             description: self.description.clone(),
-            facets: category.chain(attributes.into_iter().map(|(name, value)| (name, vec![value]))).collect(),
-            price: self.price,
-            currency: self.currency.clone(),
+            facets: category.chain(attributes).collect(),
+            prices: variants.iter().filter_map(|variant| variant.price.as_ref()).map(price).collect(),
             created_at: self.created_at,
         })
+    }
+}
+
+/// The prices that an event sets.
+fn priced(event: &ProductEvent) -> Vec<(&Sku, &Money)> {
+    fn of(variant: &Variant) -> Option<(&Sku, &Money)> {
+        Some((&variant.sku, variant.price.as_ref()?))
+    }
+    match event {
+        ProductEvent::ProductCreated { variants, .. } => variants.iter().filter_map(of).collect(),
+        ProductEvent::ProductVariantAdded { variant } => of(variant).into_iter().collect(),
+        ProductEvent::ProductPriceChanged { sku, price } => vec![(sku, price)],
+        ProductEvent::ProductDetailsChanged { .. } | ProductEvent::ProductDeleted {} => Vec::new(),
     }
 }
 
@@ -118,7 +177,7 @@ impl Projector for Products {
     }
 
     fn shape(&self) -> i32 {
-        1
+        2
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -126,23 +185,35 @@ impl Projector for Products {
     }
 
     fn tables(&self) -> Vec<Box<dyn TableOf>> {
-        vec![TableFor::<Model>::new()]
+        vec![TableFor::<Model>::new(), TableFor::<price::Model>::new()]
     }
 
     fn indexes(&self) -> &'static [&'static str] {
         &[
             "CREATE INDEX products_by_status ON @products (status, created_at, id)",
-            "CREATE INDEX products_by_category ON @products (category, created_at, id)",
+            "CREATE INDEX products_by_category ON @products (category_key, created_at, id)",
+            "CREATE INDEX product_prices_by_amount ON @product_prices (currency, amount, product_id)",
         ]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
         wants.want::<Model>(id(event));
+        wants.want::<price::Model>(id(event));
     }
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
         let Event::Product(product) = &event.event else { return Ok(()) };
         let id = id(event);
+        for (sku, price) in priced(product) {
+            unit.put(price::Model {
+                product_id: id.clone(),
+                sku: sku.to_string(),
+                currency: price.currency.to_string(),
+                amount: price.amount,
+                version: event.version,
+                position: event.position,
+            });
+        }
         if let ProductEvent::ProductCreated { details, variants } = product {
             let mut row = Model {
                 id,
@@ -150,6 +221,7 @@ impl Projector for Products {
                 name: String::new(),
                 description: String::new(),
                 category: None,
+                category_key: None,
                 attributes: Json::Null,
                 variants: Json::Null,
                 price: None,

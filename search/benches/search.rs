@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use soonshop_search::{Change, Document, Query, Search, Sort, connect};
+use soonshop_search::{Change, Document, Price, Query, Search, Sort, connect};
 
 const PRODUCTS: usize = 10_000;
 const QUERIES: usize = 4_000;
@@ -57,8 +57,8 @@ fn product(n: usize, words: &[String], dice: &mut Dice) -> Change {
         skus: vec![format!("SKU-{n}-A"), format!("SKU-{n}-B")],
         description,
         facets,
-        price: Some(i64::try_from(dice.below(10_000)).unwrap()),
-        currency: Some("GBP".to_owned()),
+        prices: [Price { amount: i64::try_from(dice.below(10_000)).unwrap(), currency: "GBP".to_owned() }]
+            .into(),
         created_at: i64::try_from(n).unwrap(),
     })
 }

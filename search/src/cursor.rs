@@ -18,11 +18,13 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    pub(crate) fn of(document: &Document, sort: Sort, score: f32) -> Self {
-        match sort {
+    pub(crate) fn of(document: &Document, query: &Query, score: f32) -> Self {
+        match query.sort {
             Sort::Relevance => Self::Score(score),
             Sort::NameAscending | Sort::NameDescending => Self::Name(indexed::name_key(&document.name)),
-            Sort::PriceAscending | Sort::PriceDescending => Self::Price(document.price),
+            Sort::PriceAscending | Sort::PriceDescending => {
+                Self::Price(query.lowest_price(document).map(|price| price.amount))
+            }
             Sort::NewestFirst => Self::Created(document.created_at),
         }
     }
@@ -75,7 +77,7 @@ impl Cursor {
 
 /// The fingerprint of everything that selects and orders hits (FNV-1a: the same in every process and release).
 pub(crate) fn fingerprint(query: &Query) -> u64 {
-    let Query { text, filters, price_from, price_to, currency, sort, facets: _, after: _, limit: _ } = query;
+    let Query { text, filters, price_from, price_to, currency, sort, .. } = query;
     let said = format!("{text:?}{filters:?}{price_from:?}{price_to:?}{currency:?}{sort:?}");
     said.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

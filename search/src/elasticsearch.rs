@@ -196,18 +196,16 @@ impl Search for Elasticsearch {
         let mut found = hits(&mut answer);
         let more = found.len() > limit;
         found.truncate(limit);
-        let mut page = Page {
-            total: total(&answer),
-            fuzzy: matching == Matching::WithTypos && total(&answer) > 0,
-            facets: requests::counts(query, &answer["aggregations"]),
-            ..Page::default()
-        };
+        let (facets, more_values) = requests::counts(query, &answer["aggregations"]);
+        let total = total(&answer);
+        let fuzzy = matching == Matching::WithTypos && total > 0;
+        let mut page = Page { total, fuzzy, facets, more_values, ..Page::default() };
         for (n, mut hit) in found.into_iter().enumerate() {
             let document = document(&mut hit)?;
             if more && n + 1 == limit {
                 #[expect(clippy::cast_possible_truncation, reason = "scores are small whole numbers")]
                 let score = hit["_score"].as_f64().unwrap_or_default() as f32;
-                let key = Key::of(&document, query.sort, score);
+                let key = Key::of(&document, query, score);
                 page.next = Some(Cursor::encode(query, key, &document.id, matching));
             }
             page.hits.push(highlight::hit(document, &wanted, matching));

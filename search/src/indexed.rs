@@ -6,14 +6,13 @@ use crate::markup::{visible, visible_name};
 use crate::parsed_query::sku;
 use crate::spelling::{self, Reach};
 use crate::text::{self, Terms};
-use crate::{Change, Document, Query};
+use crate::{Change, Document, Query, facets};
 
-/// The longest name used for sorting and suggestions, and the longest facet value, in characters.
+/// The longest name used for sorting and suggestions, in characters.
 const LONGEST_KEY: usize = 200;
 const LONGEST_PREFIX: usize = 60;
 /// How many words of a name can be found by their beginning.
 const MOST_STARTS: usize = 32;
-pub(crate) const MOST_FACET_VALUES: usize = 50;
 
 /// The searchable forms of a document.
 #[derive(Debug)]
@@ -27,13 +26,12 @@ pub(crate) struct Indexed {
     pub(crate) name_key: String,
     /// The rest of the name from each of its words on.
     pub(crate) starts: BTreeSet<String>,
-    /// `name=value`.
-    pub(crate) facets: BTreeSet<String>,
+    /// The term of each value, and how the document spells it.
+    pub(crate) facets: BTreeMap<String, String>,
 }
 
 impl Indexed {
     pub(crate) fn of(document: &Document) -> Self {
-        let facets = document.facets.iter();
         let skus: BTreeSet<String> = document.skus.iter().map(|text| sku(text)).collect();
         Self {
             name: Terms::of(&visible_name(&document.name), Reach::NAME),
@@ -46,7 +44,7 @@ impl Indexed {
                 .collect(),
             name_key: name_key(&document.name),
             starts: spellings(starts(&visible_name(&document.name))),
-            facets: facets.flat_map(|(name, values)| values.iter().map(|value| facet(name, value))).collect(),
+            facets: facets::spellings(&document.facets),
         }
     }
 }
@@ -89,40 +87,9 @@ pub(crate) fn without_spaces(prefix: &str) -> String {
     prefix.replace(' ', "")
 }
 
-/// The prefix of all values of a facet.
-pub(crate) fn facet_prefix(name: &str) -> String {
-    // The first `=` ends the name.
-    format!("{}=", text::cut(name, LONGEST_KEY).replace('=', "_"))
-}
-
-pub(crate) fn facet(name: &str, value: &str) -> String {
-    facet_prefix(name) + text::cut(value, LONGEST_KEY)
-}
-
-/// For each facet name the terms of which a document must have one. A filter without values is ignored.
-pub(crate) fn filters(query: &Query) -> BTreeMap<&str, Vec<String>> {
-    let filters = query.filters.iter().filter(|(_, values)| !values.is_empty());
-    filters
-        .map(|(name, values)| (name.as_str(), values.iter().map(|value| facet(name, value)).collect()))
-        .collect()
-}
-
-/// Facets to count, each once.
-pub(crate) fn counted(query: &Query) -> BTreeSet<&str> {
-    query.facets.iter().map(String::as_str).collect()
-}
-
 /// Hits per page: the requested number, between 1 and 100.
 pub(crate) fn limit(query: &Query) -> usize {
     query.limit.clamp(1, 100)
-}
-
-/// Facet counts in the order that every backend must use, limited in number.
-pub(crate) fn ranked(counts: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
-    let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    counts.truncate(MOST_FACET_VALUES);
-    counts
 }
 
 impl Change {

@@ -5,13 +5,14 @@
 //! model and stores that generation's checkpoint, written after the documents that it covers.
 //!
 //! Analysing texts and queries, highlights and cursors are the same for all backends (`text`, `spelling`, `markup`,
-//! `parsed_query`, `highlight`, `cursor`, `indexed`); a backend finds, counts and sorts.
+//! `parsed_query`, `highlight`, `cursor`, `indexed`, `facets`); a backend finds, counts and sorts.
 //!
 //! Start reading at [`connect`], then [`Search`].
 
 mod cursor;
 #[cfg(feature = "elasticsearch")]
 mod elasticsearch;
+mod facets;
 mod highlight;
 mod indexed;
 mod markup;
@@ -23,7 +24,8 @@ mod text;
 
 use std::sync::Arc;
 
-pub use port::{Change, Document, Error, Hit, Page, Query, Search, Sort, TooLarge};
+pub use facets::{CATEGORY, attribute_facet, requested_facet, value_key};
+pub use port::{Change, Document, Error, Hit, Page, Price, Query, Search, Sort, TooLarge};
 
 /// The search behind a URL (`tantivy://FOLDER`, `http(s)://…`; with `?prefix=` index names get a prefix).
 /// Checks the address; connects later.

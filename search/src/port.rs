@@ -1,9 +1,18 @@
 //! The port: documents, queries and the operations of a search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+/// A price of a document. The lowest is the least.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Price {
+    /// In minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+}
 
 /// A document that can be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,12 +23,10 @@ pub struct Document {
     pub name: String,
     pub skus: Vec<String>,
     pub description: String,
-    /// Facet name to its values, such as `category` or `colour`.
+    /// Facet name to its values, such as `category` or `colour`; see [`attribute_facet`](crate::attribute_facet).
     pub facets: BTreeMap<String, Vec<String>>,
-    /// Lowest price, in minor units of `currency`; `None` while no variant can be bought.
-    pub price: Option<i64>,
-    /// ISO 4217.
-    pub currency: Option<String>,
+    /// The prices of its variants, each once; none while no variant can be bought.
+    pub prices: BTreeSet<Price>,
     /// Microseconds since 1970, UTC.
     pub created_at: i64,
 }
@@ -40,7 +47,7 @@ pub enum Sort {
     Relevance,
     NameAscending,
     NameDescending,
-    /// Documents without a price come last, in both directions.
+    /// By [`Query::lowest_price`]. Documents without one come last, in both directions.
     PriceAscending,
     PriceDescending,
     NewestFirst,
@@ -52,19 +59,37 @@ pub struct Query {
     /// signs. Where nothing in the index does, each word may have typos (one from 4 letters on, two from 8; never in
     /// SKUs or digits), and [`Page::fuzzy`] says so.
     pub text: String,
-    /// For each facet name the accepted values, of which one must match.
+    /// For each facet name the accepted values, of which one must match; compared by
+    /// [`value_key`](crate::value_key).
     pub filters: BTreeMap<String, Vec<String>>,
+    /// One price of the document must be in this range and in this currency.
     pub price_from: Option<i64>,
     pub price_to: Option<i64>,
     pub currency: Option<String>,
     /// Facets to count, over all hits (not only this page). A facet with a filter is counted as if it had none, so
     /// that a person sees the other values.
     pub facets: Vec<String>,
+    /// The most values to list of each facet: 50 where it is left out, at most 1,000.
+    pub facet_limit: Option<usize>,
     pub sort: Sort,
     /// Opaque, from [`Page::next`] of the same query.
     pub after: Option<String>,
     /// 1 to 100; other values are moved to the nearest.
     pub limit: usize,
+}
+
+impl Query {
+    /// Whether a price is in the requested range and currency.
+    pub(crate) fn wants(&self, price: &Price) -> bool {
+        self.currency.as_ref().is_none_or(|currency| *currency == price.currency)
+            && self.price_from.is_none_or(|from| from <= price.amount)
+            && self.price_to.is_none_or(|to| price.amount <= to)
+    }
+
+    /// The lowest of a document's prices in the requested range and currency: what it is sorted by.
+    pub fn lowest_price<'d>(&self, document: &'d Document) -> Option<&'d Price> {
+        document.prices.iter().find(|price| self.wants(price))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +106,11 @@ pub struct Page {
     pub total: u64,
     /// Nothing matches as it was typed: hits, total and facets are of what matches with typos.
     pub fuzzy: bool,
-    /// Facet to (value, count), by count descending, then value; at most 50 values each.
+    /// Facet to (value, count), by count descending, then value. Values with the same key are one; those of a filter
+    /// are always listed.
     pub facets: BTreeMap<String, Vec<(String, u64)>>,
+    /// How many values of each facet are not listed (of the 3,000 most frequent).
+    pub more_values: BTreeMap<String, u64>,
     pub next: Option<String>,
 }
 

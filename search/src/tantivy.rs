@@ -177,13 +177,14 @@ impl Opened {
         for found in found.hits {
             let document = self.fields.stored(&searcher, found.address)?;
             if hits.len() + 1 == indexed::limit(query) && found.more {
-                let key = Key::of(&document, query.sort, found.score);
+                let key = Key::of(&document, query, found.score);
                 next = Some(Cursor::encode(query, key, &document.id, matching));
             }
             hits.push(highlight::hit(document, &wanted, matching));
         }
         let fuzzy = matching == Matching::WithTypos && found.total > 0;
-        Ok(Page { hits, total: found.total, fuzzy, facets: found.facets, next })
+        let (facets, more_values) = (found.facets, found.more_values);
+        Ok(Page { hits, total: found.total, fuzzy, facets, more_values, next })
     }
 
     fn suggest(&self, prefix: &str, most: usize) -> Result<Vec<String>, TantivyError> {

@@ -75,7 +75,11 @@ contract! {
     suite::a_sku_is_found_by_all_of_it_and_by_its_beginning
     suite::better_matches_come_first
     suite::facets_are_counted_without_their_own_filter
+    suite::the_values_that_a_filter_chose_are_always_listed
+    suite::values_that_look_the_same_are_one
+    suite::any_name_of_an_attribute_can_be_asked_for
     suite::prices_and_currencies_filter
+    suite::a_product_is_found_and_sorted_by_any_of_its_prices_in_the_asked_currency
     suite::every_sort_has_its_order
     suite::pages_neither_skip_nor_repeat
     suite::highlights_are_marked_and_escaped

@@ -39,7 +39,9 @@ impl Shown for Model {
         stream: Call::id,
         params: &[],
         filters: &[Filter::new("status", Kind::OneOf(&["open", "closed"]), "status = ?", "All where it is left out.")],
+        together: None,
         sorts: &[Sort { name: "label", column: "label" }, Sort { name: "-label", column: "label" }],
+        changing: &[],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };

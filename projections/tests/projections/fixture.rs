@@ -175,7 +175,10 @@ impl Shop {
         let db = self.db(&generation.namespace());
         match generation.projection.as_str() {
             "users" => json!({ "users": table::<user::Model>(&db, "users").await }),
-            "products" => json!({ "products": table::<product::Model>(&db, "products").await }),
+            "products" => json!({
+                "products": table::<product::Model>(&db, "products").await,
+                "product_prices": table::<product::price::Model>(&db, "product_prices").await,
+            }),
             "stock" => json!({ "stock": table::<inventory::Model>(&db, "stock").await }),
             "orders" => json!({
                 "orders": table::<order::Model>(&db, "orders").await,

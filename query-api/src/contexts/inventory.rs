@@ -63,12 +63,14 @@ impl Shown for Model {
                 "With less than this available.",
             ),
         ],
+        together: None,
         sorts: &[
             Sort { name: "sku", column: "sku" },
             Sort { name: "-sku", column: "sku" },
             Sort { name: "available", column: "available" },
             Sort { name: "-available", column: "available" },
         ],
+        changing: &["available"],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };

@@ -92,7 +92,9 @@ impl Shown for Model {
             Filter::new("placed_from", Kind::Time, "placed_at >= ?", "Business time, including this moment."),
             Filter::new("placed_to", Kind::Time, "placed_at < ?", "Business time, excluding this moment."),
         ],
+        together: None,
         sorts: &[Sort { name: "-placed", column: "placed_at" }, Sort { name: "placed", column: "placed_at" }],
+        changing: &[],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };
@@ -158,7 +160,9 @@ impl Shown for credit::Model {
             Filter::new("issued_from", Kind::Time, "issued_at >= ?", "Business time, including this moment."),
             Filter::new("issued_to", Kind::Time, "issued_at < ?", "Business time, excluding this moment."),
         ],
+        together: None,
         sorts: &[Sort { name: "-issued", column: "issued_at" }, Sort { name: "issued", column: "issued_at" }],
+        changing: &[],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };

@@ -54,10 +54,12 @@ impl Shown for Model {
             .or("active"),
             Filter::new("country", Kind::Text, "country = ?", "The exact value."),
         ],
+        together: None,
         sorts: &[
             Sort { name: "-registered", column: "registered_at" },
             Sort { name: "registered", column: "registered_at" },
         ],
+        changing: &[],
         gone: ("user-deleted", "the user was deleted"),
         cached: false,
     };

@@ -2,13 +2,17 @@
 //! or repeated, even if rows are added meanwhile.
 //!
 //! A cursor names the generation that it came from, and stays valid while that one exists.
+//!
+//! Where the order is by a value that changes, such as the available stock, a row could move past a page. So a cursor
+//! also names the position at which the first page was read: rows that changed since then are left out where they
+//! stood, and listed at the end, on pages that say so.
 
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _};
 use serde::{Deserialize, Serialize};
-use soonshop_projections::source::query_failed;
+use soonshop_projections::source::{Source, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Value, refused};
@@ -19,12 +23,21 @@ use super::state::{Action, Call, at_least};
 
 const DEFAULT_LIMIT: usize = 50;
 
+const ZONE: Param = Param::new(
+    "tz",
+    Kind::Zone,
+    "The time zone in which days begin: an IANA name such as Europe/London; UTC where it is left out.",
+);
+
 /// A page.
 #[derive(Serialize)]
 struct Page<V> {
     items: Vec<V>,
     /// What to send as `after` for the next page; absent on the last one.
     next: Option<String>,
+    /// These rows changed after the first page was read: they may have been listed before, with other values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    changed: bool,
 }
 
 /// The value of the sort column.
@@ -48,6 +61,12 @@ struct Cursor {
     key: Key,
     #[serde(rename = "i")]
     id: String,
+    /// The position at which the first page was read, where the order is by a value that changes.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    began: Option<i64>,
+    /// Only the rows that changed since then are left, in the order of their ids.
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    changed: bool,
 }
 
 impl Cursor {
@@ -84,7 +103,13 @@ pub(crate) fn lists<M: Shown>() -> Action {
         Param::new("sort", Kind::Order(M::MODEL.sorts), "The order; the first one where it is left out."),
     ];
     params.extend(M::MODEL.filters.iter().map(|filter| filter.param));
-    Action::new(params, Described::list::<M::View>(), list::<M>)
+    params.extend(M::MODEL.together.iter().flat_map(|together| together.params));
+    if params.iter().any(|param| matches!(param.kind, Kind::Time)) {
+        params.push(ZONE);
+    }
+    let described = Described::list::<M::View>();
+    let described = if M::MODEL.changing.is_empty() { described } else { described.that_changes() };
+    Action::new(params, described, list::<M>)
 }
 
 /// A parameter's value in SQL.
@@ -97,9 +122,9 @@ pub(crate) fn sql_value(value: Value) -> sea_orm::Value {
     }
 }
 
-/// Conditions in SQL with their values, and a text that identifies the query in cursors.
-fn conditions<M: Shown>(params: &Params) -> (Vec<String>, Vec<sea_orm::Value>, String) {
-    let (mut sql, mut values, mut said) = (Vec::new(), Vec::new(), table_of::<M>());
+/// Adds the conditions of the filters in SQL with their values; returns a text that identifies the query in cursors.
+fn conditions<M: Shown>(params: &Params, sql: &mut Vec<String>, values: &mut Vec<sea_orm::Value>) -> String {
+    let mut said = table_of::<M>();
     for filter in M::MODEL.filters {
         let default = || filter.default.map(|text| Value::Text(text.to_owned()));
         let Some(value) = params.value(filter.param.name).cloned().or_else(default) else { continue };
@@ -107,7 +132,12 @@ fn conditions<M: Shown>(params: &Params) -> (Vec<String>, Vec<sea_orm::Value>, S
         values.push(sql_value(value));
         sql.push(filter.sql.replace('?', &format!("${}", values.len())));
     }
-    (sql, values, said)
+    for param in M::MODEL.together.iter().flat_map(|together| together.params) {
+        if let Some(value) = params.value(param.name) {
+            said = format!("{said}&{}={value:?}", param.name);
+        }
+    }
+    said
 }
 
 /// The column with this name, and whether it holds numbers.
@@ -120,30 +150,44 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
     let sort = M::MODEL.sorts.iter().find(|sort| asked.is_none_or(|asked| asked == sort.name));
     let sort = sort.ok_or_else(|| Problem::internal("a list without an order"))?;
     let column = column::<M>(sort.column).ok_or_else(|| Problem::internal("an order by no column"))?;
-    let (mut wheres, mut values, said) = conditions::<M>(&call.params);
+    let (mut wheres, mut values) = (Vec::new(), Vec::new());
+    let rows =
+        M::MODEL.together.as_ref().and_then(|together| (together.rows)(&call.params, sort, &mut values));
+    let rows = rows.unwrap_or_else(|| format!("@{}", table_of::<M>()));
+    let said = conditions::<M>(&call.params, &mut wheres, &mut values);
     let query = Uuid::new_v5(&Uuid::nil(), format!("{said}&{}", sort.name).as_bytes());
     let numbers = {
         use sea_orm::{ColumnTrait as _, ColumnType};
         matches!(column.def().get_column_type(), ColumnType::BigInteger)
     };
     let cursor = call.params.text("after").map(|text| Cursor::decode(text, query, numbers)).transpose()?;
-    let (compare, direction) = if sort.descends() { ("<", "DESC") } else { (">", "ASC") };
     let generation = cursor.as_ref().map(|cursor| cursor.generation);
-    if let Some(cursor) = cursor {
-        values.push(match cursor.key {
-            Key::Number(number) => number.into(),
-            Key::Text(text) => text.into(),
-        });
-        values.push(cursor.id.into());
-        let (key, id) = (values.len() - 1, values.len());
-        wheres.push(format!("({}, id) {compare} (${key}, ${id})", sort.column));
-    }
+    let began = cursor.as_ref().and_then(|cursor| cursor.began);
+    let changed = cursor.as_ref().is_some_and(|cursor| cursor.changed);
+    let narrowed = Narrowed { rows, wheres, values };
     let limit = call.params.limit(DEFAULT_LIMIT);
-    let filter = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
-    let order = format!("{} {direction}, id {direction}", sort.column);
-    let sql = format!("SELECT * FROM @{} {filter} ORDER BY {order} LIMIT {}", table_of::<M>(), limit + 1);
+    let (compare, direction) = if sort.descends() { ("<", "DESC") } else { (">", "ASC") };
+    let mut page = narrowed.clone();
+    let order =
+        if changed { "id ASC".to_owned() } else { format!("{} {direction}, id {direction}", sort.column) };
+    if let Some(cursor) = cursor {
+        if let Some(began) = began {
+            page.must(if changed { "position > ?" } else { "position <= ?" }, began);
+        }
+        if changed {
+            page.must("id > ?", cursor.id);
+        } else {
+            page.values.push(match cursor.key {
+                Key::Number(number) => number.into(),
+                Key::Text(text) => text.into(),
+            });
+            let key = page.values.len();
+            page.must(&format!("({}, id) {compare} (${key}, ?)", sort.column), cursor.id);
+        }
+    }
 
     let source = call.shared.source(M::MODEL.projection, generation).await?;
+    let (sql, values) = page.sql("*", &format!("ORDER BY {order} LIMIT {}", limit + 1));
     let (position, rows) = source.rows(at_least(&call), None, &sql, &values, &order).await?;
     let more = rows.len() > limit;
     let mut items = Vec::with_capacity(rows.len().min(limit));
@@ -162,9 +206,54 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
                 sea_orm::Value::String(Some(text)) => Key::Text(*text),
                 _ => return Err(Problem::internal("an order by a column that may be empty")),
             };
-            Some(Cursor { generation: source.generation.number, query, key, id }.encode()?)
+            let changes = M::MODEL.changing.contains(&sort.column);
+            Some((key, id, began.or_else(|| changes.then_some(position)), changed))
         }
-        None => None,
+        // The rows that changed while the others were listed are left.
+        None => match began.filter(|_| !changed) {
+            Some(began) if narrowed.has_changed(&source, began).await? => {
+                let key = if numbers { Key::Number(0) } else { Key::Text(String::new()) };
+                Some((key, String::new(), Some(began), true))
+            }
+            _ => None,
+        },
     };
-    call.page(position, &Page { items, next: next.clone() }, next.as_deref())
+    let cursor = |(key, id, began, changed)| {
+        Cursor { generation: source.generation.number, query, key, id, began, changed }.encode()
+    };
+    let next = next.map(cursor).transpose()?;
+    call.page(position, &Page { items, next: next.clone(), changed }, next.as_deref())
+}
+
+/// The rows of a list, as far as the parameters narrow them.
+#[derive(Clone)]
+struct Narrowed {
+    rows: String,
+    wheres: Vec<String>,
+    values: Vec<sea_orm::Value>,
+}
+
+impl Narrowed {
+    /// Adds a condition, with `?` in place of its value.
+    fn must(&mut self, condition: &str, value: impl Into<sea_orm::Value>) {
+        self.values.push(value.into());
+        self.wheres.push(condition.replace('?', &format!("${}", self.values.len())));
+    }
+
+    fn sql(&self, columns: &str, ending: &str) -> (String, Vec<sea_orm::Value>) {
+        let filter = if self.wheres.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", self.wheres.join(" AND "))
+        };
+        (format!("SELECT {columns} FROM {} {filter} {ending}", self.rows), self.values.clone())
+    }
+
+    /// Whether any of them changed after a position.
+    async fn has_changed(&self, source: &Source, began: i64) -> Result<bool, Problem> {
+        let mut changed = self.clone();
+        changed.must("position > ?", began);
+        let (sql, values) = changed.sql("1 AS one", "LIMIT 1");
+        Ok(!source.plain(&sql, values).await?.is_empty())
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use soonshop_domain::clock;
 use soonshop_projections::source::{Source, search_in_time};
 use soonshop_projections::wait::{AnsweredBy, Wait};
-use soonshop_search::{Hit, Query, Sort};
+use soonshop_search::{CATEGORY, Hit, Page, Price, Query, Sort, requested_facet};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
@@ -36,23 +36,32 @@ struct Item {
     name: String,
     description: String,
     skus: Vec<String>,
-    /// Such as `category` and `colour`, each with its values.
+    /// Such as `category` and `colour`, each with its values. An attribute called `category` is
+    /// `attribute.category`.
     facets: BTreeMap<String, Vec<String>>,
+    /// The lowest of its prices, of those that were asked for.
     price: Option<Money>,
+    /// The prices of its variants in all currencies, each once.
+    prices: Vec<Money>,
     created_at: DateTime<Utc>,
     /// `name` or `description`, as HTML with the matches in `<mark>`.
     highlights: BTreeMap<String, String>,
 }
 
+fn money(price: &Price) -> Money {
+    Money { amount: price.amount, currency: price.currency.clone() }
+}
+
 impl Item {
-    fn of(Hit { document, highlights }: Hit) -> Self {
+    fn of(Hit { document, highlights }: Hit, query: &Query) -> Self {
         Self {
+            price: query.lowest_price(&document).map(money),
+            prices: document.prices.iter().map(money).collect(),
             id: document.id,
             name: document.name,
             description: document.description,
             skus: document.skus,
             facets: document.facets,
-            price: Money::of(document.price, document.currency),
             created_at: clock::from_micros(document.created_at),
             highlights,
         }
@@ -72,10 +81,16 @@ struct Results {
     total: u64,
     /// Nothing matches as it was typed: these results match with typos.
     fuzzy: bool,
-    /// Counted over all results, for each requested facet.
+    /// Counted over all results, for each requested facet. Values that were filtered by are always listed.
     facets: BTreeMap<String, Vec<Count>>,
+    /// How many more values each of these facets has (of the 3,000 most frequent).
+    facets_more: BTreeMap<String, u64>,
     /// What to send as `after` for the next page; null on the last one.
     next: Option<String>,
+    /// Something changed after the first page was read: such a product may be on two pages, or on none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(default = false)]
+    changed: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -88,16 +103,34 @@ pub(crate) fn searches(projection: &'static str) -> Action {
     let amount = Kind::Number(0, i64::MAX);
     let params = vec![
         Param::new("q", Kind::Free, "What a person typed; nothing finds everything."),
-        Param::new("category", Kind::Text, "Only of this category."),
+        Param::new(
+            "category",
+            Kind::Text,
+            "Only of this category; capitals and the width of letters do not matter.",
+        ),
         Param::new(
             "facet.NAME",
             Kind::Facets,
-            "Only with this value of the facet NAME; with several values, any of them.",
+            "Only with this value of the facet NAME; with several values, any of them. NAME is `category`, or the name \
+             of an attribute, with `attribute.` in front where it is called `category` itself.",
         ),
-        Param::new("price_from", amount, "In minor units."),
-        Param::new("price_to", amount, "In minor units."),
-        Param::new("currency", Kind::Currency, "Only with prices in it."),
-        Param::new("facets", Kind::Free, "Facets to count, with commas between them."),
+        Param::new("price_from", amount, "Only with a price of at least this, in minor units."),
+        Param::new("price_to", amount, "Only with a price of at most this, in minor units."),
+        Param::new(
+            "currency",
+            Kind::Currency,
+            "Only with a price in it. A range and an order of prices are of this currency; without it, of any.",
+        ),
+        Param::new(
+            "facets",
+            Kind::Free,
+            "Facets to count, at most 20, with commas between them; a name that has a comma itself in double quotes.",
+        ),
+        Param::new(
+            "facet_limit",
+            Kind::Number(1, 1_000),
+            "The most values to list of each facet, 50 where it is left out.",
+        ),
         Param::new(
             "sort",
             Kind::OneOf(&["relevance", "name", "-name", "price", "-price", "-created"]),
@@ -113,37 +146,111 @@ pub(crate) fn searches(projection: &'static str) -> Action {
     Action::new(params, Described::one::<Results>(), move |call| search(projection, call))
 }
 
-/// A cursor as clients see it: the generation, and the index's own cursor.
-fn cursor(text: &str) -> Result<(i32, String), Problem> {
-    let parts = text.split_once('.');
-    let read = parts.and_then(|(number, rest)| Some((number.parse::<i32>().ok()?, rest.to_owned())));
-    read.ok_or_else(|| refused("after", "it is not a cursor of this query: take it from the previous answer"))
+/// A cursor as clients see it: the generation, the position at which the first page was read, and the index's own
+/// cursor.
+struct Cursor {
+    generation: i32,
+    began: i64,
+    own: String,
+}
+
+impl Cursor {
+    fn read(text: &str) -> Result<Self, Problem> {
+        let mut parts = text.splitn(3, '.');
+        let mut read = || {
+            let (generation, began) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            Some(Self { generation, began, own: parts.next()?.to_owned() })
+        };
+        read().ok_or_else(|| {
+            refused("after", "it is not a cursor of this query: take it from the previous answer")
+        })
+    }
+}
+
+/// Whether a row of the read model changed after a position: then a page by its values may lack it, or repeat it.
+async fn has_changed(source: &Source, projection: &str, began: i64) -> Result<bool, Problem> {
+    let sql = format!("SELECT 1 AS one FROM @{projection} WHERE position > $1 LIMIT 1");
+    Ok(!source.plain(&sql, vec![began.into()]).await?.is_empty())
+}
+
+/// The names in a list with commas between them. A name in double quotes may have commas; two quotes in it are one.
+fn listed(text: &str) -> Result<Vec<String>, Problem> {
+    let (mut names, mut name, mut quoted) = (Vec::new(), String::new(), false);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => name.extend(letters.next()),
+            '"' if quoted || name.trim().is_empty() => quoted = !quoted,
+            ',' if !quoted => names.push(std::mem::take(&mut name)),
+            letter => name.push(letter),
+        }
+    }
+    if quoted {
+        return Err(refused("facets", "a quote is not closed"));
+    }
+    names.push(name);
+    Ok(names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+}
+
+/// The facets to count.
+struct Counted {
+    /// As they were asked for.
+    names: Vec<String>,
+    /// The whole text, where it has commas and no quotes: it may be one name.
+    whole: Option<String>,
+}
+
+impl Counted {
+    fn read(text: &str) -> Result<Self, Problem> {
+        let names = listed(text)?;
+        if names.len() > MOST_COUNTED {
+            return Err(refused("facets", "there are more than 20"));
+        }
+        let whole = (text.contains(',') && !text.contains('"')).then(|| text.trim().to_owned());
+        Ok(Self { names, whole })
+    }
+
+    /// The names in the index.
+    fn facets(&self) -> Vec<String> {
+        self.names.iter().chain(&self.whole).map(|name| requested_facet(name)).collect()
+    }
+
+    /// What was found for each name, under the name that was asked for.
+    fn named<T: Clone + Default>(&self, page: &Page, found: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+        let counted =
+            |name: &&String| page.facets.get(&requested_facet(name)).is_some_and(|all| !all.is_empty());
+        let names = match self.whole.as_ref().filter(counted) {
+            Some(whole) => std::slice::from_ref(whole),
+            None => &self.names,
+        };
+        let value = |name: &String| found.get(&requested_facet(name)).cloned().unwrap_or_default();
+        names.iter().map(|name| (name.clone(), value(name))).collect()
+    }
 }
 
 /// The query of a request.
-fn query(call: &Call) -> Result<Query, Problem> {
+fn query(call: &Call, counted: &Counted) -> Query {
     let params = &call.params;
-    let mut filters = params.facets.clone();
-    if let Some(category) = params.text("category") {
-        filters.entry("category".to_owned()).or_default().push(category.to_owned());
+    let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, values) in &params.facets {
+        filters.entry(requested_facet(name)).or_default().extend(values.iter().cloned());
     }
-    let names = params.text("facets").unwrap_or_default().split(',').map(str::trim);
-    let facets: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if facets.len() > MOST_COUNTED {
-        return Err(refused("facets", "there are more than 20"));
+    if let Some(category) = params.text("category") {
+        filters.entry(CATEGORY.to_owned()).or_default().push(category.to_owned());
     }
     let sort = params.text("sort").unwrap_or_default();
-    Ok(Query {
+    Query {
         text: params.text("q").unwrap_or_default().to_owned(),
         filters,
         price_from: params.number("price_from"),
         price_to: params.number("price_to"),
         currency: params.text("currency").map(str::to_owned),
-        facets,
+        facets: counted.facets(),
+        facet_limit: params.number("facet_limit").and_then(|limit| usize::try_from(limit).ok()),
         sort: SORTS.iter().find(|(name, _)| *name == sort).map(|(_, sort)| *sort).unwrap_or_default(),
         after: None,
         limit: params.limit(DEFAULT_LIMIT),
-    })
+    }
 }
 
 /// The position of the index, once it is at least the requested one. A search after this includes that position.
@@ -158,25 +265,30 @@ async fn index_position(call: &Call, source: &Source) -> Result<i64, Problem> {
 }
 
 async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
-    let mut query = query(&call)?;
-    let mut generation = None;
-    if let Some(after) = call.params.text("after") {
-        let (number, own) = cursor(after)?;
-        (generation, query.after) = (Some(number), Some(own));
-    }
-    let source = call.shared.source(projection, generation).await?;
+    let counted = Counted::read(call.params.text("facets").unwrap_or_default())?;
+    let mut query = query(&call, &counted);
+    let cursor = call.params.text("after").map(Cursor::read).transpose()?;
+    let source = call.shared.source(projection, cursor.as_ref().map(|cursor| cursor.generation)).await?;
+    let began = cursor.as_ref().map(|cursor| cursor.began);
+    query.after = cursor.map(|cursor| cursor.own);
     let position = index_position(&call, &source).await?;
     let page =
         search_in_time(call.shared.queries.search.search(&source.generation.namespace(), &query)).await?;
-    let counted = |(name, counts): (String, Vec<(String, u64)>)| {
-        (name, counts.into_iter().map(|(value, count)| Count { value, count }).collect())
-    };
+    let count = |(value, count)| Count { value, count };
+    let facets = counted.named(&page, &page.facets).into_iter();
     let results = Results {
-        items: page.hits.into_iter().map(Item::of).collect(),
+        facets: facets.map(|(name, values)| (name, values.into_iter().map(count).collect())).collect(),
+        facets_more: counted.named(&page, &page.more_values),
+        items: page.hits.into_iter().map(|hit| Item::of(hit, &query)).collect(),
         total: page.total,
         fuzzy: page.fuzzy,
-        facets: page.facets.into_iter().map(counted).collect(),
-        next: page.next.map(|own| format!("{}.{own}", source.generation.number)),
+        next: page
+            .next
+            .map(|own| format!("{}.{}.{own}", source.generation.number, began.unwrap_or(position))),
+        changed: match began.filter(|_| query.sort != Sort::NewestFirst) {
+            Some(began) => has_changed(&source, projection, began).await?,
+            None => false,
+        },
     };
     call.page(position, &results, results.next.as_deref())
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use soonshop_domain::Decider;
 use soonshop_projections::Row;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::endpoint::params::{Kind, Param, Sort};
+use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -36,12 +36,24 @@ pub(crate) struct ReadModel {
     /// Parameters of a look-up.
     pub(crate) params: &'static [Param],
     pub(crate) filters: &'static [Filter],
+    /// Parameters that act together, if there are any.
+    pub(crate) together: Option<Together>,
     /// The first one is the default order.
     pub(crate) sorts: &'static [Sort],
+    /// The columns of `sorts` whose value changes while somebody pages.
+    pub(crate) changing: &'static [&'static str],
     /// Slug and sentence of the refusal for a deleted entity.
     pub(crate) gone: (&'static str, &'static str),
     /// Whether look-ups use the cache.
     pub(crate) cached: bool,
+}
+
+/// Parameters that act together on the rows of a list, such as a range of prices and its currency.
+pub(crate) struct Together {
+    pub(crate) params: &'static [Param],
+    /// SQL for the rows that are listed instead of the table, for these parameters and an order; adds the values that
+    /// it needs. `None`: the table as it is.
+    pub(crate) rows: fn(&Params, &Sort, &mut Vec<sea_orm::Value>) -> Option<String>,
 }
 
 pub(crate) fn table_of<M: Row>() -> String {

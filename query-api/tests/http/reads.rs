@@ -10,7 +10,7 @@ use soonshop_domain::ids::{self, OrderId};
 use soonshop_domain::order::{self, Order, credit_note};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
-use soonshop_domain::{Purpose, inventory};
+use soonshop_domain::{Money, Purpose, inventory};
 use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
 use soonshop_query_api::http;
 use soonshop_service_kit::serve::stack;
@@ -159,6 +159,8 @@ async fn orders_are_filtered_and_found_by_their_number() {
         ("status=placed&country=Spain", vec!["A 4", "A 3"]),
         ("placed_from=2011-02-01&placed_to=2011-03-01", vec!["A 3", "A 2"]),
         ("placed_to=2011-02-01T00:00:00Z", vec!["A 1"]),
+        ("placed_from=2011-02-01&placed_to=2011-03-01&tz=Asia/Shanghai", vec!["A 3", "A 2", "A 1"]),
+        ("placed_from=2011-02-01&placed_to=2011-03-02&tz=America/New_York", vec!["A 4", "A 3"]),
         (&format!("customer={ada}"), vec!["A 3", "A 1"]),
         (&format!("customer={}&sort=placed", ada.simple()), vec!["A 1", "A 3"]),
     ] {
@@ -237,6 +239,140 @@ async fn pages_neither_skip_nor_repeat() {
     assert_eq!(names(&second.items(), "id"), down[200..400]);
 }
 
+/// The page that follows.
+async fn next_page(shop: &Shop, path: &str, got: &Got) -> Got {
+    let next = got.ok()["next"].as_str().unwrap().to_owned();
+    shop.see(&format!("{path}&after={next}")).await
+}
+
+#[tokio::test]
+async fn pages_by_a_value_that_changes_list_every_row_and_say_which_changed() {
+    let shop = Shop::open().await;
+    let receive = |quantity| inventory::Command::Receive { quantity };
+    for n in 1..=6 {
+        shop.stock(&format!("s{n}"), "main", receive(n * 10)).await;
+    }
+    for (sort, order) in [
+        ("available", ["S1", "S2", "S3", "S4", "S5", "S6"]),
+        ("-available", ["S6", "S5", "S4", "S3", "S2", "S1"]),
+    ] {
+        let path = format!("/inventory?sort={sort}&limit=2");
+        let first = shop.see(&path).await;
+        assert_eq!(names(&first.items(), "sku"), order[..2]);
+        let second = next_page(&shop, &path, &first).await;
+        let third = next_page(&shop, &path, &second).await;
+        assert_eq!(names(&[second.items(), third.items()].concat(), "sku"), order[2..]);
+        assert_eq!((&third.ok()["next"], third.ok().get("changed")), (&Value::Null, None), "nothing changed");
+    }
+
+    // While somebody pages, one row that was listed moves behind the page, and one that was not moves before it.
+    let path = "/inventory?sort=available&limit=2";
+    let first = shop.see(path).await;
+    shop.stock("s1", "main", receive(1_000)).await;
+    shop.stock("s5", "main", inventory::Command::Adjust { quantity: -49, reason: "lost".into() }).await;
+    shop.stock("s7", "main", receive(35)).await;
+    let second = next_page(&shop, path, &first).await;
+    assert_eq!(names(&second.items(), "sku"), ["S3", "S4"]);
+    let third = next_page(&shop, path, &second).await;
+    assert_eq!((names(&third.items(), "sku"), third.ok().get("changed")), (vec!["S6".to_owned()], None));
+    let fourth = next_page(&shop, path, &third).await;
+    let fifth = next_page(&shop, path, &fourth).await;
+    let changed: BTreeSet<String> =
+        names(&[fourth.items(), fifth.items()].concat(), "sku").into_iter().collect();
+    assert_eq!(changed, BTreeSet::from(["S1", "S5", "S7"].map(str::to_owned)), "each once more, or at last");
+    for page in [&fourth, &fifth] {
+        assert_eq!(page.ok()["changed"], true, "and it is said");
+    }
+    assert_eq!(fifth.ok()["next"], Value::Null);
+}
+
+async fn priced(shop: &Shop, name: &str, category: Option<&str>, prices: &[(&str, i64, &str)]) -> Uuid {
+    let details = product::Details {
+        name: name.to_owned(),
+        category: category.map(str::to_owned),
+        ..product::Details::default()
+    };
+    let money = |amount, currency: &str| Money::new(amount, currency.parse().unwrap());
+    let variants = prices.iter().map(|(name, amount, currency)| product::Variant {
+        sku: sku(name),
+        price: Some(money(*amount, currency)),
+    });
+    let id = ids::new();
+    shop.command::<Product>(id, product::Command::Create { details, variants: variants.collect() }).await;
+    id
+}
+
+#[tokio::test]
+async fn the_list_and_the_search_find_a_product_by_any_of_its_prices_in_the_asked_currency() {
+    let shop = Shop::open().await;
+    priced(&shop, "Zed shirt", None, &[("zed-s", 1000, "GBP"), ("zed-xl", 5000, "GBP")]).await;
+    let vase = priced(&shop, "Zed vase", None, &[("zv-1", 1500, "GBP"), ("zv-2", 1200, "JPY")]).await;
+    priced(&shop, "Zed fan", None, &[("zf-1", 9000, "JPY"), ("zf-2", 10, "JPY")]).await;
+    for (query, expected) in [
+        ("currency=GBP&price_from=4000&price_to=6000", vec![("Zed shirt", 5000, "GBP")]),
+        ("currency=GBP", vec![("Zed shirt", 1000, "GBP"), ("Zed vase", 1500, "GBP")]),
+        ("currency=GBP&price_from=1400&price_to=1600", vec![("Zed vase", 1500, "GBP")]),
+        ("currency=GBP&price_from=1001&price_to=1499", vec![]),
+        ("currency=GBP&price_from=1001", vec![("Zed vase", 1500, "GBP"), ("Zed shirt", 5000, "GBP")]),
+        ("currency=JPY&price_from=11", vec![("Zed vase", 1200, "JPY"), ("Zed fan", 9000, "JPY")]),
+        ("currency=EUR", vec![]),
+        ("price_from=1200&price_to=1200", vec![("Zed vase", 1200, "JPY")]),
+        ("", vec![("Zed fan", 10, "JPY"), ("Zed shirt", 1000, "GBP"), ("Zed vase", 1200, "JPY")]),
+    ] {
+        for (sort, turned) in [("price", false), ("-price", true)] {
+            let mut expected: Vec<Value> = expected
+                .iter()
+                .map(|(name, amount, currency)| json!([name, { "amount": amount, "currency": currency }]))
+                .collect();
+            if turned {
+                expected.reverse();
+            }
+            for path in ["/products", "/products/search"] {
+                let path = format!("{path}?{query}&sort={sort}");
+                let mut page = shop.see(&format!("{path}&limit=1")).await;
+                let mut found = page.items();
+                while page.ok()["next"].is_string() {
+                    page = next_page(&shop, &format!("{path}&limit=1"), &page).await;
+                    found.extend(page.items());
+                }
+                let found: Vec<Value> =
+                    found.iter().map(|item| json!([item["name"], item["price"]])).collect();
+                assert_eq!(found, expected, "{path}");
+            }
+        }
+    }
+    // A price that was set later counts from then on.
+    let price = product::Command::SetPrice {
+        sku: sku("zv-2"),
+        price: Money::new(5500, soonshop_domain::Currency::GBP),
+    };
+    shop.command::<Product>(vase, price).await;
+    for path in ["/products", "/products/search"] {
+        let got = shop.see(&format!("{path}?currency=GBP&price_from=4000&sort=price")).await;
+        assert_eq!(names(&got.items(), "name"), ["Zed shirt", "Zed vase"], "{path}");
+        assert_eq!(shop.see(&format!("{path}?currency=JPY&price_to=1200")).await.items().len(), 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_and_the_search_agree_on_categories_that_look_the_same() {
+    let shop = Shop::open().await;
+    priced(&shop, "One", Some("Tea  Mugs"), &[("c-1", 1, "GBP")]).await;
+    priced(&shop, "Two", Some("tea mugs"), &[("c-2", 1, "GBP")]).await;
+    priced(&shop, "Three", Some("Téa mugs"), &[("c-3", 1, "GBP")]).await;
+    for (category, expected) in
+        [("TEA%20MUGS", vec!["One", "Two"]), ("tea", vec![]), ("t%C3%A9a%20Mugs", vec!["Three"])]
+    {
+        for path in ["/products?sort=created", "/products/search?sort=-created"] {
+            let mut found = names(&shop.see(&format!("{path}&category={category}")).await.items(), "name");
+            if path.contains("search") {
+                found.reverse();
+            }
+            assert_eq!(found, expected, "{path} {category}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn invalid_parameters_are_refused_by_name() {
     let shop = Shop::open().await;
@@ -253,6 +389,8 @@ async fn invalid_parameters_are_refused_by_name() {
         ("/orders?limit=99999999999999999999", "limit"),
         ("/orders?customer=me", "customer"),
         ("/orders?placed_from=yesterday", "placed_from"),
+        ("/orders?tz=Mars", "tz"),
+        ("/users?tz=Europe/London", "tz"),
         ("/orders?number=%00", "number"),
         (&format!("/orders?country={long}"), "country"),
         ("/orders?sort=total%3B%20DROP%20TABLE%20orders", "sort"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::cursor::{Cursor, Key};
+use crate::facets::{self, Spelling};
 use crate::indexed::{self, Indexed};
 use crate::parsed_query::Condition;
 use crate::{Change, Query, Sort};
@@ -29,9 +30,11 @@ pub(super) fn index(alias: &str) -> Value {
                 "skus": terms, "sku_parts": terms,
                 "starts": terms,
                 "name_key": sorted,
+                // What filters ask for; and the same with the document's own spelling, which is counted.
                 "facets": sorted,
-                "price": {"type": "long"},
-                "currency": sorted,
+                "spellings": sorted,
+                // Documents of their own inside, so that amount and currency of one price stay together.
+                "prices": {"type": "nested", "properties": {"amount": {"type": "long"}, "currency": sorted}},
                 "created_at": {"type": "long"},
                 "document": {"type": "object", "enabled": false},
             },
@@ -57,9 +60,9 @@ pub(super) fn write(change: &Change, body: &mut String) {
                 "skus": skus, "sku_parts": sku_parts,
                 "starts": starts,
                 "name_key": name_key,
-                "facets": facets,
-                "price": document.price,
-                "currency": document.currency,
+                "facets": facets.keys().collect::<Vec<_>>(),
+                "spellings": facets.iter().map(|(term, shown)| format!("{term}{shown}")).collect::<Vec<_>>(),
+                "prices": document.prices,
                 "created_at": document.created_at,
                 "document": document,
             })
@@ -89,34 +92,39 @@ fn condition(wanted: &Condition) -> Value {
 
 pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cursor>) -> Value {
     let mut filter = vec![json!({"term": {"deleted": false}})];
-    if let Some(currency) = &query.currency {
-        filter.push(json!({"term": {"currency": currency}}));
-    }
-    if query.price_from.is_some() || query.price_to.is_some() {
-        let (from, to) = (query.price_from.unwrap_or(i64::MIN), query.price_to.unwrap_or(i64::MAX));
-        filter.push(json!({"range": {"price": {"gte": from, "lte": to}}}));
+    if let Some(wanted) = prices(query) {
+        filter.push(json!({"nested": {"path": "prices", "query": wanted}}));
     }
     // Filters are applied after counting: each facet is counted with all filters but its own.
-    let filters = indexed::filters(query);
+    let filters = facets::filters(query);
     let under = |but: Option<&str>| -> Value {
-        let others = filters.iter().filter(|(name, _)| Some(**name) != but);
+        let others = filters.iter().filter(|(prefix, _)| Some(prefix.as_str()) != but);
         json!({"bool": {"filter": others.map(|(_, terms)| json!({"terms": {"facets": terms}})).collect::<Vec<_>>()}})
     };
     let mut counts = serde_json::Map::new();
-    for (n, name) in indexed::counted(query).into_iter().enumerate() {
-        let values = json!({"terms": {
-            "field": "facets",
-            // In brackets, since OpenSearch 2.19 fails on a plain `x.*` without a match.
-            "include": pattern(&indexed::facet_prefix(name)) + "(.*)",
-            "size": indexed::MOST_FACET_VALUES,
-            "order": [{"_count": "desc"}, {"_key": "asc"}],
-        }});
-        counts.insert(format!("f{n}"), json!({"filter": under(Some(name)), "aggs": {"values": values}}));
+    for (n, facet) in facets::counted(query).iter().enumerate() {
+        let spellings = json!({
+            "terms": {
+                "field": "spellings",
+                // In brackets, since OpenSearch 2.19 fails on a plain `x.*` without a match.
+                "include": pattern(&facet.prefix) + "(.*)",
+                "size": facets::MOST_COUNTED,
+                "order": [{"_count": "desc"}, {"_key": "asc"}],
+            },
+            "aggs": {"first": {"min": {"field": "created_at"}}},
+        });
+        let chosen: Vec<String> = facet.chosen_terms().collect();
+        let mut values = json!({"spellings": spellings});
+        if !chosen.is_empty() {
+            let size = chosen.len();
+            values["chosen"] = json!({"terms": {"field": "facets", "include": chosen, "size": size}});
+        }
+        counts.insert(format!("f{n}"), json!({"filter": under(Some(&facet.prefix)), "aggs": values}));
     }
     let mut body = json!({
         "query": {"bool": {"must": wanted.iter().map(condition).collect::<Vec<_>>(), "filter": filter}},
         "post_filter": under(None),
-        "sort": sort(query.sort),
+        "sort": sort(query),
         // One more hit than wanted shows whether there is another page.
         "size": indexed::limit(query) + 1,
         "track_total_hits": true,
@@ -143,13 +151,34 @@ pub(super) fn any(wanted: Option<&Condition>) -> Value {
     })
 }
 
-fn sort(sort: Sort) -> Value {
-    let first = match sort {
+/// The condition for a price in the requested range and currency, if one is requested.
+fn prices(query: &Query) -> Option<Value> {
+    let Query { currency, price_from, price_to, .. } = query;
+    let mut all = Vec::new();
+    if let Some(currency) = currency {
+        all.push(json!({"term": {"prices.currency": currency}}));
+    }
+    if price_from.is_some() || price_to.is_some() {
+        let (from, to) = (price_from.unwrap_or(i64::MIN), price_to.unwrap_or(i64::MAX));
+        all.push(json!({"range": {"prices.amount": {"gte": from, "lte": to}}}));
+    }
+    (!all.is_empty()).then(|| json!({"bool": {"filter": all}}))
+}
+
+fn sort(query: &Query) -> Value {
+    let by_price = |order| {
+        let mut nested = json!({"path": "prices"});
+        if let Some(wanted) = prices(query) {
+            nested["filter"] = wanted;
+        }
+        json!({"prices.amount": {"order": order, "mode": "min", "missing": "_last", "nested": nested}})
+    };
+    let first = match query.sort {
         Sort::Relevance => json!({"_score": "desc"}),
         Sort::NameAscending => json!({"name_key": "asc"}),
         Sort::NameDescending => json!({"name_key": "desc"}),
-        Sort::PriceAscending => json!({"price": {"order": "asc", "missing": "_last"}}),
-        Sort::PriceDescending => json!({"price": {"order": "desc", "missing": "_last"}}),
+        Sort::PriceAscending => by_price("asc"),
+        Sort::PriceDescending => by_price("desc"),
         Sort::NewestFirst => json!({"created_at": "desc"}),
     };
     json!([first, {"id": "asc"}])
@@ -179,17 +208,35 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-pub(super) fn counts(query: &Query, answer: &Value) -> BTreeMap<String, Vec<(String, u64)>> {
-    let mut facets = BTreeMap::new();
-    for (n, name) in indexed::counted(query).into_iter().enumerate() {
-        let skip = indexed::facet_prefix(name).len();
-        let buckets = answer[format!("f{n}")]["values"]["buckets"].as_array();
-        let counts = buckets.into_iter().flatten().filter_map(|bucket| {
-            Some((bucket["key"].as_str()?.get(skip..)?.to_owned(), bucket["doc_count"].as_u64()?))
-        });
-        facets.insert(name.to_owned(), indexed::ranked(counts));
+/// The listed values of each facet with their counts, and how many are left out.
+type Counts = (BTreeMap<String, Vec<(String, u64)>>, BTreeMap<String, u64>);
+
+pub(super) fn counts(query: &Query, answer: &Value) -> Counts {
+    let (mut listed, mut left_out) = (BTreeMap::new(), BTreeMap::new());
+    for (n, facet) in facets::counted(query).into_iter().enumerate() {
+        let buckets = |name: &str| answer[format!("f{n}")][name]["buckets"].as_array().into_iter().flatten();
+        let counted = |bucket: &Value| {
+            #[expect(clippy::cast_possible_truncation, reason = "a server gives whole numbers as floats")]
+            let first = bucket["first"]["value"].as_f64().map_or(i64::MAX, |first| first as i64);
+            let rest = bucket["key"].as_str()?.strip_prefix(&facet.prefix)?.to_owned();
+            Some(Spelling { rest, count: bucket["doc_count"].as_u64()?, first })
+        };
+        let mut spellings: Vec<Spelling> = buckets("spellings").filter_map(counted).collect();
+        for bucket in buckets("chosen") {
+            // A chosen value is counted by itself: it may be too rare to be among the others.
+            let chosen = bucket["key"].as_str().and_then(|term| Some((term, facet.chosen(term)?)));
+            let Some((term, chosen)) = chosen else { continue };
+            let key = &term[facet.prefix.len()..];
+            if !spellings.iter().any(|spelling| spelling.rest.starts_with(key)) {
+                let count = bucket["doc_count"].as_u64().unwrap_or_default();
+                spellings.push(Spelling { count, ..chosen });
+            }
+        }
+        let (values, more) = facet.rank(spellings);
+        listed.insert(facet.name.clone(), values);
+        left_out.insert(facet.name, more);
     }
-    facets
+    (listed, left_out)
 }
 
 pub(super) fn suggest(prefix: &str, most: usize) -> Value {

@@ -4,15 +4,16 @@
 //! which is sorted.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::{Bound, Range};
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::{Column, StrColumn};
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
 
-use super::schema::{CREATED_AT, FACETS, ID, NAME_KEY, PRICE};
+use super::schema::{AMOUNTS, CREATED_AT, CURRENCIES, FACETS, ID, NAME_KEY, currency_number};
 use crate::cursor::{Cursor, Key};
+use crate::facets::{self, CountedFacet, Spelling};
 use crate::{Query, Sort, indexed};
 
 /// The parts of a query besides its text.
@@ -20,9 +21,21 @@ pub(super) struct Ranked {
     sort: Sort,
     limit: usize,
     after: Option<Cursor>,
-    filters: BTreeMap<String, Vec<String>>,
-    counted: BTreeSet<String>,
-    prices: Option<(i64, i64)>,
+    /// For each facet, by its prefix, the accepted terms.
+    filters: Vec<(String, Vec<String>)>,
+    counted: Vec<CountedFacet>,
+    prices: WantedPrices,
+}
+
+/// The prices that count for a query.
+#[derive(Debug, Clone, Copy)]
+struct WantedPrices {
+    from: i64,
+    to: i64,
+    /// Of all currencies where there is none.
+    currency: Option<u64>,
+    /// A document must have one.
+    required: bool,
 }
 
 #[derive(Debug)]
@@ -30,6 +43,7 @@ pub(super) struct SearchResult {
     pub(super) hits: Vec<RankedHit>,
     pub(super) total: u64,
     pub(super) facets: BTreeMap<String, Vec<(String, u64)>>,
+    pub(super) more_values: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -42,18 +56,20 @@ pub(super) struct RankedHit {
 
 impl Ranked {
     pub(super) fn new(query: &Query, after: Option<Cursor>) -> Self {
-        let prices = query.price_from.is_some() || query.price_to.is_some();
+        let Query { price_from, price_to, currency, .. } = query;
+        let filters = facets::filters(query).into_iter();
         Self {
             sort: query.sort,
             limit: indexed::limit(query),
             after,
-            filters: indexed::filters(query)
-                .into_iter()
-                .map(|(name, terms)| (name.to_owned(), terms))
-                .collect(),
-            counted: indexed::counted(query).into_iter().map(str::to_owned).collect(),
-            prices: prices
-                .then(|| (query.price_from.unwrap_or(i64::MIN), query.price_to.unwrap_or(i64::MAX))),
+            filters: filters.map(|(prefix, terms)| (prefix, terms.into_iter().collect())).collect(),
+            counted: facets::counted(query),
+            prices: WantedPrices {
+                from: price_from.unwrap_or(i64::MIN),
+                to: price_to.unwrap_or(i64::MAX),
+                currency: currency.as_deref().map(currency_number),
+                required: price_from.is_some() || price_to.is_some(),
+            },
         }
     }
 }
@@ -68,13 +84,14 @@ pub(super) struct RankedSegment {
     ids: Column<u64>,
     id_texts: StrColumn,
     names: StrColumn,
-    prices: Column<i64>,
+    amounts: Column<i64>,
+    currencies: Column<u64>,
     created: Column<i64>,
     after: Option<SortKey>,
-    price_range: Option<(i64, i64)>,
+    prices: WantedPrices,
     facets: StrColumn,
-    /// The accepted ordinals of each filter, and the index in `counts` of the same facet.
-    filters: Vec<(Vec<u64>, Option<usize>)>,
+    /// The ordinals that each filter accepts, and the indexes in `counts` of the same facet.
+    filters: Vec<(Vec<Range<u64>>, Vec<usize>)>,
     counts: Vec<Counts>,
     best: BinaryHeap<(SortKey, DocId, u32)>,
     total: u64,
@@ -82,15 +99,17 @@ pub(super) struct RankedSegment {
 
 /// The counts of one facet: its values are neighbours in the dictionary.
 struct Counts {
-    name: String,
+    prefix: String,
     ordinals: Range<u64>,
-    sums: Vec<u64>,
+    /// For each value the documents that have it, and when the oldest of them was created.
+    sums: Vec<(u64, i64)>,
 }
 
 pub(super) struct SegmentResult {
     hits: Vec<(Key, String, RankedHit)>,
     total: u64,
-    facets: BTreeMap<String, Vec<(String, u64)>>,
+    /// The spellings of each counted facet.
+    facets: Vec<Vec<Spelling>>,
 }
 
 /// Doubled ordinals, so that a text that is not in the dictionary has a place between its neighbours.
@@ -153,18 +172,16 @@ impl Collector for Ranked {
             None => None,
         };
         let mut counts = Vec::new();
-        for name in &self.counted {
-            let ordinals = ordinals(&facets, &indexed::facet_prefix(name))?;
+        for CountedFacet { prefix, .. } in &self.counted {
+            let ordinals = ordinals(&facets, prefix)?;
             let many = usize::try_from(ordinals.end - ordinals.start).unwrap_or_default();
-            counts.push(Counts { name: name.clone(), ordinals, sums: vec![0; many] });
+            counts.push(Counts { prefix: prefix.clone(), ordinals, sums: vec![(0, i64::MAX); many] });
         }
         let mut filters = Vec::new();
-        for (name, terms) in &self.filters {
-            let mut accepted = Vec::new();
-            for term in terms {
-                accepted.extend(facets.dictionary().term_ord(term)?);
-            }
-            filters.push((accepted, counts.iter().position(|counts| counts.name == *name)));
+        for (prefix, terms) in &self.filters {
+            let accepted = terms.iter().map(|term| ordinals(&facets, term)).collect::<Result<_, _>>()?;
+            let of_facet = counts.iter().enumerate().filter(|(_, counts)| counts.prefix == *prefix);
+            filters.push((accepted, of_facet.map(|(at, _)| at).collect()));
         }
         Ok(RankedSegment {
             sort: self.sort,
@@ -173,10 +190,11 @@ impl Collector for Ranked {
             ids: ids.ords().clone(),
             id_texts: ids,
             names,
-            prices: fast.i64(PRICE)?,
+            amounts: fast.i64(AMOUNTS)?,
+            currencies: fast.u64(CURRENCIES)?,
             created: fast.i64(CREATED_AT)?,
             after,
-            price_range: self.prices,
+            prices: self.prices,
             facets,
             filters,
             counts,
@@ -191,24 +209,25 @@ impl Collector for Ranked {
 
     fn merge_fruits(&self, segments: Vec<tantivy::Result<SegmentResult>>) -> tantivy::Result<SearchResult> {
         let (mut hits, mut total) = (Vec::new(), 0);
-        let mut facets: BTreeMap<String, BTreeMap<String, u64>> =
-            self.counted.iter().map(|name| (name.clone(), BTreeMap::new())).collect();
+        let mut spellings = vec![Vec::new(); self.counted.len()];
         for segment in segments {
             let segment = segment?;
             hits.extend(segment.hits);
             total += segment.total;
-            for (name, counts) in segment.facets {
-                let sums = facets.entry(name).or_default();
-                for (value, count) in counts {
-                    *sums.entry(value).or_default() += count;
-                }
+            for (all, of_segment) in spellings.iter_mut().zip(segment.facets) {
+                all.extend(of_segment);
             }
         }
         hits.sort_by(|a, b| compare(&a.0, &b.0, self.sort).then_with(|| a.1.cmp(&b.1)));
         let more = hits.len() > self.limit;
         let hits = hits.into_iter().take(self.limit).map(|(_, _, hit)| RankedHit { more, ..hit }).collect();
-        let facets = facets.into_iter().map(|(name, sums)| (name, indexed::ranked(sums))).collect();
-        Ok(SearchResult { hits, total, facets })
+        let (mut facets, mut more_values) = (BTreeMap::new(), BTreeMap::new());
+        for (facet, spellings) in self.counted.iter().zip(spellings) {
+            let (values, more) = facet.rank(spellings);
+            facets.insert(facet.name.clone(), values);
+            more_values.insert(facet.name.clone(), more);
+        }
+        Ok(SearchResult { hits, total, facets, more_values })
     }
 }
 
@@ -245,14 +264,22 @@ fn ordinals(column: &StrColumn, prefix: &str) -> Result<Range<u64>, TantivyError
 }
 
 impl RankedSegment {
+    /// The lowest of the prices that count.
+    fn price(&self, document: DocId) -> Option<i64> {
+        let WantedPrices { from, to, currency, .. } = self.prices;
+        let prices = self.amounts.values_for_doc(document).zip(self.currencies.values_for_doc(document));
+        let wanted = prices.filter(|(amount, of)| {
+            (from..=to).contains(amount) && currency.is_none_or(|currency| currency == *of)
+        });
+        wanted.map(|(amount, _)| amount).min()
+    }
+
     fn key(&self, document: DocId, score: Score) -> u64 {
         match self.sort {
             Sort::Relevance => score_place(score),
             Sort::NameAscending => self.names.ords().first(document).map_or(0, |ordinal| 2 * ordinal + 1),
             Sort::NameDescending => !self.names.ords().first(document).map_or(0, |ordinal| 2 * ordinal + 1),
-            Sort::PriceAscending | Sort::PriceDescending => {
-                price_place(self.prices.first(document), self.sort)
-            }
+            Sort::PriceAscending | Sort::PriceDescending => price_place(self.price(document), self.sort),
             Sort::NewestFirst => !ascending(self.created.first(document).unwrap_or_default()),
         }
     }
@@ -268,7 +295,7 @@ impl RankedSegment {
         let key = match self.sort {
             Sort::Relevance => Key::Score(score),
             Sort::NameAscending | Sort::NameDescending => Key::Name(text(&self.names)?),
-            Sort::PriceAscending | Sort::PriceDescending => Key::Price(self.prices.first(document)),
+            Sort::PriceAscending | Sort::PriceDescending => Key::Price(self.price(document)),
             Sort::NewestFirst => Key::Created(self.created.first(document).unwrap_or_default()),
         };
         let address = DocAddress::new(self.ordinal, document);
@@ -279,30 +306,34 @@ impl RankedSegment {
         let best = std::mem::take(&mut self.best);
         let hits = best.into_iter().map(|(_, document, score)| self.hit(document, Score::from_bits(score)));
         let hits = hits.collect::<tantivy::Result<Vec<_>>>()?;
-        let mut facets = BTreeMap::new();
+        let mut facets = Vec::with_capacity(self.counts.len());
         for counts in &self.counts {
-            let skip = indexed::facet_prefix(&counts.name).len();
+            let skip = counts.prefix.len();
             let counted = counts.ordinals.clone().zip(counts.sums.iter().copied());
-            let (ordinals, sums): (Vec<u64>, Vec<u64>) = counted.filter(|(_, sum)| *sum > 0).unzip();
-            let mut values = Vec::with_capacity(sums.len());
+            let (ordinals, sums): (Vec<u64>, Vec<(u64, i64)>) =
+                counted.filter(|(_, (sum, _))| *sum > 0).unzip();
+            let mut spellings = Vec::with_capacity(sums.len());
             let mut sums = sums.into_iter();
             // All in one call: one by one, each lookup would start at the beginning of its block.
             self.facets.dictionary().sorted_ords_to_term_cb(&ordinals, |term| {
-                let value = String::from_utf8_lossy(&term[skip..]).into_owned();
-                values.push((value, sums.next().unwrap_or_default()));
+                let rest = String::from_utf8_lossy(&term[skip..]).into_owned();
+                let (count, first) = sums.next().unwrap_or((0, i64::MAX));
+                spellings.push(Spelling { rest, count, first });
             })?;
-            facets.insert(counts.name.clone(), values);
+            facets.push(spellings);
         }
         Ok(SegmentResult { hits, total: self.total, facets })
     }
 }
 
 impl Counts {
-    fn add(&mut self, ordinal: u64) {
+    fn add(&mut self, ordinal: u64, created: i64) {
         if self.ordinals.contains(&ordinal)
             && let Ok(at) = usize::try_from(ordinal - self.ordinals.start)
         {
-            self.sums[at] += 1;
+            let (sum, first) = &mut self.sums[at];
+            *sum += 1;
+            *first = created.min(*first);
         }
     }
 }
@@ -311,32 +342,33 @@ impl SegmentCollector for RankedSegment {
     type Fruit = tantivy::Result<SegmentResult>;
 
     fn collect(&mut self, document: DocId, score: Score) {
-        if let Some((from, to)) = self.price_range
-            && !self.prices.first(document).is_some_and(|price| from <= price && price <= to)
-        {
+        if self.prices.required && self.price(document).is_none() {
             return;
         }
         // Which filters refuse the document: none, one, or several.
         let mut refusing = None;
         for filter in &self.filters {
-            if !self.facets.term_ords(document).any(|ordinal| filter.0.contains(&ordinal)) {
+            let accepted = |ordinal| filter.0.iter().any(|range| range.contains(&ordinal));
+            if !self.facets.term_ords(document).any(accepted) {
                 if refusing.is_some() {
                     return;
                 }
                 refusing = Some(filter);
             }
         }
+        let created = self.created.first(document).unwrap_or_default();
         match refusing {
             // It counts only for the facet of that filter, which is counted without it.
-            Some((_, counts)) => {
-                if let Some(counts) = counts.and_then(|at| self.counts.get_mut(at)) {
-                    self.facets.term_ords(document).for_each(|ordinal| counts.add(ordinal));
+            Some((_, of_facet)) => {
+                for at in of_facet {
+                    let counts = &mut self.counts[*at];
+                    self.facets.term_ords(document).for_each(|ordinal| counts.add(ordinal, created));
                 }
                 return;
             }
             None if !self.counts.is_empty() => {
                 for ordinal in self.facets.term_ords(document) {
-                    self.counts.iter_mut().for_each(|counts| counts.add(ordinal));
+                    self.counts.iter_mut().for_each(|counts| counts.add(ordinal, created));
                 }
             }
             None => {}

@@ -22,7 +22,9 @@ use crate::{Change, Document, Query};
 pub(super) const ID: &str = "id";
 pub(super) const NAME_KEY: &str = "name_key";
 pub(super) const FACETS: &str = "facets";
-pub(super) const PRICE: &str = "price";
+/// The amounts of the prices, and the currency of each in the same order.
+pub(super) const AMOUNTS: &str = "amounts";
+pub(super) const CURRENCIES: &str = "currencies";
 pub(super) const CREATED_AT: &str = "created_at";
 const VERSION: &str = "version";
 
@@ -36,7 +38,9 @@ pub(super) struct Fields {
     starts: Field,
     name_key: Field,
     facets: Field,
-    price: Field,
+    amounts: Field,
+    currencies: Field,
+    /// The same as terms.
     currency: Field,
     created_at: Field,
     /// The document as JSON.
@@ -73,12 +77,18 @@ pub(super) fn schema() -> (Schema, Fields) {
         starts: schema.add_text_field("starts", terms.clone()),
         name_key: schema.add_text_field(NAME_KEY, column.clone()),
         facets: schema.add_text_field(FACETS, column),
-        price: schema.add_i64_field(PRICE, FAST),
+        amounts: schema.add_i64_field(AMOUNTS, FAST),
+        currencies: schema.add_u64_field(CURRENCIES, FAST),
         currency: schema.add_text_field("currency", terms),
         created_at: schema.add_i64_field(CREATED_AT, FAST),
         source: schema.add_text_field("source", STORED),
     };
     (schema.build(), fields)
+}
+
+/// A currency as a number: its code has three letters.
+pub(super) fn currency_number(code: &str) -> u64 {
+    code.bytes().fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
 /// The stored version of a document, also of a tombstone.
@@ -136,13 +146,12 @@ impl Fields {
         add(self.field(F::Skus), skus);
         add(self.field(F::SkuParts), sku_parts);
         add(self.starts, starts);
-        add(self.facets, facets);
+        add(self.facets, facets.into_iter().map(|(term, shown)| term + &shown).collect());
+        add(self.currency, document.prices.iter().map(|price| price.currency.clone()).collect());
         row.add_text(self.name_key, name_key);
-        if let Some(price) = document.price {
-            row.add_i64(self.price, price);
-        }
-        if let Some(currency) = &document.currency {
-            row.add_text(self.currency, currency);
+        for price in &document.prices {
+            row.add_i64(self.amounts, price.amount);
+            row.add_u64(self.currencies, currency_number(&price.currency));
         }
         row.add_i64(self.created_at, document.created_at);
         let source = serde_json::to_string(document)

@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use soonshop_search::{Change, Document, Error, Query, Search, Sort};
+use soonshop_search::{
+    Change, Document, Error, Price, Query, Search, Sort, attribute_facet, requested_facet,
+};
 
 pub(crate) const INDEX: &str = "rm_products_1";
 
@@ -15,10 +17,17 @@ pub(crate) fn document(id: &str, version: i64, name: &str) -> Document {
         skus: Vec::new(),
         description: String::new(),
         facets: BTreeMap::new(),
-        price: None,
-        currency: None,
+        prices: BTreeSet::new(),
         created_at: 0,
     }
+}
+
+fn prices<const N: usize>(prices: [(i64, &str); N]) -> BTreeSet<Price> {
+    prices.map(|(amount, currency)| Price { amount, currency: currency.to_owned() }).into()
+}
+
+fn pounds(amount: Option<i64>) -> BTreeSet<Price> {
+    amount.map(|amount| Price { amount, currency: "GBP".to_owned() }).into_iter().collect()
 }
 
 pub(crate) fn put(id: &str, version: i64, name: &str) -> Change {
@@ -51,8 +60,7 @@ async fn shop(search: &dyn Search) {
             Change::Put(Document {
                 description: description.to_owned(),
                 skus: skus.iter().map(|sku| (*sku).to_owned()).collect(),
-                price,
-                currency: price.map(|_| "GBP".to_owned()),
+                prices: pounds(price),
                 facets: BTreeMap::from([
                     ("colour".to_owned(), colour.iter().map(|colour| (*colour).to_owned()).collect()),
                     ("category".to_owned(), vec![category.to_owned()]),
@@ -102,8 +110,8 @@ pub(crate) async fn words_are_found_in_every_field(search: &dyn Search) {
     assert_eq!((page.total, page.hits.len()), (2, 1), "the total is of all pages");
     let hit = &page.hits[0].document;
     assert_eq!(
-        (hit.name.as_str(), hit.price, hit.skus[0].as_str()),
-        ("Women's Necklace", Some(2999), "NK-7")
+        (hit.name.as_str(), &hit.prices, hit.skus[0].as_str()),
+        ("Women's Necklace", &prices([(2999, "GBP")]), "NK-7")
     );
 }
 
@@ -225,12 +233,12 @@ pub(crate) async fn facets_are_counted_without_their_own_filter(search: &dyn Sea
 
     let text = Query { text: "candel".into(), facets, price_to: Some(600), ..both.clone() };
     let page = search.search(INDEX, &text).await.unwrap();
-    assert_eq!((page.total, page.facets["colour"].clone()), (1, counts(&[("white", 1)])));
+    assert_eq!((page.total, page.facets["colour"].clone()), (1, counts(&[("white", 1), ("blue", 0)])));
 
     let none =
         Query { filters: [filter("colour", &["green"]), filter("size", &["XL"])].into(), ..all.clone() };
     let page = search.search(INDEX, &none).await.unwrap();
-    assert_eq!((page.total, page.facets["colour"].clone()), (0, vec![]));
+    assert_eq!((page.total, page.facets["colour"].clone()), (0, counts(&[("green", 0)])));
     let empty = Query { filters: [filter("colour", &[])].into(), ..all };
     assert_eq!(
         search.search(INDEX, &empty).await.unwrap().total,
@@ -253,6 +261,87 @@ pub(crate) async fn facets_are_counted_without_their_own_filter(search: &dyn Sea
         (tags.len(), &tags[0], &tags[1], &tags[49]),
         (50, &("x".to_owned(), 60), &("00".to_owned(), 1), &("48".to_owned(), 1))
     );
+    assert_eq!(page.more_values["tag"], 11, "how many are left out is said");
+}
+
+pub(crate) async fn the_values_that_a_filter_chose_are_always_listed(search: &dyn Search) {
+    let row = |n: i64| {
+        let brand = if n < 40 { n % 20 } else { n - 20 };
+        let facets = BTreeMap::from([("brand".to_owned(), vec![format!("Brand {brand:02}")])]);
+        Change::Put(Document { facets, ..document(&format!("b{n:02}"), 1, "Branded") })
+    };
+    apply(search, &(0..80).map(row).collect::<Vec<_>>()).await;
+    let brands = Query { facets: vec!["brand".into()], ..query("") };
+    let page = search.search(INDEX, &brands).await.unwrap();
+    assert_eq!((page.facets["brand"].len(), page.more_values["brand"]), (50, 10));
+    let chosen =
+        Query { filters: [filter("brand", &["BRAND 59", "Brand 00", "none"])].into(), ..brands.clone() };
+    let page = search.search(INDEX, &chosen).await.unwrap();
+    assert_eq!(page.total, 3);
+    assert_eq!((page.facets["brand"].len(), page.more_values["brand"]), (52, 9));
+    assert_eq!(page.facets["brand"][0], ("Brand 00".to_owned(), 2));
+    assert_eq!(page.facets["brand"][50..], counts(&[("Brand 59", 1), ("none", 0)]));
+    for (limit, listed, more) in [(1, 1, 59), (60, 60, 0), (1_000_000, 60, 0), (0, 0, 60)] {
+        let page = search.search(INDEX, &Query { facet_limit: Some(limit), ..brands.clone() }).await.unwrap();
+        assert_eq!((page.facets["brand"].len(), page.more_values["brand"]), (listed, more), "{limit}");
+    }
+}
+
+pub(crate) async fn values_that_look_the_same_are_one(search: &dyn Search) {
+    let row = |id: &str, created_at, name: &str, value: &str| {
+        let facets = BTreeMap::from([(name.to_owned(), vec![value.to_owned()])]);
+        Change::Put(Document { facets, created_at, ..document(id, 1, "Thing") })
+    };
+    let rows = [
+        row("a", 3, "colour", "red"),
+        row("b", 1, "Colour", "Red"),
+        row("c", 2, "colour", "ＲＥＤ"),
+        row("d", 4, "colour", "Cafe\u{301}  blue"),
+        row("e", 5, "COLOUR", "café Blue"),
+        row("f", 6, "colour", "cafe blue"),
+    ];
+    apply(search, &rows[..3]).await;
+    apply(search, &rows[3..]).await;
+    let all = Query { facets: vec!["colour".into()], ..query("") };
+    let page = search.search(INDEX, &all).await.unwrap();
+    assert_eq!(
+        page.facets["colour"],
+        counts(&[("Red", 3), ("Cafe\u{301}  blue", 2), ("cafe blue", 1)]),
+        "as the oldest writes it"
+    );
+    assert_eq!(page.more_values["colour"], 0);
+    let red = Query { filters: [filter("COLOUR", &["rEd"])].into(), ..all.clone() };
+    assert_eq!(ids(search, &red).await, ["a", "b", "c"]);
+    let page = search.search(INDEX, &red).await.unwrap();
+    assert_eq!(page.facets["colour"][0], ("Red".to_owned(), 3), "counted without its own filter");
+    assert_eq!(page.facets["colour"].len(), 3);
+    let one = Query { facet_limit: Some(1), ..all };
+    assert_eq!(search.search(INDEX, &one).await.unwrap().more_values["colour"], 2);
+}
+
+pub(crate) async fn any_name_of_an_attribute_can_be_asked_for(search: &dyn Search) {
+    let names = ["category", "Category", "attribute.category", "Size, EU", "a=b", "a_b", "s.*", "\"x\""];
+    let row = |(n, name): (usize, &&str)| {
+        let facets = BTreeMap::from([
+            ("category".to_owned(), vec!["Mugs".to_owned()]),
+            (attribute_facet(name), vec![format!("v{n}")]),
+        ]);
+        Change::Put(Document { facets, ..document(&n.to_string(), 1, "Thing") })
+    };
+    apply(search, &names.iter().enumerate().map(row).collect::<Vec<_>>()).await;
+    let category = Query { filters: [filter("category", &["Mugs"])].into(), ..query("") };
+    assert_eq!(ids(search, &category).await.len(), names.len(), "no attribute hides the category");
+    let category = Query { filters: [filter("category", &["v0"])].into(), ..query("") };
+    assert_eq!(ids(search, &category).await, [""; 0], "nor is one taken for it");
+    for (n, name) in names.iter().enumerate() {
+        let facet = requested_facet(&format!("attribute.{name}"));
+        let value = format!("v{n}");
+        let page =
+            Query { filters: [filter(&facet, &[&value])].into(), facets: vec![facet.clone()], ..query("") };
+        assert_eq!(ids(search, &page).await, [n.to_string()], "{name}");
+        let page = search.search(INDEX, &page).await.unwrap();
+        assert!(page.facets[&facet].contains(&(value, 1)), "{name}: {:?}", page.facets);
+    }
 }
 
 pub(crate) async fn prices_and_currencies_filter(search: &dyn Search) {
@@ -271,6 +360,65 @@ pub(crate) async fn prices_and_currencies_filter(search: &dyn Search) {
     assert_eq!(ids(search, &currency("EUR")).await, [""; 0]);
 }
 
+pub(crate) async fn a_product_is_found_and_sorted_by_any_of_its_prices_in_the_asked_currency(
+    search: &dyn Search,
+) {
+    let row = |id: &str, prices| Change::Put(Document { prices, ..document(id, 1, "Zed") });
+    let rows = [
+        row("shirt", prices([(5000, "GBP"), (1000, "GBP")])),
+        row("vase", prices([(1500, "GBP"), (1200, "JPY")])),
+        row("fan", prices([(9000, "JPY"), (10, "JPY")])),
+        row("free", prices([(0, "GBP")])),
+        row("none", prices([])),
+    ];
+    apply(search, &rows[..2]).await;
+    apply(search, &rows[2..]).await;
+    let asked = |currency: Option<&str>, from, to, sort| Query {
+        currency: currency.map(str::to_owned),
+        price_from: from,
+        price_to: to,
+        sort,
+        ..query("zed")
+    };
+    use Sort::{PriceAscending as Up, PriceDescending as Down};
+    for (currency, from, to, sort, expected) in [
+        (Some("GBP"), Some(4000), Some(6000), Up, &["shirt"][..]),
+        (Some("GBP"), Some(1400), Some(1600), Up, &["vase"]),
+        (Some("GBP"), Some(1001), Some(1499), Up, &[]),
+        (Some("JPY"), Some(1500), Some(1500), Up, &[]),
+        (Some("GBP"), None, Some(0), Up, &["free"]),
+        (Some("GBP"), None, None, Up, &["free", "shirt", "vase"]),
+        (Some("GBP"), None, None, Down, &["vase", "shirt", "free"]),
+        // By the price that was asked for, not by a lower one.
+        (Some("GBP"), Some(1001), None, Up, &["vase", "shirt"]),
+        (Some("GBP"), Some(1001), None, Down, &["shirt", "vase"]),
+        (Some("JPY"), None, None, Up, &["fan", "vase"]),
+        (Some("JPY"), Some(11), None, Up, &["vase", "fan"]),
+        (Some("EUR"), None, None, Up, &[]),
+        (None, Some(1200), Some(1200), Up, &["vase"]),
+        (None, None, None, Up, &["free", "fan", "shirt", "vase", "none"]),
+        (None, None, None, Down, &["vase", "shirt", "fan", "free", "none"]),
+    ] {
+        let query = asked(currency, from, to, sort);
+        assert_eq!(ids(search, &query).await, expected, "{query:?}");
+        // Page by page the same.
+        let (mut seen, mut one) = (Vec::new(), Query { limit: 1, ..query.clone() });
+        loop {
+            let page = search.search(INDEX, &one).await.unwrap();
+            assert_eq!(usize::try_from(page.total).unwrap(), expected.len());
+            seen.extend(page.hits.into_iter().map(|hit| hit.document.id));
+            one.after = page.next;
+            if one.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, expected, "{query:?}");
+    }
+    let shirt = search.search(INDEX, &asked(Some("GBP"), Some(4000), None, Up)).await.unwrap();
+    let query = asked(Some("GBP"), Some(4000), None, Up);
+    assert_eq!(query.lowest_price(&shirt.hits[0].document).map(|price| price.amount), Some(5000));
+}
+
 pub(crate) async fn every_sort_has_its_order(search: &dyn Search) {
     shop(search).await;
     for (sort, expected) in [
@@ -283,8 +431,9 @@ pub(crate) async fn every_sort_has_its_order(search: &dyn Search) {
     ] {
         assert_eq!(ids(search, &Query { sort, ..query("") }).await, expected, "{sort:?}");
     }
-    let extremes = [("x", i64::MAX), ("y", i64::MIN)]
-        .map(|(id, price)| Change::Put(Document { price: Some(price), ..document(id, 1, "Extreme") }));
+    let extremes = [("x", i64::MAX), ("y", i64::MIN)].map(|(id, price)| {
+        Change::Put(Document { prices: pounds(Some(price)), ..document(id, 1, "Extreme") })
+    });
     apply(search, &extremes).await;
     apply(search, &[put("0", 1, "Extreme")]).await;
     let query = |sort| Query { sort, ..query("extreme") };
@@ -298,7 +447,7 @@ async fn many(search: &dyn Search) {
     let row = |n: i64| {
         Change::Put(Document {
             description: if n % 3 == 0 { "thing" } else { "a thingy thing" }.into(),
-            price: (n % 7 != 0).then_some(n % 10),
+            prices: pounds((n % 7 != 0).then_some(n % 10)),
             facets: BTreeMap::from([("kind".to_owned(), vec![(n % 4).to_string()])]),
             created_at: n % 25,
             ..document(&format!("{:03}", n * 7 % 250), n, NAMES[usize::try_from(n % 4).unwrap()])
@@ -315,13 +464,14 @@ async fn many(search: &dyn Search) {
 /// The order of hits that are equally relevant.
 fn order(a: &Document, b: &Document, sort: Sort) -> Ordering {
     let name = |document: &Document| document.name.to_lowercase();
+    let price = |document: &Document| document.prices.first().map(|price| price.amount);
     let without_price_last = |a: Option<i64>, b: Option<i64>| a.is_none().cmp(&b.is_none());
     let first = match sort {
         Sort::Relevance => Ordering::Equal,
         Sort::NameAscending => name(a).cmp(&name(b)),
         Sort::NameDescending => name(b).cmp(&name(a)),
-        Sort::PriceAscending => without_price_last(a.price, b.price).then(a.price.cmp(&b.price)),
-        Sort::PriceDescending => without_price_last(a.price, b.price).then(b.price.cmp(&a.price)),
+        Sort::PriceAscending => without_price_last(price(a), price(b)).then(price(a).cmp(&price(b))),
+        Sort::PriceDescending => without_price_last(price(a), price(b)).then(price(b).cmp(&price(a))),
         Sort::NewestFirst => b.created_at.cmp(&a.created_at),
     };
     first.then_with(|| a.id.cmp(&b.id))

@@ -49,6 +49,18 @@ impl Described {
         Self { schema: page.build().into(), components: components::<T>(), entity: false, paged: true }
     }
 
+    /// The same list, in an order by a value that can change meanwhile.
+    #[must_use]
+    pub fn that_changes(mut self) -> Self {
+        if let RefOr::T(Schema::Object(page)) = &mut self.schema {
+            let about = "True: these rows changed after the first page was read. They come last, and may have been \
+                         listed before, with other values.";
+            let changed = ObjectBuilder::new().schema_type(Type::Boolean).description(Some(about)).build();
+            page.properties.insert("changed".to_owned(), RefOr::T(Schema::Object(changed)));
+        }
+        self
+    }
+
     /// A schema made by hand.
     pub fn schema(schema: impl Into<RefOr<Schema>>) -> Self {
         Self { schema: schema.into(), components: Vec::new(), entity: false, paged: false }
