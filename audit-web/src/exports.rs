@@ -9,12 +9,13 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::json;
-use soonshop_audit::export::Format;
-use soonshop_audit::listing::{self, ListingRequest, WITHOUT_CHANGES};
+use soonshop_audit::export::{Format, Separator};
+use soonshop_audit::listing::{self, ListingRequest, SEPARATOR, WITHOUT_CHANGES};
 use soonshop_audit::record::write_down;
 use soonshop_audit::timeline;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
+use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::serve::take_longer;
 use url::form_urlencoded;
 
@@ -26,7 +27,13 @@ const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
 /// As CSV, with its manifest in a header.
 pub(crate) fn csv() -> Action {
-    Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
+    let separator = Param::new(
+        SEPARATOR,
+        Kind::OneOf(&Separator::NAMES),
+        "Between the cells; `comma` by default. Spreadsheets with a decimal comma expect `semicolon`.",
+    );
+    let params = fields::listing().into_iter().chain([separator]).collect();
+    Action::new(params, Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
 }
 
 /// As JSON lines, the manifest first.
@@ -51,6 +58,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     let said = form_urlencoded::parse(call.asked.query.as_bytes()).into_owned();
     let with_changes = call.params.text(WITHOUT_CHANGES).is_none();
     let mut asked = ListingRequest::new(&fields::filter(&call.params), said, with_changes)?;
+    asked.separator = Separator::named(call.params.text(SEPARATOR));
     if let Some(file) = &call.shared.file {
         asked = file.narrow(asked);
     }

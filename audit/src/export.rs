@@ -52,6 +52,37 @@ impl Format {
     }
 }
 
+/// What stands between the cells of CSV. A spreadsheet expects the one of its country: a semicolon where a comma is
+/// the decimal sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    #[default]
+    Comma,
+    Semicolon,
+    Tab,
+}
+
+impl Separator {
+    /// The names of all separators, the default first.
+    pub const NAMES: [&str; 3] = ["comma", "semicolon", "tab"];
+
+    const ALL: [Self; 3] = [Self::Comma, Self::Semicolon, Self::Tab];
+
+    /// The separator of this name; the default for any other.
+    pub fn named(name: Option<&str>) -> Self {
+        let mut all = Self::NAMES.into_iter().zip(Self::ALL);
+        all.find(|(known, _)| Some(*known) == name).map(|(_, separator)| separator).unwrap_or_default()
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
+}
+
 /// A column of CSV: its name, and the JSON pointer to its value in a row.
 pub type Column = (&'static str, &'static str);
 
@@ -236,9 +267,9 @@ fn digits(bytes: &[u8]) -> String {
     halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
-/// A text that no spreadsheet takes for a formula.
+/// A text that no spreadsheet takes for a formula. Some take the wide signs of Chinese and Japanese for one, too.
 fn harmless(mut text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n']) {
         text.insert(0, '\'');
     }
     text
@@ -257,6 +288,7 @@ fn cell(value: Option<&Value>) -> String {
 pub struct Export {
     format: Format,
     columns: Vec<Column>,
+    separator: Separator,
     rows: BufWriter<HashedSpool>,
     /// The offset at which each row ends.
     ends: Vec<u64>,
@@ -265,7 +297,14 @@ pub struct Export {
 impl Export {
     /// An export without rows.
     pub fn begin(format: Format, columns: Vec<Column>) -> Self {
-        Self { format, columns, rows: BufWriter::new(HashedSpool::begin()), ends: Vec::new() }
+        let separator = Separator::default();
+        Self { format, columns, separator, rows: BufWriter::new(HashedSpool::begin()), ends: Vec::new() }
+    }
+
+    /// The same with another separator between the cells of CSV.
+    #[must_use]
+    pub fn separated(self, separator: Separator) -> Self {
+        Self { separator, ..self }
     }
 
     /// Adds the next row.
@@ -278,7 +317,7 @@ impl Export {
             }
             Format::Csv => {
                 let row = serde_json::to_value(row)?;
-                record(self.columns.iter().map(|(_, pointer)| cell(row.pointer(pointer))))?
+                record(self.columns.iter().map(|(_, pointer)| cell(row.pointer(pointer))), self.separator)?
             }
         };
         self.rows.write_all(&line)?;
@@ -288,7 +327,7 @@ impl Export {
 
     /// Completes the export, once it has all rows.
     pub fn finish(self, listed: Scope, order: Order) -> io::Result<Written> {
-        let Self { format, columns, rows, ends } = self;
+        let Self { format, columns, separator, rows, ends } = self;
         let count = ends.len() as u64;
         let passing = rows.into_inner().map_err(io::IntoInnerError::into_error)?;
         let HashedSpool { file: mut rows, hash } = match order {
@@ -309,15 +348,17 @@ impl Export {
         };
         let first = match format {
             Format::Ndjson => manifest.line()?.into_bytes(),
-            Format::Csv => names(&columns)?,
+            Format::Csv => [BYTE_ORDER_MARK.as_bytes(), &names(&columns, separator)?].concat(),
         };
         Ok(Written { manifest, first: Cursor::new(first), rows })
     }
 }
 
 /// A line of CSV.
-fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
-    let mut line = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+fn record(cells: impl Iterator<Item = String>, separator: Separator) -> io::Result<Vec<u8>> {
+    let mut line = csv::WriterBuilder::new();
+    let line = line.delimiter(separator.byte()).terminator(csv::Terminator::CRLF);
+    let mut line = line.from_writer(Vec::new());
     line.write_record(cells)?;
     line.into_inner().map_err(csv::IntoInnerError::into_error)
 }
@@ -347,9 +388,12 @@ fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<HashedSpool
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+/// At the beginning of a file: without it a spreadsheet takes Chinese for the letters of another encoding.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// The header row of CSV.
-fn names(columns: &[Column]) -> io::Result<Vec<u8>> {
-    record(columns.iter().map(|(name, _)| (*name).to_owned()))
+fn names(columns: &[Column], separator: Separator) -> io::Result<Vec<u8>> {
+    record(columns.iter().map(|(name, _)| (*name).to_owned()), separator)
 }
 
 /// A completed listing, to be read from its first line.
@@ -498,12 +542,18 @@ pub fn verify_csv(
         return Err(InvalidExport::NoExport("the manifest beside it belongs to another file".to_owned()));
     }
     let first = line(&mut input)?;
-    if !columns.iter().any(|columns| names(columns).is_ok_and(|names| names == first)) {
-        return Err(InvalidExport::Differs("its first line has other columns".to_owned()));
-    }
+    // Earlier releases wrote no byte order mark.
+    let first = first.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&first);
+    let has = |separator: &Separator| {
+        columns.iter().any(|columns| names(columns, *separator).is_ok_and(|names| names == first))
+    };
+    let separator = Separator::ALL.into_iter().find(has);
+    let separator =
+        separator.ok_or_else(|| InvalidExport::Differs("its first line has other columns".to_owned()))?;
     let mut hash = Context::new(&SHA256);
-    let rows =
-        csv::ReaderBuilder::new().has_headers(false).from_reader(HashedReader { input, hash: &mut hash });
+    let mut rows = csv::ReaderBuilder::new();
+    let rows = rows.has_headers(false).delimiter(separator.byte());
+    let rows = rows.from_reader(HashedReader { input, hash: &mut hash });
     let mut count = 0;
     for row in rows.into_byte_records() {
         row.map_err(|error| match error.into_kind() {
@@ -563,7 +613,7 @@ mod tests {
                 Format::Ndjson => {
                     assert_eq!(serde_json::from_str::<Value>(first).unwrap()["manifest"], manifest);
                 }
-                Format::Csv => assert_eq!(first, "name,by,changes\r"),
+                Format::Csv => assert_eq!(first, "\u{feff}name,by,changes\r"),
             }
         }
     }
@@ -685,6 +735,35 @@ mod tests {
             assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?}");
         }
         assert!(matches!(held(b"{}", &good), Err(InvalidExport::NoExport(_))));
+        let earlier = &good[BYTE_ORDER_MARK.len()..];
+        assert!(held(beside.as_bytes(), earlier).is_ok(), "a file of an earlier release, without the mark");
+    }
+
+    #[test]
+    fn csv_has_the_separator_that_was_asked_for_and_its_mark() {
+        for (name, separator) in [("comma", ','), ("semicolon", ';'), ("tab", '\t')] {
+            let mut export = Export::begin(Format::Csv, COLUMNS.to_vec());
+            export = export.separated(Separator::named(Some(name)));
+            export.add(&json!({ "name": "a;b,c\td 茶" })).unwrap();
+            let listed = Scope {
+                filter: BTreeMap::new(),
+                order: "asc".to_owned(),
+                head: 0,
+                role: "support".to_owned(),
+            };
+            let written = export.finish(listed, Order::AsAdded).unwrap();
+            let manifest = written.manifest.text().unwrap() + "\n";
+            let bytes = read(written);
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            assert!(
+                text.starts_with(&format!(
+                    "\u{feff}name{separator}by{separator}changes\r\n\"a;b,c\td 茶\"{separator}"
+                )),
+                "{text}"
+            );
+            assert_eq!(verify_csv(manifest.as_bytes(), &[COLUMNS.to_vec()], &*bytes).unwrap().count(), 1);
+        }
+        assert_eq!(Separator::NAMES.map(|name| Separator::named(Some(name))), Separator::ALL);
     }
 
     #[test]
@@ -720,8 +799,22 @@ mod tests {
 
     #[test]
     fn no_csv_cell_is_a_formula_and_every_cell_keeps_its_value() {
-        let names =
-            ["=HYPERLINK(\"http://x\")", "+1", "-1", "@a", "\tx", "\rx", "\nx", "a\",=b", "a=b", "茶"];
+        let names = [
+            "=HYPERLINK(\"http://x\")",
+            "+1",
+            "-1",
+            "@a",
+            "＝1",
+            "＋1",
+            "－1",
+            "＠a",
+            "\tx",
+            "\rx",
+            "\nx",
+            "a\",=b",
+            "a=b",
+            "茶",
+        ];
         let rows: Vec<Value> = names
             .iter()
             .map(|name| json!({ "name": name, "actor": { "id": -5 }, "changes": { "a": ["=b", null] } }))

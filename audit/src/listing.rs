@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::changes::{self, Gatherer};
 use crate::entry::Entry;
-use crate::export::{Column, Export, Format, Order, Scope, Written};
+use crate::export::{Column, Export, Format, Order, Scope, Separator, Written};
 use crate::filter::Filter;
 use crate::search::Search;
 
@@ -51,6 +51,9 @@ const COLUMNS: &[Column] = &[
 /// The parameter that leaves out what each event changed.
 pub const WITHOUT_CHANGES: &str = "changes";
 
+/// The parameter that names the separator of CSV.
+pub const SEPARATOR: &str = "separator";
+
 /// The columns with or without what each event changed.
 pub fn columns(changes: bool) -> Vec<Column> {
     COLUMNS.iter().filter(|column| changes || **column != CHANGES).copied().collect()
@@ -64,6 +67,8 @@ pub struct ListingRequest {
     pub(crate) changes: bool,
     /// Read from an export file.
     pub(crate) of_file: bool,
+    /// Between the cells of CSV.
+    pub separator: Separator,
 }
 
 impl ListingRequest {
@@ -74,8 +79,9 @@ impl ListingRequest {
         changes: bool,
     ) -> Result<Self, QueryError> {
         let search = Search::of(filter)?;
-        let filter = said.into_iter().filter(|(name, _)| name != "order").collect();
-        Ok(Self { search, filter, changes, of_file: false })
+        let filter =
+            said.into_iter().filter(|(name, _)| !["order", SEPARATOR].contains(&name.as_str())).collect();
+        Ok(Self { search, filter, changes, of_file: false, separator: Separator::default() })
     }
 
     /// Parses names and typed values.
@@ -209,7 +215,7 @@ pub async fn export<E: From<QueryError>>(
 ) -> Result<Written, E> {
     let mut listing = Listing::open(registry, log, asked, None).await?;
     let columns = columns(asked.changes);
-    let (mut export, mut count) = (Export::begin(format, columns), 0);
+    let (mut export, mut count) = (Export::begin(format, columns).separated(asked.separator), 0);
     let mut page = listing.next().await?;
     while !page.is_empty() {
         count += page.len() as u64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use soonshop_audit::entry::Entry;
-use soonshop_audit::export::{Format, Manifest, Written};
+use soonshop_audit::export::{Format, Manifest, Separator, Written};
 use soonshop_audit::listing::{Listing, ListingRequest, Reached, export as listed};
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
 use soonshop_projections::operations::Operation;
@@ -50,6 +50,9 @@ pub struct Search {
     /// Everything that followed from one request
     #[arg(long)]
     pub correlation: Option<String>,
+    /// The time zone in which days begin, such as Europe/London; UTC by default
+    #[arg(long)]
+    pub tz: Option<String>,
     /// Recorded at this time or later: a day, or a moment
     #[arg(long)]
     pub from: Option<String>,
@@ -71,6 +74,7 @@ impl Search {
             ("actor", &self.actor),
             ("chan", &self.chan),
             ("correlation", &self.correlation),
+            ("tz", &self.tz),
             ("from", &self.from),
             ("to", &self.to),
             ("after", &self.after),
@@ -97,6 +101,8 @@ pub struct Export {
     /// `asc` or `desc`.
     pub order: String,
     pub format: FileFormat,
+    /// Between the cells of CSV: `comma`, `semicolon` or `tab`.
+    pub separator: String,
     /// None: standard output.
     pub out: Option<PathBuf>,
     /// A second place for the manifest. CSV cannot contain it: by default it goes beside the file, or to standard
@@ -120,7 +126,8 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     let mut more = vec![("order", options.order.as_str())];
     more.extend(options.before.as_deref().map(|before| ("before", before)));
     more.extend(options.no_changes.then_some(("changes", "0")));
-    let asked = options.search.asked(&more)?;
+    let mut asked = options.search.asked(&more)?;
+    asked.separator = Separator::named(Some(&options.separator));
     let signer = match &options.sign {
         Some(file) => Some(signer(tool, file).await?),
         None => None,

@@ -224,6 +224,9 @@ enum Verb {
         order: String,
         #[arg(long, value_enum, default_value = "ndjson")]
         format: listing::FileFormat,
+        /// Between the cells of CSV; spreadsheets with a decimal comma expect a semicolon
+        #[arg(long, value_parser = ["comma", "semicolon", "tab"], default_value = "comma")]
+        separator: String,
         /// The file; standard output by default
         #[arg(long)]
         out: Option<PathBuf>,
@@ -669,9 +672,21 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
         }
         Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
-        Verb::Export { search, before, order, format, out, manifest, no_changes, sign, seal_key_file } => {
+        Verb::Export {
+            search,
+            before,
+            order,
+            format,
+            separator,
+            out,
+            manifest,
+            no_changes,
+            sign,
+            seal_key_file,
+        } => {
             let sign = sign.then_some(seal_key_file);
-            let options = listing::Export { search, before, order, format, out, manifest, no_changes, sign };
+            let options =
+                listing::Export { search, before, order, format, separator, out, manifest, no_changes, sign };
             listing::export(&tool, &options).await
         }
         Verb::Tail { search, follow, format } => {

@@ -9,6 +9,7 @@ use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, Purpose, ids};
 use soonshop_event_store::CommandContext;
+use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
 use crate::shop::*;
@@ -431,4 +432,68 @@ async fn a_version_is_found_by_number_time_or_content_and_shown_as_stored() {
     for guess in ["where=/name=Zebedee", "where=/details/name=Zebedee"] {
         assert_eq!(shop.see(&format!("{of_user}?{guess}")).await.status, 400);
     }
+}
+
+#[tokio::test]
+async fn days_of_the_timeline_begin_in_the_asked_time_zone() {
+    let shop = Shop::open().await;
+    four(&shop).await;
+    shop.see("/api/audit/timeline").await.ok();
+    // Before and after London's day of 23 hours, and in its last hour.
+    let moments =
+        ["2026-03-28T23:59:59Z", "2026-03-29T00:00:00Z", "2026-03-29T22:59:59Z", "2026-03-29T23:00:00Z"];
+    let rows = shop.generation("audit").await;
+    for (position, moment) in (1..).zip(moments) {
+        let micros = at(moment).timestamp_micros();
+        shop.sql(&rows, &format!("UPDATE @audit SET recorded_at = {micros} WHERE position = {position}"))
+            .await;
+    }
+    for (query, wanted) in [
+        ("from=2026-03-29&to=2026-03-30&tz=Europe/London", vec![3, 2]),
+        ("q=created:2026-03-29..2026-03-30&tz=Europe/London", vec![3, 2]),
+        ("from=2026-03-29&to=2026-03-30", vec![4, 3, 2]),
+        ("from=2026-03-29&tz=America/New_York", vec![4, 3]),
+        ("to=2026-03-29&tz=Asia/Kathmandu", vec![]),
+        ("from=2026-03-29T00:00:00Z&tz=Asia/Kathmandu", vec![4, 3, 2]),
+    ] {
+        assert_eq!(positions(&shop.get(&format!("/api/audit/timeline?{query}")).await), wanted, "{query}");
+        let export = shop.get(&format!("/api/audit/export.ndjson?{query}")).await.text;
+        assert_eq!(export.lines().count(), wanted.len() + 1, "{query}");
+        let page = shop.get(&format!("/audit/timeline?{query}&lang=en")).await.text;
+        assert_eq!(page.matches("<li data-position").count(), wanted.len(), "{query}");
+    }
+    // The pages' days begin in the zone that the browser keeps, and the file has the same.
+    let kept = [
+        ("cookie", "soonshop_tz=Europe/London"),
+        ("authorization", &format!("Bearer {}", shop.keys[&Role::Support])),
+    ];
+    let page = shop.get_with("/audit/timeline?from=2026-03-29&to=2026-03-30", &kept).await.text;
+    assert_eq!(page.matches("<li data-position").count(), 2, "{page}");
+    assert!(
+        page.contains("/api/audit/export.csv?from=2026-03-29&amp;to=2026-03-30&amp;tz=Europe%2FLondon"),
+        "{page}"
+    );
+    let refused = shop.get("/api/audit/timeline?tz=Mars").await;
+    assert_eq!(refused.refused(), (400, "invalid-query".into()));
+    assert!(refused.text.contains("such as Europe/London"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn an_export_in_csv_opens_in_a_spreadsheet_with_chinese_in_it() {
+    let shop = Shop::open().await;
+    shop.product("＝茶杯", &["mug"], None).await;
+    shop.see("/api/audit/timeline").await.ok();
+    for (separator, sign) in
+        [("", ','), ("separator=comma", ','), ("separator=semicolon", ';'), ("separator=tab", '\t')]
+    {
+        let got = shop.see(&format!("/api/audit/export.csv?{separator}")).await;
+        assert_eq!(got.header("content-type"), "text/csv; charset=utf-8; header=present");
+        let text = got.text.strip_prefix('\u{feff}').expect("a byte order mark");
+        assert!(
+            text.starts_with(&format!("position{sign}recorded_at{sign}")) && text.contains("茶杯"),
+            "{text}"
+        );
+    }
+    assert_eq!(shop.see("/api/audit/export.csv?separator=%7C").await.status, 400);
+    assert_eq!(shop.see("/api/audit/export.ndjson?separator=tab").await.status, 400, "it has none");
 }
