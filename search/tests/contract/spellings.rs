@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use soonshop_search::{Change, Document, Query, Search, Sort};
+use soonshop_search::{Change, Document, Price, Query, Search, Sort};
 
 use crate::suite::{INDEX, apply, counts, document, found, ids, put, query};
 
@@ -128,8 +128,7 @@ pub(crate) async fn a_part_number_is_found_without_its_signs_and_by_its_middle(s
 pub(crate) async fn typos_are_forgiven_only_where_nothing_is_found_as_typed(search: &dyn Search) {
     let row = |id: &str, name: &str, price: i64, kind: &str| {
         Change::Put(Document {
-            price: Some(price),
-            currency: Some("GBP".to_owned()),
+            prices: [Price { amount: price, currency: "GBP".to_owned() }].into(),
             facets: BTreeMap::from([("kind".to_owned(), vec![kind.to_owned()])]),
             ..document(id, 1, name)
         })

@@ -63,8 +63,7 @@ pub(crate) fn goods() -> Vec<Change> {
             skus: vec![sku],
             description: String::new(),
             facets: BTreeMap::new(),
-            price: None,
-            currency: None,
+            prices: BTreeSet::new(),
             created_at: 0,
         })
     };
