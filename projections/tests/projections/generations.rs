@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use soonshop_projections::Feed;
 use soonshop_projections::product::Products;
+use soonshop_projections::{Feed, Projector as _};
 
 use crate::fixture::{Running, Shop, Writer, on_both, until};
 use crate::history::{product, repriced, uuid};
@@ -45,7 +45,7 @@ async fn two_versions_of_a_projector_live_side_by_side(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let registry = shop.registry();
     let first = registry.ensure(&Products).await.unwrap();
-    let second_version = Moody::of_version(Products, 2);
+    let second_version = Moody::of_version(Products, Products.version() + 1);
     let mut running = Running::new(Feed::new(shop.log()));
     running.keep_rows(&shop, Arc::new(Products), &first);
     writer.write(uuid(1), product("MUG", 100)).await;

@@ -380,24 +380,24 @@ pub(crate) async fn a_product_is_found_and_sorted_by_any_of_its_prices_in_the_as
         sort,
         ..query("zed")
     };
-    use Sort::{PriceAscending as Up, PriceDescending as Down};
+    let (up, down) = (Sort::PriceAscending, Sort::PriceDescending);
     for (currency, from, to, sort, expected) in [
-        (Some("GBP"), Some(4000), Some(6000), Up, &["shirt"][..]),
-        (Some("GBP"), Some(1400), Some(1600), Up, &["vase"]),
-        (Some("GBP"), Some(1001), Some(1499), Up, &[]),
-        (Some("JPY"), Some(1500), Some(1500), Up, &[]),
-        (Some("GBP"), None, Some(0), Up, &["free"]),
-        (Some("GBP"), None, None, Up, &["free", "shirt", "vase"]),
-        (Some("GBP"), None, None, Down, &["vase", "shirt", "free"]),
+        (Some("GBP"), Some(4000), Some(6000), up, &["shirt"][..]),
+        (Some("GBP"), Some(1400), Some(1600), up, &["vase"]),
+        (Some("GBP"), Some(1001), Some(1499), up, &[]),
+        (Some("JPY"), Some(1500), Some(1500), up, &[]),
+        (Some("GBP"), None, Some(0), up, &["free"]),
+        (Some("GBP"), None, None, up, &["free", "shirt", "vase"]),
+        (Some("GBP"), None, None, down, &["vase", "shirt", "free"]),
         // By the price that was asked for, not by a lower one.
-        (Some("GBP"), Some(1001), None, Up, &["vase", "shirt"]),
-        (Some("GBP"), Some(1001), None, Down, &["shirt", "vase"]),
-        (Some("JPY"), None, None, Up, &["fan", "vase"]),
-        (Some("JPY"), Some(11), None, Up, &["vase", "fan"]),
-        (Some("EUR"), None, None, Up, &[]),
-        (None, Some(1200), Some(1200), Up, &["vase"]),
-        (None, None, None, Up, &["free", "fan", "shirt", "vase", "none"]),
-        (None, None, None, Down, &["vase", "shirt", "fan", "free", "none"]),
+        (Some("GBP"), Some(1001), None, up, &["vase", "shirt"]),
+        (Some("GBP"), Some(1001), None, down, &["shirt", "vase"]),
+        (Some("JPY"), None, None, up, &["fan", "vase"]),
+        (Some("JPY"), Some(11), None, up, &["vase", "fan"]),
+        (Some("EUR"), None, None, up, &[]),
+        (None, Some(1200), Some(1200), up, &["vase"]),
+        (None, None, None, up, &["free", "fan", "shirt", "vase", "none"]),
+        (None, None, None, down, &["vase", "shirt", "fan", "free", "none"]),
     ] {
         let query = asked(currency, from, to, sort);
         assert_eq!(ids(search, &query).await, expected, "{query:?}");
@@ -414,8 +414,8 @@ pub(crate) async fn a_product_is_found_and_sorted_by_any_of_its_prices_in_the_as
         }
         assert_eq!(seen, expected, "{query:?}");
     }
-    let shirt = search.search(INDEX, &asked(Some("GBP"), Some(4000), None, Up)).await.unwrap();
-    let query = asked(Some("GBP"), Some(4000), None, Up);
+    let shirt = search.search(INDEX, &asked(Some("GBP"), Some(4000), None, up)).await.unwrap();
+    let query = asked(Some("GBP"), Some(4000), None, up);
     assert_eq!(query.lowest_price(&shirt.hits[0].document).map(|price| price.amount), Some(5000));
 }
 
