@@ -59,6 +59,47 @@ struct Cli {
     verb: Verb,
 }
 
+#[derive(Debug, clap::Args)]
+struct ExportArgs {
+    #[command(flatten)]
+    search: listing::Search,
+    /// Positions below this one
+    #[arg(long)]
+    before: Option<String>,
+    /// The order, by position; newest first by default
+    #[arg(long, value_parser = ["asc", "desc"], default_value = "desc")]
+    order: String,
+    #[arg(long, value_enum, default_value = "ndjson")]
+    format: listing::FileFormat,
+    /// Between the cells of CSV; spreadsheets with a decimal comma expect a semicolon
+    #[arg(long, value_parser = ["comma", "semicolon", "tab"], default_value = "comma")]
+    separator: String,
+    /// The file; standard output by default
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// A second file for the manifest. By default that of CSV is in OUT.manifest.json
+    #[arg(long)]
+    manifest: Option<PathBuf>,
+    /// Leave out what each event changed, which is faster
+    #[arg(long)]
+    no_changes: bool,
+    /// Sign the manifest with the key that signs the log's seals
+    #[arg(long)]
+    sign: bool,
+    /// The file with the seal keys, for `--sign`
+    #[arg(long, env = "SOONSHOP_SEAL_KEY_FILE", default_value = "data/seal.key")]
+    seal_key_file: PathBuf,
+}
+
+impl ExportArgs {
+    fn options(self) -> listing::Export {
+        let Self { search, before, order, format, separator, out, manifest, no_changes, sign, seal_key_file } =
+            self;
+        let sign = sign.then_some(seal_key_file);
+        listing::Export { search, before, order, format, separator, out, manifest, no_changes, sign }
+    }
+}
+
 #[derive(Subcommand)]
 enum Verb {
     /// Show the generations of every read model
@@ -213,36 +254,7 @@ enum Verb {
         until: Option<i64>,
     },
     /// The audit trail as a file: its manifest, and every event that matches
-    Export {
-        #[command(flatten)]
-        search: listing::Search,
-        /// Positions below this one
-        #[arg(long)]
-        before: Option<String>,
-        /// The order, by position; newest first by default
-        #[arg(long, value_parser = ["asc", "desc"], default_value = "desc")]
-        order: String,
-        #[arg(long, value_enum, default_value = "ndjson")]
-        format: listing::FileFormat,
-        /// Between the cells of CSV; spreadsheets with a decimal comma expect a semicolon
-        #[arg(long, value_parser = ["comma", "semicolon", "tab"], default_value = "comma")]
-        separator: String,
-        /// The file; standard output by default
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// A second file for the manifest. By default that of CSV is in OUT.manifest.json
-        #[arg(long)]
-        manifest: Option<PathBuf>,
-        /// Leave out what each event changed, which is faster
-        #[arg(long)]
-        no_changes: bool,
-        /// Sign the manifest with the key that signs the log's seals
-        #[arg(long)]
-        sign: bool,
-        /// The file with the seal keys, for `--sign`
-        #[arg(long, env = "SOONSHOP_SEAL_KEY_FILE", default_value = "data/seal.key")]
-        seal_key_file: PathBuf,
-    },
+    Export(ExportArgs),
     /// The events, oldest first: the last ten, or all after a position
     Tail {
         #[command(flatten)]
@@ -672,23 +684,7 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await
         }
         Verb::Step { projection, key, until } => history::step(&tool, &projection, &key, until).await,
-        Verb::Export {
-            search,
-            before,
-            order,
-            format,
-            separator,
-            out,
-            manifest,
-            no_changes,
-            sign,
-            seal_key_file,
-        } => {
-            let sign = sign.then_some(seal_key_file);
-            let options =
-                listing::Export { search, before, order, format, separator, out, manifest, no_changes, sign };
-            listing::export(&tool, &options).await
-        }
+        Verb::Export(export) => listing::export(&tool, &export.options()).await,
         Verb::Tail { search, follow, format } => {
             listing::tail(&tool, &listing::Tail { search, follow, format }).await
         }
