@@ -27,7 +27,7 @@ on_both!(
 );
 
 /// A search that can be switched off, or take no document with a long name.
-struct Down {
+struct Faulty {
     inner: Arc<dyn Search>,
     down: AtomicBool,
     small: AtomicBool,
@@ -36,7 +36,7 @@ struct Down {
 /// A longer name is too large for the small search.
 const LONGEST_NAME: usize = 40;
 
-impl Down {
+impl Faulty {
     fn check(&self) -> Result<(), Error> {
         if self.down.load(Ordering::Relaxed) {
             return Err(Error::Unreachable { backend: "down", reason: "it was taken away".to_owned() });
@@ -46,7 +46,7 @@ impl Down {
 }
 
 #[async_trait]
-impl Search for Down {
+impl Search for Faulty {
     fn backend(&self) -> &'static str {
         "down"
     }
@@ -105,13 +105,13 @@ impl Search for Down {
     }
 }
 
-fn tantivy(shop: &Shop) -> Arc<Down> {
+fn tantivy(shop: &Shop) -> Arc<Faulty> {
     let url = format!("tantivy://{}", shop.folder().join("search").display());
     let inner = soonshop_search::connect(&url).unwrap();
-    Arc::new(Down { inner, down: AtomicBool::new(false), small: AtomicBool::new(false) })
+    Arc::new(Faulty { inner, down: AtomicBool::new(false), small: AtomicBool::new(false) })
 }
 
-fn keep_index(running: &mut Running, shop: &Shop, generation: &Generation, search: &Arc<Down>) {
+fn keep_index(running: &mut Running, shop: &Shop, generation: &Generation, search: &Arc<Faulty>) {
     let follower = running.follower(shop, Arc::new(Products), generation);
     let (search, stop): (Arc<dyn Search>, _) = (search.clone(), running.stop.clone());
     running.tasks.spawn(async move { follower.keep_index(search, stop).await });
@@ -131,14 +131,14 @@ async fn products(writer: &mut Writer, from: u128, count: u128) -> i64 {
     last
 }
 
-async fn found(search: &Down, index: &str) -> u64 {
+async fn found(search: &Faulty, index: &str) -> u64 {
     let query = Query { limit: 100, ..Query::default() };
     drop(search.inner.refresh(index).await);
     search.inner.search(index, &query).await.map_or(0, |page| page.total)
 }
 
 /// Waits until the index has the checkpoint of the rows, at `position`.
-async fn indexed(shop: &Shop, generation: &Generation, search: &Down, position: i64) {
+async fn indexed(shop: &Shop, generation: &Generation, search: &Faulty, position: i64) {
     shop.reach(generation, position).await;
     let rows = shop.checkpoint(generation).await.to_string();
     let index = generation.namespace();
