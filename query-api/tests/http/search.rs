@@ -24,6 +24,8 @@ async fn products_are_searched_with_facets_prices_and_highlights() {
     let found = got.ok();
     assert_eq!(names(&got.items(), "name"), ["Blue Mug", "Red Mug"]);
     assert_eq!((&found["total"], &found["next"]), (&json!(2), &Value::Null));
+    assert_eq!(found["fuzzy"], true, "no mug is typed like this");
+    assert_eq!(shop.get("/products/search?q=mug").await.ok()["fuzzy"], false);
     assert_eq!(
         found["facets"]["category"],
         json!([{ "value": "kitchen", "count": 1 }, { "value": "office", "count": 1 }])
@@ -43,6 +45,8 @@ async fn products_are_searched_with_facets_prices_and_highlights() {
         ("price_to=899&sort=-name&q=mug", vec!["Red Mug"]),
         ("q=台灯", vec!["红色台灯"]),
         ("q=MUG-1", vec!["Red Mug"]),
+        ("q=mug1", vec!["Red Mug"]),
+        ("q=redmug", vec!["Red Mug"]),
         ("sort=-price&limit=1", vec!["Blue Mug"]),
     ] {
         let path: String = format!("/products/search?{query}").replace("台灯", "%E5%8F%B0%E7%81%AF");
