@@ -101,8 +101,14 @@ pub struct Diff {
     pub to: i64,
     /// In the audit trail at most 500.
     pub changes: Vec<Change>,
-    /// How many there are in all.
-    pub total: usize,
+    /// How many more there are; left out if there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The most changes in one answer.
@@ -250,10 +256,8 @@ impl Stream {
         let States { shown, other: compared, page, blame } =
             states(self.begin, &self.events, version, other, sight, parts_after)?;
         let mut changes = changes(&compared, &shown);
-        let total = changes.len();
-        if parts_after.is_some() {
-            changes.truncate(MOST_CHANGES);
-        }
+        let more = if parts_after.is_some() { changes.len().saturating_sub(MOST_CHANGES) } else { 0 };
+        changes.truncate(changes.len() - more);
         let (state, parts) = page.map_or((shown, None), |(state, parts)| (state, Some(parts)));
         // The listed events include the version that is shown, with as many around it as possible.
         let around = || version.saturating_add(LISTED / 2).max(LISTED) + 1;
@@ -261,7 +265,7 @@ impl Stream {
         let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
         let first = listed.len().saturating_sub(usize::try_from(LISTED).unwrap_or(usize::MAX));
         Ok(Trail {
-            diff: Diff { from: other, to: version, changes, total },
+            diff: Diff { from: other, to: version, changes, more },
             state,
             parts,
             blame,

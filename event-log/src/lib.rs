@@ -15,6 +15,7 @@ pub mod history;
 pub mod keys;
 pub mod lease;
 mod log;
+pub mod parts;
 pub mod seal;
 mod stored;
 mod upcast;

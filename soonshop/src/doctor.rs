@@ -49,6 +49,7 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         let cure = "start the database and check its address; run `soonshop migrate`; use the newest release";
         note(&format!("schema {}", namespace.name()), checked.map(|()| "up to date".to_owned()), cure);
     }
+    note("lines of stock", lines_of_stock(shop).await, "what is said of it is what to do");
     let guarded = match shop.store_database.namespace("log") {
         Ok(db) => match soonshop_migrations::rights::replay_writes(&db.connection).await {
             Ok(None) => Ok("cannot write the log".to_owned()),
@@ -118,4 +119,14 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
                 that nobody keeps alive any more";
     note("erasures", erasures, cure);
     findings
+}
+
+/// Whether the lines of a stock are found by their index.
+async fn lines_of_stock(shop: &Shop) -> Result<String, String> {
+    let log = shop.log().map_err(|error| format!("{error:#}"))?;
+    match soonshop_event_log::parts::defect(&log).await {
+        Ok(None) => Ok("found by their index".to_owned()),
+        Ok(Some(defect)) => Err(defect),
+        Err(error) => Err(chain(&error)),
+    }
 }

@@ -237,9 +237,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
                     }
                 }
             }
-            @if trail.diff.total > trail.diff.changes.len() {
-                p.soft { (view.counted("changes-more", trail.diff.total - trail.diff.changes.len())) }
-            }
+            @if trail.diff.more > 0 { p.soft { (view.counted("changes-more", trail.diff.more)) } }
             h2 { (view.word("state")) ": v" (trail.version) }
             (state(view, trail))
             @if let Some(parts) = &trail.parts {

@@ -203,10 +203,8 @@ impl Call {
         id: Uuid,
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        if self.if_match == Some(IfMatch::Any) {
-            if self.store.version::<A>(id).await? == 0 {
-                return Err(ExecuteError::Stale { expected: 1, actual: 0 });
-            }
+        if self.if_match == Some(IfMatch::Any) && self.store.version::<A>(id).await? == 0 {
+            return Err(ExecuteError::Stale { expected: 1, actual: 0 });
         }
         Box::pin(self.store.execute::<A>(id, command, self.context(id))).await
     }

@@ -21,6 +21,7 @@ on_both! {
     a_line_is_reserved_once_however_many_ask_at_once,
     a_snapshot_does_not_grow_with_the_lines,
     a_log_of_an_earlier_release_with_100_000_lines_goes_on,
+    an_index_of_parts_that_is_missing_or_lacks_an_event_is_named_with_the_remedy,
 }
 
 fn order(number: u128) -> ids::OrderId {
@@ -262,6 +263,41 @@ fn old_events(shop: &Fixture, stream: Uuid) -> String {
              FROM generate_series(0, {LINES}) n"
         )
     }
+}
+
+async fn an_index_of_parts_that_is_missing_or_lacks_an_event_is_named_with_the_remedy(shop: Fixture) {
+    let defect = async || soonshop_event_log::parts::defect(&shop.log()).await.unwrap();
+    assert_eq!(defect().await, None);
+    let store = shop.store();
+    let stream = ids::new();
+    store.execute::<Stock>(stream, receive(9), context()).await.unwrap();
+    assert_eq!(outcome(&store, stream, reserve(1, 1)).await, Ok(true));
+    assert_eq!(defect().await, None);
+    if !shop.is_sqlite() {
+        let ready = |ready: bool| {
+            format!("UPDATE pg_index SET indisready = {ready} WHERE indexrelid = 'log.stock_parts'::regclass")
+        };
+        assert_eq!(shop.run("log", &ready(false)).await, 1);
+        assert!(defect().await.unwrap().contains("missing or invalid"));
+        store.close().await;
+        let store = shop.store();
+        assert_eq!(outcome(&store, stream, reserve(2, 1)).await, Ok(true), "the event is not in the index");
+        shop.run("log", &ready(true)).await;
+        let said = defect().await.unwrap();
+        assert!(said.contains("lacks an event") && said.contains("REINDEX INDEX log.stock_parts"), "{said}");
+        shop.run("log", "REINDEX INDEX log.stock_parts").await;
+        assert_eq!(defect().await, None);
+    }
+    shop.run("log", if shop.is_sqlite() { "DROP INDEX stock_parts" } else { "DROP INDEX log.stock_parts" })
+        .await;
+    let said = defect().await.unwrap();
+    assert!(
+        said.contains("stock_parts") && said.contains("003_parts") && said.contains("soonshop migrate"),
+        "{said}"
+    );
+    shop.run("log", "DELETE FROM soonshop_log_steps WHERE version = '003_parts'").await;
+    soonshop_migrations::migrate(Namespace::Log, &shop.db("log").connection).await.unwrap();
+    assert_eq!(defect().await, None);
 }
 
 /// With the statistics of an empty table, with none, and with those of a table of one long stream.
