@@ -26,6 +26,9 @@ use uuid::Uuid;
 #[path = "../../service-kit/tests/fixture/shelf.rs"]
 mod shelf;
 
+#[path = "http/credits.rs"]
+mod credits;
+
 use shelf::Shelf;
 
 const TOKEN: &str = "the-operator's-token";
@@ -388,33 +391,6 @@ async fn a_confirmed_order_is_shipped() {
     shop.store.execute::<soonshop_domain::order::Order>(id, confirm, context).await.unwrap();
     let got = shop.post(&format!("/orders/{id}/shipment"), json!({})).await;
     assert_eq!((got.status, got.header("etag")), (200, "\"3\""));
-}
-
-#[tokio::test]
-async fn a_credit_note_takes_its_customer_from_the_order_and_makes_a_number_of_its_own() {
-    let shop = Shop::open().await;
-    shop.sell("mug").await;
-    let ordered = shop.post("/orders", order("mug")).await.id();
-    let body = |order: &str| {
-        json!({ "order_id": order, "country": "France",
-                "lines": [{ "sku": "mug", "quantity": 1, "price": pounds(450) }] })
-    };
-    let got = shop.operate("/credit-notes", body(&ordered)).await;
-    assert_eq!((got.status, got.header("location")), (201, format!("/credit-notes/{}", got.id()).as_str()));
-    let stored = shop.store.log().read(3, 1).await.unwrap().remove(0);
-    let issued = &serde_json::from_str::<Value>(&stored.payload).unwrap()["CreditNoteIssued"];
-    assert_eq!((&issued["total"], &issued["order_id"]), (&pounds(450), &json!(ordered)));
-    let guest = ids::derived(ordered.parse().unwrap(), &["guest"]);
-    assert_eq!(issued["customer"], json!({ "guest": guest }));
-    assert!(issued["number"].as_str().unwrap().starts_with("C-"));
-
-    let got = shop.operate("/credit-notes", body(&key())).await;
-    assert_eq!((got.refused(), &got.json()["pointer"]), ((422, "unknown-order".into()), &json!("/order_id")));
-    let mut numbered = body(&ordered);
-    numbered["number"] = json!("C7");
-    assert_eq!(shop.operate("/credit-notes", numbered.clone()).await.status, 201);
-    let got = shop.operate("/credit-notes", numbered).await;
-    assert_eq!(got.refused(), (409, "credit-note-number-taken".into()));
 }
 
 #[tokio::test]

@@ -71,6 +71,10 @@ pub(crate) fn order_id() -> OrderId {
     OrderId(id(4))
 }
 
+pub(crate) fn credit_note_id() -> CreditNoteId {
+    CreditNoteId(id(5))
+}
+
 pub(crate) fn sku(raw: &str) -> Sku {
     Sku::try_new(raw).unwrap()
 }

@@ -1,13 +1,18 @@
 //! Orders, and the credit notes that take some of their money back. An order is placed, then confirmed once its stock
-//! is reserved, or refused; it can be cancelled until it is shipped. Paying is another machine.
+//! is reserved, or refused; it can be cancelled until it is shipped. It knows what was credited of each of its lines.
+//! Paying is another machine.
 
 pub mod credit_note;
+pub mod credits;
+mod line;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::credits::{Allocation, CreditRequest, CreditedLine, Credits, EarlierCredit, Unfit};
+pub use self::line::Line;
 use crate::claim::scope;
-use crate::ids::{GuestId, OrderId, ProductId, UserId};
+use crate::ids::{CreditNoteId, GuestId, OrderId, UserId};
 use crate::text::{Sku, TextError};
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
@@ -36,19 +41,6 @@ impl Customer {
             Self::Guest(id) => id.0,
         }
     }
-}
-
-/// One line, with name and price as they were when it was sold. Several lines may have the same SKU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// From 1.
-    pub number: u32,
-    pub sku: Sku,
-    pub product_id: ProductId,
-    pub name: String,
-    pub quantity: u32,
-    /// Of one unit.
-    pub price: Money,
 }
 
 /// The buyer's contact details, encrypted under their `invoice` key.
@@ -127,6 +119,13 @@ pub enum Command {
         reason: String,
     },
     Ship,
+    /// Some of its money goes back. The credit note is issued in the same append.
+    Credit {
+        credit_note_id: CreditNoteId,
+        lines: Vec<CreditedLine>,
+        /// Every credit note of the order that an earlier release issued; those that it knows already change nothing.
+        earlier: Vec<EarlierCredit>,
+    },
 }
 
 #[derive(
@@ -162,6 +161,15 @@ pub enum Event {
         reason: String,
     },
     OrderShipped {},
+    OrderCredited {
+        credit_note_id: CreditNoteId,
+        lines: Vec<CreditedLine>,
+        /// The total of the credit note.
+        total: Money,
+        /// An earlier release issued the note without asking the order. Of its lines, those that the order has are here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        earlier: bool,
+    },
 }
 
 impl Sensitive for Event {
@@ -171,7 +179,8 @@ impl Sensitive for Event {
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
-            | Self::OrderShipped {} => Vec::new(),
+            | Self::OrderShipped {}
+            | Self::OrderCredited { .. } => Vec::new(),
         }
     }
 }
@@ -183,13 +192,14 @@ impl EventInfo for Event {
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
-            | Self::OrderShipped {} => None,
+            | Self::OrderShipped {}
+            | Self::OrderCredited { .. } => None,
         }
     }
 
     fn amount(&self) -> Option<Money> {
         match self {
-            Self::OrderPlaced { total, .. } => Some(*total),
+            Self::OrderPlaced { total, .. } | Self::OrderCredited { total, .. } => Some(*total),
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
@@ -199,7 +209,7 @@ impl EventInfo for Event {
 
     fn amount_path(kind: EventKind) -> Option<&'static str> {
         match kind {
-            EventKind::OrderPlaced => Some("total"),
+            EventKind::OrderPlaced | EventKind::OrderCredited => Some("total"),
             EventKind::OrderConfirmed
             | EventKind::OrderRefused
             | EventKind::OrderCancelled
@@ -213,7 +223,8 @@ impl EventInfo for Event {
             EventKind::OrderPlaced
             | EventKind::OrderConfirmed
             | EventKind::OrderCancelled
-            | EventKind::OrderShipped => false,
+            | EventKind::OrderShipped
+            | EventKind::OrderCredited => false,
         }
     }
 
@@ -226,7 +237,8 @@ impl EventInfo for Event {
             EventKind::OrderConfirmed
             | EventKind::OrderRefused
             | EventKind::OrderCancelled
-            | EventKind::OrderShipped => None,
+            | EventKind::OrderShipped
+            | EventKind::OrderCredited => None,
         }
     }
 }
@@ -246,6 +258,9 @@ pub enum Error {
     BadLines,
     #[error("the order's total is too large")]
     TotalTooLarge,
+    #[error(transparent)]
+    #[strum(transparent)]
+    Credit(#[from] credits::Error),
 }
 
 impl Classified for Error {
@@ -254,6 +269,7 @@ impl Classified for Error {
             Self::OrderNotFound => ErrorKind::NotFound,
             Self::OrderExists | Self::WrongOrderState(_) => ErrorKind::Conflict,
             Self::BadLines | Self::TotalTooLarge => ErrorKind::Invalid,
+            Self::Credit(error) => error.kind(),
         }
     }
 }
@@ -295,6 +311,9 @@ pub struct Order {
     pub refusal: Option<Refusal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_because: Option<String>,
+    /// What was credited of it.
+    #[serde(default, skip_serializing_if = "Credits::is_empty")]
+    pub credits: Credits,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -329,7 +348,7 @@ fn total(lines: &[Line]) -> Result<Money, Error> {
 }
 
 impl Decider for Order {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
 
     fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
         use Status::{Cancelled, Confirmed, Placed, Refused, Shipped, Unknown};
@@ -349,6 +368,9 @@ impl Decider for Order {
             | (Refused, Command::Refuse { .. })
             | (Cancelled, Command::Cancel { .. })
             | (Shipped, Command::Ship) => Ok(vec![]),
+            (_, Command::Credit { credit_note_id, lines, earlier }) if self.is_charged() => {
+                self.credit(credit_note_id, lines, &earlier)
+            }
             (status, _) => Err(Error::WrongOrderState(status)),
         }
     }
@@ -363,12 +385,63 @@ impl Decider for Order {
     /// What was placed stays as it was placed.
     fn around(&self, event: &Event) -> Option<Self> {
         let placed = matches!(event, Event::OrderPlaced { .. });
-        let (refusal, cancelled_because) = (self.refusal.clone(), self.cancelled_because.clone());
-        (!placed).then_some(Self { status: self.status, placed: None, refusal, cancelled_because })
+        (!placed).then(|| Self {
+            status: self.status,
+            placed: None,
+            refusal: self.refusal.clone(),
+            cancelled_because: self.cancelled_because.clone(),
+            credits: self.credits.clone(),
+        })
     }
 }
 
 impl Order {
+    /// Whether money is charged for it: from when it is placed, until it is refused or cancelled. Only then is there
+    /// something to credit.
+    pub fn is_charged(&self) -> bool {
+        matches!(self.status, Status::Placed | Status::Confirmed | Status::Shipped)
+    }
+
+    /// The lines that a credit note of these requests takes its units from.
+    pub fn allocate(
+        &self,
+        earlier: &[EarlierCredit],
+        requests: &[CreditRequest],
+    ) -> Result<Vec<Allocation>, Unfit> {
+        let Some(placed) = &self.placed else { return Ok(Vec::new()) };
+        let (credits, _) = self.with_earlier(placed, earlier);
+        credits.allocate(&placed.lines, placed.total, requests)
+    }
+
+    /// What was credited of it, with those credit notes that it does not know yet, and their events.
+    fn with_earlier(&self, placed: &Placed, earlier: &[EarlierCredit]) -> (Credits, Vec<Event>) {
+        let (mut credits, mut events) = (self.credits.clone(), Vec::new());
+        for note in earlier {
+            if !credits.earlier.contains(&note.credit_note_id) {
+                let lines = credits.take_earlier(&placed.lines, placed.total, note);
+                let (credit_note_id, total) = (note.credit_note_id, note.total);
+                events.push(Event::OrderCredited { credit_note_id, lines, total, earlier: true });
+            }
+        }
+        (credits, events)
+    }
+
+    fn credit(
+        &self,
+        credit_note_id: CreditNoteId,
+        lines: Vec<CreditedLine>,
+        earlier: &[EarlierCredit],
+    ) -> Result<Vec<Event>, Error> {
+        let placed = self.placed.as_ref().ok_or(Error::OrderNotFound)?;
+        if lines.is_empty() {
+            return Err(Error::BadLines);
+        }
+        let (mut credits, mut events) = self.with_earlier(placed, earlier);
+        let total = credits.take(&placed.lines, placed.total, &lines)?;
+        events.push(Event::OrderCredited { credit_note_id, lines, total, earlier: false });
+        Ok(events)
+    }
+
     pub(crate) fn evolve(&mut self, event: Event) {
         match event {
             Event::OrderPlaced { number, customer, lines, total, country, contact } => {
@@ -385,6 +458,14 @@ impl Order {
                 self.cancelled_because = Some(reason);
             }
             Event::OrderShipped {} => self.status = Status::Shipped,
+            Event::OrderCredited { credit_note_id, lines, total, earlier } => {
+                let currency = self.placed.as_ref().map(|placed| placed.total.currency);
+                let counts = currency.is_none_or(|currency| currency == total.currency);
+                self.credits.add(&lines, Some(total).filter(|_| counts));
+                if earlier {
+                    self.credits.earlier.insert(credit_note_id);
+                }
+            }
         }
     }
 }
@@ -406,7 +487,8 @@ mod tests {
     use super::*;
     use crate::Currency;
     use crate::catalog::expected_after;
-    use crate::golden::{Sample, encrypted, gbp, person_id, product_id, sku};
+    use crate::golden::{Sample, credit_note_id, encrypted, gbp, person_id, product_id, sku};
+    use crate::ids::ProductId;
 
     pub(super) fn sold(number: u32, quantity: u32, amount: i64) -> Line {
         let (sku, name) = (sku("MUG-RED"), "Mug, red".to_owned());
@@ -439,6 +521,12 @@ mod tests {
                 },
                 EventKind::OrderCancelled => Self::OrderCancelled { reason: "changed-my-mind".to_owned() },
                 EventKind::OrderShipped => Self::OrderShipped {},
+                EventKind::OrderCredited => Self::OrderCredited {
+                    credit_note_id: credit_note_id(),
+                    lines: vec![CreditedLine { line: 1, quantity: 2, price: gbp(1_299) }],
+                    total: gbp(2_598),
+                    earlier: true,
+                },
             }
         }
 
@@ -448,6 +536,7 @@ mod tests {
                 EventKind::OrderPlaced,
                 EventKind::OrderConfirmed,
                 EventKind::OrderShipped,
+                EventKind::OrderCredited,
                 EventKind::OrderRefused,
                 EventKind::OrderCancelled,
             ]

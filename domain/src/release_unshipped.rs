@@ -76,7 +76,12 @@ impl ProcessManager for ReleaseUnshipped {
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
         let Event::Order(event) = event else { return None };
         // An order without a confirmation has no instance yet.
-        let concerns = !matches!(event, order::Event::OrderPlaced { .. } | order::Event::OrderRefused { .. });
+        let concerns = !matches!(
+            event,
+            order::Event::OrderPlaced { .. }
+                | order::Event::OrderRefused { .. }
+                | order::Event::OrderCredited { .. }
+        );
         concerns.then(|| stream.to_string())
     }
 

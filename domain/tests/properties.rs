@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::to_value;
 use soonshop_domain::catalog::fold_to_json;
-use soonshop_domain::ids::{GuestId, OrderId, ProductId};
+use soonshop_domain::ids::{CreditNoteId, GuestId, OrderId, ProductId};
 use soonshop_domain::inventory::{self, At, MAIN, MOST_UNITS, Stock, StockPlace};
+use soonshop_domain::order::credits::{CreditRequest, CreditedLine, EarlierCredit};
 use soonshop_domain::order::{self, Contact, Customer, Line, Order, Placement, Refusal, credit_note};
 use soonshop_domain::product::{self, Product, Variant};
 use soonshop_domain::text::Sku;
@@ -289,13 +290,82 @@ fn person_commands() -> impl Strategy<Value = person::Command> {
 }
 
 fn credit_note_commands() -> impl Strategy<Value = credit_note::Command> {
-    (any_lines(), option::of(order_id())).prop_map(|(lines, order_id)| credit_note::Command::Issue {
-        number: "C1".to_owned(),
-        order_id,
-        customer: customer(),
-        lines,
-        country: "France".to_owned(),
+    use credit_note::Command::{Issue, IssueForOrder};
+    (any_lines(), option::of(order_id()), 0..20_usize).prop_map(|(lines, order_id, missing)| {
+        let (number, customer, country) = ("C1".to_owned(), customer(), "France".to_owned());
+        let order_lines = (1..).take(lines.len().saturating_sub(missing / 19)).collect();
+        match order_id {
+            None => Issue { number, customer, lines, country },
+            Some(order_id) => IssueForOrder { number, order_id, customer, lines, order_lines, country },
+        }
     })
+}
+
+/// Parts of the lines that [`small_order`] has, and of some that it lacks.
+fn credited_lines() -> impl Strategy<Value = Vec<CreditedLine>> {
+    let amount = prop_oneof![4 => Just(300), 4 => Just(200), 2 => 0..400_i64, 1 => any::<i64>()];
+    let currency = prop_oneof![19 => Just(Currency::GBP), 1 => Just("EUR".parse().unwrap())];
+    let part = (1..5_u32, quantity(), amount, currency).prop_map(|(line, quantity, amount, currency)| {
+        CreditedLine { line, quantity, price: Money { amount, currency } }
+    });
+    vec(part, 0..4)
+}
+
+fn credit_requests() -> impl Strategy<Value = Vec<CreditRequest>> {
+    let request = (option::of(1..5_u32), option::of(sku()), 0..4_u32, option::of(0..400_i64)).prop_map(
+        |(line, sku, quantity, price)| {
+            let price = price.map(|amount| Money::new(amount, Currency::GBP));
+            CreditRequest { line, sku, quantity, price }
+        },
+    );
+    vec(request, 1..4)
+}
+
+/// Three units at 3.00, four at 2.00 of the same SKU, and one of another that was free.
+fn small_order() -> Vec<Line> {
+    let line = |number, sku: &str, quantity, amount| Line {
+        number,
+        sku: Sku::try_new(sku).unwrap(),
+        product_id: ProductId(Uuid::nil()),
+        name: sku.to_owned(),
+        quantity,
+        price: Money::new(amount, Currency::GBP),
+    };
+    vec![line(1, "SKU-0", 3, 300), line(2, "SKU-0", 4, 200), line(3, "SKU-1", 1, 0)]
+}
+
+/// What happens to an order that can be credited.
+#[derive(Debug, Clone)]
+enum Step {
+    Command(order::Command),
+    /// Parts of its lines are credited as they are named.
+    Credit(Vec<CreditedLine>),
+    /// The order chooses the parts.
+    Allocate(Vec<CreditRequest>),
+}
+
+fn credit_steps() -> impl Strategy<Value = Vec<Step>> {
+    use order::Command::{Cancel, Confirm, Refuse, Ship};
+    let sku = Sku::try_new("SKU-0").unwrap();
+    let refusal = Refusal { line: 1, sku, reason: "timed-out".to_owned() };
+    let step = prop_oneof![
+        6 => credited_lines().prop_map(Step::Credit),
+        6 => credit_requests().prop_map(Step::Allocate),
+        1 => Just(Step::Command(Confirm)),
+        1 => Just(Step::Command(Ship)),
+        1 => Just(Step::Command(Cancel { reason: "because".to_owned() })),
+        1 => Just(Step::Command(Refuse { refusal })),
+    ];
+    vec(step, 0..20)
+}
+
+fn earlier_credits() -> impl Strategy<Value = Vec<EarlierCredit>> {
+    let note = (good_lines(), any::<u8>()).prop_map(|(lines, number)| EarlierCredit {
+        credit_note_id: CreditNoteId(Uuid::from_u128(number.into())),
+        total: Money::new(i64::try_from(sum(&lines)).unwrap(), Currency::GBP),
+        lines,
+    });
+    vec(note, 0..3)
 }
 
 fn sum(lines: &[Line]) -> i128 {
@@ -415,6 +485,71 @@ proptest! {
             let credit_note::Event::CreditNoteIssued { lines, total, .. } = event;
             prop_assert_eq!(i128::from(total.amount), sum(&lines));
         }
+    }
+
+    #[test]
+    fn no_sequence_of_orders_cancellations_and_credits_gives_back_more_than_was_charged(
+        steps in credit_steps(),
+        earlier in prop_oneof![3 => Just(Vec::new()), 1 => earlier_credits()],
+    ) {
+        let facts = Facts { now: soonshop_domain::clock::now() };
+        let (lines, mut order) = (small_order(), Order::default());
+        let placement = Placement {
+            number: "S-1".to_owned(),
+            customer: customer(),
+            lines: lines.clone(),
+            country: "France".to_owned(),
+            contact: Contact::default(),
+        };
+        let mut history = order.decide(order::Command::Place(placement), &facts).unwrap();
+        history.iter().cloned().for_each(|event| order.apply(event));
+        for (number, step) in (1_000_u128..).zip(steps) {
+            let (command, is_credit, is_allocated) = match step {
+                Step::Command(command) => (command, false, false),
+                Step::Credit(lines) => {
+                    let credit_note_id = CreditNoteId(Uuid::from_u128(number));
+                    (order::Command::Credit { credit_note_id, lines, earlier: earlier.clone() }, true, false)
+                }
+                Step::Allocate(requests) => {
+                    let Ok(all) = order.allocate(&earlier, &requests) else { continue };
+                    let asked: u64 = requests.iter().map(|request| u64::from(request.quantity)).sum();
+                    let lines: Vec<_> = all.into_iter().map(|one| one.credited).collect();
+                    let given: u64 = lines.iter().map(|line| u64::from(line.quantity)).sum();
+                    prop_assert_eq!(asked, given, "all of a request is allocated, or nothing");
+                    let credit_note_id = CreditNoteId(Uuid::from_u128(number));
+                    (order::Command::Credit { credit_note_id, lines, earlier: earlier.clone() }, true, given > 0)
+                }
+            };
+            let charged = order.is_charged();
+            let decided = order.decide(command, &facts);
+            prop_assert!(charged || !is_credit || decided.is_err(), "nothing is charged, so nothing goes back");
+            prop_assert!(!charged || !is_allocated || decided.is_ok(), "what was allocated is taken: {:?}", decided);
+            for event in decided.unwrap_or_default() {
+                order.apply(event.clone());
+                history.push(event);
+            }
+            let stored = serde_json::to_string(&order).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Order>(&stored).unwrap(), &order);
+        }
+        // Counted anew, from the events alone.
+        let credits = |of_earlier: bool| history.iter().filter_map(move |event| match event {
+            order::Event::OrderCredited { lines, total, earlier, .. } if *earlier == of_earlier => Some((lines, total)),
+            _ => None,
+        });
+        for line in &lines {
+            let of_line = |of_earlier| credits(of_earlier).flat_map(|(lines, _)| lines).filter(|part| part.line == line.number);
+            let units = |of_earlier| of_line(of_earlier).map(|part| i128::from(part.quantity)).sum::<i128>();
+            let money = |of_earlier| of_line(of_earlier)
+                .map(|part| i128::from(part.quantity) * i128::from(part.price.amount)).sum::<i128>();
+            let charged = i128::from(line.quantity) * i128::from(line.price.amount);
+            prop_assert!(units(false) <= (i128::from(line.quantity) - units(true)).max(0), "{:?}", history);
+            prop_assert!(money(false) <= (charged - money(true)).max(0), "{:?}", history);
+            prop_assert!(of_line(false).all(|part| part.quantity > 0 && part.price.amount >= 0));
+        }
+        let total = |of_earlier| credits(of_earlier).map(|(_, total)| i128::from(total.amount)).sum::<i128>();
+        prop_assert!(total(false) <= (sum(&lines) - total(true)).max(0), "{:?}", history);
+        prop_assert!(credits(false).all(|(parts, total)| i128::from(total.amount)
+            == parts.iter().map(|part| i128::from(part.quantity) * i128::from(part.price.amount)).sum::<i128>()));
     }
 
     #[test]

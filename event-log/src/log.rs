@@ -246,6 +246,24 @@ impl EventLog {
         }
     }
 
+    /// The events of an aggregate type and an event type whose field has this value, in order, with encrypted values as
+    /// stored. The schema has an index for each such field; the names stand in the SQL as they do in the index.
+    pub async fn with_field(
+        &self,
+        [aggregate_type, event_type, field]: [&'static str; 3],
+        value: &str,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let path = if self.db.backend() == DatabaseBackend::Postgres {
+            format!("payload -> '{event_type}' ->> '{field}'")
+        } else {
+            format!("payload ->> '$.{event_type}.{field}'")
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM @events WHERE aggregate_type = '{aggregate_type}' AND {path} = $1 ORDER BY position"
+        );
+        Ok(rows!(self, &sql, [value]))
+    }
+
     /// Parts of many streams in one query, each in order, with encrypted values as stored. Each part is read through
     /// the index on the stream, whatever the database's statistics say.
     pub async fn spans(&self, spans: &[Span<'_>]) -> Result<Vec<StoredEvent>, Error> {

@@ -221,6 +221,14 @@ impl<E: std::fmt::Display> ExecuteError<E> {
             Self::Fault(reason) => ExecuteError::Fault(reason),
         }
     }
+
+    /// The same error, reported for an aggregate that has the other's refusals among its own.
+    fn of_joined<F: From<E>>(self) -> ExecuteError<F> {
+        match self {
+            Self::Rejected(error) => ExecuteError::Rejected(error.into()),
+            other => other.of_another(),
+        }
+    }
 }
 
 /// The write side of a log.
@@ -450,14 +458,28 @@ impl EventStore {
         second: (Uuid, B::Command),
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        in_time(context.deadline, self.execute_two::<A, B>(first, second, context)).await
+        let of_second = ExecuteError::<B::Error>::of_another::<A::Error>;
+        in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
     }
 
+    /// Like [`execute_both`](Self::execute_both), where the second aggregate has a say: its refusal refuses the first.
+    pub async fn execute_joined<A: Decider<Error: From<B::Error>>, B: Decider>(
+        &self,
+        first: (Uuid, A::Command),
+        second: (Uuid, B::Command),
+        context: CommandContext,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        let of_second = ExecuteError::<B::Error>::of_joined::<A::Error>;
+        in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
+    }
+
+    /// `of_second`: what an error of the second aggregate is to the caller.
     async fn execute_two<A: Decider, B: Decider>(
         &self,
         first: (Uuid, A::Command),
         second: (Uuid, B::Command),
         context: CommandContext,
+        of_second: fn(ExecuteError<B::Error>) -> ExecuteError<A::Error>,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let alone = CommandContext { expected: None, ..context.clone() };
         if (A::TYPE, first.0) == (B::TYPE, second.0) {
@@ -468,9 +490,9 @@ impl EventStore {
         loop {
             // Locked in the order of their names, so that two callers cannot deadlock.
             let slots = (self.states.slot::<A>(first.0), self.states.slot::<B>(second.0));
-            let of_first = self.read_ahead(&slots.0, first.0, &first.1, &context).await?;
-            let of_second = self.read_ahead(&slots.1, second.0, &second.1, &alone).await;
-            let of_second = of_second.map_err(ExecuteError::of_another)?;
+            let read_first = self.read_ahead(&slots.0, first.0, &first.1, &context).await?;
+            let read_second = self.read_ahead(&slots.1, second.0, &second.1, &alone).await;
+            let read_second = read_second.map_err(of_second)?;
             let (mut a, mut b);
             if (A::TYPE, first.0) < (B::TYPE, second.0) {
                 a = slots.0.lock().await;
@@ -479,17 +501,17 @@ impl EventStore {
                 b = slots.1.lock().await;
                 a = slots.0.lock().await;
             }
-            let drafted = match self.draft(&mut a, first.0, first.1.clone(), &context, of_first).await? {
+            let drafted = match self.draft(&mut a, first.0, first.1.clone(), &context, read_first).await? {
                 Decided::Draft(one) => {
-                    match self.draft(&mut b, second.0, second.1.clone(), &alone, of_second).await {
+                    match self.draft(&mut b, second.0, second.1.clone(), &alone, read_second).await {
                         Ok(Decided::Draft(other)) => Ok((one, other)),
                         Ok(Decided::Refused(error, expected)) => {
                             a.forget(one.round);
-                            Err((error.of_another(), vec![one.expected, expected]))
+                            Err((of_second(error), vec![one.expected, expected]))
                         }
                         Err(error) => {
                             a.forget(one.round);
-                            return Err(error.of_another());
+                            return Err(of_second(error));
                         }
                     }
                 }
@@ -529,6 +551,8 @@ impl EventStore {
                 slots.1.lock().await.forget(other.round);
             }
             if let Some(done) = self.settle(outcome, &context).await? {
+                self.keep::<A>(first.0, one.snapshot);
+                self.keep::<B>(second.0, other.snapshot);
                 return Ok(done);
             }
         }

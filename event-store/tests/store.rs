@@ -16,6 +16,8 @@ mod batches;
 mod claims;
 #[path = "store/connection.rs"]
 mod connection;
+#[path = "store/credits.rs"]
+mod credits;
 #[path = "store/idempotency.rs"]
 mod idempotency;
 #[path = "store/locks.rs"]

@@ -136,7 +136,8 @@ migrators! {
     Log: Log, "soonshop_log_steps", [
         ("001_log", "sql/log.postgres.sql", "sql/log.sqlite.sql"),
         ("002_records", "sql/records.postgres.sql", "sql/records.sqlite.sql"),
-        ("003_parts", "sql/parts.postgres.sql", "sql/parts.sqlite.sql")
+        ("003_parts", "sql/parts.postgres.sql", "sql/parts.sqlite.sql"),
+        ("004_credits", "sql/credits.postgres.sql", "sql/credits.sqlite.sql")
     ];
     Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];

@@ -1,7 +1,8 @@
 //! What was sold, given back, received and counted, by business time: facts that are summed when asked.
 //!
 //! An order counts from the moment it is placed, at its business time, and is taken out of the same month when it is
-//! refused or cancelled.
+//! refused or cancelled. A credit note names its order: it counts as long as the order does, since a cancellation takes
+//! back all that was charged, and with that what was credited.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -126,6 +127,9 @@ pub mod fact {
         pub currency: Option<String>,
         #[sea_orm(column_type = "Text", nullable)]
         pub sku: Option<String>,
+        /// The order that a credit note is for.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub order_id: Option<String>,
         /// Lines of a credit note; else 1.
         pub lines: i64,
         pub units: i64,
@@ -165,6 +169,7 @@ impl Sales {
             country: None,
             currency: None,
             sku: None,
+            order_id: None,
             lines: 1,
             units: 0,
             amount: 0,
@@ -184,11 +189,11 @@ impl Projector for Sales {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn shape(&self) -> i32 {
-        1
+        2
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -273,8 +278,15 @@ impl Projector for Sales {
                     (row.version, row.position) = (version, position);
                 });
             }
-            Event::CreditNote(credit_note::Event::CreditNoteIssued { lines, total, country, .. }) => {
+            Event::CreditNote(credit_note::Event::CreditNoteIssued {
+                order_id,
+                lines,
+                total,
+                country,
+                ..
+            }) => {
                 unit.add(fact::Model {
+                    order_id: order_id.map(|id| id.to_string()),
                     country: Some(country.clone()),
                     currency: Some(total.currency.to_string()),
                     lines: i64::try_from(lines.len()).unwrap_or(i64::MAX),

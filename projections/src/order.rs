@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
-use soonshop_domain::order::{Customer, Event as OrderEvent, credit_note};
+use soonshop_domain::order::{Customer, Event as OrderEvent, Line, credit_note};
 use soonshop_domain::{Event, Personal, Purpose};
 use soonshop_event_log::RecordedEvent;
 
@@ -26,6 +26,8 @@ pub struct Model {
     pub subject: String,
     pub lines: Json,
     pub total: i64,
+    /// What was credited of it, over all credit notes in its currency.
+    pub credited: i64,
     #[sea_orm(column_type = "Text")]
     pub currency: String,
     #[sea_orm(column_type = "Text")]
@@ -79,6 +81,8 @@ pub mod credit {
         pub number: String,
         #[sea_orm(column_type = "Text", nullable)]
         pub order_id: Option<String>,
+        /// It credits no order.
+        pub without_order: bool,
         #[sea_orm(column_type = "Text")]
         pub customer_kind: String,
         #[sea_orm(column_type = "Text")]
@@ -132,17 +136,64 @@ fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
     serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
 }
 
+/// The lines of a credit note, with the number of the order's line where one is known.
+fn credit_lines(lines: &[Line], order_lines: &[u32]) -> Result<Json, Failure> {
+    let mut shown = json(&lines)?;
+    for (line, number) in shown.as_array_mut().into_iter().flatten().zip(order_lines) {
+        line["order_line"] = (*number).into();
+    }
+    Ok(shown)
+}
+
+/// A credit note counts for its order whatever release issued it. An order that is not there changes nothing.
+fn credited(event: &RecordedEvent, note: &credit_note::Event, unit: &mut Unit) -> Result<(), Failure> {
+    let credit_note::Event::CreditNoteIssued {
+        number,
+        order_id,
+        without_order: _,
+        customer,
+        lines,
+        order_lines,
+        total,
+        country,
+    } = note;
+    let order_id = order_id.map(|id| id.to_string());
+    let (amount, currency) = (total.amount, total.currency.to_string());
+    unit.put(credit::Model {
+        id: id(event),
+        number: number.clone(),
+        without_order: order_id.is_none(),
+        order_id: order_id.clone(),
+        customer_kind: kind(customer),
+        subject: customer.subject().to_string(),
+        lines: credit_lines(lines, order_lines)?,
+        total: amount,
+        currency: currency.clone(),
+        country: country.clone(),
+        issued_at: event.occurred_at.timestamp_micros(),
+        version: event.version,
+        position: event.position,
+    });
+    let Some(order) = order_id else { return Ok(()) };
+    match unit.find::<Model>(&order, &order) {
+        Some(row) if row.currency == currency => {
+            unit.change(&order, &order, |row: &mut Model| row.credited = row.credited.saturating_add(amount))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Projector for Orders {
     fn name(&self) -> &'static str {
         "orders"
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn shape(&self) -> i32 {
-        1
+        2
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -169,7 +220,12 @@ impl Projector for Orders {
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
         match &event.event {
             Event::Order(_) => wants.want::<Model>(id(event)),
-            Event::CreditNote(_) => wants.want::<credit::Model>(id(event)),
+            Event::CreditNote(credit_note::Event::CreditNoteIssued { order_id, .. }) => {
+                wants.want::<credit::Model>(id(event));
+                if let Some(order_id) = order_id {
+                    wants.want::<Model>(order_id.to_string());
+                }
+            }
             _ => {}
         }
     }
@@ -179,30 +235,7 @@ impl Projector for Orders {
         let (version, position) = (event.version, event.position);
         let order = match &event.event {
             Event::Order(order) => order,
-            Event::CreditNote(credit_note::Event::CreditNoteIssued {
-                number,
-                order_id,
-                customer,
-                lines,
-                total,
-                country,
-            }) => {
-                unit.put(credit::Model {
-                    id,
-                    number: number.clone(),
-                    order_id: order_id.map(|id| id.to_string()),
-                    customer_kind: kind(customer),
-                    subject: customer.subject().to_string(),
-                    lines: json(lines)?,
-                    total: total.amount,
-                    currency: total.currency.to_string(),
-                    country: country.clone(),
-                    issued_at: event.occurred_at.timestamp_micros(),
-                    version,
-                    position,
-                });
-                return Ok(());
-            }
+            Event::CreditNote(note) => return credited(event, note, unit),
             _ => return Ok(()),
         };
         if let OrderEvent::OrderPlaced { number, customer, lines, total, country, contact } = order {
@@ -214,6 +247,7 @@ impl Projector for Orders {
                 subject: customer.subject().to_string(),
                 lines: json(lines)?,
                 total: total.amount,
+                credited: 0,
                 currency: total.currency.to_string(),
                 country: country.clone(),
                 contact_name: text(contact.name.as_ref()),
@@ -243,6 +277,8 @@ impl Projector for Orders {
                     "cancelled"
                 }
                 OrderEvent::OrderShipped {} => "shipped",
+                // Its credit note is in the same append, and has the amount.
+                OrderEvent::OrderCredited { .. } => return,
             };
             status.clone_into(&mut row.status);
             row.refusal = refused.or(row.refusal.take());

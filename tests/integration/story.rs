@@ -11,6 +11,7 @@ async fn story(set: Set) {
     let shop = TestShop::start(set).await;
     products_and_stock(&shop).await;
     orders(&shop).await;
+    credits(&shop).await;
     once(&shop).await;
     people(&shop).await;
     hot_sku(&shop).await;
@@ -122,6 +123,62 @@ async fn orders(shop: &TestShop) {
     shop.client.post(&format!("/orders/{good}/cancellation"), &reason).await.expect(409);
     let unknown = order(&[("NOTHING", 1)]);
     shop.client.post("/orders", &unknown).await.expect(422);
+}
+
+/// What goes back of an order is of its own lines, at its own prices, and each unit of it once.
+async fn credits(shop: &TestShop) {
+    let client = &shop.client;
+    let (product, _) = client.product("CREDIT-1", "Mug to give back", 1000, 50).await;
+    client.product("CREDIT-2", "Never ordered", 500, 1).await;
+    let ordered = placed(shop, &order(&[("CREDIT-1", 2)])).await;
+    let cancelled = placed(shop, &order(&[("CREDIT-1", 2)])).await;
+    shop.settle().await;
+    let dearer = json!({"sku": "CREDIT-1", "price": {"amount": 2000, "currency": "GBP"}});
+    assert!(client.post(&format!("/products/{product}/prices"), &dearer).await.status.is_success());
+    let credit = async |order: &str, line: Value| {
+        client.operate("/credit-notes", &json!({"order_id": order, "lines": [line]})).await
+    };
+    let yen = json!({"amount": 100_000, "currency": "JPY"});
+    for (line, status, pointer) in [
+        (json!({"sku": "CREDIT-1", "quantity": 1000}), 409, "/lines/0/quantity"),
+        (json!({"sku": "CREDIT-2", "quantity": 1}), 422, "/lines/0/sku"),
+        (json!({"sku": "CREDIT-1", "quantity": 1, "price": yen}), 422, "/lines/0/price"),
+    ] {
+        let refused = credit(&ordered, line).await.expect(status).json();
+        assert_eq!(refused["pointer"], pointer, "{refused}");
+    }
+    let one = || json!({"sku": "CREDIT-1", "quantity": 1});
+    // Fifty callers at once, for two units; the product is deleted after the first.
+    credit(&ordered, one()).await.expect(201);
+    client
+        .send(Method::DELETE, &format!("/products/{product}"), None, &[("if-match", "*")])
+        .await
+        .expect(204);
+    let answers = join_all((0..50).map(|_| credit(&ordered, one()))).await;
+    let done = answers.iter().filter(|answer| answer.status.as_u16() == 201).count();
+    let refused = answers.iter().filter(|answer| answer.status.as_u16() == 409).count();
+    assert_eq!((done, refused), (1, 49));
+    // Credited, then cancelled: it counts as if it had never been.
+    credit(&cancelled, one()).await.expect(201);
+    let reason = json!({"reason": "changed-mind"});
+    client.post(&format!("/orders/{cancelled}/cancellation"), &reason).await.expect(200);
+    credit(&cancelled, one()).await.expect(409);
+    let free = json!({"country": "France", "lines": [{"sku": "TEA", "quantity": 1}]});
+    let free = client.operate("/credit-notes", &free).await.expect(201);
+    assert_eq!(free.json()["without_order"], true);
+    shop.settle().await;
+    let shown = status(shop, &ordered).await;
+    assert_eq!(shown["credited"], json!({"amount": 2000, "currency": "GBP"}), "{shown}");
+    let credits = client.get("/analytics/credits?group_by=country").await.expect(200).json();
+    let figures: Vec<_> =
+        credits["rows"].as_array().unwrap().iter().map(|row| (&row["key"], &row["credited"])).collect();
+    assert_eq!(
+        figures,
+        [(&json!("France"), &json!(450)), (&json!("United Kingdom"), &json!(2000))],
+        "the cancelled order is not among them: {credits}"
+    );
+    let summary = client.get("/analytics/summary").await.expect(200).json();
+    assert_eq!((&summary["credit_notes"], &summary["credited"][0]["amount"]), (&json!(3), &json!(2450)));
 }
 
 /// The same command is done once, and answered the same, byte for byte, 32 times at once.

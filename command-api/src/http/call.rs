@@ -137,6 +137,11 @@ impl Call {
         self.store.owner_of(scope::IMPORT, key).await.map(|owner| owner.is_some()).map_err(unreadable)
     }
 
+    /// 403 if the caller may not; `what` names what is refused.
+    pub(crate) fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
+        self.caller.must(permission, what)
+    }
+
     /// The body, once the caller is known to be permitted all its fields.
     pub(crate) fn body<B: Input>(&mut self) -> Result<B, Problem> {
         let body: B = std::mem::take(&mut self.body).parse()?;
@@ -203,10 +208,28 @@ impl Call {
         id: Uuid,
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Error>> {
+        self.expect_any::<A>(id).await?;
+        Box::pin(self.store.execute::<A>(id, command, self.context(id))).await
+    }
+
+    /// Like [`attempt`](Self::attempt), together with a command of another aggregate that has a say: its refusal is one
+    /// of the first's.
+    pub(crate) async fn attempt_joined<A: Decider<Error: From<B::Error>>, B: Decider>(
+        &self,
+        first: (Uuid, A::Command),
+        second: (Uuid, B::Command),
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        let id = first.0;
+        self.expect_any::<A>(id).await?;
+        Box::pin(self.store.execute_joined::<A, B>(first, second, self.context(id))).await
+    }
+
+    /// `If-Match: *` expects that there is something.
+    async fn expect_any<A: Decider>(&self, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
         if self.if_match == Some(IfMatch::Any) && self.store.version::<A>(id).await? == 0 {
             return Err(ExecuteError::Stale { expected: 1, actual: 0 });
         }
-        Box::pin(self.store.execute::<A>(id, command, self.context(id))).await
+        Ok(())
     }
 
     /// Like [`execute`](Self::execute), together with a command of another aggregate of the same id.

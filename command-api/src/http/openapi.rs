@@ -134,10 +134,13 @@ fn done(endpoint: &Endpoint) -> Response {
         }
         Success::Done | Success::Removed | Success::Answer => {}
     }
+    let own = endpoint.action.answer.map(|describe| describe().0);
     let body = match row.success {
         Success::Removed => None,
-        Success::Answer => endpoint.action.answer.map(|describe| describe().0),
-        Success::Created(_) | Success::Accepted(_) | Success::Done => Some(Done::name().into_owned()),
+        Success::Answer => own,
+        Success::Created(_) | Success::Accepted(_) | Success::Done => {
+            own.or_else(|| Some(Done::name().into_owned()))
+        }
     };
     if let Some(name) = body {
         response = response.content("application/json", Content::new(Some(Ref::from_schema_name(name))));

@@ -133,16 +133,20 @@ pub(crate) fn story() -> Vec<(Uuid, Event)> {
     let credit = credit_note::Event::CreditNoteIssued {
         number: "C-1".to_owned(),
         order_id: Some(order(0)),
+        without_order: false,
         customer: user(ada),
         lines: vec![line(1, "MUG", 1, 1299)],
+        order_lines: vec![],
         total: money(1299),
         country: "Austria".to_owned(),
     };
     let stranger = credit_note::Event::CreditNoteIssued {
         number: "C-2".to_owned(),
         order_id: None,
+        without_order: false,
         customer: guest(3),
         lines: vec![line(1, "CUP", 2, 500), line(2, "MUG", 1, 100)],
+        order_lines: vec![],
         total: money(1100),
         country: "France".to_owned(),
     };

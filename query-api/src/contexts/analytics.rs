@@ -64,11 +64,19 @@ static SALES: Report = Report {
     money: true,
 };
 
+/// The condition for facts that count: the credit notes of a refused or cancelled order do not, as little as the order
+/// itself.
+macro_rules! counted {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM @sales s WHERE s.id = facts.order_id AND NOT s.counted)"
+    };
+}
+
 static CREDITS: Report = Report {
     projection: "analytics",
     facts: &[Facts {
         table: "facts",
-        only: "kind = 'credit'",
+        only: concat!("kind = 'credit' AND ", counted!()),
         groups: &[NO_GROUP, ("country", "country")],
         figures: &[
             ("credit_notes", Figure::Count("*")),
@@ -220,9 +228,10 @@ fn summarizes() -> Action {
         let sql = format!(
             "SELECT 'sale' AS kind_, customer_kind AS customer, currency AS currency_, {} FROM @sales \
              WHERE counted AND {range} GROUP BY 1, 2, 3 UNION ALL \
-             SELECT kind, '', coalesce(currency, ''), {} FROM @facts WHERE {range} GROUP BY 1, 2, 3",
+             SELECT kind, '', coalesce(currency, ''), {} FROM @facts WHERE {range} AND {} GROUP BY 1, 2, 3",
             figures("revenue"),
-            figures("amount")
+            figures("amount"),
+            counted!()
         );
         let source = call.shared.source("analytics", None).await?;
         let (position, rows) =

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::driver::entity::reads;
 use crate::driver::list::lists;
-use crate::driver::shapes::{Customer, Line, Money, Refusal};
+use crate::driver::shapes::{CreditLine, Customer, Line, Money, Refusal};
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Call, Endpoint};
 
@@ -56,6 +56,8 @@ pub(crate) struct Order {
     #[schema(value_type = Vec<Line>)]
     lines: Value,
     total: Money,
+    /// What was credited of it, over all of its credit notes.
+    credited: Money,
     country: String,
     contact: Contact,
     #[schema(value_type = Option<Refusal>)]
@@ -102,7 +104,8 @@ impl Shown for Model {
     fn view(self) -> Order {
         Order {
             customer: Customer::of(&self.customer_kind, self.subject),
-            total: Money { amount: self.total, currency: self.currency },
+            total: Money { amount: self.total, currency: self.currency.clone() },
+            credited: Money { amount: self.credited, currency: self.currency },
             contact: Contact {
                 name: self.contact_name,
                 email: self.contact_email,
@@ -132,10 +135,12 @@ impl Shown for Model {
 pub(crate) struct CreditNote {
     id: String,
     number: String,
-    /// The order that it credits, if known.
+    /// The order that it credits.
     order_id: Option<String>,
+    /// Whether it credits no order.
+    without_order: bool,
     customer: Customer,
-    #[schema(value_type = Vec<Line>)]
+    #[schema(value_type = Vec<CreditLine>)]
     lines: Value,
     total: Money,
     country: String,
@@ -174,6 +179,7 @@ impl Shown for credit::Model {
             id: self.id,
             number: self.number,
             order_id: self.order_id,
+            without_order: self.without_order,
             lines: self.lines,
             country: self.country,
             issued_at: clock::from_micros(self.issued_at),

@@ -61,6 +61,21 @@ mod described {
         price: Money,
     }
 
+    /// A line of a credit note.
+    #[derive(ToSchema)]
+    pub(crate) struct CreditLine {
+        /// From 1.
+        number: u32,
+        /// The number of the order's line. Absent without an order, and where an earlier release issued it.
+        order_line: Option<u32>,
+        sku: String,
+        product_id: Uuid,
+        name: String,
+        quantity: u32,
+        /// What is credited for one unit.
+        price: Money,
+    }
+
     /// The line that could not be supplied, and why.
     #[derive(ToSchema)]
     pub(crate) struct Refusal {
@@ -71,4 +86,4 @@ mod described {
     }
 }
 
-pub(crate) use described::{Line, Refusal, Variant};
+pub(crate) use described::{CreditLine, Line, Refusal, Variant};

@@ -58,7 +58,6 @@ async fn trade(shop: &Shop) {
     shop.command_at::<Order>(ids[0], order::Command::Confirm, at("2011-04-01T00:00:00Z")).await;
     let issue = credit_note::Command::Issue {
         number: "C1".to_owned(),
-        order_id: None,
         customer: user_id(ada),
         lines: vec![line(1, "mug", 1, 450), line(2, "cup", 1, 300)],
         country: "UK".to_owned(),
@@ -284,4 +283,64 @@ async fn sums_beyond_a_bigint_are_exact() {
     assert!(got.text.contains(&format!("\"revenue\":{sum}")), "{}", got.text);
     assert!(shop.see("/analytics/summary").await.text.contains(&sum));
     assert!(shop.see("/analytics/sales?group_by=sku&order_by=revenue").await.text.contains(&sum));
+}
+
+#[tokio::test]
+async fn an_order_that_was_credited_and_cancelled_counts_once_whichever_came_first() {
+    let shop = Shop::open().await;
+    let mut orders = Vec::new();
+    for number in ["kept", "credited, then cancelled", "cancelled, then credited by an earlier release"] {
+        let id = ids::new();
+        let placed = place_of(number, guest(), vec![line(1, "mug", 4, 500)], "UK");
+        shop.command_at::<Order>(id, placed, at("2011-01-05T10:00:00Z")).await;
+        orders.push(id);
+    }
+    let cancel = || order::Command::Cancel { reason: "changed-my-mind".to_owned() };
+    let credit = async |order: Uuid, number: &str| {
+        let issue = credit_note::Command::IssueForOrder {
+            number: number.to_owned(),
+            order_id: OrderId(order),
+            customer: guest(),
+            lines: vec![line(1, "mug", 1, 500)],
+            order_lines: vec![1],
+            country: "UK".to_owned(),
+        };
+        shop.command_at::<credit_note::CreditNote>(ids::new(), issue, at("2011-02-05T10:00:00Z")).await;
+    };
+    credit(orders[0], "C1").await;
+    credit(orders[1], "C2").await;
+    shop.command::<Order>(orders[1], cancel()).await;
+    shop.command::<Order>(orders[2], cancel()).await;
+    credit(orders[2], "C3").await;
+    let free = credit_note::Command::Issue {
+        number: "C4".to_owned(),
+        customer: guest(),
+        lines: vec![line(1, "mug", 1, 70)],
+        country: "UK".to_owned(),
+    };
+    shop.command_at::<credit_note::CreditNote>(ids::new(), free, at("2011-02-06T10:00:00Z")).await;
+
+    let sales = shop.see("/analytics/sales").await.ok()["rows"].clone();
+    assert_eq!((&sales[0]["orders"], &sales[0]["revenue"]), (&json!(1), &json!(2_000)));
+    let credits = shop.get("/analytics/credits?interval=month").await.ok()["rows"].clone();
+    assert_eq!(
+        credits,
+        json!([{ "period": "2011-02", "key": null, "credit_notes": 2, "lines": 2, "units": 2, "credited": 570,
+                 "currency": "GBP" }])
+    );
+    let summary = shop.get("/analytics/summary").await.ok();
+    assert_eq!(
+        (
+            &summary["orders"],
+            &summary["revenue"][0]["amount"],
+            &summary["credit_notes"],
+            &summary["credited"][0]["amount"]
+        ),
+        (&json!(1), &json!(2_000), &json!(2), &json!(570))
+    );
+    // The notes themselves stay, and each order says what was credited of it.
+    assert_eq!(shop.see("/credit-notes").await.items().len(), 4);
+    for order in orders {
+        assert_eq!(shop.get(&format!("/orders/{order}")).await.ok()["credited"]["amount"], 500);
+    }
 }

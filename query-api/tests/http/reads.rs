@@ -176,20 +176,35 @@ async fn orders_are_filtered_and_found_by_their_number() {
 async fn credit_notes_and_users_have_lists_too() {
     let shop = Shop::open().await;
     let (order_id, note) = (OrderId(ids::new()), ids::new());
-    let issue = |number: &str, order_id| credit_note::Command::Issue {
-        number: number.to_owned(),
+    let (customer, country) = (guest(), "France".to_owned());
+    let placed = place_of("S-1", customer, vec![line(1, "cup", 1, 100), line(2, "mug", 2, 250)], "France");
+    shop.command::<Order>(order_id.0, placed).await;
+    let lines = vec![line(1, "mug", 1, 250)];
+    let of_order = credit_note::Command::IssueForOrder {
+        number: "C1".to_owned(),
         order_id,
-        customer: guest(),
-        lines: vec![line(1, "mug", 1, 250)],
-        country: "France".to_owned(),
+        customer,
+        lines: lines.clone(),
+        order_lines: vec![2],
+        country: country.clone(),
     };
-    shop.command::<credit_note::CreditNote>(note, issue("C1", Some(order_id))).await;
-    shop.command::<credit_note::CreditNote>(ids::new(), issue("C2", None)).await;
+    shop.command::<credit_note::CreditNote>(note, of_order).await;
+    let without = credit_note::Command::Issue { number: "C2".to_owned(), customer, lines, country };
+    shop.command::<credit_note::CreditNote>(ids::new(), without).await;
     let got = shop.see(&format!("/credit-notes/{note}")).await.ok();
     assert_eq!(
         (&got["number"], &got["order_id"], &got["total"]["amount"]),
         (&json!("C1"), &json!(order_id), &json!(250))
     );
+    assert_eq!((&got["without_order"], &got["lines"][0]["order_line"]), (&json!(false), &json!(2)));
+    let ordered = shop.see(&format!("/orders/{order_id}")).await.ok();
+    assert_eq!(
+        (&ordered["total"]["amount"], &ordered["credited"]),
+        (&json!(600), &json!({ "amount": 250, "currency": "GBP" }))
+    );
+    let free = shop.get("/credit-notes?number=C2").await.items().remove(0);
+    assert_eq!((&free["without_order"], &free["order_id"]), (&json!(true), &Value::Null));
+    assert!(free["lines"][0].get("order_line").is_none());
     assert_eq!(names(&shop.get(&format!("/credit-notes?order={order_id}")).await.items(), "number"), ["C1"]);
     assert_eq!(names(&shop.get("/credit-notes?number=C2").await.items(), "number"), ["C2"]);
     assert_eq!(shop.get("/credit-notes?issued_to=2001-01-01").await.items().len(), 0);

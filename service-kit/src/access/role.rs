@@ -41,11 +41,11 @@ pub enum Permission {
     Trade,
     /// Reserve, release and ship the stock of an order line by hand.
     Fulfil,
-    /// Issue credit notes.
+    /// Issue credit notes for orders.
     Refund,
     /// Erase the personal values of a person.
     ErasePerson,
-    /// Choose business times, order numbers and prices, and import.
+    /// Choose business times, order numbers and prices, issue credit notes without an order, and import.
     Override,
     /// Act on behalf of a customer: name them, the channel, and a reason in free text.
     ActOnBehalf,

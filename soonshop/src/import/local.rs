@@ -241,7 +241,7 @@ impl Local {
             return self.execute::<Order>(step, step.key, order::Command::Place(placement)).await;
         }
         let Placement { number, customer, lines, country, .. } = placement;
-        let issue = credit_note::Command::Issue { number, order_id: None, customer, lines, country };
+        let issue = credit_note::Command::Issue { number, customer, lines, country };
         self.execute::<CreditNote>(step, step.key, issue).await
     }
 

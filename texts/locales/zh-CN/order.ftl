@@ -10,8 +10,13 @@ event-OrderCancelled = 订单已取消
     .sentence = 订单已取消：{ $reason }
 event-OrderShipped = 订单已发货
     .sentence = 订单已发货
+event-OrderCredited = 订单已贷记
+    .sentence = 订单已贷记，行数：{ $lines }，{ $total }
 event-CreditNoteIssued = 开具贷记单
-    .sentence = 开具贷记单 { $number }，{ $total }
+    .sentence = { $without_order ->
+            [true] 开具贷记单 { $number }（无订单），{ $total }
+           *[other] 开具贷记单 { $number }，{ $total }
+        }
 aggregate-order = 订单
 aggregate-credit_note = 贷记单
 context-order = 订单和贷记单
