@@ -39,11 +39,14 @@ pub struct Details {
 impl Details {
     /// Normalises every text; the pointer names the field that is invalid.
     pub fn try_new(raw: Self) -> Result<Self, (String, crate::text::TextError)> {
-        use crate::text::{line, prose};
+        use crate::text::{TextError, line, prose};
         let mut attributes = BTreeMap::new();
         for (key, value) in raw.attributes {
             let at = |error| ("/attributes".to_owned(), error);
-            attributes.insert(line(&key, 64).map_err(at)?, line(&value, 200).map_err(at)?);
+            let name = line(&key, 64).map_err(at)?;
+            if attributes.insert(name, line(&value, 200).map_err(at)?).is_some() {
+                return Err(at(TextError::SameName));
+            }
         }
         Ok(Self {
             name: line(&raw.name, 200).map_err(|e| ("/name".to_owned(), e))?,
@@ -363,6 +366,17 @@ mod tests {
         given(vec![mug()])
             .when(Command::SetPrice { sku, price: Money::new(500, Currency::GBP) })
             .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn two_attributes_of_one_name_are_refused() {
+        let red = |name: &str| (name.to_owned(), "red".to_owned());
+        let named =
+            |attributes| Details::try_new(Details { name: "Mug".into(), attributes, ..Details::default() });
+        let refused = named(BTreeMap::from([red("colour"), red("colour\u{200b} ")])).unwrap_err();
+        assert_eq!(refused, ("/attributes".to_owned(), crate::text::TextError::SameName));
+        let one = named(BTreeMap::from([red("col\u{ad}our\u{a0}")])).unwrap();
+        assert_eq!(one.attributes, BTreeMap::from([red("colour")]));
     }
 
     #[test]

@@ -1,4 +1,10 @@
 //! Text that people type, normalised and limited in length before it can enter an event.
+//!
+//! This is the one rule for every text that comes in, over HTTP, from a file or from the command line: Unicode's normal
+//! form C, without characters that nobody sees ([`cleaned`]). It is applied where a command comes in, never where an
+//! event is read: what is stored stays as it is.
+
+mod invisible;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,9 +25,18 @@ pub enum TextError {
     NotAnEmail,
     #[error("it is not a code of lower-case letters, digits and -")]
     NotACode,
+    #[error("two of the names are the same")]
+    SameName,
 }
 
-/// NFC, without white space at either end, of 1 to `most` characters, without control characters.
+/// The rule for every text: in NFC, without characters that nobody sees (zero-width, soft hyphen, byte order mark, marks
+/// of direction), and with a plain space for every other space. What a script needs stays: joiners in Persian and Indic
+/// words, selectors of ideographs, joined emoji.
+pub fn cleaned(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(invisible::without_invisible(text)) }
+}
+
+/// [`cleaned`], without white space at either end, of 1 to `most` characters, without control characters.
 pub fn line(raw: &str, most: usize) -> Result<String, TextError> {
     let text = prose(raw, most)?;
     if text.contains(['\n', '\t']) {
@@ -30,16 +45,21 @@ pub fn line(raw: &str, most: usize) -> Result<String, TextError> {
     if text.is_empty() { Err(TextError::Empty) } else { Ok(text) }
 }
 
-/// Like [`line()`], but may be empty and have line breaks and tabs.
+/// Like [`line()`], but may be empty and have line breaks and tabs. A line break of Windows is one.
 pub fn prose(raw: &str, most: usize) -> Result<String, TextError> {
-    let text = composed(raw.trim());
+    let text = cleaned(raw);
+    let text = if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { text };
+    within(text.trim(), most)
+}
+
+fn within(text: &str, most: usize) -> Result<String, TextError> {
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Err(TextError::Control);
     }
     if text.chars().count() > most {
         return Err(TextError::TooLong(most));
     }
-    Ok(text.into_owned())
+    Ok(text.to_owned())
 }
 
 /// In NFC. (Most texts are ASCII, and have no other form.)
@@ -86,14 +106,26 @@ pub fn email_key(email: &str) -> String {
     composed(&composed(email.trim()).to_lowercase()).into_owned()
 }
 
-/// A stock keeping unit: trimmed, upper case, NFC, at most 64 characters.
+/// A stock keeping unit: [`cleaned`], trimmed, upper case, NFC, at most 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Sku(String);
 
 impl Sku {
+    /// The SKU that somebody types.
     pub fn try_new(raw: &str) -> Result<Self, TextError> {
-        line(&composed(raw).to_uppercase(), 64).map(Self)
+        line(&cleaned(raw).to_uppercase(), 64).map(Self)
+    }
+
+    /// A SKU as it is stored: by the rule of the first releases, which left characters that nobody sees as they were.
+    fn stored(raw: &str) -> Result<Self, TextError> {
+        let text = composed(raw).to_uppercase();
+        let text = composed(text.trim());
+        match text.as_ref() {
+            "" => Err(TextError::Empty),
+            text if text.contains(['\n', '\t']) => Err(TextError::Control),
+            text => within(text, 64).map(Self),
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -110,7 +142,7 @@ impl fmt::Display for Sku {
 impl<'de> Deserialize<'de> for Sku {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <Cow<'de, str>>::deserialize(deserializer)?;
-        Self::try_new(&raw)
+        Self::stored(&raw)
             .map_err(|error| serde::de::Error::custom(format_args!("this SKU cannot be used: {error}")))
     }
 }
@@ -198,6 +230,43 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_looks_the_same_is_the_same_text() {
+        for sku in [
+            "MUG-77",
+            "MUG-77\u{200b}",
+            "MUG\u{ad}-77",
+            "\u{feff}mug-77",
+            " MUG\u{2060}-77\u{a0}",
+            "\u{202a}MUG-77\u{202c}",
+        ] {
+            assert_eq!(Sku::try_new(sku).unwrap().as_str(), "MUG-77", "{sku:?}");
+        }
+        assert_eq!(Sku::try_new("MUG\u{a0}-80"), Sku::try_new("MUG -80"));
+        assert_eq!(Sku::try_new("\u{200b}"), Err(TextError::Empty));
+        assert_eq!(line("\u{200e}\u{a0}\u{feff}", 10), Err(TextError::Empty));
+        assert_eq!(line("Ca\u{ad}fe\u{200b}\u{301}", 10).unwrap(), "Caf\u{e9}");
+        assert_eq!(line("a\u{2028}b", 10), Err(TextError::Control));
+        assert_eq!(prose("1\u{a0}Road\r\nTown\u{2029}\u{200b}", 20).unwrap(), "1 Road\nTown");
+        for address in
+            ["ada@example.org", "ada\u{200b}@example.org", "ada@example.org\u{feff}", "ada@exa\u{ad}mple.org"]
+        {
+            assert_eq!(email(address).unwrap(), "ada@example.org", "{address:?}");
+        }
+        assert_eq!(email("a\u{a0}da@example.org"), Err(TextError::NotAnEmail));
+        assert_eq!(code("chan\u{200d}ged-mind").unwrap(), "changed-mind");
+    }
+
+    /// What earlier releases stored is read as it was stored, and names the same stream as then.
+    #[test]
+    fn a_stored_sku_is_read_exactly_as_it_was_stored() {
+        for stored in ["MUG-77\u{200b}", "\u{feff}MUG", "MUG\u{a0}-80", "MUG\u{ad}-77", "CAF\u{c9}"] {
+            let json = serde_json::to_string(stored).unwrap();
+            let sku: Sku = serde_json::from_str(&json).unwrap();
+            assert_eq!((sku.as_str(), serde_json::to_string(&sku).unwrap()), (stored, json));
+        }
+    }
+
+    #[test]
     fn a_sku_parses_into_its_normal_form() {
         assert_eq!(serde_json::from_str::<Sku>("\" mug \"").unwrap(), Sku::try_new("MUG").unwrap());
         assert_eq!(serde_json::to_string(&Sku::try_new("mug").unwrap()).unwrap(), "\"MUG\"");
@@ -228,7 +297,21 @@ mod tests {
         let latin_greek_and_composed =
             prop_oneof![range('A', '\u{24f}'), range('\u{370}', '\u{3ff}'), range('\u{1e00}', '\u{1fff}')];
         let mark = prop_oneof![range('\u{300}', '\u{36f}'), Just('\u{345}')];
-        let char = prop_oneof![any::<char>(), latin_greek_and_composed, mark];
+        let invisible = prop_oneof![
+            range('\u{200b}', '\u{200f}'),
+            range('\u{2028}', '\u{202f}'),
+            range('\u{fe00}', '\u{fe0f}'),
+            range('\u{e0061}', '\u{e007f}'),
+            Just('\u{ad}'),
+            Just('\u{feff}'),
+        ];
+        let needs_them = prop_oneof![
+            range('\u{620}', '\u{6d5}'),
+            range('\u{915}', '\u{94d}'),
+            range('\u{1f3f0}', '\u{1f400}'),
+            Just('葛')
+        ];
+        let char = prop_oneof![any::<char>(), latin_greek_and_composed, mark, invisible, needs_them];
         proptest::collection::vec(char, 0..8).prop_map(String::from_iter)
     }
 

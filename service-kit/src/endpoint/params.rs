@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use soonshop_domain::text::Sku;
+use soonshop_domain::text::{Sku, cleaned};
 use soonshop_domain::{Currency, QueryError, clock};
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -270,7 +270,8 @@ impl Kind {
             }
             Self::Free | Self::Cursor => {
                 let fits = raw.len() <= LONGEST_FREE;
-                fits.then(|| Value::Text(raw.to_owned())).ok_or("it is longer than 2,000 bytes")
+                let text = if matches!(self, Self::Free) { cleaned(raw) } else { raw.into() };
+                fits.then(|| Value::Text(text.into_owned())).ok_or("it is longer than 2,000 bytes")
             }
             Self::Id => {
                 Uuid::try_parse(raw).map(|id| Value::Text(id.to_string())).map_err(|_| "it is not a UUID")
@@ -346,6 +347,25 @@ mod tests {
 
     fn read(query: &str) -> Result<Params, Problem> {
         Params::read(query, KNOWN)
+    }
+
+    #[test]
+    fn a_query_is_cleaned_as_what_it_looks_for_was() {
+        let known = &[
+            Param::new("q", Kind::Free, ""),
+            Param::new("category", Kind::Text, ""),
+            Param::new("sku", Kind::Sku, ""),
+            Param::new("after", Kind::Cursor, ""),
+            Param::new("facet.NAME", Kind::Facets, ""),
+        ];
+        let zwsp = "%E2%80%8B";
+        let query = format!(
+            "q=red{zwsp}+m%C2%ADug&category=%C2%A0Cafe%CC%81{zwsp}&sku=mug%EF%BB%BF-1&facet.colour{zwsp}=red{zwsp}&after=a{zwsp}"
+        );
+        let read = Params::read(&query, known).unwrap();
+        assert_eq!((read.text("q"), read.text("category")), (Some("red mug"), Some("Caf\u{e9}")));
+        assert_eq!((read.text("sku"), read.text("after")), (Some("MUG-1"), Some("a\u{200b}")));
+        assert_eq!(read.facets, BTreeMap::from([("colour".to_owned(), vec!["red".to_owned()])]));
     }
 
     #[test]
