@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use soonshop_domain::context;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{Params, Visit};
+use soonshop_service_kit::grammar::weighted;
 use soonshop_service_kit::health::{Health, Outcome, Readiness};
 
 use crate::messages::Language;
@@ -86,21 +87,12 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
 
 /// Whether a page is asked for: only who names HTML, and does not like JSON better.
 fn wants_page(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let accepted: Vec<_> = accepted.flat_map(|value| value.split(',')).map(quality).collect();
+    let accepted = weighted(headers, &ACCEPT);
     let of = |wanted: &str| {
-        let all = accepted.iter().filter(|(kind, _)| kind.eq_ignore_ascii_case(wanted));
-        all.map(|(_, quality)| *quality).fold(0.0, f32::max)
+        let all = accepted.iter().filter(|(kind, _)| kind == wanted);
+        all.map(|(_, weight)| *weight).max().unwrap_or(0)
     };
-    of("text/html") > 0.0 && of("text/html") >= of("application/json")
-}
-
-/// `text/html;q=0.9`, taken apart; a quality that cannot be read is none.
-fn quality(accepted: &str) -> (&str, f32) {
-    let mut parts = accepted.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default();
-    let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    (kind, quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0)))
+    of("text/html") > 0 && of("text/html") >= of("application/json")
 }
 
 /// What programs are told.

@@ -51,6 +51,12 @@ impl Language {
         }
     }
 
+    /// Whether that tag, such as `zh-TW`, is of a language that the pages are written in.
+    pub(crate) fn is_spoken(tag: &str) -> bool {
+        let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+        Self::TAGS.iter().any(|known| primary(known) == primary(tag))
+    }
+
     /// Its catalogue.
     const fn texts(self) -> soonshop_texts::Language {
         match self {

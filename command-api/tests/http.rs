@@ -28,6 +28,8 @@ mod shelf;
 
 #[path = "http/credits.rs"]
 mod credits;
+#[path = "http/texts.rs"]
+mod texts;
 
 use shelf::Shelf;
 
@@ -782,6 +784,109 @@ async fn an_idempotency_key_belongs_to_one_request_of_one_caller() {
 }
 
 #[tokio::test]
+async fn a_command_is_what_it_means_however_it_is_written() {
+    let shop = Shop::open().await;
+    let product = shop.sell("mug").await;
+    let id = product.replace("/products/", "");
+    let guest = key();
+    let cases = [
+        (
+            vec!["/orders".to_owned()],
+            vec![
+                r#"{"lines":[{"sku":"MUG","quantity":1}],"country":"France"}"#.to_owned(),
+                r#"{"country":"France","lines":[{"quantity":1,"sku":"MUG"}]}"#.to_owned(),
+                " {\n\t\"country\" : \"France\", \"lines\" : [ { \"sku\": \"MUG\", \"quantity\" : 1 } ] }\r\n".to_owned(),
+                r#"{"lines":[{"sku":" mug ","quantity":1.0,"price":null}],"country":"\u0046rance ","contact":{},"customer":null}"#
+                    .to_owned(),
+                "{\"lines\":[{\"sku\":\"M\u{200b}UG\",\"quantity\":10e-1}],\"country\":\"\u{feff}Fr\u{ad}ance\u{a0}\"}".to_owned(),
+            ],
+            r#"{"lines":[{"sku":"MUG","quantity":2}],"country":"France"}"#,
+        ),
+        (
+            ["MUG", "mug", "%4DUG", "%20m%75g%E2%80%8B"].map(|sku| format!("/inventory/{sku}/receipts")).to_vec(),
+            vec![r#"{"quantity":5}"#.to_owned(), r#"{"location":"main","quantity":5}"#.to_owned()],
+            r#"{"quantity":5,"location":"leeds"}"#,
+        ),
+        (
+            [id.clone(), id.to_uppercase(), id.replace('-', "")].map(|id| format!("/products/{id}/prices")).to_vec(),
+            vec![
+                r#"{"sku":"mug","price":{"amount":700,"currency":"GBP"}}"#.to_owned(),
+                r#"{"price":{"currency":"GBP","amount":7.00e2},"sku":"MUG"}"#.to_owned(),
+            ],
+            r#"{"sku":"mug","price":{"amount":700,"currency":"EUR"}}"#,
+        ),
+        (
+            vec!["/users".to_owned()],
+            vec![
+                r#"{"name":"Zo\u00eb","email":"zoe@example.org"}"#.to_owned(),
+                "{\"email\":\"zoe@example.org\",\"name\":\" Zoe\u{308}\",\"phone\":null}".to_owned(),
+            ],
+            r#"{"name":"Zoe","email":"zoe@example.org"}"#,
+        ),
+        (
+            vec!["/products".to_owned()],
+            vec![
+                r#"{"name":"Cup","variants":[{"sku":"cup"}],"attributes":{"colour":"red","size":"L"}}"#.to_owned(),
+                r#"{"variants":[{"price":null,"sku":"CUP"}],"attributes":{"size":"L","colour":"red"},"description":"","name":"Cup"}"#
+                    .to_owned(),
+            ],
+            r#"{"name":"Cup","variants":[{"sku":"cup"}],"attributes":{"colour":"red"}}"#,
+        ),
+    ];
+    for (paths, bodies, another) in cases {
+        let (sent, before) = (key(), shop.head().await);
+        let quoted = format!("\"{sent}\"");
+        let headers = |key| [("idempotency-key", key), ("content-type", "application/json")];
+        let mut first: Option<Got> = None;
+        for path in &paths {
+            for body in &bodies {
+                for key in [&sent, &quoted] {
+                    let got = shop.send("POST", path, &headers(key.as_str()), body.clone()).await;
+                    let first = first.get_or_insert_with(|| got);
+                    let again = shop.send("POST", path, &headers(key.as_str()), body.clone()).await;
+                    assert!([200, 201].contains(&first.status), "{path} {body}: {}", first.text);
+                    assert_eq!((again.status, &again.text), (first.status, &first.text), "{path} {body}");
+                }
+            }
+        }
+        assert_eq!(shop.head().await, before + 1, "{paths:?}: it was done once");
+        let got = shop.send("POST", &paths[0], &headers(&sent), another.to_owned()).await;
+        assert_eq!(got.refused(), (422, "idempotency-key-reused".into()), "{another}");
+    }
+    // A set has no order.
+    let mut bought = order("mug");
+    bought["customer"] = json!({ "guest": guest });
+    bought["contact"] = json!({ "name": "Ada" });
+    assert_eq!(shop.post("/orders", bought).await.status, 201);
+    let (path, sent) = (format!("/people/{guest}/erasures"), key());
+    let headers = [("idempotency-key", sent.as_str()), OPERATOR];
+    let ask = async |purposes: &[&str]| shop.post_with(&path, &headers, erasure(purposes)).await;
+    let first = ask(&["account", "invoice"]).await;
+    assert_eq!((first.status, &ask(&["invoice", "account"]).await.text), (200, &first.text));
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_another_target_is_refused() {
+    let shop = Shop::open().await;
+    let (mug, cup) = (shop.sell("mug").await, shop.sell("cup").await);
+    let key = key();
+    let headers =
+        [("idempotency-key", key.as_str()), ("if-match", "*"), ("content-type", "application/json")];
+    assert_eq!(
+        shop.post_with("/inventory/mug/receipts", &headers[..1], json!({ "quantity": 1 })).await.status,
+        200
+    );
+    let other = shop.post_with("/inventory/cup/receipts", &headers[..1], json!({ "quantity": 1 })).await;
+    assert_eq!(other.refused(), (422, "idempotency-key-reused".into()));
+    assert_eq!(shop.send("DELETE", &mug, &headers, "").await.status, 204);
+    assert_eq!(
+        shop.send("DELETE", &cup, &headers, "").await.refused(),
+        (422, "idempotency-key-reused".into())
+    );
+    assert_eq!(shop.head().await, 4, "nothing was done to the cup");
+}
+
+#[tokio::test]
 async fn a_repeated_command_is_answered_before_its_version_is_checked() {
     let shop = Shop::open().await;
     let product = shop.sell("mug").await;
@@ -839,12 +944,48 @@ async fn put_and_delete_require_if_match() {
         let got = shop.put(path, "\"2\"", json!({ "name": "x" })).await;
         assert_eq!((got.refused(), &got.json()["version"]), ((412, "stale-version".into()), &json!(1)));
         assert_eq!(shop.delete(path, "\"2\"").await.refused(), (412, "stale-version".into()));
-        for bad in ["1", "W/\"1\"", "\"-1\"", "\"1\", \"2\"", "\"x\""] {
-            assert_eq!(shop.delete(path, bad).await.refused(), (400, "invalid-header".into()), "{bad}");
+        for bad in ["1", "w/\"1\"", "\"1", "\"1\" \"2\"", "*, \"1\"", ""] {
+            let got = shop.delete(path, bad).await;
+            assert_eq!(got.refused(), (400, "invalid-header".into()), "{bad}");
+            assert_eq!(got.json()["header"], "If-Match", "{bad}");
+        }
+        // Well-formed tags that name no version that it has: the comparison is strong.
+        for other in ["W/\"1\"", "\"-1\"", "\"x\"", "\"2\", \"3\"", "\"1,\""] {
+            assert_eq!(shop.delete(path, other).await.refused(), (412, "stale-version".into()), "{other}");
         }
         assert_eq!(shop.put(path, "*", json!({ "name": "y" })).await.header("etag"), "\"2\"");
         assert_eq!(shop.delete(path, "\"2\"").await.status, 204);
     }
+}
+
+#[tokio::test]
+async fn if_match_may_be_a_list_on_several_lines_as_proxies_send_it() {
+    let shop = Shop::open().await;
+    let product = shop.sell("mug").await;
+    let user = shop.post("/users", json!({})).await.header("location").to_owned();
+    for path in [&product, &user] {
+        let lines = [("if-match", "\"9\" ,\tW/\"8\""), ("if-match", ", \"1\", \"x\"")];
+        let headers = [&lines[..], &[("content-type", "application/json")]].concat();
+        let got = shop.send("PUT", path, &headers, r#"{"name":"z"}"#).await;
+        assert_eq!((got.status, got.header("etag")), (200, "\"2\""), "{}", got.text);
+        assert_eq!(shop.send("PUT", path, &headers, r#"{"name":"a"}"#).await.refused().0, 412);
+        let got = shop.delete(path, "\"1\", \"2\"").await;
+        assert_eq!((got.status, got.header("etag")), (204, "\"3\""));
+    }
+    let key = key();
+    let headers = |if_match| {
+        [("idempotency-key", key.as_str()), ("if-match", if_match), ("content-type", "application/json")]
+    };
+    let other = shop.sell("cup").await;
+    let first = shop.send("PUT", &other, &headers("\"1\", \"7\""), r#"{"name":"Cup"}"#).await;
+    let again = shop.send("PUT", &other, &headers("\"7\" , W/\"3\",\"1\""), r#"{"name":"Cup"}"#).await;
+    assert_eq!(
+        (again.status, &again.text),
+        (first.status, &first.text),
+        "the same versions, written otherwise"
+    );
+    let reused = shop.send("PUT", &other, &headers("\"2\""), r#"{"name":"Cup"}"#).await;
+    assert_eq!(reused.refused(), (422, "idempotency-key-reused".into()));
 }
 
 #[tokio::test]

@@ -18,7 +18,8 @@ use fixture::{Fixture, on_both};
 
 on_both! {
     a_record_of_an_earlier_release_is_answered_byte_for_byte,
-    a_new_record_is_stored_as_earlier_releases_store_theirs,
+    a_record_of_an_earlier_release_answers_no_other_command,
+    a_new_record_is_stored_with_the_columns_of_earlier_releases,
 }
 
 /// A request, as it was sent the first time.
@@ -36,11 +37,12 @@ impl Sent {
         Self { method, path: path.into(), if_match, body, key: Uuid::new_v4().to_string() }
     }
 
+    /// As the releases before 0.2 made it: of the path as it was sent.
     fn command_id(&self) -> Uuid {
         ids::derived(ids::COMMANDS, &["guest:anonymous", self.method, &self.path, &self.key])
     }
 
-    /// As every release makes it: over the JSON without the white space around it.
+    /// As the releases before 0.2 made it: over the JSON without the white space around it.
     async fn fingerprint(&self, store: &EventStore) -> String {
         let body = self.body.trim();
         let over = ["guest:anonymous", self.method, &self.path, self.if_match, body].map(str::as_bytes);
@@ -135,7 +137,42 @@ async fn a_record_of_an_earlier_release_is_answered_byte_for_byte(shop: Fixture)
     assert!(shop.events().await.is_empty(), "nothing was done again");
 }
 
-async fn a_new_record_is_stored_as_earlier_releases_store_theirs(shop: Fixture) {
+/// Such a record is found under its own path and under that path in its normal form; its bytes are all that is known of
+/// what it meant.
+async fn a_record_of_an_earlier_release_answers_no_other_command(shop: Fixture) {
+    let store = shop.store();
+    let product = Sent::new("POST", "/products", "{\"name\":\"Mug\",\"variants\":[{\"sku\":\"MUG\"}]}");
+    assert!(product.answer(&store).await.starts_with("201"));
+    let first = Sent::new("POST", "/inventory/MUG/receipts", "{\"quantity\":1}");
+    let (command, hex) = (first.command_id(), first.fingerprint(&store).await);
+    let (fingerprint, now) = if shop.is_sqlite() {
+        (format!("'{hex}'"), "1700000000000000")
+    } else {
+        (format!("decode('{hex}', 'hex')"), "now()")
+    };
+    let sql = format!(
+        "INSERT INTO @commands (command_id, fingerprint, status, version, first_position, last_position, recorded_at) \
+         VALUES ('{command}', {fingerprint}, 200, 5, 10, 11, {now})"
+    );
+    assert_eq!(shop.run("log", &sql).await, 1);
+    let again = async |path: &str, body: &'static str| {
+        Sent { path: path.to_owned(), body, key: first.key.clone(), ..Sent::new("POST", "", "") }
+            .answer(&store)
+            .await
+    };
+    for same in ["/inventory/MUG/receipts", "/inventory/mug/receipts", "/inventory/%4DUG/receipts"] {
+        assert!(again(same, "{\"quantity\":1}").await.starts_with("200 OK\netag: \"5\""), "{same}");
+    }
+    for (path, body) in
+        [("/inventory/MUG/receipts", "{\"quantity\":2}"), ("/inventory/mug/receipts", "{\"quantity\":2}")]
+    {
+        let got = again(path, body).await;
+        assert!(got.starts_with("422") && got.contains("idempotency-key-reused"), "{path} {body}: {got}");
+    }
+    assert_eq!(shop.events().await.len(), 1, "the product, and no stock");
+}
+
+async fn a_new_record_is_stored_with_the_columns_of_earlier_releases(shop: Fixture) {
     let store = shop.store();
     let body = "{\"name\":\"Mug\",\"variants\":[{\"sku\":\"mug\"}]}";
     let created = Sent::new("POST", "/products", body);
@@ -143,23 +180,42 @@ async fn a_new_record_is_stored_as_earlier_releases_store_theirs(shop: Fixture) 
     let path = format!("/products/{id}");
     let changed = Sent { if_match: "\"1\"", ..Sent::new("PUT", &path, " {\"name\":\"Cup\"} ") };
     let removed = Sent { if_match: "\"2\"", ..Sent::new("DELETE", &path, "") };
-    for (sent, columns) in [
-        (created, format!("201 /products/{id} 1 1 1 -")),
-        (changed, "200 - 2 2 2 -".to_owned()),
-        (removed, "204 - 3 3 3 -".to_owned()),
+    // Golden: what the ids and fingerprints of records are made of.
+    for (sent, columns, route, target, meaning) in [
+        (
+            created,
+            format!("201 /products/{id} 1 1 1 -"),
+            "/products",
+            None,
+            "{\"attributes\":{},\"description\":\"\",\"name\":\"Mug\",\"variants\":[{\"sku\":\"MUG\"}]}",
+        ),
+        (
+            changed,
+            "200 - 2 2 2 -".to_owned(),
+            "/products/{id}",
+            Some(id.to_string()),
+            "{\"attributes\":{},\"description\":\"\",\"name\":\"Cup\"}",
+        ),
+        (removed, "204 - 3 3 3 -".to_owned(), "/products/{id}", Some(id.to_string()), ""),
     ] {
         let first = sent.answer(&store).await;
         assert!(first.starts_with('2'), "{first}");
+        let command = ids::derived(ids::COMMANDS, &["guest:anonymous", sent.method, route, &sent.key]);
         let sql = format!(
             "SELECT CAST(status AS TEXT) || ' ' || coalesce(location, '-') || ' ' || CAST(version AS TEXT) || ' ' || \
              CAST(first_position AS TEXT) || ' ' || CAST(last_position AS TEXT) || ' ' || coalesce(detail, '-') \
-             FROM @commands WHERE command_id = '{}'",
-            sent.command_id()
+             FROM @commands WHERE command_id = '{command}'"
         );
         assert_eq!(shop.text("log", &sql).await, columns);
+        let mut over = vec!["2", "guest:anonymous", sent.method, route];
+        over.extend(target.as_deref());
+        over.extend([sent.if_match, meaning]);
+        let over: Vec<_> = over.into_iter().map(str::as_bytes).collect();
+        let bytes = store.keys().fingerprint(&over).await.unwrap();
+        let expected = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         let fingerprint = if shop.is_sqlite() { "fingerprint" } else { "encode(fingerprint, 'hex')" };
-        let sql = format!("SELECT {fingerprint} FROM @commands WHERE command_id = '{}'", sent.command_id());
-        assert_eq!(shop.text("log", &sql).await, sent.fingerprint(&store).await);
+        let sql = format!("SELECT {fingerprint} FROM @commands WHERE command_id = '{command}'");
+        assert_eq!(shop.text("log", &sql).await, expected);
         assert_eq!(sent.answer(&store).await, first, "and answered alike");
     }
 }

@@ -76,7 +76,7 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Request {
     pub command_id: Uuid,
-    /// HMAC over actor, method, path, `If-Match` and body: it detects a reused id.
+    /// HMAC over what the command means: it detects a reused id.
     pub fingerprint: Vec<u8>,
     /// Keep the answer even if nothing is appended.
     pub record: bool,
@@ -546,7 +546,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks_exact(2);
     digits.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::aggregate_cache::{AggregateCache, Loaded, Slot};
 use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
+use crate::earlier::{self, EarlierForm};
 use crate::keys::{EncryptError, KeyMaker};
 use crate::kind::OutcomeKind;
 use crate::purge::{Purge, Purged};
@@ -47,6 +48,8 @@ pub struct CommandContext {
     pub command_id: Uuid,
     /// From [`KeyMaker::fingerprint`].
     pub fingerprint: Vec<u8>,
+    /// How earlier releases would have recorded this command: such a record answers it.
+    pub earlier: Vec<EarlierForm>,
     /// Stored beside every event; `command_id` is filled in.
     pub metadata: Metadata,
     /// Business time.
@@ -71,6 +74,7 @@ impl CommandContext {
         Self {
             command_id,
             fingerprint,
+            earlier: Vec::new(),
             metadata,
             occurred_at: soonshop_domain::clock::now(),
             expected: None,
@@ -80,6 +84,13 @@ impl CommandContext {
             reference: None,
             deadline: Instant::now() + Duration::from_secs(10),
         }
+    }
+
+    /// Whether the record with this id and this fingerprint is of this command.
+    fn is_recorded_as(&self, command_id: Uuid, fingerprint: &[u8]) -> bool {
+        let own = self.command_id == command_id && self.fingerprint == fingerprint;
+        let same = |form: &EarlierForm| form.command_id == command_id && form.fingerprint == fingerprint;
+        own || self.earlier.iter().any(same)
     }
 }
 
@@ -403,7 +414,28 @@ impl EventStore {
         command: A::Command,
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        in_time(context.deadline, self.execute_one::<A>(id, command, context)).await
+        let work = async {
+            match self.done_earlier::<A::Error>(&context).await? {
+                Some(done) => Ok(done),
+                None => self.execute_one::<A>(id, command, context.clone()).await,
+            }
+        };
+        in_time(context.deadline, work).await
+    }
+
+    /// The answer of a record that an earlier release wrote under another id.
+    async fn done_earlier<E>(&self, context: &CommandContext) -> Result<Option<Executed>, ExecuteError<E>> {
+        let ids = context.earlier.iter().map(|form| form.command_id).filter(|id| *id != context.command_id);
+        let mut ids: Vec<Uuid> = ids.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        match earlier::find(self.log.db(), &ids).await? {
+            None => Ok(None),
+            Some(record) if context.is_recorded_as(record.command_id, &record.fingerprint) => {
+                Ok(Some(Executed { answer: record.answer, repeated: true }))
+            }
+            Some(_) => Err(ExecuteError::IdReused),
+        }
     }
 
     async fn execute_one<A: Decider>(
@@ -459,7 +491,7 @@ impl EventStore {
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let of_second = ExecuteError::<B::Error>::of_another::<A::Error>;
-        in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
+        self.execute_pair::<A, B>(first, second, context, of_second).await
     }
 
     /// Like [`execute_both`](Self::execute_both), where the second aggregate has a say: its refusal refuses the first.
@@ -470,7 +502,24 @@ impl EventStore {
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let of_second = ExecuteError::<B::Error>::of_joined::<A::Error>;
-        in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
+        self.execute_pair::<A, B>(first, second, context, of_second).await
+    }
+
+    /// Answers a repeat from its record; otherwise decides both commands until the deadline.
+    async fn execute_pair<A: Decider, B: Decider>(
+        &self,
+        first: (Uuid, A::Command),
+        second: (Uuid, B::Command),
+        context: CommandContext,
+        of_second: fn(ExecuteError<B::Error>) -> ExecuteError<A::Error>,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
+        let work = async {
+            match self.done_earlier::<A::Error>(&context).await? {
+                Some(done) => Ok(done),
+                None => self.execute_two::<A, B>(first, second, context.clone(), of_second).await,
+            }
+        };
+        in_time(context.deadline, work).await
     }
 
     /// `of_second`: what an error of the second aggregate is to the caller.
@@ -991,7 +1040,9 @@ impl EventStore {
         };
         match outcome {
             Ok(Outcome::Done(answer)) => Ok(Some(Executed { answer, repeated: false })),
-            Ok(Outcome::Known { fingerprint, .. }) if fingerprint != context.fingerprint => {
+            Ok(Outcome::Known { fingerprint, .. })
+                if !context.is_recorded_as(context.command_id, &fingerprint) =>
+            {
                 Err(ExecuteError::IdReused)
             }
             Ok(Outcome::Known { answer, .. }) if answer.kind.is_refusal() => {

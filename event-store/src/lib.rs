@@ -7,6 +7,7 @@
 mod adopt;
 mod aggregate_cache;
 pub mod appender;
+mod earlier;
 mod error;
 mod execute;
 pub mod keys;
@@ -18,6 +19,7 @@ mod sqlite;
 
 pub use adopt::adopt;
 pub use appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
+pub use earlier::EarlierForm;
 pub use error::{AppendError, LARGEST_EVENT};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
+use crate::grammar::{self, MediaType};
 use crate::problem::Problem;
 
 /// The largest body that is read.
@@ -40,15 +41,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = essence.split(';').map(str::trim);
-    let json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"))
-        && parts.all(|parameter| {
-            parameter.is_empty()
-                || parameter.eq_ignore_ascii_case("charset=utf-8")
-                || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
-        });
-    if !json || headers.contains_key(CONTENT_ENCODING) {
+    let kind = MediaType::of(headers, &CONTENT_TYPE);
+    let json = kind.is_some_and(|kind| kind.essence == "application/json" && kind.is_utf8());
+    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|value| {
+        let codings = value.to_str().map(|text| grammar::split(text, ','));
+        codings.is_ok_and(|codings| codings.iter().all(|coding| coding.eq_ignore_ascii_case("identity")))
+    });
+    if !json || !plain {
         let detail = "send the body as `Content-Type: application/json`, in UTF-8 and not compressed";
         return Err(Problem::unsupported_media_type("unsupported-media-type", detail));
     }
@@ -305,6 +304,9 @@ mod tests {
         for (content_type, status) in [
             ("application/json", 200),
             ("Application/JSON; Charset=UTF-8", 200),
+            ("application/json;charset=\"utf-8\"; profile=\"a;b\"", 200),
+            ("application/json; charset", 415),
+            ("application/jsonp", 415),
             ("application/json; charset=latin1", 415),
             ("application/problem+json", 415),
             ("text/plain", 415),
@@ -316,6 +318,13 @@ mod tests {
         }
         let request = Request::post("/orders").body(good.into()).unwrap();
         assert_eq!(answer(request).await.1["type"], "/problems/unsupported-media-type");
+        for (coding, status) in
+            [("identity", 200), ("Identity, identity", 200), ("gzip", 415), ("identity, br", 415)]
+        {
+            let request = Request::post("/orders").header(CONTENT_TYPE, "application/json");
+            let request = request.header(CONTENT_ENCODING, coding).body(good.into()).unwrap();
+            assert_eq!(answer(request).await.0, status, "{coding}");
+        }
     }
 
     #[tokio::test]

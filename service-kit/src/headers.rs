@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use soonshop_domain::ids::LOG;
 use uuid::Uuid;
 
+use crate::grammar::{self, EntityTag, EntityTags, entity_tags};
 use crate::problem::{Kind, Problem};
 pub use crate::trace::{TRACEPARENT, TraceParent};
 
@@ -14,6 +15,7 @@ pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id
 pub const EVENT_POSITION: HeaderName = HeaderName::from_static("event-position");
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const IF_MATCH: HeaderName = axum::http::header::IF_MATCH;
+pub const IF_NONE_MATCH: HeaderName = axum::http::header::IF_NONE_MATCH;
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,29 +39,37 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &str) -> Result<
     }
 }
 
-/// `If-Match`: which version the client has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `If-Match`: which versions the client has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
     /// `*`: any version of an existing entity.
     Any,
-    /// `"7"`: exactly this one.
-    Version(i64),
+    /// `"7"`, or `"7", "8"`: one of these, the newest first. A weak tag matches none (the comparison is strong, RFC
+    /// 9110, section 13.1.1), and neither does a tag that no version has.
+    OneOf(Vec<i64>),
 }
 
 impl IfMatch {
     pub fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(text) = single(headers, &IF_MATCH, "If-Match")? else { return Ok(None) };
-        if text == "*" {
-            return Ok(Some(Self::Any));
+        let tags = entity_tags(headers, &IF_MATCH).map_err(|why| malformed_tags("If-Match", why))?;
+        Ok(tags.map(|tags| match tags {
+            EntityTags::Any => Self::Any,
+            EntityTags::List(tags) => {
+                let mut versions: Vec<i64> =
+                    tags.iter().filter(|tag| !tag.weak).filter_map(version_of).collect();
+                versions.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
+                versions.dedup();
+                Self::OneOf(versions)
+            }
+        }))
+    }
+
+    /// Whether it names this version of an existing entity.
+    pub fn names(&self, version: i64) -> bool {
+        match self {
+            Self::Any => version > 0,
+            Self::OneOf(versions) => versions.contains(&version),
         }
-        let version = text
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'))
-            .and_then(number)
-            .filter(|v| *v > 0);
-        version.map(|version| Some(Self::Version(version))).ok_or_else(|| {
-            refused("If-Match", "If-Match is one version in quotes, as ETag gave it (\"7\"), or *".to_owned())
-        })
     }
 
     /// 428 where it was not sent.
@@ -71,23 +81,82 @@ impl IfMatch {
     }
 }
 
+/// Its meaning: the same for the same versions, in whatever order and on however many lines they were sent.
+impl fmt::Display for IfMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::OneOf(versions) => {
+                for (index, version) in versions.iter().enumerate() {
+                    write!(f, "{}\"{version}\"", if index == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `If-None-Match`: which versions the client has a copy of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfNoneMatch {
+    /// `*`: any.
+    Any,
+    /// The comparison is weak: `W/"7"` is `"7"`.
+    OneOf(Vec<i64>),
+}
+
+impl IfNoneMatch {
+    pub fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let tags =
+            entity_tags(headers, &IF_NONE_MATCH).map_err(|why| malformed_tags("If-None-Match", why))?;
+        Ok(tags.map(|tags| match tags {
+            EntityTags::Any => Self::Any,
+            EntityTags::List(tags) => Self::OneOf(tags.iter().filter_map(version_of).collect()),
+        }))
+    }
+
+    /// Whether the client has this version.
+    pub fn has(&self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
+fn malformed_tags(header: &str, why: &str) -> Problem {
+    refused(header, format!("{header} is a list of tags as ETag gave them (\"7\"), or *: {why}"))
+}
+
+/// The version that a tag names, if it is one of ours. Ours are written in one way: without leading zeros.
+fn version_of(tag: &EntityTag) -> Option<i64> {
+    let text = std::str::from_utf8(&tag.opaque).ok().filter(|text| !text.starts_with('0'))?;
+    number(text)
+}
+
 /// Digits only, so that no sign and no space slips through.
 fn number(text: &str) -> Option<i64> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// `Idempotency-Key`: a repeated request with the same one is done once.
+/// `Idempotency-Key`: a repeated request with the same one is done once. It is sent bare, or as the quoted string of the
+/// IETF draft: `"8e03978e"` and `8e03978e` are one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey {
+    key: String,
+    sent: String,
+}
 
 impl IdempotencyKey {
     pub fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(text) = single(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")? else { return Ok(None) };
-        if !(1..=255).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            let detail = "Idempotency-Key is 1 to 255 visible ASCII characters without spaces".to_owned();
-            return Err(refused("Idempotency-Key", detail));
+        let Some(sent) = single(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")? else { return Ok(None) };
+        let key = grammar::value(sent).unwrap_or_default();
+        if !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            let detail =
+                "Idempotency-Key is 1 to 255 visible ASCII characters without spaces, bare or in quotes";
+            return Err(refused("Idempotency-Key", detail.to_owned()));
         }
-        Ok(Some(Self(text.to_owned())))
+        Ok(Some(Self { key, sent: sent.to_owned() }))
     }
 
     /// 428 where it was not sent.
@@ -100,7 +169,12 @@ impl IdempotencyKey {
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.key
+    }
+
+    /// As it was sent, in quotes or without.
+    pub fn as_sent(&self) -> &str {
+        &self.sent
     }
 }
 
@@ -110,12 +184,15 @@ pub fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
         let Ok(text) = value.to_str() else {
             return Err(refused("Prefer", "Prefer holds bytes that are not visible ASCII".to_owned()));
         };
-        for preference in text.split(',') {
+        for preference in grammar::split(text, ',') {
+            // Its parameters, after a semicolon, are none of ours.
+            let preference = grammar::split(preference, ';').first().copied().unwrap_or_default();
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             if !name.trim().eq_ignore_ascii_case("wait") {
                 continue;
             }
-            let seconds = number(value.trim().trim_matches('"')).and_then(|n| u64::try_from(n).ok());
+            let value = grammar::value(value.trim()).unwrap_or_default();
+            let seconds = number(&value).and_then(|n| u64::try_from(n).ok());
             // The first one counts (RFC 7240, section 2).
             return match seconds.filter(|seconds| *seconds <= 60) {
                 Some(seconds) => Ok(Some(Duration::from_secs(seconds).min(LONGEST_WAIT))),
@@ -196,26 +273,40 @@ mod tests {
     }
 
     #[test]
-    fn if_match_is_one_version_in_quotes_or_a_star() {
+    fn if_match_is_a_list_of_versions_or_a_star_and_compares_strongly() {
         let read =
             |values: &[&str]| IfMatch::optional(&with(&IF_MATCH, values)).map_err(|p| p.status().as_u16());
+        let one_of = |versions: &[i64]| Ok(Some(IfMatch::OneOf(versions.to_vec())));
         assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&["\"7\""]), Ok(Some(IfMatch::Version(7))));
+        assert_eq!(read(&["\"7\""]), one_of(&[7]));
         assert_eq!(read(&["*"]), Ok(Some(IfMatch::Any)));
-        for bad in [
-            "7",
-            "W/\"7\"",
-            "\"0\"",
-            "\"-1\"",
-            "\"+1\"",
-            "\"1\", \"2\"",
-            "",
-            "\"\"",
-            "\"99999999999999999999\"",
-        ] {
+        assert_eq!(read(&["\"1\",\t\"12\"", " , \"2\", \"2\""]), one_of(&[12, 2, 1]));
+        assert_eq!(read(&["W/\"7\", \"8\""]), one_of(&[8]), "a weak tag matches nothing");
+        for nothing in
+            ["W/\"7\"", "\"0\"", "\"07\"", "\"-1\"", "\"+1\"", "\"\"", "\"x\"", "\"99999999999999999999\""]
+        {
+            assert_eq!(read(&[nothing]), one_of(&[]), "{nothing} is a tag that no version has");
+        }
+        for bad in ["7", "", "\"1\" \"2\"", "*, \"1\"", "\"1", "w/\"1\"", "\" 1\""] {
             assert_eq!(read(&[bad]), Err(400), "{bad}");
         }
-        assert_eq!(read(&["\"1\"", "\"1\""]), Err(400));
+        let (any, two) = (IfMatch::Any, IfMatch::OneOf(vec![3, 2]));
+        assert!(any.names(1) && !any.names(0) && two.names(2) && !two.names(1));
+        assert_eq!((any.to_string(), two.to_string()), ("*".to_owned(), "\"3\", \"2\"".to_owned()));
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly() {
+        let read =
+            |values: &[&str]| IfNoneMatch::optional(&with(&IF_NONE_MATCH, values)).map_err(|p| p.status());
+        let has = |values: &[&str], version| read(values).unwrap().unwrap().has(version);
+        assert_eq!(read(&[]), Ok(None));
+        assert!(has(&["*"], 7) && has(&["W/\"7\""], 7) && has(&["\"6\"", "\"x\", \"7\""], 7));
+        assert!(!has(&["\"6\", W/\"8\""], 7) && !has(&["\"gzip-7\""], 7));
+        let problem = IfNoneMatch::optional(&with(&IF_NONE_MATCH, &["7"])).unwrap_err();
+        assert_eq!(problem.status(), 400);
+        assert_eq!(problem.extensions()["header"], "If-None-Match");
+        assert!(problem.detail().contains("in quotes"), "{problem}");
     }
 
     #[test]
@@ -233,6 +324,11 @@ mod tests {
         assert!(!read(&"k".repeat(256)));
         assert!(!read("a b"));
         assert!(!read(""));
+        for bad in ["\"\"", "\"open", "\"a b\"", "\"a\"b", "\"a\";x=1"] {
+            assert!(!read(bad), "{bad}");
+        }
+        let key = IdempotencyKey::optional(&with(&IDEMPOTENCY_KEY, &["\"order-1\""])).unwrap().unwrap();
+        assert_eq!((key.as_str(), key.as_sent()), ("order-1", "\"order-1\""), "in quotes it is the same key");
         let mut headers = HeaderMap::new();
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_bytes("schlüssel".as_bytes()).unwrap());
         let problem = IdempotencyKey::optional(&headers).unwrap_err();
@@ -250,6 +346,8 @@ mod tests {
         assert_eq!(read(&["respond-async, Wait = \"10\""]), seconds(10));
         assert_eq!(read(&["return=minimal", "wait=60"]), seconds(30));
         assert_eq!(read(&["wait=0"]), seconds(0));
+        assert_eq!(read(&["note=\"a, wait=3\", wait=7; why=\"x;y\""]), seconds(7));
+        assert_eq!(read(&["wait=\"1\\0\""]), seconds(10), "a backslash escapes in a quoted string");
         for bad in ["wait", "wait=", "wait=61", "wait=-1", "wait=1.5", "wait=soon"] {
             assert_eq!(read(&[bad]), Err(400), "{bad}");
         }

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod endpoint;
 pub mod extract;
+pub mod grammar;
 pub mod headers;
 pub mod health;
 pub mod json_text;

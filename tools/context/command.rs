@@ -1,6 +1,6 @@
 //! __Name__ over HTTP: commands.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use soonshop_domain::__name__::{Command, __Name__};
 use soonshop_domain::text;
 use soonshop_service_kit::Problem;
@@ -20,7 +20,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = New__Name__)]
 struct New {
@@ -31,7 +31,7 @@ struct New {
 
 impl Input for New {}
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = __Name__Closure)]
 struct Closure {

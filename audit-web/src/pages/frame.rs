@@ -133,12 +133,13 @@ impl<'a> View<'a> {
             asked.parameter(name).or_else(|| asked.cookie(&cookie).map(str::to_owned))
         };
         let tag = chosen("lang").filter(|tag| Language::TAGS.contains(&tag.as_str()));
+        let preferred = asked.languages.iter().find(|tag| Language::is_spoken(tag)).map(String::as_str);
         let theme = chosen("theme").and_then(|theme| THEMES.into_iter().find(|known| *known == theme));
         Self {
             asked,
             location,
             file,
-            language: Language::of(tag.as_deref().or(asked.language.as_deref()).unwrap_or_default()),
+            language: Language::of(tag.as_deref().or(preferred).unwrap_or_default()),
             theme: theme.unwrap_or("auto"),
             zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
         }

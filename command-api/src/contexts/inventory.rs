@@ -2,7 +2,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Command, MAIN, Stock, StockPlace};
 use soonshop_domain::text::Sku;
@@ -46,13 +46,14 @@ fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
     })
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockReceipt)]
 struct Receipt {
     #[schema(minimum = 1)]
     quantity: u32,
     /// `main` if it is left out.
+    #[serde(serialize_with = "located")]
     location: Option<String>,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,
@@ -64,7 +65,7 @@ impl Input for Receipt {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockAdjustment)]
 struct Adjustment {
@@ -73,6 +74,7 @@ struct Adjustment {
     /// A code, such as `broken`: free text would be personal.
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     reason: String,
+    #[serde(serialize_with = "located")]
     location: Option<String>,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,
@@ -84,7 +86,7 @@ impl Input for Adjustment {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockReservation)]
 struct Reservation {
@@ -93,22 +95,30 @@ struct Reservation {
     line: u32,
     #[schema(minimum = 1)]
     quantity: u32,
+    #[serde(serialize_with = "located")]
     location: Option<String>,
 }
 
 impl Input for Reservation {}
 
 /// A line of an order.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReservedLine {
     order_id: Uuid,
     /// Its number.
     line: u32,
+    #[serde(serialize_with = "located")]
     location: Option<String>,
 }
 
 impl Input for ReservedLine {}
+
+/// Left out, it means `main`.
+#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+fn located<S: Serializer>(location: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(location.as_deref().unwrap_or(MAIN))
+}
 
 /// The location by its name, or `main`.
 fn location(named: Option<String>) -> Result<String, Problem> {

@@ -7,7 +7,7 @@ mod facts;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{GuestId, OrderId};
 use soonshop_domain::order::{Command, Contact, Customer, Order, Placement, number_of};
@@ -35,7 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewOrder)]
 struct NewOrder {
@@ -56,7 +56,7 @@ struct NewOrder {
 }
 
 /// How to reach the buyer. Kept encrypted, for as long as an invoice must be.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderContact)]
 struct NewContact {
@@ -82,7 +82,7 @@ impl Input for NewOrder {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderCancellation)]
 struct Cancellation {
@@ -94,7 +94,7 @@ struct Cancellation {
 impl Input for Cancellation {}
 
 /// No fields are needed: `{}`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderShipment)]
 struct Shipment {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use soonshop_domain::Money;
 use soonshop_domain::product::{self, Command, Product, Variant};
 use soonshop_domain::text::Sku;
@@ -31,7 +31,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewProduct)]
 struct New {
@@ -59,7 +59,7 @@ impl Input for New {
 }
 
 /// All details: a field that is left out becomes empty.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductDetails)]
 struct Details {
@@ -76,7 +76,7 @@ struct Details {
 
 impl Input for Details {}
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewVariant {
     #[schema(value_type = String, max_length = 64)]
@@ -88,7 +88,7 @@ struct NewVariant {
 
 impl Input for NewVariant {}
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPrice {
     #[schema(value_type = String, max_length = 64)]

@@ -4,7 +4,7 @@ mod person;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use soonshop_domain::Purpose;
 use soonshop_domain::user::person::{Command as PersonCommand, Person};
 use soonshop_domain::user::{self, Command, User};
@@ -29,7 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// All fields are optional; a field that is left out becomes empty.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserDetails)]
 struct Details {

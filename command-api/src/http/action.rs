@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Object;
 use uuid::Uuid;
 
-use super::body::{Described, Input, described};
+use super::body::{Described, Input, described, meaning};
 use super::call::Call;
 use super::path::Parameters;
 
@@ -34,6 +34,8 @@ pub(crate) fn prepares<P: Parameters, B: Input, F: Future<Output = Outcome> + Se
         Box::pin(async move {
             let body = call.body::<B>()?;
             let parameters = call.parameters::<P>().await?;
+            let (target, meaning) = (parameters.canonical(), meaning(&body)?);
+            call.understand(&target, &meaning).await?;
             run(call, parameters, body).await
         })
     };
@@ -81,6 +83,8 @@ pub(crate) fn removes<P: Parameters, F: Future<Output = Outcome> + Send + 'stati
     let run = move |mut call: Call| -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let parameters = call.parameters::<P>().await?;
+            let target = parameters.canonical();
+            call.understand(&target, &[]).await?;
             run(call, parameters).await
         })
     };

@@ -1,14 +1,17 @@
 //! The body of a command, and how it is described.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use soonshop_domain::text;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
-/// The body of a command.
-pub(crate) trait Input: DeserializeOwned + ToSchema + Send + 'static {
+/// The body of a command. It is parsed out of cleaned JSON ([`text::cleaned`]), and serialized again to be compared: what
+/// is left out and has a default is written with it.
+pub(crate) trait Input: DeserializeOwned + Serialize + ToSchema + Send + 'static {
     /// The business time, if the body has one: only the operator may set it.
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         None
@@ -17,6 +20,29 @@ pub(crate) trait Input: DeserializeOwned + ToSchema + Send + 'static {
     /// A pointer to another field that only the operator may set.
     fn privileged(&self) -> Option<String> {
         None
+    }
+}
+
+/// What a body means, in one form: two bodies with the same meaning are the same, in whatever order and spelling they were
+/// sent. A field that is null is a field that is left out, and white space at the ends of a text counts for nothing, as
+/// in every text of an event.
+pub(crate) fn meaning(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    let value = serde_json::to_value(body).map_err(Problem::internal)?;
+    serde_json::to_vec(&normal(value)).map_err(Problem::internal)
+}
+
+fn normal(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("\r\n", "\n").trim().to_owned()),
+        Value::Array(values) => Value::Array(values.into_iter().map(normal).collect()),
+        Value::Object(fields) => {
+            let given = fields.into_iter().filter(|(_, value)| !value.is_null());
+            let mut given: Vec<_> =
+                given.map(|(name, value)| (name.trim().to_owned(), normal(value))).collect();
+            given.sort_by(|(one, _), (other, _)| one.cmp(other));
+            Value::Object(given.into_iter().collect())
+        }
+        plain => plain,
     }
 }
 
@@ -34,4 +60,22 @@ pub(crate) fn described<T: ToSchema>() -> Described {
 pub(crate) fn reason(sent: &str) -> Result<String, Problem> {
     text::code(sent)
         .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/reason"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Golden: records hold an HMAC of it, and outlive a release.
+    #[test]
+    fn a_meaning_is_always_written_the_same() {
+        let body = json!({
+            "name": " Mug\r\n", "empty": null, "lines": [{ "sku": "A", "quantity": 1, "price": null }, null],
+            "attributes": { "size ": "L", "colour": "red" }, "description": "",
+        });
+        let written = r#"{"attributes":{"colour":"red","size":"L"},"description":"","lines":[{"quantity":1,"sku":"A"},null],"name":"Mug"}"#;
+        assert_eq!(String::from_utf8(meaning(&body).unwrap()).unwrap(), written);
+    }
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids};
-use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
+use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch};
@@ -21,8 +21,8 @@ use uuid::Uuid;
 use super::answer::{answer, recorded, refused, render, unreadable};
 use super::body::Input;
 use super::headers::{
-    CHANNEL, IMPORT_KEY, ON_BEHALF_OF, REASON, REASON_NOTE, channel, idempotency_key, note, on_behalf_of,
-    text,
+    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON, REASON_NOTE, channel, idempotency_key, note,
+    on_behalf_of, text,
 };
 use super::path::{self, Parameters};
 use super::row::Row;
@@ -35,8 +35,10 @@ pub(crate) struct Call {
     caller: Caller,
     parts: Parts,
     if_match: Option<IfMatch>,
+    key: Option<Key>,
     command_id: Uuid,
     fingerprint: Vec<u8>,
+    earlier: Vec<EarlierForm>,
     metadata: Metadata,
     import_key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
@@ -87,16 +89,12 @@ impl Call {
 
         let actor = caller.actor.clone();
         let (actor_kind, name) = (actor.kind, actor.to_string());
-        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        // The route, not the target: a key that is used again for another target is a key that is used again.
         let command_id = match &key {
-            Some(key) => ids::derived(ids::COMMANDS, &[&name, method, path, key]),
+            Some(key) => command_id_of(&name, row, row.path, &key.text),
             None => ids::new(),
         };
-        let expected = headers.get(IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
         let body = if has_body { JsonText::read(headers, body).await? } else { nothing_in(body).await? };
-        let told_by =
-            [name.as_bytes(), method.as_bytes(), path.as_bytes(), expected, body.value().as_bytes()];
-        let fingerprint = commands.store.keys().fingerprint(&told_by).await.map_err(unreadable)?;
         let metadata = Metadata {
             correlation_id: Some(context.correlation_id),
             command_type: Some(row.command.to_owned()),
@@ -118,8 +116,10 @@ impl Call {
             caller,
             parts,
             if_match,
+            key,
             command_id,
-            fingerprint,
+            fingerprint: Vec::new(),
+            earlier: Vec::new(),
             metadata,
             import_key,
             occurred_at: None,
@@ -144,7 +144,7 @@ impl Call {
 
     /// The body, once the caller is known to be permitted all its fields.
     pub(crate) fn body<B: Input>(&mut self) -> Result<B, Problem> {
-        let body: B = std::mem::take(&mut self.body).parse()?;
+        let body: B = self.body.parse()?;
         let privileged = body.privileged().or_else(|| body.occurred_at().map(|_| "/occurred_at".to_owned()));
         if let Some(pointer) = privileged {
             let may = self.caller.must(Permission::Override, "this field");
@@ -159,23 +159,66 @@ impl Call {
         path::read(&mut self.parts).await
     }
 
+    /// Keeps what the command means: its target and its body as they were understood, in one form. A repeated command is
+    /// known by its meaning, however it is written.
+    pub(crate) async fn understand(&mut self, target: &[String], body: &[u8]) -> Result<(), Problem> {
+        let name = self.caller.actor.to_string();
+        let if_match = self.if_match.as_ref().map(ToString::to_string).unwrap_or_default();
+        let method = self.row.method.as_str();
+        let mut meaning = vec![FORM, name.as_bytes(), method.as_bytes(), self.row.path.as_bytes()];
+        meaning.extend(target.iter().map(String::as_bytes));
+        meaning.extend([if_match.as_bytes(), body]);
+        let keys = self.store.keys();
+        self.fingerprint = keys.fingerprint(&meaning).await.map_err(unreadable)?;
+        let Some(key) = &self.key else { return Ok(()) };
+        // Before 0.2 the id was made of the path as it was sent, and the fingerprint of the bytes.
+        let sent = self.parts.headers.get(IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
+        let mut paths = vec![self.parts.uri.path().to_owned(), path::of(self.row.path, target)];
+        paths.dedup();
+        let mut texts = vec![key.text.as_str(), key.sent.as_str()];
+        texts.dedup();
+        for path in &paths {
+            let bytes =
+                [name.as_bytes(), method.as_bytes(), path.as_bytes(), sent, self.body.value().as_bytes()];
+            let fingerprint = keys.fingerprint(&bytes).await.map_err(unreadable)?;
+            self.earlier.extend(texts.iter().map(|text| EarlierForm {
+                command_id: command_id_of(&name, &self.row, path, text),
+                fingerprint: fingerprint.clone(),
+            }));
+        }
+        Ok(())
+    }
+
     /// The id of the stream that this command begins: always the same for the same command.
     pub(crate) fn new_stream(&self) -> Uuid {
         ids::stream_of(self.command_id)
     }
 
-    fn context(&self, id: Uuid) -> CommandContext {
+    fn context(&self, id: Uuid, expected: Option<i64>) -> CommandContext {
         let mut context =
             CommandContext::new(self.command_id, self.fingerprint.clone(), self.metadata.clone());
+        context.earlier.clone_from(&self.earlier);
         context.occurred_at = self.occurred_at.unwrap_or(context.occurred_at);
-        context.expected = match self.if_match {
-            Some(IfMatch::Version(version)) => Some(version),
-            Some(IfMatch::Any) | None => None,
-        };
+        context.expected = expected;
         context.import_key.clone_from(&self.import_key);
         context.kind = self.row.success.kind();
         context.reference = self.row.location(self.parts.uri.path(), id);
         context
+    }
+
+    /// The version to expect first; `None`: any.
+    fn expected(&self) -> Option<i64> {
+        match &self.if_match {
+            Some(IfMatch::OneOf(versions)) => Some(versions.first().copied().unwrap_or(NO_VERSION)),
+            Some(IfMatch::Any) | None => None,
+        }
+    }
+
+    /// Another version of the list in `If-Match`, which is the one that the stream has.
+    fn other<E>(&self, tried: Option<i64>, done: &Result<Executed, ExecuteError<E>>) -> Option<i64> {
+        let Err(ExecuteError::Stale { actual, .. }) = done else { return None };
+        let named = self.if_match.as_ref().is_some_and(|wanted| wanted.names(*actual));
+        (named && tried != Some(*actual)).then_some(*actual)
     }
 
     /// Decides the command and appends its events.
@@ -209,7 +252,15 @@ impl Call {
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         self.expect_any::<A>(id).await?;
-        Box::pin(self.store.execute::<A>(id, command, self.context(id))).await
+        let mut expected = self.expected();
+        loop {
+            let context = self.context(id, expected);
+            let done = Box::pin(self.store.execute::<A>(id, command.clone(), context)).await;
+            match self.other(expected, &done) {
+                Some(actual) => expected = Some(actual),
+                None => return done,
+            }
+        }
     }
 
     /// Like [`attempt`](Self::attempt), together with a command of another aggregate that has a say: its refusal is one
@@ -221,7 +272,16 @@ impl Call {
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let id = first.0;
         self.expect_any::<A>(id).await?;
-        Box::pin(self.store.execute_joined::<A, B>(first, second, self.context(id))).await
+        let mut expected = self.expected();
+        loop {
+            let context = self.context(id, expected);
+            let done =
+                Box::pin(self.store.execute_joined::<A, B>(first.clone(), second.clone(), context)).await;
+            match self.other(expected, &done) {
+                Some(actual) => expected = Some(actual),
+                None => return done,
+            }
+        }
     }
 
     /// `If-Match: *` expects that there is something.
@@ -239,9 +299,16 @@ impl Call {
         command: A::Command,
         other: B::Command,
     ) -> Result<Response, Problem> {
-        let both = self.store.execute_both::<A, B>((id, command.clone()), (id, other), self.context(id));
-        let done = Box::pin(both).await;
-        answer::<A>(id, command, done)
+        let mut expected = self.expected();
+        loop {
+            let (first, second) = ((id, command.clone()), (id, other.clone()));
+            let both = self.store.execute_both::<A, B>(first, second, self.context(id, expected));
+            let done = Box::pin(both).await;
+            match self.other(expected, &done) {
+                Some(actual) => expected = Some(actual),
+                None => return answer::<A>(id, command, done),
+            }
+        }
     }
 
     /// Facts changed so that the command would be refused today. If it was done before, it is answered as it was then:
@@ -255,6 +322,16 @@ impl Call {
         let version = self.store.version::<A>(id).await.map_err(refused)?;
         if version == 0 { Err(problem) } else { self.execute::<A>(id, again).await }
     }
+}
+
+/// The form of the fingerprint: its first part, which no fingerprint of an earlier form has.
+const FORM: &[u8] = b"2";
+
+/// No stream has it.
+const NO_VERSION: i64 = -1;
+
+fn command_id_of(caller: &str, row: &Row, path: &str, key: &str) -> Uuid {
+    ids::derived(ids::COMMANDS, &[caller, row.method.as_str(), path, key])
 }
 
 /// An absent body.

@@ -1,13 +1,13 @@
 //! The headers that only commands take: channel, on whose behalf, reason and idempotency key.
 
 use axum::http::{HeaderMap, HeaderName};
-use soonshop_domain::{Actor, ActorKind, Channel, Personal, Purpose};
+use soonshop_domain::{Actor, ActorKind, Channel, Personal, Purpose, text as texts};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Role};
 use soonshop_service_kit::headers::IdempotencyKey;
 use uuid::{Uuid, Variant, Version};
 
-use super::row::Key;
+use super::row;
 
 pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 pub(super) const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
@@ -42,12 +42,24 @@ pub(super) fn text(
     Ok(Some(text.to_owned()))
 }
 
+/// An idempotency key.
+pub(super) struct Key {
+    /// In its normal form.
+    pub(super) text: String,
+    /// As the releases before 0.2 took it.
+    pub(super) sent: String,
+}
+
 /// Anonymous callers share one space of keys, so their keys must not be guessable.
-pub(super) fn idempotency_key(headers: &HeaderMap, role: Role, key: Key) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(
+    headers: &HeaderMap,
+    role: Role,
+    key: row::Key,
+) -> Result<Option<Key>, Problem> {
     let Some(sent) = IdempotencyKey::optional(headers)? else {
         return match key {
-            Key::Optional => Ok(None),
-            Key::Required => Err(Problem::malformed(
+            row::Key::Optional => Ok(None),
+            row::Key::Required => Err(Problem::malformed(
                 "idempotency-key-required",
                 "send Idempotency-Key: money or stock moves here, and must not move twice",
             )
@@ -55,13 +67,14 @@ pub(super) fn idempotency_key(headers: &HeaderMap, role: Role, key: Key) -> Resu
         };
     };
     if role != Role::Guest {
-        return Ok(Some(sent.as_str().to_owned()));
+        return Ok(Some(Key { text: sent.as_str().to_owned(), sent: sent.as_sent().to_owned() }));
     }
     let random = Uuid::try_parse(sent.as_str()).ok().filter(|id| {
         id.get_variant() == Variant::RFC4122
             && matches!(id.get_version(), Some(Version::Random | Version::SortRand))
     });
-    random.map(|id| Some(id.to_string())).ok_or_else(|| {
+    let named = |id: Uuid| Key { text: id.to_string(), sent: id.to_string() };
+    random.map(|id| Some(named(id))).ok_or_else(|| {
         let detail = "without a token, Idempotency-Key is a random UUID (version 4 or 7)";
         Problem::malformed("idempotency-key-not-random", detail).with("header", "Idempotency-Key")
     })
@@ -99,12 +112,10 @@ pub(super) fn note(headers: &HeaderMap, caller: &Caller) -> Result<Option<Person
     let mut values = headers.get_all(REASON_NOTE).iter();
     let (Some(value), Some(writer)) = (values.next(), caller.writer) else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
-    if values.next().is_some()
-        || !(1..=LONGEST_NOTE).contains(&text.len())
-        || text.chars().any(char::is_control)
-    {
+    let clean = texts::line(text, LONGEST_NOTE).ok().filter(|_| text.len() <= LONGEST_NOTE);
+    let clean = clean.filter(|_| values.next().is_none()).ok_or_else(|| {
         let detail = format!("X-Reason-Note is one line of UTF-8 of 1 to {LONGEST_NOTE} bytes");
-        return Err(invalid_header("X-Reason-Note", detail));
-    }
-    Ok(Some(Personal::new(text.to_owned(), writer, Purpose::Account)))
+        invalid_header("X-Reason-Note", detail)
+    })?;
+    Ok(Some(Personal::new(clean, writer, Purpose::Account)))
 }

@@ -15,6 +15,9 @@ pub(crate) trait Parameter: Sized {
 
     /// Reads it; or the end of the sentence `the id in the path …`, without its value.
     fn parse(sent: &str) -> Result<Self, String>;
+
+    /// Its one form, however it was sent.
+    fn canonical(&self) -> String;
 }
 
 impl Parameter for Uuid {
@@ -26,6 +29,10 @@ impl Parameter for Uuid {
     fn parse(sent: &str) -> Result<Self, String> {
         Self::try_parse(sent).map_err(|_| "is not a UUID".to_owned())
     }
+
+    fn canonical(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Parameter for Sku {
@@ -35,6 +42,10 @@ impl Parameter for Sku {
 
     fn parse(sent: &str) -> Result<Self, String> {
         Self::try_new(sent).map_err(|error| format!("cannot be used: {error}"))
+    }
+
+    fn canonical(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -48,6 +59,10 @@ impl Parameter for u32 {
     fn parse(sent: &str) -> Result<Self, String> {
         sent.parse().map_err(|_| "is not a whole number".to_owned())
     }
+
+    fn canonical(&self) -> String {
+        self.to_string()
+    }
 }
 
 /// All parameters of a path, in the order of the path: none, one, or a tuple of several.
@@ -57,6 +72,9 @@ pub(crate) trait Parameters: Sized + Send + 'static {
 
     /// Reads them out of names and values.
     fn parse(sent: &[(String, String)]) -> Result<Self, Problem>;
+
+    /// Each in its one form: what the command is about, however its path was written.
+    fn canonical(&self) -> Vec<String>;
 }
 
 fn one<P: Parameter>(sent: &[(String, String)], index: usize) -> Result<P, Problem> {
@@ -78,6 +96,10 @@ impl Parameters for () {
     fn parse(_: &[(String, String)]) -> Result<Self, Problem> {
         Ok(())
     }
+
+    fn canonical(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 macro_rules! single {
@@ -90,6 +112,10 @@ macro_rules! single {
             fn parse(sent: &[(String, String)]) -> Result<Self, Problem> {
                 one(sent, 0)
             }
+
+            fn canonical(&self) -> Vec<String> {
+                vec![Parameter::canonical(self)]
+            }
         }
     )+};
 }
@@ -97,7 +123,7 @@ macro_rules! single {
 single! { Uuid Sku u32 }
 
 macro_rules! several {
-    ($($kind:ident $index:literal)+) => {
+    ($($kind:ident $index:tt)+) => {
         impl<$($kind: Parameter + Send + 'static),+> Parameters for ($($kind,)+) {
             fn schemas() -> Vec<Object> {
                 vec![$($kind::schema()),+]
@@ -106,12 +132,32 @@ macro_rules! several {
             fn parse(sent: &[(String, String)]) -> Result<Self, Problem> {
                 Ok(($(one::<$kind>(sent, $index)?,)+))
             }
+
+            fn canonical(&self) -> Vec<String> {
+                vec![$(self.$index.canonical()),+]
+            }
         }
     };
 }
 
 several! { A 0 B 1 }
 several! { A 0 B 1 C 2 }
+
+/// The path of a row with its parameters filled in, each percent-encoded as far as it must be.
+pub(crate) fn of(path: &str, target: &[String]) -> String {
+    let mut target = target.iter();
+    let fill = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        Some(_) => target.next().map(|text| encoded(text)).unwrap_or_default(),
+        None => part.to_owned(),
+    };
+    path.split('/').map(fill).collect::<Vec<_>>().join("/")
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let write = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(write).collect()
+}
 
 /// The parameters of the requested path.
 pub(crate) async fn read<P: Parameters>(parts: &mut Parts) -> Result<P, Problem> {
@@ -121,4 +167,17 @@ pub(crate) async fn read<P: Parameters>(parts: &mut Parts) -> Result<P, Problem>
         Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await?.0
     };
     P::parse(&sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_in_one_way() {
+        let target = ["A/B \u{e9}".to_owned(), "7".to_owned()];
+        assert_eq!(of("/shelves/{sku}/lines/{line}", &target), "/shelves/A%2FB%20%C3%A9/lines/7");
+        assert_eq!(of("/orders", &[]), "/orders");
+        assert_eq!(<(Sku, u32) as Parameters>::canonical(&(Sku::try_new("mug").unwrap(), 7)), ["MUG", "7"]);
+    }
 }

@@ -29,7 +29,7 @@ use super::row::Success::{Accepted, Answer, Created, Done, Removed};
 use super::state::Commands;
 use super::{driver, openapi};
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Named {
     name: String,
@@ -37,7 +37,7 @@ struct Named {
 
 impl Input for Named {}
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 

@@ -2,9 +2,10 @@
 
 use futures::future::join_all;
 use soonshop_domain::inventory::{self, Command, Stock};
+use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Purpose, ids};
-use soonshop_event_store::{Answer, CommandContext, ExecuteError, OutcomeKind};
+use soonshop_event_store::{Answer, CommandContext, EarlierForm, ExecuteError, OutcomeKind};
 use uuid::Uuid;
 
 use crate::fixture::{
@@ -26,6 +27,7 @@ on_both! {
     the_same_command_twice_in_one_batch_is_done_once,
     a_command_record_holds_no_more_than_the_answer,
     a_record_of_an_earlier_release_still_answers_its_command_id,
+    a_record_under_an_earlier_id_answers_the_command,
     each_kind_of_outcome_is_stored_as_its_number_and_read_again,
 }
 
@@ -257,6 +259,41 @@ async fn a_record_of_an_earlier_release_still_answers_its_command_id(shop: Fixtu
         assert_eq!((&*slug, &*sentence), ("insufficient-stock", "9 requested, 2 available"), "{status}");
     }
     assert!(shop.events().await.is_empty(), "none of them was done again");
+}
+
+/// A release may make ids and fingerprints in another way than the one before it.
+async fn a_record_under_an_earlier_id_answers_the_command(shop: Fixture) {
+    let store = shop.store();
+    let (stream, earlier) = (ids::new(), ids::new());
+    let first = store.execute::<Stock>(stream, receive(5), context_of(earlier)).await.unwrap();
+    let fingerprint = context_of(earlier).fingerprint;
+    let knowing = |command_id: Uuid, fingerprint: &[u8]| {
+        let form = EarlierForm { command_id, fingerprint: fingerprint.to_vec() };
+        CommandContext { fingerprint: b"made anew".to_vec(), earlier: vec![form], ..context_of(ids::new()) }
+    };
+    let again = store.execute::<Stock>(stream, receive(5), knowing(earlier, &fingerprint)).await.unwrap();
+    assert_eq!((&again.answer, again.repeated), (&first.answer, true));
+    let erase = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
+    let both = store
+        .execute_both::<Stock, Person>(
+            (stream, receive(5)),
+            (ids::new(), erase),
+            knowing(earlier, &fingerprint),
+        )
+        .await
+        .unwrap();
+    assert_eq!((&both.answer, both.repeated), (&first.answer, true));
+    // Its own id, with the fingerprint as it was made then.
+    let own = CommandContext { command_id: earlier, ..knowing(earlier, &fingerprint) };
+    let again = store.execute::<Stock>(stream, receive(5), own).await.unwrap();
+    assert_eq!((&again.answer, again.repeated), (&first.answer, true));
+    let other = store.execute::<Stock>(stream, receive(6), knowing(earlier, b"another request")).await;
+    assert!(matches!(other, Err(ExecuteError::IdReused)), "{other:?}");
+    assert_eq!(on_hand(&store, stream).await, (5, 1));
+    // An id that nothing was recorded under says nothing.
+    let new = store.execute::<Stock>(stream, receive(1), knowing(ids::new(), &fingerprint)).await.unwrap();
+    assert!(!new.repeated);
+    assert_eq!(on_hand(&store, stream).await, (6, 2));
 }
 
 async fn each_kind_of_outcome_is_stored_as_its_number_and_read_again(shop: Fixture) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, RawPathParams};
-use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, IF_NONE_MATCH, LINK};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, LINK};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,8 @@ use super::params::{Kind, Param, Params};
 use crate::Problem;
 use crate::access::session::from_here;
 use crate::access::{Access, Caller, Permission, Visitor};
-use crate::headers::{self, EVENT_POSITION, EventPosition, position_header};
+use crate::grammar::{self, MediaType};
+use crate::headers::{self, EVENT_POSITION, EventPosition, IfNoneMatch, position_header};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -50,8 +51,8 @@ pub struct Visit {
     pub path: String,
     /// Of the address; empty where there is none.
     pub query: String,
-    /// The first language of `Accept-Language`.
-    pub language: Option<String>,
+    /// Of `Accept-Language`, the preferred one first.
+    pub languages: Vec<String>,
     /// Readable cookies by name.
     cookies: Vec<(String, String)>,
     /// `None`: unknown, because keys cannot be looked up or the token is bad.
@@ -67,7 +68,7 @@ impl Visit {
         Self {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
-            language: language(&parts.headers),
+            languages: grammar::languages(&parts.headers),
             cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             visitor: visitor.cloned(),
         }
@@ -117,8 +118,8 @@ pub struct Call<S> {
     pub form: Params,
     /// The position that the answer must have seen.
     pub wanted: Option<RequiredPosition>,
-    /// The versions that the client has, from `If-None-Match`.
-    has: Vec<String>,
+    /// The versions that the client has.
+    has: Option<IfNoneMatch>,
 }
 
 impl<S> Call<S> {
@@ -151,7 +152,7 @@ impl<S> Call<S> {
             params: Params::read_in(&asked.query, takes.params, kept_zone(&asked, takes.params))?,
             form,
             wanted: wanted(&parts.headers)?,
-            has: has(&parts.headers),
+            has: IfNoneMatch::optional(&parts.headers)?,
             headers_in: parts.headers,
             asked,
             visitor,
@@ -191,7 +192,7 @@ impl<S> Call<S> {
     pub fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
         let mut headers = self.headers(position);
         let tag = format!("\"{version}\"");
-        let known = !erasable && self.has.iter().any(|has| *has == tag || has == "*");
+        let known = !erasable && self.has.as_ref().is_some_and(|has| has.has(version));
         headers.insert(ETAG, HeaderValue::try_from(tag).expect("a number in quotes is visible ASCII"));
         if known {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
@@ -240,9 +241,9 @@ fn kept_zone(asked: &Visit, params: &[Param]) -> Option<Tz> {
 /// Reads a form, sent by one of our own pages or by a program.
 async fn form(headers: &HeaderMap, body: Body, fields: &[Param]) -> Result<Params, Problem> {
     from_here(headers)?;
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !kind.starts_with("application/x-www-form-urlencoded") {
-        let detail = "a form is sent as application/x-www-form-urlencoded";
+    let kind = MediaType::of(headers, &CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded" && kind.is_utf8()) {
+        let detail = "a form is sent as `Content-Type: application/x-www-form-urlencoded`, in UTF-8";
         return Err(Problem::unsupported_media_type("unsupported-media-type", detail));
     }
     let bytes = axum::body::to_bytes(body, LARGEST_FORM).await;
@@ -250,11 +251,6 @@ async fn form(headers: &HeaderMap, body: Body, fields: &[Param]) -> Result<Param
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Problem::malformed("invalid-body", "a form is text in UTF-8"))?;
     Params::read(text, fields)
-}
-
-fn language(headers: &HeaderMap) -> Option<String> {
-    let first = headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?.split([',', ';']).next()?;
-    Some(first.trim().to_owned())
 }
 
 /// Encodes an answer here, where a failure can still become a problem.
@@ -271,11 +267,4 @@ fn wanted(headers: &HeaderMap) -> Result<Option<RequiredPosition>, Problem> {
     }
     let deadline = Instant::now() + wait.unwrap_or_default();
     Ok(Some(RequiredPosition { position, waits: wait.is_some(), deadline }))
-}
-
-/// `If-None-Match` compares weakly: `W/"7"` is `"7"`. A malformed tag matches no version.
-fn has(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let tags = values.flat_map(|value| value.split(',')).map(str::trim);
-    tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag).to_owned()).collect()
 }

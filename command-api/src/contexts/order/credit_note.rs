@@ -28,7 +28,7 @@ use crate::http::schema;
 type Done = Result<Executed, ExecuteError<credit_note::Error>>;
 
 /// Some units of the order's lines, or without an order of a SKU.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCreditNoteLine)]
 struct NewCreditLine {
@@ -46,7 +46,7 @@ struct NewCreditLine {
     price: Option<Money>,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCreditNote)]
 struct NewCreditNote {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use soonshop_domain::Money;
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{self, GuestId, ProductId};
@@ -26,7 +26,7 @@ const LOOK_UPS: usize = 8;
 /// How many generated numbers are tried: two taken ones in a row are already very unlikely.
 const NUMBERS: u32 = 10;
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewOrderLine)]
 pub(super) struct NewLine {

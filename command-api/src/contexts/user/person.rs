@@ -1,7 +1,7 @@
 //! People over HTTP: the erasure of a person, a user or a guest.
 
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Purpose, personal};
@@ -16,16 +16,24 @@ use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::schema;
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PersonErasure)]
 pub(super) struct Erasure {
     /// The purposes to erase: each at most once.
     #[schema(value_type = Vec<schema::Purpose>, min_items = 1, max_items = 2)]
+    #[serde(serialize_with = "in_order")]
     purposes: Vec<Purpose>,
 }
 
 impl Input for Erasure {}
+
+/// In whatever order they are named, it is the same erasure.
+fn in_order<S: Serializer>(purposes: &[Purpose], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut purposes: Vec<&str> = purposes.iter().map(AsRef::as_ref).collect();
+    purposes.sort_unstable();
+    purposes.serialize(serializer)
+}
 
 /// Without the purpose `account` a user stays. With it the user is deleted in the same append: both happen or neither.
 pub(super) async fn erase(call: Call, id: Uuid, Erasure { purposes }: Erasure) -> Result<Response, Problem> {
