@@ -325,9 +325,10 @@ async fn a_sku_belongs_to_one_product_in_every_spelling() {
 #[tokio::test]
 async fn stock_is_received_adjusted_reserved_released_and_shipped() {
     let shop = Shop::open().await;
+    shop.sell("a/b c").await;
     let (order, at) = (key(), |what: &str| format!("/inventory/a%2Fb%20c/{what}"));
     let got = shop.post(&at("receipts"), json!({ "quantity": 10 })).await;
-    assert_eq!((got.status, got.header("etag"), got.header("event-position")), (200, "\"1\"", "main:1"));
+    assert_eq!((got.status, got.header("etag"), got.header("event-position")), (200, "\"1\"", "main:2"));
     let stock = got.id();
     let got = shop.post(&at("adjustments"), json!({ "quantity": -3, "reason": "broken" })).await;
     assert_eq!((got.status, got.id()), (200, stock.clone()));
@@ -344,6 +345,91 @@ async fn stock_is_received_adjusted_reserved_released_and_shipped() {
     assert_ne!(elsewhere.id(), stock, "each location has a stock of its own");
     let events = shop.store.log().read(1, 100).await.unwrap();
     assert!(events.iter().all(|event| event.payload.contains("\"sku\":\"A/B C\"")), "in its normal form");
+}
+
+#[tokio::test]
+async fn stock_of_a_sku_that_no_product_has_is_taken_only_on_request_and_shown_as_such() {
+    let shop = Shop::open().await;
+    let at = |what: &str| format!("/inventory/typo-1/{what}");
+    let line = json!({ "order_id": key(), "line": 1 });
+    for (what, body) in [
+        ("receipts", json!({ "quantity": 7 })),
+        ("adjustments", json!({ "quantity": 7, "reason": "counted" })),
+        ("releases", line.clone()),
+        ("shipments", line),
+    ] {
+        let got = shop.operate(&at(what), body).await;
+        assert_eq!(got.refused(), (422, "unknown-sku".into()), "{what}");
+    }
+    assert_eq!(shop.head().await, 0);
+    let sent = key();
+    let headers = [("idempotency-key", sent.as_str())];
+    let taken = shop.post_with(&at("receipts"), &headers, json!({ "quantity": 7, "unlisted": true })).await;
+    assert_eq!((taken.status, taken.header("event-position")), (200, "main:1"));
+    let counted = json!({ "quantity": -1, "reason": "counted" });
+    assert_eq!(shop.post(&at("adjustments"), counted).await.status, 200, "what is there can be counted");
+    assert_eq!(shop.post(&at("receipts"), json!({ "quantity": 7 })).await.refused().1, "unknown-sku");
+    let reason = async |position: i64| {
+        let stored = shop.store.log().read(position, 1).await.unwrap().remove(0);
+        serde_json::from_str::<Value>(&stored.metadata).unwrap()["reason_code"].clone()
+    };
+    assert_eq!(reason(1).await, "sku-without-product");
+    let explained = [("idempotency-key", &*key()), ("x-reason", "early-delivery")];
+    let more = json!({ "quantity": 1, "unlisted": true });
+    assert_eq!(shop.post_with(&at("receipts"), &explained, more.clone()).await.status, 200);
+    assert_eq!(reason(3).await, "early-delivery");
+    // Once a product has it, it is a SKU like any other.
+    shop.sell("TYPO-1").await;
+    assert_eq!(shop.post(&at("receipts"), more).await.status, 200);
+    assert_eq!(reason(5).await, Value::Null);
+    // And a repeat is answered as it was, whatever has become of the SKU.
+    let again = shop.post_with(&at("receipts"), &headers, json!({ "quantity": 7, "unlisted": true })).await;
+    assert_eq!((again.status, &again.text), (200, &taken.text));
+}
+
+#[tokio::test]
+async fn a_deleted_product_says_what_it_leaves_and_gives_its_skus_back() {
+    let shop = Shop::open().await;
+    let body = json!({ "name": "Mug", "variants": [{ "sku": "mug" }, { "sku": "tassë" }, { "sku": "cup" }] });
+    let path = shop.post("/products", body.clone()).await.header("location").to_owned();
+    for (sku, quantity) in [("mug", 7), ("tass%C3%AB", 2)] {
+        let path = format!("/inventory/{sku}/receipts");
+        assert_eq!(shop.post(&path, json!({ "quantity": quantity })).await.status, 200);
+    }
+    let releases = format!("{path}/sku-releases");
+    let release = async |sku: &str| shop.operate(&releases, json!({ "sku": sku })).await;
+    assert_eq!(release("cup").await.refused(), (409, "product-listed".into()));
+    let sent = key();
+    let headers = [("if-match", "*"), ("idempotency-key", &*sent)];
+    let gone = shop.send("DELETE", &path, &headers, "").await;
+    let left = "\"MUG\";units=7, \"TASS%C3%8B\";units=2";
+    assert_eq!((gone.status, gone.header("stock-on-hand")), (204, left));
+    let taken = shop.post("/products", body).await;
+    assert_eq!(taken.refused(), (409, "sku-taken".into()), "it keeps them until they are given back");
+
+    let stays = release("mug").await;
+    assert_eq!(stays.refused(), (409, "stock-left".into()));
+    assert_eq!((&stays.json()["on_hand"], &stays.json()["reserved"]), (&json!(7), &json!(0)));
+    let empty = json!({ "quantity": -7, "reason": "sold-off" });
+    assert_eq!(shop.post("/inventory/mug/adjustments", empty).await.status, 200);
+    assert_eq!(release("spoon").await.refused(), (404, "no-such-variant".into()));
+    let guest = shop.post(&releases, json!({ "sku": "mug" })).await;
+    assert_eq!(guest.refused(), (403, "operator-only".into()));
+    let done = release("mug").await;
+    assert_eq!((done.status, done.header("etag")), (200, "\"3\""), "{}", done.text);
+    assert_eq!(release("mug").await.json()["position"], Value::Null, "it was given back before");
+    // The deletion is answered as it was, whatever lies there now.
+    let again = shop.send("DELETE", &path, &headers, "").await;
+    assert_eq!((again.status, again.header("stock-on-hand")), (204, left));
+
+    let new = shop.sell("mug").await;
+    assert_eq!(
+        shop.store.owner_of(scope::SKU, "MUG").await.unwrap(),
+        Some(new.replace("/products/", "product:"))
+    );
+    let cup = shop.post("/products", json!({ "name": "Cup", "variants": [{ "sku": "cup" }] })).await;
+    assert_eq!(cup.refused(), (409, "sku-taken".into()), "the others are still its own");
+    assert_eq!(shop.post("/orders", order("mug")).await.status, 201);
 }
 
 #[tokio::test]
@@ -478,8 +564,14 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
         let got = shop.send(&method, &path, &[&headers[..], &[OPERATOR]].concat(), "{}").await;
         assert!(![401, 403].contains(&got.status) && got.status < 500, "{method} {path}: {}", got.text);
     }
-    let expected =
-        ["credit_note.issue", "person.request-erasure", "stock.release", "stock.reserve", "stock.ship"];
+    let expected = [
+        "credit_note.issue",
+        "person.request-erasure",
+        "product.release-sku",
+        "stock.release",
+        "stock.reserve",
+        "stock.ship",
+    ];
     assert_eq!(only_operator, BTreeSet::from(expected.map(str::to_owned)));
 }
 
@@ -503,6 +595,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "shop" => "support admin service",
         "trade" | "fulfil" => "ops admin service",
         "refund" | "erase-person" => "support admin",
+        "override" => "admin",
         other => panic!("no command has needed {other} yet: say here who has it"),
     };
     let mut table = BTreeSet::new();
@@ -537,6 +630,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "product.change: ops admin service",
         "product.create: ops admin service",
         "product.delete: ops admin service",
+        "product.release-sku: admin",
         "product.set-price: ops admin service",
         "stock.adjust: ops admin service",
         "stock.receive: ops admin service",
@@ -842,7 +936,7 @@ async fn a_command_is_what_it_means_however_it_is_written() {
             for body in &bodies {
                 for key in [&sent, &quoted] {
                     let got = shop.send("POST", path, &headers(key.as_str()), body.clone()).await;
-                    let first = first.get_or_insert_with(|| got);
+                    let first = first.get_or_insert(got);
                     let again = shop.send("POST", path, &headers(key.as_str()), body.clone()).await;
                     assert!([200, 201].contains(&first.status), "{path} {body}: {}", first.text);
                     assert_eq!((again.status, &again.text), (first.status, &first.text), "{path} {body}");

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, uuid};
 
-/// Commands of people: caller, method, path and idempotency key.
+/// Commands of people: caller, method, route and idempotency key.
 pub const COMMANDS: Uuid = uuid!("0b6f2c66-9e1d-4b55-8f0e-6a1c3c6f5a01");
 /// Commands of processes: process, instance, input, purpose and target.
 pub const PROCESSES: Uuid = uuid!("4f6b0d3e-7a2c-4c8e-9d55-1f0a7be39b02");

@@ -63,11 +63,25 @@ impl Details {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Create { details: Details, variants: Vec<Variant> },
-    Change { details: Details },
-    AddVariant { variant: Variant },
-    SetPrice { sku: Sku, price: Money },
+    Create {
+        details: Details,
+        variants: Vec<Variant>,
+    },
+    Change {
+        details: Details,
+    },
+    AddVariant {
+        variant: Variant,
+    },
+    SetPrice {
+        sku: Sku,
+        price: Money,
+    },
     Delete,
+    /// Gives a SKU of a deleted product back: another product may have it.
+    ReleaseSku {
+        sku: Sku,
+    },
 }
 
 #[derive(
@@ -100,6 +114,10 @@ pub enum Event {
         price: Money,
     },
     ProductDeleted {},
+    /// Of a deleted product: another one may have the SKU from now on.
+    ProductSkuReleased {
+        sku: Sku,
+    },
 }
 
 impl Sensitive for Event {
@@ -109,7 +127,8 @@ impl Sensitive for Event {
             | Self::ProductDetailsChanged { .. }
             | Self::ProductVariantAdded { .. }
             | Self::ProductPriceChanged { .. }
-            | Self::ProductDeleted {} => Vec::new(),
+            | Self::ProductDeleted {}
+            | Self::ProductSkuReleased { .. } => Vec::new(),
         }
     }
 }
@@ -121,7 +140,8 @@ impl EventInfo for Event {
             | Self::ProductDetailsChanged { .. }
             | Self::ProductVariantAdded { .. }
             | Self::ProductPriceChanged { .. }
-            | Self::ProductDeleted {} => None,
+            | Self::ProductDeleted {}
+            | Self::ProductSkuReleased { .. } => None,
         }
     }
 
@@ -129,9 +149,10 @@ impl EventInfo for Event {
         match self {
             Self::ProductVariantAdded { variant } => variant.price,
             Self::ProductPriceChanged { price, .. } => Some(*price),
-            Self::ProductCreated { .. } | Self::ProductDetailsChanged { .. } | Self::ProductDeleted {} => {
-                None
-            }
+            Self::ProductCreated { .. }
+            | Self::ProductDetailsChanged { .. }
+            | Self::ProductDeleted {}
+            | Self::ProductSkuReleased { .. } => None,
         }
     }
 
@@ -139,7 +160,10 @@ impl EventInfo for Event {
         match kind {
             EventKind::ProductVariantAdded => Some("variant.price"),
             EventKind::ProductPriceChanged => Some("price"),
-            EventKind::ProductCreated | EventKind::ProductDetailsChanged | EventKind::ProductDeleted => None,
+            EventKind::ProductCreated
+            | EventKind::ProductDetailsChanged
+            | EventKind::ProductDeleted
+            | EventKind::ProductSkuReleased => None,
         }
     }
 
@@ -149,7 +173,8 @@ impl EventInfo for Event {
             | EventKind::ProductDetailsChanged
             | EventKind::ProductVariantAdded
             | EventKind::ProductPriceChanged
-            | EventKind::ProductDeleted => false,
+            | EventKind::ProductDeleted
+            | EventKind::ProductSkuReleased => false,
         }
     }
 
@@ -159,7 +184,8 @@ impl EventInfo for Event {
             | EventKind::ProductDetailsChanged
             | EventKind::ProductVariantAdded
             | EventKind::ProductPriceChanged
-            | EventKind::ProductDeleted => None,
+            | EventKind::ProductDeleted
+            | EventKind::ProductSkuReleased => None,
         }
     }
 }
@@ -173,6 +199,8 @@ pub enum Error {
     ProductDeleted,
     #[error("the product exists already")]
     ProductExists,
+    #[error("the product is listed: a SKU is given back once it is deleted")]
+    ProductListed,
     #[error("a product has between 1 and 200 variants, each with a SKU of its own")]
     BadVariants,
     #[error("the product has no variant {0}")]
@@ -186,7 +214,7 @@ impl Classified for Error {
         match self {
             Self::ProductNotFound | Self::NoSuchVariant(_) => ErrorKind::NotFound,
             Self::ProductDeleted => ErrorKind::Gone,
-            Self::ProductExists => ErrorKind::Conflict,
+            Self::ProductExists | Self::ProductListed => ErrorKind::Conflict,
             Self::BadVariants | Self::BadPrice => ErrorKind::Invalid,
         }
     }
@@ -202,7 +230,13 @@ pub enum Product {
         details: Details,
         variants: Vec<Variant>,
     },
-    Deleted,
+    Deleted {
+        /// Those that it holds: no other product may have them.
+        skus: Vec<Sku>,
+        /// Those that it gave back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        released: Vec<Sku>,
+    },
 }
 
 fn sane(price: &Money) -> bool {
@@ -210,7 +244,7 @@ fn sane(price: &Money) -> bool {
 }
 
 impl Decider for Product {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
 
     fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
         match (self, command) {
@@ -227,8 +261,15 @@ impl Decider for Product {
                 Ok(vec![Event::ProductCreated { details, variants }])
             }
             (Self::Unknown, _) => Err(Error::ProductNotFound),
-            (Self::Deleted, Command::Delete) => Ok(vec![]),
-            (Self::Deleted, _) => Err(Error::ProductDeleted),
+            (Self::Deleted { .. }, Command::Delete) => Ok(vec![]),
+            (Self::Deleted { skus, released }, Command::ReleaseSku { sku }) => {
+                if skus.contains(&sku) {
+                    return Ok(vec![Event::ProductSkuReleased { sku }]);
+                }
+                if released.contains(&sku) { Ok(vec![]) } else { Err(Error::NoSuchVariant(sku)) }
+            }
+            (Self::Deleted { .. }, _) => Err(Error::ProductDeleted),
+            (Self::Listed { .. }, Command::ReleaseSku { .. }) => Err(Error::ProductListed),
             (Self::Listed { .. }, Command::Create { .. }) => Err(Error::ProductExists),
             (Self::Listed { details: old, .. }, Command::Change { details }) if *old == details => Ok(vec![]),
             (Self::Listed { .. }, Command::Change { details }) => {
@@ -272,7 +313,11 @@ impl Decider for Product {
                 values.push(variant.sku.as_str().to_owned());
                 vec![Hold { scope: scope::SKU, values }]
             }
-            // A SKU stays with its product for ever: orders refer to it.
+            (Self::Deleted { skus, .. }, Event::ProductSkuReleased { sku }) => {
+                let kept = skus.iter().filter(|held| *held != sku).map(|held| held.as_str().to_owned());
+                vec![Hold { scope: scope::SKU, values: kept.collect() }]
+            }
+            // A SKU stays with its product, also when that is deleted, until somebody gives it back.
             _ => Vec::new(),
         }
     }
@@ -282,7 +327,14 @@ impl Product {
     pub(crate) fn evolve(&mut self, event: Event) {
         match (&mut *self, event) {
             (_, Event::ProductCreated { details, variants }) => *self = Self::Listed { details, variants },
-            (_, Event::ProductDeleted {}) => *self = Self::Deleted,
+            (Self::Listed { variants, .. }, Event::ProductDeleted {}) => {
+                let skus = variants.drain(..).map(|variant| variant.sku).collect();
+                *self = Self::Deleted { skus, released: Vec::new() };
+            }
+            (Self::Deleted { skus, released }, Event::ProductSkuReleased { sku }) => {
+                skus.retain(|held| *held != sku);
+                released.push(sku);
+            }
             (Self::Listed { details, .. }, Event::ProductDetailsChanged { details: new }) => *details = new,
             (Self::Listed { variants, .. }, Event::ProductVariantAdded { variant }) => variants.push(variant),
             (Self::Listed { variants, .. }, Event::ProductPriceChanged { sku, price }) => {
@@ -290,7 +342,8 @@ impl Product {
                     variant.price = Some(price);
                 }
             }
-            (Self::Unknown | Self::Deleted, _) => {}
+            (Self::Unknown | Self::Deleted { .. }, _)
+            | (Self::Listed { .. }, Event::ProductSkuReleased { .. }) => {}
         }
     }
 
@@ -298,7 +351,16 @@ impl Product {
     pub fn variant(&self, sku: &Sku) -> Option<&Variant> {
         match self {
             Self::Listed { variants, .. } => variants.iter().find(|variant| variant.sku == *sku),
-            Self::Unknown | Self::Deleted => None,
+            Self::Unknown | Self::Deleted { .. } => None,
+        }
+    }
+
+    /// The SKUs that it holds, listed or deleted.
+    pub fn skus(&self) -> Vec<&Sku> {
+        match self {
+            Self::Unknown => Vec::new(),
+            Self::Listed { variants, .. } => variants.iter().map(|variant| &variant.sku).collect(),
+            Self::Deleted { skus, .. } => skus.iter().collect(),
         }
     }
 }
@@ -337,6 +399,7 @@ mod tests {
                     Self::ProductPriceChanged { sku: sku("MUG-BLUE"), price: gbp(1_199) }
                 }
                 EventKind::ProductDeleted => Self::ProductDeleted {},
+                EventKind::ProductSkuReleased => Self::ProductSkuReleased { sku: sku("MUG-BLUE") },
             }
         }
     }
@@ -394,6 +457,29 @@ mod tests {
                 price: Money::new(-1, Currency::GBP),
             })
             .then_expect_error(Error::BadPrice);
+    }
+
+    #[test]
+    fn a_deleted_product_gives_a_sku_back_once_and_keeps_the_others() {
+        let added = Event::ProductVariantAdded { variant: variant("CUP", 1) };
+        let release = |sku: &str| Command::ReleaseSku { sku: Sku::try_new(sku).unwrap() };
+        let released = Event::ProductSkuReleased { sku: Sku::try_new("MUG").unwrap() };
+        let deleted = || vec![mug(), added.clone(), Event::ProductDeleted {}];
+        given(deleted()).when(release("mug")).then_expect_events(vec![released.clone()]);
+        given(deleted()).and(vec![released.clone()]).when(release("MUG")).then_expect_events(vec![]);
+        given(deleted())
+            .when(release("SPOON"))
+            .then_expect_error(Error::NoSuchVariant(Sku::try_new("SPOON").unwrap()));
+        given(vec![mug()]).when(release("MUG")).then_expect_error(Error::ProductListed);
+        given(vec![]).when(release("MUG")).then_expect_error(Error::ProductNotFound);
+        let mut product = Product::default();
+        for event in deleted() {
+            product.evolve(event);
+        }
+        let holds = product.holds(&released);
+        assert_eq!(holds, [Hold { scope: scope::SKU, values: vec!["CUP".to_owned()] }]);
+        product.evolve(released);
+        assert_eq!(product.skus(), [&Sku::try_new("CUP").unwrap()]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub struct Answer {
     pub version: Option<i64>,
     pub first_position: Option<i64>,
     pub last_position: Option<i64>,
-    /// The slug and sentence of a refusal, as JSON.
+    /// The slug and sentence of a refusal, as JSON. Of a success a text of the caller, kept for its answers.
     pub detail: Option<String>,
 }
 

@@ -64,6 +64,8 @@ pub struct CommandContext {
     pub kind: OutcomeKind,
     /// Kept with the outcome: see [`Answer::reference`].
     pub reference: Option<String>,
+    /// Kept with a success: see [`Answer::detail`].
+    pub detail: Option<String>,
     /// When to give up.
     pub deadline: Instant,
 }
@@ -82,6 +84,7 @@ impl CommandContext {
             import_key: None,
             kind: OutcomeKind::Done,
             reference: None,
+            detail: None,
             deadline: Instant::now() + Duration::from_secs(10),
         }
     }
@@ -414,17 +417,14 @@ impl EventStore {
         command: A::Command,
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        let work = async {
-            match self.done_earlier::<A::Error>(&context).await? {
-                Some(done) => Ok(done),
-                None => self.execute_one::<A>(id, command, context.clone()).await,
-            }
-        };
-        in_time(context.deadline, work).await
+        in_time(context.deadline, self.execute_one::<A>(id, command, context)).await
     }
 
     /// The answer of a record that an earlier release wrote under another id.
     async fn done_earlier<E>(&self, context: &CommandContext) -> Result<Option<Executed>, ExecuteError<E>> {
+        if context.earlier.is_empty() {
+            return Ok(None);
+        }
         let ids = context.earlier.iter().map(|form| form.command_id).filter(|id| *id != context.command_id);
         let mut ids: Vec<Uuid> = ids.collect();
         ids.sort_unstable();
@@ -444,6 +444,9 @@ impl EventStore {
         command: A::Command,
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
+        if let Some(done) = Box::pin(self.done_earlier::<A::Error>(&context)).await? {
+            return Ok(done);
+        }
         loop {
             let slot = self.states.slot::<A>(id);
             let parts = self.read_ahead(&slot, id, &command, &context).await?;
@@ -491,7 +494,7 @@ impl EventStore {
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let of_second = ExecuteError::<B::Error>::of_another::<A::Error>;
-        self.execute_pair::<A, B>(first, second, context, of_second).await
+        in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
     }
 
     /// Like [`execute_both`](Self::execute_both), where the second aggregate has a say: its refusal refuses the first.
@@ -502,24 +505,7 @@ impl EventStore {
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let of_second = ExecuteError::<B::Error>::of_joined::<A::Error>;
-        self.execute_pair::<A, B>(first, second, context, of_second).await
-    }
-
-    /// Answers a repeat from its record; otherwise decides both commands until the deadline.
-    async fn execute_pair<A: Decider, B: Decider>(
-        &self,
-        first: (Uuid, A::Command),
-        second: (Uuid, B::Command),
-        context: CommandContext,
-        of_second: fn(ExecuteError<B::Error>) -> ExecuteError<A::Error>,
-    ) -> Result<Executed, ExecuteError<A::Error>> {
-        let work = async {
-            match self.done_earlier::<A::Error>(&context).await? {
-                Some(done) => Ok(done),
-                None => self.execute_two::<A, B>(first, second, context.clone(), of_second).await,
-            }
-        };
-        in_time(context.deadline, work).await
+        in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
     }
 
     /// `of_second`: what an error of the second aggregate is to the caller.
@@ -535,6 +521,9 @@ impl EventStore {
             return Err(ExecuteError::Fault(
                 "an append over two streams names the same one twice".to_owned(),
             ));
+        }
+        if let Some(done) = Box::pin(self.done_earlier::<A::Error>(&context)).await? {
+            return Ok(done);
         }
         loop {
             // Locked in the order of their names, so that two callers cannot deadlock.
@@ -1100,7 +1089,12 @@ fn bare(context: &CommandContext, streams: Vec<Expected>) -> Request {
         command_id: context.command_id,
         fingerprint: context.fingerprint.clone(),
         record: context.record,
-        answer: Answer { kind: context.kind, reference: context.reference.clone(), ..Answer::default() },
+        answer: Answer {
+            kind: context.kind,
+            reference: context.reference.clone(),
+            detail: context.detail.clone(),
+            ..Answer::default()
+        },
         streams,
         claims: Vec::new(),
         frees: Vec::new(),

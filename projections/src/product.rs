@@ -239,7 +239,8 @@ impl Projector for Products {
         unit.change(&id, &id, |row: &mut Model| {
             (row.version, row.position) = (event.version, event.position);
             outcome = match product {
-                ProductEvent::ProductCreated { .. } => Ok(()),
+                // A SKU that was given back stays in the row, which shows what was sold here.
+                ProductEvent::ProductCreated { .. } | ProductEvent::ProductSkuReleased { .. } => Ok(()),
                 ProductEvent::ProductDetailsChanged { details } => row.describe(details),
                 ProductEvent::ProductVariantAdded { variant } => {
                     let mut variants = row.variants();

@@ -11,7 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{ConnectionTrait as _, QueryResult, TransactionTrait as _};
 use serde::Serialize;
 use serde_json::json;
-use soonshop_domain::{Purpose, ids};
+use soonshop_domain::{Purpose, ids, text};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::operations::{self, Operation};
@@ -161,9 +161,9 @@ impl ApiKeys {
         expires_days: Option<u16>,
         instead: Option<(&Row, i64)>,
     ) -> anyhow::Result<ApiKey> {
-        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        let Ok(name) = text::line(name, 100) else {
             bail!("the name of a key has 1 to 100 characters on one line");
-        }
+        };
         let id = ids::new();
         let key = ApiKey::generate(id).context("no random numbers are available")?;
         let old = instead.map(|(old, _)| old.id.to_string());

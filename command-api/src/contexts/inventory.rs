@@ -1,16 +1,20 @@
 //! Stock over HTTP.
 #![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
+use soonshop_domain::claim::scope;
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Command, MAIN, Stock, StockPlace};
 use soonshop_domain::text::Sku;
+use soonshop_event_store::{EventStore, ExecuteError};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::action::{Action, prepares};
+use crate::http::answer::{answer, refused, unreadable};
 use crate::http::body::{Input, reason};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
@@ -27,23 +31,64 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-/// A parsed body: the location it names, if any, and the command.
-type ParsedBody = Result<(Option<String>, Command), Problem>;
+/// A parsed body.
+struct Parsed {
+    /// The location that it names.
+    location: Option<String>,
+    /// It also takes a SKU that no product has.
+    unlisted: bool,
+    command: Command,
+}
+
+type ParsedBody = Result<Parsed, Problem>;
+
+/// The reason beside the events of stock that no product has.
+const UNLISTED: &str = "sku-without-product";
 
 /// Makes the body a command on the SKU's stock at its location.
 fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
-    prepares(move |call: Call, sku: Sku, body: B| async move {
-        let (named, mut command) = command(body)?;
+    prepares(move |mut call: Call, sku: Sku, body: B| async move {
+        let Parsed { location: named, unlisted, mut command } = command(body)?;
         let location = location(named)?;
+        let id = inventory::stream(&sku, &location);
+        let place = StockPlace { sku, location };
         // Import keys are claimed per stream, and all receipts of one stock share a stream, so the claim cannot refuse
         // a second import. An empty command is refused in any state: it is answered from the command's record, or as
         // imported before.
         if call.imported().await? {
-            command = Command::Receive { quantity: 0 };
+            command = NOTHING;
+        } else if is_unknown(&call.store, &place.sku, &command, id).await? {
+            if !unlisted {
+                return unknown(call, id, At { place, command }).await;
+            }
+            call.because(UNLISTED);
         }
-        let id = inventory::stream(&sku, &location);
-        call.execute::<Stock>(id, At { place: StockPlace { sku, location }, command }).await
+        call.execute::<Stock>(id, At { place, command }).await
     })
+}
+
+/// Refused in any state.
+const NOTHING: Command = Command::Receive { quantity: 0 };
+
+/// Whether no product has the SKU. Stock that is there can be counted, released and shipped all the same.
+async fn is_unknown(store: &EventStore, sku: &Sku, command: &Command, id: Uuid) -> Result<bool, Problem> {
+    if store.owner_of(scope::SKU, sku.as_str()).await.map_err(unreadable)?.is_some() {
+        return Ok(false);
+    }
+    let new = matches!(command, Command::Receive { .. });
+    Ok(new || store.load::<Stock>(id).await.map_err(refused)?.1 == 0)
+}
+
+/// Refuses it, unless it was done before: then it is answered as it was.
+async fn unknown(call: Call, id: Uuid, at: At) -> Result<Response, Problem> {
+    match call.attempt::<Stock>(id, At { command: NOTHING, ..at.clone() }).await {
+        Err(ExecuteError::Rejected(_)) => {
+            let detail = "no product has this SKU: correct it, or list the product first; `\"unlisted\": true` takes \
+                          stock before its product";
+            Err(Problem::invalid("unknown-sku", detail).with("parameter", "sku"))
+        }
+        done => answer::<Stock>(id, at, done),
+    }
 }
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -55,6 +100,9 @@ struct Receipt {
     /// `main` if it is left out.
     #[serde(serialize_with = "located")]
     location: Option<String>,
+    /// Takes stock of a SKU that no product has (yet). Its events then have the reason `sku-without-product`.
+    #[serde(default)]
+    unlisted: bool,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,
 }
@@ -76,6 +124,9 @@ struct Adjustment {
     reason: String,
     #[serde(serialize_with = "located")]
     location: Option<String>,
+    /// Takes a SKU that no product has (yet). Its events then have the reason `sku-without-product`.
+    #[serde(default)]
+    unlisted: bool,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,
 }
@@ -132,22 +183,26 @@ fn location(named: Option<String>) -> Result<String, Problem> {
 }
 
 fn receive(body: Receipt) -> ParsedBody {
-    Ok((body.location, Command::Receive { quantity: body.quantity }))
+    let command = Command::Receive { quantity: body.quantity };
+    Ok(Parsed { location: body.location, unlisted: body.unlisted, command })
 }
 
 fn adjust(body: Adjustment) -> ParsedBody {
-    Ok((body.location, Command::Adjust { quantity: body.quantity, reason: reason(&body.reason)? }))
+    let command = Command::Adjust { quantity: body.quantity, reason: reason(&body.reason)? };
+    Ok(Parsed { location: body.location, unlisted: body.unlisted, command })
 }
 
 fn reserve(body: Reservation) -> ParsedBody {
     let Reservation { order_id, line, quantity, location } = body;
-    Ok((location, Command::Reserve { order_id: OrderId(order_id), line, quantity }))
+    let command = Command::Reserve { order_id: OrderId(order_id), line, quantity };
+    Ok(Parsed { location, unlisted: false, command })
 }
 
 fn release(ReservedLine { order_id, line, location }: ReservedLine) -> ParsedBody {
-    Ok((location, Command::Release { order_id: OrderId(order_id), line }))
+    let command = Command::Release { order_id: OrderId(order_id), line };
+    Ok(Parsed { location, unlisted: false, command })
 }
 
 fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> ParsedBody {
-    Ok((location, Command::Ship { order_id: OrderId(order_id), line }))
+    Ok(Parsed { location, unlisted: false, command: Command::Ship { order_id: OrderId(order_id), line } })
 }

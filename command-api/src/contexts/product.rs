@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use soonshop_domain::Money;
+use soonshop_domain::inventory::{MAIN, Stock, stream};
 use soonshop_domain::product::{self, Command, Product, Variant};
 use soonshop_domain::text::Sku;
+use soonshop_event_store::EventStore;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::action::{begins, executes, removes};
+use crate::http::action::{begins, executes, prepares, removes};
+use crate::http::answer::refused;
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::path::encoded;
 use crate::http::row::Success::{Created, Done, Removed};
 use crate::http::schema;
 
@@ -28,6 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         DELETE "/products/{id}"          "product.delete":      Trade, Optional, Removed,                   "Delete a product"            => removes(delete);
         POST   "/products/{id}/variants" "product.add-variant": Trade, Optional, Done,                      "Add a variant"               => executes::<Product, _>(add_variant);
         POST   "/products/{id}/prices"   "product.set-price":   Trade, Optional, Done,                      "Set the price of a variant"  => executes::<Product, _>(set_price);
+        POST   "/products/{id}/sku-releases" "product.release-sku": Override, Optional, Done,               "Give a SKU of a deleted product back" => prepares(release_sku);
     }
 }
 
@@ -105,6 +111,17 @@ impl Input for NewPrice {
     }
 }
 
+/// A SKU that another product may have from now on.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SkuRelease)]
+struct Release {
+    #[schema(value_type = String, max_length = 64)]
+    sku: Sku,
+}
+
+impl Input for Release {}
+
 fn details(raw: product::Details) -> Result<product::Details, Problem> {
     product::Details::try_new(raw)
         .map_err(|(pointer, error)| Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer))
@@ -129,6 +146,50 @@ fn set_price(_: Uuid, NewPrice { sku, price, occurred_at: _ }: NewPrice) -> Resu
     Ok(Command::SetPrice { sku, price })
 }
 
-async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
+/// Deletes the product, and says what is left of it.
+async fn delete(mut call: Call, id: Uuid) -> Result<Response, Problem> {
+    let (product, _) = call.store.load::<Product>(id).await.map_err(refused)?;
+    let skus: Vec<Sku> = product.skus().into_iter().cloned().collect();
+    let stocks = skus.into_iter().map(|sku| stock_of(call.store.clone(), sku));
+    let stocks: Vec<_> = futures::stream::iter(stocks).buffered(LOOK_UPS).try_collect().await?;
+    call.say(left(&stocks));
     call.execute::<Product>(id, Command::Delete).await
+}
+
+/// Another product may have the SKU, unless it would inherit stock.
+async fn release_sku(call: Call, id: Uuid, Release { sku }: Release) -> Result<Response, Problem> {
+    let (product, _) = call.store.load::<Product>(id).await.map_err(refused)?;
+    if matches!(&product, Product::Deleted { skus, .. } if skus.contains(&sku)) {
+        let (_, stock) = stock_of(call.store.clone(), sku.clone()).await?;
+        if stock.on_hand != 0 || stock.reserved != 0 {
+            let detail = "there is stock of this SKU, which another product would inherit: ship what is reserved, and \
+                          adjust the rest to zero";
+            let problem = Problem::conflict("stock-left", detail).with("location", MAIN);
+            return Err(problem.with("on_hand", stock.on_hand).with("reserved", stock.reserved));
+        }
+    }
+    call.execute::<Product>(id, Command::ReleaseSku { sku }).await
+}
+
+/// How many stocks are looked up at once.
+const LOOK_UPS: usize = 8;
+
+/// The most SKUs that a header names.
+const MOST_NAMED: usize = 20;
+
+/// The stock at the main location.
+async fn stock_of(store: EventStore, sku: Sku) -> Result<(Sku, Stock), Problem> {
+    let (stock, _) = store.load::<Stock>(stream(&sku, MAIN)).await.map_err(refused)?;
+    Ok((sku, stock))
+}
+
+/// The SKUs with stock, as a list of RFC 8941: `"MUG-01";units=7`. A SKU is percent-encoded as in a path.
+fn left(stocks: &[(Sku, Stock)]) -> Option<String> {
+    let left: Vec<_> = stocks.iter().filter(|(_, stock)| stock.on_hand != 0).collect();
+    let named = left.iter().take(MOST_NAMED);
+    let named = named.map(|(sku, stock)| format!("\"{}\";units={}", encoded(sku.as_str()), stock.on_hand));
+    let more = left.len().saturating_sub(MOST_NAMED);
+    let more = (more > 0).then(|| format!("\"\";more={more}"));
+    let list: Vec<_> = named.chain(more).collect();
+    (!list.is_empty()).then(|| list.join(", "))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{ETAG, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
@@ -38,6 +38,9 @@ pub(crate) fn status(kind: OutcomeKind) -> StatusCode {
     }
 }
 
+/// The units that a deleted product leaves behind.
+const STOCK_ON_HAND: HeaderName = HeaderName::from_static("stock-on-hand");
+
 /// The answer to a command that was done, now or before: both are the same, byte for byte.
 pub(crate) fn render(answer: &Answer, body: &impl Serialize) -> Response {
     let position = answer.last_position;
@@ -48,6 +51,7 @@ pub(crate) fn render(answer: &Answer, body: &impl Serialize) -> Response {
             EVENT_POSITION,
             position.map(|position| EventPosition { log: Some(LOG.to_owned()), position }.to_string()),
         ),
+        (STOCK_ON_HAND, answer.detail.clone().filter(|_| answer.kind == OutcomeKind::Removed)),
     ];
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
@@ -207,6 +211,11 @@ mod tests {
         );
         let gone = Answer { kind: OutcomeKind::Removed, reference: None, ..answer.clone() };
         assert_eq!(rendered(&gone).await, "204 No Content\netag: \"1\"\nevent-position: main:42\n\n");
+        let left = Answer { detail: Some("\"MUG\";units=7".to_owned()), ..gone.clone() };
+        assert_eq!(
+            rendered(&left).await,
+            "204 No Content\netag: \"1\"\nevent-position: main:42\nstock-on-hand: \"MUG\";units=7\n\n"
+        );
         let unchanged = Answer { kind: OutcomeKind::Done, reference: None, last_position: None, ..answer };
         assert_eq!(
             rendered(&unchanged).await,

@@ -40,6 +40,7 @@ pub(crate) struct Call {
     fingerprint: Vec<u8>,
     earlier: Vec<EarlierForm>,
     metadata: Metadata,
+    detail: Option<String>,
     import_key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
     body: JsonText,
@@ -121,6 +122,7 @@ impl Call {
             fingerprint: Vec::new(),
             earlier: Vec::new(),
             metadata,
+            detail: None,
             import_key,
             occurred_at: None,
             body,
@@ -152,6 +154,16 @@ impl Call {
         }
         self.occurred_at = body.occurred_at().map(happened).transpose()?;
         Ok(body)
+    }
+
+    /// What more its success says; kept with it, so that a repeat says the same.
+    pub(crate) fn say(&mut self, detail: Option<String>) {
+        self.detail = detail;
+    }
+
+    /// The reason to store beside its events, unless the caller gave one.
+    pub(crate) fn because(&mut self, reason: &str) {
+        self.metadata.reason_code.get_or_insert_with(|| reason.to_owned());
     }
 
     /// The parameters of the path.
@@ -203,6 +215,7 @@ impl Call {
         context.import_key.clone_from(&self.import_key);
         context.kind = self.row.success.kind();
         context.reference = self.row.location(self.parts.uri.path(), id);
+        context.detail.clone_from(&self.detail);
         context
     }
 

@@ -153,7 +153,8 @@ pub(crate) fn of(path: &str, target: &[String]) -> String {
     path.split('/').map(fill).collect::<Vec<_>>().join("/")
 }
 
-fn encoded(text: &str) -> String {
+/// Percent-encoded, as a part of a path.
+pub(crate) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let write = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(write).collect()

@@ -75,6 +75,8 @@ fn texts(document: &Value, schema: &Value, sample: &Value, at: &str, found: &mut
 async fn samples(shop: &Shop) -> BTreeMap<&'static str, (String, Value)> {
     let at = "2011-01-05T10:00:00Z";
     let mug = shop.sell("mug").await;
+    let gone = shop.sell("GONE-1").await;
+    shop.delete(&gone, "*").await;
     let guest = Uuid::new_v4();
     let user = async || shop.post("/users", json!({ "name": "Ada" })).await.id();
     let (changed, erased) = (user().await, user().await);
@@ -128,6 +130,7 @@ async fn samples(shop: &Shop) -> BTreeMap<&'static str, (String, Value)> {
             "product.set-price",
             (format!("{mug}/prices"), json!({ "sku": "MUG", "price": pounds(600), "occurred_at": at })),
         ),
+        ("product.release-sku", (format!("{gone}/sku-releases"), json!({ "sku": "GONE-1" }))),
         (
             "stock.receive",
             (stock("receipts"), json!({ "quantity": 5, "location": "main", "occurred_at": at })),

@@ -37,11 +37,15 @@ async fn a_product_is_looked_up_with_its_version_and_position() {
     assert_eq!((got.header("preference-applied"), got.header("content-type")), ("wait", "application/json"));
     assert!(product["created_at"].as_str().unwrap().ends_with('Z'));
 
-    for has in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
+    for has in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "\"x,y\"\t, ,W/\"1\"", "*"] {
         let got = shop.get_with(&path, &[("if-none-match", has)]).await;
         assert_eq!((got.status, got.text.as_str(), got.header("etag")), (304, "", "\"1\""), "{has}");
     }
-    assert_eq!(shop.get_with(&path, &[("if-none-match", "\"2\", nonsense")]).await.status, 200);
+    let lines = [("if-none-match", "\"7\""), ("if-none-match", "W/\"1\"")];
+    assert_eq!(shop.get_with(&path, &lines).await.status, 304, "several lines are one list");
+    assert_eq!(shop.get_with(&path, &[("if-none-match", "\"2\", W/\"3\"")]).await.status, 200);
+    let malformed = shop.get_with(&path, &[("if-none-match", "\"2\", nonsense")]).await;
+    assert_eq!(malformed.refused(), (400, "invalid-header".into()));
 
     let prices = shop.get(&format!("{path}/prices")).await;
     assert_eq!(prices.header("etag"), "\"1\"");

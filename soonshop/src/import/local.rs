@@ -142,7 +142,7 @@ impl Local {
             StepOutcome::There(id) => match self.store.load::<Product>(id).await?.0 {
                 product @ Product::Listed { .. } if product.variant(sku).is_none() => (id, None),
                 Product::Listed { details, .. } => (id, Some(details.name)),
-                Product::Unknown | Product::Deleted => (id, None),
+                Product::Unknown | Product::Deleted { .. } => (id, None),
             },
             StepOutcome::Refused(_) => return Ok(given),
         };

@@ -13,5 +13,7 @@ event-ProductPriceChanged = Price changed
     .sentence = The price of { $sku } changed to { $price }
 event-ProductDeleted = Product deleted
     .sentence = A product was deleted
+event-ProductSkuReleased = SKU given back
+    .sentence = SKU { $sku } of a deleted product was given back
 aggregate-product = product
 context-product = Products, their variants and prices; search

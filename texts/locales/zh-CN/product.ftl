@@ -10,5 +10,7 @@ event-ProductPriceChanged = 价格已更改
     .sentence = { $sku } 的价格改为 { $price }
 event-ProductDeleted = 商品已删除
     .sentence = 商品已删除
+event-ProductSkuReleased = SKU 已释放
+    .sentence = 已删除商品的 SKU { $sku } 已释放
 aggregate-product = 商品
 context-product = 商品及其规格、价格和搜索

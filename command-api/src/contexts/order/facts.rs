@@ -137,7 +137,7 @@ async fn look_up(store: EventStore, sku: Sku) -> Result<(Sku, SkuFacts), Problem
         (Some(variant), Product::Listed { details, .. }) => {
             SkuFacts::Sold { product_id: ProductId(id), name: details.name.clone(), price: variant.price }
         }
-        (_, Product::Deleted) => SkuFacts::NotSold,
+        (_, Product::Deleted { .. }) => SkuFacts::NotSold,
         _ => SkuFacts::Unknown,
     };
     Ok((sku, good))
