@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CARGO=${CARGO:-cargo}
 
 # Whole; those of `soonshop` are embedded.
-whole=(fulfilment_model properties log http records words import seals description processes catalogue built_in)
+whole=(fulfilment_model properties log http records limits words import seals description processes catalogue built_in)
 # Of contexts that `make context` began.
 for file in soonshop/tests/context_*.rs; do
   if [[ -e $file ]]; then whole+=("$(basename "$file" .rs)"); fi

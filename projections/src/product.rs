@@ -160,7 +160,9 @@ fn priced(event: &ProductEvent) -> Vec<(&Sku, &Money)> {
         ProductEvent::ProductCreated { variants, .. } => variants.iter().filter_map(of).collect(),
         ProductEvent::ProductVariantAdded { variant } => of(variant).into_iter().collect(),
         ProductEvent::ProductPriceChanged { sku, price } => vec![(sku, price)],
-        ProductEvent::ProductDetailsChanged { .. } | ProductEvent::ProductDeleted {} => Vec::new(),
+        ProductEvent::ProductDetailsChanged { .. }
+        | ProductEvent::ProductDeleted {}
+        | ProductEvent::ProductSkuReleased { .. } => Vec::new(),
     }
 }
 

@@ -95,10 +95,11 @@ async fn unknown(call: Call, id: Uuid, at: At) -> Result<Response, Problem> {
 #[serde(deny_unknown_fields)]
 #[schema(as = StockReceipt)]
 struct Receipt {
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     quantity: u32,
     /// `main` if it is left out.
     #[serde(serialize_with = "located")]
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     location: Option<String>,
     /// Takes stock of a SKU that no product has (yet). Its events then have the reason `sku-without-product`.
     #[serde(default)]
@@ -118,11 +119,13 @@ impl Input for Receipt {
 #[schema(as = StockAdjustment)]
 struct Adjustment {
     /// How many units more (or, below zero, fewer) than recorded.
+    #[schema(minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64)]
     quantity: i64,
     /// A code, such as `broken`: free text would be personal.
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     reason: String,
     #[serde(serialize_with = "located")]
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     location: Option<String>,
     /// Takes a SKU that no product has (yet). Its events then have the reason `sku-without-product`.
     #[serde(default)]
@@ -144,9 +147,10 @@ struct Reservation {
     order_id: Uuid,
     /// The line's number.
     line: u32,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     quantity: u32,
     #[serde(serialize_with = "located")]
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     location: Option<String>,
 }
 
@@ -160,6 +164,7 @@ struct ReservedLine {
     /// Its number.
     line: u32,
     #[serde(serialize_with = "located")]
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     location: Option<String>,
 }
 

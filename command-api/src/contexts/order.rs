@@ -42,14 +42,15 @@ struct NewOrder {
     /// A new guest if it is left out.
     #[schema(value_type = Option<schema::Customer>)]
     customer: Option<Customer>,
+    /// With the names of their products they have at most 256 KiB: 1,500 lines fit where the names are short.
     #[schema(min_items = 1, max_items = 1500)]
     lines: Vec<NewLine>,
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     country: String,
     #[serde(default)]
     contact: NewContact,
     /// Only with the operator's token; otherwise one is made.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     number: Option<String>,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,
@@ -60,11 +61,11 @@ struct NewOrder {
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderContact)]
 struct NewContact {
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
-    #[schema(max_length = 254)]
+    #[schema(max_length = 254, format = "email")]
     email: Option<String>,
-    #[schema(max_length = 40)]
+    #[schema(min_length = 1, max_length = 40)]
     phone: Option<String>,
     #[schema(max_length = 500)]
     address: Option<String>,

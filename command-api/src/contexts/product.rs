@@ -41,15 +41,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewProduct)]
 struct New {
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     #[serde(default)]
     #[schema(max_length = 10_000)]
     description: String,
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     category: Option<String>,
-    /// Such as `colour` → `red`: a search can filter by them.
     #[serde(default)]
+    #[schema(value_type = schema::Attributes)]
     attributes: BTreeMap<String, String>,
     /// The variants that are sold, each with a SKU that no other product has.
     #[schema(value_type = Vec<schema::Variant>, min_items = 1, max_items = 200)]
@@ -69,14 +69,15 @@ impl Input for New {
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductDetails)]
 struct Details {
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     #[serde(default)]
     #[schema(max_length = 10_000)]
     description: String,
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     category: Option<String>,
     #[serde(default)]
+    #[schema(value_type = schema::Attributes)]
     attributes: BTreeMap<String, String>,
 }
 
@@ -85,10 +86,10 @@ impl Input for Details {}
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewVariant {
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     sku: Sku,
     /// Of one unit. A variant without a price cannot be ordered.
-    #[schema(value_type = Option<schema::Money>)]
+    #[schema(value_type = Option<schema::Price>)]
     price: Option<Money>,
 }
 
@@ -97,9 +98,9 @@ impl Input for NewVariant {}
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPrice {
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     sku: Sku,
-    #[schema(value_type = schema::Money)]
+    #[schema(value_type = schema::Price)]
     price: Money,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,

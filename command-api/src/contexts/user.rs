@@ -33,14 +33,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 #[serde(deny_unknown_fields)]
 #[schema(as = UserDetails)]
 struct Details {
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     /// No other user has it.
-    #[schema(max_length = 254)]
+    #[schema(max_length = 254, format = "email")]
     email: Option<String>,
-    #[schema(max_length = 40)]
+    #[schema(min_length = 1, max_length = 40)]
     phone: Option<String>,
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     country: Option<String>,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,

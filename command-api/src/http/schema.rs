@@ -1,13 +1,51 @@
 //! Schemas of the domain's types: the domain does not know OpenAPI.
 #![expect(dead_code, reason = "these are only described, never made")]
 
-use utoipa::ToSchema;
+use std::borrow::Cow;
+
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
+
+/// The price of one unit of a product.
+#[derive(ToSchema)]
+pub(crate) struct Price {
+    /// In minor units: pence, cents.
+    #[schema(example = 1299, minimum = 0, maximum = 100_000_000_000_i64)]
+    amount: i64,
+    /// ISO 4217.
+    #[schema(example = "GBP", min_length = 3, max_length = 3)]
+    currency: String,
+}
+
+/// Names and values of at most 64 and 200 characters.
+pub(crate) struct Attributes;
+
+fn line(most: usize) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(most)).build().into()
+}
+
+impl PartialSchema for Attributes {
+    fn schema() -> RefOr<Schema> {
+        let values = AdditionalProperties::RefOr(RefOr::T(line(200)));
+        let about = "Such as `colour` → `red`: a search can filter by them.";
+        let attributes =
+            ObjectBuilder::new().property_names(Some(line(64))).additional_properties(Some(values));
+        RefOr::T(attributes.description(Some(about)).build().into())
+    }
+}
+
+impl ToSchema for Attributes {
+    fn name() -> Cow<'static, str> {
+        "Attributes".into()
+    }
+}
 
 #[derive(ToSchema)]
 pub(crate) struct Money {
     /// In minor units: pence, cents.
-    #[schema(example = 1299)]
+    #[schema(example = 1299, minimum = 0)]
     amount: i64,
     /// ISO 4217.
     #[schema(example = "GBP", min_length = 3, max_length = 3)]
@@ -16,10 +54,10 @@ pub(crate) struct Money {
 
 #[derive(ToSchema)]
 pub(crate) struct Variant {
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     sku: String,
     /// Of one unit. A variant without a price cannot be ordered.
-    price: Option<Money>,
+    price: Option<Price>,
 }
 
 #[derive(ToSchema)]

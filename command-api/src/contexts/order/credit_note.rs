@@ -33,13 +33,13 @@ type Done = Result<Executed, ExecuteError<credit_note::Error>>;
 #[schema(as = NewCreditNoteLine)]
 struct NewCreditLine {
     /// The number of the order's line; any line with the SKU if it is left out.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     line: Option<u32>,
     /// That of the line if it is left out.
-    #[schema(value_type = Option<String>, max_length = 64)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
     sku: Option<Sku>,
     /// At most as many as are left of the order's lines.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     quantity: u32,
     /// Of one unit; the order's if it is left out. A lower one needs the permission `override`.
     #[schema(value_type = Option<schema::Money>)]
@@ -51,7 +51,7 @@ struct NewCreditLine {
 #[schema(as = NewCreditNote)]
 struct NewCreditNote {
     /// Generated if it is left out.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     number: Option<String>,
     /// The order that it credits. To leave it out needs the permission `override`.
     order_id: Option<Uuid>,
@@ -62,7 +62,7 @@ struct NewCreditNote {
     #[schema(min_items = 1, max_items = 1500)]
     lines: Vec<NewCreditLine>,
     /// The order's if it is left out; without an order it is required.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     country: Option<String>,
     /// Only with the operator's token.
     occurred_at: Option<DateTime<Utc>>,

@@ -30,9 +30,9 @@ const NUMBERS: u32 = 10;
 #[serde(deny_unknown_fields)]
 #[schema(as = NewOrderLine)]
 pub(super) struct NewLine {
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     pub(super) sku: Sku,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     pub(super) quantity: u32,
     /// Of one unit, only with the operator's token; otherwise the product's.
     #[schema(value_type = Option<schema::Money>)]

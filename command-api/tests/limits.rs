@@ -1,0 +1,350 @@
+//! The limits that the API's description states hold: a body at a limit is accepted, one beyond it is refused.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+use soonshop_command_api::{self as http, Commands};
+use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
+use soonshop_event_store::{EventStore, KeyMaker};
+use soonshop_migrations::Namespace;
+use soonshop_service_kit::serve::stack;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+const TOKEN: &str = "the-operator's-token";
+
+/// The most units of a SKU that lie at a location.
+const MOST_UNITS: i64 = 1_000_000_000_000;
+
+struct Shop {
+    _folder: tempfile::TempDir,
+    router: Router,
+    names: AtomicU32,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = DatabaseLocation::parse(&format!("sqlite://{}", folder.path().display())).unwrap();
+        let db = Database::new(place);
+        for namespace in Namespace::ALL {
+            let connection = db.namespace(namespace.name()).unwrap().connection;
+            soonshop_migrations::migrate(namespace, &connection).await.unwrap();
+        }
+        let file = folder.path().join("master.key");
+        MasterKeys::create(&file).unwrap();
+        let keys = KeyStore::new(db.namespace("keys").unwrap(), MasterKeys::read(&file).unwrap());
+        let keys = KeyMaker::new(keys);
+        keys.prepare(&db.namespace("log").unwrap()).await.unwrap();
+        let store = EventStore::open(&db, keys).unwrap();
+        let router = stack(http::router(Commands::new(store, Some(Arc::from(TOKEN)))));
+        Self { _folder: folder, router, names: AtomicU32::new(0) }
+    }
+
+    /// Sends a body as the operator; the status, and the answer.
+    async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .header("idempotency-key", Uuid::new_v4().to_string())
+            .header("authorization", format!("Bearer {TOKEN}"));
+        // Something new has no version to name.
+        let request = if method == "PUT" { request.header("if-match", "*") } else { request };
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn made(&self, path: &str, body: &Value) -> String {
+        let (status, answer) = self.send("POST", path, body).await;
+        assert!(matches!(status, 200 | 201), "{path}: {status} {answer}");
+        answer["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A text of that many characters that no other call gives.
+    fn text(&self, length: usize) -> String {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        if length < 8 {
+            // The signs of a script without capitals.
+            return (0..length).map(|_| char::from_u32(0x4e00 + number).unwrap()).collect();
+        }
+        format!("{number:X>length$}")
+    }
+
+    /// A product with that SKU.
+    async fn sell(&self, sku: &str) -> String {
+        self.made("/products", &json!({ "name": "Mug", "variants": [variant(sku)] })).await
+    }
+
+    /// Where the command is sent to, once everything is there that the body needs.
+    async fn target(&self, what: &str, body: &Value) -> String {
+        let (_, path) = what.split_once(' ').unwrap();
+        for line in body["lines"].as_array().into_iter().flatten() {
+            let sku = line["sku"].as_str().unwrap_or_default();
+            // Another line may have it, or it is beyond its limit.
+            let product = json!({ "name": "Mug", "variants": [variant(sku)] });
+            self.send("POST", "/products", &product).await;
+        }
+        let sku = self.text(12);
+        let stock = format!("/inventory/{sku}");
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let fits = |name: &&str| (1..=64).contains(&name.len()) && name.bytes().all(plain);
+        let location = body["location"].as_str().filter(fits);
+        let full = json!({ "quantity": MOST_UNITS, "reason": "counted", "location": location });
+        let line = json!({
+            "order_id": body["order_id"], "line": body["line"], "quantity": 1, "location": location
+        });
+        match path {
+            "/users/{id}" => format!("/users/{}", self.made("/users", &json!({})).await),
+            "/people/{id}/erasures" => {
+                format!("/people/{}/erasures", self.made("/users", &json!({ "name": "Ada" })).await)
+            }
+            "/products/{id}" | "/products/{id}/variants" => path.replace("{id}", &self.sell(&sku).await),
+            "/products/{id}/prices" => {
+                let named = body["sku"].as_str().filter(|sku| (1..=64).contains(&sku.chars().count()));
+                path.replace("{id}", &self.sell(named.unwrap_or(&sku)).await)
+            }
+            "/orders/{id}/cancellation" | "/orders/{id}/shipment" => {
+                self.sell(&sku).await;
+                let order = json!({ "lines": [{ "sku": sku, "quantity": 1 }], "country": "UK" });
+                path.replace("{id}", &self.made("/orders", &order).await)
+            }
+            _ if path.starts_with("/inventory/{sku}/") => {
+                self.sell(&sku).await;
+                let (_, action) = path.rsplit_once('/').unwrap();
+                if action != "receipts" && !(action == "adjustments" && body["quantity"].as_i64() > Some(0)) {
+                    self.made(&format!("{stock}/adjustments"), &full).await;
+                }
+                if ["releases", "shipments"].contains(&action) {
+                    // A line beyond its limit cannot be reserved either.
+                    self.send("POST", &format!("{stock}/reservations"), &line).await;
+                }
+                format!("{stock}/{action}")
+            }
+            _ => path.to_owned(),
+        }
+    }
+
+    /// A body with every field that has a limit.
+    fn body(&self, name: &str) -> Value {
+        let sku = self.text(12);
+        let money = json!({ "amount": 500, "currency": "GBP" });
+        let lines = json!([{ "sku": sku, "quantity": 2, "price": money }]);
+        let email = format!("{}@example.org", self.text(12));
+        match name {
+            "UserDetails" => json!({ "name": "Ada", "email": email, "phone": "1", "country": "UK" }),
+            "PersonErasure" => json!({ "purposes": ["account"] }),
+            "NewProduct" | "ProductDetails" => {
+                let mut body =
+                    json!({ "name": "Mug", "description": "", "category": "Mugs", "attributes": {} });
+                if name == "NewProduct" {
+                    body["variants"] = json!([variant(&sku)]);
+                }
+                body
+            }
+            "NewVariant" | "NewPrice" => variant(&sku),
+            "StockReceipt" => json!({ "quantity": 1, "location": "main" }),
+            "StockAdjustment" => json!({ "quantity": 1, "reason": "counted", "location": "main" }),
+            "StockReservation" => {
+                json!({ "order_id": Uuid::new_v4(), "line": 1, "quantity": 1, "location": "main" })
+            }
+            "ReservedLine" => json!({ "order_id": Uuid::new_v4(), "line": 1, "location": "main" }),
+            "NewOrder" => {
+                let contact = json!({ "name": "Ada", "email": email, "phone": "1", "address": "1 Road" });
+                json!({ "lines": lines, "country": "UK", "number": self.text(12), "contact": contact })
+            }
+            "NewCreditNote" => json!({ "lines": lines, "country": "UK", "number": self.text(12) }),
+            "OrderCancellation" => json!({ "reason": "broken" }),
+            "OrderShipment" => json!({}),
+            other => panic!("give {other} a body with every field that has a limit"),
+        }
+    }
+
+    /// A text of that length for a field.
+    fn text_for(&self, field: &str, length: usize) -> Value {
+        match field {
+            "currency" => "GBPX".repeat(length)[..length].into(),
+            "email" => format!("{}@example.org", self.text(length.saturating_sub(12))).into(),
+            // Characters are counted, not bytes.
+            "name" | "description" | "address" | "country" | "category" => "茶".repeat(length).into(),
+            _ => self.text(length).into(),
+        }
+    }
+
+    /// A list of that many items.
+    fn items(&self, first: &Value, many: usize) -> Value {
+        let item = |n: usize| {
+            if first.is_string() {
+                return Value::from(["account", "invoice"][n % 2]);
+            }
+            let mut item = first.clone();
+            // Lines of an order may have the same SKU, variants may not.
+            if first.get("quantity").is_none() {
+                item["sku"] = self.text(12).into();
+            }
+            item
+        };
+        (0..many).map(item).collect()
+    }
+}
+
+fn variant(sku: &str) -> Value {
+    json!({ "sku": sku, "price": { "amount": 500, "currency": "GBP" } })
+}
+
+/// Where a limit stands in a body, and what it is.
+struct Limit {
+    /// The JSON pointer.
+    at: String,
+    schema: Value,
+    /// Of the names, or of the values, of an object whose fields anybody names.
+    of_map: Option<&'static str>,
+}
+
+fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return resolved(document, document.pointer(&reference[1..]).unwrap());
+    }
+    let one_of = schema["oneOf"].as_array().or_else(|| schema["allOf"].as_array());
+    match one_of.and_then(|all| all.iter().find(|one| one["$ref"].is_string())) {
+        Some(one) => resolved(document, one),
+        None => schema,
+    }
+}
+
+fn limits(document: &Value, schema: &Value, at: &str, found: &mut Vec<Limit>) {
+    let schema = resolved(document, schema);
+    let keys = ["minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "pattern"];
+    if keys.iter().any(|key| !schema[*key].is_null()) {
+        found.push(Limit { at: at.to_owned(), schema: schema.clone(), of_map: None });
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        limits(document, field, &format!("{at}/{name}"), found);
+    }
+    if schema["items"].is_object() {
+        limits(document, &schema["items"], &format!("{at}/0"), found);
+    }
+    for key in ["propertyNames", "additionalProperties"] {
+        if schema[key].is_object() {
+            found.push(Limit { at: at.to_owned(), schema: schema[key].clone(), of_map: Some(key) });
+        }
+    }
+}
+
+/// Values at a limit, and values beyond it.
+fn values(shop: &Shop, body: &Value, limit: &Limit) -> (Vec<Value>, Vec<Value>) {
+    let (schema, field) = (&limit.schema, limit.at.rsplit('/').next().unwrap());
+    let (mut at, mut beyond) = (Vec::new(), Vec::new());
+    let size = |key: &str| schema[key].as_u64().map(|size| usize::try_from(size).unwrap());
+    let text = |length| match limit.of_map {
+        Some("propertyNames") => json!({ "n".repeat(length): "red" }),
+        Some(_) => json!({ "colour": "茶".repeat(length) }),
+        None => shop.text_for(field, length),
+    };
+    if let Some(least) = size("minLength") {
+        at.push(text(least));
+        beyond.push(text(least - 1));
+    }
+    if let Some(most) = size("maxLength") {
+        at.push(text(most));
+        beyond.push(text(most + 1));
+    }
+    let items = |many| shop.items(body.pointer(&format!("{}/0", limit.at)).unwrap(), many);
+    if let Some(least) = size("minItems") {
+        at.push(items(least));
+        beyond.push(items(least - 1));
+    }
+    if let Some(most) = size("maxItems") {
+        at.push(items(most));
+        beyond.push(items(most + 1));
+    }
+    if let Some(least) = schema["minimum"].as_i64() {
+        at.push(least.into());
+        beyond.push((least - 1).into());
+    }
+    if let Some(most) = schema["maximum"].as_i64() {
+        at.push(most.into());
+        beyond.push((most + 1).into());
+    }
+    match schema["pattern"].as_str() {
+        None => {}
+        Some("^[a-z0-9-]{1,64}$") => {
+            at.extend(["a".into(), "0-z9".repeat(16).into()]);
+            beyond.extend(["".into(), "a".repeat(65).into(), "A".into(), "a b".into()]);
+        }
+        Some(other) => panic!("say which values fit {other}"),
+    }
+    (at, beyond)
+}
+
+#[tokio::test]
+async fn a_body_at_a_described_limit_is_accepted_and_one_beyond_it_refused() {
+    let shop = Shop::open().await;
+    let document = serde_json::to_value(http::openapi()).unwrap();
+    let (mut tried, mut wrong) = (BTreeSet::new(), Vec::new());
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let Some(name) = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()) else {
+                continue;
+            };
+            let what = format!("{} {path}", method.to_uppercase());
+            let mut found = Vec::new();
+            limits(&document, schema, "", &mut found);
+            for limit in &found {
+                let (at, beyond) = values(&shop, &shop.body(name), limit);
+                let cases = at.into_iter().map(|value| (value, true));
+                for (value, fits) in cases.chain(beyond.into_iter().map(|value| (value, false))) {
+                    let mut body = shop.body(name);
+                    *body
+                        .pointer_mut(&limit.at)
+                        .unwrap_or_else(|| panic!("{what}: {} in a body", limit.at)) = value.clone();
+                    let target = shop.target(&what, &body).await;
+                    let (status, answer) = shop.send(&method.to_uppercase(), &target, &body).await;
+                    let held = if fits { status < 300 } else { (400..500).contains(&status) };
+                    if !held {
+                        let value = value.to_string().chars().take(80).collect::<String>();
+                        wrong.push(format!("{what} {} {value}: {status} {answer}", limit.at));
+                    }
+                }
+                tried.insert(format!("{name}{}", limit.at));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for limit in [
+        "NewProduct/variants/0/price/amount",
+        "NewOrder/lines",
+        "NewProduct/attributes",
+        "StockAdjustment/quantity",
+    ] {
+        assert!(tried.contains(limit), "{limit} is not described: {tried:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_everything_at_its_limit_is_accepted() {
+    let shop = Shop::open().await;
+    let mut order = shop.body("NewOrder");
+    let mut line = order["lines"][0].clone();
+    // With longer names and SKUs the event would be larger than any may be, which the description says.
+    line["sku"] = shop.text(12).into();
+    order["lines"] = vec![line; 1_500].into();
+    let target = shop.target("POST /orders", &json!({ "lines": [order["lines"][0]] })).await;
+    let (status, answer) = shop.send("POST", &target, &order).await;
+    assert_eq!(status, 201, "{answer}");
+    let mut product = shop.body("NewProduct");
+    product["description"] = "茶".repeat(10_000).into();
+    product["variants"] = (0..200).map(|_| variant(&shop.text(64))).collect();
+    let (status, answer) = shop.send("POST", "/products", &product).await;
+    assert_eq!(status, 201, "{answer}");
+}
