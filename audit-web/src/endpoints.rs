@@ -7,14 +7,14 @@ use soonshop_audit::correlation::Tree;
 use soonshop_audit::look_up::LookUpResult;
 use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
-use soonshop_audit::status::Health;
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::{Answer, Described};
 
+use crate::find::{self, Standing};
 use crate::state::{Action, Call, Endpoint};
-use crate::{exports, fields, find, tail};
+use crate::{exports, fields, tail};
 
 /// The endpoints.
 #[rustfmt::skip]
@@ -22,8 +22,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
     use Permission::{Audit, Reveal};
     let row = Endpoint::new;
     vec![
-        row("/health/audit", "audit.health", "The health of all that follows the log",
-            Action::new(Vec::new(), Described::one::<Health>(), health)),
+        row("/health/audit", "audit.health", "What works in the shop, and the health of all that follows the log",
+            Action::new(Vec::new(), Described::one::<Standing>(), health)),
         row("/api/audit/timeline", "audit.timeline", "The timeline of events",
             Action::new(fields::zoned(fields::timeline()), Described::one::<Page>(), timeline).needs(Audit)),
         row("/api/audit/a/{type}/{id}", "audit.trail", "The state and the history of one aggregate",
@@ -47,8 +47,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 async fn health(call: Call) -> Answer {
-    let (_, health) = find::health(&call).await?;
-    let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (_, health) = find::standing(&call).await?;
+    let status = if health.followers.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, [(CACHE_CONTROL, "no-store")], axum::Json(health)).into_response())
 }
 

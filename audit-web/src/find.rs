@@ -1,5 +1,6 @@
 //! Answers requests about the audit trail: converts their parameters to plain values, and calls `soonshop-audit`.
 
+use serde::Serialize;
 use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, LookUpResult};
 use soonshop_audit::notes::{self, AddedNote};
@@ -16,7 +17,9 @@ use soonshop_projections::processes::Which;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::Params;
+use soonshop_service_kit::health::Outcome;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use crate::fields;
 use crate::state::{self, Call, at_least};
@@ -82,6 +85,31 @@ pub(crate) async fn process(call: &Call) -> Result<(i64, processes::InstanceDeta
 pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
     let value = call.form.text("value").unwrap_or_default();
     look_up::find(&call.shared.reader, &call.caller().actor, value).await
+}
+
+/// How the whole shop stands: what the checks of this process find, and all that follows the log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShopHealth)]
+pub(crate) struct Standing {
+    /// What was asked of the shop, and what is wrong with what did not work.
+    pub(crate) checks: Vec<Outcome>,
+    #[serde(flatten)]
+    pub(crate) followers: Health,
+}
+
+/// How the shop stands, and the head of the log. Where the followers cannot be looked up, the problem has the checks.
+pub(crate) async fn standing(call: &Call) -> Result<(i64, Standing), Problem> {
+    let (checks, found) = tokio::join!(call.shared.health.examine(), health(call));
+    match found {
+        Ok((head, mut followers)) => {
+            followers.healthy &= checks.iter().all(|one| one.ok);
+            Ok((head, Standing { checks, followers }))
+        }
+        Err(error) => {
+            let checks = serde_json::to_value(&checks).map_err(Problem::internal)?;
+            Err(Problem::from(error).with("healthy", false).with("checks", checks))
+        }
+    }
 }
 
 /// The health of all followers, and the head of the log.

@@ -17,11 +17,12 @@ use soonshop_domain::context;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{Params, Visit};
 use soonshop_service_kit::grammar::weighted;
-use soonshop_service_kit::health::{Health, Outcome, Readiness};
+use soonshop_service_kit::health::{Health, Readiness};
 
 use crate::messages::Language;
 use crate::pages;
 use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
+use crate::pages::parts::failed_check;
 
 /// What the addresses of documents begin with.
 pub const DOCUMENTATION: &str = "/documentation";
@@ -182,9 +183,6 @@ fn body(view: &View<'_>, front: &Front, health: &Readiness) -> Markup {
 
 /// Whether the process can do its work, and what is wrong if not.
 fn state(view: &View<'_>, health: &Readiness) -> Markup {
-    let name = |one: &Outcome| {
-        view.word_of(&format!("front-check-{}", one.name)).map_or_else(|| one.name.clone(), str::to_owned)
-    };
     html! {
         @if health.ready {
             p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("front-well")) } }
@@ -193,7 +191,7 @@ fn state(view: &View<'_>, health: &Readiness) -> Markup {
                 p { span aria-hidden="true" { "⚠ " } strong { (view.word("front-ill")) } }
                 ul {
                     @for one in health.checks.iter().filter(|one| !one.ok) {
-                        li { (name(one)) @if let Some(reason) = &one.reason { ": " span lang="en" { (reason) } } }
+                        li { (failed_check(view, one)) }
                     }
                 }
             }

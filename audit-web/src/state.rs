@@ -13,6 +13,7 @@ use soonshop_projections::status::StatusReader;
 use soonshop_projections::wait::AtLeast;
 use soonshop_search::Search;
 use soonshop_service_kit::access::Access;
+use soonshop_service_kit::health::Health;
 use soonshop_service_kit::{Problem, endpoint};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct Viewer {
     pub search: Arc<dyn Search>,
     /// Reported in the health of the shop.
     pub cache: Arc<dyn Cache>,
+    /// The checks of this process; an empty one where there are none.
+    pub health: Health,
     /// Authenticates callers.
     pub access: Access,
     /// Ends the answers that have no end of their own.
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) reader: Reader,
     /// What to ask how everything stands.
     pub(crate) status_reader: StatusReader,
+    pub(crate) health: Health,
     pub(crate) access: Access,
     pub(crate) stop: CancellationToken,
     pub(crate) head: Arc<Head>,
@@ -73,7 +77,7 @@ impl endpoint::Shared for Shared {
 
 impl Shared {
     pub(crate) fn new(viewer: Viewer, file: Option<Arc<File>>, pages: Vec<&'static str>) -> Self {
-        let Viewer { registry, log, search, cache, access, stop } = viewer;
+        let Viewer { registry, log, search, cache, health, access, stop } = viewer;
         let mut reader = Reader::new(registry.clone(), log.clone());
         if let Some(file) = &file {
             reader.changes = file.changes();
@@ -82,6 +86,7 @@ impl Shared {
             status_reader: StatusReader { log, registry, search, cache },
             head: Arc::new(Head::new(reader.clone())),
             reader,
+            health,
             access,
             stop,
             trends: Trends::default(),

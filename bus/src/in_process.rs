@@ -103,6 +103,10 @@ impl Bus for InProcess {
         Ok(())
     }
 
+    async fn examine(&self, queue: &str) -> Result<(), Error> {
+        message::check_queue(BACKEND, queue)
+    }
+
     async fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
         Ok(Box::new(InProcessPublisher { queues: self.queues.clone() }))
     }

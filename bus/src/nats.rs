@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
 use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
-    Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, StorageType, Stream,
+    Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType, Stream,
 };
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectOptions};
@@ -111,6 +111,34 @@ impl Bus for Nats {
         self.control(self.server.settings.ping, ask).await
     }
 
+    async fn examine(&self, queue: &str) -> Result<(), Error> {
+        message::check_queue(BACKEND, queue)?;
+        let server = Arc::clone(&self.server);
+        let (stream, queue) = (server.stream.clone(), queue.to_owned());
+        let look = |client: Client| async move {
+            let jetstream = jetstream::new(client);
+            let mut found = match jetstream.get_stream(&stream).await {
+                Ok(found) => found,
+                Err(error) if is_missing(&error) => return Ok(()),
+                Err(error) => return Err(unreachable(error)),
+            };
+            let info = found.info().await.map_err(unreachable)?;
+            server.compare(&info.config)?;
+            match found.get_consumer::<Pull>(&queue).await {
+                Ok(consumer) if consumer.cached_info().config.ack_policy != AckPolicy::All => {
+                    let difference = "its acknowledgement policy is not `all`".to_owned();
+                    Err(Error::Different {
+                        object: format!("consumer {queue} of stream {stream}"),
+                        difference,
+                    })
+                }
+                // A consumer that is missing is made again by its reader.
+                _ => Ok(()),
+            }
+        };
+        self.control(self.server.settings.ping, look).await
+    }
+
     async fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
         let settings = &self.server.settings;
         let server = Arc::clone(&self.server);
@@ -195,6 +223,29 @@ impl Server {
             ..StreamConfig::default()
         };
         jetstream.get_or_create_stream(config).await.map_err(unreachable)
+    }
+
+    /// Refuses a stream in which messages can be lost or refused, or that is not fed. An operator may give it other
+    /// limits.
+    fn compare(&self, config: &StreamConfig) -> Result<(), Error> {
+        let subjects = format!("{}.>", self.root);
+        let differences = [
+            (config.retention != RetentionPolicy::Limits, "its retention is not `limits`"),
+            (
+                config.discard != DiscardPolicy::Old,
+                "it discards new messages when it is full, and not old ones",
+            ),
+            (!config.subjects.contains(&subjects), "it does not take every subject of the shop"),
+            (config.sealed, "it is sealed"),
+            (config.no_ack, "it confirms no message"),
+        ];
+        let differences: Vec<_> =
+            differences.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what).collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let object = format!("stream {}", self.stream);
+        Err(Error::Different { object, difference: differences.join("; ") })
     }
 
     async fn outlet(self: Arc<Self>) -> Result<NatsOutlet, Error> {
@@ -355,6 +406,12 @@ fn decoded(part: &str) -> String {
 
 fn unreachable(error: impl std::fmt::Display) -> Error {
     Error::Unreachable { backend: BACKEND, reason: error.to_string() }
+}
+
+/// Whether the server has no such stream.
+fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
+    use jetstream::context::GetStreamErrorKind::JetStream;
+    matches!(error.kind(), JetStream(reason) if reason.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn silent(what: &str, patience: Duration) -> Error {

@@ -34,6 +34,9 @@ pub enum Error {
     Refused { backend: &'static str, reason: String },
     #[error("the message has {size} bytes, {backend} takes {limit}")]
     TooLarge { backend: &'static str, size: usize, limit: usize },
+    /// Somebody made it beforehand, with other settings.
+    #[error("{object} is not as it is declared: {difference}")]
+    Different { object: String, difference: String },
     #[error("the bus address {url:?} cannot be used: {reason}")]
     Address { url: String, reason: String },
 }
@@ -74,6 +77,10 @@ pub trait Bus: Send + Sync + 'static {
     fn backend(&self) -> &'static str;
     /// Checks within two seconds that the broker answers.
     async fn ping(&self) -> Result<(), Error>;
+    /// Checks that the queue, if it is there, and what feeds it are as [`subscribe`](Self::subscribe) declares them.
+    async fn examine(&self, _queue: &str) -> Result<(), Error> {
+        self.ping().await
+    }
     /// A new publisher; does not wait for the broker to be up.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, Error>;
     /// Declares the queue if it is missing; does not wait for the broker to be up. `queue` is `[a-z0-9-]+`.

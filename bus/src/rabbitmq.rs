@@ -120,6 +120,29 @@ impl Bus for RabbitMq {
         .await
     }
 
+    async fn examine(&self, queue: &str) -> Result<(), Error> {
+        let name = self.queue(queue)?;
+        let limits = self.broker.limits();
+        let declared = |channel: Channel| async move {
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+            match channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await {
+                Ok(_) => {}
+                // The broker closes the channel with the answer that there is no such queue.
+                Err(error) if reply(&error) == Some(NOT_FOUND) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            match channel.queue_declare(name.as_str().into(), QueueDeclareOptions::durable(), limits).await {
+                Ok(_) => channel.close(200, "OK".into()).await.map(|()| None),
+                Err(error) if reply(&error) == Some(PRECONDITION_FAILED) => Ok(Some((name, error))),
+                Err(error) => Err(error),
+            }
+        };
+        match self.control(self.broker.settings.ping, declared).await? {
+            None => Ok(()),
+            Some((name, error)) => Err(different(&name, &error)),
+        }
+    }
+
     async fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
         let settings = &self.broker.settings;
         let broker = Arc::clone(&self.broker);
@@ -182,7 +205,10 @@ impl Broker {
             return Err(silent("no queue", patience));
         };
         queue.silent.store(0, Ordering::Relaxed);
-        let consumer = consumer.map_err(unreachable)?;
+        let consumer = consumer.map_err(|error| match reply(&error) {
+            Some(PRECONDITION_FAILED) => different(&queue.name, &error),
+            _ => unreachable(error),
+        })?;
         Ok(RabbitMqInlet { _session: session, consumer, last: None })
     }
 
@@ -206,7 +232,8 @@ impl Broker {
         }
     }
 
-    async fn consume(&self, channel: &Channel, queue: &str) -> lapin::Result<Consumer> {
+    /// The settings of a queue.
+    fn limits(&self) -> FieldTable {
         let mut limits = FieldTable::default();
         let milliseconds =
             |time: Duration| AMQPValue::LongLongInt(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
@@ -215,6 +242,11 @@ impl Broker {
         limits.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
         limits.insert("x-message-ttl".into(), milliseconds(self.settings.age));
         limits.insert("x-expires".into(), milliseconds(self.settings.unread));
+        limits
+    }
+
+    async fn consume(&self, channel: &Channel, queue: &str) -> lapin::Result<Consumer> {
+        let limits = self.limits();
         let nothing = FieldTable::default;
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), limits).await?;
         channel
@@ -321,6 +353,22 @@ impl Inlet for RabbitMqInlet {
 
 fn unreachable(error: lapin::Error) -> Error {
     Error::Unreachable { backend: BACKEND, reason: error.to_string() }
+}
+
+/// Codes of AMQP: there is no such queue; it is there with other settings.
+const NOT_FOUND: u16 = 404;
+const PRECONDITION_FAILED: u16 = 406;
+
+/// The code with which the broker refused.
+fn reply(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(refusal) => Some(refusal.get_id()),
+        _ => None,
+    }
+}
+
+fn different(queue: &str, error: &lapin::Error) -> Error {
+    Error::Different { object: format!("queue {queue}"), difference: error.to_string() }
 }
 
 fn silent(what: &str, patience: Duration) -> Error {

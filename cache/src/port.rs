@@ -30,6 +30,10 @@ pub trait Cache: Send + Sync + 'static {
     fn shared(&self) -> bool;
     /// Checks within two seconds that the cache answers.
     async fn ping(&self) -> Result<(), Error>;
+    /// Checks that entries can be stored, read and dropped: one is.
+    async fn examine(&self) -> Result<(), Error> {
+        self.ping().await
+    }
     async fn get(&self, space: &str, key: &str) -> Result<Option<Entry>, Error>;
     /// Stores the entry unless it is below the key's floor, or a newer one is there; true if stored.
     async fn put(&self, space: &str, key: &str, entry: Entry) -> Result<bool, Error>;

@@ -70,6 +70,14 @@ end
 return epoch
 ";
 
+/// What a cache does, on a key that is gone afterwards: stores, reads, drops.
+const EXAMINE: &str = r"
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 5000)
+local there = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+return there == ARGV[1] and 1 or 0
+";
+
 pub(crate) struct Redis {
     client: Client,
     prefix: String,
@@ -78,6 +86,7 @@ pub(crate) struct Redis {
     epoch: Script,
     put: Script,
     invalidate: Script,
+    examine: Script,
 }
 
 /// The connection with its number, so that a failure of an old connection does not drop a new one.
@@ -157,6 +166,7 @@ impl Redis {
             epoch: Script::new(EPOCH),
             put: Script::new(PUT),
             invalidate: Script::new(INVALIDATE),
+            examine: Script::new(EXAMINE),
         })
     }
 
@@ -275,6 +285,18 @@ impl Cache for Redis {
 
     async fn ping(&self) -> Result<(), Error> {
         self.command(true, &::redis::cmd("PING")).await
+    }
+
+    async fn examine(&self) -> Result<(), Error> {
+        let value = new_epoch();
+        let mut call = self.examine.key(format!("{}health:{value}", self.prefix));
+        call.arg(value);
+        // Also while the server is left alone after a failure: this is how it is noticed that it works again.
+        let asked = |mut manager| async move { call.invoke_async::<i64>(&mut manager).await };
+        match self.run(true, asked).await? {
+            1 => Ok(()),
+            _ => Err(unreachable("an entry that was stored just now was not there")),
+        }
     }
 
     async fn get(&self, space: &str, key: &str) -> Result<Option<Entry>, Error> {

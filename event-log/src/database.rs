@@ -11,7 +11,6 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     Statement, Value,
 };
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -139,24 +138,27 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_mins(1))
-        // A connection that was idle for a while may be dead: it is tested first, and replaced.
+        // A connection that was idle for a while may be dead, or may have been opened while the database was made
+        // read-only, which it stays for as long as it lives: it is tested first, and replaced.
         .test_before_acquire(false)
         .before_acquire(|connection, met| {
             Box::pin(async move {
-                if met.idle_for > Duration::from_millis(500) {
-                    connection.ping().await?;
+                if met.idle_for <= Duration::from_millis(500) {
+                    return Ok(true);
                 }
-                Ok(true)
+                let writes = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'off'";
+                sqlx::query_scalar(writes).fetch_one(connection).await
             })
         })
         .connect_lazy_with(options);
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
-/// How long to wait for a SQLite file that another connection writes; the shorter time is for work that can be done
-/// later.
+/// How long to wait for a SQLite file that another connection writes; the shortest time is for work that can be done
+/// later, the one in between for finding out whether it can be done.
 const BUSY: Duration = Duration::from_secs(5);
 const BRIEFLY: Duration = Duration::from_millis(50);
+const WHILE: Duration = Duration::from_secs(1);
 
 /// How every SQLite file is opened: durable, readers beside one writer, deleted content overwritten.
 pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
@@ -235,6 +237,23 @@ impl Db {
         sqlx::query(&patience(BUSY.as_millis())).execute(&mut *connection).await?;
         let in_the_way: i64 = done?;
         Ok(in_the_way == 0)
+    }
+
+    /// Writes no row into the table, for which it has to be there, free, writable and allowed. A SQLite file that
+    /// another connection writes is waited for briefly.
+    pub async fn try_write(&self, table: &str) -> Result<(), Error> {
+        let sql = self.sql(&format!("INSERT INTO @{table} SELECT * FROM @{table} WHERE 1 = 0"));
+        if self.backend() != DatabaseBackend::Sqlite {
+            self.connection.execute_unprepared(&sql).await?;
+            return Ok(());
+        }
+        let mut connection = self.connection.get_sqlite_connection_pool().acquire().await?;
+        let patience = |milliseconds: u128| format!("PRAGMA busy_timeout = {milliseconds}");
+        sqlx::query(&patience(WHILE.as_millis())).execute(&mut *connection).await?;
+        let done = sqlx::query(&sql).execute(&mut *connection).await;
+        sqlx::query(&patience(BUSY.as_millis())).execute(&mut *connection).await?;
+        done?;
+        Ok(())
     }
 
     /// Milliseconds since 1970 by the database's clock, as SQL.

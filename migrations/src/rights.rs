@@ -46,6 +46,8 @@ fn rights(namespace: Namespace) -> Rights {
         // The API looks up keys and records their use; it changes nothing else of them.
         Namespace::Operations => &[
             (COMMAND, "SELECT", "api_keys"),
+            // Whether `migrate` made every read model.
+            (COMMAND, "SELECT", "generations, active"),
             // To seal the record.
             (COMMAND, "SELECT", "events, head"),
             (COMMAND, "UPDATE (used_at)", "api_keys"),
@@ -98,6 +100,7 @@ async fn make_roles(connection: &DatabaseConnection) -> Result<(), sea_orm::DbEr
         );
         connection.execute_unprepared(&make).await?;
     }
+    let settable = one(connection, "SELECT current_setting('server_version_num')::int >= 160000").await?;
     let own = "(SELECT current_user::text)";
     let members = MEMBERS.map(|(member, group)| (format!("'{member}'"), member.to_owned(), group));
     // The migrating login keeps its rights: it may write the group's objects, and switch to the roles of its
@@ -105,15 +108,18 @@ async fn make_roles(connection: &DatabaseConnection) -> Result<(), sea_orm::DbEr
     let mine = [GENERATIONS, REPLAY].map(|group| (own.to_owned(), "CURRENT_USER".to_owned(), group));
     for (name, member, group) in members.into_iter().chain(mine) {
         for attempt in 0.. {
-            // Superusers are members of every role, but own nothing through it: they are looked up by name.
+            // Superusers are members of every role, but own nothing through it: they are looked up by name. From
+            // PostgreSQL 16 on who makes a role is its member, but may neither use its rights nor switch to it.
+            let whole = if settable { "AND m.set_option AND m.inherit_option" } else { "" };
             let there = format!(
                 "SELECT EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.roleid = '{group}'::regrole \
-                 AND m.member = {name}::regrole)"
+                 AND m.member = {name}::regrole {whole})"
             );
             if one(connection, &there).await? {
                 break;
             }
-            match connection.execute_unprepared(&format!("GRANT {group} TO {member}")).await {
+            let with = if settable { " WITH SET TRUE, INHERIT TRUE" } else { "" };
+            match connection.execute_unprepared(&format!("GRANT {group} TO {member}{with}")).await {
                 // Two at once: one of them finds its row changed, and looks again.
                 Err(_) if attempt < 20 => {}
                 other => {

@@ -217,7 +217,10 @@ impl Registry {
             // It belongs to the role that writes generations, if `migrate` gave this database to that role. (Roles
             // belong to the whole server, and may be another shop's.)
             let group = "SELECT set_config('role', 'soonshop_generations', true) FROM pg_roles r \
-                         WHERE r.rolname = 'soonshop_generations' AND pg_has_role(current_user, r.oid, 'MEMBER') \
+                         WHERE r.rolname = 'soonshop_generations' AND CASE \
+                             WHEN current_setting('server_version_num')::int >= 160000 \
+                             THEN pg_has_role(current_user, r.oid, 'SET') \
+                             ELSE pg_has_role(current_user, r.oid, 'MEMBER') END \
                          AND has_database_privilege(r.oid, current_database(), 'CREATE')";
             registry.execute_unprepared(group).await?;
             registry.execute_unprepared(&format!("CREATE SCHEMA {name}")).await?;

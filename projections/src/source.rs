@@ -65,6 +65,11 @@ pub struct Source {
 pub type At<T> = (i64, T);
 
 impl Source {
+    /// The database of its rows.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// The generation that readers use, or the one of a cursor while it is live.
     pub async fn of(
         registry: &Registry,

@@ -17,6 +17,7 @@ use soonshop_migrations::Namespace;
 use soonshop_projections::Registry;
 use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
+use soonshop_service_kit::health::Health;
 use soonshop_service_kit::metrics::Http;
 use soonshop_service_kit::serve::{refuse_non_loopback, serve};
 use tokio::net::TcpListener;
@@ -182,6 +183,7 @@ impl Shop {
             log: self.log.clone(),
             search: Arc::clone(&self.search),
             cache: Arc::clone(&self.cache),
+            health: Health::new(),
             access: Access::everybody(role),
             stop: stop.clone(),
         }

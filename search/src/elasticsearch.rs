@@ -25,6 +25,10 @@ use crate::{Change, Document, Error, Page, Query, Search, TooLarge, highlight, i
 
 /// The document with the checkpoint; no id of the shop begins like this.
 const CHECKPOINT: &str = "~checkpoint";
+
+/// The id of a document that never is there.
+const TRIAL: &str = "written-by-a-check";
+
 const PING: Duration = Duration::from_millis(1800);
 const READ: Duration = Duration::from_secs(5);
 const WRITE: Duration = Duration::from_mins(1);
@@ -87,6 +91,17 @@ impl Elasticsearch {
         Ok(self.alias(index)? + "-index")
     }
 
+    /// Gives an index that is there its alias, if that was removed.
+    async fn name_again(&self, index: &str) -> Result<(), Error> {
+        let path = format!("{}/_alias/{}", self.real(index)?, self.alias(index)?);
+        let there = self.client.call(Method::Get, &path, None, READ).await?;
+        if there.status == 200 {
+            return Ok(());
+        }
+        let answer = self.client.call(Method::Put, &path, None, WRITE).await?;
+        if answer.status == 200 { Ok(()) } else { Err(failed(index, &answer)) }
+    }
+
     /// The full answer of a search, if every shard answered.
     async fn ask(&self, index: &str, body: Value, preference: u64) -> Result<Value, Error> {
         let alias = self.alias(index)?;
@@ -134,14 +149,25 @@ impl Search for Elasticsearch {
         }
     }
 
+    /// Searches, and removes a document that never is there: that takes the whole way of a write, and leaves nothing.
+    async fn examine(&self, index: &str) -> Result<(), Error> {
+        let alias = self.alias(index)?;
+        self.ask(index, json!({"size": 0, "query": {"match_none": {}}}), 0).await?;
+        let path = format!("{alias}/_doc/{TRIAL}");
+        let answer = self.client.call_once(Method::Delete, &path, None, PING).await?;
+        match (answer.status, answer.body["result"].as_str()) {
+            (200, _) | (404, Some("not_found")) => Ok(()),
+            _ => Err(failed(index, &answer)),
+        }
+    }
+
     async fn create(&self, index: &str) -> Result<(), Error> {
         let body = requests::index(&self.alias(index)?).to_string();
         let answer = self.client.call(Method::Put, &self.real(index)?, Some(body), WRITE).await?;
-        if answer.status == 200 || answer.body["error"]["type"] == "resource_already_exists_exception" {
-            Ok(())
-        } else {
-            Err(failed(index, &answer))
+        if answer.body["error"]["type"] == "resource_already_exists_exception" {
+            return self.name_again(index).await;
         }
+        if answer.status == 200 { Ok(()) } else { Err(failed(index, &answer)) }
     }
 
     async fn remove(&self, index: &str) -> Result<(), Error> {

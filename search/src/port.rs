@@ -145,6 +145,10 @@ pub trait Search: Send + Sync + 'static {
     /// `tantivy` or `elasticsearch`.
     fn backend(&self) -> &'static str;
     async fn ping(&self) -> Result<(), Error>;
+    /// Checks that the index is there, whole, can be searched, and can be written.
+    async fn examine(&self, index: &str) -> Result<(), Error> {
+        self.refresh(index).await
+    }
     /// Creates the index if it is missing.
     async fn create(&self, index: &str) -> Result<(), Error>;
     /// Removes the index, if it exists.

@@ -23,6 +23,8 @@ use crate::parsed_query::{Matching, ParsedQuery};
 use crate::{Change, Error, Page, Query, Search, TooLarge, highlight, indexed};
 
 const BACKEND: &str = "tantivy";
+/// A file that a check writes and removes again.
+const TRIAL: &str = ".written-by-a-check";
 /// The minimum of Tantivy; it is freed after every commit.
 const WRITER_MEMORY: usize = 15_000_000;
 
@@ -49,9 +51,14 @@ struct Opened {
     index: Index,
     fields: Fields,
     reader: IndexReader,
+    /// Name, size and time of every file, when all were last found whole.
+    whole: Mutex<Vec<Stamp>>,
     /// Held during a whole change: reading the stored versions, writing, and committing.
     writer: Mutex<Option<IndexWriter>>,
 }
+
+/// The name of a file, its size, and when it was last written.
+type Stamp = (PathBuf, u64, std::time::SystemTime);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Data left by a panic is either valid or dropped by its next user.
@@ -78,11 +85,15 @@ impl Folder {
     fn opened(&self, index: &str, make: bool) -> Result<Arc<Opened>, Error> {
         let path = self.path_of(index)?;
         let mut open = lock(&self.open);
-        if let Some(opened) = open.get(index) {
-            return Ok(opened.clone());
+        // Tantivy writes this file last: without it the index was never complete, or was removed.
+        let there = path.join("meta.json").exists();
+        match open.get(index) {
+            Some(opened) if there => return Ok(opened.clone()),
+            // Its folder was removed by hand: what is still open would never see the new one.
+            Some(_) => drop(open.remove(index)),
+            None => {}
         }
-        // Tantivy writes this file last: without it the index was never complete.
-        if !path.join("meta.json").exists() && !make {
+        if !there && !make {
             return Err(Error::NoIndex(index.to_owned()));
         }
         let opened = Opened::open(path.clone()).map_err(|error| refused(&path, &error))?;
@@ -118,7 +129,7 @@ impl Opened {
             return Err(TantivyError::SchemaError("it was made by another version of SoonShop".to_owned()));
         }
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { path, index, fields, reader, writer: Mutex::new(None) })
+        Ok(Self { path, index, fields, reader, whole: Mutex::default(), writer: Mutex::new(None) })
     }
 
     fn apply(&self, changes: &[Change], checkpoint: &str) -> Result<(), TantivyError> {
@@ -144,6 +155,38 @@ impl Opened {
         commit.commit()?;
         self.reader.reload()?;
         *guard = Some(writer);
+        Ok(())
+    }
+
+    /// Reads all files again if one has changed since they were last found whole, and writes one beside them.
+    fn examine(&self) -> Result<(), TantivyError> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            match entry.metadata() {
+                _ if entry.file_name() == TRIAL => {}
+                Ok(facts) => files.push((entry.path(), facts.len(), facts.modified()?)),
+                // A merge removed it just now.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        files.sort();
+        let mut whole = lock(&self.whole);
+        if *whole != files {
+            // Opened anew: what is open already may be a file that is not the one in the folder any more.
+            let damaged = Index::open_in_dir(&self.path)?.validate_checksum()?;
+            if let Some(file) = damaged.iter().min() {
+                let reason = format!("{} is damaged", file.display());
+                return Err(TantivyError::SystemError(reason));
+            }
+            *whole = files;
+        }
+        drop(whole);
+        self.reader.searcher().search(&tantivy::query::AllQuery, &tantivy::collector::Count)?;
+        let file = self.path.join(TRIAL);
+        std::fs::write(&file, b"written by a check")?;
+        std::fs::remove_file(&file)?;
         Ok(())
     }
 
@@ -241,6 +284,10 @@ impl Search for Tantivy {
             })
         })
         .await
+    }
+
+    async fn examine(&self, index: &str) -> Result<(), Error> {
+        self.with(index, Opened::examine).await
     }
 
     async fn create(&self, index: &str) -> Result<(), Error> {

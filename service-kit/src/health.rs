@@ -1,7 +1,8 @@
-//! Whether the process lives, and whether it can do its work.
+//! Whether the process lives, whether it can do its work, and what its checks find wrong.
 //!
 //! Liveness depends on nothing outside: killing a process because its database is away helps nothing. Readiness is the
-//! result of its checks, all run at once, none for longer than [`LIMIT`].
+//! result of the checks that the process cannot work without. [`Health::examine`] runs all checks. They run at once,
+//! none for longer than [`LIMIT`], and an answer is used again for [`FRESH`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,16 +15,56 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 /// How long one check may take.
 pub const LIMIT: Duration = Duration::from_secs(2);
 
-type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// How long an answer is used again, so that frequent questions do not load the servers.
+pub const FRESH: Duration = Duration::from_millis(500);
+
+/// What a check found wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What it is wrong with, such as a queue; `None`: the object of the check.
+    pub object: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    /// The code of the remedy; `None`: the remedy of the check.
+    pub remedy: Option<&'static str>,
+}
+
+impl Fault {
+    /// A fault of this object, with a remedy of its own.
+    pub fn of(object: impl Into<String>, reason: impl Into<String>, remedy: &'static str) -> Self {
+        Self { object: Some(object.into()), reason: reason.into(), remedy: Some(remedy) }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Self {
+        Self { object: None, reason, remedy: None }
+    }
+}
+
+type Ask = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Fault>> + Send + Sync>;
+
+/// A check, and what it found last.
+#[derive(Clone)]
+struct Check {
+    name: String,
+    object: Option<String>,
+    remedy: Option<&'static str>,
+    needed: bool,
+    ask: Ask,
+    last: Arc<Mutex<Option<(Instant, Outcome)>>>,
+}
 
 /// The checks of a process, in the order in which they are shown.
 #[derive(Clone, Default)]
 pub struct Health {
-    checks: Vec<(String, Check)>,
+    checks: Vec<Check>,
+    cure: Option<fn(&str) -> Option<&'static str>>,
 }
 
 /// What `/health/ready` answers.
@@ -34,13 +75,25 @@ pub struct Readiness {
 }
 
 /// How one check ended.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = CheckOutcome)]
 pub struct Outcome {
     pub name: String,
     pub ok: bool,
+    /// What it is about: a database, a read model, a queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The code of what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub remedy: Option<&'static str>,
+    /// What to do, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub cure: Option<&'static str>,
     pub milliseconds: u64,
 }
 
@@ -49,19 +102,78 @@ impl Health {
         Self::default()
     }
 
-    /// Adds a check. It returns nothing if all is well, else the reason.
+    /// Names the function that finds the sentence for the code of a remedy.
     #[must_use]
-    pub fn check<F>(mut self, name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        self.checks.push((name.into(), Arc::new(move || check().boxed())));
+    pub fn cured_by(mut self, cure: fn(&str) -> Option<&'static str>) -> Self {
+        self.cure = Some(cure);
         self
     }
 
+    /// Adds a check that the process cannot work without. It returns nothing if all is well, else the reason.
+    #[must_use]
+    pub fn check<F>(self, name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let ask = move || check().map(|outcome| outcome.map_err(Fault::from)).boxed();
+        self.add(name, None, None, true, ask)
+    }
+
+    /// Adds a check of `object`, with its usual `remedy`. Readiness counts it if the process cannot work without it.
+    #[must_use]
+    pub fn add(
+        mut self,
+        name: impl Into<String>,
+        object: Option<String>,
+        remedy: Option<&'static str>,
+        needed: bool,
+        ask: impl Fn() -> BoxFuture<'static, Result<(), Fault>> + Send + Sync + 'static,
+    ) -> Self {
+        let (name, ask, last) = (name.into(), Arc::new(ask), Arc::default());
+        self.checks.push(Check { name, object, remedy, needed, ask, last });
+        self
+    }
+
+    /// Runs the checks that the process cannot work without.
     pub async fn readiness(&self) -> Readiness {
-        let checks = join_all(self.checks.iter().map(|(name, check)| outcome(name, check))).await;
+        let checks = self.run(|check| check.needed).await;
         Readiness { ready: checks.iter().all(|outcome| outcome.ok), checks }
+    }
+
+    /// Runs every check.
+    pub async fn examine(&self) -> Vec<Outcome> {
+        self.run(|_| true).await
+    }
+
+    async fn run(&self, wanted: impl Fn(&Check) -> bool) -> Vec<Outcome> {
+        join_all(self.checks.iter().filter(|check| wanted(check)).map(|check| self.outcome(check))).await
+    }
+
+    /// Callers that come at once share one answer.
+    async fn outcome(&self, check: &Check) -> Outcome {
+        let mut last = check.last.lock().await;
+        if let Some((_, outcome)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return outcome.clone();
+        }
+        let begun = Instant::now();
+        let result = tokio::time::timeout(LIMIT, (check.ask)())
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} seconds", LIMIT.as_secs()).into()));
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (name, object) = (check.name.clone(), check.object.clone());
+        let outcome = match result {
+            Ok(()) => {
+                Outcome { name, ok: true, object, reason: None, remedy: None, cure: None, milliseconds }
+            }
+            Err(fault) => {
+                let remedy = fault.remedy.or(check.remedy);
+                let cure = remedy.zip(self.cure).and_then(|(remedy, cure)| cure(remedy));
+                let (object, reason) = (fault.object.or(object), Some(fault.reason));
+                Outcome { name, ok: false, object, reason, remedy, cure, milliseconds }
+            }
+        };
+        *last = Some((Instant::now(), outcome.clone()));
+        outcome
     }
 
     /// `/health/live` and `/health/ready`.
@@ -73,19 +185,6 @@ impl Health {
             )
             .route("/health/ready", get(ready))
             .with_state(Arc::new(self))
-    }
-}
-
-async fn outcome(name: &str, check: &Check) -> Outcome {
-    let begun = Instant::now();
-    let result = tokio::time::timeout(LIMIT, check())
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} seconds", LIMIT.as_secs())));
-    Outcome {
-        name: name.to_owned(),
-        ok: result.is_ok(),
-        reason: result.err(),
-        milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
 }
 
@@ -137,6 +236,32 @@ mod tests {
     async fn ready_when_every_check_is_well() {
         let (status, body) = answer(Health::new().check("log", async || Ok(())), "/health/ready").await;
         assert_eq!((status, &body["ready"]), (StatusCode::OK, &Value::Bool(true)));
+    }
+
+    #[tokio::test]
+    async fn a_fault_names_its_object_and_what_to_do_and_readiness_leaves_out_what_can_be_done_without() {
+        let cure = |code: &str| (code == "queue-settings").then_some("Delete the queue.");
+        let fault = || async { Err(Fault::of("queue q", "it is a classic queue", "queue-settings")) }.boxed();
+        let health =
+            Health::new().cured_by(cure).add("bus", Some("amqp://host".to_owned()), None, false, fault);
+        let found = health.examine().await;
+        assert_eq!(found[0].object.as_deref(), Some("queue q"));
+        assert_eq!(found[0].reason.as_deref(), Some("it is a classic queue"));
+        assert_eq!((found[0].remedy, found[0].cure), (Some("queue-settings"), Some("Delete the queue.")));
+        let readiness = health.readiness().await;
+        assert!(readiness.ready && readiness.checks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn questions_that_come_at_once_share_one_answer() {
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counts = Arc::clone(&asked);
+        let health = Health::new().check("log", move || {
+            counts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            async { Ok(()) }
+        });
+        tokio::join!(health.examine(), health.readiness());
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

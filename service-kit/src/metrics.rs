@@ -15,7 +15,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, join_all};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::prometheus_text::{self, encode};
 use prometheus_client::metrics::counter::Counter;
@@ -101,14 +101,14 @@ type Look = Box<dyn Fn() -> BoxFuture<'static, Result<Registry, String>> + Send 
 pub struct Metrics {
     counted: Registry,
     http: Http,
-    look: Option<Look>,
+    looks: Vec<Look>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let (mut counted, http) = (Registry::with_prefix(PREFIX), Http::default());
         http.register(&mut counted);
-        Self { counted, http, look: None }
+        Self { counted, http, looks: Vec::new() }
     }
 }
 
@@ -129,29 +129,37 @@ impl Metrics {
         self.http.clone()
     }
 
-    /// Adds a look-up at every scrape, for at most [`LIMIT`]. Its registry has [`PREFIX`].
+    /// Adds a look-up at every scrape, for at most [`LIMIT`], beside the others. Its registry has [`PREFIX`].
     #[must_use]
     pub fn looked_up<F>(mut self, look: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Registry, String>> + Send + 'static,
     {
-        self.look = Some(Box::new(move || look().boxed()));
+        self.looks.push(Box::new(move || look().boxed()));
         self
     }
 
     async fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.counted)?;
-        let Some(look) = &self.look else { return Ok(text) };
-        let looked = tokio::time::timeout(LIMIT, look()).await;
-        let looked = looked.unwrap_or_else(|_| Err(format!("no answer within {} seconds", LIMIT.as_secs())));
+        if self.looks.is_empty() {
+            return Ok(text);
+        }
+        let looked = self.looks.iter().map(|look| tokio::time::timeout(LIMIT, look()));
+        let late = || Err(format!("no answer within {} seconds", LIMIT.as_secs()));
+        let looked = join_all(looked).await.into_iter().map(|one| one.unwrap_or_else(|_| late()));
+        let looked: Vec<_> = looked.collect();
         let mut said = Registry::with_prefix(PREFIX);
-        let ok = ConstGauge::new(i64::from(looked.is_ok()));
+        let ok = ConstGauge::new(i64::from(looked.iter().all(Result::is_ok)));
         said.register("scrape_ok", "1: every look-up worked; 0: one failed", ok);
         encode(&mut text, &said)?;
-        match looked {
-            Ok(found) => encode(&mut text, &found)?,
-            Err(reason) => tracing::warn!(reason, "some metrics are missing: they could not be looked up"),
+        for one in looked {
+            match one {
+                Ok(found) => encode(&mut text, &found)?,
+                Err(reason) => {
+                    tracing::warn!(reason, "some metrics are missing: they could not be looked up");
+                }
+            }
         }
         Ok(text)
     }

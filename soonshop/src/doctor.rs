@@ -2,7 +2,7 @@
 
 use crate::cause::chain;
 use crate::settle::follower_statuses;
-use crate::{Shop, erased, migrate};
+use crate::{Role, Shop, erased, checks};
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -39,16 +39,6 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         keys.map_err(|error| format!("{error:#}")),
         "`soonshop migrate` makes one; or name yours with --seal-key-file",
     );
-    for (namespace, database) in migrate::homes(shop) {
-        let checked = match database.namespace(namespace.name()) {
-            Ok(db) => {
-                soonshop_migrations::check(namespace, &db.connection).await.map_err(|error| chain(&error))
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        let cure = "start the database and check its address; run `soonshop migrate`; use the newest release";
-        note(&format!("schema {}", namespace.name()), checked.map(|()| "up to date".to_owned()), cure);
-    }
     note("lines of stock", lines_of_stock(shop).await, "what is said of it is what to do");
     let guarded = match shop.store_database.namespace("log") {
         Ok(db) => match soonshop_migrations::rights::replay_writes(&db.connection).await {
@@ -60,22 +50,19 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
     };
     let cure = "run `soonshop migrate` as a user who may create roles; take away what was granted by hand";
     note("role of replay-tool", guarded, cure);
-    let up = |backend: &str| format!("{backend} answers");
-    let bus = shop.bus.ping().await.map(|()| up(shop.bus.backend())).map_err(|error| error.to_string());
-    note(
-        "bus",
-        bus,
-        "start the broker and check --bus; until then followers read the log more often, and nothing is lost",
-    );
-    let cache = shop.cache.ping().await.map(|()| up(shop.cache.backend())).map_err(|error| error.to_string());
-    note("cache", cache, "start Redis and check --cache; until then every read asks the database");
-    let search =
-        shop.search.ping().await.map(|()| up(shop.search.backend())).map_err(|error| error.to_string());
-    note(
-        "search",
-        search,
-        "start the search server and check --search; until then only search is unavailable",
-    );
+    match checks::of(shop, Role::All, None) {
+        Ok(health) => {
+            for one in health.examine().await {
+                let object = one.object.unwrap_or_default();
+                let outcome = match one.reason {
+                    None => Ok(format!("{object} works")),
+                    Some(reason) => Err(format!("{object}: {reason}")),
+                };
+                note(&one.name, outcome, one.cure.unwrap_or_default());
+            }
+        }
+        Err(error) => note("checks", Err(format!("{error:#}")), "see above"),
+    }
     match follower_statuses(shop).await {
         Ok((_, all)) => {
             for one in all {

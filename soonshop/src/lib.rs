@@ -4,6 +4,7 @@
 
 pub mod api_keys;
 mod cause;
+pub mod checks;
 pub mod doctor;
 mod documentation;
 pub mod erased;

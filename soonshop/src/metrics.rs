@@ -1,5 +1,5 @@
-//! The metrics of the shop's processes at `/metrics`: the counters of each, and, in those that answer queries, the
-//! status of the shop, from the function that `/health/audit` uses.
+//! The metrics of the shop's processes at `/metrics`: the counters of each, what its checks find, and, in those that
+//! answer queries, the status of the shop, from the function that `/health/audit` uses.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use soonshop_event_store::EventStore;
 use soonshop_projections::status::{FollowerStatus, ShopStatus};
+use soonshop_service_kit::health::{Health, Outcome};
 use soonshop_service_kit::metrics::{Metrics, PREFIX};
 use soonshop_workers::relay::Published;
 use tokio::sync::Mutex;
@@ -35,6 +36,11 @@ struct OfGeneration {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCheck {
+    check: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfProcess {
     process: String,
 }
@@ -47,6 +53,7 @@ pub(crate) fn of(
     role: Role,
     store: Option<&EventStore>,
     published: &Published,
+    health: &Health,
 ) -> anyhow::Result<Metrics> {
     let mut metrics = Metrics::default();
     if let Some(store) = store {
@@ -55,29 +62,48 @@ pub(crate) fn of(
     if role.has(Role::Relay) {
         published.register(metrics.counted());
     }
+    let checks = health.clone();
+    let mut metrics = metrics.looked_up(move || {
+        let checks = checks.clone();
+        async move { Ok(checked(&checks.examine().await)) }
+    });
     if !role.has(Role::QueryApi) {
         return Ok(metrics);
     }
     let (reader, projectors) = (shop.status_reader()?, soonshop_projections::all());
     let last = Arc::new(Mutex::new(None::<(Instant, ShopStatus)>));
-    Ok(metrics.looked_up(move || {
+    let health = health.clone();
+    metrics = metrics.looked_up(move || {
         let (reader, projectors, last) = (reader.clone(), projectors.clone(), Arc::clone(&last));
+        let health = health.clone();
         async move {
+            let well = health.examine().await.iter().all(|one| one.ok);
             let mut last = last.lock().await;
             if let Some((_, whole)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-                return Ok(gauges(whole));
+                return Ok(gauges(whole, well));
             }
             let whole = reader.read(&projectors).await.map_err(|error| error.to_string())?;
-            let registry = gauges(&whole);
+            let registry = gauges(&whole, well);
             *last = Some((Instant::now(), whole));
             Ok(registry)
         }
-    }))
+    });
+    Ok(metrics)
 }
 
-fn gauges(whole: &ShopStatus) -> Registry {
+fn checked(found: &[Outcome]) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
-    let healthy = ConstGauge::new(i64::from(whole.healthy()));
+    let ok = Family::<OfCheck, Gauge>::default();
+    for one in found {
+        ok.get_or_create(&OfCheck { check: one.name.clone() }).set(i64::from(one.ok));
+    }
+    registry.register("check_ok", "1: what is checked works; 0: /health/audit says why not", ok);
+    registry
+}
+
+fn gauges(whole: &ShopStatus, well: bool) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    let healthy = ConstGauge::new(i64::from(well && whole.healthy()));
     registry.register("healthy", "1: /health/audit has no complaint; 0: it has", healthy);
     let head = &whole.append;
     registry.register("log_position", "The last position of the log", ConstGauge::new(head.position));

@@ -112,7 +112,9 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
         if let Err(error) = soonshop_migrations::rights::grant(namespace, &connection).await {
             tracing::warn!(
                 error = chain(&error),
-                "roles were not set up: the user of `migrate` must be allowed to create them"
+                "roles were not set up: the user of `migrate` must be allowed to create them. Where another user \
+                 made them, a superuser has to run `GRANT soonshop_generations, soonshop_replay TO <user> WITH ADMIN \
+                 OPTION` (from PostgreSQL 16 on also `… WITH SET TRUE, INHERIT TRUE`); then run `soonshop migrate` again"
             );
         }
     }
@@ -126,6 +128,20 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
 pub async fn check(shop: &Shop) -> anyhow::Result<()> {
     for (namespace, database) in homes(shop) {
         soonshop_migrations::check(namespace, &database.namespace(namespace.name())?.connection).await?;
+    }
+    Ok(())
+}
+
+/// Succeeds if `migrate` made every read model, whoever made it: its last step.
+pub async fn check_read_models(shop: &Shop) -> anyhow::Result<()> {
+    let registry = shop.registry()?;
+    for projector in soonshop_projections::all() {
+        if registry.active(projector.name()).await?.is_none() {
+            bail!(
+                "there is no read model {}: `soonshop migrate` did not finish. Run it again, and see what it says",
+                projector.name()
+            );
+        }
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shop;
 use crate::erased::overdue;
+use crate::checks::Heard;
 pub use crate::role::Role;
 
 /// The workers beside the endpoints. All of them end with `stop`.
@@ -25,6 +26,13 @@ pub struct Followers {
     pub tasks: JoinSet<()>,
     /// Where this process's followers get their events.
     pub feed: Feed,
+    /// What is heard from the bus, by a process that listens to it.
+    pub heard: Option<Heard>,
+}
+
+/// The name of the queue of this process.
+pub(crate) fn queue(shop: &Shop) -> String {
+    format!("projector-{}", shop.config.name)
 }
 
 /// Starts the workers that the role runs beside its endpoints.
@@ -83,21 +91,22 @@ pub fn start(
         tasks.spawn(feed.clone().watch_head(stop.clone()));
         tasks.spawn(project(shop.clone(), role, feed.clone(), projectors, stop.clone()));
     }
-    if role.has(Role::Projector) {
-        tasks.spawn(hear(shop.clone(), feed.clone(), stop.clone()));
+    let heard = role.has(Role::Projector).then(|| Heard::new(queue(shop)));
+    if let Some(heard) = &heard {
+        tasks.spawn(hear(shop.clone(), feed.clone(), heard.clone(), stop.clone()));
         tasks.spawn(overdue::run(shop.clone(), stop.clone()));
     }
-    Ok(Followers { tasks, feed })
+    Ok(Followers { tasks, feed, heard })
 }
 
 /// Passes messages of the bus to the feed. Without the bus the feed polls the log more often.
-async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
-    let queue = format!("projector-{}", shop.config.name);
+async fn hear(shop: Shop, feed: Feed, heard: Heard, stop: CancellationToken) {
     let mut subscription = loop {
-        match shop.bus.subscribe(&queue).await {
+        match shop.bus.subscribe(heard.queue()).await {
             Ok(subscription) => break subscription,
             Err(error) => {
                 tracing::error!(%error, "the bus cannot be subscribed to");
+                heard.note(Some(error));
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(Duration::from_secs(5)) => {}
@@ -115,12 +124,17 @@ async fn hear(shop: Shop, feed: Feed, stop: CancellationToken) {
             Ok(messages) => messages,
             Err(error) => {
                 tracing::warn!(%error, "the bus is down; the log is asked instead");
+                heard.note(Some(error));
                 feed.set_bus(false);
                 continue;
             }
         };
+        heard.note(None);
         feed.set_bus(true);
         for message in messages {
+            if heard.is_check(&message) {
+                continue;
+            }
             let Some(received) = cloud_event::decode(&message.body) else {
                 tracing::warn!(id = message.id, "a message that is not an event of ours was passed over");
                 continue;

@@ -26,7 +26,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
 
 use crate::api_keys::ApiKeys;
-use crate::{Role, Shop, documentation, metrics, migrate, roles};
+use crate::{Role, Shop, documentation, metrics, migrate, checks, roles};
 
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -82,6 +82,7 @@ pub async fn start(
     kit::refuse_non_loopback(options.listen)?;
     let role = options.role;
     migrate::check(&shop).await?;
+    migrate::check_read_models(&shop).await?;
     // Before anything here reads the log.
     let register = shop.erasures_database.namespace("erasures")?;
     eraser::erase_registered(&KeyMaker::new(shop.key_store()?), &register).await?;
@@ -98,9 +99,10 @@ pub async fn start(
     let stop = CancellationToken::new();
     let published = Published::default();
     let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
-    let metrics = metrics::of(&shop, role, store.as_ref(), &published)?;
+    let health = checks::of(&shop, role, followers.heard.take())?;
+    let metrics = metrics::of(&shop, role, store.as_ref(), &published, &health)?;
     let http = metrics.http();
-    let router = router(&shop, &options, store.as_ref(), &stop)?.merge(metrics.router());
+    let router = router(&shop, &options, store.as_ref(), health, &stop)?.merge(metrics.router());
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: their commands are in the log before the followers stop.
@@ -123,9 +125,9 @@ fn router(
     shop: &Shop,
     options: &Options,
     store: Option<&soonshop_event_store::EventStore>,
+    health: Health,
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
-    let health = health(shop)?;
     let access = access(shop, options.role)?;
     let api = openapi(options.role);
     let trail =
@@ -138,7 +140,7 @@ fn router(
         trail,
         documents: documentation::DOCUMENTS,
     };
-    let mut router = Router::new().merge(health.router()).merge(front::router(front));
+    let mut router = Router::new().merge(health.clone().router()).merge(front::router(front));
     router = router.merge(documentation::router());
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
         let commands =
@@ -160,6 +162,7 @@ fn router(
                 log: queries.log.clone(),
                 search: Arc::clone(&shop.search),
                 cache: Arc::clone(&shop.cache),
+                health,
                 access,
                 stop: stop.clone(),
             };
@@ -219,23 +222,4 @@ fn has_operations(api: &OpenApi, tag: &str) -> bool {
 /// [`openapi`] of everything as a file, `docs/openapi.json`: the same text for the same endpoints.
 pub fn openapi_file() -> anyhow::Result<String> {
     Ok(openapi(Role::All).to_pretty_json()? + "\n")
-}
-
-fn health(shop: &Shop) -> anyhow::Result<Health> {
-    let log = shop.log()?;
-    let registry = shop.registry()?;
-    let keys = shop.key_store()?;
-    Ok(Health::new()
-        .check("event-store", move || {
-            let log = log.clone();
-            async move { log.head().await.map(drop).map_err(|error| error.to_string()) }
-        })
-        .check("read-models", move || {
-            let registry = registry.clone();
-            async move { registry.active("orders").await.map(drop).map_err(|error| error.to_string()) }
-        })
-        .check("keys", move || {
-            let keys = keys.clone();
-            async move { keys.hmac_keys("claim").await.map(drop).map_err(|error| error.to_string()) }
-        }))
 }

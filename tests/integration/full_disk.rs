@@ -16,6 +16,7 @@ use soonshop::{Role, Shop, migrate, settle};
 use uuid::Uuid;
 
 use crate::faults::{Servers, ready, sql};
+use crate::health::{Fault, green, red};
 use crate::support::{Answer, Client, Place, Process, Set, eventually, free_port};
 
 /// A file system in memory.
@@ -152,6 +153,11 @@ async fn a_full_disk_is_a_503(shop: &Shop, client: &Client, room: &Room, logged:
         assert!(said.contains("No space left on device"), "{said}");
     }
     post(client, &body, &key).await.expect(503);
+    // A disk of this machine is looked at; that of a server is the server's to tell.
+    let seen = matches!(room, Room::Disk(_)) && logged.is_none();
+    if seen {
+        red(client, &Fault { check: "disk", object: "small", remedy: "disk-full" }).await;
+    }
     // Stored data is readable, from the read models and from the log; the refused product is in neither.
     client.get("/products?limit=200").await.expect(200);
     client.get(&format!("/products/{id}?as_of=v:1")).await.expect(200);
@@ -159,6 +165,9 @@ async fn a_full_disk_is_a_503(shop: &Shop, client: &Client, room: &Room, logged:
     assert_whole(shop, done).await;
 
     room.give_back().await;
+    if seen {
+        green(client, "disk").await;
+    }
     eventually("it is done", Duration::from_secs(60), async || {
         post(client, &body, &key).await.status.is_success()
     })

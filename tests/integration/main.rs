@@ -7,6 +7,7 @@ mod database_md;
 mod erasure;
 mod faults;
 mod full_disk;
+mod health;
 mod import;
 mod keeping;
 mod metrics;

@@ -139,8 +139,14 @@ impl TestShop {
 
     /// Serves an existing place.
     pub(crate) async fn serve(place: Place) -> Self {
+        Self::serve_with(place, |_| {}).await
+    }
+
+    /// Serves an existing place, with parts of the shop replaced.
+    pub(crate) async fn serve_with(place: Place, replace: impl FnOnce(&mut Shop)) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let shop = Shop::open(&place.config, Role::All).unwrap();
+        let mut shop = Shop::open(&place.config, Role::All).unwrap();
+        replace(&mut shop);
         migrate::migrate(&shop).await.unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let options = Options { role: Role::All, contexts: soonshop::contexts(None).unwrap(), listen };

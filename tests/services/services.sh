@@ -3,6 +3,7 @@
 #
 #   services.sh up|down|status [NAME...]         the default set, or those named; `up` twice is `up` once
 #   services.sh kill|pause|resume|restart NAME   faults: SIGKILL, SIGSTOP and SIGCONT to all its processes
+#   services.sh rabbitmqctl ARGS                 the administration of RabbitMQ, for faults such as flow control
 #   services.sh promote                          the standby becomes a primary of its own
 #   services.sh env                              `export NAME_URL=…` lines, for eval
 #   services.sh install [NAME...]                what `up` would install, and nothing started
@@ -433,11 +434,12 @@ each() { # VERB NAME...
 }
 
 verb=${1:-}
-[[ -n $verb ]] || { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2; }
+[[ -n $verb ]] || { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2; }
 shift
 names=("$@")
 case $verb in
   env) environment; exit ;;
+  rabbitmqctl) running rabbitmq || die "no RabbitMQ is up"; (rabbitmq_environment && /usr/lib/rabbitmq/bin/rabbitmqctl "$@"); exit ;;
   promote) running standby || die "no standby is up"; promote; exit ;;
   down) [[ $# -gt 0 ]] || names=("${everyone[@]}" "${optional[@]}") ;;
   up | status | install) [[ $# -gt 0 ]] || names=("${everyone[@]}") ;;

@@ -173,12 +173,18 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
          sign-in swap verify",
     ),
     ("page-filter-", "type agg actor chan"),
-    ("page-front-check-", "event-store read-models keys"),
+    ("page-front-check-", "event-store read-models keys schema workers bus cache search disk clock"),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
     ("page-instances-", "open stuck all"),
     ("page-only-", "group failures"),
     ("page-process-", "running stopped off unknown"),
+    (
+        "page-remedy-",
+        "event-store read-models keys schema workers bus cache search disk clock broker-full cache-writes certificate \
+         disk-full file-missing index-blocked index-damaged index-missing locked login migrate name queue-settings \
+         read-only rebuild release rights",
+    ),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),
     ("page-step-", "new reserving refusing confirmed waiting cancelling ended"),

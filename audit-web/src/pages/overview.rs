@@ -10,11 +10,12 @@ use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::health::Outcome;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
 use super::integrity::{self, Sealed};
-use super::parts::{actor_of, bars, command};
+use super::parts::{actor_of, bars, command, failed_check};
 use super::processes;
 use super::projections::{complaint, rows, runs};
 use crate::find;
@@ -39,6 +40,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 
 struct Overview {
     head: i64,
+    checks: Vec<Outcome>,
     health: Health,
     sealed: [Sealed; 2],
     /// Events recorded in each of the last minutes, oldest first.
@@ -49,9 +51,10 @@ struct Overview {
 
 async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
     let operations = call.shared.reader.registry.operations();
-    let (head, health) = find::health(call).await?;
+    let (head, find::Standing { checks, followers: health }) = find::standing(call).await?;
     let overview = Overview {
         head,
+        checks,
         health,
         sealed: integrity::both(call).await?,
         minutes: minutes(call).await?,
@@ -94,6 +97,9 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                 div.banner.ill role="alert" {
                     p { span aria-hidden="true" { "⚠ " } strong { (view.word("unhealthy")) } }
                     ul {
+                        @for one in all.checks.iter().filter(|one| !one.ok) {
+                            li { (failed_check(view, one)) }
+                        }
                         @for one in &ill {
                             li {
                                 a href=(view.to(&format!("/audit/projections/{}", one.standing.projection), &[])) { span translate="no" { (one.standing.projection) } " v" (one.standing.generation) }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_domain::catalog;
+use soonshop_service_kit::health::Outcome;
 
 use super::frame::View;
 use crate::messages;
@@ -47,6 +48,18 @@ pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
             code translate="no" { (text) }
             button.quiet type="button" data-copy=(text) hidden { (view.word("copy")) }
         }
+    }
+}
+
+/// A check that failed: of what, why, and what to do.
+pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
+    let name = view.word_of(&format!("front-check-{}", one.name)).unwrap_or(&one.name);
+    let remedy = one.remedy.and_then(|code| view.word_of(&format!("remedy-{code}")));
+    html! {
+        (name)
+        @if let Some(reason) = &one.reason { ": " span lang="en" { (reason) } }
+        @if let Some(object) = &one.object { " · " code translate="no" { (object) } }
+        @if let Some(remedy) = remedy { " · " strong { (remedy) } }
     }
 }
 

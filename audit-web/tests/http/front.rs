@@ -182,7 +182,7 @@ async fn a_process_that_is_not_well_says_in_words_what_is_wrong() {
     assert_eq!(english.status, 200);
     for part in [
         "This process cannot do all of its work right now.",
-        "The event store does not answer: <span lang=\"en\">postgres &lt;b&gt;is&lt;/b&gt; away</span>",
+        "The event store does not work: <span lang=\"en\">postgres &lt;b&gt;is&lt;/b&gt; away</span>",
         "unheard: <span lang=\"en\">gone</span>",
         "role=\"alert\"",
     ] {
@@ -191,7 +191,7 @@ async fn a_process_that_is_not_well_says_in_words_what_is_wrong() {
     assert!(!english.text.contains("The keys of") && !english.text.contains("can do its work."));
     let chinese = page(&router, "/?lang=zh-CN").await.text;
     assert!(
-        chinese.contains("此进程目前无法完成全部工作") && chinese.contains("事件存储没有响应: "),
+        chinese.contains("此进程目前无法完成全部工作") && chinese.contains("事件存储无法正常工作: "),
         "{chinese}"
     );
     let told: Value = send(&router, Request::get("/")).await.ok();

@@ -33,6 +33,7 @@ fn router(queries: Queries, stop: &CancellationToken) -> Router {
         log: queries.log.clone(),
         search: Arc::clone(&queries.search),
         cache: Arc::clone(&queries.cache),
+        health: soonshop_service_kit::health::Health::new(),
         access: queries.access.clone(),
         stop: stop.clone(),
     };

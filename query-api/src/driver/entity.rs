@@ -64,7 +64,8 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Entity>>, Pro
     let source = call.shared.source(M::MODEL.projection, None).await?;
     let space = source.generation.namespace();
     if M::MODEL.cached {
-        let entry = call.shared.kept.get(&space, id, call.wanted.map(|wanted| wanted.position)).await;
+        let entry =
+            call.shared.kept.get(source.db(), &space, id, call.wanted.map(|wanted| wanted.position)).await;
         // Another release may have cached another shape; then the row is read.
         if let Some(entry) = entry
             && let Ok(found) = serde_json::from_slice(&entry.value)

@@ -1,0 +1,319 @@
+//! What the shop is asked to find out whether it works: one table, whose answers `/health/ready`, `/health/audit`,
+//! `/metrics`, `soonshop doctor` and the pages show.
+//!
+//! A check does what the shop does: it reads and writes through the pools that everything uses, it stores and drops an
+//! entry of the cache, it searches and writes the index, it sends a message through the queue. The texts of a check and
+//! of its remedies are in `texts/locales/*/health.ftl`, under `front-check-` and `remedy-`.
+
+mod bus;
+mod databases;
+mod remedies;
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use soonshop_event_log::{Checkpoint, DatabaseLocation, Leases};
+use soonshop_projections::generation::ROWS;
+use soonshop_projections::{Projector, Registry};
+use soonshop_service_kit::health::{Fault, Health};
+use soonshop_texts::Language;
+use soonshop_workers::{eraser, relay, sealer};
+
+pub use self::bus::Heard;
+
+use self::databases::{file_is_there, room, writable};
+use crate::{Role, Shop, migrate};
+
+type Answer = BoxFuture<'static, Result<(), Fault>>;
+
+/// A row of the table.
+struct Check {
+    name: &'static str,
+    /// The process cannot do its work without it.
+    needed: bool,
+    /// Whether a process of that role asks it.
+    asked_by: fn(Role) -> bool,
+    /// What it is about, without a password.
+    object: fn(&Shop) -> String,
+    ask: fn(Arc<Asked>) -> Answer,
+}
+
+/// Every check.
+const TABLE: [Check; 10] = [
+    Check {
+        name: "event-store",
+        needed: true,
+        asked_by: |_| true,
+        object: |shop| shown(&shop.config.store),
+        ask: |asked| async move { event_store(&asked).await }.boxed(),
+    },
+    Check {
+        name: "read-models",
+        needed: true,
+        asked_by: |_| true,
+        object: |shop| shown(shop.config.read_models.as_deref().unwrap_or(&shop.config.store)),
+        ask: |asked| async move { read_models(&asked).await }.boxed(),
+    },
+    Check {
+        name: "keys",
+        needed: true,
+        asked_by: |_| true,
+        object: |shop| shown(shop.config.keys.as_deref().unwrap_or(&shop.config.store)),
+        ask: |asked| async move { keys(&asked).await }.boxed(),
+    },
+    Check {
+        name: "schema",
+        needed: true,
+        asked_by: |_| true,
+        object: |shop| shown(&shop.config.store),
+        ask: |asked| async move { schema(&asked).await }.boxed(),
+    },
+    Check {
+        name: "workers",
+        needed: false,
+        asked_by: |role| role.has(Role::QueryApi),
+        object: |_| "the workers".to_owned(),
+        ask: |asked| async move { workers(&asked).await }.boxed(),
+    },
+    Check {
+        name: "bus",
+        needed: false,
+        asked_by: |role| role.has(Role::Projector) || role.has(Role::Relay),
+        object: |shop| shown(&shop.config.bus),
+        ask: |asked| async move { bus::ask(&asked).await }.boxed(),
+    },
+    Check {
+        name: "cache",
+        needed: false,
+        asked_by: |role| role.has(Role::QueryApi) || role.has(Role::Projector),
+        object: |shop| shown(&shop.config.cache),
+        ask: |asked| async move { cache(&asked).await }.boxed(),
+    },
+    Check {
+        name: "search",
+        needed: false,
+        asked_by: |role| role.has(Role::QueryApi) || role.has(Role::Projector),
+        object: |shop| shown(&shop.config.search),
+        ask: |asked| async move { search(&asked).await }.boxed(),
+    },
+    Check {
+        name: "disk",
+        needed: false,
+        asked_by: |_| true,
+        object: |_| "the disk".to_owned(),
+        ask: |asked| async move { room(&asked.shop).map_err(Fault::from) }.boxed(),
+    },
+    Check {
+        name: "clock",
+        needed: false,
+        asked_by: |_| true,
+        object: |_| "the clock of this machine".to_owned(),
+        ask: |asked| async move { databases::clock(&asked.shop).await }.boxed(),
+    },
+];
+
+/// What checks ask with.
+struct Asked {
+    shop: Shop,
+    role: Role,
+    registry: Registry,
+    projectors: Vec<Arc<dyn Projector>>,
+    /// What this process hears from the bus; `None`: it does not listen.
+    heard: Option<Heard>,
+    sender: bus::Sender,
+}
+
+/// The checks of a process. Nothing is asked yet.
+pub fn of(shop: &Shop, role: Role, heard: Option<Heard>) -> anyhow::Result<Health> {
+    let asked = Arc::new(Asked {
+        registry: shop.registry()?,
+        projectors: soonshop_projections::all(),
+        shop: shop.clone(),
+        role,
+        heard,
+        sender: bus::Sender::default(),
+    });
+    let rows = TABLE.iter().filter(|check| (check.asked_by)(role));
+    Ok(rows.fold(Health::new().cured_by(cure), |health, check| {
+        let (asked, object) = (Arc::clone(&asked), (check.object)(shop));
+        let ask = move || {
+            let asked = (check.ask)(Arc::clone(&asked));
+            asked.map(|found| found.map_err(remedies::with_remedy)).boxed()
+        };
+        health.add(check.name, Some(object), Some(check.name), check.needed, ask)
+    }))
+}
+
+/// What to do, in English, as commands and JSON say it.
+fn cure(code: &str) -> Option<&'static str> {
+    Language::English.find(&format!("page-remedy-{code}"))
+}
+
+/// An address without what signs in.
+fn shown(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
+}
+
+async fn event_store(asked: &Asked) -> Result<(), Fault> {
+    let shop = &asked.shop;
+    for namespace in ["log", "process"] {
+        file_is_there(&shop.store_database, namespace)?;
+    }
+    shop.log().map_err(said)?.head().await.map_err(|error| error.to_string())?;
+    if asked.role.writes() {
+        for (namespace, table) in [("log", "events"), ("log", "commands"), ("process", "checkpoints")] {
+            writable(&shop.store_database, namespace, table).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_models(asked: &Asked) -> Result<(), Fault> {
+    let database = &asked.shop.read_database;
+    file_is_there(database, "operations")?;
+    for projector in &asked.projectors {
+        let name = projector.name();
+        let active = asked.registry.active(name).await.map_err(|error| error.to_string())?;
+        let Some(active) = active else {
+            return Err(Fault::of(name, "there is no such read model", "migrate"));
+        };
+        let namespace = active.namespace();
+        if active.shape != projector.shape() {
+            let reason = "another release made it, and this one cannot read it";
+            return Err(Fault::of(namespace, reason, "rebuild"));
+        }
+        if !asked.role.has(Role::QueryApi) && !asked.role.has(Role::Projector) {
+            continue;
+        }
+        file_is_there(database, &namespace)?;
+        let db = active.db(database).map_err(|error| error.to_string())?;
+        let there = Checkpoint::load(&db, &db.connection, ROWS).await;
+        let there =
+            there.map_err(|error| Fault { object: Some(namespace.clone()), ..error.to_string().into() })?;
+        if there.is_none() {
+            return Err(Fault::of(namespace, "its checkpoint is not there", "rebuild"));
+        }
+        for table in projector.tables() {
+            databases::readable(&db, &table.name()).await?;
+        }
+        if asked.role.has(Role::Projector) {
+            writable(database, &namespace, "checkpoints").await?;
+        }
+    }
+    Ok(())
+}
+
+async fn keys(asked: &Asked) -> Result<(), Fault> {
+    file_is_there(&asked.shop.keys_database, "keys")?;
+    let store = asked.shop.key_store().map_err(said)?;
+    if !asked.role.writes() && !asked.role.has(Role::QueryApi) {
+        let db = asked.shop.keys_database.namespace("keys").map_err(|error| error.to_string())?;
+        return databases::readable(&db, "data_keys").await;
+    }
+    let found = store.hmac_keys("claim").await.map_err(|error| error.to_string())?;
+    if found.is_empty() {
+        return Err(Fault::of("keys.hmac_keys", "there is no key", "migrate"));
+    }
+    if asked.role.writes() {
+        writable(&asked.shop.keys_database, "keys", "data_keys").await?;
+    }
+    Ok(())
+}
+
+async fn schema(asked: &Asked) -> Result<(), Fault> {
+    for (namespace, database) in migrate::homes(&asked.shop) {
+        file_is_there(database, namespace.name())?;
+        let db = database.namespace(namespace.name()).map_err(|error| error.to_string())?;
+        if let Err(error) = soonshop_migrations::check(namespace, &db.connection).await {
+            let remedy = match error {
+                soonshop_migrations::Error::Newer { .. } => Some("release"),
+                soonshop_migrations::Error::Pending { .. } => Some("migrate"),
+                soonshop_migrations::Error::Database { .. } => None,
+            };
+            let (object, reason) = (Some(namespace.name().to_owned()), crate::cause::chain(&error));
+            return Err(Fault { object, reason, remedy });
+        }
+    }
+    Ok(())
+}
+
+/// Whether every job that one process has to do is done by one.
+async fn workers(asked: &Asked) -> Result<(), Fault> {
+    let process = asked.shop.store_database.namespace("process").map_err(|error| error.to_string())?;
+    let leases = Leases::new(process, "");
+    let reactors = asked.shop.processes().into_iter().filter(|one| one.is_on());
+    let reactors = reactors.map(|one| soonshop_event_log::checkpoint::of_process(one.name()));
+    let fixed = [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD].map(str::to_owned);
+    let mut idle = Vec::new();
+    for name in fixed.into_iter().chain(reactors) {
+        if leases.holder(&name).await.map_err(|error| error.to_string())?.is_none() {
+            idle.push(name);
+        }
+    }
+    if idle.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::of(idle.join(", "), "no process does this work", "workers"))
+}
+
+async fn cache(asked: &Asked) -> Result<(), Fault> {
+    Ok(asked.shop.cache.examine().await.map_err(|error| error.to_string())?)
+}
+
+async fn search(asked: &Asked) -> Result<(), Fault> {
+    let search = &asked.shop.search;
+    search.ping().await.map_err(|error| error.to_string())?;
+    for projector in asked.projectors.iter().filter(|projector| projector.searchable()) {
+        let active = asked.registry.active(projector.name()).await.map_err(|error| error.to_string())?;
+        // That there is none is for the read models to say.
+        let Some(active) = active else { continue };
+        let index = active.namespace();
+        search.examine(&index).await.map_err(|error| match error {
+            soonshop_search::Error::NoIndex(_) => Fault::of(&index, error.to_string(), "index-missing"),
+            error => Fault { object: Some(format!("index {index}")), ..error.to_string().into() },
+        })?;
+    }
+    Ok(())
+}
+
+fn said(error: anyhow::Error) -> Fault {
+    format!("{error:#}").into()
+}
+
+/// Whether files of SQLite hold this database.
+fn folder(location: &DatabaseLocation) -> Option<&std::path::Path> {
+    match location {
+        DatabaseLocation::Sqlite(folder) => Some(folder),
+        DatabaseLocation::Postgres(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_signs_in() {
+        assert_eq!(shown("postgres://u:p%40ss@host:5432/shop"), "postgres://host:5432/shop");
+        assert_eq!(shown("sqlite://data"), "sqlite://data");
+        assert_eq!(shown("moka:"), "moka:");
+    }
+
+    #[test]
+    fn every_probe_and_every_remedy_has_its_texts_in_both_languages() {
+        let codes = TABLE.iter().map(|check| check.name).chain(remedies::CODES);
+        for language in Language::ALL {
+            for code in codes.clone() {
+                assert!(language.find(&format!("page-remedy-{code}")).is_some(), "{language:?} {code}");
+            }
+            for check in &TABLE {
+                let name = format!("page-front-check-{}", check.name);
+                assert!(language.find(&name).is_some(), "{language:?} {name}");
+            }
+        }
+    }
+}

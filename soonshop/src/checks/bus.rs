@@ -1,0 +1,115 @@
+//! The check of the bus: the queue is as it is declared, and a message goes all the way through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use soonshop_bus::{Delivery, Error, Message, Publisher};
+use soonshop_service_kit::health::Fault;
+use tokio::sync::{Mutex, watch};
+
+use super::Asked;
+
+/// The topic of messages that only show that they arrive. Whoever reads the bus passes over them.
+const TOPIC: &str = "soonshop.health";
+
+/// How long a message may take through the queue.
+const ARRIVES: Duration = Duration::from_millis(1_500);
+
+/// What the process that listens to the bus hears: its queue, why it cannot listen, and the last message of a check.
+#[derive(Clone)]
+pub struct Heard(Arc<Inner>);
+
+struct Inner {
+    queue: String,
+    failed: watch::Sender<Option<Error>>,
+    last: watch::Sender<String>,
+}
+
+impl Heard {
+    /// Of the process with this queue.
+    pub fn new(queue: String) -> Self {
+        Self(Arc::new(Inner { queue, failed: watch::Sender::new(None), last: watch::Sender::default() }))
+    }
+
+    /// Its queue.
+    pub(crate) fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    /// Notes why the bus cannot be listened to; `None`: it can.
+    pub(crate) fn note(&self, failed: Option<Error>) {
+        self.0.failed.send_replace(failed);
+    }
+
+    /// Notes a message of a check. False: it is another message.
+    pub(crate) fn is_check(&self, message: &Message) -> bool {
+        let check = message.topic == TOPIC;
+        if check {
+            self.0.last.send_replace(String::from_utf8_lossy(&message.body).into_owned());
+        }
+        check
+    }
+}
+
+/// The way in which checks send.
+#[derive(Default)]
+pub(super) struct Sender(Mutex<Option<Box<dyn Publisher>>>);
+
+pub(super) async fn ask(asked: &Asked) -> Result<(), Fault> {
+    let bus = &asked.shop.bus;
+    let Some(heard) = &asked.heard else {
+        // The bus inside one process is heard there only.
+        if bus.backend() == "in-process" {
+            return Ok(());
+        }
+        let queue = crate::roles::queue(&asked.shop);
+        bus.examine(&queue).await.map_err(fault)?;
+        return match send(asked, "nobody").await? {
+            Delivery::Confirmed => Ok(()),
+            Delivery::Unwanted => {
+                Err(Fault::of("the queues", "no queue takes the messages: no projector listens", "workers"))
+            }
+        };
+    };
+    bus.examine(heard.queue()).await.map_err(fault)?;
+    if let Some(error) = heard.0.failed.borrow().clone() {
+        return Err(fault(error));
+    }
+    let mark = soonshop_domain::ids::new().to_string();
+    let mut last = heard.0.last.subscribe();
+    send(asked, &mark).await?;
+    let arrived = tokio::time::timeout(ARRIVES, last.wait_for(|last| *last == mark)).await;
+    match arrived {
+        Ok(Ok(_)) => Ok(()),
+        // Its reader may have found out why meanwhile.
+        _ => match heard.0.failed.borrow().clone() {
+            Some(error) => Err(fault(error)),
+            None => {
+                let reason =
+                    "a message that was published did not arrive: the queue is not bound, or not read";
+                let object = format!("queue {}", heard.queue());
+                Err(Fault { object: Some(object), ..reason.to_owned().into() })
+            }
+        },
+    }
+}
+
+async fn send(asked: &Asked, mark: &str) -> Result<Delivery, Fault> {
+    let mut sender = asked.sender.0.lock().await;
+    let publisher = match &mut *sender {
+        Some(publisher) => publisher,
+        none => none.insert(asked.shop.bus.publisher().await.map_err(fault)?),
+    };
+    let (id, body) = (soonshop_domain::ids::new().to_string(), Bytes::from(mark.to_owned()));
+    let sent = publisher.send(Message { id, topic: TOPIC.to_owned(), body }).await.map_err(fault)?;
+    drop(sender);
+    sent.await.map_err(fault)
+}
+
+fn fault(error: Error) -> Fault {
+    match error {
+        Error::Different { object, difference } => Fault::of(object, difference, "queue-settings"),
+        error => error.to_string().into(),
+    }
+}

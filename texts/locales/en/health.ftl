@@ -1,0 +1,40 @@
+### What is wrong with the shop, and what to do about it.
+
+page-front-check-event-store = The event store does not work
+page-front-check-read-models = The read models do not work
+page-front-check-keys = The keys of personal values do not work
+page-front-check-schema = The tables are not those of this release
+page-front-check-workers = Some work is done by no process
+page-front-check-bus = The message bus does not work
+page-front-check-cache = The cache does not work
+page-front-check-search = Search does not work
+page-front-check-disk = The disk is full
+page-front-check-clock = The clock is wrong
+
+page-remedy-event-store = Start the database, and check --store. Commands wait, and nothing is lost.
+page-remedy-read-models = Start the database, and check --read-models. Then run `soonshop doctor`.
+page-remedy-keys = Start the key store, and check --keys and --master-key-file.
+page-remedy-schema = Run `soonshop migrate` with this release.
+page-remedy-workers = Start a process with the role that is named: `soonshop serve --role relay`, `reactor` or `projector`.
+page-remedy-bus = Start the broker, and check --bus. Until then the log is read more often, and nothing is lost.
+page-remedy-cache = Start Redis, and check --cache. Until then every read asks the database.
+page-remedy-search = Start the search server, and check --search. Until then only search is unavailable.
+page-remedy-disk = Make room on the disk that is named.
+page-remedy-clock = Set the clock of this machine, and keep it right with NTP.
+page-remedy-broker-full = Give the broker memory or disk, or raise its limits. It takes messages again by itself.
+page-remedy-cache-writes = Give Redis more memory or a policy that evicts, or make it a primary again. Until then nobody reads it.
+page-remedy-certificate = Renew the certificate of the server, or correct the host in the address.
+page-remedy-disk-full = Make room on the disk, or move the data to a larger one. Everything goes on by itself.
+page-remedy-file-missing = Stop the shop, put the file back from where it was moved or from a backup, and start again.
+page-remedy-index-blocked = Take the block off the index that is named, or open it again; see whether its disk is full.
+page-remedy-index-damaged = Delete the folder that is named: the index is made again by itself.
+page-remedy-index-missing = See that a process with the role projector runs: it makes the index again.
+page-remedy-locked = End the program that keeps the file locked.
+page-remedy-login = Correct the user and the password in the address, or give the user its rights again.
+page-remedy-migrate = Run `soonshop migrate`, and see what it says.
+page-remedy-name = Correct the host in the address, or the name server.
+page-remedy-queue-settings = Delete what is named on the broker: it is made again at once with the right settings, and nothing is lost.
+page-remedy-read-only = Make the database writable again: end the standby or read-only mode, or use the address of the primary.
+page-remedy-rebuild = Run `replay-tool rebuild` for what is named, then `verify` and `swap`.
+page-remedy-release = Use the release that wrote the tables, or a newer one.
+page-remedy-rights = Run `soonshop migrate` as the owner of the tables, and make the login a member of its role.

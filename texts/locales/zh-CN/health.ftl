@@ -1,0 +1,40 @@
+### 商店出了什么问题，以及应如何处理。
+
+page-front-check-event-store = 事件存储无法正常工作
+page-front-check-read-models = 读模型无法正常工作
+page-front-check-keys = 个人信息的密钥无法正常工作
+page-front-check-schema = 数据表与此版本不符
+page-front-check-workers = 有些工作没有进程负责
+page-front-check-bus = 消息总线无法正常工作
+page-front-check-cache = 缓存无法正常工作
+page-front-check-search = 搜索无法正常工作
+page-front-check-disk = 磁盘已满
+page-front-check-clock = 时钟不正确
+
+page-remedy-event-store = 请启动数据库并检查 --store。命令会等待，不会丢失任何数据。
+page-remedy-read-models = 请启动数据库并检查 --read-models，然后运行 soonshop doctor。
+page-remedy-keys = 请启动密钥存储，并检查 --keys 和 --master-key-file。
+page-remedy-schema = 请用此版本运行 soonshop migrate。
+page-remedy-workers = 请启动具有所列角色的进程：soonshop serve --role relay、reactor 或 projector。
+page-remedy-bus = 请启动消息代理并检查 --bus。在此之前会更频繁地读取日志，不会丢失任何数据。
+page-remedy-cache = 请启动 Redis 并检查 --cache。在此之前所有读取都查询数据库。
+page-remedy-search = 请启动搜索服务器并检查 --search。在此之前只有搜索不可用。
+page-remedy-disk = 请在所列磁盘上腾出空间。
+page-remedy-clock = 请校正这台机器的时钟，并用 NTP 保持准确。
+page-remedy-broker-full = 请为消息代理增加内存或磁盘空间，或提高其上限。之后它会自动恢复接收消息。
+page-remedy-cache-writes = 请为 Redis 增加内存或设置淘汰策略，或使其重新成为主节点。在此之前不会读取它。
+page-remedy-certificate = 请更新服务器的证书，或更正地址中的主机名。
+page-remedy-disk-full = 请腾出磁盘空间，或把数据移到更大的磁盘。之后一切会自动恢复。
+page-remedy-file-missing = 请停止商店，把文件移回原处或从备份恢复，然后重新启动。
+page-remedy-index-blocked = 请解除所列索引的限制或重新打开它，并检查其磁盘是否已满。
+page-remedy-index-damaged = 请删除所列文件夹：索引会自动重建。
+page-remedy-index-missing = 请确认有 projector 角色的进程在运行：它会重建索引。
+page-remedy-locked = 请结束锁定该文件的程序。
+page-remedy-login = 请更正地址中的用户名和密码，或重新授予该用户权限。
+page-remedy-migrate = 请运行 soonshop migrate，并查看其输出。
+page-remedy-name = 请更正地址中的主机名，或修复域名服务器。
+page-remedy-queue-settings = 请在消息代理上删除所列对象：它会立即以正确的设置重建，不会丢失任何数据。
+page-remedy-read-only = 请使数据库恢复可写：结束备用或只读模式，或使用主库的地址。
+page-remedy-rebuild = 请对所列对象运行 replay-tool rebuild，然后运行 verify 和 swap。
+page-remedy-release = 请使用写入这些表的版本或更新的版本。
+page-remedy-rights = 请以表的所有者身份运行 soonshop migrate，并使该登录成为相应角色的成员。
