@@ -1,5 +1,8 @@
 //! Answers requests about the audit trail: converts their parameters to plain values, and calls `soonshop-audit`.
 
+use std::time::Duration;
+
+use axum::http::StatusCode;
 use serde::Serialize;
 use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, LookUpResult};
@@ -87,6 +90,9 @@ pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
     look_up::find(&call.shared.reader, &call.caller().actor, value).await
 }
 
+/// When to ask again how the shop stands.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How the whole shop stands: what the checks of this process find, and all that follows the log.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ShopHealth)]
@@ -107,7 +113,14 @@ pub(crate) async fn standing(call: &Call) -> Result<(i64, Standing), Problem> {
         }
         Err(error) => {
             let checks = serde_json::to_value(&checks).map_err(Problem::internal)?;
-            Err(Problem::from(error).with("healthy", false).with("checks", checks))
+            let mut problem = Problem::from(error);
+            if problem.status() != StatusCode::SERVICE_UNAVAILABLE {
+                // Tables that are damaged or missing: whoever watches the shop has one status to look for.
+                let detail =
+                    "how the shop stands could not be looked up: see `checks`, and `soonshop doctor`";
+                problem = Problem::unavailable("database-unavailable", detail, AGAIN);
+            }
+            Err(problem.with("healthy", false).with("checks", checks))
         }
     }
 }
