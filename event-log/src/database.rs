@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     Statement, Value,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::Error;
@@ -125,6 +125,31 @@ pub fn connection_name(options: &PgConnectOptions) -> &str {
     options.get_application_name().unwrap_or("soonshop")
 }
 
+/// Whether the session can write, or is on a standby, which never can.
+async fn writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'off'";
+    sqlx::query_scalar(sql).fetch_one(connection).await
+}
+
+/// When a session was opened last that could not write.
+#[derive(Clone, Default)]
+struct SeenReadOnly(Arc<Mutex<Option<Instant>>>);
+
+impl SeenReadOnly {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Such a session may still be in the pool: none lives longer than this.
+    fn lately(&self) -> bool {
+        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_some_and(|seen| seen.elapsed() < LONGEST_SESSION)
+    }
+}
+
+/// How long a connection of a pool lives.
+const LONGEST_SESSION: Duration = Duration::from_mins(30);
+
 fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> {
     let options = PgConnectOptions::from_str(url)?;
     let name = connection_name(&options).to_owned();
@@ -134,20 +159,32 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
         ("statement_timeout", "30000"),
     ]);
     let options = options.options(role.map(|role| ("role", role)));
+    let seen_read_only = SeenReadOnly::default();
+    let seen_before = seen_read_only.clone();
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_mins(1))
-        // A connection that was idle for a while may be dead, or may have been opened while the database was made
-        // read-only, which it stays for as long as it lives: it is tested first, and replaced.
-        .test_before_acquire(false)
-        .before_acquire(|connection, met| {
+        .max_lifetime(LONGEST_SESSION)
+        .after_connect(move |connection, _| {
+            let seen = seen_read_only.clone();
             Box::pin(async move {
-                if met.idle_for <= Duration::from_millis(500) {
+                if !writes(connection).await? {
+                    seen.note();
+                }
+                Ok(())
+            })
+        })
+        // A connection that was idle for a while may be dead: it is tested first, and replaced. So is one that was
+        // opened while the database was made read-only, which it stays for as long as it lives.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, met| {
+            let seen = seen_before.clone();
+            Box::pin(async move {
+                if met.idle_for <= Duration::from_millis(500) && !seen.lately() {
                     return Ok(true);
                 }
-                let writes = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'off'";
-                sqlx::query_scalar(writes).fetch_one(connection).await
+                writes(connection).await
             })
         })
         .connect_lazy_with(options);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use soonshop_event_log::{Checkpoint, DatabaseLocation, Leases};
+use soonshop_event_log::{Checkpoint, Leases};
 use soonshop_projections::generation::ROWS;
 use soonshop_projections::{Projector, Registry};
 use soonshop_service_kit::health::{Fault, Health};
@@ -21,6 +21,7 @@ use soonshop_texts::Language;
 use soonshop_workers::{eraser, relay, sealer};
 
 pub use self::bus::Heard;
+pub(crate) use self::bus::queue;
 
 use self::databases::{file_is_there, room, writable};
 use crate::{Role, Shop, migrate};
@@ -81,7 +82,7 @@ const TABLE: [Check; 10] = [
         needed: false,
         asked_by: |role| role.has(Role::Projector) || role.has(Role::Relay),
         object: |shop| shown(&shop.config.bus),
-        ask: |asked| async move { bus::ask(&asked).await }.boxed(),
+        ask: |asked| async move { bus::ask(&asked.shop, asked.heard.as_ref(), &asked.sender).await }.boxed(),
     },
     Check {
         name: "cache",
@@ -282,14 +283,6 @@ async fn search(asked: &Asked) -> Result<(), Fault> {
 
 fn said(error: anyhow::Error) -> Fault {
     format!("{error:#}").into()
-}
-
-/// Whether files of SQLite hold this database.
-fn folder(location: &DatabaseLocation) -> Option<&std::path::Path> {
-    match location {
-        DatabaseLocation::Sqlite(folder) => Some(folder),
-        DatabaseLocation::Postgres(_) => None,
-    }
 }
 
 #[cfg(test)]

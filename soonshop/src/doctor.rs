@@ -2,7 +2,7 @@
 
 use crate::cause::chain;
 use crate::settle::follower_statuses;
-use crate::{Role, Shop, erased, checks};
+use crate::{Role, Shop, checks, erased};
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

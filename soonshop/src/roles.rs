@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shop;
+use crate::checks::{Heard, queue};
 use crate::erased::overdue;
-use crate::checks::Heard;
 pub use crate::role::Role;
 
 /// The workers beside the endpoints. All of them end with `stop`.
@@ -28,11 +28,6 @@ pub struct Followers {
     pub feed: Feed,
     /// What is heard from the bus, by a process that listens to it.
     pub heard: Option<Heard>,
-}
-
-/// The name of the queue of this process.
-pub(crate) fn queue(shop: &Shop) -> String {
-    format!("projector-{}", shop.config.name)
 }
 
 /// Starts the workers that the role runs beside its endpoints.

@@ -26,7 +26,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
 
 use crate::api_keys::ApiKeys;
-use crate::{Role, Shop, documentation, metrics, migrate, checks, roles};
+use crate::{Role, Shop, checks, documentation, metrics, migrate, roles};
 
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);

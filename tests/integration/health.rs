@@ -18,6 +18,9 @@ use crate::support::{Client, Place, Set, TestShop, eventually};
 /// Within this a fault is named. The machine of the test may be slow, so it is asked for longer.
 const NAMED: Duration = Duration::from_secs(30);
 
+/// Within this a fault that was mended is gone.
+const MENDED: Duration = Duration::from_secs(60);
+
 /// What a fault must be called.
 pub(crate) struct Fault<'a> {
     pub(crate) check: &'a str,
@@ -74,10 +77,20 @@ pub(crate) async fn red(client: &Client, fault: &Fault<'_>) {
 }
 
 pub(crate) async fn green(client: &Client, check: &str) {
-    eventually(&format!("{check} works"), Duration::from_secs(60), async || {
-        asked(client, check).await["ok"] == true && metric(client, check).await == Some(true)
-    })
-    .await;
+    let last = std::sync::Mutex::new(Value::Null);
+    let works = async || {
+        let found = asked(client, check).await;
+        let ok = found["ok"] == true && metric(client, check).await == Some(true);
+        *last.lock().unwrap() = found;
+        ok
+    };
+    let ended = tokio::time::timeout(MENDED, async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        while !works().await {
+            ticks.tick().await;
+        }
+    });
+    assert!(ended.await.is_ok(), "{check} does not work again: {}", last.lock().unwrap());
 }
 
 /// The finding of the doctor names the same.

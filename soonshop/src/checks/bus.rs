@@ -8,7 +8,7 @@ use soonshop_bus::{Delivery, Error, Message, Publisher};
 use soonshop_service_kit::health::Fault;
 use tokio::sync::{Mutex, watch};
 
-use super::Asked;
+use crate::Shop;
 
 /// The topic of messages that only show that they arrive. Whoever reads the bus passes over them.
 const TOPIC: &str = "soonshop.health";
@@ -56,16 +56,21 @@ impl Heard {
 #[derive(Default)]
 pub(super) struct Sender(Mutex<Option<Box<dyn Publisher>>>);
 
-pub(super) async fn ask(asked: &Asked) -> Result<(), Fault> {
-    let bus = &asked.shop.bus;
-    let Some(heard) = &asked.heard else {
+/// The name of the queue of this process.
+pub(crate) fn queue(shop: &Shop) -> String {
+    format!("projector-{}", shop.config.name)
+}
+
+/// `heard` is what this process hears from the bus; `None`: it does not listen.
+pub(super) async fn ask(shop: &Shop, heard: Option<&Heard>, sender: &Sender) -> Result<(), Fault> {
+    let bus = &shop.bus;
+    let Some(heard) = heard else {
         // The bus inside one process is heard there only.
         if bus.backend() == "in-process" {
             return Ok(());
         }
-        let queue = crate::roles::queue(&asked.shop);
-        bus.examine(&queue).await.map_err(fault)?;
-        return match send(asked, "nobody").await? {
+        bus.examine(&queue(shop)).await.map_err(fault)?;
+        return match send(shop, sender, "nobody").await? {
             Delivery::Confirmed => Ok(()),
             Delivery::Unwanted => {
                 Err(Fault::of("the queues", "no queue takes the messages: no projector listens", "workers"))
@@ -73,33 +78,26 @@ pub(super) async fn ask(asked: &Asked) -> Result<(), Fault> {
         };
     };
     bus.examine(heard.queue()).await.map_err(fault)?;
+    let mark = soonshop_domain::ids::new().to_string();
+    let mut last = heard.0.last.subscribe();
+    send(shop, sender, &mark).await?;
+    let arrived = tokio::time::timeout(ARRIVES, last.wait_for(|last| *last == mark)).await;
+    if matches!(arrived, Ok(Ok(_))) {
+        return Ok(());
+    }
+    // What its reader found last, unless that is over.
     if let Some(error) = heard.0.failed.borrow().clone() {
         return Err(fault(error));
     }
-    let mark = soonshop_domain::ids::new().to_string();
-    let mut last = heard.0.last.subscribe();
-    send(asked, &mark).await?;
-    let arrived = tokio::time::timeout(ARRIVES, last.wait_for(|last| *last == mark)).await;
-    match arrived {
-        Ok(Ok(_)) => Ok(()),
-        // Its reader may have found out why meanwhile.
-        _ => match heard.0.failed.borrow().clone() {
-            Some(error) => Err(fault(error)),
-            None => {
-                let reason =
-                    "a message that was published did not arrive: the queue is not bound, or not read";
-                let object = format!("queue {}", heard.queue());
-                Err(Fault { object: Some(object), ..reason.to_owned().into() })
-            }
-        },
-    }
+    let reason = "a message that was published did not arrive: the queue is not bound, or not read";
+    Err(Fault { object: Some(format!("queue {}", heard.queue())), ..reason.to_owned().into() })
 }
 
-async fn send(asked: &Asked, mark: &str) -> Result<Delivery, Fault> {
-    let mut sender = asked.sender.0.lock().await;
+async fn send(shop: &Shop, sender: &Sender, mark: &str) -> Result<Delivery, Fault> {
+    let mut sender = sender.0.lock().await;
     let publisher = match &mut *sender {
         Some(publisher) => publisher,
-        none => none.insert(asked.shop.bus.publisher().await.map_err(fault)?),
+        none => none.insert(shop.bus.publisher().await.map_err(fault)?),
     };
     let (id, body) = (soonshop_domain::ids::new().to_string(), Bytes::from(mark.to_owned()));
     let sent = publisher.send(Message { id, topic: TOPIC.to_owned(), body }).await.map_err(fault)?;

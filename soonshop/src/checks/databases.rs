@@ -5,11 +5,18 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use soonshop_domain::clock;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Database, Db, is_no_table};
+use soonshop_event_log::{Database, DatabaseLocation, Db, is_no_table};
 use soonshop_service_kit::health::Fault;
 
-use super::folder;
 use crate::Shop;
+
+/// The folder of a database that is files of SQLite.
+fn folder(location: &DatabaseLocation) -> Option<&std::path::Path> {
+    match location {
+        DatabaseLocation::Sqlite(folder) => Some(folder),
+        DatabaseLocation::Postgres(_) => None,
+    }
+}
 
 /// Refuses a file of SQLite that is gone: connections that are open still have it, and what they write goes with them.
 pub(super) fn file_is_there(database: &Database, namespace: &str) -> Result<(), Fault> {
