@@ -103,7 +103,7 @@ const TABLE: [Check; 10] = [
         needed: false,
         asked_by: |_| true,
         object: |_| "the disk".to_owned(),
-        ask: |asked| async move { room(&asked.shop).map_err(Fault::from) }.boxed(),
+        ask: |asked| async move { room(&asked.shop) }.boxed(),
     },
     Check {
         name: "clock",
