@@ -238,16 +238,15 @@ async fn faults_of_files_are_named_and_recover() {
     for (check, file, remedy) in files {
         // Only the name goes: connections that are open keep the file, and none is opened meanwhile.
         let (there, away) = (folder.join(file), folder.join(format!("{file}.away")));
-        let fault = Fault { check, object: file, remedy };
         green(&shop.client, check).await;
+        let checks = soonshop::checks::of(&shop.shop, Role::All, None).unwrap();
         std::fs::rename(&there, &away).unwrap();
-        let found = doctor::examine(&shop.shop).await;
+        let found = checks.examine().await;
         std::fs::rename(&away, &there).unwrap();
-        let found = found.into_iter().find(|one| one.what == check);
-        if let Some(found) = found {
-            assert!(!found.ok && found.said.contains(file) && !found.cure.is_empty(), "{found:?}");
-        }
-        drop(fault);
+        let found = found.into_iter().find(|one| one.name == check).unwrap();
+        let said = format!("{:?} {:?}", found.object, found.reason);
+        assert!(!found.ok && said.contains(file) && found.remedy == Some(remedy), "{found:?}");
+        assert!(found.cure.is_some_and(|cure| !cure.is_empty()), "{found:?}");
         green(&shop.client, check).await;
     }
     for (check, namespace, object) in [

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
 use reqwest::Method;
 use serde_json::{Value, json};
 use soonshop::{Role, Shop, migrate};
@@ -151,7 +152,6 @@ async fn faults_of_nats_are_named_with_the_stream_and_what_is_different_and_reco
         };
         jetstream.create_stream(config).await.unwrap();
     };
-    use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
     made(RetentionPolicy::WorkQueue, DiscardPolicy::Old, "shop.>").await;
     let shop = TestShop::serve(place).await;
     let work = Fault { check: "bus", object: "its retention is not `limits`", remedy: "queue-settings" };
@@ -170,7 +170,8 @@ async fn faults_of_nats_are_named_with_the_stream_and_what_is_different_and_reco
             jetstream.delete_stream("SHOP").await.unwrap();
             made(RetentionPolicy::Limits, discard, subject).await;
         };
-        tried(&shop, fault, make, async || drop(jetstream.delete_stream("SHOP").await.unwrap())).await;
+        let mend = async || assert!(jetstream.delete_stream("SHOP").await.unwrap().success);
+        tried(&shop, fault, make, mend).await;
     }
     let gone = Fault { check: "bus", object: "127.0.0.1:23742", remedy: "bus" };
     let make = async || servers.run(&["kill", "nats"]);
