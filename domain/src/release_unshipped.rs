@@ -135,8 +135,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::CreditNoteId;
     use crate::process::{Process, command_id};
-    use crate::text;
+    use crate::{Currency, Money, text};
 
     const ORDER: Uuid = Uuid::from_u128(1);
 
@@ -150,6 +151,19 @@ mod tests {
 
     fn cancelled() -> Event {
         Event::Order(order::Event::OrderCancelled { reason: "a-test".to_owned() })
+    }
+
+    #[test]
+    fn a_credit_begins_no_instance() {
+        let credited = Event::Order(order::Event::OrderCredited {
+            credit_note_id: CreditNoteId(ORDER),
+            lines: Vec::new(),
+            total: Money::new(1, Currency::GBP),
+            earlier: false,
+        });
+        let process = ReleaseUnshipped { after_days: 3 };
+        assert_eq!(ProcessManager::instance(&process, ORDER, &credited), None);
+        assert!(ProcessManager::instance(&process, ORDER, &confirmed()).is_some());
     }
 
     fn react(state: &mut State, input: Input<'_, Task>) -> Reaction {

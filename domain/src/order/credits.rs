@@ -78,7 +78,7 @@ pub enum Error {
         "the order says something else: a credit has the order's customer, country and currency, and no higher price"
     )]
     DiffersFromOrder,
-    #[error("{left} units are left to be credited: the others, or their money, were credited before")]
+    #[error("{left} of these units can be credited: the others were not ordered, or were credited before")]
     CreditTooLarge { left: u32 },
 }
 

@@ -53,7 +53,8 @@ async fn credit(
         earlier: vec![],
     };
     let context = CommandContext { deadline: Instant::now() + Duration::from_mins(2), ..context() };
-    store.execute_joined::<CreditNote, Order>((id, issue), (order_id.0, credit), context).await
+    let both = store.execute_joined::<CreditNote, Order>((id, issue), (order_id.0, credit), context);
+    Box::pin(both).await
 }
 
 fn too_large(left: u32) -> credit_note::Error {
