@@ -11,8 +11,8 @@ const LOOKED_AT: usize = 10;
 /// A typed text, and the SKUs of what is meant.
 pub(crate) struct Judged {
     pub(crate) text: String,
-    best: BTreeSet<String>,
-    good: BTreeSet<String>,
+    pub(crate) best: BTreeSet<String>,
+    pub(crate) good: BTreeSet<String>,
 }
 
 /// The scores of a query.
@@ -20,8 +20,6 @@ pub(crate) struct Score {
     pub(crate) ndcg: f64,
     pub(crate) recall: f64,
     pub(crate) hits: Vec<String>,
-    /// A best hit is among those that are looked at.
-    pub(crate) finds_a_best: bool,
 }
 
 fn data(path: &str) -> PathBuf {
@@ -71,11 +69,6 @@ pub(crate) fn goods() -> Vec<Change> {
 }
 
 impl Judged {
-    /// Every SKU that is named by the query.
-    pub(crate) fn skus(&self) -> impl Iterator<Item = &String> {
-        self.best.iter().chain(&self.good)
-    }
-
     fn gain(&self, sku: &str) -> f64 {
         if self.best.contains(sku) {
             3.0
@@ -98,12 +91,7 @@ impl Judged {
         let part = |found: usize, of: usize| {
             f64::from(u32::try_from(found).unwrap()) / f64::from(u32::try_from(of.max(1)).unwrap())
         };
-        Score {
-            ndcg: gained / discounted(ideal),
-            recall: part(found, findable),
-            finds_a_best: found > 0,
-            hits,
-        }
+        Score { ndcg: gained / discounted(ideal), recall: part(found, findable), hits }
     }
 }
 
