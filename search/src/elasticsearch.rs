@@ -17,7 +17,8 @@ use elasticsearch::http::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use self::client::{Answer, BACKEND, Client, refused};
+use self::bulk::Bulk;
+use self::client::{BACKEND, Client, PING, WRITE, failed, refused};
 use crate::cursor::{Cursor, Key};
 use crate::markup::visible_name;
 use crate::parsed_query::{Matching, ParsedQuery};
@@ -29,9 +30,7 @@ const CHECKPOINT: &str = "~checkpoint";
 /// The id of a document that never is there.
 const TRIAL: &str = "written-by-a-check";
 
-const PING: Duration = Duration::from_millis(1800);
 const READ: Duration = Duration::from_secs(5);
-const WRITE: Duration = Duration::from_mins(1);
 
 pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
     let refused = |reason: String| {
@@ -63,18 +62,6 @@ struct Elasticsearch {
     prefix: String,
     /// The size of a bulk request: less once the server, or a proxy before it, took no more.
     bulk_bytes: AtomicUsize,
-}
-
-/// Converts an answer with an error.
-fn failed(index: &str, answer: &Answer) -> Error {
-    let error = &answer.body["error"];
-    if answer.status == 404 || error["type"] == "index_not_found_exception" {
-        return Error::NoIndex(index.to_owned());
-    }
-    // The innermost reason says most; an answer of a proxy has none.
-    let deepest = [&error["failed_shards"][0]["reason"], &error["root_cause"][0], &error["caused_by"], error];
-    let reason = deepest.into_iter().find(|reason| reason["reason"].is_string()).unwrap_or(error);
-    refused(format!("index {index}: status {}, {} {}", answer.status, reason["type"], reason["reason"]))
 }
 
 impl Elasticsearch {
@@ -141,12 +128,7 @@ impl Search for Elasticsearch {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        let answer = self.client.call_once(Method::Get, "", None, PING).await?;
-        if answer.status == 200 {
-            Ok(())
-        } else {
-            Err(refused(format!("a ping with status {}", answer.status)))
-        }
+        self.client.ping().await
     }
 
     /// Searches, and removes a document that never is there: that takes the whole way of a write, and leaves nothing.
@@ -186,7 +168,8 @@ impl Search for Elasticsearch {
     }
 
     async fn apply(&self, index: &str, changes: &[Change], checkpoint: &str) -> Result<Vec<TooLarge>, Error> {
-        let too_large = self.write(index, changes).await?;
+        let bulk = Bulk { client: &self.client, index, alias: self.alias(index)?, most: &self.bulk_bytes };
+        let too_large = bulk.write(changes).await?;
         if !too_large.is_empty() {
             return Ok(too_large);
         }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::markup::{visible, visible_name};
 use crate::parsed_query::sku;
 use crate::spelling::{self, Reach};
-use crate::text::{self, Terms};
+use crate::terms::Terms;
+use crate::text;
 use crate::{Change, Document, Query, facets};
 
 /// The longest name used for sorting and suggestions, in characters.

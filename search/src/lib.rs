@@ -4,8 +4,8 @@
 //! the same contract suite with the same answers; scores may differ. An index belongs to one generation of a read
 //! model and stores that generation's checkpoint, written after the documents that it covers.
 //!
-//! Analysing texts and queries, highlights and cursors are the same for all backends (`text`, `spelling`, `markup`,
-//! `parsed_query`, `highlight`, `cursor`, `indexed`, `facets`); a backend finds, counts and sorts.
+//! Analysing texts and queries, highlights and cursors are the same for all backends (`text`, `terms`, `spelling`,
+//! `markup`, `parsed_query`, `highlight`, `cursor`, `indexed`, `facets`); a backend finds, counts and sorts.
 //!
 //! Start reading at [`connect`], then [`Search`].
 
@@ -20,6 +20,7 @@ mod parsed_query;
 mod port;
 mod spelling;
 mod tantivy;
+mod terms;
 mod text;
 
 use std::sync::Arc;

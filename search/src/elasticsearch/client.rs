@@ -17,6 +17,11 @@ pub(super) fn refused(reason: impl Into<String>) -> Error {
     Error::Refused { backend: BACKEND, reason: reason.into() }
 }
 
+/// How long a look may take.
+pub(super) const PING: Duration = Duration::from_millis(1800);
+/// How long a change may take.
+pub(super) const WRITE: Duration = Duration::from_mins(1);
+
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 pub(super) struct Client(Transport);
@@ -25,6 +30,18 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Null if there is no body.
     pub(super) body: Value,
+}
+
+/// Converts an answer with an error.
+pub(super) fn failed(index: &str, answer: &Answer) -> Error {
+    let error = &answer.body["error"];
+    if answer.status == 404 || error["type"] == "index_not_found_exception" {
+        return Error::NoIndex(index.to_owned());
+    }
+    // The innermost reason says most; an answer of a proxy has none.
+    let deepest = [&error["failed_shards"][0]["reason"], &error["root_cause"][0], &error["caused_by"], error];
+    let reason = deepest.into_iter().find(|reason| reason["reason"].is_string()).unwrap_or(error);
+    refused(format!("index {index}: status {}, {} {}", answer.status, reason["type"], reason["reason"]))
 }
 
 /// The attempts that are left.
@@ -110,6 +127,15 @@ impl Client {
         limit: Duration,
     ) -> Result<Answer, Error> {
         Ok(self.attempt(method, path, body, limit).await?)
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), Error> {
+        let answer = self.call_once(Method::Get, "", None, PING).await?;
+        if answer.status == 200 {
+            Ok(())
+        } else {
+            Err(refused(format!("a ping with status {}", answer.status)))
+        }
     }
 
     async fn attempt(
