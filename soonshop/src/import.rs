@@ -1,17 +1,25 @@
 //! Imports the invoices of a real shop through the commands: `soonshop import online-retail FILE…`.
 //!
+//! All files of an import are judged before anything is written: their form (`form`, `rows`), their rows against each
+//! other (`book`), and their documents against those that imports have stored (`stored`, `judge`). What is missing is
+//! planned and given as commands; what differs is reported.
+//!
 //! Each command has a natural key in the source (a code, a customer's number, an invoice's number): its ids are derived
 //! from it, and its stream claims it in the scope `import`. So a second import changes nothing, over HTTP or not, and
 //! an import that was killed is completed by the next. Start reading at [`run`]; the rules from rows to commands are in
-//! `tests/data/online-retail/README.md`, and in code in `plan`.
+//! `tests/data/online-retail/README.md`, and in code in `judge`.
 
+mod book;
 mod form;
+mod judge;
 mod local;
+mod natural;
 mod plan;
 mod progress;
 mod remote;
 mod report;
 mod rows;
+mod stored;
 mod target;
 
 use std::collections::{HashMap, HashSet};
@@ -28,15 +36,18 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{Role, Shop, migrate, roles};
+use book::Book;
 use local::Local;
-use plan::{Adjustment, Buyer, Plan, PlannedProduct, Planner, Receipt, Sale};
+use natural::{Kind, adjustment_key, guest, key, receipt_key, sale_key};
+use plan::{Adjustment, Buyer, Plan, PlannedProduct, Receipt, Sale};
 use progress::Progress;
 use remote::Remote;
 use rows::{RowOutcome, Sheet};
-use target::{BuyerId, Kind, Step, StepContent, StepOutcome, Target, natural};
+use stored::Stored;
+use target::{BuyerId, Step, StepContent, StepOutcome, Target};
 
 pub use form::{DateOrder, DecimalSign, FormOptions, Separator};
-pub use report::{Broken, Count, Refused, Report};
+pub use report::{Broken, Count, Difference, Refused, Report};
 
 /// How many order lines are sent between two checks that stock is reserved as fast.
 const LINES_BETWEEN_LOOKS: usize = 500;
@@ -46,13 +57,15 @@ const LINES_BETWEEN_LOOKS: usize = 500;
 pub enum Source {
     /// The public 'Online Retail' format: one invoice line a row
     ///
-    /// The exit code is 0 when all of it is there, also where the shop's rules refused a document, which is reported; 3
-    /// when rows could not be read: they are reported and left out; 4 when nothing was stored, as no row could be read;
+    /// The exit code is 0 when all that the files say is in the shop; 3 when something of it is not, or differs there:
+    /// rows that cannot be read, documents that are left out with them, lines that differ from what is stored, and
+    /// documents that the shop's rules refuse, each of them reported; 4 when nothing was stored, as no row could be taken;
     /// 1 when it could not be read as such a file, or was not finished: it can be started again.
     OnlineRetail(Options),
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Options {
     /// Comma-separated values, packed with gzip or not
     #[arg(required = true, value_name = "FILE")]
@@ -62,7 +75,11 @@ pub struct Options {
     pub to: Option<Url>,
     #[command(flatten)]
     pub form: FormOptions,
-    /// Read the files and say what they hold, and write nothing
+    /// The files are parts of whole documents: rows that are alike count each, and lines that are stored and that the
+    /// files lack are no difference
+    #[arg(long)]
+    pub parts: bool,
+    /// Say what an import of the files would do, and write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Report as JSON
@@ -73,26 +90,42 @@ pub struct Options {
     pub quiet: bool,
 }
 
-/// Imports the files, one after the other, and waits until every follower has processed them.
+/// Imports the files, which are judged as one, and waits until every follower has processed them.
 ///
-/// Without a URL no other process may serve the store: relay, projectors and reactors then run in this process.
+/// Without a URL no other process may serve the store: relay, projectors and reactors then run in this process. A dry
+/// run only reads.
 pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
-    let (files, form) = (options.files.clone(), options.form.clone());
+    let asked = options.clone();
     // A file that is none is told of before anything is changed.
-    let (plans, mut report) = tokio::task::spawn_blocking(move || read(&files, &form)).await??;
+    let (book, mut report) = tokio::task::spawn_blocking(move || read(&asked)).await??;
+    report.dry_run = options.dry_run;
+    if report.nothing_taken() {
+        return Ok(report);
+    }
+    let wanted: HashSet<String> = book.documents().map(|(number, _)| number.to_owned()).collect();
+    let remote = match &options.to {
+        Some(url) => Some(Remote::open(url, &shop.operator_token()?)?),
+        None => None,
+    };
+    let stored = match &remote {
+        Some(door) => door.stored(&wanted).await?,
+        None => {
+            migrate::check(shop).await?;
+            if !options.dry_run {
+                EventStore::check_owner(&shop.store_database)?;
+            }
+            Stored::read(&shop.log()?, &wanted).await?
+        }
+    };
+    let plan = judge::judge(&book, &stored, options.parts, &mut report);
     if options.dry_run {
-        report.planned(&plans.iter().map(|(_, plan)| plan).collect::<Vec<_>>());
+        planned(&plan, &stored, &mut report);
         return Ok(report);
     }
-    if report.nothing_readable() {
-        return Ok(report);
+    drop((book, stored));
+    if let Some(door) = remote {
+        return import(door, plan, report, options.quiet).await;
     }
-    if let Some(url) = &options.to {
-        let door = Remote::open(url, &shop.operator_token()?)?;
-        return import(door, plans, report, options.quiet).await;
-    }
-    migrate::check(shop).await?;
-    EventStore::check_owner(&shop.store_database)?;
     let store = shop.event_store()?;
     let quit = CancellationToken::new();
     let guard = quit.clone().drop_guard();
@@ -100,7 +133,7 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     let mut followers =
         roles::start(shop, Role::All, Some(&store), &published, soonshop_projections::all(), &quit)?;
     let outcome = match Local::new(shop, store.clone()) {
-        Ok(door) => import(door, plans, report, options.quiet).await,
+        Ok(door) => import(door, plan, report, options.quiet).await,
         Err(error) => Err(error),
     };
     drop(guard);
@@ -115,48 +148,72 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     outcome
 }
 
-/// Everything that the files say.
-fn read(files: &[PathBuf], form: &FormOptions) -> anyhow::Result<(Vec<(String, Plan)>, Report)> {
+/// All rows of the files, judged against each other.
+fn read(options: &Options) -> anyhow::Result<(Book, Report)> {
+    let files = &options.files;
     let mut report = Report { files: u64::try_from(files.len()).unwrap_or(0), ..Report::default() };
-    let mut plans = Vec::with_capacity(files.len());
+    let mut book = Book::default();
     for file in files {
-        let sheet = Sheet::open(file, form)?;
-        report.read_as.push(format!("{}: {}", file.display(), sheet.read_as));
-        let mut planner = Planner::default();
+        let mut sheet = Sheet::open(file, &options.form)?;
+        let name = file.display().to_string();
+        report.read_as.push(format!("{name}: {}", sheet.read_as));
+        book.file(name.clone(), std::mem::take(&mut sheet.hash));
         sheet.rows(|found| {
             report.rows += 1;
             match found {
-                RowOutcome::Row(row) => planner.add(row),
+                RowOutcome::Row(row) => book.add(row),
                 RowOutcome::Ignored => report.rows_ignored += 1,
-                RowOutcome::Broken { line, reason } => {
-                    report.broken(Broken { file: file.display().to_string(), line, reason });
+                RowOutcome::Broken { line, invoice, reason } => {
+                    if let Some(invoice) = invoice {
+                        book.broken(invoice, line);
+                    }
+                    report.broken(Broken { file: name.clone(), line, reason });
                 }
             }
         });
-        plans.push((sheet.hash, planner.finish()));
     }
-    Ok((plans, report))
+    book.judge(options.parts, &mut report);
+    Ok((book, report))
 }
 
-async fn import<D: Target>(
-    door: D,
-    plans: Vec<(String, Plan)>,
-    report: Report,
-    quiet: bool,
-) -> anyhow::Result<Report> {
+/// Counts what the plan would do to the shop.
+fn planned(plan: &Plan, stored: &Stored, report: &mut Report) {
+    for good in &plan.goods {
+        match stored.has_price(&good.sku) {
+            None => report.products.new += 1,
+            Some(priced) => {
+                report.products.there += 1;
+                report.prices.new += u64::from(!priced && good.pence.is_some());
+            }
+        }
+    }
+    for buyer in &plan.buyers {
+        match stored.user_of(&buyer.number) {
+            None => report.customers.new += 1,
+            Some(_) => report.customers.there += 1,
+        }
+    }
+    for (kind, planned) in [
+        (Kind::Receipt, plan.receipts.len()),
+        (Kind::Adjustment, plan.adjustments.len()),
+        (Kind::Order, plan.orders.len()),
+        (Kind::CreditNote, plan.credit_notes.len()),
+    ] {
+        report.count(kind).new += u64::try_from(planned).unwrap_or(u64::MAX);
+    }
+}
+
+async fn import<D: Target>(door: D, plan: Plan, report: Report, quiet: bool) -> anyhow::Result<Report> {
     let began = Instant::now();
     let before = door.head().await?;
-    let rows = plans.iter().map(|(_, plan)| plan.rows()).sum();
     let run = Run {
         door,
         report: Mutex::new(report),
         customers: Mutex::default(),
         placed: Mutex::default(),
-        progress: Progress::new(rows, quiet),
+        progress: Progress::new(plan.rows(), quiet),
     };
-    for (hash, plan) in &plans {
-        run.bring(hash, plan).await?;
-    }
+    run.bring(&plan).await?;
     let giving = began.elapsed();
     run.progress.doing("waiting until all is done".to_owned());
     run.door.finish().await?;
@@ -204,14 +261,14 @@ impl<D: Target> Run<D> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn bring(&self, hash: &str, plan: &Plan) -> anyhow::Result<()> {
+    async fn bring(&self, plan: &Plan) -> anyhow::Result<()> {
         let width = self.door.width();
         self.progress.doing(format!("{} products", plan.goods.len()));
         all(plan.goods.iter().map(|good| self.list(good)), width).await?;
         self.progress.doing(format!("{} customers", plan.buyers.len()));
         all(plan.buyers.iter().map(|buyer| self.register(buyer)), width).await?;
         self.progress.doing(format!("{} receipts of stock", plan.receipts.len()));
-        all(plan.receipts.iter().map(|receipt| self.receive(hash, receipt)), width).await?;
+        all(plan.receipts.iter().map(|receipt| self.receive(receipt)), width).await?;
         self.progress.doing(format!("{} orders, {} adjustments", plan.orders.len(), plan.adjustments.len()));
         let mut deeds: Vec<(_, Deed)> =
             plan.adjustments.iter().map(|one| (one.at, Deed::Adjust(one))).collect();
@@ -241,7 +298,7 @@ impl<D: Target> Run<D> {
     async fn list(&self, good: &PlannedProduct) -> anyhow::Result<()> {
         let PlannedProduct { sku, name, pence, at } = good;
         let (code, at) = (sku.as_str(), *at);
-        let step = |kind: Kind, what| Step { kind, key: natural(kind.name(), &[code]), at, what };
+        let step = |kind: Kind, what| Step { kind, key: key(kind, code), at, what };
         let product = step(Kind::Product, StepContent::Product { sku, name, pence: *pence });
         let StepOutcome::There(product) = self.give(code, product).await? else { return Ok(()) };
         // One that was never sold before has no price.
@@ -256,24 +313,18 @@ impl<D: Target> Run<D> {
     async fn register(&self, buyer: &Buyer) -> anyhow::Result<()> {
         let Buyer { number, country, at } = buyer;
         let (kind, what) = (Kind::Customer, StepContent::Customer { country });
-        let step = Step { kind, key: natural(kind.name(), &[number]), at: *at, what };
+        let step = Step { kind, key: key(kind, number), at: *at, what };
         if let StepOutcome::New(id) | StepOutcome::There(id) = self.give(number, step).await? {
             self.customers.lock().unwrap_or_else(PoisonError::into_inner).insert(number.clone(), id);
         }
         Ok(())
     }
 
-    async fn receive(&self, hash: &str, receipt: &Receipt) -> anyhow::Result<()> {
-        let Receipt { sku, quantity, at } = receipt;
-        let (kind, code) = (Kind::Receipt, sku.as_str());
-        let Ok(quantity) = u32::try_from(*quantity) else {
-            let reason = format!("{quantity} units are more than one receipt takes");
-            self.report().refused(format!("{} {code}", kind.name()), reason);
-            return Ok(());
-        };
-        let what = StepContent::Receipt { sku, quantity };
-        let step = Step { kind, key: natural(kind.name(), &[hash, code]), at: *at, what };
-        self.give(code, step).await.map(drop)
+    async fn receive(&self, receipt: &Receipt) -> anyhow::Result<()> {
+        let Receipt { sku, quantity, total, at } = receipt;
+        let what = StepContent::Receipt { sku, quantity: *quantity };
+        let step = Step { kind: Kind::Receipt, key: receipt_key(sku, *total), at: *at, what };
+        self.give(sku.as_str(), step).await.map(drop)
     }
 
     async fn deed(&self, deed: Deed<'_>) -> anyhow::Result<()> {
@@ -281,7 +332,7 @@ impl<D: Target> Run<D> {
             Deed::Place(sale) => self.sell(Kind::Order, sale).await,
             Deed::Adjust(Adjustment { invoice, sku, occurrence, quantity, at }) => {
                 let (kind, what) = (Kind::Adjustment, StepContent::Adjustment { sku, quantity: *quantity });
-                let key = natural(kind.name(), &[invoice, sku.as_str(), &occurrence.to_string()]);
+                let key = adjustment_key(invoice, sku, *occurrence);
                 self.give(&format!("{invoice} of {sku}"), Step { kind, key, at: *at, what }).await?;
                 self.progress.rows(1);
                 Ok(())
@@ -292,7 +343,7 @@ impl<D: Target> Run<D> {
     /// Places an order, or issues a credit note.
     async fn sell(&self, kind: Kind, sale: &Sale) -> anyhow::Result<()> {
         let by = match &sale.buyer {
-            None => BuyerId::Guest(natural("guest", &[&sale.number])),
+            None => BuyerId::Guest(guest(&sale.document)),
             Some(number) => {
                 let customers = self.customers.lock().unwrap_or_else(PoisonError::into_inner);
                 // A customer who could not be registered has no id: the nil id makes the shop refuse the order.
@@ -304,8 +355,8 @@ impl<D: Target> Run<D> {
         } else {
             StepContent::CreditNote { sale, by }
         };
-        let step = Step { kind, key: natural(kind.name(), &[&sale.number]), at: sale.at, what };
-        let given = self.give(&sale.number, step).await?;
+        let step = Step { kind, key: sale_key(kind, &sale.document, sale.piece), at: sale.at, what };
+        let given = self.give(&sale.number(), step).await?;
         if let (StepOutcome::New(id), Kind::Order) = (given, kind) {
             self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         }

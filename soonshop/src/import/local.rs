@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::plan::Sale;
-use super::target::{BuyerId, REASON, RefusedOrder, Step, StepContent, StepOutcome, Target, natural, owner};
+use super::target::{BuyerId, REASON, RefusedOrder, Step, StepContent, StepOutcome, Target, owner};
 use crate::{Shop, settle};
 
 /// Commands under way: they are appended in batches.
@@ -62,7 +62,7 @@ impl Local {
     }
 
     async fn context(&self, step: &Step<'_>) -> anyhow::Result<CommandContext> {
-        let id = natural("command", &[step.kind.name(), &step.key.to_string()]);
+        let id = step.correlation();
         // A natural key has one command: later changes in the source do not count.
         let fingerprint = self.store.keys().fingerprint(&[b"import", id.as_bytes()]).await?;
         let actor = Actor::system("import");
@@ -213,7 +213,7 @@ impl Local {
             })
         });
         Ok(Placement {
-            number: sale.number.clone(),
+            number: sale.number(),
             customer,
             lines: lines.collect::<Result<_, _>>()?,
             country: sale.country.clone(),

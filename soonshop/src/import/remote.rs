@@ -1,5 +1,7 @@
 //! Into a shop that is being served, over HTTP, as its operator.
 
+mod stored;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,13 +12,14 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use soonshop_domain::text::Sku;
-use soonshop_service_kit::headers::{EVENT_POSITION, IDEMPOTENCY_KEY, PREFER};
+use soonshop_service_kit::headers::{CORRELATION_ID, EVENT_POSITION, IDEMPOTENCY_KEY, PREFER};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
+use super::natural::natural;
 use super::plan::{Line, Sale};
-use super::target::{BuyerId, REASON, RefusedOrder, Step, StepContent, StepOutcome, Target, natural, owner};
+use super::target::{BuyerId, REASON, RefusedOrder, Step, StepContent, StepOutcome, Target, owner};
 
 const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
@@ -160,6 +163,7 @@ impl Remote {
         let key = natural("request", &[step.kind.name(), &step.key.to_string(), path, &body]);
         let mut headers = HeaderMap::new();
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key.to_string())?);
+        headers.insert(CORRELATION_ID, HeaderValue::try_from(step.correlation().to_string())?);
         if let Some(key) = step.import_key() {
             headers.insert(IMPORT_KEY, HeaderValue::try_from(key)?);
         }
@@ -246,7 +250,7 @@ fn sold(sale: &Sale, by: BuyerId) -> Value {
     let line =
         |line: &Line| json!({ "sku": line.sku, "quantity": line.quantity, "price": pounds(line.pence) });
     json!({
-        "number": sale.number,
+        "number": sale.number(),
         "customer": match by {
             BuyerId::User(id) => json!({ "user": id }),
             BuyerId::Guest(id) => json!({ "guest": id }),
@@ -281,7 +285,7 @@ impl Target for Remote {
             StepContent::Order { sale, by } => ("/orders".to_owned(), sold(sale, by)),
             StepContent::CreditNote { sale, by } => ("/credit-notes".to_owned(), sold(sale, by)),
         };
-        body["occurred_at"] = step.at.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+        body["occurred_at"] = step.at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
         self.post(step, &path, &body).await
     }
 

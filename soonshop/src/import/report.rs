@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::plan::Plan;
-use super::target::Kind;
+use super::natural::Kind;
 
 /// How many broken rows and refused commands are shown to people.
 const SHOWN: usize = 20;
@@ -29,6 +28,27 @@ pub struct Broken {
     pub reason: String,
 }
 
+/// A row that was not added, or a stored line that the files do not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Such as `order 536365`; where nothing was looked up yet, the number alone.
+    pub document: String,
+    /// None: it is stored, and in no file.
+    pub file: Option<String>,
+    /// From 1.
+    pub line: Option<u64>,
+    pub reason: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(file), Some(line)) = (&self.file, self.line) {
+            write!(f, "{file}, line {line}, ")?;
+        }
+        write!(f, "{}: {}", self.document, self.reason)
+    }
+}
+
 /// The commands that the shop refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
@@ -42,7 +62,7 @@ pub struct Report {
     pub files: u64,
     /// Each file, and the form in which it was read.
     pub read_as: Vec<String>,
-    /// Nothing was written: the counts are of what the files hold.
+    /// Nothing was written: the counts are of what an import would do.
     pub dry_run: bool,
     /// Without headers.
     pub rows: u64,
@@ -51,6 +71,14 @@ pub struct Report {
     pub rows_broken: u64,
     /// The first of them.
     pub broken: Vec<Broken>,
+    /// Of documents that are left out because of another of their rows, or of another file.
+    pub rows_left_out: u64,
+    /// Of documents that another file has as well: they count once.
+    pub rows_repeated: u64,
+    /// Rows that are left out or were not added, and lines that are stored and that the files do not have.
+    pub differing: u64,
+    /// The first of them.
+    pub differences: Vec<Difference>,
     pub commands_refused: u64,
     /// The first of them.
     pub refused: Vec<Refused>,
@@ -105,34 +133,32 @@ impl Report {
         self.events_per_second = self.events as f64 / all;
     }
 
-    /// Counts what the plans hold, of files that are only looked at.
-    pub(super) fn planned(&mut self, plans: &[&Plan]) {
-        self.dry_run = true;
-        for plan in plans {
-            for (kind, planned) in [
-                (Kind::Product, plan.goods.len()),
-                (Kind::Customer, plan.buyers.len()),
-                (Kind::Receipt, plan.receipts.len()),
-                (Kind::Adjustment, plan.adjustments.len()),
-                (Kind::Order, plan.orders.len()),
-                (Kind::CreditNote, plan.credit_notes.len()),
-            ] {
-                self.count(kind).new += u64::try_from(planned).unwrap_or(u64::MAX);
-            }
+    /// Takes note of a difference.
+    pub(super) fn differs(&mut self, difference: Difference) {
+        self.differing += 1;
+        if self.differences.len() < KEPT {
+            self.differences.push(difference);
         }
     }
 
-    /// There are rows, and none of them could be read.
-    pub(super) fn nothing_readable(&self) -> bool {
-        self.rows > 0 && self.rows_broken == self.rows
+    /// Takes note of a row that is left out.
+    pub(super) fn left_out(&mut self, difference: Difference) {
+        self.rows_left_out += 1;
+        self.differs(difference);
     }
 
-    /// 4 where no row could be read, so that nothing was stored; 3 where some could not; else 0: what rules refuse is
-    /// reported, and is no failure.
+    /// There are rows, and none of them can be taken.
+    pub(super) fn nothing_taken(&self) -> bool {
+        let refused = self.rows_broken + self.rows_left_out;
+        refused > 0 && refused + self.rows_ignored + self.rows_repeated >= self.rows
+    }
+
+    /// 4 where no row could be taken, so that nothing was stored; 3 where something is missing in the shop, or differs
+    /// there; else 0: all that the files say is in the shop.
     pub fn exit_code(&self) -> u8 {
-        match self.rows_broken {
+        match self.rows_broken + self.differing + self.commands_refused {
             0 => 0,
-            _ if self.nothing_readable() => 4,
+            _ if self.nothing_taken() => 4,
             _ => 3,
         }
     }
@@ -145,8 +171,15 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "{} rows: {} of no invoice ignored, {} broken, {} commands refused",
-            self.rows, self.rows_ignored, self.rows_broken, self.commands_refused
+            "{} rows: {} of no invoice ignored, {} broken, {} left out with them, {} in another file as well; {} \
+             differences, {} commands refused",
+            self.rows,
+            self.rows_ignored,
+            self.rows_broken,
+            self.rows_left_out,
+            self.rows_repeated,
+            self.differing,
+            self.commands_refused
         )?;
         for (name, count) in [
             ("products", self.products),
@@ -160,9 +193,9 @@ impl fmt::Display for Report {
             writeln!(f, "  {name:<17} {:>8} new {:>8} already there", count.new, count.there)?;
         }
         if self.dry_run {
-            writeln!(f, "nothing was written: these are the counts of what the files hold")?;
-        } else if self.nothing_readable() {
-            writeln!(f, "nothing was written: no row could be read")?;
+            writeln!(f, "nothing was written: these are the counts of what an import would do")?;
+        } else if self.nothing_taken() {
+            writeln!(f, "nothing was written: no row could be taken")?;
         }
         writeln!(
             f,
@@ -173,6 +206,10 @@ impl fmt::Display for Report {
             writeln!(f, "{}, line {}: {}", broken.file, broken.line, broken.reason)?;
         }
         more(f, self.rows_broken, "rows were broken")?;
+        for difference in self.differences.iter().take(SHOWN) {
+            writeln!(f, "{difference}")?;
+        }
+        more(f, self.differing, "differences")?;
         for refused in self.refused.iter().take(SHOWN) {
             writeln!(f, "{} was refused: {}", refused.what, refused.reason)?;
         }

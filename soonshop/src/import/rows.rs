@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use csv::ByteRecord;
 use flate2::read::MultiGzDecoder;
 use ring::digest;
@@ -35,6 +35,8 @@ const MOST_PENCE: i64 = 100_000_000_000;
 /// A line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
+    /// Of the file, from 1.
+    pub(super) line: u64,
     pub(super) invoice: String,
     pub(super) sku: Sku,
     /// `None` if it holds no text.
@@ -57,6 +59,8 @@ pub(super) enum RowOutcome {
     Broken {
         /// Of the file, from 1.
         line: u64,
+        /// The invoice that it is of, where that can be read.
+        invoice: Option<String>,
         reason: String,
     },
 }
@@ -148,22 +152,51 @@ impl Sheet {
                 Ok(true) if record.len() > 1 && record.iter().all(|field| field.trim_ascii().is_empty()) => {}
                 Ok(true) => {
                     let end = reader.position().byte();
-                    match self.row(&record) {
+                    match self.row(line + self.ends_of_line(start), &record) {
                         Ok(found) => take(found),
-                        Err(reason) => self.again(start, end, line, reason, &mut take),
+                        Err(reason) => {
+                            let broken = (self.invoice(&record), reason);
+                            self.again(start, end, line, broken, &mut take);
+                        }
                     }
                 }
                 Ok(false) => return,
                 // Rows of bytes, of any width, from memory: reading them cannot fail.
-                Err(error) => return take(RowOutcome::Broken { line, reason: error.to_string() }),
+                Err(error) => {
+                    return take(RowOutcome::Broken { line, invoice: None, reason: error.to_string() });
+                }
             }
         }
     }
 
+    fn place(&self, byte: u64) -> usize {
+        usize::try_from(byte).unwrap_or(usize::MAX).min(self.data.len())
+    }
+
+    /// How many lines end between the row before and the row that begins here: the end of the line before, and empty
+    /// lines.
+    fn ends_of_line(&self, start: u64) -> u64 {
+        let rest = &self.data[self.place(start)..];
+        let ends = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+        ends.filter(|byte| **byte == b'\n').count().try_into().unwrap_or(0)
+    }
+
+    /// The invoice that a broken row is of.
+    fn invoice(&self, record: &ByteRecord) -> Option<String> {
+        let text = std::str::from_utf8(record.get(self.columns[0])?).ok()?;
+        text::line(text, 64).ok()
+    }
+
     /// A row that is broken: if it has several lines, each of them may be a row.
-    fn again(&self, start: u64, end: u64, before: u64, reason: String, take: &mut impl FnMut(RowOutcome)) {
-        let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(self.data.len());
-        let lines = self.data[place(start)..place(end)].split(|byte| *byte == b'\n');
+    fn again(
+        &self,
+        start: u64,
+        end: u64,
+        before: u64,
+        (invoice, reason): (Option<String>, String),
+        take: &mut impl FnMut(RowOutcome),
+    ) {
+        let lines = self.data[self.place(start)..self.place(end)].split(|byte| *byte == b'\n');
         let mut lines: Vec<_> = lines.map(<[u8]>::trim_ascii_end).collect();
         while lines.last().is_some_and(|line| line.is_empty()) {
             lines.pop();
@@ -173,19 +206,19 @@ impl Sheet {
         lines.drain(..leading);
         let first = before + u64::try_from(leading).unwrap_or(0);
         if lines.len() < 2 {
-            return take(RowOutcome::Broken { line: first, reason });
+            return take(RowOutcome::Broken { line: first, invoice, reason });
         }
         let mut record = ByteRecord::new();
         for (line, text) in (first..).zip(lines) {
             let read = reader(text, self.separator).read_byte_record(&mut record);
-            match read.map_err(|error| error.to_string()).and_then(|_| self.row(&record)) {
+            match read.map_err(|error| error.to_string()).and_then(|_| self.row(line, &record)) {
                 Ok(found) => take(found),
-                Err(reason) => take(RowOutcome::Broken { line, reason }),
+                Err(reason) => take(RowOutcome::Broken { line, invoice: self.invoice(&record), reason }),
             }
         }
     }
 
-    fn row(&self, record: &ByteRecord) -> Result<RowOutcome, String> {
+    fn row(&self, line_number: u64, record: &ByteRecord) -> Result<RowOutcome, String> {
         if record.len() != self.width {
             return Err(format!("it has {} fields, and the header {}", record.len(), self.width));
         }
@@ -222,6 +255,7 @@ impl Sheet {
             number => Some(text::line(number, 64).map_err(|error| invalid(6, &error))?),
         };
         Ok(RowOutcome::Row(Row {
+            line: line_number,
             invoice,
             sku: Sku::try_new(field(1)?).map_err(|error| invalid(1, &error))?,
             description: described(field(2)?).map_err(|error| invalid(2, &error))?,
@@ -283,7 +317,8 @@ fn described(raw: &str) -> Result<Option<String>, text::TextError> {
 }
 
 fn moment(raw: &str, order: Option<DateOrder>) -> Result<DateTime<Utc>, &'static str> {
-    let at = form::moment(raw, order)?;
+    // As exact as it can be stored.
+    let at = form::moment(raw, order)?.trunc_subsecs(6);
     let latest = soonshop_domain::clock::now() + TimeDelta::minutes(5);
     if at.year() < 1900 || at > latest { Err("it is before 1900 or in the future") } else { Ok(at) }
 }
@@ -350,7 +385,7 @@ mod tests {
 
     fn broken(row: &[u8]) -> String {
         match found(row).remove(0) {
-            RowOutcome::Broken { line: 2, reason } => reason,
+            RowOutcome::Broken { line: 2, reason, .. } => reason,
             other => panic!("{:?} is {other:?}", String::from_utf8_lossy(row)),
         }
     }
@@ -400,6 +435,7 @@ mod tests {
             536396,22041,,1,12/31/2010 8:26,2.1,,EIRE",
         );
         let first = Row {
+            line: 2,
             invoice: "536394".into(),
             sku: Sku::try_new("M").unwrap(),
             description: Some("FANCY \"FONT\", CARD".into()),
@@ -410,6 +446,7 @@ mod tests {
             country: "United Kingdom".into(),
         };
         let second = Row {
+            line: 3,
             invoice: "C536395".into(),
             sku: Sku::try_new("22041").unwrap(),
             description: None,
@@ -503,6 +540,31 @@ mod tests {
             "{rows:?}"
         );
         assert!(matches!(rows[1], RowOutcome::Broken { line: 4, .. }), "{rows:?}");
+    }
+
+    #[test]
+    fn a_row_knows_its_line_and_a_broken_one_its_invoice_where_it_can_be_read() {
+        let good = "1,A,a mug,1,2010-12-01 08:26:00,1,,UK";
+        for end in ["\n", "\r\n"] {
+            let rows = [good, "", good, "2,A,,x,2010-12-01 08:26:00,1,,UK", ",A", good].join(end);
+            let places: Vec<_> = found(rows.as_bytes())
+                .into_iter()
+                .map(|found| match found {
+                    RowOutcome::Row(row) => (row.line, Some(row.invoice), true),
+                    RowOutcome::Broken { line, invoice, .. } => (line, invoice, false),
+                    RowOutcome::Ignored => panic!("an invoice is ignored"),
+                })
+                .collect();
+            let (one, two) = (Some("1".to_owned()), Some("2".to_owned()));
+            let expected = [
+                (2, one.clone(), true),
+                (4, one.clone(), true),
+                (5, two, false),
+                (6, None, false),
+                (7, one, true),
+            ];
+            assert_eq!(places, expected);
+        }
     }
 
     #[test]

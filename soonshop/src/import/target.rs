@@ -1,11 +1,11 @@
 //! The ways into a shop: both take the same steps, and answer alike.
 
 use chrono::{DateTime, Utc};
-use soonshop_domain::ids;
 use soonshop_domain::order::Refusal;
 use soonshop_domain::text::Sku;
 use uuid::Uuid;
 
+use super::natural::{Kind, correlation};
 use super::plan::Sale;
 
 /// A shop to import into.
@@ -32,57 +32,22 @@ pub(super) trait Target {
     async fn refused_since(&self, position: i64) -> anyhow::Result<Vec<RefusedOrder>>;
 }
 
-/// The kind of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Product,
-    Price,
-    Customer,
-    Receipt,
-    Adjustment,
-    Order,
-    CreditNote,
-}
-
-impl Kind {
-    /// Part of every natural key: never changed.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Product => "product",
-            Self::Price => "price",
-            Self::Customer => "customer",
-            Self::Receipt => "receipt",
-            Self::Adjustment => "adjustment",
-            Self::Order => "order",
-            Self::CreditNote => "credit-note",
-        }
-    }
-
-    /// As it is stored beside events.
-    pub(super) fn command(self) -> &'static str {
-        match self {
-            Self::Product => "product.create",
-            Self::Price => "product.set-price",
-            Self::Customer => "user.register",
-            Self::Receipt => "stock.receive",
-            Self::Adjustment => "stock.adjust",
-            Self::Order => "order.place",
-            Self::CreditNote => "credit_note.issue",
-        }
-    }
-}
-
 /// One command.
 #[derive(Debug)]
 pub(super) struct Step<'a> {
     pub(super) kind: Kind,
-    /// From [`natural`]: the same for the same source record, also when its content differs.
+    /// From [`natural`](super::natural): the same for the same source record, also when its content differs.
     pub(super) key: Uuid,
     pub(super) at: DateTime<Utc>,
     pub(super) what: StepContent<'a>,
 }
 
 impl Step<'_> {
+    /// Beside every event of it, whichever way it came.
+    pub(super) fn correlation(&self) -> Uuid {
+        correlation(self.kind, self.key)
+    }
+
     /// The claim in the scope `import`. A price has none: it is set only where there is none.
     pub(super) fn import_key(&self) -> Option<String> {
         (self.kind != Kind::Price).then(|| format!("online-retail/{}/{}", self.kind.name(), self.key))
@@ -119,11 +84,6 @@ pub(super) enum StepOutcome {
     There(Uuid),
     /// The shop refused it, for this reason.
     Refused(String),
-}
-
-/// The id of a source record, from its natural key.
-pub(super) fn natural(kind: &str, parts: &[&str]) -> Uuid {
-    ids::derived(ids::IMPORTS, &[&["online-retail", kind], parts].concat())
 }
 
 /// The id in `<type>:<id>`.

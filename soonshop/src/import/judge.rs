@@ -1,0 +1,663 @@
+//! Compares the documents of the files with those that imports have stored, and plans what is missing. What differs is
+//! reported by document and line, and nothing of such a document is added.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use soonshop_domain::ids::{GuestId, UserId};
+use soonshop_domain::order::{Customer, MOST_LINES};
+use soonshop_domain::text::Sku;
+use soonshop_domain::{Currency, Money};
+use uuid::Uuid;
+
+use super::book::{Book, Entry};
+use super::natural::{Kind, adjustment_key, correlation, guest};
+use super::plan::{Adjustment, Buyer, Line, Plan, PlannedProduct, Receipt, Sale, number};
+use super::report::{Difference, Report};
+use super::stored::{Stored, StoredAdjustment, StoredSale};
+
+/// The longest number that a document may have.
+const LONGEST_NUMBER: usize = 64;
+
+/// How many numbers of corrections of one code are looked up beyond those that the file has: a correction that was
+/// refused leaves a gap.
+const GAPS: u32 = 8;
+
+/// What is still to be done, and the report of what is not.
+pub(super) fn judge(book: &Book, stored: &Stored, parts: bool, report: &mut Report) -> Plan {
+    let mut judge = Judge {
+        book,
+        stored,
+        parts,
+        report,
+        plan: Plan::default(),
+        leaving: BTreeMap::new(),
+        not_added: HashSet::new(),
+        unnamed: stored.unnamed(),
+    };
+    let mut known = HashSet::new();
+    let mut corrected = Vec::new();
+    for (document, entries) in book.documents() {
+        let (counts, lines): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_adjustment());
+        judge.sale(document, &lines);
+        if !counts.is_empty() {
+            corrected.push((document, judge.corrections(document, &counts, &mut known)));
+        }
+    }
+    judge.missing_corrections(corrected, &known);
+    let rows = book.taken().into_iter().filter(|entry| !judge.not_added.contains(&entry.index));
+    let rows: Vec<&Entry> = rows.collect();
+    judge.goods_and_buyers(&rows);
+    judge.receipts(&rows);
+    judge.plan
+}
+
+struct Judge<'a> {
+    book: &'a Book,
+    stored: &'a Stored,
+    parts: bool,
+    report: &'a mut Report,
+    plan: Plan,
+    /// The units that leave by what is planned, by code.
+    leaving: BTreeMap<Sku, u64>,
+    /// Rows that are taken from the files and are not added, by index.
+    not_added: HashSet<u32>,
+    /// Stored corrections whose invoice nothing tells, and that no row was found for yet.
+    unnamed: Vec<StoredAdjustment>,
+}
+
+/// The corrections of one document in the files.
+struct Corrections<'a> {
+    /// Each that is not stored, with what is still free to number it by.
+    missing: Vec<(&'a Entry, u32)>,
+    /// Those that are stored and that the files do not have.
+    surplus: Vec<StoredAdjustment>,
+}
+
+fn pounds(pence: i64) -> Money {
+    Money::new(pence, Currency::GBP)
+}
+
+/// As the files write it.
+fn amount(money: Money) -> String {
+    let pence = money.amount.unsigned_abs();
+    let sign = if money.amount < 0 { "-" } else { "" };
+    let amount = format!("{sign}{}.{:02}", pence / 100, pence % 100);
+    if money.currency == Currency::GBP { amount } else { format!("{amount} {}", money.currency) }
+}
+
+fn name_of(kind: Kind, number: &str) -> String {
+    format!("{} {number}", if kind == Kind::CreditNote { "credit note" } else { kind.name() })
+}
+
+impl Judge<'_> {
+    /// Every code and every customer of the rows.
+    fn goods_and_buyers(&mut self, rows: &[&Entry]) {
+        let book = self.book;
+        let mut goods: HashMap<u32, usize> = HashMap::new();
+        let mut buyers: HashMap<&str, usize> = HashMap::new();
+        for entry in rows {
+            let (all, at) = (&mut self.plan.goods, entry.at);
+            let index = *goods.entry(entry.sku).or_insert_with(|| {
+                let (sku, name) = (book.sku(entry).clone(), book.name(entry));
+                all.push(PlannedProduct { sku, name, pence: None, at });
+                all.len() - 1
+            });
+            let good = &mut all[index];
+            good.at = good.at.min(at);
+            if entry.quantity > 0 && !entry.is_adjustment() {
+                good.pence.get_or_insert(entry.pence);
+            }
+            let Some(number) = book.customer(entry) else { continue };
+            let all = &mut self.plan.buyers;
+            let index = *buyers.entry(number).or_insert_with(|| {
+                all.push(Buyer { number: number.to_owned(), country: book.country(entry).to_owned(), at });
+                all.len() - 1
+            });
+            let buyer = &mut all[index];
+            buyer.at = buyer.at.min(at);
+        }
+    }
+
+    /// The lines of an order or a credit note.
+    fn sale(&mut self, document: &str, lines: &[&Entry]) {
+        let kind = if document.starts_with('C') { Kind::CreditNote } else { Kind::Order };
+        let pieces = self.stored.pieces(kind, document);
+        if pieces.is_empty() {
+            if !lines.is_empty() {
+                self.add(kind, document, 1, lines);
+            }
+            return;
+        }
+        self.report.count(kind).there += 1;
+        let compared = Compared::of(self.book, lines, pieces);
+        let same_header = lines.first().is_none_or(|first| self.same_header(kind, document, first, pieces));
+        self.compare_dates(kind, document, lines, pieces, &compared);
+        let Compared { missing, surplus, .. } = compared;
+        if !same_header {
+            self.not_added.extend(lines.iter().map(|entry| entry.index));
+        }
+        let adds = same_header && (surplus.is_empty() || self.parts);
+        if adds {
+            if !missing.is_empty() {
+                let piece = pieces.last().map_or(1, |last| last.piece) + 1;
+                self.add(kind, document, piece, &missing);
+            }
+            return;
+        }
+        let mut surplus: Vec<_> = surplus.into_iter().map(Some).collect();
+        for entry in missing {
+            let line = |line: &StoredAt| line.sku == *self.book.sku(entry);
+            let like = surplus.iter_mut().find(|other| other.as_ref().is_some_and(line));
+            let said = said(entry.quantity.unsigned_abs(), self.book.sku(entry), pounds(entry.pence));
+            let reason = match like.and_then(Option::take) {
+                Some(other) => format!("it says {said}, and {other}: nothing was changed"),
+                None if same_header => format!(
+                    "{said} is not stored, and was not added, because the files lack lines that are stored; say \
+                     --parts if they have other parts of the document"
+                ),
+                None => format!("{said} is not stored, and was not added"),
+            };
+            self.report.differs(self.book.at(&name_of(kind, document), entry, reason));
+            self.not_added.insert(entry.index);
+        }
+        for other in surplus.into_iter().flatten().filter(|_| !self.parts) {
+            let reason = format!("{other}, which the files do not have: nothing was changed");
+            self.report.differs(nowhere(name_of(kind, document), reason));
+        }
+    }
+
+    /// Whether customer and country are those that are stored; a difference is reported.
+    fn same_header(&mut self, kind: Kind, document: &str, first: &Entry, pieces: &[StoredSale]) -> bool {
+        let Some(stored) = pieces.first() else { return true };
+        let same_customer = match (self.book.customer(first), stored.customer) {
+            (None, Customer::Guest(id)) => id == GuestId(guest(document)),
+            // A number that nothing is known of was registered over HTTP by an earlier release: its user is not known.
+            (Some(number), Customer::User(id)) => {
+                self.stored.user_of(number).is_none_or(|user| UserId(user) == id)
+            }
+            _ => false,
+        };
+        let same_country = self.book.country(first) == stored.country;
+        for (same, what) in [(same_customer, "customer"), (same_country, "country")] {
+            if !same {
+                let reason = format!("it has another {what} than is stored: nothing was changed");
+                self.report.differs(self.book.at(&name_of(kind, document), first, reason));
+            }
+        }
+        same_customer && same_country
+    }
+
+    /// A document was placed when its earliest line was.
+    fn compare_dates(
+        &mut self,
+        kind: Kind,
+        document: &str,
+        lines: &[&Entry],
+        pieces: &[StoredSale],
+        compared: &Compared<'_>,
+    ) {
+        let Some(first) = lines.iter().min_by_key(|entry| entry.at) else { return };
+        let mut stored = pieces.iter().map(|piece| piece.at);
+        let same = if !compared.surplus.is_empty() {
+            // Of a part only this is known: none of its lines is before all others.
+            stored.min().is_none_or(|at| at <= first.at)
+        } else if let Some(piece) = compared.piece {
+            stored.nth(piece) == Some(first.at)
+        } else if compared.missing.is_empty() && pieces.len() == 1 {
+            stored.all(|at| at == first.at)
+        } else {
+            stored.all(|at| lines.iter().any(|entry| entry.at == at))
+        };
+        if !same {
+            let reason = "it has another date than is stored: nothing was changed";
+            self.report.differs(self.book.at(&name_of(kind, document), first, reason));
+        }
+    }
+
+    /// Plans an order or a credit note, unless its rules refuse it.
+    fn add(&mut self, kind: Kind, document: &str, piece: u32, lines: &[&Entry]) {
+        let Some(first) = lines.first() else { return };
+        let book = self.book;
+        let number = number(document, piece);
+        let total: i128 = lines
+            .iter()
+            .map(|entry| i128::from(entry.quantity.unsigned_abs()) * i128::from(entry.pence))
+            .sum();
+        let refused = if lines.len() > MOST_LINES {
+            Some(format!("bad-lines: it has more than {MOST_LINES} lines"))
+        } else if i64::try_from(total).is_err() {
+            Some("total-too-large: the order's total is too large".to_owned())
+        } else if number.chars().count() > LONGEST_NUMBER {
+            Some(format!("its number would have more than {LONGEST_NUMBER} characters"))
+        } else if self.stored.is_taken(kind, &number) {
+            Some("another one, that no import brought, has this number".to_owned())
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            self.report.refused(format!("{} {number}", kind.name()), reason);
+            self.not_added.extend(lines.iter().map(|entry| entry.index));
+            return;
+        }
+        let planned = lines.iter().map(|entry| Line {
+            sku: book.sku(entry).clone(),
+            // Rows with other quantities are broken.
+            quantity: u32::try_from(entry.quantity.unsigned_abs()).unwrap_or(u32::MAX),
+            pence: entry.pence,
+        });
+        let sale = Sale {
+            document: document.to_owned(),
+            piece,
+            buyer: book.customer(first).map(str::to_owned),
+            country: book.country(first).to_owned(),
+            at: lines.iter().map(|entry| entry.at).min().unwrap_or(first.at),
+            lines: planned.collect(),
+        };
+        if kind == Kind::CreditNote {
+            self.plan.credit_notes.push(sale);
+            return;
+        }
+        for line in &sale.lines {
+            *self.leaving.entry(line.sku.clone()).or_default() += u64::from(line.quantity);
+        }
+        self.plan.orders.push(sale);
+    }
+
+    /// The lines without a price, which are compared one by one with those of the same invoice and code.
+    fn corrections<'e>(
+        &mut self,
+        document: &str,
+        entries: &[&'e Entry],
+        known: &mut HashSet<Uuid>,
+    ) -> Corrections<'e> {
+        let mut by_sku: BTreeMap<&Sku, Vec<&'e Entry>> = BTreeMap::new();
+        for entry in entries {
+            by_sku.entry(self.book.sku(entry)).or_default().push(entry);
+        }
+        let mut found = Corrections { missing: Vec::new(), surplus: Vec::new() };
+        for (sku, entries) in by_sku {
+            let (mut stored, mut free) = (Vec::new(), Vec::new());
+            let (mut occurrence, mut gaps) = (0, 0);
+            let least = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            while gaps < least.saturating_add(GAPS) {
+                occurrence += 1;
+                let id = correlation(Kind::Adjustment, adjustment_key(document, sku, occurrence));
+                if let Some(adjustment) = self.stored.adjustments.get(&id) {
+                    known.insert(id);
+                    stored.push(adjustment.clone());
+                } else {
+                    free.push(occurrence);
+                    gaps += 1;
+                }
+            }
+            let mut free = free.into_iter();
+            for entry in entries {
+                let same = |other: &StoredAdjustment| {
+                    other.quantity == entry.quantity && other.at == entry.at && other.sku == *sku
+                };
+                let known = [&mut stored, &mut self.unnamed].into_iter().any(|stored| {
+                    let found = stored.iter().position(same);
+                    found.map(|index| stored.swap_remove(index)).is_some()
+                });
+                if known {
+                    self.report.count(Kind::Adjustment).there += 1;
+                } else if let Some(occurrence) = free.next() {
+                    found.missing.push((entry, occurrence));
+                }
+            }
+            found.surplus.extend(stored);
+        }
+        found
+    }
+
+    /// Plans the corrections that are not stored, of each document that lacks none of those that are.
+    fn missing_corrections(&mut self, documents: Vec<(&str, Corrections<'_>)>, known: &HashSet<Uuid>) {
+        // A correction of a code that the document has no more: it is found by its key.
+        let others = self.stored.adjustments.iter().filter(|(id, _)| !known.contains(id));
+        let skus: BTreeSet<&Sku> = others.map(|(_, adjustment)| &adjustment.sku).collect();
+        for (document, Corrections { missing, mut surplus }) in documents {
+            for sku in &skus {
+                let id = correlation(Kind::Adjustment, adjustment_key(document, sku, 1));
+                if let (false, Some(other)) = (known.contains(&id), self.stored.adjustments.get(&id)) {
+                    surplus.push(other.clone());
+                }
+            }
+            if surplus.is_empty() || self.parts {
+                for (entry, occurrence) in missing {
+                    self.correct(document, entry, occurrence);
+                }
+                continue;
+            }
+            for (entry, _) in missing {
+                let sku = self.book.sku(entry);
+                let like = surplus.iter().position(|other| other.sku == *sku);
+                let reason = match like.map(|index| surplus.swap_remove(index)) {
+                    Some(other) => format!(
+                        "it says {} of {sku} at {}, and {} at {} is stored: nothing was changed; say --parts if \
+                         these are two lines",
+                        entry.quantity, entry.at, other.quantity, other.at
+                    ),
+                    None => format!(
+                        "{} of {sku} is not stored, and was not added, because the files lack lines that are \
+                         stored; say --parts if they have other parts of the document",
+                        entry.quantity
+                    ),
+                };
+                self.report.differs(self.book.at(&format!("adjustment {document}"), entry, reason));
+                self.not_added.insert(entry.index);
+            }
+            for other in surplus {
+                let reason = format!(
+                    "{} of {} is stored, which the files do not have: nothing was changed",
+                    other.quantity, other.sku
+                );
+                self.report.differs(nowhere(format!("adjustment {document}"), reason));
+            }
+        }
+    }
+
+    fn correct(&mut self, document: &str, entry: &Entry, occurrence: u32) {
+        let sku = self.book.sku(entry).clone();
+        if entry.quantity < 0 {
+            *self.leaving.entry(sku.clone()).or_default() += entry.quantity.unsigned_abs();
+        }
+        let (invoice, quantity, at) = (document.to_owned(), entry.quantity, entry.at);
+        self.plan.adjustments.push(Adjustment { invoice, sku, occurrence, quantity, at });
+    }
+
+    /// The stock that must be there before what is planned can leave: all that leaves by imports, without what they have
+    /// received. Each receipt is known by the sum that it leads to, so that it is never repeated.
+    fn receipts(&mut self, rows: &[&Entry]) {
+        let Some(at) = rows.iter().map(|entry| entry.at).min() else { return };
+        let leaves = |entry: &Entry| entry.is_adjustment() == (entry.quantity < 0);
+        let all: HashSet<u32> = rows.iter().filter(|entry| leaves(entry)).map(|entry| entry.sku).collect();
+        for (sku, leaving) in std::mem::take(&mut self.leaving) {
+            let received = self.stored.received_of(&sku);
+            let needed = (self.stored.left_of(&sku) + leaving).saturating_sub(received).min(leaving);
+            let mut total = received;
+            let mut rest = needed;
+            while rest > 0 {
+                let quantity = u32::try_from(rest).unwrap_or(u32::MAX);
+                rest -= u64::from(quantity);
+                total += u64::from(quantity);
+                self.plan.receipts.push(Receipt { sku: sku.clone(), quantity, total, at });
+            }
+        }
+        let needed: HashSet<&Sku> = self.plan.receipts.iter().map(|receipt| &receipt.sku).collect();
+        self.report.receipts.there += all.len().saturating_sub(needed.len()) as u64;
+    }
+}
+
+fn nowhere(document: String, reason: String) -> Difference {
+    Difference { document, file: None, line: None, reason }
+}
+
+fn said(quantity: impl std::fmt::Display, sku: &Sku, price: Money) -> String {
+    format!("{quantity} of {sku} at {}", amount(price))
+}
+
+/// A stored line, and where it stands.
+#[derive(Debug, Clone)]
+struct StoredAt {
+    sku: Sku,
+    quantity: u32,
+    price: Money,
+    line: u32,
+}
+
+impl std::fmt::Display for StoredAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {} as stored is {}", self.line, said(self.quantity, &self.sku, self.price))
+    }
+}
+
+/// The lines of a document in the files, beside those that are stored.
+struct Compared<'e> {
+    /// In the files alone.
+    missing: Vec<&'e Entry>,
+    /// Stored alone.
+    surplus: Vec<StoredAt>,
+    /// The files have exactly the lines of this piece.
+    piece: Option<usize>,
+}
+
+impl<'e> Compared<'e> {
+    fn of(book: &Book, lines: &[&'e Entry], pieces: &[StoredSale]) -> Self {
+        let whole = Self::with(book, lines, pieces);
+        if whole.surplus.is_empty() {
+            return whole;
+        }
+        let mut each = pieces.iter().enumerate();
+        let same = each.find_map(|(index, piece)| {
+            let compared = Self::with(book, lines, std::slice::from_ref(piece));
+            let same = compared.missing.is_empty() && compared.surplus.is_empty();
+            same.then_some(Self { piece: Some(index), ..compared })
+        });
+        same.unwrap_or(whole)
+    }
+
+    fn with(book: &Book, lines: &[&'e Entry], pieces: &[StoredSale]) -> Self {
+        let stored = pieces.iter().flat_map(|piece| &piece.lines);
+        let mut stored: Vec<_> = stored.map(Some).collect();
+        let mut missing = Vec::new();
+        for entry in lines {
+            let (sku, price) = (book.sku(entry), pounds(entry.pence));
+            let quantity = entry.quantity.unsigned_abs();
+            let same = stored.iter_mut().find(|line| {
+                line.is_some_and(|line| {
+                    u64::from(line.quantity) == quantity && line.price == price && line.sku == *sku
+                })
+            });
+            match same {
+                Some(line) => *line = None,
+                None => missing.push(*entry),
+            }
+        }
+        let surplus = stored.into_iter().flatten().map(|line| StoredAt {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            price: line.price,
+            line: line.number,
+        });
+        Self { missing, surplus: surplus.collect(), piece: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::import::rows::Row;
+    use crate::import::stored::StoredLine;
+
+    fn at(minute: u32) -> DateTime<Utc> {
+        format!("2010-12-01T08:{minute:02}:00Z").parse().unwrap()
+    }
+
+    fn sku(code: &str) -> Sku {
+        Sku::try_new(code).unwrap()
+    }
+
+    fn row(invoice: &str, code: &str, quantity: i64, pence: i64, minute: u32) -> Row {
+        Row {
+            line: 0,
+            invoice: invoice.to_owned(),
+            sku: sku(code),
+            description: None,
+            quantity,
+            at: at(minute),
+            pence,
+            customer: None,
+            country: "UK".to_owned(),
+        }
+    }
+
+    fn judged(stored: &Stored, rows: impl IntoIterator<Item = Row>) -> (Plan, Report) {
+        let (mut book, mut report) = (Book::default(), Report::default());
+        book.file("rows.csv".into(), String::new());
+        for (line, row) in (2..).zip(rows) {
+            report.rows += 1;
+            book.add(Row { line, ..row });
+        }
+        book.judge(false, &mut report);
+        let plan = judge(&book, stored, false, &mut report);
+        (plan, report)
+    }
+
+    fn plan(rows: impl IntoIterator<Item = Row>) -> Plan {
+        judged(&Stored::default(), rows).0
+    }
+
+    #[test]
+    fn a_product_has_the_name_and_price_of_its_first_sale() {
+        let plan = plan([
+            row("1", "mug", 5, 0, 3),
+            Row { description: Some("A MUG".into()), ..row("C2", "MUG", -1, 999, 2) },
+            Row { description: Some("another".into()), ..row("3", "Mug", 1, 250, 1) },
+            row("4", "mug", 1, 300, 4),
+            row("C5", "cup", -1, 100, 5),
+        ]);
+        let mug = PlannedProduct { sku: sku("MUG"), name: "A MUG".into(), pence: Some(250), at: at(1) };
+        let cup = PlannedProduct { sku: sku("CUP"), name: "CUP".into(), pence: None, at: at(5) };
+        assert_eq!(plan.goods, [mug, cup]);
+    }
+
+    #[test]
+    fn stock_is_received_before_it_leaves() {
+        let rows = || {
+            [
+                row("1", "mug", 5, 100, 3),
+                row("2", "mug", -7, 0, 2),
+                row("3", "mug", 50, 0, 4),
+                row("C4", "mug", -2, 100, 4),
+                row("C4", "cup", -2, 100, 4),
+            ]
+        };
+        assert_eq!(plan(rows()).receipts, [Receipt { sku: sku("MUG"), quantity: 12, total: 12, at: at(2) }]);
+        // Received before by an import that was killed.
+        let mut stored = Stored::default();
+        stored.received(sku("MUG"), 12);
+        assert_eq!(judged(&stored, rows()).0.receipts, []);
+        // Six left before, and were received; and one more was received than left.
+        let mut stored = Stored::default();
+        stored.received(sku("MUG"), 7);
+        stored.adjusted(None, StoredAdjustment { sku: sku("MUG"), quantity: -6, at: at(1) });
+        let receipt = Receipt { sku: sku("MUG"), quantity: 11, total: 18, at: at(2) };
+        assert_eq!(judged(&stored, rows()).0.receipts, [receipt]);
+    }
+
+    #[test]
+    fn more_than_one_receipt_takes_is_received_by_several() {
+        let most = i64::from(u32::MAX);
+        let receipts = plan([row("1", "mug", most, 1, 1), row("2", "mug", 2, 1, 1)]).receipts;
+        let received: Vec<_> = receipts.iter().map(|receipt| (receipt.quantity, receipt.total)).collect();
+        assert_eq!(received, [(u32::MAX, 4_294_967_295), (2, 4_294_967_297)]);
+    }
+
+    #[test]
+    fn lines_of_one_invoice_are_one_order_placed_when_its_first_line_was() {
+        let guest = plan([row("1", "mug", 2, 100, 9), row("2", "mug", 1, 0, 1), row("1", "MUG", 3, 90, 7)]);
+        let line = |quantity, pence| Line { sku: sku("MUG"), quantity, pence };
+        let order = Sale {
+            document: "1".into(),
+            piece: 1,
+            buyer: None,
+            country: "UK".into(),
+            at: at(7),
+            lines: vec![line(2, 100), line(3, 90)],
+        };
+        assert_eq!(guest.orders, [order]);
+        let buyer = |number: &str| Some(number.to_owned());
+        let known = plan([
+            Row { customer: buyer("17"), ..row("1", "mug", 1, 100, 2) },
+            Row { customer: buyer("17"), country: "EIRE".into(), ..row("C1", "mug", -1, 100, 1) },
+        ]);
+        assert_eq!(known.buyers, [Buyer { number: "17".into(), country: "UK".into(), at: at(1) }]);
+        assert_eq!(
+            (known.orders[0].buyer.as_deref(), known.credit_notes[0].country.as_str()),
+            (Some("17"), "EIRE")
+        );
+    }
+
+    #[test]
+    fn adjustments_of_one_invoice_and_code_are_told_apart_by_their_order() {
+        let rows = || [row("1", "cup", 1, 0, 1), row("1", "mug", 1, 0, 1), row("1", "MUG", 1, 0, 1)];
+        let occurrences = |plan: &Plan| plan.adjustments.iter().map(|one| one.occurrence).collect::<Vec<_>>();
+        assert_eq!(occurrences(&plan(rows())), [1, 1, 2]);
+        // The first of the cups and the second of the mugs are stored.
+        let mut stored = Stored::default();
+        for (code, occurrence) in [("CUP", 1), ("MUG", 2)] {
+            let id = correlation(Kind::Adjustment, adjustment_key("1", &sku(code), occurrence));
+            stored.adjusted(Some(id), StoredAdjustment { sku: sku(code), quantity: 1, at: at(1) });
+        }
+        let (plan, report) = judged(&stored, rows());
+        assert_eq!((occurrences(&plan), report.adjustments.there, report.exit_code()), (vec![1], 2, 0));
+        assert_eq!(plan.adjustments[0].sku, sku("MUG"));
+    }
+
+    #[test]
+    fn a_correction_that_an_earlier_release_imported_over_http_is_known_by_its_contents() {
+        let mut stored = Stored::default();
+        let made_by_a_server = Some(soonshop_domain::ids::new());
+        stored.adjusted(made_by_a_server, StoredAdjustment { sku: sku("MUG"), quantity: -1, at: at(1) });
+        stored.received(sku("MUG"), 1);
+        let (plan, report) = judged(&stored, [row("1", "mug", -1, 0, 1), row("2", "mug", -1, 0, 2)]);
+        let (count, receipt) = (&plan.adjustments[..], &plan.receipts[..]);
+        assert!(matches!(count, [Adjustment { invoice, occurrence: 1, .. }] if invoice == "2"), "{count:?}");
+        assert!(matches!(receipt, [Receipt { quantity: 1, total: 2, .. }]), "{receipt:?}");
+        assert_eq!((report.adjustments.there, report.exit_code()), (1, 0));
+    }
+
+    fn sold(document: &str, lines: &[(&str, u32, i64)]) -> StoredSale {
+        let line = |(number, (code, quantity, pence)): (u32, &(&str, u32, i64))| StoredLine {
+            number,
+            sku: sku(code),
+            quantity: *quantity,
+            price: pounds(*pence),
+        };
+        StoredSale {
+            piece: 1,
+            customer: Customer::Guest(GuestId(guest(document))),
+            country: "UK".into(),
+            at: at(1),
+            lines: (1..).zip(lines).map(line).collect(),
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_slash_is_a_supplement_only_by_its_key() {
+        let wanted = HashSet::from(["1".to_owned()]);
+        let mut stored = Stored::default();
+        let other = sold("1/2", &[("MUG", 9, 100)]);
+        stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &wanted);
+        assert!(stored.pieces(Kind::Order, "1").is_empty());
+        let (plan, _) = judged(&stored, [row("1", "mug", 2, 100, 1)]);
+        assert_eq!((plan.orders[0].piece, plan.orders[0].number()), (1, "1".to_owned()));
+    }
+
+    #[test]
+    fn what_rules_refuse_in_any_case_is_refused_before_it_is_tried() {
+        let long = "N".repeat(63);
+        let wanted = HashSet::from(["1".to_owned(), long.clone()]);
+        let mut stored = Stored::default();
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 1, 100)]), false, None, &wanted);
+        stored.sale(Kind::Order, long.clone(), sold(&long, &[("MUG", 1, 100)]), true, None, &wanted);
+        let rows = [
+            row("1", "mug", 1, 100, 1),
+            row("3", "mug", i64::from(u32::MAX), 100_000_000_000, 1),
+            row(&long, "mug", 1, 100, 1),
+            row(&long, "cup", 1, 100, 1),
+        ];
+        let many = (0..1_501).map(|_| row("2", "mug", 1, 100, 1));
+        let (plan, report) = judged(&stored, rows.into_iter().chain(many));
+        assert_eq!((plan.orders.len(), plan.receipts.len()), (0, 0));
+        let reasons: Vec<_> = report.refused.iter().map(|one| one.reason.as_str()).collect();
+        let expected = ["has this number", "total is too large", "more than 64 characters", "1500 lines"];
+        assert_eq!(reasons.len(), 4, "{reasons:?}");
+        for (reason, part) in reasons.into_iter().zip(expected) {
+            assert!(reason.contains(part), "{reason}");
+        }
+        assert_eq!(report.exit_code(), 3);
+    }
+}
