@@ -27,7 +27,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use futures::{StreamExt as _, TryStreamExt as _};
+use sea_orm::DatabaseBackend;
+use soonshop_domain::ids;
+use soonshop_event_log::{Lease, Leases};
 use soonshop_event_store::EventStore;
 use soonshop_workers::relay::Published;
 use tokio::time::Instant;
@@ -102,30 +106,80 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     if report.nothing_taken() {
         return Ok(report);
     }
-    let wanted: HashSet<String> = book.documents().map(|(number, _)| number.to_owned()).collect();
-    let remote = match &options.to {
-        Some(url) => Some(Remote::open(url, &shop.operator_token()?)?),
-        None => None,
-    };
-    let stored = match &remote {
-        Some(door) => door.stored(&wanted).await?,
-        None => {
-            migrate::check(shop).await?;
-            if !options.dry_run {
-                EventStore::check_owner(&shop.store_database)?;
-            }
-            Stored::read(&shop.log()?, &wanted).await?
-        }
-    };
-    let plan = judge::judge(&book, &stored, options.parts, &mut report);
-    if options.dry_run {
-        planned(&plan, &stored, &mut report);
-        return Ok(report);
-    }
-    drop((book, stored));
-    if let Some(door) = remote {
+    if let Some(url) = &options.to {
+        let door = Remote::open(url, &shop.operator_token()?)?;
+        let stored = door.stored(&wanted(&book)).await?;
+        let Some(plan) = plan(book, &stored, options, &mut report) else { return Ok(report) };
         return import(door, plan, report, options.quiet).await;
     }
+    migrate::check(shop).await?;
+    if options.dry_run {
+        let stored = Stored::read(&shop.log()?, &wanted(&book)).await?;
+        plan(book, &stored, options, &mut report);
+        return Ok(report);
+    }
+    EventStore::check_owner(&shop.store_database)?;
+    let Some((leases, lease)) = turn(shop).await? else {
+        return Box::pin(into_store(shop, options, book, report)).await;
+    };
+    let outcome = tokio::select! {
+        outcome = Box::pin(into_store(shop, options, book, report)) => outcome,
+        stopped = leases.keep(&lease) => {
+            Err(anyhow!("it ended, because another import may have begun: {stopped}. Start it again"))
+        }
+    };
+    leases.release(&lease).await?;
+    outcome
+}
+
+/// The numbers of all documents.
+fn wanted(book: &Book) -> HashSet<String> {
+    book.documents().map(|(number, _)| number.to_owned()).collect()
+}
+
+/// What an import has to do; `None` after a dry run, whose report says it.
+fn plan(book: Book, stored: &Stored, options: &Options, report: &mut Report) -> Option<Plan> {
+    let plan = judge::judge(&book, stored, options.parts, report);
+    drop(book);
+    if options.dry_run {
+        planned(&plan, stored, report);
+        return None;
+    }
+    Some(plan)
+}
+
+/// Waits for the turn of this import: two that run at once could not tell what the other is about to store. A store
+/// that one process owns needs none.
+async fn turn(shop: &Shop) -> anyhow::Result<Option<(Leases, Lease)>> {
+    let process = shop.store_database.namespace("process")?;
+    if process.backend() != DatabaseBackend::Postgres {
+        return Ok(None);
+    }
+    let leases = Leases::new(process, format!("import {}", ids::new()));
+    let mut told = false;
+    loop {
+        match leases.acquire("import").await? {
+            Ok(lease) => return Ok(Some((leases, lease))),
+            Err(_) if told => {}
+            Err(_) => {
+                tracing::info!("another import is under way: this one begins when it ends");
+                told = true;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Imports into a store that no other process serves.
+async fn into_store(
+    shop: &Shop,
+    options: &Options,
+    book: Book,
+    mut report: Report,
+) -> anyhow::Result<Report> {
+    let stored = Stored::read(&shop.log()?, &wanted(&book)).await?;
+    let Some(plan) = plan(book, &stored, options, &mut report) else { return Ok(report) };
+    drop(stored);
     let store = shop.event_store()?;
     let quit = CancellationToken::new();
     let guard = quit.clone().drop_guard();
@@ -321,9 +375,9 @@ impl<D: Target> Run<D> {
     }
 
     async fn receive(&self, receipt: &Receipt) -> anyhow::Result<()> {
-        let Receipt { sku, quantity, total, at } = receipt;
+        let Receipt { sku, quantity, total, cause, at } = receipt;
         let what = StepContent::Receipt { sku, quantity: *quantity };
-        let step = Step { kind: Kind::Receipt, key: receipt_key(sku, *total), at: *at, what };
+        let step = Step { kind: Kind::Receipt, key: receipt_key(sku, *total, *cause), at: *at, what };
         self.give(sku.as_str(), step).await.map(drop)
     }
 

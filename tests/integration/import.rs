@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::Value;
 use soonshop::import::{self, Options};
 use soonshop::serve::{self, Options as Serve};
-use soonshop::{Role, Shop, migrate};
+use soonshop::{Config, Role, Shop, migrate};
 
 use crate::support::{Client, Place, Set};
 
@@ -124,6 +124,89 @@ async fn ask(client: &Client, expected: &Value, ignored: u64) {
         (&by_number["items"][0]["status"], &by_number["items"][0]["total"]["amount"]),
         (&"confirmed".into(), &13_912.into())
     );
+}
+
+const DOCUMENTS: [&str; 6] = [
+    "600100,MUG,a mug,2,2011-01-05 10:00:00,5.00,,France",
+    "600100,CUP,a cup,3,2011-01-05 10:00:00,4.00,,France",
+    "C600102,MUG,a mug,-1,2011-01-07 10:00:00,5.00,,France",
+    "C600102,CUP,a cup,-2,2011-01-07 10:00:00,4.00,,France",
+    "600103,MUG,a mug,7,2011-01-08 10:00:00,0,,France",
+    "600103,MUG,a mug,9,2011-01-08 10:00:00,0,,France",
+];
+
+/// Files that end within documents, a mended one, and the whole: nothing is lost, and nothing comes twice.
+async fn import_documents(set: Set) {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let place = Place::new(set).await;
+    let shop = Shop::open(&place.config, Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    let header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
+    let file = |name: &str, rows: &[&str]| {
+        let path = place.folder.path().join(name);
+        std::fs::write(&path, [&[header], rows].concat().join("\n")).unwrap();
+        path
+    };
+    let run = async |files: &[PathBuf]| {
+        let options = Options { files: files.to_vec(), quiet: true, ..Options::default() };
+        let report = import::run(&shop, &options).await.unwrap();
+        (report.exit_code(), report.differing)
+    };
+    let parts =
+        [file("1.csv", &DOCUMENTS[..1]), file("2.csv", &DOCUMENTS[1..3]), file("3.csv", &DOCUMENTS[3..5])];
+    assert_eq!(run(&parts).await, (0, 0));
+    let mended = DOCUMENTS.map(|row| row.replace("a cup,3", "a cup,4"));
+    let mended = file("mended.csv", &mended.each_ref().map(String::as_str));
+    assert_eq!(run(&[mended]).await, (3, 1));
+    let head = shop.log().unwrap().head().await.unwrap().position;
+    assert_eq!(run(&[file("whole.csv", &DOCUMENTS)]).await, (0, 0));
+    assert_eq!(run(&parts).await, (3, 1), "the second line of 600103 is in no part");
+    assert_eq!(shop.log().unwrap().head().await.unwrap().position, head);
+
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let serve = Serve { role: Role::All, contexts: soonshop::contexts(None).unwrap(), listen };
+    let running = serve::start(shop.clone(), serve, soonshop_projections::all()).await.unwrap();
+    let client = Client::new(&format!("http://{}", running.address), "");
+    let summary = client.get("/analytics/summary").await.expect(200).json();
+    assert_eq!(summary["revenue"][0]["amount"], 2_200);
+    assert_eq!(summary["credited"][0]["amount"], 1_300);
+    assert_eq!((&summary["adjusted_units"], &summary["received_units"]), (&16.into(), &5.into()));
+    running.stop().await.unwrap();
+    if set != Set::Embedded {
+        import_at_once(&place, &shop, file).await;
+    }
+    place.remove().await;
+}
+
+/// Two imports at once, which need as much of the same stock: one waits for the other.
+async fn import_at_once(place: &Place, shop: &Shop, file: impl Fn(&str, &[&str]) -> PathBuf) {
+    let other = Config { name: "another".to_owned(), ..place.config.clone() };
+    let other = Shop::open(&other, Role::All).unwrap();
+    let rows = ["600200", "600201"].map(|number| format!("{number},TEA,,4,2011-01-05 10:00:00,1.00,,France"));
+    let options = rows.each_ref().map(|row| Options {
+        files: vec![file(&row[..6], &[row])],
+        quiet: true,
+        ..Options::default()
+    });
+    let (one, two) = tokio::join!(import::run(shop, &options[0]), import::run(&other, &options[1]));
+    for report in [one.unwrap(), two.unwrap()] {
+        assert_eq!((report.receipts.new, report.orders.new, report.exit_code()), (1, 1, 0), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_in_parts_and_mended_come_to_the_whole_embedded() {
+    import_documents(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_in_parts_and_mended_come_to_the_whole_with_rabbitmq_and_elasticsearch() {
+    import_documents(Set::Rabbit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_in_parts_and_mended_come_to_the_whole_with_nats_and_opensearch() {
+    import_documents(Set::Nats).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,7 +58,7 @@ impl Entry {
         (self.sku, self.quantity, self.pence, self.at, self.customer, self.country)
     }
 
-    /// A line without a price corrects stock.
+    /// A line without a price adjusts stock.
     pub(super) fn is_adjustment(&self) -> bool {
         self.pence == 0
     }
@@ -508,7 +508,7 @@ mod tests {
         book.add(Row { country: "EIRE".into(), ..row(3, "1", "CUP", 2) });
         book.add(row(4, "2", "MUG", 2));
         book.add(Row { customer: Some("17".into()), ..row(5, "2", "CUP", 2) });
-        // A count of stock belongs to nobody.
+        // An adjustment belongs to nobody.
         book.add(row(6, "3", "MUG", 2));
         book.add(Row { country: "EIRE".into(), pence: 0, ..row(7, "3", "CUP", 2) });
         book.judge(false, &mut report);

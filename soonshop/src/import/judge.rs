@@ -10,7 +10,7 @@ use soonshop_domain::{Currency, Money};
 use uuid::Uuid;
 
 use super::book::{Book, Entry};
-use super::natural::{Kind, adjustment_key, correlation, guest};
+use super::natural::{Kind, adjustment_key, cause, correlation, guest};
 use super::plan::{Adjustment, Buyer, Line, Plan, PlannedProduct, Receipt, Sale, number};
 use super::report::{Difference, Report};
 use super::stored::{Stored, StoredAdjustment, StoredSale};
@@ -18,7 +18,7 @@ use super::stored::{Stored, StoredAdjustment, StoredSale};
 /// The longest number that a document may have.
 const LONGEST_NUMBER: usize = 64;
 
-/// How many numbers of corrections of one code are looked up beyond those that the file has: a correction that was
+/// How many numbers of adjustments of one code are looked up beyond those that the file has: an adjustment that was
 /// refused leaves a gap.
 const GAPS: u32 = 8;
 
@@ -35,15 +35,15 @@ pub(super) fn judge(book: &Book, stored: &Stored, parts: bool, report: &mut Repo
         unnamed: stored.unnamed(),
     };
     let mut known = HashSet::new();
-    let mut corrected = Vec::new();
+    let mut adjusted = Vec::new();
     for (document, entries) in book.documents() {
         let (counts, lines): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_adjustment());
         judge.sale(document, &lines);
         if !counts.is_empty() {
-            corrected.push((document, judge.corrections(document, &counts, &mut known)));
+            adjusted.push((document, judge.compare_adjustments(document, &counts, &mut known)));
         }
     }
-    judge.missing_corrections(corrected, &known);
+    judge.missing_adjustments(adjusted, &known);
     let rows = book.taken().into_iter().filter(|entry| !judge.not_added.contains(&entry.index));
     let rows: Vec<&Entry> = rows.collect();
     judge.goods_and_buyers(&rows);
@@ -57,16 +57,16 @@ struct Judge<'a> {
     parts: bool,
     report: &'a mut Report,
     plan: Plan,
-    /// The units that leave by what is planned, by code.
-    leaving: BTreeMap<Sku, u64>,
+    /// The units that leave by what is planned, and the documents that they are for, by code.
+    leaving: BTreeMap<Sku, (u64, Uuid)>,
     /// Rows that are taken from the files and are not added, by index.
     not_added: HashSet<u32>,
-    /// Stored corrections whose invoice nothing tells, and that no row was found for yet.
+    /// Stored adjustments whose invoice nothing tells, and that no row was found for yet.
     unnamed: Vec<StoredAdjustment>,
 }
 
-/// The corrections of one document in the files.
-struct Corrections<'a> {
+/// The adjustments of one document in the files.
+struct ComparedAdjustments<'a> {
     /// Each that is not stored, with what is still free to number it by.
     missing: Vec<(&'a Entry, u32)>,
     /// Those that are stored and that the files do not have.
@@ -258,23 +258,23 @@ impl Judge<'_> {
             return;
         }
         for line in &sale.lines {
-            *self.leaving.entry(line.sku.clone()).or_default() += u64::from(line.quantity);
+            self.leaves(&line.sku, u64::from(line.quantity), document, piece);
         }
         self.plan.orders.push(sale);
     }
 
     /// The lines without a price, which are compared one by one with those of the same invoice and code.
-    fn corrections<'e>(
+    fn compare_adjustments<'e>(
         &mut self,
         document: &str,
         entries: &[&'e Entry],
         known: &mut HashSet<Uuid>,
-    ) -> Corrections<'e> {
+    ) -> ComparedAdjustments<'e> {
         let mut by_sku: BTreeMap<&Sku, Vec<&'e Entry>> = BTreeMap::new();
         for entry in entries {
             by_sku.entry(self.book.sku(entry)).or_default().push(entry);
         }
-        let mut found = Corrections { missing: Vec::new(), surplus: Vec::new() };
+        let mut found = ComparedAdjustments { missing: Vec::new(), surplus: Vec::new() };
         for (sku, entries) in by_sku {
             let (mut stored, mut free) = (Vec::new(), Vec::new());
             let (mut occurrence, mut gaps) = (0, 0);
@@ -310,12 +310,16 @@ impl Judge<'_> {
         found
     }
 
-    /// Plans the corrections that are not stored, of each document that lacks none of those that are.
-    fn missing_corrections(&mut self, documents: Vec<(&str, Corrections<'_>)>, known: &HashSet<Uuid>) {
-        // A correction of a code that the document has no more: it is found by its key.
+    /// Plans the adjustments that are not stored, of each document that lacks none of those that are.
+    fn missing_adjustments(
+        &mut self,
+        documents: Vec<(&str, ComparedAdjustments<'_>)>,
+        known: &HashSet<Uuid>,
+    ) {
+        // An adjustment of a code that the document has no more: it is found by its key.
         let others = self.stored.adjustments.iter().filter(|(id, _)| !known.contains(id));
         let skus: BTreeSet<&Sku> = others.map(|(_, adjustment)| &adjustment.sku).collect();
-        for (document, Corrections { missing, mut surplus }) in documents {
+        for (document, ComparedAdjustments { missing, mut surplus }) in documents {
             for sku in &skus {
                 let id = correlation(Kind::Adjustment, adjustment_key(document, sku, 1));
                 if let (false, Some(other)) = (known.contains(&id), self.stored.adjustments.get(&id)) {
@@ -324,7 +328,7 @@ impl Judge<'_> {
             }
             if surplus.is_empty() || self.parts {
                 for (entry, occurrence) in missing {
-                    self.correct(document, entry, occurrence);
+                    self.adjust(document, entry, occurrence);
                 }
                 continue;
             }
@@ -356,13 +360,19 @@ impl Judge<'_> {
         }
     }
 
-    fn correct(&mut self, document: &str, entry: &Entry, occurrence: u32) {
+    fn adjust(&mut self, document: &str, entry: &Entry, occurrence: u32) {
         let sku = self.book.sku(entry).clone();
         if entry.quantity < 0 {
-            *self.leaving.entry(sku.clone()).or_default() += entry.quantity.unsigned_abs();
+            self.leaves(&sku, entry.quantity.unsigned_abs(), document, occurrence);
         }
         let (invoice, quantity, at) = (document.to_owned(), entry.quantity, entry.at);
         self.plan.adjustments.push(Adjustment { invoice, sku, occurrence, quantity, at });
+    }
+
+    fn leaves(&mut self, sku: &Sku, units: u64, document: &str, piece: u32) {
+        let (all, causes) = self.leaving.entry(sku.clone()).or_default();
+        *all += units;
+        *causes = cause(*causes, document, piece);
     }
 
     /// The stock that must be there before what is planned can leave: all that leaves by imports, without what they have
@@ -371,7 +381,7 @@ impl Judge<'_> {
         let Some(at) = rows.iter().map(|entry| entry.at).min() else { return };
         let leaves = |entry: &Entry| entry.is_adjustment() == (entry.quantity < 0);
         let all: HashSet<u32> = rows.iter().filter(|entry| leaves(entry)).map(|entry| entry.sku).collect();
-        for (sku, leaving) in std::mem::take(&mut self.leaving) {
+        for (sku, (leaving, cause)) in std::mem::take(&mut self.leaving) {
             let received = self.stored.received_of(&sku);
             let needed = (self.stored.left_of(&sku) + leaving).saturating_sub(received).min(leaving);
             let mut total = received;
@@ -380,7 +390,7 @@ impl Judge<'_> {
                 let quantity = u32::try_from(rest).unwrap_or(u32::MAX);
                 rest -= u64::from(quantity);
                 total += u64::from(quantity);
-                self.plan.receipts.push(Receipt { sku: sku.clone(), quantity, total, at });
+                self.plan.receipts.push(Receipt { sku: sku.clone(), quantity, total, cause, at });
             }
         }
         let needed: HashSet<&Sku> = self.plan.receipts.iter().map(|receipt| &receipt.sku).collect();
@@ -468,6 +478,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
+    use crate::import::natural::receipt_key;
     use crate::import::rows::Row;
     use crate::import::stored::StoredLine;
 
@@ -534,17 +545,30 @@ mod tests {
                 row("C4", "cup", -2, 100, 4),
             ]
         };
-        assert_eq!(plan(rows()).receipts, [Receipt { sku: sku("MUG"), quantity: 12, total: 12, at: at(2) }]);
+        let received = |stored: &Stored| -> Vec<_> {
+            let receipts = judged(stored, rows()).0.receipts.into_iter();
+            receipts.map(|one| (one.sku, one.quantity, one.total, one.at)).collect()
+        };
+        assert_eq!(received(&Stored::default()), [(sku("MUG"), 12, 12, at(2))]);
         // Received before by an import that was killed.
         let mut stored = Stored::default();
         stored.received(sku("MUG"), 12);
-        assert_eq!(judged(&stored, rows()).0.receipts, []);
+        assert_eq!(received(&stored), []);
         // Six left before, and were received; and one more was received than left.
         let mut stored = Stored::default();
         stored.received(sku("MUG"), 7);
         stored.adjusted(None, StoredAdjustment { sku: sku("MUG"), quantity: -6, at: at(1) });
-        let receipt = Receipt { sku: sku("MUG"), quantity: 11, total: 18, at: at(2) };
-        assert_eq!(judged(&stored, rows()).0.receipts, [receipt]);
+        assert_eq!(received(&stored), [(sku("MUG"), 11, 18, at(2))]);
+    }
+
+    #[test]
+    fn receipts_for_the_same_documents_are_the_same_and_for_others_are_not() {
+        let key = |document: &str| {
+            let receipts = plan([row(document, "mug", 5, 100, 3)]).receipts;
+            receipt_key(&receipts[0].sku, receipts[0].total, receipts[0].cause)
+        };
+        assert_eq!(key("1"), key("1"));
+        assert_ne!(key("1"), key("2"));
     }
 
     #[test]
@@ -597,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_that_an_earlier_release_imported_over_http_is_known_by_its_contents() {
+    fn an_adjustment_that_an_earlier_release_imported_over_http_is_known_by_its_contents() {
         let mut stored = Stored::default();
         let made_by_a_server = Some(soonshop_domain::ids::new());
         stored.adjusted(made_by_a_server, StoredAdjustment { sku: sku("MUG"), quantity: -1, at: at(1) });

@@ -67,9 +67,14 @@ pub(super) fn adjustment_key(invoice: &str, sku: &Sku, occurrence: u32) -> Uuid 
     natural(Kind::Adjustment.name(), &[invoice, sku.as_str(), &occurrence.to_string()])
 }
 
-/// The key of a receipt: all that imports have received of it, with this receipt.
-pub(super) fn receipt_key(sku: &Sku, total: u64) -> Uuid {
-    natural(Kind::Receipt.name(), &[sku.as_str(), "total", &total.to_string()])
+/// The key of a receipt: all that imports have received of it, with this receipt, and what it is received for.
+pub(super) fn receipt_key(sku: &Sku, total: u64, cause: Uuid) -> Uuid {
+    natural(Kind::Receipt.name(), &[sku.as_str(), "total", &total.to_string(), &cause.to_string()])
+}
+
+/// The cause of a receipt: the one before, and one more document that takes of it.
+pub(super) fn cause(before: Uuid, document: &str, piece: u32) -> Uuid {
+    ids::derived(before, &[document, &piece.to_string()])
 }
 
 /// The key of what comes once for each: a product for a code, a customer for a number.

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use soonshop_domain::text::Sku;
+use uuid::Uuid;
 
 /// Something that is sold.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,8 +28,10 @@ pub(super) struct Buyer {
 pub(super) struct Receipt {
     pub(super) sku: Sku,
     pub(super) quantity: u32,
-    /// All that imports have received of it, with this receipt: what tells it from every other receipt.
+    /// All that imports have received of it, with this receipt.
     pub(super) total: u64,
+    /// Made of the documents that need it: with the total, it tells the receipt from every other one.
+    pub(super) cause: Uuid,
     pub(super) at: DateTime<Utc>,
 }
 

@@ -197,11 +197,13 @@ impl fmt::Display for Report {
         } else if self.nothing_taken() {
             writeln!(f, "nothing was written: no row could be taken")?;
         }
-        writeln!(
-            f,
-            "{} events in {:.1} s ({:.1} s of giving commands): {:.0} rows/s, {:.0} events/s",
-            self.events, self.seconds, self.seconds_giving, self.rows_per_second, self.events_per_second
-        )?;
+        if self.seconds > 0.0 {
+            writeln!(
+                f,
+                "{} events in {:.1} s ({:.1} s of giving commands): {:.0} rows/s, {:.0} events/s",
+                self.events, self.seconds, self.seconds_giving, self.rows_per_second, self.events_per_second
+            )?;
+        }
         for broken in self.broken.iter().take(SHOWN) {
             writeln!(f, "{}, line {}: {}", broken.file, broken.line, broken.reason)?;
         }

@@ -46,7 +46,7 @@ pub(super) struct StoredSale {
     pub(super) lines: Vec<StoredLine>,
 }
 
-/// A correction of stock as it is stored.
+/// An adjustment of stock as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredAdjustment {
     pub(super) sku: Sku,
@@ -198,7 +198,7 @@ impl Stored {
         *self.received.entry(sku).or_default() += u64::from(quantity);
     }
 
-    /// Takes a correction of stock into account.
+    /// Takes an adjustment of stock into account.
     pub(super) fn adjusted(&mut self, correlation: Option<Uuid>, adjustment: StoredAdjustment) {
         if adjustment.quantity < 0 {
             *self.left.entry(adjustment.sku.clone()).or_default() += adjustment.quantity.unsigned_abs();
@@ -222,7 +222,7 @@ impl Stored {
         }
     }
 
-    /// The corrections whose invoice nothing tells.
+    /// The adjustments whose invoice nothing tells.
     pub(super) fn unnamed(&self) -> Vec<StoredAdjustment> {
         self.unnamed.clone()
     }

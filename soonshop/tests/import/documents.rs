@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{count, csv, figures, file, head, in_a_process, new_shop, polled, served, shop, statuses};
 
-/// Two orders, a credit note and two counts of stock.
+/// Two orders, a credit note and two adjustments.
 const WHOLE: [&str; 7] = [
     "600100,MUG,a mug,2,2011-01-05 10:00:00,5.00,,France",
     "600100,CUP,a cup,3,2011-01-05 10:00:00,4.00,,France",
