@@ -51,7 +51,8 @@ use stored::Stored;
 use target::{BuyerId, Step, StepContent, StepOutcome, Target};
 
 pub use form::{DateOrder, DecimalSign, FormOptions, Separator};
-pub use report::{Broken, Count, Difference, Refused, Report};
+pub use report::{Broken, Count, Difference, REFUSED, Refused, Report};
+pub use rows::FileRefused;
 
 /// How many order lines are sent between two checks that stock is reserved as fast.
 const LINES_BETWEEN_LOOKS: usize = 500;
@@ -63,8 +64,8 @@ pub enum Source {
     ///
     /// The exit code is 0 when all that the files say is in the shop; 3 when something of it is not, or differs there:
     /// rows that cannot be read, documents that are left out with them, lines that differ from what is stored, and
-    /// documents that the shop's rules refuse, each of them reported; 4 when nothing was stored, as no row could be taken;
-    /// 1 when it could not be read as such a file, or was not finished: it can be started again.
+    /// documents that the shop's rules refuse, each of them reported; 4 when nothing was stored, as no row could be taken,
+    /// or a file is no such file or could be read in two ways; 1 when it failed: it can be started again.
     OnlineRetail(Options),
 }
 

@@ -183,7 +183,14 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Import { source: import::Source::OnlineRetail(options) } => {
             let shop = Shop::open(&cli.config, Role::All)?;
-            return report(&import::run(&shop, &options).await?, options.json);
+            return match import::run(&shop, &options).await {
+                Ok(done) => report(&done, options.json),
+                Err(error) if error.is::<import::FileRefused>() => {
+                    eprintln!("soonshop: {error}");
+                    Ok(ExitCode::from(import::REFUSED))
+                }
+                Err(error) => Err(error),
+            };
         }
         Command::Openapi => print_file(&serve::openapi_file()?)?,
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::Poll;
 
 use flate2::Compression;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use sea_orm::{ConnectionTrait as _, QueryResult};
 use serde_json::{Value, json};
-use soonshop::import::{Count, DateOrder, FormOptions, Options, Report, run};
+use soonshop::import::{Count, DateOrder, FileRefused, FormOptions, Options, Report, run};
 use soonshop::serve::{self, Running};
 use soonshop::{Config, Role, Shop, contexts, migrate};
 use tempfile::TempDir;
@@ -384,7 +385,9 @@ async fn a_file_whose_form_cannot_be_told_is_refused_before_anything_is_stored()
         ("decimals.csv", csv(&["1,MUG,,1,2010-12-01 08:26:00,\"1,234\",,UK"]).into_bytes(), "--decimal-sign"),
     ] {
         let path = file(folder.path(), name, text);
-        let error = format!("{:#}", run(&shop, &options(&path)).await.unwrap_err());
+        let error = run(&shop, &options(&path)).await.unwrap_err();
+        assert!(error.is::<FileRefused>(), "{error:#}");
+        let error = format!("{error:#}");
         assert!(error.contains(name) && error.contains(option), "{error}");
     }
     assert_eq!(head(&shop).await, before);
@@ -410,11 +413,13 @@ async fn what_is_no_such_file_is_told_before_anything_is_done() {
         let good = file(folder.path(), "good.csv", csv(SPECIAL));
         let bad = file(folder.path(), name, text);
         let options = Options { files: vec![good, bad], ..options(Path::new("")) };
-        let error = format!("{:#}", run(&shop, &options).await.unwrap_err());
+        let error = run(&shop, &options).await.unwrap_err();
+        assert!(error.is::<FileRefused>(), "{error:#}");
+        let error = format!("{error:#}");
         assert!(error.contains(name) && error.contains(sentence), "{error}");
     }
-    let error = format!("{:#}", run(&shop, &options(&folder.path().join("none.csv"))).await.unwrap_err());
-    assert!(error.contains("none.csv"), "{error}");
+    let error = run(&shop, &options(&folder.path().join("none.csv"))).await.unwrap_err();
+    assert!(!error.is::<FileRefused>() && format!("{error:#}").contains("none.csv"), "{error:#}");
     assert_eq!(head(&shop).await, before);
 }
 
@@ -602,6 +607,31 @@ async fn agrees_with_the_oracle(name: &str, expected: &str) {
 #[ignore = "it takes a minute without optimization"]
 async fn a_month_of_the_real_shop_has_the_oracles_figures() {
     agrees_with_the_oracle("2010-12.csv.gz", "expected-2010-12.json").await;
+}
+
+/// Two files that overlap and end within documents, and then the whole.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes a minute without optimization"]
+async fn a_month_in_two_files_that_overlap_has_the_oracles_figures() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/online-retail");
+    let mut text = String::new();
+    let packed = std::fs::File::open(data.join("2010-12.csv.gz")).unwrap();
+    MultiGzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    let (folder, shop) = new_shop().await;
+    let one = file(folder.path(), "one.csv", csv(&rows[..22_000]));
+    let two = file(folder.path(), "two.csv", csv(&rows[20_000..]));
+    let whole = file(folder.path(), "whole.csv", &text);
+    let report = run(&shop, &Options { files: vec![one, two], ..options(&whole) }).await.unwrap();
+    assert!(report.rows_repeated > 1_900 && report.rows_left_out == 0, "{report}");
+    let expected = std::fs::read_to_string(data.join("expected-2010-12.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let mut got = figures(&shop).await;
+    (got["rows"], got["rows_ignored"]) = (expected["rows"].clone(), expected["rows_ignored"].clone());
+    assert_eq!(got, expected);
+    let end = head(&shop).await;
+    let report = import(&shop, &whole).await;
+    assert_eq!((report.exit_code(), report.events, head(&shop).await), (0, 0, end), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

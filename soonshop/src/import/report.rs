@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::natural::Kind;
 
+/// The exit code where nothing was stored, because the files are not to be had as they are.
+pub const REFUSED: u8 = 4;
+
 /// How many broken rows and refused commands are shown to people.
 const SHOWN: usize = 20;
 
@@ -158,7 +161,7 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         match self.rows_broken + self.differing + self.commands_refused {
             0 => 0,
-            _ if self.nothing_taken() => 4,
+            _ if self.nothing_taken() => REFUSED,
             _ => 3,
         }
     }

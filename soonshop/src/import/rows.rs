@@ -3,7 +3,7 @@
 //! A malformed row never takes its neighbours with it: where an open quote made the CSV reader take many lines for one
 //! row, each of these lines is parsed again by itself.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -81,24 +81,42 @@ pub(super) struct Sheet {
     pub(super) read_as: String,
 }
 
+/// A file that is no such file, or that could be read in two ways. Nothing was stored.
+#[derive(Debug)]
+pub struct FileRefused(anyhow::Error);
+
+impl fmt::Display for FileRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for FileRefused {}
+
 impl Sheet {
     /// Reads a file, packed with gzip or not.
     ///
     /// # Errors
-    /// It cannot be opened, its header does not name every column, or its rows do not prove how to read them.
+    /// It cannot be opened, or it is refused ([`FileRefused`]): its header does not name every column, or its rows do
+    /// not prove how to read them.
     pub(super) fn open(path: &Path, options: &FormOptions) -> anyhow::Result<Self> {
         let name = path.display();
         let mut data = Vec::new();
         File::open(path)
             .and_then(|mut file| file.read_to_end(&mut data))
             .with_context(|| name.to_string())?;
-        if data.starts_with(&[0x1f, 0x8b]) {
-            let mut plain = Vec::new();
-            let unpacked = MultiGzDecoder::new(data.as_slice()).read_to_end(&mut plain);
-            unpacked.with_context(|| format!("{name}: it is packed with gzip, and is not whole"))?;
-            data = plain;
+        let read = Self::unpacked(data).and_then(|data| Self::parse(&data, options));
+        read.with_context(|| name.to_string()).map_err(|refused| FileRefused(refused).into())
+    }
+
+    fn unpacked(data: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        if !data.starts_with(&[0x1f, 0x8b]) {
+            return Ok(data);
         }
-        Self::parse(&data, options).with_context(|| name.to_string())
+        let mut plain = Vec::new();
+        let unpacked = MultiGzDecoder::new(data.as_slice()).read_to_end(&mut plain);
+        unpacked.context("it is packed with gzip, and is not whole")?;
+        Ok(plain)
     }
 
     fn parse(raw: &[u8], options: &FormOptions) -> anyhow::Result<Self> {

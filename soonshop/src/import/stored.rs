@@ -136,7 +136,7 @@ impl Stored {
                 let sale = StoredSale { piece: 1, customer, country, at, lines: stored(lines) };
                 self.sale(Kind::CreditNote, number, sale, imported, correlation, wanted);
             }
-            Event::Stock(inventory::Event::StockReceived { place, quantity }) if imported => {
+            Event::Stock(inventory::Event::StockReceived { place, quantity, .. }) if imported => {
                 self.received(place.sku, quantity);
             }
             Event::Stock(inventory::Event::StockAdjusted { place, quantity, .. }) if imported => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use soonshop_domain::{Money, inventory, order, user};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Answer, PATIENCE, Remote, answered};
+use super::{Answer, PATIENCE, Remote};
 use crate::import::natural::Kind;
 use crate::import::stored::{Stored, StoredAdjustment, StoredLine, StoredSale};
 
@@ -127,29 +128,44 @@ impl Remote {
     /// The last position of the log, whether or not all is well with what follows it.
     async fn end_of_log(&self) -> anyhow::Result<i64> {
         let path = "/health/audit";
-        let request = self.client.get(format!("{}{path}", self.base));
-        let (answer, _) = answered(request).await.map_err(reqwest::Error::without_url)?;
-        let head = answer.body["head"].as_i64();
-        let answer: Answer = if head.is_none() { self.sane(path, answer)? } else { answer };
-        head.with_context(|| format!("{} does not say where its log ends: {}", self.base, answer.said()))
+        let (status, text) = self.text(path, |status| status.as_u16() == 429).await?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if let Some(head) = body["head"].as_i64() {
+            return Ok(head);
+        }
+        let answer = self.sane(path, Answer { status, position: None, body })?;
+        bail!("{} does not say where its log ends: {}", self.base, answer.said())
     }
 
     /// The export of what came by imports, as it is answered.
     async fn imported(&self) -> anyhow::Result<String> {
+        let (status, text) = self.text(IMPORTED, |status| matches!(status.as_u16(), 429 | 503)).await?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        let answer = self.sane(IMPORTED, Answer { status, position: None, body })?;
+        bail!("{} did not answer {IMPORTED}: {}", self.base, answer.said())
+    }
+
+    /// What is answered, however long it takes; asked again, for a minute, while nobody answers or `later` holds.
+    async fn text(
+        &self,
+        path: &str,
+        later: impl Fn(StatusCode) -> bool,
+    ) -> anyhow::Result<(StatusCode, String)> {
         let (began, mut pause) = (Instant::now(), Duration::from_millis(200));
         loop {
-            let request = self.client.get(format!("{}{IMPORTED}", self.base)).timeout(GATHERING);
-            let response = request.send().await.map_err(reqwest::Error::without_url)?;
-            let status = response.status();
-            let text = response.text().await.map_err(reqwest::Error::without_url)?;
-            if status.is_success() {
-                return Ok(text);
-            }
-            let body = serde_json::from_str(&text).unwrap_or_default();
-            let answer = Answer { status, position: None, body };
-            if !matches!(status.as_u16(), 429 | 503) || began.elapsed() > PATIENCE {
-                let answer = self.sane(IMPORTED, answer)?;
-                bail!("{} did not answer {IMPORTED}: {}", self.base, answer.said());
+            let request = self.client.get(format!("{}{path}", self.base)).timeout(GATHERING);
+            let answered = async {
+                let response = request.send().await?;
+                Ok((response.status(), response.text().await?))
+            };
+            let gives_up = began.elapsed() > PATIENCE;
+            match answered.await {
+                Ok((status, text)) if gives_up || !later(status) => return Ok((status, text)),
+                Err(error) if gives_up => return Err(reqwest::Error::without_url(error).into()),
+                Ok(_) | Err(_) => {}
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
