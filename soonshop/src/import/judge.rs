@@ -131,7 +131,7 @@ impl Judge<'_> {
         self.report.count(kind).there += 1;
         let compared = Compared::of(self.book, lines, pieces);
         let same_header = lines.first().is_none_or(|first| self.same_header(kind, document, first, pieces));
-        self.compare_dates(kind, document, lines, pieces, &compared);
+        let same_header = self.same_date(kind, document, lines, pieces, &compared) && same_header;
         let Compared { missing, surplus, .. } = compared;
         if !same_header {
             self.not_added.extend(lines.iter().map(|entry| entry.index));
@@ -187,20 +187,20 @@ impl Judge<'_> {
         same_customer && same_country
     }
 
-    /// A document was placed when its earliest line was.
-    fn compare_dates(
+    /// Whether the document was placed when its earliest line was; a difference is reported.
+    fn same_date(
         &mut self,
         kind: Kind,
         document: &str,
         lines: &[&Entry],
         pieces: &[StoredSale],
         compared: &Compared<'_>,
-    ) {
-        let Some(first) = lines.iter().min_by_key(|entry| entry.at) else { return };
+    ) -> bool {
+        let Some(first) = lines.iter().min_by_key(|entry| entry.at) else { return true };
         let mut stored = pieces.iter().map(|piece| piece.at);
         let same = if !compared.surplus.is_empty() {
             // Of a part only this is known: none of its lines is before all others.
-            stored.min().is_none_or(|at| at <= first.at)
+            self.parts || stored.min().is_none_or(|at| at <= first.at)
         } else if let Some(piece) = compared.piece {
             stored.nth(piece) == Some(first.at)
         } else if compared.missing.is_empty() && pieces.len() == 1 {
@@ -212,6 +212,7 @@ impl Judge<'_> {
             let reason = "it has another date than is stored: nothing was changed";
             self.report.differs(self.book.at(&name_of(kind, document), first, reason));
         }
+        same
     }
 
     /// Plans an order or a credit note, unless its rules refuse it.
@@ -505,14 +506,18 @@ mod tests {
     }
 
     fn judged(stored: &Stored, rows: impl IntoIterator<Item = Row>) -> (Plan, Report) {
+        judged_as(false, stored, rows)
+    }
+
+    fn judged_as(parts: bool, stored: &Stored, rows: impl IntoIterator<Item = Row>) -> (Plan, Report) {
         let (mut book, mut report) = (Book::default(), Report::default());
         book.file("rows.csv".into(), String::new());
         for (line, row) in (2..).zip(rows) {
             report.rows += 1;
             book.add(Row { line, ..row });
         }
-        book.judge(false, &mut report);
-        let plan = judge(&book, stored, false, &mut report);
+        book.judge(parts, &mut report);
+        let plan = judge(&book, stored, parts, &mut report);
         (plan, report)
     }
 
@@ -647,6 +652,20 @@ mod tests {
             at: at(1),
             lines: (1..).zip(lines).map(line).collect(),
         }
+    }
+
+    #[test]
+    fn a_document_of_another_date_gets_no_lines_and_a_part_may_be_earlier() {
+        let wanted = HashSet::from(["1".to_owned()]);
+        let mut stored = Stored::default();
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
+        let rows = |minute, other| [row("1", "mug", 2, 100, minute), row("1", "cup", 1, 100, other)];
+        for (minute, other, planned, differing) in [(1, 5, 1, 0), (5, 1, 1, 0), (5, 0, 0, 2), (2, 2, 0, 2)] {
+            let (plan, report) = judged(&stored, rows(minute, other));
+            assert_eq!((plan.orders.len(), report.differing), (planned, differing), "{minute} {other}");
+        }
+        let (plan, report) = judged_as(true, &stored, [row("1", "cup", 1, 100, 0)]);
+        assert_eq!((plan.orders[0].number(), report.exit_code()), ("1/2".to_owned(), 0));
     }
 
     #[test]
