@@ -5,6 +5,7 @@ use std::path::Path;
 
 use soonshop_query_api::http;
 use soonshop_service_kit::serve::stack;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::shop::*;
@@ -47,6 +48,63 @@ async fn the_description_has_every_path_and_every_reference() {
     let orders = description["paths"]["/orders"]["get"]["parameters"].as_array().unwrap();
     let status = orders.iter().find(|parameter| parameter["name"] == "status").unwrap();
     assert_eq!(status["schema"]["enum"][0], "placed");
+}
+
+#[tokio::test]
+async fn a_parameter_at_a_described_limit_is_accepted_and_one_beyond_it_refused() {
+    let shop = Shop::open().await;
+    let description = serde_json::to_value(http::openapi()).unwrap();
+    let mut tried = 0;
+    for (path, methods) in
+        description["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.contains('{'))
+    {
+        for parameter in methods["get"]["parameters"].as_array().unwrap() {
+            if parameter["in"] != "query" {
+                continue;
+            }
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            let (mut at, mut beyond) = (Vec::new(), Vec::new());
+            if let Some(most) = schema["maxLength"].as_u64().map(|most| usize::try_from(most).unwrap()) {
+                // Characters are counted, not bytes.
+                let text = |length: usize| {
+                    if most == 3 { "GBPX"[..length].to_owned() } else { "茶".repeat(length) }
+                };
+                at.push(text(most));
+                beyond.extend([text(most + 1), String::new()]);
+            }
+            if let Some(least) = schema["minimum"].as_i64() {
+                at.push(least.to_string());
+                beyond.push((least - 1).to_string());
+            }
+            if let Some(most) = schema["maximum"].as_i64() {
+                at.push(most.to_string());
+                beyond.push((most + 1).to_string());
+            }
+            if schema["pattern"] == "^[a-z0-9-]{1,64}$" {
+                at.push("a-1".repeat(21));
+                beyond.extend(["a".repeat(65), "A".to_owned(), String::new()]);
+            }
+            tried += at.len();
+            let sent = async |value: &str| {
+                let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+                // A search completes what was typed.
+                let typed = if path.ends_with("suggestions") && name != "q" { "&q=x" } else { "" };
+                shop.get(&format!("{path}?{name}={value}{typed}")).await
+            };
+            for value in at {
+                let got = sent(&value).await;
+                assert_eq!(got.status, 200, "{path} {name}={value}: {}", got.text);
+            }
+            for value in beyond {
+                assert_eq!(
+                    sent(&value).await.refused(),
+                    (400, "invalid-query".into()),
+                    "{path} {name}={value}"
+                );
+            }
+        }
+    }
+    assert!(tried > 40, "{tried}");
 }
 
 #[test]

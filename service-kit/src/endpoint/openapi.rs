@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::described::{Described, components, text};
-use super::params::{Kind, Param};
+use super::params::{Kind, LONGEST_TEXT, Param};
 use super::table::Endpoint;
 use crate::problem::{Body as ProblemBody, MEDIA_TYPE};
 
@@ -110,18 +110,18 @@ fn schema(param: &Param) -> ObjectBuilder {
             let bound = |value: i64| i32::try_from(value).ok();
             number.minimum(bound(least)).maximum(bound(most))
         }
-        Kind::Text
-        | Kind::Free
-        | Kind::Sku
-        | Kind::Location
-        | Kind::Currency
+        Kind::Text | Kind::Facets => text().min_length(Some(1)).max_length(Some(LONGEST_TEXT)),
+        Kind::Sku => text().min_length(Some(1)).max_length(Some(64)),
+        Kind::Location => text().pattern(Some("^[a-z0-9-]{1,64}$")),
+        Kind::Currency => text().min_length(Some(3)).max_length(Some(3)),
+        // How long these may be counts in bytes, which a schema cannot say.
+        Kind::Free
         | Kind::Time
         | Kind::Zone
         | Kind::KeptZone
         | Kind::AsOf
         | Kind::Checked(..)
-        | Kind::Cursor
-        | Kind::Facets => text(),
+        | Kind::Cursor => text(),
     }
 }
 

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::Problem;
 
-/// The longest text to filter by.
-const LONGEST_TEXT: usize = 200;
+/// The longest text to filter by, in characters.
+pub(super) const LONGEST_TEXT: usize = 200;
 /// The longest free text or cursor, in bytes.
 pub const LONGEST_FREE: usize = 2_000;
 const MOST_FACET_VALUES: usize = 100;
