@@ -1,32 +1,14 @@
 //! The page at `/` of a process that runs, and the documents that it leads to.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
+#[path = "fixture/config.rs"]
+mod config;
 
 use serde_json::Value;
 use soonshop::serve::{Options, start};
-use soonshop::{Config, Role, Shop, contexts, migrate};
+use soonshop::{Role, Shop, contexts, migrate};
 
-fn config(folder: &Path) -> Config {
-    let path = |name: &str| folder.join(name);
-    Config {
-        store: format!("sqlite://{}", folder.display()),
-        read_models: None,
-        keys: None,
-        erasures: None,
-        bus: "in-process:".to_owned(),
-        cache: "moka:".to_owned(),
-        search: format!("tantivy://{}", path("search").display()),
-        master_key_file: path("master.key"),
-        seal_key_file: path("seal.key"),
-        operator_token_file: path("operator.token"),
-        name: "test".to_owned(),
-        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
-        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
-        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
-        cancel_unshipped_after_days: 0,
-    }
-}
+use crate::config::config;
 
 /// The names of the contexts that a process says it serves.
 fn names(told: &Value) -> Vec<&str> {

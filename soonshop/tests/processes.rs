@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "fixture/config.rs"]
+mod config;
+
 use std::path::Path;
 
 use sea_orm::ConnectionTrait as _;
@@ -12,31 +15,13 @@ use soonshop::seals::Outcome;
 use soonshop::{Config, Role, Shop, doctor, migrate, seed};
 use soonshop_projections::operations;
 
+use crate::config::config;
+
 const ORDER: &str = "00000000-0000-0000-0000-000000000001";
 
-fn config(folder: &Path, cancel_unshipped_after_days: u16) -> Config {
-    let path = |name: &str| folder.join(name);
-    Config {
-        store: format!("sqlite://{}", folder.display()),
-        read_models: None,
-        keys: None,
-        erasures: None,
-        bus: "in-process:".to_owned(),
-        cache: "moka:".to_owned(),
-        search: format!("tantivy://{}", path("search").display()),
-        master_key_file: path("master.key"),
-        seal_key_file: path("seal.key"),
-        operator_token_file: path("operator.token"),
-        name: "test".to_owned(),
-        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
-        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
-        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
-        cancel_unshipped_after_days,
-    }
-}
-
 fn open(folder: &Path, days: u16) -> Shop {
-    Shop::open(&config(folder, days), Role::All).unwrap()
+    let config = Config { cancel_unshipped_after_days: days, ..config(folder) };
+    Shop::open(&config, Role::All).unwrap()
 }
 
 async fn sql(shop: &Shop, sql: &str) {

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "fixture/config.rs"]
+mod config;
+
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
@@ -14,26 +17,7 @@ use soonshop::serve::{self, Options, Running};
 use soonshop::{Config, Role, Shop, doctor, migrate, seed, settle};
 use soonshop_projections::operations::{self, Operation};
 
-fn config(folder: &Path) -> Config {
-    let path = |name: &str| folder.join(name);
-    Config {
-        store: format!("sqlite://{}", folder.display()),
-        read_models: None,
-        keys: None,
-        erasures: None,
-        bus: "in-process:".to_owned(),
-        cache: "moka:".to_owned(),
-        search: format!("tantivy://{}", path("search").display()),
-        master_key_file: path("master.key"),
-        seal_key_file: path("seal.key"),
-        operator_token_file: path("operator.token"),
-        name: "test".to_owned(),
-        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
-        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
-        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
-        cancel_unshipped_after_days: 0,
-    }
-}
+use crate::config::config;
 
 async fn served(shop: &Shop) -> Running {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
