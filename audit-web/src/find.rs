@@ -8,7 +8,7 @@ use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, LookUpResult};
 use soonshop_audit::notes::{self, AddedNote};
 use soonshop_audit::parked::{self, Selection};
-use soonshop_audit::processes::{self, InstanceList};
+use soonshop_audit::processes;
 use soonshop_audit::redactor::Sight;
 use soonshop_audit::search::Search;
 use soonshop_audit::status::{self, Health};
@@ -16,7 +16,7 @@ use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
 use soonshop_audit::{aggregate, views};
 use soonshop_domain::QueryError;
-use soonshop_projections::processes::Which;
+use soonshop_projections::processes::{InstanceQuery, Which};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::Params;
@@ -74,8 +74,9 @@ pub(crate) async fn processes(call: &Call) -> Result<(i64, processes::Page), Que
         _ => Which::Open,
     };
     let most = u64::try_from(call.params.limit(INSTANCES)).unwrap_or(u64::MAX);
-    let (process, after) = (call.params.text("process"), call.params.text("after"));
-    processes::find(&call.shared.reader, InstanceList { process, which, after, most }).await
+    let process = call.params.text("process").map(str::to_owned);
+    let after = call.params.text("after").map(processes::cursor).transpose()?;
+    processes::find(&call.shared.reader, &InstanceQuery { process, which, after, most }).await
 }
 
 /// The process instance in the path.

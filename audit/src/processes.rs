@@ -4,7 +4,7 @@
 use serde::Serialize;
 use soonshop_domain::{QueryError, process_managers};
 use soonshop_event_log::Db;
-use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Status, Which};
+use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Status};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
@@ -32,46 +32,30 @@ pub struct InstanceDetail {
     history: Vec<InstanceEvent>,
 }
 
-/// Which instances are listed.
-#[derive(Debug, Clone, Copy)]
-pub struct InstanceList<'a> {
-    /// Of this process manager; of all where it is left out.
-    pub process: Option<&'a str>,
-    /// Those in this state.
-    pub which: Which,
-    /// The `next` of the previous page.
-    pub after: Option<&'a str>,
-    /// The most instances on a page.
-    pub most: u64,
-}
-
 fn rows(reader: &Reader) -> Result<Db, QueryError> {
     Ok(reader.log.db().beside("process")?)
+}
+
+/// The cursor that a page gave as `next`.
+///
+/// # Errors
+/// It is not a cursor of this list.
+pub fn cursor(after: &str) -> Result<Key, QueryError> {
+    let detail = "it is not a cursor of this list: take it from the previous answer";
+    after.parse().map_err(|_| QueryError::parameter("after", detail))
 }
 
 /// The list, and the head of the log.
 ///
 /// # Errors
-/// There is no process manager of this name, the cursor is invalid, or the database does not answer.
-pub async fn find(reader: &Reader, listed: InstanceList<'_>) -> Result<(i64, Page), QueryError> {
-    let InstanceList { process, which, after, most } = listed;
-    if process.is_some_and(|name| !process_managers::names().contains(&name)) {
+/// There is no process manager of this name, or the database does not answer.
+pub async fn find(reader: &Reader, query: &InstanceQuery) -> Result<(i64, Page), QueryError> {
+    if query.process.as_deref().is_some_and(|name| !process_managers::names().contains(&name)) {
         let known = process_managers::names().join(", ");
         return Err(QueryError::parameter("process", &format!("there is no such process: {known}")));
     }
-    let after = match after.map(|after| after.split_once('/')) {
-        Some(Some((process, instance))) => {
-            Some(Key { process: process.to_owned(), instance: instance.to_owned() })
-        }
-        Some(None) => {
-            let detail = "it is not a cursor of this list: take it from the previous answer";
-            return Err(QueryError::parameter("after", detail));
-        }
-        None => None,
-    };
     let position = reader.log.head().await?.position;
-    let asked = InstanceQuery { process: process.map(str::to_owned), which, after, most };
-    let (items, next) = processes::list(&rows(reader)?, &asked).await?;
+    let (items, next) = processes::list(&rows(reader)?, query).await?;
     let statuses = processes::statuses(&reader.log).await?;
     Ok((position, Page { processes: statuses, items, next: next.map(|next| next.to_string()) }))
 }

@@ -92,19 +92,11 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
             if let Some(refused) = process.as_deref().and_then(unknown) {
                 return Ok(refused);
             }
-            let after = match after.as_deref().map(|after| after.split_once('/')) {
-                Some(Some((process, instance))) => {
-                    Some(Key { process: process.to_owned(), instance: instance.to_owned() })
-                }
-                Some(None) => {
-                    return Ok(not_found(
-                        "--after is a process and an instance: PROCESS/INSTANCE".to_owned(),
-                    ));
-                }
-                None => None,
+            let Ok(after) = after.as_deref().map(str::parse::<Key>).transpose() else {
+                return Ok(not_found("--after is a process and an instance: PROCESS/INSTANCE".to_owned()));
             };
-            let asked = InstanceQuery { process: process.clone(), which, after, most: *most };
-            list(&db, &asked, *format).await
+            let query = InstanceQuery { process: process.clone(), which, after, most: *most };
+            list(&db, &query, *format).await
         }
         Verb::Show { process, instance, format } => {
             let key = Key { process: process.clone(), instance: instance.clone() };
@@ -144,8 +136,8 @@ async fn find(db: &Db, key: &Key) -> anyhow::Result<Result<Instance, Outcome>> {
     }))
 }
 
-async fn list(db: &Db, asked: &InstanceQuery, format: Format) -> anyhow::Result<Outcome> {
-    let (instances, next) = processes::list(db, asked).await?;
+async fn list(db: &Db, query: &InstanceQuery, format: Format) -> anyhow::Result<Outcome> {
+    let (instances, next) = processes::list(db, query).await?;
     let mut lines = Vec::with_capacity(instances.len() + 1);
     for one in &instances {
         lines.push(match format {
@@ -159,7 +151,7 @@ async fn list(db: &Db, asked: &InstanceQuery, format: Format) -> anyhow::Result<
         (Format::Text, None) if instances.is_empty() => lines.push("no instances".to_owned()),
         _ => {}
     }
-    let found = asked.which == Which::Stuck && !instances.is_empty();
+    let found = query.which == Which::Stuck && !instances.is_empty();
     Ok(Outcome { text: lines.join("\n"), exit_code: if found { FOUND } else { 0 } })
 }
 
