@@ -3,6 +3,7 @@
 //!
 //! It is there for everybody, like the answers under `/health`, and needs no script.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,7 +21,7 @@ use soonshop_service_kit::grammar::weighted;
 use soonshop_service_kit::health::{Health, Readiness};
 
 use crate::messages::Language;
-use crate::pages;
+use crate::pages::assets::WITHOUT_SCRIPT;
 use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
 use crate::pages::parts::failed_check;
 
@@ -56,8 +57,8 @@ pub struct Front {
 pub fn router(front: Front) -> Router {
     let mut router = Router::new();
     if !front.trail {
-        for (path, kind, text) in pages::FRAME_FILES {
-            router = router.route(path, get(move || pages::sent(kind, text)));
+        for asset in WITHOUT_SCRIPT {
+            router = router.route(asset.path, get(move || ready(asset.response())));
         }
     }
     router.route("/", get(answer)).with_state(Arc::new(front))

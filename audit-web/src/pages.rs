@@ -5,6 +5,7 @@
 //! One file per page; [`frame`] surrounds them all.
 
 mod access;
+pub(crate) mod assets;
 mod correlation;
 pub(crate) mod file;
 pub(crate) mod frame;
@@ -17,47 +18,18 @@ mod projections;
 pub(crate) mod timeline;
 mod trail;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse as _, Response};
-use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 
 use crate::state::{Action, Endpoint};
+use assets::ASSETS;
 use frame::{described, page};
-
-const STYLE: &str = include_str!("../assets/audit.css");
-const SCRIPT: &str = include_str!("../assets/audit.js");
-const WORKER: &str = include_str!("../assets/tail.js");
-const ICON: &str = include_str!("../assets/icon.svg");
-
-/// The files of every frame except its script: address, media type, text.
-pub(crate) const FRAME_FILES: [(&str, &str, &str); 2] =
-    [("/audit/audit.css", "text/css", STYLE), ("/audit/icon.svg", "image/svg+xml", ICON)];
 
 /// Every page.
 pub(crate) fn table() -> Vec<Endpoint> {
-    let mut pages = vec![
-        page(
-            "/audit/audit.css",
-            "audit.style",
-            Action::new(Vec::new(), described(), |_| sent("text/css", STYLE)),
-        ),
-        page(
-            "/audit/audit.js",
-            "audit.script",
-            Action::new(Vec::new(), described(), |_| sent("text/javascript", SCRIPT)),
-        ),
-        page(
-            "/audit/tail.js",
-            "audit.worker",
-            Action::new(Vec::new(), described(), |_| sent("text/javascript", WORKER)),
-        ),
-        page(
-            "/audit/icon.svg",
-            "audit.icon",
-            Action::new(Vec::new(), described(), |_| sent("image/svg+xml", ICON)),
-        ),
-    ];
+    let assets = ASSETS.into_iter().map(|asset| {
+        page(asset.path, asset.name, Action::new(Vec::new(), described(), move |_| asset.answer()))
+    });
+    let mut pages: Vec<_> = assets.collect();
     pages.extend(access::table());
     let mut audited = overview::table();
     audited.extend(timeline::table());
@@ -79,11 +51,6 @@ pub(crate) fn table() -> Vec<Endpoint> {
 /// The paths of the pages that can be opened with GET.
 pub(crate) fn paths() -> Vec<&'static str> {
     table().iter().filter(|page| page.action.form().is_none()).map(|page| page.path).collect()
-}
-
-pub(crate) fn sent(kind: &'static str, text: &'static str) -> std::future::Ready<Result<Response, Problem>> {
-    let headers = [(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".to_owned())];
-    std::future::ready(Ok((headers, text).into_response()))
 }
 
 #[cfg(test)]

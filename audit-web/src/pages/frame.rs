@@ -18,6 +18,7 @@ use soonshop_service_kit::endpoint::{Answer, Described, Visit};
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
+use super::assets::{ICON, SCRIPT, STYLE};
 use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint, Shared};
 
@@ -33,9 +34,9 @@ const OF_EXPORTS: [&str; 11] = [
     "/api/audit/c/{id}",
     "/api/audit/export.csv",
     "/api/audit/export.ndjson",
-    "/audit/audit.css",
-    "/audit/audit.js",
-    "/audit/icon.svg",
+    STYLE.path,
+    SCRIPT.path,
+    ICON.path,
     "/audit/timeline",
     "/audit/c/{id}",
     "/audit/jump",
@@ -356,9 +357,9 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (view.word(title)) " · " (name) }
-                link rel="stylesheet" href="/audit/audit.css";
-                link rel="icon" type="image/svg+xml" href="/audit/icon.svg";
-                @if trail { script type="module" src="/audit/audit.js" {} }
+                link rel="stylesheet" href=(STYLE.path);
+                link rel="icon" type="image/svg+xml" href=(ICON.path);
+                @if trail { script type="module" src=(SCRIPT.path) {} }
             }
             body {
                 a.skip href="#main" { (view.word("skip")) }
