@@ -14,6 +14,7 @@ export const PAGES = (made) => ({
   projection: '/audit/projections/users',
   run: `/audit/runs/${made.run}`,
   processes: '/audit/processes?state=all',
+  process: `/audit/processes/fulfilment/${made.orders.whole}`,
   parked: '/audit/parked',
   integrity: '/audit/integrity',
   keys: '/audit/keys',

@@ -184,6 +184,11 @@ pub(crate) fn parked() -> Vec<Param> {
     ]
 }
 
+/// The form to retry the waiting command of a process manager's instance.
+pub(crate) fn command_retry() -> Vec<Param> {
+    vec![Param::new("reason", Kind::Free, "The reason, in your own words; it is stored encrypted.")]
+}
+
 /// The form to save a view.
 pub(crate) fn view() -> Vec<Param> {
     vec![

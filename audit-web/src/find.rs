@@ -8,7 +8,7 @@ use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::look_up::{self, LookUpResult};
 use soonshop_audit::notes::{self, AddedNote};
 use soonshop_audit::parked::{self, Selection};
-use soonshop_audit::processes;
+use soonshop_audit::processes::{self, Retry};
 use soonshop_audit::redactor::Sight;
 use soonshop_audit::search::Search;
 use soonshop_audit::status::{self, Health};
@@ -16,7 +16,7 @@ use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
 use soonshop_audit::{aggregate, views};
 use soonshop_domain::QueryError;
-use soonshop_projections::processes::{InstanceQuery, Which};
+use soonshop_projections::processes::{InstanceQuery, Key, Which};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::Params;
@@ -79,10 +79,23 @@ pub(crate) async fn processes(call: &Call) -> Result<(i64, processes::Page), Que
     processes::find(&call.shared.reader, &InstanceQuery { process, which, after, most }).await
 }
 
-/// The process instance in the path.
+/// The instance of a process manager in the path.
+fn instance(call: &Call) -> Key {
+    let instance = call.more_keys.first().cloned().unwrap_or_default();
+    Key { process: call.key.clone(), instance }
+}
+
+/// One instance of a process manager, and the head of the log.
 pub(crate) async fn process(call: &Call) -> Result<(i64, processes::InstanceDetail), QueryError> {
-    let instance = call.more_keys.first().map(String::as_str).unwrap_or_default();
-    processes::read(&call.shared.reader, &call.key, instance).await
+    processes::read(&call.shared.reader, &instance(call)).await
+}
+
+/// Requests that the waiting command of the instance is retried at once; returns the instance.
+pub(crate) async fn retry_command(call: &Call) -> Result<(Key, Retry), QueryError> {
+    let key = instance(call);
+    let (reader, actor) = (&call.shared.reader, &call.caller().actor);
+    let retry = processes::retry(reader, actor, &key, call.form.text("reason")).await?;
+    Ok((key, retry))
 }
 
 /// Whom the value in the form belongs to.

@@ -13,6 +13,7 @@ mod integrity;
 mod overview;
 mod parked;
 pub(crate) mod parts;
+mod process_instance;
 mod processes;
 mod projections;
 pub(crate) mod timeline;
@@ -38,6 +39,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     audited.extend(projections::table());
     audited.extend(parked::table());
     audited.extend(processes::table());
+    audited.extend(process_instance::table());
     audited.extend(integrity::table());
     for mut one in audited {
         if one.action.needed() == Permission::Read {
@@ -60,13 +62,18 @@ mod tests {
 
     #[test]
     fn sign_in_never_redirects_to_a_form_target() {
-        for good in
-            ["/audit", "/audit?lang=en", "/audit/a/order/7?v=1", "/audit/integrity", "/audit/views/mugs"]
-        {
+        for good in [
+            "/audit",
+            "/audit?lang=en",
+            "/audit/a/order/7?v=1",
+            "/audit/integrity",
+            "/audit/processes/fulfilment/7",
+        ] {
             assert!(is_shown(&paths(), good), "{good}");
         }
         for bad in [
             "/audit/parked/retries",
+            "/audit/processes/fulfilment/7/retries",
             "/audit/look-up",
             "/audit/views",
             "/audit/sign-out?lang=en",

@@ -1,13 +1,16 @@
 //! Process managers and their instances: how each follows the log, which step an instance is at, which command waits,
-//! and what was refused. Used by the endpoints and the pages.
+//! and what was refused; and a way to retry a waiting command at once. Used by the endpoints, the pages and the command
+//! line.
 
 use serde::Serialize;
-use soonshop_domain::{QueryError, process_managers};
+use serde_json::json;
+use soonshop_domain::{Actor, QueryError, process_managers};
 use soonshop_event_log::Db;
 use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Status};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
+use crate::record::write_down;
 
 /// Every process manager, and a page of instances.
 #[derive(Serialize, ToSchema)]
@@ -27,9 +30,9 @@ pub struct Page {
 pub struct InstanceDetail {
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    instance: Instance,
+    pub instance: Instance,
     #[schema(value_type = Vec<Object>)]
-    history: Vec<InstanceEvent>,
+    pub history: Vec<InstanceEvent>,
 }
 
 fn rows(reader: &Reader) -> Result<Db, QueryError> {
@@ -60,19 +63,49 @@ pub async fn find(reader: &Reader, query: &InstanceQuery) -> Result<(i64, Page),
     Ok((position, Page { processes: statuses, items, next: next.map(|next| next.to_string()) }))
 }
 
+async fn instance(reader: &Reader, key: &Key) -> Result<Instance, QueryError> {
+    let nothing = || QueryError::not_found("not-found", "there is no such instance of this process");
+    processes::show(&rows(reader)?, key).await?.ok_or_else(nothing)
+}
+
 /// One instance of a process manager, and the head of the log.
 ///
 /// # Errors
 /// There is no such instance, or the database does not answer.
-pub async fn read(
-    reader: &Reader,
-    process: &str,
-    instance: &str,
-) -> Result<(i64, InstanceDetail), QueryError> {
-    let key = Key { process: process.to_owned(), instance: instance.to_owned() };
-    let nothing = || QueryError::not_found("not-found", "there is no such instance of this process");
+pub async fn read(reader: &Reader, key: &Key) -> Result<(i64, InstanceDetail), QueryError> {
     let position = reader.log.head().await?.position;
-    let instance = processes::show(&rows(reader)?, &key).await?.ok_or_else(nothing)?;
+    let instance = instance(reader, key).await?;
     let history = processes::history(&reader.log, &instance).await?;
     Ok((position, InstanceDetail { instance, history }))
+}
+
+/// The result of a request to retry the waiting command of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The command is sent at once, where its process manager runs.
+    Requested,
+    /// The command was sent while the request was recorded.
+    SentMeanwhile,
+    /// The instance has no command to send: nothing was done or recorded.
+    NothingToSend,
+}
+
+/// Requests that the first command of an instance is sent at once.
+///
+/// # Errors
+/// There is no such instance, or a database does not answer.
+pub async fn retry(
+    reader: &Reader,
+    actor: &Actor,
+    key: &Key,
+    reason: Option<&str>,
+) -> Result<Retry, QueryError> {
+    let Some(unsent) = instance(reader, key).await?.waits_with else { return Ok(Retry::NothingToSend) };
+    let detail =
+        json!({ "process": key.process, "command": unsent.command_type, "attempts": unsent.attempts });
+    // Recorded first, so that nothing is retried without a record.
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    write_down(reader, actor, "process-retry", key.instance.clone(), detail, reason).await?;
+    let requested = processes::retry(&rows(reader)?, key).await?;
+    Ok(if requested { Retry::Requested } else { Retry::SentMeanwhile })
 }

@@ -11,7 +11,8 @@ use crate::{Error, Namespace};
 pub const COMMAND: &str = "soonshop_command";
 /// Reads the log and keys; writes generations.
 pub const PROJECTOR: &str = "soonshop_projector";
-/// Reads the log, keys, read models and the relay's position; adds to the record of operations, and asks for retries.
+/// Reads the log, keys, read models and the tables of process managers; adds to the record of operations, and requests
+/// retries.
 pub const QUERY: &str = "soonshop_query";
 /// Reads the log and keys; makes and writes generations, moves readers, adds to the record of operations.
 pub const REPLAY: &str = "soonshop_replay";
@@ -73,10 +74,12 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "seals"),
             (REPLAY, "SELECT", "seals"),
         ],
-        // The viewer shows instances and their waiting commands; the tool shows only positions.
+        // The viewer shows instances and their waiting commands, and can bring a retry forward; the tool shows only
+        // positions.
         Namespace::Process => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
             (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts"),
+            (QUERY, "UPDATE (retry_at)", "outbox"),
             (REPLAY, "SELECT", "checkpoints, processes"),
             (REPLAY, "SELECT (name, holder, expires_at)", "leases"),
             (REPLAY, "SELECT (process, waiting_since)", "outbox"),

@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use crate::follower_status::{FollowerStatus, follower_status};
 
-/// The most events of an instance's history that are read.
-const MOST_EVENTS: u64 = 200;
+/// The most events of an instance's history that are read, from the first on.
+pub const MOST_EVENTS: u64 = 200;
 
 /// How long a timeout may be due before its instance counts as stuck, in milliseconds.
 const OVERDUE: i64 = 60_000;

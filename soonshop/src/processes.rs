@@ -6,11 +6,11 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use sea_orm::TransactionTrait as _;
 use serde_json::json;
+use soonshop_audit::processes::Retry;
+use soonshop_audit::reader::Reader;
 use soonshop_domain::process_managers;
 use soonshop_event_log::Db;
-use soonshop_projections::operations::{self, Operation};
 use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Which};
 use soonshop_service_kit::access::Caller;
 
@@ -243,7 +243,6 @@ fn shown(one: &Instance, history: &[InstanceEvent], format: Format) -> anyhow::R
     Ok(Outcome { text: lines.join("\n"), exit_code: 0 })
 }
 
-/// Records the request first: a second request makes a second retry, and nothing unrecorded is done.
 async fn retry(
     shop: &Shop,
     db: &Db,
@@ -251,34 +250,21 @@ async fn retry(
     reason: Option<&str>,
     format: Format,
 ) -> anyhow::Result<Outcome> {
-    let found = match find(db, key).await? {
-        Ok(found) => found,
-        Err(refused) => return Ok(refused),
+    if let Err(refused) = find(db, key).await? {
+        return Ok(refused);
+    }
+    let reader = Reader::new(shop.registry()?, shop.log()?);
+    let actor = Caller::operator().actor;
+    let requested = match soonshop_audit::processes::retry(&reader, &actor, key, reason).await? {
+        Retry::Requested => true,
+        Retry::SentMeanwhile => false,
+        Retry::NothingToSend => {
+            return Ok(not_found(format!("{key} has no command to send: there is nothing to try again")));
+        }
     };
-    let Some(unsent) = &found.waits_with else {
-        return Ok(not_found(format!("{key} has no command to send: there is nothing to try again")));
-    };
-    let note = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
-        Some(reason) => Some(operations::note(&shop.key_store()?, reason).await?),
-        None => None,
-    };
-    let detail =
-        json!({ "process": key.process, "command": unsent.command_type, "attempts": unsent.attempts });
-    let done = Operation {
-        actor: Caller::operator().actor.to_string(),
-        action: "process-retry",
-        subject: key.instance.clone(),
-        detail,
-        note,
-    };
-    let operations = shop.read_database.namespace("operations")?;
-    let tx = operations.connection.begin().await?;
-    operations::record(&operations, &tx, &done).await?;
-    tx.commit().await?;
-    let asked = processes::retry(db, key).await?;
-    let text = match (format, asked) {
-        (Format::Json, asked) => {
-            json!({ "process": key.process, "instance": key.instance, "asked": asked }).to_string()
+    let text = match (format, requested) {
+        (Format::Json, requested) => {
+            json!({ "process": key.process, "instance": key.instance, "asked": requested }).to_string()
         }
         (Format::Text, true) => {
             format!("{key}: its command is tried again at once, where {} runs", key.process)

@@ -172,6 +172,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
         "check discard export key-create key-revoke key-rotate look-up process-retry rebuild retire retry reveal rollback save-view \
          sign-in swap verify",
     ),
+    ("page-command-retry-", "requested sent nothing"),
     ("page-filter-", "type agg actor chan"),
     ("page-front-check-", "event-store read-models keys schema workers bus cache search disk clock"),
     ("page-front-document-", "readme api audit architecture operating deployment"),
@@ -207,7 +208,9 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
 
 /// Keys with these prefixes that are written out in full.
 const NAMED_WHOLE: &[&str] = &[
+    "page-command-retry-what",
     "page-instances-none",
+    "page-instances-of-it",
     "page-instances-more",
     "page-step-missing",
     "page-sealed-to",

@@ -1,5 +1,4 @@
-//! Process managers: how each follows the log, and its instances: their step, since when, the waiting command, and why
-//! it waits.
+//! Process managers: how each follows the log, and the list of their instances.
 
 use maud::{Markup, html};
 use soonshop_audit::processes::Page;
@@ -7,6 +6,7 @@ use soonshop_projections::processes::{Instance, Status};
 
 use super::frame::{View, described, page, shown, with};
 use super::parts::command;
+use super::process_instance::{address, command_name, refused, step};
 use crate::fields::{self, STATES};
 use crate::find;
 use crate::state::{Action, Endpoint};
@@ -23,8 +23,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 fn body(view: &View<'_>, found: &Page) -> Markup {
-    let state = view.asked.parameter("state");
-    let state = STATES.into_iter().find(|one| state.as_deref() == Some(one)).unwrap_or(STATES[0]);
+    let chosen = view.asked.parameter("state");
+    let state = STATES.into_iter().find(|one| chosen.as_deref() == Some(one)).unwrap_or(STATES[0]);
     html! {
         h1 { (view.word("processes")) }
         p.soft { (view.word("processes-what")) }
@@ -115,25 +115,17 @@ fn row(view: &View<'_>, one: &Instance) -> Markup {
     html! {
         tr {
             td {
+                a href=(address(view, &one.key(), &[])) { code translate="no" { (one.instance) } }
                 @if let (Some(kind), Some(id)) = (&one.aggregate_type, one.aggregate_id) {
-                    a href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { (view.label(kind)) " " code translate="no" { (one.instance) } }
-                } @else {
-                    code translate="no" { (one.instance) }
+                    " " a.soft href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { (view.label(kind)) }
                 }
             }
             td data-name=(view.word("process")) { span translate="no" { (one.process) } }
-            td data-name=(view.word("step")) {
-                @if let Some(step) = &one.step {
-                    @if one.stuck { span.ill { span aria-hidden="true" { "⚠ " } (view.word_of(&format!("step-{step}")).unwrap_or(step)) } }
-                    @else { (view.word_of(&format!("step-{step}")).unwrap_or(step)) }
-                } @else if let Some(reason) = &one.unreadable {
-                    span.ill lang="en" { (reason) }
-                }
-            }
+            td data-name=(view.word("step")) { (step(view, one)) }
             td data-name=(view.word("since")) { @if let Some(since) = one.since { (view.time(since)) } @else { "–" } }
             td data-name=(view.word("waits-with")) {
                 @if let Some(unsent) = &one.waits_with {
-                    code translate="no" { (unsent.command_type.as_deref().or(unsent.purpose.as_deref()).unwrap_or("?")) @if let Some(key) = &unsent.key { " " (key) } }
+                    (command_name(unsent))
                     @if one.unsent > 1 { " " (view.language.fill("of-unsent", &[&one.unsent.to_string()])) }
                     @if let Some(reason) = &unsent.reason {
                         div.ill lang="en" { (reason) }
@@ -145,10 +137,7 @@ fn row(view: &View<'_>, one: &Instance) -> Markup {
                 } @else { "–" }
             }
             td data-name=(view.word("last-refused")) {
-                @if let Some(refused) = &one.refused {
-                    code translate="no" { (refused.purpose.as_deref().unwrap_or("?")) @if let Some(key) = &refused.key { " " (key) } }
-                    " " code translate="no" { (refused.slug) } " " (view.time(refused.at))
-                } @else { "–" }
+                @if let Some(last) = &one.refused { (refused(view, last)) } @else { "–" }
             }
             td data-name=(view.word("times-out")) { @if let Some(at) = one.times_out_at { (view.time(at)) } @else { "–" } }
         }

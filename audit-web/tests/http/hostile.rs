@@ -66,6 +66,8 @@ fn ways() -> Vec<Way> {
         get("/audit/projections/{name}", &[], Audit),
         get("/audit/runs/{run}", &[], Audit),
         get("/audit/processes", &["process", "state", "limit", "after"], Audit),
+        get("/audit/processes/{process}/{instance}", &["retry", "lang"], Audit),
+        post("/audit/processes/{process}/{instance}/retries", &["lang"], &["reason"], RetryParked),
         get("/audit/parked", &["asked"], Audit),
         post("/audit/parked/retries", &[], &["generation", "position", "like", "reason"], RetryParked),
         get("/audit/integrity", &[], Audit),

@@ -1,7 +1,13 @@
 //! Process managers and their instances, for programs and people.
 
+use axum::body::Body;
+use axum::http::Request;
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
+use soonshop_domain::order::Order;
+use soonshop_domain::{Purpose, ids};
 use soonshop_event_log::Db;
+use soonshop_projections::operations;
 use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
@@ -127,6 +133,7 @@ async fn pages_show_the_same_in_both_languages_and_health_names_each_process() {
         "stock.reserve",
         "&lt;script&gt;",
         &format!("/audit/a/order/{waiting}"),
+        &format!("/audit/processes/fulfilment/{waiting}?lang=en"),
         "soonshop process retry fulfilment",
     ] {
         assert!(page.contains(part), "{part}");
@@ -155,4 +162,105 @@ async fn pages_show_the_same_in_both_languages_and_health_names_each_process() {
     assert!(overview.contains("stopped: <span lang=\"en\">it cannot be read</span>"), "{overview}");
     shop.sql(&process, "UPDATE @processes SET state = 'off', reason = NULL").await;
     assert_eq!(shop.see("/health/audit").await.json()["processes"][0]["complaint"], json!(null));
+}
+
+#[tokio::test]
+async fn a_page_shows_one_instance_in_both_languages() {
+    let shop = Shop::open().await;
+    let [waiting, refused, done] = planted(&shop).await;
+    // The order of the instance, with events to show.
+    shop.command::<Order>(waiting, place_of("S-1", guest(), vec![line(1, "mug", 1, 1299)], "UK")).await;
+    let page = async |id: Uuid, tag: &str| {
+        let got = shop.see(&format!("/audit/processes/fulfilment/{id}?lang={tag}")).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        got.text
+    };
+    let text = page(waiting, "en").await;
+    for part in [
+        "This instance is stuck",
+        "reserving stock",
+        "stock.reserve 2",
+        "Why it waits",
+        "&lt;script&gt;",
+        "Order placed",
+        "href=\"/audit/e/1?lang=en\"",
+        &format!("href=\"/audit/a/order/{waiting}?lang=en\""),
+        "href=\"/audit/a/stock/",
+        "href=\"/audit/processes?process=fulfilment&amp;lang=en\"",
+        "2023-11-14 22:13:20",
+        "soonshop process retry fulfilment",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains(HOSTILE));
+    let text = page(waiting, "zh-CN").await;
+    for part in ["此实例已卡住", "正在预留库存", "等待原因", "stock.reserve 2"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(page(refused, "en").await.contains("insufficient-stock"));
+    let text = page(done, "en").await;
+    assert!(text.contains("confirmed") && text.contains("There are no events yet."), "{text}");
+    assert!(!text.contains("This instance is stuck") && !text.contains("soonshop process retry"), "{text}");
+    for path in ["nothing/1", "fulfilment/1"] {
+        assert_eq!(shop.see(&format!("/audit/processes/{path}")).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_those_who_may_can_retry_a_command_from_its_page_and_it_is_recorded() {
+    let shop = Shop::without_projectors().await;
+    let [waiting, _, done] = planted(&shop).await;
+    shop.store.keys().ensure(ids::OPERATOR, Purpose::Account).await.unwrap();
+    let process: Db = shop.store.log().db().beside("process").unwrap();
+    let far = 9_000_000_000_000_i64;
+    shop.sql(&process, &format!("UPDATE @outbox SET retry_at = {far} WHERE number = 3")).await;
+    let retry_at = async || -> i64 {
+        let sql = process.statement("SELECT retry_at FROM @outbox WHERE number = 3", []);
+        process.connection.query_one(sql).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+    };
+    let recorded =
+        async || operations::last_of(shop.registry.operations(), "process-retry", 10).await.unwrap();
+    let page = format!("/audit/processes/fulfilment/{waiting}");
+    let form = "/retries?lang=en\"";
+    assert!(shop.get_as(Role::Ops, &format!("{page}?lang=en")).await.text.contains(form));
+    assert!(!shop.get_as(Role::Support, &format!("{page}?lang=en")).await.text.contains(form));
+
+    let retries = format!("{page}/retries?lang=en");
+    for role in [Role::Support, Role::Auditor, Role::Service] {
+        assert_eq!(shop.post_as(Some(role), &retries, &[]).await.status, 403, "{role}");
+    }
+    let elsewhere = [
+        ("origin", "https://evil.example"),
+        ("host", "shop.example"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let forged = shop.send(Some(Role::Ops), Request::post(&retries), &elsewhere, Body::empty()).await;
+    assert_eq!(forged.status, 403, "{}", forged.text);
+    assert!(retry_at().await == far && recorded().await.is_empty());
+
+    let form = [("reason", "the customer calls")];
+    let retried = shop.post_as(Some(Role::Ops), &retries, &form).await;
+    assert_eq!(retried.status, 303, "{}", retried.text);
+    assert_eq!(retried.header("location"), format!("{page}?retry=requested&lang=en"));
+    assert!(retry_at().await < far);
+    let after = shop.get_as(Role::Ops, retried.header("location")).await;
+    assert!(after.text.contains("The command will be retried at once"), "{}", after.text);
+    let lines = recorded().await;
+    assert_eq!((lines.len(), lines[0].subject.as_str()), (1, waiting.to_string().as_str()));
+    let detail = json!({ "process": "fulfilment", "command": "stock.reserve", "attempts": 4 });
+    assert_eq!(lines[0].detail, detail);
+    assert!(lines[0].actor.starts_with("staff:"), "{}", lines[0].actor);
+    assert!(lines[0].note.as_deref().is_some_and(|note| !note.contains("customer")), "it is encrypted");
+
+    // Without a command to send, nothing is done or recorded.
+    let nothing = format!("/audit/processes/fulfilment/{done}");
+    let retried = shop.post_as(Some(Role::Ops), &format!("{nothing}/retries"), &form).await;
+    assert_eq!(
+        (retried.status, retried.header("location")),
+        (303, format!("{nothing}?retry=nothing").as_str())
+    );
+    let after = shop.get_as(Role::Ops, &format!("{nothing}?retry=nothing&lang=zh-CN")).await;
+    assert!(after.text.contains("没有可重试的命令"), "{}", after.text);
+    assert_eq!(shop.post_as(Some(Role::Ops), "/audit/processes/fulfilment/1/retries", &[]).await.status, 404);
+    assert_eq!(recorded().await.len(), 1);
 }

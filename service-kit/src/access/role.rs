@@ -53,7 +53,7 @@ pub enum Permission {
     Audit,
     /// See the personal values in it, for a reason that is recorded.
     Reveal,
-    /// Retry parked events, or discard them.
+    /// Retry parked events and waiting commands of process managers; discard parked events.
     RetryParked,
 }
 

@@ -1,0 +1,201 @@
+//! One instance of a process manager: its step, since when, the command that waits and why, the last refusal, the events
+//! of its aggregate, and a form to retry the command.
+
+use maud::{Markup, html};
+use soonshop_audit::processes::{InstanceDetail, Retry};
+use soonshop_projections::processes::{Instance, Key, MOST_EVENTS, Refused, Unsent};
+use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::endpoint::params::{Kind, Param};
+
+use super::frame::{View, described, page, see_other, shown, with};
+use super::parts::command;
+use crate::state::{Action, Endpoint};
+use crate::{fields, find};
+
+/// The values of the parameter that tells what a retry did.
+const RETRIES: [&str; 3] = ["requested", "sent", "nothing"];
+
+pub(crate) fn table() -> Vec<Endpoint> {
+    let retry = Param::new("retry", Kind::OneOf(&RETRIES), "The result of the retry that led here.");
+    vec![
+        page(
+            "/audit/processes/{process}/{instance}",
+            "audit.process-page",
+            Action::new(with(vec![retry]), described(), |call| async move {
+                let found = find::process(&call).await;
+                let may_retry = call.may(Permission::RetryParked);
+                shown(&call, "instance", found, |view, detail| body(view, detail, may_retry))
+            }),
+        ),
+        page(
+            "/audit/processes/{process}/{instance}/retries",
+            "audit.process-retry",
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let (key, retry) = find::retry_command(&call).await?;
+                let [requested, sent, nothing] = RETRIES;
+                let result = match retry {
+                    Retry::Requested => requested,
+                    Retry::SentMeanwhile => sent,
+                    Retry::NothingToSend => nothing,
+                };
+                Ok(see_other(&address(&View::of(&call), &key, &[("retry", result)])))
+            })
+            .takes(fields::command_retry())
+            .needs(Permission::RetryParked),
+        ),
+    ]
+}
+
+/// The path of an instance's page.
+fn path(key: &Key) -> String {
+    let encoded = |part: &str| url::form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>();
+    // In a path, `+` is not a space.
+    let [process, instance] = [&key.process, &key.instance].map(|part| encoded(part).replace('+', "%20"));
+    format!("/audit/processes/{process}/{instance}")
+}
+
+/// The address of an instance's page.
+pub(crate) fn address(view: &View<'_>, key: &Key, pairs: &[(&str, &str)]) -> String {
+    view.to(&path(key), pairs)
+}
+
+/// The type of a command and what it is for, such as `stock.reserve 2`.
+pub(crate) fn command_name(unsent: &Unsent) -> Markup {
+    let name = unsent.command_type.as_deref().or(unsent.purpose.as_deref()).unwrap_or("?");
+    html! { code translate="no" { (name) @if let Some(key) = &unsent.key { " " (key) } } }
+}
+
+/// The last command that was refused, why, and when.
+pub(crate) fn refused(view: &View<'_>, refused: &Refused) -> Markup {
+    html! {
+        code translate="no" { (refused.purpose.as_deref().unwrap_or("?")) @if let Some(key) = &refused.key { " " (key) } }
+        " " code translate="no" { (refused.slug) } " " (view.time(refused.at))
+    }
+}
+
+/// The step of an instance, with a warning if it is stuck; or why its state cannot be read.
+pub(crate) fn step(view: &View<'_>, one: &Instance) -> Markup {
+    html! {
+        @match (&one.step, &one.unreadable) {
+            (Some(step), _) => {
+                @let name = view.word_of(&format!("step-{step}")).unwrap_or(step);
+                @if one.stuck { span.ill { span aria-hidden="true" { "⚠ " } (name) } } @else { (name) }
+            },
+            (None, Some(reason)) => span.ill lang="en" { (reason) },
+            (None, None) => "–",
+        }
+    }
+}
+
+fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
+    let one = &detail.instance;
+    let key = one.key();
+    html! {
+        h1 { (view.word("instance")) " " span translate="no" { (one.process) } " " code translate="no" { (one.instance) } }
+        (retry_result(view))
+        div data-poll {
+            @if one.stuck {
+                p.banner.ill { span aria-hidden="true" { "⚠ " } (view.word("instance-stuck")) }
+            }
+            (state(view, one))
+            h2 { (view.word("instance-events")) }
+            (history(view, detail))
+        }
+        @if may_retry && one.waits_with.is_some() { (retry_form(view, &key)) }
+        p.soft { (view.word("command")) }
+        (command(view, &format!("soonshop process show {} {}", one.process, one.instance)))
+        @if one.waits_with.is_some() {
+            (command(view, &format!("soonshop process retry {} {} --reason \"…\"", one.process, one.instance)))
+        }
+        p.tools { a href=(view.to("/audit/processes", &[("process", &one.process)])) { (view.word("instances-of-it")) } }
+    }
+}
+
+/// What the retry that led here did.
+fn retry_result(view: &View<'_>) -> Markup {
+    let chosen = view.asked.parameter("retry");
+    let result = RETRIES.into_iter().find(|one| chosen.as_deref() == Some(one));
+    html! {
+        @if let Some(result) = result {
+            p.well role="status" { span aria-hidden="true" { "↻ " } (view.word_of(&format!("command-retry-{result}")).unwrap_or(result)) }
+        }
+    }
+}
+
+/// A row of a table with one value.
+fn row(name: &str, value: &Markup) -> Markup {
+    html! { tr { th scope="row" { (name) } td { (value) } } }
+}
+
+fn state(view: &View<'_>, one: &Instance) -> Markup {
+    html! {
+        table {
+            tbody {
+                @if let (Some(kind), Some(id)) = (&one.aggregate_type, one.aggregate_id) {
+                    (row(&view.label(kind), &html! { a href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { code translate="no" { (id) } } }))
+                }
+                (row(view.word("step"), &step(view, one)))
+                (row(view.word("since"), &time(view, one.since)))
+                (row(view.word("to-send"), &html! { (one.unsent) }))
+                @if let Some(unsent) = &one.waits_with { (waiting(view, unsent)) }
+                (row(view.word("last-refused"), &html! { @if let Some(last) = &one.refused { (refused(view, last)) } @else { "–" } }))
+                (row(view.word("times-out"), &time(view, one.times_out_at)))
+            }
+        }
+    }
+}
+
+fn time(view: &View<'_>, moment: Option<chrono::DateTime<chrono::Utc>>) -> Markup {
+    html! { @if let Some(moment) = moment { (view.time(moment)) } @else { "–" } }
+}
+
+/// The next command: its target, why it waits, and when it is sent again.
+fn waiting(view: &View<'_>, unsent: &Unsent) -> Markup {
+    let target = unsent.command_type.as_deref().and_then(|name| name.split('.').next()).zip(unsent.stream);
+    html! {
+        (row(view.word("waits-with"), &command_name(unsent)))
+        @if let Some((kind, id)) = target {
+            (row(view.word("command-target"), &html! { a href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { (view.label(kind)) " " code translate="no" { (id) } } }))
+        }
+        @if let Some(reason) = &unsent.reason {
+            (row(view.word("command-waits"), &html! { span.ill lang="en" { (reason) } }))
+            (row(view.word("command-waits-since"), &time(view, unsent.waiting_since)))
+            (row(view.word("tried"), &html! { (unsent.attempts) }))
+            (row(view.word("command-next"), &time(view, unsent.retry_at)))
+        }
+    }
+}
+
+/// The events of the aggregate that the instance is about.
+fn history(view: &View<'_>, detail: &InstanceDetail) -> Markup {
+    let cut_off = u64::try_from(detail.history.len()).is_ok_and(|shown| shown >= MOST_EVENTS);
+    html! {
+        @if detail.history.is_empty() { p { (view.word("instance-no-events")) } } @else {
+            table {
+                thead { tr { th scope="col" { (view.word("position")) } th scope="col" { (view.word("event")) } th scope="col" { (view.word("recorded")) } } }
+                tbody {
+                    @for event in &detail.history {
+                        tr {
+                            td { a href=(view.to(&format!("/audit/e/{}", event.position), &[])) { "#" (event.position) } }
+                            td data-name=(view.word("event")) { (view.language.kind(&event.event_type)) " " code translate="no" { (event.event_type) } }
+                            td data-name=(view.word("recorded")) { (view.time(event.recorded_at)) }
+                        }
+                    }
+                }
+            }
+            @if cut_off { p.soft { (view.word("more-than-shown")) } }
+        }
+    }
+}
+
+fn retry_form(view: &View<'_>, key: &Key) -> Markup {
+    let to = view.to(&format!("{}/retries", path(key)), &[]);
+    html! {
+        h2 { (view.word("command-retry")) }
+        p.soft { (view.word("command-retry-what")) }
+        form.line method="post" action=(to) {
+            label { (view.word("reason")) " " input name="reason" maxlength="500" autocomplete="off"; }
+            button { (view.word("command-retry")) }
+        }
+    }
+}
