@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 use soonshop_audit::amounts;
 use soonshop_domain::text::visible;
+use soonshop_event_log::seal::Fault;
 use soonshop_texts::Value as Filled;
 
 /// A language of the pages.
@@ -102,6 +103,15 @@ impl Language {
         self.texts().fill(&format!("page-{name}"), &values.collect::<Vec<_>>())
     }
 
+    /// Why a position or a seal does not match.
+    pub(crate) fn fault(self, fault: &Fault) -> String {
+        let values = serde_json::to_value(fault).unwrap_or_default();
+        let code = values["code"].as_str().unwrap_or_default();
+        let text =
+            self.texts().fill_with(&format!("seal-fault-{code}"), |variable| value(&values[variable]).into());
+        text.unwrap_or_else(|| fault.to_string())
+    }
+
     /// What a context is about, if that has a text.
     pub(crate) fn context(self, name: &str) -> Option<&'static str> {
         self.texts().find(&format!("context-{name}"))
@@ -163,6 +173,7 @@ pub(crate) fn value(value: &Value) -> String {
 mod tests {
     use serde_json::json;
     use soonshop_domain::catalog::event_types;
+    use strum::IntoEnumIterator as _;
 
     use super::*;
 
@@ -192,6 +203,16 @@ mod tests {
                 assert_ne!(language.sentence(event, &json!({})), event);
             }
         }
+    }
+
+    #[test]
+    fn every_fault_of_a_seal_has_its_text_in_both_languages() {
+        for fault in Fault::iter() {
+            assert_eq!(Language::English.fault(&fault), fault.to_string());
+            assert!(!Language::Chinese.fault(&fault).is_ascii(), "{fault}");
+        }
+        let fault = Fault::SealsMissing { seal: 7, last: 5 };
+        assert_eq!(Language::Chinese.fault(&fault), "封条 7：缺少其前一个封条，最后一个是 5");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod check;
 mod encoding;
 mod export;
+mod fault;
 mod key;
 mod statement;
 mod table;
@@ -18,6 +19,7 @@ mod walk;
 pub use check::{Finding, Report, Tail, Verdict, Wrong, check};
 pub use encoding::{Bytes, Content, Hash, encode};
 pub use export::{check_offline, export};
+pub use fault::Fault;
 pub use key::{PublicKey, SealKey, SealKeys, TrustedKey};
 pub use statement::{Kind, MOST, Seal, VERSION};
 pub use table::{Broken, RECORD_SEALS, ReadSeal, SEALER, SEALS, Seals, accept, log_id};

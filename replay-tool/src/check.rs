@@ -49,9 +49,9 @@ fn sentences(report: &Report) -> Vec<Sentence> {
         Verdict::Unproven => Sentence::Unproven { log: log(), rows, seals },
         Verdict::Nothing => Sentence::NothingToCheck { log: log() },
     }];
-    sentences.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, said }| {
+    sentences.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, fault }| {
         let wrong = Word::of(format!("{wrong:?}"));
-        Sentence::Found { log: log(), position: *position, wrong, detail: said.clone() }
+        Sentence::Found { log: log(), position: *position, wrong, detail: fault.to_string() }
     }));
     let more = i64::try_from(report.findings.len().saturating_sub(SHOWN)).unwrap_or(i64::MAX);
     if more + report.findings_left > 0 {
@@ -203,7 +203,7 @@ pub async fn doctor(tool: &Tool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use soonshop_event_log::seal::{Hash, Wrong};
+    use soonshop_event_log::seal::{Fault, Hash, Wrong};
 
     use super::*;
     use crate::Language;
@@ -234,7 +234,7 @@ mod tests {
             assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
         }
         report.tail = Some(Tail { events: 3, since: at });
-        let finding = Finding { position: 4, wrong: Wrong::Changed, said: "it is another".to_owned() };
+        let finding = Finding { position: 4, wrong: Wrong::Changed, fault: Fault::EventChanged };
         report.findings = vec![finding; SHOWN + 2];
         assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
         report.findings.truncate(SHOWN);

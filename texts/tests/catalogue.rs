@@ -198,6 +198,13 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-view-", "waterfall tree table"),
     ("role-", "admin auditor ops support"),
     (
+        "seal-fault-",
+        "row-unreadable row-out-of-order rows-missing recorded-earlier event-gone event-moved sealed-elsewhere \
+         event-replaced never-sealed event-changed seal-unreadable seal-of-other-log seal-count seal-leaves \
+         seal-signature seal-not-first seal-before-missing seals-missing seal-not-next key-not-named \
+         other-key-not-named signed-by-others file-changed file-cut-off",
+    ),
+    (
         "tool-code-",
         "active building cache cancelled caught-up changed deployed died different done equal errors event-log \
          export-broken failed found index inserted interrupted key-of-notes key-unknown lag log missing nobody parked \

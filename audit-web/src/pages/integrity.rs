@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::json;
@@ -12,13 +13,14 @@ use soonshop_event_log::{EventLog, LOG};
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runner::ROWS;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 
 use super::correlation::duration;
-use super::frame::{View, described, page, shown, with};
+use super::frame::{View, described, page, refusal, refused_with, shown, with};
 use super::parts::command;
 use crate::find;
-use crate::state::{Action, Call, Endpoint, failed};
+use crate::state::{Action, Call, Endpoint, Shared, failed};
 
 /// How long a check from this page may take; a longer one is done at the command line.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -85,7 +87,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 shown(&call, "integrity", found, body)
             }),
         ),
-        page(
+        Endpoint::page(
             "/audit/integrity",
             "audit.check",
             Action::new(with(Vec::new()), described(), |call| async move {
@@ -95,8 +97,27 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 shown(&call, "integrity", found, body)
             })
             .takes(fields),
+            refused_check,
         ),
     ]
+}
+
+/// Renders the refusal of a check: what can be done about it depends on the check.
+fn refused_check(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
+    refused_with(shared, asked, problem, |view, problem| {
+        let text = match problem.slug() {
+            "timed-out" => view.word("check-too-long"),
+            "invalid-query" => view.word("check-range"),
+            _ => return refusal(view, problem),
+        };
+        html! {
+            h1 { span aria-hidden="true" { "⚠ " } (view.word("refused")) }
+            p { (text) }
+            p.soft { code translate="no" { (problem.slug()) } }
+            p { a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } }
+            @if problem.slug() == "timed-out" { (command(view, "soonshop seals check --pubkey …")) }
+        }
+    })
 }
 
 /// How far a log is sealed.
@@ -310,7 +331,7 @@ fn verdict(view: &View<'_>, checked: &Checked) -> Markup {
                 }
                 ul {
                     @for finding in &report.findings {
-                        li { "#" (finding.position) " " span lang="en" { (finding.said) } }
+                        li { "#" (finding.position) " " (view.language.fault(&finding.fault)) }
                     }
                     @if report.findings_left > 0 { li { "+" (report.findings_left) } }
                 }

@@ -432,7 +432,11 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
         assert_eq!((status, green), (200, false), "{form:?} {text}");
     }
     assert!(!check(&[("from", &last)]).await.1);
-    assert_eq!(check(&[("from", "3"), ("upto", "2")]).await.0, 400);
+    let (status, _, text) = check(&[("from", "3"), ("upto", "2")]).await;
+    assert!(status == 400 && text.contains("the last one is not before it"), "{text}");
+    let range = [("from", "3"), ("upto", "2")];
+    let got = shop.post_as(Some(Role::Support), "/audit/integrity?lang=zh-CN", &range).await;
+    assert!(got.status == 400 && got.text.contains("结束位置不能小于起始位置"), "{}", got.text);
 
     // Unsealed events are not part of a green result, and it is reported that the last of them are missing.
     for number in 3..5 {
@@ -466,6 +470,10 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
         !green && text.contains("#2</a>") && text.contains("The log does not match its seals."),
         "{text}"
     );
+    assert!(text.contains("#2 the event here is not the one that was sealed"), "{text}");
+    let chinese = shop.post_as(Some(Role::Support), "/audit/integrity?lang=zh-CN", &[]).await.text;
+    assert!(chinese.contains("#2 此处的事件不是封存时的事件"), "{chinese}");
+    assert!(!chinese.contains("the event here"), "{chinese}");
     let overview = shop.get("/audit?lang=en").await.text;
     assert!(
         overview.contains("The log does not match its seals.") && overview.contains("banner ill"),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::encoding::{Bytes, Content, Hash};
+use super::fault::{Fault, as_text};
 use super::key::{PublicKey, TrustedKey};
 use super::statement::{Kind, Seal};
 use super::table::{Broken, ReadSeal, Seals};
@@ -54,7 +55,9 @@ pub enum Wrong {
 pub struct Finding {
     pub position: i64,
     pub wrong: Wrong,
-    pub said: String,
+    /// Why; in JSON, its text in English.
+    #[serde(rename = "said", serialize_with = "as_text")]
+    pub fault: Fault,
 }
 
 /// The rows after the last seal. They may be changed or cut off without a trace.
@@ -114,8 +117,8 @@ impl fmt::Display for Report {
             }
             Verdict::Nothing => write!(f, "NOTHING   {log}: there is neither an event nor a seal to check"),
         }?;
-        for Finding { position, wrong, said } in self.findings.iter().take(10) {
-            write!(f, "\n  {log}:{position}  {wrong:?}: {said}")?;
+        for Finding { position, wrong, fault } in self.findings.iter().take(10) {
+            write!(f, "\n  {log}:{position}  {wrong:?}: {fault}")?;
         }
         let more = i64::try_from(self.findings.len().saturating_sub(10)).unwrap_or(i64::MAX);
         if more + self.findings_left > 0 {
@@ -229,9 +232,9 @@ impl Verifier {
         }
     }
 
-    pub(super) fn find(&mut self, position: i64, wrong: Wrong, said: impl Into<String>) {
+    pub(super) fn find(&mut self, position: i64, wrong: Wrong, fault: Fault) {
         if self.findings.len() < KEPT {
-            self.findings.push(Finding { position, wrong, said: said.into() });
+            self.findings.push(Finding { position, wrong, fault });
         } else {
             self.left += 1;
         }
@@ -247,15 +250,15 @@ impl Verifier {
         match found {
             Ok(seal) => {
                 if !seal.signature_holds() {
-                    let said = format!("seal {} was not signed by the key that it names", seal.number);
-                    self.find(seal.first, Wrong::SignatureBad, said);
+                    let fault = Fault::SealSignature { seal: seal.number, key: seal.key.fingerprint() };
+                    self.find(seal.first, Wrong::SignatureBad, fault);
                 } else if let (Kind::KeyChange, Some(next)) = (seal.kind, seal.other_key) {
                     self.named.push((seal.key, next));
                 }
                 self.previous = Some(seal);
             }
             Err(Broken { number, reason }) => {
-                self.find(self.next(), Wrong::SealBroken, format!("seal {number}: {reason}"));
+                self.find(self.next(), Wrong::SealBroken, Fault::SealUnreadable { seal: number, reason });
             }
         }
     }
@@ -263,8 +266,8 @@ impl Verifier {
     pub(super) fn event(&mut self, row: &StoredEvent) {
         self.rows += 1;
         if row.position <= self.at {
-            let said = format!("the event {} comes after position {}", row.event_id, self.at);
-            self.find(row.position, Wrong::Inserted, said);
+            let fault = Fault::RowOutOfOrder { event: row.event_id.to_string(), position: self.at };
+            self.find(row.position, Wrong::Inserted, fault);
             return;
         }
         if row.position > self.manifest.sealed_to {
@@ -277,7 +280,7 @@ impl Verifier {
 
     pub(super) fn unreadable(&mut self, row: Unreadable) {
         self.rows += 1;
-        self.find(row.position, Wrong::Changed, format!("the row cannot be read: {}", row.reason));
+        self.find(row.position, Wrong::Changed, Fault::RowUnreadable { reason: row.reason });
         self.waiting.push(Row { position: row.position, content: None });
         self.at = row.position.max(self.at);
     }
@@ -286,11 +289,10 @@ impl Verifier {
     fn unsealed(&mut self, row: &StoredEvent) {
         let expected = self.at.max(self.manifest.sealed_to) + 1;
         if row.position > expected {
-            let said = format!("the log goes on at position {}", row.position);
-            self.find(expected, Wrong::Missing, said);
+            self.find(expected, Wrong::Missing, Fault::RowsMissing { position: row.position });
         }
         if self.recorded_at.is_some_and(|before| row.recorded_at < before) {
-            self.find(row.position, Wrong::Reordered, "it was recorded before the event before it");
+            self.find(row.position, Wrong::Reordered, Fault::RecordedEarlier);
         }
         match &mut self.tail {
             Some(tail) => tail.events += 1,
@@ -304,15 +306,15 @@ impl Verifier {
             Ok(seal) => seal,
             Err(Broken { number, reason }) => {
                 let position = self.previous.as_ref().map_or(self.manifest.start, |seal| seal.last + 1);
-                self.find(position, Wrong::SealBroken, format!("seal {number}: {reason}"));
+                self.find(position, Wrong::SealBroken, Fault::SealUnreadable { seal: number, reason });
                 self.previous = None;
                 return;
             }
         };
         let position = self.previous.as_ref().map_or(seal.first, |before| before.last + 1);
         let rows = self.rows_up_to(seal.last);
-        if let Err((wrong, reason)) = self.judge(&seal) {
-            self.find(position, wrong, format!("seal {}: {reason}", seal.number));
+        if let Err((wrong, fault)) = self.judge(&seal) {
+            self.find(position, wrong, fault);
         } else {
             self.compare(&seal, rows);
             self.covered_from.get_or_insert(seal.first);
@@ -331,49 +333,48 @@ impl Verifier {
     }
 
     /// Whether a seal is valid and follows the one before it.
-    fn judge(&self, seal: &Seal) -> Result<(), (Wrong, String)> {
-        let broken = |reason: String| Err((Wrong::SealBroken, reason));
+    fn judge(&self, seal: &Seal) -> Result<(), (Wrong, Fault)> {
+        let broken = |fault| Err((Wrong::SealBroken, fault));
+        let number = seal.number;
         if (seal.log.as_str(), seal.log_id) != (self.manifest.log.as_str(), self.manifest.log_id) {
-            return broken(format!("it is of the log {} {}", seal.log, seal.log_id));
+            return broken(Fault::SealOfOtherLog { seal: number, log: seal.log.clone(), id: seal.log_id });
         }
         let none = seal.kind == Kind::KeyChange;
         if seal.count != seal.last - seal.first + 1 || none != (seal.count == 0) {
-            return broken(format!("it counts {} events from {} to {}", seal.count, seal.first, seal.last));
+            let Seal { count, first, last, .. } = *seal;
+            return broken(Fault::SealCount { seal: number, count, first, last });
         }
         if i64::try_from(seal.leaves.0.len()) != Ok(seal.count * 32) || Hash::of(&seal.leaves.0) != seal.root
         {
-            return broken("its leaves are not those of its root".to_owned());
+            return broken(Fault::SealLeaves { seal: number });
         }
+        let key = || seal.key.fingerprint();
         if !seal.signature_holds() {
-            return Err((
-                Wrong::SignatureBad,
-                format!("it was not signed by the key {} that it names", seal.key.fingerprint()),
-            ));
+            return Err((Wrong::SignatureBad, Fault::SealSignature { seal: number, key: key() }));
         }
         let Some(before) = &self.previous else {
-            return match seal.number {
+            return match number {
                 1 if seal.first == 1 && seal.previous == Hash::default() && seal.other_key.is_none() => {
                     Ok(())
                 }
-                1 => broken("it is the first but does not begin at position 1".to_owned()),
-                _ => broken("the seal before it is missing".to_owned()),
+                1 => broken(Fault::SealNotFirst { seal: number }),
+                _ => broken(Fault::SealBeforeMissing { seal: number }),
             };
         };
-        if seal.number != before.number + 1 {
-            return broken(format!("the seal before it is missing: the last one was {}", before.number));
+        if number != before.number + 1 {
+            return broken(Fault::SealsMissing { seal: number, last: before.number });
         }
         if seal.previous != before.hash() || seal.first != before.last + 1 {
-            return broken("it does not follow the seal before it".to_owned());
+            return broken(Fault::SealNotNext { seal: number });
         }
         let changed = before.kind == Kind::KeyChange;
-        let (key, other) =
+        let (expected, other) =
             if changed { (before.other_key, Some(before.key)) } else { (Some(before.key), None) };
-        if key != Some(seal.key) {
-            let said = format!("the key {} was not named by the one before it", seal.key.fingerprint());
-            return Err((Wrong::KeyUnknown, said));
+        if expected != Some(seal.key) {
+            return Err((Wrong::KeyUnknown, Fault::KeyNotNamed { seal: number, key: key() }));
         }
         if !none && seal.other_key != other || none && seal.other_key.is_none() {
-            return broken("it does not name the other key as it should".to_owned());
+            return broken(Fault::OtherKeyNotNamed { seal: number });
         }
         Ok(())
     }
@@ -415,29 +416,15 @@ impl Verifier {
                     other.found.as_ref().is_some_and(|content| content.at(one.position) == one.leaf)
                 })
                 .map(|other| other.position);
-            let (wrong, said) = match (&one.found, sealed_at, moved_to) {
-                (None, _, None) => (Wrong::Missing, "the event that was sealed here is gone".to_owned()),
-                (None, _, Some(to)) => {
-                    (Wrong::Missing, format!("the event that was sealed here is now at position {to}"))
-                }
-                (Some(_), Some(from), Some(_)) => {
-                    (Wrong::Reordered, format!("the event here was sealed at position {from}"))
-                }
-                (Some(_), Some(from), None) => (
-                    Wrong::Missing,
-                    format!(
-                        "the event that was sealed here is gone; the one here was sealed at position {from}"
-                    ),
-                ),
-                (Some(_), None, Some(to)) => (
-                    Wrong::Inserted,
-                    format!("the event here was never sealed; the one that was is now at position {to}"),
-                ),
-                (Some(_), None, None) => {
-                    (Wrong::Changed, "the event here is not the one that was sealed".to_owned())
-                }
+            let (wrong, fault) = match (&one.found, sealed_at, moved_to) {
+                (None, _, None) => (Wrong::Missing, Fault::EventGone),
+                (None, _, Some(position)) => (Wrong::Missing, Fault::EventMoved { position }),
+                (Some(_), Some(position), Some(_)) => (Wrong::Reordered, Fault::SealedElsewhere { position }),
+                (Some(_), Some(position), None) => (Wrong::Missing, Fault::EventReplaced { position }),
+                (Some(_), None, Some(position)) => (Wrong::Inserted, Fault::NeverSealed { position }),
+                (Some(_), None, None) => (Wrong::Changed, Fault::EventChanged),
             };
-            self.find(one.position, wrong, said);
+            self.find(one.position, wrong, fault);
         }
     }
 
@@ -454,10 +441,9 @@ impl Verifier {
         if self.keys.is_empty() || self.keys.iter().any(|key| reached.contains(&key.fingerprint())) {
             return;
         }
-        let said =
-            format!("the seals were signed by other keys than the one you gave, {}", trusted.fingerprint());
+        let fault = Fault::SignedByOthers { key: trusted.fingerprint().to_owned() };
         let position = self.covered_from.unwrap_or(self.manifest.start);
-        self.findings.insert(0, Finding { position, wrong: Wrong::KeyUnknown, said });
+        self.findings.insert(0, Finding { position, wrong: Wrong::KeyUnknown, fault });
     }
 
     pub(super) fn finish(mut self) -> Report {

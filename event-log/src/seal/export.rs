@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::check::{Report, Verifier, Wrong};
 use super::encoding::Hash;
+use super::fault::Fault;
 use super::key::TrustedKey;
 use super::statement::Seal;
 use super::table::{Broken, Seals};
@@ -158,8 +159,7 @@ pub fn check_offline(mut reader: impl BufRead, trusted: Option<&TrustedKey>) -> 
                 ended = true;
                 let hash = Hash::from_digest(context.clone().finish());
                 if (all, sealed, sha256) != (events, seals, hash) {
-                    let said = "the file is not as it was written: its last line does not fit it";
-                    verifier.find(verifier.next(), Wrong::ExportBroken, said);
+                    verifier.find(verifier.next(), Wrong::ExportBroken, Fault::FileChanged);
                 }
             }
             (_, None) => return Err(bad("an export begins with its manifest".to_owned())),
@@ -171,7 +171,7 @@ pub fn check_offline(mut reader: impl BufRead, trusted: Option<&TrustedKey>) -> 
         return Err(Error::Export { line: 1, reason: "there is none".to_owned() });
     };
     if !ended {
-        verifier.find(verifier.next(), Wrong::ExportBroken, "the file was cut off: its last line is missing");
+        verifier.find(verifier.next(), Wrong::ExportBroken, Fault::FileCutOff);
     }
     Ok(verifier.finish())
 }

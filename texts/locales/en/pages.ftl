@@ -285,6 +285,8 @@ page-verdict-unproven = No fault was found, but not everything is sealed.
 page-verdict-tail = Every sealed position matches its seal. The events after the last seal are not sealed: nobody can tell whether there were more.
 page-verdict-nothing = There is nothing to prove.
 page-first-bad = First bad position
+page-check-too-long = This check takes too long for a page: check a part of the positions, or use the command line.
+page-check-range = The positions to check cannot be read: the first one is a number from 1, and the last one is not before it.
 page-positions = Positions
 page-rows = { $count ->
         [one] row

@@ -255,6 +255,8 @@ page-verdict-unproven = 未发现异常，但并非全部已封存。
 page-verdict-tail = 已封存的位置均与封存时一致。其后的事件尚未封存：无法得知是否曾有更多事件。
 page-verdict-nothing = 没有可证明的内容。
 page-first-bad = 首个异常位置
+page-check-too-long = 此核对耗时过长，无法在页面上完成：请缩小位置范围，或使用命令行。
+page-check-range = 无法识别要核对的位置：起始位置是不小于 1 的数字，结束位置不能小于起始位置。
 page-positions = 位置
 page-rows = { $count ->
        *[other] 行

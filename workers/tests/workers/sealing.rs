@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use soonshop_event_log::seal::{
-    Kind, Positions, PublicKey, RECORD_SEALS, Report, Seal, SealKeys, Seals, TrustedKey, Verdict, Wrong,
-    check, check_offline, export, log_id,
+    Fault, Kind, Positions, PublicKey, RECORD_SEALS, Report, Seal, SealKeys, Seals, TrustedKey, Verdict,
+    Wrong, check, check_offline, export, log_id,
 };
 use soonshop_event_log::{Database, Error, EventLog, RECORD};
 use soonshop_projections::operations::{self, Operation};
@@ -349,7 +349,7 @@ async fn every_change_to_a_sealed_row_is_found_and_named(shop: Shop) {
         }
         let report = look_at_all(&shop).await;
         assert_eq!(found(&report), [(one, Wrong::Reordered), (two, Wrong::Reordered)]);
-        assert_eq!(report.findings[0].said, format!("the event here was sealed at position {two}"));
+        assert_eq!(report.findings[0].fault, Fault::SealedElsewhere { position: two });
         put_back(&shop).await;
     }
 }
