@@ -28,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rebuilds read models beside live traffic, verifies them, and moves readers over and back.
+/// Rebuilds read models beside live traffic, verifies them, swaps them in, and rolls back.
 #[derive(Parser)]
 #[command(name = "replay-tool", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {

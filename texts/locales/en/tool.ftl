@@ -86,7 +86,7 @@ tool-run-not-responding = run { $run } is not responding; it was at position { $
 tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } s  parked { LEFT($parked, 4) }
 tool-sink-row = {"    "}{ LEFT($sink, 6) } at { LEFT($at, 12) } worker { $holder }
 tool-sink-stopped = {"           "}stopped: { $reason }
-tool-sink-unknown = {"           "}cannot be asked: { $reason }
+tool-sink-unknown = {"           "}cannot be read: { $reason }
 tool-complaint = {"    "}! { $complaint }
 tool-stopped = { $sink } stopped: { $reason }
 tool-events-parked = events parked: { $count }
@@ -126,7 +126,7 @@ tool-at-least-one = --chunk and --max-rate must be at least 1
 tool-unhandled = there is no handler for { $names }
 tool-following = keeping { $projection } v{ $number } up to date here; Ctrl-C stops it
 tool-saved-at = saved at position { $position } (run { $run }).  Resume:  replay-tool rebuild { $projection } --resume
-tool-stopped-at = { $name } stopped at position { $position }, as asked; it is not complete
+tool-stopped-at = { $name } stopped at position { $position }, as requested; it is not complete
 tool-no-worker-for = no worker keeps { $name } up to date: start a shop process that has version { $version }, or use --tail
 tool-rebuilt = { $result }  { $name } at { $position }   { $folded } processed, { $skipped } skipped by type, { $parked } parked, { $warnings ->
         [one] 1 warning
@@ -211,10 +211,10 @@ tool-last-verification = the last verification of v{ $number } is run { $run }
 tool-no-verification = run { $run } is not a verification of v{ $number }
 tool-no-previous = v{ $number } has no previous generation to go back to
 tool-not-readable = v{ $number } is { $state }: readers cannot use it
-tool-never-in-use = v{ $number } was never in use: `replay-tool swap { $projection }` moves readers to a new one
+tool-never-in-use = v{ $number } was never active: `replay-tool swap { $projection }` makes a new one active
 tool-no-worker-for-target = no worker keeps v{ $number } up to date: start a process that has version { $version }, or run `replay-tool rebuild { $projection } --tail`
 tool-taken-by-other = another process has taken over v{ $number }
-tool-readers-moved = readers do not use v{ $number } any more
+tool-readers-moved = v{ $number } is no longer active
 tool-sink-behind = the { $sink } of v{ $number } did not get from position { $at } to { $barrier } in time
 tool-sink-not-started = the { $sink } of v{ $number } has not started, and did not reach position { $barrier } in time
 tool-swapped = swapped { $projection } v{ $from } -> v{ $to } in { $millis } ms   (readers follow at their next request)   v{ $from } is kept   undo: replay-tool rollback { $projection }
@@ -230,7 +230,7 @@ tool-retired = retired v{ $number }
 tool-watching = watching for { $seconds } s
 tool-alarm = { $figure } is { $value }, more than { $most }
 tool-rolling-back = { $why }: rolling back
-tool-swapped-by-other = somebody moved readers to v{ $number } in the meantime: nothing is watched
+tool-swapped-by-other = another process made v{ $number } active in the meantime: nothing is watched
 
 ## `show`, `diff`, `step`
 
@@ -315,7 +315,7 @@ tool-export-intact = intact    { $count ->
 tool-export-unsigned = UNPROVEN  { $count ->
         [one] 1 row matches
        *[other] { $count } rows match
-    } the manifest at position { $head }, but nobody signed it
+    } the manifest at position { $head }, but it is not signed
 tool-export-of-other = BROKEN    signed by { $fingerprint }, which is not the key you gave
 tool-export-broken = BROKEN    { $detail }
 tool-check-passed = ok   { LEFT($what, 22) } { $detail }
