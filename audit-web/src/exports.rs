@@ -25,7 +25,7 @@ use crate::state::{Action, Call, EXPORTS};
 /// The manifest's header: a CSV file has no place for it.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
-/// As CSV, with its manifest in a header.
+/// The export as CSV, with its manifest in a header.
 pub(crate) fn csv() -> Action {
     let separator = Param::new(
         SEPARATOR,
@@ -36,7 +36,7 @@ pub(crate) fn csv() -> Action {
     Action::new(params, Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
 }
 
-/// As JSON lines, the manifest first.
+/// The export as JSON lines, the manifest first.
 pub(crate) fn ndjson() -> Action {
     Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
 }
@@ -55,16 +55,16 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     };
     take_longer(LONGEST);
     let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
-    let said = form_urlencoded::parse(call.asked.query.as_bytes()).into_owned();
+    let pairs = form_urlencoded::parse(call.visit.query.as_bytes()).into_owned();
     let with_changes = call.params.text(WITHOUT_CHANGES).is_none();
     let mut asked = ListingRequest::new(&fields::filter(&call.params), said, with_changes)?;
     asked.separator = Separator::named(call.params.text(SEPARATOR));
     if let Some(file) = &call.shared.file {
-        asked = file.narrow(asked);
+        request = file.narrow(request);
     }
     let role = call.caller().role;
     let (reader, stop) = (&call.shared.reader, &call.shared.stop);
-    let written = listing::export(&reader.registry, &reader.log, &asked, format, role.as_ref(), |_| {
+    let written = listing::export(&reader.registry, &reader.log, &request, format, role.as_ref(), |_| {
         if stop.is_cancelled() {
             let again = Duration::from_secs(1);
             return Err(Problem::unavailable("timed-out", "the service is stopping: ask again", again));
@@ -73,7 +73,7 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     });
     let written = written.await?;
     let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
-    let detail = json!({ "count": written.manifest.count(), "format": format, "search": asked.recorded() });
+    let detail = json!({ "count": written.manifest.count(), "format": format, "search": request.recorded() });
     write_down(reader, &call.caller().actor, "export", "timeline".to_owned(), detail, None).await?;
     let file = match format {
         Format::Csv => "attachment; filename=\"timeline.csv\"",

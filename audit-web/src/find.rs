@@ -98,7 +98,7 @@ pub(crate) async fn retry_command(call: &Call) -> Result<(Key, Retry), QueryErro
     Ok((key, retry))
 }
 
-/// Whom the value in the form belongs to.
+/// The person to whom the value in the form belongs.
 pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
     let value = call.form.text("value").unwrap_or_default();
     look_up::find(&call.shared.reader, &call.caller().actor, value).await

@@ -1,7 +1,7 @@
-//! The page at `/`, on every process: what this is, whether it is well, what it serves, and where to go on. For programs
-//! the same as JSON.
+//! The page at `/`, on every process: what this is, whether it works, what it serves, and links to everything else; as
+//! JSON for programs.
 //!
-//! It is there for everybody, like the answers under `/health`, and needs no script.
+//! It is public, like the answers under `/health`, and needs no script.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::pages::assets::WITHOUT_SCRIPT;
 use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
 use crate::pages::parts::failed_check;
 
-/// What the addresses of documents begin with.
+/// The prefix of the addresses of documents.
 pub const DOCUMENTATION: &str = "/documentation";
 
 /// A part of the documentation.
@@ -33,19 +33,19 @@ pub const DOCUMENTATION: &str = "/documentation";
 pub struct Document {
     /// In its address and in the texts: `api` is at `/documentation/api`.
     pub name: &'static str,
-    /// It is there in Chinese, too, at an address that ends with `.zh-CN`.
+    /// It exists in Chinese too, at an address that ends with `.zh-CN`.
     pub translated: bool,
 }
 
-/// A process, as its page tells of it.
+/// A process, as its page describes it.
 pub struct Front {
-    /// What it was told to do, as `--role` names it.
+    /// Its role, as `--role` names it.
     pub role: &'static str,
     /// The names of the contexts that it answers for.
     pub contexts: Vec<&'static str>,
-    /// What `/health/ready` asks.
+    /// The checks of `/health/ready`.
     pub health: Health,
-    /// Tells visitors apart.
+    /// Identifies visitors.
     pub access: Access,
     /// It serves the audit trail.
     pub trail: bool,
@@ -66,19 +66,19 @@ pub fn router(front: Front) -> Router {
 
 async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    // Whom it cannot tell is shown what a guest is shown: the page is there when the keys are not.
+    // A visitor who cannot be identified sees what a guest sees: the page works without the key store.
     let visitor = front.access.visitor(&parts.headers).await.ok();
-    let asked = Visit::of(&parts, visitor.as_ref());
+    let visit = Visit::of(&parts, visitor.as_ref());
     let page = wants_page(&parts.headers);
-    let mut response = match (Params::read(&asked.query, &COMMON), page) {
+    let mut response = match (Params::read(&visit.query, &COMMON), page) {
         (Ok(_), true) => {
             let health = front.health.readiness().await;
-            let view = View::front(&asked, front.trail);
+            let view = View::front(&visit, front.trail);
             answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health))
         }
-        (Ok(_), false) => told(&front, &front.health.readiness().await),
+        (Ok(_), false) => as_json(&front, &front.health.readiness().await),
         (Err(problem), true) => {
-            let view = View::front(&asked, front.trail);
+            let view = View::front(&visit, front.trail);
             answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
         }
         (Err(problem), false) => problem.into_response(),
@@ -87,7 +87,7 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     response
 }
 
-/// Whether a page is asked for: only who names HTML, and does not like JSON better.
+/// Whether the client wants a page: it names HTML, and does not prefer JSON.
 fn wants_page(headers: &HeaderMap) -> bool {
     let accepted = weighted(headers, &ACCEPT);
     let of = |wanted: &str| {
@@ -97,8 +97,8 @@ fn wants_page(headers: &HeaderMap) -> bool {
     of("text/html") > 0 && of("text/html") >= of("application/json")
 }
 
-/// What programs are told.
-fn told(front: &Front, health: &Readiness) -> Response {
+/// The answer for programs.
+fn as_json(front: &Front, health: &Readiness) -> Response {
     let contexts = front.contexts.iter().filter_map(|name| context::named(name));
     let documents =
         front.documents.iter().map(|one| (one.name.to_owned(), Value::from(path(one, Language::English))));
@@ -113,7 +113,7 @@ fn told(front: &Front, health: &Readiness) -> Response {
         links["audit"] = "/audit".into();
         links["health"]["audit"] = "/health/audit".into();
     }
-    let told = json!({
+    let value = json!({
         "name": SHOP,
         "version": env!("CARGO_PKG_VERSION"),
         "role": front.role,
@@ -122,13 +122,13 @@ fn told(front: &Front, health: &Readiness) -> Response {
         "contexts": contexts.map(|one| json!({ "name": one.name, "about": one.about })).collect::<Vec<_>>(),
         "links": links,
     });
-    ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(told)).into_response()
+    ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(value)).into_response()
 }
 
-/// Where a document is, in that language if it is there.
+/// The address of a document, in that language if it exists.
 fn path(document: &Document, language: Language) -> String {
-    let ending = if document.translated && language == Language::Chinese { ".zh-CN" } else { "" };
-    format!("{DOCUMENTATION}/{}{ending}", document.name)
+    let suffix = if document.translated && language == Language::Chinese { ".zh-CN" } else { "" };
+    format!("{DOCUMENTATION}/{}{suffix}", document.name)
 }
 
 fn body(view: &View<'_>, front: &Front, health: &Readiness) -> Markup {
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_for_who_names_html_and_does_not_like_json_better() {
+    fn a_page_is_for_clients_that_name_html_and_do_not_prefer_json() {
         let wants = |accept: &[&str]| {
             let values = accept.iter().map(|value| (ACCEPT, HeaderValue::from_str(value).unwrap()));
             wants_page(&values.collect())

@@ -33,7 +33,7 @@ pub fn router_of_file(viewer: Viewer, file: File) -> Router {
     let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
     let of_shops = endpoints::table().into_iter().chain(pages::table());
     let same = of_shops.filter(|endpoint| is_of_exports(endpoint.path));
-    endpoint::router(&shared, same.chain(pages::file::table())).layer(from_fn(asked_of_this_machine))
+    endpoint::router(&shared, same.chain(pages::file::table())).layer(from_fn(only_from_this_machine))
 }
 
 /// The role with this name, if it may see the audit trail.
@@ -41,7 +41,7 @@ pub fn role_that_may_see(name: &str) -> Option<Role> {
     name.parse().ok().filter(|role: &Role| role.may(Permission::Audit))
 }
 
-async fn asked_of_this_machine(request: Request, next: Next) -> Response {
+async fn only_from_this_machine(request: Request, next: Next) -> Response {
     match to_loopback(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

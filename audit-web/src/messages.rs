@@ -112,7 +112,7 @@ impl Language {
         text.unwrap_or_else(|| fault.to_string())
     }
 
-    /// What a context is about, if that has a text.
+    /// The description of a context, if it has a text.
     pub(crate) fn context(self, name: &str) -> Option<&'static str> {
         self.texts().find(&format!("context-{name}"))
     }

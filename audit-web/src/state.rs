@@ -42,10 +42,10 @@ pub struct Viewer {
     pub stop: CancellationToken,
 }
 
-/// What all requests of a router share.
+/// The state that all requests of a router share.
 pub(crate) struct Shared {
     pub(crate) reader: Reader,
-    /// What to ask how everything stands.
+    /// Reads the health of the shop.
     pub(crate) status_reader: StatusReader,
     pub(crate) health: Health,
     pub(crate) access: Access,

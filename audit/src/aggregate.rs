@@ -17,7 +17,7 @@ use crate::trail::{Stream, Trail};
 /// The shortest reason, in characters.
 const SHORTEST: usize = 3;
 
-/// Which version is asked for, and how it is shown.
+/// The requested version, and how it is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// By its number.
@@ -87,7 +87,7 @@ pub async fn find(
     Ok((head, trail))
 }
 
-/// The version that is asked for: by number, by time, or by its content.
+/// The requested version: by number, by time, or by its content.
 fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
     let given = [choice.version.is_some(), choice.as_of.is_some(), choice.first_where.is_some()];
     let mut ways = ["v", "asof", "where"].into_iter().zip(given).filter(|(_, given)| *given);

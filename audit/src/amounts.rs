@@ -21,7 +21,7 @@ fn places(currency: &str) -> usize {
     }
 }
 
-/// As pages show it: `GBP 12.50`.
+/// An amount as pages show it: `GBP 12.50`.
 pub fn shown(amount: i64, currency: &str) -> String {
     let places = places(currency);
     if places == 0 {

@@ -208,11 +208,11 @@ impl Gatherer {
             });
         }
         loop {
-            let (asked, spans): (Vec<usize>, Vec<_>) = spans(&readings, self.at_once).into_iter().unzip();
+            let (requested, spans): (Vec<usize>, Vec<_>) = spans(&readings, self.at_once).into_iter().unzip();
             if spans.is_empty() {
                 break;
             }
-            let asked: Vec<_> = asked.into_iter().zip(spans.iter().map(|span| span.upto)).collect();
+            let requested: Vec<_> = requested.into_iter().zip(spans.iter().map(|span| span.upto)).collect();
             let rows = self.log.spans(&spans).await?;
             let places: HashMap<(&str, &str), usize> =
                 (0..).zip(&readings).map(|(at, one)| ((one.kind.as_str(), one.id.as_str()), at)).collect();
@@ -226,7 +226,7 @@ impl Gatherer {
                     readings[at].take(entry.content, entries);
                 }
             }
-            for (at, upto) in asked {
+            for (at, upto) in requested {
                 // An event that is missing from the log now will be missing next time, too.
                 readings[at].unreadable |= readings[at].folded.version < upto;
             }

@@ -86,7 +86,7 @@ impl Separator {
 /// A column of CSV: its name, and the JSON pointer to its value in a row.
 pub type Column = (&'static str, &'static str);
 
-/// What was listed, and how.
+/// The query of an export, and how its rows are listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scope {
     /// The filters, by parameter.

@@ -102,13 +102,13 @@ impl File {
 
     /// Narrows the same listing of this file by the filters that narrowed the file.
     #[must_use]
-    pub fn narrow(&self, mut asked: ListingRequest) -> ListingRequest {
-        asked.of_file = true;
-        asked.changes &= self.has_changes();
+    pub fn narrow(&self, mut request: ListingRequest) -> ListingRequest {
+        request.of_file = true;
+        request.changes &= self.has_changes();
         let Scope { filter, .. } = self.manifest().listed();
-        asked.filter.insert("file".to_owned(), self.manifest().sha256().to_owned());
-        asked.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
-        asked
+        request.filter.insert("file".to_owned(), self.manifest().sha256().to_owned());
+        request.filter.extend(filter.iter().map(|(name, value)| (format!("file.{name}"), value.clone())));
+        request
     }
 
     /// Whether it was exported with what its events changed.

@@ -106,7 +106,7 @@ impl ListingRequest {
 /// The found events in ascending order.
 pub struct Listing<'a> {
     source: Source,
-    asked: &'a ListingRequest,
+    request: &'a ListingRequest,
     search: Search,
     changes: Gatherer,
     head: Option<i64>,
@@ -122,15 +122,15 @@ impl<'a> Listing<'a> {
     pub async fn open(
         registry: &Registry,
         log: &EventLog,
-        asked: &'a ListingRequest,
+        request: &'a ListingRequest,
         reached: Option<i64>,
     ) -> Result<Self, QueryError> {
         let source = Source::of(registry, "audit", None).await?;
         let changes = Gatherer::for_many_lists(log);
-        let mut search = asked.search.clone().ascending();
+        let mut search = request.search.clone().ascending();
         search.load_parked(registry).await?;
         search.locate(&source).await?;
-        Ok(Self { source, asked, search, changes, head: None, ahead: None, reached, ended: false })
+        Ok(Self { source, request, search, changes, head: None, ahead: None, reached, ended: false })
     }
 
     /// The next page; an empty one is the end. Events added after the first page was read are left out.
@@ -151,7 +151,7 @@ impl<'a> Listing<'a> {
             let following = page(self.source.clone(), self.search.clone(), self.reached);
             self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(following)));
         }
-        match (self.asked.changes, self.asked.of_file) {
+        match (self.request.changes, self.request.of_file) {
             (true, true) => changes::read_back(&self.source, &mut entries).await?,
             (true, false) => self.changes.add_to(&mut entries).await?,
             (false, _) => {}
@@ -208,7 +208,7 @@ impl Reached {
 pub async fn export<E: From<QueryError>>(
     registry: &Registry,
     log: &EventLog,
-    asked: &ListingRequest,
+    request: &ListingRequest,
     format: Format,
     role: &str,
     mut goes_on: impl FnMut(u64) -> Result<(), E>,
@@ -228,9 +228,9 @@ pub async fn export<E: From<QueryError>>(
         page = following?;
         goes_on(count)?;
     }
-    let ascends = asked.search.ascends;
+    let ascends = request.search.ascends;
     let listed = Scope {
-        filter: asked.filter.clone(),
+        filter: request.filter.clone(),
         order: if ascends { "asc" } else { "desc" }.to_owned(),
         head: listing.head(),
         role: role.to_owned(),

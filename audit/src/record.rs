@@ -1,4 +1,4 @@
-//! Records that somebody saw, exported or looked up something.
+//! Adds to the record of operations that somebody saw, exported, looked up or retried something.
 
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub async fn write_down(
     add(reader, &Operation { actor: actor.to_string(), action, subject, detail, note }).await
 }
 
-/// Adds a line, whole as it is, to the record of operations.
+/// Adds a complete line to the record of operations.
 pub(crate) async fn add(reader: &Reader, done: &Operation) -> Result<(), QueryError> {
     let db = reader.registry.operations();
     let written = async {

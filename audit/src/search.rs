@@ -1,7 +1,7 @@
 //! The search of the timeline, as conditions on the rows of the audit trail.
 //!
 //! A search consists of terms; the other parts of a filter are terms with a parameter of their own. If a term cannot be
-//! read, the search is refused with its number, so that it never shows more than was asked for.
+//! read, the search is refused with its number, so that it never shows more than was requested.
 
 use std::sync::LazyLock;
 

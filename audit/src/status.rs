@@ -14,7 +14,7 @@ use crate::trend::{Trend, Trends};
 pub struct Judged {
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub standing: GenerationStatus,
+    pub status: GenerationStatus,
     /// Why it is not as it should be.
     pub complaint: Option<String>,
     /// How its lag changed within the last minute, as far as this process was asked.
@@ -46,14 +46,14 @@ pub struct Health {
     pub items: Vec<Judged>,
 }
 
-/// How they stand now, and the head of the log.
+/// The current health, and the head of the log.
 pub async fn find(reader: &StatusReader, trends: &Trends) -> Result<(i64, Health), QueryError> {
-    let whole = reader.read(&soonshop_projections::all()).await?;
-    let (healthy, parked, head) = (whole.healthy(), whole.parked(), whole.append.position);
-    let ShopStatus { append, relay, processes, seals, record_seals, generations } = whole;
-    let judged = |standing: GenerationStatus| {
-        let trend = trends.look(&standing.namespace(), standing.lag_events);
-        Judged { complaint: standing.complaint(), trend, standing }
+    let shop_status = reader.read(&soonshop_projections::all()).await?;
+    let (healthy, parked, head) = (shop_status.healthy(), shop_status.parked(), shop_status.append.position);
+    let ShopStatus { append, relay, processes, seals, record_seals, generations } = shop_status;
+    let judged = |status: GenerationStatus| {
+        let trend = trends.look(&status.namespace(), status.lag_events);
+        Judged { complaint: status.complaint(), trend, status }
     };
     let items = generations.into_iter().map(judged).collect();
     Ok((head, Health { healthy, head, append, relay, processes, seals, record_seals, parked, items }))

@@ -81,7 +81,7 @@ pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
             return Ok(Ended::done(summary));
         }
         tokio::select! {
-            () = tool.stop.asked() => return Err(tool.stop.failure()),
+            () = tool.stop.requested() => return Err(tool.stop.failure()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
     }
@@ -100,13 +100,13 @@ async fn alarm(
         return Err(Failure::Refused(Sentence::SwappedByOther { number }));
     }
     let head = tool.log.head().await?.position;
-    let standing = tool.status_reader().generation(&known, projector.searchable(), head).await?;
-    let stopped = standing.sinks.iter().filter(|sink| sink.stopped.is_some()).count();
+    let status = tool.status_reader().generation(&known, projector.searchable(), head).await?;
+    let stopped = status.sinks.iter().filter(|sink| sink.stopped.is_some()).count();
     for (figure, most) in &alarm.0 {
         let (name, value) = match figure {
-            Figure::Lag => ("lag", standing.lag_events),
+            Figure::Lag => ("lag", status.lag_events),
             Figure::Errors => ("errors", i64::try_from(stopped).unwrap_or(i64::MAX)),
-            Figure::Parked => ("parked", standing.parked),
+            Figure::Parked => ("parked", status.parked),
         };
         if value > *most {
             return Ok(Some(Sentence::Alarm { figure: Word::of(name), value, most: *most }));

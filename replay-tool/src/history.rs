@@ -29,7 +29,7 @@ pub enum Point {
     Now,
     Version(i64),
     Position(i64),
-    /// As recorded at this moment.
+    /// The version that was recorded at this time.
     Moment(DateTime<Utc>),
 }
 

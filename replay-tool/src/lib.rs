@@ -193,7 +193,7 @@ impl Tool {
         })
     }
 
-    /// A generation that is there; `None`: the one that readers go by.
+    /// An existing generation; `None`: the active one.
     pub async fn known(&self, projection: &str, number: Option<i32>) -> Result<KnownGeneration, Failure> {
         let all = self.registry.all(Some(projection)).await?;
         let found = match number {
@@ -209,7 +209,7 @@ impl Tool {
         })
     }
 
-    /// The newest generation that readers do not go by, and could.
+    /// The newest generation that is not active, and could be.
     pub async fn candidate(&self, projection: &str, number: Option<i32>) -> Result<KnownGeneration, Failure> {
         if number.is_some() {
             return self.known(projection, number).await;

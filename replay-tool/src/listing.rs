@@ -65,7 +65,7 @@ pub struct Search {
 }
 
 impl Search {
-    fn asked(&self, more: &[(&str, &str)]) -> Result<ListingRequest, Failure> {
+    fn request(&self, more: &[(&str, &str)]) -> Result<ListingRequest, Failure> {
         let all = [
             ("q", &self.q),
             ("type", &self.kind),
@@ -132,7 +132,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
         Some(file) => Some(signer(tool, file).await?),
         None => None,
     };
-    let written = listed(&tool.registry, &tool.log, &asked, format, ROLE, |count| {
+    let written = listed(&tool.registry, &tool.log, &request, format, ROLE, |count| {
         let status = json!({ "phase": "export", "done": count });
         let text = Sentence::Exporting { count };
         tool.out.progress(&Line { done: count, total: 0, text, status }, false);
@@ -150,7 +150,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     };
     let manifest = serde_json::to_value(&written.manifest).map_err(unwritten)?;
     let text = written.manifest.text().map_err(unwritten)?;
-    write_down(tool, &record_of(&asked, format, &written.manifest)).await?;
+    write_down(tool, &record_of(&request, format, &written.manifest)).await?;
     let count = written.manifest.count();
     put(written, options.out.as_deref())?;
     put_manifest(tool, options, &text)?;
@@ -179,9 +179,9 @@ async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failu
     Ok((keys, public))
 }
 
-/// What is written down of an export: of what narrowed it nothing that may be a name.
-fn record_of(asked: &ListingRequest, format: Format, manifest: &Manifest) -> Operation {
-    let mut detail = json!({ "count": manifest.count(), "format": format, "search": asked.recorded() });
+/// The line about an export in the record of operations: without any text of its filter that may be a name.
+fn record_of(request: &ListingRequest, format: Format, manifest: &Manifest) -> Operation {
+    let mut detail = json!({ "count": manifest.count(), "format": format, "search": request.recorded() });
     if let Some(signer) = manifest.signed_by() {
         detail["signed_by"] = signer.fingerprint.as_str().into();
     }
@@ -249,7 +249,7 @@ pub struct Tail {
 
 /// Prints the events after a position, oldest first, and follows new ones if requested.
 pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
-    let asked = options.search.asked(&[("order", "asc")])?;
+    let request = options.search.request(&[("order", "asc")])?;
     let mut reached = match &options.search.after {
         Some(after) => after.parse().ok(),
         None => Some((tool.log.head().await?.position - LAST).max(0)),
@@ -261,7 +261,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
         let now = Reached::read(&tool.registry).await?;
         for position in parked.released(&now) {
             let before = Some(position - 1);
-            let late = Listing::open(&tool.registry, &tool.log, &asked, before)
+            let late = Listing::open(&tool.registry, &tool.log, &request, before)
                 .await?
                 .up_to(position)
                 .next()
@@ -274,7 +274,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
         }
         // Only up to where parked events are known: events projected later are shown in the next round.
         let mut listing =
-            Listing::open(&tool.registry, &tool.log, &asked, reached).await?.up_to(now.position);
+            Listing::open(&tool.registry, &tool.log, &request, reached).await?.up_to(now.position);
         loop {
             let page = listing.next().await?;
             let Some(last) = page.last() else { break };
@@ -294,7 +294,7 @@ pub async fn tail(tool: &Tool, options: &Tail) -> Outcome {
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            () = tool.stop.asked() => {
+            () = tool.stop.requested() => {
                 let at = reached.unwrap_or(0);
                 tool.out.say(&Sentence::TailResume { position: at });
                 parked.tell(tool);

@@ -577,7 +577,7 @@ async fn confirm(tool: &Tool, yes: bool, question: Sentence) -> Result<(), Failu
         std::io::stdin().read_line(&mut answer).map(|_| answer)
     });
     let answer = tokio::select! {
-        () = tool.stop.asked() => return Err(tool.stop.failure()),
+        () = tool.stop.requested() => return Err(tool.stop.failure()),
         answer = asking => answer.map_err(std::io::Error::from).flatten(),
     };
     let answer = answer.map_err(Failure::unexpected)?;
@@ -606,7 +606,7 @@ async fn run(cli: Cli, out: Output) -> Outcome {
     stop.listen(cli.timeout).map_err(failed)?;
     let saves = cli.verb.saves_progress();
     // A command without progress to save ends at once; others finish their step, unless stopped a second time.
-    let ended = async { if saves { stop.now().await } else { stop.asked().await } };
+    let ended = async { if saves { stop.now().await } else { stop.requested().await } };
     tokio::select! {
         outcome = Box::pin(carry_out(cli, out, stop.clone())) => outcome,
         () = ended => Err(stop.failure()),

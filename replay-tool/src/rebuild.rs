@@ -129,7 +129,7 @@ struct Work<'a> {
     beat: Instant,
     pace: Pace,
     /// The requested limit, while yielding has lowered it.
-    asked: Option<i64>,
+    max_rate: Option<i64>,
     looked: Instant,
     /// It was cancelled by request.
     cancelled: bool,
@@ -212,7 +212,7 @@ async fn rebuild_under_lease(
         began_at: 0,
         beat: now,
         pace: Pace::new(options.max_rate),
-        asked: options.max_rate,
+        max_rate: options.max_rate,
         looked: now,
         cancelled: false,
     };
@@ -413,7 +413,7 @@ impl Work<'_> {
             while Instant::now() < due && self.pace.limit == limit && !self.tool.stop.is_asked() {
                 let until = due.min(Instant::now() + BEAT);
                 tokio::select! {
-                    () = self.tool.stop.asked() => {}
+                    () = self.tool.stop.requested() => {}
                     () = tokio::time::sleep_until(until) => {}
                 }
                 self.report_progress(false).await?;
@@ -446,7 +446,7 @@ impl Work<'_> {
                 RunRequest::Pause => {
                     state = State::Paused;
                     tokio::select! {
-                        () = self.tool.stop.asked() => return Err(self.tool.stop.failure()),
+                        () = self.tool.stop.requested() => return Err(self.tool.stop.failure()),
                         () = tokio::time::sleep(BEAT) => {}
                     }
                 }
@@ -456,8 +456,8 @@ impl Work<'_> {
 
     /// Halves the rate while the generation in use falls behind, and raises it slowly again.
     async fn yield_to_live(&mut self, limit: Option<i64>) -> Result<(), Failure> {
-        if limit != self.asked {
-            self.asked = limit;
+        if limit != self.max_rate {
+            self.max_rate = limit;
             self.pace.set(limit);
         }
         if !self.options.yield_to_live || self.looked.elapsed() < Duration::from_secs(1) {
@@ -466,11 +466,11 @@ impl Work<'_> {
         self.looked = Instant::now();
         let active = self.tool.known(&self.generation.projection, None).await?;
         let head = self.tool.log.head().await?.position;
-        let standing = self.tool.status_reader().generation(&active, false, head).await?;
+        let status = self.tool.status_reader().generation(&active, false, head).await?;
         let now = self.pace.limit.unwrap_or_else(|| self.rate().max(1_000));
-        let next = if standing.lag_seconds > LIVE_LAG { (now / 2).max(100) } else { now + now / 4 + 1 };
-        let next = self.asked.map_or(next, |asked| next.min(asked));
-        if standing.lag_seconds > LIVE_LAG || self.pace.limit != self.asked {
+        let next = if status.lag_seconds > LIVE_LAG { (now / 2).max(100) } else { now + now / 4 + 1 };
+        let next = self.max_rate.map_or(next, |max_rate| next.min(max_rate));
+        if status.lag_seconds > LIVE_LAG || self.pace.limit != self.max_rate {
             self.pace.set(Some(next));
         }
         Ok(())
@@ -538,7 +538,7 @@ impl Work<'_> {
                     return Ok::<(), Failure>(());
                 }
                 tokio::select! {
-                    () = self.tool.stop.asked() => return Err(self.tool.stop.failure()),
+                    () = self.tool.stop.requested() => return Err(self.tool.stop.failure()),
                     () = tokio::time::sleep(Duration::from_millis(100)) => {}
                 }
             }
@@ -557,8 +557,8 @@ impl Work<'_> {
 
     async fn sinks_at(&self) -> Result<i64, Failure> {
         let known = self.tool.known(&self.generation.projection, Some(self.generation.number)).await?;
-        let standing = self.tool.status_reader().generation(&known, true, i64::MAX).await?;
-        let behind = standing.sinks.iter().filter(|sink| [INDEX, CACHE].contains(&sink.name));
+        let status = self.tool.status_reader().generation(&known, true, i64::MAX).await?;
+        let behind = status.sinks.iter().filter(|sink| [INDEX, CACHE].contains(&sink.name));
         Ok(behind.map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(i64::MAX))
     }
 
@@ -584,7 +584,7 @@ async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generati
     let follower = tool.follower(projector, generation);
     let stop = CancellationToken::new();
     let stopping = async {
-        tool.stop.asked().await;
+        tool.stop.requested().await;
         stop.cancel();
     };
     let cache = async {

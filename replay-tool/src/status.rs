@@ -9,28 +9,28 @@ use soonshop_projections::status::{FollowerStatus, GenerationStatus, ShopStatus,
 use crate::sentences::{Rounded, Word};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
-fn place(standing: &GenerationStatus) -> &'static str {
-    match (standing.active, standing.previous) {
+fn place(status: &GenerationStatus) -> &'static str {
+    match (status.active, status.previous) {
         (true, _) => "active",
         (_, true) => "previous",
         _ => "",
     }
 }
 
-fn row(standing: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
+fn row(status: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
     let mut lines = vec![Sentence::StatusRow {
-        projection: standing.projection.clone(),
-        generation: standing.generation,
-        state: Word::of(standing.state),
-        place: Word::of(place(standing)),
-        position: standing.position(),
+        projection: status.projection.clone(),
+        generation: status.generation,
+        state: Word::of(status.state),
+        place: Word::of(place(status)),
+        position: status.position(),
         head,
-        lag: standing.lag_events,
-        seconds: standing.lag_seconds,
-        parked: standing.parked,
+        lag: status.lag_events,
+        seconds: status.lag_seconds,
+        parked: status.parked,
     }];
     if wide {
-        for sink in &standing.sinks {
+        for sink in &status.sinks {
             let holder = Word::of(sink.holder.as_deref().unwrap_or("nobody"));
             lines.push(Sentence::SinkRow { sink: Word::of(sink.name), at: at(sink.position), holder });
             let reason = |reason: &String| reason.clone();
@@ -38,7 +38,7 @@ fn row(standing: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
             lines.extend(sink.unknown.as_ref().map(reason).map(|reason| Sentence::SinkUnknown { reason }));
         }
     }
-    lines.extend(standing.trouble().map(|trouble| {
+    lines.extend(status.trouble().map(|trouble| {
         complaint(match trouble {
             Trouble::Stopped { sink, reason } => {
                 Sentence::Stopped { sink: Word::of(sink), reason: reason.to_owned() }
@@ -79,21 +79,21 @@ fn following(name: &str, one: &FollowerStatus, head: i64) -> Vec<Sentence> {
     lines
 }
 
-/// What is not of one read model: the end of the log, the relay, the process managers and the seals.
-fn shop(whole: &ShopStatus) -> Vec<Sentence> {
-    let (name, head) = (Word::of("log"), whole.append.position);
-    let mut lines = vec![match whole.append.age_seconds {
+/// The parts that belong to no read model: the head of the log, the relay, the process managers and the seals.
+fn shop(shop_status: &ShopStatus) -> Vec<Sentence> {
+    let (name, head) = (Word::of("log"), shop_status.append.position);
+    let mut lines = vec![match shop_status.append.age_seconds {
         Some(seconds) => Sentence::LogRowAged { name, head, seconds },
         None => Sentence::LogRow { name, head },
     }];
-    lines.extend(following("relay", &whole.relay, head));
-    for one in &whole.processes {
+    lines.extend(following("relay", &shop_status.relay, head));
+    for one in &shop_status.processes {
         lines.extend(following(&one.follower(), &one.progress, head));
     }
-    lines.extend(following("seals", &whole.seals, head));
+    lines.extend(following("seals", &shop_status.seals, head));
     // The record of operations is a log of its own, so its length is not compared with the shop's log.
-    let record = whole.record_seals.position.unwrap_or(0) + whole.record_seals.lag_events;
-    lines.extend(following("record seals", &whole.record_seals, record));
+    let record = shop_status.record_seals.position.unwrap_or(0) + shop_status.record_seals.lag_events;
+    lines.extend(following("record seals", &shop_status.record_seals, record));
     lines
 }
 
@@ -107,34 +107,34 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
     if let Some(name) = projection {
         tool.projector(name)?;
     }
-    let whole = tool.status_reader().read(&tool.projectors).await?;
-    let head = whole.append.position;
-    let shown: Vec<&GenerationStatus> = whole
+    let shop_status = tool.status_reader().read(&tool.projectors).await?;
+    let head = shop_status.append.position;
+    let shown: Vec<&GenerationStatus> = shop_status
         .generations
         .iter()
-        .filter(|standing| projection.is_none_or(|name| name == standing.projection))
+        .filter(|status| projection.is_none_or(|name| name == status.projection))
         .collect();
-    for standing in &shown {
-        let mut value = serde_json::to_value(standing).unwrap_or_default();
+    for status in &shown {
+        let mut value = serde_json::to_value(status).unwrap_or_default();
         value["head"] = head.into();
-        value["complaint"] = standing.complaint().into();
-        tool.out.result("status", &value, |language| lines(&row(standing, head, wide), language));
+        value["complaint"] = status.complaint().into();
+        tool.out.result("status", &value, |language| lines(&row(status, head, wide), language));
     }
     let runs = tool.runs.alive().await?;
     for run in runs.iter().filter(|run| projection.is_none_or(|name| name == run.projection)) {
         tool.out.result("status", &as_json(run), |language| line(run).text(language));
     }
     let healthy = match projection {
-        Some(_) => shown.iter().all(|standing| standing.complaint().is_none()),
-        None => whole.healthy(),
+        Some(_) => shown.iter().all(|status| status.complaint().is_none()),
+        None => shop_status.healthy(),
     };
     if projection.is_none() {
-        let ShopStatus { append, relay, processes, seals, record_seals, .. } = &whole;
+        let ShopStatus { append, relay, processes, seals, record_seals, .. } = &shop_status;
         let value = json!({
             "append": append, "relay": relay, "processes": processes, "seals": seals, "record_seals": record_seals,
-            "parked": whole.parked(),
+            "parked": shop_status.parked(),
         });
-        tool.out.result("status", &value, |language| lines(&shop(&whole), language));
+        tool.out.result("status", &value, |language| lines(&shop(&shop_status), language));
     }
     let summary =
         json!({ "head": head, "generations": shown.len(), "running": runs.len(), "healthy": healthy });
@@ -222,7 +222,7 @@ pub async fn watch(tool: &Tool, run: i64) -> Outcome {
             return Ok(Ended { code: code.unwrap_or(done), summary: as_json(&now) });
         }
         tokio::select! {
-            () = tool.stop.asked() => return Err(tool.stop.failure()),
+            () = tool.stop.requested() => return Err(tool.stop.failure()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
     }

@@ -83,7 +83,7 @@ impl Stop {
     }
 
     /// Resolves at the first request: finish the current step.
-    pub async fn asked(&self) {
+    pub async fn requested(&self) {
         self.soon.cancelled().await;
     }
 

@@ -52,7 +52,7 @@ impl Swap {
 /// How long the generation in use may be stopped.
 const HOLD_TIME: Duration = Duration::from_secs(5);
 
-async fn standing(
+async fn status(
     tool: &Tool,
     projector: &Arc<dyn Projector>,
     known: &KnownGeneration,
@@ -86,7 +86,7 @@ pub(crate) async fn swap_under_lease(tool: &Tool, options: &Swap, projector: &Ar
     if options.verified && candidate.verified_by.is_none() {
         accepted = Some(accept(tool, options, to).await?);
     }
-    let now = standing(tool, projector, &candidate).await?;
+    let now = status(tool, projector, &candidate).await?;
     if now.parked > 0 && accepted.is_none() {
         return refused(Sentence::HasParked { number: to.number, count: now.parked });
     }
@@ -172,12 +172,12 @@ pub(crate) async fn rollback_under_lease(
         return Err(Failure::Refused(Sentence::NeverInUse { number, projection }));
     }
     loop {
-        let now = standing(tool, projector, &target).await?;
+        let now = status(tool, projector, &target).await?;
         if !options.wait || now.lag_events <= 100 || !now.is_kept() {
             break;
         }
         tokio::select! {
-            () = tool.stop.asked() => return Err(tool.stop.failure()),
+            () = tool.stop.requested() => return Err(tool.stop.failure()),
             () = tokio::time::sleep(Duration::from_millis(100)) => {}
         }
     }
@@ -193,7 +193,7 @@ const KEEPER: Duration = Duration::from_secs(8);
 
 async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &KnownGeneration) -> Result<bool, Failure> {
     let deadline = Instant::now() + KEEPER;
-    while !standing(tool, projector, known).await?.is_kept() {
+    while !status(tool, projector, known).await?.is_kept() {
         if Instant::now() >= deadline || tool.stop.is_asked() {
             return Ok(false);
         }
@@ -202,7 +202,7 @@ async fn kept(tool: &Tool, projector: &Arc<dyn Projector>, known: &KnownGenerati
     Ok(true)
 }
 
-/// A move of readers from one generation to another.
+/// A swap from one generation to another.
 struct Move<'a> {
     verb: &'static str,
     from: &'a Generation,
@@ -220,7 +220,7 @@ impl Move<'_> {
         projector: &Arc<dyn Projector>,
         target: &KnownGeneration,
     ) -> Outcome {
-        // Where the log was restored, rows that had seen more are of a history that is no more.
+        // After a restore of the log, rows that have read more events belong to a history that no longer exists.
         let db = self.to.db(tool.registry.database())?;
         if let Some((at, _)) = Checkpoint::load(&db, &db.connection, ROWS).await? {
             tool.log.read_after(&self.to.namespace(), &at, 1).await?;
@@ -314,7 +314,7 @@ impl Move<'_> {
         let deadline = Instant::now() + HOLD_TIME;
         let mut pause = Duration::from_millis(2);
         loop {
-            let now = standing(tool, projector, target).await?;
+            let now = status(tool, projector, target).await?;
             let behind = now.sinks.iter().find(|sink| sink.position.unwrap_or(-1) < barrier);
             let Some(behind) = behind else {
                 if projector.searchable() {

@@ -45,7 +45,7 @@ pub enum Mode {
     Sample,
 }
 
-/// What to compare with.
+/// The other side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Against {
     /// The generation in use

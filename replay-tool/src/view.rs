@@ -135,7 +135,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     out.result("status", &said, |_| address);
     out.say(&about);
     let stopped = async {
-        stop.asked().await;
+        stop.requested().await;
         shutdown.cancel();
         std::future::pending::<()>().await;
     };

@@ -74,7 +74,7 @@ fn is_ours(to: &str) -> bool {
         && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-/// Whether this path can be opened with GET. After a form that was sent without a session there is no way back to it.
+/// Whether this path can be opened with GET. A form that was sent without a session is not sent again after signing in.
 pub(crate) fn is_shown(pages: &[&str], to: &str) -> bool {
     let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
     let wanted = parts(to.split_once('?').map_or(to, |(path, _)| path));

@@ -46,17 +46,17 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Action::new(with(params), described(), |call| async move {
             let found = async {
                 let (position, tree) = find::correlation(&call).await?;
-                let asked = Display::of(&call.params);
-                if asked
+                let display = Display::of(&call.params);
+                if display
                     .chosen
                     .is_some_and(|chosen| !tree.items.iter().any(|node| node.event.position == chosen))
                 {
                     return Err(refused("sel", "this page shows no event with this position"));
                 }
-                Ok((position, (tree, asked)))
+                Ok((position, (tree, display)))
             };
             let found = found.await;
-            shown(&call, "correlation", found, |view, (tree, asked)| body(view, tree, asked))
+            shown(&call, "correlation", found, |view, (tree, display)| body(view, tree, display))
         }),
     )]
 }
@@ -100,7 +100,7 @@ struct Folded {
 }
 
 /// The rows in order. Rows that are too deep or too many are folded, except those that lead to the selected event.
-fn rows<'t>(tree: &'t Tree, asked: &Display) -> Vec<Row<'t>> {
+fn rows<'t>(tree: &'t Tree, display: &Display) -> Vec<Row<'t>> {
     let nodes = &tree.items;
     let (mut children, mut roots, mut way) = (vec![Vec::new(); nodes.len()], Vec::new(), Vec::<usize>::new());
     let mut opened = vec![false; nodes.len()];
@@ -110,7 +110,7 @@ fn rows<'t>(tree: &'t Tree, asked: &Display) -> Vec<Row<'t>> {
         way.last().map_or(&mut roots, |parent| &mut children[*parent]).push(place);
         for above in &way {
             sizes[*above] += 1;
-            opened[*above] |= asked.chosen == Some(node.event.position);
+            opened[*above] |= display.chosen == Some(node.event.position);
         }
         way.push(place);
     }
@@ -128,7 +128,7 @@ fn rows<'t>(tree: &'t Tree, asked: &Display) -> Vec<Row<'t>> {
         rows.push(Row::Event(node));
         let missing = tree.pending.iter().filter(|one| one.after == node.event.position);
         rows.extend(missing.map(|one| Row::Missing(one, node.depth + 1)));
-        let deeper = asked.depth.is_some_and(|most| node.depth >= most);
+        let deeper = display.depth.is_some_and(|most| node.depth >= most);
         let shown = match (opened[place], deeper) {
             (true, _) => below.len(),
             (false, true) => 0,
@@ -144,9 +144,9 @@ fn rows<'t>(tree: &'t Tree, asked: &Display) -> Vec<Row<'t>> {
     rows
 }
 
-fn body(view: &View<'_>, tree: &Tree, asked: &Display) -> Markup {
-    let axis = Axis::of(&moments(&tree.items), asked.compresses);
-    let rows = rows(tree, asked);
+fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
+    let axis = Axis::of(&moments(&tree.items), display.compresses);
+    let rows = rows(tree, display);
     html! {
         h1 { (view.word("correlation")) " " code translate="no" { (tree.correlation_id) } }
         p.facts {
@@ -167,30 +167,30 @@ fn body(view: &View<'_>, tree: &Tree, asked: &Display) -> Markup {
         @if !tree.missing.is_empty() {
             p.soft { "◌ " (view.word("cause-missing")) ": " @for id in &tree.missing { code translate="no" { (id) } " " } }
         }
-        (tools(view, tree, asked))
-        @match asked.view {
-            "table" => (as_table(view, asked, &rows)),
-            "tree" => (as_tree(view, asked, &rows)),
-            _ => (as_waterfall(view, asked, &axis, &rows)),
+        (tools(view, tree, display))
+        @match display.view {
+            "table" => (as_table(view, display, &rows)),
+            "tree" => (as_tree(view, display, &rows)),
+            _ => (as_waterfall(view, display, &axis, &rows)),
         }
         @if tree.more { p { (view.word("more-than-shown")) } }
     }
 }
 
-fn tools(view: &View<'_>, tree: &Tree, asked: &Display) -> Markup {
+fn tools(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
     let deepest = tree.items.iter().map(|node| node.depth).max().unwrap_or(0);
-    let depth = asked.depth.map(|depth| depth.to_string());
+    let depth = display.depth.map(|depth| depth.to_string());
     html! {
         div.tools {
             nav.pick aria-label=(view.word("shown-as")) {
                 @for name in VIEWS {
-                    a href=(view.but("view", Some(name))) aria-current=[(name == asked.view).then_some("true")] { (view.word_of(&format!("view-{name}")).unwrap_or(name)) }
+                    a href=(view.but("view", Some(name))) aria-current=[(name == display.view).then_some("true")] { (view.word_of(&format!("view-{name}")).unwrap_or(name)) }
                 }
             }
-            @if asked.view == "waterfall" && tree.active_micros < tree.total_micros {
+            @if display.view == "waterfall" && tree.active_micros < tree.total_micros {
                 nav.pick aria-label=(view.word("pauses")) {
-                    a href=(view.but("gap", None)) aria-current=[asked.compresses.then_some("true")] { (view.word("pauses-short")) }
-                    a href=(view.but("gap", Some("0"))) aria-current=[(!asked.compresses).then_some("true")] { (view.word("pauses-long")) }
+                    a href=(view.but("gap", None)) aria-current=[display.compresses.then_some("true")] { (view.word("pauses-short")) }
+                    a href=(view.but("gap", Some("0"))) aria-current=[(!display.compresses).then_some("true")] { (view.word("pauses-long")) }
                 }
             }
             @if deepest > 1 {
@@ -217,14 +217,14 @@ fn detail(is_chosen: bool) -> Detail {
     Detail { leads_on: false, most, ..Detail::default() }
 }
 
-fn as_waterfall(view: &View<'_>, asked: &Display, axis: &Axis, rows: &[Row<'_>]) -> Markup {
+fn as_waterfall(view: &View<'_>, display: &Display, axis: &Axis, rows: &[Row<'_>]) -> Markup {
     html! {
         (axis.drawn(view))
         ol.trail.falls {
             @for row in rows {
                 @match row {
                     Row::Event(node) => {
-                        @let is_chosen = asked.chosen == Some(node.event.position);
+                        @let is_chosen = display.chosen == Some(node.event.position);
                         li class={ "d" (node.depth.min(3)) } id=(format!("at-{}", node.event.position)) tabindex=[is_chosen.then_some("-1")]
                             data-position=(node.event.position) data-id=(node.event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
                             (timeline::event_summary(view, &node.event, &detail(is_chosen)))
@@ -336,11 +336,11 @@ fn unfold(view: &View<'_>, folded: &Folded) -> Markup {
 }
 
 /// The tree of causes: nested lists, with only the duration of each step.
-fn as_tree(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
+fn as_tree(view: &View<'_>, display: &Display, rows: &[Row<'_>]) -> Markup {
     let (mut text, mut open) = (String::new(), 0);
     for row in rows {
         let (depth, item) = match row {
-            Row::Event(node) => (node.depth, branch(view, asked, node)),
+            Row::Event(node) => (node.depth, branch(view, display, node)),
             Row::Missing(pending, depth) => (*depth, html! { div.missing { (missing(view, pending)) } }),
             Row::Folded(folded) => (folded.depth, html! { div.folded { (unfold(view, folded)) } }),
         };
@@ -360,9 +360,9 @@ fn as_tree(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
     PreEscaped(text)
 }
 
-fn branch(view: &View<'_>, asked: &Display, node: &Node) -> Markup {
+fn branch(view: &View<'_>, display: &Display, node: &Node) -> Markup {
     let event = &node.event;
-    let is_chosen = asked.chosen == Some(event.position);
+    let is_chosen = display.chosen == Some(event.position);
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
     html! {
         div.node.on[node.critical] id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")]
@@ -381,7 +381,7 @@ fn branch(view: &View<'_>, asked: &Display, node: &Node) -> Markup {
 }
 
 /// The same rows in the same order, in words.
-fn as_table(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
+fn as_table(view: &View<'_>, display: &Display, rows: &[Row<'_>]) -> Markup {
     let heads = ["position", "event", "by", "begun", "queue", "handle", "took"];
     html! {
         table.steps-table {
@@ -389,7 +389,7 @@ fn as_table(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
             tbody {
                 @for row in rows {
                     @match row {
-                        Row::Event(node) => (cells(view, asked, node)),
+                        Row::Event(node) => (cells(view, display, node)),
                         Row::Missing(pending, _) => tr.missing { td { "–" } td colspan="6" { (missing(view, pending)) } },
                         Row::Folded(folded) => tr.folded { td { "–" } td colspan="6" { (unfold(view, folded)) } },
                     }
@@ -399,9 +399,9 @@ fn as_table(view: &View<'_>, asked: &Display, rows: &[Row<'_>]) -> Markup {
     }
 }
 
-fn cells(view: &View<'_>, asked: &Display, node: &Node) -> Markup {
+fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
     let event = &node.event;
-    let is_chosen = asked.chosen == Some(event.position);
+    let is_chosen = display.chosen == Some(event.position);
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
     let actor = event.actor.as_ref();
     let spent = [("queue", node.queue_micros), ("handle", node.handle_micros), ("took", node.latency_micros)];

@@ -101,7 +101,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
 
 fn body(view: &View<'_>, events: &Events) -> Markup {
     let Events { kind, id, items, more } = events;
-    let marked = view.asked.parameter("v").and_then(|version| version.parse::<i64>().ok());
+    let marked = view.visit.parameter("v").and_then(|version| version.parse::<i64>().ok());
     let earlier = items.first().filter(|_| *more).map(|entry| entry.version.to_string());
     let all = format!("agg:{kind} id:{id}");
     html! {

@@ -104,7 +104,7 @@ impl Location {
 
 /// How a page looks, and for whom.
 pub(crate) struct View<'a> {
-    pub(crate) asked: &'a Visit,
+    pub(crate) visit: &'a Visit,
     location: Location,
     /// The export that is shown; `None` for a shop.
     pub(crate) file: Option<&'a File>,
@@ -115,29 +115,29 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(crate) fn of(call: &'a Call) -> Self {
-        Self::new(&call.shared, &call.asked)
+        Self::new(&call.shared, &call.visit)
     }
 
     /// For a request whose parameters may be invalid.
-    fn new(shared: &'a Shared, asked: &'a Visit) -> Self {
-        Self::at(Location::Trail, shared.file.as_deref(), asked)
+    fn new(shared: &'a Shared, visit: &'a Visit) -> Self {
+        Self::at(Location::Trail, shared.file.as_deref(), visit)
     }
 
-    /// Of the page at `/`, on a process that serves the trail or does not.
-    pub(crate) fn front(asked: &'a Visit, trail: bool) -> Self {
-        Self::at(Location::Front { trail }, None, asked)
+    /// The view of the page at `/`; `trail`: this process serves the audit trail.
+    pub(crate) fn front(visit: &'a Visit, trail: bool) -> Self {
+        Self::at(Location::Front { trail }, None, visit)
     }
 
-    fn at(location: Location, file: Option<&'a File>, asked: &'a Visit) -> Self {
+    fn at(location: Location, file: Option<&'a File>, visit: &'a Visit) -> Self {
         let chosen = |name: &str| {
             let cookie = format!("soonshop_{name}");
-            asked.parameter(name).or_else(|| asked.cookie(&cookie).map(str::to_owned))
+            visit.parameter(name).or_else(|| visit.cookie(&cookie).map(str::to_owned))
         };
         let tag = chosen("lang").filter(|tag| Language::TAGS.contains(&tag.as_str()));
         let preferred = asked.languages.iter().find(|tag| Language::is_spoken(tag)).map(String::as_str);
         let theme = chosen("theme").and_then(|theme| THEMES.into_iter().find(|known| *known == theme));
         Self {
-            asked,
+            visit,
             location,
             file,
             language: Language::of(tag.as_deref().or(preferred).unwrap_or_default()),
@@ -162,7 +162,7 @@ impl<'a> View<'a> {
 
     /// The visitor's role.
     pub(crate) fn role(&self) -> Role {
-        self.asked.visitor.as_ref().map_or(Role::Guest, |visitor| visitor.caller.role)
+        self.visit.visitor.as_ref().map_or(Role::Guest, |visitor| visitor.caller.role)
     }
 
     /// An address with the common parameters.
@@ -174,18 +174,18 @@ impl<'a> View<'a> {
 
     /// The common parameters of the request. One that is too long is refused, and not repeated in every link.
     fn common(&self) -> Vec<(&'static str, String)> {
-        let said = |param: &Param| Some((param.name, self.asked.parameter(param.name).filter(fits)?));
+        let said = |param: &Param| Some((param.name, self.visit.parameter(param.name).filter(fits)?));
         COMMON.iter().filter_map(said).collect()
     }
 
     /// This page's address with one parameter changed, or removed where there is no value.
     pub(crate) fn but(&self, name: &str, value: Option<&str>) -> String {
-        let pairs: Vec<_> = form_urlencoded::parse(self.asked.query.as_bytes())
+        let pairs: Vec<_> = form_urlencoded::parse(self.visit.query.as_bytes())
             .filter(|(known, value)| known != name && fits(known) && fits(value))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let path = if fits(&self.asked.path) { &self.asked.path } else { PAGES };
+        let path = if fits(&self.visit.path) { &self.visit.path } else { PAGES };
         address(path, pairs.chain(value.map(|value| (name, value))))
     }
 
@@ -265,19 +265,19 @@ pub(crate) fn shown<T, E: Into<Problem>>(
 }
 
 /// Renders a refusal; or redirects to the sign-in page, where signing in could help.
-pub(crate) fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
-    refused_with(shared, asked, problem, refusal)
+pub(crate) fn refused(shared: &Shared, visit: &Visit, problem: &Problem) -> Response {
+    refused_with(shared, visit, problem, refusal)
 }
 
 /// The same with another text for the refusal.
 pub(crate) fn refused_with(
     shared: &Shared,
-    asked: &Visit,
+    visit: &Visit,
     problem: &Problem,
     render: impl FnOnce(&View<'_>, &Problem) -> Markup,
 ) -> Response {
-    let view = View::new(shared, asked);
-    let known = asked.visitor.as_ref().is_some_and(|visitor| visitor.caller.role != Role::Guest);
+    let view = View::new(shared, visit);
+    let known = visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.role != Role::Guest);
     if problem.status() == StatusCode::FORBIDDEN && problem.slug() == "operator-only" && !known {
         let here = view.but("", None);
         return see_other(&view.to("/audit/sign-in", &[("to", &here)]));
@@ -320,7 +320,7 @@ pub(crate) fn answered(
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     for (name, value) in [("lang", view.language.tag()), ("theme", view.theme), ("tz", view.zone.name())] {
-        if view.asked.parameter(name).is_some() {
+        if view.visit.parameter(name).is_some() {
             // The second takes away what earlier releases kept for the viewer alone: it would go before the first.
             for cookie in [
                 format!("soonshop_{name}={value}; Path=/; Max-Age={KEPT}; SameSite=Lax"),
@@ -369,7 +369,7 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                         nav aria-label=(view.word("pages")) {
                             @for (path, word, key) in WAYS.into_iter().filter(|(path, ..)| view.file.is_none() || is_of_exports(path)) {
                                 a href=(view.to(path, &[])) data-go=(key)
-                                    aria-current=[(view.asked.path == path).then_some("page")] { (view.word(word)) }
+                                    aria-current=[(view.visit.path == path).then_some("page")] { (view.word(word)) }
                             }
                         }
                         form.jump method="get" action="/audit/jump" role="search" {

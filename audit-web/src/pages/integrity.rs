@@ -103,8 +103,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 /// Renders the refusal of a check: what can be done about it depends on the check.
-fn refused_check(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
-    refused_with(shared, asked, problem, |view, problem| {
+fn refused_check(shared: &Shared, visit: &Visit, problem: &Problem) -> Response {
+    refused_with(shared, visit, problem, |view, problem| {
         let text = match problem.slug() {
             "timed-out" => view.word("check-too-long"),
             "invalid-query" => view.word("check-range"),
@@ -148,10 +148,10 @@ impl Sealed {
 /// How far the log and the record of operations are sealed now.
 pub(crate) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
     let [log, record] = Of::ALL;
-    Ok([standing(call, log).await?, standing(call, record).await?])
+    Ok([sealed(call, log).await?, sealed(call, record).await?])
 }
 
-async fn standing(call: &Call, of: Of) -> Result<Sealed, Problem> {
+async fn sealed(call: &Call, of: Of) -> Result<Sealed, Problem> {
     let (log, seals) = of.opened(call)?;
     let head = log.head().await.map_err(failed)?.position;
     let (mut last, mut broken) = (None, None);
@@ -192,7 +192,7 @@ impl Checked {
 /// The furthest position that any follower has read. It is read before the log, so that the log must hold it.
 async fn seen(call: &Call) -> Result<i64, Problem> {
     let (head, health) = find::health(call).await?;
-    let sinks = health.items.iter().flat_map(|one| &one.standing.sinks);
+    let sinks = health.items.iter().flat_map(|one| &one.status.sinks);
     let rows = sinks.filter(|sink| sink.name == ROWS).filter_map(|sink| sink.position);
     Ok(rows.chain(health.relay.position).fold(head, i64::max))
 }
@@ -288,7 +288,7 @@ fn section(view: &View<'_>, sealed: &Sealed) -> Markup {
     }
 }
 
-/// The text of a verdict. With a tail, nobody can tell whether events were cut off there, so it is not called intact.
+/// The text of a verdict. With a tail it cannot be proved that no events were cut off there, so it is not called intact.
 fn verdict_text(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
     let name = if verdict == "intact" && tail > 0 { "tail" } else { verdict };
     view.word_of(&format!("verdict-{name}")).unwrap_or("–")

@@ -1,4 +1,4 @@
-//! Whether all is well; if not, what is wrong, since when, and what to do.
+//! The health of the shop: what is wrong, since when, and what to do.
 
 use std::time::Duration;
 
@@ -86,8 +86,8 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
     let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
     let parked = all.health.parked;
     let broken = all.sealed.iter().any(Sealed::is_broken);
-    let active = || all.health.items.iter().filter(|one| one.standing.active);
-    let worst = active().map(|one| one.standing.lag_seconds).fold(0.0, f64::max);
+    let active = || all.health.items.iter().filter(|one| one.status.active);
+    let worst = active().map(|one| one.status.lag_seconds).fold(0.0, f64::max);
     html! {
         h1 { (view.word("overview")) }
         div data-poll {
@@ -102,9 +102,9 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                         }
                         @for one in &ill {
                             li {
-                                a href=(view.to(&format!("/audit/projections/{}", one.standing.projection), &[])) { span translate="no" { (one.standing.projection) } " v" (one.standing.generation) }
-                                " · " (view.word("lag")) " " (one.standing.lag_events) " · " (format!("{:.0} s", one.standing.lag_seconds))
-                                @if one.standing.lag_events > 0 { " · " (view.word("since")) " " (view.time(since(one.standing.lag_seconds))) }
+                                a href=(view.to(&format!("/audit/projections/{}", one.status.projection), &[])) { span translate="no" { (one.status.projection) } " v" (one.status.generation) }
+                                " · " (view.word("lag")) " " (one.status.lag_events) " · " (format!("{:.0} s", one.status.lag_seconds))
+                                @if one.status.lag_events > 0 { " · " (view.word("since")) " " (view.time(since(one.status.lag_seconds))) }
                                 " · " (complaint(view, one))
                             }
                         }
@@ -192,7 +192,7 @@ fn card(view: &View<'_>, word: &'static str, to: &str, inside: &Markup) -> Marku
     }
 }
 
-/// What people did, newest first.
+/// The record of operations, newest first.
 fn record(view: &View<'_>, lines: &[Recorded]) -> Markup {
     html! {
         @if lines.is_empty() { p { (view.word("record-empty")) } }

@@ -111,9 +111,9 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
     }
 }
 
-/// What the retry that led here did.
+/// The result of the retry that led here.
 fn retry_result(view: &View<'_>) -> Markup {
-    let chosen = view.asked.parameter("retry");
+    let chosen = view.visit.parameter("retry");
     let result = RETRIES.into_iter().find(|one| chosen.as_deref() == Some(one));
     html! {
         @if let Some(result) = result {

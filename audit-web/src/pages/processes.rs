@@ -23,7 +23,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 fn body(view: &View<'_>, found: &Page) -> Markup {
-    let chosen = view.asked.parameter("state");
+    let chosen = view.visit.parameter("state");
     let state = STATES.into_iter().find(|one| chosen.as_deref() == Some(one)).unwrap_or(STATES[0]);
     html! {
         h1 { (view.word("processes")) }
@@ -35,7 +35,7 @@ fn body(view: &View<'_>, found: &Page) -> Markup {
                 @for one in STATES {
                     a href=(view.but("state", Some(one))) aria-current=[(one == state).then_some("true")] { (view.word_of(&format!("instances-{one}")).unwrap_or(one)) }
                 }
-                @if view.asked.parameter("process").is_some() {
+                @if view.visit.parameter("process").is_some() {
                     a href=(view.but("process", None)) { (view.word("processes-all")) }
                 }
             }

@@ -54,7 +54,7 @@ struct Detail {
 async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
     let (head, health) = find::health(call).await?;
     let generations: Vec<_> =
-        health.items.into_iter().filter(|one| one.standing.projection == call.key).collect();
+        health.items.into_iter().filter(|one| one.status.projection == call.key).collect();
     if generations.is_empty() {
         return Err(Problem::not_found("not-found", "there is no read model of this name"));
     }
@@ -102,23 +102,23 @@ pub(crate) fn rows(view: &View<'_>, head: i64, items: &[Judged]) -> Markup {
 }
 
 fn place(view: &View<'_>, one: &Judged) -> &'static str {
-    match (one.standing.active, one.standing.previous) {
+    match (one.status.active, one.status.previous) {
         (true, _) => view.word("in-use"),
         (_, true) => view.word("way-back"),
         _ => view.word("candidate"),
     }
 }
 
-/// What is wrong, in the reader's language if there is a text for it.
+/// The complaint, in the reader's language if there is a text for it.
 pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
-    let standing = &one.standing;
-    let stopped = standing.sinks.iter().find_map(|sink| sink.stopped.as_ref());
+    let status = &one.status;
+    let stopped = status.sinks.iter().find_map(|sink| sink.stopped.as_ref());
     html! {
         @if let Some(reason) = stopped {
             (view.word("is-stopped")) ": " span lang="en" { (reason) }
-        } @else if standing.parked > 0 {
-            (view.word("parked")) ": " (standing.parked)
-        } @else if !standing.is_kept() {
+        } @else if status.parked > 0 {
+            (view.word("parked")) ": " (status.parked)
+        } @else if !status.is_kept() {
             (view.word("kept-by-nobody"))
         } @else {
             (view.word("is-late"))
@@ -136,12 +136,12 @@ fn trend(view: &View<'_>, trend: Trend) -> Markup {
 }
 
 fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
-    let standing = &one.standing;
+    let status = &one.status;
     let holders: std::collections::BTreeSet<&str> =
-        standing.sinks.iter().filter_map(|sink| sink.holder.as_deref()).collect();
+        status.sinks.iter().filter_map(|sink| sink.holder.as_deref()).collect();
     html! {
         tr {
-            td { a href=(view.to(&format!("/audit/projections/{}", standing.projection), &[])) { strong translate="no" { (standing.projection) } } " v" (standing.generation) }
+            td { a href=(view.to(&format!("/audit/projections/{}", status.projection), &[])) { strong translate="no" { (status.projection) } } " v" (status.generation) }
             td data-name=(view.word("state")) {
                 @if one.complaint.is_some() {
                     span.ill { span aria-hidden="true" { "⚠ " } (complaint(view, one)) }
@@ -149,9 +149,9 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
                     span.well { span aria-hidden="true" { "✓ " } (place(view, one)) }
                 }
             }
-            td data-name=(view.word("seen")) { (standing.position()) " / " (head) }
-            td data-name=(view.word("lag")) { (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) " " (trend(view, one.trend)) }
-            td data-name=(view.word("parked")) { (standing.parked) }
+            td data-name=(view.word("seen")) { (status.position()) " / " (head) }
+            td data-name=(view.word("lag")) { (status.lag_events) " · " (format!("{:.1} s", status.lag_seconds)) " " (trend(view, one.trend)) }
+            td data-name=(view.word("parked")) { (status.parked) }
             td data-name=(view.word("kept-by")) {
                 @for holder in &holders { code translate="no" { (holder) } " " }
                 @if holders.is_empty() { (view.word("nobody")) }
@@ -161,25 +161,25 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
 }
 
 fn detail(view: &View<'_>, detail: &Detail) -> Markup {
-    let active = detail.generations.iter().find(|one| one.standing.active);
+    let active = detail.generations.iter().find(|one| one.status.active);
     // Generations older than the active one were in use before.
-    let in_use = active.map_or(0, |one| one.standing.generation);
-    let candidate = detail.generations.iter().rfind(|one| one.standing.generation > in_use);
+    let in_use = active.map_or(0, |one| one.status.generation);
+    let candidate = detail.generations.iter().rfind(|one| one.status.generation > in_use);
     html! {
         h1 { (view.word("read-model")) " " span translate="no" { (detail.name) } }
         div data-poll {
             @for one in &detail.generations {
-                @let standing = &one.standing;
+                @let status = &one.status;
                 section.generation {
-                    h2 { "v" (standing.generation) " · " (place(view, one)) }
-                    progress max=(detail.head.max(1)) value=(standing.position()) aria-label=(view.word("seen")) {}
+                    h2 { "v" (status.generation) " · " (place(view, one)) }
+                    progress max=(detail.head.max(1)) value=(status.position()) aria-label=(view.word("seen")) {}
                     p.facts {
-                        span { (view.word("seen")) " " strong { (standing.position()) } " / " (detail.head) }
-                        span { (view.word("lag")) " " (standing.lag_events) " · " (format!("{:.1} s", standing.lag_seconds)) }
-                        span { (view.word("parked")) " " (standing.parked) }
+                        span { (view.word("seen")) " " strong { (status.position()) } " / " (detail.head) }
+                        span { (view.word("lag")) " " (status.lag_events) " · " (format!("{:.1} s", status.lag_seconds)) }
+                        span { (view.word("parked")) " " (status.parked) }
                         @if one.complaint.is_some() { span.ill { span aria-hidden="true" { "⚠ " } (complaint(view, one)) } }
                     }
-                    @for sink in &standing.sinks {
+                    @for sink in &status.sinks {
                         p.soft {
                             code translate="no" { (sink.name) } " "
                             @match sink.position { Some(position) => (position), None => (view.word("never-begun")) }
@@ -205,13 +205,13 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
 /// The conditions of a swap.
 fn gate(view: &View<'_>, active: &Judged, candidate: &Judged) -> Markup {
     let mark = |good: bool| if good { "✓ " } else { "☐ " };
-    let verified = candidate.standing.verified_by;
-    let near = candidate.standing.lag_events <= 100;
-    let shape = candidate.standing.shape == active.standing.shape;
+    let verified = candidate.status.verified_by;
+    let near = candidate.status.lag_events <= 100;
+    let shape = candidate.status.shape == active.status.shape;
     html! {
-        h2 { (view.word("gate")) ": v" (active.standing.generation) " → v" (candidate.standing.generation) }
+        h2 { (view.word("gate")) ": v" (active.status.generation) " → v" (candidate.status.generation) }
         ul.plain {
-            li { span aria-hidden="true" { (mark(near)) } (view.word("gate-lag")) " " (candidate.standing.lag_events) }
+            li { span aria-hidden="true" { (mark(near)) } (view.word("gate-lag")) " " (candidate.status.lag_events) }
             li {
                 span aria-hidden="true" { (mark(verified.is_some())) }
                 @match verified {

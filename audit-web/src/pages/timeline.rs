@@ -118,7 +118,7 @@ async fn address_of_moment(call: &Call) -> Result<Option<String>, Problem> {
         rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
     let last = last.unwrap_or(0);
     let (name, position) = if ascends { ("after", last) } else { ("before", last + 1) };
-    let kept = form_urlencoded::parse(call.asked.query.as_bytes())
+    let kept = form_urlencoded::parse(call.visit.query.as_bytes())
         .filter(|(name, value)| !["at", "before", "after"].contains(&&**name) && !value.is_empty());
     let pairs: Vec<(String, String)> = kept
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
@@ -136,7 +136,7 @@ fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
 
 /// The form to jump to a moment of the list.
 fn jump_form(view: &View<'_>) -> Markup {
-    let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
+    let kept: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
         .into_owned()
         .filter(|(name, value)| !["at", "before", "after"].contains(&name.as_str()) && !value.is_empty())
         .collect();
@@ -416,7 +416,7 @@ fn fields(view: &View<'_>, summary: &Value, most: usize) -> Markup {
 }
 
 fn search(view: &View<'_>) -> Markup {
-    let kept: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
+    let kept: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
         .into_owned()
         .filter(|(name, _)| {
             ![
@@ -426,19 +426,19 @@ fn search(view: &View<'_>) -> Markup {
             .contains(&name.as_str())
         })
         .collect();
-    let order = view.asked.parameter("order");
+    let order = view.visit.parameter("order");
     html! {
         form.search method="get" action="/audit/timeline" role="search" {
             @for (name, value) in &kept {
                 input type="hidden" name=(name) value=(value);
             }
             div.line {
-                input type="search" name="q" id="q" value=[view.asked.parameter("q")] aria-label=(view.word("search"))
+                input type="search" name="q" id="q" value=[view.visit.parameter("q")] aria-label=(view.word("search"))
                     placeholder=(view.word("search-hint")) autocomplete="off" spellcheck="false";
                 button { (view.word("search")) }
             }
             div.line {
-                input name="type" size="18" list="types" value=[view.asked.parameter("type")] aria-label=(view.word("filter-type"))
+                input name="type" size="18" list="types" value=[view.visit.parameter("type")] aria-label=(view.word("filter-type"))
                     placeholder=(view.word("filter-type")) autocomplete="off" spellcheck="false";
                 datalist id="types" {
                     @for event in catalog::event_types() { option value=(event.name) { (view.language.kind(event.name)) } }
@@ -446,8 +446,8 @@ fn search(view: &View<'_>) -> Markup {
                 @for (name, values) in choices() {
                     (chosen(view, name, &values))
                 }
-                label { (view.word("from")) " " input name="from" size="12" value=[view.asked.parameter("from")] placeholder="2026-11-01"; }
-                label { (view.word("to")) " " input name="to" size="12" value=[view.asked.parameter("to")] placeholder="2026-11-22"; }
+                label { (view.word("from")) " " input name="from" size="12" value=[view.visit.parameter("from")] placeholder="2026-11-01"; }
+                label { (view.word("to")) " " input name="to" size="12" value=[view.visit.parameter("to")] placeholder="2026-11-22"; }
                 label { (view.word("sorted")) " "
                     select name="order" {
                         option value="desc" selected[order.as_deref() != Some("asc")] { (view.word("newest")) }
@@ -456,7 +456,7 @@ fn search(view: &View<'_>) -> Markup {
                 }
                 @for name in ["group", "failures"] {
                     label.tick {
-                        input type="checkbox" name=(name) value="1" checked[view.asked.parameter(name).is_some()]; " "
+                        input type="checkbox" name=(name) value="1" checked[view.visit.parameter(name).is_some()]; " "
                         (view.word_of(&format!("only-{name}")).unwrap_or(name))
                     }
                 }
@@ -476,7 +476,7 @@ fn choices() -> [(&'static str, Vec<String>); 3] {
 
 /// A filter with choices; an unknown value from the address stays.
 fn chosen(view: &View<'_>, name: &'static str, values: &[String]) -> Markup {
-    let now = view.asked.parameter(name).filter(|now| !now.is_empty());
+    let now = view.visit.parameter(name).filter(|now| !now.is_empty());
     let other = now.as_ref().filter(|now| !values.contains(now));
     html! {
         select name=(name) aria-label=(view.word_of(&format!("filter-{name}")).unwrap_or(name)) {
@@ -492,7 +492,7 @@ fn chosen(view: &View<'_>, name: &'static str, values: &[String]) -> Markup {
 /// The filters of the list, each with a link that removes it.
 fn filters(view: &View<'_>) -> Vec<(String, String)> {
     let names: Vec<_> = fields::timeline().iter().map(|param| param.name).collect();
-    form_urlencoded::parse(view.asked.query.as_bytes())
+    form_urlencoded::parse(view.visit.query.as_bytes())
         .into_owned()
         .filter(|(name, value)| {
             names.contains(&name.as_str())
@@ -530,14 +530,14 @@ fn saved(view: &View<'_>, found: &Timeline) -> Markup {
 fn list(view: &View<'_>, found: &Timeline) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
-    let ascends = view.asked.parameter("order").as_deref() == Some("asc");
+    let ascends = view.visit.parameter("order").as_deref() == Some("asc");
     let parameter = if ascends { "after" } else { "before" };
-    let grouped = view.asked.parameter("group").is_some();
+    let grouped = view.visit.parameter("group").is_some();
     let moments: Vec<_> = page.items.iter().map(recorded).chain([page.beyond]).collect();
     let before =
         |at: usize| if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
     let export = |kind: &str| {
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(view.asked.query.as_bytes())
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
             .into_owned()
             .filter(|(name, _)| {
                 !["before", "after", "limit", "group", "lang", "theme", "tz"].contains(&name.as_str())
@@ -613,15 +613,15 @@ fn recorded(item: &Item) -> Option<DateTime<Utc>> {
 }
 
 /// Renders a refusal of this page.
-fn refused(shared: &Shared, asked: &Visit, problem: &Problem) -> Response {
+fn refused(shared: &Shared, visit: &Visit, problem: &Problem) -> Response {
     let render = if problem.slug() == "invalid-query" { misread } else { refusal };
-    refused_with(shared, asked, problem, render)
+    refused_with(shared, visit, problem, render)
 }
 
 /// A search that could not be read: the typed text with its errors marked and explained, and no rows.
 fn misread(view: &View<'_>, problem: &Problem) -> Markup {
     let tokens = problem.extensions().get("tokens").and_then(Value::as_array).cloned().unwrap_or_default();
-    let typed = view.asked.parameter("q").unwrap_or_default();
+    let typed = view.visit.parameter("q").unwrap_or_default();
     let wrong = |number: usize| tokens.iter().find(|token| token["token"] == number);
     html! {
         h1 { (view.word("timeline")) }

@@ -41,7 +41,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(Vec::new()), described(), |call| async move {
                 let left = find::leave_note(&call).await?;
                 let version = left.version.to_string();
-                let trail = call.asked.path.trim_end_matches("/notes");
+                let trail = call.visit.path.trim_end_matches("/notes");
                 let to = View::of(&call).to(trail, &[("v", &version)]);
                 Ok(see_other(&format!("{to}#v{version}")))
             })
@@ -51,7 +51,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Markup {
-    let path = &view.asked.path;
+    let path = &view.visit.path;
     let step = |version: i64| view.to(path, &[("v", &version.to_string())]);
     let current = trail.events.iter().find(|event| event.version == trail.version);
     let said = current.map(|event| view.language.kind(&event.kind)).unwrap_or_default();
@@ -92,8 +92,8 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
 
 /// Ways to find a version other than by number.
 fn choices(view: &View<'_>, trail: &Trail) -> Markup {
-    let path = &view.asked.path;
-    let chosen = |name: &str| view.asked.parameter(name);
+    let path = &view.visit.path;
+    let chosen = |name: &str| view.visit.parameter(name);
     html! {
         details.ways open[chosen("asof").is_some() || chosen("where").is_some()] {
             summary { (view.word("ways")) }
@@ -117,7 +117,7 @@ fn choices(view: &View<'_>, trail: &Trail) -> Markup {
 }
 
 fn history(view: &View<'_>, trail: &Trail) -> Markup {
-    let path = &view.asked.path;
+    let path = &view.visit.path;
     let earlier = trail.events.first().filter(|_| trail.more).map(|event| event.version.to_string());
     let later = trail.events.last().map(|event| event.version).filter(|last| *last < trail.last);
     let later = later.map(|last| (last + LISTED + 1).to_string());
@@ -190,7 +190,7 @@ fn noted(view: &View<'_>, note: &Note) -> Markup {
 
 /// The form for a note, on the selected event only: one on each event would be too many.
 fn note_form(view: &View<'_>, version: i64) -> Markup {
-    let to = view.to(&format!("{}/notes", view.asked.path), &[]);
+    let to = view.to(&format!("{}/notes", view.visit.path), &[]);
     html! {
         details.reveal.leave {
             summary { (view.word("note-add")) }
@@ -209,7 +209,7 @@ fn note_form(view: &View<'_>, version: i64) -> Markup {
 }
 
 fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
-    let path = &view.asked.path;
+    let path = &view.visit.path;
     let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
     html! {
         section aria-label=(view.word("state")) {
@@ -263,7 +263,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
 }
 
 fn state(view: &View<'_>, trail: &Trail) -> Markup {
-    let path = &view.asked.path;
+    let path = &view.visit.path;
     let leaves: Vec<(String, Value)> = leaves(trail.state.value()).into_iter().collect();
     html! {
         table {

@@ -47,9 +47,9 @@ const LARGEST_FORM: usize = 64 * 1024;
 /// The parts of a request that are known before it is validated, also when it is then refused.
 #[derive(Debug, Clone, Default)]
 pub struct Visit {
-    /// Of the address.
+    /// The path of the address.
     pub path: String,
-    /// Of the address; empty where there is none.
+    /// The query of the address; empty if there is none.
     pub query: String,
     /// Of `Accept-Language`, the preferred one first.
     pub languages: Vec<String>,
@@ -86,7 +86,7 @@ impl Visit {
     }
 }
 
-/// What a row of the table accepts.
+/// The permission, parameters and form of a row of the table.
 pub struct Takes<'e> {
     /// The permission that the caller must have.
     pub needs: Permission,
@@ -103,16 +103,16 @@ pub struct Call<S> {
     /// The state that all requests of the service share.
     pub shared: Arc<S>,
     /// Its path, query, cookies and visitor.
-    pub asked: Visit,
-    /// Who asks.
+    pub visit: Visit,
+    /// The visitor who sent it.
     pub visitor: Visitor,
-    /// As they were sent.
+    /// The headers of the request.
     pub headers_in: HeaderMap,
     /// The value of the first `{…}` of the path.
     pub key: String,
     /// And of those after it.
     pub more_keys: Vec<String>,
-    /// Of the address.
+    /// The query parameters.
     pub params: Params,
     /// The fields of the form.
     pub form: Params,
@@ -127,7 +127,7 @@ impl<S> Call<S> {
     pub async fn read(
         shared: &Arc<S>,
         takes: &Takes<'_>,
-        asked: Visit,
+        visit: Visit,
         visitor: Visitor,
         mut parts: Parts,
         body: Body,
@@ -154,12 +154,12 @@ impl<S> Call<S> {
             wanted: wanted(&parts.headers)?,
             has: IfNoneMatch::optional(&parts.headers)?,
             headers_in: parts.headers,
-            asked,
+            visit,
             visitor,
         })
     }
 
-    /// Who asks.
+    /// The caller who sent it.
     pub fn caller(&self) -> &Caller {
         &self.visitor.caller
     }
@@ -220,12 +220,12 @@ impl<S> Call<S> {
         let mut headers = self.headers(position);
         if let Some((parameter, next)) = next {
             let pairs =
-                form_urlencoded::parse(self.asked.query.as_bytes()).filter(|(name, _)| name != parameter);
+                form_urlencoded::parse(self.visit.query.as_bytes()).filter(|(name, _)| name != parameter);
             let query = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(pairs)
                 .append_pair(parameter, next)
                 .finish();
-            let link = format!("<{}?{query}>; rel=\"next\"", self.asked.path);
+            let link = format!("<{}?{query}>; rel=\"next\"", self.visit.path);
             headers.insert(LINK, HeaderValue::try_from(link).map_err(Problem::internal)?);
         }
         Ok((headers, axum::Json(encoded(body)?)).into_response())

@@ -31,7 +31,7 @@ pub enum Kind {
     Id,
     /// A stock keeping unit.
     Sku,
-    /// Where stock lies.
+    /// A location of stock.
     Location,
     /// An ISO 4217 code.
     Currency,

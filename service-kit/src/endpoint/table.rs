@@ -133,7 +133,7 @@ pub fn router<S: Shared>(shared: &Arc<S>, endpoints: impl IntoIterator<Item = En
 async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let visitor = shared.access().visitor(&parts.headers).await;
-    let asked = Visit::of(&parts, visitor.as_ref().ok());
+    let visit = Visit::of(&parts, visitor.as_ref().ok());
     let takes = Takes {
         needs: endpoint.action.needs,
         named: if endpoint.refused.is_some() { "this page" } else { "this" },
@@ -141,13 +141,13 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         form: endpoint.action.form.as_deref(),
     };
     let answer = async {
-        let call = Call::read(&shared, &takes, asked.clone(), visitor?, parts, body).await?;
+        let call = Call::read(&shared, &takes, visit.clone(), visitor?, parts, body).await?;
         (endpoint.action.run)(call).await
     };
     match answer.await {
         Ok(response) => response,
         Err(problem) => match endpoint.refused {
-            Some(page) => page(&shared, &asked, &problem),
+            Some(page) => page(&shared, &visit, &problem),
             None => problem.into_response(),
         },
     }
