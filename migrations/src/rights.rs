@@ -14,7 +14,7 @@ pub const PROJECTOR: &str = "soonshop_projector";
 /// Reads the log, keys, read models and the tables of process managers; adds to the record of operations, and requests
 /// retries.
 pub const QUERY: &str = "soonshop_query";
-/// Reads the log and keys; makes and writes generations, moves readers, adds to the record of operations.
+/// Reads the log and keys; makes, writes and swaps generations, adds to the record of operations.
 pub const REPLAY: &str = "soonshop_replay";
 /// Owns generations.
 pub const GENERATIONS: &str = "soonshop_generations";

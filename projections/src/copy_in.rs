@@ -67,7 +67,7 @@ fn put(into: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Where there is no value, its length is -1.
+/// A missing value has the length -1.
 fn absent(into: &mut Vec<u8>) {
     into.extend((-1_i32).to_be_bytes());
 }

@@ -15,7 +15,7 @@ fn late(seconds: f64) -> Option<String> {
 /// the sealer, whose lag is the events that no seal covers.
 #[derive(Debug, Clone, Serialize)]
 pub struct FollowerStatus {
-    /// `None`: it has never begun, or cannot be asked.
+    /// `None`: it has never started, or cannot be read.
     pub position: Option<i64>,
     pub lag_events: i64,
     /// How long the first of them has been in the log, in seconds.

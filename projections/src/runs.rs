@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-/// What others ask of a run.
+/// Requests to a run from other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum RunRequest {
@@ -181,7 +181,7 @@ impl Runs {
         }
     }
 
-    /// Records the progress of a run; returns what is asked of it, and its rate limit.
+    /// Records the progress of a run; returns the request to it, and its rate limit.
     pub async fn beat(
         &self,
         run: i64,
@@ -212,7 +212,7 @@ impl Runs {
         Ok((wanted, row.try_get_by_index(1)?))
     }
 
-    /// Gives a sign of life without progress; returns what is asked of it.
+    /// Gives a sign of life without progress; returns the request to it.
     pub async fn sign(&self, run: i64) -> Result<RunRequest, Error> {
         let sql = format!("UPDATE @runs SET beat_at = {} WHERE run = $1 RETURNING wanted", self.db.now());
         let row = self.db.connection.query_one(self.db.statement(&sql, [run.into()])).await?;

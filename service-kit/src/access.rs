@@ -1,4 +1,4 @@
-//! Who calls, and what they may do. One table, [`Permission::holders`], holds the rule for every endpoint and field.
+//! Callers, and what they may do. One table, [`Permission::holders`], holds the rule for every endpoint and field.
 //!
 //! A caller sends an API key, the operator's token, or nothing. This module does not know where keys are stored: the
 //! process passes in a [`Keys`]. A look-up is cached for [`REMEMBERED`], so a revoked key stops working that much later

@@ -67,7 +67,7 @@ pub struct Health {
     cure: Option<fn(&str) -> Option<&'static str>>,
 }
 
-/// What `/health/ready` answers.
+/// The answer of `/health/ready`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Readiness {
     pub ready: bool,

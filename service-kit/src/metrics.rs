@@ -24,7 +24,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// What every name begins with.
+/// The prefix of every name.
 pub const PREFIX: &str = "soonshop";
 
 /// The limit of a look-up: a scraper has a limit of its own, and must get the other metrics before that.

@@ -17,7 +17,7 @@ use crate::request::RequestContext;
 /// The media type of every problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What sort of refusal it is: the one table from kind to status.
+/// The kind of a refusal: the one table from kind to status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     Malformed,
@@ -235,7 +235,7 @@ impl Problem {
         &self.0.extensions
     }
 
-    /// What goes over the wire.
+    /// The form that is sent.
     pub fn body(&self) -> Body {
         Body {
             kind: format!("/problems/{}", self.slug()),

@@ -16,7 +16,7 @@ fn names(told: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_says_at_its_root_what_it_is_and_everything_that_it_leads_to_is_there() {
+async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let folder = tempfile::tempdir().unwrap();
     let shop = Shop::open(&config(folder.path()), Role::All).unwrap();

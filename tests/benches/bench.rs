@@ -36,7 +36,7 @@ use support::{Place, Process, Set, TestShop, free_port, server};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// As in the binaries.
+/// The allocator of the binaries.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -74,7 +74,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     let said =
         serde_json::to_string(&lines).unwrap() + &serde_json::to_string(&keys.all().await.unwrap()).unwrap();
     for key in [&old, &other, &new, &newest] {
-        assert!(!said.contains(&key.text()[13..]), "a secret is written down");
+        assert!(!said.contains(&key.text()[13..]), "the record holds a secret");
     }
     if set != Set::Embedded {
         roles_change_nothing_of_a_key_but_its_last_use(&db).await;

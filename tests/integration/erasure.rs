@@ -362,7 +362,7 @@ async fn orphaned(set: Set) {
     let alone = async |number: u8| {
         let leases = Leases::new(registry.operations().clone(), "");
         let lease = format!("rm_orders_{number}:{ROWS}");
-        eventually("nobody keeps it", Duration::from_secs(30), async || {
+        eventually("no worker keeps it up to date", Duration::from_secs(30), async || {
             leases.holder(&lease).await.unwrap().is_none()
         })
         .await;

@@ -42,7 +42,7 @@ impl Servers {
         assert!(status.success(), "services.sh {args:?}");
     }
 
-    /// Where their data is.
+    /// The folder of their data.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -63,7 +63,7 @@ impl Drop for Disk {
 /// How a test fills the disk, and frees it.
 enum Room {
     Disk(Disk),
-    /// Of a process that may write nothing.
+    /// The id of a process that may write nothing.
     Process(u32),
     /// The address of a server whose log raises the error.
     Server(String),

@@ -243,7 +243,7 @@ async fn beside_traffic(set: Set) {
     assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
     let rejected = tool.known("orders", Some(2)).await.unwrap();
     assert_eq!(rejected.state.as_ref(), "rejected");
-    // Every step was written down, without gaps.
+    // Every step was recorded, without gaps.
     let record = operations::last(tool.registry.operations(), 100).await.unwrap();
     let positions: Vec<i64> = record.iter().rev().map(|line| line.position).collect();
     assert_eq!(positions, (1..=i64::try_from(record.len()).unwrap()).collect::<Vec<_>>());
@@ -512,7 +512,7 @@ async fn written_by(db: &Db, tables: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     let shop = sold(Set::Nats, 10).await;
-    // As the owner: the tool's role cannot even read all tables.
+    // This is done as the owner: the tool's role cannot even read all tables.
     let db = &shop.shop.read_database.namespace("operations").unwrap();
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'rm_%'";
     let written = written_rows(db).await;
@@ -657,7 +657,7 @@ async fn the_role_of_the_tool_cannot_write_the_log() {
     shop.stop().await;
 }
 
-/// Builds, verifies and swaps; the generation that readers go by then.
+/// Builds, verifies and swaps; returns the generation that is active then.
 pub(crate) async fn renewed(tool: &Tool, name: &str) -> i32 {
     rebuild::rebuild(tool, &rebuild::Options::new(name)).await.unwrap();
     let verified = verify::verify(tool, &verify::Options::new(name)).await.unwrap();
@@ -666,7 +666,7 @@ pub(crate) async fn renewed(tool: &Tool, name: &str) -> i32 {
     tool.known(name, None).await.unwrap().generation.number
 }
 
-/// A script that swaps twice does not move readers to what they left.
+/// A script that swaps twice does not go back to the generation before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
     let shop = sold(Set::Nats, 4).await;
@@ -689,7 +689,7 @@ async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
     db.connection.execute_unprepared("UPDATE operations.generations SET made_at = 0").await.unwrap();
     let young = swap::retire(&tool, &options).await.unwrap_err();
     assert_eq!(young.code(), 4, "{young}");
-    // What readers never went by is not a way back.
+    // There is no rollback to a generation that was never active.
     rebuild::rebuild(&tool, &rebuild::Options::new("stock")).await.unwrap();
     let back = swap::Rollback { generation: Some(5), ..swap::Rollback::new("stock") };
     let refused = swap::rollback(&tool, &back).await.unwrap_err();
@@ -697,9 +697,9 @@ async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
     shop.stop().await;
 }
 
-/// After a restore of the log, readers are moved to a generation of the restored log, and never back.
+/// After a restore of the log, a swap goes to a generation of the restored log, and never back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_restore_readers_are_moved_and_never_back() {
+async fn after_a_restore_a_swap_goes_to_the_restored_log_and_never_back() {
     let shop = sold(Set::Nats, 10).await;
     let tool = tool(&shop.place, soonshop_projections::all()).await;
     assert_eq!(renewed(&tool, "orders").await, 2);
@@ -764,9 +764,9 @@ async fn the_remains_of_a_killed_run_are_removed() {
     shop.stop().await;
 }
 
-/// Where no process has the version, the tool keeps the generation up: readers are moved to it meanwhile.
+/// If no process has the version, the tool keeps the generation up to date, and it can be swapped in meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_are_moved_to_what_the_tool_keeps_up() {
+async fn a_generation_that_the_tool_keeps_up_to_date_can_be_swapped_in() {
     let place = sold(Set::Nats, 4).await.close().await;
     let tool = tool(&place, soonshop_projections::all()).await;
     let child = command(&place, &["rebuild", "orders", "--tail", "--json"]).spawn().unwrap();

@@ -130,7 +130,7 @@ async fn a_signed_export_is_verified_and_any_change_is_found_on_real_servers() {
     Box::pin(signed(Set::Rabbit)).await;
 }
 
-/// Where the shop's key is not at hand, nothing is signed and nothing is written.
+/// Without the shop's key nothing is signed and nothing is written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_key_of_the_seals_nothing_is_signed() {
     let all = Signing::new(Set::Embedded).await;

@@ -253,7 +253,7 @@ impl Client {
         self.send(Method::GET, path, None, &[("event-position", position), ("prefer", "wait=20")]).await
     }
 
-    /// As the operator: what guests are not shown.
+    /// Sends it as the operator, for answers that guests do not get.
     pub(crate) async fn look(&self, path: &str) -> Answer {
         let bearer = format!("Bearer {}", self.token);
         self.send(Method::GET, path, None, &[("authorization", &bearer)]).await
@@ -265,7 +265,7 @@ impl Client {
         self.send(Method::POST, path, Some(body), &[("idempotency-key", &key)]).await
     }
 
-    /// As the operator.
+    /// Sends it as the operator.
     pub(crate) async fn operate(&self, path: &str, body: &Value) -> Answer {
         let (key, bearer) = (Uuid::new_v4().to_string(), format!("Bearer {}", self.token));
         let headers = [("idempotency-key", key.as_str()), ("authorization", bearer.as_str())];

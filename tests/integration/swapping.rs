@@ -44,7 +44,7 @@ fn of_one(items: &[Value]) -> bool {
     short[0]
 }
 
-/// What readers saw of a swap: whole lists of the old and of the new generation, and cursors that were refused.
+/// The answers that readers got during a swap: complete lists of the old and the new generation, and refused cursors.
 #[derive(Default)]
 struct Seen {
     old: AtomicUsize,
@@ -162,7 +162,11 @@ async fn killed(shop: &TestShop, tool: &Tool, args: &[&str], after: Duration) ->
     let gone = async || number(tool.registry.operations(), &sql).await == 0;
     eventually("the server has noticed", Duration::from_secs(10), gone).await;
     let now = moves(tool, name).await;
-    assert_eq!(now.0 - before.0, usize::from(now.1 != before.1), "{name}: readers, and what is written down");
+    assert_eq!(
+        now.0 - before.0,
+        usize::from(now.1 != before.1),
+        "{name}: the active generation and the record"
+    );
     let left = tool.known(name, Some(before.1)).await.unwrap();
     let rejected = args[0] == "rollback" && now != before;
     assert_eq!(left.state.as_ref() == "rejected", rejected, "{name}: what readers left");
@@ -418,7 +422,7 @@ async fn warnings_come_through_a_pipe() {
     shop.stop().await;
 }
 
-/// Of a generation that was retired, nothing stays in a shared cache.
+/// A shared cache holds nothing of a retired generation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_key_of_a_retired_generation_is_left_in_redis() {
     let shop = sold(Set::Nats, 1).await;

@@ -131,7 +131,7 @@ fn not_chinese(args: &[&str], ran: &Ran) -> Vec<String> {
             continue;
         }
         for line in text.lines() {
-            // A record holds the sentence that was written down.
+            // The record holds the sentence as it was stored.
             let line = line.split("记录：").next().unwrap().replace(NO_FILE, "");
             let line = line.as_str();
             if !english(line).is_empty() {

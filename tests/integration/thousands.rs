@@ -26,7 +26,7 @@ async fn goods_come_in(shop: &TestShop, events: i64) -> i64 {
     head + events
 }
 
-/// How many rows the generation has that readers go by, and how many goods they count.
+/// The number of rows of the active generation, and of the goods that they count.
 async fn goods(tool: &Tool) -> (i64, i64) {
     let generation = tool.known("stock", None).await.unwrap().generation;
     let db = generation.db(tool.registry.database()).unwrap();
@@ -56,7 +56,7 @@ async fn a_rollback_after_ten_thousand_events_loses_no_row() {
     let verified = verify::verify(&tool, &fold).await.unwrap();
     assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
     assert!(verified.summary["rows"].as_i64().unwrap() > 1_000, "{}", verified.summary);
-    // What readers left is rejected, and no way back to it is named.
+    // The generation that was rolled back is rejected, and no rollback to it is offered.
     let shown = lines(&ran(&shop.place, &["status", "stock", "--json"]).await);
     assert!(shown.iter().all(|line| line["previous"] != true), "{shown:?}");
     let left = tool.known("stock", Some(2)).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_rate_of_a_thousand_a_second_is_reached_and_not_exceeded() {
     shop.stop().await;
 }
 
-/// Where the log has another history than the generation before, no way back is named.
+/// If the generation before has read another history of the log, no rollback is offered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_rollback_is_offered_to_rows_of_another_history() {
     let shop = sold(Set::Rabbit, 4).await;

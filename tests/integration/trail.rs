@@ -266,7 +266,7 @@ async fn an_export_during_sales_is_of_one_position_on_real_servers() {
     Box::pin(beside_sales(Set::Nats)).await;
 }
 
-/// What happens while it is followed is shown once, in order, and readers that are moved meanwhile change nothing.
+/// Events that are appended while it is followed are shown once, in order, even during a swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_the_trail_misses_nothing_and_repeats_nothing() {
     let shop = TestShop::start(Set::Nats).await;
@@ -313,7 +313,7 @@ async fn parked_and_followed(set: Set) {
     let head = shop.shop.log().unwrap().head().await.unwrap().position;
     let generation = tool.known("audit", None).await.unwrap().generation;
     let db = generation.db(tool.registry.database()).unwrap();
-    // As if the release before could not project two of them. One stays parked: it now names another event.
+    // This is as if the release before could not project two of them. One stays parked: it now names another event.
     for (position, id) in [(3, "id"), (5, "'another'")] {
         for sql in [
             format!(

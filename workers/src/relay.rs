@@ -29,7 +29,7 @@ pub const NAME: &str = checkpoint::RELAY;
 /// Messages that may be unconfirmed at once.
 const IN_FLIGHT: usize = 1_000;
 
-/// How often the checkpoint is written down while messages flow.
+/// How often the checkpoint is stored while messages flow.
 const PERSIST: Duration = Duration::from_millis(100);
 
 /// How often unroutable messages are reported.
@@ -102,7 +102,7 @@ struct Publishing<'a> {
     /// The last event that was sent.
     read: Checkpoint,
     confirmed: Checkpoint,
-    /// As written down, and when.
+    /// The checkpoint that was stored last, and when.
     persisted: (Checkpoint, Instant),
     /// Unroutable messages since the last report.
     unwanted: u64,

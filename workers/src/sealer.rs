@@ -26,7 +26,7 @@ pub const OF_RECORD: &str = "record-sealer";
 /// How long an event waits for its seal, at most, while the sealer keeps up.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// So many events are sealed at once, without waiting.
+/// The number of events that are sealed without waiting.
 const ENOUGH: usize = 1_000;
 
 /// Rows that are read at once.
@@ -82,7 +82,7 @@ impl Work for Sealing<'_> {
             self.leaves.push(Content::of(&row).at(row.position));
             self.at = Checkpoint::at(row.position, row.event_id);
         }
-        // As many as one seal may cover.
+        // The most that one seal may cover.
         if more && self.leaves.len() < MOST {
             return Ok(Next::Read);
         }

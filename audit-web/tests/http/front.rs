@@ -52,13 +52,13 @@ async fn send(router: &Router, request: Builder) -> Got {
     }
 }
 
-/// As a browser asks for it.
+/// The request of a browser.
 async fn page(router: &Router, path: &str) -> Got {
     send(router, Request::get(path).header("accept", BROWSER)).await
 }
 
 #[tokio::test]
-async fn people_are_told_what_it_is_whether_it_is_well_and_where_to_go_on_in_both_languages() {
+async fn the_page_says_what_the_process_is_and_whether_it_works_in_both_languages() {
     let router = served(front());
     let languages: [(&str, &[&str]); 2] = [
         (
@@ -133,7 +133,7 @@ async fn the_language_is_that_of_the_address_then_of_the_cookie_then_of_the_brow
 }
 
 #[tokio::test]
-async fn programs_are_told_the_same_as_json() {
+async fn programs_get_the_same_as_json() {
     let router = served(front());
     for accept in [None, Some("*/*"), Some("application/json"), Some("application/json, text/html;q=0.9")] {
         let request = Request::get("/");
@@ -169,7 +169,7 @@ async fn programs_are_told_the_same_as_json() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_not_well_says_in_words_what_is_wrong() {
+async fn an_unhealthy_process_names_the_failed_check() {
     let ill = || Front {
         health: Health::new()
             .check("event-store", async || Err(WHY.to_owned()))
@@ -199,7 +199,7 @@ async fn a_process_that_is_not_well_says_in_words_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_process_without_the_trail_leads_nobody_there_and_brings_its_own_style() {
+async fn a_process_without_the_trail_has_no_link_to_it_and_serves_its_own_style() {
     let router = served(of_commands());
     let got = page(&router, "/?lang=en").await;
     for part in [

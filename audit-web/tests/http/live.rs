@@ -203,7 +203,7 @@ async fn a_stream_ends_with_its_session_or_key() {
 }
 
 #[tokio::test]
-async fn a_hundred_followers_get_the_same_and_a_stalled_one_delays_nobody() {
+async fn a_hundred_followers_get_the_same_and_a_stalled_one_delays_no_other() {
     let shop = Shop::open().await;
     let mut readers = Vec::new();
     for _ in 0..100 {

@@ -51,7 +51,7 @@ async fn a_note_is_private_until_shared_and_erased_with_its_writer() {
         let page = shop.get_as(other, &page).await.text;
         assert!(!page.contains("Quux") && !page.contains("call-back</span>"), "{other} {page}");
     }
-    // As the page's form with a checkbox sends it.
+    // The form of the page, with its checkbox.
     let shared = [("version", "1"), ("text", "for everybody"), ("tags", ""), ("shared", "1")];
     let to = shop.post_as(Some(Role::Support), &format!("{page}/notes?lang=en"), &shared).await;
     assert_eq!((to.status, to.header("location")), (303, format!("{page}?v=1&lang=en#v1").as_str()));

@@ -559,7 +559,7 @@ async fn checks_run_one_at_a_time_and_look_ups_are_limited_across_requests() {
     assert_eq!(
         shop.post_as(Some(Role::Auditor), "/audit/integrity", &[]).await.status,
         200,
-        "it is let go of"
+        "the next check can run"
     );
 
     let look_ups =

@@ -54,7 +54,7 @@ impl Follower {
             Ok::<_, Error>(())
         };
         if let Err(error) = written.await {
-            tracing::warn!(%error, "the state of a follower was not written down");
+            tracing::warn!(%error, "the state of a follower could not be stored");
         }
     }
 }

@@ -15,14 +15,14 @@ use crate::texts::Index;
 use crate::transaction::Transaction;
 
 impl Fold<'_> {
-    /// Tries parked events again, in order, if someone asked for it. If one fails again, the events behind it stay
+    /// Tries parked events again, in order, if it was requested. If one fails again, the events behind it stay
     /// parked.
     pub(super) async fn retry(&mut self) -> Result<(), Stopped> {
         self.written().await?;
         let at = &self.checkpoint.clone();
         self.forget();
-        let asked = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
-        if self.db.connection.query_one(asked).await?.is_none() {
+        let statement = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
+        if self.db.connection.query_one(statement).await?.is_none() {
             return Ok(());
         }
         let sql = "DELETE FROM @retries AS r WHERE NOT EXISTS (SELECT 1 FROM @parked p WHERE p.position = r.position)";

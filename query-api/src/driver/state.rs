@@ -32,7 +32,7 @@ pub struct Queries {
     pub contexts: BTreeSet<String>,
 }
 
-/// What all requests of a router share.
+/// The state that all requests of a router share.
 pub(crate) struct Shared {
     pub(crate) queries: Queries,
     pub(crate) kept: Kept,

@@ -16,7 +16,7 @@ use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token
 use super::role::{Permission, Role};
 use crate::Problem;
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub role: Role,
@@ -141,7 +141,7 @@ impl Access {
             && !found.use_recorded.swap(true, Ordering::Relaxed)
             && let Err(error) = keys.used(known.id).await
         {
-            tracing::warn!(%error, "that a key was used could not be written down");
+            tracing::warn!(%error, "the use of a key could not be stored");
         }
         Ok(Some(known.clone()))
     }

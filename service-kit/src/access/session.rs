@@ -33,13 +33,13 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl StoredSession {
-    /// Who acts in it.
+    /// The caller that acts in it.
     pub fn caller(&self) -> Caller {
         self.key.as_ref().map_or_else(Caller::operator, Caller::of)
     }
 }
 
-/// Who looks at a page.
+/// The visitor of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
     pub caller: Caller,

@@ -1,4 +1,4 @@
-//! What happens by the clock: timeouts that are due fire, and commands that had to wait are tried again.
+//! Work by the clock: timeouts that are due fire, and waiting commands are retried.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use crate::relay::{LEAST, longest_pause};
 /// The most events of one transaction.
 const PAGE: usize = 500;
 
-/// What of a page concerns the process, and how far it goes.
+/// The events of a page that concern the process, and the last position of the page.
 struct Page {
     inputs: Vec<RecordedEvent>,
     to: Option<Checkpoint>,

@@ -1,5 +1,5 @@
-//! Sends what instances want: one worker per instance, one command at a time, in order. A command that cannot be done
-//! just now is tried again a few times at once, then it waits in its row until the clock has it tried again.
+//! Sends the commands of instances: one worker per instance, one command at a time, in order. A command that cannot be
+//! executed at the moment is retried a few times at once; then it waits in its row for its next attempt.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -27,7 +27,7 @@ const MOST: Duration = Duration::from_secs(10);
 /// A pause that is shorter than this is waited for by the worker; otherwise it works for another instance meanwhile.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// What became of a command.
+/// The outcome of a command.
 enum Sent {
     Done,
     Refused(String),

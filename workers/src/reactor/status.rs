@@ -10,7 +10,7 @@ use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped};
 use soonshop_event_store::{RecordOwner, purged};
 use tokio_util::sync::CancellationToken;
 
-/// Where a process manager starts that has not begun yet.
+/// The start position of a process manager that has not started yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// Before the first event: it reacts to all that ever happened.
@@ -19,7 +19,7 @@ pub enum Start {
     Head,
 }
 
-/// Where it is now.
+/// Its current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begun {
     /// It had begun before, and stays at its position.
@@ -103,7 +103,7 @@ pub(super) async fn write(db: &Db, process: &str, state: &str, reason: Option<&s
 
 pub(super) async fn stopped(db: &Db, process: &'static str, reason: String) {
     if let Err(error) = write(db, process, "stopped", Some(&reason)).await {
-        tracing::warn!(process, %error, "why the process stopped could not be written down");
+        tracing::warn!(process, %error, "the reason why the process stopped could not be stored");
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) async fn switch_off(db: Db, process: &'static str, stop: Cancellation
         match off().await {
             Ok(true) => return,
             Ok(false) => {}
-            Err(error) => tracing::warn!(process, %error, "it could not be written down that it is off"),
+            Err(error) => tracing::warn!(process, %error, "the state `off` could not be stored"),
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -191,7 +191,7 @@ async fn log_restored(shop: &Shop, store: EventStore) {
     store.close().await;
     shop.run("log", "DELETE FROM @events WHERE position > 1").await;
     shop.run("log", "DELETE FROM @commands").await;
-    // Of a backup too: what acts is older than the log.
+    // The checkpoints come from the backup too: no follower is newer than the log.
     shop.run("process", "DELETE FROM @checkpoints").await;
     let claims = "SELECT count(*) FROM @claims";
     assert_eq!(shop.number("log", claims).await, 1);
@@ -226,7 +226,7 @@ async fn a_log_restored_without_its_keys_is_erased_again(shop: Shop) {
     log_restored(&shop, store).await;
 }
 
-/// What every process of the shop does before it reads the log.
+/// Does what every process of the shop does before it reads the log.
 async fn the_register_is_applied_without_an_eraser_and_returned_whole(shop: Shop) {
     let store = shop.store();
     erased_and_restored(&shop, &store).await;

@@ -69,7 +69,7 @@ pub(crate) fn reactors(shop: &Shop, store: &EventStore, processes: Vec<Arc<dyn P
     Run { task: tokio::spawn(reactor::run(store.clone(), db, processes, holder, stop.clone())), stop }
 }
 
-/// As `migrate` does it, on an empty log.
+/// Starts them as `migrate` does, on an empty log.
 pub(crate) async fn begin(shop: &Shop) {
     reactor::begin(&shop.log(), &shop.db("process"), "fulfilment", None).await.unwrap();
 }

@@ -30,7 +30,7 @@ on_both!(
     an_idle_relay_polls_with_pauses_and_still_publishes,
 );
 
-/// What becomes of the n-th message.
+/// The outcome of the n-th message.
 type Fate = Box<dyn Fn(usize, &Message) -> Answer + Send + Sync>;
 
 enum Answer {
@@ -147,7 +147,7 @@ fn of(shop: &Shop, bus: &Fickle, holder: &str) -> Relay {
         log: shop.log(),
         process: soonshop_event_log::Database::new(shop.place.clone()).namespace("process").unwrap(),
         bus: Arc::new(bus.clone()),
-        // Of a process that appends nothing.
+        // The signal of a process that appends nothing.
         appended: watch::channel(0).1,
         holder: holder.to_owned(),
         published: Published::default(),

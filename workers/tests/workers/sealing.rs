@@ -68,7 +68,7 @@ impl Run {
         tokio::time::timeout(Duration::from_mins(1), self.task).await.unwrap().unwrap();
     }
 
-    /// As a process ends that is killed.
+    /// Ends like a process that is killed.
     async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
@@ -83,7 +83,7 @@ fn sealing(shop: &Shop, keys: &SealKeys, holder: &str) -> Run {
         seals: seals(shop),
         process: Database::new(shop.place.clone()).namespace("process").unwrap(),
         keys: keys.clone(),
-        // Of a process that appends nothing.
+        // The signal of a process that appends nothing.
         appended: watch::channel(0).1,
         holder: holder.to_owned(),
     };
