@@ -24,14 +24,14 @@ async function pictured(name, page, error) {
 // A test on each of these shops. `body` gets a signed-in window and the shop; pages that misbehave fail it.
 export function each(name, body, { on = shops, ...options } = {}) {
   for (const shop of on) {
-    const whole = `${name} (${shop.store})`;
-    test(whole, async () => {
+    const title = `${name} (${shop.store})`;
+    test(title, async () => {
       const window = await visit(browser, shop, options);
       try {
         await body(window, shop);
         assert.deepEqual(window.watched, []);
       } catch (error) {
-        throw await pictured(whole, window.page, error);
+        throw await pictured(title, window.page, error);
       } finally {
         await window.context.close();
       }

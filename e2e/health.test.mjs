@@ -41,7 +41,7 @@ async function health(shop) {
   return { status: answer.status, ...(await answer.json()) };
 }
 
-const one = (whole, name) => whole.items.find((item) => item.projection === name);
+const one = (health, name) => health.items.find((item) => item.projection === name);
 const row = (page, name) => page.locator('main tr', { hasText: name }).first();
 
 // The page says the same of a read model as the endpoint and the tool.

@@ -50,9 +50,9 @@ check(11, 'an intact log is green, and one changed byte is red at its position, 
   const red = await verify(page, shop);
   assert.match(red, new RegExp(`#${head}\\b`), red);
   await mustFail('green on a changed event', () => green(page));
-  for (const told of [await soonshop(shop, 'seals', 'check', '--pubkey', known), await replayTool(shop, 'check', '--pubkey', known)]) {
-    assert.equal(told.code, 3, told.stderr);
-    assert.match(told.stdout + told.stderr, new RegExp(`:${head}\\b`));
+  for (const result of [await soonshop(shop, 'seals', 'check', '--pubkey', known), await replayTool(shop, 'check', '--pubkey', known)]) {
+    assert.equal(result.code, 3, result.stderr);
+    assert.match(result.stdout + result.stderr, new RegExp(`:${head}\\b`));
   }
   const file = join(shop.folder, 'audit.seals');
   assert.equal((await soonshop(shop, 'seals', 'export', file)).code, 0);

@@ -83,10 +83,10 @@ check(9, 'ten tabs share one stream, and all of them load', async ({ context, pa
   // A proxy between browser and shop, to count open connections.
   let streams = 0;
   let most = 0;
-  const between = createServer((asked, answered) => {
-    const stream = asked.url.startsWith('/api/audit/stream');
+  const between = createServer((incoming, answered) => {
+    const stream = incoming.url.startsWith('/api/audit/stream');
     if (stream) most = Math.max(most, (streams += 1));
-    const on = request(`${shop.origin}${asked.url}`, { method: asked.method, headers: asked.headers }, (answer) => {
+    const on = request(`${shop.origin}${incoming.url}`, { method: incoming.method, headers: incoming.headers }, (answer) => {
       answered.writeHead(answer.statusCode, answer.headers);
       answer.pipe(answered);
     });
@@ -95,7 +95,7 @@ check(9, 'ten tabs share one stream, and all of them load', async ({ context, pa
       if (stream) streams -= 1;
       on.destroy();
     });
-    asked.pipe(on);
+    incoming.pipe(on);
   });
   await new Promise((resolve) => between.listen(0, '127.0.0.1', resolve));
   const through = { origin: `http://127.0.0.1:${between.address().port}`, keys: shop.keys };

@@ -130,8 +130,8 @@ check(8, 'an auditor reveals personal values for a reason, and that is recorded'
 }, { role: 'auditor' });
 
 check(8, 'a look-up by e-mail address finds its person, and the value is in no URL', async ({ page }, shop) => {
-  const asked = [];
-  page.on('request', (request) => asked.push(request.url()));
+  const addresses = [];
+  page.on('request', (request) => addresses.push(request.url()));
   const before = await recorded(browser, shop, /Looked up a person/);
   await see(page, shop, '/audit/timeline?lang=en');
   await page.locator('summary', { hasText: 'Look up' }).click();
@@ -140,9 +140,9 @@ check(8, 'a look-up by e-mail address finds its person, and the value is in no U
   await page.waitForURL('**/audit/timeline?q=**');
   assert.equal(new URL(page.url()).searchParams.get('q'), `subject:${shop.made.users.ana}`);
   assert.ok((await rows(page).count()) >= 3);
-  const silent = () => assert.ok(!asked.some((url) => decodeURIComponent(url).includes('quux')), 'it is in an address');
+  const silent = () => assert.ok(!addresses.some((url) => decodeURIComponent(url).includes('quux')), 'it is in an address');
   silent();
   assert.equal(await recorded(browser, shop, /Looked up a person/), before + 1);
-  asked.push(`${shop.origin}/audit/timeline?q=${ANA.email}`);
+  addresses.push(`${shop.origin}/audit/timeline?q=${ANA.email}`);
   await mustFail('an e-mail address in a URL', silent);
 });

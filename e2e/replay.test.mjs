@@ -15,7 +15,7 @@ const on = STORES.map((store) => ({ store, get origin() { return own[store].orig
 const count = async (shop, namespace, table) => Number((await sql(shop, namespace, `SELECT count(*) FROM ${table};`)).trim());
 
 // The page's texts about the read model and its runs.
-async function told(page, shop) {
+async function pageText(page, shop) {
   await see(page, shop, '/audit/projections/products?lang=en');
   return page.locator('main').innerText();
 }
@@ -35,7 +35,7 @@ check(15, 'plan, an interrupted and resumed rebuild, a found bug, a swap, and a 
   const plan = await replayTool(shop, 'plan', 'products');
   assert.equal(plan.code, 0, plan.stderr);
   assert.deepEqual([await count(shop, 'operations', 'generations'), await count(shop, 'operations', 'entries'), await count(shop, 'operations', 'runs')], before);
-  assert.doesNotMatch(await told(page, shop), /rebuild products\s*\n.*running/i);
+  assert.doesNotMatch(await pageText(page, shop), /rebuild products\s*\n.*running/i);
 
   // Half way, a second rebuild is refused, naming the first one; Ctrl-C keeps the progress.
   const rebuild = spawnReplayTool(shop, 'rebuild', 'products', '--max-rate', '25/s', '--chunk', '10', '--json');
@@ -54,7 +54,7 @@ check(15, 'plan, an interrupted and resumed rebuild, a found bug, a swap, and a 
   assert.match(second.stderr, new RegExp(`${rebuild.pid}|run \\d+|replay`), second.stderr);
   rebuild.kill('SIGINT');
   assert.equal(await rebuild.ended, 130, warnings);
-  const interrupted = await told(page, shop);
+  const interrupted = await pageText(page, shop);
   assert.match(interrupted, /interrupted|broken off/i);
   const again = await replayTool(shop, 'rebuild', 'products', '--json');
   assert.equal(again.code, 0, again.stderr);
@@ -69,10 +69,10 @@ check(15, 'plan, an interrupted and resumed rebuild, a found bug, a swap, and a 
   assert.ok((verify.stdout + verify.stderr).includes(id), verify.stdout + verify.stderr);
   const refused = await replayTool(shop, 'swap', 'products', '--yes');
   assert.equal(refused.code, 4, refused.stderr);
-  const found = await told(page, shop);
+  const found = await pageText(page, shop);
   assert.match(found, /difference|differ/i);
 
-  // Corrected: readers are moved over while they read, and back.
+  // Corrected: a swap while others read, and a rollback.
   await sql(shop, 'rm_products_2', `UPDATE products SET name = 'Replayed' WHERE id = '${id}';`);
   const equal = await replayTool(shop, 'verify', 'products');
   assert.equal(equal.code, 0, equal.stdout + equal.stderr);
@@ -85,7 +85,7 @@ check(15, 'plan, an interrupted and resumed rebuild, a found bug, a swap, and a 
     }
   });
   const swap = await replayTool(shop, 'swap', 'products', '--yes', '--reason', 'a test');
-  const swapped = await told(page, shop);
+  const swapped = await pageText(page, shop);
   const rollback = await replayTool(shop, 'rollback', 'products', '--yes', '--reason', 'a test');
   reading = false;
   await Promise.all(readers);
@@ -93,7 +93,7 @@ check(15, 'plan, an interrupted and resumed rebuild, a found bug, a swap, and a 
   assert.ok(reads > 20, `${reads} reads`);
   assert.equal(failed, 0, `${failed} of ${reads} reads failed`);
   assert.match(swapped, /v2 · in use/);
-  const back = await told(page, shop);
+  const back = await pageText(page, shop);
   assert.match(back, /v1 · in use/);
   assert.match(back, /swap products/);
   assert.match(back, /rollback products/);

@@ -1,4 +1,4 @@
-// The timeline: deep links, the way back, and truthful answers about the search.
+// The timeline: deep links, the back button, and truthful answers about the search.
 import assert from 'node:assert/strict';
 import { see, visit } from './browser.mjs';
 import { browser, check, mustFail, rows } from './harness.mjs';
@@ -6,7 +6,7 @@ import { call, get } from './shop.mjs';
 
 const positions = async (page) => (await rows(page).allInnerTexts()).map((text) => Number(text.match(/#(\d+)/)[1]));
 
-check(6, 'a filter of four conditions survives paging, a link, and the way back', async ({ page }, shop) => {
+check(6, 'a filter of four conditions survives paging, a link, and the back button', async ({ page }, shop) => {
   const filter = 'agg=product&type=ProductPriceChanged&actor=guest&chan=api&limit=30&lang=en';
   await see(page, shop, `/audit/timeline?${filter}`);
   const seen = await positions(page);

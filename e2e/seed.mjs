@@ -67,7 +67,7 @@ export async function seed(shop) {
   made.orders.erased = await placed(shop, 'TEE-01', 1, {}, { customer: { user: made.users.zoe }, contact: { email: ZOE.email } });
   await confirmed(shop, made.orders.erased);
   await post(shop, `/people/${made.users.zoe}/erasures`, { purposes: ['account', 'invoice'] },
-    { as: 'support', headers: { 'x-reason': 'asked-to-be-forgotten' } });
+    { as: 'support', headers: { 'x-reason': 'erasure-requested' } });
 
   const price = { amount: 500, currency: 'GBP' };
   made.formula = await created(shop, '/products', { name: FORMULA, variants: [{ sku: 'HYP-01', price }] });
@@ -87,7 +87,7 @@ export async function seed(shop) {
 // Waits until every read model has reached the head, and the erasure of Zoe is complete.
 export async function caughtUp(shop) {
   if (shop.made?.users.zoe) {
-    await eventually('Zoe is forgotten', async () => {
+    await eventually('Zoe is erased', async () => {
       const found = await get(shop, '/api/audit/timeline?type=PersonErased', { as: 'auditor' });
       return found.json.items.some((item) => item.subject === shop.made.users.zoe || item.aggregate_id === shop.made.users.zoe);
     });

@@ -43,9 +43,9 @@ const changes = (page) => page.locator('table').first().locator('tbody tr').eval
 async function sameChanges(page, shop, kind, id, from, to) {
   await see(page, shop, `/audit/a/${kind}/${id}?v=${to}&cmp=${from}&lang=en`);
   const { diff } = await audit(shop, `/a/${kind}/${id}?v=${to}&cmp=${from}`);
-  const told = await replayTool(shop, 'diff', kind, id, `v${from}`, `v${to}`, '--json');
-  assert.equal(told.code, 0, told.stderr);
-  const lines = told.stdout.trim().split('\n').map((line) => JSON.parse(line));
+  const result = await replayTool(shop, 'diff', kind, id, `v${from}`, `v${to}`, '--json');
+  assert.equal(result.code, 0, result.stderr);
+  const lines = result.stdout.trim().split('\n').map((line) => JSON.parse(line));
   const tool = lines.filter((line) => line.message_type === 'diff');
   const bare = ({ path, before, after }) => ({ path, before, after });
   const sorted = (list) => list.map(bare).sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -74,7 +74,7 @@ check(2, 'the page shows the same changes as replay-tool', async ({ page }, shop
 const said = async (place) => (await place.innerText()).replace(/\s+/g, ' ').trim();
 
 // The changed fields of each row, by position.
-const told = (page) => rows(page).evaluateAll((found) => Object.fromEntries(found.map((row) =>
+const changesOfRows = (page) => rows(page).evaluateAll((found) => Object.fromEntries(found.map((row) =>
   [row.dataset.position, [...row.querySelectorAll('[data-path]')].map((field) => field.dataset.path)])));
 
 check(2, 'a timeline row shows the same changed fields as the page of the aggregate', async ({ page }, shop) => {
@@ -88,7 +88,7 @@ check(2, 'a timeline row shows the same changed fields as the page of the aggreg
       wanted[event.position] = version === 1 ? [] : firstFields(diff.changes);
     }
     const same = async () => {
-      for (const [position, paths] of Object.entries(await told(page))) assert.deepEqual(paths, wanted[position], position);
+      for (const [position, paths] of Object.entries(await changesOfRows(page))) assert.deepEqual(paths, wanted[position], position);
     };
     await same();
     await rows(page).first().locator('[data-path]').first().evaluate((field) => field.remove());
@@ -210,23 +210,23 @@ each('a note on an event is private until it is shared', async ({ page }, shop) 
   assert.deepEqual(await violations(page), []);
   const { context, page: other } = await visit(browser, shop, { role: 'auditor' });
   await see(other, shop, address);
-  const told = async () => {
+  const noteIsHidden = async () => {
     const text = await other.locator('li[aria-current]').innerText();
     assert.match(text, /for everybody/);
     assert.doesNotMatch(text, /mine alone/);
   };
-  await told();
+  await noteIsHidden();
   await other.locator('.note').first().evaluate((it) => { it.innerText = 'mine alone'; });
-  await mustFail('a private note shown to others', told);
+  await mustFail('a private note shown to others', noteIsHidden);
   await context.close();
 });
 
 // The state from the tool and from the endpoint, compared as bytes.
 async function sameState(shop, kind, id, tampered = (state) => state) {
   const { state } = await audit(shop, `/a/${kind}/${id}`);
-  const told = await replayTool(shop, 'show', kind, id, '--json');
-  assert.equal(told.code, 0, told.stderr);
-  const tool = JSON.parse(told.stdout.split('\n')[0]).state;
+  const result = await replayTool(shop, 'show', kind, id, '--json');
+  assert.equal(result.code, 0, result.stderr);
+  const tool = JSON.parse(result.stdout.split('\n')[0]).state;
   assert.equal(JSON.stringify(tampered(tool)), JSON.stringify(state));
   return state;
 }
