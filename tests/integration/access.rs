@@ -159,8 +159,8 @@ async fn roles_change_nothing_of_a_key_but_its_last_use(db: &soonshop_event_log:
     }
 }
 
-/// The query role reads the instances of process managers, and the tool their positions; neither writes them, and the
-/// tool reads no state and no command.
+/// The query role reads the instances of process managers, and the tool their positions; neither writes them, except that
+/// the query role can retry a command. The tool reads no state and no command.
 async fn the_tables_of_processes_are_read_only_for_viewer_and_tool(db: &soonshop_event_log::Db) {
     let may = async |role: &str, table: &str, right: &str| {
         let sql = format!("SELECT has_table_privilege('{role}', 'process.{table}', '{right}')");
@@ -183,6 +183,13 @@ async fn the_tables_of_processes_are_read_only_for_viewer_and_tool(db: &soonshop
             let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
             let reads: bool = row.try_get_by_index(0).unwrap();
             assert_eq!(reads, role == "soonshop_query", "{role} {table} {column}");
+        }
+        // A retry brings the next attempt forward, and changes nothing else.
+        for (column, may) in [("retry_at", role == "soonshop_query"), ("attempts", false), ("task", false)] {
+            let sql =
+                format!("SELECT has_column_privilege('{role}', 'process.outbox', '{column}', 'UPDATE')");
+            let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<bool>(0).unwrap(), may, "{role} {column}");
         }
     }
 }
