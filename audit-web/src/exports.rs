@@ -57,8 +57,8 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
     let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
     let pairs = form_urlencoded::parse(call.visit.query.as_bytes()).into_owned();
     let with_changes = call.params.text(WITHOUT_CHANGES).is_none();
-    let mut asked = ListingRequest::new(&fields::filter(&call.params), said, with_changes)?;
-    asked.separator = Separator::named(call.params.text(SEPARATOR));
+    let mut request = ListingRequest::new(&fields::filter(&call.params), pairs, with_changes)?;
+    request.separator = Separator::named(call.params.text(SEPARATOR));
     if let Some(file) = &call.shared.file {
         request = file.narrow(request);
     }

@@ -213,9 +213,9 @@ pub async fn export<E: From<QueryError>>(
     role: &str,
     mut goes_on: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Written, E> {
-    let mut listing = Listing::open(registry, log, asked, None).await?;
-    let columns = columns(asked.changes);
-    let (mut export, mut count) = (Export::begin(format, columns).separated(asked.separator), 0);
+    let mut listing = Listing::open(registry, log, request, None).await?;
+    let columns = columns(request.changes);
+    let (mut export, mut count) = (Export::begin(format, columns).separated(request.separator), 0);
     let mut page = listing.next().await?;
     while !page.is_empty() {
         count += page.len() as u64;

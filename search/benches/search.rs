@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "its table is for a person")]
 
 #[path = "../tests/judged/scores.rs"]
-#[expect(dead_code, reason = "the test uses the rest")]
 mod scores;
 
 use std::collections::BTreeMap;

@@ -134,7 +134,7 @@ impl<'a> View<'a> {
             visit.parameter(name).or_else(|| visit.cookie(&cookie).map(str::to_owned))
         };
         let tag = chosen("lang").filter(|tag| Language::TAGS.contains(&tag.as_str()));
-        let preferred = asked.languages.iter().find(|tag| Language::is_spoken(tag)).map(String::as_str);
+        let preferred = visit.languages.iter().find(|tag| Language::is_spoken(tag)).map(String::as_str);
         let theme = chosen("theme").and_then(|theme| THEMES.into_iter().find(|known| *known == theme));
         Self {
             visit,

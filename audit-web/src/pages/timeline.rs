@@ -504,10 +504,10 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
 
 /// Saved searches, and a form to save this one.
 fn saved(view: &View<'_>, found: &Timeline) -> Markup {
-    // Its days begin in the zone of this page, whoever opens it.
-    let kept = view.zone != Tz::UTC && view.asked.parameter("tz").is_none();
+    // Its days begin in the zone of this page, for every reader.
+    let kept = view.zone != Tz::UTC && view.visit.parameter("tz").is_none();
     let zone = kept.then(|| ("tz", view.zone.name()));
-    let query = form_urlencoded::Serializer::new(view.asked.query.clone()).extend_pairs(zone).finish();
+    let query = form_urlencoded::Serializer::new(view.visit.query.clone()).extend_pairs(zone).finish();
     html! {
         details.menu {
             summary { (view.word("views")) }

@@ -149,7 +149,7 @@ impl<S> Call<S> {
             shared: Arc::clone(shared),
             key,
             more_keys: keys.collect(),
-            params: Params::read_in(&asked.query, takes.params, kept_zone(&asked, takes.params))?,
+            params: Params::read_in(&visit.query, takes.params, kept_zone(&visit, takes.params))?,
             form,
             wanted: wanted(&parts.headers)?,
             has: IfNoneMatch::optional(&parts.headers)?,
@@ -233,9 +233,9 @@ impl<S> Call<S> {
 }
 
 /// The time zone that a browser keeps for the pages.
-fn kept_zone(asked: &Visit, params: &[Param]) -> Option<Tz> {
+fn kept_zone(visit: &Visit, params: &[Param]) -> Option<Tz> {
     let param = params.iter().find(|param| matches!(param.kind, Kind::KeptZone))?;
-    asked.cookie(&format!("soonshop_{}", param.name))?.parse().ok()
+    visit.cookie(&format!("soonshop_{}", param.name))?.parse().ok()
 }
 
 /// Reads a form, sent by one of our own pages or by a program.
