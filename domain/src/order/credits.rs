@@ -435,7 +435,7 @@ mod tests {
         let mut order = placed();
         let known = old(1, "MUG", 3, gbp(400));
         assert_eq!(
-            order.allocate(&[known.clone()], &[request("MUG", 9)]).unwrap_err().error,
+            order.allocate(std::slice::from_ref(&known), &[request("MUG", 9)]).unwrap_err().error,
             Error::CreditTooLarge { left: 2 }
         );
         let events = with(&mut order, vec![known.clone()]).unwrap();

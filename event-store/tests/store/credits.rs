@@ -88,10 +88,7 @@ async fn an_order_that_refuses_a_credit_refuses_the_credit_note(shop: Fixture) {
     let store = shop.store();
     let order = ordered(&store, 2).await;
     let refused = credit(&store, &order, 3).await;
-    assert!(
-        matches!(&refused, Err(ExecuteError::Rejected(error)) if *error == too_large(2)),
-        "{refused:?}"
-    );
+    assert!(matches!(&refused, Err(ExecuteError::Rejected(error)) if *error == too_large(2)), "{refused:?}");
     assert_eq!(shop.events().await.len(), 1, "neither of the two streams got anything");
     let done = credit(&store, &order, 2).await.unwrap();
     assert_eq!((done.answer.version, done.answer.first_position), (Some(1), Some(2)));
