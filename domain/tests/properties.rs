@@ -337,7 +337,7 @@ fn small_order() -> Vec<Line> {
 /// What happens to an order that can be credited.
 #[derive(Debug, Clone)]
 enum Step {
-    Command(order::Command),
+    Command(Box<order::Command>),
     /// Parts of its lines are credited as they are named.
     Credit(Vec<CreditedLine>),
     /// The order chooses the parts.
@@ -351,10 +351,10 @@ fn credit_steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => credited_lines().prop_map(Step::Credit),
         6 => credit_requests().prop_map(Step::Allocate),
-        1 => Just(Step::Command(Confirm)),
-        1 => Just(Step::Command(Ship)),
-        1 => Just(Step::Command(Cancel { reason: "because".to_owned() })),
-        1 => Just(Step::Command(Refuse { refusal })),
+        1 => Just(Step::Command(Box::new(Confirm))),
+        1 => Just(Step::Command(Box::new(Ship))),
+        1 => Just(Step::Command(Box::new(Cancel { reason: "because".to_owned() }))),
+        1 => Just(Step::Command(Box::new(Refuse { refusal }))),
     ];
     vec(step, 0..20)
 }
@@ -505,7 +505,7 @@ proptest! {
         history.iter().cloned().for_each(|event| order.apply(event));
         for (number, step) in (1_000_u128..).zip(steps) {
             let (command, is_credit, is_allocated) = match step {
-                Step::Command(command) => (command, false, false),
+                Step::Command(command) => (*command, false, false),
                 Step::Credit(lines) => {
                     let credit_note_id = CreditNoteId(Uuid::from_u128(number));
                     (order::Command::Credit { credit_note_id, lines, earlier: earlier.clone() }, true, false)
