@@ -126,8 +126,8 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
     let mut more = vec![("order", options.order.as_str())];
     more.extend(options.before.as_deref().map(|before| ("before", before)));
     more.extend(options.no_changes.then_some(("changes", "0")));
-    let mut asked = options.search.asked(&more)?;
-    asked.separator = Separator::named(Some(&options.separator));
+    let mut request = options.search.request(&more)?;
+    request.separator = Separator::named(Some(&options.separator));
     let signer = match &options.sign {
         Some(file) => Some(signer(tool, file).await?),
         None => None,
