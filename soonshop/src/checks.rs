@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn every_probe_and_every_remedy_has_its_texts_in_both_languages() {
+    fn every_check_and_every_remedy_has_its_texts_in_both_languages() {
         let codes = TABLE.iter().map(|check| check.name).chain(remedies::CODES);
         for language in Language::ALL {
             for code in codes.clone() {
