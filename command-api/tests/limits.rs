@@ -300,6 +300,8 @@ async fn a_body_at_a_described_limit_is_accepted_and_one_beyond_it_refused() {
             let what = format!("{} {path}", method.to_uppercase());
             let mut found = Vec::new();
             limits(&document, schema, "", &mut found);
+            // The number of a credited line is a line of its order: no range of numbers holds for every order.
+            found.retain(|limit| (name, limit.at.as_str()) != ("NewCreditNote", "/lines/0/line"));
             for limit in &found {
                 let (at, beyond) = values(&shop, &shop.body(name), limit);
                 let cases = at.into_iter().map(|value| (value, true));

@@ -388,7 +388,21 @@ kill_hard() {
     while alive "$pid"; do ((tries-- > 0)) || return 1; sleep 0.1; done
   done
 }
-pause() { signal_all STOP "$1"; }
+
+# Returns once every thread has stopped: the signal is on its way for a moment, in which a server still answers.
+pause() {
+  local pids tries=100 threads
+  running "$1" || return 0
+  signal_all STOP "$1"
+  pids=$(tree "$(pid_of "$1")")
+  while :; do
+    # shellcheck disable=SC2046,SC2086 # lists
+    threads=$(cat $(printf '/proc/%s/task/*/stat ' $pids) 2>/dev/null | sed 's/.*) //' | awk '!/^[TtZX]/' | wc -l) || true
+    if ((threads == 0)); then return; fi
+    ((tries-- > 0)) || die "$1 does not stop"
+    sleep 0.05
+  done
+}
 resume() { signal_all CONT "$1"; }
 restart() { down "$1"; up "$1"; }
 

@@ -285,7 +285,8 @@ async fn a_trail_shows_the_state_the_changes_and_the_event_that_set_each_field()
     let gone = last["diff"]["changes"].as_array().unwrap();
     let name = gone.iter().find(|change| change["path"] == "/name").unwrap();
     assert!(name["before"] == "Mug" && name.get("after").is_none());
-    assert_eq!(last["blame"].as_object().unwrap().keys().collect::<Vec<_>>(), ["/status"]);
+    // A deleted product keeps its SKUs until they are given back.
+    assert_eq!(last["blame"].as_object().unwrap().keys().collect::<Vec<_>>(), ["/skus", "/status"]);
     // In reverse, from before the first event, and the events below a version.
     let back = shop.see(&format!("{path}?v=1&cmp=2")).await.ok();
     assert_eq!(back["diff"]["changes"][0]["after"]["amount"], 500);

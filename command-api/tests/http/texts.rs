@@ -82,6 +82,8 @@ async fn samples(shop: &Shop) -> BTreeMap<&'static str, (String, Value)> {
     let (changed, erased) = (user().await, user().await);
     let mut bought = order("mug");
     bought["customer"] = json!({ "guest": guest });
+    // A credit note has the country of its order.
+    bought["country"] = json!("Zaïrë");
     let (cancelled, credited) =
         (shop.post("/orders", bought.clone()).await.id(), shop.post("/orders", bought).await.id());
     shop.post("/inventory/mug/receipts", json!({ "quantity": 9 })).await;
