@@ -121,11 +121,13 @@ pub(crate) fn counted(query: &Query) -> Vec<CountedFacet> {
 
 impl CountedFacet {
     /// The terms of the chosen values.
+    #[cfg(feature = "elasticsearch")]
     pub(crate) fn chosen_terms(&self) -> impl Iterator<Item = String> {
         self.chosen.keys().map(|key| format!("{}{key}{SEPARATOR}", self.prefix))
     }
 
     /// The chosen value of a term, as the query spells it.
+    #[cfg(feature = "elasticsearch")]
     pub(crate) fn chosen(&self, term: &str) -> Option<Spelling> {
         let key = term.strip_prefix(&self.prefix)?.strip_suffix(SEPARATOR)?;
         let asked = self.chosen.get(key)?;
