@@ -56,8 +56,10 @@ impl Shop {
             .header("idempotency-key", Uuid::new_v4().to_string())
             .header("authorization", format!("Bearer {TOKEN}"));
         // Something new has no version to name.
-        let request = if method == "PUT" { request.header("if-match", "*") } else { request };
-        let request = request.body(Body::from(body.to_string())).unwrap();
+        let request =
+            if ["PUT", "DELETE"].contains(&method) { request.header("if-match", "*") } else { request };
+        let sent = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let request = request.body(sent).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -113,6 +115,13 @@ impl Shop {
                 let named = body["sku"].as_str().filter(|sku| (1..=64).contains(&sku.chars().count()));
                 path.replace("{id}", &self.sell(named.unwrap_or(&sku)).await)
             }
+            "/products/{id}/sku-releases" => {
+                let named = body["sku"].as_str().filter(|sku| (1..=64).contains(&sku.chars().count()));
+                let id = self.sell(named.unwrap_or(&sku)).await;
+                let (status, answer) = self.send("DELETE", &format!("/products/{id}"), &Value::Null).await;
+                assert_eq!(status, 204, "{answer}");
+                path.replace("{id}", &id)
+            }
             "/orders/{id}/cancellation" | "/orders/{id}/shipment" => {
                 self.sell(&sku).await;
                 let order = json!({ "lines": [{ "sku": sku, "quantity": 1 }], "country": "UK" });
@@ -152,6 +161,7 @@ impl Shop {
                 body
             }
             "NewVariant" | "NewPrice" => variant(&sku),
+            "SkuRelease" => json!({ "sku": sku }),
             "StockReceipt" => json!({ "quantity": 1, "location": "main" }),
             "StockAdjustment" => json!({ "quantity": 1, "reason": "counted", "location": "main" }),
             "StockReservation" => {

@@ -171,6 +171,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev { listen } => {
             let shop = Shop::open(&cli.config, Role::All)?;
             migrate::migrate(&shop).await?;
+            let renewed = migrate::renew_read_models(&shop).await?;
+            if !renewed.is_empty() {
+                eprintln!("made anew for this release: the read models {}", renewed.join(", "));
+            }
             let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));
             serve_until_told(shop, Options { role: Role::All, contexts: contexts(None)?, listen }, true)
                 .await?;

@@ -124,6 +124,27 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     Ok(said)
 }
 
+/// Makes those read models anew that another release made, so that this one cannot read them; their names. Readers wait
+/// until they are filled, so this is for `dev`: beside live traffic `replay-tool rebuild`, `verify` and `swap` do it.
+pub async fn renew_read_models(shop: &Shop) -> anyhow::Result<Vec<&'static str>> {
+    let registry = shop.registry()?;
+    let mut renewed = Vec::new();
+    for projector in soonshop_projections::all() {
+        let active = registry.active(projector.name()).await?;
+        if active.is_some_and(|active| active.is_made_by(&*projector)) {
+            continue;
+        }
+        // One that was made before a process was killed, or that `replay-tool` made.
+        let generation = match registry.projected_by(&*projector).await?.pop() {
+            Some(made) => made,
+            None => registry.create(&*projector).await?,
+        };
+        registry.activate(&generation).await?;
+        renewed.push(projector.name());
+    }
+    Ok(renewed)
+}
+
 /// Succeeds if every schema is that of this release.
 pub async fn check(shop: &Shop) -> anyhow::Result<()> {
     for (namespace, database) in homes(shop) {

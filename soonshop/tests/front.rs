@@ -1,12 +1,15 @@
-//! The page at `/` of a process that runs, and the documents that it leads to.
+//! A process that runs: its page at `/`, the documents that it leads to, and read models of another release.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "fixture/config.rs"]
 mod config;
 
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
 use soonshop::serve::{Options, start};
-use soonshop::{Role, Shop, contexts, migrate};
+use soonshop::{Role, Shop, contexts, migrate, seed, settle};
 
 use crate::config::config;
 
@@ -21,7 +24,7 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
     let folder = tempfile::tempdir().unwrap();
     let shop = Shop::open(&config(folder.path()), Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
-    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().unwrap();
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     // All of it, and then a process that serves one context only.
     for (list, served) in [
         (None, &["user", "product", "inventory", "order", "analytics", "audit"][..]),
@@ -55,4 +58,34 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
         }
         running.stop().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_models_of_another_release_are_made_anew_where_that_is_asked_for() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let folder = tempfile::tempdir().unwrap();
+    let shop = Shop::open(&config(folder.path()), Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    let store = shop.event_store().unwrap();
+    seed::seed(&store).await.unwrap();
+    store.close().await;
+    assert_eq!(migrate::renew_read_models(&shop).await.unwrap(), [""; 0], "those of this release stay");
+    let registry = shop.registry().unwrap();
+    let sql = registry.operations().sql("UPDATE @generations SET version = 0 WHERE projection = 'products'");
+    registry.operations().connection.execute_unprepared(&sql).await.unwrap();
+    migrate::migrate(&shop).await.unwrap();
+
+    assert_eq!(migrate::renew_read_models(&shop).await.unwrap(), ["products"]);
+    assert_eq!(migrate::renew_read_models(&shop).await.unwrap(), [""; 0], "and only once");
+    let options = Options {
+        role: Role::All,
+        contexts: contexts(None).unwrap(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+    };
+    let running = start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
+    settle::settle(&shop, Duration::from_secs(30)).await.unwrap();
+    let listed = reqwest::get(format!("http://{}/products", running.address)).await.unwrap();
+    let listed: Value = listed.json().await.unwrap();
+    assert!(listed["items"].as_array().is_some_and(|items| !items.is_empty()), "{listed}");
+    running.stop().await.unwrap();
 }

@@ -693,7 +693,7 @@ async fn a_swap_that_is_repeated_does_not_go_back_to_an_older_generation() {
     rebuild::rebuild(&tool, &rebuild::Options::new("stock")).await.unwrap();
     let back = swap::Rollback { generation: Some(5), ..swap::Rollback::new("stock") };
     let refused = swap::rollback(&tool, &back).await.unwrap_err();
-    assert!(refused.code() == 4 && refused.to_string().contains("never in use"), "{refused}");
+    assert!(refused.code() == 4 && refused.to_string().contains("never active"), "{refused}");
     shop.stop().await;
 }
 

@@ -117,7 +117,7 @@ impl Input for NewPrice {
 #[serde(deny_unknown_fields)]
 #[schema(as = SkuRelease)]
 struct Release {
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     sku: Sku,
 }
 
