@@ -170,6 +170,8 @@ export async function open(store) {
       shop.commands = (await serve(shop, ['serve', '--role', 'command-api', '--name', 'commands'])).origin;
       shop.worker = await serve(shop, ['serve', '--role', 'projector', '--name', 'worker']);
       await serve(shop, ['serve', '--role', 'reactor', '--name', 'reactor']);
+      // Without it the shop works by polling, and says that it is not well.
+      await serve(shop, ['serve', '--role', 'relay', '--name', 'relay']);
     } else {
       shop.origin = (await serve(shop)).origin;
     }
