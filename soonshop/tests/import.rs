@@ -16,11 +16,15 @@ use sea_orm::{ConnectionTrait as _, QueryResult};
 use serde_json::{Value, json};
 use soonshop::import::{Count, DateOrder, FileRefused, FormOptions, Options, Report, run};
 use soonshop::serve::{self, Running};
-use soonshop::{Config, Role, Shop, contexts, migrate};
+use soonshop::{Role, Shop, contexts, migrate};
 use tempfile::TempDir;
 
+#[path = "fixture/config.rs"]
+mod config;
 #[path = "import/documents.rs"]
 mod documents;
+
+use self::config::config;
 
 const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
 
@@ -72,25 +76,7 @@ fn count(new: u64, there: u64) -> Count {
 
 /// A shop of its own, on the embedded set.
 fn shop(folder: &Path) -> Shop {
-    let path = |name: &str| folder.join(name);
-    let config = Config {
-        store: format!("sqlite://{}", folder.display()),
-        read_models: None,
-        keys: None,
-        erasures: None,
-        bus: "in-process:".to_owned(),
-        cache: "moka:".to_owned(),
-        search: format!("tantivy://{}", path("search").display()),
-        master_key_file: path("master.key"),
-        seal_key_file: path("seal.key"),
-        operator_token_file: path("operator.token"),
-        name: "test".to_owned(),
-        keep_records_days: soonshop::KEEP_RECORDS_DAYS,
-        keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
-        erase_within_days: soonshop::ERASE_WITHIN_DAYS,
-        cancel_unshipped_after_days: 0,
-    };
-    Shop::open(&config, Role::All).unwrap()
+    Shop::open(&config(folder), Role::All).unwrap()
 }
 
 async fn new_shop() -> (TempDir, Shop) {
