@@ -140,10 +140,11 @@ check(13, 'by keyboard alone an order is found, stepped through, followed, expor
   const found = page.url();
   await press('Enter');
   await at(new RegExp(`/audit/a/order/${orders.whole}`));
+  // Its second newest event of four: placed, confirmed, shipped, credited.
   await press('[');
-  await at(/v=1\b/);
-  await press(']');
   await at(/v=2\b/);
+  await press(']');
+  await at(/v=3\b/);
   // Moves to the cause, by Tab.
   const onto = async (href) => {
     for (let step = 0; step < 60; step += 1) {
