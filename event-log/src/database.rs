@@ -47,12 +47,18 @@ impl DatabaseLocation {
     }
 }
 
-/// The URL without its password, for messages.
+/// The URL without its password, for messages: its parameters may hold one, too.
 fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
-    }
+    let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let shown = match (address.find("://"), address.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => {
+            format!("{}***{}", &address[..scheme + 3], &address[at..])
+        }
+        // A password with a sign that is not encoded.
+        (Some(scheme), None) if parameters.contains('@') => format!("{}***", &address[..scheme + 3]),
+        _ => address.to_owned(),
+    };
+    if parameters.is_empty() { shown } else { format!("{shown}?***") }
 }
 
 /// A database, which gives access to its namespaces. It connects when first used.

@@ -256,7 +256,7 @@ impl EventLog {
         let path = if self.db.backend() == DatabaseBackend::Postgres {
             format!("payload -> '{event_type}' ->> '{field}'")
         } else {
-            format!("payload ->> '$.{event_type}.{field}'")
+            format!("(CASE WHEN json_valid(payload) THEN payload ->> '$.{event_type}.{field}' END)")
         };
         let sql = format!(
             "SELECT {COLUMNS} FROM @events WHERE aggregate_type = '{aggregate_type}' AND {path} = $1 ORDER BY position"

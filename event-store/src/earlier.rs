@@ -1,6 +1,6 @@
 //! The records of a command under the ids that earlier releases gave it.
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, QueryResult};
 use soonshop_event_log::{Db, Error};
 use uuid::Uuid;
 
@@ -22,10 +22,26 @@ pub(crate) struct Record {
     pub(crate) answer: Answer,
 }
 
-/// The first record with one of these ids.
-pub(crate) async fn find(db: &Db, ids: &[Uuid]) -> Result<Option<Record>, Error> {
+impl Record {
+    /// Whether it is of the command that has this form.
+    pub(crate) fn is(&self, form: &EarlierForm) -> bool {
+        self.command_id == form.command_id && self.fingerprint == form.fingerprint
+    }
+}
+
+/// Why it cannot be said in which form a command was recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordedForm {
+    #[error("the id was used for another command")]
+    IdReused,
+    #[error(transparent)]
+    Unreadable(Error),
+}
+
+/// The records with these ids.
+pub(crate) async fn find(db: &Db, ids: &[Uuid]) -> Result<Vec<Record>, Error> {
     if ids.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
     let fingerprint = match db.backend() {
@@ -34,9 +50,12 @@ pub(crate) async fn find(db: &Db, ids: &[Uuid]) -> Result<Option<Record>, Error>
     };
     let sql = format!(
         "SELECT CAST(command_id AS TEXT), {fingerprint}, CAST(status AS BIGINT), location, version, first_position, \
-         last_position, detail FROM @commands WHERE command_id IN ({ids}) LIMIT 1"
+         last_position, detail FROM @commands WHERE command_id IN ({ids})"
     );
-    let Some(row) = db.connection.query_one(db.statement(&sql, [])).await? else { return Ok(None) };
+    db.connection.query_all(db.statement(&sql, [])).await?.iter().map(record).collect()
+}
+
+fn record(row: &QueryResult) -> Result<Record, Error> {
     let status: i64 = row.try_get_by_index(2)?;
     let answer = Answer {
         kind: OutcomeKind::from_stored(i16::try_from(status).unwrap_or(i16::MAX)),
@@ -50,5 +69,5 @@ pub(crate) async fn find(db: &Db, ids: &[Uuid]) -> Result<Option<Record>, Error>
     let command_id = Uuid::try_parse(&id)
         .map_err(|_| Error::Database(format!("the command record {id} has no id that can be read")))?;
     let fingerprint: String = row.try_get_by_index(1)?;
-    Ok(Some(Record { command_id, fingerprint: unhex(&fingerprint), answer }))
+    Ok(Record { command_id, fingerprint: unhex(&fingerprint), answer })
 }

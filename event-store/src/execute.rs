@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::aggregate_cache::{AggregateCache, Loaded, Slot};
 use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
-use crate::earlier::{self, EarlierForm};
+use crate::earlier::{self, EarlierForm, RecordedForm};
 use crate::keys::{EncryptError, KeyMaker};
 use crate::kind::OutcomeKind;
 use crate::purge::{Purge, Purged};
@@ -429,12 +429,25 @@ impl EventStore {
         let mut ids: Vec<Uuid> = ids.collect();
         ids.sort_unstable();
         ids.dedup();
-        match earlier::find(self.log.db(), &ids).await? {
-            None => Ok(None),
-            Some(record) if context.is_recorded_as(record.command_id, &record.fingerprint) => {
-                Ok(Some(Executed { answer: record.answer, repeated: true }))
-            }
-            Some(_) => Err(ExecuteError::IdReused),
+        let records = earlier::find(self.log.db(), &ids).await?;
+        match context.earlier.iter().find_map(|form| records.iter().find(|record| record.is(form))) {
+            Some(record) => Ok(Some(Executed { answer: record.answer.clone(), repeated: true })),
+            None if records.is_empty() => Ok(None),
+            None => Err(ExecuteError::IdReused),
+        }
+    }
+
+    /// The first of these forms that a command was recorded in; `None`: it was in none of them.
+    ///
+    /// # Errors
+    /// A record has one of the ids, and is of another command; or the database cannot be read.
+    pub async fn recorded_form(&self, forms: &[EarlierForm]) -> Result<Option<EarlierForm>, RecordedForm> {
+        let ids: Vec<Uuid> = forms.iter().map(|form| form.command_id).collect();
+        let records = earlier::find(self.log.db(), &ids).await.map_err(RecordedForm::Unreadable)?;
+        match forms.iter().find(|form| records.iter().any(|record| record.is(form))) {
+            Some(form) => Ok(Some(form.clone())),
+            None if records.is_empty() => Ok(None),
+            None => Err(RecordedForm::IdReused),
         }
     }
 

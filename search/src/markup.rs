@@ -115,12 +115,18 @@ pub(crate) fn visible_name(text: &str) -> Cow<'_, str> {
 fn once(text: &str) -> Option<String> {
     let mut shown = String::with_capacity(text.len());
     let (mut rest, mut changed) = (text, false);
-    // Behind the last end of a tag or an entity there is only text.
-    let last = text.rfind(['>', ';'])?;
-    while let Some(at) = rest.find(['<', '&']).filter(|at| text.len() - rest.len() + at < last) {
+    // Behind the last end of a tag there is no tag, and behind that of an entity no entity.
+    let (tags, entities) = (text.rfind('>'), text.rfind(';'));
+    tags.or(entities)?;
+    while let Some(at) = rest.find(['<', '&']) {
+        let here = text.len() - rest.len() + at;
         shown.push_str(&rest[..at]);
         rest = &rest[at..];
-        let read = if rest.starts_with('<') { tag(rest) } else { entity(rest) };
+        let read = if rest.starts_with('<') {
+            tags.filter(|last| here < *last).and_then(|_| tag(rest))
+        } else {
+            entities.filter(|last| here < *last).and_then(|_| entity(rest))
+        };
         let Some((length, stands_for)) = read else {
             shown.push_str(&rest[..1]);
             rest = &rest[1..];
@@ -249,8 +255,10 @@ mod tests {
     #[test]
     fn a_long_text_takes_no_long_time() {
         for part in ["<", "&", "<b ", "<script>", "<a b=\"", "&amp;", "<!--"] {
-            let long = part.repeat(20_000) + ">";
-            assert!(visible(&long).len() <= long.len());
+            for end in [">", ";"] {
+                let long = part.repeat(20_000) + end;
+                assert!(visible(&long).len() <= long.len());
+            }
         }
     }
 }

@@ -158,8 +158,8 @@ impl Opened {
         Ok(())
     }
 
-    /// Reads all files again if one has changed since they were last found whole, and writes one beside them.
-    fn examine(&self) -> Result<(), TantivyError> {
+    /// The files of the index, with their lengths and when they were changed.
+    fn files(&self) -> Result<Vec<Stamp>, TantivyError> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -172,10 +172,21 @@ impl Opened {
             }
         }
         files.sort();
+        Ok(files)
+    }
+
+    /// Reads all files again if one has changed since they were last found whole, and writes one beside them.
+    fn examine(&self) -> Result<(), TantivyError> {
+        let files = self.files()?;
         let mut whole = lock(&self.whole);
         if *whole != files {
             // Opened anew: what is open already may be a file that is not the one in the folder any more.
-            let damaged = Index::open_in_dir(&self.path)?.validate_checksum()?;
+            let damaged = match Index::open_in_dir(&self.path)?.validate_checksum() {
+                Ok(damaged) => damaged,
+                // A commit or a merge changed the files meanwhile: the next look reads those that are there then.
+                Err(_) if self.files()? != files => return Ok(()),
+                Err(error) => return Err(error),
+            };
             if let Some(file) = damaged.iter().min() {
                 let reason = format!("{} is damaged", file.display());
                 return Err(TantivyError::SystemError(reason));

@@ -369,6 +369,7 @@ async fn a_file_whose_form_cannot_be_told_is_refused_before_anything_is_stored()
         ("dates.csv", ambiguous.clone().into_bytes(), "--date-order"),
         ("encodings.csv", mixed, "--encoding"),
         ("decimals.csv", csv(&["1,MUG,,1,2010-12-01 08:26:00,\"1,234\",,UK"]).into_bytes(), "--decimal-sign"),
+        ("units.csv", csv(&["1,MUG,,1.000,2010-12-01 08:26:00,5,,UK"]).into_bytes(), "--decimal-sign"),
     ] {
         let path = file(folder.path(), name, text);
         let error = run(&shop, &options(&path)).await.unwrap_err();

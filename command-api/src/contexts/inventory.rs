@@ -76,15 +76,20 @@ async fn is_unknown(store: &EventStore, sku: &Sku, command: &Command, id: Uuid) 
         return Ok(false);
     }
     let new = matches!(command, Command::Receive { .. });
-    Ok(new || store.load::<Stock>(id).await.map_err(refused)?.1 == 0)
+    Ok(new || store.version::<Stock>(id).await.map_err(refused)? == 0)
 }
 
 /// Refuses it, unless it was done before: then it is answered as it was.
 async fn unknown(call: Call, id: Uuid, at: At) -> Result<Response, Problem> {
+    let may_be_unlisted = matches!(at.command, Command::Receive { .. } | Command::Adjust { .. });
     match call.attempt::<Stock>(id, At { command: NOTHING, ..at.clone() }).await {
         Err(ExecuteError::Rejected(_)) => {
-            let detail = "no product has this SKU: correct it, or list the product first; `\"unlisted\": true` takes \
-                          stock before its product";
+            let detail = if may_be_unlisted {
+                "no product has this SKU: correct it, or list the product first; `\"unlisted\": true` takes stock before \
+                 its product"
+            } else {
+                "no product has this SKU, and there is no stock of it: correct it"
+            };
             Err(Problem::invalid("unknown-sku", detail).with("parameter", "sku"))
         }
         done => answer::<Stock>(id, at, done),

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use soonshop_domain::Money;
 use soonshop_domain::inventory::{MAIN, Stock, stream};
 use soonshop_domain::product::{self, Command, Product, Variant};
@@ -37,6 +38,29 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
+/// Attributes, none of them twice: names that were told apart by invisible characters are one by now.
+fn each_name_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Names;
+    impl<'de> Visitor<'de> for Names {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("an object of texts")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, mut from: M) -> Result<Self::Value, M::Error> {
+            let mut names = BTreeMap::new();
+            while let Some((name, value)) = from.next_entry::<String, String>()? {
+                if names.insert(name, value).is_some() {
+                    return Err(serde::de::Error::custom("two attributes have the same name"));
+                }
+            }
+            Ok(names)
+        }
+    }
+    from.deserialize_map(Names)
+}
+
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewProduct)]
@@ -48,7 +72,7 @@ struct New {
     description: String,
     #[schema(min_length = 1, max_length = 64)]
     category: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_name_once")]
     #[schema(value_type = schema::Attributes)]
     attributes: BTreeMap<String, String>,
     /// The variants that are sold, each with a SKU that no other product has.
@@ -76,7 +100,7 @@ struct Details {
     description: String,
     #[schema(min_length = 1, max_length = 64)]
     category: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_name_once")]
     #[schema(value_type = schema::Attributes)]
     attributes: BTreeMap<String, String>,
 }
@@ -178,9 +202,9 @@ const LOOK_UPS: usize = 8;
 /// The most SKUs that a header names.
 const MOST_NAMED: usize = 20;
 
-/// The stock at the main location.
+/// The stock at the main location, without its lines.
 async fn stock_of(store: EventStore, sku: Sku) -> Result<(Sku, Stock), Problem> {
-    let (stock, _) = store.load::<Stock>(stream(&sku, MAIN)).await.map_err(refused)?;
+    let (stock, _) = store.load_without_parts::<Stock>(stream(&sku, MAIN)).await.map_err(refused)?;
     Ok((sku, stock))
 }
 

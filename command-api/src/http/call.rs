@@ -9,8 +9,8 @@ use axum::response::Response;
 use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
-use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids};
-use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
+use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, user};
+use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed, RecordedForm};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch};
@@ -198,6 +198,21 @@ impl Call {
                 fingerprint: fingerprint.clone(),
             }));
         }
+        self.recognize().await
+    }
+
+    /// A command that was recorded in an earlier form has that form's id from here on, so that whatever is made of the
+    /// id (a new stream, above all) is what it was then.
+    async fn recognize(&mut self) -> Result<(), Problem> {
+        let other = self.earlier.iter().filter(|form| form.command_id != self.command_id);
+        let other: Vec<_> = other.cloned().collect();
+        if let Some(form) = self.store.recorded_form(&other).await.map_err(|error| match error {
+            RecordedForm::IdReused => refused(ExecuteError::<user::Error>::IdReused),
+            RecordedForm::Unreadable(error) => unreadable(error),
+        })? {
+            (self.command_id, self.fingerprint) = (form.command_id, form.fingerprint);
+        }
+        self.earlier.retain(|form| form.command_id == self.command_id);
         Ok(())
     }
 

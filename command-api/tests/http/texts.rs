@@ -233,11 +233,14 @@ async fn the_name_of_an_attribute_is_a_text_like_any_other() {
         let again = shop.post_with("/products", &headers, product(json!({ same: "rot" }))).await;
         assert_eq!((again.status, &again.text), (201, &first.text), "{same:?}");
     }
-    let twice = shop.post("/products", product(json!({ "farbë": "rot", "farbe\u{308} ": "blau" }))).await;
-    assert_eq!(
-        (twice.refused(), &twice.json()["pointer"]),
-        ((422, "invalid-body".into()), &json!("/attributes"))
-    );
+    for same in ["farbe\u{308} ", "farb\u{200b}ë"] {
+        let twice = shop.post("/products", product(json!({ "farbë": "rot", same: "blau" }))).await;
+        assert_eq!(
+            (twice.refused(), &twice.json()["pointer"]),
+            ((422, "invalid-body".into()), &json!("/attributes")),
+            "{same:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,10 @@ const ZERO_WIDTH_JOINER: char = '\u{200d}';
 /// The combining class of the sign that takes the vowel off a letter of an Indic script.
 const VIRAMA: u8 = 9;
 
+/// How far around an invisible character is looked for what it changes: no script or picture needs more, and a text of
+/// nothing but marks takes no longer than any other.
+const AROUND: usize = 32;
+
 /// In NFC, without the characters that nobody sees, and with plain spaces for all that look like one. Normalising twice
 /// changes nothing.
 pub(super) fn without_invisible(text: &str) -> String {
@@ -30,7 +34,9 @@ fn one_pass(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut kept: Vec<char> = Vec::with_capacity(chars.len());
     for (index, char) in chars.iter().enumerate() {
-        if !is_invisible(*char) || is_needed(*char, &kept, &chars[index + 1..]) {
+        let before = &kept[kept.len().saturating_sub(AROUND)..];
+        let after = &chars[index + 1..chars.len().min(index + 1 + AROUND)];
+        if !is_invisible(*char) || is_needed(*char, before, after) {
             kept.push(*char);
         }
     }
@@ -231,6 +237,14 @@ mod tests {
             assert_eq!(without_invisible(&format!("{invisible}{invisible}")), "", "{invisible:?}");
             assert_eq!(without_invisible(&format!("7{invisible}7")), "77", "{invisible:?}");
         }
+    }
+
+    /// Each of these took seconds when the whole text was looked at for each character of it.
+    #[test]
+    fn a_long_text_of_marks_is_cleaned_like_any_other() {
+        let marks = format!("\u{628}{}", "\u{200c}\u{301}".repeat(100_000));
+        assert_eq!(without_invisible(&marks).matches('\u{301}').count(), 100_000);
+        assert_eq!(without_invisible(&"\u{e0061}".repeat(100_000)), "");
     }
 
     #[test]

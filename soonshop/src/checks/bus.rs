@@ -1,6 +1,8 @@
 //! The check of the bus: the queue is as it is declared, and a message goes all the way through it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,26 +12,36 @@ use tokio::sync::{Mutex, watch};
 
 use crate::Shop;
 
-/// The topic of messages that only show that they arrive. Whoever reads the bus passes over them.
+/// The topic of messages that only show that they arrive. Readers of the bus pass over them.
 const TOPIC: &str = "soonshop.health";
 
 /// How long a message may take through the queue.
 const ARRIVES: Duration = Duration::from_millis(1_500);
 
-/// What the process that listens to the bus hears: its queue, why it cannot listen, and the last message of a check.
+/// How many marks of checks are remembered: each check of each process sends one to every queue.
+const REMEMBERED: usize = 256;
+
+/// What the process that listens to the bus hears: its queue, why it cannot listen, and the last marks of checks.
 #[derive(Clone)]
 pub struct Heard(Arc<Inner>);
 
 struct Inner {
     queue: String,
     failed: watch::Sender<Option<Error>>,
-    last: watch::Sender<String>,
+    marks: watch::Sender<VecDeque<String>>,
+    /// How many messages of any kind came.
+    messages: AtomicU64,
 }
 
 impl Heard {
     /// Of the process with this queue.
     pub fn new(queue: String) -> Self {
-        Self(Arc::new(Inner { queue, failed: watch::Sender::new(None), last: watch::Sender::default() }))
+        Self(Arc::new(Inner {
+            queue,
+            failed: watch::Sender::new(None),
+            marks: watch::Sender::default(),
+            messages: AtomicU64::new(0),
+        }))
     }
 
     /// Its queue.
@@ -44,9 +56,14 @@ impl Heard {
 
     /// Notes a message of a check. False: it is another message.
     pub(crate) fn is_check(&self, message: &Message) -> bool {
+        self.0.messages.fetch_add(1, Ordering::Relaxed);
         let check = message.topic == TOPIC;
         if check {
-            self.0.last.send_replace(String::from_utf8_lossy(&message.body).into_owned());
+            let mark = String::from_utf8_lossy(&message.body).into_owned();
+            self.0.marks.send_modify(|marks| {
+                marks.truncate(REMEMBERED - 1);
+                marks.push_front(mark);
+            });
         }
         check
     }
@@ -79,10 +96,12 @@ pub(super) async fn ask(shop: &Shop, heard: Option<&Heard>, sender: &Sender) -> 
     };
     bus.examine(heard.queue()).await.map_err(fault)?;
     let mark = soonshop_domain::ids::new().to_string();
-    let mut last = heard.0.last.subscribe();
+    let mut marks = heard.0.marks.subscribe();
     send(shop, sender, &mark).await?;
-    let arrived = tokio::time::timeout(ARRIVES, last.wait_for(|last| *last == mark)).await;
-    if matches!(arrived, Ok(Ok(_))) {
+    let before = heard.0.messages.load(Ordering::Relaxed);
+    let arrived = tokio::time::timeout(ARRIVES, marks.wait_for(|marks| marks.contains(&mark))).await;
+    // Where others came meanwhile, it waits behind them: the queue is read.
+    if matches!(arrived, Ok(Ok(_))) || heard.0.messages.load(Ordering::Relaxed) > before {
         return Ok(());
     }
     // What its reader found last, unless that is over.

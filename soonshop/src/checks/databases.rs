@@ -116,10 +116,16 @@ fn compare(before: i64, after: i64, theirs: Option<i64>, last: Option<i64>) -> R
                 if ahead > apart { (ahead / 1000, "ahead of") } else { (behind / 1000, "behind") };
             return Err(format!("it is {seconds} seconds {way} that of the database"));
         }
+        // The time of the last event says no more: it stays ahead where the clock was ahead when it was recorded.
+        return Ok(());
     }
     match last {
         Some(last) if last - after > apart => {
-            Err(format!("it is {} seconds before the time of the last event", (last - after) / 1000))
+            let seconds = (last - after) / 1000;
+            Err(format!(
+                "it is {seconds} seconds before the time of the last event: it is behind, or was ahead when that event \
+                 was recorded"
+            ))
         }
         _ => Ok(()),
     }
@@ -142,6 +148,8 @@ mod tests {
         );
         let back = compare(now - hour, now - hour, None, Some(now)).unwrap_err();
         assert!(back.contains("3600 seconds before the time of the last event"), "{back}");
+        // The clock was an hour ahead once, and is right again: the database's own clock says so.
+        assert_eq!(compare(now, now + 5, Some(now + 2), Some(now + hour)), Ok(()));
         // A slow database is no wrong clock.
         assert_eq!(compare(now, now + 60_000, Some(now + 45_000), None), Ok(()));
     }

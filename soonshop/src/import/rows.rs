@@ -152,6 +152,7 @@ impl Sheet {
             };
             if !field(0).starts_with('A') {
                 evidence.amount(line, field(5), |plain| pence(plain).is_some());
+                evidence.amount(line, field(3), |plain| whole_number(plain).is_some());
                 evidence.moment(line, field(4));
             }
         }
@@ -343,8 +344,12 @@ fn moment(raw: &str, order: Option<DateOrder>) -> Result<DateTime<Utc>, &'static
 
 /// A number without a fraction, such as `24`, `1,000` or `24.0`.
 fn whole(text: &str, form: Form) -> Option<i64> {
-    let plain = form.decimal_sign.plain(text)?;
-    let (number, fraction) = plain.split_once('.').unwrap_or((&plain, "0"));
+    whole_number(&form.decimal_sign.plain(text)?)
+}
+
+/// A number with a decimal point that has nothing behind it.
+fn whole_number(plain: &str) -> Option<i64> {
+    let (number, fraction) = plain.split_once('.').unwrap_or((plain, "0"));
     fraction.bytes().all(|digit| digit == b'0').then(|| number.parse().ok()).flatten()
 }
 

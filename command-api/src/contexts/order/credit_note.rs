@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::facts::{NewLine, buyer, country, invalid, number, numbered, sold};
 use crate::http::action::{Action, prepares};
-use crate::http::answer::{recorded, refused, rejected, render, unreadable};
+use crate::http::answer::{refused, rejected, render, unreadable};
 use crate::http::body::{Input, described};
 use crate::http::call::Call;
 use crate::http::schema;
@@ -101,7 +101,8 @@ async fn issue(call: Call, (): (), body: NewCreditNote) -> Result<Response, Prob
         Some(order_id) => for_order(&call, id, given.as_deref(), OrderId(order_id), &body).await?,
         None => without_order(&call, id, given.as_deref(), body).await?,
     };
-    let recorded = recorded::<CreditNote>(again(), done)?;
+    // A credit note is always a new one: what is refused says itself why.
+    let recorded = done.map_err(refused)?.answer;
     let version = recorded.version.unwrap_or(0);
     let note = call.store.load_at::<CreditNote>(id, version).await.map_err(refused)?;
     let (version, position, without_order) = (recorded.version, recorded.last_position, note.without_order);
