@@ -29,23 +29,31 @@ struct Sent {
     if_match: &'static str,
     body: &'static str,
     key: String,
+    /// As the operator; otherwise as a guest.
+    operator: bool,
 }
+
+const TOKEN: &str = "a-token-of-the-operator";
 
 impl Sent {
     fn new(method: &'static str, path: impl Into<String>, body: &'static str) -> Self {
         let if_match = if method == "POST" { "" } else { "\"3\"" };
-        Self { method, path: path.into(), if_match, body, key: Uuid::new_v4().to_string() }
+        Self { method, path: path.into(), if_match, body, key: Uuid::new_v4().to_string(), operator: false }
+    }
+
+    fn caller(&self) -> &'static str {
+        if self.operator { "service:operator" } else { "guest:anonymous" }
     }
 
     /// As the releases before 0.2 made it: of the path as it was sent.
     fn command_id(&self) -> Uuid {
-        ids::derived(ids::COMMANDS, &["guest:anonymous", self.method, &self.path, &self.key])
+        ids::derived(ids::COMMANDS, &[self.caller(), self.method, &self.path, &self.key])
     }
 
     /// As the releases before 0.2 made it: over the JSON without the white space around it.
     async fn fingerprint(&self, store: &EventStore) -> String {
         let body = self.body.trim();
-        let over = ["guest:anonymous", self.method, &self.path, self.if_match, body].map(str::as_bytes);
+        let over = [self.caller(), self.method, &self.path, self.if_match, body].map(str::as_bytes);
         let bytes = store.keys().fingerprint(&over).await.unwrap();
         bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
@@ -60,7 +68,11 @@ impl Sent {
         if !self.body.is_empty() {
             request = request.header("content-type", "application/json");
         }
-        let router = stack(router(Commands::new(store.clone(), None)));
+        if self.operator {
+            request = request.header("authorization", format!("Bearer {TOKEN}"));
+        }
+        let token = self.operator.then(|| std::sync::Arc::from(TOKEN));
+        let router = stack(router(Commands::new(store.clone(), token)));
         let response = router.oneshot(request.body(Body::from(self.body)).unwrap()).await.unwrap();
         let mut text = response.status().to_string();
         for name in ["location", "etag", "event-position", "content-type"] {
@@ -79,6 +91,11 @@ async fn a_record_of_an_earlier_release_is_answered_byte_for_byte(shop: Fixture)
     let store = shop.store();
     let users = Sent::new("POST", "/users", " { \"name\": \"Ada\" }\r\n");
     let new_user = ids::stream_of(users.command_id());
+    // Its quotes were part of the key then: the new stream is the one that was made with them.
+    let mut quoted = Sent::new("POST", "/users", "{\"name\":\"Bob\"}");
+    quoted.operator = true;
+    quoted.key = format!("\"{}\"", quoted.key);
+    let quoted_user = ids::stream_of(quoted.command_id());
     let product = format!("/products/{ID}");
     let stock =
         soonshop_domain::inventory::stream(&soonshop_domain::text::Sku::try_new("mug").unwrap(), "main");
@@ -90,6 +107,14 @@ async fn a_record_of_an_earlier_release_is_answered_byte_for_byte(shop: Fixture)
             format!(
                 "201 Created\nlocation: /users/{new_user}\netag: \"1\"\nevent-position: main:7\n{json}\n\n\
                  {{\"id\":\"{new_user}\",\"version\":1,\"position\":7}}"
+            ),
+        ),
+        (
+            quoted,
+            format!("201, '/users/{quoted_user}', 1, 8, 8"),
+            format!(
+                "201 Created\nlocation: /users/{quoted_user}\netag: \"1\"\nevent-position: main:8\n{json}\n\n\
+                 {{\"id\":\"{quoted_user}\",\"version\":1,\"position\":8}}"
             ),
         ),
         (
