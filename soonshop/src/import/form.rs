@@ -7,7 +7,7 @@ use std::fmt;
 use anyhow::{Context as _, bail};
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, Utc};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 
 /// What separates the columns of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -116,7 +116,9 @@ pub(super) fn decode(data: &[u8], given: Option<&str>) -> anyhow::Result<(String
         }
         None => detected(data)?,
     };
-    let text = if data.is_ascii() && !is_utf_16(encoding) {
+    // In these two, bytes of ASCII stand for other characters.
+    let plain = !is_utf_16(encoding) && encoding != ISO_2022_JP;
+    let text = if plain && data.is_ascii() {
         String::from_utf8_lossy(data).into_owned()
     } else {
         // A byte order mark is taken off, and says what it says, whatever was given.
@@ -460,6 +462,9 @@ mod tests {
         let (read, _) = decode(&gbk, None).unwrap();
         assert_eq!(read, chinese);
         assert_eq!(decode(&gbk, Some("gbk")).unwrap().0, chinese);
+        // All bytes are ASCII here, and not what they look like.
+        let (japanese, ..) = ISO_2022_JP.encode("赤いカップ");
+        assert_eq!(decode(&japanese, Some("iso-2022-jp")).unwrap().0, "赤いカップ");
         let mixed = [text.as_bytes(), b"CAF\xc9\n"].concat();
         let refused = decode(&mixed, None).unwrap_err().to_string();
         assert!(refused.contains("line 3") && refused.contains("--encoding"), "{refused}");

@@ -139,11 +139,16 @@ impl Local {
         let given = self.execute::<Product>(step, step.key, command).await?;
         let (id, name) = match given {
             StepOutcome::New(id) => (id, Some(name.to_owned())),
-            StepOutcome::There(id) => match self.store.load::<Product>(id).await?.0 {
-                product @ Product::Listed { .. } if product.variant(sku).is_none() => (id, None),
-                Product::Listed { details, .. } => (id, Some(details.name)),
-                Product::Unknown | Product::Deleted { .. } => (id, None),
-            },
+            StepOutcome::There(id) => {
+                // Another product may have the SKU since, where it was given back.
+                let holder = self.store.owner_of(scope::SKU, sku.as_str()).await?;
+                let id = holder.as_deref().and_then(owner).unwrap_or(id);
+                match self.store.load::<Product>(id).await?.0 {
+                    product @ Product::Listed { .. } if product.variant(sku).is_none() => (id, None),
+                    Product::Listed { details, .. } => (id, Some(details.name)),
+                    Product::Unknown | Product::Deleted { .. } => (id, None),
+                }
+            }
             StepOutcome::Refused(_) => return Ok(given),
         };
         if let Some(name) = name {
