@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::aggregate_cache::{AggregateCache, Loaded, Slot};
 use crate::appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
-use crate::earlier::{self, EarlierForm, RecordedForm};
+use crate::earlier::{self, EarlierForm};
 use crate::keys::{EncryptError, KeyMaker};
 use crate::kind::OutcomeKind;
 use crate::purge::{Purge, Purged};
@@ -48,8 +48,8 @@ pub struct CommandContext {
     pub command_id: Uuid,
     /// From [`KeyMaker::fingerprint`].
     pub fingerprint: Vec<u8>,
-    /// How earlier releases would have recorded this command: such a record answers it.
-    pub earlier: Vec<EarlierForm>,
+    /// The fingerprints that earlier releases gave this command under its id: such a record answers it.
+    pub earlier: Vec<Vec<u8>>,
     /// Stored beside every event; `command_id` is filled in.
     pub metadata: Metadata,
     /// Business time.
@@ -89,11 +89,9 @@ impl CommandContext {
         }
     }
 
-    /// Whether the record with this id and this fingerprint is of this command.
-    fn is_recorded_as(&self, command_id: Uuid, fingerprint: &[u8]) -> bool {
-        let own = self.command_id == command_id && self.fingerprint == fingerprint;
-        let same = |form: &EarlierForm| form.command_id == command_id && form.fingerprint == fingerprint;
-        own || self.earlier.iter().any(same)
+    /// Whether the record with its id and this fingerprint is of this command.
+    fn is_recorded_as(&self, fingerprint: &[u8]) -> bool {
+        self.fingerprint == fingerprint || self.earlier.iter().any(|earlier| earlier == fingerprint)
     }
 }
 
@@ -420,34 +418,19 @@ impl EventStore {
         in_time(context.deadline, self.execute_one::<A>(id, command, context)).await
     }
 
-    /// The answer of a record that an earlier release wrote under another id.
-    async fn done_earlier<E>(&self, context: &CommandContext) -> Result<Option<Executed>, ExecuteError<E>> {
-        if context.earlier.is_empty() {
-            return Ok(None);
-        }
-        let ids = context.earlier.iter().map(|form| form.command_id).filter(|id| *id != context.command_id);
-        let mut ids: Vec<Uuid> = ids.collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let records = earlier::find(self.log.db(), &ids).await?;
-        match context.earlier.iter().find_map(|form| records.iter().find(|record| record.is(form))) {
-            Some(record) => Ok(Some(Executed { answer: record.answer.clone(), repeated: true })),
-            None if records.is_empty() => Ok(None),
-            None => Err(ExecuteError::IdReused),
-        }
-    }
-
     /// The first of these forms that a command was recorded in; `None`: it was in none of them.
     ///
     /// # Errors
     /// A record has one of the ids, and is of another command; or the database cannot be read.
-    pub async fn recorded_form(&self, forms: &[EarlierForm]) -> Result<Option<EarlierForm>, RecordedForm> {
-        let ids: Vec<Uuid> = forms.iter().map(|form| form.command_id).collect();
-        let records = earlier::find(self.log.db(), &ids).await.map_err(RecordedForm::Unreadable)?;
-        match forms.iter().find(|form| records.iter().any(|record| record.is(form))) {
+    pub async fn recorded_form<E>(
+        &self,
+        forms: &[EarlierForm],
+    ) -> Result<Option<EarlierForm>, ExecuteError<E>> {
+        let recorded = earlier::recorded(self.log.db(), forms).await?;
+        match forms.iter().find(|form| recorded.contains(form)) {
             Some(form) => Ok(Some(form.clone())),
-            None if records.is_empty() => Ok(None),
-            None => Err(RecordedForm::IdReused),
+            None if recorded.is_empty() => Ok(None),
+            None => Err(ExecuteError::IdReused),
         }
     }
 
@@ -457,9 +440,6 @@ impl EventStore {
         command: A::Command,
         context: CommandContext,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        if let Some(done) = Box::pin(self.done_earlier::<A::Error>(&context)).await? {
-            return Ok(done);
-        }
         loop {
             let slot = self.states.slot::<A>(id);
             let parts = self.read_ahead(&slot, id, &command, &context).await?;
@@ -534,9 +514,6 @@ impl EventStore {
             return Err(ExecuteError::Fault(
                 "an append over two streams names the same one twice".to_owned(),
             ));
-        }
-        if let Some(done) = Box::pin(self.done_earlier::<A::Error>(&context)).await? {
-            return Ok(done);
         }
         loop {
             // Locked in the order of their names, so that two callers cannot deadlock.
@@ -1042,9 +1019,7 @@ impl EventStore {
         };
         match outcome {
             Ok(Outcome::Done(answer)) => Ok(Some(Executed { answer, repeated: false })),
-            Ok(Outcome::Known { fingerprint, .. })
-                if !context.is_recorded_as(context.command_id, &fingerprint) =>
-            {
+            Ok(Outcome::Known { fingerprint, .. }) if !context.is_recorded_as(&fingerprint) => {
                 Err(ExecuteError::IdReused)
             }
             Ok(Outcome::Known { answer, .. }) if answer.kind.is_refusal() => {

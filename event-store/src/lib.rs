@@ -19,7 +19,7 @@ mod sqlite;
 
 pub use adopt::adopt;
 pub use appender::{Answer, Appender, Claim, Expected, NewEvent, Outcome, Request};
-pub use earlier::{EarlierForm, RecordedForm};
+pub use earlier::EarlierForm;
 pub use error::{AppendError, LARGEST_EVENT};
 pub use execute::{CommandContext, EventStore, ExecuteError, Executed};
 pub use keys::KeyMaker;

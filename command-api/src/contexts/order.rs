@@ -115,7 +115,11 @@ async fn place(call: Call, (): (), body: NewOrder) -> Result<Response, Problem> 
     let given = number(body.number.as_deref())?;
     let placement = match placement(&call.store, id, body).await {
         Ok(placement) => placement,
-        Err(problem) => return call.unless_done::<Order>(id, Command::Place(nothing()), problem).await,
+        Err(problem) => {
+            let again = Command::Place(nothing());
+            let done = call.unless_done::<Order>(id, again.clone(), problem).await?;
+            return answer::<Order>(id, again, done);
+        }
     };
     let command = |number| Command::Place(Placement { number, ..placement.clone() });
     let generated = |attempt| number_of(OrderId(id), attempt);

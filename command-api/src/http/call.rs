@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, user};
-use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed, RecordedForm};
+use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch};
@@ -38,7 +38,8 @@ pub(crate) struct Call {
     key: Option<Key>,
     command_id: Uuid,
     fingerprint: Vec<u8>,
-    earlier: Vec<EarlierForm>,
+    /// See [`CommandContext::earlier`].
+    earlier: Vec<Vec<u8>>,
     metadata: Metadata,
     detail: Option<String>,
     import_key: Option<String>,
@@ -189,30 +190,24 @@ impl Call {
         paths.dedup();
         let mut texts = vec![key.text.as_str(), key.sent.as_str()];
         texts.dedup();
+        let mut forms = Vec::new();
         for path in &paths {
             let bytes =
                 [name.as_bytes(), method.as_bytes(), path.as_bytes(), sent, self.body.value().as_bytes()];
             let fingerprint = keys.fingerprint(&bytes).await.map_err(unreadable)?;
-            self.earlier.extend(texts.iter().map(|text| EarlierForm {
+            forms.extend(texts.iter().map(|text| EarlierForm {
                 command_id: command_id_of(&name, &self.row, path, text),
                 fingerprint: fingerprint.clone(),
             }));
         }
-        self.recognize().await
-    }
-
-    /// A command that was recorded in an earlier form has that form's id from here on, so that whatever is made of the
-    /// id (a new stream, above all) is what it was then.
-    async fn recognize(&mut self) -> Result<(), Problem> {
-        let other = self.earlier.iter().filter(|form| form.command_id != self.command_id);
-        let other: Vec<_> = other.cloned().collect();
-        if let Some(form) = self.store.recorded_form(&other).await.map_err(|error| match error {
-            RecordedForm::IdReused => refused(ExecuteError::<user::Error>::IdReused),
-            RecordedForm::Unreadable(error) => unreadable(error),
-        })? {
+        let (own, others): (Vec<_>, Vec<_>) =
+            forms.into_iter().partition(|form| form.command_id == self.command_id);
+        self.earlier = own.into_iter().map(|form| form.fingerprint).collect();
+        // A command that is recorded in an earlier form has that form's id from here on, so that whatever is made of
+        // the id (a new stream, above all) is what it was then.
+        if let Some(form) = self.store.recorded_form::<user::Error>(&others).await.map_err(refused)? {
             (self.command_id, self.fingerprint) = (form.command_id, form.fingerprint);
         }
-        self.earlier.retain(|form| form.command_id == self.command_id);
         Ok(())
     }
 
@@ -280,15 +275,7 @@ impl Call {
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         self.expect_any::<A>(id).await?;
-        let mut expected = self.expected();
-        loop {
-            let context = self.context(id, expected);
-            let done = Box::pin(self.store.execute::<A>(id, command.clone(), context)).await;
-            match self.other(expected, &done) {
-                Some(actual) => expected = Some(actual),
-                None => return done,
-            }
-        }
+        self.matching(id, |context| Box::pin(self.store.execute::<A>(id, command.clone(), context))).await
     }
 
     /// Like [`attempt`](Self::attempt), together with a command of another aggregate that has a say: its refusal is one
@@ -300,11 +287,20 @@ impl Call {
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let id = first.0;
         self.expect_any::<A>(id).await?;
+        let joined =
+            |context| Box::pin(self.store.execute_joined::<A, B>(first.clone(), second.clone(), context));
+        self.matching(id, joined).await
+    }
+
+    /// Executes it with the version that `If-Match` names; of several with the one that the stream has.
+    async fn matching<E, F: Future<Output = Result<Executed, ExecuteError<E>>>>(
+        &self,
+        id: Uuid,
+        execute: impl Fn(CommandContext) -> F,
+    ) -> Result<Executed, ExecuteError<E>> {
         let mut expected = self.expected();
         loop {
-            let context = self.context(id, expected);
-            let done =
-                Box::pin(self.store.execute_joined::<A, B>(first.clone(), second.clone(), context)).await;
+            let done = execute(self.context(id, expected)).await;
             match self.other(expected, &done) {
                 Some(actual) => expected = Some(actual),
                 None => return done,
@@ -327,28 +323,24 @@ impl Call {
         command: A::Command,
         other: B::Command,
     ) -> Result<Response, Problem> {
-        let mut expected = self.expected();
-        loop {
+        let both = |context| {
             let (first, second) = ((id, command.clone()), (id, other.clone()));
-            let both = self.store.execute_both::<A, B>(first, second, self.context(id, expected));
-            let done = Box::pin(both).await;
-            match self.other(expected, &done) {
-                Some(actual) => expected = Some(actual),
-                None => return answer::<A>(id, command, done),
-            }
-        }
+            Box::pin(self.store.execute_both::<A, B>(first, second, context))
+        };
+        let done = self.matching(id, both).await;
+        answer::<A>(id, command, done)
     }
 
-    /// Facts changed so that the command would be refused today. If it was done before, it is answered as it was then:
+    /// Facts changed so that the command would be refused today. If it was done before, its outcome is what it was then:
     /// a new stream is only ever begun by its own command. `again` is refused by a stream that exists.
     pub(crate) async fn unless_done<A: Decider>(
         &self,
         id: Uuid,
         again: A::Command,
         problem: Problem,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Result<Executed, ExecuteError<A::Error>>, Problem> {
         let version = self.store.version::<A>(id).await.map_err(refused)?;
-        if version == 0 { Err(problem) } else { self.execute::<A>(id, again).await }
+        if version == 0 { Err(problem) } else { Ok(self.attempt::<A>(id, again).await) }
     }
 }
 

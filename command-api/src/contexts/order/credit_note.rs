@@ -115,12 +115,6 @@ fn again() -> Command {
     Command::Issue { number, customer: Customer::Guest(GuestId(Uuid::nil())), lines: Vec::new(), country }
 }
 
-/// The outcome of this very command if it was done before, whatever has changed since; the problem otherwise.
-async fn unless_done(call: &Call, id: Uuid, problem: Problem) -> Result<Done, Problem> {
-    let (_, version) = call.store.load::<CreditNote>(id).await.map_err(refused)?;
-    if version == 0 { Err(problem) } else { Ok(call.attempt::<CreditNote>(id, again()).await) }
-}
-
 /// The number that a credit note has if it was not given one.
 fn generated(id: Uuid) -> impl Fn(u32) -> String {
     move |attempt| number_of(OrderId(id), attempt).replacen('S', "C", 1)
@@ -138,7 +132,7 @@ async fn for_order(
         let earlier = earlier_credits(&call.store, order_id).await?;
         let ForOrder { customer, country, lines, order_lines } = match fitted(call, &order, &earlier, body) {
             Ok(fitted) => fitted,
-            Err(problem) => return unless_done(call, id, problem).await,
+            Err(problem) => return call.unless_done::<CreditNote>(id, again(), problem).await,
         };
         let credited = order_lines.iter().zip(&lines);
         let credit = order::Command::Credit {
@@ -273,7 +267,7 @@ async fn without_order(
     may.map_err(|problem| problem.with_pointer("/order_id"))?;
     let (customer, lines, country) = match facts(&call.store, id, body).await {
         Ok(facts) => facts,
-        Err(problem) => return unless_done(call, id, problem).await,
+        Err(problem) => return call.unless_done::<CreditNote>(id, again(), problem).await,
     };
     let execute = |number| {
         let (lines, country) = (lines.clone(), country.clone());
