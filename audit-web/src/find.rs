@@ -129,7 +129,7 @@ pub(crate) async fn standing(call: &Call) -> Result<(i64, Standing), Problem> {
             let checks = serde_json::to_value(&checks).map_err(Problem::internal)?;
             let mut problem = Problem::from(error);
             if problem.status() != StatusCode::SERVICE_UNAVAILABLE {
-                // Tables that are damaged or missing: whoever watches the shop has one status to look for.
+                // Also where tables are damaged or missing: a monitor has one status to look for.
                 let detail =
                     "how the shop stands could not be looked up: see `checks`, and `soonshop doctor`";
                 problem = Problem::unavailable("database-unavailable", detail, AGAIN);

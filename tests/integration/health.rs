@@ -207,7 +207,7 @@ async fn faults_of_tables_are_named_and_recover() {
         (
             Fault { check: "workers", object: "relay", remedy: "workers" },
             "process",
-            // Whoever takes the lease after this finds a row of another name.
+            // After this no process can take the lease.
             "UPDATE leases SET expires_at = 0 WHERE name = 'relay'; \
              CREATE TRIGGER nobody BEFORE UPDATE ON leases WHEN new.name = 'relay' \
              BEGIN SELECT RAISE(ABORT, 'nobody may'); END",

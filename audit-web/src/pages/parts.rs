@@ -51,7 +51,7 @@ pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
     }
 }
 
-/// A check that failed: of what, why, and what to do.
+/// A check that failed: its name, its reason, its object and its remedy.
 pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
     let name = view.word_of(&format!("front-check-{}", one.name)).unwrap_or(&one.name);
     let remedy = one.remedy.and_then(|code| view.word_of(&format!("remedy-{code}")));
