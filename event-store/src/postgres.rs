@@ -1,5 +1,7 @@
-//! The appender's PostgreSQL side: one connection, one call of `log.append` per batch.
+//! The appender's PostgreSQL side: one connection, one call of `log.append` per batch, or of `log.append_one` for a
+//! batch of one event.
 
+use std::collections::HashSet;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -57,13 +59,13 @@ impl Postgres {
         connected.map_err(|error| BatchError::Unavailable(error.to_string()))
     }
 
-    /// The one row that a call returns.
+    /// The one row that a call returns, or none.
     async fn call(
         &mut self,
-        mut connection: PgConnection,
         query: Query<'_, sqlx::Postgres, PgArguments>,
-    ) -> Result<PgRow, BatchError> {
-        let row = timeout(ANSWER, query.fetch_one(&mut connection)).await.map_err(|_| late())?;
+    ) -> Result<Option<PgRow>, BatchError> {
+        let mut connection = self.connect().await?;
+        let row = timeout(ANSWER, query.fetch_optional(&mut connection)).await.map_err(|_| late())?;
         let row = row.map_err(|error| classify(&error));
         // A connection that failed for any reason but the data is not used again.
         if matches!(row, Ok(_) | Err(BatchError::Data(_) | BatchError::ClaimKeysChanged)) {
@@ -73,7 +75,58 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// The position before a batch of one event; `None`: the batch is not of this kind, or is not as it was expected,
+    /// and nothing was written.
+    async fn append_one(&mut self, batch: &Batch<'_>) -> Result<Option<i64>, BatchError> {
+        let [request] = batch.requests.as_slice() else { return Ok(None) };
+        let ([event], [(_, seen)]) = (request.events.as_slice(), batch.checks.as_slice()) else {
+            return Ok(None);
+        };
+        let of_the_stream =
+            event.aggregate_type == seen.aggregate_type && event.aggregate_id == seen.aggregate_id;
+        if !of_the_stream || !request.claims.is_empty() || !request.frees.is_empty() {
+            return Ok(None);
+        }
+        let query = sqlx::query(APPEND_ONE)
+            .bind(request.command_id)
+            .bind(request.fingerprint.as_slice())
+            .bind(request.answer.kind.stored())
+            .bind(request.answer.reference.as_deref())
+            .bind(request.answer.version)
+            .bind(request.answer.detail.as_deref())
+            .bind(seen.aggregate_type)
+            .bind(seen.aggregate_id.as_str())
+            .bind(seen.sequence)
+            .bind(seen.event_id)
+            .bind(event.sequence)
+            .bind(event.event_type.as_str())
+            .bind(event.event_version.as_str())
+            .bind(event.payload.as_str())
+            .bind(event.metadata.as_str())
+            .bind(event.event_id)
+            .bind(event.occurred_at);
+        let row = self.call(query).await?;
+        row.map(|row| column(&row, "base")).transpose()
+    }
+}
+
+/// A column of a row that a function returned.
+fn column<'r, T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>>(
+    row: &'r PgRow,
+    name: &str,
+) -> Result<T, BatchError> {
+    row.try_get(name).map_err(|error| BatchError::Data(error.to_string()))
+}
+
+fn no_row() -> BatchError {
+    BatchError::Data("a function of the log returned no row".to_owned())
+}
+
 const PURGE: &str = "SELECT looked, deleted FROM log.purge($1, $2, $3, $4)";
+
+const APPEND_ONE: &str = "SELECT base FROM log.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+     $15, $16, $17)";
 
 const APPEND: &str = "SELECT base, refused FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
      $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
@@ -85,7 +138,9 @@ fn number(n: usize) -> i32 {
 #[async_trait]
 impl Backend for Postgres {
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError> {
-        let connection = self.connect().await?;
+        if let Some(base) = self.append_one(batch).await? {
+            return Ok(Written { base, refused: Vec::new(), behind: HashSet::new() });
+        }
         let requests = &batch.requests;
         macro_rules! each {
             ($list:expr, $item:pat => $value:expr) => {
@@ -140,9 +195,9 @@ impl Backend for Postgres {
             .bind(nested!(events, e => e.metadata.as_str()))
             .bind(nested!(events, e => e.event_id))
             .bind(nested!(events, e => e.occurred_at));
-        let row = self.call(connection, query).await?;
-        let base = row.try_get("base").map_err(|error| BatchError::Data(error.to_string()))?;
-        let refused: String = row.try_get("refused").map_err(|error| BatchError::Data(error.to_string()))?;
+        let row = self.call(query).await?.ok_or_else(no_row)?;
+        let base = column(&row, "base")?;
+        let refused: String = column(&row, "refused")?;
         let refused: Vec<Refused> =
             serde_json::from_str(&refused).map_err(|error| BatchError::Data(error.to_string()))?;
         let behind = batch.behind(&refused);
@@ -150,15 +205,13 @@ impl Backend for Postgres {
     }
 
     async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError> {
-        let connection = self.connect().await?;
         let query = sqlx::query(PURGE)
             .bind(purge.owner.kind())
             .bind(i32::from(purge.days))
             .bind(purge.before)
             .bind(i64::from(purge.most));
-        let row = self.call(connection, query).await?;
-        let column = |name| row.try_get(name).map_err(|error| BatchError::Data(error.to_string()));
-        Ok(Purged { examined: column("looked")?, deleted: column("deleted")? })
+        let row = self.call(query).await?.ok_or_else(no_row)?;
+        Ok(Purged { examined: column(&row, "looked")?, deleted: column(&row, "deleted")? })
     }
 }
 

@@ -137,7 +137,8 @@ migrators! {
         ("001_log", "sql/log.postgres.sql", "sql/log.sqlite.sql"),
         ("002_records", "sql/records.postgres.sql", "sql/records.sqlite.sql"),
         ("003_parts", "sql/parts.postgres.sql", "sql/parts.sqlite.sql"),
-        ("004_credits", "sql/credits.postgres.sql", "sql/credits.sqlite.sql")
+        ("004_credits", "sql/credits.postgres.sql", "sql/credits.sqlite.sql"),
+        ("005_append_one", "sql/append_one.postgres.sql", "sql/append_one.sqlite.sql")
     ];
     Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];

@@ -325,13 +325,15 @@ async fn a_refused_version_is_decided_again_on_the_missed_events_without_reading
     for sequence in 2..=6_i64 {
         sqlx::query(FOREIGN).bind(stream.to_string()).bind(sequence).execute(&mut other).await.unwrap();
     }
-    // Only the function can read the table now: the missed events came with the refusal.
+    // Only the functions can read the table now: the missed events came with the refusal.
     other.execute("ALTER TABLE log.events RENAME COLUMN recorded_at TO recorded_later").await.unwrap();
-    let function = shop.text("log", "SELECT pg_get_functiondef('log.append'::regproc)").await;
-    let function = function
-        .replace("e.recorded_at INTO", "e.recorded_later INTO")
-        .replace("occurred_at, recorded_at)\n", "occurred_at, recorded_later)\n");
-    other.execute(function.as_str()).await.unwrap();
+    for name in ["append", "append_one"] {
+        let function = shop.text("log", &format!("SELECT pg_get_functiondef('log.{name}'::regproc)")).await;
+        let function = function
+            .replace("e.recorded_at INTO", "e.recorded_later INTO")
+            .replace("occurred_at, recorded_at)\n", "occurred_at, recorded_later)\n");
+        other.execute(function.as_str()).await.unwrap();
+    }
     let reserve = || at(Command::Reserve { order_id: ids::OrderId(Uuid::nil()), line: 1, quantity: 28 });
     let done = store.execute::<Stock>(stream, reserve(), context()).await.unwrap();
     assert_eq!(done.answer.version, Some(7), "decided on 3 + 5 × 5 units");
@@ -398,16 +400,19 @@ async fn other_isolation_levels_are_refused_by_the_function_and_by_the_trigger()
                  smallint text int text text int int text text bigint text text text text uuid timestamptz";
     let arrays: Vec<_> = empty.split_whitespace().map(|kind| format!("'{{}}'::{kind}[]")).collect();
     let append = format!("SELECT * FROM log.append({})", arrays.join(", "));
+    let one = "SELECT * FROM log.append_one(gen_random_uuid(), '', 0::smallint, NULL, NULL, NULL, 'stock', 'b', 0, NULL, 1, \
+               'StockReceived', '1', '{}', '{}', gen_random_uuid(), now())"
+        .to_owned();
     let insert = FOREIGN.replace("$1", "'a'").replace("$2", "1");
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
-        for sql in [&append, &insert] {
+        for sql in [&append, &one, &insert] {
             connection.execute(format!("BEGIN ISOLATION LEVEL {level}").as_str()).await.unwrap();
             let error = connection.execute(sql.as_str()).await.unwrap_err();
             assert_eq!(error.as_database_error().unwrap().code().unwrap(), "25001", "{level}: {error}");
             connection.execute("ROLLBACK").await.unwrap();
         }
     }
-    for sql in [&append, &insert] {
+    for sql in [&append, &one, &insert] {
         connection.execute(sql.as_str()).await.unwrap();
     }
 }

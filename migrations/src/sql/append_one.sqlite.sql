@@ -1,0 +1,2 @@
+-- SQLite has no functions: its appends are statements of the program.
+SELECT 1;
