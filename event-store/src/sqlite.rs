@@ -1,8 +1,10 @@
-//! The appender's SQLite side: one process owns the log; one connection, one transaction per batch, its rows as JSON.
+//! The appender's SQLite side: one process owns the log; one connection, one transaction per batch in
+//! two calls, its rows as JSON.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -28,11 +30,16 @@ impl Sqlite {
         Self { folder: folder.to_owned(), owner: own(folder).ok(), connection: None }
     }
 
-    async fn connect(&mut self) -> Result<SqliteConnection, BatchError> {
+    async fn connection(&mut self) -> Result<SqliteConnection, BatchError> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
         if self.owner.is_none() {
             self.owner = Some(own(&self.folder)?);
         }
-        sqlite_options(&sqlite_file(&self.folder, "log")).connect().await.map_err(|error| classify(&error))
+        // Ids come in no order, so an append touches pages all over the indexes: up to 32 MiB of them are kept.
+        let options = sqlite_options(&sqlite_file(&self.folder, "log")).pragma("cache_size", "-32768");
+        options.connect().await.map_err(|error| classify(&error))
     }
 }
 
@@ -57,31 +64,50 @@ pub(crate) fn own(folder: &Path) -> Result<File, BatchError> {
     }
 }
 
-const KNOWN: &str = "SELECT r.key + 1, c.fingerprint, c.status, c.location, c.version, c.first_position, c.last_position, c.detail \
-     FROM json_each($1) r CROSS JOIN commands c ON c.command_id = r.value";
-
-const VERSIONS: &str = "SELECT s.value->>0, s.value->>1, s.value->>2, s.value->>3, s.value->>4, \
+/// Takes the log's lock, and returns what decides about a batch, in one call: the rows of several statements, each with
+/// its kind. (Each call goes to the connection's own thread and back, which takes longer than most statements.)
+/// $1: the ids of the commands; $2: request, type, id, sequence and event of each stream.
+const BEGIN: &str = "BEGIN IMMEDIATE; \
+     SELECT 'head', position, recorded_at FROM events ORDER BY position DESC LIMIT 1; \
+     SELECT 'known', r.key + 1, c.fingerprint, c.status, c.location, c.version, c.first_position, c.last_position, c.detail \
+     FROM json_each($1) r CROSS JOIN commands c ON c.command_id = r.value; \
+     SELECT 'version', s.value->>0, s.value->>1, s.value->>2, s.value->>3, s.value->>4, \
      (SELECT json_array(e.sequence, e.event_id) FROM events e WHERE e.aggregate_type = s.value->>1 \
-        AND e.aggregate_id = s.value->>2 ORDER BY e.sequence DESC LIMIT 1) FROM json_each($1) s";
+        AND e.aggregate_id = s.value->>2 ORDER BY e.sequence DESC LIMIT 1) FROM json_each($2) s";
 
-const CLAIMED: &str = "SELECT k.value->>0, k.value->>1, c.owner FROM json_each($1) k CROSS JOIN claims c \
-     ON c.scope = k.value->>1 AND c.key_id = k.value->>2 AND c.value = k.value->>3 WHERE c.owner <> k.value->>5 OR k.value->>1 = 'import'";
+/// The same of a batch with unique values. $3: request, scope, key, value, form and owner of each.
+static BEGIN_WITH_CLAIMS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{BEGIN}; SELECT 'key', key_id FROM claim_keys ORDER BY key_id; \
+         SELECT 'claim', k.value->>0, k.value->>1, c.owner FROM json_each($3) k CROSS JOIN claims c \
+         ON c.scope = k.value->>1 AND c.key_id = k.value->>2 AND c.value = k.value->>3 \
+         WHERE c.owner <> k.value->>5 OR k.value->>1 = 'import'"
+    )
+});
 
-const EVENTS: &str = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+/// Writes the events and records of a batch, and ends its transaction. $1: the events; $2: the last position before
+/// them; $3: the time; $4: the records.
+const WRITE: &str = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
      event_id, occurred_at, position, recorded_at) SELECT e.value->>0, e.value->>1, e.value->>2, e.value->>3, e.value->>4, \
-     e.value->>5, e.value->>6, e.value->>7, e.value->>8, $2 + e.key + 1, $3 FROM json_each($1) e ORDER BY e.key";
-
-const COMMANDS: &str = "INSERT INTO commands (command_id, fingerprint, status, location, version, first_position, last_position, \
+     e.value->>5, e.value->>6, e.value->>7, e.value->>8, $2 + e.key + 1, $3 FROM json_each($1) e ORDER BY e.key; \
+     INSERT INTO commands (command_id, fingerprint, status, location, version, first_position, last_position, \
      detail, recorded_at) SELECT r.value->>0, r.value->>1, r.value->>2, r.value->>3, r.value->>4, r.value->>5, r.value->>6, \
-     r.value->>7, $2 FROM json_each($1) r";
+     r.value->>7, $3 FROM json_each($4) r; ";
 
-const FREE: &str = "DELETE FROM claims AS c WHERE EXISTS (SELECT 1 FROM json_each($1) f WHERE c.scope = f.value->>0 \
-     AND c.owner = f.value->>1) AND NOT EXISTS (SELECT 1 FROM json_each($2) k WHERE c.scope = k.value->>1 \
-     AND c.key_id = k.value->>2 AND c.value = k.value->>3)";
+const COMMIT: &str = "COMMIT";
+
+/// Frees the values of owners that hold other values from now on. $5: scope and owner of each; $6: the new values.
+const FREE: &str = "DELETE FROM claims AS c WHERE (c.owner, c.scope) IN (SELECT f.value->>1, f.value->>0 FROM json_each($5) f) \
+     AND NOT EXISTS (SELECT 1 FROM json_each($6) k WHERE c.scope = k.value->>1 \
+     AND c.key_id = k.value->>2 AND c.value = k.value->>3); ";
 
 const CLAIM: &str = "INSERT INTO claims (scope, key_id, value, form, owner) SELECT k.value->>1, k.value->>2, k.value->>3, \
-     k.value->>4, k.value->>5 FROM json_each($1) k WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.scope = k.value->>1 \
-     AND c.key_id = k.value->>2 AND c.value = k.value->>3)";
+     k.value->>4, k.value->>5 FROM json_each($6) k WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.scope = k.value->>1 \
+     AND c.key_id = k.value->>2 AND c.value = k.value->>3); ";
+
+static WRITE_AND_COMMIT: LazyLock<String> = LazyLock::new(|| format!("{WRITE}{COMMIT}"));
+
+static WRITE_CLAIMS_AND_COMMIT: LazyLock<String> = LazyLock::new(|| format!("{WRITE}{FREE}{CLAIM}{COMMIT}"));
 
 /// The next records that are old enough, and whether each belongs to a process manager.
 const NEXT: &str = "SELECT c.command_id, c.recorded_at, c.first_position IS NULL OR coalesce(e.metadata ->> 'channel' = 'process', 0) \
@@ -98,7 +124,17 @@ const MARK: &str = "INSERT INTO purged (kind, recorded_at, command_id) VALUES ($
 #[async_trait]
 impl Backend for Sqlite {
     async fn append(&mut self, batch: &Batch<'_>) -> Result<Written, BatchError> {
-        self.transaction(async |tx| write(tx, batch).await).await
+        let mut connection = self.connection().await?;
+        let written = write(&mut connection, batch).await;
+        let ended = match &written {
+            Ok(_) => true,
+            // A transaction that failed to commit may have ended already.
+            Err(_) => run(sqlx::query("ROLLBACK"), &mut connection).await.is_ok(),
+        };
+        if ended && !matches!(written, Err(BatchError::Unavailable(_))) {
+            self.connection = Some(connection);
+        }
+        written
     }
 
     async fn purge(&mut self, purge: &Purge) -> Result<Purged, BatchError> {
@@ -112,10 +148,7 @@ impl Sqlite {
         &mut self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, BatchError>,
     ) -> Result<T, BatchError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        let mut connection = self.connection().await?;
         let done = transaction(&mut connection, work).await;
         if !matches!(done, Err(BatchError::Unavailable(_))) {
             self.connection = Some(connection);
@@ -141,17 +174,10 @@ async fn transaction<T>(
     }
 }
 
-async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, BatchError> {
-    let head = sqlx::query("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1")
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(|error| classify(&error))?;
-    let (base, before): (i64, i64) = match head {
-        Some(row) => (column(&row, 0)?, column(&row, 1)?),
-        None => (0, 0),
-    };
+/// Appends a batch in two calls. If it fails, the transaction may still be open.
+async fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, BatchError> {
+    let Checked { base, recorded: before, refused } = check(connection, batch).await?;
     let recorded = soonshop_domain::clock::now().timestamp_micros().max(before);
-    let refused = check(tx, batch).await?;
     let behind = batch.behind(&refused);
     let bad: HashSet<usize> = refused.iter().map(|one| one.request).chain(behind.iter().copied()).collect();
     let good = || {
@@ -174,9 +200,6 @@ async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, 
             ])
         })
         .collect();
-    if !events.is_empty() {
-        run(sqlx::query(EVENTS).bind(json!(events).to_string()).bind(base).bind(recorded), tx).await?;
-    }
     let mut position = base;
     let mut commands = Vec::new();
     for request in good().filter(|request| request.record || !request.events.is_empty()) {
@@ -197,17 +220,22 @@ async fn write(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Written, 
             answer.detail
         ]));
     }
-    if !commands.is_empty() {
-        run(sqlx::query(COMMANDS).bind(json!(commands).to_string()).bind(recorded), tx).await?;
-    }
     let frees: Vec<_> = good().flat_map(|r| &r.frees).map(|(scope, owner)| json!([scope, owner])).collect();
-    let claims = json!(good().flat_map(|r| &r.claims).map(|c| claim(0, c)).collect::<Vec<_>>()).to_string();
-    if !frees.is_empty() {
-        run(sqlx::query(FREE).bind(json!(frees).to_string()).bind(&claims), tx).await?;
-    }
-    if claims != "[]" {
-        run(sqlx::query(CLAIM).bind(&claims), tx).await?;
-    }
+    let claims: Vec<_> = good().flat_map(|r| &r.claims).map(|c| claim(0, c)).collect();
+    let changes_claims = !frees.is_empty() || !claims.is_empty();
+    let sql = match (changes_claims, events.is_empty() && commands.is_empty()) {
+        (true, _) => WRITE_CLAIMS_AND_COMMIT.as_str(),
+        (false, false) => WRITE_AND_COMMIT.as_str(),
+        (false, true) => COMMIT,
+    };
+    let query = sqlx::query(sql)
+        .bind(json!(events).to_string())
+        .bind(base)
+        .bind(recorded)
+        .bind(json!(commands).to_string())
+        .bind(json!(frees).to_string())
+        .bind(json!(claims).to_string());
+    run(query, connection).await?;
     Ok(Written { base, refused, behind })
 }
 
@@ -236,54 +264,73 @@ fn claim(request: usize, claim: &crate::Claim) -> serde_json::Value {
     json!([request, claim.scope, claim.key_id, hex(&claim.value), claim.form, claim.owner])
 }
 
-async fn check(tx: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Vec<Refused>, BatchError> {
-    let mut refused = Vec::new();
+/// The log's last position and time, and the requests of a batch that are refused.
+#[derive(Default)]
+struct Checked {
+    base: i64,
+    recorded: i64,
+    refused: Vec<Refused>,
+}
+
+async fn check(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<Checked, BatchError> {
     let ids: Vec<_> = batch.requests.iter().map(|request| request.command_id).collect();
-    for row in rows(sqlx::query(KNOWN).bind(json!(ids).to_string()), tx).await? {
-        let why = Why::Command {
-            fingerprint: column(&row, 1)?,
-            status: column(&row, 2)?,
-            location: column(&row, 3)?,
-            version: column(&row, 4)?,
-            first: column(&row, 5)?,
-            last: column(&row, 6)?,
-            detail: column(&row, 7)?,
-        };
-        refused.push(Refused { request: index(&row)?, why });
-    }
-    let checks: Vec<_> = batch
+    let streams: Vec<_> = batch
         .checks
         .iter()
         .map(|(request, s)| json!([request, s.aggregate_type, s.aggregate_id, s.sequence, s.event_id]))
         .collect();
-    for row in rows(sqlx::query(VERSIONS).bind(json!(checks).to_string()), tx).await? {
-        let last: Option<String> = column(&row, 5)?;
-        let (sequence, event): (i64, Option<String>) = match last {
-            Some(last) => serde_json::from_str(&last).map_err(|error| BatchError::Data(error.to_string()))?,
-            None => (0, None),
+    let with_claims = batch.requests.iter().any(|request| !request.claim_keys.is_empty());
+    let numbered = batch.requests.iter().enumerate();
+    let claims: Vec<_> = numbered.flat_map(|(i, r)| r.claims.iter().map(move |c| claim(i + 1, c))).collect();
+    let query = sqlx::query(if with_claims { BEGIN_WITH_CLAIMS.as_str() } else { BEGIN })
+        .bind(json!(ids).to_string())
+        .bind(json!(streams).to_string())
+        .bind(json!(claims).to_string());
+    let (mut checked, mut keys) = (Checked::default(), Vec::new());
+    for row in rows(query, connection).await? {
+        let why = match column::<String>(&row, 0)?.as_str() {
+            "head" => {
+                (checked.base, checked.recorded) = (column(&row, 1)?, column(&row, 2)?);
+                continue;
+            }
+            "key" => {
+                keys.push(column::<i32>(&row, 1)?);
+                continue;
+            }
+            "known" => Why::Command {
+                fingerprint: column(&row, 2)?,
+                status: column(&row, 3)?,
+                location: column(&row, 4)?,
+                version: column(&row, 5)?,
+                first: column(&row, 6)?,
+                last: column(&row, 7)?,
+                detail: column(&row, 8)?,
+            },
+            "version" => {
+                let last: Option<String> = column(&row, 6)?;
+                let (sequence, event): (i64, Option<String>) = match last {
+                    Some(last) => {
+                        serde_json::from_str(&last).map_err(|error| BatchError::Data(error.to_string()))?
+                    }
+                    None => (0, None),
+                };
+                if sequence == column::<i64>(&row, 4)? && event == column::<Option<String>>(&row, 5)? {
+                    continue;
+                }
+                let (aggregate_type, id) = (column(&row, 2)?, column(&row, 3)?);
+                // One process owns the log: no other writer exists whose events it could have missed.
+                Why::Version { aggregate_type, id, sequence, diverged: true, missed: None }
+            }
+            _ => Why::Claim { scope: column(&row, 2)?, owner: column(&row, 3)? },
         };
-        if sequence != column::<i64>(&row, 3)? || event != column::<Option<String>>(&row, 4)? {
-            let (aggregate_type, id) = (column(&row, 1)?, column(&row, 2)?);
-            // One process owns the log: no other writer exists whose events it could have missed.
-            let why = Why::Version { aggregate_type, id, sequence, diverged: true, missed: None };
-            refused.push(Refused { request: index(&row)?, why });
-        }
+        let request =
+            usize::try_from(column::<i64>(&row, 1)?).map_err(|error| BatchError::Data(error.to_string()))?;
+        checked.refused.push(Refused { request, why });
     }
-    if batch.requests.iter().any(|request| !request.claim_keys.is_empty()) {
-        let keys = rows(sqlx::query("SELECT key_id FROM claim_keys ORDER BY key_id"), tx).await?;
-        let keys = keys.iter().map(|row| column::<i32>(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        if keys != batch.claim_keys {
-            return Err(BatchError::ClaimKeysChanged);
-        }
-        let numbered = batch.requests.iter().enumerate();
-        let claims: Vec<_> =
-            numbered.flat_map(|(i, r)| r.claims.iter().map(move |c| claim(i + 1, c))).collect();
-        for row in rows(sqlx::query(CLAIMED).bind(json!(claims).to_string()), tx).await? {
-            let why = Why::Claim { scope: column(&row, 1)?, owner: column(&row, 2)? };
-            refused.push(Refused { request: index(&row)?, why });
-        }
+    if with_claims && keys != batch.claim_keys {
+        return Err(BatchError::ClaimKeysChanged);
     }
-    Ok(refused)
+    Ok(checked)
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments<'q>>;
@@ -304,10 +351,6 @@ where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
     row.try_get(index).map_err(|error| BatchError::Data(error.to_string()))
-}
-
-fn index(row: &sqlx::sqlite::SqliteRow) -> Result<usize, BatchError> {
-    usize::try_from(column::<i64>(row, 0)?).map_err(|error| BatchError::Data(error.to_string()))
 }
 
 fn classify(error: &sqlx::Error) -> BatchError {
