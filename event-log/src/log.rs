@@ -247,21 +247,27 @@ impl EventLog {
     }
 
     /// The events of an aggregate type and an event type whose field has this value, in order, with encrypted values as
-    /// stored. The schema has an index for each such field; the names stand in the SQL as they do in the index.
-    pub async fn with_field(
-        &self,
-        [aggregate_type, event_type, field]: [&'static str; 3],
-        value: &str,
-    ) -> Result<Vec<StoredEvent>, Error> {
-        let path = if self.db.backend() == DatabaseBackend::Postgres {
-            format!("payload -> '{event_type}' ->> '{field}'")
-        } else {
-            format!("(CASE WHEN json_valid(payload) THEN payload ->> '$.{event_type}.{field}' END)")
-        };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM @events WHERE aggregate_type = '{aggregate_type}' AND {path} = $1 ORDER BY position"
-        );
+    /// stored. The schema has an index for each such field, `<type>s_by_<field>`; the names stand in the SQL as they do in
+    /// the index.
+    pub async fn with_field(&self, path: [&'static str; 3], value: &str) -> Result<Vec<StoredEvent>, Error> {
+        let sql = self.with_field_sql(path);
         Ok(rows!(self, &sql, [value]))
+    }
+
+    /// The SQL of [`with_field`](Self::with_field). SQLite without statistics may as well choose the index on the stream,
+    /// and read every event of the type: it is told which index to take.
+    pub fn with_field_sql(&self, [aggregate_type, event_type, field]: [&'static str; 3]) -> String {
+        let (index, path) = if self.db.backend() == DatabaseBackend::Postgres {
+            (String::new(), format!("payload -> '{event_type}' ->> '{field}'"))
+        } else {
+            (
+                format!(" INDEXED BY {aggregate_type}s_by_{}", field.trim_end_matches("_id")),
+                format!("(CASE WHEN json_valid(payload) THEN payload ->> '$.{event_type}.{field}' END)"),
+            )
+        };
+        format!(
+            "SELECT {COLUMNS} FROM @events{index} WHERE aggregate_type = '{aggregate_type}' AND {path} = $1 ORDER BY position"
+        )
     }
 
     /// Parts of many streams in one query, each in order, with encrypted values as stored. Each part is read through
