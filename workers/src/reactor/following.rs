@@ -67,6 +67,7 @@ impl Reactor {
         let work = Work {
             reactor: Arc::clone(self),
             lock: Arc::default(),
+            sent: Arc::default(),
             names,
             fence,
             stop: local.clone(),

@@ -2,6 +2,7 @@
 //! executed at the moment is retried a few times at once; then it waits in its row for its next attempt.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -161,9 +162,8 @@ impl Work {
         let mut done = 0;
         loop {
             let rows = self.rows().unsent(instance, done).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
+            // A command that is stored meanwhile is named, and gets a worker of its own after this one.
+            let mut again = false;
             for row in rows {
                 if self.stop.is_cancelled() {
                     return self.sent(instance, done).await;
@@ -173,6 +173,7 @@ impl Work {
                     Sent::Refused(slug) => {
                         done = row.number;
                         self.refused(instance, &row, &slug).await?;
+                        again = true;
                         break;
                     }
                     Sent::Unavailable(reason) => {
@@ -188,17 +189,39 @@ impl Work {
                             () = tokio::time::sleep(pause) => {}
                         }
                         // By then the instance may want something else.
+                        again = true;
                         break;
                     }
                 }
             }
             self.sent(instance, done).await?;
+            if !again {
+                return Ok(());
+            }
         }
     }
 
-    /// Takes the rows up to that number away.
+    /// Takes the rows up to that number away, in one transaction with those of the workers that wait at the same time.
+    /// If it fails, everything ends, and the rows are sent again: each command is done once.
     async fn sent(&self, instance: &str, number: i64) -> Result<(), Stopped> {
-        self.rows().forget(&self.reactor.db.connection, instance, number).await
+        if number == 0 {
+            return Ok(());
+        }
+        let waiting = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting().push((instance.to_owned(), number));
+        let held = self.lock.lock().await;
+        let batch = std::mem::take(&mut *waiting());
+        if batch.is_empty() {
+            // Another worker took it with its own.
+            return Ok(());
+        }
+        let tx = self.begin().await?;
+        for (instance, number) in &batch {
+            self.rows().forget(&tx, instance, *number).await?;
+        }
+        tx.commit().await?;
+        drop(held);
+        Ok(())
     }
 
     /// A refusal is an input like any other.

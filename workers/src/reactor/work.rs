@@ -24,6 +24,8 @@ pub(super) struct Work {
     pub(super) reactor: Arc<Reactor>,
     /// Held while instances change.
     pub(super) lock: Arc<Mutex<()>>,
+    /// Commands that were sent and whose rows are still there: instance and number.
+    pub(super) sent: Arc<std::sync::Mutex<Vec<(String, i64)>>>,
     pub(super) names: mpsc::UnboundedSender<Named>,
     /// The checkpoint of the process, under this lease.
     pub(super) fence: Fence,
