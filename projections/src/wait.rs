@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use crate::source::{At, Source, query_failed};
 use crate::{runner, sink};
 
-/// The first and the longest pause between two looks at a checkpoint.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The shortest and the longest pause between two looks at a checkpoint: a quarter of the time waited so far, so that
+/// a position is seen at most a quarter later than it is reached.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// The position that an answer must have seen.
@@ -48,7 +49,7 @@ pub struct Wait<'a> {
     at_least: Option<AtLeast>,
     by: AnsweredBy<'a>,
     group: Option<&'a str>,
-    pause: Duration,
+    began: Instant,
 }
 
 impl<'a> Wait<'a> {
@@ -59,7 +60,7 @@ impl<'a> Wait<'a> {
         by: AnsweredBy<'a>,
         group: Option<&'a str>,
     ) -> Self {
-        Self { source, at_least, by, group, pause: FIRST_PAUSE }
+        Self { source, at_least, by, group, began: Instant::now() }
     }
 
     /// Returns once the position is reached, or an error that says why it is not.
@@ -88,8 +89,8 @@ impl<'a> Wait<'a> {
             let (state, reason) = self.why().await?;
             return Err(self.behind(wanted, position, state, reason));
         }
-        tokio::time::sleep_until((Instant::now() + self.pause).min(wanted.deadline)).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let pause = (self.began.elapsed() / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        tokio::time::sleep_until((Instant::now() + pause).min(wanted.deadline)).await;
         Ok(())
     }
 

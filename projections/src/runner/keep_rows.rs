@@ -17,8 +17,12 @@ use crate::generation::ROWS;
 /// The most events of one transaction.
 const BATCH: usize = 1_000;
 
-/// A live follower collects events for this long, because each commit leaves a dead row version of the checkpoint.
-const GATHER: Duration = Duration::from_millis(10);
+/// A live follower commits so often in the long run, because each commit leaves a dead row version of the checkpoint:
+/// events that come faster are collected.
+const EACH: Duration = Duration::from_millis(10);
+
+/// So many commits may follow each other at once, after a time with fewer: a single event is visible without a pause.
+const AT_ONCE: u32 = 200;
 
 /// How often it looks for requests to try parked events again.
 const RETRIES: Duration = Duration::from_millis(500);
@@ -35,6 +39,31 @@ struct Rows<'a> {
     running: bool,
     indexed: bool,
     retries_checked: Instant,
+    pace: Pace,
+}
+
+/// How often rows are committed: once per [`EACH`] in the long run, with up to [`AT_ONCE`] commits in advance.
+struct Pace {
+    /// When the commits so far would have ended, had they been evenly spread.
+    spent: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { spent: Instant::now() }
+    }
+
+    /// Counts a commit.
+    fn committed(&mut self) {
+        let now = Instant::now();
+        let full = now.checked_sub(EACH * AT_ONCE).unwrap_or(now);
+        self.spent = self.spent.max(full) + EACH;
+    }
+
+    /// How long to wait before the next commit.
+    fn pause(&self) -> Duration {
+        self.spent.saturating_duration_since(Instant::now())
+    }
 }
 
 #[async_trait]
@@ -54,8 +83,10 @@ impl Work for Rows<'_> {
     }
 
     async fn work(&mut self, entries: Vec<Entry>) -> Result<Next, Stopped> {
-        let began = Instant::now();
         self.fold.take(&entries).await?;
+        if !entries.is_empty() {
+            self.pace.committed();
+        }
         if entries.len() < BATCH {
             self.fold.written().await?;
         }
@@ -77,9 +108,9 @@ impl Work for Rows<'_> {
         if entries.len() >= BATCH / 4 {
             return Ok(Next::Read);
         }
-        let gather = GATHER.saturating_sub(began.elapsed());
+        let gather = self.pace.pause();
         if !entries.is_empty() {
-            return Ok(Next::Wait(Wait::steady(gather)));
+            return Ok(if gather.is_zero() { Next::Read } else { Next::Wait(Wait::steady(gather)) });
         }
         // Also after an announcement without an event: the announced event may not be committed yet, or never will
         // be.
@@ -103,6 +134,51 @@ impl Follower {
         let mut fold = self.fold(&lease, Poison::Park).await?;
         fold.go_live();
         let (name, feed) = (self.name(ROWS), self.feed.clone());
-        Ok(Rows { fold, name, feed, running: false, indexed: false, retries_checked: Instant::now() })
+        Ok(Rows {
+            fold,
+            name,
+            feed,
+            running: false,
+            indexed: false,
+            retries_checked: Instant::now(),
+            pace: Pace::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pause that a commit is followed by, at this many milliseconds after the last one.
+    async fn pauses(commits: u32, apart: u64) -> Vec<Duration> {
+        let mut pace = Pace::new();
+        let mut pauses = Vec::new();
+        for _ in 0..commits {
+            tokio::time::advance(Duration::from_millis(apart)).await;
+            pace.committed();
+            pauses.push(pace.pause());
+        }
+        pauses
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_commits_follow_each_other_without_a_pause() {
+        let mut pace = Pace::new();
+        tokio::time::advance(EACH * AT_ONCE).await;
+        for _ in 0..AT_ONCE {
+            assert_eq!(pace.pause(), Duration::ZERO);
+            pace.committed();
+        }
+        pace.committed();
+        assert_eq!(pace.pause(), EACH);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_the_long_run_there_is_one_commit_per_ten_milliseconds() {
+        let slow = pauses(1_000, 10).await;
+        assert!(slow.iter().all(|pause| *pause <= EACH), "{slow:?}");
+        let fast = pauses(1_000, 4).await;
+        assert_eq!(fast.last(), Some(&(EACH * 1_000 - Duration::from_millis(4_000))));
     }
 }
