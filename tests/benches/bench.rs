@@ -10,8 +10,12 @@
 #[expect(dead_code, reason = "the benchmarks use a part of what the tests use")]
 mod support;
 
+#[path = "bench/floor.rs"]
+mod floor;
 #[path = "bench/lines.rs"]
 mod lines;
+#[path = "bench/orders.rs"]
+mod orders;
 #[path = "bench/readers.rs"]
 mod readers;
 
@@ -181,6 +185,7 @@ async fn append() {
         let what = format!("append with checks, command record, full metadata, {callers} callers");
         row(&what, median(ours), "/s", "postgres-es 0.5 repository, 32 connections", median(other));
     }
+    floor::floor(&place.config.store, &pool).await;
     read(&store, &pool).await;
     seal(&shop).await;
     store.close().await;
@@ -732,6 +737,9 @@ async fn main() {
     }
     if wanted("lines") {
         lines::lines().await;
+    }
+    if wanted("orders") {
+        orders::orders().await;
     }
     if wanted("relay") {
         relay().await;
