@@ -13,6 +13,9 @@ const MOST_WORDS: usize = 16;
 /// a text of more than [`MOST_WORDS_IN_THREES`].
 const REACH: Reach = Reach { apart: 3, tight: 4 };
 const MOST_WORDS_IN_THREES: usize = 8;
+/// How many pairs of characters a text of Chinese, Japanese or Korean is searched by; the rest of it is left out. A word
+/// of kana is not divided, and each of its pairs is two conditions.
+const MOST_PAIRS: usize = 96;
 
 /// Ignored, unless nothing else was typed.
 const STOP_WORDS: &[&str] = &[
@@ -134,7 +137,7 @@ impl ParsedQuery {
             }
         }
         let mut words = pieces.iter().zip(joins).peekable();
-        let mut room = MOST_WORDS;
+        let (mut room, mut pairs) = (MOST_WORDS, MOST_PAIRS);
         let mut chunks: Vec<Chunk> = Vec::new();
         let mut end = 0;
         let is_space = |c: char| c.is_whitespace() || c.is_control();
@@ -150,6 +153,7 @@ impl ParsedQuery {
                 typed.extend(of_piece.map(|word| Typed { word, joins: joins.clone() }));
             }
             typed.truncate(room);
+            typed.retain_mut(|typed| shorten(&mut typed.word, &mut pairs));
             if room > 0 {
                 room -= typed.len();
                 chunks.push(Chunk { sku: sku(chunk), words: typed });
@@ -217,6 +221,18 @@ fn words_of(piece: &Piece<'_>, stems: &mut Stems) -> Vec<Word> {
         Kind::Exact => vec![Word::Exact(text::word(piece.text))],
         Kind::Cjk => text::cjk_words(piece.text).into_iter().map(Word::Cjk).collect(),
     }
+}
+
+/// Cuts a word of Chinese, Japanese or Korean to the pairs of characters that are left. False: nothing is left of it.
+fn shorten(word: &mut Word, pairs: &mut usize) -> bool {
+    let Word::Cjk(word) = word else { return true };
+    if let Some((end, _)) = word.char_indices().nth(*pairs + 1) {
+        word.truncate(end);
+    }
+    let used = word.chars().count().saturating_sub(1).max(1);
+    let fits = used <= *pairs;
+    *pairs = pairs.saturating_sub(used);
+    fits
 }
 
 fn is_stop_word(word: &Word) -> bool {
@@ -388,11 +404,26 @@ mod tests {
             "ab-12-cd-34 ".repeat(40),
             "a1 ".repeat(200),
             "abcdefgh ijklmnop ".repeat(4),
+            "カタカナ".repeat(125),
+            "カタ カナ ".repeat(100),
+            "红色连衣裙".repeat(100),
+            format!("{}{}", "abcdefgh ".repeat(7), "ひらがな".repeat(100)),
         ] {
             let conditions = ParsedQuery::of(&text).condition(Matching::WithTypos);
             let many = conditions.as_ref().map_or(0, count);
             assert!((1..1_000).contains(&many), "{many}: {text}");
         }
+    }
+
+    #[test]
+    fn a_long_word_of_kana_is_searched_by_its_beginning() {
+        let word: String = (0..200).map(|n| char::from_u32(0x30a1 + n % 80).unwrap()).collect();
+        let parsed = ParsedQuery::of(&word);
+        let Some(Word::Cjk(kept)) = parsed.words().next() else { panic!("{word}") };
+        assert_eq!(kept.chars().count(), MOST_PAIRS + 1);
+        assert!(word.starts_with(kept.as_str()));
+        let short = ParsedQuery::of("ポスター 緑");
+        assert_eq!(short.words().count(), 2);
     }
 
     #[test]
