@@ -14,7 +14,7 @@ use sea_orm::{
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::Error;
+use crate::{Error, shown};
 
 /// The location of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum DatabaseLocation {
 impl DatabaseLocation {
     /// Checks the URL; nothing is connected or created.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let address = |reason: &str| Error::Address { url: without_password(url), reason: reason.to_owned() };
+        let address = |reason: &str| Error::Address { url: shown(url), reason: reason.to_owned() };
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             PgConnectOptions::from_str(url).map_err(|error| address(&error.to_string()))?;
             Ok(Self::Postgres(url.to_owned()))
@@ -45,20 +45,6 @@ impl DatabaseLocation {
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
     }
-}
-
-/// The URL without its password, for messages: its parameters may hold one, too.
-fn without_password(url: &str) -> String {
-    let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
-    let shown = match (address.find("://"), address.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 < at => {
-            format!("{}***{}", &address[..scheme + 3], &address[at..])
-        }
-        // A password with a sign that is not encoded.
-        (Some(scheme), None) if parameters.contains('@') => format!("{}***", &address[..scheme + 3]),
-        _ => address.to_owned(),
-    };
-    if parameters.is_empty() { shown } else { format!("{shown}?***") }
 }
 
 /// A database, which gives access to its namespaces. It connects when first used.
@@ -151,7 +137,16 @@ impl SeenReadOnly {
         let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.is_some_and(|seen| seen.elapsed() < LONGEST_SESSION)
     }
+
+    /// Whether a session of that age may be one of those.
+    fn since(&self, age: Duration) -> bool {
+        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_some_and(|seen| seen.elapsed() <= age + OPENING)
+    }
 }
+
+/// How long a session may take to be opened, before its age counts.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// How long a connection of a pool lives.
 const LONGEST_SESSION: Duration = Duration::from_mins(30);
@@ -226,13 +221,41 @@ fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
     std::fs::create_dir_all(folder).map_err(|error| {
         Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
     })?;
+    let file = sqlite_file(folder, name);
+    let (opened, acquired) = (file.clone(), file.clone());
+    let seen_read_only = SeenReadOnly::default();
+    let seen_before = seen_read_only.clone();
     let pool = SqlitePoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(10))
+        .max_lifetime(LONGEST_SESSION)
         .test_before_acquire(false)
-        .connect_lazy_with(sqlite_options(&sqlite_file(folder, name)));
+        .after_connect(move |_, _| {
+            if !may_be_written(&opened) {
+                seen_read_only.note();
+            }
+            Box::pin(std::future::ready(Ok(())))
+        })
+        // A connection that was opened while the file could not be written reads only, for as long as it lives: it is
+        // replaced once the file can be written again.
+        .before_acquire(move |_, met| {
+            let stale = seen_before.since(met.age) && may_be_written(&acquired);
+            Box::pin(std::future::ready(Ok(!stale)))
+        })
+        .connect_lazy_with(sqlite_options(&file));
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// Whether this process may write the file. On systems that do not tell, it may.
+#[cfg(target_os = "linux")]
+fn may_be_written(file: &Path) -> bool {
+    rustix::fs::access(file, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn may_be_written(_file: &Path) -> bool {
+    true
 }
 
 /// One namespace of a database.

@@ -4,6 +4,7 @@
 //! This crate cannot write an event, and cannot make or erase a key: a program that depends on it alone can only
 //! read. Start reading at [`EventLog`], then [`KeyStore`], then [`follow`].
 
+mod address;
 pub mod checkpoint;
 pub mod cloud_event;
 pub mod codec;
@@ -20,6 +21,7 @@ pub mod seal;
 mod stored;
 mod upcast;
 
+pub use address::shown;
 pub use checkpoint::{Checkpoint, Fence};
 pub use database::{Database, DatabaseLocation, Db};
 pub use error::{Error, is_no_table, sqlx_unavailable, unavailable};

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use soonshop_cache::Cache;
 use soonshop_domain::ids;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, Lease, Leases, MasterKeys};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, Lease, Leases, MasterKeys, shown};
 use soonshop_migrations::{Namespace, rights};
 use soonshop_projections::generation::KnownGeneration;
 use soonshop_projections::generation_remover::GenerationRemover;
@@ -124,7 +124,8 @@ impl Tool {
         };
         let (read, keys) = (same(place(&config.read_models)?), same(place(&config.keys)?));
         let address = |detail: String| Failure::Usage(Sentence::BadAddress { detail });
-        let search = soonshop_search::connect(&config.search).map_err(|error| address(error.to_string()))?;
+        let search = soonshop_search::connect(&config.search);
+        let search = search.map_err(|error| address(format!("{}: {error}", shown(&config.search))))?;
         let cache = soonshop_cache::connect(&config.cache).map_err(|error| address(error.to_string()))?;
         let stands = [(Namespace::Log, &store), (Namespace::Keys, &keys), (Namespace::Operations, &read)];
         for (namespace, database) in stands {

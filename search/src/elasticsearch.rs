@@ -33,11 +33,7 @@ const TRIAL: &str = "written-by-a-check";
 const READ: Duration = Duration::from_secs(5);
 
 pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
-    let refused = |reason: String| {
-        // An address may contain a password.
-        let url = text.rsplit_once('@').map_or(text.to_owned(), |(_, host)| format!("http://…@{host}"));
-        Error::Address { url, reason }
-    };
+    let refused = |reason: String| Error::Address { reason };
     let mut url = Url::parse(text).map_err(|error| refused(error.to_string()))?;
     let mut prefix = String::new();
     for (name, value) in url.query_pairs() {

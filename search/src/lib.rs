@@ -32,23 +32,18 @@ pub use port::{Change, Document, Error, Hit, Page, Price, Query, Search, Sort, T
 /// Checks the address; connects later.
 pub fn connect(url: &str) -> Result<Arc<dyn Search>, Error> {
     match url.split_once("://") {
-        Some(("tantivy", folder)) => crate::tantivy::connect(url, folder),
+        Some(("tantivy", folder)) => crate::tantivy::connect(folder),
         #[cfg(feature = "elasticsearch")]
         Some(("http" | "https", _)) => crate::elasticsearch::connect(url),
         #[cfg(not(feature = "elasticsearch"))]
-        Some((scheme @ ("http" | "https"), rest)) => {
-            // An address may contain a password.
-            let url = match rest.rsplit_once('@') {
-                Some((_, host)) => format!("{scheme}://…@{host}"),
-                None => url.to_owned(),
-            };
+        Some(("http" | "https", _)) => {
             let reason = "this build has no Elasticsearch adapter: build with --features elasticsearch, \
                           or without --no-default-features";
-            Err(Error::Address { url, reason: reason.to_owned() })
+            Err(Error::Address { reason: reason.to_owned() })
         }
         _ => {
             let reason = "it begins with neither tantivy:// nor http:// nor https://".to_owned();
-            Err(Error::Address { url: url.to_owned(), reason })
+            Err(Error::Address { reason })
         }
     }
 }

@@ -135,8 +135,9 @@ pub enum Error {
     NoIndex(String),
     #[error("the cursor cannot be read: take it from the answer before")]
     Cursor,
-    #[error("the search address {url:?} cannot be used: {reason}")]
-    Address { url: String, reason: String },
+    /// Without the address, which may hold a password: the caller says which one it was.
+    #[error("the search address cannot be used: {reason}")]
+    Address { reason: String },
 }
 
 /// The port. An `index` is `[a-z0-9_]+`, one per generation (`rm_products_3`).

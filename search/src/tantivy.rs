@@ -28,8 +28,8 @@ const TRIAL: &str = ".written-by-a-check";
 /// The minimum of Tantivy; it is freed after every commit.
 const WRITER_MEMORY: usize = 15_000_000;
 
-pub(crate) fn connect(url: &str, folder: &str) -> Result<Arc<dyn Search>, Error> {
-    let refused = |reason: &str| Error::Address { url: url.to_owned(), reason: reason.to_owned() };
+pub(crate) fn connect(folder: &str) -> Result<Arc<dyn Search>, Error> {
+    let refused = |reason: &str| Error::Address { reason: reason.to_owned() };
     if folder.is_empty() {
         return Err(refused("name a folder, such as tantivy://data/search"));
     }

@@ -11,12 +11,9 @@ fn an_adapter_is_built_in_or_refused_with_a_sentence() {
                 assert!(cfg!(feature = "elasticsearch") && search.backend() == "elasticsearch", "{url}");
             }
             Err(error) => {
-                let shown = url.replace("u:secret", "…");
-                let sentence = format!(
-                    "the search address {shown:?} cannot be used: this build has no Elasticsearch adapter: \
-                     build with --features elasticsearch, or without --no-default-features"
-                );
-                assert_eq!((error.to_string(), cfg!(feature = "elasticsearch")), (sentence, false));
+                let sentence = "the search address cannot be used: this build has no Elasticsearch adapter: \
+                                build with --features elasticsearch, or without --no-default-features";
+                assert_eq!((&*error.to_string(), cfg!(feature = "elasticsearch")), (sentence, false));
             }
         }
     }
