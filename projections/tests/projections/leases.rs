@@ -21,6 +21,7 @@ on_both!(
     a_follower_lets_go_if_its_checkpoint_was_moved,
     the_lease_of_a_killed_follower_expires_and_another_takes_over,
     a_stopped_follower_gives_its_lease_back,
+    a_lease_that_lasts_longer_than_any_is_given_is_as_good_as_expired,
     a_holder_with_an_older_epoch_cannot_move_the_checkpoint,
 );
 
@@ -163,6 +164,19 @@ async fn a_stopped_follower_gives_its_lease_back(shop: Shop) {
     let last = writer.all(receipts(10)).await;
     shop.reach(&generation, last).await;
     waiting.stop().await;
+}
+
+async fn a_lease_that_lasts_longer_than_any_is_given_is_as_good_as_expired(shop: Shop) {
+    let leases = |holder: &str| Leases::new(shop.db("process"), holder);
+    let (one, other) = (leases("one"), leases("other"));
+    let old = one.acquire("x").await.unwrap().unwrap();
+    assert_eq!(other.acquire("x").await.unwrap(), Err("one".to_owned()));
+    // As a clock gave it that was an hour ahead.
+    shop.run("process", "UPDATE @leases SET expires_at = expires_at + 3600000").await;
+    assert_eq!(one.holder("x").await.unwrap(), None);
+    let new = other.acquire("x").await.unwrap().unwrap();
+    assert!(new.epoch > old.epoch && !one.renew(&old).await.unwrap());
+    assert_eq!(one.holder("x").await.unwrap().as_deref(), Some("other"));
 }
 
 async fn a_holder_with_an_older_epoch_cannot_move_the_checkpoint(shop: Shop) {
