@@ -56,6 +56,8 @@ pub enum Command {
         order_id: OrderId,
         line: u32,
     },
+    /// Changes nothing, and is refused while there is stock: its SKU is about to be given back.
+    BeEmpty,
 }
 
 #[derive(
@@ -210,11 +212,19 @@ pub enum Error {
     LineReservedDifferently,
     #[error("the line is not reserved")]
     LineNotReserved,
+    #[error("{on_hand} units are there, {reserved} of them reserved")]
+    StockLeft { on_hand: i64, reserved: i64 },
+    #[error("no product has this SKU")]
+    UnknownSku,
 }
 
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
-        if *self == Self::BadQuantity { ErrorKind::Invalid } else { ErrorKind::Conflict }
+        if matches!(self, Self::BadQuantity | Self::UnknownSku) {
+            ErrorKind::Invalid
+        } else {
+            ErrorKind::Conflict
+        }
     }
 }
 
@@ -319,6 +329,8 @@ impl Decider for Stock {
                 Some(Line::Released) => Err(Error::LineReleased),
                 None => Err(Error::LineNotReserved),
             },
+            Command::BeEmpty if self.on_hand == 0 && self.reserved == 0 => Ok(vec![]),
+            Command::BeEmpty => Err(Error::StockLeft { on_hand: self.on_hand, reserved: self.reserved }),
         }
     }
 
@@ -334,7 +346,7 @@ impl Decider for Stock {
 
     fn parts_read(At { command, .. }: &At) -> Vec<String> {
         match command {
-            Command::Receive { .. } | Command::Adjust { .. } => Vec::new(),
+            Command::Receive { .. } | Command::Adjust { .. } | Command::BeEmpty => Vec::new(),
             Command::Reserve { order_id, line, .. }
             | Command::Release { order_id, line }
             | Command::Ship { order_id, line } => vec![key(*order_id, *line)],
@@ -498,6 +510,16 @@ mod tests {
         given(vec![received(5), barred])
             .when(at(Command::Reserve { order_id: order(), line: 1, quantity: 1 }))
             .then_expect_error(Error::LineReleased);
+    }
+
+    #[test]
+    fn a_stock_is_empty_if_nothing_is_there() {
+        let gone = Event::StockAdjusted { place: place(), quantity: -5, reason: "sold-off".into() };
+        given(vec![]).when(at(Command::BeEmpty)).then_expect_events(vec![]);
+        given(vec![received(5), gone]).when(at(Command::BeEmpty)).then_expect_events(vec![]);
+        given(vec![received(5), reserved(3)])
+            .when(at(Command::BeEmpty))
+            .then_expect_error(Error::StockLeft { on_hand: 5, reserved: 3 });
     }
 
     #[test]

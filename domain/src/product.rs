@@ -82,6 +82,11 @@ pub enum Command {
     ReleaseSku {
         sku: Sku,
     },
+    /// Changes nothing, and is refused unless the product, listed or deleted, holds the SKU: what is done with it at the
+    /// same time counts on that.
+    HoldSku {
+        sku: Sku,
+    },
 }
 
 #[derive(
@@ -207,6 +212,8 @@ pub enum Error {
     NoSuchVariant(Sku),
     #[error("a price is between 0 and 100,000,000,000 minor units")]
     BadPrice,
+    #[error("there is stock of this SKU: {on_hand} units, {reserved} of them reserved")]
+    StockLeft { on_hand: i64, reserved: i64 },
 }
 
 impl Classified for Error {
@@ -214,7 +221,7 @@ impl Classified for Error {
         match self {
             Self::ProductNotFound | Self::NoSuchVariant(_) => ErrorKind::NotFound,
             Self::ProductDeleted => ErrorKind::Gone,
-            Self::ProductExists | Self::ProductListed => ErrorKind::Conflict,
+            Self::ProductExists | Self::ProductListed | Self::StockLeft { .. } => ErrorKind::Conflict,
             Self::BadVariants | Self::BadPrice => ErrorKind::Invalid,
         }
     }
@@ -261,6 +268,8 @@ impl Decider for Product {
                 Ok(vec![Event::ProductCreated { details, variants }])
             }
             (Self::Unknown, _) => Err(Error::ProductNotFound),
+            (product, Command::HoldSku { sku }) if product.skus().contains(&&sku) => Ok(vec![]),
+            (_, Command::HoldSku { sku }) => Err(Error::NoSuchVariant(sku)),
             (Self::Deleted { .. }, Command::Delete) => Ok(vec![]),
             (Self::Deleted { skus, released }, Command::ReleaseSku { sku }) => {
                 if skus.contains(&sku) {
@@ -480,6 +489,18 @@ mod tests {
         assert_eq!(holds, [Hold { scope: scope::SKU, values: vec!["CUP".to_owned()] }]);
         product.evolve(released);
         assert_eq!(product.skus(), [&Sku::try_new("CUP").unwrap()]);
+    }
+
+    #[test]
+    fn a_product_holds_its_skus_listed_or_deleted_until_it_gives_them_back() {
+        let hold = |sku: &str| Command::HoldSku { sku: Sku::try_new(sku).unwrap() };
+        let released = Event::ProductSkuReleased { sku: Sku::try_new("MUG").unwrap() };
+        let no_such = Error::NoSuchVariant(Sku::try_new("MUG").unwrap());
+        given(vec![mug()]).when(hold("MUG")).then_expect_events(vec![]);
+        given(vec![mug(), Event::ProductDeleted {}]).when(hold("MUG")).then_expect_events(vec![]);
+        let given_back = vec![mug(), Event::ProductDeleted {}, released];
+        given(given_back).when(hold("MUG")).then_expect_error(no_such);
+        given(vec![]).when(hold("MUG")).then_expect_error(Error::ProductNotFound);
     }
 
     #[test]

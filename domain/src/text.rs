@@ -118,7 +118,7 @@ impl Sku {
     }
 
     /// A SKU as it is stored: by the rule of the first releases, which left characters that nobody sees as they were.
-    fn stored(raw: &str) -> Result<Self, TextError> {
+    pub fn as_stored(raw: &str) -> Result<Self, TextError> {
         let text = composed(raw).to_uppercase();
         let text = composed(text.trim());
         match text.as_ref() {
@@ -126,6 +126,13 @@ impl Sku {
             text if text.contains(['\n', '\t']) => Err(TextError::Control),
             text => within(text, 64).map(Self),
         }
+    }
+
+    /// The SKU of the first releases that the text may mean, where that is another one than [`try_new`](Self::try_new)
+    /// makes of it.
+    pub fn stored_otherwise(raw: &str) -> Option<Self> {
+        let stored = Self::as_stored(raw).ok()?;
+        (Self::try_new(raw).as_ref() != Ok(&stored)).then_some(stored)
     }
 
     pub fn as_str(&self) -> &str {
@@ -142,7 +149,7 @@ impl fmt::Display for Sku {
 impl<'de> Deserialize<'de> for Sku {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <Cow<'de, str>>::deserialize(deserializer)?;
-        Self::stored(&raw)
+        Self::as_stored(&raw)
             .map_err(|error| serde::de::Error::custom(format_args!("this SKU cannot be used: {error}")))
     }
 }
@@ -227,6 +234,16 @@ mod tests {
         assert_eq!(Sku::try_new("A\0B"), Err(TextError::Control));
         assert!(Sku::try_new(&"x".repeat(64)).is_ok());
         assert_eq!(Sku::try_new(&"x".repeat(65)), Err(TextError::TooLong(64)));
+    }
+
+    #[test]
+    fn a_sku_of_the_first_releases_is_told_from_what_is_made_of_it_now() {
+        assert_eq!(Sku::stored_otherwise(" mug-1 "), None);
+        assert_eq!(Sku::stored_otherwise("cafe\u{301}"), None);
+        let stored = Sku::stored_otherwise("mug\u{200b}-1").unwrap();
+        assert_eq!(stored.as_str(), "MUG\u{200b}-1");
+        assert_eq!(Sku::stored_otherwise("\u{200b}").unwrap().as_str(), "\u{200b}");
+        assert_eq!(Sku::stored_otherwise("a\nb"), None, "it was never one");
     }
 
     #[test]

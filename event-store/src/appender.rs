@@ -18,10 +18,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::AppendError;
 use crate::kind::OutcomeKind;
 use crate::metrics::Appends;
 use crate::purge::{Purge, Purged};
+use crate::{AppendError, LastFailure};
 
 /// An event to append. Its personal values are encrypted.
 #[derive(Debug, Clone, PartialEq)]
@@ -275,6 +275,7 @@ pub struct Appender {
     purges: mpsc::UnboundedSender<Purging>,
     /// The last position that this process appended: it wakes followers in this process.
     appended: watch::Receiver<i64>,
+    failed: LastFailure,
 }
 
 /// The most requests of one batch, and the most bytes of their events.
@@ -286,7 +287,14 @@ impl Appender {
         let (queue, waiting) = mpsc::unbounded_channel();
         let (purges, purging) = mpsc::unbounded_channel();
         let (news, appended) = watch::channel(0);
-        (Self { queue, purges, appended }, tokio::spawn(run(backend, waiting, purging, news, counts)))
+        let failed = LastFailure::default();
+        let writer = run(backend, waiting, purging, news, counts, failed.clone());
+        (Self { queue, purges, appended, failed }, tokio::spawn(writer))
+    }
+
+    /// Why the last batch could not be written.
+    pub(crate) fn failed(&self) -> LastFailure {
+        self.failed.clone()
     }
 
     /// The last position that this process appended; 0 before the first.
@@ -319,6 +327,7 @@ async fn run(
     mut purges: mpsc::UnboundedReceiver<Purging>,
     news: watch::Sender<i64>,
     counts: Appends,
+    failed: LastFailure,
 ) {
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let mut fresh = Vec::new();
@@ -347,7 +356,7 @@ async fn run(
         }
         let (batch, later) = choose(std::mem::take(&mut waiting));
         waiting = later;
-        write(backend.as_mut(), batch, &news, &counts).await;
+        write(backend.as_mut(), batch, &news, &counts, &failed).await;
     }
 }
 
@@ -397,7 +406,13 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
 }
 
 /// Writes until every request has its answer: again after a lost connection, in halves after wrong data.
-async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sender<i64>, counts: &Appends) {
+async fn write(
+    backend: &mut dyn Backend,
+    batch: Vec<Waiting>,
+    news: &watch::Sender<i64>,
+    counts: &Appends,
+    failed: &LastFailure,
+) {
     let mut pieces = VecDeque::from([batch]);
     let mut pause = Duration::from_millis(10);
     while let Some(mut piece) = pieces.pop_front() {
@@ -411,10 +426,15 @@ async fn write(backend: &mut dyn Backend, batch: Vec<Waiting>, news: &watch::Sen
         match written {
             Ok(written) => {
                 counts.written(piece.len(), begun.elapsed());
+                let base = written.base;
                 let last = answer(piece, written, counts);
+                if last > base {
+                    failed.is_over();
+                }
                 news.send_if_modified(|position| std::mem::replace(position, last.max(*position)) < last);
             }
             Err(BatchError::Unavailable(reason)) => {
+                failed.note(&reason);
                 tracing::warn!(%reason, requests = piece.len(), "the event store did not answer; sending again");
                 let now = Instant::now();
                 let (expired, rest): (Vec<_>, Vec<_>) =

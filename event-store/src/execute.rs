@@ -32,6 +32,9 @@ const PAGE: i64 = 1_000;
 /// How long after its deadline a command is given up: code that knows the cause of the delay may report it first.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// How long a command waits for a database that is down, unless it says otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The first pause before the database is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -85,7 +88,7 @@ impl CommandContext {
             kind: OutcomeKind::Done,
             reference: None,
             detail: None,
-            deadline: Instant::now() + Duration::from_secs(10),
+            deadline: Instant::now() + PATIENCE,
         }
     }
 
@@ -235,9 +238,9 @@ impl<E: std::fmt::Display> ExecuteError<E> {
     }
 
     /// The same error, reported for an aggregate that has the other's refusals among its own.
-    fn of_joined<F: From<E>>(self) -> ExecuteError<F> {
+    fn of_joined<F>(self, refusal: impl FnOnce(E) -> F) -> ExecuteError<F> {
         match self {
-            Self::Rejected(error) => ExecuteError::Rejected(error.into()),
+            Self::Rejected(error) => ExecuteError::Rejected(refusal(error)),
             other => other.of_another(),
         }
     }
@@ -294,6 +297,11 @@ impl EventStore {
 
     pub fn log(&self) -> &EventLog {
         &self.log
+    }
+
+    /// Why this process could not write the log last.
+    pub fn last_failure(&self) -> crate::LastFailure {
+        self.appender.failed()
     }
 
     /// The last position that this process appended; it changes with every append.
@@ -358,7 +366,13 @@ impl EventStore {
     async fn current<A: Decider>(&self, id: Uuid) -> Result<Loaded<A>, ExecuteError<A::Error>> {
         // The slot's state may be ahead of the log, or behind other writers: it only says where to start reading.
         let base = self.states.slot::<A>(id).lock().await.base().cloned();
-        self.replay(base, id).await
+        let mut patience = Patience::new();
+        loop {
+            match self.replay(base.clone(), id).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) => patience.again(error).await?,
+            }
+        }
     }
 
     /// The state of an aggregate at this version, with encrypted personal values: an answer made from it is the same
@@ -390,6 +404,22 @@ impl EventStore {
 
     /// The owner of a unique value: `<type>:<id>`.
     pub async fn owner_of(
+        &self,
+        scope: &str,
+        value: &str,
+    ) -> Result<Option<String>, soonshop_event_log::Error> {
+        let (deadline, mut pause) = (Instant::now() + PATIENCE, FIRST_PAUSE);
+        loop {
+            match self.find_owner(scope, value).await {
+                Err(soonshop_event_log::Error::Unavailable(_)) if Instant::now() + pause < deadline => {
+                    pass(&mut pause).await;
+                }
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_owner(
         &self,
         scope: &str,
         value: &str,
@@ -426,7 +456,13 @@ impl EventStore {
         &self,
         forms: &[EarlierForm],
     ) -> Result<Option<EarlierForm>, ExecuteError<E>> {
-        let recorded = earlier::recorded(self.log.db(), forms).await?;
+        let mut patience = Patience::new();
+        let recorded = loop {
+            match earlier::recorded(self.log.db(), forms).await.map_err(ExecuteError::<E>::from) {
+                Ok(recorded) => break recorded,
+                Err(error) => patience.again(error).await?,
+            }
+        };
         match forms.iter().find(|form| recorded.contains(form)) {
             Some(form) => Ok(Some(form.clone())),
             None if recorded.is_empty() => Ok(None),
@@ -490,14 +526,16 @@ impl EventStore {
         in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
     }
 
-    /// Like [`execute_both`](Self::execute_both), where the second aggregate has a say: its refusal refuses the first.
-    pub async fn execute_joined<A: Decider<Error: From<B::Error>>, B: Decider>(
+    /// Like [`execute_both`](Self::execute_both), where the second aggregate has a say: its refusal refuses the first, as
+    /// the `refusal` that it is there. It may have nothing to append, and is still judged as it is in this very append.
+    pub async fn execute_joined<A: Decider, B: Decider>(
         &self,
         first: (Uuid, A::Command),
         second: (Uuid, B::Command),
         context: CommandContext,
+        refusal: fn(B::Error) -> A::Error,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        let of_second = ExecuteError::<B::Error>::of_joined::<A::Error>;
+        let of_second = |error: ExecuteError<B::Error>| error.of_joined(refusal);
         in_time(context.deadline, self.execute_two::<A, B>(first, second, context, of_second)).await
     }
 
@@ -507,7 +545,7 @@ impl EventStore {
         first: (Uuid, A::Command),
         second: (Uuid, B::Command),
         context: CommandContext,
-        of_second: fn(ExecuteError<B::Error>) -> ExecuteError<A::Error>,
+        of_second: impl Fn(ExecuteError<B::Error>) -> ExecuteError<A::Error>,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let alone = CommandContext { expected: None, ..context.clone() };
         if (A::TYPE, first.0) == (B::TYPE, second.0) {
@@ -520,7 +558,7 @@ impl EventStore {
             let slots = (self.states.slot::<A>(first.0), self.states.slot::<B>(second.0));
             let read_first = self.read_ahead(&slots.0, first.0, &first.1, &context).await?;
             let read_second = self.read_ahead(&slots.1, second.0, &second.1, &alone).await;
-            let read_second = read_second.map_err(of_second)?;
+            let read_second = read_second.map_err(&of_second)?;
             let (mut a, mut b);
             if (A::TYPE, first.0) < (B::TYPE, second.0) {
                 a = slots.0.lock().await;
@@ -633,7 +671,7 @@ impl EventStore {
         while !slot.is_filled() {
             match self.replay(slot.base().cloned(), id).await {
                 Ok(loaded) => slot.fill(loaded),
-                Err(error) => wait(error, &mut pause, context).await?,
+                Err(error) => wait(error, &mut pause, context.deadline).await?,
             }
         }
         Ok(())
@@ -742,7 +780,7 @@ impl EventStore {
                     .map_err(ExecuteError::<A::Error>::from)
                 {
                     Ok(rows) => break rows,
-                    Err(error) => wait(error, &mut pause, context).await?,
+                    Err(error) => wait(error, &mut pause, context.deadline).await?,
                 }
             };
             let decoded = rows.into_iter().map(|row| self.decoded::<A>(row));
@@ -1056,14 +1094,36 @@ async fn in_time<E>(
 async fn wait<E>(
     error: ExecuteError<E>,
     pause: &mut Duration,
-    context: &CommandContext,
+    deadline: Instant,
 ) -> Result<(), ExecuteError<E>> {
-    if !matches!(error, ExecuteError::Unavailable(_)) || Instant::now() + *pause >= context.deadline {
+    if !matches!(error, ExecuteError::Unavailable(_)) || Instant::now() + *pause >= deadline {
         return Err(error);
     }
+    pass(pause).await;
+    Ok(())
+}
+
+/// Waits, and makes the next pause longer.
+async fn pass(pause: &mut Duration) {
     tokio::time::sleep(*pause).await;
     *pause = (*pause * 2).min(Duration::from_millis(500));
-    Ok(())
+}
+
+/// What a command reads before it is executed is read again while the database is down, for as long as a command waits.
+pub(crate) struct Patience {
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self { deadline: Instant::now() + PATIENCE, pause: FIRST_PAUSE }
+    }
+
+    /// Waits, or returns the error if waiting does not help.
+    pub(crate) async fn again<E>(&mut self, error: ExecuteError<E>) -> Result<(), ExecuteError<E>> {
+        wait(error, &mut self.pause, self.deadline).await
+    }
 }
 
 async fn received(

@@ -20,6 +20,8 @@ mod connection;
 mod credits;
 #[path = "store/idempotency.rs"]
 mod idempotency;
+#[path = "store/joined.rs"]
+mod joined;
 #[path = "store/locks.rs"]
 mod locks;
 #[path = "store/migrations.rs"]

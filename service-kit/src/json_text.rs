@@ -1,11 +1,13 @@
 //! A JSON body that keeps its bytes, and is parsed in one normal form.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use axum::http::HeaderMap;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use soonshop_domain::text::cleaned;
 
 use crate::extract::{BODY_LIMIT, malformed, refused, require_json, unreadable, utf8};
@@ -30,10 +32,27 @@ impl JsonText {
         self.0.trim_matches([' ', '\t', '\n', '\r'])
     }
 
+    /// The texts in fields of that name, as they were sent, if there is any that may not be plain.
+    pub fn sent_in(&self, field: &str) -> BTreeSet<String> {
+        let mut texts = BTreeSet::new();
+        if !self.0.is_ascii() || self.0.contains("\\u") {
+            // Malformed JSON is refused when it is parsed.
+            if let Ok(value) = serde_json::from_str(self.value()) {
+                collect(&value, field, &mut texts);
+            }
+        }
+        texts
+    }
+
     /// The body as a `T`. Every text in it is [`cleaned`], and a whole number may be written as `1.0` or `1e3`: JSON
     /// knows one kind of number. Malformed JSON is refused as malformed, even if a wrong shape comes first.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let text = normal(&self.0);
+        self.parse_but(&BTreeSet::new())
+    }
+
+    /// Like [`parse`](Self::parse), with these texts as they were sent.
+    pub fn parse_but<T: DeserializeOwned>(&self, as_sent: &BTreeSet<String>) -> Result<T, Problem> {
+        let text = normal(&self.0, as_sent);
         let mut json = serde_json::Deserializer::from_str(&text);
         let problem = match serde_path_to_error::deserialize(&mut json) {
             Ok(value) => match json.end() {
@@ -50,15 +69,31 @@ impl JsonText {
     }
 }
 
-/// The JSON with cleaned texts and plain whole numbers. Malformed JSON stays malformed.
-fn normal(json: &str) -> Cow<'_, str> {
+/// The texts in fields of that name, wherever they are.
+fn collect(value: &Value, field: &str, texts: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let (true, Value::String(text)) = (name == field, value) {
+                    texts.insert(text.clone());
+                }
+                collect(value, field, texts);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, field, texts)),
+        _ => {}
+    }
+}
+
+/// The JSON with cleaned texts, but for those that are to stay, and plain whole numbers. Malformed JSON stays malformed.
+fn normal<'a>(json: &'a str, as_sent: &BTreeSet<String>) -> Cow<'a, str> {
     let bytes = json.as_bytes();
     let (mut normal, mut copied, mut index) = (String::new(), 0, 0);
     while let Some(byte) = bytes.get(index) {
         let (end, replaced) = match byte {
             b'"' => {
                 let end = end_of_string(bytes, index);
-                (end, clean_string(&json[index..end]))
+                (end, clean_string(&json[index..end], as_sent))
             }
             b'-' | b'0'..=b'9' => {
                 let digits = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
@@ -95,11 +130,14 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
 }
 
 /// The literal with its text cleaned, if that changes it.
-fn clean_string(literal: &str) -> Option<String> {
+fn clean_string(literal: &str, as_sent: &BTreeSet<String>) -> Option<String> {
     if literal.is_ascii() && !literal.contains("\\u") {
         return None;
     }
     let text: String = serde_json::from_str(literal).ok()?;
+    if as_sent.contains(&text) {
+        return None;
+    }
     let clean = cleaned(&text);
     if clean == text { None } else { serde_json::to_string(&clean).ok() }
 }
@@ -138,7 +176,6 @@ mod tests {
     use axum::http::header::CONTENT_TYPE;
     use axum::http::{HeaderValue, StatusCode};
     use serde::Deserialize;
-    use serde_json::Value;
     use serde_json::value::RawValue;
 
     use super::*;
@@ -226,13 +263,24 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_meant_as_it_was_sent_stays_so_and_others_are_cleaned() {
+        let body = text("{\"quantity\":1,\"note\":\"a\u{200b}\",\"lines\":[{\"note\":\"b\\u200b\"}]}");
+        let sent = BTreeSet::from(["a\u{200b}".to_owned(), "b\u{200b}".to_owned()]);
+        assert_eq!(body.sent_in("note"), sent);
+        assert_eq!(body.sent_in("quantity"), BTreeSet::new());
+        let parsed: Value = body.parse_but(&BTreeSet::from(["a\u{200b}".to_owned()])).unwrap();
+        assert_eq!((&parsed["note"], &parsed["lines"][0]["note"]), (&"a\u{200b}".into(), &"b".into()));
+        assert!(text("{\"note\":\"plain\"}").sent_in("note").is_empty(), "there is nothing to tell apart");
+    }
+
+    #[test]
     fn every_text_is_cleaned_and_the_rest_stays_as_it_was_sent() {
         let note = |body: &str| text(body).parse::<Item>().unwrap().note.unwrap();
         for same in ["\"caf\u{e9} 1.0\"", "\"cafe\u{301}\u{200b} 1.0\"", "\"\\ufeffcaf\\u00e9\u{a0}1.0\""] {
             assert_eq!(note(&format!("{{\"quantity\":1,\"note\":{same}}}")), "caf\u{e9} 1.0", "{same}");
         }
         assert_eq!(note("{\"quantity\":1,\"note\":\"\\\"\\\\\u{ad}\\\"\"}"), "\"\\\"");
-        assert!(matches!(normal("{\"a\":[1,\"x \\n\",true]}"), Cow::Borrowed(_)));
+        assert!(matches!(normal("{\"a\":[1,\"x \\n\",true]}", &BTreeSet::new()), Cow::Borrowed(_)));
         // A name of a field, too; and a field that is then given twice is refused.
         let twice = text("{\"quantity\":1,\"quan\u{200b}tity\":2}").parse::<Item>().unwrap_err();
         assert_eq!(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Command, MAIN, Stock, StockPlace};
+use soonshop_domain::product::{self, Product};
 use soonshop_domain::text::Sku;
 use soonshop_event_store::{EventStore, ExecuteError};
 use soonshop_service_kit::Problem;
@@ -48,7 +49,7 @@ const UNLISTED: &str = "sku-without-product";
 /// Makes the body a command on the SKU's stock at its location.
 fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
     prepares(move |mut call: Call, sku: Sku, body: B| async move {
-        let Parsed { location: named, unlisted, mut command } = command(body)?;
+        let Parsed { location: named, unlisted, command } = command(body)?;
         let location = location(named)?;
         let id = inventory::stream(&sku, &location);
         let place = StockPlace { sku, location };
@@ -56,25 +57,54 @@ fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
         // a second import. An empty command is refused in any state: it is answered from the command's record, or as
         // imported before.
         if call.imported().await? {
-            command = NOTHING;
-        } else if is_unknown(&call.store, &place.sku, &command, id).await? {
+            return call.execute::<Stock>(id, At { place, command: NOTHING }).await;
+        }
+        let product = product_of(&call.store, &place.sku).await?;
+        if product.is_none() && is_unknown(&call.store, &command, id).await? {
             if !unlisted {
                 return unknown(call, id, At { place, command }).await;
             }
             call.because(UNLISTED);
         }
-        call.execute::<Stock>(id, At { place, command }).await
+        match product {
+            Some(product) if brings(&command) => held(call, id, At { place, command }, product).await,
+            _ => call.execute::<Stock>(id, At { place, command }).await,
+        }
     })
+}
+
+/// Whether the command may bring stock that was not there.
+fn brings(command: &Command) -> bool {
+    matches!(command, Command::Receive { .. } | Command::Adjust { .. })
+}
+
+/// Executes it together with the product, which has a say in the append itself: it must hold the SKU. Otherwise stock
+/// could come in at the moment in which the product gives the SKU back, and another one would inherit it.
+async fn held(call: Call, id: Uuid, at: At, product: Uuid) -> Result<Response, Problem> {
+    let hold = product::Command::HoldSku { sku: at.place.sku.clone() };
+    let done = call.attempt_joined::<Stock, Product>((id, at.clone()), (product, hold), not_held).await;
+    match done {
+        Err(ExecuteError::Rejected(inventory::Error::UnknownSku)) => unknown(call, id, at).await,
+        done => answer::<Stock>(id, at, done),
+    }
+}
+
+/// What the product's refusal is to the stock.
+fn not_held(_: product::Error) -> inventory::Error {
+    inventory::Error::UnknownSku
 }
 
 /// Refused in any state.
 const NOTHING: Command = Command::Receive { quantity: 0 };
 
-/// Whether no product has the SKU. Stock that is there can be counted, released and shipped all the same.
-async fn is_unknown(store: &EventStore, sku: &Sku, command: &Command, id: Uuid) -> Result<bool, Problem> {
-    if store.owner_of(scope::SKU, sku.as_str()).await.map_err(unreadable)?.is_some() {
-        return Ok(false);
-    }
+/// The product that has the SKU.
+async fn product_of(store: &EventStore, sku: &Sku) -> Result<Option<Uuid>, Problem> {
+    let owner = store.owner_of(scope::SKU, sku.as_str()).await.map_err(unreadable)?;
+    Ok(owner.and_then(|owner| owner.strip_prefix("product:")?.parse().ok()))
+}
+
+/// Whether a SKU that no product has is unknown. Stock that is there can be counted, released and shipped all the same.
+async fn is_unknown(store: &EventStore, command: &Command, id: Uuid) -> Result<bool, Problem> {
     let new = matches!(command, Command::Receive { .. });
     Ok(new || store.version::<Stock>(id).await.map_err(refused)? == 0)
 }

@@ -9,16 +9,16 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use soonshop_domain::Money;
-use soonshop_domain::inventory::{MAIN, Stock, stream};
+use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace, stream};
 use soonshop_domain::product::{self, Command, Product, Variant};
 use soonshop_domain::text::Sku;
-use soonshop_event_store::EventStore;
+use soonshop_event_store::{EventStore, ExecuteError};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::action::{begins, executes, prepares, removes};
-use crate::http::answer::refused;
+use crate::http::answer::{answer, refused};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
@@ -181,19 +181,33 @@ async fn delete(mut call: Call, id: Uuid) -> Result<Response, Problem> {
     call.execute::<Product>(id, Command::Delete).await
 }
 
-/// Another product may have the SKU, unless it would inherit stock.
+/// Another product may have the SKU, unless it would inherit stock. The stock has a say in the append itself: what comes
+/// in or is reserved at the same moment is either seen, or refused.
 async fn release_sku(call: Call, id: Uuid, Release { sku }: Release) -> Result<Response, Problem> {
     let (product, _) = call.store.load::<Product>(id).await.map_err(refused)?;
-    if matches!(&product, Product::Deleted { skus, .. } if skus.contains(&sku)) {
-        let (_, stock) = stock_of(call.store.clone(), sku.clone()).await?;
-        if stock.on_hand != 0 || stock.reserved != 0 {
-            let detail = "there is stock of this SKU, which another product would inherit: ship what is reserved, and \
-                          adjust the rest to zero";
-            let problem = Problem::conflict("stock-left", detail).with("location", MAIN);
-            return Err(problem.with("on_hand", stock.on_hand).with("reserved", stock.reserved));
-        }
+    let release = Command::ReleaseSku { sku: sku.clone() };
+    if !matches!(&product, Product::Deleted { skus, .. } if skus.contains(&sku)) {
+        return call.execute::<Product>(id, release).await;
     }
-    call.execute::<Product>(id, Command::ReleaseSku { sku }).await
+    let place = StockPlace { sku: sku.clone(), location: MAIN.to_owned() };
+    let empty = (stream(&sku, MAIN), At { place, command: inventory::Command::BeEmpty });
+    let done = call.attempt_joined::<Product, Stock>((id, release.clone()), empty, left_behind).await;
+    if let Err(ExecuteError::Rejected(product::Error::StockLeft { on_hand, reserved })) = done {
+        let detail = "there is stock of this SKU, which another product would inherit: ship what is reserved, and \
+                      adjust the rest to zero";
+        let problem = Problem::conflict("stock-left", detail).with("location", MAIN);
+        return Err(problem.with("on_hand", on_hand).with("reserved", reserved));
+    }
+    answer::<Product>(id, release, done)
+}
+
+/// What the stock's refusal is to the product.
+fn left_behind(error: inventory::Error) -> product::Error {
+    match error {
+        inventory::Error::StockLeft { on_hand, reserved } => product::Error::StockLeft { on_hand, reserved },
+        // No other is given to a command that moves nothing.
+        _ => product::Error::ProductListed,
+    }
 }
 
 /// How many stocks are looked up at once.

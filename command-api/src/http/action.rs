@@ -32,7 +32,7 @@ pub(crate) fn prepares<P: Parameters, B: Input, F: Future<Output = Outcome> + Se
 ) -> Action {
     let run = move |mut call: Call| -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            let body = call.body::<B>()?;
+            let body = call.body::<B>().await?;
             let parameters = call.parameters::<P>().await?;
             let (target, meaning) = (parameters.canonical(), meaning(&body)?);
             call.understand(&target, &meaning).await?;

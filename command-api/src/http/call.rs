@@ -1,5 +1,6 @@
 //! The request of a command: caller, command id and headers; and the access to the event store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,7 +10,8 @@ use axum::response::Response;
 use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
-use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, user};
+use soonshop_domain::text::Sku;
+use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, inventory, user};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Permission};
@@ -146,8 +148,9 @@ impl Call {
     }
 
     /// The body, once the caller is known to be permitted all its fields.
-    pub(crate) fn body<B: Input>(&mut self) -> Result<B, Problem> {
-        let body: B = self.body.parse()?;
+    pub(crate) async fn body<B: Input>(&mut self) -> Result<B, Problem> {
+        let as_sent = self.stored_as_sent(self.body.sent_in(SKU)).await?;
+        let body: B = self.body.parse_but(&as_sent)?;
         let privileged = body.privileged().or_else(|| body.occurred_at().map(|_| "/occurred_at".to_owned()));
         if let Some(pointer) = privileged {
             let may = self.caller.must(Permission::Override, "this field");
@@ -169,7 +172,37 @@ impl Call {
 
     /// The parameters of the path.
     pub(crate) async fn parameters<P: Parameters>(&mut self) -> Result<P, Problem> {
-        path::read(&mut self.parts).await
+        let sent = path::sent::<P>(&mut self.parts).await?;
+        let skus = sent.iter().filter(|(name, _)| name == SKU).map(|(_, sku)| sku.clone());
+        let as_sent = self.stored_as_sent(skus.collect()).await?;
+        P::parse(&sent, &as_sent)
+    }
+
+    /// Of these texts the SKUs that release 0.1 stored with characters that nobody sees: there is no SKU as the text is
+    /// understood, and there is one as it was sent.
+    async fn stored_as_sent(&self, sent: BTreeSet<String>) -> Result<BTreeSet<String>, Problem> {
+        let mut found = BTreeSet::new();
+        for text in sent {
+            let Some(stored) = Sku::stored_otherwise(&text) else { continue };
+            let other = match Sku::try_new(&text) {
+                Ok(understood) => self.is_there(&understood).await?,
+                Err(_) => false,
+            };
+            if !other && self.is_there(&stored).await? {
+                found.insert(text);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a product has the SKU, or there is stock of it.
+    async fn is_there(&self, sku: &Sku) -> Result<bool, Problem> {
+        let owner = self.store.owner_of(scope::SKU, sku.as_str()).await.map_err(unreadable)?;
+        if owner.is_some() {
+            return Ok(true);
+        }
+        let stock = inventory::stream(sku, inventory::MAIN);
+        Ok(self.store.version::<inventory::Stock>(stock).await.map_err(refused)? > 0)
     }
 
     /// Keeps what the command means: its target and its body as they were understood, in one form. A repeated command is
@@ -279,16 +312,19 @@ impl Call {
     }
 
     /// Like [`attempt`](Self::attempt), together with a command of another aggregate that has a say: its refusal is one
-    /// of the first's.
-    pub(crate) async fn attempt_joined<A: Decider<Error: From<B::Error>>, B: Decider>(
+    /// of the first's, made by `refusal`.
+    pub(crate) async fn attempt_joined<A: Decider, B: Decider>(
         &self,
         first: (Uuid, A::Command),
         second: (Uuid, B::Command),
+        refusal: fn(B::Error) -> A::Error,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let id = first.0;
         self.expect_any::<A>(id).await?;
-        let joined =
-            |context| Box::pin(self.store.execute_joined::<A, B>(first.clone(), second.clone(), context));
+        let joined = |context| {
+            let (first, second) = (first.clone(), second.clone());
+            Box::pin(self.store.execute_joined::<A, B>(first, second, context, refusal))
+        };
         self.matching(id, joined).await
     }
 
@@ -346,6 +382,9 @@ impl Call {
 
 /// The form of the fingerprint: its first part, which no fingerprint of an earlier form has.
 const FORM: &[u8] = b"2";
+
+/// The name of fields and parameters with a SKU.
+const SKU: &str = "sku";
 
 /// No stream has it.
 const NO_VERSION: i64 = -1;

@@ -1,5 +1,7 @@
 //! The parameters in a path: named in the row of the table, typed in the function that the row calls.
 
+use std::collections::BTreeSet;
+
 use axum::extract::FromRequestParts as _;
 use axum::http::request::Parts;
 use soonshop_domain::text::Sku;
@@ -15,6 +17,11 @@ pub(crate) trait Parameter: Sized {
 
     /// Reads it; or the end of the sentence `the id in the path …`, without its value.
     fn parse(sent: &str) -> Result<Self, String>;
+
+    /// Reads what is meant as it was sent, where that makes a difference.
+    fn parse_as_sent(sent: &str) -> Result<Self, String> {
+        Self::parse(sent)
+    }
 
     /// Its one form, however it was sent.
     fn canonical(&self) -> String;
@@ -44,6 +51,10 @@ impl Parameter for Sku {
         Self::try_new(sent).map_err(|error| format!("cannot be used: {error}"))
     }
 
+    fn parse_as_sent(sent: &str) -> Result<Self, String> {
+        Self::as_stored(sent).map_err(|error| format!("cannot be used: {error}"))
+    }
+
     fn canonical(&self) -> String {
         self.to_string()
     }
@@ -70,19 +81,24 @@ pub(crate) trait Parameters: Sized + Send + 'static {
     /// How each is described.
     fn schemas() -> Vec<Object>;
 
-    /// Reads them out of names and values.
-    fn parse(sent: &[(String, String)]) -> Result<Self, Problem>;
+    /// Reads them out of names and values; some of the values are meant as they were sent.
+    fn parse(sent: &[(String, String)], as_sent: &BTreeSet<String>) -> Result<Self, Problem>;
 
     /// Each in its one form: what the command is about, however its path was written.
     fn canonical(&self) -> Vec<String>;
 }
 
-fn one<P: Parameter>(sent: &[(String, String)], index: usize) -> Result<P, Problem> {
+fn one<P: Parameter>(
+    sent: &[(String, String)],
+    as_sent: &BTreeSet<String>,
+    index: usize,
+) -> Result<P, Problem> {
     // The table's tests hold that rows and functions agree.
     let (name, value) = sent.get(index).ok_or_else(|| {
         Problem::internal(format!("the path has {} parameters, and its function takes more", sent.len()))
     })?;
-    P::parse(value).map_err(|why| {
+    let read = if as_sent.contains(value) { P::parse_as_sent(value) } else { P::parse(value) };
+    read.map_err(|why| {
         Problem::malformed("invalid-id", format!("the {name} in the path {why}"))
             .with("parameter", name.as_str())
     })
@@ -93,7 +109,7 @@ impl Parameters for () {
         Vec::new()
     }
 
-    fn parse(_: &[(String, String)]) -> Result<Self, Problem> {
+    fn parse(_: &[(String, String)], _: &BTreeSet<String>) -> Result<Self, Problem> {
         Ok(())
     }
 
@@ -109,8 +125,8 @@ macro_rules! single {
                 vec![<$kind as Parameter>::schema()]
             }
 
-            fn parse(sent: &[(String, String)]) -> Result<Self, Problem> {
-                one(sent, 0)
+            fn parse(sent: &[(String, String)], as_sent: &BTreeSet<String>) -> Result<Self, Problem> {
+                one(sent, as_sent, 0)
             }
 
             fn canonical(&self) -> Vec<String> {
@@ -129,8 +145,8 @@ macro_rules! several {
                 vec![$($kind::schema()),+]
             }
 
-            fn parse(sent: &[(String, String)]) -> Result<Self, Problem> {
-                Ok(($(one::<$kind>(sent, $index)?,)+))
+            fn parse(sent: &[(String, String)], as_sent: &BTreeSet<String>) -> Result<Self, Problem> {
+                Ok(($(one::<$kind>(sent, as_sent, $index)?,)+))
             }
 
             fn canonical(&self) -> Vec<String> {
@@ -160,14 +176,12 @@ pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(write).collect()
 }
 
-/// The parameters of the requested path.
-pub(crate) async fn read<P: Parameters>(parts: &mut Parts) -> Result<P, Problem> {
-    let sent = if P::schemas().is_empty() {
-        Vec::new()
-    } else {
-        Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await?.0
-    };
-    P::parse(&sent)
+/// The parameters of the requested path, by name, as they were sent.
+pub(crate) async fn sent<P: Parameters>(parts: &mut Parts) -> Result<Vec<(String, String)>, Problem> {
+    if P::schemas().is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await?.0)
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ async fn credit(
         earlier: vec![],
     };
     let context = CommandContext { deadline: Instant::now() + Duration::from_mins(2), ..context() };
-    let both = store.execute_joined::<CreditNote, Order>((id, issue), (order_id.0, credit), context);
+    let both =
+        store.execute_joined::<CreditNote, Order>((id, issue), (order_id.0, credit), context, Into::into);
     Box::pin(both).await
 }
 

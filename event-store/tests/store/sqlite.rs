@@ -1,10 +1,12 @@
 //! Rules for a log in files: one owner, deleted data is gone, backups during writes.
 
-use soonshop_domain::ids;
-use soonshop_domain::inventory::Stock;
-use soonshop_event_store::{AppendError, EventStore, ExecuteError};
+use std::time::Duration;
 
-use crate::fixture::{Fixture, context, on_hand, receive, until};
+use soonshop_domain::ids;
+use soonshop_domain::inventory::{self, Stock};
+use soonshop_event_store::{AppendError, CommandContext, EarlierForm, EventStore, ExecuteError};
+
+use crate::fixture::{Fixture, context, context_of, on_hand, receive, until};
 
 #[tokio::test]
 async fn a_second_owner_is_refused_with_a_sentence() {
@@ -95,4 +97,53 @@ async fn deleted_data_is_overwritten() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(wrapped.len()).any(|window| window == wrapped.as_bytes()));
     }
+}
+
+#[tokio::test]
+async fn what_a_command_reads_before_it_is_executed_waits_while_the_database_is_away() {
+    let shop = Fixture::sqlite().await;
+    let (stream, command) = (ids::new(), ids::new());
+    let before = shop.store();
+    before.execute::<Stock>(stream, receive(1), context_of(command)).await.unwrap();
+    before.close().await;
+    let store = shop.store();
+    let (file, away) = (shop.folder().join("log.sqlite"), shop.folder().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let form = EarlierForm { command_id: command, fingerprint: context_of(command).fingerprint };
+    let forms = [form.clone()];
+    let reading = {
+        let store = store.clone();
+        tokio::spawn(async move { store.recorded_form::<inventory::Error>(&forms).await })
+    };
+    // Longer than many attempts take: none of these gives up.
+    let moment = Duration::from_millis(500);
+    assert!(tokio::time::timeout(moment, store.owner_of("sku", "MUG")).await.is_err());
+    assert!(tokio::time::timeout(moment, store.version::<Stock>(stream)).await.is_err());
+    assert!(!reading.is_finished());
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&away, &file).unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), Some(form));
+    assert_eq!(on_hand(&store, stream).await, (1, 1));
+}
+
+#[tokio::test]
+async fn why_the_log_was_not_written_is_known_until_it_is_written_again() {
+    let shop = Fixture::sqlite().await;
+    let store = shop.store();
+    let failed = store.last_failure();
+    let (file, away) = (shop.folder().join("log.sqlite"), shop.folder().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    // The id of a new stream: nothing is read before it is appended.
+    let command = ids::new();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+    let context = CommandContext { deadline, ..context_of(command) };
+    let refused = store.execute::<Stock>(ids::stream_of(command), receive(1), context).await;
+    assert!(matches!(refused, Err(ExecuteError::Unavailable(_))), "{refused:?}");
+    assert!(failed.reason().is_some_and(|reason| reason.contains("unable to open")), "{failed:?}");
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&away, &file).unwrap();
+    store.execute::<Stock>(ids::new(), receive(1), context_of(ids::new())).await.unwrap();
+    assert_eq!(failed.reason(), None);
 }

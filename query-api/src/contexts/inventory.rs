@@ -75,6 +75,12 @@ impl Shown for Model {
         cached: false,
     };
 
+    /// Release 0.1 stored SKUs with characters that nobody sees.
+    fn stored_otherwise(call: &Call) -> Option<Uuid> {
+        let sku = Sku::stored_otherwise(&call.key)?;
+        Some(stream(&sku, call.params.text("location").unwrap_or(MAIN)))
+    }
+
     fn view(self) -> Stock {
         let Self { id: _, sku, location, on_hand, reserved, available, version, position } = self;
         Stock { sku, location, on_hand, reserved, available, version, position }

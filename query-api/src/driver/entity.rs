@@ -29,7 +29,7 @@ pub(crate) fn reads<M: Shown>() -> Action {
     let params =
         M::MODEL.params.iter().copied().chain([PARAM]).chain(has_parts.then_some(PARTS_AFTER)).collect();
     Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
-        let id = (M::MODEL.stream)(&call)?;
+        let id = meant::<M>(&call).await?;
         if let Some(point) = call.params.as_of() {
             return as_of::answer::<M::State>(&call, id, point).await;
         }
@@ -40,6 +40,18 @@ pub(crate) fn reads<M: Shown>() -> Action {
         let body = Bytes::from(String::from(Box::<str>::from(found.body)));
         Ok(call.entity(position, found.version, is_erasable::<M>(), body))
     })
+}
+
+/// The entity that the path means.
+async fn meant<M: Shown>(call: &Call) -> Result<Uuid, Problem> {
+    let understood = (M::MODEL.stream)(call);
+    let Some(other) = M::stored_otherwise(call) else { return understood };
+    let is_there = async |id: &Uuid| find::<M>(call, &id.to_string()).await.map(|(_, found)| found.is_some());
+    match understood {
+        Ok(id) if is_there(&id).await? || !is_there(&other).await? => Ok(id),
+        Err(problem) if !is_there(&other).await? => Err(problem),
+        _ => Ok(other),
+    }
 }
 
 /// Whether its rows hold personal values.

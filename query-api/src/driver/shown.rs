@@ -22,6 +22,11 @@ pub(crate) trait Shown: Row {
     fn view(self) -> Self::View;
     fn version(&self) -> i64;
 
+    /// Another entity that the path may mean, if there is none as it is understood.
+    fn stored_otherwise(_: &Call) -> Option<Uuid> {
+        None
+    }
+
     /// Whether it was deleted; see [`ReadModel::gone`].
     fn is_gone(&self) -> bool {
         false

@@ -149,7 +149,7 @@ async fn for_order(
         let execute = |number| {
             let (lines, order_lines, country) = (lines.clone(), order_lines.clone(), country.clone());
             let issue = Command::IssueForOrder { number, order_id, customer, lines, order_lines, country };
-            call.attempt_joined::<CreditNote, Order>((id, issue), (order_id.0, credit.clone()))
+            call.attempt_joined::<CreditNote, Order>((id, issue), (order_id.0, credit.clone()), Into::into)
         };
         let done = numbered(given, scope::CREDIT_NOTE_NUMBER, generated(id), execute).await;
         if !matches!(done, Err(ExecuteError::Rejected(_))) {
