@@ -3,6 +3,8 @@
 //! A client here lives only as long as its server connection. It does not reconnect by itself, so that messages in
 //! flight get an answer, and stream and consumer are declared again.
 
+mod rights;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +25,12 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
+use self::rights::{BACKEND, Refusals, Since};
 use crate::address::address;
 use crate::link::{
     Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
 };
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
-
-const BACKEND: &str = "nats";
 
 /// The server's limit includes the headers: the id, its name, and the version line.
 const HEADERS: usize = 512;
@@ -90,8 +91,9 @@ impl Nats {
             if link.open_session().is_some_and(Session::broken) {
                 link.lost();
             }
-            let client = link.session().await?.client.clone();
-            work(client).await.inspect_err(|_| link.lost())
+            let session = link.session().await?;
+            let (client, mut refusals) = (session.client.clone(), session.refusals.since_now());
+            refusals.or(work(client)).await.inspect_err(|_| link.lost())
         };
         timeout(patience, asked).await.unwrap_or_else(|_| Err(silent("no answer", patience)))
     }
@@ -193,7 +195,13 @@ impl Server {
                 ConnectOptions::with_user_and_password(user.clone(), password.clone())
             }
         };
+        let refusals = Refusals::default();
+        let heard = refusals.clone();
         let options = options
+            .event_callback(move |event| {
+                heard.hear(event);
+                std::future::ready(())
+            })
             .name(format!("soonshop-bus {role}"))
             .connection_timeout(settings.connect)
             .request_timeout(Some(settings.connect))
@@ -207,7 +215,7 @@ impl Server {
             // The caller limits how many messages are in flight.
             .max_ack_inflight(1_000_000)
             .build(client.clone());
-        Ok(Session { client, jetstream })
+        Ok(Session { client, jetstream, refusals })
     }
 
     /// The stream, declared each time: a server may restart empty. An existing stream is used as it is, so that an
@@ -250,24 +258,29 @@ impl Server {
 
     async fn outlet(self: Arc<Self>) -> Result<NatsOutlet, Error> {
         let session = Arc::clone(&self).session("publisher").await?;
-        self.stream(&session.jetstream).await?;
+        session.refusals.since_now().or(self.stream(&session.jetstream)).await?;
         let limit = session.client.server_info().max_payload.saturating_sub(HEADERS);
         Ok(NatsOutlet { server: self, session, limit, health: Health::default() })
     }
 
     async fn inlet(self: Arc<Self>, queue: String) -> Result<NatsInlet, Error> {
         let session = Arc::clone(&self).session("subscription").await?;
-        let stream = self.stream(&session.jetstream).await?;
-        let consumer = self.consumer(&stream, &queue).await?;
-        let pulled = consumer
-            .stream()
-            .max_messages_per_batch(UNACKNOWLEDGED.into())
-            .expires(self.settings.heartbeat * 3)
-            .heartbeat(self.settings.heartbeat)
-            .messages();
-        let pulled = pulled.await.map_err(unreachable)?;
+        let mut refusals = session.refusals.since_now();
+        let opened = async {
+            let stream = self.stream(&session.jetstream).await?;
+            let consumer = self.consumer(&stream, &queue).await?;
+            let pulled = consumer
+                .stream()
+                .max_messages_per_batch(UNACKNOWLEDGED.into())
+                .expires(self.settings.heartbeat * 3)
+                .heartbeat(self.settings.heartbeat)
+                .messages();
+            pulled.await.map_err(unreachable)
+        };
+        let pulled = refusals.or(opened).await?;
         Ok(NatsInlet {
             session,
+            refusals,
             pulled,
             last: None,
             prefix: self.root.len() + 1,
@@ -303,6 +316,7 @@ impl Server {
 struct Session {
     client: Client,
     jetstream: Context,
+    refusals: Refusals,
 }
 
 impl Session {
@@ -322,16 +336,20 @@ impl Outlet for NatsOutlet {
     async fn send(&mut self, message: Message) -> Result<Confirmation, Error> {
         let subject = format!("{}.{}", self.server.root, message::topic(&message.topic));
         let publish = PublishMessage::build().payload(message.body).message_id(&message.id);
+        let mut refusals = self.session.refusals.since_now();
         let sent = self.session.jetstream.send_publish(subject, publish).await.map_err(unreachable)?;
         let answer = async move {
-            match sent.await {
-                Ok(_) => Ok(Delivery::Confirmed),
-                // The server answered and refused: the stream is full or sealed, or the disk is full.
-                Err(error) if error.kind() == PublishErrorKind::Other => {
-                    Err(Error::Refused { backend: BACKEND, reason: error.to_string() })
+            let answered = async {
+                match sent.await {
+                    Ok(_) => Ok(Delivery::Confirmed),
+                    // The server answered and refused: the stream is full or sealed, or the disk is full.
+                    Err(error) if error.kind() == PublishErrorKind::Other => {
+                        Err(Error::Refused { backend: BACKEND, reason: error.to_string() })
+                    }
+                    Err(error) => Err(unreachable(error)),
                 }
-                Err(error) => Err(unreachable(error)),
-            }
+            };
+            refusals.or(answered).await
         };
         Ok(self.health.watch(BACKEND, self.server.settings.confirm, answer))
     }
@@ -347,6 +365,7 @@ impl Outlet for NatsOutlet {
 
 struct NatsInlet {
     pulled: Pulled,
+    refusals: Since,
     /// The last message that was returned: acknowledging it acknowledges all before it.
     last: Option<jetstream::message::Acker>,
     /// The length of the subject's prefix before the topic.
@@ -372,7 +391,9 @@ impl Inlet for NatsInlet {
     async fn next(&mut self, most: usize) -> Result<Vec<Message>, Error> {
         let ended =
             || Error::Unreachable { backend: BACKEND, reason: "the connection was closed".to_owned() };
-        let first = self.pulled.next().await.ok_or_else(ended)?.map_err(unreachable)?;
+        let pulled = &mut self.pulled;
+        let first = async { pulled.next().await.ok_or_else(ended)?.map_err(unreachable) };
+        let first = self.refusals.or(first).await?;
         let mut came = vec![self.take(first)];
         // No await from here on, so that every message taken from the consumer is returned.
         while came.len() < most
