@@ -4,6 +4,7 @@
 //!
 //! Start reading at [`Namespace`], then `src/sql/`.
 
+pub mod indexes;
 pub mod rights;
 
 use sea_orm::sea_query::IntoIden as _;
@@ -121,6 +122,16 @@ macro_rules! migrators {
             }
             match namespace {
                 $(Namespace::$namespace => $migrator::up(connection, None).await.map_err(database),)+
+            }
+        }
+
+        /// The SQL of all steps, with `@` in place of the namespace.
+        fn sources(namespace: Namespace, backend: DatabaseBackend) -> Vec<&'static str> {
+            match (namespace, backend) {
+                $(
+                    (Namespace::$namespace, DatabaseBackend::Postgres) => vec![$(include_str!($postgres)),+],
+                    (Namespace::$namespace, _) => vec![$(include_str!($sqlite)),+],
+                )+
             }
         }
 

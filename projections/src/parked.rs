@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ConnectionTrait as _, Value as Bound};
 use serde::Serialize;
-use soonshop_event_log::{Error, EventLog};
+use soonshop_event_log::{Error, EventLog, is_no_table};
 
 use crate::{Generation, Registry};
 
@@ -23,6 +23,36 @@ pub struct Parked {
     pub attempts: i64,
     #[serde(skip)]
     pub of: Generation,
+}
+
+/// How many events a live generation has parked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    pub generation: String,
+    pub events: i64,
+    /// The position of the first of them.
+    pub first: i64,
+}
+
+/// The live generations that have parked events.
+pub async fn counts(registry: &Registry) -> Result<Vec<Count>, Error> {
+    let mut all = Vec::new();
+    for known in registry.all(None).await?.into_iter().filter(|known| known.state.lives()) {
+        let db = known.generation.db(registry.database())?;
+        let sql = "SELECT count(*), coalesce(min(position), 0) FROM @parked";
+        let row = match db.connection.query_one(db.statement(sql, [])).await {
+            Ok(row) => row,
+            // It is being made, or removed; what a read model lacks is said elsewhere.
+            Err(error) if is_no_table(&error) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(row) = row else { continue };
+        let (events, first) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if events > 0 {
+            all.push(Count { generation: known.generation.namespace(), events, first });
+        }
+    }
+    Ok(all)
 }
 
 /// All parked events of live generations, of one read model or of all, in log order within each.

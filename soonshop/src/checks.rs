@@ -6,14 +6,18 @@
 //! of its remedies are in `texts/locales/*/health.ftl`, under `front-check-` and `remedy-`.
 
 mod bus;
+mod clock;
 mod databases;
+mod disk;
+mod parked;
 mod remedies;
 
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use soonshop_event_log::{Checkpoint, Leases};
+use soonshop_event_log::{Checkpoint, Leases, shown};
+use soonshop_event_store::LastFailure;
 use soonshop_projections::generation::ROWS;
 use soonshop_projections::{Projector, Registry};
 use soonshop_service_kit::health::{Fault, Health};
@@ -23,7 +27,7 @@ use soonshop_workers::{eraser, relay, sealer};
 pub use self::bus::Heard;
 pub(crate) use self::bus::queue;
 
-use self::databases::{file_is_there, room, writable};
+use self::databases::{file_is_there, files_can_be_used, writable};
 use crate::{Role, Shop, migrate};
 
 type Answer = BoxFuture<'static, Result<(), Fault>>;
@@ -41,7 +45,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 10] = [
+const TABLE: [Check; 11] = [
     Check {
         name: "event-store",
         needed: true,
@@ -78,6 +82,13 @@ const TABLE: [Check; 10] = [
         ask: |asked| async move { workers(&asked).await }.boxed(),
     },
     Check {
+        name: "parked",
+        needed: false,
+        asked_by: |role| role.has(Role::QueryApi) || role.has(Role::Projector),
+        object: |shop| shown(shop.config.read_models.as_deref().unwrap_or(&shop.config.store)),
+        ask: |asked| async move { parked::ask(&asked.registry).await }.boxed(),
+    },
+    Check {
         name: "bus",
         needed: false,
         asked_by: |role| role.has(Role::Projector) || role.has(Role::Relay),
@@ -103,14 +114,14 @@ const TABLE: [Check; 10] = [
         needed: false,
         asked_by: |_| true,
         object: |_| "the disk".to_owned(),
-        ask: |asked| async move { room(&asked.shop) }.boxed(),
+        ask: |asked| async move { disk::ask(&asked.shop, asked.failed.as_ref()).await }.boxed(),
     },
     Check {
         name: "clock",
         needed: false,
         asked_by: |_| true,
         object: |_| "the clock of this machine".to_owned(),
-        ask: |asked| async move { databases::clock(&asked.shop).await }.boxed(),
+        ask: |asked| async move { clock::ask(&asked.shop).await }.boxed(),
     },
 ];
 
@@ -123,10 +134,17 @@ struct Asked {
     /// What this process hears from the bus; `None`: it does not listen.
     heard: Option<Heard>,
     sender: bus::Sender,
+    /// Why this process could not write the log last; `None`: it is no process that does.
+    failed: Option<LastFailure>,
 }
 
 /// The checks of a process. Nothing is asked yet.
-pub fn of(shop: &Shop, role: Role, heard: Option<Heard>) -> anyhow::Result<Health> {
+pub fn of(
+    shop: &Shop,
+    role: Role,
+    heard: Option<Heard>,
+    failed: Option<LastFailure>,
+) -> anyhow::Result<Health> {
     let asked = Arc::new(Asked {
         registry: shop.registry()?,
         projectors: soonshop_projections::all(),
@@ -134,6 +152,7 @@ pub fn of(shop: &Shop, role: Role, heard: Option<Heard>) -> anyhow::Result<Healt
         role,
         heard,
         sender: bus::Sender::default(),
+        failed,
     });
     let rows = TABLE.iter().filter(|check| (check.asked_by)(role));
     Ok(rows.fold(Health::new().cured_by(cure), |health, check| {
@@ -151,19 +170,10 @@ fn cure(code: &str) -> Option<&'static str> {
     Language::English.find(&format!("page-remedy-{code}"))
 }
 
-/// An address without what signs in: nothing before `@`, and no parameters, which may hold a password as well.
-fn shown(url: &str) -> String {
-    let url = url.split('?').next().unwrap_or_default();
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
-        _ => url.to_owned(),
-    }
-}
-
 async fn event_store(asked: &Asked) -> Result<(), Fault> {
     let shop = &asked.shop;
     for namespace in ["log", "process"] {
-        file_is_there(&shop.store_database, namespace)?;
+        files_can_be_used(&shop.store_database, namespace)?;
     }
     shop.log().map_err(said)?.head().await.map_err(|error| error.to_string())?;
     if asked.role.writes() {
@@ -176,7 +186,7 @@ async fn event_store(asked: &Asked) -> Result<(), Fault> {
 
 async fn read_models(asked: &Asked) -> Result<(), Fault> {
     let database = &asked.shop.read_database;
-    file_is_there(database, "operations")?;
+    files_can_be_used(database, "operations")?;
     for projector in &asked.projectors {
         let name = projector.name();
         let active = asked.registry.active(name).await.map_err(|error| error.to_string())?;
@@ -191,7 +201,7 @@ async fn read_models(asked: &Asked) -> Result<(), Fault> {
         if !asked.role.has(Role::QueryApi) && !asked.role.has(Role::Projector) {
             continue;
         }
-        file_is_there(database, &namespace)?;
+        files_can_be_used(database, &namespace)?;
         let db = active.db(database).map_err(|error| error.to_string())?;
         let there = Checkpoint::load(&db, &db.connection, ROWS).await;
         let there =
@@ -210,7 +220,7 @@ async fn read_models(asked: &Asked) -> Result<(), Fault> {
 }
 
 async fn keys(asked: &Asked) -> Result<(), Fault> {
-    file_is_there(&asked.shop.keys_database, "keys")?;
+    files_can_be_used(&asked.shop.keys_database, "keys")?;
     let store = asked.shop.key_store().map_err(said)?;
     if !asked.role.writes() && !asked.role.has(Role::QueryApi) {
         let db = asked.shop.keys_database.namespace("keys").map_err(|error| error.to_string())?;
@@ -238,6 +248,11 @@ async fn schema(asked: &Asked) -> Result<(), Fault> {
             };
             let (object, reason) = (Some(namespace.name().to_owned()), crate::cause::chain(&error));
             return Err(Fault { object, reason, remedy });
+        }
+        let missing = soonshop_migrations::indexes::missing(namespace, &db.connection).await;
+        let missing = missing.map_err(|error| crate::cause::chain(&error))?;
+        if let Some(index) = missing.first() {
+            return Err(Fault::of(index.object(), index.reason(), "reindex"));
         }
     }
     Ok(())
@@ -301,21 +316,6 @@ mod tests {
                 let name = format!("page-front-check-{}", check.name);
                 assert!(language.find(&name).is_some(), "{language:?} {name}");
             }
-        }
-    }
-
-    #[test]
-    fn an_address_is_shown_without_what_signs_in() {
-        for (url, expected) in [
-            ("postgres://ada:secret@db:5432/shop", "postgres://db:5432/shop"),
-            ("postgres://db/shop?user=ada&password=secret", "postgres://db/shop"),
-            ("postgres://db/shop?password=sec@ret", "postgres://db/shop"),
-            ("postgres://u:p%40ss@host:5432/shop", "postgres://host:5432/shop"),
-            ("nats://secret@localhost:4222", "nats://localhost:4222"),
-            ("sqlite://data", "sqlite://data"),
-            ("moka:", "moka:"),
-        ] {
-            assert_eq!(shown(url), expected);
         }
     }
 }

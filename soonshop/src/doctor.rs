@@ -50,7 +50,7 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
     };
     let cure = "run `soonshop migrate` as a user who may create roles; take away what was granted by hand";
     note("role of replay-tool", guarded, cure);
-    match checks::of(shop, Role::All, None) {
+    match checks::of(shop, Role::All, None, None) {
         Ok(health) => {
             for one in health.examine().await {
                 let object = one.object.unwrap_or_default();

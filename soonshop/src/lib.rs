@@ -5,6 +5,7 @@
 pub mod api_keys;
 mod cause;
 pub mod checks;
+pub mod clock;
 pub mod doctor;
 mod documentation;
 pub mod erased;
@@ -31,7 +32,7 @@ use soonshop_domain::context;
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
-use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, shown};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
@@ -128,7 +129,7 @@ impl Shop {
         let erasures = place(&config.erasures, keys_url)?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
-        let search = soonshop_search::connect(&config.search)?;
+        let search = soonshop_search::connect(&config.search).with_context(|| shown(&config.search))?;
         if role != Role::All {
             let files = [&store, &read, &keys, &erasures].into_iter().any(DatabaseLocation::is_sqlite);
             for (one_process, what, instead) in [

@@ -10,7 +10,8 @@ use clap::{Parser, Subcommand};
 use soonshop::migrate::StartProcess;
 use soonshop::serve::{self, Options};
 use soonshop::{
-    Config, Role, Shop, api_keys, contexts, doctor, erased, import, migrate, processes, seals, seed, settle,
+    Config, Role, Shop, api_keys, clock, contexts, doctor, erased, import, migrate, processes, seals, seed,
+    settle,
 };
 use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
@@ -96,6 +97,11 @@ enum Command {
     Process {
         #[command(subcommand)]
         verb: processes::Verb,
+    },
+    /// The clock of this machine
+    Clock {
+        #[command(subcommand)]
+        verb: clock::Verb,
     },
     /// Check that the log is unchanged since it was sealed
     Seals {
@@ -217,6 +223,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(outcome.exit_code));
             }
             return Ok(say(&outcome));
+        }
+        Command::Clock { verb } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            return Ok(say(&clock::run(&shop, &verb).await?));
         }
         Command::Seals { verb } => {
             return Ok(say(&seals::run(&cli.config, &verb).await?));

@@ -99,7 +99,8 @@ pub async fn start(
     let stop = CancellationToken::new();
     let published = Published::default();
     let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
-    let health = checks::of(&shop, role, followers.heard.take())?;
+    let failed = store.as_ref().map(soonshop_event_store::EventStore::last_failure);
+    let health = checks::of(&shop, role, followers.heard.take(), failed)?;
     let metrics = metrics::of(&shop, role, store.as_ref(), &published, &health)?;
     let http = metrics.http();
     let router = router(&shop, &options, store.as_ref(), health, &stop)?.merge(metrics.router());

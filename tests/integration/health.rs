@@ -1,8 +1,13 @@
 //! Green means that it works: each fault is made, is named in `/health/audit`, `/metrics`, `soonshop doctor` and on the
 //! page within ten seconds, with the object and the remedy, and is gone by itself once it is mended, with nothing lost.
 
+mod certificates;
+mod disks;
+mod names;
 mod parts;
+mod rights;
 mod servers;
+mod workers;
 
 use std::time::Duration;
 
@@ -94,7 +99,7 @@ pub(crate) async fn green(client: &Client, check: &str) {
 }
 
 /// The finding of the doctor names the same.
-async fn doctor_names(shop: &Shop, fault: &Fault<'_>) {
+pub(crate) async fn doctor_names(shop: &Shop, fault: &Fault<'_>) {
     let findings = doctor::examine(shop).await;
     let found = findings.iter().find(|one| one.what == fault.check);
     let found = found.unwrap_or_else(|| panic!("the doctor does not look at {}", fault.check));
@@ -140,7 +145,7 @@ async fn nothing_is_lost(shop: &TestShop, sku: &str) {
     }
 }
 
-async fn run(shop: &Shop, namespace: &str, sql: &str) {
+pub(crate) async fn run(shop: &Shop, namespace: &str, sql: &str) {
     let kept = ["operations", "rm_orders_1", "rm_products_1"].contains(&namespace);
     let database = if kept { &shop.read_database } else { &shop.store_database };
     let db = database.namespace(namespace).unwrap();
@@ -239,7 +244,7 @@ async fn faults_of_files_are_named_and_recover() {
         // Only the name goes: connections that are open keep the file, and none is opened meanwhile.
         let (there, away) = (folder.join(file), folder.join(format!("{file}.away")));
         green(&shop.client, check).await;
-        let checks = soonshop::checks::of(&shop.shop, Role::All, None).unwrap();
+        let checks = soonshop::checks::of(&shop.shop, Role::All, None, None).unwrap();
         std::fs::rename(&there, &away).unwrap();
         let found = checks.examine().await;
         std::fs::rename(&away, &there).unwrap();
@@ -378,7 +383,7 @@ async fn a_name_that_nobody_knows_is_named() {
     place.config.bus = "amqp://nowhere.invalid".to_owned();
     let shop = Shop::open(&place.config, Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
-    let found = soonshop::checks::of(&shop, Role::All, None).unwrap().examine().await;
+    let found = soonshop::checks::of(&shop, Role::All, None, None).unwrap().examine().await;
     for check in ["search", "bus"] {
         let one = found.iter().find(|one| one.name == check).unwrap();
         assert!(

@@ -169,12 +169,12 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "check discard export key-create key-revoke key-rotate look-up process-retry rebuild retire retry reveal rollback save-view \
+        "check clock-confirm discard export key-create key-revoke key-rotate look-up process-retry rebuild retire retry reveal rollback save-view \
          sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),
     ("page-filter-", "type agg actor chan"),
-    ("page-front-check-", "event-store read-models keys schema workers bus cache search disk clock"),
+    ("page-front-check-", "event-store read-models keys schema workers parked bus cache search disk clock"),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
     ("page-instances-", "open stuck all"),
@@ -182,9 +182,9 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-process-", "running stopped off unknown"),
     (
         "page-remedy-",
-        "event-store read-models keys schema workers bus cache search disk clock broker-full cache-writes certificate \
-         disk-full file-missing index-blocked index-damaged index-missing locked login migrate name queue-settings \
-         read-only rebuild release rights",
+        "event-store read-models keys schema workers parked bus cache search disk clock broker-full broker-rights \
+         cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
+         index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights",
     ),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),

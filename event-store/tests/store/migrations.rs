@@ -1,6 +1,7 @@
 //! Schemas: brought up to date once, refused if they are newer or older than this release.
 
 use sea_orm::ConnectionTrait as _;
+use soonshop_migrations::indexes::missing;
 use soonshop_migrations::{Error, Namespace, check, migrate};
 
 use crate::fixture::{Fixture, on_both};
@@ -9,6 +10,7 @@ on_both! {
     migrating_again_changes_nothing,
     a_schema_of_a_newer_release_is_refused,
     a_schema_that_lacks_a_step_is_pending,
+    every_index_that_a_step_makes_is_there_and_one_that_is_dropped_is_named,
 }
 
 async fn migrating_again_changes_nothing(shop: Fixture) {
@@ -46,4 +48,21 @@ async fn a_schema_that_lacks_a_step_is_pending(shop: Fixture) {
     log.execute_unprepared("DELETE FROM soonshop_log_steps").await.unwrap();
     let pending = check(Namespace::Log, &log).await;
     assert!(matches!(pending, Err(Error::Pending { .. })), "{pending:?}");
+}
+
+async fn every_index_that_a_step_makes_is_there_and_one_that_is_dropped_is_named(shop: Fixture) {
+    for namespace in Namespace::ALL {
+        let connection = shop.db(namespace.name()).connection;
+        migrate(namespace, &connection).await.unwrap();
+        assert_eq!(missing(namespace, &connection).await.unwrap(), [], "{namespace:?}");
+    }
+    shop.run("log", "DROP INDEX @credit_notes_by_order").await;
+    let log = shop.db("log").connection;
+    let found = missing(Namespace::Log, &log).await.unwrap();
+    let [one] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(one.object(), "log.credit_notes_by_order");
+    // What it says makes it again.
+    let statement = one.reason().split('`').nth(1).unwrap().to_owned();
+    log.execute_unprepared(&statement).await.unwrap();
+    assert_eq!(missing(Namespace::Log, &log).await.unwrap(), []);
 }

@@ -1,5 +1,6 @@
 //! Which remedy a fault has, by what a server or the system said of it.
 
+use chrono::{DateTime, SecondsFormat};
 use soonshop_service_kit::health::Fault;
 
 /// What is said, in small letters, and the code of the remedy. The first that is found counts.
@@ -11,10 +12,17 @@ const SAID: &[(&str, &str)] = &[
     ("no space left", "disk-full"),
     ("disk is full", "disk-full"),
     ("there is room for", "disk-full"),
+    ("file too large", "disk-full"),
+    ("disk i/o error", "disk-error"),
+    ("input/output error", "disk-error"),
     ("database is locked", "locked"),
     ("is not there: it was moved or removed", "file-missing"),
     ("no such table", "migrate"),
     ("does not exist", "migrate"),
+    ("permissions violation", "broker-rights"),
+    ("refused for user", "broker-rights"),
+    ("permission denied (os error", "file-rights"),
+    ("operation not permitted (os error", "file-rights"),
     ("permission denied", "rights"),
     ("must be owner", "rights"),
     ("wrongpass", "login"),
@@ -44,12 +52,16 @@ const SAID: &[(&str, &str)] = &[
 
 /// The codes of all remedies besides those of the checks, which have the check's name.
 #[cfg(test)]
-pub(super) const CODES: [&str; 17] = [
+pub(super) const CODES: [&str; 22] = [
     "broker-full",
+    "broker-rights",
     "cache-writes",
     "certificate",
+    "clock-was-ahead",
+    "disk-error",
     "disk-full",
     "file-missing",
+    "file-rights",
     "index-blocked",
     "index-damaged",
     "index-missing",
@@ -60,15 +72,39 @@ pub(super) const CODES: [&str; 17] = [
     "queue-settings",
     "read-only",
     "rebuild",
+    "reindex",
     "release",
     "rights",
 ];
 
-/// The fault with the remedy that its reason tells, unless it has one.
+/// The fault with the remedy that its reason tells, unless it has one; and with dates that people can read.
 pub(super) fn with_remedy(fault: Fault) -> Fault {
-    let reason = fault.reason.to_lowercase();
-    let told = SAID.iter().find(|(words, _)| reason.contains(words)).map(|(_, code)| *code);
-    Fault { remedy: fault.remedy.or(told), ..fault }
+    let told = told_by(&fault.reason);
+    Fault { remedy: fault.remedy.or(told), reason: with_dates(fault.reason), ..fault }
+}
+
+fn told_by(reason: &str) -> Option<&'static str> {
+    let reason = reason.to_lowercase();
+    SAID.iter().find(|(words, _)| reason.contains(words)).map(|(_, code)| *code)
+}
+
+/// Whether the reason says that a disk takes no more.
+pub(super) fn is_of_a_disk(reason: &str) -> bool {
+    told_by(reason).is_some_and(|code| code.starts_with("disk-"))
+}
+
+/// What the TLS library says of a certificate's time, in seconds since 1970, as a date.
+fn with_dates(mut reason: String) -> String {
+    for words in ["certificate is not valid after ", "certificate is not valid before "] {
+        let Some(start) = reason.find(words).map(|at| at + words.len()) else { continue };
+        let rest = &reason[start..];
+        let end = start + rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let date = reason[start..end].parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        if let Some(date) = date {
+            reason.replace_range(start..end, &date.to_rfc3339_opts(SecondsFormat::Secs, true));
+        }
+    }
+    reason
 }
 
 #[cfg(test)]
@@ -82,11 +118,28 @@ mod tests {
             ("READONLY You can't write against a read only replica.", Some("cache-writes")),
             ("invalid peer certificate: Expired", Some("certificate")),
             ("failed to lookup address information: Name or service not known", Some("name")),
+            ("ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'", Some("broker-rights")),
+            ("ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN", Some("login")),
+            ("could not extend file \"base/1/2\": No space left on device", Some("disk-full")),
+            ("(code: 778) disk I/O error", Some("disk-error")),
+            ("Permission denied (os error 13)", Some("file-rights")),
             ("connection refused", None),
         ] {
             assert_eq!(with_remedy(reason.to_owned().into()).remedy, code, "{reason}");
         }
         assert_eq!(with_remedy(Fault::of("a", "permission denied", "migrate")).remedy, Some("migrate"));
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_a_date() {
+        let said = "invalid peer certificate: certificate expired: verification time 1700000000 (UNIX), but \
+                    certificate is not valid after 1609459199 (90540801 seconds ago)";
+        let fault = with_remedy(said.to_owned().into());
+        assert!(fault.reason.contains("not valid after 2020-12-31T23:59:59Z"), "{}", fault.reason);
+        assert_eq!(fault.remedy, Some("certificate"));
+        let early = "certificate is not valid before 4102444800 (1 seconds in future)".to_owned();
+        assert!(with_dates(early).contains("before 2100-01-01T00:00:00Z"));
+        assert_eq!(with_dates("not valid after all".to_owned()), "not valid after all");
     }
 
     #[test]

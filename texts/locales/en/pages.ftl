@@ -317,6 +317,7 @@ page-did-discard = Discarded parked events
 page-did-sign-in = Signed in
 page-did-save-view = Saved a view
 page-did-check = Checked the log against its seals
+page-did-clock-confirm = Confirmed the clock
 page-did-key-create = Created an API key
 page-did-key-rotate = Rotated an API key
 page-did-key-revoke = Revoked an API key

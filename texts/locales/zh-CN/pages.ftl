@@ -285,6 +285,7 @@ page-did-discard = 丢弃搁置事件
 page-did-sign-in = 登录
 page-did-save-view = 保存视图
 page-did-check = 核对日志与封条
+page-did-clock-confirm = 确认了时钟
 page-did-key-create = 创建 API 密钥
 page-did-key-rotate = 轮换 API 密钥
 page-did-key-revoke = 吊销 API 密钥
