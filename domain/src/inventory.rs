@@ -20,6 +20,10 @@ pub const MAIN: &str = "main";
 /// The most units that one command moves, and that one stock may hold: far from where sums overflow.
 pub const MOST_UNITS: i64 = 1_000_000_000_000;
 
+/// The most units that a line of an order or a credit note has, or that a receipt or a reservation moves. A count corrects
+/// a stock by up to [`MOST_UNITS`], all that it may hold.
+pub const MOST_QUANTITY: u32 = u32::MAX;
+
 /// The stream of a SKU at a location.
 pub fn stream(sku: &Sku, location: &str) -> Uuid {
     ids::derived(ids::STOCK, &[sku.as_str(), location])
@@ -261,7 +265,7 @@ fn key(order_id: OrderId, line: u32) -> String {
 
 impl Stock {
     pub fn available(&self) -> i64 {
-        self.on_hand - self.reserved
+        self.on_hand.saturating_sub(self.reserved)
     }
 
     pub fn line(&self, order_id: OrderId, line: u32) -> Option<Line> {
@@ -282,7 +286,7 @@ impl Decider for Stock {
     fn decide(&self, At { place, command }: At, _: &Facts) -> Result<Vec<Event>, Error> {
         match command {
             Command::Receive { quantity } => {
-                if quantity == 0 || self.on_hand + i64::from(quantity) > MOST_UNITS {
+                if quantity == 0 || self.on_hand.saturating_add(quantity.into()) > MOST_UNITS {
                     return Err(Error::BadQuantity);
                 }
                 Ok(vec![Event::StockReceived { place, quantity }])
@@ -291,7 +295,9 @@ impl Decider for Stock {
                 Err(Error::BadQuantity)
             }
             Command::Adjust { quantity, reason } => {
-                if !(-MOST_UNITS..=MOST_UNITS).contains(&quantity) || self.on_hand + quantity > MOST_UNITS {
+                if !(-MOST_UNITS..=MOST_UNITS).contains(&quantity)
+                    || self.on_hand.saturating_add(quantity) > MOST_UNITS
+                {
                     return Err(Error::BadQuantity);
                 }
                 if quantity < 0 && -quantity > self.available() {
@@ -401,22 +407,24 @@ impl Stock {
             (self.sku, self.location) = (Some(place.sku.clone()), Some(place.location.clone()));
         }
         match event {
-            Event::StockReceived { quantity, .. } => self.on_hand += i64::from(quantity),
-            Event::StockAdjusted { quantity, .. } => self.on_hand += quantity,
+            Event::StockReceived { quantity, .. } => {
+                self.on_hand = self.on_hand.saturating_add(quantity.into())
+            }
+            Event::StockAdjusted { quantity, .. } => self.on_hand = self.on_hand.saturating_add(quantity),
             Event::StockReserved { order_id, line, quantity, .. } => {
-                self.reserved += i64::from(quantity);
+                self.reserved = self.reserved.saturating_add(quantity.into());
                 self.lines.insert(key(order_id, line), Line::Reserved(quantity));
             }
             Event::StockReleased { order_id, line, quantity, .. } => {
-                self.reserved -= i64::from(quantity);
+                self.reserved = self.reserved.saturating_sub(quantity.into());
                 self.lines.insert(key(order_id, line), Line::Released);
             }
             Event::StockReservationBarred { order_id, line, .. } => {
                 self.lines.insert(key(order_id, line), Line::Released);
             }
             Event::StockShipped { order_id, line, quantity, .. } => {
-                self.on_hand -= i64::from(quantity);
-                self.reserved -= i64::from(quantity);
+                self.on_hand = self.on_hand.saturating_sub(quantity.into());
+                self.reserved = self.reserved.saturating_sub(quantity.into());
                 self.lines.insert(key(order_id, line), Line::Shipped);
             }
         }

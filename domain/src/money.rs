@@ -12,6 +12,14 @@ const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD
     RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD \
     UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";
 
+/// The most that one unit may cost, in minor units. It holds wherever an amount is named: in a command, a field of the
+/// API or an imported file. Events that earlier releases stored may have more, and are read as they are.
+pub const MOST_AMOUNT: i64 = 100_000_000_000;
+
+/// The most that the lines of an order or a credit note may come to, in minor units. Every program that reads JSON has it
+/// exactly, and no sum of so few lines overflows before it is compared.
+pub const MOST_TOTAL: i64 = 1_000_000_000_000_000;
+
 /// An ISO 4217 code, such as `GBP`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -73,6 +81,11 @@ pub struct Money {
 impl Money {
     pub const fn new(amount: i64, currency: Currency) -> Self {
         Self { amount, currency }
+    }
+
+    /// Whether one unit may cost this: nothing, or up to [`MOST_AMOUNT`].
+    pub const fn is_price(self) -> bool {
+        0 <= self.amount && self.amount <= MOST_AMOUNT
     }
 
     /// `None` if the product overflows.
@@ -145,6 +158,18 @@ mod tests {
     fn amounts_of_one_currency_add_up_and_of_two_do_not() {
         assert_eq!(gbp(2).plus(gbp(-3)), Some(gbp(-1)));
         assert_eq!(gbp(2).plus(eur(3)), None);
+    }
+
+    #[test]
+    fn a_price_is_between_nothing_and_the_ceiling() {
+        for amount in [0, 1, MOST_AMOUNT] {
+            assert!(gbp(amount).is_price(), "{amount}");
+        }
+        for amount in [i64::MIN, -1, MOST_AMOUNT + 1, i64::MAX] {
+            assert!(!gbp(amount).is_price(), "{amount}");
+        }
+        // JSON numbers are exact up to here in every program.
+        assert!(MOST_AMOUNT < MOST_TOTAL && MOST_TOTAL < 1 << 53);
     }
 
     #[test]

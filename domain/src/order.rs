@@ -13,6 +13,7 @@ use self::credits::{Allocation, CreditRequest, CreditedLine, Credits, EarlierCre
 pub use self::line::Line;
 use crate::claim::scope;
 use crate::ids::{CreditNoteId, GuestId, OrderId, UserId};
+use crate::money::MOST_TOTAL;
 use crate::text::{Sku, TextError};
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
@@ -256,7 +257,10 @@ pub enum Error {
         "an order has between 1 and 1,500 lines, numbered from 1, each of at least one unit, all in one currency"
     )]
     BadLines,
-    #[error("the order's total is too large")]
+    #[error(
+        "the order's total is too large: a unit costs at most 100,000,000,000 minor units, and all lines together at most \
+         1,000,000,000,000,000"
+    )]
     TotalTooLarge,
     #[error(transparent)]
     #[strum(transparent)]
@@ -326,8 +330,15 @@ pub struct Placed {
     pub contact: Contact,
 }
 
-/// The sum of lines that are numbered from 1, hold something, and share a currency.
+/// The total of lines that somebody names: their [`sum`], below the ceiling of amounts.
 fn total(lines: &[Line]) -> Result<Money, Error> {
+    let total = sum(lines)?;
+    let fits = total.amount <= MOST_TOTAL && lines.iter().all(|line| line.price.is_price());
+    if fits { Ok(total) } else { Err(Error::TotalTooLarge) }
+}
+
+/// The sum of lines that are numbered from 1, hold something, and share a currency.
+fn sum(lines: &[Line]) -> Result<Money, Error> {
     let first = lines.first().ok_or(Error::BadLines)?;
     if lines.len() > MOST_LINES {
         return Err(Error::BadLines);
@@ -489,6 +500,7 @@ mod tests {
     use crate::catalog::expected_after;
     use crate::golden::{Sample, credit_note_id, encrypted, gbp, person_id, product_id, sku};
     use crate::ids::ProductId;
+    use crate::money::MOST_AMOUNT;
 
     pub(super) fn sold(number: u32, quantity: u32, amount: i64) -> Line {
         let (sku, name) = (sku("MUG-RED"), "Mug, red".to_owned());
@@ -728,14 +740,39 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_overflows_is_refused_and_the_largest_possible_is_accepted() {
-        let largest = vec![line(1, 1, i64::MAX)];
-        given(vec![]).when(place(largest.clone())).then_expect_events(vec![placed(largest, i64::MAX)]);
-        given(vec![]).when(place(vec![line(1, 2, i64::MAX)])).then_expect_error(Error::TotalTooLarge);
-        given(vec![])
-            .when(place(vec![line(1, 1, i64::MAX), line(2, 1, 1)]))
-            .then_expect_error(Error::TotalTooLarge);
-        given(vec![]).when(place(vec![line(1, u32::MAX, i64::MAX)])).then_expect_error(Error::TotalTooLarge);
+    fn amounts_at_their_ceilings_are_accepted_and_any_above_are_refused() {
+        let units = u32::try_from(MOST_TOTAL / MOST_AMOUNT).unwrap();
+        let largest = vec![line(1, units, MOST_AMOUNT)];
+        given(vec![]).when(place(largest.clone())).then_expect_events(vec![placed(largest, MOST_TOTAL)]);
+        for lines in [
+            vec![line(1, units, MOST_AMOUNT), line(2, 1, 1)],
+            vec![line(1, units + 1, MOST_AMOUNT)],
+            vec![line(1, 1, MOST_AMOUNT + 1)],
+            vec![line(1, 1, i64::MAX)],
+            vec![line(1, 2, i64::MAX)],
+            vec![line(1, 1, i64::MAX), line(2, 1, 1)],
+            vec![line(1, u32::MAX, MOST_AMOUNT)],
+            vec![line(1, u32::MAX, i64::MAX)],
+        ] {
+            given(vec![]).when(place(lines)).then_expect_error(Error::TotalTooLarge);
+        }
+    }
+
+    #[test]
+    fn an_order_above_the_ceiling_is_read_and_credited_as_it_was_stored() {
+        let lines = vec![line(1, 1, i64::MAX)];
+        let stored = serde_json::to_string(&placed(lines.clone(), i64::MAX)).unwrap();
+        let mut order = Order::default();
+        order.evolve(serde_json::from_str(&stored).unwrap());
+        assert_eq!(order.placed.as_ref().map(|placed| placed.total.amount), Some(i64::MAX));
+        let part = CreditedLine { line: 1, quantity: 1, price: lines[0].price };
+        let credit = Command::Credit {
+            credit_note_id: CreditNoteId(Uuid::nil()),
+            lines: vec![part],
+            earlier: Vec::new(),
+        };
+        let events = order.decide(credit, &Facts { now: crate::clock::now() }).unwrap();
+        assert_eq!(events[0].amount().map(|total| total.amount), Some(i64::MAX));
     }
 
     #[test]

@@ -246,10 +246,6 @@ pub enum Product {
     },
 }
 
-fn sane(price: &Money) -> bool {
-    (0..=100_000_000_000).contains(&price.amount)
-}
-
 impl Decider for Product {
     const STATE_VERSION: u32 = 2;
 
@@ -262,7 +258,7 @@ impl Decider for Product {
                 if skus.len() != variants.len() || !(1..=MOST_VARIANTS).contains(&variants.len()) {
                     return Err(Error::BadVariants);
                 }
-                if !variants.iter().filter_map(|variant| variant.price.as_ref()).all(sane) {
+                if !variants.iter().filter_map(|variant| variant.price).all(Money::is_price) {
                     return Err(Error::BadPrice);
                 }
                 Ok(vec![Event::ProductCreated { details, variants }])
@@ -291,13 +287,13 @@ impl Decider for Product {
                 if variants.len() >= MOST_VARIANTS || variants.iter().any(|known| known.sku == variant.sku) {
                     return Err(Error::BadVariants);
                 }
-                if !variant.price.as_ref().is_none_or(sane) {
+                if !variant.price.is_none_or(Money::is_price) {
                     return Err(Error::BadPrice);
                 }
                 Ok(vec![Event::ProductVariantAdded { variant }])
             }
             (Self::Listed { variants, .. }, Command::SetPrice { sku, price }) => {
-                if !sane(&price) {
+                if !price.is_price() {
                     return Err(Error::BadPrice);
                 }
                 match variants.iter().find(|variant| variant.sku == sku) {

@@ -13,6 +13,7 @@ use serde_json::to_value;
 use soonshop_domain::catalog::fold_to_json;
 use soonshop_domain::ids::{CreditNoteId, GuestId, OrderId, ProductId};
 use soonshop_domain::inventory::{self, At, MAIN, MOST_UNITS, Stock, StockPlace};
+use soonshop_domain::money::{MOST_AMOUNT, MOST_TOTAL};
 use soonshop_domain::order::credits::{CreditRequest, CreditedLine, EarlierCredit};
 use soonshop_domain::order::{self, Contact, Customer, Line, Order, Placement, Refusal, credit_note};
 use soonshop_domain::product::{self, Product, Variant};
@@ -223,6 +224,31 @@ fn good_lines() -> impl Strategy<Value = Vec<Line>> {
             line.price = Money::new(line.price.amount.clamp(0, 1_000_000), Currency::GBP);
         }
         lines
+    })
+}
+
+/// Lines whose amounts are around the ceilings, or far above them.
+fn costly_lines() -> impl Strategy<Value = Vec<Line>> {
+    let units = u32::try_from(MOST_TOTAL / MOST_AMOUNT).unwrap();
+    let quantity =
+        prop_oneof![4 => 1..4_u32, 4 => units - 2..units + 3, 1 => 1..=u32::MAX, 1 => Just(u32::MAX)];
+    let amount = prop_oneof![
+        4 => 0..10_i64,
+        4 => MOST_AMOUNT - 2..MOST_AMOUNT + 3,
+        1 => MOST_TOTAL - 2..MOST_TOTAL + 3,
+        1 => 0..=i64::MAX,
+        1 => Just(i64::MAX),
+    ];
+    vec((sku(), quantity, amount), 1..6).prop_map(|lines| {
+        let line = |(number, (sku, quantity, amount)): (u32, (Sku, u32, i64))| Line {
+            number,
+            product_id: ProductId(Uuid::nil()),
+            name: sku.to_string(),
+            sku,
+            quantity,
+            price: Money::new(amount, Currency::GBP),
+        };
+        (1..).zip(lines).map(line).collect()
     })
 }
 
@@ -480,6 +506,28 @@ proptest! {
     }
 
     #[test]
+    fn lines_are_taken_exactly_if_no_amount_is_above_its_ceiling(lines in costly_lines()) {
+        let fits = sum(&lines) <= MOST_TOTAL.into() && lines.iter().all(|line| line.price.amount <= MOST_AMOUNT);
+        let facts = Facts { now: soonshop_domain::clock::now() };
+        let (number, customer, country) = ("S-1".to_owned(), customer(), "France".to_owned());
+        let issue = credit_note::Command::Issue {
+            number: number.clone(), customer, lines: lines.clone(), country: country.clone(),
+        };
+        let placement = Placement { number, customer, lines: lines.clone(), country, contact: Contact::default() };
+        let placed = Order::default().decide(order::Command::Place(placement), &facts);
+        let issued = credit_note::CreditNote::default().decide(issue, &facts);
+        if fits {
+            let Ok([order::Event::OrderPlaced { total, .. }]) = placed.as_deref() else { panic!("{placed:?}") };
+            prop_assert_eq!(i128::from(total.amount), sum(&lines));
+            let Ok([credit_note::Event::CreditNoteIssued { total, .. }]) = issued.as_deref() else { panic!("{issued:?}") };
+            prop_assert_eq!(i128::from(total.amount), sum(&lines));
+        } else {
+            prop_assert_eq!(placed, Err(order::Error::TotalTooLarge));
+            prop_assert_eq!(issued, Err(credit_note::Error::Order(order::Error::TotalTooLarge)));
+        }
+    }
+
+    #[test]
     fn the_lines_of_a_credit_note_sum_to_its_total(commands in vec(credit_note_commands(), 0..4)) {
         for event in live::<credit_note::CreditNote>(commands, |_| ()) {
             let credit_note::Event::CreditNoteIssued { lines, total, .. } = event;
@@ -562,7 +610,7 @@ proptest! {
                 assert_eq!(skus.len(), variants.len());
                 assert!(!variants.is_empty());
                 let prices = variants.iter().filter_map(|variant| variant.price);
-                assert!(prices.into_iter().all(|price| (0..=100_000_000_000).contains(&price.amount)));
+                assert!(prices.into_iter().all(|price| price.is_price()));
             }
         });
     }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Customer, Line, total};
+use super::{Customer, Line, sum, total};
 use crate::claim::scope;
 use crate::ids::OrderId;
 use crate::{
@@ -155,7 +155,8 @@ impl Decider for CreditNote {
                     order_id: Some(order_id),
                     without_order: false,
                     customer,
-                    total: total(&lines)?,
+                    // The order has the ceiling: nothing goes back that was not charged.
+                    total: sum(&lines)?,
                     lines,
                     order_lines,
                     country,
@@ -196,6 +197,7 @@ mod tests {
     use super::*;
     use crate::golden::{Sample, gbp, order_id, person_id};
     use crate::ids::UserId;
+    use crate::money::MOST_AMOUNT;
     use crate::order::tests::{EUR, line, placement, sold};
     use crate::order::{self, Placement};
 
@@ -304,9 +306,18 @@ mod tests {
         }
         let too_many = (1..=1_501).map(|number| line(number, 1, 1)).collect();
         given(vec![]).when(issue(too_many)).then_expect_error(Error::Order(order::Error::BadLines));
-        given(vec![])
-            .when(issue(vec![line(1, 2, i64::MAX)]))
-            .then_expect_error(Error::Order(order::Error::TotalTooLarge));
+        for lines in
+            [vec![line(1, 2, i64::MAX)], vec![line(1, 1, i64::MAX)], vec![line(1, 1, MOST_AMOUNT + 1)]]
+        {
+            given(vec![]).when(issue(lines)).then_expect_error(Error::Order(order::Error::TotalTooLarge));
+        }
+        let highest = vec![line(1, 1, MOST_AMOUNT)];
+        given(vec![]).when(issue(highest.clone())).then_expect_events(vec![issued(
+            highest,
+            MOST_AMOUNT,
+            None,
+            vec![],
+        )]);
     }
 
     #[test]

@@ -6,7 +6,8 @@ mod compared;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use soonshop_domain::ids::{GuestId, UserId};
-use soonshop_domain::order::{Customer, MOST_LINES};
+use soonshop_domain::money::MOST_TOTAL;
+use soonshop_domain::order::{self, Customer, MOST_LINES};
 use soonshop_domain::text::Sku;
 use uuid::Uuid;
 
@@ -217,8 +218,8 @@ impl Judge<'_> {
             .sum();
         let refused = if lines.len() > MOST_LINES {
             Some(format!("bad-lines: it has more than {MOST_LINES} lines"))
-        } else if i64::try_from(total).is_err() {
-            Some("total-too-large: the order's total is too large".to_owned())
+        } else if total > i128::from(MOST_TOTAL) {
+            Some(format!("total-too-large: {}", order::Error::TotalTooLarge))
         } else if number.chars().count() > LONGEST_NUMBER {
             Some(format!("its number would have more than {LONGEST_NUMBER} characters"))
         } else if self.stored.is_taken(kind, &number) {

@@ -13,6 +13,8 @@ use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use csv::ByteRecord;
 use flate2::read::MultiGzDecoder;
 use ring::digest;
+use soonshop_domain::inventory::MOST_QUANTITY;
+use soonshop_domain::money::MOST_AMOUNT;
 use soonshop_domain::text::{self, Sku};
 
 use super::form::{self, DateOrder, Evidence, Form, FormOptions, Separator};
@@ -28,9 +30,6 @@ const COLUMNS: [&str; 8] = [
     "CustomerID",
     "Country",
 ];
-
-/// The most pence that a unit may cost: what a product takes.
-const MOST_PENCE: i64 = 100_000_000_000;
 
 /// A line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,14 +252,14 @@ impl Sheet {
             return Ok(RowOutcome::Ignored);
         }
         let quantity = whole(field(3)?, self.form).ok_or_else(|| invalid(3, &"it is not a whole number"))?;
-        if quantity == 0 || u32::try_from(quantity.unsigned_abs()).is_err() {
+        if quantity == 0 || quantity.unsigned_abs() > u64::from(MOST_QUANTITY) {
             return Err(invalid(3, &"it is 0, or too large"));
         }
         let plain = self.form.decimal_sign.plain(field(5)?);
         let pence = plain
             .and_then(|plain| pence(&plain))
             .ok_or_else(|| invalid(5, &"it is not an amount of money"))?;
-        if !(0..=MOST_PENCE).contains(&pence) {
+        if !(0..=MOST_AMOUNT).contains(&pence) {
             return Err(invalid(5, &"it is below 0, or too large"));
         }
         // A line without a price is a correction of stock, and may have either sign.
