@@ -9,7 +9,7 @@ use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
 
 use crate::find::{self, Standing};
@@ -29,9 +29,9 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/a/{type}/{id}", "audit.trail", "The state and the history of one aggregate",
             Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), trail).needs(Audit)),
         row("/api/audit/a/{type}/{id}/reveals", "audit.reveal", "The same with personal values; each access is recorded",
-            Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), reveal).takes(fields::reveal()).needs(Reveal)),
+            Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), reveal).takes(Of::Anyone, fields::reveal()).needs(Reveal)),
         row("/api/audit/a/{type}/{id}/notes", "audit.note", "Leave a note on one of its events; it is recorded",
-            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(fields::notes()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Of::Anyone, fields::notes()).needs(Audit)),
         row("/api/audit/c/{id}", "audit.correlation", "Everything that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
         row("/api/audit/processes", "audit.processes", "Process managers and their instances",
@@ -42,7 +42,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/export.ndjson", "audit.export-ndjson", "The timeline as a file", exports::ndjson().needs(Audit)),
         row("/api/audit/stream", "audit.stream", "The timeline as a live stream", tail::follows().needs(Audit)),
         row("/api/audit/look-ups", "audit.look-up", "Find the person with a known value; it is recorded",
-            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(fields::look_up()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
     ]
 }
 

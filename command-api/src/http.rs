@@ -12,9 +12,11 @@ pub(crate) mod endpoint;
 mod headers;
 pub(crate) mod openapi;
 pub(crate) mod path;
+pub(crate) mod privileged;
 pub mod problems;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+mod whose;

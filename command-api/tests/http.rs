@@ -32,6 +32,8 @@ mod credits;
 mod releases;
 #[path = "http/texts.rs"]
 mod texts;
+#[path = "http/things.rs"]
+mod things;
 
 use shelf::Shelf;
 
@@ -569,6 +571,7 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
     let expected = [
         "credit_note.issue",
         "person.request-erasure",
+        "person.request-staff-erasure",
         "product.release-sku",
         "stock.release",
         "stock.reserve",
@@ -597,7 +600,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "shop" => "support admin service",
         "trade" | "fulfil" => "ops admin service",
         "refund" | "erase-person" => "support admin",
-        "override" => "admin",
+        "override" | "erase-staff" => "admin",
         other => panic!("no command has needed {other} yet: say here who has it"),
     };
     let mut table = BTreeSet::new();
@@ -628,6 +631,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "order.place: support admin service",
         "order.ship: ops admin service",
         "person.request-erasure: support admin",
+        "person.request-staff-erasure: admin",
         "product.add-variant: ops admin service",
         "product.change: ops admin service",
         "product.create: ops admin service",

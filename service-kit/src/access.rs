@@ -7,11 +7,13 @@
 pub mod caller;
 pub mod key;
 pub mod keys;
+pub mod of;
 pub mod role;
 pub mod session;
 
 pub use caller::{Access, Caller, REMEMBERED};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
+pub use of::Of;
 pub use role::{Permission, Role};
 pub use session::Visitor;

@@ -221,8 +221,12 @@ impl ApiKeys {
     }
 
     async fn row(&self, prefix: &str) -> Result<Option<QueryResult>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM @api_keys WHERE prefix = $1");
-        Ok(self.db.connection.query_one(self.db.statement(&sql, [prefix.into()])).await?)
+        self.row_with("prefix", prefix).await
+    }
+
+    async fn row_with(&self, column: &str, value: &str) -> Result<Option<QueryResult>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM @api_keys WHERE {column} = $1");
+        Ok(self.db.connection.query_one(self.db.statement(&sql, [value.into()])).await?)
     }
 
     /// The key of that prefix, unless it was revoked.
@@ -316,6 +320,12 @@ fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Operation
 impl Keys for ApiKeys {
     async fn find(&self, prefix: &str) -> Result<Option<StoredKey>, Unavailable> {
         let found = async { self.row(prefix).await?.as_ref().map(known).transpose() };
+        found.await.map_err(|error: Error| Unavailable(chain(&error)))
+    }
+
+    async fn of_holder(&self, id: Uuid) -> Result<Option<StoredKey>, Unavailable> {
+        let id = id.to_string();
+        let found = async { self.row_with("id", &id).await?.as_ref().map(known).transpose() };
         found.await.map_err(|error: Error| Unavailable(chain(&error)))
     }
 

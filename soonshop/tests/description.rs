@@ -9,6 +9,7 @@ use serde_json::Value;
 use soonshop::Role;
 use soonshop::serve::{default_port, openapi, openapi_file};
 use soonshop_domain::context::CONTEXTS;
+use soonshop_service_kit::access::Of;
 
 fn docs(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(name)
@@ -137,25 +138,48 @@ fn api_md_lists_every_command_with_its_permission_and_its_key() {
             let parameters = operation["parameters"].as_array().unwrap();
             let key = parameters.iter().find(|parameter| parameter["name"] == "Idempotency-Key").unwrap();
             let key = if key["required"] == true { "required" } else { "" };
-            (what, permission, key, operation["summary"].as_str().unwrap().to_lowercase())
+            let of = operation["x-of"].as_str().unwrap();
+            (what, permission, key, of, operation["summary"].as_str().unwrap().to_lowercase())
         })
         .collect();
-    let rows = described.iter().map(|(what, permission, key, summary)| {
-        (what.clone(), format!("| `{what}` | {summary} | `{permission}` | {key} |").replace("|  |", "| |"))
+    let rows = described.iter().map(|(what, permission, key, of, summary)| {
+        (what.clone(), format!("| `{what}` | {summary} | `{permission}` | {key} | `{of}` |"))
     });
     add_rows("api.md", heading, rows);
     let documented: BTreeSet<_> = table("api.md", heading)
         .into_iter()
-        .map(|(what, cells)| format!("{what}: {} {}", cells[1], cells[2]).trim_end().to_owned())
+        .map(|(what, cells)| format!("{what}: {} {} {}", cells[1], cells[2], cells[3]))
         .collect();
     let described: BTreeSet<_> = described
         .into_iter()
-        .map(|(what, permission, key, _)| format!("{what}: {permission} {key}").trim_end().to_owned())
+        .map(|(what, permission, key, of, _)| format!("{what}: {permission} {key} {of}"))
         .collect();
     assert_eq!(
         documented, described,
         "the table of commands in docs/api.md and the rows in command-api differ: UPDATE_DOCS=1 adds rows"
     );
+}
+
+#[test]
+fn api_md_says_what_each_kind_of_thing_is() {
+    let documented: BTreeSet<_> = table("api.md", "**Whose things.**").into_keys().collect();
+    assert_eq!(documented, Of::all().map(|of| of.to_string()).collect());
+}
+
+#[test]
+fn everything_that_changes_something_says_whose_things_it_touches() {
+    let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
+    for (what, operation) in operations(&document) {
+        let of = Of::all().find(|of| operation["x-of"] == of.as_ref());
+        assert_eq!(of.is_some(), !what.starts_with("GET "), "{what}");
+        if let Some(of) = of {
+            let said = operation["description"].as_str().unwrap();
+            assert!(
+                said.starts_with("Needs the permission `") && said.ends_with(of.about()),
+                "{what}: {said}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod processes;
 mod replay;
 mod replica;
 mod signing;
+mod staff;
 mod story;
 #[expect(dead_code, reason = "the benchmarks use what the tests do not")]
 mod support;

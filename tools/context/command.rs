@@ -10,13 +10,14 @@ use uuid::Uuid;
 use crate::http::action::{begins, executes};
 use crate::http::body::{Input, reason};
 use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::privileged::Privileged;
 use crate::http::row::Success::{Created, Done};
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST "/__name__"              "__name__.open":  Trade, Optional, Created("/__name__/{id}"), "Open a __name__"  => begins::<__Name__, _>(open);
-        POST "/__name__/{id}/closure" "__name__.close": Trade, Optional, Done,                      "Close a __name__" => executes::<__Name__, _>(close);
+        POST "/__name__"              "__name__.open":  Trade, New,     Optional, Created("/__name__/{id}"), "Open a __name__"  => begins::<__Name__, _>(open);
+        POST "/__name__/{id}/closure" "__name__.close": Trade, TheShop, Optional, Done,                      "Close a __name__" => executes::<__Name__, _>(close);
     }
 }
 
@@ -29,7 +30,9 @@ struct New {
     label: String,
 }
 
-impl Input for New {}
+impl Input for New {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +43,9 @@ struct Closure {
     reason: String,
 }
 
-impl Input for Closure {}
+impl Input for Closure {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 fn open(_: Uuid, New { label }: New) -> Result<Command, Problem> {
     let label = text::code(&label)

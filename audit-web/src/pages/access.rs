@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 
 use super::frame::{View, answered, described, page, see_other, with};
@@ -30,7 +30,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/sign-in",
             "audit.sign-in",
-            Action::new(with(Vec::new()), described(), sign_in).takes(vec![key, to()]),
+            Action::new(with(Vec::new()), described(), sign_in).takes(Of::Own, vec![key, to()]),
         ),
         page(
             "/audit/sign-out",
@@ -39,7 +39,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let cookie = call.shared.access.sign_out(&call.headers_in).await?;
                 with_cookie(see_other("/audit/sign-in"), &cookie)
             })
-            .takes(Vec::new()),
+            .takes(Of::Own, Vec::new()),
         ),
         page(
             "/audit/keys",

@@ -13,6 +13,7 @@ use soonshop_event_log::{EventLog, LOG};
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runner::ROWS;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Of as Whose;
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 
@@ -96,7 +97,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let found = Ok::<_, Problem>((both[0].head, (both, Some(checked))));
                 shown(&call, "integrity", found, body)
             })
-            .takes(fields),
+            .takes(Whose::TheShop, fields),
             refused_check,
         ),
     ]

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use soonshop_audit::parked;
 use soonshop_projections::parked::Parked;
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 
 use super::frame::{View, described, page, see_other, shown, with};
@@ -30,7 +30,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let count = find::retry(&call).await?.to_string();
                 Ok(see_other(&View::of(&call).to("/audit/parked", &[("asked", &count)])))
             })
-            .takes(fields::parked())
+            .takes(Of::TheShop, fields::parked())
             .needs(Permission::RetryParked),
         ),
     ]

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use soonshop_audit::processes::{InstanceDetail, Retry};
 use soonshop_projections::processes::{Instance, Key, MOST_EVENTS, Refused, Unsent};
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 
 use super::frame::{View, described, page, see_other, shown, with};
@@ -40,7 +40,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 };
                 Ok(see_other(&address(&View::of(&call), &key, &[("retry", result)])))
             })
-            .takes(fields::command_retry())
+            .takes(Of::TheShop, fields::command_retry())
             .needs(Permission::RetryParked),
         ),
     ]

@@ -17,7 +17,7 @@ use soonshop_audit::views::{self, Saved};
 use soonshop_domain::{ActorKind, Channel, TYPES, catalog, clock};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused as unreadable};
 use strum::IntoEnumIterator as _;
@@ -72,7 +72,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 }
                 shown(&call, "look-up", Ok::<_, Problem>((0, found)), people)
             })
-            .takes(fields::look_up())
+            .takes(Of::Anyone, fields::look_up())
         }),
         page(
             "/audit/views",
@@ -81,7 +81,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let slug = find::save_view(&call, &COMMON.map(|param| param.name)).await?;
                 Ok(see_other(&view_address(&slug)))
             })
-            .takes(fields::view()),
+            .takes(Of::Own, fields::view()),
         ),
         page(
             "/audit/views/{slug}",

@@ -6,7 +6,7 @@ use soonshop_audit::diff::leaves;
 use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{LISTED, Step, Trail};
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 
 use super::correlation::missing;
 use super::frame::{View, described, page, see_other, shown, with};
@@ -32,7 +32,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let found = find::reveal(&call).await;
                 shown(&call, "history", found, |view, trail| body(view, trail, true, true))
             })
-            .takes(fields::reveal())
+            .takes(Of::Anyone, fields::reveal())
             .needs(Permission::Reveal),
         ),
         page(
@@ -45,7 +45,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let to = View::of(&call).to(trail, &[("v", &version)]);
                 Ok(see_other(&format!("{to}#v{version}")))
             })
-            .takes(fields::notes()),
+            .takes(Of::Anyone, fields::notes()),
         ),
     ]
 }

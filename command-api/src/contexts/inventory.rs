@@ -19,16 +19,17 @@ use crate::http::answer::{answer, refused, unreadable};
 use crate::http::body::{Input, reason};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::privileged::{OCCURRED_AT, Privileged};
 use crate::http::row::Success::Done;
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST "/inventory/{sku}/receipts"     "stock.receive": Trade,  Required, Done, "Receive stock"                => stocks(receive);
-        POST "/inventory/{sku}/adjustments"  "stock.adjust":  Trade,  Required, Done, "Correct stock after a count"  => stocks(adjust);
-        POST "/inventory/{sku}/reservations" "stock.reserve": Fulfil, Required, Done, "Reserve stock for a line"     => stocks(reserve);
-        POST "/inventory/{sku}/releases"     "stock.release": Fulfil, Required, Done, "Release a line's reservation" => stocks(release);
-        POST "/inventory/{sku}/shipments"    "stock.ship":    Fulfil, Required, Done, "Ship what a line reserved"    => stocks(ship);
+        POST "/inventory/{sku}/receipts"     "stock.receive": Trade,  TheShop, Required, Done, "Receive stock"                => stocks(receive);
+        POST "/inventory/{sku}/adjustments"  "stock.adjust":  Trade,  TheShop, Required, Done, "Correct stock after a count"  => stocks(adjust);
+        POST "/inventory/{sku}/reservations" "stock.reserve": Fulfil, TheShop, Required, Done, "Reserve stock for a line"     => stocks(reserve);
+        POST "/inventory/{sku}/releases"     "stock.release": Fulfil, TheShop, Required, Done, "Release a line's reservation" => stocks(release);
+        POST "/inventory/{sku}/shipments"    "stock.ship":    Fulfil, TheShop, Required, Done, "Ship what a line reserved"    => stocks(ship);
     }
 }
 
@@ -139,14 +140,12 @@ struct Receipt {
     /// Takes stock of a SKU that no product has (yet). Its events then have the reason `sku-without-product`.
     #[serde(default)]
     unlisted: bool,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Input for Receipt {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
+    const PRIVILEGED: &'static [Privileged] = &[OCCURRED_AT];
 }
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -165,14 +164,12 @@ struct Adjustment {
     /// Takes a SKU that no product has (yet). Its events then have the reason `sku-without-product`.
     #[serde(default)]
     unlisted: bool,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Input for Adjustment {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
+    const PRIVILEGED: &'static [Privileged] = &[OCCURRED_AT];
 }
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -181,6 +178,7 @@ impl Input for Adjustment {
 struct Reservation {
     order_id: Uuid,
     /// The line's number.
+    #[schema(maximum = 4_294_967_295_i64)]
     line: u32,
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     quantity: u32,
@@ -189,7 +187,9 @@ struct Reservation {
     location: Option<String>,
 }
 
-impl Input for Reservation {}
+impl Input for Reservation {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 /// A line of an order.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -197,13 +197,16 @@ impl Input for Reservation {}
 struct ReservedLine {
     order_id: Uuid,
     /// Its number.
+    #[schema(maximum = 4_294_967_295_i64)]
     line: u32,
     #[serde(serialize_with = "located")]
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]
     location: Option<String>,
 }
 
-impl Input for ReservedLine {}
+impl Input for ReservedLine {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 /// Left out, it means `main`.
 #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]

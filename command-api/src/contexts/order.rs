@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{GuestId, OrderId};
 use soonshop_domain::order::{Command, Contact, Customer, Order, Placement, number_of};
-use soonshop_event_store::EventStore;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,16 +21,17 @@ use crate::http::answer::answer;
 use crate::http::body::{Input, reason};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::privileged::{OCCURRED_AT, Privileged};
 use crate::http::row::Success::{Created, Done};
 use crate::http::schema;
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST "/orders"                   "order.place":       Shop,   Required, Created("/orders/{id}"),       "Place an order"                => prepares(place);
-        POST "/orders/{id}/cancellation" "order.cancel":      Shop,   Required, Done,                          "Cancel an order"               => executes::<Order, _>(cancel);
-        POST "/orders/{id}/shipment"     "order.ship":        Trade,  Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
-        POST "/credit-notes"             "credit_note.issue": Refund, Required, Created("/credit-notes/{id}"), "Give money back"               => credit_note::issues();
+        POST "/orders"                   "order.place":       Shop,   New, Required, Created("/orders/{id}"),       "Place an order"                => prepares(place);
+        POST "/orders/{id}/cancellation" "order.cancel":      Shop,   Own, Required, Done,                          "Cancel an order"               => executes::<Order, _>(cancel);
+        POST "/orders/{id}/shipment"     "order.ship":        Trade,  Own, Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
+        POST "/credit-notes"             "credit_note.issue": Refund, New, Required, Created("/credit-notes/{id}"), "Give money back"               => credit_note::issues();
     }
 }
 
@@ -49,10 +49,10 @@ struct NewOrder {
     country: String,
     #[serde(default)]
     contact: NewContact,
-    /// Only with the operator's token; otherwise one is made.
+    /// Needs the permission `override`; otherwise one is made.
     #[schema(min_length = 1, max_length = 64)]
     number: Option<String>,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
@@ -72,15 +72,8 @@ struct NewContact {
 }
 
 impl Input for NewOrder {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
-    fn privileged(&self) -> Option<String> {
-        let number = self.number.as_ref().map(|_| "/number".to_owned());
-        let price = || self.lines.iter().position(|line| line.price.is_some());
-        number.or_else(|| price().map(|line| format!("/lines/{line}/price")))
-    }
+    const PRIVILEGED: &'static [Privileged] =
+        &[Privileged::sent("/number"), Privileged::sent("/lines/*/price"), OCCURRED_AT];
 }
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -92,7 +85,9 @@ struct Cancellation {
     reason: String,
 }
 
-impl Input for Cancellation {}
+impl Input for Cancellation {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 /// No fields are needed: `{}`.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -100,7 +95,9 @@ impl Input for Cancellation {}
 #[schema(as = OrderShipment)]
 struct Shipment {}
 
-impl Input for Shipment {}
+impl Input for Shipment {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 fn cancel(_: Uuid, body: Cancellation) -> Result<Command, Problem> {
     Ok(Command::Cancel { reason: reason(&body.reason)? })
@@ -113,7 +110,7 @@ fn ship(_: Uuid, Shipment {}: Shipment) -> Result<Command, Problem> {
 async fn place(call: Call, (): (), body: NewOrder) -> Result<Response, Problem> {
     let id = call.new_stream();
     let given = number(body.number.as_deref())?;
-    let placement = match placement(&call.store, id, body).await {
+    let placement = match placement(&call, id, body).await {
         Ok(placement) => placement,
         Err(problem) => {
             let again = Command::Place(nothing());
@@ -139,9 +136,9 @@ fn nothing() -> Placement {
     }
 }
 
-async fn placement(store: &EventStore, id: Uuid, body: NewOrder) -> Result<Placement, Problem> {
+async fn placement(call: &Call, id: Uuid, body: NewOrder) -> Result<Placement, Problem> {
     let NewOrder { customer, lines, country, contact, .. } = body;
-    let customer = buyer(store, id, customer).await?;
+    let customer = buyer(call, id, customer).await?;
     let NewContact { name, email, phone, address } = &contact;
     let contact = Contact::try_new(
         customer.subject(),
@@ -155,6 +152,6 @@ async fn placement(store: &EventStore, id: Uuid, body: NewOrder) -> Result<Place
         customer,
         contact: contact.map_err(|(pointer, error)| invalid(pointer, error))?,
         country: facts::country(&country)?,
-        lines: sold(store, lines).await?,
+        lines: sold(&call.store, lines).await?,
     })
 }

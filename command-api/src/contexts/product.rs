@@ -23,18 +23,19 @@ use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
 use crate::http::path::encoded;
+use crate::http::privileged::{OCCURRED_AT, Privileged};
 use crate::http::row::Success::{Created, Done, Removed};
 use crate::http::schema;
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST   "/products"               "product.create":      Trade, Optional, Created("/products/{id}"), "List a product"              => begins::<Product, _>(create);
-        PUT    "/products/{id}"          "product.change":      Trade, Optional, Done,                      "Replace a product's details" => executes::<Product, _>(change);
-        DELETE "/products/{id}"          "product.delete":      Trade, Optional, Removed,                   "Delete a product"            => removes(delete);
-        POST   "/products/{id}/variants" "product.add-variant": Trade, Optional, Done,                      "Add a variant"               => executes::<Product, _>(add_variant);
-        POST   "/products/{id}/prices"   "product.set-price":   Trade, Optional, Done,                      "Set the price of a variant"  => executes::<Product, _>(set_price);
-        POST   "/products/{id}/sku-releases" "product.release-sku": Override, Optional, Done,               "Give a SKU of a deleted product back" => prepares(release_sku);
+        POST   "/products"               "product.create":      Trade, New,      Optional, Created("/products/{id}"), "List a product"              => begins::<Product, _>(create);
+        PUT    "/products/{id}"          "product.change":      Trade, TheShop, Optional, Done,                      "Replace a product's details" => executes::<Product, _>(change);
+        DELETE "/products/{id}"          "product.delete":      Trade, TheShop, Optional, Removed,                   "Delete a product"            => removes(delete);
+        POST   "/products/{id}/variants" "product.add-variant": Trade, TheShop, Optional, Done,                      "Add a variant"               => executes::<Product, _>(add_variant);
+        POST   "/products/{id}/prices"   "product.set-price":   Trade, TheShop, Optional, Done,                      "Set the price of a variant"  => executes::<Product, _>(set_price);
+        POST   "/products/{id}/sku-releases" "product.release-sku": Override, TheShop, Optional, Done,                   "Give a SKU of a deleted product back" => prepares(release_sku);
     }
 }
 
@@ -78,14 +79,12 @@ struct New {
     /// The variants that are sold, each with a SKU that no other product has.
     #[schema(value_type = Vec<schema::Variant>, min_items = 1, max_items = 200)]
     variants: Vec<Variant>,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Input for New {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
+    const PRIVILEGED: &'static [Privileged] = &[OCCURRED_AT];
 }
 
 /// All details: a field that is left out becomes empty.
@@ -105,7 +104,9 @@ struct Details {
     attributes: BTreeMap<String, String>,
 }
 
-impl Input for Details {}
+impl Input for Details {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +118,9 @@ struct NewVariant {
     price: Option<Money>,
 }
 
-impl Input for NewVariant {}
+impl Input for NewVariant {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -126,14 +129,12 @@ struct NewPrice {
     sku: Sku,
     #[schema(value_type = schema::Price)]
     price: Money,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Input for NewPrice {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
+    const PRIVILEGED: &'static [Privileged] = &[OCCURRED_AT];
 }
 
 /// A SKU that another product may have from now on.
@@ -145,7 +146,9 @@ struct Release {
     sku: Sku,
 }
 
-impl Input for Release {}
+impl Input for Release {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 fn details(raw: product::Details) -> Result<product::Details, Problem> {
     product::Details::try_new(raw)

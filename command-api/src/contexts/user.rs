@@ -16,15 +16,17 @@ use crate::http::action::{begins, executes, prepares, removes};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::privileged::{OCCURRED_AT, Privileged};
 use crate::http::row::Success::{Created, Done, Removed};
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST   "/users"                "user.register":          Shop,   Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
-        PUT    "/users/{id}"           "user.change":            Shop,   Optional, Done,                   "Replace a user's details"       => executes::<User, _>(change);
-        DELETE "/users/{id}"           "user.delete":            Shop,   Optional, Removed,                "Delete and erase a user"       => removes(delete);
-        POST   "/people/{id}/erasures" "person.request-erasure": ErasePerson, Optional, Done,                   "Erase a person, user or guest" => prepares(person::erase);
+        POST   "/users"                "user.register":                Shop,        New,    Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
+        PUT    "/users/{id}"           "user.change":                  Shop,        Own,    Optional, Done,                   "Replace a user's details"       => executes::<User, _>(change);
+        DELETE "/users/{id}"           "user.delete":                  Shop,        Own,    Optional, Removed,                "Delete and erase a user"       => removes(delete);
+        POST   "/people/{id}/erasures" "person.request-erasure":       ErasePerson, Person, Optional, Done,                   "Erase a person, user or guest"  => prepares(person::erase);
+        POST   "/keys/{id}/erasures"   "person.request-staff-erasure": EraseStaff,  Staff,  Optional, Done,                   "Erase the notes of a key's holder" => prepares(person::erase_staff);
     }
 }
 
@@ -42,14 +44,12 @@ struct Details {
     phone: Option<String>,
     #[schema(min_length = 1, max_length = 64)]
     country: Option<String>,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Input for Details {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
+    const PRIVILEGED: &'static [Privileged] = &[OCCURRED_AT];
 }
 
 fn details(id: Uuid, body: &Details) -> Result<user::Details, Problem> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::body::{Described, Input, described, meaning};
 use super::call::Call;
 use super::path::Parameters;
+use super::privileged::Privileged;
 
 type Outcome = Result<Response, Problem>;
 
@@ -22,6 +23,8 @@ pub(crate) struct Action {
     pub(crate) parameters: fn() -> Vec<Object>,
     /// The schema of the body; `None`: no body is allowed.
     pub(crate) body: Option<fn() -> Described>,
+    /// The fields of the body that need a permission of their own.
+    pub(crate) privileged: &'static [Privileged],
     /// The body of the answer, if the action has its own.
     pub(crate) answer: Option<fn() -> Described>,
 }
@@ -35,11 +38,14 @@ pub(crate) fn prepares<P: Parameters, B: Input, F: Future<Output = Outcome> + Se
             let body = call.body::<B>().await?;
             let parameters = call.parameters::<P>().await?;
             let (target, meaning) = (parameters.canonical(), meaning(&body)?);
+            call.may_touch(&target).await?;
             call.understand(&target, &meaning).await?;
             run(call, parameters, body).await
         })
     };
-    Action { run: Box::new(run), parameters: P::schemas, body: Some(described::<B>), answer: None }
+    let (parameters, body, privileged) =
+        (P::schemas, Some(described::<B> as fn() -> Described), B::PRIVILEGED);
+    Action { run: Box::new(run), parameters, body, privileged, answer: None }
 }
 
 /// Makes the body the command that begins a stream.
@@ -84,9 +90,10 @@ pub(crate) fn removes<P: Parameters, F: Future<Output = Outcome> + Send + 'stati
         Box::pin(async move {
             let parameters = call.parameters::<P>().await?;
             let target = parameters.canonical();
+            call.may_touch(&target).await?;
             call.understand(&target, &[]).await?;
             run(call, parameters).await
         })
     };
-    Action { run: Box::new(run), parameters: P::schemas, body: None, answer: None }
+    Action { run: Box::new(run), parameters: P::schemas, body: None, privileged: &[], answer: None }
 }

@@ -1,6 +1,5 @@
 //! The body of a command, and how it is described.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -9,18 +8,13 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use super::privileged::Privileged;
+
 /// The body of a command. It is parsed out of cleaned JSON ([`text::cleaned`]), and serialized again to be compared: what
 /// is left out and has a default is written with it.
 pub(crate) trait Input: DeserializeOwned + Serialize + ToSchema + Send + 'static {
-    /// The business time, if the body has one: only the operator may set it.
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        None
-    }
-
-    /// A pointer to another field that only the operator may set.
-    fn privileged(&self) -> Option<String> {
-        None
-    }
+    /// The fields that only some callers may send.
+    const PRIVILEGED: &'static [Privileged];
 }
 
 /// What a body means, in one form: two bodies with the same meaning are the same, in whatever order and spelling they were

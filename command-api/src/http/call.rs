@@ -14,7 +14,7 @@ use soonshop_domain::text::Sku;
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, inventory, user};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Caller, Permission};
+use soonshop_service_kit::access::{Access, Caller, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch};
 use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
@@ -23,16 +23,18 @@ use uuid::Uuid;
 use super::answer::{answer, recorded, refused, render, unreadable};
 use super::body::Input;
 use super::headers::{
-    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON, REASON_NOTE, channel, idempotency_key, note,
-    on_behalf_of, text,
+    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON, REASON_NOTE, channel, idempotency_key, invalid_header,
+    note, on_behalf_of, text,
 };
 use super::path::{self, Parameters};
+use super::privileged::{self, OCCURRED_AT};
 use super::row::Row;
 use super::state::Commands;
 
 /// A command on its way from its request to the event store.
 pub(crate) struct Call {
     pub(crate) store: EventStore,
+    access: Access,
     row: Arc<Row>,
     caller: Caller,
     parts: Parts,
@@ -87,7 +89,14 @@ impl Call {
                 caller.must(permission, name).map_err(|problem| problem.with("header", name))?;
             }
         }
-        let on_behalf_of = on_behalf_of(headers)?;
+        let represented = on_behalf_of(headers)?;
+        if let Some(customer) = &represented
+            && commands.access.works_here(customer.id).await?
+        {
+            let detail = "X-On-Behalf-Of names the holder of a key or the operator, who is no customer";
+            return Err(invalid_header("X-On-Behalf-Of", detail));
+        }
+        let on_behalf_of = represented.map(|customer| customer.to_string());
         let reason_note = note(headers, &caller)?;
         let reason_code = text(headers, &REASON, "X-Reason", 64, |b| b.is_ascii_graphic())?;
 
@@ -116,6 +125,7 @@ impl Call {
         };
         Ok(Self {
             store: commands.store.clone(),
+            access: commands.access.clone(),
             row: Arc::clone(row),
             caller,
             parts,
@@ -142,21 +152,35 @@ impl Call {
         self.store.owner_of(scope::IMPORT, key).await.map(|owner| owner.is_some()).map_err(unreadable)
     }
 
-    /// 403 if the caller may not; `what` names what is refused.
-    pub(crate) fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
-        self.caller.must(permission, what)
+    /// The caller who sent it.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The row that it was routed by.
+    pub(super) fn row(&self) -> &Row {
+        &self.row
+    }
+
+    /// Who holds which key.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The body, once the caller is known to be permitted all its fields.
     pub(crate) async fn body<B: Input>(&mut self) -> Result<B, Problem> {
         let as_sent = self.stored_as_sent(self.body.sent_in(SKU)).await?;
         let body: B = self.body.parse_but(&as_sent)?;
-        let privileged = body.privileged().or_else(|| body.occurred_at().map(|_| "/occurred_at".to_owned()));
-        if let Some(pointer) = privileged {
-            let may = self.caller.must(Permission::Override, "this field");
-            may.map_err(|problem| problem.with_pointer(pointer))?;
+        if B::PRIVILEGED.is_empty() {
+            return Ok(body);
         }
-        self.occurred_at = body.occurred_at().map(happened).transpose()?;
+        let value = serde_json::to_value(&body).map_err(Problem::internal)?;
+        privileged::check(B::PRIVILEGED, &value, &self.caller)?;
+        if B::PRIVILEGED.contains(&OCCURRED_AT) {
+            let at: Option<DateTime<Utc>> =
+                serde_json::from_value(value["occurred_at"].clone()).map_err(Problem::internal)?;
+            self.occurred_at = at.map(happened).transpose()?;
+        }
         Ok(body)
     }
 

@@ -11,9 +11,9 @@ pub(crate) struct Endpoint {
     pub(crate) action: Action,
 }
 
-/// Rows of the table: method, path, command; permission, key, success, summary; action.
+/// Rows of the table: method, path, command; permission, whose things, key, success, summary; action.
 macro_rules! endpoints {
-    ($($method:ident $path:literal $command:literal: $permission:ident, $key:ident, $success:expr, $summary:literal
+    ($($method:ident $path:literal $command:literal: $permission:ident, $of:ident, $key:ident, $success:expr, $summary:literal
         => $action:expr;)+) => {
         vec![$($crate::http::endpoint::Endpoint {
             row: ::std::sync::Arc::new($crate::http::row::Row {
@@ -21,6 +21,7 @@ macro_rules! endpoints {
                 path: $path,
                 command: $command,
                 permission: ::soonshop_service_kit::access::Permission::$permission,
+                of: ::soonshop_service_kit::access::Of::$of,
                 key: $crate::http::row::Key::$key,
                 success: $success,
                 summary: $summary,

@@ -1,7 +1,9 @@
 //! The headers that only commands take: channel, on whose behalf, reason and idempotency key.
 
+use std::fmt;
+
 use axum::http::{HeaderMap, HeaderName};
-use soonshop_domain::{Actor, ActorKind, Channel, Personal, Purpose, text as texts};
+use soonshop_domain::{ActorKind, Channel, Personal, Purpose, text as texts};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Role};
 use soonshop_service_kit::headers::IdempotencyKey;
@@ -18,7 +20,7 @@ pub(super) const REASON_NOTE: HeaderName = HeaderName::from_static("x-reason-not
 /// The longest note, in bytes of UTF-8.
 const LONGEST_NOTE: usize = 1_000;
 
-fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
+pub(super) fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
     Problem::malformed("invalid-header", detail.into()).with("header", header)
 }
 
@@ -94,13 +96,26 @@ pub(super) fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
     }
 }
 
-/// The customer or guest on whose behalf the caller acts, in the stored form.
-pub(super) fn on_behalf_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// A customer or a guest on whose behalf a caller acts.
+pub(super) struct Represented {
+    kind: ActorKind,
+    pub(super) id: Uuid,
+}
+
+impl fmt::Display for Represented {
+    /// As it is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.id)
+    }
+}
+
+/// The customer or guest on whose behalf the caller acts.
+pub(super) fn on_behalf_of(headers: &HeaderMap) -> Result<Option<Represented>, Problem> {
     let sent = text(headers, &ON_BEHALF_OF, "X-On-Behalf-Of", 64, |b| b.is_ascii_graphic())?;
     let read = |text: String| {
         let (kind, id) = text.split_once(':')?;
         let kind = kind.parse().ok().filter(|kind| matches!(kind, ActorKind::Customer | ActorKind::Guest))?;
-        Some(Actor { kind, id: Uuid::try_parse(id).ok()?.to_string() }.to_string())
+        Some(Represented { kind, id: Uuid::try_parse(id).ok()? })
     };
     let wrong =
         || invalid_header("X-On-Behalf-Of", "X-On-Behalf-Of is customer:<id of a user> or guest:<id>");

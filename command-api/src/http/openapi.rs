@@ -1,8 +1,10 @@
 //! The description of the endpoints, made from the table that routes them, so that the two cannot differ.
 
-use soonshop_service_kit::access::{Permission, Role};
+use serde_json::{Value, json};
+use soonshop_service_kit::access::Role;
 use soonshop_service_kit::problem::{Body as ProblemBody, MEDIA_TYPE};
 use utoipa::ToSchema;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
@@ -17,6 +19,7 @@ use utoipa::openapi::{
 use super::answer::{Done, status};
 use super::body::described;
 use super::endpoint::Endpoint;
+use super::privileged::Privileged;
 use super::row::{Key, Row, Success, parameters};
 
 /// The name under which API keys, and the operator's token, are described.
@@ -54,7 +57,8 @@ fn operation(endpoint: &Endpoint) -> Operation {
         .operation_id(Some(row.command))
         .tag(row.context())
         .summary(Some(row.summary))
-        .description(Some(who(row.permission)))
+        .description(Some(who(row)))
+        .extensions(Some([("x-of", row.of.as_ref())].into_iter().collect::<Extensions>()))
         .response(status(row.success.kind()).as_str(), done(endpoint))
         .response("default", problem());
     for (name, schema) in parameters(row.path).zip((endpoint.action.parameters)()) {
@@ -91,6 +95,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
     if let Some(describe) = endpoint.action.body {
         let content = Content::new(Some(Ref::from_schema_name(describe().0)));
         let body = RequestBodyBuilder::new().content("application/json", content);
+        let body = body.extensions(privileged(endpoint.action.privileged));
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
     }
     if Role::Guest.may(row.permission) {
@@ -99,9 +104,18 @@ fn operation(endpoint: &Endpoint) -> Operation {
     operation.security(SecurityRequirement::new(KEY, Vec::<String>::new())).build()
 }
 
-fn who(permission: Permission) -> String {
+fn who(row: &Row) -> String {
+    let permission = row.permission;
     let roles: Vec<&str> = permission.holders().iter().map(AsRef::as_ref).collect();
-    format!("Needs the permission `{permission}`, which these roles have: {}.", roles.join(", "))
+    let roles = roles.join(", ");
+    format!("Needs the permission `{permission}`, which these roles have: {roles}. {}", row.of.about())
+}
+
+/// The fields that need a permission of their own, for programs.
+fn privileged(fields: &[Privileged]) -> Option<Extensions> {
+    let field = |one: &Privileged| json!({ "field": one.field, "permission": one.needs.as_ref(), "when": one.condition() });
+    let fields: Vec<Value> = fields.iter().map(field).collect();
+    (!fields.is_empty()).then(|| [("x-privileged", fields)].into_iter().collect())
 }
 
 fn parameter(name: &str, place: ParameterIn, required: bool, description: &str) -> Parameter {

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use soonshop_domain::context_of;
 use soonshop_event_store::OutcomeKind;
-use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::access::{Of, Permission};
 use uuid::Uuid;
 
 /// A row of the table, without its action.
@@ -15,6 +15,8 @@ pub(crate) struct Row {
     /// `<aggregate type>.<command>`: stored beside every event.
     pub(crate) command: &'static str,
     pub(crate) permission: Permission,
+    /// Whose things it touches.
+    pub(crate) of: Of,
     pub(crate) key: Key,
     pub(crate) success: Success,
     pub(crate) summary: &'static str,
@@ -71,10 +73,14 @@ pub(crate) fn parameters(path: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Row {
+    /// The type of the aggregate that the command is for.
+    pub(crate) fn aggregate_type(&self) -> &'static str {
+        self.command.split('.').next().unwrap_or_default()
+    }
+
     /// The context of the command.
     pub(crate) fn context(&self) -> &'static str {
-        let aggregate_type = self.command.split('.').next().unwrap_or_default();
-        context_of(aggregate_type).unwrap_or_default()
+        context_of(self.aggregate_type()).unwrap_or_default()
     }
 
     /// A command that replaces or removes something must name the version that the caller has seen.
@@ -103,8 +109,8 @@ mod tests {
 
     fn location(path: &'static str, success: Success, sent: &str) -> Option<String> {
         let (permission, command) = (Permission::Shop, "order.place");
-        let row =
-            Row { method: Method::POST, path, command, permission, key: Key::Optional, success, summary: "" };
+        let (method, key, summary) = (Method::POST, Key::Optional, "");
+        let row = Row { method, path, command, permission, of: Of::New, key, success, summary };
         row.location(sent, Uuid::from_u128(7))
     }
 

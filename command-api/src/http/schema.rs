@@ -8,7 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-/// The price of one unit of a product.
+/// The price of one unit: the only amount of money that a body names. Its `maximum` is the domain's `MOST_AMOUNT`.
 #[derive(ToSchema)]
 pub(crate) struct Price {
     /// In minor units: pence, cents.
@@ -40,16 +40,6 @@ impl ToSchema for Attributes {
     fn name() -> Cow<'static, str> {
         "Attributes".into()
     }
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Money {
-    /// In minor units: pence, cents.
-    #[schema(example = 1299, minimum = 0)]
-    amount: i64,
-    /// ISO 4217.
-    #[schema(example = "GBP", min_length = 3, max_length = 3)]
-    currency: String,
 }
 
 #[derive(ToSchema)]

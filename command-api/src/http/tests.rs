@@ -25,6 +25,7 @@ use super::action::{Addressed, answers, begins, prepares, removes};
 use super::body::Input;
 use super::call::Call;
 use super::endpoint::{Endpoint, endpoints};
+use super::privileged::Privileged;
 use super::row::Success::{Accepted, Answer, Created, Done, Removed};
 use super::state::Commands;
 use super::{driver, openapi};
@@ -35,13 +36,17 @@ struct Named {
     name: String,
 }
 
-impl Input for Named {}
+impl Input for Named {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-impl Input for Nothing {}
+impl Input for Nothing {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 /// An answer of a shape of its own.
 #[derive(Serialize, ToSchema)]
@@ -54,11 +59,11 @@ struct Shelf {
 #[rustfmt::skip]
 fn table() -> Vec<Endpoint> {
     endpoints! {
-        POST   "/shelves"                         "product.create":      Shop, Optional, Created("/shelves/{id}"),              "Put up"  => begins::<Product, _>(create);
-        POST   "/shelves/{id}/goods/{sku}"        "product.add-variant": Shop, Optional, Done,                                  "Add"     => prepares(add);
-        POST   "/shelves/{id}/orders/{sku}"       "product.add-variant": Shop, Optional, Accepted("/shelves/{id}/goods/{sku}"), "Order"   => prepares(add);
-        POST   "/shelves/{id}/views/{sku}"        "product.add-variant": Shop, Optional, Answer,                                "Show"    => answers::<Product, (Uuid, Sku), Nothing, Shelf>(|(id, sku), _| Ok(Addressed { id, command: added(sku) }), shelf);
-        DELETE "/shelves/{id}/goods/{sku}/{line}" "product.delete":      Shop, Optional, Removed,                               "Remove"  => removes(remove);
+        POST   "/shelves"                         "product.create":      Shop, TheShop, Optional, Created("/shelves/{id}"),              "Put up"  => begins::<Product, _>(create);
+        POST   "/shelves/{id}/goods/{sku}"        "product.add-variant": Shop, TheShop, Optional, Done,                                  "Add"     => prepares(add);
+        POST   "/shelves/{id}/orders/{sku}"       "product.add-variant": Shop, TheShop, Optional, Accepted("/shelves/{id}/goods/{sku}"), "Order"   => prepares(add);
+        POST   "/shelves/{id}/views/{sku}"        "product.add-variant": Shop, TheShop, Optional, Answer,                                "Show"    => answers::<Product, (Uuid, Sku), Nothing, Shelf>(|(id, sku), _| Ok(Addressed { id, command: added(sku) }), shelf);
+        DELETE "/shelves/{id}/goods/{sku}/{line}" "product.delete":      Shop, TheShop, Optional, Removed,                               "Remove"  => removes(remove);
     }
 }
 

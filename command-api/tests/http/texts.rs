@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use soonshop_service_kit::access::ApiKey;
+
+use super::things::Staffed;
 use super::*;
 
 /// In the middle of a text they change nothing that people see, so the command stays the same.
@@ -72,7 +75,7 @@ fn texts(document: &Value, schema: &Value, sample: &Value, at: &str, found: &mut
 }
 
 /// A body for each command, in which each text has a value, and the path to send it to.
-async fn samples(shop: &Shop) -> BTreeMap<&'static str, (String, Value)> {
+async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static str, (String, Value)> {
     let at = "2011-01-05T10:00:00Z";
     let mug = shop.sell("mug").await;
     let gone = shop.sell("GONE-1").await;
@@ -125,6 +128,10 @@ async fn samples(shop: &Shop) -> BTreeMap<&'static str, (String, Value)> {
             }),
         ),
         ("person.request-erasure", (format!("/people/{erased}/erasures"), erasure(&["account"]))),
+        (
+            "person.request-staff-erasure",
+            (format!("/keys/{revoked}/erasures"), json!({ "confirm": ApiKey::prefix_of(*revoked) })),
+        ),
         ("product.create", ("/products".to_owned(), listed)),
         ("product.change", (mug.clone(), described)),
         ("product.add-variant", (format!("{mug}/variants"), json!({ "sku": "MUG-Ë", "price": pounds(500) }))),
@@ -155,9 +162,10 @@ fn with_inside(text: &str, char: char) -> String {
 
 #[tokio::test]
 async fn no_text_of_any_body_is_another_for_what_nobody_sees() {
-    let shop = Shop::open().await;
+    let staffed = Staffed::open().await;
     let document = serde_json::to_value(http::openapi()).unwrap();
-    let mut samples = samples(&shop).await;
+    let mut samples = samples(&staffed).await;
+    let shop = &staffed.shop;
     let types: BTreeSet<&str> =
         samples.keys().copied().filter_map(|name: &str| Some(name.split_once('.')?.0)).collect();
     let mut seen = 0;

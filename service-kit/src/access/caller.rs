@@ -146,6 +146,18 @@ impl Access {
         Ok(Some(known.clone()))
     }
 
+    /// Whether this is the id of the holder of an API key, or of the operator: they work for the shop, and are no data
+    /// subjects of it.
+    pub async fn works_here(&self, id: Uuid) -> Result<bool, Problem> {
+        Ok(id == ids::OPERATOR || self.holder_of(id).await?.is_some())
+    }
+
+    /// The API key whose holder has this id, also one that is no longer valid.
+    pub async fn holder_of(&self, id: Uuid) -> Result<Option<StoredKey>, Problem> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        keys.of_holder(id).await.map_err(|error| away(&error))
+    }
+
     async fn find(&self, keys: &Arc<dyn Keys>, key: &ApiKey) -> Result<Arc<Remembered>, Problem> {
         let look = async {
             let found = keys.find(key.prefix()).await?;
@@ -205,6 +217,7 @@ mod tests {
                 "fulfil: ops admin service",
                 "refund: support admin",
                 "erase-person: support admin",
+                "erase-staff: admin",
                 "override: admin",
                 "act-on-behalf: support ops admin service",
                 "audit: support auditor ops admin",
@@ -286,6 +299,22 @@ mod tests {
         // A failed look-up is not cached.
         shelf.away.store(false, Ordering::Relaxed);
         assert!(access.caller(&bearer(&key.text())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_operator_and_the_holders_of_keys_work_here_also_when_their_keys_are_not_valid() {
+        let (shelf, access) = access();
+        let (_, valid) = shelf.add(Role::Support, |_| {}).unwrap();
+        let (_, revoked) = shelf.add(Role::Service, |known| known.revoked = true).unwrap();
+        for (id, works) in [(ids::OPERATOR, true), (valid, true), (revoked, true), (Uuid::new_v4(), false)] {
+            assert_eq!(access.works_here(id).await.unwrap(), works, "{id}");
+        }
+        assert!(Access::new(None).works_here(ids::OPERATOR).await.unwrap());
+        let now = clock::now();
+        let valid_now = async |id| access.holder_of(id).await.unwrap().map(|key| key.is_valid(now));
+        assert_eq!((valid_now(valid).await, valid_now(revoked).await), (Some(true), Some(false)));
+        shelf.away.store(true, Ordering::Relaxed);
+        assert_eq!(access.works_here(valid).await.unwrap_err().slug(), "database-unavailable");
     }
 
     #[test]

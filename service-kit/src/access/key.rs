@@ -25,8 +25,13 @@ impl ApiKey {
     pub fn generate(id: Uuid) -> Option<Self> {
         let mut secret = [0; 32];
         ring::rand::SystemRandom::new().fill(&mut secret).ok()?;
+        Some(Self { prefix: Self::prefix_of(id), secret })
+    }
+
+    /// The prefix of the key with that id.
+    pub fn prefix_of(id: Uuid) -> String {
         let id = id.simple().to_string();
-        Some(Self { prefix: id[id.len() - PREFIX..].to_owned(), secret })
+        id[id.len() - PREFIX..].to_owned()
     }
 
     /// Parses the token of a caller; `None` if it does not have the form of a key.

@@ -58,6 +58,11 @@ pub struct StoredKey {
 }
 
 impl StoredKey {
+    /// Whether it opens the shop at that moment.
+    pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        self.lives(now).is_ok()
+    }
+
     /// Refuses a key that was revoked or has expired.
     pub(super) fn lives(&self, now: DateTime<Utc>) -> Result<(), Problem> {
         if self.revoked {
@@ -93,6 +98,10 @@ pub struct Unavailable(pub String);
 pub trait Keys: Send + Sync {
     /// The key with that prefix. It does not check the secret.
     async fn find(&self, prefix: &str) -> Result<Option<StoredKey>, Unavailable>;
+
+    /// The key with that id, also if it was revoked or has expired: its id is that of its holder, as the writer of
+    /// notes.
+    async fn of_holder(&self, id: Uuid) -> Result<Option<StoredKey>, Unavailable>;
 
     /// Records that the key was used just now.
     async fn used(&self, id: Uuid) -> Result<(), Unavailable>;

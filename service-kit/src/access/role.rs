@@ -45,6 +45,8 @@ pub enum Permission {
     Refund,
     /// Erase the personal values of a person.
     ErasePerson,
+    /// Erase the notes of the holder of an API key that is no longer valid.
+    EraseStaff,
     /// Choose business times, order numbers and prices, issue credit notes without an order, and import.
     Override,
     /// Act on behalf of a customer: name them, the channel, and a reason in free text.
@@ -58,13 +60,14 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Read,
         Self::Shop,
         Self::Trade,
         Self::Fulfil,
         Self::Refund,
         Self::ErasePerson,
+        Self::EraseStaff,
         Self::Override,
         Self::ActOnBehalf,
         Self::Audit,
@@ -81,7 +84,7 @@ impl Permission {
             Self::Trade => &[Guest, Ops, Admin, Service],
             Self::Fulfil => &[Ops, Admin, Service],
             Self::Refund | Self::ErasePerson => &[Support, Admin],
-            Self::Override => &[Admin],
+            Self::EraseStaff | Self::Override => &[Admin],
             Self::ActOnBehalf => &[Support, Ops, Admin, Service],
             Self::Audit => &[Support, Auditor, Ops, Admin],
             Self::Reveal => &[Auditor, Admin],

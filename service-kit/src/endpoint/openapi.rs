@@ -1,6 +1,7 @@
 //! The description of endpoints, made from the table that routes them, so that the two cannot differ.
 
 use utoipa::ToSchema;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
@@ -57,6 +58,12 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
     }
     if let Some(fields) = endpoint.action.form() {
         operation = operation.request_body(Some(form(fields)));
+    }
+    if let Some(of) = endpoint.action.of() {
+        let needs = format!("Needs the permission `{}`. {}", endpoint.action.needed(), of.about());
+        operation = operation
+            .description(Some(needs))
+            .extensions(Some([("x-of", of.as_ref())].into_iter().collect::<Extensions>()));
     }
     if answers.entity {
         let unchanged =

@@ -12,7 +12,7 @@ use super::call::{Call, Shared, Takes, Visit};
 use super::described::Described;
 use super::params::Param;
 use crate::Problem;
-use crate::access::Permission;
+use crate::access::{Of, Permission};
 
 /// The result of a request.
 pub type Answer = Result<Response, Problem>;
@@ -24,7 +24,7 @@ pub struct Action<S> {
     params: Vec<Param>,
     answers: Described,
     needs: Permission,
-    form: Option<Vec<Param>>,
+    form: Option<(Of, Vec<Param>)>,
     run: Run<S>,
 }
 
@@ -48,10 +48,10 @@ impl<S> Action<S> {
         Self { needs: permission, ..self }
     }
 
-    /// Makes it a command that takes a form with these fields.
+    /// Makes it a command that takes a form with these fields, and says whose things it touches.
     #[must_use]
-    pub fn takes(self, form: Vec<Param>) -> Self {
-        Self { form: Some(form), ..self }
+    pub fn takes(self, of: Of, form: Vec<Param>) -> Self {
+        Self { form: Some((of, form)), ..self }
     }
 
     /// The query parameters that it takes.
@@ -66,7 +66,12 @@ impl<S> Action<S> {
 
     /// The fields of its form; `None` for a query.
     pub fn form(&self) -> Option<&[Param]> {
-        self.form.as_deref()
+        self.form.as_ref().map(|(_, fields)| fields.as_slice())
+    }
+
+    /// Whose things it touches; `None` for a query.
+    pub fn of(&self) -> Option<Of> {
+        self.form.as_ref().map(|(of, _)| *of)
     }
 
     /// The permission that the caller needs.
@@ -138,7 +143,7 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         needs: endpoint.action.needs,
         named: if endpoint.refused.is_some() { "this page" } else { "this" },
         params: &endpoint.action.params,
-        form: endpoint.action.form.as_deref(),
+        form: endpoint.action.form(),
     };
     let answer = async {
         let call = Call::read(&shared, &takes, visit.clone(), visitor?, parts, body).await?;

@@ -21,3 +21,7 @@ problem-timed-out = It took too long: narrow the search by time or type.
 problem-database-unavailable = A database is not available right now: try again.
 problem-read-model-missing = The read model does not exist.
 problem-read-model-behind = The read model has not reached that position yet.
+problem-not-yours = A key or the shop began this, and a guest may touch only what guests began.
+problem-not-a-data-subject = This is the id of an API key, or the operator's: they are not erased as a customer is.
+problem-key-not-found = There is no API key of this id.
+problem-key-in-use = The API key is still valid: revoke it first.

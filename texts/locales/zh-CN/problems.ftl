@@ -21,3 +21,7 @@ problem-timed-out = 耗时过长：请按时间或类型缩小范围。
 problem-database-unavailable = 数据库暂时不可用，请重试。
 problem-read-model-missing = 读模型不存在。
 problem-read-model-behind = 读模型尚未更新到该位置。
+problem-not-yours = 这是用密钥或由商店创建的，访客只能操作访客创建的内容。
+problem-not-a-data-subject = 这是 API 密钥或运营者的标识，不能像客户那样删除其数据。
+problem-key-not-found = 没有此标识的 API 密钥。
+problem-key-in-use = 该 API 密钥仍然有效：请先吊销。

@@ -29,6 +29,7 @@ on_both!(
     a_log_restored_with_its_keys_is_erased_again,
     a_log_restored_without_its_keys_is_erased_again,
     the_register_is_applied_without_an_eraser_and_returned_whole,
+    the_operators_key_is_never_erased,
     an_eraser_before_another_history_stops,
     an_event_of_a_newer_release_stops_the_reactor_after_earlier_events,
 );
@@ -236,6 +237,24 @@ async fn the_register_is_applied_without_an_eraser_and_returned_whole(shop: Shop
     shop.run("erasures", "INSERT INTO @erasures VALUES ('a', 'b', 'main', 9)").await;
     let refused = erase_registered(store.keys(), &shop.db("erasures")).await.unwrap_err().to_string();
     assert!(refused.contains("cannot read"), "{refused}");
+}
+
+/// An earlier release took the request, and had erased it before a backup brought the key back.
+async fn the_operators_key_is_never_erased(shop: Shop) {
+    let store = shop.store();
+    store.keys().ensure(ids::OPERATOR, Purpose::Account).await.unwrap();
+    register(&store, uuid(1)).await;
+    let insert = format!("INSERT INTO @erasures VALUES ('{}', 'account', 'main', 1)", ids::OPERATOR);
+    shop.run("erasures", &insert).await;
+    assert_eq!(erase_registered(store.keys(), &shop.db("erasures")).await.unwrap(), []);
+    let run = eraser(&shop, &store);
+    ask_to_forget(&store, ids::OPERATOR).await;
+    ask_to_forget(&store, uuid(1)).await;
+    until("the request after it is confirmed", async || confirmed(&shop).await).await;
+    run.stop().await;
+    assert_eq!(living_keys(&shop).await, 1, "that of the operator");
+    let confirmed = "SELECT count(*) FROM @events WHERE event_type = 'PersonErased'";
+    assert_eq!(shop.number("log", confirmed).await, 1, "and nothing says that it was erased");
 }
 
 /// SQLite keeps deleted pages in its write-ahead log until that is written back.

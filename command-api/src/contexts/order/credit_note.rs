@@ -13,7 +13,6 @@ use soonshop_domain::text::Sku;
 use soonshop_domain::{Event, Money};
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Permission;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -22,6 +21,7 @@ use crate::http::action::{Action, prepares};
 use crate::http::answer::{refused, rejected, render, unreadable};
 use crate::http::body::{Input, described};
 use crate::http::call::Call;
+use crate::http::privileged::{OCCURRED_AT, Privileged, When};
 use crate::http::schema;
 
 /// The outcome of the command.
@@ -42,7 +42,7 @@ struct NewCreditLine {
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     quantity: u32,
     /// Of one unit; the order's if it is left out. A lower one needs the permission `override`.
-    #[schema(value_type = Option<schema::Money>)]
+    #[schema(value_type = Option<schema::Price>)]
     price: Option<Money>,
 }
 
@@ -50,7 +50,7 @@ struct NewCreditLine {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCreditNote)]
 struct NewCreditNote {
-    /// Generated if it is left out.
+    /// Needs the permission `override`; otherwise one is made.
     #[schema(min_length = 1, max_length = 64)]
     number: Option<String>,
     /// The order that it credits. To leave it out needs the permission `override`.
@@ -64,14 +64,19 @@ struct NewCreditNote {
     /// The order's if it is left out; without an order it is required.
     #[schema(min_length = 1, max_length = 64)]
     country: Option<String>,
-    /// Only with the operator's token.
+    /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
 }
 
+/// The prices are the order's; another one is the caller's choice.
+const PRICE: Privileged = Privileged { when: When::Not("the order's"), ..Privileged::sent("/lines/*/price") };
+
+/// Customer, lines and prices are the order's; without an order they are the caller's choice.
+const ORDER: Privileged =
+    Privileged { when: When::LeftOut("a credit note without an order"), ..Privileged::sent("/order_id") };
+
 impl Input for NewCreditNote {
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
+    const PRIVILEGED: &'static [Privileged] = &[ORDER, Privileged::sent("/number"), PRICE, OCCURRED_AT];
 }
 
 /// A credit note that was issued.
@@ -199,8 +204,7 @@ fn fitted(
     for (number, allocation) in (1..).zip(allocations) {
         let credits::CreditedLine { line, quantity, price } = allocation.credited;
         if allocation.below_price {
-            let may = call.must(Permission::Override, "a price below the order's");
-            may.map_err(|problem| problem.with_pointer(format!("/lines/{}/price", allocation.request)))?;
+            PRICE.must(call.caller(), format!("/lines/{}/price", allocation.request))?;
         }
         let sold = placed.lines.iter().find(|sold| sold.number == line);
         let sold = sold.ok_or_else(|| Problem::internal("a line that the order lacks was allocated"))?;
@@ -263,9 +267,7 @@ async fn without_order(
     given: Option<&str>,
     body: NewCreditNote,
 ) -> Result<Done, Problem> {
-    let may = call.must(Permission::Override, "a credit note without an order");
-    may.map_err(|problem| problem.with_pointer("/order_id"))?;
-    let (customer, lines, country) = match facts(&call.store, id, body).await {
+    let (customer, lines, country) = match facts(call, id, body).await {
         Ok(facts) => facts,
         Err(problem) => return call.unless_done::<CreditNote>(id, again(), problem).await,
     };
@@ -277,11 +279,7 @@ async fn without_order(
 }
 
 /// Who is credited for what, as the body says, with the names of the products.
-async fn facts(
-    store: &EventStore,
-    id: Uuid,
-    body: NewCreditNote,
-) -> Result<(Customer, Vec<Line>, String), Problem> {
+async fn facts(call: &Call, id: Uuid, body: NewCreditNote) -> Result<(Customer, Vec<Line>, String), Problem> {
     let sent = body.country.ok_or_else(|| invalid("/country", "without an order it is required"))?;
     let country = country(&sent)?;
     let mut lines = Vec::with_capacity(body.lines.len());
@@ -294,5 +292,5 @@ async fn facts(
             sku.ok_or_else(|| invalid(format!("/lines/{index}/sku"), "without an order it is required"))?;
         lines.push(NewLine { sku, quantity, price });
     }
-    Ok((buyer(store, id, body.customer).await?, sold(store, lines).await?, country))
+    Ok((buyer(call, id, body.customer).await?, sold(&call.store, lines).await?, country))
 }

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::answer::{refused, rejected, unreadable};
+use crate::http::call::Call;
 use crate::http::schema;
 
 /// How many SKUs are looked up at once.
@@ -34,8 +35,8 @@ pub(super) struct NewLine {
     pub(super) sku: Sku,
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     pub(super) quantity: u32,
-    /// Of one unit, only with the operator's token; otherwise the product's.
-    #[schema(value_type = Option<schema::Money>)]
+    /// Of one unit: needs the permission `override`; otherwise it is the product's.
+    #[schema(value_type = Option<schema::Price>)]
     pub(super) price: Option<Money>,
 }
 
@@ -77,21 +78,29 @@ pub(super) async fn numbered<E, F: Future<Output = Result<Executed, ExecuteError
 }
 
 /// A user must exist; a guest begins to exist by buying.
-pub(super) async fn buyer(
-    store: &EventStore,
-    id: Uuid,
-    named: Option<Customer>,
-) -> Result<Customer, Problem> {
+pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Result<Customer, Problem> {
+    let unknown =
+        |detail: &'static str, place| Problem::invalid("unknown-customer", detail).with_pointer(place);
     match named {
         None => Ok(Customer::Guest(GuestId(ids::derived(id, &["guest"])))),
-        Some(Customer::User(user)) => match store.load::<User>(user.0).await.map_err(refused)?.0 {
-            User::Active { .. } => Ok(Customer::User(user)),
+        Some(Customer::User(user)) => match call.store.load::<User>(user.0).await.map_err(refused)?.0 {
+            User::Active { .. } => {
+                let may = call.own("user", user.0).await;
+                may.map_err(|problem| problem.with_pointer("/customer/user"))?;
+                Ok(Customer::User(user))
+            }
             User::Unknown | User::Deleted => {
-                let detail = "there is no user of this id, or none any more";
-                Err(Problem::invalid("unknown-customer", detail).with_pointer("/customer/user"))
+                Err(unknown("there is no user of this id, or none any more", "/customer/user"))
             }
         },
-        Some(guest) => Ok(guest),
+        Some(Customer::Guest(guest)) => {
+            if call.is_free_for_a_guest(guest.0).await? {
+                return Ok(Customer::Guest(guest));
+            }
+            let detail =
+                "a user or the holder of a key has this id: name the user, or take a new id for the guest";
+            Err(unknown(detail, "/customer/guest"))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! People over HTTP: the erasure of a person, a user or a guest.
+//! People over HTTP: the erasure of a person, a user or a guest; and of what the holder of an API key wrote.
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize, Serializer};
@@ -8,12 +8,14 @@ use soonshop_domain::{Purpose, personal};
 use soonshop_event_log::Key;
 use soonshop_event_store::EventStore;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::ApiKey;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::answer::{refused, unreadable};
 use crate::http::body::Input;
 use crate::http::call::Call;
+use crate::http::privileged::Privileged;
 use crate::http::schema;
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -26,7 +28,9 @@ pub(super) struct Erasure {
     purposes: Vec<Purpose>,
 }
 
-impl Input for Erasure {}
+impl Input for Erasure {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
 
 /// In whatever order they are named, it is the same erasure.
 fn in_order<S: Serializer>(purposes: &[Purpose], serializer: S) -> Result<S::Ok, S::Error> {
@@ -55,6 +59,35 @@ pub(super) async fn erase(call: Call, id: Uuid, Erasure { purposes }: Erasure) -
         }
         _ => call.execute::<Person>(id, forget).await,
     }
+}
+
+/// The notes of a holder are no longer read by anybody once they are erased.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StaffErasure)]
+pub(super) struct StaffErasure {
+    /// The part of the key that is shown, such as `0badcafe`: it confirms that this key is meant.
+    #[schema(example = "0badcafe")]
+    confirm: String,
+}
+
+impl Input for StaffErasure {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
+/// Erases what the holder of the key wrote under their own name: notes on events, and reasons in their own words beside
+/// commands. What the record of operations needs is encrypted under the operator's key, and stays.
+pub(super) async fn erase_staff(
+    call: Call,
+    id: Uuid,
+    StaffErasure { confirm }: StaffErasure,
+) -> Result<Response, Problem> {
+    if confirm.trim().trim_start_matches("ssk_") != ApiKey::prefix_of(id) {
+        let detail = "the part of the key that is shown confirms the erasure: `soonshop key list` has it";
+        return Err(Problem::invalid("invalid-body", detail).with_pointer("/confirm"));
+    }
+    let purposes = vec![Purpose::Account];
+    call.execute::<Person>(id, person::Command::RequestErasure { purposes }).await
 }
 
 /// Whether a key was ever made for this person, or their erasure was requested before.

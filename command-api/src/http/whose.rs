@@ -1,0 +1,90 @@
+//! Checks that this caller may touch the thing that a command is about: each row of the table says how ([`Of`]).
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use soonshop_domain::user::User;
+use soonshop_domain::{ActorKind, Purpose, clock, ids, personal};
+use soonshop_event_log::Key;
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{Of, Role};
+use uuid::Uuid;
+
+use super::answer::{refused, unreadable};
+use super::call::Call;
+
+/// The kind of actor that began a stream.
+#[derive(Deserialize)]
+struct Begun {
+    actor_kind: Option<ActorKind>,
+}
+
+impl Call {
+    /// Refuses a target that the caller may not touch, whatever permission they have.
+    pub(super) async fn may_touch(&self, target: &[String]) -> Result<(), Problem> {
+        // The table's tests hold that the paths of such rows begin with an id.
+        let id = || {
+            let id = target.first().and_then(|id| Uuid::try_parse(id).ok());
+            id.ok_or_else(|| Problem::internal("a row without an id says whose thing it touches"))
+        };
+        match self.row().of {
+            Of::New | Of::TheShop | Of::Anyone => Ok(()),
+            Of::Own => self.own(self.row().aggregate_type(), id()?).await,
+            Of::Person => self.person(id()?).await,
+            Of::Staff => self.staff(id()?).await,
+        }
+    }
+
+    /// Nobody knows which guest sends a request, so a guest may touch what guests began and nothing else.
+    pub(crate) async fn own(&self, aggregate_type: &str, id: Uuid) -> Result<(), Problem> {
+        if self.caller().role != Role::Guest {
+            return Ok(());
+        }
+        let first =
+            self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
+        // The command itself refuses a thing that does not exist.
+        let Some(first) = first.first() else { return Ok(()) };
+        let begun: Begun = serde_json::from_str(&first.metadata).map_err(Problem::internal)?;
+        if begun.actor_kind == Some(ActorKind::Guest) {
+            return Ok(());
+        }
+        let detail = "it was begun with an API key or by the shop, and a guest may touch only what guests began: send a \
+                      key that may do this";
+        Err(Problem::forbidden("not-yours", detail))
+    }
+
+    async fn person(&self, id: Uuid) -> Result<(), Problem> {
+        if self.access().works_here(id).await? {
+            let detail = "this is the id of an API key, or the operator's, and not of a user or a guest: what the holder \
+                          of a key wrote is erased by POST /keys/{id}/erasures";
+            return Err(Problem::invalid("not-a-data-subject", detail).with("parameter", "id"));
+        }
+        Ok(())
+    }
+
+    async fn staff(&self, id: Uuid) -> Result<(), Problem> {
+        if id == ids::OPERATOR {
+            let detail = "the operator's reasons stay readable: the record of operations needs them";
+            return Err(Problem::invalid("not-a-data-subject", detail).with("parameter", "id"));
+        }
+        match self.access().holder_of(id).await? {
+            None => Err(Problem::not_found("key-not-found", "there is no API key of this id")),
+            Some(key) if key.is_valid(clock::now()) => {
+                let detail = "the key is still valid, and its holder needs its notes: revoke it first";
+                Err(Problem::conflict("key-in-use", detail))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether a buyer without an account may have this id: it is no user's, and of nobody who works here. Only these
+    /// have a key for an account.
+    pub(crate) async fn is_free_for_a_guest(&self, id: Uuid) -> Result<bool, Problem> {
+        if id == ids::OPERATOR || self.store.version::<User>(id).await.map_err(refused)? > 0 {
+            return Ok(false);
+        }
+        let kid = personal::kid(id, Purpose::Account);
+        let keys = self.store.keys().store().keys(&HashSet::from([kid.clone()])).await.map_err(unreadable)?;
+        Ok(!matches!(keys.get(&kid), Some(Key::Living(_))))
+    }
+}

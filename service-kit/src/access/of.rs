@@ -1,0 +1,47 @@
+//! The owners of the things that an endpoint touches. A permission asks about the verb; this asks about the thing.
+
+use strum::IntoEnumIterator as _;
+
+/// The owners of the things that a row of a table touches. Every row that changes something names one of these, and it is
+/// checked against the thing itself, after the permission was checked against the caller.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display, strum::EnumIter,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Of {
+    /// Something new, which no one has yet.
+    New,
+    /// Something that the caller has: for a guest what a guest began, for a key every customer's.
+    Own,
+    /// A user or a guest of the shop, whoever asks. Never the holder of a key.
+    Person,
+    /// The holder of an API key that is no longer valid. Never the operator.
+    Staff,
+    /// The shop itself: products, stock, read models, process managers.
+    TheShop,
+    /// Anyone's things.
+    Anyone,
+}
+
+impl Of {
+    /// All of them, in their order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
+
+    /// What it means, for the descriptions of the API.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::New => "It begins something new.",
+            Self::Own => "A guest may touch what a guest began; a key what any customer has.",
+            Self::Person => {
+                "It is about a user or a guest, and never about the holder of a key or the operator."
+            }
+            Self::Staff => {
+                "It is about the holder of an API key that was revoked or has expired, and never about the operator."
+            }
+            Self::TheShop => "It is about the shop's own things, which are no person's.",
+            Self::Anyone => "It may be about anyone's things.",
+        }
+    }
+}
