@@ -408,7 +408,7 @@ impl Stock {
         }
         match event {
             Event::StockReceived { quantity, .. } => {
-                self.on_hand = self.on_hand.saturating_add(quantity.into())
+                self.on_hand = self.on_hand.saturating_add(quantity.into());
             }
             Event::StockAdjusted { quantity, .. } => self.on_hand = self.on_hand.saturating_add(quantity),
             Event::StockReserved { order_id, line, quantity, .. } => {
