@@ -610,7 +610,7 @@ proptest! {
                 assert_eq!(skus.len(), variants.len());
                 assert!(!variants.is_empty());
                 let prices = variants.iter().filter_map(|variant| variant.price);
-                assert!(prices.into_iter().all(|price| price.is_price()));
+                assert!(prices.into_iter().all(Money::is_price));
             }
         });
     }
