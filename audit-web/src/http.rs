@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
 use soonshop_audit::file::File;
-use soonshop_service_kit::access::session::to_loopback;
 use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::endpoint;
 use utoipa::openapi::OpenApi;
@@ -27,25 +23,18 @@ pub fn router(viewer: Viewer) -> Router {
     endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()))
 }
 
-/// The routes of an export: those that its rows alone can answer. There is no sign-in, so only requests to this machine
-/// by its own name are answered: a page of another site that resolves to this address learns nothing.
+/// The routes of an export: those that its rows alone can answer. There is no sign-in: serve it under the names of the
+/// loopback interface only.
 pub fn router_of_file(viewer: Viewer, file: File) -> Router {
     let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
     let of_shops = endpoints::table().into_iter().chain(pages::table());
     let same = of_shops.filter(|endpoint| is_of_exports(endpoint.path));
-    endpoint::router(&shared, same.chain(pages::file::table())).layer(from_fn(only_from_this_machine))
+    endpoint::router(&shared, same.chain(pages::file::table()))
 }
 
 /// The role with this name, if it may see the audit trail.
 pub fn role_that_may_see(name: &str) -> Option<Role> {
     name.parse().ok().filter(|role: &Role| role.may(Permission::Audit))
-}
-
-async fn only_from_this_machine(request: Request, next: Next) -> Response {
-    match to_loopback(request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
 }
 
 /// OpenAPI 3.1 of the JSON endpoints, without the pages.

@@ -19,7 +19,7 @@ use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::health::Health;
 use soonshop_service_kit::metrics::Http;
-use soonshop_service_kit::serve::{refuse_non_loopback, serve};
+use soonshop_service_kit::serve::{Door, refuse_non_loopback, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +131,8 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
         return Failure::unexpected("the file was loaded for a role that may not see it");
     };
     let router = router_of_file(shop.viewer(role, &shutdown), file);
-    let serving = serve(listener, router, Http::default(), shutdown.clone(), GRACE);
+    let door = Door::default();
+    let serving = serve(listener, router, Http::default(), &door, shutdown.clone(), GRACE);
     out.result("status", &said, |_| address);
     out.say(&about);
     let stopped = async {
@@ -140,10 +141,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        ended = serving => match ended {
-            Ok(_) => stop.failure(),
-            Err(error) => Failure::unexpected(error),
-        },
+        _ = serving => stop.failure(),
         () = stopped => stop.failure(),
     }
 }

@@ -14,7 +14,7 @@ use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use crate::grammar::{self, MediaType};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -54,9 +54,23 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A body did not come in the time that it has.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the body did not come in time")]
+pub(crate) struct BodyTimedOut;
+
 pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();
+    }
+    let mut cause = std::error::Error::source(rejection);
+    while let Some(error) = cause {
+        if error.is::<BodyTimedOut>() {
+            let detail =
+                "the body of the request did not come in time, and nothing was done: send it whole, at once";
+            return Problem::new(Kind::RequestTimeout, "request-timeout", detail);
+        }
+        cause = error.source();
     }
     Problem::malformed("unreadable-body", "the body ended before it was whole")
 }

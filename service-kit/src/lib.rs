@@ -5,16 +5,21 @@
 //! then [`serve`].
 
 pub mod access;
+pub mod connections;
+pub mod cors;
 pub mod endpoint;
 pub mod extract;
 pub mod grammar;
 pub mod headers;
 pub mod health;
+pub mod hosts;
 pub mod json_text;
 pub mod metrics;
 pub mod problem;
 mod query_error;
+mod refusals;
 mod request;
+pub mod security_headers;
 pub mod serve;
 pub mod telemetry;
 mod trace;

@@ -20,7 +20,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::prometheus_text::{self, encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -51,6 +51,8 @@ struct RouteLabels {
 pub struct Http {
     requests: Family<AnswerLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    connections: Gauge,
+    replaced: Counter,
 }
 
 impl Default for Http {
@@ -58,6 +60,8 @@ impl Default for Http {
         Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            connections: Gauge::default(),
+            replaced: Counter::default(),
         }
     }
 }
@@ -67,6 +71,26 @@ impl Http {
         registry.register("http_requests", "Requests answered", self.requests.clone());
         let help = "Seconds from a request to the head of its answer";
         registry.register("http_request_seconds", help, self.seconds.clone());
+        registry.register("http_connections", "Connections of clients", self.connections.clone());
+        let help =
+            "Connections that were closed while they waited for their clients, to make room for new ones";
+        registry.register("http_connections_replaced", help, self.replaced.clone());
+    }
+
+    /// Says how many connections there are.
+    pub(crate) fn connected(&self, count: usize) {
+        self.connections.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a connection that was closed for another one.
+    pub(crate) fn replaced(&self) {
+        self.replaced.inc();
+    }
+
+    /// Counts an answer to what never became a request.
+    pub(crate) fn refused(&self, status: u16) {
+        let labels = AnswerLabels { method: "other", route: "none".to_owned(), status: class(status) };
+        self.requests.get_or_create(&labels).inc();
     }
 }
 

@@ -19,7 +19,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -28,12 +27,17 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::connections::{self, End, Held, Limits, only_health};
+use crate::cors::Origins;
 use crate::extract::{BODY_LIMIT, too_large};
 use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
+use crate::hosts::{Hosts, only_these};
 use crate::metrics::{self, Http};
 use crate::problem::{Kind, Problem};
+use crate::refusals::{as_problems, bounded_head};
 use crate::request::CONTEXT;
 pub use crate::request::RequestContext;
+use crate::security_headers::on_every_answer;
 
 /// How long a handler may take, besides the wait that the client asked for, unless its route allows longer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
@@ -82,32 +86,36 @@ pub enum Stopped {
     AtDeadline,
 }
 
+/// Who may ask, and how much of the process they may use.
+#[derive(Debug, Clone, Default)]
+pub struct Door {
+    /// The names that are answered to.
+    pub hosts: Hosts,
+    /// The origins whose pages may use the API.
+    pub origins: Origins,
+    /// The bounds of connections.
+    pub limits: Limits,
+}
+
 /// Answers requests through [`stack`] until `shutdown`; then takes no more, and waits for those it has until `deadline`
 /// has passed. A stream that never ends listens to `shutdown` itself. All of them are counted in `http`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     http: Http,
+    door: &Door,
     shutdown: CancellationToken,
     deadline: Duration,
-) -> io::Result<Stopped> {
-    // Answers are small and sent whole: waiting for more data only delays them.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "the connection keeps its delay");
-        }
-    });
-    let service = with_counts(stack(router), http).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(deadline).await;
-    };
-    tokio::select! {
-        ended = serving => ended.map(|()| Stopped::Drained),
-        () = late => {
-            tracing::warn!(seconds = deadline.as_secs(), "stopped with requests that had not ended by the deadline");
-            Ok(Stopped::AtDeadline)
+) -> Stopped {
+    let router = with_counts(layered(router, Some(door)), http.clone());
+    match connections::serve(listener, router, http, door.limits, shutdown, deadline).await {
+        End::Drained => Stopped::Drained,
+        End::AtDeadline => {
+            tracing::warn!(
+                seconds = deadline.as_secs(),
+                "stopped with requests that had not ended by the deadline"
+            );
+            Stopped::AtDeadline
         }
     }
 }
@@ -117,10 +125,15 @@ pub(crate) fn with_counts(stacked: Router, http: Http) -> Router {
     stacked.layer(from_fn_with_state(http, metrics::counted))
 }
 
-/// The router as it is served: the last layer here sees a request first.
+/// The router as [`serve`] serves it, under every name: what a door keeps out is not kept out here.
 pub fn stack(router: Router) -> Router {
+    layered(router, None)
+}
+
+/// The last layer here sees a request first.
+fn layered(router: Router, door: Option<&Door>) -> Router {
     let compressed = SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
-    router
+    let mut router = router
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -128,8 +141,15 @@ pub fn stack(router: Router) -> Router {
         .layer(from_fn(time_limit))
         .layer(from_fn(to_its_end))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(CompressionLayer::new().compress_when(compressed))
-        .layer(from_fn(with_context))
+        .layer(from_fn(as_problems))
+        .layer(CompressionLayer::new().compress_when(compressed));
+    if let Some(door) = door {
+        if let Some(cors) = door.origins.layer() {
+            router = router.layer(cors);
+        }
+        router = router.layer(from_fn(only_health)).layer(from_fn_with_state(door.hosts.clone(), only_these));
+    }
+    router.layer(from_fn(bounded_head)).layer(from_fn(with_context)).layer(from_fn(on_every_answer))
 }
 
 async fn no_such_path() -> Problem {
@@ -174,7 +194,12 @@ async fn time_limit(request: Request, next: Next) -> Response {
 /// between `BEGIN` and its answer would give the connection back with the transaction open, and the next user's writes
 /// would become part of it.
 async fn to_its_end(request: Request, next: Next) -> Response {
+    let held = request.extensions().get::<Held>().cloned();
     let answering = next.run(request).in_current_span();
+    let answering = async move {
+        let _held = held;
+        answering.await
+    };
     let answering = match RequestContext::current() {
         Some(context) => tokio::spawn(CONTEXT.scope(context, answering)),
         None => tokio::spawn(answering),
@@ -424,10 +449,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, router, Http::default(), shutdown.clone(), deadline));
+        let stop = shutdown.clone();
+        let server = tokio::spawn(async move {
+            serve(listener, router, Http::default(), &Door::default(), stop, deadline).await
+        });
         let client = tokio::task::spawn_blocking(move || {
             let mut connection = std::net::TcpStream::connect(address).unwrap();
-            connection.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            connection
+                .write_all(b"GET /wait HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                .unwrap();
             let mut answer = String::new();
             connection.read_to_string(&mut answer).map(|_| answer).unwrap_or_default()
         });
@@ -435,7 +465,7 @@ mod tests {
         (shutdown, release, client, server)
     }
 
-    type Server = tokio::task::JoinHandle<io::Result<Stopped>>;
+    type Server = tokio::task::JoinHandle<Stopped>;
 
     #[tokio::test]
     async fn a_stop_lets_the_requests_under_way_end() {
@@ -443,14 +473,14 @@ mod tests {
         shutdown.cancel();
         release.notify_one();
         assert!(client.await.unwrap().ends_with("done"));
-        assert_eq!(server.await.unwrap().unwrap(), Stopped::Drained);
+        assert_eq!(server.await.unwrap(), Stopped::Drained);
     }
 
     #[tokio::test]
     async fn a_stop_does_not_wait_beyond_its_deadline() {
         let (shutdown, release, client, server) = busy(Duration::from_millis(20)).await;
         shutdown.cancel();
-        assert_eq!(server.await.unwrap().unwrap(), Stopped::AtDeadline);
+        assert_eq!(server.await.unwrap(), Stopped::AtDeadline);
         release.notify_one();
         client.await.unwrap();
     }

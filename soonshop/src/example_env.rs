@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
+use soonshop::connections::HEADING;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -54,6 +55,20 @@ fn the_example_holds_every_setting_with_its_default_and_no_other() {
     defined(&crate::Cli::command(), &mut settings);
     assert!(settings.len() >= 17, "{settings:?}");
     assert_eq!(documented(), settings, "left: soonshop.example.env; right: the command line");
+}
+
+#[test]
+fn connections_md_lists_every_setting_of_connections_with_its_variable() {
+    let command = crate::Cli::command();
+    let settings = command.get_arguments().filter(|one| one.get_help_heading() == Some(HEADING));
+    let settings: BTreeSet<_> = settings
+        .map(|one| format!("| `--{}` | `{}` |", one.get_long().unwrap(), one.get_env().unwrap().display()))
+        .collect();
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/connections.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `--"));
+    let listed: BTreeSet<_> =
+        rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" | ") + " |").collect();
+    assert_eq!(listed, settings, "left: docs/connections.md; right: the command line");
 }
 
 /// Also of the other programs.

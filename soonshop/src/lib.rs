@@ -6,6 +6,7 @@ pub mod api_keys;
 mod cause;
 pub mod checks;
 pub mod clock;
+pub mod connections;
 pub mod doctor;
 mod documentation;
 pub mod erased;
@@ -37,7 +38,9 @@ use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
+use soonshop_service_kit::serve::Door;
 
+pub use connections::ConnectionSettings;
 pub use role::Role;
 
 /// The addresses of all parts. The scheme of a URL names its backend.
@@ -92,6 +95,8 @@ pub struct Config {
     /// After how many days a confirmed order that was not shipped is cancelled, which gives its stock back; 0: never
     #[arg(long, env = "SOONSHOP_CANCEL_UNSHIPPED_AFTER_DAYS", default_value_t = 0, global = true)]
     pub cancel_unshipped_after_days: u16,
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
 }
 
 /// The minimum, and the default.
@@ -112,6 +117,8 @@ pub struct Shop {
     pub bus: Arc<dyn Bus>,
     pub cache: Arc<dyn Cache>,
     pub search: Arc<dyn Search>,
+    /// Who may connect.
+    pub door: Door,
     /// A unique name, different also from that of the process before this one.
     pub holder: String,
 }
@@ -127,6 +134,7 @@ impl Shop {
         let read = place(&config.read_models, &config.store)?;
         let keys = DatabaseLocation::parse(keys_url)?;
         let erasures = place(&config.erasures, keys_url)?;
+        let door = config.connections.door()?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let search = soonshop_search::connect(&config.search).with_context(|| shown(&config.search))?;
@@ -165,6 +173,7 @@ impl Shop {
             bus,
             cache,
             search,
+            door,
             holder,
         })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::middleware::from_fn;
 use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_command_api::Commands;
@@ -16,7 +17,8 @@ use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::health::Health;
-use soonshop_service_kit::serve as kit;
+use soonshop_service_kit::security_headers;
+use soonshop_service_kit::serve::{self as kit, Door};
 use soonshop_workers::eraser;
 use soonshop_workers::relay::Published;
 use tokio::net::TcpListener;
@@ -26,6 +28,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
 
 use crate::api_keys::ApiKeys;
+use crate::connections::raise_file_limit;
 use crate::{Role, Shop, checks, documentation, metrics, migrate, roles};
 
 /// How long a stop may take.
@@ -92,6 +95,7 @@ pub async fn start(
     } else {
         None
     };
+    let door = door(&shop);
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
@@ -107,7 +111,7 @@ pub async fn start(
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: their commands are in the log before the followers stop.
-        let answered = kit::serve(listener, router, http, ended.clone(), DEADLINE).await;
+        kit::serve(listener, router, http, &door, ended.clone(), DEADLINE).await;
         ended.cancel();
         let all = async { while followers.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DEADLINE, all).await.is_err() {
@@ -116,10 +120,24 @@ pub async fn start(
             );
         }
         drop(store);
-        answered?;
         Ok(())
     });
     Ok(Running { address, stop, done })
+}
+
+/// Who may connect, with as many connections as files may be open.
+fn door(shop: &Shop) -> Door {
+    let files = raise_file_limit();
+    let wanted = shop.door.limits;
+    let limits = wanted.within(files);
+    tracing::info!(files, connections = limits.connections, "files that may be open, and connections");
+    if limits != wanted {
+        tracing::warn!(
+            wanted = wanted.connections,
+            "fewer connections than --max-connections asks for: allow more open files (ulimit -n, LimitNOFILE=)"
+        );
+    }
+    Door { limits, ..shop.door.clone() }
 }
 
 fn router(
@@ -171,8 +189,8 @@ fn router(
         }
         router = router.merge(soonshop_query_api::http::router(queries));
     }
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api);
-    Ok(router.merge(docs))
+    let docs: Router = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api).into();
+    Ok(router.merge(docs.layer(from_fn(security_headers::of_docs))))
 }
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's

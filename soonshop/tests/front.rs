@@ -1,4 +1,5 @@
-//! A process that runs: its page at `/`, the documents that it leads to, and read models of another release.
+//! A process that runs: its page at `/`, the documents that it leads to, and read models of another release; and on
+//! every path, under which names it answers, to whose pages, and with which headers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "fixture/config.rs"]
@@ -6,10 +7,11 @@ mod config;
 
 use std::time::Duration;
 
+use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
-use soonshop::serve::{Options, start};
-use soonshop::{Role, Shop, contexts, migrate, seed, settle};
+use soonshop::serve::{Options, Running, openapi_file, start};
+use soonshop::{Config, ConnectionSettings, Role, Shop, contexts, migrate, seed, settle};
 
 use crate::config::config;
 
@@ -87,5 +89,144 @@ async fn read_models_of_another_release_are_made_anew_where_that_is_asked_for() 
     let listed = reqwest::get(format!("http://{}/products", running.address)).await.unwrap();
     let listed: Value = listed.json().await.unwrap();
     assert!(listed["items"].as_array().is_some_and(|items| !items.is_empty()), "{listed}");
+    running.stop().await.unwrap();
+}
+
+/// A process with every endpoint, under the names that these settings give it.
+async fn running_with(settings: ConnectionSettings) -> (tempfile::TempDir, Running) {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { connections: settings, ..config(folder.path()) };
+    let shop = Shop::open(&config, Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let options = Options { role: Role::All, contexts: contexts(None).unwrap(), listen };
+    let running = start(shop, options, Vec::new()).await.unwrap();
+    (folder, running)
+}
+
+/// Every path with every method of the description, pages and files that it does not describe, and paths that are not
+/// there. Parameters are filled in with what is no id.
+fn asked() -> Vec<(Method, String)> {
+    let described: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
+    let mut asked = Vec::new();
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        let parts = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+        let path = parts.collect::<Vec<_>>().join("/");
+        for method in methods.as_object().unwrap().keys() {
+            asked.push((method.to_uppercase().parse().unwrap(), path.clone()));
+        }
+    }
+    for path in [
+        "/",
+        "/health/live",
+        "/health/ready",
+        "/health/audit",
+        "/metrics",
+        "/docs",
+        "/docs/",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/nothing",
+        "/openapi.json",
+        "/audit",
+        "/audit/timeline",
+        "/audit/sign-in",
+        "/audit/audit.css",
+        "/audit/audit.js",
+        "/documentation/readme",
+        "/documentation/%ff",
+        "/problems/not-found",
+        "/nowhere",
+    ] {
+        asked.extend([Method::GET, Method::HEAD, Method::DELETE].map(|method| (method, path.to_owned())));
+    }
+    assert!(asked.len() > 80, "{asked:?}");
+    asked
+}
+
+fn client() -> reqwest::Client {
+    let none = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().timeout(Duration::from_secs(30)).redirect(none).no_proxy().build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_path_is_answered_under_the_names_that_the_shop_is_told_and_no_other() {
+    let host = vec!["shop.example".to_owned(), "127.0.0.1".to_owned()];
+    let told = ConnectionSettings { host, ..ConnectionSettings::default() };
+    let (_folder, running) = running_with(told).await;
+    let client = client();
+    let status = async |method: &Method, path: &str, host: &str| {
+        let url = format!("http://{}{path}", running.address);
+        let answer = client.request(method.clone(), url).header("host", host).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    for (method, path) in asked() {
+        for other in ["evil.example", "localhost", "shop.example.evil.example:80", "[::1]"] {
+            assert_eq!(status(&method, &path, other).await, 421, "{method} {path} as {other}");
+        }
+        for name in ["shop.example", "SHOP.EXAMPLE.:8000", "127.0.0.1"] {
+            assert_ne!(status(&method, &path, name).await, 421, "{method} {path} as {name}");
+        }
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_has_the_security_headers_and_every_refusal_is_a_problem_or_a_page() {
+    let (_folder, running) = running_with(ConnectionSettings::default()).await;
+    let client = client();
+    for (method, path) in asked() {
+        for proto in ["http", "https"] {
+            let url = format!("http://{}{path}", running.address);
+            let answer =
+                client.request(method.clone(), url).header("x-forwarded-proto", proto).send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            let field = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap());
+            let what = format!("{method} {path}: {status}");
+            assert_eq!(field("x-content-type-options"), "nosniff", "{what}");
+            assert_eq!(field("x-frame-options"), "DENY", "{what}");
+            assert_eq!(field("cross-origin-opener-policy"), "same-origin", "{what}");
+            assert_eq!(field("cross-origin-resource-policy"), "same-origin", "{what}");
+            assert!(["no-referrer", "same-origin"].contains(&field("referrer-policy")), "{what}");
+            let policy = field("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'"), "{what}: {policy}");
+            assert!(policy.contains("frame-ancestors 'none'"), "{what}: {policy}");
+            assert!(
+                !policy.contains("unsafe-eval") && !policy.contains("script-src 'unsafe"),
+                "{what}: {policy}"
+            );
+            assert_eq!(headers.contains_key("strict-transport-security"), proto == "https", "{what}");
+            assert!(headers.contains_key("x-request-id"), "{what}");
+            assert!(!headers.contains_key("access-control-allow-origin"), "{what}");
+            let kind = field("content-type");
+            // Readiness and the health of the audit trail are reports, also when something is wrong.
+            let report = status == 503 && path.starts_with("/health/") && kind == "application/json";
+            let said = kind == "application/problem+json" || kind.starts_with("text/html") || report;
+            assert!(status < 400 || said, "{what}: {kind}");
+        }
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_an_origin_that_is_named_may_use_every_path_and_others_none() {
+    let origin = "https://shop.example";
+    let named = ConnectionSettings { cors_origin: vec![origin.to_owned()], ..ConnectionSettings::default() };
+    let (_folder, running) = running_with(named).await;
+    let client = client();
+    for (method, path) in asked() {
+        for (from, expected) in [(origin, Some(origin)), ("https://evil.example", None), ("null", None)] {
+            let url = format!("http://{}{path}", running.address);
+            let preflight = client.request(Method::OPTIONS, &url);
+            let preflight = preflight.header("access-control-request-method", method.as_str());
+            for request in [preflight, client.request(method.clone(), &url)] {
+                let answer = request.header("origin", from).send().await.unwrap();
+                let headers = answer.headers();
+                let allowed = headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+                assert_eq!(allowed, expected, "{method} {path} from {from}");
+                assert!(!headers.contains_key("access-control-allow-credentials"), "{method} {path}");
+            }
+        }
+    }
     running.stop().await.unwrap();
 }

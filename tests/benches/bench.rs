@@ -698,6 +698,7 @@ fn start_up() {
         keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
         erase_within_days: soonshop::ERASE_WITHIN_DAYS,
         cancel_unshipped_after_days: 0,
+        connections: soonshop::ConnectionSettings::default(),
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());
     let migrated = Process::start(&config, "bench", &["migrate"]);

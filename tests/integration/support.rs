@@ -79,6 +79,7 @@ impl Place {
             keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
             erase_within_days: soonshop::ERASE_WITHIN_DAYS,
             cancel_unshipped_after_days: 0,
+            connections: soonshop::ConnectionSettings::default(),
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);
         if set != Set::Embedded {

@@ -268,7 +268,7 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
     }
     // A name that another site leads here.
     let led = client.send(Method::GET, "/audit/timeline", None, &[("host", "evil.example")]).await;
-    assert_eq!(led.status.as_u16(), 403);
+    assert_eq!(led.status.as_u16(), 421);
     assert!(!String::from_utf8(led.bytes).unwrap().contains("TEA"));
     assert_eq!(child.code_after_signal("-INT"), Some(130));
     assert_eq!(viewer.left(), Vec::<String>::new());

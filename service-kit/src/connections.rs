@@ -1,0 +1,112 @@
+//! Connections of clients: how many there may be, what a client may send and take, and how long each step may last.
+//!
+//! hyper speaks HTTP; this decides who gets a connection ([`table`]), watches what each one waits for ([`state`]), and
+//! closes those whose client does not go on. [`Limits`] holds all bounds. Start reading at [`serve`].
+
+mod answer;
+mod body;
+mod io;
+mod limits;
+mod one;
+mod reserve;
+mod service;
+mod state;
+mod table;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Http;
+
+pub(crate) use answer::{head_too_large, target_too_long};
+pub use limits::Limits;
+use one::Shared;
+pub(crate) use reserve::only_health;
+pub(crate) use service::Held;
+use table::Table;
+
+/// How long to wait before the next connection is taken after the operating system refused one.
+const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
+
+/// Whether every connection had ended by the deadline.
+pub(crate) enum End {
+    Drained,
+    AtDeadline,
+}
+
+/// Takes connections until `stop`, and then waits until those that there are have ended, for `deadline` at most.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    http: Http,
+    limits: Limits,
+    stop: CancellationToken,
+    deadline: Duration,
+) -> End {
+    let table = Arc::new(Table::new(limits, http.clone()));
+    let shared = Arc::new(Shared { router, http, limits, stop: stop.clone() });
+    let connections = TaskTracker::new();
+    let end = CancellationToken::new();
+    // Also when this future is dropped.
+    let _end = end.clone().drop_guard();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if of_the_client(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be taken: one that waits for its client is closed");
+                table.close_one();
+                tokio::time::sleep(AFTER_AN_ERROR).await;
+                continue;
+            }
+        };
+        // Answers are small and sent whole: waiting for more data only delays them.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "the connection keeps its delay");
+        }
+        match table.admit(peer.ip()) {
+            Some(admitted) => {
+                let serving = one::serve(socket, peer, Arc::clone(&shared), admitted);
+                connections.spawn(end.clone().run_until_cancelled_owned(serving));
+            }
+            None => refuse(socket, peer, &shared.http),
+        }
+    }
+    drop(listener);
+    connections.close();
+    tokio::select! {
+        () = connections.wait() => End::Drained,
+        () = tokio::time::sleep(deadline) => End::AtDeadline,
+    }
+}
+
+/// The client went away before its connection was taken.
+fn of_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Says that there is no room, without waiting for anything: a new socket has space for so short an answer.
+fn refuse(socket: TcpStream, peer: SocketAddr, http: &Http) {
+    let answer = answer::of(&reserve::too_many_connections(), http);
+    match socket.into_std().and_then(|mut socket| socket.write_all(&answer)) {
+        Ok(()) => tracing::debug!(%peer, "a connection was refused: all are in use"),
+        Err(error) => tracing::debug!(%peer, %error, "a connection was refused and could not be told"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

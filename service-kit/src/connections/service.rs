@@ -1,0 +1,74 @@
+//! From hyper to the router: one request of a connection.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response, Version};
+use futures::future::BoxFuture;
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
+
+use super::body::{AnswerBody, RequestBody};
+use super::limits::Limits;
+use super::reserve::Reserved;
+use super::state::State;
+use super::table::Slot;
+
+/// Held by a handler for as long as it runs, also after its client has gone: a client that begins requests and gives
+/// them up has no more handlers at work than one that waits.
+#[derive(Clone)]
+pub(crate) struct Held {
+    _one_of_the_connection: Arc<OwnedSemaphorePermit>,
+    _one_of_all: Arc<Slot>,
+}
+
+/// Answers the requests of one connection.
+pub(super) struct Service {
+    pub(super) router: Router,
+    pub(super) peer: SocketAddr,
+    pub(super) state: Arc<State>,
+    pub(super) handlers: Arc<Semaphore>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) limits: Limits,
+    pub(super) reserved: bool,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answering = self.state.answer();
+        let (router, handlers, slot) =
+            (self.router.clone(), Arc::clone(&self.handlers), Arc::clone(&self.slot));
+        let (peer, reserved) = (self.peer, self.reserved);
+        // HTTP/2 ends a stream without ending the connection.
+        let closes = request.version() < Version::HTTP_2;
+        let whole = Arc::new(AtomicBool::new(false));
+        let (state, read) = (Arc::clone(&self.state), Arc::clone(&whole));
+        let limit = self.limits.body;
+        let mut request = request.map(|body| Body::new(RequestBody::new(body, state, limit, read)));
+        Box::pin(async move {
+            let permit = handlers.acquire_owned().await.expect("the semaphore is never closed");
+            let held = Held { _one_of_the_connection: Arc::new(permit), _one_of_all: slot };
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(held);
+            if reserved {
+                request.extensions_mut().insert(Reserved);
+            }
+            let Ok(mut response) = router.oneshot(request).await;
+            if closes && (reserved || !whole.load(Ordering::Relaxed)) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| AnswerBody::new(body, answering)))
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! Which connections there are, and which one is closed when there is no room for a new one.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::limits::Limits;
+use super::state::State;
+use crate::metrics::Http;
+
+/// How often the log says that there are too many connections.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+struct Entry {
+    address: IpAddr,
+    reserved: bool,
+    state: Arc<State>,
+    close: CancellationToken,
+}
+
+#[derive(Default)]
+struct Inner {
+    http: Http,
+    entries: HashMap<u64, Entry>,
+    per_address: HashMap<IpAddr, usize>,
+    reserved: usize,
+    next: u64,
+    said: Option<Instant>,
+}
+
+/// The connections of a listener.
+pub(super) struct Table {
+    limits: Limits,
+    inner: Mutex<Inner>,
+}
+
+/// A connection that may be served.
+pub(super) struct Admitted {
+    pub(super) slot: Arc<Slot>,
+    pub(super) state: Arc<State>,
+    /// Cancelled when it has to go for another one.
+    pub(super) close: CancellationToken,
+    /// It is one of the reserve.
+    pub(super) reserved: bool,
+}
+
+/// A place in the table. It is free again when this is dropped: when the connection has ended, and every handler that
+/// it began.
+pub(super) struct Slot {
+    table: Arc<Table>,
+    id: u64,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.table.lock().remove(self.id);
+    }
+}
+
+impl Table {
+    /// How many there are is counted in `http`.
+    pub(super) fn new(limits: Limits, http: Http) -> Self {
+        Self { limits, inner: Mutex::new(Inner { http, ..Inner::default() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for a connection from that address, if need be by closing one that waits for its client. `None`: all
+    /// are at work, and so is the reserve.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+        let address = network(address);
+        let mut inner = self.lock();
+        let of_address = inner.per_address.get(&address).copied().unwrap_or_default();
+        let in_all = inner.entries.len() - inner.reserved;
+        let closed = if of_address >= self.limits.connections_per_address {
+            inner.close_one(|entry| !entry.reserved && entry.address == address)
+        } else if in_all >= self.limits.connections {
+            inner.close_one(|entry| !entry.reserved)
+        } else {
+            return Some(self.enter(&mut inner, address, false));
+        };
+        inner.say(&self.limits);
+        if closed {
+            return Some(self.enter(&mut inner, address, false));
+        }
+        if inner.reserved < self.limits.reserve || inner.close_one(|entry| entry.reserved) {
+            return Some(self.enter(&mut inner, address, true));
+        }
+        None
+    }
+
+    /// Closes the connection that has waited longest for its client, if one waits.
+    pub(super) fn close_one(&self) {
+        self.lock().close_one(|_| true);
+    }
+
+    fn enter(self: &Arc<Self>, inner: &mut Inner, address: IpAddr, reserved: bool) -> Admitted {
+        inner.next += 1;
+        let id = inner.next;
+        let (state, close) = (Arc::new(State::new()), CancellationToken::new());
+        let entry = Entry { address, reserved, state: Arc::clone(&state), close: close.clone() };
+        inner.entries.insert(id, entry);
+        inner.http.connected(inner.entries.len());
+        if reserved {
+            inner.reserved += 1;
+        } else {
+            *inner.per_address.entry(address).or_default() += 1;
+        }
+        Admitted { slot: Arc::new(Slot { table: Arc::clone(self), id }), state, close, reserved }
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, id: u64) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.http.connected(self.entries.len());
+        if entry.reserved {
+            self.reserved -= 1;
+        } else if let Some(count) = self.per_address.get_mut(&entry.address) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&entry.address);
+            }
+        }
+    }
+
+    /// Closes one of those connections: first heads that are not whole, then idle ones, then those that have waited for
+    /// their client in the middle of a request; the oldest of each first.
+    fn close_one(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
+        let now = Instant::now();
+        let waiting = self.entries.iter().filter(|(_, entry)| of(entry));
+        let waiting = waiting.filter_map(|(id, entry)| entry.state.waits(now).map(|waits| (waits, *id)));
+        let Some((_, id)) = waiting.min() else { return false };
+        if let Some(entry) = self.entries.get(&id) {
+            entry.close.cancel();
+        }
+        self.remove(id);
+        self.http.replaced();
+        true
+    }
+
+    fn say(&mut self, limits: &Limits) {
+        if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            self.said = Some(Instant::now());
+            tracing::warn!(
+                in_all = self.entries.len(),
+                limit = limits.connections,
+                limit_per_address = limits.connections_per_address,
+                "too many connections: those that wait for their clients are closed for new ones"
+            );
+        }
+    }
+}
+
+/// Who is counted as one: an address, or a network of 64 bits, in which a client may choose its address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(connections: usize, connections_per_address: usize, reserve: usize) -> Arc<Table> {
+        let limits = Limits { connections, connections_per_address, reserve, ..Limits::default() };
+        Arc::new(Table::new(limits, Http::default()))
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_head_that_is_not_whole_is_closed_first() {
+        let table = table(3, 3, 1);
+        let idle = table.admit(address(1)).unwrap();
+        drop(idle.state.answer());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (old, young) = (table.admit(address(1)).unwrap(), table.admit(address(1)).unwrap());
+        old.state.received(b"GET");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        young.state.received(b"GET");
+        let fourth = table.admit(address(1)).unwrap();
+        assert!(old.close.is_cancelled() && !young.close.is_cancelled() && !idle.close.is_cancelled());
+        fourth.state.received(b"GET");
+        let fifth = table.admit(address(1)).unwrap();
+        assert!(young.close.is_cancelled() && !fourth.close.is_cancelled());
+        let _busy = [fourth.state.answer(), fifth.state.answer()];
+        assert!(!table.admit(address(1)).unwrap().reserved);
+        assert!(idle.close.is_cancelled(), "then one that is idle");
+    }
+
+    #[tokio::test]
+    async fn connections_at_work_are_not_closed_and_the_reserve_is_for_those_beyond_them() {
+        let table = table(2, 2, 1);
+        let admitted = [table.admit(address(1)).unwrap(), table.admit(address(2)).unwrap()];
+        let busy: Vec<_> = admitted.iter().map(|one| one.state.answer()).collect();
+        let reserved = table.admit(address(3)).unwrap();
+        assert!(reserved.reserved && admitted.iter().all(|one| !one.close.is_cancelled()));
+        let another = table.admit(address(3)).unwrap();
+        assert!(another.reserved && reserved.close.is_cancelled(), "its head did not come");
+        let at_work = another.state.answer();
+        assert!(table.admit(address(3)).is_none());
+        drop((reserved, at_work, another, busy, admitted));
+        assert!(!table.admit(address(3)).unwrap().reserved);
+        let left = table.lock();
+        assert!(left.entries.is_empty() && left.per_address.is_empty() && left.reserved == 0);
+    }
+
+    #[tokio::test]
+    async fn one_address_takes_room_from_itself_only() {
+        let table = table(10, 1, 1);
+        let (mine, others) = (table.admit(address(1)).unwrap(), table.admit(address(2)).unwrap());
+        let second = table.admit(address(1)).unwrap();
+        assert!(mine.close.is_cancelled() && !others.close.is_cancelled() && !second.reserved);
+        let network = |text: &str| super::network(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8::1"));
+        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
+    }
+}

@@ -1,0 +1,410 @@
+//! Over real sockets: what a client can do to connections, and what everybody else sees of it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response};
+use axum::routing::{get, post};
+use futures::stream;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+use crate::cors::Origins;
+use crate::extract::{BODY_LIMIT, Json};
+use crate::metrics::Http;
+use crate::problem::Problem;
+use crate::serve::{Door, Stopped, serve};
+
+const SMALL: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// What a handler under test waits for, and says.
+#[derive(Clone)]
+struct Signals {
+    go_on: Arc<Notify>,
+    begun: watch::Sender<usize>,
+    dropped: watch::Sender<usize>,
+}
+
+/// Says that it was dropped.
+struct Dropped(watch::Sender<usize>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+}
+
+struct Served {
+    address: SocketAddr,
+    signals: Signals,
+    stop: CancellationToken,
+    server: JoinHandle<Stopped>,
+}
+
+fn router(signals: &Signals) -> Router {
+    let (hangs, endless) = (signals.clone(), signals.clone());
+    Router::new()
+        .route("/health/live", get(async || "alive"))
+        .route("/small", get(async || "small"))
+        .route("/bytes", post(async |body: Bytes| body.len().to_string()))
+        .route("/json", post(async |body: Result<Json<Value>, Problem>| body.map(|_| "read")))
+        .route(
+            "/hangs",
+            get(async move || {
+                hangs.begun.send_modify(|count| *count += 1);
+                hangs.go_on.notified().await;
+                "went on"
+            }),
+        )
+        .route(
+            "/endless",
+            get(async move || {
+                let dropped = Dropped(endless.dropped.clone());
+                let chunk = Bytes::from(vec![b'x'; 32 * 1024]);
+                Body::from_stream(stream::repeat_with(move || {
+                    let _kept = &dropped;
+                    Ok::<_, Infallible>(chunk.clone())
+                }))
+            }),
+        )
+}
+
+async fn behind(door: Door) -> Served {
+    let signals =
+        Signals { go_on: Arc::default(), begun: watch::Sender::new(0), dropped: watch::Sender::new(0) };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, router, stop) =
+        (listener.local_addr().unwrap(), router(&signals), CancellationToken::new());
+    let stopped = stop.clone();
+    let server = tokio::spawn(async move {
+        serve(listener, router, Http::default(), &door, stopped, Duration::from_secs(10)).await
+    });
+    Served { address, signals, stop, server }
+}
+
+async fn served(limits: Limits) -> Served {
+    behind(Door { limits, ..Door::default() }).await
+}
+
+impl Served {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// All that is answered to those bytes until the connection ends.
+    async fn tell(&self, bytes: &[u8]) -> String {
+        let mut connection = self.connect().await;
+        connection.write_all(bytes).await.unwrap();
+        rest(connection).await
+    }
+
+    async fn http2(&self) -> Http2 {
+        let io = TokioIo::new(self.connect().await);
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    async fn stop(self) -> Stopped {
+        self.stop.cancel();
+        self.server.await.unwrap()
+    }
+}
+
+type Http2 = hyper::client::conn::http2::SendRequest<Body>;
+
+fn asks(uri: &str) -> Request<Body> {
+    Request::get(uri).body(Body::empty()).unwrap()
+}
+
+async fn rest(mut connection: TcpStream) -> String {
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// The status and the slug of an answer that is a problem, whose request it names and which a browser shows as nothing
+/// else.
+fn problem(answer: &str) -> (u16, String) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer:?}"));
+    let field = |name: &str| {
+        let line = head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("no {name}: {answer}"))
+    };
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    assert_eq!(field("content-type"), "application/problem+json");
+    assert_eq!(field("x-content-type-options"), "nosniff");
+    assert_eq!(body["instance"], format!("urn:uuid:{}", field("x-request-id")));
+    assert_eq!(body["status"], status);
+    (status, body["type"].as_str().unwrap().trim_start_matches("/problems/").to_owned())
+}
+
+async fn problem_of(response: Response<Incoming>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let bytes = axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await.unwrap();
+    let body: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(body["instance"], format!("urn:uuid:{id}"));
+    (status, body["type"].as_str().unwrap().trim_start_matches("/problems/").to_owned())
+}
+
+#[tokio::test]
+async fn more_half_sent_heads_than_connections_leave_room_for_health_and_for_requests() {
+    let limits = Limits { connections: 40, connections_per_address: 40, reserve: 4, ..Limits::default() };
+    let served = served(limits).await;
+    let mut held = Vec::new();
+    for index in 0..130 {
+        let mut connection = served.connect().await;
+        connection.write_all(b"GET /small HTTP/1.1\r\nHost: local").await.unwrap();
+        held.push(connection);
+        if index % 10 == 0 {
+            assert!(served.tell(SMALL).await.ends_with("small"), "with {index} half-sent heads");
+            assert!(served.tell(LIVE).await.ends_with("alive"), "with {index} half-sent heads");
+        }
+    }
+    assert!(served.tell(SMALL).await.ends_with("small"));
+    // The first were closed for the last, which is still there and can go on.
+    let mut last = held.pop().unwrap();
+    let first = rest(held.swap_remove(0)).await;
+    assert_eq!(first, "", "it was closed");
+    last.write_all(b"host\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(rest(last).await.ends_with("small"));
+    assert_eq!(served.stop().await, Stopped::Drained, "half-sent heads delay no stop");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_told_so_and_a_silent_connection_is_closed() {
+    let served = served(Limits { head: Duration::from_millis(50), ..Limits::default() }).await;
+    let late = served.tell(b"GET /small HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
+    assert_eq!(problem(&late), (408, "request-timeout".to_owned()));
+    let late = served.tell(b"G").await;
+    assert_eq!(problem(&late), (408, "request-timeout".to_owned()));
+    assert_eq!(served.tell(b"").await, "");
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_closed_when_it_is_idle_for_too_long() {
+    let served = served(Limits { idle: Duration::from_millis(50), ..Limits::default() }).await;
+    let both = [&b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]; 2].concat();
+    let answers = served.tell(&both).await;
+    assert_eq!(answers.matches("\r\n\r\nsmall").count(), 2, "{answers}");
+    assert_eq!(served.stop().await, Stopped::Drained);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_told_so() {
+    let served = served(Limits { body: Duration::from_millis(50), ..Limits::default() }).await;
+    let head = "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    for slow in [
+        format!("{head}Content-Length: 10\r\n\r\n[1,"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\n[1,"),
+    ] {
+        let answer = served.tell(slow.as_bytes()).await;
+        assert_eq!(problem(&answer), (408, "request-timeout".to_owned()));
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_http_itself_refuses_is_a_problem_too() {
+    let served = served(Limits::default()).await;
+    let with = |fields: &str| {
+        format!("GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n\r\n")
+    };
+    let many = (0..200).map(|index| format!("x-{index}: 1")).collect::<Vec<_>>().join("\r\n");
+    for (sent, status, slug) in [
+        ("NONSENSE\r\n\r\n".to_owned(), 400, "malformed-request"),
+        ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}".to_owned() + "\r\n\r\n", 400, "malformed-request"),
+        ("GET /small HTTP/9.9\r\n\r\n".to_owned(), 400, "malformed-request"),
+        ("GET /sm all HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 400, "malformed-request"),
+        (with("no colon"), 400, "malformed-request"),
+        (with("Content-Length: x"), 400, "malformed-request"),
+        (with("Content-Length: 1\r\nContent-Length: 2"), 400, "malformed-request"),
+        (with("Transfer-Encoding: gzip"), 400, "malformed-request"),
+        (with(&format!("X-Large: {}", "x".repeat(40_000))), 431, "head-too-large"),
+        (with(&format!("X-Large: {}", "x".repeat(200_000))), 431, "head-too-large"),
+        (with(&many), 431, "head-too-large"),
+        (with("x: y").replace("/small", &format!("/{}", "x".repeat(20_000))), 414, "uri-too-long"),
+        (with("x: y").replace("/small", &format!("/{}", "x".repeat(200_000))), 414, "uri-too-long"),
+        (with("Host: localhost"), 400, "invalid-host"),
+        ("GET /small HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), 400, "invalid-host"),
+        ("GET /small HTTP/1.0\r\n\r\n".to_owned(), 400, "invalid-host"),
+        (with("x: y").replace("localhost", "evil.example"), 421, "misdirected-request"),
+        (with("x: y").replace("/small", "http://evil.example/small"), 421, "misdirected-request"),
+        (with("x: y").replace("/small", "/nowhere"), 404, "no-such-path"),
+        (with("x: y").replace("GET", "DELETE"), 405, "method-not-allowed"),
+        (with("x: y").replace("GET /small", "OPTIONS *"), 404, "no-such-path"),
+        (with("X-Correlation-Id: x"), 400, "invalid-header"),
+    ] {
+        let shown = &sent[..sent.len().min(80)];
+        let answer = served.tell(sent.as_bytes()).await;
+        assert_eq!(problem(&answer), (status, slug.to_owned()), "{shown:?}");
+    }
+    let after = served
+        .tell(&[&b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], b"NONSENSE\r\n\r\n"].concat())
+        .await;
+    let (first, second) = after.split_once("small").unwrap();
+    assert!(first.starts_with("HTTP/1.1 200 "), "{after}");
+    assert_eq!(problem(second), (400, "malformed-request".to_owned()));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_gets_its_413_and_not_a_reset() {
+    let served = served(Limits::default()).await;
+    let large = vec![b'x'; 20 * BODY_LIMIT];
+    let head = "POST /bytes HTTP/1.1\r\nHost: localhost\r\n";
+    let announced = [format!("{head}Content-Length: {}\r\n\r\n", large.len()).as_bytes(), &large].concat();
+    let chunked =
+        [format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", large.len()).as_bytes(), &large]
+            .concat();
+    let unread = [
+        format!("GET /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", large.len())
+            .as_bytes(),
+        &large,
+    ]
+    .concat();
+    for sent in [announced, chunked, unread] {
+        let answer = served.tell(&sent).await;
+        assert_eq!(problem(&answer), (413, "body-too-large".to_owned()));
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_its_client_does_not_read_is_given_up() {
+    let served = served(Limits { write: Duration::from_millis(100), ..Limits::default() }).await;
+    let mut dropped = served.signals.dropped.subscribe();
+    let mut silent = served.connect().await;
+    silent.write_all(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    dropped.wait_for(|count| *count == 1).await.unwrap();
+
+    let mut http2 = served.http2().await;
+    let unread = http2.send_request(asks("http://localhost/endless")).await.unwrap();
+    dropped.wait_for(|count| *count == 2).await.unwrap();
+    drop((silent, unread));
+}
+
+#[tokio::test]
+async fn requests_that_are_given_up_hold_their_place_until_their_handlers_end() {
+    let served = served(Limits { streams: 3, ..Limits::default() }).await;
+    let mut begun = served.signals.begun.subscribe();
+    let mut http2 = served.http2().await;
+    for count in 1..=3 {
+        let asked = http2.send_request(asks("http://localhost/hangs"));
+        tokio::select! {
+            answered = asked => panic!("{answered:?}"),
+            begun = begun.wait_for(|begun| *begun == count) => drop(begun.unwrap()),
+        }
+    }
+    let fourth = tokio::spawn(http2.send_request(asks("http://localhost/hangs")));
+    for _ in 0..3 {
+        assert!(served.tell(SMALL).await.ends_with("small"));
+    }
+    assert_eq!(*begun.borrow_and_update(), 3, "three handlers are at work for requests that were given up");
+    served.signals.go_on.notify_one();
+    begun.wait_for(|begun| *begun == 4).await.unwrap();
+    served.signals.go_on.notify_waiters();
+    fourth.abort();
+}
+
+#[tokio::test]
+async fn when_all_connections_are_at_work_health_is_answered_and_others_are_told_to_come_back() {
+    let limits = Limits { connections: 2, connections_per_address: 2, reserve: 1, ..Limits::default() };
+    let served = served(limits).await;
+    let mut begun = served.signals.begun.subscribe();
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut connection = served.connect().await;
+        connection
+            .write_all(b"GET /hangs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        busy.push(connection);
+    }
+    begun.wait_for(|begun| *begun == 2).await.unwrap();
+    assert!(served.tell(LIVE).await.ends_with("alive"));
+    let answer = served.tell(SMALL).await;
+    assert_eq!(problem(&answer), (503, "too-many-connections".to_owned()));
+    assert!(
+        answer.contains("\r\nretry-after: 1\r\n") && answer.contains("\r\nconnection: close\r\n"),
+        "{answer}"
+    );
+    served.signals.go_on.notify_waiters();
+    for connection in busy {
+        assert!(rest(connection).await.ends_with("went on"));
+    }
+    assert!(served.tell(SMALL).await.ends_with("small"));
+}
+
+#[tokio::test]
+async fn http2_has_the_same_refusals() {
+    let served = served(Limits::default()).await;
+    let mut http2 = served.http2().await;
+    let good = http2.send_request(asks("http://localhost/small")).await.unwrap();
+    assert_eq!((good.status().as_u16(), good.headers()["x-frame-options"].to_str().unwrap()), (200, "DENY"));
+    let long = format!("http://localhost/{}", "x".repeat(20_000));
+    let mut large = asks("http://localhost/small");
+    large.headers_mut().insert("x-large", "x".repeat(40_000).parse().unwrap());
+    let mut posted = asks("http://localhost/bytes");
+    *posted.method_mut() = axum::http::Method::POST;
+    *posted.body_mut() = Body::from(vec![b'x'; 2 * BODY_LIMIT]);
+    for (asked, status, slug) in [
+        (asks("http://evil.example/small"), 421, "misdirected-request"),
+        (asks(&long), 414, "uri-too-long"),
+        (large, 431, "head-too-large"),
+        (posted, 413, "body-too-large"),
+        (asks("http://localhost/nowhere"), 404, "no-such-path"),
+    ] {
+        let refused = http2.send_request(asked).await.unwrap();
+        assert_eq!(problem_of(refused).await, (status, slug.to_owned()));
+    }
+    drop(http2);
+    assert_eq!(served.stop().await, Stopped::Drained);
+}
+
+#[tokio::test]
+async fn pages_of_the_origins_that_are_named_may_use_the_api_and_no_others() {
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /bytes HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\
+             Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: idempotency-key\r\n\r\n"
+        )
+    };
+    let asked = |origin: &str, path: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n")
+    };
+    let origins = Origins::new(["https://shop.example"]).unwrap();
+    let named = behind(Door { origins, ..Door::default() }).await;
+    let yes = named.tell(preflight("https://shop.example").as_bytes()).await;
+    assert!(yes.contains("\r\naccess-control-allow-origin: https://shop.example\r\n"), "{yes}");
+    assert!(yes.contains("idempotency-key") && !yes.contains("allow-credentials"), "{yes}");
+    for path in ["/small", "/nowhere"] {
+        let yes = named.tell(asked("https://shop.example", path).as_bytes()).await;
+        assert!(yes.contains("\r\naccess-control-allow-origin: https://shop.example\r\n"), "{yes}");
+        assert!(yes.to_lowercase().contains("\r\nvary: ") && yes.contains("x-request-id"), "{yes}");
+    }
+    for other in ["https://evil.example", "null", "http://shop.example", "https://shop.example.evil.example"]
+    {
+        for sent in [preflight(other), asked(other, "/small")] {
+            let no = named.tell(sent.as_bytes()).await;
+            assert!(!no.contains("access-control-allow-origin"), "{other}: {no}");
+        }
+    }
+    let unnamed = served(Limits::default()).await;
+    let no = unnamed.tell(preflight("https://shop.example").as_bytes()).await;
+    assert!(no.starts_with("HTTP/1.1 405 ") && !no.contains("access-control-"), "{no}");
+}
