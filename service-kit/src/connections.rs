@@ -12,6 +12,7 @@ mod reserve;
 mod service;
 mod state;
 mod table;
+mod tls;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use one::Shared;
 pub(crate) use reserve::only_health;
 pub(crate) use service::Held;
 use table::Table;
+pub use tls::{InvalidTls, Tls};
 
 /// How long to wait before the next connection is taken after the operating system refused one.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
@@ -47,11 +49,12 @@ pub(crate) async fn serve(
     router: Router,
     http: Http,
     limits: Limits,
+    tls: Option<&Tls>,
     stop: CancellationToken,
     deadline: Duration,
 ) -> End {
     let table = Arc::new(Table::new(limits, http.clone()));
-    let shared = Arc::new(Shared { router, http, limits, stop: stop.clone() });
+    let shared = Arc::new(Shared { router, http, limits, tls: tls.map(Tls::acceptor), stop: stop.clone() });
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
     // Also when this future is dropped.
@@ -81,7 +84,7 @@ pub(crate) async fn serve(
                 let serving = one::serve(socket, peer, Arc::clone(&shared), admitted);
                 connections.spawn(end.clone().run_until_cancelled_owned(serving));
             }
-            None => refuse(socket, peer, &shared.http),
+            None => refuse(socket, peer, &shared),
         }
     }
     drop(listener);
@@ -99,9 +102,13 @@ fn of_the_client(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Says that there is no room, without waiting for anything: a new socket has space for so short an answer.
-fn refuse(socket: TcpStream, peer: SocketAddr, http: &Http) {
-    let answer = answer::of(&reserve::too_many_connections(), http);
+/// Says that there is no room, without waiting for anything: a new socket has space for so short an answer. With TLS
+/// nothing can be said so soon.
+fn refuse(socket: TcpStream, peer: SocketAddr, shared: &Shared) {
+    if shared.tls.is_some() {
+        return tracing::debug!(%peer, "a connection was refused: all are in use");
+    }
+    let answer = answer::of(&reserve::too_many_connections(), &shared.http, false);
     match socket.into_std().and_then(|mut socket| socket.write_all(&answer)) {
         Ok(()) => tracing::debug!(%peer, "a connection was refused: all are in use"),
         Err(error) => tracing::debug!(%peer, %error, "a connection was refused and could not be told"),

@@ -29,7 +29,8 @@ const POLICY_OF_DOCS: HeaderValue = HeaderValue::from_static(
 
 const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Said by the proxy that ends TLS, or by the connection that does.
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A year, as browsers ask for at least.
 const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");

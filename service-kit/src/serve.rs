@@ -27,7 +27,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::connections::{self, End, Held, Limits, only_health};
+use crate::connections::{self, End, Held, Limits, Tls, only_health};
 use crate::cors::Origins;
 use crate::extract::{BODY_LIMIT, too_large};
 use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
@@ -95,6 +95,8 @@ pub struct Door {
     pub origins: Origins,
     /// The bounds of connections.
     pub limits: Limits,
+    /// The certificate, where this process ends TLS itself.
+    pub tls: Option<Tls>,
 }
 
 /// Answers requests through [`stack`] until `shutdown`; then takes no more, and waits for those it has until `deadline`
@@ -108,7 +110,8 @@ pub async fn serve(
     deadline: Duration,
 ) -> Stopped {
     let router = with_counts(layered(router, Some(door)), http.clone());
-    match connections::serve(listener, router, http, door.limits, shutdown, deadline).await {
+    match connections::serve(listener, router, http, door.limits, door.tls.as_ref(), shutdown, deadline).await
+    {
         End::Drained => Stopped::Drained,
         End::AtDeadline => {
             tracing::warn!(

@@ -1,9 +1,11 @@
 //! The settings of connections: under which names the shop answers, to whose pages, and within which bounds. The
 //! bounds that are no setting are in [`Limits`]; `docs/connections.md` has a table of both.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use soonshop_service_kit::connections::Limits;
+use anyhow::bail;
+use soonshop_service_kit::connections::{Limits, Tls};
 use soonshop_service_kit::cors::Origins;
 use soonshop_service_kit::hosts::Hosts;
 use soonshop_service_kit::serve::Door;
@@ -24,6 +26,12 @@ pub struct ConnectionSettings {
     #[arg(long, env = "SOONSHOP_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', global = true,
           help_heading = HEADING)]
     pub cors_origin: Vec<String>,
+    /// The certificate as PEM, with those that lead to its issuer, if the shop itself speaks TLS
+    #[arg(long, env = "SOONSHOP_TLS_CERTIFICATE_FILE", value_name = "FILE", global = true, help_heading = HEADING)]
+    pub tls_certificate_file: Option<PathBuf>,
+    /// The certificate's private key as PEM, readable by its owner only
+    #[arg(long, env = "SOONSHOP_TLS_KEY_FILE", value_name = "FILE", global = true, help_heading = HEADING)]
+    pub tls_key_file: Option<PathBuf>,
     /// Connections in all; fewer where the process may not open so many files
     #[arg(long, env = "SOONSHOP_MAX_CONNECTIONS", default_value_t = count(Limits::DEFAULT.connections), global = true,
           help_heading = HEADING, value_parser = clap::value_parser!(u32).range(1..))]
@@ -61,6 +69,8 @@ impl Default for ConnectionSettings {
         Self {
             host: Vec::new(),
             cors_origin: Vec::new(),
+            tls_certificate_file: None,
+            tls_key_file: None,
             max_connections: count(limits.connections),
             max_connections_per_address: count(limits.connections_per_address),
             head_seconds: limits.head.as_secs(),
@@ -84,7 +94,12 @@ impl ConnectionSettings {
             write: Duration::from_secs(self.write_seconds),
             ..Limits::DEFAULT
         };
-        Ok(Door { hosts: Hosts::new(&self.host)?, origins: Origins::new(&self.cors_origin)?, limits })
+        let tls = match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
+            (None, None) => None,
+            _ => bail!("give both --tls-certificate-file and --tls-key-file, or neither"),
+        };
+        Ok(Door { hosts: Hosts::new(&self.host)?, origins: Origins::new(&self.cors_origin)?, limits, tls })
     }
 }
 

@@ -248,10 +248,12 @@ async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow:
     let address = running.address;
     if sample {
         settle::settle(&shop, Duration::from_secs(30)).await?;
+        let scheme = if shop.door.tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{address}");
         eprintln!(
-            "\n  The shop is open.\n\n    start here        http://{address}/\n    API description   http://{address}/docs\n    products          http://{address}/products\n    \
-             search            http://{address}/products/search?q=mug\n    audit trail       http://{address}/audit\n                      sign in with the token in {token}\n    \
-             health            http://{address}/health/ready\n\n  Stop it with Ctrl-C.\n",
+            "\n  The shop is open.\n\n    start here        {address}/\n    API description   {address}/docs\n    products          {address}/products\n    \
+             search            {address}/products/search?q=mug\n    audit trail       {address}/audit\n                      sign in with the token in {token}\n    \
+             health            {address}/health/ready\n\n  Stop it with Ctrl-C.\n",
             token = shop.config.operator_token_file.display()
         );
     } else {

@@ -16,7 +16,7 @@ use crate::security_headers;
 const SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// The bytes of a problem, with its head. It is counted and logged as an answer.
-pub(super) fn of(problem: &Problem, http: &Http) -> Vec<u8> {
+pub(super) fn of(problem: &Problem, http: &Http, over_tls: bool) -> Vec<u8> {
     let id = Uuid::new_v4();
     let status = problem.status();
     tracing::info!(request_id = %id, status = status.as_u16(), slug = problem.slug(), "answered before a request was read");
@@ -38,7 +38,7 @@ pub(super) fn of(problem: &Problem, http: &Http) -> Vec<u8> {
             headers.insert(name, value);
         }
     }
-    security_headers::add(&mut headers, false);
+    security_headers::add(&mut headers, over_tls);
     let first = format!("HTTP/1.1 {} {}", status.as_u16(), status.canonical_reason().unwrap_or("Refused"));
     let mut bytes = first.into_bytes();
     for (name, value) in &headers {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_request_is_a_whole_problem() {
-        let text = String::from_utf8(of(&refusal(400, true), &Http::default())).unwrap();
+        let text = String::from_utf8(of(&refusal(400, true), &Http::default(), false)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
         let field = |name: &str| {

@@ -29,11 +29,12 @@ pub(super) struct Io<S> {
     pub(super) refused: bool,
     state: Arc<State>,
     http: Http,
+    over_tls: bool,
 }
 
 impl<S> Io<S> {
-    pub(super) fn new(socket: S, before: Vec<u8>, state: Arc<State>, http: Http) -> Self {
-        Self { socket, before, instead: Vec::new(), refused: false, state, http }
+    pub(super) fn new(socket: S, before: Vec<u8>, state: Arc<State>, http: Http, over_tls: bool) -> Self {
+        Self { socket, before, instead: Vec::new(), refused: false, state, http, over_tls }
     }
 
     /// The socket, after everything was sent.
@@ -106,7 +107,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Io<S> {
                 return this.poll_socket(context, &bytes[..start]);
             }
             this.refused = true;
-            this.instead = answer::of(&answer::refusal(status, this.state.line_ended()), &this.http);
+            this.instead =
+                answer::of(&answer::refusal(status, this.state.line_ended()), &this.http, this.over_tls);
             return Poll::Ready(Ok(bytes.len()));
         }
         this.poll_socket(context, bytes)

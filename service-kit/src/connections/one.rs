@@ -10,8 +10,10 @@ use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::answer;
@@ -30,6 +32,8 @@ pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) http: Http,
     pub(super) limits: Limits,
+    /// Where this process ends TLS itself.
+    pub(super) tls: Option<TlsAcceptor>,
     /// Take no more requests.
     pub(super) stop: CancellationToken,
 }
@@ -88,27 +92,52 @@ impl Watch {
     }
 }
 
-/// Serves a connection to its end.
-pub(super) async fn serve<S>(mut socket: S, peer: SocketAddr, shared: Arc<Shared>, admitted: Admitted)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let Admitted { slot, state, close, reserved } = admitted;
+/// Serves a connection to its end. The first byte of a request has the same time with TLS and without.
+pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut admitted: Admitted) {
     let limits = shared.limits;
+    let close = std::mem::take(&mut admitted.close);
     let mut watch = Watch {
-        state: Arc::clone(&state),
+        state: Arc::clone(&admitted.state),
         limits,
         timer: Box::pin(sleep_until(Instant::now() + limits.head)),
         replaced: Box::pin(close.cancelled_owned()),
         stop: Some(Box::pin(shared.stop.clone().cancelled_owned())),
     };
+    let Some(acceptor) = &shared.tls else {
+        return serve_socket(socket, peer, &shared, admitted, &mut watch, false).await;
+    };
+    let shaken = {
+        let mut handshake = pin!(acceptor.accept(socket));
+        watch.over(|context| handshake.as_mut().poll(context)).await
+    };
+    match shaken {
+        Event::Ended(Ok(socket)) => {
+            serve_socket(socket, peer, &shared, admitted, &mut watch, true).await;
+        }
+        Event::Ended(Err(error)) => tracing::debug!(%peer, %error, "TLS was not agreed on"),
+        Event::Overdue(_) | Event::Replaced | Event::Stopping => {}
+    }
+}
+
+async fn serve_socket<S>(
+    mut socket: S,
+    peer: SocketAddr,
+    shared: &Shared,
+    admitted: Admitted,
+    watch: &mut Watch,
+    over_tls: bool,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Admitted { slot, state, reserved, .. } = admitted;
+    let limits = shared.limits;
     let first = {
         let mut reading = pin!(first_bytes(&mut socket, &state));
         watch.over(|context| reading.as_mut().poll(context)).await
     };
     let before = match first {
         Event::Ended(Ok(before)) if !before.is_empty() => before,
-        Event::Overdue(Overdue::Head) => return watch.last(too_late(socket, &shared.http)).await,
+        Event::Overdue(Overdue::Head) => return watch.last(too_late(socket, &shared.http, over_tls)).await,
         // Nothing was asked.
         Event::Ended(_) | Event::Overdue(_) | Event::Replaced | Event::Stopping => return,
     };
@@ -122,16 +151,17 @@ where
         slot,
         limits,
         reserved,
+        over_tls,
     };
     let http2 = before == PREFACE;
     if http2 {
         state.speaks_http2();
     }
-    let io = TokioIo::new(Io::new(socket, before, state, shared.http.clone()));
+    let io = TokioIo::new(Io::new(socket, before, state, shared.http.clone(), over_tls));
     if http2 {
-        serve_http2(io, service, &mut watch).await;
+        serve_http2(io, service, watch).await;
     } else {
-        serve_http1(io, service, &mut watch, &shared.http).await;
+        serve_http1(io, service, watch, &shared.http).await;
     }
 }
 
@@ -154,6 +184,7 @@ async fn serve_http1<S>(io: TokioIo<Io<S>>, service: Service, watch: &mut Watch,
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let over_tls = service.over_tls;
     let mut connection = http1::Builder::new()
         // The state of the connection has the time.
         .header_read_timeout(None::<Duration>)
@@ -180,7 +211,7 @@ where
             let more = io.refused || watch.state.left_body_unread();
             watch.last(finish(io.into_socket(), more)).await;
         }
-        Event::Overdue(Overdue::Head) => watch.last(too_late(io.into_socket(), http)).await,
+        Event::Overdue(Overdue::Head) => watch.last(too_late(io.into_socket(), http, over_tls)).await,
         Event::Overdue(overdue) => tracing::debug!(?overdue, "a connection was closed"),
         Event::Replaced | Event::Stopping => {}
     }
@@ -219,8 +250,8 @@ where
 }
 
 /// Tells a client that its head did not come in time.
-async fn too_late<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, http: &Http) {
-    let answer = answer::of(&answer::head_too_late(), http);
+async fn too_late<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, http: &Http, over_tls: bool) {
+    let answer = answer::of(&answer::head_too_late(), http, over_tls);
     if let Ok(Ok(())) = timeout(Limits::LINGER, socket.write_all(&answer)).await {
         finish(socket, true).await;
     }

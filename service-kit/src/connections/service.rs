@@ -20,6 +20,7 @@ use super::limits::Limits;
 use super::reserve::Reserved;
 use super::state::State;
 use super::table::Slot;
+use crate::security_headers::FORWARDED_PROTO;
 
 /// Held by a handler for as long as it runs, also after its client has gone: a client that begins requests and gives
 /// them up has no more handlers at work than one that waits.
@@ -38,6 +39,8 @@ pub(super) struct Service {
     pub(super) slot: Arc<Slot>,
     pub(super) limits: Limits,
     pub(super) reserved: bool,
+    /// The client speaks TLS with this process itself.
+    pub(super) over_tls: bool,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -49,7 +52,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let answering = self.state.answer();
         let (router, handlers, slot) =
             (self.router.clone(), Arc::clone(&self.handlers), Arc::clone(&self.slot));
-        let (peer, reserved) = (self.peer, self.reserved);
+        let (peer, reserved, over_tls) = (self.peer, self.reserved, self.over_tls);
         // HTTP/2 ends a stream without ending the connection.
         let closes = request.version() < Version::HTTP_2;
         let whole = Arc::new(AtomicBool::new(false));
@@ -61,6 +64,9 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             let held = Held { _one_of_the_connection: Arc::new(permit), _one_of_all: slot };
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(held);
+            if over_tls {
+                request.headers_mut().insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+            }
             if reserved {
                 request.extensions_mut().insert(Reserved);
             }

@@ -408,3 +408,54 @@ async fn pages_of_the_origins_that_are_named_may_use_the_api_and_no_others() {
     let no = unnamed.tell(preflight("https://shop.example").as_bytes()).await;
     assert!(no.starts_with("HTTP/1.1 405 ") && !no.contains("access-control-"), "{no}");
 }
+
+#[tokio::test]
+async fn tls_has_the_same_bounds_and_tells_browsers_to_stay_with_it() {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, ServerName};
+
+    const CERTIFICATE: &str = include_str!("../../tests/fixture/tls/localhost.certificate.pem");
+    const KEY: &str = include_str!("../../tests/fixture/tls/localhost.key.pem");
+    let file = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    };
+    let (certificate, key, empty) = (file(CERTIFICATE), file(KEY), file(""));
+    let tls = super::Tls::read(certificate.path(), key.path()).unwrap();
+    let refused = |certificate: &std::path::Path, key: &std::path::Path| {
+        super::Tls::read(certificate, key).unwrap_err().to_string()
+    };
+    assert!(refused(empty.path(), key.path()).contains("holds no certificate"));
+    assert!(refused(certificate.path(), empty.path()).contains("private key as PEM"));
+    std::fs::set_permissions(key.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(refused(certificate.path(), key.path()).contains("chmod 600"));
+
+    let limits = Limits { head: Duration::from_millis(500), ..Limits::default() };
+    let served = behind(Door { tls: Some(tls), limits, ..Door::default() }).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    for (sent, status) in [(SMALL, "200"), (&b"NONSENSE\r\n\r\n"[..], "400"), (&b"GET /small"[..], "408")] {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut connection = connector.connect(name, served.connect().await).await.unwrap();
+        connection.write_all(sent).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
+    }
+    // A handshake that does not come, and one that is none.
+    assert_eq!(served.tell(b"").await, "");
+    let mut plain = served.connect().await;
+    plain.write_all(SMALL).await.unwrap();
+    let mut said = Vec::new();
+    drop(plain.read_to_end(&mut said).await);
+    assert!(!String::from_utf8_lossy(&said).contains("HTTP/1.1"));
+}
