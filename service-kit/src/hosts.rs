@@ -157,10 +157,12 @@ mod tests {
         checked.err().map(|problem| (problem.status().as_u16(), problem.slug().to_owned()))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what `refused` returns")]
     fn other() -> Option<(u16, String)> {
         Some((421, "misdirected-request".to_owned()))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what `refused` returns")]
     fn malformed() -> Option<(u16, String)> {
         Some((400, "invalid-host".to_owned()))
     }

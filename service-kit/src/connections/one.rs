@@ -112,7 +112,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Share
     };
     match shaken {
         Event::Ended(Ok(socket)) => {
-            serve_socket(socket, peer, &shared, admitted, &mut watch, true).await;
+            Box::pin(serve_socket(socket, peer, &shared, admitted, &mut watch, true)).await;
         }
         Event::Ended(Err(error)) => tracing::debug!(%peer, %error, "TLS was not agreed on"),
         Event::Overdue(_) | Event::Replaced | Event::Stopping => {}
@@ -153,15 +153,16 @@ async fn serve_socket<S>(
         reserved,
         over_tls,
     };
+    // Boxed: a connection that waits for its first bytes is smaller than one that speaks HTTP.
     let http2 = before == PREFACE;
     if http2 {
         state.speaks_http2();
     }
     let io = TokioIo::new(Io::new(socket, before, state, shared.http.clone(), over_tls));
     if http2 {
-        serve_http2(io, service, watch).await;
+        Box::pin(serve_http2(io, service, watch)).await;
     } else {
-        serve_http1(io, service, watch, &shared.http).await;
+        Box::pin(serve_http1(io, service, watch, &shared.http)).await;
     }
 }
 

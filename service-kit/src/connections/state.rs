@@ -16,8 +16,8 @@ const LAST: Duration = Duration::from_secs(1);
 enum Stage {
     /// Nothing was read yet.
     New,
-    /// Part of a head was read.
-    Head,
+    /// Part of a head was read; its first line to its end, or not.
+    Head { line_ended: bool },
     /// Requests are being answered.
     Answering,
     /// The last request was answered, and the next one has not begun.
@@ -52,8 +52,6 @@ struct Inner {
     requests: usize,
     http2: bool,
     stopping: bool,
-    /// The first line of the head was read to its end.
-    line_ended: bool,
     /// A body was not read to its end.
     unread: bool,
     /// Since when the socket takes too little, and how much it took since.
@@ -76,7 +74,6 @@ impl State {
             requests: 0,
             http2: false,
             stopping: false,
-            line_ended: false,
             unread: false,
             blocked: None,
             body: None,
@@ -99,12 +96,15 @@ impl State {
         if bytes.is_empty() || inner.http2 || inner.stage == Stage::Answering {
             return;
         }
-        if inner.stage != Stage::Head {
-            inner.stage = Stage::Head;
-            inner.since = Instant::now();
-            inner.line_ended = false;
+        let line_ended = bytes.contains(&b'\n');
+        match inner.stage {
+            Stage::Head { line_ended: true } => {}
+            Stage::Head { .. } => inner.stage = Stage::Head { line_ended },
+            _ => {
+                inner.stage = Stage::Head { line_ended };
+                inner.since = Instant::now();
+            }
         }
-        inner.line_ended |= bytes.contains(&b'\n');
     }
 
     /// If no request is being answered, what hyper writes is an answer of its own, or the end of the last one.
@@ -112,8 +112,9 @@ impl State {
         self.lock().requests > 0
     }
 
+    /// Whether the first line of the head was read to its end.
     pub(super) fn line_ended(&self) -> bool {
-        self.lock().line_ended
+        self.lock().stage != Stage::Head { line_ended: false }
     }
 
     /// A request was read, and is being answered until the guard is dropped.
@@ -187,7 +188,7 @@ impl State {
         let idle = if inner.stopping { LAST } else { limits.idle };
         let stage = match inner.stage {
             Stage::New => Some((inner.since + limits.head.min(idle), Overdue::Nothing)),
-            Stage::Head => Some((inner.since + limits.head, Overdue::Head)),
+            Stage::Head { .. } => Some((inner.since + limits.head, Overdue::Head)),
             Stage::Idle if inner.blocked.is_none() => Some((inner.since + idle, Overdue::Nothing)),
             // The handler's end is not the end of its answer.
             Stage::Idle | Stage::Answering => None,
@@ -202,7 +203,7 @@ impl State {
     pub(super) fn waits(&self, now: Instant) -> Option<(Rank, Instant)> {
         let inner = self.lock();
         match inner.stage {
-            Stage::New | Stage::Head => Some((Rank::Head, inner.since)),
+            Stage::New | Stage::Head { .. } => Some((Rank::Head, inner.since)),
             Stage::Idle if inner.blocked.is_none() => Some((Rank::Idle, inner.since)),
             Stage::Idle | Stage::Answering => {
                 let blocked = inner.blocked.map(|(since, _)| since);

@@ -68,8 +68,8 @@ fn only_for_its_owner(file: &Path) -> Result<(), InvalidTls> {
 
     let named = file.display().to_string();
     match std::fs::metadata(file) {
-        Ok(found) if found.permissions().mode() & 0o077 == 0 => Ok(()),
-        Ok(_) => Err(InvalidTls::Readable(named)),
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => Err(InvalidTls::Readable(named)),
+        Ok(_) => Ok(()),
         Err(error) => Err(InvalidTls::File(named, error)),
     }
 }
