@@ -50,3 +50,117 @@ fn day_begins<Z: TimeZone>(day: NaiveDate, zone: &Z) -> Option<DateTime<Utc>> {
     }
     Some(after.and_utc())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{FixedOffset, MappedLocalTime, NaiveDateTime};
+
+    use super::*;
+
+    /// A zone that sets its clock an hour forward at a moment: one hour of its days does not exist.
+    #[derive(Debug, Clone)]
+    struct Forward {
+        at: NaiveDateTime,
+    }
+
+    impl Forward {
+        /// So many minutes before midnight UTC of 31 March 2024, which its clock shows until then.
+        fn before_midnight(minutes: i64) -> Self {
+            let midnight = NaiveDate::from_ymd_opt(2024, 3, 31).unwrap().and_time(NaiveTime::MIN);
+            Self { at: midnight - TimeDelta::minutes(minutes) }
+        }
+
+        fn hours(hours: i32) -> FixedOffset {
+            FixedOffset::east_opt(hours * 3600).unwrap()
+        }
+    }
+
+    impl TimeZone for Forward {
+        type Offset = FixedOffset;
+
+        fn from_offset(_: &FixedOffset) -> Self {
+            Self::before_midnight(0)
+        }
+
+        fn offset_from_local_date(&self, _: &NaiveDate) -> MappedLocalTime<FixedOffset> {
+            MappedLocalTime::None
+        }
+
+        fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> MappedLocalTime<FixedOffset> {
+            if *local < self.at {
+                MappedLocalTime::Single(Self::hours(0))
+            } else if *local < self.at + TimeDelta::hours(1) {
+                MappedLocalTime::None
+            } else {
+                MappedLocalTime::Single(Self::hours(1))
+            }
+        }
+
+        fn offset_from_utc_date(&self, _: &NaiveDate) -> FixedOffset {
+            Self::hours(0)
+        }
+
+        fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> FixedOffset {
+            Self::hours(i32::from(*utc >= self.at))
+        }
+    }
+
+    fn utc(text: &str) -> Option<DateTime<Utc>> {
+        DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc())
+    }
+
+    #[test]
+    fn a_moment_has_whole_microseconds_and_is_the_same_in_microseconds() {
+        let now = now();
+        assert_eq!(now, now.trunc_subsecs(6));
+        assert_eq!(from_micros(now.timestamp_micros()), now);
+        assert_eq!(Some(from_micros(1)), utc("1970-01-01T00:00:00.000001Z"));
+        assert_eq!(from_micros(i64::MAX), DateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_moment_has_a_time_and_an_offset() {
+        for (text, moment) in [
+            ("2024-03-31T12:00:00Z", "2024-03-31T12:00:00Z"),
+            ("2024-03-31T12:00:00.5+02:00", "2024-03-31T10:00:00.5Z"),
+            ("2024-03-31T12:00:00-02:30", "2024-03-31T14:30:00Z"),
+            // Its `+` arrived as a space.
+            ("2024-03-31T12:00:00 02:00", "2024-03-31T10:00:00Z"),
+            // Written with a space in place of the T.
+            ("2024-03-31 12:00:00Z", "2024-03-31T12:00:00Z"),
+            ("2024-03-31", "2024-03-31T00:00:00Z"),
+        ] {
+            assert_eq!(parse(text), utc(moment), "{text}");
+            assert!(parse(text).is_some(), "{text}");
+        }
+        for bad in [
+            "",
+            "2024",
+            "2024-3-1",
+            "2024-02-30",
+            " 2024-03-31",
+            "2024-03-31T12:00:00",
+            "2024-03-31 12:00",
+            "noon",
+        ] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_of_its_zone() {
+        let begins = |zone: &FixedOffset| parse_in("2024-03-31", zone);
+        assert_eq!(begins(&Forward::hours(2)), utc("2024-03-30T22:00:00Z"));
+        assert_eq!(begins(&Forward::hours(-5)), utc("2024-03-31T05:00:00Z"));
+    }
+
+    #[test]
+    fn a_day_whose_midnight_is_left_out_begins_when_the_clock_is_set_forward() {
+        for (minutes, begins) in
+            [(0, "2024-03-31T00:00:00Z"), (30, "2024-03-30T23:30:00Z"), (59, "2024-03-30T23:01:00Z")]
+        {
+            let day = parse_in("2024-03-31", &Forward::before_midnight(minutes));
+            assert_eq!(day, utc(begins), "{minutes} minutes before midnight");
+        }
+    }
+}

@@ -73,6 +73,7 @@ mod tests {
     #[test]
     fn an_unknown_context_name_is_rejected() {
         assert_eq!(in_table("order"), "order");
+        assert_eq!(named("order").unwrap().name, "order");
         for unknown in ["orders", "orde", "", "ordes"] {
             assert!(std::panic::catch_unwind(|| in_table(unknown)).is_err(), "{unknown}");
             assert!(named(unknown).is_none());

@@ -317,6 +317,7 @@ fn metadata_is_stored_as_a_flat_map_of_strings() {
     let golden = read_or_write("metadata.v1.json", || serde_json::to_string(&full).unwrap());
     let read: Metadata = serde_json::from_str(&golden).unwrap();
     assert_eq!(read, full);
+    assert_eq!(read.actor(), Some(Actor::system("fulfilment")));
     assert_eq!(serde_json::to_string(&read).unwrap(), golden);
     // cqrs-es reads nothing else.
     let flat: BTreeMap<String, String> = serde_json::from_str(&golden).unwrap();

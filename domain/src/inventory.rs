@@ -644,6 +644,50 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_available_can_be_reserved_or_counted_away() {
+        let history = || vec![received(5), reserved(3)];
+        let (order_id, line, quantity) = (order(), 2, 2);
+        given(history())
+            .when(at(Command::Reserve { order_id, line, quantity }))
+            .then_expect_events(vec![Event::StockReserved { place: place(), order_id, line, quantity }]);
+        let (quantity, reason) = (-2, "lost".to_owned());
+        given(history())
+            .when(at(Command::Adjust { quantity, reason: reason.clone() }))
+            .then_expect_events(vec![Event::StockAdjusted { place: place(), quantity, reason }]);
+    }
+
+    #[test]
+    fn a_stock_is_filled_up_to_the_maximum() {
+        let adjusted =
+            |quantity| Event::StockAdjusted { place: place(), quantity, reason: "a count".to_owned() };
+        let nearly = || vec![adjusted(MOST_UNITS - 5)];
+        given(nearly()).when(at(Command::Receive { quantity: 5 })).then_expect_events(vec![received(5)]);
+        given(nearly()).when(at(Command::Receive { quantity: 6 })).then_expect_error(Error::BadQuantity);
+        let adjust = |quantity| at(Command::Adjust { quantity, reason: "a count".to_owned() });
+        given(nearly()).when(adjust(5)).then_expect_events(vec![adjusted(5)]);
+        given(nearly()).when(adjust(6)).then_expect_error(Error::BadQuantity);
+        // More than a stock can hold is no quantity, whichever way it goes.
+        given(nearly()).when(adjust(-MOST_UNITS - 1)).then_expect_error(Error::BadQuantity);
+        given(nearly())
+            .when(adjust(-MOST_UNITS))
+            .then_expect_error(Error::InsufficientStock { requested: MOST_UNITS, available: MOST_UNITS - 5 });
+    }
+
+    #[test]
+    fn a_bad_quantity_is_invalid_in_any_state_and_every_other_refusal_is_of_this_one() {
+        assert_eq!(Error::BadQuantity.kind(), ErrorKind::Invalid);
+        for error in [
+            Error::InsufficientStock { requested: 1, available: 0 },
+            Error::LineReleased,
+            Error::LineShipped,
+            Error::LineReservedDifferently,
+            Error::LineNotReserved,
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+        }
+    }
+
+    #[test]
     fn a_stock_holds_at_most_the_maximum_and_no_command_moves_zero_units() {
         let adjust = |quantity| at(Command::Adjust { quantity, reason: "a count".into() });
         let full = Event::StockAdjusted { place: place(), quantity: MOST_UNITS, reason: "a count".into() };

@@ -272,6 +272,7 @@ mod tests {
 
     #[test]
     fn debug_never_shows_the_text() {
+        assert!(erased().is_erased() && !opened().is_erased());
         let shown = [ada(), encrypted(), opened(), erased()].map(|value| format!("{value:?}"));
         assert_eq!(
             shown,
@@ -361,6 +362,8 @@ mod tests {
         for purpose in [Purpose::Account, Purpose::Invoice] {
             assert_eq!(parse_kid(&kid(subject, purpose)), Some((subject, purpose)));
         }
+        let all = ["account", "invoice"].map(|purpose| format!("{subject}.{purpose}"));
+        assert_eq!(kids(subject).collect::<Vec<_>>(), all);
         for bad in ["", "account", "1.account", &format!("{subject}"), &format!("{subject}.x")] {
             assert_eq!(parse_kid(bad), None, "{bad:?}");
         }

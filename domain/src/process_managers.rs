@@ -66,6 +66,20 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_is_about_the_order_that_it_is_named_by() {
+        let order = Uuid::from_u128(7);
+        for name in ["fulfilment", "release-unshipped"] {
+            let process = find(name).unwrap();
+            assert_eq!(process.name(), name);
+            assert_eq!(process.subject(&order.to_string()), Some(("order", order)), "{name}");
+            assert_eq!(process.subject("not-an-order"), None, "{name}");
+            let confirmed = Event::Order(order::Event::OrderConfirmed {});
+            assert_eq!(process.instance(order, &confirmed), Some(order.to_string()), "{name}");
+        }
+        assert!(find("nothing").is_none());
+    }
+
+    #[test]
     fn releasing_unshipped_orders_is_off_until_days_are_given() {
         let on = |days| {
             let all = all(&Settings { cancel_unshipped_after_days: days });

@@ -464,6 +464,105 @@ mod tests {
             .then_expect_error(Error::BadPrice);
     }
 
+    /// So many variants, each at 1.00.
+    fn variants(count: usize) -> Vec<Variant> {
+        (0..count).map(|number| variant(&format!("MUG-{number}"), 100)).collect()
+    }
+
+    #[test]
+    fn a_product_has_at_least_one_variant_and_at_most_the_maximum() {
+        let create = |count| Command::Create { details: Details::default(), variants: variants(count) };
+        let created =
+            |count| Event::ProductCreated { details: Details::default(), variants: variants(count) };
+        for count in [0, MOST_VARIANTS + 1] {
+            given(vec![]).when(create(count)).then_expect_error(Error::BadVariants);
+        }
+        for count in [1, MOST_VARIANTS] {
+            given(vec![]).when(create(count)).then_expect_events(vec![created(count)]);
+        }
+        let add = || Command::AddVariant { variant: variant("CUP", 1) };
+        given(vec![created(MOST_VARIANTS - 1)])
+            .when(add())
+            .then_expect_events(vec![Event::ProductVariantAdded { variant: variant("CUP", 1) }]);
+        given(vec![created(MOST_VARIANTS)]).when(add()).then_expect_error(Error::BadVariants);
+        let twice = Command::Create {
+            details: Details::default(),
+            variants: vec![variant("MUG", 1), variant("CUP", 1), variant("MUG", 2)],
+        };
+        given(vec![]).when(twice).then_expect_error(Error::BadVariants);
+    }
+
+    #[test]
+    fn a_price_is_between_nothing_and_the_maximum_wherever_it_is_given() {
+        let sku = || Sku::try_new("MUG").unwrap();
+        let create =
+            |amount| Command::Create { details: Details::default(), variants: vec![variant("MUG", amount)] };
+        let add = |amount| Command::AddVariant { variant: variant("CUP", amount) };
+        let set = |amount| Command::SetPrice { sku: sku(), price: Money::new(amount, Currency::GBP) };
+        for amount in [0, 100_000_000_000] {
+            let (details, variants) = (Details::default(), vec![variant("MUG", amount)]);
+            given(vec![])
+                .when(create(amount))
+                .then_expect_events(vec![Event::ProductCreated { details, variants }]);
+            given(vec![mug()])
+                .when(add(amount))
+                .then_expect_events(vec![Event::ProductVariantAdded { variant: variant("CUP", amount) }]);
+            let price = Money::new(amount, Currency::GBP);
+            given(vec![mug()])
+                .when(set(amount))
+                .then_expect_events(vec![Event::ProductPriceChanged { sku: sku(), price }]);
+        }
+        for amount in [-1, 100_000_000_001] {
+            given(vec![]).when(create(amount)).then_expect_error(Error::BadPrice);
+            given(vec![mug()]).when(add(amount)).then_expect_error(Error::BadPrice);
+            given(vec![mug()]).when(set(amount)).then_expect_error(Error::BadPrice);
+        }
+        let without = Variant { sku: Sku::try_new("CUP").unwrap(), price: None };
+        given(vec![mug()])
+            .when(Command::AddVariant { variant: without.clone() })
+            .then_expect_events(vec![Event::ProductVariantAdded { variant: without }]);
+    }
+
+    #[test]
+    fn what_a_listed_product_says_already_changes_nothing() {
+        let Event::ProductCreated { details, .. } = mug() else { unreachable!() };
+        given(vec![mug()]).when(Command::Change { details: details.clone() }).then_expect_events(vec![]);
+        let other = Details { description: "It holds tea.".to_owned(), ..details };
+        given(vec![mug()])
+            .when(Command::Change { details: other.clone() })
+            .then_expect_events(vec![Event::ProductDetailsChanged { details: other }]);
+        given(vec![mug()])
+            .when(Command::AddVariant { variant: variant("MUG", 500) })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn a_product_is_created_once_and_only_a_listed_one_changes() {
+        let create = || Command::Create { details: Details::default(), variants: variants(1) };
+        given(vec![mug()]).when(create()).then_expect_error(Error::ProductExists);
+        given(vec![mug(), Event::ProductDeleted {}]).when(create()).then_expect_error(Error::ProductDeleted);
+        given(vec![]).when(Command::Delete).then_expect_error(Error::ProductNotFound);
+        given(vec![mug()]).when(Command::Delete).then_expect_events(vec![Event::ProductDeleted {}]);
+        let pot = Sku::try_new("POT").unwrap();
+        given(vec![mug()])
+            .when(Command::SetPrice { sku: pot.clone(), price: Money::new(1, Currency::GBP) })
+            .then_expect_error(Error::NoSuchVariant(pot));
+    }
+
+    #[test]
+    fn the_variant_with_a_sku_is_found_while_the_product_is_listed() {
+        let mut product = Product::default();
+        let (mug_sku, cup_sku) = (Sku::try_new("MUG").unwrap(), Sku::try_new("CUP").unwrap());
+        assert_eq!((product.variant(&mug_sku), product.skus()), (None, vec![]));
+        product.evolve(mug());
+        product.evolve(Event::ProductVariantAdded { variant: variant("CUP", 1) });
+        assert_eq!(product.variant(&cup_sku), Some(&variant("CUP", 1)));
+        assert_eq!(product.variant(&Sku::try_new("POT").unwrap()), None);
+        assert_eq!(product.skus(), [&mug_sku, &cup_sku]);
+        product.evolve(Event::ProductDeleted {});
+        assert_eq!((product.variant(&cup_sku), product.skus()), (None, vec![&mug_sku, &cup_sku]));
+    }
+
     #[test]
     fn a_deleted_product_gives_a_sku_back_once_and_keeps_the_others() {
         let added = Event::ProductVariantAdded { variant: variant("CUP", 1) };

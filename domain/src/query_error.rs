@@ -204,6 +204,17 @@ mod tests {
     }
 
     #[test]
+    fn an_error_says_what_it_was_made_with() {
+        let soon = Duration::from_secs(3);
+        let error = QueryError::unavailable("read-model-behind", "it is being built", soon).with_read_at(7);
+        assert_eq!((error.kind(), error.slug()), (QueryErrorKind::Unavailable, "read-model-behind"));
+        assert_eq!((error.detail(), error.retry_after()), ("it is being built", Some(soon)));
+        assert_eq!(error.read_at(), Some(7));
+        let gone = QueryError::gone("cursor-expired", "its generation is gone");
+        assert_eq!((gone.retry_after(), gone.read_at()), (None, None));
+    }
+
+    #[test]
     fn a_parameter_name_is_at_most_one_line() {
         let error = QueryError::parameter(&"x".repeat(100), "it is no number");
         assert_eq!(error.members()["parameter"], "x".repeat(64));

@@ -284,6 +284,40 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_sku_is_one_line_of_1_to_64_characters() {
+        let read = |raw: &str| serde_json::from_value::<Sku>(raw.into()).map_err(|error| error.to_string());
+        for (raw, why) in [
+            ("", TextError::Empty),
+            (" \n ", TextError::Empty),
+            ("A\nB", TextError::Control),
+            ("A\tB", TextError::Control),
+            ("A\u{1}B", TextError::Control),
+            ("X".repeat(65).as_str(), TextError::TooLong(64)),
+        ] {
+            assert_eq!(read(raw), Err(format!("this SKU cannot be used: {why}")), "{raw:?}");
+        }
+        assert_eq!(read(&"X".repeat(64)).unwrap().as_str(), "X".repeat(64));
+    }
+
+    #[test]
+    fn a_code_has_at_most_64_small_letters_digits_and_hyphens() {
+        for good in ["changed-my-mind", "a", "42", "-", &"x".repeat(64)] {
+            assert_eq!(code(good).unwrap(), good);
+        }
+        for bad in ["Changed", "a b", "a_b", "caf\u{e9}", "a.b", "\u{661}"] {
+            assert_eq!(code(bad), Err(TextError::NotACode), "{bad:?}");
+        }
+        assert_eq!(code(" "), Err(TextError::Empty));
+        assert_eq!(code(&"x".repeat(65)), Err(TextError::TooLong(64)));
+    }
+
+    #[test]
+    fn prose_may_be_as_long_as_it_says_and_no_longer() {
+        assert_eq!(prose(" ab ", 2).unwrap(), "ab");
+        assert_eq!(prose("abc", 2), Err(TextError::TooLong(2)));
+    }
+
+    #[test]
     fn a_sku_parses_into_its_normal_form() {
         assert_eq!(serde_json::from_str::<Sku>("\" mug \"").unwrap(), Sku::try_new("MUG").unwrap());
         assert_eq!(serde_json::to_string(&Sku::try_new("mug").unwrap()).unwrap(), "\"MUG\"");
@@ -339,6 +373,7 @@ mod tests {
         }
         assert_eq!(visible("a\u{1b}[31mb\u{9b}2J\u{7f}"), "a\\u001b[31mb\\u009b2J\\u007f");
         assert_eq!(visible("gpj.\u{202e}exe\u{2066}"), "gpj.\\u202eexe\\u2066");
+        assert_eq!(visible("a\nb\tc\u{0}"), "a\nb\tc\\u0000");
     }
 
     proptest! {

@@ -395,6 +395,67 @@ mod tests {
     }
 
     #[test]
+    fn only_a_registered_user_changes_and_what_is_known_changes_nothing() {
+        let registered = || Event::UserRegistered { details: ada("Ada") };
+        let change = |name| Command::Change { details: ada(name) };
+        let given = |events| TestFramework::<User>::with(facts()).given(events);
+        given(vec![registered()]).when(change("Ada")).then_expect_events(vec![]);
+        given(vec![registered()])
+            .when(change("Bob"))
+            .then_expect_events(vec![Event::UserDetailsChanged { details: ada("Bob") }]);
+        given(vec![registered()]).when(Command::Delete).then_expect_events(vec![Event::UserDeleted {}]);
+        for command in [change("Bob"), Command::Delete] {
+            given(vec![]).when(command).then_expect_error(Error::UserNotFound);
+        }
+        for command in [change("Bob"), Command::Register { details: ada("Ada") }] {
+            given(vec![registered(), Event::UserDeleted {}])
+                .when(command)
+                .then_expect_error(Error::UserDeleted);
+        }
+    }
+
+    #[test]
+    fn a_user_holds_the_address_that_they_have_now() {
+        let with =
+            |email: Option<&str>| Details::try_new(Uuid::nil(), Some("Ada"), email, None, None).unwrap();
+        for event in [
+            Event::UserRegistered { details: with(Some("Ada@Example.ORG")) },
+            Event::UserDetailsChanged { details: with(Some("Ada@Example.ORG")) },
+        ] {
+            let held = vec![Hold::one(scope::EMAIL, "ada@example.org")];
+            assert_eq!(User::default().holds(&event), held, "{event:?}");
+        }
+        let without = Event::UserDetailsChanged { details: with(None) };
+        assert_eq!(User::default().holds(&without), [Hold { scope: scope::EMAIL, values: vec![] }]);
+    }
+
+    #[test]
+    fn details_are_encrypted_under_the_users_account_key_and_a_refused_one_names_its_field() {
+        let ada = Uuid::from_u128(1);
+        let details =
+            Details::try_new(ada, Some(" Ada "), Some("ada@example.org"), Some("123"), Some(" France "))
+                .unwrap();
+        assert_eq!(details.country.as_deref(), Some("France"));
+        assert_eq!(details.name.as_ref().and_then(Personal::get).map(String::as_str), Some("Ada"));
+        let mut event = Event::UserRegistered { details };
+        let owners: Vec<_> = event.personal().into_iter().map(|value| value.pending_key()).collect();
+        assert_eq!(owners, [Some((ada, Purpose::Account)); 3]);
+        assert_eq!(Event::UserDeleted {}.personal().len(), 0);
+        let long = "x".repeat(201);
+        for (field, [name, email, phone, country]) in [
+            ("/name", [Some(long.as_str()), None, None, None]),
+            ("/email", [None, Some("nobody"), None, None]),
+            ("/phone", [None, None, Some(&long[..41]), None]),
+            ("/country", [None, None, None, Some(&long[..65])]),
+        ] {
+            let refused = Details::try_new(ada, name, email, phone, country).unwrap_err();
+            assert_eq!(refused.0, field);
+        }
+        let most = Details::try_new(ada, Some(&long[..200]), None, Some(&long[..40]), Some(&long[..64]));
+        assert!(most.is_ok());
+    }
+
+    #[test]
     fn deleting_twice_is_deleting_once() {
         TestFramework::<User>::with(facts())
             .given(vec![Event::UserRegistered { details: ada("Ada") }, Event::UserDeleted {}])
@@ -417,6 +478,11 @@ mod tests {
         TestFramework::<Person>::with(facts())
             .given_no_previous_events()
             .when(Command::ConfirmErasure { purposes: purposes.clone() })
+            .then_expect_error(Error::ErasureNotRequested);
+        // Of two purposes one is not enough.
+        TestFramework::<Person>::with(facts())
+            .given(vec![Event::ErasureRequested { purposes: purposes.clone() }])
+            .when(Command::ConfirmErasure { purposes: vec![Purpose::Account, Purpose::Invoice] })
             .then_expect_error(Error::ErasureNotRequested);
         TestFramework::<Person>::with(facts())
             .given(vec![Event::ErasureRequested { purposes: purposes.clone() }])

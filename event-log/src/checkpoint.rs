@@ -172,3 +172,28 @@ impl Fence {
         if held { Ok(()) } else { Err(Stopped::Lost) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_reads_back_as_it_is_written() {
+        let id = Uuid::from_u128(7);
+        for (checkpoint, text) in
+            [(Checkpoint::start(), "main:0".to_owned()), (Checkpoint::at(12, id), format!("main:12:{id}"))]
+        {
+            assert_eq!(checkpoint.to_string(), text);
+            assert_eq!(text.parse::<Checkpoint>().unwrap(), checkpoint);
+        }
+        for bad in ["", "main", "main:", "main:x", "12", "main:12:x"] {
+            let error = bad.parse::<Checkpoint>().unwrap_err().to_string();
+            assert!(error.contains("is not a checkpoint"), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_process_manager_follows_under_its_own_name() {
+        assert_eq!(of_process("fulfilment"), "reactor:fulfilment");
+    }
+}

@@ -137,6 +137,27 @@ mod tests {
     }
 
     #[test]
+    fn a_jwe_of_another_algorithm_or_version_is_none_of_this_shop() {
+        let named = |alg: &str, enc: &str, v: u32| {
+            let header = format!(r#"{{"alg":"{alg}","enc":"{enc}","kid":"k.account","v":{v}}}"#);
+            kid_of(&format!("{}....", BASE64.encode(header)))
+        };
+        assert_eq!(named("dir", "A256GCM", FORM).unwrap(), "k.account");
+        for (alg, enc, v) in [("A256KW", "A256GCM", 1), ("dir", "A128GCM", 1), ("dir", "A256GCM", 2)] {
+            assert_eq!(named(alg, enc, v), Err(CodecError::Form), "{alg} {enc} {v}");
+        }
+    }
+
+    #[test]
+    fn a_jwe_has_five_parts_of_which_the_second_is_empty() {
+        let jwe = encrypt("k.account", &[1; 32], b"Ada").unwrap();
+        let (four, _) = jwe.rsplit_once('.').unwrap();
+        for other in [four.to_owned(), format!("{jwe}."), jwe.replacen("..", ".AAAA.", 1)] {
+            assert_eq!(decrypt(&other, &[1; 32]), Err(CodecError::Form), "{other}");
+        }
+    }
+
+    #[test]
     fn a_wrapped_key_belongs_to_its_name() {
         let wrapped = wrap(&[9; 32], "a", &[1; 32]).unwrap();
         assert_eq!(unwrap(&[9; 32], "a", &wrapped).unwrap(), [1; 32]);

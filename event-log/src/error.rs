@@ -137,3 +137,103 @@ pub fn is_no_table(error: &DbErr) -> bool {
         _ => error.message().starts_with("no such table"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    /// What a database answers: a code, and a message.
+    #[derive(Debug)]
+    struct Answer(Option<&'static str>, &'static str);
+
+    impl std::fmt::Display for Answer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.1)
+        }
+    }
+
+    impl std::error::Error for Answer {}
+
+    impl sqlx::error::DatabaseError for Answer {
+        fn message(&self) -> &str {
+            self.1
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            self.0.map(Cow::Borrowed)
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::Other
+        }
+    }
+
+    fn answered(code: Option<&'static str>, message: &'static str) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Answer(code, message)))
+    }
+
+    #[test]
+    fn a_server_that_cannot_answer_now_is_temporary_and_an_answer_about_the_data_is_not() {
+        let temporary = [
+            // SQLite: busy, locked, read-only, I/O with details, full, cannot open.
+            "5", "6", "8", "266", "13",
+            "14", // PostgreSQL: connections, resources, shutting down, a standby, a lock.
+            "08006", "53100", "57P01", "58030", "25006", "55P03", "40001", "40P01",
+        ];
+        for code in temporary {
+            assert!(sqlx_unavailable(&answered(Some(code), "")), "{code}");
+        }
+        for code in ["1", "9", "19", "11", "22P02", "23505", "42P01", "25001", "0800", "5310", "x"] {
+            assert!(!sqlx_unavailable(&answered(Some(code), "")), "{code}");
+        }
+        assert!(!sqlx_unavailable(&answered(None, "")));
+        assert!(sqlx_unavailable(&sqlx::Error::PoolTimedOut) && !sqlx_unavailable(&sqlx::Error::RowNotFound));
+        let of = |error| DbErr::Query(RuntimeErr::SqlxError(error));
+        assert!(unavailable(&of(sqlx::Error::PoolClosed)) && !unavailable(&of(sqlx::Error::RowNotFound)));
+        assert!(!unavailable(&DbErr::Query(RuntimeErr::Internal("inside".to_owned()))));
+        assert!(!unavailable(&DbErr::Custom("of ours".to_owned())));
+    }
+
+    #[test]
+    fn a_table_that_is_not_there_is_known_from_other_answers() {
+        let of = |error| DbErr::Exec(RuntimeErr::SqlxError(error));
+        for (code, message) in
+            [(Some("42P01"), ""), (Some("3F000"), ""), (Some("1"), "no such table: events")]
+        {
+            assert!(is_no_table(&of(answered(code, message))), "{code:?} {message}");
+        }
+        for (code, message) in [(Some("42703"), "no such column"), (Some("1"), "syntax error")] {
+            assert!(!is_no_table(&of(answered(code, message))), "{code:?} {message}");
+        }
+        assert!(!is_no_table(&of(sqlx::Error::PoolClosed)));
+        assert!(!is_no_table(&DbErr::Custom("no such table".to_owned())));
+    }
+
+    #[test]
+    fn a_query_is_told_to_ask_again_only_where_that_can_help() {
+        let slug = |error: Error| {
+            let error = QueryError::from(error);
+            (error.slug().to_owned(), error.retry_after())
+        };
+        let again = Some(Duration::from_secs(1));
+        let down = || "down".to_owned();
+        assert_eq!(slug(Error::Unavailable(down())), ("database-unavailable".to_owned(), again));
+        assert_eq!(slug(Error::Keys(down())), ("key-store-unavailable".to_owned(), again));
+        assert_eq!(slug(Error::KeyStoreLost { count: 4 }), ("key-store-unavailable".to_owned(), again));
+        assert_eq!(slug(Error::Database(down())), ("internal-error".to_owned(), None));
+    }
+}

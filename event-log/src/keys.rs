@@ -246,3 +246,30 @@ fn decrypt_one(value: &mut dyn PersonalValue, keys: &HashMap<String, Key>) -> Re
 fn keys_error(error: sea_orm::DbErr) -> Error {
     Error::Keys(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_master_key_of_a_file_encrypts_new_keys_and_each_decrypts_its_own() {
+        let line = |byte: u8| BASE64.encode([byte; 32]);
+        let keys = MasterKeys::parse(&format!("\n {} \n\n{}\n", line(0), line(1))).unwrap();
+        // The start of the SHA-256 of 32 zero bytes.
+        assert_eq!(keys.current(), ("66687aadf862bd77", &[0; 32]));
+        let wrapped = codec::wrap(&[1; 32], "k.account", &[5; 32]).unwrap();
+        assert_eq!(keys.unwrap(&fingerprint(&[1; 32]), "k.account", &wrapped).unwrap(), [5; 32]);
+        let locked = keys.unwrap(&fingerprint(&[2; 32]), "k.account", &wrapped).unwrap_err().to_string();
+        assert!(locked.contains("locked"), "{locked}");
+        assert!(keys.unwrap(&fingerprint(&[0; 32]), "k.account", &wrapped).is_err(), "of another master key");
+    }
+
+    #[test]
+    fn a_file_of_master_keys_has_a_key_of_32_bytes_on_each_line() {
+        let (short, long) = (BASE64.encode([0; 31]), BASE64.encode([0; 33]));
+        let good = BASE64.encode([0; 32]);
+        for bad in ["", "\n \n", &short, &long, "not base64", &format!("{good}\n{short}")] {
+            assert!(matches!(MasterKeys::parse(bad), Err(Error::MasterKey(_))), "{bad:?}");
+        }
+    }
+}

@@ -460,6 +460,29 @@ mod tests {
         let yen = old(1, "MUG", 1, Money::new(100_000, "JPY".parse().unwrap()));
         assert_eq!(with(&mut order, vec![yen]).unwrap().len(), 2);
         assert_eq!((order.credits.amount, order.credits.earlier.len()), (400, 1));
+
+        // For more than the line's price: what is left of the line's money is left, however many units are.
+        let dear = || vec![old(1, "MUG", 1, gbp(900))];
+        let of_first = |pence| Command::Credit {
+            credit_note_id: note(9),
+            lines: vec![part(1, 1, pence)],
+            earlier: dear(),
+        };
+        let refused = done(&mut placed(), of_first(101));
+        assert_eq!(refused, Err(Error::CreditTooLarge { left: 0 }.into()));
+        assert_eq!(done(&mut placed(), of_first(100)).unwrap().len(), 2);
+
+        // It takes no more of a line than is left, and no more than it needs.
+        let mut order = placed();
+        done(&mut order, credit(vec![part(1, 1, 500)])).unwrap();
+        let lines = |events: Vec<Event>| match events.into_iter().next() {
+            Some(Event::OrderCredited { lines, .. }) => lines,
+            other => panic!("{other:?}"),
+        };
+        let earlier = vec![old(1, "MUG", 1, gbp(100))];
+        let cup = Command::Credit { credit_note_id: note(9), lines: vec![part(3, 1, 0)], earlier };
+        assert_eq!(lines(done(&mut order, cup).unwrap()), [part(1, 1, 100)]);
+        assert_eq!(lines(with(&mut order, vec![old(2, "MUG", 2, gbp(100))]).unwrap()), [part(2, 2, 100)]);
     }
 
     #[test]

@@ -278,6 +278,13 @@ mod tests {
             "1\u{fe0f}\u{20e3}",
             "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
             "葛\u{e0100}城市",
+            "葛\u{fe00}",
+            "葛\u{fe0e}",
+            "≨\u{fe00}",
+            "က\u{fe00}",
+            "#\u{fe0f}\u{20e3}",
+            "مَ\u{200c}ی",
+            "م\u{200c}\u{64e}ی",
             "Zoë Łukasz Nguyễn Đặng",
             "ก\u{e34}\u{e48}ง",
             "שָׁלוֹם",
@@ -285,6 +292,9 @@ mod tests {
         ] {
             let expected: String = name.replace("\u{200c}\u{200c}", "\u{200c}").nfc().collect();
             assert_eq!(without_invisible(name), expected, "{name:?}");
+            // What is further away does not matter.
+            let within = without_invisible(&format!("Ada {name} Bob"));
+            assert_eq!(within, format!("Ada {expected} Bob"), "{name:?}");
         }
     }
 
@@ -304,6 +314,13 @@ mod tests {
             ("x\u{e0067}\u{e007f}", "x"),
             ("é\u{e0100}", "é"),
             ("e\u{200b}\u{301}", "é"),
+            ("A\u{94d}\u{200d}", "A\u{94d}"),
+            ("\u{200d}\u{94d}", "\u{94d}"),
+            ("क\u{200d}", "क"),
+            ("\u{200d}👩", "👩"),
+            ("x\u{fe0f}\u{20e3}", "x\u{20e3}"),
+            // Tags after the one that ends a flag.
+            ("🏴\u{e0067}\u{e007f}\u{e0062}\u{e007f}", "🏴\u{e0067}\u{e007f}"),
         ] {
             assert_eq!(without_invisible(text), cleaned, "{text:?}");
         }
