@@ -641,6 +641,114 @@ mod tests {
     }
 
     #[test]
+    fn bytes_read_back_from_their_digits() {
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
+        assert_eq!(unhex("000aff"), [0, 10, 255]);
+    }
+
+    #[test]
+    fn a_batch_has_no_more_requests_than_the_most_and_no_more_bytes_than_fit() {
+        let many = numbered((0..=MOST_REQUESTS).map(|_| request(ids::new())).collect());
+        assert_eq!(batches(&many).iter().map(Vec::len).collect::<Vec<_>>(), [MOST_REQUESTS, 1]);
+        let of = |bytes: usize| {
+            let event = NewEvent {
+                aggregate_type: "stock",
+                aggregate_id: ids::new().to_string(),
+                sequence: 1,
+                event_type: String::new(),
+                event_version: String::new(),
+                payload: "x".repeat(bytes - 1),
+                metadata: "x".to_owned(),
+                event_id: ids::new(),
+                occurred_at: DateTime::UNIX_EPOCH,
+            };
+            Request { events: vec![event], ..request(ids::new()) }
+        };
+        let half = MOST_BYTES / 2;
+        assert_eq!(batches(&numbered(vec![of(half), of(half), of(1)])), [vec![0, 1], vec![2]]);
+        // One that is too large for any batch goes alone.
+        assert_eq!(batches(&numbered(vec![of(MOST_BYTES + 1), of(1)])), [vec![0], vec![1]]);
+    }
+
+    #[test]
+    fn requests_of_a_stream_go_together_as_far_as_each_builds_on_the_one_before() {
+        let after = |stream: &str, seen: Option<Uuid>, event_id: Option<Uuid>| {
+            let expected = Expected {
+                aggregate_type: "stock",
+                aggregate_id: stream.to_owned(),
+                sequence: 0,
+                event_id: seen,
+            };
+            let event = event_id.map(|event_id| NewEvent {
+                aggregate_type: "stock",
+                aggregate_id: stream.to_owned(),
+                sequence: 1,
+                event_type: String::new(),
+                event_version: String::new(),
+                payload: String::new(),
+                metadata: String::new(),
+                event_id,
+                occurred_at: DateTime::UNIX_EPOCH,
+            });
+            Request { streams: vec![expected], events: event.into_iter().collect(), ..request(ids::new()) }
+        };
+        let (one, two) = (Some(ids::new()), Some(ids::new()));
+        let requests = numbered(vec![
+            after("a", None, one),
+            after("a", one, two),
+            // It has not seen the event before it, and what comes after it on the stream must not overtake it.
+            after("a", None, None),
+            after("a", two, None),
+            after("b", None, None),
+        ]);
+        assert_eq!(batches(&requests), [vec![0, 1, 4], vec![2, 3]]);
+        let batch = Batch::of(requests.iter().collect());
+        assert_eq!(batch.stands_on, [(2, 1), (3, 2), (4, 2)]);
+        assert_eq!(batch.checks.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 5]);
+    }
+
+    /// The order in which a database reports what it found does not count.
+    #[tokio::test]
+    async fn a_known_command_is_answered_from_its_record_whatever_else_was_found() {
+        let version = || Refused {
+            request: 1,
+            why: Why::Version {
+                aggregate_type: "stock".to_owned(),
+                id: "a".to_owned(),
+                sequence: 3,
+                diverged: true,
+                missed: None,
+            },
+        };
+        let claim = || Refused {
+            request: 1,
+            why: Why::Claim { scope: "sku".to_owned(), owner: "product:a".to_owned() },
+        };
+        let known = || Refused {
+            request: 1,
+            why: Why::Command {
+                fingerprint: hex(b"first"),
+                status: OutcomeKind::Created.stored(),
+                location: None,
+                version: Some(1),
+                first: Some(7),
+                last: Some(7),
+                detail: None,
+            },
+        };
+        for refused in [vec![known(), version(), claim()], vec![version(), claim(), known()]] {
+            let (sender, outcome) = oneshot::channel();
+            let waiting = Waiting { request: request(ids::new()), answer: sender };
+            let written = Written { base: 9, refused, behind: HashSet::new() };
+            assert_eq!(answer(vec![waiting], written, &Appends::default()), 9);
+            let Outcome::Known { answer, fingerprint } = outcome.await.unwrap().unwrap() else {
+                panic!("it is known")
+            };
+            assert_eq!((answer.first_position, fingerprint), (Some(7), b"first".to_vec()));
+        }
+    }
+
+    #[test]
     fn a_value_is_freed_in_a_later_batch_than_the_one_that_claims_it() {
         let requests = numbered(vec![claiming(1, "product:a"), freeing("product:a"), freeing("product:b")]);
         assert_eq!(batches(&requests), [vec![0, 2], vec![1]]);

@@ -100,7 +100,16 @@ async fn the_expected_event_is_compared_by_its_id_as_well_as_by_its_version(shop
     assert_eq!(words(&outcomes), ["version", "version", "done"]);
     let mut nameless = Tip { event_id: None, ..tip.clone() };
     assert_eq!(words(&submit(&store, vec![request(&mut nameless)]).await), ["version"]);
+    // The other way round: the right id, or that there is none, with a version that the stream is not at.
+    let mut ahead = Tip { sequence: 3, ..tip.clone() };
+    assert_eq!(words(&submit(&store, vec![checking(&ahead), request(&mut ahead)]).await), ["version"; 2]);
+    let mut unwritten = Tip { sequence: 3, ..Tip::new() };
+    assert_eq!(
+        words(&submit(&store, vec![checking(&unwritten), request(&mut unwritten)]).await),
+        ["version"; 2]
+    );
     assert_eq!(words(&submit(&store, vec![request(&mut tip)]).await), ["done"]);
+    assert_eq!(shop.events().await.len(), 2);
 }
 
 async fn a_chain_on_one_stream_goes_in_as_one_batch(shop: Fixture) {
@@ -233,6 +242,14 @@ async fn two_callers_that_append_to_two_streams_in_opposite_order_both_finish(sh
     tokio::join!(both(one, other), both(other, one));
     assert_eq!(on_hand(&store, one).await, (20, 20));
     assert_eq!(on_hand(&store, other).await, (20, 20));
+    // Both ask while a third caller has one of the streams and waits for its events to be read.
+    for held_first in [true, false] {
+        let (one, other) = (ids::new(), ids::new());
+        let held = if held_first { one } else { other };
+        let holding = store.execute::<Stock>(held, receive(1), context());
+        let (held, (), ()) = tokio::join!(holding, both(one, other), both(other, one));
+        held.unwrap();
+    }
     let twice = store.execute_both::<Stock, Stock>((one, receive(1)), (one, receive(1)), context()).await;
     assert!(matches!(twice, Err(ExecuteError::Fault(_))), "{twice:?}");
 }
@@ -313,6 +330,25 @@ async fn an_append_checks_events_that_were_committed_while_it_waited() {
     assert_eq!((*sequence, *seen), (1, 0));
     assert_eq!(missed.iter().map(|event| event.event_id).collect::<Vec<_>>(), [events[0].event_id]);
     assert_eq!(missed[0].payload, events[0].payload);
+}
+
+/// The keys of the tables refuse an append that was checked too early; nothing but the lock refuses a decision that
+/// appends nothing.
+#[tokio::test]
+async fn a_check_without_events_sees_what_was_committed_while_it_waited() {
+    let shop = Fixture::postgres().await;
+    let store = shop.store();
+    let tip = Tip::new();
+    let mut other = shop.raw().await;
+    let mut tx = lock(&mut other).await;
+    let submitted = tokio::spawn({
+        let (store, check) = (store.clone(), checking(&tip));
+        async move { submit(&store, vec![check]).await }
+    });
+    waiting(&shop).await;
+    sqlx::query(FOREIGN).bind(&tip.stream).bind(1_i64).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(words(&submitted.await.unwrap()), ["version"]);
 }
 
 #[tokio::test]
@@ -497,6 +533,29 @@ async fn an_append_uses_indexes_however_large_the_log_is() {
     end(&shop, [store, fresh]).await;
     let after = scans(&shop).await;
     assert!(after - before < 20, "{} sequential scans in 201 appends, which took {took:?}", after - before);
+}
+
+/// Its trigger takes the lock before it looks for the last position.
+#[tokio::test]
+async fn rows_of_the_crate_wait_for_the_lock() {
+    let shop = Fixture::postgres().await;
+    let (mut other, mut beside) = (shop.raw().await, shop.raw().await);
+    let mut tx = lock(&mut other).await;
+    sqlx::query(FOREIGN).bind("first").bind(1_i64).execute(&mut *tx).await.unwrap();
+    let second =
+        tokio::spawn(
+            async move { sqlx::query(FOREIGN).bind("second").bind(1_i64).execute(&mut beside).await },
+        );
+    until("a row that waits", async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock'";
+        shop.number("log", sql).await == 1
+    })
+    .await;
+    tx.commit().await.unwrap();
+    second.await.unwrap().unwrap();
+    let streams: Vec<_> = shop.events().await.into_iter().map(|event| event.aggregate_id).collect();
+    assert_eq!(streams, ["first", "second"]);
 }
 
 /// Every other writer of the log's tables takes the lock before anything else.

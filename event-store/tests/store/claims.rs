@@ -17,6 +17,7 @@ on_both! {
     exactly_one_of_many_concurrent_claims_wins,
     of_two_claims_in_one_batch_one_wins_and_the_other_gets_the_owner,
     a_value_that_is_claimed_and_given_up_at_once_is_free,
+    a_refused_request_neither_claims_nor_frees_a_value,
     only_the_claims_with_outdated_keys_are_refused,
     a_new_key_for_unique_values_is_used_without_a_restart,
     an_imported_record_is_claimed_by_its_natural_key,
@@ -99,6 +100,30 @@ async fn a_value_that_is_claimed_and_given_up_at_once_is_free(shop: Fixture) {
     assert_eq!(shop.text("log", held).await, "02".repeat(32));
     let outcomes = submit(&store, vec![claiming(&mut Tip::new(), 1, "product:b")]).await;
     assert_eq!(words(&outcomes), ["done"]);
+}
+
+async fn a_refused_request_neither_claims_nor_frees_a_value(shop: Fixture) {
+    let store = shop.store();
+    let mut tip = Tip::new();
+    let mut stale = tip.clone();
+    let first = claiming(&mut tip, 1, "product:a");
+    assert_eq!(words(&submit(&store, vec![first]).await), ["done"]);
+    // It would claim another value in place of the first, but does not know the stream's event.
+    let mut refused = claiming(&mut stale, 2, "product:a");
+    refused.frees.push(("sku", "product:a".into()));
+    let outcomes = submit(&store, vec![refused, claiming(&mut stale, 3, "product:c")]).await;
+    assert_eq!(words(&outcomes), ["version", "behind"]);
+    assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 1);
+    let outcomes = submit(
+        &store,
+        vec![
+            claiming(&mut Tip::new(), 1, "product:b"),
+            claiming(&mut Tip::new(), 2, "product:b"),
+            claiming(&mut Tip::new(), 3, "product:b"),
+        ],
+    )
+    .await;
+    assert_eq!(words(&outcomes), ["claimed", "done", "done"]);
 }
 
 async fn only_the_claims_with_outdated_keys_are_refused(shop: Fixture) {
