@@ -171,6 +171,10 @@ async fn an_imported_record_is_claimed_by_its_natural_key(shop: Fixture) {
         let importing = CommandContext { import_key: Some(format!("receipt:{number}")), ..context() };
         store.execute::<Stock>(stream, receive(1), importing).await.unwrap();
     }
+    // Nor does the stream take one of them again under another command.
+    let again = CommandContext { import_key: Some("receipt:2".into()), ..context() };
+    let taken = store.execute::<Stock>(stream, receive(1), again).await;
+    assert!(matches!(&taken, Err(ExecuteError::Taken { scope, .. }) if scope == scope::IMPORT), "{taken:?}");
     assert_eq!(shop.number("log", "SELECT count(*) FROM @claims WHERE scope = 'import'").await, 3);
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use soonshop_domain::ids;
 use soonshop_domain::inventory::{self, Stock};
 use soonshop_event_store::{AppendError, CommandContext, EarlierForm, EventStore, ExecuteError};
@@ -51,6 +52,16 @@ async fn a_reader_never_sees_half_a_batch_and_never_stops_the_writer() {
     }
     writing.await.unwrap();
     assert_eq!(on_hand(&store, one).await, (50, 50));
+    // In the middle of its work it sees what it saw, and appends go on beside it.
+    let log = shop.db("log");
+    let reading = log.connection.begin().await.unwrap();
+    let count = async || {
+        let row = reading.query_one(log.statement("SELECT count(*) FROM @events", [])).await.unwrap();
+        row.unwrap().try_get_by_index::<i64>(0).unwrap()
+    };
+    assert_eq!(count().await, 100);
+    store.execute::<Stock>(one, receive(1), context()).await.unwrap();
+    assert_eq!((count().await, shop.log().head().await.unwrap().position), (100, 101));
 }
 
 #[tokio::test]
