@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -83,6 +83,12 @@ test-import: ## The import of the whole data set on every set of backends, optim
 torture: ## Kill writers and cut their connections at random, for SECONDS
 	TORTURE_SECONDS=$(SECONDS) $(WITH) --before '$(CARGO) test --package soonshop-event-store --test store --no-run' \
 	  $(CARGO) test --package soonshop-event-store --test store torture -- --nocapture
+
+rules: ## Break the rules of docs/database.md on purpose, one at a time: their tests must fail (NAMES='A6 C8')
+	SERVICES=postgres $(WITH) env CARGO='$(CARGO)' tools/rules/run.py $(NAMES)
+
+mutants: ## Change the code in one place at a time, and list what no test notices; takes hours (CRATES=domain)
+	SERVICES='postgres redis elasticsearch' $(WITH) tools/mutants.sh $(CRATES)
 
 bench: ## The figures, each with its baseline
 	$(WITH) --before '$(CARGO) build --release --workspace && $(CARGO) bench --workspace --bench bench --bench search --no-run' \

@@ -1,4 +1,5 @@
-//! docs/database.md names, for every rule, a test that exists.
+//! docs/database.md names, for every rule, a test that exists; and so does every break of a rule in tools/rules, which
+//! docs/testing.md lists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -64,4 +65,32 @@ fn database_md_names_no_test_that_is_not_there() {
             "{id} names no test, and does not say that there is none"
         );
     }
+}
+
+#[test]
+fn every_break_of_a_rule_names_tests_that_are_there_and_is_listed() {
+    let read = |file: &str| std::fs::read_to_string(Path::new(HOUSE).join(file)).unwrap();
+    let (breaks, page) = (read("tools/rules/rules.toml"), read("docs/testing.md"));
+    let functions = functions();
+    let mut count = 0;
+    for one in breaks.split("[[break]]").skip(1) {
+        let quoted = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let line = |key: &str| one.lines().find_map(|line| line.strip_prefix(key)).map(quoted).unwrap();
+        let (name, how) = (&line("name = ")[0], &line("how = ")[0]);
+        let (_, tests) = one.split_once("tests = [").unwrap();
+        let tests = quoted(tests.split(']').next().unwrap());
+        assert!(!tests.is_empty(), "{name} names no test");
+        for test in &tests {
+            let in_all_variants = [test.clone(), format!("{test}_on_sqlite")];
+            assert!(
+                in_all_variants.iter().any(|one| functions.contains(one)),
+                "{name}: there is no test {test}"
+            );
+        }
+        let tests = tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join(", ");
+        let listed = |line: &str| line.contains(how.as_str()) && line.contains(&tests);
+        assert!(page.lines().any(listed), "{name} is not in docs/testing.md: run tools/rules/run.py --table");
+        count += 1;
+    }
+    assert!(count > 100, "{count} breaks were found");
 }
