@@ -4,16 +4,21 @@
 //! reader cannot put an old value back. (An entry carries the position at which it was read; invalidating a key sets
 //! the lowest position that may be stored for it, for longer than any read takes.)
 //!
+//! Beside it are the [`Rates`] of callers, counted in this process or in the same Redis.
+//!
 //! Start reading at [`connect`], then [`Cache`].
 
 mod moka;
 mod port;
+mod rates;
 #[cfg(feature = "redis")]
 mod redis;
 
 use std::sync::Arc;
 
 pub use port::{Cache, Entry, Error};
+pub use rates::in_process::InProcess;
+pub use rates::{Rate, Rates, Taken};
 
 use port::refused;
 
@@ -34,6 +39,16 @@ pub fn connect(url: &str) -> Result<Arc<dyn Cache>, Error> {
     }
 }
 
+/// Where the rates of callers are counted, by the URL of the cache: in its Redis, or in this process. Checks the
+/// address; connects later.
+pub fn connect_rates(url: &str) -> Result<Arc<dyn Rates>, Error> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        #[cfg(feature = "redis")]
+        Some("redis" | "rediss") => Ok(Arc::new(redis::rates::InRedis::new(url)?)),
+        _ => connect(url).map(|_| -> Arc<dyn Rates> { Arc::new(InProcess::default()) }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,8 +61,10 @@ mod tests {
     async fn an_address_is_checked_before_anything_connects() {
         assert_eq!(connect("moka:").unwrap().backend(), "moka");
         assert!(!connect("moka:").unwrap().shared());
+        assert_eq!(connect_rates("moka:").unwrap().backend(), "in-process");
         for bad in ["", "moka", "moka://x", "memcached://x"] {
             reason(bad);
+            assert!(connect_rates(bad).is_err(), "{bad}");
         }
     }
 
@@ -57,8 +74,10 @@ mod tests {
         let redis = connect("rediss://user:word@cache.example:6380/2?prefix=shop:").unwrap();
         assert!(redis.shared());
         assert_eq!(redis.backend(), "redis");
+        assert_eq!(connect_rates("redis://cache.example").unwrap().backend(), "redis");
         for bad in ["redis:", "redis://host/base", "redis://host?prefx=a"] {
             reason(bad);
+            assert!(connect_rates(bad).is_err(), "{bad}");
         }
         assert!(reason("redis://host?prefx=a").contains("prefx"));
     }

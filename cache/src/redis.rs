@@ -11,6 +11,8 @@
 //! Use a server of its own, or at least the `maxmemory-policy` `noeviction` or `allkeys-lru`: the policy
 //! `volatile-ttl` evicts floors first.
 
+pub(crate) mod rates;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,9 @@
 //! The contract of every cache: the same tests on moka and on a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test's helpers")]
 
+#[path = "contract/rates.rs"]
+mod rates;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
