@@ -118,6 +118,7 @@ export async function place(store) {
     SOONSHOP_SEAL_KEY_FILE: join(folder, 'seal.key'),
     SOONSHOP_OPERATOR_TOKEN_FILE: join(folder, 'operator.token'),
     SOONSHOP_LOG: 'warn',
+    SOONSHOP_RATE: 'off',
   };
   if (store !== 'embedded') {
     shop.database = id;

@@ -20,6 +20,7 @@ pub(crate) mod timeline;
 mod trail;
 
 use soonshop_service_kit::access::Permission;
+use soonshop_service_kit::rates::Class;
 
 use crate::state::{Action, Endpoint};
 use assets::ASSETS;
@@ -28,7 +29,12 @@ use frame::{described, page};
 /// Every page.
 pub(crate) fn table() -> Vec<Endpoint> {
     let assets = ASSETS.into_iter().map(|asset| {
-        page(asset.path, asset.name, Action::new(Vec::new(), described(), move |_| asset.answer()))
+        page(
+            asset.path,
+            asset.name,
+            Class::Reads,
+            Action::new(Vec::new(), described(), move |_| asset.answer()),
+        )
     });
     let mut pages: Vec<_> = assets.collect();
     pages.extend(access::table());

@@ -5,6 +5,8 @@
 //! in every process at the latest.
 
 pub mod caller;
+#[cfg(test)]
+mod guessing;
 pub mod key;
 pub mod keys;
 pub mod of;

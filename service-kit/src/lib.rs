@@ -1,5 +1,5 @@
-//! Shared parts of every HTTP service of the shop: problems, extractors, headers, callers and their permissions, tables
-//! of endpoints, health, logs, start-up and graceful stop.
+//! Shared parts of every HTTP service of the shop: problems, extractors, headers, callers and their permissions, rates,
+//! tables of endpoints, health, logs, start-up and graceful stop.
 //!
 //! It knows no database, no bus and no endpoint. Every refusal leaves as a [`Problem`]. Start reading at [`problem`],
 //! then [`serve`].
@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod problem;
 mod query_error;
 mod refusals;
+pub mod rates;
 mod request;
 pub mod security_headers;
 pub mod serve;

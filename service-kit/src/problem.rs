@@ -204,6 +204,11 @@ impl Problem {
         self.0.retry_after
     }
 
+    /// The same as `Retry-After` says it: in whole seconds, rounded up, and at least one.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.0.retry_after.map(|after| (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1))
+    }
+
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.0.retry_after = Some(retry_after);
@@ -279,16 +284,15 @@ impl std::error::Error for Problem {}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = self.body();
+        let (body, again) = (self.body(), self.retry_after_seconds());
         let inner = *self.0;
         let mut response = (inner.kind.status(), inner.headers, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         // A cache may keep 404, 405 and 410 unless a header forbids it.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(after) = inner.retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(seconds) = again {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -103,6 +103,13 @@ const TABLE: [Check; 11] = [
         ask: |asked| async move { cache(&asked).await }.boxed(),
     },
     Check {
+        name: "rates",
+        needed: false,
+        asked_by: |role| role.has(Role::CommandApi) || role.has(Role::QueryApi),
+        object: |shop| shown(&shop.config.cache),
+        ask: |asked| async move { rates(&asked).await }.boxed(),
+    },
+    Check {
         name: "search",
         needed: false,
         asked_by: |role| role.has(Role::QueryApi) || role.has(Role::Projector),
@@ -279,6 +286,11 @@ async fn workers(asked: &Asked) -> Result<(), Fault> {
 
 async fn cache(asked: &Asked) -> Result<(), Fault> {
     Ok(asked.shop.cache.examine().await.map_err(|error| error.to_string())?)
+}
+
+/// Whether the rates of callers are counted for all processes together, where they should be.
+async fn rates(asked: &Asked) -> Result<(), Fault> {
+    Ok(asked.shop.rates.examine().await.map_err(|error| error.to_string())?)
 }
 
 async fn search(asked: &Asked) -> Result<(), Fault> {

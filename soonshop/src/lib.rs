@@ -15,6 +15,7 @@ mod metrics;
 pub mod migrate;
 mod outcome;
 pub mod processes;
+mod rates;
 mod role;
 pub mod roles;
 pub mod seals;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
-use soonshop_cache::Cache;
+use soonshop_cache::{Cache, Rates};
 use soonshop_domain::context;
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
@@ -41,6 +42,7 @@ use soonshop_search::Search;
 use soonshop_service_kit::serve::Door;
 
 pub use connections::ConnectionSettings;
+pub use rates::RateOptions;
 pub use role::Role;
 
 /// The addresses of all parts. The scheme of a URL names its backend.
@@ -97,6 +99,8 @@ pub struct Config {
     pub cancel_unshipped_after_days: u16,
     #[command(flatten)]
     pub connections: ConnectionSettings,
+    #[command(flatten)]
+    pub rates: RateOptions,
 }
 
 /// The minimum, and the default.
@@ -116,6 +120,8 @@ pub struct Shop {
     pub erasures_database: Database,
     pub bus: Arc<dyn Bus>,
     pub cache: Arc<dyn Cache>,
+    /// Counts what callers do: in the server of the cache, or in this process.
+    pub rates: Arc<dyn Rates>,
     pub search: Arc<dyn Search>,
     /// Who may connect.
     pub door: Door,
@@ -137,6 +143,7 @@ impl Shop {
         let door = config.connections.door()?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
+        let rates = soonshop_cache::connect_rates(&config.cache)?;
         let search = soonshop_search::connect(&config.search).with_context(|| shown(&config.search))?;
         if role != Role::All {
             let files = [&store, &read, &keys, &erasures].into_iter().any(DatabaseLocation::is_sqlite);
@@ -172,6 +179,7 @@ impl Shop {
             erasures_database,
             bus,
             cache,
+            rates,
             search,
             door,
             holder,

@@ -17,6 +17,7 @@ use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::health::Health;
+use soonshop_service_kit::rates::{self, Class};
 use soonshop_service_kit::security_headers;
 use soonshop_service_kit::serve::{self as kit, Door};
 use soonshop_workers::eraser;
@@ -105,9 +106,11 @@ pub async fn start(
     let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
     let failed = store.as_ref().map(soonshop_event_store::EventStore::last_failure);
     let health = checks::of(&shop, role, followers.heard.take(), failed)?;
-    let metrics = metrics::of(&shop, role, store.as_ref(), &published, &health)?;
+    let mut metrics = metrics::of(&shop, role, store.as_ref(), &published, &health)?;
+    let limits = shop.config.rates.limits(&shop.rates, metrics.counted());
     let http = metrics.http();
-    let router = router(&shop, &options, store.as_ref(), health, &stop)?.merge(metrics.router());
+    let router = router(&shop, &options, store.as_ref(), health, &stop)?;
+    let router = rates::counted(router, &limits).merge(metrics.router());
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: their commands are in the log before the followers stop.
@@ -159,8 +162,8 @@ fn router(
         trail,
         documents: documentation::DOCUMENTS,
     };
-    let mut router = Router::new().merge(health.clone().router()).merge(front::router(front));
-    router = router.merge(documentation::router());
+    let pages = front::router(front).merge(documentation::router());
+    let mut router = health.clone().router().merge(rates::counted_as(pages, Class::Reads));
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
         let commands =
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
@@ -190,7 +193,7 @@ fn router(
         router = router.merge(soonshop_query_api::http::router(queries));
     }
     let docs: Router = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api).into();
-    Ok(router.merge(docs.layer(from_fn(security_headers::of_docs))))
+    Ok(router.merge(rates::counted_as(docs.layer(from_fn(security_headers::of_docs)), Class::Reads)))
 }
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's

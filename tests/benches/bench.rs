@@ -699,6 +699,7 @@ fn start_up() {
         erase_within_days: soonshop::ERASE_WITHIN_DAYS,
         cancel_unshipped_after_days: 0,
         connections: soonshop::ConnectionSettings::default(),
+        rates: soonshop::RateOptions::off(),
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());
     let migrated = Process::start(&config, "bench", &["migrate"]);

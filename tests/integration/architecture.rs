@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("search", &[]),
     ("texts", &[]),
     ("migrations", &[]),
-    ("service-kit", &["domain"]),
+    ("service-kit", &["domain", "cache"]),
     ("projections", &["domain", "event-log", "cache", "search"]),
     ("audit", &["domain", "event-log", "projections"]),
     ("workers", &["domain", "event-log", "event-store", "bus"]),

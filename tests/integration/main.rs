@@ -13,6 +13,7 @@ mod keeping;
 mod metrics;
 mod privacy;
 mod processes;
+mod rates;
 mod replay;
 mod replica;
 mod signing;

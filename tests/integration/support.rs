@@ -80,6 +80,7 @@ impl Place {
             erase_within_days: soonshop::ERASE_WITHIN_DAYS,
             cancel_unshipped_after_days: 0,
             connections: soonshop::ConnectionSettings::default(),
+            rates: soonshop::RateOptions::off(),
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);
         if set != Set::Embedded {
@@ -323,6 +324,7 @@ impl Process {
             .arg(&config.seal_key_file)
             .arg("--operator-token-file")
             .arg(&config.operator_token_file)
+            .args(config.rates.rates.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]))
             .args(["--log", filter])
             .stdin(Stdio::null())
             .stderr(stderr)

@@ -4,6 +4,7 @@ use serde::Serialize;
 use soonshop_domain::__name__::__Name__ as State;
 use soonshop_projections::__name__::Model;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
+use soonshop_service_kit::rates::Class::Reads;
 use utoipa::ToSchema;
 
 use crate::driver::entity::reads;
@@ -14,8 +15,8 @@ use crate::driver::state::{Call, Endpoint};
 /// Its rows of the table.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/__name__", "__name__.list", "List all __name__", lists::<Model>()),
-        Endpoint::new("/__name__/{id}", "__name__.read", "Read a __name__", reads::<Model>()),
+        Endpoint::new("/__name__", "__name__.list", Reads, "List all __name__", lists::<Model>()),
+        Endpoint::new("/__name__/{id}", "__name__.read", Reads, "Read a __name__", reads::<Model>()),
     ]
 }
 

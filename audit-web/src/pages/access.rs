@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, answered, described, page, see_other, with};
 use crate::state::{Action, Call, Endpoint};
@@ -21,6 +22,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/sign-in",
             "audit.sign-in-page",
+            Class::Reads,
             Action::new(with(vec![to()]), described(), |call| async move {
                 let view = View::of(&call);
                 let body = form(&view, call.params.text("to").unwrap_or(HOME), false);
@@ -30,11 +32,13 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/sign-in",
             "audit.sign-in",
+            Class::SignIns,
             Action::new(with(Vec::new()), described(), sign_in).takes(Of::Own, vec![key, to()]),
         ),
         page(
             "/audit/sign-out",
             "audit.sign-out",
+            Class::Writes,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let cookie = call.shared.access.sign_out(&call.headers_in).await?;
                 with_cookie(see_other("/audit/sign-in"), &cookie)
@@ -44,6 +48,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/keys",
             "audit.keys-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let view = View::of(&call);
                 Ok(answered(&view, StatusCode::OK, "keyboard", None, &keyboard(&view)))

@@ -5,6 +5,7 @@ use maud::{Markup, PreEscaped, html};
 use soonshop_audit::correlation::{IDLE, Link, Node, Tree, moments};
 use soonshop_audit::pending::Pending;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
+use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown, with};
 use super::parts::shape;
@@ -43,6 +44,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     vec![page(
         "/audit/c/{id}",
         "audit.correlation-page",
+        Class::Reads,
         Action::new(with(params), described(), |call| async move {
             let found = async {
                 let (position, tree) = find::correlation(&call).await?;

@@ -9,6 +9,7 @@ use soonshop_audit::{changes, timeline};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
 use super::frame::{View, described, page, see_other, shown, with};
@@ -29,16 +30,28 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Param::new("before", positions, "List events below this version."),
     ];
     let pages = [
-        page("/", "audit.file-page", Action::new(with(Vec::new()), described(), redirect_to_timeline)),
-        page("/audit", "audit.file-page", Action::new(with(Vec::new()), described(), redirect_to_timeline)),
+        page(
+            "/",
+            "audit.file-page",
+            Class::Reads,
+            Action::new(with(Vec::new()), described(), redirect_to_timeline),
+        ),
+        page(
+            "/audit",
+            "audit.file-page",
+            Class::Reads,
+            Action::new(with(Vec::new()), described(), redirect_to_timeline),
+        ),
         page(
             "/audit/e/{position}",
             "audit.event-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), redirect_to_aggregate),
         ),
         page(
             "/audit/a/{type}/{id}",
             "audit.events-page",
+            Class::Reads,
             Action::new(with(params), described(), |call| async move {
                 let found = find(&call).await;
                 shown(&call, "history", found, body)

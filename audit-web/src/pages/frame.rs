@@ -15,6 +15,7 @@ use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::endpoint::described::text;
 use soonshop_service_kit::endpoint::params::{Kind, LONGEST_FREE, Param};
 use soonshop_service_kit::endpoint::{Answer, Described, Visit};
+use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
@@ -72,8 +73,8 @@ const ZONES: [&str; 5] = ["UTC", "Asia/Shanghai", "Europe/London", "America/New_
 const KEPT: u32 = 365 * 24 * 60 * 60;
 
 /// A page of the endpoint table.
-pub(crate) fn page(path: &'static str, name: &'static str, action: Action) -> Endpoint {
-    Endpoint::page(path, name, action, refused)
+pub(crate) fn page(path: &'static str, name: &'static str, class: Class, action: Action) -> Endpoint {
+    Endpoint::page(path, name, class, action, refused)
 }
 
 /// The parameters of a page, with the common ones.
@@ -283,9 +284,8 @@ pub(crate) fn refused_with(
         return see_other(&view.to("/audit/sign-in", &[("to", &here)]));
     }
     let mut response = answered(&view, problem.status(), "refused", None, &render(&view, problem));
-    if let Some(after) = problem.retry_after() {
-        let seconds = HeaderValue::from(after.as_secs().max(1));
-        response.headers_mut().insert(RETRY_AFTER, seconds);
+    if let Some(seconds) = problem.retry_after_seconds() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

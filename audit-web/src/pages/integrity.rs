@@ -16,6 +16,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Of as Whose;
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
+use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, refusal, refused_with, shown, with};
@@ -83,6 +84,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/integrity",
             "audit.integrity-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = both(&call).await.map(|both| (both[0].head, (both, None)));
                 shown(&call, "integrity", found, body)
@@ -91,6 +93,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Endpoint::page(
             "/audit/integrity",
             "audit.check",
+            Class::Searches,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let checked = verify(&call).await?;
                 let both = both(&call).await?;

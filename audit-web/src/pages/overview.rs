@@ -11,6 +11,7 @@ use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::health::Outcome;
+use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
@@ -31,6 +32,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     vec![page(
         "/audit",
         "audit.overview-page",
+        Class::Reads,
         Action::new(with(Vec::new()), described(), |call| async move {
             let found = overview(&call).await;
             shown(&call, "overview", found, body)

@@ -5,6 +5,7 @@ use soonshop_audit::parked;
 use soonshop_projections::parked::Parked;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, see_other, shown, with};
 use super::parts::command;
@@ -17,6 +18,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/parked",
             "audit.parked-page",
+            Class::Reads,
             Action::new(with(vec![asked]), described(), |call| async move {
                 let found = parked::find(&call.shared.reader).await.map(|causes| (0, causes));
                 let (may, asked) = (call.may(Permission::RetryParked), call.params.number("asked"));
@@ -26,6 +28,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/parked/retries",
             "audit.retry",
+            Class::Writes,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let count = find::retry(&call).await?.to_string();
                 Ok(see_other(&View::of(&call).to("/audit/parked", &[("asked", &count)])))

@@ -6,6 +6,7 @@ use soonshop_audit::processes::{InstanceDetail, Retry};
 use soonshop_projections::processes::{Instance, Key, MOST_EVENTS, Refused, Unsent};
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, see_other, shown, with};
 use super::parts::command;
@@ -21,6 +22,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/processes/{process}/{instance}",
             "audit.process-page",
+            Class::Reads,
             Action::new(with(vec![retry]), described(), |call| async move {
                 let found = find::process(&call).await;
                 let may_retry = call.may(Permission::RetryParked);
@@ -30,6 +32,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/processes/{process}/{instance}/retries",
             "audit.process-retry",
+            Class::Writes,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let (key, retry) = find::retry_command(&call).await?;
                 let [requested, sent, nothing] = RETRIES;

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use soonshop_audit::processes::Page;
 use soonshop_projections::processes::{Instance, Status};
+use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown, with};
 use super::parts::command;
@@ -15,6 +16,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     vec![page(
         "/audit/processes",
         "audit.processes-page",
+        Class::Reads,
         Action::new(with(fields::processes()), described(), |call| async move {
             let found = find::processes(&call).await;
             shown(&call, "processes", found, body)

@@ -5,6 +5,7 @@ use soonshop_audit::status::{Health, Judged};
 use soonshop_audit::trend::Trend;
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
@@ -20,6 +21,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/projections",
             "audit.projections-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = find::health(&call).await;
                 shown(&call, "projections", found, list)
@@ -28,6 +30,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/projections/{name}",
             "audit.projection-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = one(&call).await;
                 shown(&call, "projections", found, detail)
@@ -36,6 +39,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/runs/{run}",
             "audit.run-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = run(&call).await.map(|run| (run.progress.position, run));
                 shown(&call, "run", found, run_body)

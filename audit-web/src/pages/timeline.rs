@@ -20,6 +20,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused as unreadable};
+use soonshop_service_kit::rates::Class;
 use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -40,6 +41,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         Endpoint::page(
             "/audit/timeline",
             "audit.timeline-page",
+            Class::Searches,
             Action::new(with(params()), described(), |call| async move {
                 if let Some(to) = address_of_moment(&call).await? {
                     return Ok(see_other(&to));
@@ -52,18 +54,20 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/e/{position}",
             "audit.event-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), redirect_to_aggregate),
         ),
         page(
             "/audit/jump",
             "audit.jump-page",
+            Class::Reads,
             Action::new(
                 with(vec![Param::new("id", Kind::Text, "Any id, or a position.")]),
                 described(),
                 jump,
             ),
         ),
-        page("/audit/look-up", "audit.look-up-page", {
+        page("/audit/look-up", "audit.look-up-page", Class::LookUps, {
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = find::look_up(&call).await?;
                 if let (Some(id), 1) = (found.subjects.first(), found.subjects.len()) {
@@ -77,6 +81,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/views",
             "audit.save-view",
+            Class::Writes,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let slug = find::save_view(&call, &COMMON.map(|param| param.name)).await?;
                 Ok(see_other(&view_address(&slug)))
@@ -86,6 +91,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/views/{slug}",
             "audit.view-page",
+            Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let query = views::query(&call.shared.reader, &call.key).await?;
                 Ok(see_other(&format!("/audit/timeline?{query}")))

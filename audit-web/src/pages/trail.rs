@@ -7,6 +7,7 @@ use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{LISTED, Step, Trail};
 use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::rates::Class;
 
 use super::correlation::missing;
 use super::frame::{View, described, page, see_other, shown, with};
@@ -19,6 +20,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/a/{type}/{id}",
             "audit.trail-page",
+            Class::Reads,
             Action::new(with(fields::trail()), described(), |call| async move {
                 let found = find::trail(&call).await;
                 let may_reveal = call.may(Permission::Reveal);
@@ -28,6 +30,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/a/{type}/{id}",
             "audit.reveal-page",
+            Class::LookUps,
             Action::new(with(fields::trail()), described(), |call| async move {
                 let found = find::reveal(&call).await;
                 shown(&call, "history", found, |view, trail| body(view, trail, true, true))
@@ -38,6 +41,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(
             "/audit/a/{type}/{id}/notes",
             "audit.note-page",
+            Class::Writes,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let left = find::leave_note(&call).await?;
                 let version = left.version.to_string();

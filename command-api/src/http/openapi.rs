@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use soonshop_service_kit::access::Role;
 use soonshop_service_kit::problem::{Body as ProblemBody, MEDIA_TYPE};
+use soonshop_service_kit::rates::described::{self as rates, TOO_MANY};
 use utoipa::ToSchema;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -42,8 +43,11 @@ pub(crate) fn describe(endpoints: Vec<Endpoint>) -> OpenApi {
         paths.add_path_operation(endpoint.row.path, vec![method], operation(&endpoint));
     }
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    let components: Components =
-        ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(KEY, token).build();
+    let components: Components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .response(TOO_MANY, rates::refusal())
+        .security_scheme(KEY, token)
+        .build();
     OpenApiBuilder::new()
         .info(Info::new("SoonShop commands", env!("CARGO_PKG_VERSION")))
         .paths(paths)
@@ -60,6 +64,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
         .description(Some(who(row)))
         .extensions(Some([("x-of", row.of.as_ref())].into_iter().collect::<Extensions>()))
         .response(status(row.success.kind()).as_str(), done(endpoint))
+        .response("429", rates::refused())
         .response("default", problem());
     for (name, schema) in parameters(row.path).zip((endpoint.action.parameters)()) {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
@@ -137,7 +142,7 @@ fn header(description: &str) -> Header {
 
 fn done(endpoint: &Endpoint) -> Response {
     let row: &Row = &endpoint.row;
-    let mut response = ResponseBuilder::new()
+    let mut response = rates::with_headers(ResponseBuilder::new())
         .description("It is done, or was before: a repeated request has the same answer.")
         .header("ETag", header("The version, for If-Match."))
         .header("Event-Position", header("For a query that must have seen this: with `Prefer: wait`."));

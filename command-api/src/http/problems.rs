@@ -6,13 +6,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::rates::{self, Class};
 
 /// Each problem's slug and page, in the order of the slugs.
 pub const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/problems.rs"));
 
 /// `/problems/{slug}`.
 pub fn router() -> Router {
-    Router::new().route("/problems/{slug}", get(page))
+    rates::counted_as(Router::new().route("/problems/{slug}", get(page)), Class::Reads)
 }
 
 async fn page(Path(slug): Path<String>) -> Response {

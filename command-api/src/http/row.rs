@@ -4,6 +4,7 @@ use axum::http::Method;
 use soonshop_domain::context_of;
 use soonshop_event_store::OutcomeKind;
 use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
 /// A row of the table, without its action.
@@ -81,6 +82,11 @@ impl Row {
     /// The context of the command.
     pub(crate) fn context(&self) -> &'static str {
         context_of(self.aggregate_type()).unwrap_or_default()
+    }
+
+    /// Every command is a change, whatever it changes.
+    pub(crate) fn class(&self) -> Class {
+        Class::Writes
     }
 
     /// A command that replaces or removes something must name the version that the caller has seen.

@@ -6,6 +6,7 @@ use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::Kind;
+use soonshop_service_kit::rates::Class::Searches;
 use utoipa::ToSchema;
 
 use crate::driver::report::{
@@ -17,16 +18,23 @@ use crate::driver::state::{Action, Call, Endpoint, at_least};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/analytics/sales", "analytics.sales", "What was sold", reports(&SALES)),
-        Endpoint::new("/analytics/credits", "analytics.credits", "Credits", reports(&CREDITS)),
+        Endpoint::new("/analytics/sales", "analytics.sales", Searches, "What was sold", reports(&SALES)),
+        Endpoint::new("/analytics/credits", "analytics.credits", Searches, "Credits", reports(&CREDITS)),
         Endpoint::new(
             "/analytics/stock-movements",
             "analytics.stock-movements",
+            Searches,
             "Stock movements",
             reports(&MOVEMENTS),
         ),
-        Endpoint::new("/analytics/stock", "analytics.stock", "The current stock", reports(&STOCK)),
-        Endpoint::new("/analytics/summary", "analytics.summary", "All figures in one answer", summarizes()),
+        Endpoint::new("/analytics/stock", "analytics.stock", Searches, "The current stock", reports(&STOCK)),
+        Endpoint::new(
+            "/analytics/summary",
+            "analytics.summary",
+            Searches,
+            "All figures in one answer",
+            summarizes(),
+        ),
     ]
 }
 

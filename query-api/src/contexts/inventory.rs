@@ -6,6 +6,7 @@ use soonshop_domain::text::Sku;
 use soonshop_projections::inventory::Model;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Sort};
+use soonshop_service_kit::rates::Class::Reads;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -17,8 +18,8 @@ use crate::driver::state::{Call, Endpoint};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/inventory", "inventory.list", "List stock", lists::<Model>()),
-        Endpoint::new("/inventory/{sku}", "inventory.read", "The stock of a SKU", reads::<Model>()),
+        Endpoint::new("/inventory", "inventory.list", Reads, "List stock", lists::<Model>()),
+        Endpoint::new("/inventory/{sku}", "inventory.read", Reads, "The stock of a SKU", reads::<Model>()),
     ]
 }
 

@@ -8,6 +8,7 @@ use soonshop_domain::order::Order as State;
 use soonshop_domain::order::credit_note::CreditNote as CreditState;
 use soonshop_projections::order::{Model, credit};
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
+use soonshop_service_kit::rates::Class::Reads;
 use utoipa::ToSchema;
 
 use crate::driver::entity::reads;
@@ -19,17 +20,19 @@ use crate::driver::state::{Call, Endpoint};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/orders", "order.list", "List orders", lists::<Model>()),
-        Endpoint::new("/orders/{id}", "order.read", "An order", reads::<Model>()),
+        Endpoint::new("/orders", "order.list", Reads, "List orders", lists::<Model>()),
+        Endpoint::new("/orders/{id}", "order.read", Reads, "An order", reads::<Model>()),
         Endpoint::new(
             "/credit-notes",
             "order.list-credit-notes",
+            Reads,
             "List credit notes",
             lists::<credit::Model>(),
         ),
         Endpoint::new(
             "/credit-notes/{id}",
             "order.read-credit-note",
+            Reads,
             "A credit note",
             reads::<credit::Model>(),
         ),

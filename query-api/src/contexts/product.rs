@@ -11,6 +11,7 @@ use soonshop_search::value_key;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort};
+use soonshop_service_kit::rates::Class::{Reads, Searches};
 use utoipa::ToSchema;
 
 use crate::driver::entity::{look_up, reads};
@@ -23,16 +24,23 @@ use crate::driver::state::{Action, Call, Endpoint};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/products", "product.list", "List products", lists::<Model>()),
-        Endpoint::new("/products/search", "product.search", "Search products", search::searches("products")),
+        Endpoint::new("/products", "product.list", Reads, "List products", lists::<Model>()),
+        Endpoint::new(
+            "/products/search",
+            "product.search",
+            Searches,
+            "Search products",
+            search::searches("products"),
+        ),
         Endpoint::new(
             "/products/suggestions",
             "product.suggest",
+            Searches,
             "Complete a typed text",
             search::suggests("products"),
         ),
-        Endpoint::new("/products/{id}", "product.read", "A product", reads::<Model>()),
-        Endpoint::new("/products/{id}/prices", "product.prices", "The prices of a product", prices()),
+        Endpoint::new("/products/{id}", "product.read", Reads, "A product", reads::<Model>()),
+        Endpoint::new("/products/{id}/prices", "product.prices", Reads, "The prices of a product", prices()),
     ]
 }
 

@@ -6,6 +6,7 @@ use soonshop_domain::clock;
 use soonshop_domain::user::User as State;
 use soonshop_projections::user::Model;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
+use soonshop_service_kit::rates::Class::LookUps;
 use utoipa::ToSchema;
 
 use crate::driver::entity::reads;
@@ -16,8 +17,8 @@ use crate::driver::state::{Call, Endpoint};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/users", "user.list", "List users", lists::<Model>()),
-        Endpoint::new("/users/{id}", "user.read", "A user", reads::<Model>()),
+        Endpoint::new("/users", "user.list", LookUps, "List users", lists::<Model>()),
+        Endpoint::new("/users/{id}", "user.read", LookUps, "A user", reads::<Model>()),
     ]
 }
 

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
 use super::role::{Permission, Role};
-use crate::Problem;
+use crate::problem::{Kind, Problem};
+use crate::rates::{Class, Who, count};
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,19 @@ impl Caller {
         Self { role: key.role, actor: Actor { kind, id: key.id.to_string() }, writer: Some(key.id) }
     }
 
+    /// Counts a request of that class; 429 if the caller was too fast. Sign-ins are counted where keys are checked.
+    pub async fn count(&self, class: Class) -> Result<(), Problem> {
+        let key = self.actor.id.as_str();
+        let who = match self.role {
+            _ if class == Class::SignIns => return Ok(()),
+            _ if self.writer == Some(ids::OPERATOR) => Who::Operator,
+            Role::Guest => Who::Guest,
+            Role::Service => Who::Program(key),
+            Role::Support | Role::Auditor | Role::Ops | Role::Admin => Who::Holder(key),
+        };
+        count(class, who).await
+    }
+
     /// 403 for a role that the table does not list; `what` names the refused action.
     pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
         if self.role.may(permission) {
@@ -62,6 +76,12 @@ pub const REMEMBERED: Duration = Duration::from_secs(2);
 /// The size of that cache. A caller that tries many keys can only evict entries.
 const MOST_REMEMBERED: u64 = 1_000;
 
+/// How long it is known that a key or a session was right: to check it again is not counted as a sign-in.
+const KNOWN: Duration = Duration::from_hours(1);
+
+/// How many of them are known.
+const MOST_KNOWN: u64 = 10_000;
+
 /// How old the recorded last use of a key may get before it is recorded again.
 const USED: TimeDelta = TimeDelta::minutes(1);
 
@@ -80,6 +100,8 @@ pub struct Access {
     pub(super) keys: Option<Arc<dyn Keys>>,
     remembered: Cache<String, Arc<Remembered>>,
     pub(super) sessions: Cache<[u8; 32], Option<Arc<StoredSession>>>,
+    /// The hashes of keys and sessions that were right.
+    known: Cache<[u8; 32], ()>,
     /// The role of every caller, whatever they send.
     pub(super) everybody: Option<Role>,
 }
@@ -89,9 +111,10 @@ impl Access {
     pub fn new(operator: Option<Arc<str>>) -> Self {
         let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
         let sessions = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build();
+        let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_live(KNOWN).build();
         let proof = operator.as_ref().map(|token| Secret::new(&hash(token.as_bytes())));
         let operator = operator.map(|token| Secret::new(token.as_bytes()));
-        Self { operator, proof, keys: None, remembered, sessions, everybody: None }
+        Self { operator, proof, keys: None, remembered, sessions, known, everybody: None }
     }
 
     /// Gives every caller that role: for a file on this machine, where there is no shop.
@@ -106,7 +129,8 @@ impl Access {
     }
 
     /// The caller who sent these headers. 401 for a token that is neither a valid key nor the operator's, or for two
-    /// tokens; 503 while keys cannot be looked up.
+    /// tokens; 429 for one that is not known to be right, from an address that has sent too many of them; 503 while keys
+    /// cannot be looked up.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         if let Some(role) = self.everybody {
             return Ok(Caller { role, ..Caller::guest() });
@@ -119,7 +143,10 @@ impl Access {
             .and_then(|text| text.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
-        let (Some(token), None) = (token, values.next()) else { return Err(bad_token()) };
+        let (Some(token), None) = (token, values.next()) else {
+            count(Class::SignIns, Who::Guest).await?;
+            return Err(bad_token());
+        };
         match self.holder(token).await? {
             None => Ok(Caller::operator()),
             Some(known) => Ok(Caller::of(&known)),
@@ -128,9 +155,42 @@ impl Access {
 
     /// The valid key of this token; `None` for the operator's token.
     pub(super) async fn holder(&self, token: &str) -> Result<Option<StoredKey>, Problem> {
+        // Before anything is counted: the operator always gets through.
         if self.operator.as_ref().is_some_and(|operator| operator.is(token.as_bytes())) {
             return Ok(None);
         }
+        let credential = hash(token.as_bytes());
+        self.count_check(&credential).await?;
+        match self.valid(token).await {
+            Ok(key) => {
+                self.learn(credential, true).await;
+                Ok(Some(key))
+            }
+            Err(problem) => {
+                if problem.kind() == Kind::Unauthenticated {
+                    self.learn(credential, false).await;
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Counts the check of a key or a session, unless it was right before. So whoever tries many is refused before
+    /// anything is looked up, and those who have a right one go on, also at the same address.
+    pub(super) async fn count_check(&self, credential: &[u8; 32]) -> Result<(), Problem> {
+        if self.known.contains_key(credential) { Ok(()) } else { count(Class::SignIns, Who::Guest).await }
+    }
+
+    /// Keeps whether a key or a session was right.
+    pub(super) async fn learn(&self, credential: [u8; 32], right: bool) {
+        match (right, self.known.contains_key(&credential)) {
+            (true, false) => self.known.insert(credential, ()).await,
+            (false, true) => self.known.invalidate(&credential).await,
+            _ => {}
+        }
+    }
+
+    async fn valid(&self, token: &str) -> Result<StoredKey, Problem> {
         let key = ApiKey::parse(token).ok_or_else(bad_token)?;
         let keys = self.keys.as_ref().ok_or_else(bad_token)?;
         let found = self.find(keys, &key).await?;
@@ -143,7 +203,7 @@ impl Access {
         {
             tracing::warn!(%error, "the use of a key could not be stored");
         }
-        Ok(Some(known.clone()))
+        Ok(known.clone())
     }
 
     /// Whether this is the id of the holder of an API key, or of the operator: they work for the shop, and are no data

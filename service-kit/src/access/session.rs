@@ -18,6 +18,7 @@ use super::key::ApiKey;
 pub use super::keys::StoredSession;
 use super::keys::{bad_token, hash};
 use crate::Problem;
+use crate::rates::Class;
 
 /// The cookie's name.
 pub const COOKIE: &str = "soonshop_session";
@@ -70,7 +71,10 @@ impl Access {
             return self.caller(headers).await.map(known);
         }
         let Some(hash) = sent(headers) else { return Ok(known(Caller::guest())) };
-        let Some(session) = self.session(hash).await? else { return Ok(known(Caller::guest())) };
+        self.count_check(&hash).await?;
+        let session = self.session(hash).await?;
+        self.learn(hash, session.is_some()).await;
+        let Some(session) = session else { return Ok(known(Caller::guest())) };
         let caller = session.caller();
         Ok(Visitor { caller, expires_at: Some(session.expires_at) })
     }
@@ -96,6 +100,7 @@ impl Access {
         let keys = self.keys.as_ref().ok_or_else(bad_token)?;
         let token = token.trim();
         let key = self.holder(token).await?;
+        key.as_ref().map_or_else(Caller::operator, Caller::of).count(Class::Writes).await?;
         let now = clock::now();
         let most = now + LIFETIME;
         let expires_at =

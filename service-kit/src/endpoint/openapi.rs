@@ -16,6 +16,8 @@ use super::described::{Described, components, text};
 use super::params::{Kind, LONGEST_TEXT, Param};
 use super::table::Endpoint;
 use crate::problem::{Body as ProblemBody, MEDIA_TYPE};
+use crate::rates::Class;
+use crate::rates::described::{self, TOO_MANY};
 
 /// OpenAPI 3.1 of these endpoints.
 pub fn openapi<S>(title: &str, endpoints: impl IntoIterator<Item = Endpoint<S>>) -> OpenApi {
@@ -27,10 +29,12 @@ pub fn openapi<S>(title: &str, endpoints: impl IntoIterator<Item = Endpoint<S>>)
         let method = if endpoint.action.form().is_some() { HttpMethod::Post } else { HttpMethod::Get };
         paths.add_path_operation(endpoint.path, vec![method], operation);
     }
+    let components =
+        ComponentsBuilder::new().schemas_from_iter(schemas).response(TOO_MANY, described::refusal());
     OpenApiBuilder::new()
         .info(Info::new(title, env!("CARGO_PKG_VERSION")))
         .paths(paths)
-        .components(Some(ComponentsBuilder::new().schemas_from_iter(schemas).build()))
+        .components(Some(components.build()))
         .build()
 }
 
@@ -40,8 +44,11 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
         .operation_id(Some(endpoint.name))
         .tag(endpoint.context())
         .summary(Some(endpoint.summary))
-        .response("200", answered(answers))
+        .response("200", answered(answers, endpoint.class))
         .response("default", problem());
+    if endpoint.class != Class::Health {
+        operation = operation.response("429", described::refused());
+    }
     for name in endpoint.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)) {
         let format = (name == "id").then_some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
         let path = parameter(name, ParameterIn::Path, None, text().format(format));
@@ -136,8 +143,12 @@ fn header(about: &str) -> Header {
     HeaderBuilder::new().schema(Some(text().build())).description(Some(about)).build()
 }
 
-fn answered(answers: &Described) -> Response {
-    let mut response = ResponseBuilder::new()
+fn answered(answers: &Described, class: Class) -> Response {
+    let mut response = ResponseBuilder::new();
+    if class != Class::Health {
+        response = described::with_headers(response);
+    }
+    response = response
         .description("The answer.")
         .header("Event-Position", header("Where the read model stood that answers."))
         .header("Preference-Applied", header("`wait`, where that was asked for."))

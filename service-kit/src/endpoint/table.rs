@@ -13,6 +13,7 @@ use super::described::Described;
 use super::params::Param;
 use crate::Problem;
 use crate::access::{Of, Permission};
+use crate::rates::Class;
 
 /// The result of a request.
 pub type Answer = Result<Response, Problem>;
@@ -89,6 +90,8 @@ pub struct Endpoint<S> {
     pub path: &'static str,
     /// `<context>.<what>`: in the API's description.
     pub name: &'static str,
+    /// What a request is counted as.
+    pub class: Class,
     /// A short summary for the API's description.
     pub summary: &'static str,
     /// Its behaviour.
@@ -99,13 +102,25 @@ pub struct Endpoint<S> {
 
 impl<S> Endpoint<S> {
     /// One that programs ask.
-    pub fn new(path: &'static str, name: &'static str, summary: &'static str, action: Action<S>) -> Self {
-        Self { path, name, summary, action, refused: None }
+    pub fn new(
+        path: &'static str,
+        name: &'static str,
+        class: Class,
+        summary: &'static str,
+        action: Action<S>,
+    ) -> Self {
+        Self { path, name, class, summary, action, refused: None }
     }
 
     /// A page for people.
-    pub fn page(path: &'static str, name: &'static str, action: Action<S>, refused: Refused<S>) -> Self {
-        Self { path, name, summary: "A page", action, refused: Some(refused) }
+    pub fn page(
+        path: &'static str,
+        name: &'static str,
+        class: Class,
+        action: Action<S>,
+        refused: Refused<S>,
+    ) -> Self {
+        Self { path, name, class, summary: "A page", action, refused: Some(refused) }
     }
 
     /// Sets the permission that callers need.
@@ -146,7 +161,9 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         form: endpoint.action.form(),
     };
     let answer = async {
-        let call = Call::read(&shared, &takes, visit.clone(), visitor?, parts, body).await?;
+        let visitor = visitor?;
+        visitor.caller.count(endpoint.class).await?;
+        let call = Call::read(&shared, &takes, visit.clone(), visitor, parts, body).await?;
         (endpoint.action.run)(call).await
     };
     match answer.await {

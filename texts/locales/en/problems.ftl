@@ -11,6 +11,7 @@ problem-cross-site = Another site made your browser send this request; nothing w
 problem-too-many-checks = The log is being checked already: wait, and look at the result.
 problem-too-many-look-ups = Too many look-ups: wait a minute.
 problem-too-many-notes = Too many notes: wait a minute.
+problem-too-many-requests = Too many requests from you, or from your address: wait a moment.
 problem-view-taken = Another person has saved a view with this name: choose another name.
 problem-invalid-body = The form cannot be read.
 problem-body-too-large = The form is too large.

@@ -11,6 +11,7 @@ problem-cross-site = 此请求由其他网站发起，未执行任何操作。
 problem-too-many-checks = 已有人正在检查日志：请稍候，并查看其结果。
 problem-too-many-look-ups = 查询过于频繁，请稍候一分钟。
 problem-too-many-notes = 备注过于频繁，请稍候一分钟。
+problem-too-many-requests = 您或您所在地址的请求过于频繁，请稍候。
 problem-view-taken = 已有其他人以此名称保存视图，请换一个名称。
 problem-invalid-body = 表单无法识别。
 problem-body-too-large = 表单过大。

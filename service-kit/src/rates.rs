@@ -1,0 +1,20 @@
+//! Rates: how often a caller may do something.
+//!
+//! Every endpoint is of one [`Class`], which stands in its row of the table. A request is counted once its caller is
+//! known ([`count`]), and refused with `429` when the caller has none left. Every answer says what is left, in the
+//! headers `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10.
+//!
+//! Guests are counted by their address, callers with a key by their key. Programs (the role `service`) may do
+//! [`PROGRAMS`] times as much; the operator is not counted. If the server that counts for all processes does not answer,
+//! each process counts for itself: nobody is locked out, and nobody is let through without a count.
+//!
+//! Start reading at [`Class`], then [`Limits`].
+
+pub mod address;
+pub mod class;
+pub mod described;
+pub mod limits;
+
+pub use address::{Proxies, Proxy};
+pub use class::{Class, DEFAULTS, Setting};
+pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};

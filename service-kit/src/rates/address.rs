@@ -1,0 +1,232 @@
+//! The address of a caller: the peer's; or, where the peer is a proxy that is trusted, the one that the proxy reports.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use axum::http::header::FORWARDED;
+use axum::http::{HeaderMap, HeaderName};
+
+use crate::grammar;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The most addresses of a header that are read: more proxies than anybody has in a row.
+const MOST: usize = 32;
+
+/// A proxy that is trusted, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proxy {
+    address: IpAddr,
+    /// How many bits of the address count.
+    bits: u8,
+}
+
+/// Why a proxy is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a proxy is an address or a network, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8")]
+pub struct BadProxy;
+
+impl FromStr for Proxy {
+    type Err = BadProxy;
+
+    fn from_str(text: &str) -> Result<Self, BadProxy> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| BadProxy)?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| BadProxy)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        if bits > most { Err(BadProxy) } else { Ok(Self { address, bits }) }
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+impl Proxy {
+    fn has(self, other: IpAddr) -> bool {
+        match (self.address, other) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differs = own.to_bits() ^ other.to_bits();
+                differs.checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differs = own.to_bits() ^ other.to_bits();
+                differs.checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The proxies that are trusted to report the address of a caller.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies(Vec<Proxy>);
+
+impl From<Vec<Proxy>> for Proxies {
+    fn from(proxies: Vec<Proxy>) -> Self {
+        Self(proxies)
+    }
+}
+
+impl Proxies {
+    /// Whether it is one of them.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|proxy| proxy.has(address))
+    }
+
+    /// The address of the caller behind `peer`.
+    ///
+    /// A trusted proxy adds the address that it was called from at the end of `Forwarded` (RFC 7239) or
+    /// `X-Forwarded-For`; what stands before it was sent by the caller, who may have made it up. So the last address
+    /// that is no trusted proxy's is taken. Where that cannot be read, or the two headers name different callers (a proxy
+    /// passes on the one that it does not write), it is the address of the last proxy that can be relied on.
+    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let named = [(FORWARDED, node as Read), (X_FORWARDED_FOR, plain as Read)].map(|(name, read)| {
+            headers.contains_key(&name).then(|| self.last(peer, &elements(headers, &name), read))
+        });
+        match named {
+            [Some(one), Some(other)] if one != other => peer,
+            [one, other] => one.or(other).unwrap_or(peer),
+        }
+    }
+
+    fn last(&self, peer: IpAddr, elements: &[String], read: Read) -> IpAddr {
+        let mut known = peer;
+        for element in elements.iter().rev().take(MOST) {
+            let Some(address) = read(element) else { return known };
+            known = address.to_canonical();
+            if !self.trusts(known) {
+                break;
+            }
+        }
+        known
+    }
+}
+
+/// Reads the address in an element of a header.
+type Read = fn(&str) -> Option<IpAddr>;
+
+/// The elements of all lines of a header. A line that cannot be read is one element without an address.
+fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+    let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unknown"));
+    lines.flat_map(|line| grammar::split(line, ',')).map(str::to_owned).collect()
+}
+
+/// `for=192.0.2.60;proto=http`, `For="[2001:db8::17]:4711"`; none in `for=unknown`, `for=_hidden`.
+fn node(element: &str) -> Option<IpAddr> {
+    let mut pairs = grammar::split(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
+    let (_, node) = pairs.find(|(name, _)| name.eq_ignore_ascii_case("for"))?;
+    plain(&grammar::value(node)?)
+}
+
+/// An address, maybe with a port; one of IPv6 also in brackets.
+fn plain(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>().ok();
+    address.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+/// The name under which an address is counted. One of IPv6 is its network of 64 bits, all of which one customer of a
+/// provider has.
+pub(super) fn counted_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
+/// Where the peer is not known.
+pub(super) const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn caller(peer: &str, sent: &[(HeaderName, &str)]) -> String {
+        let proxies = ["10.0.0.0/8", "fd00::/8", "192.0.2.1"].map(|proxy| proxy.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        Proxies::from(proxies.to_vec()).caller(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn headers_of_a_peer_that_is_not_trusted_count_for_nothing() {
+        for header in [FORWARDED, X_FORWARDED_FOR] {
+            for value in ["198.51.100.9", "for=198.51.100.9", "10.0.0.1, 198.51.100.9"] {
+                assert_eq!(caller("203.0.113.5", &[(header.clone(), value)]), "203.0.113.5");
+            }
+        }
+        // An address of IPv4 that is written as one of IPv6.
+        assert_eq!(caller("::ffff:203.0.113.5", &[]), "203.0.113.5");
+    }
+
+    #[test]
+    fn a_trusted_proxy_reports_the_caller_and_what_the_caller_made_up_counts_for_nothing() {
+        let f = |value| (FORWARDED, value);
+        let x = |value| (X_FORWARDED_FOR, value);
+        for (peer, sent, expected) in [
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec![x("198.51.100.9")], "198.51.100.9"),
+            ("::ffff:10.0.0.1", vec![x("::ffff:198.51.100.9")], "198.51.100.9"),
+            ("10.0.0.1", vec![x("1.1.1.1, 198.51.100.9, 10.3.3.3")], "198.51.100.9"),
+            ("10.0.0.1", vec![x("1.1.1.1"), x("198.51.100.9")], "198.51.100.9"),
+            ("10.0.0.1", vec![x("198.51.100.9:4711")], "198.51.100.9"),
+            ("10.0.0.1", vec![x("2001:db8::17")], "2001:db8::17"),
+            ("fd00::1", vec![x("[2001:db8::17]:4711")], "2001:db8::17"),
+            ("192.0.2.1", vec![x("192.0.2.2")], "192.0.2.2"),
+            // All of them are proxies: the first one is where it came from.
+            ("10.0.0.1", vec![x("10.0.0.9, 10.0.0.2")], "10.0.0.9"),
+            ("10.0.0.1", vec![f("for=198.51.100.9")], "198.51.100.9"),
+            ("10.0.0.1", vec![f("for=1.1.1.1, proto=https;For=\"[2001:db8::17]:4711\"")], "2001:db8::17"),
+            ("10.0.0.1", vec![f("for=\"198.51.100.9:80\";by=10.0.0.1")], "198.51.100.9"),
+            // What is hidden or malformed hides what stands before it.
+            ("10.0.0.1", vec![f("for=1.1.1.1, for=_hidden")], "10.0.0.1"),
+            ("10.0.0.1", vec![f("for=1.1.1.1, for=unknown, for=10.0.0.2")], "10.0.0.2"),
+            ("10.0.0.1", vec![x("1.1.1.1, nonsense")], "10.0.0.1"),
+            ("10.0.0.1", vec![x("")], "10.0.0.1"),
+            // The proxy writes one of them, and passes on the other.
+            ("10.0.0.1", vec![f("for=1.1.1.1"), x("198.51.100.9")], "10.0.0.1"),
+            ("10.0.0.1", vec![f("for=198.51.100.9"), x("198.51.100.9")], "198.51.100.9"),
+        ] {
+            assert_eq!(caller(peer, &sent), expected, "{peer} {sent:?}");
+        }
+        let long = "10.0.0.2, ".repeat(100_000);
+        assert_eq!(caller("10.0.0.1", &[x(&long)]), "10.0.0.2");
+    }
+
+    #[test]
+    fn an_address_of_ipv6_is_counted_by_its_network() {
+        let name = |text: &str| counted_name(text.parse().unwrap());
+        assert_eq!(name("198.51.100.9"), "198.51.100.9");
+        assert_eq!(name("2001:db8:1:2:3:4:5:6"), name("2001:db8:1:2:ffff::1"));
+        assert_eq!(name("2001:db8:1:2::1"), "2001:db8:1:2::/64");
+        assert_ne!(name("2001:db8:1:2::1"), name("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn a_network_of_proxies_has_its_addresses_and_no_others() {
+        let has = |proxy: &str, address: &str| proxy.parse::<Proxy>().unwrap().has(address.parse().unwrap());
+        assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
+        assert!(has("10.0.0.7", "10.0.0.7") && !has("10.0.0.7", "10.0.0.6"));
+        assert!(has("0.0.0.0/0", "203.0.113.5") && !has("0.0.0.0/0", "::1"));
+        assert!(has("::/0", "::1") && has("fd00::/8", "fdff::1") && !has("fd00::/8", "fe00::1"));
+        for bad in ["", "proxy", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0/8"] {
+            assert!(bad.parse::<Proxy>().is_err(), "{bad}");
+        }
+        assert_eq!("10.0.0.7".parse::<Proxy>().unwrap().to_string(), "10.0.0.7/32");
+    }
+}

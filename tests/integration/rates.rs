@@ -1,0 +1,203 @@
+//! Rates over HTTP: of the embedded shop, and of several processes that count together.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use soonshop::api_keys::ApiKeys;
+use soonshop::serve::{self, Options};
+use soonshop::{RateOptions, Role, Shop, contexts};
+use soonshop_service_kit::access::Role as KeyRole;
+
+use crate::health::{Fault, green, red};
+use crate::support::{Answer, Client, Place, Set, TestShop, eventually};
+
+/// Of an hour, so that nothing is given back while a test runs.
+const RATES: &str = "writes=5/1h,searches=3/1h,look-ups=2/1h,sign-ins=4/1h,reads=20/1h";
+
+fn rates(settings: &str) -> RateOptions {
+    let rates = settings.split(',').map(|setting| setting.parse().unwrap()).collect();
+    RateOptions { rates, trusted_proxies: vec!["127.0.0.1".parse().unwrap()] }
+}
+
+async fn limited(mut place: Place, settings: &str) -> TestShop {
+    place.config.rates = rates(settings);
+    TestShop::serve(place).await
+}
+
+/// As somebody at that address, by a proxy that is trusted.
+async fn from(
+    client: &Client,
+    address: &str,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let headers = [headers, &[("x-forwarded-for", address)]].concat();
+    let body = (method == Method::POST).then(|| json!({}));
+    client.send(method, path, body.as_ref(), &headers).await
+}
+
+fn is_too_fast(answer: &Answer, class: &str) {
+    assert_eq!(answer.status, 429);
+    let problem = answer.json();
+    assert_eq!(problem["type"], "/problems/too-many-requests", "{problem}");
+    assert_eq!(problem["violated-policies"], json!([class]));
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(answer.header("ratelimit").starts_with(&format!("\"{class}\";r=0;t=")), "{:?}", answer.headers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_makes_so_many_users_and_no_more_while_others_go_on() {
+    let shop = limited(Place::new(Set::Embedded).await, RATES).await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let key = async |role| keys.create(role, "a key", None).await.unwrap().text();
+    let (support, service) = (key(KeyRole::Support).await, key(KeyRole::Service).await);
+    let register = async |address: &str, headers: &[(&str, &str)]| {
+        from(&shop.client, address, Method::POST, "/users", headers).await
+    };
+    for left in (0..5).rev() {
+        let made = register("192.0.2.1", &[]).await.expect(201);
+        assert_eq!(made.header("ratelimit-policy"), "\"writes\";q=5;w=3600");
+        assert!(made.header("ratelimit").starts_with(&format!("\"writes\";r={left};t=")));
+    }
+    let head = shop.shop.log().unwrap().head().await.unwrap().position;
+    for _ in 0..50 {
+        is_too_fast(&register("192.0.2.1", &[]).await, "writes");
+    }
+    assert_eq!(shop.shop.log().unwrap().head().await.unwrap().position, head, "nothing was done");
+    // Another address, callers with a key at the same address, programs, and the operator.
+    register("192.0.2.2", &[]).await.expect(201);
+    let bearer = |key: &str| format!("Bearer {key}");
+    let (support, service, operator) = (bearer(&support), bearer(&service), bearer(&shop.client.token));
+    register("192.0.2.1", &[("authorization", &support)]).await.expect(201);
+    for _ in 0..20 {
+        register("192.0.2.1", &[("authorization", &service)]).await.expect(201);
+        register("192.0.2.1", &[("authorization", &operator)]).await.expect(201);
+    }
+    for path in ["/health/live", "/health/ready", "/health/audit", "/metrics"] {
+        for _ in 0..30 {
+            let answer = from(&shop.client, "192.0.2.1", Method::GET, path, &[]).await;
+            assert!(answer.status == 200 || path == "/health/audit", "{path} {}", answer.status);
+            assert_ne!(answer.status, 429, "{path}");
+            assert_eq!(answer.header("ratelimit"), "", "{path}");
+        }
+    }
+    let metrics = String::from_utf8(shop.client.get("/metrics").await.expect(200).bytes).unwrap();
+    assert!(metrics.contains("soonshop_rate_refused_total{class=\"writes\"} 50"), "{metrics}");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_class_has_a_rate_of_its_own_and_a_page_says_so_in_the_language_of_its_reader() {
+    let shop = limited(Place::new(Set::Embedded).await, RATES).await;
+    let of = async |path: &str| from(&shop.client, "192.0.2.1", Method::GET, path, &[]).await;
+    for (path, class, most) in
+        [("/products/search?q=x", "searches", 3), ("/users", "look-ups", 2), ("/products", "reads", 20)]
+    {
+        for n in 0..most {
+            of(path).await.expect(200);
+            assert!(n < most);
+        }
+        is_too_fast(&of(path).await, class);
+    }
+    // Of one class: they are refused before anything is read.
+    for path in ["/orders", "/inventory/X", "/documentation/api", "/", "/docs/", "/problems/not-found"] {
+        is_too_fast(&of(path).await, "reads");
+    }
+    is_too_fast(&of("/analytics/sales").await, "searches");
+    let page = [("accept-language", "zh-CN"), ("accept", "text/html")];
+    let refused = from(&shop.client, "192.0.2.1", Method::GET, "/audit/sign-in", &page).await;
+    assert_eq!((refused.status.as_u16(), refused.header("content-type")), (429, "text/html; charset=utf-8"));
+    let text = String::from_utf8(refused.bytes.clone()).unwrap();
+    assert!(text.contains("请求过于频繁"), "{text}");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    // Wrong keys, with the form and without.
+    for n in 0..8 {
+        let wrong = [("authorization", "Bearer wrong")];
+        let answer = from(&shop.client, "192.0.2.3", Method::GET, "/products", &wrong).await;
+        assert_eq!(answer.status, if n < 4 { 401 } else { 429 }, "{n}");
+    }
+    let wrong = [("authorization", "Bearer wrong")];
+    is_too_fast(&from(&shop.client, "192.0.2.3", Method::POST, "/users", &wrong).await, "sign-ins");
+    from(&shop.client, "192.0.2.3", Method::GET, "/products", &[]).await.expect(200);
+    shop.stop().await;
+}
+
+/// Every operation of the description says that it has a rate, and has one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_of_the_description_is_counted_but_health() {
+    let shop = limited(Place::new(Set::Embedded).await, "writes=1000000/1h").await;
+    let document: Value = serde_json::from_str(&serve::openapi_file().unwrap()).unwrap();
+    let mut seen = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let what = format!("{method} {path}");
+            let counted = !path.starts_with("/health/");
+            let refused = &operation["responses"]["429"];
+            assert_eq!(refused["$ref"] == "#/components/responses/TooManyRequests", counted, "{what}");
+            let asked = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+            let asked = asked.collect::<Vec<_>>().join("/");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = from(&shop.client, "192.0.2.1", method, &asked, &[]).await;
+            assert_eq!(!answer.header("ratelimit").is_empty(), counted, "{what}: {}", answer.status);
+            assert_eq!(!answer.header("ratelimit-policy").is_empty(), counted, "{what}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+    let described = &document["components"]["responses"]["TooManyRequests"];
+    for header in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
+        assert!(described["headers"][header].is_object(), "{header}");
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_count_together_on_servers() {
+    let shop = limited(Place::new(Set::Nats).await, RATES).await;
+    let mut config = shop.place.config.clone();
+    config.name = "other".to_owned();
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = Options { role: Role::CommandApi, contexts: contexts(None).unwrap(), listen };
+    let second = Shop::open(&config, Role::CommandApi).unwrap();
+    let running = serve::start(second, options, Vec::new()).await.unwrap();
+    let other = Client::new(&format!("http://{}", running.address), &shop.client.token);
+    let calls = (0..40).map(|n| {
+        let client = if n % 2 == 0 { shop.client.clone() } else { other.clone() };
+        tokio::spawn(
+            async move { from(&client, "192.0.2.1", Method::POST, "/users", &[]).await.status.as_u16() },
+        )
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses[..5], [201; 5]);
+    assert_eq!(statuses[5..], [429; 35]);
+    green(&shop.client, "rates").await;
+    running.stop().await.unwrap();
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_away_locks_nobody_out_and_is_named() {
+    let mut place = Place::new(Set::Embedded).await;
+    place.config.cache = "redis://127.0.0.1:1/0".to_owned();
+    let shop = limited(place, RATES).await;
+    let fault = Fault { check: "rates", object: "127.0.0.1:1", remedy: "rates" };
+    red(&shop.client, &fault).await;
+    let register = async || from(&shop.client, "192.0.2.1", Method::POST, "/users", &[]).await;
+    for _ in 0..5 {
+        register().await.expect(201);
+    }
+    is_too_fast(&register().await, "writes");
+    eventually("another caller goes on", Duration::from_secs(30), async || {
+        from(&shop.client, "192.0.2.2", Method::POST, "/users", &[]).await.status == 201
+    })
+    .await;
+    shop.stop().await;
+}
