@@ -39,3 +39,36 @@ impl RateOptions {
         Arc::new(limits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        rates: RateOptions,
+    }
+
+    fn parsed(flags: &[&str]) -> Result<(Vec<String>, Vec<String>), String> {
+        let cli = Cli::try_parse_from([&["soonshop"], flags].concat()).map_err(|error| error.to_string())?;
+        let RateOptions { rates, trusted_proxies } = cli.rates;
+        let rates = rates.iter().map(ToString::to_string).collect();
+        Ok((rates, trusted_proxies.iter().map(ToString::to_string).collect()))
+    }
+
+    #[test]
+    fn settings_are_repeated_or_have_commas_between_them_and_a_wrong_one_is_refused_with_a_sentence() {
+        let (rates, proxies) = parsed(&[]).unwrap();
+        assert_eq!((rates.join(",").as_str(), proxies.len()), (DEFAULTS, 0));
+        let flags =
+            ["--rate", "writes=7/1m,reads=off", "--rate", "searches=2/1h", "--trusted-proxy", "10.0.0.1,::1"];
+        let (rates, proxies) = parsed(&flags).unwrap();
+        assert_eq!(rates, ["writes=7/60s", "reads=off", "searches=2/3600s"]);
+        assert_eq!(proxies, ["10.0.0.1/32", "::1/128"]);
+        assert!(parsed(&["--rate", "writes"]).unwrap_err().contains("a rate is like writes=600/60s"));
+        assert!(parsed(&["--trusted-proxy", "proxy"]).unwrap_err().contains("such as 10.0.0.7"));
+    }
+}

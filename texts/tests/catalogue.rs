@@ -174,7 +174,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ),
     ("page-command-retry-", "requested sent nothing"),
     ("page-filter-", "type agg actor chan"),
-    ("page-front-check-", "event-store read-models keys schema workers parked bus cache search disk clock"),
+    ("page-front-check-", "event-store read-models keys schema workers parked bus cache rates search disk clock"),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
     ("page-instances-", "open stuck all"),
@@ -182,7 +182,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-process-", "running stopped off unknown"),
     (
         "page-remedy-",
-        "event-store read-models keys schema workers parked bus cache search disk clock broker-full broker-rights \
+        "event-store read-models keys schema workers parked bus cache rates search disk clock broker-full broker-rights \
          cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
          index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights",
     ),
