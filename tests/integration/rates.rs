@@ -125,6 +125,25 @@ async fn each_class_has_a_rate_of_its_own_and_a_page_says_so_in_the_language_of_
     shop.stop().await;
 }
 
+/// To register is no way to find out which addresses are known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_taken_is_a_look_up() {
+    let shop = limited(Place::new(Set::Embedded).await, "writes=off,look-ups=2/1h").await;
+    let register = async |email: &str| {
+        let headers = [("x-forwarded-for", "192.0.2.1")];
+        shop.client.send(Method::POST, "/users", Some(&json!({ "email": email })), &headers).await
+    };
+    register("ada@example.com").await.expect(201);
+    for _ in 0..2 {
+        let taken = register("ada@example.com").await.expect(409);
+        assert!(taken.header("ratelimit").starts_with("\"look-ups\";r="), "{:?}", taken.headers);
+    }
+    is_too_fast(&register("ada@example.com").await, "look-ups");
+    register("bob@example.com").await.expect(201);
+    is_too_fast(&register("ada@example.com").await, "look-ups");
+    shop.stop().await;
+}
+
 /// Every operation of the description says that it has a rate, and has one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_of_the_description_is_counted_but_health() {

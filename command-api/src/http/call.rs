@@ -143,6 +143,10 @@ impl Call {
         })
     }
 
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     pub(crate) fn import_key(&self) -> Option<&str> {
         self.import_key.as_deref()
     }

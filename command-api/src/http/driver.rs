@@ -8,12 +8,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use soonshop_domain::claim::scope;
 use soonshop_event_store::EventStore;
+use soonshop_service_kit::access::Caller;
 use soonshop_service_kit::problem::{Kind, Problem};
+use soonshop_service_kit::rates::Class;
 
 use super::answer;
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::state::Commands;
+
+/// The refusal of an e-mail address that another user has.
+const EMAIL_TAKEN: &str = "email-taken";
 
 /// The endpoints of the contexts that are served.
 pub(crate) fn router(state: Commands, endpoints: Vec<Endpoint>) -> Router {
@@ -35,13 +40,25 @@ pub(crate) fn router(state: Commands, endpoints: Vec<Endpoint>) -> Router {
 async fn handle(commands: Arc<Commands>, endpoint: Arc<Endpoint>, request: Request) -> Response {
     let answer = async {
         let call = Call::read(&commands, &endpoint.row, endpoint.action.body.is_some(), request).await?;
-        let import_key = call.import_key().map(str::to_owned);
+        let (import_key, caller) = (call.import_key().map(str::to_owned), call.caller().clone());
         match (endpoint.action.run)(call).await {
-            Err(problem) => Err(imported_before(&commands.store, import_key, problem).await),
+            Err(problem) => {
+                let problem = imported_before(&commands.store, import_key, problem).await;
+                Err(looked_up(&caller, problem).await)
+            }
             done => done,
         }
     };
     answer.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// A refusal that tells of another person is a look-up of that person, and refused as one: nobody finds out from many
+/// registrations which e-mail addresses are known.
+async fn looked_up(caller: &Caller, problem: Problem) -> Problem {
+    if problem.slug() != EMAIL_TAKEN {
+        return problem;
+    }
+    caller.count(Class::LookUps).await.err().unwrap_or(problem)
 }
 
 /// Replaces a refusal by `imported-before` if the import was done before, whatever else is wrong by now.

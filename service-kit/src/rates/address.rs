@@ -80,6 +80,12 @@ impl Proxies {
         self.0.iter().any(|proxy| proxy.has(address))
     }
 
+    /// Whether the peer reports an address although it is not trusted to.
+    pub fn ignores(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let reports = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+        reports && !self.trusts(peer.to_canonical())
+    }
+
     /// The address of the caller behind `peer`.
     ///
     /// A trusted proxy adds the address that it was called from at the end of `Forwarded` (RFC 7239) or

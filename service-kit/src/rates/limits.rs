@@ -61,6 +61,8 @@ pub struct Limits {
     own: InProcess,
     /// `shared` did not answer the last time.
     away: AtomicBool,
+    /// It was said that a peer reports addresses and is not trusted.
+    said: AtomicBool,
     refused: Family<OfClass, Counter>,
 }
 
@@ -78,8 +80,8 @@ impl Limits {
         for class in Class::ALL {
             refused.get_or_create(&OfClass { class: class.into() });
         }
-        let (own, away) = (InProcess::default(), AtomicBool::new(false));
-        Self { rates: RateTable::of(settings), proxies, shared, own, away, refused }
+        let (own, away, said) = (InProcess::default(), AtomicBool::new(false), AtomicBool::new(false));
+        Self { rates: RateTable::of(settings), proxies, shared, own, away, said, refused }
     }
 
     /// Adds the counters.
@@ -120,6 +122,12 @@ pub fn counted_as(router: Router, class: Class) -> Router {
 
 async fn limited(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(UNKNOWN, |peer| peer.0.ip());
+    if limits.proxies.ignores(peer, request.headers()) && !limits.said.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "a peer reports the addresses of callers and is not trusted to, so all of them share its rates: if it is a \
+             proxy of yours, name it with --trusted-proxy"
+        );
+    }
     let address = counted_name(limits.proxies.caller(peer, request.headers()));
     let counting = Arc::new(Counting { limits, address, counted: Mutex::default() });
     let mut response = COUNTING.scope(Arc::clone(&counting), next.run(request)).await;
