@@ -64,7 +64,7 @@ impl Call {
         let Ok(context) = RequestContext::from_request_parts(&mut parts, &()).await;
         let headers = &parts.headers;
         let caller = commands.access.caller(headers).await?;
-        caller.count(row.class()).await?;
+        caller.count(Row::CLASS).await?;
         caller.must(row.permission, "this command")?;
         if parts.uri.query().is_some_and(|query| !query.is_empty()) {
             return Err(Problem::malformed("invalid-query", "there are no parameters here"));

@@ -78,7 +78,7 @@ impl Limits {
     pub fn new(settings: &[Setting], proxies: Proxies, shared: Arc<dyn Rates>) -> Self {
         let refused = Family::<OfClass, Counter>::default();
         for class in Class::ALL {
-            refused.get_or_create(&OfClass { class: class.into() });
+            drop(refused.get_or_create(&OfClass { class: class.into() }));
         }
         let (own, away, said) = (InProcess::default(), AtomicBool::new(false), AtomicBool::new(false));
         Self { rates: RateTable::of(settings), proxies, shared, own, away, said, refused }
