@@ -81,6 +81,9 @@ async fn faults_of_redis_are_named_and_recover_and_nobody_reads_an_old_price() {
         costs(1_000).await;
     };
     tried(&shop, gone, make, async || servers.run(&["up", "redis"])).await;
+    let counted = Fault { check: "rates", object: "127.0.0.1:23701", remedy: "rates" };
+    let make = async || servers.run(&["kill", "redis"]);
+    tried(&shop, counted, make, async || servers.run(&["up", "redis"])).await;
     nothing_is_lost(&shop, "AFTER").await;
     shop.stop().await;
 }
