@@ -174,7 +174,10 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ),
     ("page-command-retry-", "requested sent nothing"),
     ("page-filter-", "type agg actor chan"),
-    ("page-front-check-", "event-store read-models keys schema workers parked bus cache rates search disk clock"),
+    (
+        "page-front-check-",
+        "event-store read-models keys schema workers parked bus cache rates search disk clock",
+    ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
     ("page-instances-", "open stuck all"),
