@@ -1,5 +1,5 @@
 //! The process manager between orders and stock. When an order is placed it reserves the stock line by line, then
-//! confirms the order. If one line cannot be reserved it refuses the order and releases the other lines. When an order
+//! confirms the order. If one line cannot be reserved it refuses the order and releases the lines that it reserved. When an order
 //! is cancelled it releases its stock; when it is shipped it ships the reserved stock. One instance per order.
 
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,12 @@ struct OrderedLine {
     quantity: u32,
 }
 
+impl OrderedLine {
+    fn release(&self) -> Task {
+        Task::Release { place: self.place.clone(), line: self.line }
+    }
+}
+
 /// One instance: one order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -221,12 +227,18 @@ impl State {
 
     /// Releases every line, reserved or not: a reservation that is still on its way is then refused.
     fn release(&self) -> Vec<Task> {
-        self.lines.iter().map(|w| Task::Release { place: w.place.clone(), line: w.line }).collect()
+        self.lines.iter().map(OrderedLine::release).collect()
     }
 
+    /// Releases only what may have been reserved. Lines are sent one after the other, in order, so none after the
+    /// refused one was sent: an order of many lines whose first is refused leaves one event in the stocks, and not one
+    /// for each line. The refused line comes first: its reservation may still be on its way, sent a second time by a
+    /// process that lost its lease, and that process would go on to the next line.
     fn give_up(&mut self, refusal: Refusal) -> Reaction {
         self.phase = Phase::Ended;
-        let mut tasks = self.release();
+        let sent =
+            self.lines.iter().position(|w| w.line == refusal.line).map_or(self.lines.len(), |at| at + 1);
+        let mut tasks: Vec<_> = self.lines[..sent].iter().rev().map(OrderedLine::release).collect();
         tasks.push(Task::Refuse { refusal });
         Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
     }
@@ -319,12 +331,21 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_line_drops_unsent_commands_releases_every_line_and_refuses_the_order() {
+    fn a_refused_line_drops_unsent_commands_releases_it_and_those_before_and_refuses_the_order() {
         let task = short_of_cups();
         let reaction = after(&[placed()]).on_refusal(&task, "insufficient-stock");
         let refuse = Task::Refuse { refusal: refusal(2, "CUP", "insufficient-stock") };
-        let tasks = [release_all(), vec![refuse]].concat();
+        let [mug, cup] = release_all().try_into().unwrap();
+        let tasks = vec![cup, mug, refuse];
         assert_eq!(reaction, Reaction { drop_unsent: true, tasks, wake_after: None, stop_waiting: true });
+    }
+
+    #[test]
+    fn a_refused_order_releases_only_the_lines_that_were_sent() {
+        let task = reserve_all().remove(0);
+        let reaction = after(&[placed()]).on_refusal(&task, "insufficient-stock");
+        let refuse = Task::Refuse { refusal: refusal(1, "MUG", "insufficient-stock") };
+        assert_eq!(reaction.tasks, vec![release_all().remove(0), refuse], "the cup was never asked for");
     }
 
     #[test]

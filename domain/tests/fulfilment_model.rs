@@ -253,7 +253,14 @@ impl World {
                         *promised.entry(stream).or_default() += i64::from(line.quantity);
                     }
                     Status::Shipped => assert_eq!(found, Some(inventory::Line::Shipped), "order {order}"),
-                    Status::Refused | Status::Cancelled => {
+                    // A line that was never sent when another was refused leaves nothing behind.
+                    Status::Refused => {
+                        assert!(
+                            matches!(found, None | Some(inventory::Line::Released)),
+                            "order {order}: {found:?}"
+                        );
+                    }
+                    Status::Cancelled => {
                         assert_eq!(found, Some(inventory::Line::Released), "order {order}");
                     }
                     Status::Placed | Status::Unknown => panic!("order {order} is {}", state.status),
