@@ -26,6 +26,7 @@ pub mod sink;
 pub mod source;
 pub mod status;
 pub mod texts;
+mod timely;
 mod transaction;
 mod unit;
 pub mod wait;

@@ -12,7 +12,7 @@ use soonshop_domain::QueryError;
 use soonshop_event_log::{Checkpoint, Db, Error, is_no_table};
 use soonshop_search::Search;
 
-use crate::{Generation, Registry, left_out, runner, texts};
+use crate::{Generation, Registry, left_out, runner, texts, timely};
 
 /// How long the search server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -229,7 +229,7 @@ impl Source {
         let statement = self.db.statement(sql, values);
         let reading = async {
             if self.db.backend() != DatabaseBackend::Postgres {
-                return self.db.connection.query_all(statement).await;
+                return timely::query_all(&self.db, statement, LONGEST_QUERY).await;
             }
             let tx = self.db.connection.begin().await?;
             let limit = format!("SET LOCAL statement_timeout = {}", LONGEST_QUERY.as_millis());
@@ -240,7 +240,8 @@ impl Source {
         };
         let rows = tokio::time::timeout(LONGEST_QUERY + Duration::from_secs(1), reading).await;
         match rows {
-            Ok(Err(error)) if code(&error).as_deref() == Some("57014") => Err(too_long()),
+            // PostgreSQL: cancelled; SQLite: interrupted.
+            Ok(Err(error)) if matches!(code(&error).as_deref(), Some("57014" | "9")) => Err(too_long()),
             Ok(rows) => rows.map_err(query_failed),
             Err(_) => Err(too_long()),
         }
