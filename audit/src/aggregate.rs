@@ -5,14 +5,16 @@ use serde_json::{Value, json};
 use soonshop_domain::{Actor, QueryError};
 use soonshop_event_log::history::{self, Opened};
 use soonshop_event_log::seal::Seals;
+use soonshop_projections::source::LONGEST_QUERY;
 use soonshop_projections::wait::{self, AtLeast};
 use uuid::Uuid;
 
+use crate::beside::beside;
 use crate::notes;
 use crate::reader::Reader;
 use crate::record::write_down;
 use crate::redactor::{Redactor, Sight};
-use crate::trail::{Stream, Trail};
+use crate::trail::{Stream, TOO_LONG, Trail, too_long};
 
 /// The shortest reason, in characters.
 const SHORTEST: usize = 3;
@@ -52,9 +54,32 @@ pub async fn find(
     let id = Uuid::try_parse(name).map_err(|_| malformed())?;
     let log = &reader.log;
     let head = wait::head(log, choice.at_least).await?;
-    let stream = Stream::read(log, kind, id).await?.ok_or_else(nothing)?;
+    let reading = tokio::time::timeout(LONGEST_QUERY, Stream::read(log, kind, id)).await;
+    let stream = reading.map_err(|_| too_long(TOO_LONG))??.ok_or_else(nothing)?;
+    let chosen = choice.clone();
+    // It computes for as long as the history is: beside, so that no other request waits for it.
+    let (position, mut trail) = beside(move || fold(&stream, &chosen, sight)).await?;
+    let mut noted = notes::on(reader, actor, &trail.kind, &trail.id).await?;
+    for step in &mut trail.events {
+        step.notes = noted.remove(&step.id).unwrap_or_default();
+    }
+    if let Some(position) = position {
+        let row = log.read(position, 1).await?.into_iter().next();
+        let payload = row.filter(|row| row.position == position).map(|row| row.payload);
+        let payload: Option<Value> =
+            payload.map(|text| serde_json::from_str(&text)).transpose().map_err(QueryError::internal)?;
+        trail.stored =
+            payload.map(|payload| Redactor::new(Sight::Masked, &Opened::default()).redact(payload));
+        let seals = Seals::new(log.db().beside("seals")?);
+        trail.seal = seals.over(position).await?;
+    }
+    Ok((head, trail))
+}
+
+/// The trail at the requested version, and the position of the event that made it.
+fn fold(stream: &Stream, choice: &Choice, sight: Sight) -> Result<(Option<i64>, Trail), QueryError> {
     let last = stream.last();
-    let version = chosen(choice, &stream)?;
+    let version = chosen(choice, stream)?;
     let other = choice.compared.unwrap_or(version - 1);
     for (name, wanted) in [("v", version), ("cmp", other)] {
         if wanted > last {
@@ -63,28 +88,9 @@ pub async fn find(
             );
         }
     }
-    let mut trail = stream.seen(
-        sight,
-        version,
-        other,
-        choice.before,
-        Some(choice.parts_after.as_deref().unwrap_or_default()),
-    )?;
-    let mut noted = notes::on(reader, actor, &trail.kind, &trail.id).await?;
-    for step in &mut trail.events {
-        step.notes = noted.remove(&step.id).unwrap_or_default();
-    }
-    if let Some(event) = stream.event(version) {
-        let row = log.read(event.position, 1).await?.into_iter().next();
-        let payload = row.filter(|row| row.position == event.position).map(|row| row.payload);
-        let payload: Option<Value> =
-            payload.map(|text| serde_json::from_str(&text)).transpose().map_err(QueryError::internal)?;
-        trail.stored =
-            payload.map(|payload| Redactor::new(Sight::Masked, &Opened::default()).redact(payload));
-        let seals = Seals::new(log.db().beside("seals")?);
-        trail.seal = seals.over(event.position).await?;
-    }
-    Ok((head, trail))
+    let parts_after = Some(choice.parts_after.as_deref().unwrap_or_default());
+    let trail = stream.seen(sight, version, other, choice.before, parts_after)?;
+    Ok((stream.event(version).map(|event| event.position), trail))
 }
 
 /// The requested version: by number, by time, or by its content.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use soonshop_domain::QueryError;
-use soonshop_projections::source::Source;
+use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
 
@@ -63,18 +63,16 @@ pub async fn find(
         // The last command may continue in events that were not read.
         commands.pop();
     }
-    let mut caused = effects(source, search, &commands[..limit.min(commands.len())]).await?;
-    let (mut items, mut sum) = (Vec::new(), 0);
+    // Only the effects of commands that fit are read: one may have thousands.
+    let limit = fitting(source, search, &commands[..limit.min(commands.len())]).await?;
+    let mut caused = effects(source, search, &commands[..limit]).await?;
+    let mut items = Vec::with_capacity(limit);
     let mut waiting = commands.into_iter().peekable();
-    while let Some(events) = waiting.peek().filter(|_| items.len() < limit) {
+    for events in waiting.by_ref().take(limit) {
         let of_command = events.iter().filter_map(|event| caused.remove(&event.id)).flatten();
         let mut effects: Vec<Entry> = of_command.collect();
-        sum += events.len() + effects.len();
-        if sum > MOST_ON_PAGE && !items.is_empty() {
-            break;
-        }
         effects.sort_by_key(|effect| effect.position);
-        items.extend(waiting.next().map(|events| Group { events, effects }));
+        items.push(Group { events, effects });
     }
     let beyond = waiting.peek().and_then(|events| Some(events.first()?.recorded_at));
     let more = beyond.is_some() || !all;
@@ -104,6 +102,34 @@ fn runs(listed: Vec<Entry>) -> Vec<Vec<Entry>> {
     runs
 }
 
+/// The events of these commands that have effects: those without a cause of their own.
+fn causes(commands: &[Vec<Entry>]) -> Vec<&str> {
+    let causes = commands.iter().flatten().filter(|event| event.causation_id.is_none());
+    causes.map(|event| event.id.as_str()).collect()
+}
+
+/// How many of these commands fit on a page with their effects; the first always does.
+async fn fitting(source: &Source, search: &Search, commands: &[Vec<Entry>]) -> Result<usize, QueryError> {
+    let causes = causes(commands);
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    if !causes.is_empty() {
+        let (sql, values) = search.count_caused_by(&causes);
+        for row in source.plain(&sql, values).await? {
+            let read = || Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?));
+            let (cause, count) = read().map_err(query_failed)?;
+            counts.insert(cause, usize::try_from(count).unwrap_or(usize::MAX));
+        }
+    }
+    let mut sum = 0_usize;
+    let beyond = commands.iter().position(|events| {
+        let first = sum == 0;
+        let effects = events.iter().filter_map(|event| counts.get(&event.id));
+        sum = effects.fold(sum.saturating_add(events.len()), |sum, count| sum.saturating_add(*count));
+        sum > MOST_ON_PAGE && !first
+    });
+    Ok(beyond.unwrap_or(commands.len()))
+}
+
 /// The effects of these commands, by cause.
 async fn effects(
     source: &Source,
@@ -111,8 +137,7 @@ async fn effects(
     commands: &[Vec<Entry>],
 ) -> Result<HashMap<String, Vec<Entry>>, QueryError> {
     let mut caused: HashMap<String, Vec<Entry>> = HashMap::new();
-    let causes = commands.iter().flatten().filter(|event| event.causation_id.is_none());
-    let causes: Vec<&str> = causes.map(|event| event.id.as_str()).collect();
+    let causes = causes(commands);
     if causes.is_empty() {
         return Ok(caused);
     }

@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod amounts;
+mod beside;
 pub mod changes;
 mod condition;
 pub mod correlation;

@@ -236,5 +236,7 @@ pub async fn export<E: From<QueryError>>(
         role: role.to_owned(),
     };
     let order = if ascends { Order::AsAdded } else { Order::LastFirst };
-    Ok(export.finish(listed, order).map_err(QueryError::internal)?)
+    // The rows may have to be turned round, and their file be read once more.
+    let finishing = tokio::task::spawn_blocking(move || export.finish(listed, order));
+    Ok(finishing.await.map_err(QueryError::internal)?.map_err(QueryError::internal)?)
 }

@@ -196,6 +196,17 @@ impl Search {
 
     /// The matching rows that were caused by these events.
     pub fn caused_by(&self, causes: &[&str]) -> (String, Vec<Value>) {
+        let (found, values) = self.of_causes(causes);
+        (format!("SELECT {} FROM @audit WHERE {found} ORDER BY {ASCENDING}", *SHOWN), values)
+    }
+
+    /// How many those are, by their cause.
+    pub fn count_caused_by(&self, causes: &[&str]) -> (String, Vec<Value>) {
+        let (found, values) = self.of_causes(causes);
+        (format!("SELECT causation_id, count(*) FROM @audit WHERE {found} GROUP BY causation_id"), values)
+    }
+
+    fn of_causes(&self, causes: &[&str]) -> (String, Vec<Value>) {
         let placeholders = vec!["?"; causes.len()].join(", ");
         let of_these = Condition::of(
             format!("causation_id IN ({placeholders})"),
@@ -203,7 +214,7 @@ impl Search {
         );
         let mut values = Vec::new();
         let found = numbered(&[vec![of_these], self.narrows()].concat(), &mut values);
-        (format!("SELECT {} FROM @audit WHERE {found} ORDER BY {ASCENDING}", *SHOWN), values)
+        (found, values)
     }
 
     /// The conditions of the search, without the bounds of a page.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::trend::{Trend, Trends};
 
 /// One generation, and what is wrong with it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct Judged {
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -22,7 +22,7 @@ pub struct Judged {
 }
 
 /// The health of everything that follows the log.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[schema(as = ReadModelHealth)]
 pub struct Health {
     pub healthy: bool,

@@ -63,12 +63,30 @@ pub async fn find(
         return Ok((position, Page { items, understood: search.understood, next, beyond }));
     }
     let (position, mut items) = read(reader, at_least, &search, limit + 1).await?;
-    let beyond = items.get(limit).map(|entry| entry.recorded_at);
+    let mut beyond = items.get(limit).map(|entry| entry.recorded_at);
     items.truncate(limit);
-    let next = items.last().filter(|_| beyond.is_some()).map(|entry| entry.position);
     changes::add_to(reader, &mut items, changes::FOR_PAGE).await?;
+    let fit = fit(&items)?;
+    beyond = items.get(fit).map(|entry| entry.recorded_at).or(beyond);
+    items.truncate(fit);
+    let next = items.last().filter(|_| beyond.is_some()).map(|entry| entry.position);
     let items = items.into_iter().map(|entry| Item::Event(Box::new(entry))).collect();
     Ok((position, Page { items, understood: search.understood, next, beyond }))
+}
+
+/// The most bytes of the events on a page, unless a single one is larger: a page may end before its limit.
+const MOST_BYTES: usize = 1 << 20;
+
+/// How many of the events fit on a page.
+fn fit(items: &[Entry]) -> Result<usize, QueryError> {
+    let mut bytes = 0;
+    for (number, entry) in items.iter().enumerate() {
+        bytes += serde_json::to_vec(entry).map_err(QueryError::internal)?.len();
+        if bytes > MOST_BYTES && number > 0 {
+            return Ok(number);
+        }
+    }
+    Ok(items.len())
 }
 
 /// The search of a filter, with everything looked up that it needs.

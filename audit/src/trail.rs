@@ -213,11 +213,12 @@ impl Stream {
         let begun = Instant::now();
         for event in &self.events {
             if begun.elapsed() > LONGEST_QUERY {
-                let detail = "the history is too long to search: choose a version or a moment";
-                return Err(QueryError::unavailable("timed-out", detail, Duration::from_secs(1)));
+                return Err(too_long("the history is too long to search: choose a version or a moment"));
             }
             history.apply(Arc::clone(event))?;
-            let state = redactor.redact(history.encrypted()?);
+            // Where it did not hold before, it can hold only in what the event changed.
+            let state = history.around(&event.event)?.map_or_else(|| history.encrypted(), Ok)?;
+            let state = redactor.redact(state);
             let fields = leaves(state.value());
             let here = ways.iter().any(|(path, value)| match fields.get(*path) {
                 Some(Value::String(text)) => text == value,
@@ -244,7 +245,7 @@ impl Stream {
     }
 
     /// The same, with personal values as far as `sight` allows; and, with a key, bounded: the parts of the state after
-    /// that key, and the first changes.
+    /// that key, and the first changes, in limited time.
     pub fn seen(
         &self,
         sight: Sight,
@@ -284,6 +285,14 @@ impl Stream {
     }
 }
 
+/// The refusal of a history that takes too long to fold.
+pub(crate) const TOO_LONG: &str = "the history is too long to be shown: ask for the state at a point with `as_of`, or list its \
+                        events in the timeline";
+
+pub(crate) fn too_long(detail: &'static str) -> QueryError {
+    QueryError::unavailable("timed-out", detail, Duration::from_secs(1))
+}
+
 struct States {
     shown: Redacted,
     /// The state that it is compared with.
@@ -302,8 +311,13 @@ fn states(
     sight: Sight,
     parts_after: Option<&str>,
 ) -> Result<States, QueryError> {
+    let begun = Instant::now();
+    let bounded = parts_after.is_some();
+    let in_time =
+        || if bounded && begun.elapsed() > LONGEST_QUERY { Err(too_long(TOO_LONG)) } else { Ok(()) };
     let mut whole = begin();
     for event in events {
+        in_time()?;
         whole.apply(Arc::clone(event))?;
     }
     let redactor = Redactor::new(sight, whole.opened());
@@ -312,6 +326,7 @@ fn states(
     let mut owed = (events.len() <= MOST_TRACED).then(BTreeMap::new);
     let (mut history, mut known) = (begin(), BTreeMap::new());
     for event in events.iter().take_while(|event| event.version <= version.max(other)) {
+        in_time()?;
         history.apply(Arc::clone(event))?;
         let traced = owed.as_mut().filter(|_| event.version <= version);
         if traced.is_none() && event.version != version && event.version != other {

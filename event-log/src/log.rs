@@ -311,6 +311,10 @@ impl EventLog {
         let mut entries = Vec::with_capacity(rows.len());
         let mut events: Vec<(usize, RecordedEvent)> = Vec::with_capacity(rows.len());
         for (index, row) in rows.into_iter().enumerate() {
+            if index % 256 == 255 {
+                // Decoding computes: other requests have their turn in between.
+                tokio::task::yield_now().await;
+            }
             let mut entry = Entry {
                 position: row.position,
                 event_id: row.event_id,
