@@ -24,7 +24,9 @@ pub struct Model {
     /// The data subject: the user's or guest's id.
     #[sea_orm(column_type = "Text")]
     pub subject: String,
-    pub lines: Json,
+    /// The first of its lines, for lists.
+    pub first_lines: Json,
+    pub line_count: i64,
     pub total: i64,
     /// What was credited of it, over all credit notes in its currency.
     pub credited: i64,
@@ -48,6 +50,8 @@ pub struct Model {
     pub placed_at: i64,
     pub version: i64,
     pub position: i64,
+    /// All of its lines. The last column: SQLite reads a row up to the last column that is asked for.
+    pub lines: Json,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -87,7 +91,9 @@ pub mod credit {
         pub customer_kind: String,
         #[sea_orm(column_type = "Text")]
         pub subject: String,
-        pub lines: Json,
+        /// The first of its lines, for lists.
+        pub first_lines: Json,
+        pub line_count: i64,
         pub total: i64,
         #[sea_orm(column_type = "Text")]
         pub currency: String,
@@ -97,6 +103,8 @@ pub mod credit {
         pub issued_at: i64,
         pub version: i64,
         pub position: i64,
+        /// All of its lines, in the last column, too.
+        pub lines: Json,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -132,6 +140,19 @@ pub(crate) fn kind(customer: &Customer) -> String {
     }
 }
 
+/// How many lines of an order a list shows.
+pub const LISTED_LINES: usize = 10;
+
+/// The first of these lines.
+fn first(lines: &Json) -> Json {
+    let lines = lines.as_array().map_or(&[][..], Vec::as_slice);
+    Json::Array(lines[..lines.len().min(LISTED_LINES)].to_vec())
+}
+
+fn count(lines: &[Line]) -> i64 {
+    i64::try_from(lines.len()).unwrap_or(i64::MAX)
+}
+
 fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
     serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
 }
@@ -159,6 +180,7 @@ fn credited(event: &RecordedEvent, note: &credit_note::Event, unit: &mut Unit) -
     } = note;
     let order_id = order_id.map(|id| id.to_string());
     let (amount, currency) = (total.amount, total.currency.to_string());
+    let all = credit_lines(lines, order_lines)?;
     unit.put(credit::Model {
         id: id(event),
         number: number.clone(),
@@ -166,7 +188,9 @@ fn credited(event: &RecordedEvent, note: &credit_note::Event, unit: &mut Unit) -
         order_id: order_id.clone(),
         customer_kind: kind(customer),
         subject: customer.subject().to_string(),
-        lines: credit_lines(lines, order_lines)?,
+        first_lines: first(&all),
+        line_count: count(lines),
+        lines: all,
         total: amount,
         currency: currency.clone(),
         country: country.clone(),
@@ -189,11 +213,11 @@ impl Projector for Orders {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn shape(&self) -> i32 {
-        2
+        3
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -239,13 +263,16 @@ impl Projector for Orders {
             _ => return Ok(()),
         };
         if let OrderEvent::OrderPlaced { number, customer, lines, total, country, contact } = order {
+            let all = json(lines)?;
             unit.put(Model {
                 id,
                 number: number.clone(),
                 status: "placed".to_owned(),
                 customer_kind: kind(customer),
                 subject: customer.subject().to_string(),
-                lines: json(lines)?,
+                first_lines: first(&all),
+                line_count: count(lines),
+                lines: all,
                 total: total.amount,
                 credited: 0,
                 currency: total.currency.to_string(),

@@ -72,6 +72,7 @@ impl Shown for Model {
             Sort { name: "-available", column: "available" },
         ],
         changing: &["available"],
+        shortened: &[],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };

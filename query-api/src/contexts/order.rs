@@ -56,8 +56,14 @@ pub(crate) struct Order {
     /// `placed`, `confirmed`, `refused`, `cancelled` or `shipped`.
     status: String,
     customer: Customer,
+    /// In lists the first ten at most.
     #[schema(value_type = Vec<Line>)]
     lines: Value,
+    /// How many lines it has.
+    line_count: i64,
+    /// Where all lines are, if they are not all here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all_lines: Option<String>,
     total: Money,
     /// What was credited of it, over all of its credit notes.
     credited: Money,
@@ -70,6 +76,12 @@ pub(crate) struct Order {
     version: i64,
     /// The position of the event that last changed it.
     position: i64,
+}
+
+/// The address of the whole, if these are not all of its lines.
+fn all_lines(path: &str, id: &str, lines: &Value, count: i64) -> Option<String> {
+    let shown = lines.as_array().map_or(0, Vec::len);
+    (i64::try_from(shown).unwrap_or(i64::MAX) < count).then(|| format!("{path}/{id}"))
 }
 
 const CUSTOMER: Filter = Filter::new("customer", Kind::Id, "subject = ?", "A user's or guest's id.");
@@ -100,6 +112,7 @@ impl Shown for Model {
         together: None,
         sorts: &[Sort { name: "-placed", column: "placed_at" }, Sort { name: "placed", column: "placed_at" }],
         changing: &[],
+        shortened: &[("lines", "first_lines")],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };
@@ -115,6 +128,8 @@ impl Shown for Model {
                 phone: self.contact_phone,
                 address: self.contact_address,
             },
+            all_lines: all_lines("/orders", &self.id, &self.lines, self.line_count),
+            line_count: self.line_count,
             id: self.id,
             number: self.number,
             status: self.status,
@@ -143,8 +158,14 @@ pub(crate) struct CreditNote {
     /// Whether it credits no order.
     without_order: bool,
     customer: Customer,
+    /// In lists the first ten at most.
     #[schema(value_type = Vec<CreditLine>)]
     lines: Value,
+    /// How many lines it has.
+    line_count: i64,
+    /// Where all lines are, if they are not all here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all_lines: Option<String>,
     total: Money,
     country: String,
     issued_at: DateTime<Utc>,
@@ -171,6 +192,7 @@ impl Shown for credit::Model {
         together: None,
         sorts: &[Sort { name: "-issued", column: "issued_at" }, Sort { name: "issued", column: "issued_at" }],
         changing: &[],
+        shortened: &[("lines", "first_lines")],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };
@@ -179,6 +201,8 @@ impl Shown for credit::Model {
         CreditNote {
             customer: Customer::of(&self.customer_kind, self.subject),
             total: Money { amount: self.total, currency: self.currency },
+            all_lines: all_lines("/credit-notes", &self.id, &self.lines, self.line_count),
+            line_count: self.line_count,
             id: self.id,
             number: self.number,
             order_id: self.order_id,

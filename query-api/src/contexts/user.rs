@@ -61,6 +61,7 @@ impl Shown for Model {
             Sort { name: "registered", column: "registered_at" },
         ],
         changing: &[],
+        shortened: &[],
         gone: ("user-deleted", "the user was deleted"),
         cached: false,
     };

@@ -1,6 +1,8 @@
 //! Lists of any read model: some filters, some orders, and pages by the key of the last row, so that no row is skipped
 //! or repeated, even if rows are added meanwhile.
 //!
+//! A page has a bound of bytes as well as of rows: rows are read in parts, and a page ends where it is full.
+//!
 //! A cursor names the generation that it came from, and stays valid while that one exists.
 //!
 //! Where the order is by a value that changes, such as the available stock, a row could move past a page. So a cursor
@@ -12,10 +14,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use soonshop_projections::source::{Source, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
-use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Value, refused};
+use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort, Value, refused};
+use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
 use super::shown::{Shown, table_of};
@@ -29,10 +33,16 @@ const ZONE: Param = Param::new(
     "The time zone in which days begin: an IANA name such as Europe/London; UTC where it is left out.",
 );
 
+/// The most bytes of the items on a page, unless a single one is larger: a page may end before its limit.
+pub(crate) const MOST_BYTES: usize = 1 << 20;
+
+/// The rows that are read at first, to learn how large the rows of this list are.
+const FIRST_ROWS: usize = 20;
+
 /// A page.
 #[derive(Serialize)]
-struct Page<V> {
-    items: Vec<V>,
+struct Page {
+    items: Vec<Box<RawValue>>,
     /// What to send as `after` for the next page; absent on the last one.
     next: Option<String>,
     /// These rows changed after the first page was read: they may have been listed before, with other values.
@@ -94,7 +104,11 @@ impl Cursor {
 /// The list endpoint of a read model.
 pub(crate) fn lists<M: Shown>() -> Action {
     let mut params = vec![
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
+        Param::new(
+            "limit",
+            Kind::Number(1, 200),
+            "Items on a page, 50 by default. A page of large items ends sooner.",
+        ),
         Param::new(
             "after",
             Kind::Cursor,
@@ -109,7 +123,13 @@ pub(crate) fn lists<M: Shown>() -> Action {
     }
     let described = Described::list::<M::View>();
     let described = if M::MODEL.changing.is_empty() { described } else { described.that_changes() };
-    Action::new(params, described, list::<M>)
+    Action::new(params, described, list::<M>).costs(price)
+}
+
+/// A short page in the usual order is read from an index; any other may read many rows.
+fn price(params: &Params) -> Price {
+    let short = params.only(&["limit", "after"]) && params.limit(DEFAULT_LIMIT) <= DEFAULT_LIMIT;
+    if short { Price::Low } else { Price::Query }
 }
 
 /// A parameter's value in SQL.
@@ -162,67 +182,130 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
     };
     let cursor = call.params.text("after").map(|text| Cursor::decode(text, query, numbers)).transpose()?;
     let generation = cursor.as_ref().map(|cursor| cursor.generation);
-    let began = cursor.as_ref().and_then(|cursor| cursor.began);
-    let changed = cursor.as_ref().is_some_and(|cursor| cursor.changed);
-    let narrowed = Narrowed { rows, wheres, values };
-    let limit = call.params.limit(DEFAULT_LIMIT);
-    let (compare, direction) = if sort.descends() { ("<", "DESC") } else { (">", "ASC") };
-    let mut page = narrowed.clone();
-    let order =
-        if changed { "id ASC".to_owned() } else { format!("{} {direction}, id {direction}", sort.column) };
-    if let Some(cursor) = cursor {
-        if let Some(began) = began {
-            page.must(if changed { "position > ?" } else { "position <= ?" }, began);
-        }
-        if changed {
-            page.must("id > ?", cursor.id);
-        } else {
-            page.values.push(match cursor.key {
-                Key::Number(number) => number.into(),
-                Key::Text(text) => text.into(),
-            });
-            let key = page.values.len();
-            page.must(&format!("({}, id) {compare} (${key}, ?)", sort.column), cursor.id);
-        }
-    }
-
     let source = call.shared.source(M::MODEL.projection, generation).await?;
-    let (sql, values) = page.sql("*", &format!("ORDER BY {order} LIMIT {}", limit + 1));
-    let (position, rows) = source.rows(at_least(&call), None, &sql, &values, &order).await?;
-    let more = rows.len() > limit;
-    let mut items = Vec::with_capacity(rows.len().min(limit));
-    let mut last = None;
-    for row in rows.iter().take(limit) {
-        let row = M::from_query_result(row, "").map_err(query_failed)?;
-        if more && items.len() + 1 == limit {
-            last = Some((row.get(column), row.key()));
+    let narrowed = Narrowed { rows, wheres, values };
+    let listed = Listed::<M> { source, narrowed, sort, column, columns: columns::<M>() };
+    let generation = listed.source.generation.number;
+    let changes = M::MODEL.changing.contains(&sort.column);
+    let changed = cursor.as_ref().is_some_and(|cursor| cursor.changed);
+    let mut began = cursor.as_ref().and_then(|cursor| cursor.began);
+    let limit = call.params.limit(DEFAULT_LIMIT);
+    let (mut from, mut items, mut bytes, mut read_at) = (cursor, Vec::new(), 0, None);
+    let next = loop {
+        let part = listed.part(&call, from.as_ref(), room(limit, items.len(), bytes)).await?;
+        let position = *read_at.get_or_insert(part.position);
+        let (mut last, mut full) = (None, false);
+        for (item, key, id) in part.rows {
+            let length = item.get().len();
+            full = !items.is_empty() && bytes + length > MOST_BYTES;
+            if full {
+                break;
+            }
+            bytes += length;
+            items.push(item);
+            last = Some((key, id));
         }
-        items.push(row.view());
+        if !full && !part.more {
+            // The rows that changed while the others were listed are left.
+            break match began.filter(|_| !changed) {
+                Some(began) if listed.narrowed.has_changed(&listed.source, began).await? => {
+                    let key = if numbers { Key::Number(0) } else { Key::Text(String::new()) };
+                    let (id, began) = (String::new(), Some(began));
+                    Some(Cursor { generation, query, key, id, began, changed: true })
+                }
+                _ => None,
+            };
+        }
+        began = began.or_else(|| changes.then_some(position));
+        let after = |(key, id)| Cursor { generation, query, key, id, began, changed };
+        from = last.map(after).or(from);
+        if full || items.len() >= limit {
+            break from;
+        }
+    };
+    let next = next.map(|cursor| cursor.encode()).transpose()?;
+    call.page(read_at.unwrap_or(0), &Page { items, next: next.clone(), changed }, next.as_deref())
+}
+
+/// How many rows to read next: as many as are likely to fit.
+fn room(limit: usize, items: usize, bytes: usize) -> usize {
+    let left = limit.saturating_sub(items).max(1);
+    match bytes.checked_div(items) {
+        Some(each) => left.min((MOST_BYTES.saturating_sub(bytes) / each.max(1)).max(1)),
+        None => left.min(FIRST_ROWS),
     }
-    let next = match last {
-        Some((key, id)) => {
-            let key = match key {
+}
+
+/// The columns of a row in a list, in SQL.
+fn columns<M: Shown>() -> String {
+    let column = |column: <M::Entity as EntityTrait>::Column| {
+        let name = column.as_str();
+        match M::MODEL.shortened.iter().find(|(long, _)| *long == name) {
+            Some((long, short)) => format!("{short} AS {long}"),
+            None => name.to_owned(),
+        }
+    };
+    <M::Entity as EntityTrait>::Column::iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// What is listed, and in which order.
+struct Listed<M: Shown> {
+    source: Source,
+    narrowed: Narrowed,
+    sort: &'static Sort,
+    column: <M::Entity as EntityTrait>::Column,
+    columns: String,
+}
+
+/// Rows of a list, with the values by which the next ones are found.
+struct Part {
+    position: i64,
+    rows: Vec<(Box<RawValue>, Key, String)>,
+    /// There are rows after these.
+    more: bool,
+}
+
+impl<M: Shown> Listed<M> {
+    /// At most so many of the rows after a cursor.
+    async fn part(&self, call: &Call, from: Option<&Cursor>, most: usize) -> Result<Part, Problem> {
+        let (compare, direction) = if self.sort.descends() { ("<", "DESC") } else { (">", "ASC") };
+        let changed = from.is_some_and(|cursor| cursor.changed);
+        let mut page = self.narrowed.clone();
+        let order = if changed {
+            "id ASC".to_owned()
+        } else {
+            format!("{} {direction}, id {direction}", self.sort.column)
+        };
+        if let Some(cursor) = from {
+            if let Some(began) = cursor.began {
+                page.must(if changed { "position > ?" } else { "position <= ?" }, began);
+            }
+            if changed {
+                page.must("id > ?", cursor.id.as_str());
+            } else {
+                page.values.push(match &cursor.key {
+                    Key::Number(number) => (*number).into(),
+                    Key::Text(text) => text.as_str().into(),
+                });
+                let key = page.values.len();
+                page.must(&format!("({}, id) {compare} (${key}, ?)", self.sort.column), cursor.id.as_str());
+            }
+        }
+        let (sql, values) = page.sql(&self.columns, &format!("ORDER BY {order} LIMIT {}", most + 1));
+        let (position, found) = self.source.rows(at_least(call), None, &sql, &values, &order).await?;
+        let mut rows = Vec::with_capacity(found.len().min(most));
+        for row in found.iter().take(most) {
+            let row = M::from_query_result(row, "").map_err(query_failed)?;
+            let key = match row.get(self.column) {
                 sea_orm::Value::BigInt(Some(number)) => Key::Number(number),
                 sea_orm::Value::String(Some(text)) => Key::Text(*text),
                 _ => return Err(Problem::internal("an order by a column that may be empty")),
             };
-            let changes = M::MODEL.changing.contains(&sort.column);
-            Some((key, id, began.or_else(|| changes.then_some(position)), changed))
+            let id = row.key();
+            rows.push((serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?, key, id));
         }
-        // The rows that changed while the others were listed are left.
-        None => match began.filter(|_| !changed) {
-            Some(began) if narrowed.has_changed(&source, began).await? => {
-                let key = if numbers { Key::Number(0) } else { Key::Text(String::new()) };
-                Some((key, String::new(), Some(began), true))
-            }
-            _ => None,
-        },
-    };
-    let cursor = |(key, id, began, changed)| {
-        Cursor { generation: source.generation.number, query, key, id, began, changed }.encode()
-    };
-    let next = next.map(cursor).transpose()?;
-    call.page(position, &Page { items, next: next.clone(), changed }, next.as_deref())
+        Ok(Part { position, rows, more: found.len() > most })
+    }
 }
 
 /// The rows of a list, as far as the parameters narrow them.

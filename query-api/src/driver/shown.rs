@@ -47,6 +47,8 @@ pub(crate) struct ReadModel {
     pub(crate) sorts: &'static [Sort],
     /// The columns of `sorts` whose value changes while somebody pages.
     pub(crate) changing: &'static [&'static str],
+    /// Columns that a list leaves unread, each with the column whose value it shows there instead.
+    pub(crate) shortened: &'static [(&'static str, &'static str)],
     /// Slug and sentence of the refusal for a deleted entity.
     pub(crate) gone: (&'static str, &'static str),
     /// Whether look-ups use the cache.

@@ -300,7 +300,8 @@ impl Target for Remote {
 
     async fn room(&self) -> anyhow::Result<()> {
         let path = format!("/orders?status=placed&limit={MOST_WAITING}");
-        let few = |answer: &Answer| answer.items().len() < MOST_WAITING;
+        // A page may end before its limit, and then has a next one.
+        let few = |answer: &Answer| answer.items().len() < MOST_WAITING && answer.body["next"].is_null();
         let last = self.last.load(Ordering::Relaxed);
         self.wait(&path, last, "too many orders wait for their stock", few).await.map(drop)
     }

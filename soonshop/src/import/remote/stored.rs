@@ -47,6 +47,8 @@ struct Listed {
     #[serde(alias = "placed_at", alias = "issued_at")]
     at: DateTime<Utc>,
     lines: Vec<ListedLine>,
+    /// Where all lines are, if a list has not all of them.
+    all_lines: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,8 +103,15 @@ impl Remote {
             (Kind::CreditNote, "/credit-notes?sort=issued&limit=200"),
         ];
         for (kind, path) in lists {
-            self.pages(path, head, |listed: Listed| {
-                let Listed { id, number, customer, country, at, lines } = listed;
+            let mut all = Vec::new();
+            self.pages(path, head, |listed: Listed| all.push(listed)).await?;
+            for listed in all {
+                let whole = listed.all_lines.clone().filter(|_| sales.contains_key(&listed.id));
+                let listed = match whole {
+                    Some(path) => self.whole(&path, head).await?,
+                    None => listed,
+                };
+                let Listed { id, number, customer, country, at, lines, all_lines: _ } = listed;
                 let lines = lines.into_iter().map(|ListedLine { number, sku, quantity, price }| StoredLine {
                     number,
                     sku,
@@ -113,8 +122,7 @@ impl Remote {
                 let (imported, correlation) =
                     sales.get(&id).map_or((false, None), |correlation| (true, *correlation));
                 stored.sale(kind, number, sale, imported, correlation, wanted);
-            })
-            .await?;
+            }
         }
         self.pages("/products?limit=200", head, |product: ListedProduct| {
             for variant in product.variants {
@@ -170,6 +178,12 @@ impl Remote {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
         }
+    }
+
+    /// An order or a credit note with all of its lines.
+    async fn whole(&self, path: &str, position: i64) -> anyhow::Result<Listed> {
+        let answer = self.wait(path, position, "a read model is behind", |_| true).await?;
+        Listed::deserialize(&answer.body).with_context(|| format!("{} answered {path}", self.base))
     }
 
     /// Every item of a list.
