@@ -12,6 +12,7 @@ use soonshop_audit::trail::Trail;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
 use soonshop_service_kit::rates::Class;
+use soonshop_service_kit::work::Price;
 
 use crate::find::{self, Standing};
 use crate::state::{Action, Call, Endpoint};
@@ -25,7 +26,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     let row = Endpoint::new;
     vec![
         row("/health/audit", "audit.health", Health, "What works in the shop, and the health of all that follows the log",
-            Action::new(Vec::new(), Described::one::<Standing>(), health)),
+            Action::new(Vec::new(), Described::one::<Standing>(), health).costs(|_| Price::Low)),
         row("/api/audit/timeline", "audit.timeline", Searches, "The timeline of events",
             Action::new(fields::zoned(fields::timeline()), Described::one::<Page>(), timeline).needs(Audit)),
         row("/api/audit/a/{type}/{id}", "audit.trail", Reads, "The state and the history of one aggregate",
@@ -42,7 +43,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(Vec::new(), Described::one::<Instance>(), process).needs(Audit)),
         row("/api/audit/export.csv", "audit.export-csv", Searches, "The timeline as a file", exports::csv().needs(Audit)),
         row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Audit)),
-        row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit)),
+        row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
             Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
     ]

@@ -1,7 +1,8 @@
 //! The timeline as a download: the same events in the same order as on the screen, equally masked. Each export is
 //! recorded.
 
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -17,10 +18,11 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::serve::take_longer;
+use soonshop_service_kit::work::Price;
 use url::form_urlencoded;
 
 use crate::fields;
-use crate::state::{Action, Call, EXPORTS};
+use crate::state::{Action, Call};
 
 /// The manifest's header: a CSV file has no place for it.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
@@ -34,27 +36,22 @@ pub(crate) fn csv() -> Action {
     );
     let params = fields::listing().into_iter().chain([separator]).collect();
     Action::new(params, Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
+        .costs(|_| Price::Export)
 }
 
 /// The export as JSON lines, the manifest first.
 pub(crate) fn ndjson() -> Action {
     Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
+        .costs(|_| Price::Export)
 }
 
 /// How long an export may take: reading millions of events takes longer than any other request.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// How long a client should wait before it tries again.
-const AGAIN: Duration = Duration::from_secs(10);
-
-async fn write(call: Call, format: Format) -> Result<Response, Problem> {
-    let busy = |_| {
-        let detail =
-            format!("{EXPORTS} exports are being gathered just now, which is as many as there may be: wait");
-        Problem::too_many("too-many-exports", detail).with_retry_after(AGAIN)
-    };
+async fn write(mut call: Call, format: Format) -> Result<Response, Problem> {
     take_longer(LONGEST);
-    let _permit = call.shared.exporting.try_acquire().map_err(busy)?;
+    // It ends with the last byte: until then the export is on the disk.
+    let turn = call.turn.take();
     let pairs = form_urlencoded::parse(call.visit.query.as_bytes()).into_owned();
     let with_changes = call.params.text(WITHOUT_CHANGES).is_none();
     let mut request = ListingRequest::new(&fields::filter(&call.params), pairs, with_changes)?;
@@ -85,5 +82,10 @@ async fn write(call: Call, format: Format) -> Result<Response, Problem> {
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (MANIFEST, HeaderValue::try_from(manifest).map_err(Problem::internal)?),
     ];
-    Ok((headers, Body::from_stream(stream::iter(written.chunks()))).into_response())
+    let until = Instant::now() + LONGEST;
+    let chunks = written.chunks().map(move |chunk| {
+        let _held = &turn;
+        if Instant::now() > until { Err(io::Error::from(io::ErrorKind::TimedOut)) } else { chunk }
+    });
+    Ok((headers, Body::from_stream(stream::iter(chunks))).into_response())
 }

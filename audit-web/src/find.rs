@@ -1,6 +1,6 @@
 //! Answers requests about the audit trail: converts their parameters to plain values, and calls `soonshop-audit`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -139,9 +139,18 @@ pub(crate) async fn standing(call: &Call) -> Result<(i64, Standing), Problem> {
     }
 }
 
-/// The health of all followers, and the head of the log.
+/// The health of all followers, and the head of the log. Those who ask while it is looked up share the look-up that
+/// begins after it.
 pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
-    status::find(&call.shared.status_reader, &call.shared.trends).await
+    let asked = Instant::now();
+    let mut last = call.shared.last_health.lock().await;
+    if let Some((_, found)) = last.as_ref().filter(|(begun, _)| *begun >= asked) {
+        return Ok(found.clone());
+    }
+    let begun = Instant::now();
+    let found = status::find(&call.shared.status_reader, &call.shared.trends).await?;
+    *last = Some((begun, found.clone()));
+    Ok(found)
 }
 
 /// Retries the parked events that the form names; returns how many they are.

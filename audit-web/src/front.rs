@@ -3,7 +3,6 @@
 //!
 //! It is public, like the answers under `/health`, and needs no script.
 
-use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
@@ -58,7 +57,8 @@ pub fn router(front: Front) -> Router {
     let mut router = Router::new();
     if !front.trail {
         for asset in WITHOUT_SCRIPT {
-            router = router.route(asset.path, get(move || ready(asset.response())));
+            let answer = async move |headers: HeaderMap| asset.answer(&headers).await;
+            router = router.route(asset.path, get(answer));
         }
     }
     router.route("/", get(answer)).with_state(Arc::new(front))

@@ -21,20 +21,18 @@ mod trail;
 
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::rates::Class;
+use soonshop_service_kit::work::Price;
 
-use crate::state::{Action, Endpoint};
+use crate::state::{Action, Call, Endpoint};
 use assets::ASSETS;
 use frame::{described, page};
 
 /// Every page.
 pub(crate) fn table() -> Vec<Endpoint> {
     let assets = ASSETS.into_iter().map(|asset| {
-        page(
-            asset.path,
-            asset.name,
-            Class::Reads,
-            Action::new(Vec::new(), described(), move |_| asset.answer()),
-        )
+        let answer = move |call: Call| async move { Ok(asset.answer(&call.headers_in).await) };
+        let action = Action::new(Vec::new(), described(), answer).costs(|_| Price::Low);
+        page(asset.path, asset.name, Class::Reads, action)
     });
     let mut pages: Vec<_> = assets.collect();
     pages.extend(access::table());

@@ -1,27 +1,29 @@
 //! The shared state of the pages and endpoints of the audit trail.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use futures::future::BoxFuture;
 use soonshop_audit::file::File;
 use soonshop_audit::reader::Reader;
+use soonshop_audit::status::Health;
 use soonshop_audit::trend::Trends;
 use soonshop_cache::Cache;
 use soonshop_domain::QueryError;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
-use soonshop_projections::wait::AtLeast;
+use soonshop_projections::wait::{self, AtLeast};
 use soonshop_search::Search;
 use soonshop_service_kit::access::Access;
-use soonshop_service_kit::health::Health;
+use soonshop_service_kit::endpoint::RequiredPosition;
+use soonshop_service_kit::health::Health as Checks;
+use soonshop_service_kit::work::Work;
 use soonshop_service_kit::{Problem, endpoint};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::head::Head;
-
-/// How many exports one process makes at a time: each reads much, and is on the disk until it was downloaded.
-pub(crate) const EXPORTS: usize = 4;
 
 /// The sources of the viewer.
 #[derive(Clone)]
@@ -35,9 +37,11 @@ pub struct Viewer {
     /// Reported in the health of the shop.
     pub cache: Arc<dyn Cache>,
     /// The checks of this process; an empty one where there are none.
-    pub health: Health,
+    pub health: Checks,
     /// Authenticates callers.
     pub access: Access,
+    /// Gives turns to what costs something; one for all services of a process.
+    pub work: Work,
     /// Ends the answers that have no end of their own.
     pub stop: CancellationToken,
 }
@@ -47,15 +51,16 @@ pub(crate) struct Shared {
     pub(crate) reader: Reader,
     /// Reads the health of the shop.
     pub(crate) status_reader: StatusReader,
-    pub(crate) health: Health,
+    pub(crate) health: Checks,
     pub(crate) access: Access,
+    pub(crate) work: Work,
     pub(crate) stop: CancellationToken,
     pub(crate) head: Arc<Head>,
     pub(crate) trends: Trends,
+    /// When the health of all followers was looked up last, and what was found.
+    pub(crate) last_health: Mutex<Option<(Instant, (i64, Health))>>,
     /// Held during a check of the log, which reads all of it.
     pub(crate) checking: Mutex<()>,
-    /// A permit is held while an export is made.
-    pub(crate) exporting: Semaphore,
     /// The export that is shown; `None` for a shop.
     pub(crate) file: Option<Arc<File>>,
     /// The paths of the pages that can be opened with GET, not those of forms.
@@ -73,11 +78,21 @@ impl endpoint::Shared for Shared {
     fn access(&self) -> &Access {
         &self.access
     }
+
+    fn work(&self) -> &Work {
+        &self.work
+    }
+
+    fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()> {
+        let at_least = AtLeast { position: wanted.position, deadline: wanted.deadline };
+        // A log that cannot be read, or is not there yet, is said by whoever answers.
+        Box::pin(async move { drop(wait::head(&self.reader.log, Some(at_least)).await) })
+    }
 }
 
 impl Shared {
     pub(crate) fn new(viewer: Viewer, file: Option<Arc<File>>, pages: Vec<&'static str>) -> Self {
-        let Viewer { registry, log, search, cache, health, access, stop } = viewer;
+        let Viewer { registry, log, search, cache, health, access, work, stop } = viewer;
         let mut reader = Reader::new(registry.clone(), log.clone());
         if let Some(file) = &file {
             reader.changes = file.changes();
@@ -88,10 +103,11 @@ impl Shared {
             reader,
             health,
             access,
+            work,
             stop,
             trends: Trends::default(),
+            last_health: Mutex::default(),
             checking: Mutex::default(),
-            exporting: Semaphore::new(EXPORTS),
             file,
             pages,
         }

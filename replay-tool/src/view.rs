@@ -20,6 +20,7 @@ use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::health::Health;
 use soonshop_service_kit::metrics::Http;
 use soonshop_service_kit::serve::{Door, refuse_non_loopback, serve};
+use soonshop_service_kit::work::Work;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -183,6 +184,7 @@ impl Shop {
             cache: Arc::clone(&self.cache),
             health: Health::new(),
             access: Access::everybody(role),
+            work: Work::default(),
             stop: stop.clone(),
         }
     }

@@ -5,6 +5,7 @@
 //! then [`serve`].
 
 pub mod access;
+pub mod answers;
 pub mod connections;
 pub mod cors;
 pub mod endpoint;
@@ -22,8 +23,10 @@ pub mod rates;
 mod request;
 pub mod security_headers;
 pub mod serve;
+pub mod static_file;
 pub mod telemetry;
 mod trace;
+pub mod work;
 
 pub use problem::{Kind, Problem};
 

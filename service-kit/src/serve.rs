@@ -21,6 +21,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -145,7 +146,7 @@ fn layered(router: Router, door: Option<&Door>) -> Router {
         .layer(from_fn(to_its_end))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(as_problems))
-        .layer(CompressionLayer::new().compress_when(compressed));
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressed));
     if let Some(door) = door {
         if let Some(cors) = door.origins.layer() {
             router = router.layer(cors);

@@ -1,12 +1,16 @@
 //! Parts of the documentation, built into the binary, so that the page at `/` can lead to them wherever it runs.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use axum::Router;
-use axum::extract::Path;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use soonshop_audit_web::front::{DOCUMENTATION, Document};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::extract::Path;
+use soonshop_service_kit::static_file::StaticFile;
 
 /// What the page at `/` leads to, in its order.
 pub(crate) const DOCUMENTS: &[Document] = &[
@@ -35,9 +39,13 @@ pub(crate) fn router() -> Router {
 }
 
 /// As plain text: every browser shows it, and programs get it as it was written.
-async fn page(Path(name): Path<String>) -> Response {
-    match TEXTS.iter().find(|(known, _)| *known == name) {
-        Some((_, text)) => ([(CONTENT_TYPE, "text/plain; charset=utf-8")], *text).into_response(),
+static FILES: LazyLock<HashMap<&str, StaticFile>> = LazyLock::new(|| {
+    TEXTS.iter().map(|(name, text)| (*name, StaticFile::new("text/plain; charset=utf-8", *text))).collect()
+});
+
+async fn page(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    match FILES.get(name.as_str()) {
+        Some(file) => file.answer(&headers).await,
         None => Problem::not_found("not-found", "there is no document of this name").into_response(),
     }
 }

@@ -7,6 +7,7 @@ mod cause;
 pub mod checks;
 pub mod clock;
 pub mod connections;
+mod docs_page;
 pub mod doctor;
 mod documentation;
 pub mod erased;
@@ -40,6 +41,7 @@ use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
 use soonshop_service_kit::serve::Door;
+use soonshop_service_kit::work::Bounds;
 
 pub use connections::ConnectionSettings;
 pub use rates::RateOptions;
@@ -101,6 +103,10 @@ pub struct Config {
     pub connections: ConnectionSettings,
     #[command(flatten)]
     pub rates: RateOptions,
+    /// What may run and wait at the same time, each in all and of one caller: searches, expensive queries, exports, and
+    /// mebibytes of answers that clients have not read
+    #[arg(long, env = "SOONSHOP_WORK", default_value_t, value_name = "NAME=ALL/EACH,…", global = true)]
+    pub work: Bounds,
 }
 
 /// The minimum, and the default.

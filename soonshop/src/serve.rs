@@ -16,10 +16,12 @@ use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
+use soonshop_service_kit::answers;
 use soonshop_service_kit::health::Health;
 use soonshop_service_kit::rates::{self, Class};
 use soonshop_service_kit::security_headers;
 use soonshop_service_kit::serve::{self as kit, Door};
+use soonshop_service_kit::work::Work;
 use soonshop_workers::eraser;
 use soonshop_workers::relay::Published;
 use tokio::net::TcpListener;
@@ -30,7 +32,7 @@ use utoipa::openapi::tag::TagBuilder;
 
 use crate::api_keys::ApiKeys;
 use crate::connections::raise_file_limit;
-use crate::{Role, Shop, checks, documentation, metrics, migrate, roles};
+use crate::{Role, Shop, checks, docs_page, documentation, metrics, migrate, roles};
 
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -162,7 +164,9 @@ fn router(
         trail,
         documents: documentation::DOCUMENTS,
     };
-    let pages = front::router(front).merge(documentation::router());
+    let (bounds, work) = (&shop.config.work, Work::new(&shop.config.work));
+    let docs = docs_page::router(&api)?.layer(from_fn(security_headers::of_docs));
+    let pages = front::router(front).merge(documentation::router()).merge(docs);
     let mut router = health.clone().router().merge(rates::counted_as(pages, Class::Reads));
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
         let commands =
@@ -176,6 +180,7 @@ fn router(
             search: Arc::clone(&shop.search),
             cache: Arc::clone(&shop.cache),
             access: access.clone(),
+            work: work.clone(),
             contexts: options.contexts.clone(),
         };
         if trail {
@@ -186,14 +191,14 @@ fn router(
                 cache: Arc::clone(&shop.cache),
                 health,
                 access,
+                work,
                 stop: stop.clone(),
             };
             router = router.merge(soonshop_audit_web::http::router(viewer));
         }
         router = router.merge(soonshop_query_api::http::router(queries));
     }
-    let docs: Router = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", api).into();
-    Ok(router.merge(rates::counted_as(docs.layer(from_fn(security_headers::of_docs)), Class::Reads)))
+    Ok(answers::bounded(router, bounds))
 }
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's

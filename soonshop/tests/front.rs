@@ -54,6 +54,23 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
             // Nobody keeps the read models of this shop, which /health/audit says.
             assert!(status == 200 || way == "/health/audit" && status == 503, "{way}: {status}");
         }
+        // Files that are the same for everybody are compressed once, and not sent again to those who have them.
+        for file in [
+            "/docs/swagger-ui-bundle.js",
+            "/docs/",
+            "/openapi.json",
+            "/audit/audit.css",
+            "/documentation/api",
+        ] {
+            let get = || client.get(format!("{origin}{file}")).header("accept-encoding", "gzip");
+            let got = get().send().await.unwrap();
+            let header = |name: &str| got.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let (coding, tag) = (header("content-encoding"), header("etag").unwrap());
+            let bytes = got.bytes().await.unwrap();
+            assert!(coding.as_deref() == Some("gzip") || bytes.len() < 1024, "{file}: {coding:?}");
+            let again = get().header("if-none-match", tag).send().await.unwrap();
+            assert_eq!((again.status().as_u16(), again.bytes().await.unwrap().len()), (304, 0), "{file}");
+        }
         for (name, status) in [("readme.zh-CN", 200), ("nothing", 404), ("..%2FCargo.toml", 404)] {
             let got = client.get(format!("{origin}/documentation/{name}")).send().await.unwrap();
             assert_eq!(got.status(), status, "{name}");

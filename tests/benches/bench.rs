@@ -700,6 +700,7 @@ fn start_up() {
         cancel_unshipped_after_days: 0,
         connections: soonshop::ConnectionSettings::default(),
         rates: soonshop::RateOptions::off(),
+        work: soonshop_service_kit::work::Bounds::default(),
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());
     let migrated = Process::start(&config, "bench", &["migrate"]);

@@ -81,6 +81,7 @@ impl Place {
             cancel_unshipped_after_days: 0,
             connections: soonshop::ConnectionSettings::default(),
             rates: soonshop::RateOptions::off(),
+            work: soonshop_service_kit::work::Bounds::default(),
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);
         if set != Set::Embedded {

@@ -8,6 +8,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
+use soonshop_service_kit::work::Price;
 
 use super::frame::{View, answered, described, page, see_other, with};
 use crate::state::{Action, Call, Endpoint};
@@ -27,13 +28,14 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let view = View::of(&call);
                 let body = form(&view, call.params.text("to").unwrap_or(HOME), false);
                 Ok(answered(&view, StatusCode::OK, "sign-in", None, &body))
-            }),
+            })
+            .costs(|_| Price::Low),
         ),
         page(
             "/audit/sign-in",
             "audit.sign-in",
             Class::SignIns,
-            Action::new(with(Vec::new()), described(), sign_in).takes(Of::Own, vec![key, to()]),
+            Action::new(with(Vec::new()), described(), sign_in).takes(Of::Own, vec![key, to()]).costs(|_| Price::Low),
         ),
         page(
             "/audit/sign-out",
@@ -43,7 +45,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let cookie = call.shared.access.sign_out(&call.headers_in).await?;
                 with_cookie(see_other("/audit/sign-in"), &cookie)
             })
-            .takes(Of::Own, Vec::new()),
+            .takes(Of::Own, Vec::new())
+            .costs(|_| Price::Low),
         ),
         page(
             "/audit/keys",
@@ -53,7 +56,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let view = View::of(&call);
                 Ok(answered(&view, StatusCode::OK, "keyboard", None, &keyboard(&view)))
             })
-            .needs(Permission::Audit),
+            .needs(Permission::Audit)
+            .costs(|_| Price::Low),
         ),
     ]
 }

@@ -1,10 +1,12 @@
 //! The files that pages load: style sheet, icon and scripts.
 
-use std::future::{Ready, ready};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
-use soonshop_service_kit::endpoint::Answer;
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::static_file::StaticFile;
 
 /// A file that is compiled into the binary.
 #[derive(Clone, Copy)]
@@ -51,16 +53,21 @@ pub(crate) const ASSETS: [Asset; 4] = [STYLE, SCRIPT, WORKER, ICON];
 /// Those of a page without a script.
 pub(crate) const WITHOUT_SCRIPT: [Asset; 2] = [STYLE, ICON];
 
+/// The files by their address, compressed at most once.
+static FILES: LazyLock<HashMap<&'static str, StaticFile>> = LazyLock::new(|| {
+    let file = |asset: Asset| {
+        let media_type = format!("{}; charset=utf-8", asset.media_type);
+        (asset.path, StaticFile::new(&media_type, asset.text))
+    };
+    ASSETS.into_iter().map(file).collect()
+});
+
 impl Asset {
     /// The answer to a request for it.
-    pub(crate) fn answer(&self) -> Ready<Answer> {
-        ready(Ok(self.response()))
-    }
-
-    /// The same where nothing can be refused.
-    pub(crate) fn response(&self) -> Response {
-        let kind = format!("{}; charset=utf-8", self.media_type);
-        let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache".to_owned())];
-        (headers, self.text).into_response()
+    pub(crate) async fn answer(self, headers: &HeaderMap) -> Response {
+        match FILES.get(self.path) {
+            Some(file) => file.answer(headers).await,
+            None => Problem::not_found("no-such-path", "there is no such file").into_response(),
+        }
     }
 }

@@ -435,6 +435,39 @@ async fn a_version_is_found_by_number_time_or_content_and_shown_as_stored() {
     }
 }
 
+/// What is looked for in the parts of a state is found by what each event changed.
+#[tokio::test]
+async fn a_version_of_a_stock_is_found_by_a_quantity_and_by_one_of_its_lines() {
+    use soonshop_domain::inventory::{Command, MAIN, stream};
+
+    let shop = Shop::open().await;
+    let orders: Vec<_> = (1..=3).map(|number| ids::OrderId(Uuid::from_u128(number))).collect();
+    shop.stock("mug", MAIN, Command::Receive { quantity: 5 }).await;
+    shop.stock("mug", MAIN, Command::Adjust { quantity: 2, reason: "count".to_owned() }).await;
+    for order_id in &orders {
+        shop.stock("mug", MAIN, Command::Reserve { order_id: *order_id, line: 1, quantity: 2 }).await;
+    }
+    shop.stock("mug", MAIN, Command::Release { order_id: orders[0], line: 1 }).await;
+    let id = stream(&sku("mug"), MAIN);
+    let line = |order: &ids::OrderId, value: &str| format!("/lines/{order}~11={value}");
+    for (wanted, version) in [
+        ("/on_hand=5".to_owned(), Some(1)),
+        ("/on_hand=7".to_owned(), Some(2)),
+        ("/reserved=4".to_owned(), Some(4)),
+        ("/reserved=6".to_owned(), Some(5)),
+        (line(&orders[0], "released"), Some(6)),
+        (line(&orders[1], "released"), None),
+        ("/on_hand=-1".to_owned(), None),
+    ] {
+        let form: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+        let got = shop.see(&format!("/api/audit/a/stock/{id}?where={form}")).await;
+        match version {
+            Some(version) => assert_eq!(got.ok()["version"], version, "{wanted}"),
+            None => assert_eq!(got.refused(), (400, "invalid-query".into()), "{wanted}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn days_of_the_timeline_begin_in_the_asked_time_zone() {
     let shop = Shop::open().await;

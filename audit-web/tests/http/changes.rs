@@ -205,3 +205,25 @@ async fn the_page_of_a_stock_shows_some_of_its_lines_and_changes_and_says_how_ma
     );
     assert!(page.contains(&format!("parts_after={}", next.replace('/', "%2F"))), "{page}");
 }
+
+#[tokio::test]
+async fn a_page_of_large_changes_ends_at_its_bound_and_the_next_one_goes_on() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    for number in 0..70 {
+        let description = format!("{number} {}", "y".repeat(9_990));
+        let details = product::Details { name: "Mug".to_owned(), description, ..product::Details::default() };
+        shop.command::<Product>(id, product::Command::Change { details }).await;
+    }
+    let (mut seen, mut pages, mut path) = (Vec::new(), 0, "/api/audit/timeline?limit=200".to_owned());
+    loop {
+        let got = shop.see(&path).await;
+        assert!(got.text.len() <= (1 << 20) + (64 << 10), "{} bytes", got.text.len());
+        pages += 1;
+        seen.extend(got.items().iter().map(|item| item["position"].as_i64().unwrap()));
+        let Some(next) = got.ok()["next"].as_i64() else { break };
+        path = format!("/api/audit/timeline?limit=200&before={next}");
+    }
+    assert_eq!(seen, (1..=71).rev().collect::<Vec<_>>());
+    assert!(pages > 1);
+}

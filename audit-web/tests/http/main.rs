@@ -35,6 +35,7 @@ fn router(queries: Queries, stop: &CancellationToken) -> Router {
         cache: Arc::clone(&queries.cache),
         health: soonshop_service_kit::health::Health::new(),
         access: queries.access.clone(),
+        work: queries.work.clone(),
         stop: stop.clone(),
     };
     of_queries(queries).merge(http::router(viewer))

@@ -12,6 +12,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort};
 use soonshop_service_kit::rates::Class::{Reads, Searches};
+use soonshop_service_kit::work::Price as Cost;
 use utoipa::ToSchema;
 
 use crate::driver::entity::{look_up, reads};
@@ -102,6 +103,7 @@ impl Shown for Model {
             Sort { name: "-price", column: "price" },
         ],
         changing: &["price"],
+        shortened: &[],
         gone: ("product-deleted", "the product was deleted"),
         cached: true,
     };
@@ -190,4 +192,5 @@ fn prices() -> Action {
         let prices = json!({ "product_id": product["id"], "items": product["variants"] });
         Ok(call.entity(position, version, false, prices.to_string().into()))
     })
+    .costs(|_| Cost::Low)
 }

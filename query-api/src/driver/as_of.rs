@@ -1,5 +1,7 @@
 //! States of the past: folded from the log by the code that decides commands.
 
+use std::time::Duration;
+
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
@@ -10,9 +12,11 @@ use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Decider, QueryError};
 use soonshop_event_log::EventLog;
 use soonshop_event_log::history::{self, Fold, History as _, PAGE};
+use soonshop_projections::source::LONGEST_QUERY;
 use soonshop_projections::wait;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::params::{AsOf as Point, Kind, Param};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,7 +111,13 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     let (mut fold, name) = (Fold::<A>::default(), id.to_string());
     let mut version = 0;
     let mut exists = false;
+    let begun = Instant::now();
     loop {
+        if begun.elapsed() > LONGEST_QUERY {
+            let detail =
+                "the history up to there is too long to be folded in time: ask again, when less is going on";
+            return Err(Problem::unavailable("timed-out", detail, Duration::from_secs(1)));
+        }
         let rows = log.stream(A::TYPE, &name, version, PAGE).await.map_err(QueryError::from)?;
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
         exists |= !rows.is_empty();

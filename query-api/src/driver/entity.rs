@@ -9,6 +9,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::refused;
 use soonshop_service_kit::headers::{EVENT_POSITION, position_header};
+use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
 use super::as_of::{self, PARAM, PARTS_AFTER, Past};
@@ -40,6 +41,7 @@ pub(crate) fn reads<M: Shown>() -> Action {
         let body = Bytes::from(String::from(Box::<str>::from(found.body)));
         Ok(call.entity(position, found.version, is_erasable::<M>(), body))
     })
+    .costs(|params| if params.as_of().is_some() { Price::Query } else { Price::Low })
 }
 
 /// The entity that the path means.

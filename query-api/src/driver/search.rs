@@ -12,8 +12,10 @@ use soonshop_search::{CATEGORY, Hit, Page, Price, Query, Sort, requested_facet};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
+use soonshop_service_kit::work::Price as Cost;
 use utoipa::ToSchema;
 
+use super::list::MOST_BYTES;
 use super::shapes::Money;
 use super::state::{Action, Call, at_least};
 
@@ -144,6 +146,7 @@ pub(crate) fn searches(projection: &'static str) -> Action {
         ),
     ];
     Action::new(params, Described::one::<Results>(), move |call| search(projection, call))
+        .costs(|_| Cost::Search)
 }
 
 /// A cursor as clients see it: the generation, the position at which the first page was read, and the index's own
@@ -264,6 +267,19 @@ async fn index_position(call: &Call, source: &Source) -> Result<i64, Problem> {
     Ok(position)
 }
 
+/// How many of the results fit into an answer, at least one.
+fn fit(page: &Page) -> Result<usize, Problem> {
+    let (mut bytes, mut fit) = (0, 0);
+    for hit in &page.hits {
+        bytes += serde_json::to_vec(&hit.document).map_err(Problem::internal)?.len();
+        if bytes > MOST_BYTES && fit > 0 {
+            break;
+        }
+        fit += 1;
+    }
+    Ok(fit)
+}
+
 async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
     let counted = Counted::read(call.params.text("facets").unwrap_or_default())?;
     let mut query = query(&call, &counted);
@@ -272,8 +288,14 @@ async fn search(projection: &str, call: Call) -> Result<Response, Problem> {
     let began = cursor.as_ref().map(|cursor| cursor.began);
     query.after = cursor.map(|cursor| cursor.own);
     let position = index_position(&call, &source).await?;
-    let page =
-        search_in_time(call.shared.queries.search.search(&source.generation.namespace(), &query)).await?;
+    let index = source.generation.namespace();
+    let mut page = search_in_time(call.shared.queries.search.search(&index, &query)).await?;
+    let fit = fit(&page)?;
+    if fit < page.hits.len() {
+        // A page of fewer results has a cursor of its own.
+        query.limit = fit;
+        page = search_in_time(call.shared.queries.search.search(&index, &query)).await?;
+    }
     let count = |(value, count)| Count { value, count };
     let facets = counted.named(&page, &page.facets).into_iter();
     let results = Results {
@@ -308,4 +330,5 @@ pub(crate) fn suggests(projection: &'static str) -> Action {
         let items = search_in_time(call.shared.queries.search.suggest(&index, typed, most)).await?;
         call.page(position, &Suggestions { items }, None)
     })
+    .costs(|_| Cost::Search)
 }

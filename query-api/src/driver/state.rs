@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use soonshop_cache::Cache;
 use soonshop_domain::QueryError;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
 use soonshop_projections::source::Source;
-use soonshop_projections::wait::AtLeast;
+use soonshop_projections::wait::{self, AtLeast};
 use soonshop_search::Search;
 use soonshop_service_kit::access::Access;
-use soonshop_service_kit::endpoint;
+use soonshop_service_kit::endpoint::{self, RequiredPosition};
+use soonshop_service_kit::work::Work;
 
 use super::cached::Kept;
 
@@ -28,6 +30,8 @@ pub struct Queries {
     pub cache: Arc<dyn Cache>,
     /// Authenticates callers.
     pub access: Access,
+    /// Gives turns to what costs something; one for all services of a process.
+    pub work: Work,
     /// The contexts that are served.
     pub contexts: BTreeSet<String>,
 }
@@ -48,6 +52,16 @@ pub(crate) type Endpoint = endpoint::Endpoint<Shared>;
 impl endpoint::Shared for Shared {
     fn access(&self) -> &Access {
         &self.queries.access
+    }
+
+    fn work(&self) -> &Work {
+        &self.queries.work
+    }
+
+    fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()> {
+        let at_least = AtLeast { position: wanted.position, deadline: wanted.deadline };
+        // A log that cannot be read, or is not there yet, is said by whoever answers.
+        Box::pin(async move { drop(wait::head(&self.queries.log, Some(at_least)).await) })
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod behind;
+mod bounds;
 mod description;
 mod figures;
 mod past;

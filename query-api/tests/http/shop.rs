@@ -29,6 +29,7 @@ use soonshop_query_api::http::Queries;
 use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::serve::stack;
+use soonshop_service_kit::work::Work;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::form_urlencoded;
@@ -145,6 +146,7 @@ pub(crate) fn queries(
         search,
         cache,
         access: Access::new(None),
+        work: Work::default(),
         contexts: soonshop_domain::context::NAMES.map(str::to_owned).into(),
     }
 }

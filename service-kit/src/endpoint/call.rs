@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
+use futures::future::BoxFuture;
 use serde::Serialize;
 use soonshop_domain::ids::LOG;
 use tokio::time::Instant;
@@ -21,6 +22,7 @@ use crate::access::session::from_here;
 use crate::access::{Access, Caller, Permission, Visitor};
 use crate::grammar::{self, MediaType};
 use crate::headers::{self, EVENT_POSITION, EventPosition, IfNoneMatch, position_header};
+use crate::work::{Turn, Work};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -28,6 +30,12 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 pub trait Shared: Send + Sync + 'static {
     /// Identifies callers.
     fn access(&self) -> &Access;
+
+    /// Gives turns to requests that cost something.
+    fn work(&self) -> &Work;
+
+    /// Waits until the log has reached a position, or no longer than was asked for.
+    fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()>;
 }
 
 /// The position that the answer must have seen.
@@ -118,6 +126,8 @@ pub struct Call<S> {
     pub form: Params,
     /// The position that the answer must have seen.
     pub wanted: Option<RequiredPosition>,
+    /// The turn of a request that costs something: it ends with the request, or where it is taken from here.
+    pub turn: Option<Turn>,
     /// The versions that the client has.
     has: Option<IfNoneMatch>,
 }
@@ -152,6 +162,7 @@ impl<S> Call<S> {
             params: Params::read_in(&visit.query, takes.params, kept_zone(&visit, takes.params))?,
             form,
             wanted: wanted(&parts.headers)?,
+            turn: None,
             has: IfNoneMatch::optional(&parts.headers)?,
             headers_in: parts.headers,
             visit,

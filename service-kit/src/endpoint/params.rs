@@ -212,6 +212,11 @@ impl Params {
         }
     }
 
+    /// Whether no other parameters were given than these.
+    pub fn only(&self, names: &[&str]) -> bool {
+        self.facets.is_empty() && self.values.keys().all(|given| names.contains(given))
+    }
+
     /// The number of a limit, which its kind keeps small.
     pub fn limit(&self, default: usize) -> usize {
         self.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default)

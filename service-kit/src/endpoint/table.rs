@@ -10,10 +10,11 @@ use futures::future::BoxFuture;
 
 use super::call::{Call, Shared, Takes, Visit};
 use super::described::Described;
-use super::params::Param;
+use super::params::{Param, Params};
 use crate::Problem;
 use crate::access::{Of, Permission};
 use crate::rates::Class;
+use crate::work::{Price, caller_of};
 
 /// The result of a request.
 pub type Answer = Result<Response, Problem>;
@@ -26,8 +27,12 @@ pub struct Action<S> {
     answers: Described,
     needs: Permission,
     form: Option<(Of, Vec<Param>)>,
+    price: PriceOf,
     run: Run<S>,
 }
+
+/// What a request with these parameters costs.
+type PriceOf = fn(&Params) -> Price;
 
 impl<S> Action<S> {
     /// An action with these query parameters and this answer.
@@ -40,7 +45,14 @@ impl<S> Action<S> {
         F: Future<Output = Answer> + Send + 'static,
     {
         let run = move |call| -> BoxFuture<'static, Answer> { Box::pin(run(call)) };
-        Self { params, answers, needs: Permission::Read, form: None, run: Box::new(run) }
+        let price: PriceOf = |_| Price::Query;
+        Self { params, answers, needs: Permission::Read, form: None, price, run: Box::new(run) }
+    }
+
+    /// Sets what a request costs, by its parameters; [`Price::Query`] by default.
+    #[must_use]
+    pub fn costs(self, price: fn(&Params) -> Price) -> Self {
+        Self { price, ..self }
     }
 
     /// Sets the permission that the caller needs; [`Permission::Read`] by default.
@@ -73,6 +85,11 @@ impl<S> Action<S> {
     /// Whose things it touches; `None` for a query.
     pub fn of(&self) -> Option<Of> {
         self.form.as_ref().map(|(of, _)| *of)
+    }
+
+    /// What a request with these parameters costs.
+    pub fn price(&self, params: &Params) -> Price {
+        (self.price)(params)
     }
 
     /// The permission that the caller needs.
@@ -161,9 +178,18 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         form: endpoint.action.form(),
     };
     let answer = async {
+        let place = parts.extensions.clone();
         let visitor = visitor?;
         visitor.caller.count(endpoint.class).await?;
-        let call = Call::read(&shared, &takes, visit.clone(), visitor, parts, body).await?;
+        let mut call = Call::read(&shared, &takes, visit.clone(), visitor, parts, body).await?;
+        let price = endpoint.action.price(&call.params);
+        if price != Price::Low {
+            // Nobody holds a turn while waiting for what is not written yet.
+            if let Some(wanted) = call.wanted.filter(|wanted| wanted.waits) {
+                shared.reach(wanted).await;
+            }
+            call.turn = shared.work().turn(price, caller_of(call.caller(), &place)).await?;
+        }
         (endpoint.action.run)(call).await
     };
     match answer.await {
