@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants attack format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -89,6 +89,10 @@ rules: ## Break the rules of docs/database.md on purpose, one at a time: their t
 
 mutants: ## Change the code in one place at a time, and list what no test notices; takes hours (CRATES=domain)
 	SERVICES='postgres redis elasticsearch' $(WITH) tools/mutants.sh $(CRATES)
+
+attack: ## Attacks by many clients: the memory of a process, and how much slower a bystander gets
+	$(CARGO) build --release --workspace
+	ATTACK=1 $(CARGO) test --release --workspace --test integration no_attack_takes -- --nocapture
 
 bench: ## The figures, each with its baseline
 	$(WITH) --before '$(CARGO) build --release --workspace && $(CARGO) bench --workspace --bench bench --bench search --no-run' \

@@ -3,6 +3,8 @@
 
 mod access;
 mod architecture;
+#[cfg(target_os = "linux")]
+mod attacks;
 mod database_md;
 mod erasure;
 mod faults;
