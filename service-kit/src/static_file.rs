@@ -10,6 +10,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -40,7 +42,7 @@ impl StaticFile {
     /// A file of this media type.
     pub fn new(media_type: &str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let hash = digest(&SHA256, &bytes).as_ref()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &bytes).as_ref()[..12]);
         let media_type = HeaderValue::from_str(media_type)
             .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
         Self(Arc::new(Inner { media_type, bytes, hash, compressed: OnceCell::new() }))

@@ -102,6 +102,7 @@ impl Attacked {
     }
 
     /// Lets every client attack again and again while the bystander looks.
+    #[expect(clippy::print_stdout, reason = "the figures are for whoever runs it")]
     async fn attack(
         &self,
         name: &str,
