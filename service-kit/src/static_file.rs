@@ -158,7 +158,7 @@ mod tests {
     async fn a_client_that_has_a_file_is_told_so_and_one_of_another_coding_is_not() {
         let file = StaticFile::new("text/css", "a { color: red } ".repeat(200));
         let gzip = (ACCEPT_ENCODING, "gzip");
-        let first = file.answer(&headers(&[gzip.clone()])).await;
+        let first = file.answer(&headers(std::slice::from_ref(&gzip))).await;
         let tag = first.headers()[ETAG].to_str().unwrap().to_owned();
         let with = |sent: &str| headers(&[gzip.clone(), (IF_NONE_MATCH, sent)]);
         for has in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
