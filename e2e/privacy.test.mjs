@@ -44,6 +44,13 @@ check(8, 'no byte of an answer to support holds a personal value', async ({ page
     bodies.push([path, answer.text]);
     bodies.push([`headers of ${path}`, JSON.stringify([...answer.headers])]);
   }
+  // The same values, asked of the shop itself.
+  for (const as of ['support', 'ops', 'service', undefined]) {
+    for (const path of ['/users', '/orders', `/users/${users.ana}`, `/users/${users.ana}?as_of=v:1`,
+      `/orders/${orders.whole}`, `/orders/${orders.whole}?as_of=v:1`]) {
+      bodies.push([`${path} as ${as ?? 'a guest'}`, (await get(shop, path, { as })).text]);
+    }
+  }
   for (const kind of ['csv', 'ndjson']) {
     bodies.push([`export.${kind}`, (await get(shop, `/api/audit/export.${kind}`, { as: 'support' })).text]);
   }

@@ -26,7 +26,6 @@ pub mod pending;
 pub mod processes;
 pub mod reader;
 pub mod record;
-pub mod redactor;
 pub mod search;
 pub mod status;
 pub mod terms;
@@ -34,3 +33,5 @@ pub mod timeline;
 pub mod trail;
 pub mod trend;
 pub mod views;
+
+pub use soonshop_event_log::redactor;

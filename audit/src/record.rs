@@ -1,9 +1,8 @@
 //! Adds to the record of operations that somebody saw, exported, looked up or retried something.
 
-use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
 use soonshop_domain::{Actor, QueryError};
-use soonshop_event_log::Error;
 use soonshop_projections::operations::{self, Operation};
 use soonshop_projections::source::query_failed;
 
@@ -27,14 +26,7 @@ pub async fn write_down(
 
 /// Adds a complete line to the record of operations.
 pub(crate) async fn add(reader: &Reader, done: &Operation) -> Result<(), QueryError> {
-    let db = reader.registry.operations();
-    let written = async {
-        let tx = db.connection.begin().await?;
-        operations::record(db, &tx, done).await?;
-        tx.commit().await?;
-        Ok::<_, Error>(())
-    };
-    Ok(written.await?)
+    Ok(operations::add(reader.registry.operations(), done).await?)
 }
 
 /// Whether the caller did this fewer than `most` times within the last minute, counted in the record of operations and

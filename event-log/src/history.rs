@@ -160,7 +160,17 @@ impl Opened {
         self.order.iter().map(|one| (one.as_str(), self.texts.get(one).and_then(Option::as_ref)))
     }
 
-    fn remember(&mut self, event: &mut impl soonshop_domain::Sensitive) -> Result<(), QueryError> {
+    /// The plaintext of a ciphertext of the history; `None` if it was erased, and for any other text.
+    pub(crate) fn clear(&self, ciphertext: &str) -> Option<&Value> {
+        self.texts.get(ciphertext).and_then(Option::as_ref)
+    }
+
+    /// Whether it is a ciphertext of the history whose plaintext was erased.
+    pub(crate) fn is_erased(&self, ciphertext: &str) -> bool {
+        self.texts.get(ciphertext).is_some_and(Option::is_none)
+    }
+
+    pub(crate) fn remember(&mut self, event: &mut impl soonshop_domain::Sensitive) -> Result<(), QueryError> {
         for value in event.personal() {
             let Some(ciphertext) = value.jwe().map(str::to_owned) else { continue };
             let text = value.plaintext().transpose().map_err(QueryError::internal)?;
@@ -171,28 +181,6 @@ impl Opened {
             }
         }
         Ok(())
-    }
-
-    /// Replaces each ciphertext by its plaintext, or by null if it was erased; true if any was erased.
-    pub fn show(&self, state: &mut Value) -> bool {
-        match state {
-            Value::String(text) => match self.texts.get(text.as_str()) {
-                Some(Some(clear)) => {
-                    *state = clear.clone();
-                    false
-                }
-                Some(None) => {
-                    *state = Value::Null;
-                    true
-                }
-                None => false,
-            },
-            Value::Array(items) => items.iter_mut().fold(false, |erased, item| self.show(item) | erased),
-            Value::Object(fields) => {
-                fields.values_mut().fold(false, |erased, field| self.show(field) | erased)
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        }
     }
 }
 

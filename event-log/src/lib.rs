@@ -17,6 +17,7 @@ pub mod keys;
 pub mod lease;
 mod log;
 pub mod parts;
+pub mod redactor;
 pub mod seal;
 mod stored;
 mod upcast;

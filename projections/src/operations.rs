@@ -1,6 +1,6 @@
 //! The record of operations: who did what to read models, and why. Lines are only added, with positions without gaps.
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, TransactionTrait as _};
 use serde_json::Value;
 use soonshop_domain::{Personal, Purpose};
 use soonshop_event_log::{Db, Error, KeyStore};
@@ -90,6 +90,14 @@ pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Operation) -> Resu
     let row = on.query_one(db.statement(&sql, values)).await?;
     let row = row.ok_or_else(|| Error::Database("the record gave no position".to_owned()))?;
     Ok(row.try_get_by_index(0)?)
+}
+
+/// Records an operation that changes nothing else.
+pub async fn add(db: &Db, done: &Operation) -> Result<(), Error> {
+    let tx = db.connection.begin().await?;
+    record(db, &tx, done).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// When readers last left a generation, by the record of moves; `None`: they never used it, or still do. It is

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod of;
 pub mod role;
 pub mod session;
+pub mod sight;
 
 pub use caller::{Access, Caller, REMEMBERED};
 pub use key::ApiKey;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use soonshop_domain::ids::LOG;
+use soonshop_domain::ActorKind;
 use uuid::Uuid;
 
 use crate::grammar::{self, EntityTag, EntityTags, entity_tags};
@@ -16,7 +17,9 @@ pub const EVENT_POSITION: HeaderName = HeaderName::from_static("event-position")
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const IF_MATCH: HeaderName = axum::http::header::IF_MATCH;
 pub const IF_NONE_MATCH: HeaderName = axum::http::header::IF_NONE_MATCH;
+pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub const REASON: HeaderName = HeaderName::from_static("x-reason");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest time that a query waits for its read model, whatever the client asks.
@@ -37,6 +40,56 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &str) -> Result<
         Ok(text) => Ok(Some(text.trim())),
         Err(_) => Err(refused(shown, format!("{shown} holds bytes that are not visible ASCII"))),
     }
+}
+
+/// A header of 1 to `most` ASCII characters that `takes` allows, if it was sent.
+pub fn ascii(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    shown: &'static str,
+    most: usize,
+    takes: fn(u8) -> bool,
+) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    if values.next().is_some() || !(1..=most).contains(&text.len()) || !text.bytes().all(takes) {
+        return Err(refused(shown, format!("{shown} is one value of 1 to {most} visible ASCII characters")));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// `X-Reason`: the code of a reason, stored beside what is done.
+pub fn reason(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    ascii(headers, &REASON, "X-Reason", 64, |b| b.is_ascii_graphic())
+}
+
+/// A customer or a guest on whose behalf a caller acts.
+pub struct Represented {
+    kind: ActorKind,
+    pub id: Uuid,
+}
+
+impl fmt::Display for Represented {
+    /// As it is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.id)
+    }
+}
+
+/// `X-On-Behalf-Of`: the customer or guest for whom the caller acts.
+pub fn on_behalf_of(headers: &HeaderMap) -> Result<Option<Represented>, Problem> {
+    let sent = ascii(headers, &ON_BEHALF_OF, "X-On-Behalf-Of", 64, |b| b.is_ascii_graphic())?;
+    let read = |text: String| {
+        let (kind, id) = text.split_once(':')?;
+        let kind = kind.parse().ok().filter(|kind| matches!(kind, ActorKind::Customer | ActorKind::Guest))?;
+        Some(Represented { kind, id: Uuid::try_parse(id).ok()? })
+    };
+    let wrong = || {
+        let detail = "X-On-Behalf-Of is customer:<id of a user> or guest:<id>";
+        refused("X-On-Behalf-Of", detail.to_owned())
+    };
+    sent.map(|text| read(text).ok_or_else(wrong)).transpose()
 }
 
 /// `If-Match`: which versions the client has seen.

@@ -113,11 +113,11 @@ async fn forgotten(set: Set) {
             "/products/search?q=quuxley".to_owned(),
             format!("/products/{product}"),
         ] {
-            all.push_str(&String::from_utf8(shop.client.get(&path).await.expect(200).bytes).unwrap());
+            all.push_str(&String::from_utf8(shop.client.look(&path).await.expect(200).bytes).unwrap());
         }
         all
     };
-    assert_eq!(answers().await.matches("Quuxley@").count(), 3, "in the order, in the list, in the past");
+    assert_eq!(answers().await.matches("Quuxley@").count(), 2, "in the order and in the past");
 
     // Before: the search finds the values in the read models, and only there.
     let report = verify(&shop, guest, &VALUES);
@@ -141,9 +141,9 @@ async fn forgotten(set: Set) {
     erase(&shop, other, &["invoice"]).await;
     shop.settle().await;
     assert!(!answers().await.contains("Quuxley"));
-    let order_of = shop.client.get(&path).await.expect(200).json();
+    let order_of = shop.client.look(&path).await.expect(200).json();
     assert_eq!(order_of["contact"]["name"], Value::Null);
-    let then = shop.client.get(&format!("{path}?as_of=v:1")).await.expect(200).json();
+    let then = shop.client.look(&format!("{path}?as_of=v:1")).await.expect(200).json();
     assert_eq!(then["erased"], true);
     let report = clean(&shop, guest, &VALUES).await;
     assert_eq!((report.exit_code(), report.sealed), (0, 4), "{report}");
@@ -308,7 +308,7 @@ async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_o
     let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
     copy_files(backup.path(), place.folder.path(), &["keys"]);
     let shop = TestShop::serve(place).await;
-    let then = shop.client.get(&format!("{path}?as_of=v:1")).await.expect(200).json();
+    let then = shop.client.look(&format!("{path}?as_of=v:1")).await.expect(200).json();
     assert_eq!((&then["erased"], &then["state"]["placed"]["contact"]["name"]), (&json!(true), &Value::Null));
     shop.settle().await;
     assert_eq!(clean(&shop, guest, &VALUES).await.asked, [Purpose::Invoice]);
@@ -331,7 +331,7 @@ async fn a_restored_backup_is_erased_again() {
     std::fs::remove_dir_all(place.folder.path().join("search")).unwrap();
     let shop = TestShop::serve(place).await;
     shop.settle().await;
-    assert_eq!(shop.client.get(&path).await.expect(200).json()["contact"]["name"], Value::Null);
+    assert_eq!(shop.client.look(&path).await.expect(200).json()["contact"]["name"], Value::Null);
     shop.client.get(&format!("/users/{user}")).await.expect(410);
     assert_eq!(clean(&shop, guest, &VALUES).await.asked, [Purpose::Invoice]);
     assert_eq!(clean(&shop, user, &USER).await.asked, [Purpose::Account]);

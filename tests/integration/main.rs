@@ -18,6 +18,7 @@ mod processes;
 mod rates;
 mod replay;
 mod replica;
+mod sight;
 mod signing;
 mod staff;
 mod story;

@@ -208,8 +208,13 @@ async fn people(shop: &TestShop) {
     let ada = json!({"name": "Ada Lovelace", "email": "Ada@Example.com", "country": "United Kingdom"});
     let made = shop.client.post("/users", &ada).await.expect(201);
     let path = format!("/users/{}", made.json()["id"].as_str().unwrap());
-    let user = shop.client.get_at(&path, &made.position()).await.expect(200).json();
+    let masked = shop.client.get_at(&path, &made.position()).await.expect(200).json();
+    assert_eq!(masked["name"], json!({"personal": "masked"}), "a guest");
+    let user = shop.client.look(&path).await.expect(200).json();
     assert_eq!((&user["name"], &user["email"]), (&json!("Ada Lovelace"), &json!("Ada@Example.com")));
+    // What is masked cannot be written back by mistake.
+    let back = json!({"name": masked["name"], "email": masked["email"]});
+    shop.client.send(Method::PUT, &path, Some(&back), &[("if-match", "\"1\"")]).await.expect(422);
     let taken = shop.client.post("/users", &json!({"email": "ada@example.COM"})).await.expect(409);
     // Not "ada" alone: one id in a hundred contains that.
     let said = String::from_utf8_lossy(&taken.bytes).to_lowercase();

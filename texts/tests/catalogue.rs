@@ -169,7 +169,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "check clock-confirm discard export key-create key-revoke key-rotate look-up process-retry rebuild retire retry reveal rollback save-view \
+        "check clock-confirm discard export key-create key-revoke key-rotate look-up process-retry read-personal rebuild retire retry reveal rollback save-view \
          sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),

@@ -23,8 +23,8 @@ use uuid::Uuid;
 use super::answer::{answer, recorded, refused, render, unreadable};
 use super::body::Input;
 use super::headers::{
-    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON, REASON_NOTE, channel, idempotency_key, invalid_header,
-    note, on_behalf_of, text,
+    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON_NOTE, channel, idempotency_key, invalid_header, note,
+    on_behalf_of, reason, text,
 };
 use super::path::{self, Parameters};
 use super::privileged::{self, OCCURRED_AT};
@@ -99,7 +99,7 @@ impl Call {
         }
         let on_behalf_of = represented.map(|customer| customer.to_string());
         let reason_note = note(headers, &caller)?;
-        let reason_code = text(headers, &REASON, "X-Reason", 64, |b| b.is_ascii_graphic())?;
+        let reason_code = reason(headers)?;
 
         let actor = caller.actor.clone();
         let (actor_kind, name) = (actor.kind, actor.to_string());

@@ -1,20 +1,17 @@
 //! The headers that only commands take: channel, on whose behalf, reason and idempotency key.
 
-use std::fmt;
-
 use axum::http::{HeaderMap, HeaderName};
-use soonshop_domain::{ActorKind, Channel, Personal, Purpose, text as texts};
+use soonshop_domain::{Channel, Personal, Purpose, text as texts};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Caller, Role};
 use soonshop_service_kit::headers::IdempotencyKey;
+pub(super) use soonshop_service_kit::headers::{ON_BEHALF_OF, ascii as text, on_behalf_of, reason};
 use uuid::{Uuid, Variant, Version};
 
 use super::row;
 
 pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 pub(super) const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
-pub(super) const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
-pub(super) const REASON: HeaderName = HeaderName::from_static("x-reason");
 pub(super) const REASON_NOTE: HeaderName = HeaderName::from_static("x-reason-note");
 
 /// The longest note, in bytes of UTF-8.
@@ -22,26 +19,6 @@ const LONGEST_NOTE: usize = 1_000;
 
 pub(super) fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
     Problem::malformed("invalid-header", detail.into()).with("header", header)
-}
-
-/// A header of 1 to `most` ASCII characters that `takes` allows, if it was sent.
-pub(super) fn text(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    shown: &'static str,
-    most: usize,
-    takes: fn(u8) -> bool,
-) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
-    if values.next().is_some() || !(1..=most).contains(&text.len()) || !text.bytes().all(takes) {
-        return Err(invalid_header(
-            shown,
-            format!("{shown} is one value of 1 to {most} visible ASCII characters"),
-        ));
-    }
-    Ok(Some(text.to_owned()))
 }
 
 /// An idempotency key.
@@ -94,32 +71,6 @@ pub(super) fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
         )),
         Ok(channel) => Ok(Some(channel)),
     }
-}
-
-/// A customer or a guest on whose behalf a caller acts.
-pub(super) struct Represented {
-    kind: ActorKind,
-    pub(super) id: Uuid,
-}
-
-impl fmt::Display for Represented {
-    /// As it is stored.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.kind, self.id)
-    }
-}
-
-/// The customer or guest on whose behalf the caller acts.
-pub(super) fn on_behalf_of(headers: &HeaderMap) -> Result<Option<Represented>, Problem> {
-    let sent = text(headers, &ON_BEHALF_OF, "X-On-Behalf-Of", 64, |b| b.is_ascii_graphic())?;
-    let read = |text: String| {
-        let (kind, id) = text.split_once(':')?;
-        let kind = kind.parse().ok().filter(|kind| matches!(kind, ActorKind::Customer | ActorKind::Guest))?;
-        Some(Represented { kind, id: Uuid::try_parse(id).ok()? })
-    };
-    let wrong =
-        || invalid_header("X-On-Behalf-Of", "X-On-Behalf-Of is customer:<id of a user> or guest:<id>");
-    sent.map(|text| read(text).ok_or_else(wrong)).transpose()
 }
 
 /// The reason in free text: personal, and encrypted under the caller's own key.

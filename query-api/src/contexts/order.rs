@@ -7,12 +7,15 @@ use soonshop_domain::clock;
 use soonshop_domain::order::Order as State;
 use soonshop_domain::order::credit_note::CreditNote as CreditState;
 use soonshop_projections::order::{Model, credit};
+use soonshop_service_kit::access::sight::Field;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use soonshop_service_kit::rates::Class::Reads;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::driver::entity::reads;
 use crate::driver::list::lists;
+use crate::driver::personal::{DescribedText, PersonalText};
 use crate::driver::shapes::{CreditLine, Customer, Line, Money, Refusal};
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Call, Endpoint};
@@ -42,10 +45,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 /// How to reach the customer; null once their data was erased.
 #[derive(Serialize, ToSchema)]
 struct Contact {
-    name: Option<String>,
-    email: Option<String>,
-    phone: Option<String>,
-    address: Option<String>,
+    #[schema(value_type = Option<DescribedText>)]
+    name: Option<PersonalText>,
+    #[schema(value_type = Option<DescribedText>)]
+    email: Option<PersonalText>,
+    #[schema(value_type = Option<DescribedText>)]
+    phone: Option<PersonalText>,
+    #[schema(value_type = Option<DescribedText>)]
+    address: Option<PersonalText>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -123,10 +130,10 @@ impl Shown for Model {
             total: Money { amount: self.total, currency: self.currency.clone() },
             credited: Money { amount: self.credited, currency: self.currency },
             contact: Contact {
-                name: self.contact_name,
-                email: self.contact_email,
-                phone: self.contact_phone,
-                address: self.contact_address,
+                name: PersonalText::of(Field::Name, self.contact_name),
+                email: PersonalText::of(Field::Email, self.contact_email),
+                phone: PersonalText::of(Field::Phone, self.contact_phone),
+                address: PersonalText::of(Field::Address, self.contact_address),
             },
             all_lines: all_lines("/orders", &self.id, &self.lines, self.line_count),
             line_count: self.line_count,
@@ -141,6 +148,15 @@ impl Shown for Model {
             version: self.version,
             position: self.position,
         }
+    }
+
+    fn person(&self) -> Option<Uuid> {
+        self.subject.parse().ok()
+    }
+
+    fn personal(view: &mut Order) -> Vec<&mut PersonalText> {
+        let Contact { name, email, phone, address } = &mut view.contact;
+        [name, email, phone, address].into_iter().flatten().collect()
     }
 
     fn version(&self) -> i64 {

@@ -5,12 +5,15 @@ use serde::Serialize;
 use soonshop_domain::clock;
 use soonshop_domain::user::User as State;
 use soonshop_projections::user::Model;
+use soonshop_service_kit::access::sight::Field;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use soonshop_service_kit::rates::Class::LookUps;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::driver::entity::reads;
 use crate::driver::list::lists;
+use crate::driver::personal::{DescribedText, PersonalText};
 use crate::driver::shown::{Filter, ReadModel, Shown};
 use crate::driver::state::{Call, Endpoint};
 
@@ -27,9 +30,12 @@ pub(crate) struct User {
     id: String,
     /// `active`; in lists also `deleted` or `erased`.
     status: String,
-    name: Option<String>,
-    email: Option<String>,
-    phone: Option<String>,
+    #[schema(value_type = Option<DescribedText>)]
+    name: Option<PersonalText>,
+    #[schema(value_type = Option<DescribedText>)]
+    email: Option<PersonalText>,
+    #[schema(value_type = Option<DescribedText>)]
+    phone: Option<PersonalText>,
     country: Option<String>,
     registered_at: DateTime<Utc>,
     version: i64,
@@ -71,14 +77,22 @@ impl Shown for Model {
         User {
             id,
             status,
-            name,
-            email,
-            phone,
+            name: PersonalText::of(Field::Name, name),
+            email: PersonalText::of(Field::Email, email),
+            phone: PersonalText::of(Field::Phone, phone),
             country,
             registered_at: clock::from_micros(registered_at),
             version,
             position,
         }
+    }
+
+    fn person(&self) -> Option<Uuid> {
+        self.id.parse().ok()
+    }
+
+    fn personal(view: &mut User) -> Vec<&mut PersonalText> {
+        [&mut view.name, &mut view.email, &mut view.phone].into_iter().flatten().collect()
     }
 
     fn version(&self) -> i64 {

@@ -7,11 +7,11 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Decider, QueryError};
 use soonshop_event_log::EventLog;
 use soonshop_event_log::history::{self, Fold, History as _, PAGE};
+use soonshop_event_log::redactor::Redacted;
 use soonshop_projections::source::LONGEST_QUERY;
 use soonshop_projections::wait;
 use soonshop_service_kit::Problem;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::personal::{self, LookedAt};
 use super::state::{Call, at_least};
 
 pub(crate) const PARAM: Param = Param::new(
@@ -58,9 +59,10 @@ struct LastEvent {
 /// An entity at a point in the past.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Past {
-    /// As commands see it; erased personal values are null.
+    /// As commands see it. A personal value is the text where the caller may see it, otherwise `{"personal": "masked"}`,
+    /// where an equal `value` number means an equal text; an erased one is null.
     #[schema(value_type = Object)]
-    state: Value,
+    state: Redacted,
     /// Of a state that grows with its history, such as the lines of a stock, which parts are in the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     parts: Option<PastParts>,
@@ -144,14 +146,15 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     if matches!(point, Point::Version(wanted) if wanted > last.version) {
         return Err(not_yet().with("version", last.version));
     }
-    let (mut state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;
+    let (state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;
     let parts = parts.map(|shown| PastParts { total: shown.total, next: shown.next });
-    let erased = fold.opened.show(&mut state);
+    let looked_at = LookedAt { kind: A::TYPE, id, version: Some(last.version) };
+    let shown = personal::in_state(call, &looked_at, &fold.opened, state).await?;
     let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
     let answer = Past {
-        state,
+        state: shown.state,
         parts,
-        erased,
+        erased: shown.erased,
         version: last.version,
         position: last.position,
         as_of_position,

@@ -13,6 +13,7 @@ use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
 use super::as_of::{self, PARAM, PARTS_AFTER, Past};
+use super::personal::{self, HEADERS, LookedAt};
 use super::shown::{Shown, table_of};
 use super::state::{Action, Call, at_least};
 
@@ -29,7 +30,8 @@ pub(crate) fn reads<M: Shown>() -> Action {
     let has_parts = !<M::State as Decider>::PART_KEY.is_empty();
     let params =
         M::MODEL.params.iter().copied().chain([PARAM]).chain(has_parts.then_some(PARTS_AFTER)).collect();
-    Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
+    let headers = if is_erasable::<M>() { HEADERS } else { &[] };
+    let action = Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
         let id = meant::<M>(&call).await?;
         if let Some(point) = call.params.as_of() {
             return as_of::answer::<M::State>(&call, id, point).await;
@@ -40,20 +42,24 @@ pub(crate) fn reads<M: Shown>() -> Action {
         let (position, found) = look_up::<M>(&call, id).await?;
         let body = Bytes::from(String::from(Box::<str>::from(found.body)));
         Ok(call.entity(position, found.version, is_erasable::<M>(), body))
-    })
-    .costs(|params| if params.as_of().is_some() { Price::Query } else { Price::Low })
+    });
+    action.reads(headers).costs(|params| if params.as_of().is_some() { Price::Query } else { Price::Low })
 }
 
 /// The entity that the path means.
 async fn meant<M: Shown>(call: &Call) -> Result<Uuid, Problem> {
     let understood = (M::MODEL.stream)(call);
     let Some(other) = M::stored_otherwise(call) else { return understood };
-    let is_there = async |id: &Uuid| find::<M>(call, &id.to_string()).await.map(|(_, found)| found.is_some());
+    let is_there = async |id: &Uuid| find::<M>(call, *id).await.map(|(_, found)| found.is_some());
     match understood {
         Ok(id) if is_there(&id).await? || !is_there(&other).await? => Ok(id),
         Err(problem) if !is_there(&other).await? => Err(problem),
         _ => Ok(other),
     }
+}
+
+fn type_of<A: Decider>() -> &'static str {
+    A::TYPE
 }
 
 /// Whether its rows hold personal values.
@@ -65,7 +71,7 @@ fn is_erasable<M: Shown>() -> bool {
 
 /// The entity, with the position at which it was read; refuses one that was deleted or never existed.
 pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Entity>, Problem> {
-    let (position, found) = find::<M>(call, &id.to_string()).await?;
+    let (position, found) = find::<M>(call, id).await?;
     let refusal = match found {
         Some(found) if !found.gone => return Ok((position, found)),
         Some(_) => Problem::gone(M::MODEL.gone.0, M::MODEL.gone.1),
@@ -74,12 +80,13 @@ pub(crate) async fn look_up<M: Shown>(call: &Call, id: Uuid) -> Result<At<Entity
     Err(refusal.with_header(EVENT_POSITION, position_header(position)))
 }
 
-async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Entity>>, Problem> {
+async fn find<M: Shown>(call: &Call, id: Uuid) -> Result<At<Option<Entity>>, Problem> {
+    let name = id.to_string();
     let source = call.shared.source(M::MODEL.projection, None).await?;
     let space = source.generation.namespace();
     if M::MODEL.cached {
         let entry =
-            call.shared.kept.get(source.db(), &space, id, call.wanted.map(|wanted| wanted.position)).await;
+            call.shared.kept.get(source.db(), &space, &name, call.wanted.map(|wanted| wanted.position)).await;
         // Another release may have cached another shape; then the row is read.
         if let Some(entry) = entry
             && let Ok(found) = serde_json::from_slice(&entry.value)
@@ -88,18 +95,25 @@ async fn find<M: Shown>(call: &Call, id: &str) -> Result<At<Option<Entity>>, Pro
         }
     }
     let table = table_of::<M>();
-    let group = format!("{table}/{id}");
+    let group = format!("{table}/{name}");
     let sql = format!("SELECT * FROM @{table} WHERE id = $1");
-    let (position, rows) = source.rows(at_least(call), Some(&group), &sql, &[id.into()], "id").await?;
+    let (position, rows) =
+        source.rows(at_least(call), Some(&group), &sql, &[name.as_str().into()], "id").await?;
     let Some(row) = rows.first() else { return Ok((position, None)) };
-    let keeps = M::MODEL.cached && !source.waits(row, &group).await?;
+    // The answer with personal values is made for its caller.
+    let keeps = M::MODEL.cached && !is_erasable::<M>() && !source.waits(row, &group).await?;
     let row = M::from_query_result(row, "").map_err(query_failed)?;
-    let (version, gone) = (row.version(), row.is_gone());
-    let body = serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?;
+    let (version, gone, person) = (row.version(), row.is_gone(), row.person());
+    let mut view = row.view();
+    if let Some(person) = person.filter(|_| !gone) {
+        let looked_at = LookedAt { kind: type_of::<M::State>(), id, version: None };
+        personal::in_look_up(call, &looked_at, person, M::personal(&mut view)).await?;
+    }
+    let body = serde_json::value::to_raw_value(&view).map_err(Problem::internal)?;
     let found = Entity { version, gone, body };
     if keeps {
         let value = serde_json::to_vec(&found).map_err(Problem::internal)?;
-        call.shared.kept.put(&space, id, position, value.into()).await;
+        call.shared.kept.put(&space, &name, position, value.into()).await;
     }
     Ok((position, Some(found)))
 }

@@ -22,6 +22,7 @@ use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort, Value, r
 use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
+use super::personal;
 use super::shown::{Shown, table_of};
 use super::state::{Action, Call, at_least};
 
@@ -302,7 +303,9 @@ impl<M: Shown> Listed<M> {
                 _ => return Err(Problem::internal("an order by a column that may be empty")),
             };
             let id = row.key();
-            rows.push((serde_json::value::to_raw_value(&row.view()).map_err(Problem::internal)?, key, id));
+            let mut view = row.view();
+            personal::in_list(call, M::personal(&mut view));
+            rows.push((serde_json::value::to_raw_value(&view).map_err(Problem::internal)?, key, id));
         }
         Ok(Part { position, rows, more: found.len() > most })
     }

@@ -9,6 +9,7 @@ use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::personal::PersonalText;
 use super::state::Call;
 
 /// Rows that lists and look-ups show.
@@ -25,6 +26,16 @@ pub(crate) trait Shown: Row {
     /// Another entity that the path may mean, if there is none as it is understood.
     fn stored_otherwise(_: &Call) -> Option<Uuid> {
         None
+    }
+
+    /// The person whose values the row holds, if it can hold any.
+    fn person(&self) -> Option<Uuid> {
+        None
+    }
+
+    /// Every personal value of the answer. One that is not named here is masked for everybody.
+    fn personal(_: &mut Self::View) -> Vec<&mut PersonalText> {
+        Vec::new()
     }
 
     /// Whether it was deleted; see [`ReadModel::gone`].

@@ -16,6 +16,7 @@ use soonshop_service_kit::endpoint::{self, RequiredPosition};
 use soonshop_service_kit::work::Work;
 
 use super::cached::Kept;
+use super::looks::Looks;
 
 /// The sources of the endpoints.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ pub struct Queries {
 pub(crate) struct Shared {
     pub(crate) queries: Queries,
     pub(crate) kept: Kept,
+    pub(crate) looks: Looks,
 }
 
 /// One request.
@@ -67,7 +69,7 @@ impl endpoint::Shared for Shared {
 
 impl Shared {
     pub(crate) fn new(queries: Queries) -> Self {
-        Self { kept: Kept::new(Arc::clone(&queries.cache)), queries }
+        Self { kept: Kept::new(Arc::clone(&queries.cache)), looks: Looks::default(), queries }
     }
 
     /// The generation in use; or the one of a cursor, while it exists.

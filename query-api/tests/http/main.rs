@@ -7,6 +7,7 @@ mod bounds;
 mod description;
 mod figures;
 mod past;
+mod personal;
 mod reads;
 mod search;
 #[expect(dead_code, reason = "parts of it are for the other tests that use it")]

@@ -311,6 +311,13 @@ impl Shop {
         self.send(Some(role), Request::get(path), &[], Body::empty()).await
     }
 
+    /// The same, and waits until everything that this test wrote is projected.
+    pub(crate) async fn see_as(&self, role: Role, path: &str, headers: &[(&str, &str)]) -> Got {
+        let position = format!("main:{}", self.last.load(Ordering::SeqCst));
+        let waits = [("event-position", position.as_str()), ("prefer", "wait=20")];
+        self.send(Some(role), Request::get(path), &[headers, &waits].concat(), Body::empty()).await
+    }
+
     /// Sends a form with a key of this role.
     pub(crate) async fn post_as(&self, role: Option<Role>, path: &str, form: &[(&str, &str)]) -> Got {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();

@@ -272,6 +272,7 @@ mod tests {
             table,
             [
                 "read: guest support auditor ops admin service",
+                "read-personal: support auditor ops admin service",
                 "shop: guest support admin service",
                 "trade: guest ops admin service",
                 "fulfil: ops admin service",

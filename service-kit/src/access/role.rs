@@ -35,6 +35,8 @@ impl Role {
 pub enum Permission {
     /// Query the read models.
     Read,
+    /// See personal values of one person in a look-up, as far as [`Role::sight`] says; each look is recorded.
+    ReadPersonal,
     /// Have an account, and buy.
     Shop,
     /// Change products and prices, receive and adjust stock, ship orders.
@@ -62,6 +64,7 @@ pub enum Permission {
 impl Permission {
     pub const ALL: [Self; 12] = [
         Self::Read,
+        Self::ReadPersonal,
         Self::Shop,
         Self::Trade,
         Self::Fulfil,
@@ -80,6 +83,7 @@ impl Permission {
         use Role::{Admin, Auditor, Guest, Ops, Service, Support};
         match self {
             Self::Read => &[Guest, Support, Auditor, Ops, Admin, Service],
+            Self::ReadPersonal => &[Support, Auditor, Ops, Admin, Service],
             Self::Shop => &[Guest, Support, Admin, Service],
             Self::Trade => &[Guest, Ops, Admin, Service],
             Self::Fulfil => &[Ops, Admin, Service],

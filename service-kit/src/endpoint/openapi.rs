@@ -63,6 +63,9 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
     ] {
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
     }
+    for (name, about) in endpoint.action.headers() {
+        operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
+    }
     if let Some(fields) = endpoint.action.form() {
         operation = operation.request_body(Some(form(fields)));
     }

@@ -28,6 +28,7 @@ pub struct Action<S> {
     needs: Permission,
     form: Option<(Of, Vec<Param>)>,
     price: PriceOf,
+    headers: &'static [(&'static str, &'static str)],
     run: Run<S>,
 }
 
@@ -46,7 +47,7 @@ impl<S> Action<S> {
     {
         let run = move |call| -> BoxFuture<'static, Answer> { Box::pin(run(call)) };
         let price: PriceOf = |_| Price::Query;
-        Self { params, answers, needs: Permission::Read, form: None, price, run: Box::new(run) }
+        Self { params, answers, needs: Permission::Read, form: None, price, headers: &[], run: Box::new(run) }
     }
 
     /// Sets what a request costs, by its parameters; [`Price::Query`] by default.
@@ -65,6 +66,17 @@ impl<S> Action<S> {
     #[must_use]
     pub fn takes(self, of: Of, form: Vec<Param>) -> Self {
         Self { form: Some((of, form)), ..self }
+    }
+
+    /// Names the headers that it reads beside those of every query, each with a sentence for the API's description.
+    #[must_use]
+    pub fn reads(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// The headers that it reads beside those of every query.
+    pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        self.headers
     }
 
     /// The query parameters that it takes.

@@ -310,6 +310,7 @@ page-appended-lately = { $count } in the last { $minutes } minutes
 page-record = Record of operations
 page-record-empty = Nothing is recorded yet.
 page-did-reveal = Revealed personal values
+page-did-read-personal = Looked at personal values
 page-did-export = Exported
 page-did-look-up = Looked up a person
 page-did-retry = Retried parked events

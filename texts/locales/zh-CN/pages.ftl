@@ -278,6 +278,7 @@ page-appended-lately = 最近 { $minutes } 分钟内 { $count } 个
 page-record = 操作记录
 page-record-empty = 尚无操作。
 page-did-reveal = 显示了个人信息
+page-did-read-personal = 查看了个人信息
 page-did-export = 导出
 page-did-look-up = 查找当事人
 page-did-retry = 重试搁置事件

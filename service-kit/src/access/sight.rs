@@ -1,0 +1,155 @@
+//! Which personal values of one person a role sees in the clear. Two tables: [`Role::sight`], and what it holds.
+//!
+//! Everybody else gets a marker in place of each value. A list never shows one in the clear.
+
+use axum::http::HeaderMap;
+use soonshop_domain::ActorKind;
+use uuid::Uuid;
+
+use super::caller::Caller;
+use super::role::Role;
+use crate::Problem;
+use crate::headers;
+
+/// A personal field of an answer, by the name that it has in every answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
+pub enum Field {
+    Name,
+    Email,
+    Phone,
+    Address,
+}
+
+/// Every personal field.
+pub const ALL_FIELDS: &[Field] = <Field as strum::VariantArray>::VARIANTS;
+
+/// How much of another person's values a role sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// None.
+    Nothing,
+    /// These, where the request says why (`X-Reason`).
+    ForReason(&'static [Field]),
+    /// All of the person on whose behalf it asks (`X-On-Behalf-Of`).
+    OnBehalf,
+    /// All.
+    Everything,
+}
+
+impl Role {
+    /// What it sees. A role that sees anything has the permission `read-personal`.
+    pub const fn sight(self) -> Sight {
+        match self {
+            Self::Guest => Sight::Nothing,
+            Self::Support => Sight::ForReason(&[Field::Name, Field::Email, Field::Phone]),
+            Self::Ops => Sight::ForReason(&[Field::Name, Field::Phone, Field::Address]),
+            Self::Service => Sight::OnBehalf,
+            Self::Auditor | Self::Admin => Sight::Everything,
+        }
+    }
+}
+
+/// What a query says about why it wants to see personal values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purposes {
+    /// The code in `X-Reason`.
+    pub reason: Option<String>,
+    /// The actor in `X-On-Behalf-Of`, as it is stored beside events: `customer:<id>` or `guest:<id>`.
+    pub on_behalf_of: Option<String>,
+}
+
+impl Purposes {
+    /// Reads both headers.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let on_behalf_of = headers::on_behalf_of(headers)?.map(|customer| customer.to_string());
+        Ok(Self { reason: headers::reason(headers)?, on_behalf_of })
+    }
+
+    /// Whether it asks on behalf of this person.
+    fn is_for(&self, person: Uuid) -> bool {
+        let named = self.on_behalf_of.as_deref().and_then(|actor| actor.split_once(':'));
+        named.is_some_and(|(_, id)| id == person.to_string())
+    }
+}
+
+/// The fields of this person that the caller sees in the clear. What they see of others has to be recorded first.
+pub fn seen(caller: &Caller, purposes: &Purposes, person: Uuid) -> &'static [Field] {
+    if is_own(caller, person) {
+        return ALL_FIELDS;
+    }
+    match caller.role.sight() {
+        Sight::Everything => ALL_FIELDS,
+        Sight::ForReason(fields) if purposes.reason.is_some() => fields,
+        Sight::OnBehalf if purposes.is_for(person) => ALL_FIELDS,
+        Sight::Nothing | Sight::ForReason(_) | Sight::OnBehalf => &[],
+    }
+}
+
+/// Whether these are the caller's own values.
+pub fn is_own(caller: &Caller, person: Uuid) -> bool {
+    caller.actor.kind == ActorKind::Customer && caller.actor.id == person.to_string()
+}
+
+/// Whether the caller may recognize people in a list, by the beginnings of names and e-mail addresses.
+pub fn recognizes(caller: &Caller) -> bool {
+    matches!(caller.role.sight(), Sight::Everything | Sight::ForReason(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use soonshop_domain::Actor;
+
+    use super::*;
+    use crate::access::Permission;
+
+    fn caller(role: Role) -> Caller {
+        Caller { role, ..Caller::guest() }
+    }
+
+    fn names(fields: &[Field]) -> String {
+        fields.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
+    }
+
+    #[test]
+    fn a_role_that_sees_a_value_has_the_permission_and_no_other() {
+        for role in Role::ALL {
+            let sees = role.sight() != Sight::Nothing;
+            assert_eq!(sees, role.may(Permission::ReadPersonal), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_role_sees_what_the_table_says_and_only_under_its_condition() {
+        let (ada, ben) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let why = Purposes { reason: Some("parcel-label".to_owned()), on_behalf_of: None };
+        let for_ada = Purposes { reason: None, on_behalf_of: Some(format!("customer:{ada}")) };
+        let all = "name email phone address";
+        for (role, plain, with_reason, on_behalf) in [
+            (Role::Guest, "", "", ""),
+            (Role::Support, "", "name email phone", ""),
+            (Role::Auditor, all, all, all),
+            (Role::Ops, "", "name phone address", ""),
+            (Role::Admin, all, all, all),
+            (Role::Service, "", "", all),
+        ] {
+            let caller = caller(role);
+            let sees = |purposes: &Purposes| names(seen(&caller, purposes, ada));
+            let found = [sees(&Purposes::default()), sees(&why), sees(&for_ada)];
+            assert_eq!(found, [plain, with_reason, on_behalf], "{role}");
+        }
+        assert_eq!(names(seen(&caller(Role::Service), &for_ada, ben)), "", "another person");
+    }
+
+    #[test]
+    fn own_values_stay_readable_to_their_owner() {
+        let (ada, ben) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let actor = Actor { kind: ActorKind::Customer, id: ada.to_string() };
+        let owner = Caller { actor, ..Caller::guest() };
+        assert_eq!(seen(&owner, &Purposes::default(), ada), ALL_FIELDS);
+        assert!(seen(&owner, &Purposes::default(), ben).is_empty());
+        let posing =
+            Caller { actor: Actor { kind: ActorKind::Staff, id: ada.to_string() }, ..Caller::guest() };
+        assert!(!is_own(&posing, ada), "a key is no customer");
+    }
+}
