@@ -14,7 +14,7 @@ use sea_orm::{
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::{Error, shown};
+use crate::{Error, private_files, shown};
 
 /// The location of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,10 +218,11 @@ pub fn sqlite_file(folder: &Path, name: &str) -> PathBuf {
 }
 
 fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
-    std::fs::create_dir_all(folder).map_err(|error| {
+    private_files::data_folder(folder).map_err(|error| {
         Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
     })?;
     let file = sqlite_file(folder, name);
+    private_files::narrow_database(&file);
     let (opened, acquired) = (file.clone(), file.clone());
     let seen_read_only = SeenReadOnly::default();
     let seen_before = seen_read_only.clone();
@@ -231,7 +232,9 @@ fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
         .idle_timeout(Duration::from_secs(10))
         .max_lifetime(LONGEST_SESSION)
         .test_before_acquire(false)
+        // The first connection makes the file: it gets its mode before anything is written to it.
         .after_connect(move |_, _| {
+            private_files::close_new_database(&opened);
             if !may_be_written(&opened) {
                 seen_read_only.note();
             }

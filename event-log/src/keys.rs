@@ -5,6 +5,8 @@
 //! reader; it erases no person.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_domain::{PersonalValue, Sensitive};
 
 use crate::codec::{self, KeyBytes};
-use crate::{Db, Error};
+use crate::{Db, Error, private_files};
 
 /// How long a process may use a key after reading it: an erasure waits for longer than this before it is complete.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(5);
@@ -46,23 +48,27 @@ impl MasterKeys {
         Ok(Self(Arc::new(keys)))
     }
 
-    /// Reads the file, which only its owner may read.
+    /// Reads the file; refuses one that others can read.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let failed = |error: std::io::Error| {
             Error::MasterKey(format!("{}: {error}; `soonshop migrate` makes one", file.display()))
-        })?;
+        };
+        let mut open = File::open(file).map_err(failed)?;
+        if let Some(why) = private_files::exposed(file, &open).map_err(failed)? {
+            return Err(Error::MasterKey(why));
+        }
+        let mut text = String::new();
+        open.read_to_string(&mut text).map_err(failed)?;
         Self::parse(&text)
     }
 
     /// Makes the file with a new key, readable by its owner only; an existing file stays.
     pub fn create(file: &Path) -> Result<(), Error> {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
         let failed = |error: std::io::Error| Error::MasterKey(format!("{}: {error}", file.display()));
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            private_files::make_folder(folder).map_err(failed)?;
         }
-        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        match private_files::open_new(file) {
             Ok(mut open) => {
                 let key = codec::random::<32>().map_err(|error| Error::MasterKey(error.to_string()))?;
                 writeln!(open, "{}", BASE64.encode(key)).and_then(|()| open.sync_all()).map_err(failed)

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod lease;
 mod log;
 pub mod parts;
+pub mod private_files;
 pub mod redactor;
 pub mod seal;
 mod stored;

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use serde_json::json;
 use soonshop_event_log::database::{sqlite_file, sqlite_options};
-use soonshop_event_log::sqlx_unavailable;
+use soonshop_event_log::{private_files, sqlx_unavailable};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
@@ -37,22 +37,21 @@ impl Sqlite {
         if self.owner.is_none() {
             self.owner = Some(own(&self.folder)?);
         }
+        let file = sqlite_file(&self.folder, "log");
+        private_files::make_database(&file)
+            .map_err(|error| BatchError::Unavailable(format!("{}: {error}", file.display())))?;
         // Ids come in no order, so an append touches pages all over the indexes: up to 32 MiB of them are kept.
-        let options = sqlite_options(&sqlite_file(&self.folder, "log")).pragma("cache_size", "-32768");
+        let options = sqlite_options(&file).pragma("cache_size", "-32768");
         options.connect().await.map_err(|error| classify(&error))
     }
 }
 
 /// Takes the lock of a SQLite log.
 pub(crate) fn own(folder: &Path) -> Result<File, BatchError> {
-    std::fs::create_dir_all(folder)
+    private_files::data_folder(folder)
         .map_err(|error| BatchError::Unavailable(format!("{}: {error}", folder.display())))?;
     let path = folder.join("log.lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
+    let file = private_files::lock_file(&path)
         .map_err(|error| BatchError::Unavailable(format!("{}: {error}", path.display())))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

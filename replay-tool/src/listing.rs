@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::export::{Format, Manifest, Separator, Written};
 use soonshop_audit::listing::{Listing, ListingRequest, Reached, export as listed};
+use soonshop_event_log::private_files;
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
 use soonshop_projections::operations::Operation;
 
@@ -197,7 +198,7 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
 fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {
     let copied = match to {
         Some(path) => {
-            let mut file = std::fs::File::create(path).map_err(|error| failed(path, &error))?;
+            let mut file = private_files::create(path).map_err(|error| failed(path, &error))?;
             io::copy(&mut written, &mut file).map(drop)
         }
         None => copy_out(&mut written),
@@ -221,7 +222,9 @@ fn put_manifest(tool: &Tool, options: &Export, manifest: &str) -> Result<(), Fai
     let beside = || options.out.as_deref().map(crate::check::beside);
     let csv = options.format == FileFormat::Csv;
     match options.manifest.clone().or_else(|| beside().filter(|_| csv)) {
-        Some(path) => std::fs::write(&path, format!("{manifest}\n")).map_err(|error| failed(&path, &error)),
+        Some(path) => private_files::create(&path)
+            .and_then(|mut file| file.write_all(format!("{manifest}\n").as_bytes()))
+            .map_err(|error| failed(&path, &error)),
         None => {
             if csv {
                 tool.out.put(manifest);

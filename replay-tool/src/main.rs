@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use soonshop_event_log::private_files;
 use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
 use soonshop_projections::runs::RunRequest;
@@ -547,8 +548,7 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match &cli.log_file {
         Some(path) => {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| {
+            let file = private_files::append(path).map_err(|error| {
                 let (file, detail) = (path.display().to_string(), error.to_string());
                 Failure::Usage(Sentence::OfFile { file, detail })
             })?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
-use soonshop_event_log::{Checkpoint, Error};
+use soonshop_event_log::{Checkpoint, Error, private_files};
 use soonshop_projections::Projector;
 use soonshop_projections::generation::{KnownGeneration, State as Stands};
 use soonshop_projections::projector::PersonalColumns;
@@ -537,7 +537,7 @@ async fn report(
     let (tool, options) = (comparison.tool, comparison.options);
     let (left, right) = (&comparison.left.generation, &comparison.right.generation);
     let mut file = match &options.report {
-        Some(path) => Some(std::fs::File::create(path).map_err(|error| {
+        Some(path) => Some(private_files::create(path).map_err(|error| {
             let (file, detail) = (path.display().to_string(), error.to_string());
             Failure::Usage(Sentence::ReportUnwritten { file, detail })
         })?),

@@ -4,6 +4,7 @@
 //! a kill the index matches its checkpoint. All work is done outside the async threads.
 
 mod collect;
+mod private;
 mod schema;
 
 use std::collections::HashMap;
@@ -13,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tantivy::collector::Count;
 use tantivy::indexer::IndexWriterOptions;
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyError};
 
 use self::collect::{Names, Ranked};
+use self::private::PrivateDirectory;
 use self::schema::Fields;
 use crate::cursor::{Cursor, Key};
 use crate::markup::visible_name;
@@ -36,7 +38,9 @@ pub(crate) fn connect(folder: &str) -> Result<Arc<dyn Search>, Error> {
     if folder.contains(['?', '#']) {
         return Err(refused("a folder has no options"));
     }
-    Ok(Arc::new(Tantivy(Arc::new(Folder { path: folder.into(), open: Mutex::default() }))))
+    let path = PathBuf::from(folder);
+    private::narrow_all(&path);
+    Ok(Arc::new(Tantivy(Arc::new(Folder { path, open: Mutex::default() }))))
 }
 
 struct Tantivy(Arc<Folder>);
@@ -120,10 +124,12 @@ impl Opened {
     fn open(path: PathBuf) -> Result<Self, TantivyError> {
         let (schema, fields) = schema::schema();
         let index = if path.join("meta.json").exists() {
-            Index::open_in_dir(&path)?
+            private::narrow(&path)?;
+            Index::open(PrivateDirectory::open(&path)?)?
         } else {
-            std::fs::create_dir_all(&path)?;
-            Index::create_in_dir(&path, schema.clone())?
+            private::make_folder(&path)?;
+            private::narrow(&path)?;
+            Index::create(PrivateDirectory::open(&path)?, schema.clone(), IndexSettings::default())?
         };
         if index.schema() != schema {
             return Err(TantivyError::SchemaError("it was made by another version of SoonShop".to_owned()));
@@ -196,7 +202,7 @@ impl Opened {
         drop(whole);
         self.reader.searcher().search(&tantivy::query::AllQuery, &tantivy::collector::Count)?;
         let file = self.path.join(TRIAL);
-        std::fs::write(&file, b"written by a check")?;
+        private::write(&file, b"written by a check")?;
         std::fs::remove_file(&file)?;
         Ok(())
     }
@@ -289,7 +295,7 @@ impl Search for Tantivy {
 
     async fn ping(&self) -> Result<(), Error> {
         self.off(|folder| {
-            std::fs::create_dir_all(&folder.path).map_err(|error| Error::Unreachable {
+            private::make_folder(&folder.path).map_err(|error| Error::Unreachable {
                 backend: BACKEND,
                 reason: format!("folder {}: {error}", folder.path.display()),
             })

@@ -35,7 +35,9 @@ use soonshop_domain::context;
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
-use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, shown};
+use soonshop_event_log::{
+    Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, private_files, shown,
+};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
@@ -243,6 +245,7 @@ impl Shop {
     /// The operator's token, as `migrate` wrote it.
     pub fn operator_token(&self) -> anyhow::Result<Arc<str>> {
         let file = &self.config.operator_token_file;
+        private_files::narrow(file);
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("{}: `soonshop migrate` writes it", file.display()))?;
         Ok(text.trim().into())

@@ -2,7 +2,6 @@
 //! first generation of every read model, the checkpoints of the workers.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -12,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SecureRandom as _;
 use soonshop_domain::Purpose;
 use soonshop_event_log::seal::SealKeys;
-use soonshop_event_log::{Database, MasterKeys};
+use soonshop_event_log::{Database, MasterKeys, private_files};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_projections::operations;
@@ -170,9 +169,9 @@ pub async fn check_read_models(shop: &Shop) -> anyhow::Result<()> {
 /// Creates a token that only the file's owner can read; an existing one stays.
 fn create_token(file: &Path) -> anyhow::Result<()> {
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+        private_files::make_folder(folder)?;
     }
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+    match private_files::open_new(file) {
         Ok(mut open) => {
             let mut token = [0_u8; 32];
             ring::rand::SystemRandom::new()

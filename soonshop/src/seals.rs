@@ -5,10 +5,10 @@ use std::io::{BufReader, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use soonshop_event_log::EventLog;
 use soonshop_event_log::seal::{
     Positions, Report, SealKeys, Seals, TrustedKey, Verdict, check, check_offline, export,
 };
+use soonshop_event_log::{EventLog, private_files};
 
 pub use crate::outcome::Outcome;
 use crate::{Config, Role, Shop, migrate};
@@ -79,7 +79,8 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
         }
         Verb::Export { from, to, record, file } => {
             let (log, seals) = opened(config, *record).await?;
-            let writer = BufWriter::new(File::create_new(file).with_context(|| file.display().to_string())?);
+            let writer =
+                BufWriter::new(private_files::open_new(file).with_context(|| file.display().to_string())?);
             let positions = Positions { from: *from, to: *to };
             let events = export(&log, &seals, positions, writer).await?;
             Ok(Outcome::done(format!("{events} events are in {}", file.display())))

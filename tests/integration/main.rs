@@ -8,6 +8,7 @@ mod attacks;
 mod database_md;
 mod erasure;
 mod faults;
+mod files;
 mod full_disk;
 mod health;
 mod import;

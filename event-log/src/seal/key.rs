@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::encoding::{Bytes, EXPORT, Encoding, Hash};
-use crate::Error;
+use crate::{Error, private_files};
 
 /// The public half of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,8 +168,9 @@ impl SealKeys {
         Ok(Self(Arc::new(keys)))
     }
 
-    /// Reads the file, which only its owner may read.
+    /// Reads the file. If others could read it, they cannot any more.
     pub fn read(file: &Path) -> Result<Self, Error> {
+        private_files::narrow(file);
         let text = std::fs::read_to_string(file).map_err(|error| {
             Error::SealKey(format!("{}: {error}; `soonshop migrate` makes one", file.display()))
         })?;
@@ -180,7 +180,7 @@ impl SealKeys {
     /// Makes the file with a new key, readable by its owner only; an existing file stays.
     pub fn create(file: &Path) -> Result<(), Error> {
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(file, &error))?;
+            private_files::make_folder(folder).map_err(|error| failed(file, &error))?;
         }
         match write_new(file, &new_line()?) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -229,7 +229,7 @@ fn new_line() -> Result<String, Error> {
 
 /// Writes a new file that only its owner may read.
 fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let mut open = private_files::open_new(file)?;
     open.write_all(text.as_bytes())?;
     open.sync_all()
 }

@@ -1,0 +1,213 @@
+//! Folders and files of an index that only their owner may read. Tantivy makes files that everybody may read, so each
+//! one is narrowed as it is made.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tantivy::directory::error::{DeleteError, LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
+use tantivy::directory::{
+    Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
+};
+
+const FOLDER: u32 = 0o700;
+const FILE: u32 = 0o600;
+/// What anybody but the owner may do.
+const OTHERS: u32 = 0o077;
+/// Set on a folder for everybody.
+const STICKY: u32 = 0o1000;
+
+/// Makes the folder, and those above it that are missing.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER).create(folder)
+}
+
+/// Writes a small file anew.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    open(file)?.write_all(bytes)
+}
+
+fn open(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE).open(file)
+}
+
+/// Narrows every index in this folder, if it is there. Called when the program starts, before an index is opened.
+pub(super) fn narrow_all(folder: &Path) {
+    let narrowed = (|| {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.join("meta.json").exists() {
+                narrow(&path)?;
+            }
+        }
+        Ok::<_, io::Error>(())
+    })();
+    match narrowed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "the modes of the indexes cannot be looked at");
+        }
+        _ => {}
+    }
+}
+
+/// Narrows the folder of an index, every file in it, and the folder of all indexes, and says so. A mode that cannot be
+/// changed is reported and left.
+pub(super) fn narrow(folder: &Path) -> io::Result<()> {
+    let mut paths = vec![folder.to_owned()];
+    if let Some(above) = folder.parent().filter(|above| !is_for_everybody(above)) {
+        paths.push(above.to_owned());
+    }
+    for entry in fs::read_dir(folder)? {
+        paths.push(entry?.path());
+    }
+    let (mut wide, mut failed) = (0, None);
+    for path in paths {
+        wide += usize::from(is_wide(&path)?);
+        failed = take_away(&path).err().or(failed);
+    }
+    let path = folder.display();
+    match failed {
+        Some(error) => {
+            tracing::warn!(%path, %error, "others can read this index, and its mode cannot be changed: change its owner or place");
+        }
+        None if wide > 0 => {
+            tracing::warn!(%path, wide, "others could read this index: only its owner can, from now on");
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Such as `/tmp`.
+fn is_for_everybody(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|found| found.mode() & STICKY != 0)
+}
+
+/// A file that a merge removed meanwhile is not wide.
+fn is_wide(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.mode() & OTHERS != 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn take_away(path: &Path) -> io::Result<()> {
+    if !is_wide(path)? {
+        return Ok(());
+    }
+    let mode = fs::metadata(path)?.mode() & 0o7777;
+    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+}
+
+/// The folder of an index whose files are closed to others.
+#[derive(Debug, Clone)]
+pub(super) struct PrivateDirectory {
+    path: PathBuf,
+    inner: MmapDirectory,
+}
+
+impl PrivateDirectory {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenDirectoryError> {
+        Ok(Self { path: path.to_owned(), inner: MmapDirectory::open(path)? })
+    }
+
+    /// A file system without modes was reported when the index was opened.
+    fn close(&self, file: &Path) {
+        if let Err(error) = take_away(&self.path.join(file)) {
+            tracing::debug!(file = %file.display(), %error, "the mode of a file of the index cannot be changed");
+        }
+    }
+}
+
+impl Directory for PrivateDirectory {
+    fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
+        self.inner.get_file_handle(path)
+    }
+
+    fn delete(&self, path: &Path) -> Result<(), DeleteError> {
+        self.inner.delete(path)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
+        self.inner.exists(path)
+    }
+
+    /// The file is narrowed while it is empty.
+    fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
+        let writer = self.inner.open_write(path)?;
+        self.close(path);
+        Ok(writer)
+    }
+
+    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
+        self.inner.atomic_read(path)
+    }
+
+    /// It is a temporary file, which only its owner may read, until it is renamed.
+    fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
+        self.inner.atomic_write(path, data)?;
+        self.close(path);
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.inner.sync_directory()
+    }
+
+    /// Whoever can open the file could hold its lock.
+    fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
+        let held = self.inner.acquire_lock(lock)?;
+        self.close(&lock.filepath);
+        Ok(held)
+    }
+
+    fn watch(&self, watch_callback: WatchCallback) -> tantivy::Result<WatchHandle> {
+        self.inner.watch(watch_callback)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::schema::{STORED, Schema, TEXT};
+    use tantivy::{Index, IndexSettings, doc};
+
+    use super::*;
+
+    fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|path| (path.clone(), fs::metadata(path).unwrap().mode() & 0o777)).collect()
+    }
+
+    #[test]
+    fn every_file_of_an_index_is_closed_to_others_also_one_that_was_not() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("search/goods");
+        make_folder(&folder).unwrap();
+        let mut schema = Schema::builder();
+        let name = schema.add_text_field("name", TEXT | STORED);
+        let made = PrivateDirectory::open(&folder).unwrap();
+        let index = Index::create(made, schema.build(), IndexSettings::default()).unwrap();
+        let mut writer = index.writer_with_num_threads::<tantivy::TantivyDocument>(1, 15_000_000).unwrap();
+        writer.add_document(doc!(name => "mug")).unwrap();
+        writer.commit().unwrap();
+        writer.wait_merging_threads().unwrap();
+        assert!(modes(&folder).len() > 3, "{:?}", modes(&folder));
+        assert!(modes(&folder).iter().all(|(_, mode)| *mode == 0o600), "{:?}", modes(&folder));
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(folder.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
+
+        for folder in [folder.as_path(), folder.parent().unwrap()] {
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        for (path, _) in modes(&folder) {
+            fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+        }
+        narrow_all(folder.parent().unwrap());
+        assert!(modes(&folder).iter().all(|(_, mode)| *mode == 0o600), "{:?}", modes(&folder));
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(folder.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
+    }
+}
