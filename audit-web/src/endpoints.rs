@@ -11,6 +11,7 @@ use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
+use soonshop_service_kit::problem::Kind;
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 
@@ -22,30 +23,34 @@ use crate::{exports, fields, tail};
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Endpoint> {
     use Class::{Health, LookUps, Reads, Searches, Writes};
+    use Kind::{Gone, TooMany};
     use Permission::{Audit, Reveal};
     let row = Endpoint::new;
     vec![
         row("/health/audit", "audit.health", Health, "What works in the shop, and the health of all that follows the log",
-            Action::new(Vec::new(), Described::one::<Standing>(), health).costs(|_| Price::Low)),
+            Action::new(Vec::new(), Described::one::<Standing>().also_unavailable(), health).costs(|_| Price::Low)),
         row("/api/audit/timeline", "audit.timeline", Searches, "The timeline of events",
-            Action::new(fields::zoned(fields::timeline()), Described::one::<Page>(), timeline).needs(Audit)),
+            Action::new(fields::zoned(fields::timeline()), Described::one::<Page>().with_pages(), timeline).needs(Audit)),
         row("/api/audit/a/{type}/{id}", "audit.trail", Reads, "The state and the history of one aggregate",
             Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), trail).needs(Audit)),
         row("/api/audit/a/{type}/{id}/reveals", "audit.reveal", LookUps, "The same with personal values; each access is recorded",
-            Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), reveal).takes(Of::Anyone, fields::reveal()).needs(Reveal)),
+            Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), reveal).takes(Of::Anyone, fields::reveal())
+                .needs(Reveal).refuses([Gone])),
         row("/api/audit/a/{type}/{id}/notes", "audit.note", Writes, "Leave a note on one of its events; it is recorded",
-            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Of::Anyone, fields::notes()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Of::Anyone, fields::notes()).needs(Audit)
+                .refuses([Gone, TooMany])),
         row("/api/audit/c/{id}", "audit.correlation", Reads, "Everything that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
         row("/api/audit/processes", "audit.processes", Reads, "Process managers and their instances",
-            Action::new(fields::processes(), Described::one::<Processes>(), processes).needs(Audit)),
+            Action::new(fields::processes(), Described::one::<Processes>().with_pages(), processes).needs(Audit)),
         row("/api/audit/processes/{process}/{instance}", "audit.process", Reads, "One instance of a process manager",
             Action::new(Vec::new(), Described::one::<Instance>(), process).needs(Audit)),
         row("/api/audit/export.csv", "audit.export-csv", Searches, "The timeline as a file", exports::csv().needs(Audit)),
         row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Audit)),
         row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
-            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)
+                .refuses([TooMany])),
     ]
 }
 

@@ -13,10 +13,10 @@ use serde_json::json;
 use soonshop_audit::export::{Format, Separator};
 use soonshop_audit::listing::{self, ListingRequest, SEPARATOR, WITHOUT_CHANGES};
 use soonshop_audit::record::write_down;
-use soonshop_audit::timeline;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
-use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::endpoint::params::{Kind as ParamKind, Param};
+use soonshop_service_kit::problem::Kind;
 use soonshop_service_kit::serve::take_longer;
 use soonshop_service_kit::work::Price;
 use url::form_urlencoded;
@@ -31,18 +31,22 @@ const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 pub(crate) fn csv() -> Action {
     let separator = Param::new(
         SEPARATOR,
-        Kind::OneOf(&Separator::NAMES),
+        ParamKind::OneOf(&Separator::NAMES),
         "Between the cells; `comma` by default. Spreadsheets with a decimal comma expect `semicolon`.",
     );
     let params = fields::listing().into_iter().chain([separator]).collect();
-    Action::new(params, Described::one::<timeline::Page>(), |call| write(call, Format::Csv))
-        .costs(|_| Price::Export)
+    let about = "A row with the names of the columns, then one for each event.";
+    file(params, Format::Csv, Described::file("text/csv", about))
 }
 
 /// The export as JSON lines, the manifest first.
 pub(crate) fn ndjson() -> Action {
-    Action::new(fields::listing(), Described::one::<timeline::Page>(), |call| write(call, Format::Ndjson))
-        .costs(|_| Price::Export)
+    let about = "A line of JSON with the manifest, then one for each event, as the timeline has it.";
+    file(fields::listing(), Format::Ndjson, Described::file("application/x-ndjson", about))
+}
+
+fn file(params: Vec<Param>, format: Format, described: Described) -> Action {
+    Action::new(params, described, move |call| write(call, format)).refuses([Kind::TooMany]).costs(|_| Price::Export)
 }
 
 /// How long an export may take: reading millions of events takes longer than any other request.

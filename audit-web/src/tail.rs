@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::json;
 use soonshop_audit::search::Search;
-use soonshop_audit::timeline::{self, Page};
+use soonshop_audit::timeline;
 use soonshop_audit::{changes, filter::Filter};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
@@ -49,7 +49,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// The timeline as a stream.
 pub(crate) fn follows() -> Action {
-    Action::new(params(), Described::one::<Page>(), follow)
+    let about = "Server-sent events: `begin`, then `events` with the rows of the timeline, `passed` where some were left \
+                 out, `resync`, `signed-out`; `alive` in between.";
+    Action::new(params(), Described::file("text/event-stream", about), follow)
 }
 
 fn params() -> Vec<Param> {

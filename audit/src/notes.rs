@@ -37,7 +37,7 @@ pub struct Note {
     pub shared: bool,
     pub tags: Vec<String>,
     /// A text, or `{"personal": "erased"}` once its writer was erased; null where there are only tags.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub text: Option<Redacted>,
 }
 

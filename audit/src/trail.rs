@@ -158,7 +158,7 @@ pub struct Trail {
     /// Steps that should have followed its events by now, and have not.
     pub pending: Vec<Pending>,
     /// The event that made this version, as stored in the log: before any upcaster, with personal values masked.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub stored: Option<Redacted>,
     /// The number of the seal that covers it; null while it is not sealed.
     pub seal: Option<i64>,

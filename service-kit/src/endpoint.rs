@@ -9,10 +9,14 @@ pub mod call;
 pub mod described;
 mod openapi;
 pub mod params;
+mod refusals;
 mod table;
+mod unsigned;
 
 pub use call::{Call, RequiredPosition, Shared, Visit};
 pub use described::Described;
-pub use openapi::openapi;
+pub use openapi::{openapi, shared_components, sign_in};
 pub use params::{Kind, Param, Params};
+pub use refusals::refusals;
 pub use table::{Action, Answer, Endpoint, router};
+pub use unsigned::uint32;

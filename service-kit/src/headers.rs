@@ -25,6 +25,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest time that a query waits for its read model, whatever the client asks.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// For the API's description: what every `If-Match` and `If-None-Match` that can be read looks like.
+pub const ENTITY_TAGS_PATTERN: &str = r#"^[ \t,]*(\*|(W/)?"[^"]*"([ \t]*,[ \t,]*(W/)?"[^"]*")*)[ \t,]*$"#;
+/// For the API's description: what every `Event-Position` that can be read looks like.
+pub const EVENT_POSITION_PATTERN: &str = "^([a-z0-9_-]{1,63}:)?[0-9]+$";
+/// For the API's description: what every `Idempotency-Key` that can be read looks like.
+pub const IDEMPOTENCY_KEY_PATTERN: &str = "^[!-~]+$";
+
 fn refused(header: &str, detail: String) -> Problem {
     Problem::new(Kind::Malformed, "invalid-header", detail).with("header", header)
 }

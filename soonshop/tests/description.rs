@@ -207,3 +207,115 @@ fn api_md_lists_every_query() {
         "the table of queries in docs/api.md lacks {missing:?}: UPDATE_DOCS=1 adds them"
     );
 }
+
+#[test]
+fn a_name_of_a_schema_means_one_schema() {
+    let of = |api: utoipa::openapi::OpenApi| {
+        serde_json::to_value(api).unwrap()["components"]["schemas"].as_object().unwrap().clone()
+    };
+    let mut all: BTreeMap<String, Value> = BTreeMap::new();
+    for part in [
+        of(soonshop_command_api::openapi()),
+        of(soonshop_query_api::http::openapi()),
+        of(soonshop_audit_web::http::openapi()),
+    ] {
+        for (name, schema) in part {
+            let other = all.insert(name.clone(), schema.clone());
+            assert!(other.is_none_or(|other| other == schema), "two schemas are called {name}");
+        }
+    }
+}
+
+#[test]
+fn every_operation_lists_the_statuses_that_it_can_answer() {
+    let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
+    for (what, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        let statuses: BTreeSet<_> = responses.keys().map(String::as_str).collect();
+        assert!(!statuses.contains("default"), "{what} says nothing of its refusals");
+        for always in ["400", "401", "413", "500", "503"] {
+            assert!(statuses.contains(always), "{what} lacks {always}");
+        }
+        let (method, path) = what.split_once(' ').unwrap();
+        let security = operation["security"].as_array().unwrap();
+        assert!(!security.is_empty(), "{what} says nothing of keys");
+        let command = !(method == "GET" || path.starts_with("/api/audit"));
+        let by_id = path.contains("{id}") || path.contains("/processes/");
+        let expected = [
+            ("403", command || method == "POST" || !security.contains(&serde_json::json!({}))),
+            ("404", by_id || method == "GET" && path.contains('{')),
+            ("412", command),
+            ("415", operation.get("requestBody").is_some()),
+            ("422", command),
+            ("428", ["PUT", "DELETE"].contains(&method)),
+        ];
+        for (status, listed) in expected {
+            assert_eq!(statuses.contains(status), listed, "{what}: {status}");
+        }
+        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+            let shared = response["$ref"].as_str().map(|at| document.pointer(&at[1..]).unwrap());
+            let content = &shared.unwrap_or(response)["content"];
+            let problem = &content["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(problem, "#/components/schemas/Problem", "{what} {status}");
+        }
+    }
+}
+
+#[test]
+fn what_can_be_null_is_described_so() {
+    let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
+    let or_null = serde_json::json!(["string", "null"]);
+    let (mut lists, mut reports) = (0, 0);
+    for (what, operation) in operations(&document) {
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        let required = |schema: &Value, name: &str| {
+            schema["required"].as_array().unwrap().iter().any(|required| required == name)
+        };
+        if schema["properties"]["next"].is_object() {
+            lists += 1;
+            assert_eq!(schema["properties"]["next"]["type"], or_null, "{what}");
+            assert!(required(schema, "next"), "{what}");
+        }
+        let row = &schema["properties"]["rows"]["items"];
+        if row.is_object() {
+            reports += 1;
+            for name in ["period", "key"] {
+                assert_eq!(row["properties"][name]["type"], or_null, "{what} {name}");
+                assert!(required(row, name), "{what} {name}");
+            }
+        }
+    }
+    assert!(lists >= 5 && reports >= 4, "{lists} lists, {reports} reports");
+}
+
+#[test]
+fn files_and_streams_are_described_with_their_media_types() {
+    let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
+    for (path, media_type) in [
+        ("/api/audit/export.csv", "text/csv"),
+        ("/api/audit/export.ndjson", "application/x-ndjson"),
+        ("/api/audit/stream", "text/event-stream"),
+    ] {
+        let content = document["paths"][path]["get"]["responses"]["200"]["content"].as_object().unwrap();
+        let types: Vec<_> = content.keys().collect();
+        assert_eq!(types, [media_type], "{path}");
+    }
+}
+
+#[test]
+fn no_format_of_a_number_is_narrower_than_its_limits() {
+    fn walk(value: &Value, at: &str) {
+        if value["format"] == "int32" {
+            let most = value["maximum"].as_i64().unwrap_or_default();
+            assert!(most <= i64::from(i32::MAX), "{at}: up to {most}");
+            assert!(value["minimum"].as_i64().is_none_or(|least| least < 0), "{at} has no sign");
+        }
+        for (name, inner) in value.as_object().into_iter().flatten() {
+            walk(inner, &format!("{at}/{name}"));
+        }
+        for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
+            walk(inner, &format!("{at}/{index}"));
+        }
+    }
+    walk(&serde_json::from_str(&openapi_file().unwrap()).unwrap(), "");
+}

@@ -14,6 +14,9 @@ pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 pub(super) const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
 pub(super) const REASON_NOTE: HeaderName = HeaderName::from_static("x-reason-note");
 
+/// The channels that a caller may name: all but that of process managers.
+pub(super) const CHANNELS: [&str; 7] = ["storefront", "admin", "api", "webhook", "import", "job", "cli"];
+
 /// The longest note, in bytes of UTF-8.
 const LONGEST_NOTE: usize = 1_000;
 
@@ -84,4 +87,25 @@ pub(super) fn note(headers: &HeaderMap, caller: &Caller) -> Result<Option<Person
         invalid_header("X-Reason-Note", detail)
     })?;
     Ok(Some(Personal::new(clean, writer, Purpose::Account)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn every_described_channel_is_accepted_and_no_other() {
+        let read = |name: &'static str| {
+            channel(&HeaderMap::from_iter([(CHANNEL, HeaderValue::from_static(name))]))
+                .map_err(|problem| problem.slug().to_owned())
+        };
+        for name in CHANNELS {
+            assert_eq!(read(name).unwrap().map(|channel| channel.to_string()).as_deref(), Some(name));
+        }
+        for other in ["process", "API", "", "post"] {
+            assert_eq!(read(other), Err("invalid-header".to_owned()), "{other:?}");
+        }
+    }
 }

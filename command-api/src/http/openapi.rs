@@ -1,9 +1,13 @@
 //! The description of the endpoints, made from the table that routes them, so that the two cannot differ.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use soonshop_service_kit::access::Role;
-use soonshop_service_kit::problem::{Body as ProblemBody, MEDIA_TYPE};
-use soonshop_service_kit::rates::described::{self as rates, TOO_MANY};
+use soonshop_service_kit::endpoint::described::text;
+use soonshop_service_kit::endpoint::{refusals, shared_components, sign_in};
+use soonshop_service_kit::headers::{ENTITY_TAGS_PATTERN, IDEMPOTENCY_KEY_PATTERN};
+use soonshop_service_kit::problem::Kind;
+use soonshop_service_kit::rates::described as rates;
 use utoipa::ToSchema;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -11,25 +15,21 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ComponentsBuilder, Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref,
-    Required, Response, ResponseBuilder, Type,
+    Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, Response,
+    ResponseBuilder,
 };
 
 use super::answer::{Done, status};
 use super::body::described;
 use super::endpoint::Endpoint;
+use super::headers::CHANNELS;
 use super::privileged::Privileged;
 use super::row::{Key, Row, Success, parameters};
 
-/// The name under which API keys, and the operator's token, are described.
-const KEY: &str = "key";
-
 /// OpenAPI 3.1 of these commands.
 pub(crate) fn describe(endpoints: Vec<Endpoint>) -> OpenApi {
-    let mut schemas: Vec<_> =
-        [described::<Done>(), described::<ProblemBody>()].into_iter().flat_map(|d| d.1).collect();
+    let mut schemas = described::<Done>().1;
     let mut paths = Paths::new();
     for endpoint in endpoints {
         let described = [endpoint.action.body, endpoint.action.answer].into_iter().flatten();
@@ -42,16 +42,10 @@ pub(crate) fn describe(endpoints: Vec<Endpoint>) -> OpenApi {
         };
         paths.add_path_operation(endpoint.row.path, vec![method], operation(&endpoint));
     }
-    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    let components: Components = ComponentsBuilder::new()
-        .schemas_from_iter(schemas)
-        .response(TOO_MANY, rates::refusal())
-        .security_scheme(KEY, token)
-        .build();
     OpenApiBuilder::new()
         .info(Info::new("SoonShop commands", env!("CARGO_PKG_VERSION")))
         .paths(paths)
-        .components(Some(components))
+        .components(Some(shared_components(schemas)))
         .build()
 }
 
@@ -63,39 +57,16 @@ fn operation(endpoint: &Endpoint) -> Operation {
         .summary(Some(row.summary))
         .description(Some(who(row)))
         .extensions(Some([("x-of", row.of.as_ref())].into_iter().collect::<Extensions>()))
-        .response(status(row.success.kind()).as_str(), done(endpoint))
-        .response("429", rates::refused())
-        .response("default", problem());
+        .response(status(row.success.kind()).as_str(), done(endpoint));
+    for (status, response) in refused(endpoint) {
+        operation = operation.response(status, response);
+    }
     for (name, schema) in parameters(row.path).zip((endpoint.action.parameters)()) {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
         operation = operation.parameter(parameter.required(Required::True).schema(Some(schema)).build());
     }
-    for (name, required, description) in [
-        ("Idempotency-Key", row.key == Key::Required, "Done once per key. Without a token: a random UUID."),
-        ("If-Match", row.needs_if_match(), "The version that was seen, as ETag gave it, or `*`."),
-        ("X-Reason", false, "Why, as a code of at most 64 characters."),
-        (
-            "X-Reason-Note",
-            false,
-            "Why, in your own words: kept encrypted. Needs the permission `act-on-behalf`.",
-        ),
-        (
-            "X-On-Behalf-Of",
-            false,
-            "`customer:<id>` or `guest:<id>` for whom it is done. Needs the permission `act-on-behalf`.",
-        ),
-        (
-            "X-Import-Key",
-            false,
-            "The natural key of an imported thing: accepted once. Needs the permission `override`.",
-        ),
-        (
-            "X-Channel",
-            false,
-            "The channel of the command. Needs the permission `act-on-behalf`; `import` needs `override`.",
-        ),
-    ] {
-        operation = operation.parameter(parameter(name, ParameterIn::Header, required, description));
+    for header in headers(row) {
+        operation = operation.parameter(header);
     }
     if let Some(describe) = endpoint.action.body {
         let content = Content::new(Some(Ref::from_schema_name(describe().0)));
@@ -103,10 +74,84 @@ fn operation(endpoint: &Endpoint) -> Operation {
         let body = body.extensions(privileged(endpoint.action.privileged));
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
     }
-    if Role::Guest.may(row.permission) {
-        operation = operation.security(SecurityRequirement::default());
+    for requirement in sign_in(row.permission) {
+        operation = operation.security(requirement);
     }
-    operation.security(SecurityRequirement::new(KEY, Vec::<String>::new())).build()
+    operation.build()
+}
+
+/// The headers that commands take.
+fn headers(row: &Row) -> Vec<Parameter> {
+    let headers = [
+        (
+            "Idempotency-Key",
+            row.key == Key::Required,
+            "Done once per key. Without a token: a random UUID.",
+            text().pattern(Some(IDEMPOTENCY_KEY_PATTERN)),
+        ),
+        (
+            "If-Match",
+            row.needs_if_match(),
+            "The version that was seen, as ETag gave it, or `*`.",
+            text().pattern(Some(ENTITY_TAGS_PATTERN)),
+        ),
+        (
+            "X-Reason",
+            false,
+            "Why, as a code of at most 64 characters.",
+            text().pattern(Some("^[!-~]{1,64}$")),
+        ),
+        (
+            "X-Reason-Note",
+            false,
+            "Why, in your own words: kept encrypted. Needs the permission `act-on-behalf`.",
+            text().min_length(Some(1)),
+        ),
+        (
+            "X-On-Behalf-Of",
+            false,
+            "`customer:<id>` or `guest:<id>` for whom it is done. Needs the permission `act-on-behalf`.",
+            text().pattern(Some("^(customer|guest):[!-~]{32,55}$")),
+        ),
+        (
+            "X-Import-Key",
+            false,
+            "The natural key of an imported thing: accepted once. Needs the permission `override`.",
+            text().pattern(Some("^[ -~]{1,200}$")),
+        ),
+        (
+            "X-Channel",
+            false,
+            "The channel of the command. Needs the permission `act-on-behalf`; `import` needs `override`.",
+            text().enum_values(Some(CHANNELS)),
+        ),
+    ];
+    let described = |(name, required, about, schema)| parameter(name, required, about, schema);
+    headers.into_iter().map(described).collect()
+}
+
+/// The refusals that follow from the row. Any command can meet a state that does not allow it, name a version that is
+/// gone, reuse a key, or ask for what its caller may not.
+fn refused(endpoint: &Endpoint) -> BTreeMap<String, RefOr<Response>> {
+    let row = &*endpoint.row;
+    let mut kinds = vec![
+        Kind::Forbidden,
+        Kind::Conflict,
+        Kind::Gone,
+        Kind::Precondition,
+        Kind::Invalid,
+        Kind::TooMany,
+    ];
+    if parameters(row.path).any(|name| name == "id") {
+        kinds.push(Kind::NotFound);
+    }
+    if endpoint.action.body.is_some() {
+        kinds.push(Kind::UnsupportedMediaType);
+    }
+    if row.needs_if_match() {
+        kinds.push(Kind::PreconditionRequired);
+    }
+    refusals(kinds)
 }
 
 fn who(row: &Row) -> String {
@@ -123,21 +168,18 @@ fn privileged(fields: &[Privileged]) -> Option<Extensions> {
     (!fields.is_empty()).then(|| [("x-privileged", fields)].into_iter().collect())
 }
 
-fn parameter(name: &str, place: ParameterIn, required: bool, description: &str) -> Parameter {
+fn parameter(name: &str, required: bool, description: &str, schema: ObjectBuilder) -> Parameter {
     ParameterBuilder::new()
         .name(name)
-        .parameter_in(place)
+        .parameter_in(ParameterIn::Header)
         .required(if required { Required::True } else { Required::False })
         .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .schema(Some(schema.build()))
         .build()
 }
 
 fn header(description: &str) -> Header {
-    HeaderBuilder::new()
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
-        .description(Some(description))
-        .build()
+    HeaderBuilder::new().schema(Some(text().build())).description(Some(description)).build()
 }
 
 fn done(endpoint: &Endpoint) -> Response {
@@ -165,12 +207,4 @@ fn done(endpoint: &Endpoint) -> Response {
         response = response.content("application/json", Content::new(Some(Ref::from_schema_name(name))));
     }
     response.build()
-}
-
-fn problem() -> Response {
-    let content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
-    ResponseBuilder::new()
-        .description("It is refused: `type` leads to a page that says why, and what to do.")
-        .content(MEDIA_TYPE, content)
-        .build()
 }

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts as _;
 use axum::http::request::Parts;
 use soonshop_domain::text::Sku;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::endpoint::uint32;
 use soonshop_service_kit::extract::Path;
 use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
 use uuid::Uuid;
@@ -63,8 +64,7 @@ impl Parameter for Sku {
 /// A number, such as that of a line.
 impl Parameter for u32 {
     fn schema() -> Object {
-        let format = SchemaFormat::KnownFormat(KnownFormat::Int32);
-        ObjectBuilder::new().schema_type(Type::Integer).format(Some(format)).minimum(Some(0)).build()
+        ObjectBuilder::new().schema_type(Type::Integer).format(Some(uint32())).minimum(Some(0)).build()
     }
 
     fn parse(sent: &str) -> Result<Self, String> {

@@ -8,8 +8,9 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-/// The price of one unit: the only amount of money that a body names. Its `maximum` is the domain's `MOST_AMOUNT`.
-#[derive(ToSchema)]
+/// The price of one unit of a product. Its `maximum` is the domain's `MOST_AMOUNT`.
+#[derive(serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Price {
     /// In minor units: pence, cents.
     #[schema(example = 1299, minimum = 0, maximum = 100_000_000_000_i64)]
@@ -42,7 +43,23 @@ impl ToSchema for Attributes {
     }
 }
 
-#[derive(ToSchema)]
+/// The price of one unit of a line, other than the product's.
+#[derive(serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OwnPrice)]
+pub(crate) struct Money {
+    /// In minor units: pence, cents.
+    #[schema(example = 1299, minimum = 0, maximum = 100_000_000_000_i64)]
+    amount: i64,
+    /// ISO 4217.
+    #[schema(example = "GBP", min_length = 3, max_length = 3)]
+    currency: String,
+}
+
+/// A variant of a new product.
+#[derive(serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProductVariant)]
 pub(crate) struct Variant {
     #[schema(min_length = 1, max_length = 64)]
     sku: String,
@@ -59,8 +76,9 @@ pub(crate) enum Purpose {
     Invoice,
 }
 
+/// The buyer: a user or a guest.
 #[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[schema(as = Buyer, rename_all = "lowercase")]
 pub(crate) enum Customer {
     /// A user's id.
     User(Uuid),

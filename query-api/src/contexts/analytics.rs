@@ -8,6 +8,7 @@ use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::Kind;
 use soonshop_service_kit::rates::Class::Searches;
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use crate::driver::report::{
     FROM, Facts, Figure, NO_GROUP, Report, TO, ZONE, figure, range, reports, sum, whole,
@@ -135,10 +136,15 @@ static STOCK: Report = Report {
     money: false,
 };
 
+/// A sum can be larger than 64 bits hold.
+fn whole_number() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).build()
+}
+
 /// An amount in minor units, of any size.
 #[derive(Serialize, ToSchema)]
 struct Amount {
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     amount: i128,
     currency: String,
 }
@@ -146,33 +152,33 @@ struct Amount {
 /// All figures of a range, with one amount for each currency.
 #[derive(Default, Serialize, ToSchema)]
 struct Summary {
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     orders: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     guest_orders: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     order_lines: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     units: i128,
     revenue: Vec<Amount>,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     credit_notes: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     credit_lines: i128,
     credited: Vec<Amount>,
     /// Listed in the range.
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     products: i128,
     /// Registered in the range.
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     customers: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     adjustments: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     adjusted_units: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     receipts: i128,
-    #[schema(value_type = i64)]
+    #[schema(schema_with = whole_number)]
     received_units: i128,
 }
 

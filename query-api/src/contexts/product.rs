@@ -11,6 +11,7 @@ use soonshop_search::value_key;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort};
+use soonshop_service_kit::problem::Kind as ProblemKind;
 use soonshop_service_kit::rates::Class::{Reads, Searches};
 use soonshop_service_kit::work::Price as Cost;
 use utoipa::ToSchema;
@@ -185,12 +186,13 @@ struct Prices {
 
 /// Only the prices, from the cached product.
 fn prices() -> Action {
-    Action::new(Vec::new(), Described::one::<Prices>(), |call: Call| async move {
+    let described = Described::one::<Prices>().with_version();
+    let action = Action::new(Vec::new(), described, |call: Call| async move {
         let (position, found) = look_up::<Model>(&call, call.id()?).await?;
         let version = found.version;
         let product: Value = serde_json::from_str(found.body.get()).map_err(Problem::internal)?;
         let prices = json!({ "product_id": product["id"], "items": product["variants"] });
         Ok(call.entity(position, version, false, prices.to_string().into()))
-    })
-    .costs(|_| Cost::Low)
+    });
+    action.refuses([ProblemKind::Gone]).costs(|_| Cost::Low)
 }

@@ -9,6 +9,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::refused;
 use soonshop_service_kit::headers::{EVENT_POSITION, position_header};
+use soonshop_service_kit::problem::Kind;
 use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
@@ -30,6 +31,7 @@ pub(crate) fn reads<M: Shown>() -> Action {
     let has_parts = !<M::State as Decider>::PART_KEY.is_empty();
     let params =
         M::MODEL.params.iter().copied().chain([PARAM]).chain(has_parts.then_some(PARTS_AFTER)).collect();
+    let gone = (M::MODEL.gone.0 != "not-found").then_some(Kind::Gone);
     let headers = if is_erasable::<M>() { HEADERS } else { &[] };
     let action = Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
         let id = meant::<M>(&call).await?;
@@ -43,7 +45,8 @@ pub(crate) fn reads<M: Shown>() -> Action {
         let body = Bytes::from(String::from(Box::<str>::from(found.body)));
         Ok(call.entity(position, found.version, is_erasable::<M>(), body))
     });
-    action.reads(headers).costs(|params| if params.as_of().is_some() { Price::Query } else { Price::Low })
+    let action = action.reads(headers).refuses(gone);
+    action.costs(|params| if params.as_of().is_some() { Price::Query } else { Price::Low })
 }
 
 /// The entity that the path means.

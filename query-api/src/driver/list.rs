@@ -19,6 +19,7 @@ use soonshop_projections::source::{Source, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, Sort, Value, refused};
+use soonshop_service_kit::problem::Kind as ProblemKind;
 use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
@@ -124,7 +125,8 @@ pub(crate) fn lists<M: Shown>() -> Action {
     }
     let described = Described::list::<M::View>();
     let described = if M::MODEL.changing.is_empty() { described } else { described.that_changes() };
-    Action::new(params, described, list::<M>).costs(price)
+    // The generation of a cursor can be gone.
+    Action::new(params, described, list::<M>).refuses([ProblemKind::Gone]).costs(price)
 }
 
 /// A short page in the usual order is read from an index; any other may read many rows.

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
-use soonshop_service_kit::endpoint::described::text;
+use soonshop_service_kit::endpoint::described::{text, text_or_null};
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
 use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{ObjectBuilder, Type};
@@ -139,7 +139,11 @@ pub(crate) fn reports(report: &'static Report) -> Action {
 
 /// The shape of its answer.
 fn described(report: &Report) -> Described {
-    let mut row = ObjectBuilder::new().property("period", text()).property("key", text());
+    let period = text_or_null().description(Some("Null without an interval."));
+    let key =
+        text_or_null().description(Some("The value of the group; null without one, or where there is none."));
+    let mut row = ObjectBuilder::new().property("period", period).required("period");
+    row = row.property("key", key).required("key");
     for figure in report.figures() {
         row = row.property(figure, ObjectBuilder::new().schema_type(Type::Integer)).required(figure);
     }

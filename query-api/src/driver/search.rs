@@ -12,6 +12,7 @@ use soonshop_search::{CATEGORY, Hit, Page, Price, Query, Sort, requested_facet};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
+use soonshop_service_kit::problem::Kind as ProblemKind;
 use soonshop_service_kit::work::Price as Cost;
 use utoipa::ToSchema;
 
@@ -33,6 +34,7 @@ const SORTS: &[(&str, Sort)] = &[
 
 /// One result.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SearchResult)]
 struct Item {
     id: String,
     name: String,
@@ -71,6 +73,7 @@ impl Item {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = FacetCount)]
 struct Count {
     value: String,
     count: u64,
@@ -78,6 +81,7 @@ struct Count {
 
 /// A page of results.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SearchResults)]
 struct Results {
     items: Vec<Item>,
     total: u64,
@@ -145,7 +149,10 @@ pub(crate) fn searches(projection: &'static str) -> Action {
             "`next` of the previous page, with all other parameters unchanged.",
         ),
     ];
-    Action::new(params, Described::one::<Results>(), move |call| search(projection, call))
+    let described = Described::one::<Results>().with_pages();
+    // The generation of a cursor can be gone.
+    Action::new(params, described, move |call| search(projection, call))
+        .refuses([ProblemKind::Gone])
         .costs(|_| Cost::Search)
 }
 

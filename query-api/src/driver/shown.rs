@@ -60,7 +60,7 @@ pub(crate) struct ReadModel {
     pub(crate) changing: &'static [&'static str],
     /// Columns that a list leaves unread, each with the column whose value it shows there instead.
     pub(crate) shortened: &'static [(&'static str, &'static str)],
-    /// Slug and sentence of the refusal for a deleted entity.
+    /// Slug and sentence of the refusal for a deleted entity; `not-found` where none is ever deleted.
     pub(crate) gone: (&'static str, &'static str),
     /// Whether look-ups use the cache.
     pub(crate) cached: bool,

@@ -1,27 +1,52 @@
 //! The description of endpoints, made from the table that routes them, so that the two cannot differ.
 
-use utoipa::ToSchema;
+use std::collections::BTreeMap;
+
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref,
-    Required, Response, ResponseBuilder, Schema, SchemaFormat, Type,
+    Components, ComponentsBuilder, Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths,
+    RefOr, Required, Response, ResponseBuilder, Schema, SchemaFormat, Type,
 };
 
-use super::described::{Described, components, text};
+use super::described::{Described, by_name, components, text};
 use super::params::{Kind, LONGEST_TEXT, Param};
+use super::refusals::{refusals, response, responses};
 use super::table::Endpoint;
-use crate::problem::{Body as ProblemBody, MEDIA_TYPE};
+use crate::access::{Permission, Role};
+use crate::headers::{ENTITY_TAGS_PATTERN, EVENT_POSITION_PATTERN};
+use crate::problem::{Body as ProblemBody, Kind as ProblemKind};
 use crate::rates::Class;
-use crate::rates::described::{self, TOO_MANY};
+use crate::rates::described;
+
+/// The name under which API keys, and the operator's token, are described.
+const KEY: &str = "key";
+
+/// The components of a description: these schemas, the problem, the refusals, and how callers sign in.
+pub fn shared_components(schemas: impl IntoIterator<Item = (String, RefOr<Schema>)>) -> Components {
+    let all = by_name(components::<ProblemBody>().into_iter().chain(schemas));
+    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    ComponentsBuilder::new()
+        .schemas_from_iter(all)
+        .responses_from_iter(responses())
+        .security_scheme(KEY, token)
+        .build()
+}
+
+/// How a caller signs in for what needs this permission: not at all where guests have it, or with a key.
+pub fn sign_in(permission: Permission) -> Vec<SecurityRequirement> {
+    let guest = Role::Guest.may(permission).then(SecurityRequirement::default);
+    guest.into_iter().chain([SecurityRequirement::new(KEY, Vec::<String>::new())]).collect()
+}
 
 /// OpenAPI 3.1 of these endpoints.
 pub fn openapi<S>(title: &str, endpoints: impl IntoIterator<Item = Endpoint<S>>) -> OpenApi {
-    let mut schemas = components::<ProblemBody>();
+    let mut schemas = Vec::new();
     let mut paths = Paths::new();
     for endpoint in endpoints {
         let operation = operation(&endpoint);
@@ -34,8 +59,28 @@ pub fn openapi<S>(title: &str, endpoints: impl IntoIterator<Item = Endpoint<S>>)
     OpenApiBuilder::new()
         .info(Info::new(title, env!("CARGO_PKG_VERSION")))
         .paths(paths)
-        .components(Some(components.build()))
+        .components(Some(shared_components(schemas)))
         .build()
+}
+
+/// The refusals that follow from the row, and those of its own.
+fn refused<S>(endpoint: &Endpoint<S>) -> BTreeMap<String, RefOr<Response>> {
+    let action = &endpoint.action;
+    let may_all = Role::ALL.iter().all(|role| role.may(action.needed()));
+    let mut kinds = action.own_refusals().to_vec();
+    if !may_all || action.form().is_some() {
+        kinds.push(ProblemKind::Forbidden);
+    }
+    if endpoint.path.contains('{') {
+        kinds.push(ProblemKind::NotFound);
+    }
+    if action.form().is_some() {
+        kinds.push(ProblemKind::UnsupportedMediaType);
+    }
+    if endpoint.class != Class::Health {
+        kinds.push(ProblemKind::TooMany);
+    }
+    refusals(kinds)
 }
 
 fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
@@ -44,10 +89,16 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
         .operation_id(Some(endpoint.name))
         .tag(endpoint.context())
         .summary(Some(endpoint.summary))
-        .response("200", answered(answers, endpoint.class))
-        .response("default", problem());
-    if endpoint.class != Class::Health {
-        operation = operation.response("429", described::refused());
+        .response("200", answered(answers, endpoint.class));
+    let mut refused = refused(endpoint);
+    if answers.unavailable {
+        let mut own = response(ProblemKind::Unavailable);
+        let content = Content::new(Some(answers.schema.clone()));
+        own.content.insert(answers.media_type.to_owned(), RefOr::T(content));
+        refused.insert("503".to_owned(), RefOr::T(own));
+    }
+    for (status, response) in refused {
+        operation = operation.response(status, response);
     }
     for name in endpoint.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)) {
         let format = (name == "id").then_some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
@@ -57,11 +108,15 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
     for param in endpoint.action.params() {
         operation = operation.parameter(query_parameter(param));
     }
-    for (name, about) in [
-        ("Event-Position", "As a command answered it: the answer has seen it, or is refused."),
-        ("Prefer", "`wait=N`: wait for that, at most so many seconds."),
+    for (name, about, schema) in [
+        (
+            "Event-Position",
+            "As a command answered it: the answer has seen it, or is refused.",
+            text().pattern(Some(EVENT_POSITION_PATTERN)),
+        ),
+        ("Prefer", "`wait=N`: wait for that, at most so many seconds.", text()),
     ] {
-        operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
+        operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), schema));
     }
     for (name, about) in endpoint.action.headers() {
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
@@ -79,9 +134,13 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
         let unchanged =
             ResponseBuilder::new().description("It has the version that `If-None-Match` names.").build();
         let about = "Versions that the asker has, as ETag gave them.";
+        let tags = text().pattern(Some(ENTITY_TAGS_PATTERN));
         operation = operation
-            .parameter(parameter("If-None-Match", ParameterIn::Header, Some(about), text()))
+            .parameter(parameter("If-None-Match", ParameterIn::Header, Some(about), tags))
             .response("304", unchanged);
+    }
+    for requirement in sign_in(endpoint.action.needed()) {
+        operation = operation.security(requirement);
     }
     operation.build()
 }
@@ -153,9 +212,12 @@ fn answered(answers: &Described, class: Class) -> Response {
     }
     response = response
         .description("The answer.")
-        .header("Event-Position", header("Where the read model stood that answers."))
-        .header("Preference-Applied", header("`wait`, where that was asked for."))
-        .content("application/json", Content::new(Some(answers.schema.clone())));
+        .content(answers.media_type, Content::new(Some(answers.schema.clone())));
+    if answers.media_type == "application/json" {
+        response = response
+            .header("Event-Position", header("Where the read model stood that answers."))
+            .header("Preference-Applied", header("`wait`, where that was asked for."));
+    }
     if answers.entity {
         response = response.header("ETag", header("The version, for If-Match and If-None-Match."));
     }
@@ -163,12 +225,4 @@ fn answered(answers: &Described, class: Class) -> Response {
         response = response.header("Link", header("The page that follows, as `rel=\"next\"`."));
     }
     response.build()
-}
-
-fn problem() -> Response {
-    let content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
-    ResponseBuilder::new()
-        .description("It is refused: `type` leads to a page that says why, and what to do.")
-        .content(MEDIA_TYPE, content)
-        .build()
 }

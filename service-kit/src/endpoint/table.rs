@@ -13,6 +13,7 @@ use super::described::Described;
 use super::params::{Param, Params};
 use crate::Problem;
 use crate::access::{Of, Permission};
+use crate::problem::Kind;
 use crate::rates::Class;
 use crate::work::{Price, caller_of};
 
@@ -29,6 +30,7 @@ pub struct Action<S> {
     form: Option<(Of, Vec<Param>)>,
     price: PriceOf,
     headers: &'static [(&'static str, &'static str)],
+    refuses: Vec<Kind>,
     run: Run<S>,
 }
 
@@ -47,7 +49,16 @@ impl<S> Action<S> {
     {
         let run = move |call| -> BoxFuture<'static, Answer> { Box::pin(run(call)) };
         let price: PriceOf = |_| Price::Query;
-        Self { params, answers, needs: Permission::Read, form: None, price, headers: &[], run: Box::new(run) }
+        Self {
+            params,
+            answers,
+            needs: Permission::Read,
+            form: None,
+            price,
+            headers: &[],
+            refuses: Vec::new(),
+            run: Box::new(run),
+        }
     }
 
     /// Sets what a request costs, by its parameters; [`Price::Query`] by default.
@@ -77,6 +88,17 @@ impl<S> Action<S> {
     /// The headers that it reads beside those of every query.
     pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
         self.headers
+    }
+
+    /// Describes refusals of its own, besides those that follow from its path, its form and its permission.
+    #[must_use]
+    pub fn refuses(self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        Self { refuses: kinds.into_iter().collect(), ..self }
+    }
+
+    /// The refusals of its own.
+    pub fn own_refusals(&self) -> &[Kind] {
+        &self.refuses
     }
 
     /// The query parameters that it takes.
