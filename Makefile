@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants attack format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants attack fuzz format lint health-check db-setup db-reset bench help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -18,6 +18,9 @@ LEAN = --package soonshop --package soonshop-bus --package soonshop-cache --pack
 URL ?= http://127.0.0.1:8000
 # How long `make torture` goes on.
 SECONDS ?= 60
+# With which requests `make fuzz` begins, and for how long it goes on: empty, as long as in `make test`.
+SEED ?= 1
+MINUTES ?=
 # What `make db-reset` removes.
 DATA ?= data
 
@@ -30,6 +33,7 @@ install-dev: ## What developing needs: components, dependencies, tools, servers 
 	$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 	$(CARGO) fetch --locked
 	tools/lint.sh install
+	tests/fuzz/run.sh --install
 	tests/services/services.sh install
 
 hooks: ## Check before each commit: formatting, spelling, clippy of the crates that changed
@@ -62,9 +66,9 @@ db-reset: ## Remove data/ (asks first; FORCE=1 does not) and begin anew
 health-check: ## Is a running shop ready? (URL=…)
 	@curl --silent --show-error --fail-with-body --max-time 5 '$(URL)/health/ready' && echo
 
-test: ## Every test, also in a browser, on real servers that are started and stopped here
-	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install' \
-	  bash -c 'rc=0; $(CARGO) test --workspace --no-fail-fast || rc=$$?; e2e/run.sh || rc=1; exit $$rc'
+test: ## Every test, also in a browser and by the fuzzer, on real servers that are started and stopped here
+	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install && tests/fuzz/run.sh --install' \
+	  bash -c 'rc=0; $(CARGO) test --workspace --no-fail-fast || rc=$$?; e2e/run.sh || rc=1; tests/fuzz/run.sh || rc=1; exit $$rc'
 
 test-fast: ## The tests that need no server, in less than two minutes once everything is built
 	CARGO='$(CARGO)' tools/test-fast.sh
@@ -93,6 +97,10 @@ mutants: ## Change the code in one place at a time, and list what no test notice
 attack: ## Attacks by many clients: the memory of a process, and how much slower a bystander gets
 	$(CARGO) build --release --workspace
 	ATTACK=1 $(CARGO) test --release --workspace --test integration no_attack_takes -- --nocapture
+
+fuzz: ## The API against its description, as guest, support and admin (SEED=7 MINUTES=30)
+	$(CARGO) build --workspace
+	SEED='$(SEED)' MINUTES='$(MINUTES)' tests/fuzz/run.sh
 
 bench: ## The figures, each with its baseline
 	$(WITH) --before '$(CARGO) build --release --workspace && $(CARGO) bench --workspace --bench bench --bench search --no-run' \
