@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::Problem;
 use crate::access::{Caller, Role};
+use crate::rates::{CallersAddress, counted_name};
 
 /// How long a request waits for its turn.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -134,17 +135,13 @@ pub fn caller_of(caller: &Caller, extensions: &Extensions) -> Arc<str> {
     address_of(extensions)
 }
 
-/// Where a request comes from. A network of IPv6 is one place: a client has as many addresses there as it likes.
+/// Where a request comes from, as rates count it: the caller behind trusted proxies, of IPv6 its network.
 pub(crate) fn address_of(extensions: &Extensions) -> Arc<str> {
-    let address = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
-    match address {
-        Some(IpAddr::V4(address)) => address.to_string().into(),
-        Some(IpAddr::V6(address)) => {
-            let [one, two, three, four, ..] = address.segments();
-            format!("{one:x}:{two:x}:{three:x}:{four:x}::/64").into()
-        }
-        None => "unknown".into(),
+    if let Some(CallersAddress(address)) = extensions.get() {
+        return Arc::clone(address);
     }
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or_else(|| "unknown".into(), |peer| counted_name(peer.0.ip().to_canonical()).into())
 }
 
 /// A bound of one kind: the turns of all callers, and those of each caller who has one or waits for one.
@@ -421,5 +418,9 @@ mod tests {
         assert_ne!(of(&guest, "2001:db8:1:2::7"), of(&guest, "2001:db8:1:3::7"));
         assert_eq!(of(&Caller::operator(), "10.0.0.7"), "service:operator");
         assert_eq!(&*caller_of(&guest, &Extensions::new()), "unknown");
+        let mut behind_a_proxy = Extensions::new();
+        behind_a_proxy.insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 7], 7))));
+        behind_a_proxy.insert(CallersAddress("198.51.100.9".into()));
+        assert_eq!(&*caller_of(&guest, &behind_a_proxy), "198.51.100.9");
     }
 }

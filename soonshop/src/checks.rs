@@ -45,7 +45,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 11] = [
+const TABLE: [Check; 12] = [
     Check {
         name: "event-store",
         needed: true,

@@ -157,11 +157,6 @@ impl Call {
         self.store.owner_of(scope::IMPORT, key).await.map(|owner| owner.is_some()).map_err(unreadable)
     }
 
-    /// The caller who sent it.
-    pub(crate) fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
     /// The row that it was routed by.
     pub(super) fn row(&self) -> &Row {
         &self.row

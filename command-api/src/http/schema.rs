@@ -43,19 +43,6 @@ impl ToSchema for Attributes {
     }
 }
 
-/// The price of one unit of a line, other than the product's.
-#[derive(serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = OwnPrice)]
-pub(crate) struct Money {
-    /// In minor units: pence, cents.
-    #[schema(example = 1299, minimum = 0, maximum = 100_000_000_000_i64)]
-    amount: i64,
-    /// ISO 4217.
-    #[schema(example = "GBP", min_length = 3, max_length = 3)]
-    currency: String,
-}
-
 /// A variant of a new product.
 #[derive(serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

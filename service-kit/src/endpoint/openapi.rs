@@ -54,8 +54,6 @@ pub fn openapi<S>(title: &str, endpoints: impl IntoIterator<Item = Endpoint<S>>)
         let method = if endpoint.action.form().is_some() { HttpMethod::Post } else { HttpMethod::Get };
         paths.add_path_operation(endpoint.path, vec![method], operation);
     }
-    let components =
-        ComponentsBuilder::new().schemas_from_iter(schemas).response(TOO_MANY, described::refusal());
     OpenApiBuilder::new()
         .info(Info::new(title, env!("CARGO_PKG_VERSION")))
         .paths(paths)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::http::header::FORWARDED;
 use axum::http::{HeaderMap, HeaderName};
@@ -142,9 +143,13 @@ fn plain(text: &str) -> Option<IpAddr> {
     address.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
+/// The name of the address that a request comes from, behind trusted proxies: an extension of the request.
+#[derive(Debug, Clone)]
+pub struct CallersAddress(pub Arc<str>);
+
 /// The name under which an address is counted. One of IPv6 is its network of 64 bits, all of which one customer of a
 /// provider has.
-pub(super) fn counted_name(address: IpAddr) -> String {
+pub(crate) fn counted_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

@@ -16,7 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use soonshop_cache::{InProcess, Rate, Rates, Taken};
 
-use super::address::{Proxies, UNKNOWN, counted_name};
+use super::address::{CallersAddress, Proxies, UNKNOWN, counted_name};
 use super::class::{Class, RateTable, Setting};
 use crate::problem::Problem;
 
@@ -120,7 +120,7 @@ pub fn counted_as(router: Router, class: Class) -> Router {
     router.layer(from_fn_with_state(class, as_class))
 }
 
-async fn limited(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
+async fn limited(State(limits): State<Arc<Limits>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(UNKNOWN, |peer| peer.0.ip());
     if limits.proxies.ignores(peer, request.headers()) && !limits.said.swap(true, Ordering::Relaxed) {
         tracing::warn!(
@@ -129,6 +129,7 @@ async fn limited(State(limits): State<Arc<Limits>>, request: Request, next: Next
         );
     }
     let address = counted_name(limits.proxies.caller(peer, request.headers()));
+    request.extensions_mut().insert(CallersAddress(address.as_str().into()));
     let counting = Arc::new(Counting { limits, address, counted: Mutex::default() });
     let mut response = COUNTING.scope(Arc::clone(&counting), next.run(request)).await;
     counting.tell(response.headers_mut());
