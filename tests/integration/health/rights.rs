@@ -60,26 +60,27 @@ async fn rights_that_nats_refuses_are_named_and_recover_when_they_are_given_back
         })
         .await;
     };
-    let put = async |text: &str| {
+    // Always a list of users: the server does not read a single one in its place again.
+    let listed = |user: &str| open.replace(&line, &format!("authorization {{ users: [ {{ {user} }} ] }}"));
+    let put = async |user: &str| {
         // Everybody is turned out once: what was asked for before is still answered otherwise.
-        read_again(&open.replace(&line, "authorization { user: nobody, password: nobody }"), false).await;
-        read_again(text, true).await;
+        read_again(&listed("user: nobody, password: nobody"), false).await;
+        read_again(&listed(user), true).await;
     };
+    let login = "user: soonshop, password: soonshop";
     for (denied, what) in [
         // Publishing; and asking for the next messages of the queue.
         ("publish: { deny: [\"shop.>\"] }", "Violation for Publish to"),
         ("publish: { deny: [\"$JS.API.CONSUMER.MSG.NEXT.>\"] }", "CONSUMER.MSG.NEXT"),
         ("subscribe: { deny: [\"_INBOX.>\"] }", "Violation for Subscription to"),
     ] {
-        let users = format!(
-            "authorization {{ users: [ {{ user: soonshop, password: soonshop, permissions: {{ {denied} }} }} ] }}"
-        );
+        let without = format!("{login}, permissions: {{ {denied} }}");
         let fault = Fault { check: "bus", object: what, remedy: "broker-rights" };
         let make = async || {
-            put(&open.replace(&line, &users)).await;
+            put(&without).await;
             shop.client.product(&format!("WITHOUT-{}", denied.len()), "Thing", 100, 0).await;
         };
-        tried(&shop, fault, make, async || put(&open).await).await;
+        tried(&shop, fault, make, async || put(login).await).await;
         shop.settle().await;
     }
     nothing_is_lost(&shop, "AFTER").await;
