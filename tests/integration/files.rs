@@ -12,6 +12,8 @@ use serde_json::json;
 
 use crate::support::{Client, binary, built, eventually, free_port};
 
+/// What anybody but the owner may do.
+const OTHERS: u32 = 0o077;
 /// The user that nothing belongs to.
 const NOBODY: u32 = 65_534;
 
@@ -200,6 +202,6 @@ async fn another_user_can_neither_read_the_data_nor_hold_its_lock() {
             }
         }
     }
-    assert!(below(&data).iter().all(|path| mode(path) & 0o077 == 0));
+    assert!(below(&data).iter().all(|path| mode(path) & OTHERS == 0));
     drop(served(folder).await);
 }

@@ -83,7 +83,7 @@ pub(crate) async fn in_look_up(
             clear.push(value.field.as_ref().to_owned());
         }
     }
-    recorded(call, looked_at, &purposes, person, clear).await
+    recorded(call, looked_at, &purposes, person, &clear).await
 }
 
 /// A state of the past as the caller may see it, after it was recorded. Its values may be of several people.
@@ -98,7 +98,8 @@ pub(crate) async fn in_state(
     let seen = sight::seen(call.caller(), &purposes, person);
     let sees = |name: &str| name.parse().is_ok_and(|field: Field| seen.contains(&field));
     let answer = answer(opened, state, sees);
-    recorded(call, looked_at, &purposes, person, answer.clear.iter().cloned().collect()).await?;
+    let clear: Vec<_> = answer.clear.iter().cloned().collect();
+    recorded(call, looked_at, &purposes, person, &clear).await?;
     Ok(answer)
 }
 
@@ -126,7 +127,7 @@ async fn recorded(
     looked_at: &LookedAt<'_>,
     purposes: &Purposes,
     person: Uuid,
-    fields: Vec<String>,
+    fields: &[String],
 ) -> Result<(), Problem> {
     if fields.is_empty() || sight::is_own(call.caller(), person) {
         return Ok(());

@@ -35,21 +35,22 @@ fn open(file: &Path) -> io::Result<File> {
 
 /// Narrows every index in this folder, if it is there. Called when the program starts, before an index is opened.
 pub(super) fn narrow_all(folder: &Path) {
-    let narrowed = (|| {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.join("meta.json").exists() {
-                narrow(&path)?;
-            }
-        }
-        Ok::<_, io::Error>(())
-    })();
-    match narrowed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), %error, "the modes of the indexes cannot be looked at");
-        }
-        _ => {}
+    if let Err(error) = narrow_each(folder) {
+        tracing::warn!(folder = %folder.display(), %error, "the modes of the indexes cannot be looked at");
     }
+}
+
+fn narrow_each(folder: &Path) -> io::Result<()> {
+    if !folder.try_exists()? {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.join("meta.json").exists() {
+            narrow(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Narrows the folder of an index, every file in it, and the folder of all indexes, and says so. A mode that cannot be
