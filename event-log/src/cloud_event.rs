@@ -144,6 +144,7 @@ mod tests {
         let received = decode(&body).unwrap();
         assert_eq!((received.position, received.previous), (7, Some(Uuid::from_u128(6))));
         assert_eq!(received.event, Some(event()));
+        assert_eq!(topic(&event()), "order.OrderConfirmed");
     }
 
     #[test]

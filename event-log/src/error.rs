@@ -206,6 +206,11 @@ mod tests {
         assert!(unavailable(&of(sqlx::Error::PoolClosed)) && !unavailable(&of(sqlx::Error::RowNotFound)));
         assert!(!unavailable(&DbErr::Query(RuntimeErr::Internal("inside".to_owned()))));
         assert!(!unavailable(&DbErr::Custom("of ours".to_owned())));
+        assert!(unavailable(&DbErr::ConnectionAcquire(sea_orm::error::ConnAcquireErr::Timeout)));
+        assert!(matches!(Error::from(of(sqlx::Error::PoolClosed)), Error::Unavailable(_)));
+        assert!(matches!(Error::from(of(sqlx::Error::RowNotFound)), Error::Database(_)));
+        assert!(matches!(Error::from(sqlx::Error::PoolClosed), Error::Unavailable(_)));
+        assert!(matches!(Error::from(sqlx::Error::RowNotFound), Error::Database(_)));
     }
 
     #[test]

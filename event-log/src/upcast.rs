@@ -102,6 +102,25 @@ mod tests {
     }
 
     #[test]
+    fn the_upcasters_of_other_events_change_nothing() {
+        let lost: fn(Value) -> Value = |_| Value::Null;
+        let of = |aggregate_type, event_type, change: fn(Value) -> Value| Upcaster {
+            aggregate_type,
+            event_type,
+            from_version: 1,
+            change,
+        };
+        let all = [
+            of("stock", "StockShipped", lost),
+            of("order", "StockReceived", lost),
+            of("stock", "StockReceived", quantity),
+            Upcaster { from_version: 2, ..of("stock", "StockReceived", location) },
+        ];
+        let (_, event) = decode("stock", &row("1", GOLDEN[0].1), &all).unwrap();
+        assert_eq!(event.encode().unwrap(), GOLDEN[2].1.trim());
+    }
+
+    #[test]
     fn a_version_that_no_row_leads_on_from_is_an_error() {
         let newest = GOLDEN[2].1;
         for (version, payload, upcasters, reason) in [

@@ -162,6 +162,23 @@ fn a_trusted_key_is_a_public_key_or_its_fingerprint() {
     for bad in ["", "nonsense", half, "AAAA", &format!("{}:00", key.fingerprint())] {
         assert!(bad.parse::<TrustedKey>().is_err(), "{bad}");
     }
+    // Sixteen pairs, of which one has no two hexadecimal digits.
+    for pair in ["zz", "0g", "123", ""] {
+        let bad = format!("{pair}{}", &key.fingerprint()[2..]);
+        assert!(bad.parse::<TrustedKey>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_hash_has_64_hexadecimal_digits() {
+    let hash = Hash::of(b"a row");
+    assert_eq!(hash.to_string().parse::<Hash>().unwrap(), hash);
+    let (short, long) = ("0".repeat(63), "0".repeat(65));
+    // As long in bytes, with characters of two.
+    let wide = format!("a{}a", "\u{e9}".repeat(31));
+    for bad in ["", &short, &long, &wide, &"g".repeat(64)] {
+        assert!(bad.parse::<Hash>().is_err(), "{bad}");
+    }
 }
 
 #[test]
