@@ -46,7 +46,9 @@ pub(crate) fn ndjson() -> Action {
 }
 
 fn file(params: Vec<Param>, format: Format, described: Described) -> Action {
-    Action::new(params, described, move |call| write(call, format)).refuses([Kind::TooMany]).costs(|_| Price::Export)
+    Action::new(params, described, move |call| write(call, format))
+        .refuses([Kind::TooMany])
+        .costs(|_| Price::Export)
 }
 
 /// How long an export may take: reading millions of events takes longer than any other request.

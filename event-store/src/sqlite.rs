@@ -281,7 +281,8 @@ async fn check(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<C
     let with_claims = batch.requests.iter().any(|request| !request.claim_keys.is_empty());
     let numbered = batch.requests.iter().enumerate();
     let claims: Vec<_> = numbered.flat_map(|(i, r)| r.claims.iter().map(move |c| claim(i + 1, c))).collect();
-    let query = sqlx::query(if with_claims { BEGIN_WITH_CLAIMS.as_str() } else { BEGIN })
+    let sql = if with_claims { BEGIN_WITH_CLAIMS.as_str() } else { BEGIN };
+    let query = sqlx::query(sql)
         .bind(json!(ids).to_string())
         .bind(json!(streams).to_string())
         .bind(json!(claims).to_string());

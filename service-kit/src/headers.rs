@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use soonshop_domain::ids::LOG;
 use soonshop_domain::ActorKind;
+use soonshop_domain::ids::LOG;
 use uuid::Uuid;
 
 use crate::grammar::{self, EntityTag, EntityTags, entity_tags};

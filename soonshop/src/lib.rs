@@ -35,9 +35,7 @@ use soonshop_domain::context;
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
-use soonshop_event_log::{
-    Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, private_files, shown,
-};
+use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, private_files, shown};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;

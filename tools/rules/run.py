@@ -57,7 +57,7 @@ UNITS = ["domain", "event-log", "event-store"]
 SQL = [
     ("migrations/src/lib.rs", r"self\.(postgres|sqlite)\.replace\(", r"crate::broken::sql(self.\1).replace("),
     ("event-log/src/database.rs", r"sql\.replace\('@'", r"crate::broken::sql(sql).replace('@'"),
-    ("event-store/src/sqlite.rs", r"sqlx::query\(([A-Z]+)\)", r"sqlx::query(crate::broken::text(\1))"),
+    ("event-store/src/sqlite.rs", r"sqlx::query\((sql|[A-Z]+)\)", r"sqlx::query(crate::broken::text(\1))"),
 ]
 
 

@@ -35,7 +35,9 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "/audit/sign-in",
             "audit.sign-in",
             Class::SignIns,
-            Action::new(with(Vec::new()), described(), sign_in).takes(Of::Own, vec![key, to()]).costs(|_| Price::Low),
+            Action::new(with(Vec::new()), described(), sign_in)
+                .takes(Of::Own, vec![key, to()])
+                .costs(|_| Price::Low),
         ),
         page(
             "/audit/sign-out",

@@ -134,14 +134,8 @@ fn headers(row: &Row) -> Vec<Parameter> {
 /// gone, reuse a key, or ask for what its caller may not.
 fn refused(endpoint: &Endpoint) -> BTreeMap<String, RefOr<Response>> {
     let row = &*endpoint.row;
-    let mut kinds = vec![
-        Kind::Forbidden,
-        Kind::Conflict,
-        Kind::Gone,
-        Kind::Precondition,
-        Kind::Invalid,
-        Kind::TooMany,
-    ];
+    let mut kinds =
+        vec![Kind::Forbidden, Kind::Conflict, Kind::Gone, Kind::Precondition, Kind::Invalid, Kind::TooMany];
     if parameters(row.path).any(|name| name == "id") {
         kinds.push(Kind::NotFound);
     }
