@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{Extensions, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
@@ -22,6 +22,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
+use soonshop_service_kit::work::{Price, caller_of};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -204,6 +205,8 @@ impl Reader {
     }
 
     async fn batch(&self) -> Result<Arc<Batch>, Problem> {
+        let taker = caller_of(self.call.caller(), &Extensions::new());
+        let _turn = self.call.shared.work.turn(Price::Query, taker).await?;
         // Events may have been parked a moment ago.
         let reader = &self.call.shared.reader;
         let mut search = self.search.clone();

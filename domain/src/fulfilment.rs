@@ -1,6 +1,7 @@
 //! The process manager between orders and stock. When an order is placed it reserves the stock line by line, then
-//! confirms the order. If one line cannot be reserved it refuses the order and releases the lines that it reserved. When an order
-//! is cancelled it releases its stock; when it is shipped it ships the reserved stock. One instance per order.
+//! confirms the order. If one line cannot be reserved it refuses the order and releases that line and those before it.
+//! When an order is cancelled it releases its stock; when it is shipped it ships the reserved stock. One instance per
+//! order.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;

@@ -39,15 +39,16 @@ impl Leases {
     }
 
     /// Takes a lease that is free, expired or already ours; the epoch increases unless it was ours. The inner `Err`
-    /// names the holder. A lease that would last longer than any is given was given by a clock that was ahead, and is
-    /// as good as expired: otherwise a process that is dead could hold it for hours.
+    /// names the holder. A lease that would last twice as long as any is given was given by a clock that was ahead,
+    /// and is as good as expired: otherwise a process that is dead could hold it for hours. (A clock that steps back by
+    /// less takes no lease from its holder.)
     pub async fn acquire(&self, name: &str) -> Result<Result<Lease, String>, Error> {
         let now = self.db.now();
         let sql = format!(
             "INSERT INTO @leases (name, holder, epoch, expires_at) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at, \
                  epoch = leases.epoch + CASE WHEN leases.holder = excluded.holder THEN 0 ELSE 1 END \
-             WHERE leases.holder = excluded.holder OR leases.expires_at NOT BETWEEN {now} AND {now} + $3 RETURNING epoch"
+             WHERE leases.holder = excluded.holder OR leases.expires_at NOT BETWEEN {now} AND {now} + 2 * $3 RETURNING epoch"
         );
         loop {
             let values = [name.into(), self.holder.as_str().into(), LEASE_MILLISECONDS.into()];
@@ -87,7 +88,7 @@ impl Leases {
     pub async fn holder(&self, name: &str) -> Result<Option<String>, Error> {
         let now = self.db.now();
         let sql =
-            format!("SELECT holder FROM @leases WHERE name = $1 AND expires_at BETWEEN {now} AND {now} + $2");
+            format!("SELECT holder FROM @leases WHERE name = $1 AND expires_at BETWEEN {now} AND {now} + 2 * $2");
         let values = [name.into(), LEASE_MILLISECONDS.into()];
         let row = self.db.connection.query_one(self.db.statement(&sql, values)).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)

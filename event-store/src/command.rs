@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct CommandContext {
     pub command_id: Uuid,
-    /// From [`KeyMaker::fingerprint`].
+    /// From [`KeyMaker::fingerprint`](crate::KeyMaker::fingerprint).
     pub fingerprint: Vec<u8>,
     /// The fingerprints that earlier releases gave this command under its id: such a record answers it.
     pub earlier: Vec<Vec<u8>>,

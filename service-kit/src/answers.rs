@@ -11,15 +11,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::Problem;
 use crate::work::{Bounds, Lane, Share, Turn, address_of, full_problem};
 
-/// Answers that are not longer than this do not count: as much is in the buffers of any connection.
+/// Answers that are not longer than this do not count, over HTTP/1: as much is in the buffers of any connection.
 pub const SHORT: usize = 64 * 1024;
 
 /// In this unit bytes are counted.
@@ -51,12 +51,14 @@ fn client(request: &Request) -> Arc<str> {
 
 async fn counted(State(lane): State<Arc<Lane>>, request: Request, next: Next) -> Response {
     let client = client(&request);
+    // A connection of HTTP/2 has many answers at a time.
+    let uncounted = if request.version() == Version::HTTP_2 { 0 } else { SHORT };
     let response = next.run(request).await;
     if response.extensions().get::<Uncounted>().is_some() {
         return response;
     }
     let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
-    let Some(length) = length.filter(|length| *length > SHORT) else { return response };
+    let Some(length) = length.filter(|length| *length > uncounted) else { return response };
     let turns = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
     let turn = match lane.enter(client, turns, Duration::ZERO).await {
         Ok(turn) => turn,

@@ -1,7 +1,7 @@
 //! Connections of clients: how many there may be, what a client may send and take, and how long each step may last.
 //!
-//! hyper speaks HTTP; this decides who gets a connection ([`table`]), watches what each one waits for ([`state`]), and
-//! closes those whose client does not go on. [`Limits`] holds all bounds. Start reading at [`serve`].
+//! hyper speaks HTTP; this decides who gets a connection (`table`), watches what each one waits for (`state`), and
+//! closes those whose client does not go on. [`Limits`] holds all bounds. Start reading at `serve`.
 
 mod answer;
 mod body;

@@ -13,7 +13,9 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
-use crate::headers::{CORRELATION_ID, EVENT_POSITION, IDEMPOTENCY_KEY, PREFER, REQUEST_ID, TRACEPARENT};
+use crate::headers::{
+    CORRELATION_ID, EVENT_POSITION, IDEMPOTENCY_KEY, ON_BEHALF_OF, PREFER, REASON, REQUEST_ID, TRACEPARENT,
+};
 
 /// How long a browser remembers what was allowed.
 const REMEMBERED: Duration = Duration::from_mins(10);
@@ -65,7 +67,12 @@ impl Origins {
                     IDEMPOTENCY_KEY,
                     PREFER,
                     TRACEPARENT,
+                    ON_BEHALF_OF,
+                    REASON,
                     header("last-event-id"),
+                    header("x-channel"),
+                    header("x-import-key"),
+                    header("x-reason-note"),
                 ])
                 .expose_headers([
                     CONTENT_DISPOSITION,
@@ -77,6 +84,8 @@ impl Origins {
                     CORRELATION_ID,
                     EVENT_POSITION,
                     REQUEST_ID,
+                    header("export-manifest"),
+                    header("preference-applied"),
                     header("ratelimit"),
                     header("ratelimit-policy"),
                     header("stock-on-hand"),

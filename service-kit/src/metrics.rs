@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -111,6 +111,8 @@ pub(crate) async fn counted(State(http): State<Http>, request: Request, next: Ne
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("none", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
+    // A method that a path does not have is no operation: a caller must not make labels of them.
+    let method = if response.status() == StatusCode::METHOD_NOT_ALLOWED { "other" } else { method };
     let status = class(response.status().as_u16());
     http.seconds
         .get_or_create(&RouteLabels { method, route: route.clone() })
@@ -238,7 +240,7 @@ mod tests {
         let text = scraped(&router).await;
         for line in [
             "soonshop_http_requests_total{method=\"GET\",route=\"/things/{id}\",status=\"2xx\"} 2",
-            "soonshop_http_requests_total{method=\"POST\",route=\"/things/{id}\",status=\"4xx\"} 1",
+            "soonshop_http_requests_total{method=\"other\",route=\"/things/{id}\",status=\"4xx\"} 1",
             "soonshop_http_requests_total{method=\"other\",route=\"none\",status=\"4xx\"} 1",
             "soonshop_http_request_seconds_count{method=\"GET\",route=\"/things/{id}\"} 2",
         ] {

@@ -58,18 +58,26 @@ pub struct Bounds {
     pub queries: Share,
     /// Exports that are made or downloaded.
     pub exports: Share,
+    /// Queries that wait until a read model has seen what they name: each asks for it again and again.
+    pub waits: Share,
     /// Mebibytes of answers that clients have not read yet; short answers do not count.
     pub answers: Share,
 }
 
+impl Bounds {
+    /// Those of a process that is told nothing else.
+    pub const DEFAULT: Self = Self {
+        searches: Share { all: 16, each: 8 },
+        queries: Share { all: 3, each: 2 },
+        exports: Share { all: 6, each: 4 },
+        waits: Share { all: 256, each: 64 },
+        answers: Share { all: 64, each: 16 },
+    };
+}
+
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            searches: Share { all: 16, each: 8 },
-            queries: Share { all: 3, each: 2 },
-            exports: Share { all: 6, each: 4 },
-            answers: Share { all: 64, each: 16 },
-        }
+        Self::DEFAULT
     }
 }
 
@@ -77,11 +85,12 @@ impl Default for Bounds {
 const MOST: u32 = 10_000;
 
 impl Bounds {
-    fn named(&mut self) -> [(&'static str, &mut Share); 4] {
+    fn named(&mut self) -> [(&'static str, &mut Share); 5] {
         [
             ("searches", &mut self.searches),
             ("queries", &mut self.queries),
             ("exports", &mut self.exports),
+            ("waits", &mut self.waits),
             ("answers", &mut self.answers),
         ]
     }
@@ -105,7 +114,7 @@ impl FromStr for Bounds {
             let wrong = || {
                 format!(
                     "`{one}`: give NAME=ALL/EACH, such as queries=3/2, with 1 to {MOST} at a time in all and not more \
-                     of one caller; the names are searches, queries, exports, answers"
+                     of one caller; the names are searches, queries, exports, waits, answers"
                 )
             };
             let (name, share) = one.split_once('=').ok_or_else(wrong)?;
@@ -127,12 +136,27 @@ impl FromStr for Bounds {
     }
 }
 
-/// Who takes a turn: a key, or where a guest asks from.
-pub fn caller_of(caller: &Caller, extensions: &Extensions) -> Arc<str> {
-    if caller.role != Role::Guest {
-        return caller.actor.to_string().into();
+/// Who takes a turn.
+#[derive(Debug, Clone)]
+pub struct Taker {
+    name: Arc<str>,
+    /// A program acts for many people: it may have all turns.
+    is_program: bool,
+}
+
+impl From<&str> for Taker {
+    /// A caller of this name, who acts for nobody else.
+    fn from(name: &str) -> Self {
+        Self { name: name.into(), is_program: false }
     }
-    address_of(extensions)
+}
+
+/// Who takes a turn: a key, or where a guest asks from.
+pub fn caller_of(caller: &Caller, extensions: &Extensions) -> Taker {
+    let is_program = caller.role == Role::Service;
+    let guest = caller.role == Role::Guest;
+    let name = if guest { address_of(extensions) } else { caller.actor.to_string().into() };
+    Taker { name, is_program }
 }
 
 /// Where a request comes from, as rates count it: the caller behind trusted proxies, of IPv6 its network.
@@ -206,9 +230,9 @@ impl Lane {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seat(self: &Arc<Self>, caller: Arc<str>) -> (Arc<Semaphore>, Seated) {
+    fn seat(self: &Arc<Self>, caller: Arc<str>, each: u32) -> (Arc<Semaphore>, Seated) {
         let mut callers = self.callers();
-        let new = || Seat { turns: Arc::new(Semaphore::new(self.share.each as usize)), users: 0 };
+        let new = || Seat { turns: Arc::new(Semaphore::new(each as usize)), users: 0 };
         let seat = callers.entry(Arc::clone(&caller)).or_insert_with(new);
         seat.users += 1;
         (Arc::clone(&seat.turns), Seated { lane: Arc::clone(self), caller })
@@ -221,12 +245,30 @@ impl Lane {
         turns: u32,
         wait: Duration,
     ) -> Result<Turn, Full> {
+        self.enter_with(caller, self.share.each, turns, wait).await
+    }
+
+    /// The same for a caller with so many turns of its own.
+    async fn enter_with(
+        self: &Arc<Self>,
+        caller: Arc<str>,
+        each: u32,
+        turns: u32,
+        wait: Duration,
+    ) -> Result<Turn, Full> {
         let deadline = Instant::now() + wait;
-        let turns = turns.min(self.share.each);
-        let (own, seated) = self.seat(caller);
+        let turns = turns.min(each);
+        let (own, seated) = self.seat(caller, each);
         let own = taken(own, turns, deadline).await.ok_or(Full::Own)?;
         let all = taken(Arc::clone(&self.all), turns, deadline).await.ok_or(Full::All)?;
         Ok(Turn { _all: all, _own: own, _seated: seated })
+    }
+}
+
+impl Lane {
+    async fn given(self: &Arc<Self>, taker: Taker, wait: Duration) -> Result<Turn, Full> {
+        let each = if taker.is_program { self.share.all } else { self.share.each };
+        self.enter_with(taker.name, each, 1, wait).await
     }
 }
 
@@ -244,6 +286,7 @@ struct Lanes {
     searches: Arc<Lane>,
     queries: Arc<Lane>,
     exports: Arc<Lane>,
+    waits: Arc<Lane>,
 }
 
 impl Default for Work {
@@ -259,12 +302,13 @@ impl Work {
             searches: Lane::new(bounds.searches),
             queries: Lane::new(bounds.queries),
             exports: Lane::new(bounds.exports),
+            waits: Lane::new(bounds.waits),
         }))
     }
 
     /// Waits for a turn of that price; `None`: it needs none. An export does not wait: who asks again is served sooner
     /// than it would be here.
-    pub async fn turn(&self, price: Price, caller: Arc<str>) -> Result<Option<Turn>, Problem> {
+    pub async fn turn(&self, price: Price, taker: Taker) -> Result<Option<Turn>, Problem> {
         let (lane, wait) = match price {
             Price::Low => return Ok(None),
             Price::Search => (&self.0.searches, LONGEST_WAIT),
@@ -275,7 +319,12 @@ impl Work {
             (Price::Export, _) => too_many_exports(lane.share, full),
             (_, full) => full_problem(full),
         };
-        lane.enter(caller, 1, wait).await.map(Some).map_err(refuse)
+        lane.given(taker, wait).await.map(Some).map_err(refuse)
+    }
+
+    /// A turn to wait for what a read model has not seen yet.
+    pub async fn waiting(&self, taker: Taker) -> Result<Turn, Problem> {
+        self.0.waits.given(taker, Duration::ZERO).await.map_err(full_problem)
     }
 }
 
@@ -405,11 +454,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn those_who_wait_have_turns_of_their_own_and_are_refused_at_once() {
+        let work = Work::new(&"waits=3/2,queries=1/1".parse().unwrap());
+        let _query = work.turn(Price::Query, "a".into()).await.unwrap();
+        let _waiting = (work.waiting("a".into()).await.unwrap(), work.waiting("a".into()).await.unwrap());
+        assert_eq!(work.waiting("a".into()).await.unwrap_err().slug(), "too-many-at-once");
+        let _other = work.waiting("b".into()).await.unwrap();
+        assert_eq!(work.waiting("b".into()).await.unwrap_err().slug(), "too-busy");
+    }
+
+    #[tokio::test]
+    async fn a_program_may_have_all_turns_for_those_it_acts_for() {
+        let work = Work::new(&"waits=3/1".parse().unwrap());
+        let program = || Taker { name: "service:shop".into(), is_program: true };
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(work.waiting(program()).await.unwrap());
+        }
+        assert_eq!(work.waiting(program()).await.unwrap_err().slug(), "too-many-at-once");
+    }
+
+    #[tokio::test]
     async fn guests_are_known_by_their_place_and_others_by_their_key() {
         let of = |caller: &Caller, address: &str| {
             let mut extensions = Extensions::new();
             extensions.insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 7)));
-            caller_of(caller, &extensions).to_string()
+            caller_of(caller, &extensions).name.to_string()
         };
         let guest = Access::new(None).caller(&HeaderMap::new()).await.unwrap();
         assert_eq!(of(&guest, "10.0.0.7"), "10.0.0.7");
@@ -417,10 +487,10 @@ mod tests {
         assert_eq!(of(&guest, "2001:db8:1:2::7"), of(&guest, "2001:db8:1:2:ff::8"));
         assert_ne!(of(&guest, "2001:db8:1:2::7"), of(&guest, "2001:db8:1:3::7"));
         assert_eq!(of(&Caller::operator(), "10.0.0.7"), "service:operator");
-        assert_eq!(&*caller_of(&guest, &Extensions::new()), "unknown");
+        assert_eq!(&*caller_of(&guest, &Extensions::new()).name, "unknown");
         let mut behind_a_proxy = Extensions::new();
         behind_a_proxy.insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 7], 7))));
         behind_a_proxy.insert(CallersAddress("198.51.100.9".into()));
-        assert_eq!(&*caller_of(&guest, &behind_a_proxy), "198.51.100.9");
+        assert_eq!(&*caller_of(&guest, &behind_a_proxy).name, "198.51.100.9");
     }
 }

@@ -21,7 +21,7 @@ use soonshop_service_kit::health::Health;
 use soonshop_service_kit::rates::{self, Class};
 use soonshop_service_kit::security_headers;
 use soonshop_service_kit::serve::{self as kit, Door};
-use soonshop_service_kit::work::Work;
+use soonshop_service_kit::work::{Bounds, Share, Work};
 use soonshop_workers::eraser;
 use soonshop_workers::relay::Published;
 use tokio::net::TcpListener;
@@ -33,6 +33,9 @@ use utoipa::openapi::tag::TagBuilder;
 use crate::api_keys::ApiKeys;
 use crate::connections::raise_file_limit;
 use crate::{Role, Shop, checks, docs_page, documentation, metrics, migrate, roles};
+
+/// Mebibytes of `/metrics` that clients have not read yet, in all and of one of them.
+const METRICS: Bounds = Bounds { answers: Share { all: 16, each: 4 }, ..Bounds::DEFAULT };
 
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -112,7 +115,9 @@ pub async fn start(
     let limits = shop.config.rates.limits(&shop.rates, metrics.counted());
     let http = metrics.http();
     let router = router(&shop, &options, store.as_ref(), health, &stop)?;
-    let router = rates::counted(router, &limits).merge(metrics.router());
+    // Of its own: monitoring sees what goes on also where all other answers are held by clients that do not read.
+    let metrics = answers::bounded(metrics.router(), &METRICS);
+    let router = rates::counted(router.merge(metrics), &limits);
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: their commands are in the log before the followers stop.

@@ -106,8 +106,12 @@ async fn product_of(store: &EventStore, sku: &Sku) -> Result<Option<Uuid>, Probl
 
 /// Whether a SKU that no product has is unknown. Stock that is there can be counted, released and shipped all the same.
 async fn is_unknown(store: &EventStore, command: &Command, id: Uuid) -> Result<bool, Problem> {
-    let new = matches!(command, Command::Receive { .. });
-    Ok(new || store.version::<Stock>(id).await.map_err(refused)? == 0)
+    let brings = match command {
+        Command::Receive { .. } => true,
+        Command::Adjust { quantity, .. } => *quantity > 0,
+        _ => false,
+    };
+    Ok(brings || store.version::<Stock>(id).await.map_err(refused)? == 0)
 }
 
 /// Refuses it, unless it was done before: then it is answered as it was.

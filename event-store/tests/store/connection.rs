@@ -106,15 +106,17 @@ async fn a_late_commit_for_a_dead_client_is_not_done_twice() {
 struct Server {
     script: PathBuf,
     folder: tempfile::TempDir,
+    port: u16,
 }
 
 impl Server {
-    // Below the ports of outgoing connections: one of those could take it while the server is down.
-    const PORT: &'static str = "23200";
-
     fn start() -> Self {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/services/services.sh");
-        let server = Self { script, folder: tempfile::tempdir().unwrap() };
+        // Below the ports of outgoing connections: one of those could take it while the server is down. A run that was
+        // killed may have left a server at the first.
+        let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let port = (23_200..23_300).step_by(20).find(free).unwrap();
+        let server = Self { script, folder: tempfile::tempdir().unwrap(), port };
         server.call(&["up", "postgres"]);
         server
     }
@@ -123,7 +125,7 @@ impl Server {
         let status = Command::new(&self.script)
             .args(arguments)
             .env("SERVICES_DIR", self.folder.path().join("services"))
-            .env("SERVICES_PORT_BASE", Self::PORT)
+            .env("SERVICES_PORT_BASE", self.port.to_string())
             .output()
             .unwrap();
         assert!(status.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&status.stderr));
@@ -136,7 +138,7 @@ impl Drop for Server {
             let stopped = Command::new(&self.script)
                 .args([verb, "postgres"])
                 .env("SERVICES_DIR", self.folder.path().join("services"))
-                .env("SERVICES_PORT_BASE", Self::PORT)
+                .env("SERVICES_PORT_BASE", self.port.to_string())
                 .output();
             drop(stopped);
         }
@@ -149,7 +151,7 @@ async fn a_server_that_is_gone_or_hangs_is_unavailable_in_time_and_taken_up_agai
     let server = Server::start();
     // PostgreSQL does not run as root, and must be able to enter the folder.
     std::fs::set_permissions(server.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let url = format!("postgres://soonshop:soonshop@127.0.0.1:{}/postgres", Server::PORT);
+    let url = format!("postgres://soonshop:soonshop@127.0.0.1:{}/postgres", server.port);
     let shop = Fixture::postgres_at(&url).await;
     let store = shop.store();
     let (hot, cold) = (ids::new(), ids::new());

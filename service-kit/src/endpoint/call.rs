@@ -203,6 +203,10 @@ impl<S> Call<S> {
     pub fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
         let mut headers = self.headers(position);
         let tag = format!("\"{version}\"");
+        if erasable {
+            // A copy on somebody's disk would outlive an erasure.
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         let known = !erasable && self.has.as_ref().is_some_and(|has| has.has(version));
         headers.insert(ETAG, HeaderValue::try_from(tag).expect("a number in quotes is visible ASCII"));
         if known {

@@ -217,13 +217,20 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         visitor.caller.count(endpoint.class).await?;
         let mut call = Call::read(&shared, &takes, visit.clone(), visitor, parts, body).await?;
         let price = endpoint.action.price(&call.params);
+        let wanted = call.wanted.filter(|wanted| wanted.waits);
+        let mut waiting = match wanted {
+            Some(_) => Some(shared.work().waiting(caller_of(call.caller(), &place)).await?),
+            None => None,
+        };
         if price != Price::Low {
             // Nobody holds a turn while waiting for what is not written yet.
-            if let Some(wanted) = call.wanted.filter(|wanted| wanted.waits) {
+            if let Some(wanted) = wanted {
                 shared.reach(wanted).await;
+                waiting = None;
             }
             call.turn = shared.work().turn(price, caller_of(call.caller(), &place)).await?;
         }
+        let _until_answered = waiting;
         (endpoint.action.run)(call).await
     };
     match answer.await {
