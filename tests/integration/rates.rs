@@ -155,7 +155,7 @@ async fn every_operation_of_the_description_is_counted_but_health() {
             let what = format!("{method} {path}");
             let counted = !path.starts_with("/health/");
             let refused = &operation["responses"]["429"];
-            assert_eq!(refused["$ref"] == "#/components/responses/TooManyRequests", counted, "{what}");
+            assert_eq!(refused["$ref"] == "#/components/responses/TooMany", counted, "{what}");
             let asked = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
             let asked = asked.collect::<Vec<_>>().join("/");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
@@ -166,7 +166,7 @@ async fn every_operation_of_the_description_is_counted_but_health() {
         }
     }
     assert!(seen > 40, "{seen}");
-    let described = &document["components"]["responses"]["TooManyRequests"];
+    let described = &document["components"]["responses"]["TooMany"];
     for header in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
         assert!(described["headers"][header].is_object(), "{header}");
     }
