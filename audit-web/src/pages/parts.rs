@@ -59,7 +59,16 @@ pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
         (name)
         @if let Some(reason) = &one.reason { ": " span lang="en" { (reason) } }
         @if let Some(object) = &one.object { " · " code translate="no" { (object) } }
-        @if let Some(remedy) = remedy { " · " strong { (remedy) } }
+        @if let Some(remedy) = remedy { " · " strong { (with_code(remedy)) } }
+    }
+}
+
+/// A sentence with what is in backquotes, such as a command, as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (number, part) in text.split('`').enumerate() {
+            @if number % 2 == 1 { code translate="no" { (part) } } @else { (part) }
+        }
     }
 }
 
