@@ -1,4 +1,5 @@
-"""Fills a shop with orders for the fuzzer, and prints what is in it as JSON: known.py URL < ADMIN-KEY.
+"""Fills a shop with orders for the fuzzer, and prints what is in it as JSON: known.py URL KEYS < ADMIN-KEY. KEYS is a
+file with what `soonshop key list --json` printed.
 
 The sample data has products, stock and two users. This adds orders in several states, a credit note and a deleted user,
 so that requests of the fuzzer can be about something that is there.
@@ -62,6 +63,9 @@ ask("POST", "/credit-notes", {"order_id": orders[0], "lines": [line]})
 user = ask("POST", "/users", {"name": "Fuzz"})["id"]
 ask("DELETE", f"/users/{user}", If_Match="*")
 
+with open(sys.argv[2], encoding="utf-8") as file:
+    keys = [json.loads(line)["id"] for line in file]
+
 events = items("/api/audit/timeline?limit=200")
 known = {
     "users": [user] + [one["id"] for one in items("/users")],
@@ -70,6 +74,7 @@ known = {
     "orders": orders,
     "credit-notes": [one["id"] for one in items("/credit-notes")],
     "aggregates": sorted({(one["aggregate_type"], one["aggregate_id"]) for one in events}),
+    "keys": keys,
     "correlations": sorted({one["correlation_id"] for one in events if one["correlation_id"]}),
     "processes": [(one["process"], one["instance"]) for one in items("/api/audit/processes?state=all")],
 }

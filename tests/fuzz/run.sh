@@ -80,6 +80,10 @@ declare -A token=([guest]='')
 for role in support admin; do
   token[$role]=$("$binary" key create --role "$role" --name fuzz --expires-days 1 2>/dev/null | grep -o '^ssk_[^ ]*')
 done
+# What the holder of a key wrote can be erased once the key is revoked.
+gone=$("$binary" key create --role auditor --name gone --expires-days 1 2>/dev/null | grep -o '^ssk_[^_ ]*')
+"$binary" key revoke "${gone#ssk_}" >/dev/null
+"$binary" key list --json >keys.json
 "$binary" dev --listen 127.0.0.1:0 >shop.log 2>&1 &
 shop=$!
 url=
@@ -91,7 +95,7 @@ for _ in $(seq 600); do
   sleep 0.2
 done
 [[ -n $url ]] || { cat shop.log >&2; die 'the shop was not ready in time'; }
-FUZZ_KNOWN=$("$tools/venv/bin/python" "$here/known.py" "$url" <<<"${token[admin]}")
+FUZZ_KNOWN=$("$tools/venv/bin/python" "$here/known.py" "$url" keys.json <<<"${token[admin]}")
 "$binary" openapi >openapi.json
 
 export FUZZ_KNOWN FUZZ_SEED=$seed SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
