@@ -43,6 +43,7 @@ impl Shown for Model {
         together: None,
         sorts: &[Sort { name: "label", column: "label" }, Sort { name: "-label", column: "label" }],
         changing: &[],
+        shortened: &[],
         gone: ("not-found", "there is nothing of this name"),
         cached: false,
     };
