@@ -87,8 +87,9 @@ impl Leases {
     /// The current holder of the lease.
     pub async fn holder(&self, name: &str) -> Result<Option<String>, Error> {
         let now = self.db.now();
-        let sql =
-            format!("SELECT holder FROM @leases WHERE name = $1 AND expires_at BETWEEN {now} AND {now} + 2 * $2");
+        let sql = format!(
+            "SELECT holder FROM @leases WHERE name = $1 AND expires_at BETWEEN {now} AND {now} + 2 * $2"
+        );
         let values = [name.into(), LEASE_MILLISECONDS.into()];
         let row = self.db.connection.query_one(self.db.statement(&sql, values)).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
