@@ -117,6 +117,7 @@ format: ## Format the code
 
 lint: ## Formatting, clippy, documentation, dependencies and spelling, as strict as the build server
 	CARGO='$(CARGO)' tools/format.sh --check
+	tools/test-fast.sh --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(LEAN) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps

@@ -2,19 +2,20 @@
 # The tests that need no server: unit tests, the domain, and of every suite the variants on SQLite and in this process.
 # With the tree built (`cargo test --workspace --no-run`) they take less than two minutes. `make test` runs everything.
 #
-# Every test binary is named below, so that a new one is not forgotten; a filter that finds no test is an error.
+# Every test binary is named below, so that a new one is not forgotten (--check asks only that); a filter that finds no
+# test is an error.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CARGO=${CARGO:-cargo}
 
 # Whole; those of `soonshop` are embedded.
-whole=(fulfilment_model properties log http records limits words import seals description processes catalogue built_in)
+whole=(fulfilment_model properties log http limits import seals description processes catalogue built_in front command_line judged)
 # Of contexts that `make context` began.
 for file in soonshop/tests/context_*.rs; do
   if [[ -e $file ]]; then whole+=("$(basename "$file" .rs)"); fi
 done
 # On SQLite.
-sqlite=(store projections workers)
+sqlite=(store projections workers records)
 # The adapter that is in this process.
 contract=(contract)
 # The whole shop once, and the rules on the sources.
@@ -33,11 +34,19 @@ if [[ ${#missing[@]} -gt 0 ]]; then
   echo "test-fast: say in tools/test-fast.sh what to run of ${missing[*]}" >&2
   exit 1
 fi
+for name in $named; do
+  for file in */tests/"$name".rs */tests/"$name"/main.rs tests/"$name"/main.rs; do
+    if [[ -e $file ]]; then continue 2; fi
+  done
+  echo "test-fast: there is no suite $name any more" >&2
+  exit 1
+done
+if [[ ${1:-} == --check ]]; then exit 0; fi
 
 # A server that happens to be up must not matter.
 unset POSTGRES_URL REDIS_URL NATS_URL AMQP_URL RABBITMQ_API_URL ELASTICSEARCH_URL OPENSEARCH_URL QUERY_API_TEST_POSTGRES
 # Most tests wait most of the time: more of them at once than there are cores.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-8}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0 bad=0
