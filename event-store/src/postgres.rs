@@ -1,6 +1,7 @@
 //! The appender's PostgreSQL side: one connection, one call of `log.append` per batch, or of `log.append_one` for a
 //! batch of one event.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -59,19 +60,25 @@ impl Postgres {
         connected.map_err(|error| BatchError::Unavailable(error.to_string()))
     }
 
-    /// The one row that a call returns, or none.
-    async fn call(
+    /// The one row that a call returns, or none; the inner error is what the server answered.
+    async fn answer(
         &mut self,
         query: Query<'_, sqlx::Postgres, PgArguments>,
-    ) -> Result<Option<PgRow>, BatchError> {
+    ) -> Result<Result<Option<PgRow>, sqlx::Error>, BatchError> {
         let mut connection = self.connect().await?;
         let row = timeout(ANSWER, query.fetch_optional(&mut connection)).await.map_err(|_| late())?;
-        let row = row.map_err(|error| classify(&error));
         // A connection that failed for any reason but the data is not used again.
-        if matches!(row, Ok(_) | Err(BatchError::Data(_) | BatchError::ClaimKeysChanged)) {
+        let failed = row.as_ref().err().map(classify);
+        if matches!(failed, None | Some(BatchError::Data(_) | BatchError::ClaimKeysChanged)) {
             self.connection = Some(connection);
         }
-        row
+        Ok(row)
+    }
+
+    /// The one row that a call returns.
+    async fn call(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<PgRow, BatchError> {
+        let row = self.answer(query).await?.map_err(|error| classify(&error))?;
+        row.ok_or_else(|| BatchError::Data("a function of the log returned no row".to_owned()))
     }
 }
 
@@ -106,14 +113,11 @@ impl Postgres {
             .bind(event.metadata.as_str())
             .bind(event.event_id)
             .bind(event.occurred_at);
-        match self.call(query).await {
+        match self.answer(query).await? {
             // A log that was restored from before the step that made the function: `log.append` does the same.
-            Err(BatchError::Data(reason))
-                if reason.contains("log.append_one") && reason.contains("does not exist") =>
-            {
-                Ok(None)
-            }
-            row => row?.map(|row| column(&row, "base")).transpose(),
+            Err(error) if code(&error).as_deref() == Some(UNDEFINED_FUNCTION) => Ok(None),
+            Err(error) => Err(classify(&error)),
+            Ok(row) => row.map(|row| column(&row, "base")).transpose(),
         }
     }
 }
@@ -124,10 +128,6 @@ fn column<'r, T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>>(
     name: &str,
 ) -> Result<T, BatchError> {
     row.try_get(name).map_err(|error| BatchError::Data(error.to_string()))
-}
-
-fn no_row() -> BatchError {
-    BatchError::Data("a function of the log returned no row".to_owned())
 }
 
 const PURGE: &str = "SELECT looked, deleted FROM log.purge($1, $2, $3, $4)";
@@ -202,7 +202,7 @@ impl Backend for Postgres {
             .bind(nested!(events, e => e.metadata.as_str()))
             .bind(nested!(events, e => e.event_id))
             .bind(nested!(events, e => e.occurred_at));
-        let row = self.call(query).await?.ok_or_else(no_row)?;
+        let row = self.call(query).await?;
         let base = column(&row, "base")?;
         let refused: String = column(&row, "refused")?;
         let refused: Vec<Refused> =
@@ -217,14 +217,21 @@ impl Backend for Postgres {
             .bind(i32::from(purge.days))
             .bind(purge.before)
             .bind(i64::from(purge.most));
-        let row = self.call(query).await?.ok_or_else(no_row)?;
+        let row = self.call(query).await?;
         Ok(Purged { examined: column(&row, "looked")?, deleted: column(&row, "deleted")? })
     }
 }
 
+/// The code of PostgreSQL for a call of a function that is not there.
+const UNDEFINED_FUNCTION: &str = "42883";
+
+/// The code that the server gave an error.
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
+}
+
 fn classify(error: &sqlx::Error) -> BatchError {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    if code.as_deref() == Some("SS001") {
+    if code(error).as_deref() == Some("SS001") {
         return BatchError::ClaimKeysChanged;
     }
     match error {

@@ -18,6 +18,11 @@ pub(crate) enum Refused {
     Again(Result<Outcome, AppendError>),
 }
 
+/// A refusal as a record keeps it; [`EventStore::settle`] reads it back.
+fn refusal(slug: &str, sentence: &impl std::fmt::Display) -> String {
+    serde_json::json!([slug, sentence.to_string()]).to_string()
+}
+
 impl EventStore {
     /// A refusal is checked like an append: on the current state, and only if the command was not done before.
     pub(crate) async fn refuse<E: Classified>(
@@ -29,7 +34,7 @@ impl EventStore {
         let mut request = bare(context, streams);
         if let (ExecuteError::Rejected(rejection), true) = (&error, context.record) {
             request.answer.kind = OutcomeKind::Refused(rejection.kind());
-            request.answer.detail = serde_json::to_string(&(rejection.as_ref(), rejection.to_string())).ok();
+            request.answer.detail = Some(refusal(rejection.as_ref(), rejection));
         } else {
             request.record = false;
         }
@@ -53,7 +58,7 @@ impl EventStore {
                 let taken = ExecuteError::Taken { scope, owner };
                 let mut request = bare(context, Vec::new());
                 request.answer.kind = OutcomeKind::Refused(ErrorKind::Conflict);
-                request.answer.detail = serde_json::to_string(&("taken", taken.to_string())).ok();
+                request.answer.detail = Some(refusal("taken", &taken));
                 match received(self.appender.submit(request)).await {
                     Ok(Outcome::Done(_)) => return Err(taken),
                     outcome => outcome,

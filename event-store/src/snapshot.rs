@@ -14,7 +14,9 @@ pub(crate) const SNAPSHOT_EVERY: i64 = 200;
 pub(crate) type Snapshot = (i64, Uuid, String);
 
 pub(crate) fn snapshot_of<A: Decider>(loaded: &Loaded<A>) -> Option<Snapshot> {
-    let state = serde_json::to_string(&*loaded.state.without_parts()).ok();
+    let state = serde_json::to_string(&*loaded.state.without_parts())
+        .inspect_err(|error| tracing::warn!(%error, kind = A::TYPE, "a snapshot cannot be written as JSON"))
+        .ok();
     loaded.last.zip(state).map(|(last, state)| (loaded.version, last, state))
 }
 
