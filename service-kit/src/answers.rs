@@ -60,7 +60,7 @@ async fn counted(State(lane): State<Arc<Lane>>, request: Request, next: Next) ->
     let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let Some(length) = length.filter(|length| *length > uncounted) else { return response };
     let turns = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
-    let turn = match lane.enter(client, turns, Duration::ZERO).await {
+    let turn = match lane.enter(client.into(), turns, Duration::ZERO).await {
         Ok(turn) => turn,
         Err(full) => return full_problem(full).into_response(),
     };

@@ -15,7 +15,7 @@ pub mod class;
 pub mod described;
 pub mod limits;
 
-pub(crate) use address::counted_name;
 pub use address::{CallersAddress, Proxies, Proxy};
+pub(crate) use address::{counted_name, network};
 pub use class::{Class, DEFAULTS, Setting};
 pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};

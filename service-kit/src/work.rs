@@ -60,7 +60,7 @@ pub struct Bounds {
     pub exports: Share,
     /// Queries that wait until a read model has seen what they name: each asks for it again and again.
     pub waits: Share,
-    /// Mebibytes of answers that clients have not read yet; short answers do not count.
+    /// Mebibytes of answers that clients have not read yet; short answers over HTTP/1 do not count.
     pub answers: Share,
 }
 
@@ -144,10 +144,16 @@ pub struct Taker {
     is_program: bool,
 }
 
-impl From<&str> for Taker {
+impl From<Arc<str>> for Taker {
     /// A caller of this name, who acts for nobody else.
+    fn from(name: Arc<str>) -> Self {
+        Self { name, is_program: false }
+    }
+}
+
+impl From<&str> for Taker {
     fn from(name: &str) -> Self {
-        Self { name: name.into(), is_program: false }
+        Arc::<str>::from(name).into()
     }
 }
 
@@ -165,7 +171,7 @@ pub(crate) fn address_of(extensions: &Extensions) -> Arc<str> {
         return Arc::clone(address);
     }
     let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map_or_else(|| "unknown".into(), |peer| counted_name(peer.0.ip().to_canonical()).into())
+    peer.map_or_else(|| "unknown".into(), |peer| counted_name(peer.0.ip()).into())
 }
 
 /// A bound of one kind: the turns of all callers, and those of each caller who has one or waits for one.
@@ -241,34 +247,17 @@ impl Lane {
     /// Waits so long for so many turns; more than a caller's share are the whole share.
     pub(crate) async fn enter(
         self: &Arc<Self>,
-        caller: Arc<str>,
-        turns: u32,
-        wait: Duration,
-    ) -> Result<Turn, Full> {
-        self.enter_with(caller, self.share.each, turns, wait).await
-    }
-
-    /// The same for a caller with so many turns of its own.
-    async fn enter_with(
-        self: &Arc<Self>,
-        caller: Arc<str>,
-        each: u32,
+        taker: Taker,
         turns: u32,
         wait: Duration,
     ) -> Result<Turn, Full> {
         let deadline = Instant::now() + wait;
+        let each = if taker.is_program { self.share.all } else { self.share.each };
         let turns = turns.min(each);
-        let (own, seated) = self.seat(caller, each);
+        let (own, seated) = self.seat(taker.name, each);
         let own = taken(own, turns, deadline).await.ok_or(Full::Own)?;
         let all = taken(Arc::clone(&self.all), turns, deadline).await.ok_or(Full::All)?;
         Ok(Turn { _all: all, _own: own, _seated: seated })
-    }
-}
-
-impl Lane {
-    async fn given(self: &Arc<Self>, taker: Taker, wait: Duration) -> Result<Turn, Full> {
-        let each = if taker.is_program { self.share.all } else { self.share.each };
-        self.enter_with(taker.name, each, 1, wait).await
     }
 }
 
@@ -319,12 +308,12 @@ impl Work {
             (Price::Export, _) => too_many_exports(lane.share, full),
             (_, full) => full_problem(full),
         };
-        lane.given(taker, wait).await.map(Some).map_err(refuse)
+        lane.enter(taker, 1, wait).await.map(Some).map_err(refuse)
     }
 
     /// A turn to wait for what a read model has not seen yet.
     pub async fn waiting(&self, taker: Taker) -> Result<Turn, Problem> {
-        self.0.waits.given(taker, Duration::ZERO).await.map_err(full_problem)
+        self.0.waits.enter(taker, 1, Duration::ZERO).await.map_err(full_problem)
     }
 }
 
@@ -443,7 +432,7 @@ mod tests {
     async fn a_caller_is_forgotten_once_it_has_no_turn() {
         let lane = Lane::new(Share { all: 2, each: 1 });
         for number in 0..1_000 {
-            lane.enter(number.to_string().into(), 1, Duration::ZERO).await.unwrap();
+            lane.enter(number.to_string().as_str().into(), 1, Duration::ZERO).await.unwrap();
         }
         assert!(lane.callers().is_empty());
         let held = lane.enter("a".into(), 1, Duration::ZERO).await.unwrap();

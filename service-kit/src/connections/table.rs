@@ -1,7 +1,7 @@
 //! Which connections there are, and which one is closed when there is no room for a new one.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::limits::Limits;
 use super::state::State;
 use crate::metrics::Http;
+use crate::rates::network;
 
 /// How often the log says that there are too many connections.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -154,14 +155,6 @@ impl Inner {
                 "too many connections: those that wait for their clients are closed for new ones"
             );
         }
-    }
-}
-
-/// Who is counted as one: an address, or a network of 64 bits, in which a client may choose its address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address @ IpAddr::V4(_) => address,
     }
 }
 

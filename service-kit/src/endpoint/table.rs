@@ -217,21 +217,20 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         visitor.caller.count(endpoint.class).await?;
         let mut call = Call::read(&shared, &takes, visit.clone(), visitor, parts, body).await?;
         let price = endpoint.action.price(&call.params);
-        let wanted = call.wanted.filter(|wanted| wanted.waits);
-        let mut waiting = match wanted {
-            Some(_) => Some(shared.work().waiting(caller_of(call.caller(), &place)).await?),
-            None => None,
-        };
-        if price != Price::Low {
-            // Nobody holds a turn while waiting for what is not written yet.
-            if let Some(wanted) = wanted {
+        let taker = caller_of(call.caller(), &place);
+        let mut waiting = None;
+        if let Some(wanted) = call.wanted.filter(|wanted| wanted.waits) {
+            waiting = Some(shared.work().waiting(taker.clone()).await?);
+            if price != Price::Low {
+                // Nobody holds a turn of another kind while waiting for what is not written yet.
                 shared.reach(wanted).await;
                 waiting = None;
             }
-            call.turn = shared.work().turn(price, caller_of(call.caller(), &place)).await?;
         }
-        let _until_answered = waiting;
-        (endpoint.action.run)(call).await
+        call.turn = shared.work().turn(price, taker).await?;
+        let answer = (endpoint.action.run)(call).await;
+        drop(waiting);
+        answer
     };
     match answer.await {
         Ok(response) => response,

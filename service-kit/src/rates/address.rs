@@ -147,12 +147,20 @@ fn plain(text: &str) -> Option<IpAddr> {
 #[derive(Debug, Clone)]
 pub struct CallersAddress(pub Arc<str>);
 
-/// The name under which an address is counted. One of IPv6 is its network of 64 bits, all of which one customer of a
-/// provider has.
+/// Who is counted as one: an address of IPv4, or a network of IPv6 of 64 bits, all of which one customer of a provider
+/// has.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// The name under which an address is counted: that of its [`network`].
 pub(crate) fn counted_name(address: IpAddr) -> String {
-    match address {
+    match network(address) {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        IpAddr::V6(network) => format!("{network}/64"),
     }
 }
 
