@@ -85,7 +85,7 @@ impl endpoint::Shared for Shared {
 
     fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()> {
         let at_least = AtLeast { position: wanted.position, deadline: wanted.deadline };
-        // A log that cannot be read, or is not there yet, is said by whoever answers.
+        // An error is not returned here: the endpoint reads the log again, and reports it.
         Box::pin(async move { drop(wait::head(&self.reader.log, Some(at_least)).await) })
     }
 }

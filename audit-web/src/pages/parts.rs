@@ -63,7 +63,7 @@ pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
     }
 }
 
-/// A sentence with what is in backquotes, such as a command, as code.
+/// Shows the parts of a sentence that stand in backquotes, such as commands, as code.
 fn with_code(text: &str) -> Markup {
     html! {
         @for (number, part) in text.split('`').enumerate() {

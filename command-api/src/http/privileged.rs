@@ -20,11 +20,12 @@ pub(crate) enum When {
     Sent,
     /// Where it is left out: what the command then is.
     LeftOut(&'static str),
-    /// Where it is not this value of another thing. Whoever knows that thing compares them ([`Privileged::must`]).
+    /// Where it differs from this value of another aggregate. The command that reads that aggregate compares the two, and
+    /// calls [`Privileged::must`].
     Not(&'static str),
 }
 
-/// The business time of what happened.
+/// The business time of a command.
 pub(crate) const OCCURRED_AT: Privileged = Privileged::sent("/occurred_at");
 
 impl Privileged {

@@ -1,4 +1,4 @@
-//! People over HTTP: the erasure of a person, a user or a guest; and of what the holder of an API key wrote.
+//! Erasures over HTTP: of a person (a user or a guest), and of the notes of an API key's holder.
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize, Serializer};
