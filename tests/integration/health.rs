@@ -98,12 +98,18 @@ pub(crate) async fn green(client: &Client, check: &str) {
     assert!(ended.await.is_ok(), "{check} does not work again: {}", last.lock().unwrap());
 }
 
-/// The finding of the doctor names the same.
+/// The finding of the doctor names the same. A check may get no answer in time on a busy machine, so it is asked again.
 pub(crate) async fn doctor_names(shop: &Shop, fault: &Fault<'_>) {
-    let findings = doctor::examine(shop).await;
-    let found = findings.iter().find(|one| one.what == fault.check);
-    let found = found.unwrap_or_else(|| panic!("the doctor does not look at {}", fault.check));
-    assert!(!found.ok && found.said.contains(fault.object) && !found.cure.is_empty(), "{found:?}");
+    let last = std::sync::Mutex::new(String::new());
+    let named = async || {
+        let findings = doctor::examine(shop).await;
+        let found = findings.iter().find(|one| one.what == fault.check);
+        let found = found.unwrap_or_else(|| panic!("the doctor does not look at {}", fault.check));
+        *last.lock().unwrap() = format!("{found:?}");
+        !found.ok && found.said.contains(fault.object) && !found.cure.is_empty()
+    };
+    let ended = tokio::time::timeout(NAMED, async { while !named().await {} }).await;
+    assert!(ended.is_ok(), "the doctor does not name {}: {}", fault.object, last.lock().unwrap());
 }
 
 /// Makes the fault, sees it named, mends it, and sees that all works and that a command is done.
@@ -288,20 +294,27 @@ async fn a_fault_is_named_on_the_pages_by_the_doctor_and_in_both_languages() {
     assert_eq!(ready["ready"], false);
     let accept = ("accept", "text/html");
     let bearer = format!("Bearer {}", shop.client.token);
-    for (language, words) in
-        [("en", "Run `replay-tool rebuild`"), ("zh-CN", "请对所列对象运行 replay-tool rebuild")]
-    {
+    let command = r#"<code translate="no">replay-tool rebuild</code>"#;
+    for (language, words) in [("en", "Run "), ("zh-CN", "请对所列对象运行 ")] {
+        let words = format!("{words}{command}");
         for path in ["/", "/audit"] {
             let path = format!("{path}?lang={language}");
             let headers = [accept, ("authorization", bearer.as_str())];
-            let page = shop.client.send(Method::GET, &path, None, &headers).await.expect(200);
-            let page = String::from_utf8(page.bytes).unwrap();
-            assert!(page.contains(words) && page.contains("rm_orders_1.orders"), "{path}: {page}");
+            // On a busy machine a check may get no answer in time, which is named instead until it is asked again.
+            eventually(&format!("{path} says {words}"), NAMED, async || {
+                let page = shop.client.send(Method::GET, &path, None, &headers).await.expect(200);
+                let page = String::from_utf8(page.bytes).unwrap();
+                page.contains(&words) && page.contains("rm_orders_1.orders")
+            })
+            .await;
         }
     }
     run(&shop.shop, "rm_orders_1", "ALTER TABLE away RENAME TO orders").await;
     green(&shop.client, "read-models").await;
-    shop.client.get("/health/ready").await.expect(200);
+    eventually("the shop is ready again", MENDED, async || {
+        shop.client.get("/health/ready").await.json()["ready"] == true
+    })
+    .await;
     shop.stop().await;
 }
 
