@@ -365,6 +365,8 @@ async fn run(
 fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
     let (mut batch, mut later): (Vec<Waiting>, VecDeque<Waiting>) = (Vec::new(), VecDeque::new());
     let mut bytes = 0;
+    // The keys of the first request with claims: the database compares one set of keys per batch.
+    let mut claim_keys: Vec<i32> = Vec::new();
     let mut commands: HashSet<Uuid> = HashSet::new();
     let mut claims: HashSet<(&'static str, Vec<u8>)> = HashSet::new();
     let mut owners: HashSet<(&'static str, String)> = HashSet::new();
@@ -381,7 +383,9 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
                 let known = streams.get(&(stream.aggregate_type, stream.aggregate_id.clone()));
                 known.is_some_and(|last| last.is_none() || *last != stream.event_id)
             });
-        let put_off = full || meets;
+        let other_keys =
+            !request.claim_keys.is_empty() && !claim_keys.is_empty() && request.claim_keys != claim_keys;
+        let put_off = full || meets || other_keys;
         // Every later request that shares something with it comes after it, in this batch or a later one.
         commands.insert(request.command_id);
         claims.extend(request.claims.iter().map(|claim| (claim.scope, claim.value.clone())));
@@ -397,6 +401,9 @@ fn choose(waiting: VecDeque<Waiting>) -> (Vec<Waiting>, VecDeque<Waiting>) {
             continue;
         }
         bytes += size;
+        if claim_keys.is_empty() {
+            claim_keys.clone_from(&request.claim_keys);
+        }
         for event in &request.events {
             streams.insert((event.aggregate_type, event.aggregate_id.clone()), Some(event.event_id));
         }
@@ -623,6 +630,19 @@ mod tests {
         let now = Instant::now();
         let deadline = |number: usize| now + Duration::from_secs(number as u64);
         requests.into_iter().enumerate().map(|(n, r)| Request { deadline: deadline(n), ..r }).collect()
+    }
+
+    #[test]
+    fn claims_made_with_other_keys_wait_for_the_next_batch() {
+        let with = |keys: &[i32], value| Request { claim_keys: keys.to_vec(), ..claiming(value, "a") };
+        let requests = numbered(vec![
+            with(&[1], 1),
+            with(&[1, 2], 2),
+            request(ids::new()),
+            with(&[1], 3),
+            with(&[1, 2], 4),
+        ]);
+        assert_eq!(batches(&requests), [vec![0, 2, 3], vec![1, 4]]);
     }
 
     #[test]
