@@ -94,6 +94,7 @@ impl Kept {
             Ok(rows) => rows.map_or(0, |(rows, _)| rows.position),
             Err(error) => {
                 tracing::debug!(%error, "the cache is not read: the rows could not be asked");
+                lock(&self.spaces).remove(space);
                 return false;
             }
         };
@@ -118,6 +119,9 @@ impl Kept {
             Err(_) => "it is slow".to_owned(),
         };
         *lock(&self.avoid_until) = Some(Instant::now() + AVOIDED);
+        // Meanwhile readers see the rows as they are now. Later the cache must have seen as much: otherwise they would
+        // read an old value after a new one.
+        lock(&self.spaces).clear();
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         tracing::debug!(reason, failures, "the cache was bypassed");
         None

@@ -15,6 +15,8 @@ use crate::support::{Place, Set, TestShop, eventually};
 struct StuckCache {
     cache: Arc<dyn Cache>,
     stuck: Arc<AtomicBool>,
+    /// Its next answer does not come.
+    silent_once: Arc<AtomicBool>,
 }
 
 impl StuckCache {
@@ -42,6 +44,9 @@ impl Cache for StuckCache {
         self.write()
     }
     async fn get(&self, space: &str, key: &str) -> Result<Option<Entry>, Error> {
+        if self.silent_once.swap(false, Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         self.cache.get(space, key).await
     }
     async fn put(&self, space: &str, key: &str, entry: Entry) -> Result<bool, Error> {
@@ -65,25 +70,51 @@ impl Cache for StuckCache {
     }
 }
 
+/// A shop with such a cache, and a product in it.
+struct CachedProduct {
+    shop: TestShop,
+    stuck: Arc<AtomicBool>,
+    silent_once: Arc<AtomicBool>,
+    product: String,
+    path: String,
+    space: String,
+}
+
+impl CachedProduct {
+    async fn new() -> Self {
+        let (stuck, silent_once) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let shop = TestShop::serve_with(Place::new(Set::Embedded).await, |shop| {
+            shop.cache = Arc::new(StuckCache {
+                cache: Arc::clone(&shop.cache),
+                stuck: Arc::clone(&stuck),
+                silent_once: Arc::clone(&silent_once),
+            });
+        })
+        .await;
+        let (product, position) = shop.client.product("MUG", "Thing", 500, 1).await;
+        let path = format!("/products/{product}");
+        shop.client.get_at(&path, &position).await.expect(200);
+        shop.settle().await;
+        // Read until it comes from the cache.
+        let space = soonshop_projections::Generation {
+            projection: "products".into(),
+            number: 1,
+            version: 1,
+            shape: 1,
+        }
+        .namespace();
+        eventually("the product is cached", std::time::Duration::from_secs(30), async || {
+            shop.client.get(&path).await.expect(200);
+            shop.shop.cache.get(&space, &product).await.unwrap().is_some()
+        })
+        .await;
+        Self { shop, stuck, silent_once, product, path, space }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cache_that_cannot_be_invalidated_is_not_read_and_is_named() {
-    let stuck = Arc::new(AtomicBool::new(false));
-    let shop = TestShop::serve_with(Place::new(Set::Embedded).await, |shop| {
-        shop.cache = Arc::new(StuckCache { cache: Arc::clone(&shop.cache), stuck: Arc::clone(&stuck) });
-    })
-    .await;
-    let (product, position) = shop.client.product("MUG", "Thing", 500, 1).await;
-    let path = format!("/products/{product}");
-    shop.client.get_at(&path, &position).await.expect(200);
-    shop.settle().await;
-    // Read until it comes from the cache.
-    let space =
-        soonshop_projections::Generation { projection: "products".into(), number: 1, version: 1, shape: 1 };
-    eventually("the product is cached", std::time::Duration::from_secs(30), async || {
-        shop.client.get(&path).await.expect(200);
-        shop.shop.cache.get(&space.namespace(), &product).await.unwrap().is_some()
-    })
-    .await;
+    let CachedProduct { shop, stuck, path, product, space, .. } = CachedProduct::new().await;
     let fault = Fault { check: "cache", object: "maxmemory", remedy: "cache-writes" };
     let make = async || {
         stuck.store(true, Ordering::Relaxed);
@@ -97,11 +128,30 @@ async fn a_cache_that_cannot_be_invalidated_is_not_read_and_is_named() {
         for _ in 0..20 {
             assert!(shop.client.get(&path).await.expect(200).json().to_string().contains("700"));
         }
-        let old = shop.shop.cache.get(&space.namespace(), &product).await.unwrap().unwrap();
+        let old = shop.shop.cache.get(&space, &product).await.unwrap().unwrap();
         assert!(!String::from_utf8_lossy(&old.value).contains("700"));
     };
     tried(&shop, fault, make, async || stuck.store(false, Ordering::Relaxed)).await;
     nothing_is_lost(&shop, "AFTER").await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_new_value_was_read_beside_the_cache_no_old_one_comes_from_it() {
+    let CachedProduct { shop, stuck, silent_once, path, .. } = CachedProduct::new().await;
+    stuck.store(true, Ordering::Relaxed);
+    let price = json!({"sku": "MUG", "price": {"amount": 700, "currency": "GBP"}});
+    let changed = shop.client.operate(&format!("{path}/prices"), &price).await.expect(200);
+    shop.client.get_at(&path, &changed.position()).await.expect(200);
+    // The next reader gets no answer from the cache in time, and reads the rows.
+    silent_once.store(true, Ordering::Relaxed);
+    let reads = async || shop.client.get(&path).await.expect(200).json().to_string().contains("700");
+    eventually("somebody reads the new price", std::time::Duration::from_secs(30), reads).await;
+    // Longer than a cache that failed is bypassed.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_millis(2_500) {
+        assert!(reads().await, "the old price came after the new one");
+    }
     shop.stop().await;
 }
 
