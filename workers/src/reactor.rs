@@ -4,9 +4,12 @@
 //!
 //! Command ids are derived from the input, so sending a command twice does it once. A process that is killed anywhere
 //! continues from its rows. The protocol between the tasks: the reader (`following.rs`) and the clock (`clock.rs`) write
-//! rows and name the instance; a worker per named instance sends its rows (`sending.rs`); one lock serializes changes
-//! of instances. The rows are in `rows.rs`, and the status of a process in `status.rs`.
+//! rows (`changes.rs`) and name the instance; a worker per named instance sends its rows (`sending.rs`), which it is
+//! given if they are all that the instance has, and reads otherwise; rows that were sent are deleted with the next
+//! change. One lock serializes changes of instances. The rows are in `rows.rs`, and the status of a process in
+//! `status.rs`.
 
+mod changes;
 mod clock;
 mod following;
 mod rows;

@@ -7,6 +7,7 @@ use soonshop_event_log::Stopped;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::changes::Changes;
 use super::status;
 use super::work::{Named, Work};
 
@@ -54,12 +55,14 @@ impl Work {
                 let instance = instances.entry(due.instance.clone()).or_default();
                 let reaction = instance.react(process, Input::TimedOut)?;
                 let id = due.id.parse().unwrap_or_default();
-                rows.store(&tx, &due.instance, instance, &reaction, id, &due.causes).await?;
+                let mut changes = Changes::default();
+                changes.add(&due.instance, instance, reaction, id, &due.causes);
+                changes.write(&rows, &tx).await?;
                 rows.save(&tx, &instances).await?;
             }
             tx.commit().await?;
             drop(held);
-            self.name(Named::New(due.instance));
+            self.name(Named::New(due.instance, None));
         }
         Ok(())
     }

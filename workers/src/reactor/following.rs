@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Changes;
 use super::rows::Causes;
 use super::work::{Named, Work};
 use super::{Reactor, status};
@@ -74,11 +75,12 @@ impl Reactor {
             read: CancellationToken::new(),
         };
         for instance in self.rows().unfinished().await? {
-            work.name(Named::New(instance));
+            work.name(Named::New(instance, None));
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(work.clone().dispatch(named));
         tasks.spawn(work.clone().clock(position.subscribe()));
+        tasks.spawn(work.clone().forget_sent());
         let source = Stored::new(log.clone(), self.store.appended());
         let mut reading = Reading { work: &work, follower, source, checkpoint, position: &position };
         let outcome = tokio::select! {
@@ -170,7 +172,7 @@ impl Work {
         self.fence.advance(&tx, from, &to).await?;
         let keys: Vec<&str> = concerned.iter().map(|(key, _)| key.as_str()).collect();
         let mut instances = rows.load(&tx, &keys).await?;
-        let mut named = Vec::new();
+        let mut changes = Changes::default();
         for (key, event) in concerned {
             let instance = instances.entry(key.clone()).or_default();
             let input = Input::Event { stream: event.stream, event: &event.event };
@@ -185,15 +187,15 @@ impl Work {
                     .or_else(|| metadata.actor().map(|actor| actor.to_string())),
                 traceparent: metadata.traceparent,
             };
-            if rows.store(&tx, &key, instance, &reaction, event.event_id, &causes).await? {
-                named.push(key);
-            }
+            changes.add(&key, instance, reaction, event.event_id, &causes);
         }
+        rows.forget(&tx, &self.sent.take()).await?;
+        let named = changes.write(&rows, &tx).await?;
         rows.save(&tx, &instances).await?;
         tx.commit().await?;
         drop(held);
-        for instance in named {
-            self.name(Named::New(instance));
+        for (instance, rows) in named {
+            self.name(Named::New(instance, rows));
         }
         Ok(to)
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
-use soonshop_domain::ids;
 use soonshop_domain::process::{Input, Process, Reaction, Unreadable};
 use soonshop_event_log::{Db, Error, Stopped};
 use uuid::Uuid;
@@ -79,6 +78,13 @@ impl Instance {
         }
         Ok(reaction)
     }
+
+    /// The number of its next command.
+    pub(super) fn next_number(&mut self) -> i64 {
+        self.last += 1;
+        self.changed = true;
+        self.last
+    }
 }
 
 fn broken(what: &str, error: impl std::fmt::Display) -> Stopped {
@@ -86,10 +92,6 @@ fn broken(what: &str, error: impl std::fmt::Display) -> Stopped {
 }
 
 impl Rows<'_> {
-    fn key(&self, instance: &str) -> [Value; 2] {
-        [self.process.into(), instance.into()]
-    }
-
     /// The instances that have something to send.
     pub(super) async fn unfinished(&self) -> Result<Vec<String>, Stopped> {
         let sql = "SELECT DISTINCT instance FROM @outbox WHERE process = $1";
@@ -151,15 +153,22 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Takes the rows up to that number away: they were sent.
+    /// Deletes the rows of each instance up to its number: they were sent.
     pub(super) async fn forget(
         &self,
         on: &impl ConnectionTrait,
-        instance: &str,
-        number: i64,
+        sent: &[(String, i64)],
     ) -> Result<(), Stopped> {
-        let sql = "DELETE FROM @outbox WHERE process = $1 AND instance = $2 AND number <= $3";
-        on.execute(self.db.statement(sql, [self.process.into(), instance.into(), number.into()])).await?;
+        for chunk in sent.chunks(50) {
+            let mut values: Vec<Value> = vec![self.process.into()];
+            let mut either = Vec::with_capacity(chunk.len());
+            for (instance, number) in chunk {
+                values.extend([instance.as_str().into(), (*number).into()]);
+                either.push(format!("(instance = ${} AND number <= ${})", values.len() - 1, values.len()));
+            }
+            let sql = format!("DELETE FROM @outbox WHERE process = $1 AND ({})", either.join(" OR "));
+            on.execute(self.db.statement(&sql, values)).await?;
+        }
         Ok(())
     }
 
@@ -277,71 +286,5 @@ impl Rows<'_> {
             tx.execute(self.db.statement(&sql, values)).await?;
         }
         Ok(())
-    }
-
-    /// Stores the reaction of an instance; true if there is a command to send.
-    pub(super) async fn store(
-        &self,
-        tx: &DatabaseTransaction,
-        key: &str,
-        instance: &mut Instance,
-        reaction: &Reaction<String>,
-        input: Uuid,
-        causes: &Causes,
-    ) -> Result<bool, Stopped> {
-        let db = self.db;
-        if reaction.drop_unsent {
-            let sql = "DELETE FROM @outbox WHERE process = $1 AND instance = $2";
-            tx.execute(db.statement(sql, self.key(key))).await?;
-        }
-        if reaction.stop_waiting || reaction.wake_after.is_some() {
-            let sql = "DELETE FROM @timeouts WHERE process = $1 AND instance = $2";
-            tx.execute(db.statement(sql, self.key(key))).await?;
-        }
-        if let Some(seconds) = reaction.wake_after {
-            let sql = format!(
-                "INSERT INTO @timeouts (process, instance, id, due_at, causation_id, correlation_id, on_behalf_of) \
-                 VALUES ($1, $2, $3, {} + $4, $5, $6, $7)",
-                db.now()
-            );
-            let values: [Value; 7] = [
-                self.process.into(),
-                key.into(),
-                ids::derived(ids::PROCESSES, &["timeout", &input.to_string()]).to_string().into(),
-                (seconds * 1_000).into(),
-                causes.causation_id.clone().into(),
-                causes.correlation_id.clone().into(),
-                causes.on_behalf_of.clone().into(),
-            ];
-            tx.execute(db.statement(&sql, values)).await?;
-        }
-        for chunk in reaction.tasks.chunks(200) {
-            let row = |n: usize| {
-                let first = n * 2 + 8;
-                format!("($1, $2, ${first}, $3, ${}, $4, $5, $6, $7)", first + 1)
-            };
-            let places: Vec<String> = (0..chunk.len()).map(row).collect();
-            let sql = format!(
-                "INSERT INTO @outbox (process, instance, number, input, task, causation_id, correlation_id, \
-                 on_behalf_of, traceparent) VALUES {}",
-                places.join(", ")
-            );
-            let mut values: Vec<Value> = vec![
-                self.process.into(),
-                key.into(),
-                input.to_string().into(),
-                causes.causation_id.clone().into(),
-                causes.correlation_id.clone().into(),
-                causes.on_behalf_of.clone().into(),
-                causes.traceparent.clone().into(),
-            ];
-            for task in chunk {
-                instance.last += 1;
-                instance.changed = true;
-                values.extend([instance.last.into(), task.as_str().into()]);
-            }
-            tx.execute(db.statement(&sql, values)).await?;
-        }
-        Ok(!reaction.tasks.is_empty())
     }
 }

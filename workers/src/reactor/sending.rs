@@ -2,7 +2,6 @@
 //! executed at the moment is retried a few times at once; then it waits in its row for its next attempt.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -15,6 +14,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::Reactor;
+use super::changes::Changes;
 use super::rows::Row;
 use super::work::{Named, Work};
 
@@ -27,6 +27,20 @@ const MOST: Duration = Duration::from_secs(10);
 
 /// A pause that is shorter than this is waited for by the worker; otherwise it works for another instance meanwhile.
 const SHORT: Duration = Duration::from_secs(1);
+
+/// For how many waiting instances rows are kept in memory; those of others are read.
+const KNOWN: usize = 4_096;
+
+/// How long rows of commands that were sent may stay: by then the next page of events has deleted most of them.
+const SOON: Duration = Duration::from_millis(20);
+
+/// How a worker ended.
+enum Ended {
+    /// Everything was sent.
+    All,
+    /// There are rows that have to wait.
+    Waits,
+}
 
 /// The outcome of a command.
 enum Sent {
@@ -102,47 +116,59 @@ impl Reactor {
 impl Work {
     /// Gives every named instance one worker at a time.
     pub(super) async fn dispatch(self, mut instances: mpsc::UnboundedReceiver<Named>) -> Stopped {
-        let mut workers: JoinSet<(String, Result<(), Stopped>)> = JoinSet::new();
+        let mut workers: JoinSet<(String, Result<Ended, Stopped>)> = JoinSet::new();
         // Instances at work; true: there is something new meanwhile.
         let mut active: HashMap<String, bool> = HashMap::new();
         // In the order of their naming, each once: never two workers for one instance.
         let mut waiting: VecDeque<String> = VecDeque::new();
-        let mut queued: HashSet<String> = HashSet::new();
+        // Those that wait, with the rows to send if these are all that it has.
+        let mut queued: HashMap<String, Option<Vec<Row>>> = HashMap::new();
+        // Instances with earlier rows that are not sent yet.
+        let mut behind: HashSet<String> = HashSet::new();
         loop {
             while active.len() < WORKERS
                 && let Some(instance) = waiting.pop_front()
             {
-                queued.remove(&instance);
+                let rows = queued.remove(&instance).flatten();
                 active.insert(instance.clone(), false);
                 let work = self.clone();
                 workers.spawn(async move {
-                    let outcome = work.send_all(&instance).await;
+                    let outcome = work.send_all(&instance, rows).await;
                     (instance, outcome)
                 });
             }
             let last = self.read.is_cancelled();
             if last && instances.is_empty() && active.is_empty() && waiting.is_empty() {
-                return Stopped::Lost;
+                return self.forget_all().await.err().unwrap_or(Stopped::Lost);
             }
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 () = self.read.cancelled(), if !last => {}
                 named = instances.recv() => {
-                    let (instance, new) = match named {
-                        Some(Named::New(instance)) => (instance, true),
-                        Some(Named::Again(instance)) => (instance, false),
+                    let (instance, new, rows) = match named {
+                        Some(Named::New(instance, rows)) => (instance, true, rows),
+                        Some(Named::Again(instance)) => (instance, false, None),
                         None => break,
                     };
-                    match active.get_mut(&instance) {
-                        // It has a worker, which reads its rows again.
-                        Some(again) => *again |= new,
-                        None if queued.insert(instance.clone()) => waiting.push_back(instance),
-                        None => {}
+                    if let Some(again) = active.get_mut(&instance) {
+                        // It has a worker, which is followed by one that reads its rows.
+                        *again |= new;
+                    } else if let Some(rows) = queued.get_mut(&instance) {
+                        *rows = None;
+                    } else {
+                        let rows = rows.filter(|_| waiting.len() < KNOWN && !behind.contains(&instance));
+                        queued.insert(instance.clone(), rows);
+                        waiting.push_back(instance);
                     }
                 },
                 Some(done) = workers.join_next() => match done {
-                    Ok((instance, Ok(()))) => {
-                        if active.remove(&instance) == Some(true) && queued.insert(instance.clone()) {
+                    Ok((instance, Ok(ended))) => {
+                        match ended {
+                            Ended::All => behind.remove(&instance),
+                            Ended::Waits => behind.insert(instance.clone()),
+                        };
+                        if active.remove(&instance) == Some(true) {
+                            queued.insert(instance.clone(), None);
                             waiting.push_back(instance);
                         }
                     }
@@ -153,25 +179,28 @@ impl Work {
         }
         // Each finishes the command that it took.
         while workers.join_next().await.is_some() {}
-        Stopped::Lost
+        self.forget_all().await.err().unwrap_or(Stopped::Lost)
     }
 
-    /// Sends the commands of an instance in order, until there are no more, or the first of them has to wait.
-    async fn send_all(&self, instance: &str) -> Result<(), Stopped> {
+    /// Sends the commands of an instance in order, until there are no more, or the first of them has to wait. `rows`:
+    /// all that it has, if they are known.
+    async fn send_all(&self, instance: &str, rows: Option<Vec<Row>>) -> Result<Ended, Stopped> {
         let process = self.reactor.process.name();
-        let mut done = 0;
+        let mut known = rows;
         loop {
-            let rows = self.rows().unsent(instance, done).await?;
+            let rows = match known.take() {
+                Some(rows) => rows,
+                None => self.rows().unsent(instance, self.sent.last(instance)).await?,
+            };
             // A command that is stored meanwhile is named, and gets a worker of its own after this one.
             let mut again = false;
             for row in rows {
                 if self.stop.is_cancelled() {
-                    return self.sent(instance, done).await;
+                    return Ok(Ended::Waits);
                 }
                 match self.reactor.send(instance, &row).await? {
-                    Sent::Done => done = row.number,
+                    Sent::Done => self.sent.add(instance, row.number),
                     Sent::Refused(slug) => {
-                        done = row.number;
                         self.refused(instance, &row, &slug).await?;
                         again = true;
                         break;
@@ -181,7 +210,7 @@ impl Work {
                         tracing::warn!(process, instance, reason, "a command of the process has to wait");
                         self.rows().put_off(instance, row.number, &reason, pause).await?;
                         if pause >= SHORT || self.read.is_cancelled() {
-                            return self.sent(instance, done).await;
+                            return Ok(Ended::Waits);
                         }
                         tokio::select! {
                             () = self.stop.cancelled() => {}
@@ -194,31 +223,39 @@ impl Work {
                     }
                 }
             }
-            self.sent(instance, done).await?;
             if !again {
-                return Ok(());
+                return Ok(Ended::All);
             }
         }
     }
 
-    /// Takes the rows up to that number away, in one transaction with those of the workers that wait at the same time.
-    /// If it fails, everything ends, and the rows are sent again: each command is done once.
-    async fn sent(&self, instance: &str, number: i64) -> Result<(), Stopped> {
-        if number == 0 {
-            return Ok(());
+    /// Deletes the rows of commands that were sent, unless a change of instances has done so first.
+    pub(super) async fn forget_sent(self) -> Stopped {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Stopped::Lost,
+                () = self.sent.some() => {}
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Stopped::Lost,
+                () = tokio::time::sleep(SOON) => {}
+            }
+            if let Err(stopped) = self.forget_all().await {
+                return stopped;
+            }
         }
-        let waiting = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting().push((instance.to_owned(), number));
+    }
+
+    /// Deletes the rows of all commands that were sent, in one transaction. If it fails, everything ends, and the rows
+    /// are sent again: each command is done once.
+    async fn forget_all(&self) -> Result<(), Stopped> {
         let held = self.lock.lock().await;
-        let batch = std::mem::take(&mut *waiting());
-        if batch.is_empty() {
-            // Another worker took it with its own.
+        let sent = self.sent.take();
+        if sent.is_empty() {
             return Ok(());
         }
         let tx = self.begin().await?;
-        for (instance, number) in &batch {
-            self.rows().forget(&tx, instance, *number).await?;
-        }
+        self.rows().forget(&tx, &sent).await?;
         tx.commit().await?;
         drop(held);
         Ok(())
@@ -230,11 +267,13 @@ impl Work {
         let (id, _) = process.command(key, row.input, &row.task)?;
         let held = self.lock.lock().await;
         let tx = self.begin().await?;
-        rows.forget(&tx, key, row.number).await?;
+        rows.forget(&tx, &[(key.to_owned(), row.number)]).await?;
         let mut instances = rows.load(&tx, &[key]).await?;
         let instance = instances.entry(key.to_owned()).or_default();
         let reaction = instance.react(process, Input::Refused { task: &row.task, slug })?;
-        rows.store(&tx, key, instance, &reaction, id, &row.causes).await?;
+        let mut changes = Changes::default();
+        changes.add(key, instance, reaction, id, &row.causes);
+        changes.write(&rows, &tx).await?;
         rows.save(&tx, &instances).await?;
         tx.commit().await?;
         drop(held);
