@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants attack fuzz format lint health-check db-setup db-reset bench help
+.PHONY: install-dev hooks dev context migrate build test test-fast test-lean test-context test-browser screenshots test-import torture rules mutants attack fuzz format lint health-check db-setup db-reset bench profile help
 
 CARGO ?= cargo
 SOONSHOP = $(CARGO) run --quiet --package soonshop --bin soonshop --
@@ -105,6 +105,9 @@ fuzz: ## The API against its description, as guest, support and admin (SEED=7 MI
 bench: ## The figures, each with its baseline
 	$(WITH) --before '$(CARGO) build --release --workspace && $(CARGO) bench --workspace --bench bench --bench search --no-run' \
 	  $(CARGO) bench --workspace --bench bench --bench search
+
+profile: ## What an order costs, by step, and a flame graph (needs perf)
+	tools/profile.py
 
 test-lean: ## That a build without the adapters of servers says which of them it lacks
 	$(CARGO) test --profile quick $(LEAN) --test built_in
