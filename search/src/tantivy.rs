@@ -8,10 +8,12 @@ mod private;
 mod schema;
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use soonshop_private_files as private_files;
 use tantivy::collector::Count;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyError};
@@ -127,7 +129,7 @@ impl Opened {
             private::narrow(&path)?;
             Index::open(PrivateDirectory::open(&path)?)?
         } else {
-            private::make_folder(&path)?;
+            private_files::make_folder(&path)?;
             private::narrow(&path)?;
             Index::create(PrivateDirectory::open(&path)?, schema.clone(), IndexSettings::default())?
         };
@@ -202,7 +204,7 @@ impl Opened {
         drop(whole);
         self.reader.searcher().search(&tantivy::query::AllQuery, &tantivy::collector::Count)?;
         let file = self.path.join(TRIAL);
-        private::write(&file, b"written by a check")?;
+        private_files::create(&file)?.write_all(b"written by a check")?;
         std::fs::remove_file(&file)?;
         Ok(())
     }
@@ -295,7 +297,7 @@ impl Search for Tantivy {
 
     async fn ping(&self) -> Result<(), Error> {
         self.off(|folder| {
-            private::make_folder(&folder.path).map_err(|error| Error::Unreachable {
+            private_files::make_folder(&folder.path).map_err(|error| Error::Unreachable {
                 backend: BACKEND,
                 reason: format!("folder {}: {error}", folder.path.display()),
             })

@@ -11,14 +11,15 @@ use serde_json::Value;
 /// Each crate, and the crates of ours that it may name directly.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("event-log", &["domain"]),
+    ("private-files", &[]),
+    ("event-log", &["domain", "private-files"]),
     ("event-store", &["domain", "event-log"]),
     ("bus", &[]),
     ("cache", &[]),
-    ("search", &[]),
+    ("search", &["private-files"]),
     ("texts", &[]),
     ("migrations", &[]),
-    ("service-kit", &["domain", "cache"]),
+    ("service-kit", &["domain", "private-files", "cache"]),
     ("projections", &["domain", "event-log", "cache", "search"]),
     ("audit", &["domain", "event-log", "projections"]),
     ("workers", &["domain", "event-log", "event-store", "bus"]),

@@ -1,37 +1,16 @@
 //! Folders and files of an index that only their owner may read. Tantivy makes files that everybody may read, so each
 //! one is narrowed as it is made.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use soonshop_private_files::{is_for_everybody, narrow_together, take_away};
 use tantivy::directory::error::{DeleteError, LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
     Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
 };
-
-const FOLDER: u32 = 0o700;
-const FILE: u32 = 0o600;
-/// What anybody but the owner may do.
-const OTHERS: u32 = 0o077;
-/// Set on a folder for everybody.
-const STICKY: u32 = 0o1000;
-
-/// Makes the folder, and those above it that are missing.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER).create(folder)
-}
-
-/// Writes a small file anew.
-pub(super) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    open(file)?.write_all(bytes)
-}
-
-fn open(file: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE).open(file)
-}
 
 /// Narrows every index in this folder, if it is there. Called when the program starts, before an index is opened.
 pub(super) fn narrow_all(folder: &Path) {
@@ -57,50 +36,13 @@ fn narrow_each(folder: &Path) -> io::Result<()> {
 /// changed is reported and left.
 pub(super) fn narrow(folder: &Path) -> io::Result<()> {
     let mut paths = vec![folder.to_owned()];
-    if let Some(above) = folder.parent().filter(|above| !is_for_everybody(above)) {
-        paths.push(above.to_owned());
-    }
+    let above = folder.parent().filter(|above| is_for_everybody(above).is_ok_and(|everybody| !everybody));
+    paths.extend(above.map(Path::to_owned));
     for entry in fs::read_dir(folder)? {
         paths.push(entry?.path());
     }
-    let (mut wide, mut failed) = (0, None);
-    for path in paths {
-        wide += usize::from(is_wide(&path)?);
-        failed = take_away(&path).err().or(failed);
-    }
-    let path = folder.display();
-    match failed {
-        Some(error) => {
-            tracing::warn!(%path, %error, "others can read this index, and its mode cannot be changed: change its owner or place");
-        }
-        None if wide > 0 => {
-            tracing::warn!(%path, wide, "others could read this index: only its owner can, from now on");
-        }
-        None => {}
-    }
+    narrow_together(folder, paths);
     Ok(())
-}
-
-/// Such as `/tmp`.
-fn is_for_everybody(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|found| found.mode() & STICKY != 0)
-}
-
-/// A file that a merge removed meanwhile is not wide.
-fn is_wide(path: &Path) -> io::Result<bool> {
-    match fs::metadata(path) {
-        Ok(found) => Ok(found.mode() & OTHERS != 0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn take_away(path: &Path) -> io::Result<()> {
-    if !is_wide(path)? {
-        return Ok(());
-    }
-    let mode = fs::metadata(path)?.mode() & 0o7777;
-    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
 }
 
 /// The folder of an index whose files are closed to others.
@@ -172,6 +114,10 @@ impl Directory for PrivateDirectory {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use soonshop_private_files::make_folder;
     use tantivy::schema::{STORED, Schema, TEXT};
     use tantivy::{Index, IndexSettings, doc};
 

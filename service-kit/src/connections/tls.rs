@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use soonshop_private_files as private_files;
 use tokio_rustls::TlsAcceptor;
 
 /// The certificate of a process, and its key.
@@ -24,7 +25,7 @@ pub enum InvalidTls {
     NoCertificate(String),
     #[error("{0}: {1}: give the certificate's private key as PEM")]
     Key(String, rustls::pki_types::pem::Error),
-    #[error("{0} can be read by others than its owner: chmod 600")]
+    #[error("{0}")]
     Readable(String),
     #[error("{0}: {1}")]
     File(String, io::Error),
@@ -64,12 +65,9 @@ impl fmt::Debug for Tls {
 }
 
 fn only_for_its_owner(file: &Path) -> Result<(), InvalidTls> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let named = file.display().to_string();
-    match std::fs::metadata(file) {
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => Err(InvalidTls::Readable(named)),
-        Ok(_) => Ok(()),
-        Err(error) => Err(InvalidTls::File(named, error)),
+    let exposed = std::fs::File::open(file).and_then(|opened| private_files::exposed(file, &opened));
+    match exposed.map_err(|error| InvalidTls::File(file.display().to_string(), error))? {
+        Some(why) => Err(InvalidTls::Readable(why)),
+        None => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! Files and folders that only their owner may read: they hold personal values, keys and tokens.
+//! Files and folders that only their owner may read: they hold personal values, keys and tokens. Every crate that
+//! writes files uses this one.
 //!
 //! What is made here is made with its mode. What is there already with a wider mode is narrowed, and a line says so. A
 //! mode that cannot be changed (another owner, a file system without modes) is reported and left: the shop goes on.
@@ -27,24 +28,29 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 /// Makes a folder for data of the shop alone, or narrows it. A folder for everybody, such as `/tmp`, stays as it is.
 pub fn data_folder(folder: &Path) -> io::Result<()> {
     make_folder(folder)?;
-    if fs::metadata(folder)?.mode() & STICKY == 0 {
-        narrow(folder);
-    } else {
+    if is_for_everybody(folder)? {
         tracing::warn!(
             folder = %folder.display(),
             "the data is in a folder for everybody: give it a folder of its own, with mode 700"
         );
+    } else {
+        narrow(folder);
     }
     Ok(())
 }
 
+/// Whether it is a folder for everybody, such as `/tmp`.
+pub fn is_for_everybody(folder: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(folder)?.mode() & STICKY != 0)
+}
+
 /// Narrows a SQLite file and the files beside it, those that are there, and says so once.
 pub fn narrow_database(file: &Path) {
-    say(file, database_files(file).map(|path| take_away(&path)));
+    narrow_together(file, database_files(file));
 }
 
 /// Like [`narrow_database`], for files that SQLite made just now: there is nothing to say about them.
-pub(crate) fn close_new_database(file: &Path) {
+pub fn close_new_database(file: &Path) {
     for path in database_files(file) {
         // What cannot be changed was reported when the database was opened.
         drop(take_away(&path));
@@ -100,7 +106,12 @@ fn open(options: &mut OpenOptions, file: &Path) -> io::Result<File> {
 
 /// Takes away what others may do with a file or folder, if it is there, and says so.
 pub fn narrow(path: &Path) {
-    say(path, [take_away(path)]);
+    narrow_together(path, [path]);
+}
+
+/// Like [`narrow`], for the files and folders that belong to this one, with one line about all of them.
+pub fn narrow_together<P: AsRef<Path>>(path: &Path, all: impl IntoIterator<Item = P>) {
+    say(path, all.into_iter().map(|one| take_away(one.as_ref())));
 }
 
 /// One line for all files that belong to this one.
@@ -121,8 +132,8 @@ fn say(path: &Path, outcomes: impl IntoIterator<Item = io::Result<Option<u32>>>)
     }
 }
 
-/// The mode before, where it was wider.
-fn take_away(path: &Path) -> io::Result<Option<u32>> {
+/// Takes away what others may do with a file or folder, if it is there. The mode before, where it was wider.
+pub fn take_away(path: &Path) -> io::Result<Option<u32>> {
     let mode = match fs::metadata(path) {
         Ok(found) => found.mode() & 0o7777,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -137,7 +148,7 @@ fn take_away(path: &Path) -> io::Result<Option<u32>> {
 
 /// Why a file with a secret must not be used, if others can read it. A file of another owner may be readable by our
 /// group, as mounted secrets are.
-pub(crate) fn exposed(path: &Path, opened: &File) -> io::Result<Option<String>> {
+pub fn exposed(path: &Path, opened: &File) -> io::Result<Option<String>> {
     let found = opened.metadata()?;
     let mode = found.mode() & 0o777;
     let given_by_group = mode & OTHERS == 0o040 && me().is_some_and(|me| me != found.uid());
