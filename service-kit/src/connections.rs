@@ -10,6 +10,7 @@ mod limits;
 mod one;
 mod reserve;
 mod service;
+mod socket;
 mod state;
 mod table;
 mod tls;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Http;
+use crate::rates::Proxies;
 
 pub(crate) use answer::{head_too_large, target_too_long};
 pub use limits::Limits;
@@ -37,6 +39,15 @@ pub use tls::{InvalidTls, Tls};
 /// How long to wait before the next connection is taken after the operating system refused one.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
 
+/// What holds for every connection.
+pub(crate) struct Terms<'a> {
+    pub(crate) limits: Limits,
+    /// Where this process ends TLS itself.
+    pub(crate) tls: Option<&'a Tls>,
+    /// Whose word about a client counts.
+    pub(crate) proxies: &'a Proxies,
+}
+
 /// Whether every connection had ended by the deadline.
 pub(crate) enum End {
     Drained,
@@ -48,13 +59,13 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     http: Http,
-    limits: Limits,
-    tls: Option<&Tls>,
+    terms: Terms<'_>,
     stop: CancellationToken,
     deadline: Duration,
 ) -> End {
+    let (limits, tls, proxies) = (terms.limits, terms.tls.map(Tls::acceptor), terms.proxies.clone());
     let table = Arc::new(Table::new(limits, http.clone()));
-    let shared = Arc::new(Shared { router, http, limits, tls: tls.map(Tls::acceptor), stop: stop.clone() });
+    let shared = Arc::new(Shared { router, http, limits, tls, proxies, stop: stop.clone() });
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
     // Also when this future is dropped.
@@ -75,10 +86,7 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        // Answers are small and sent whole: waiting for more data only delays them.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "the connection keeps its delay");
-        }
+        socket::prepare(&socket);
         match table.admit(peer.ip()) {
             Some(admitted) => {
                 let serving = one::serve(socket, peer, Arc::clone(&shared), admitted);

@@ -14,8 +14,10 @@ pub mod address;
 pub mod class;
 pub mod described;
 pub mod limits;
+pub mod scheme;
 
 pub use address::{CallersAddress, Proxies, Proxy};
 pub(crate) use address::{counted_name, network};
 pub use class::{Class, DEFAULTS, Setting};
 pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};
+pub(crate) use scheme::X_FORWARDED_PROTO;

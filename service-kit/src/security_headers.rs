@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::rates::X_FORWARDED_PROTO;
+
 /// Of an answer that is no page: nothing is loaded, and nothing shows it in a frame.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -29,15 +31,24 @@ const POLICY_OF_DOCS: HeaderValue = HeaderValue::from_static(
 
 const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// Said by the proxy that ends TLS, or by the connection that does.
-pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A year, as browsers ask for at least.
 const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Whether the client speaks TLS with the proxy before this process.
+/// Says in a request whether its client speaks TLS, with this process or with a trusted proxy before it. What the client
+/// said itself is taken away.
+pub(crate) fn tell_over_tls(headers: &mut HeaderMap, over_tls: bool) {
+    if over_tls {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    } else {
+        headers.remove(X_FORWARDED_PROTO);
+    }
+}
+
+/// Whether the client speaks TLS. Every connection says so of its requests by [`tell_over_tls`], and nothing else is
+/// believed.
 pub(crate) fn came_over_tls(headers: &HeaderMap) -> bool {
-    headers.get(FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
+    headers.get(X_FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// Adds what an answer does not say by itself.

@@ -28,13 +28,14 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::connections::{self, End, Held, Limits, Tls, only_health};
+use crate::connections::{self, End, Held, Limits, Terms, Tls, only_health};
 use crate::cors::Origins;
 use crate::extract::{BODY_LIMIT, too_large};
 use crate::headers::{self, CORRELATION_ID, REQUEST_ID, TraceParent};
 use crate::hosts::{Hosts, only_these};
 use crate::metrics::{self, Http};
 use crate::problem::{Kind, Problem};
+use crate::rates::Proxies;
 use crate::refusals::{as_problems, bounded_head};
 use crate::request::CONTEXT;
 pub use crate::request::RequestContext;
@@ -98,6 +99,8 @@ pub struct Door {
     pub limits: Limits,
     /// The certificate, where this process ends TLS itself.
     pub tls: Option<Tls>,
+    /// The proxies that are trusted to say whether a client speaks TLS.
+    pub proxies: Proxies,
 }
 
 /// Answers requests through [`stack`] until `shutdown`; then takes no more, and waits for those it has until `deadline`
@@ -111,8 +114,8 @@ pub async fn serve(
     deadline: Duration,
 ) -> Stopped {
     let router = with_counts(layered(router, Some(door)), http.clone());
-    match connections::serve(listener, router, http, door.limits, door.tls.as_ref(), shutdown, deadline).await
-    {
+    let terms = Terms { limits: door.limits, tls: door.tls.as_ref(), proxies: &door.proxies };
+    match connections::serve(listener, router, http, terms, shutdown, deadline).await {
         End::Drained => Stopped::Drained,
         End::AtDeadline => {
             tracing::warn!(

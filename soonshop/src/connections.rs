@@ -8,6 +8,7 @@ use anyhow::bail;
 use soonshop_service_kit::connections::{Limits, Tls};
 use soonshop_service_kit::cors::Origins;
 use soonshop_service_kit::hosts::Hosts;
+use soonshop_service_kit::rates::Proxies;
 use soonshop_service_kit::serve::Door;
 
 /// The heading of these settings in the help.
@@ -82,8 +83,8 @@ impl Default for ConnectionSettings {
 }
 
 impl ConnectionSettings {
-    /// Checks the names and the origins.
-    pub fn door(&self) -> anyhow::Result<Door> {
+    /// Checks the names and the origins. `proxies` are trusted to report on callers.
+    pub fn door(&self, proxies: Proxies) -> anyhow::Result<Door> {
         let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let limits = Limits {
             connections: number(self.max_connections),
@@ -99,7 +100,8 @@ impl ConnectionSettings {
             (None, None) => None,
             _ => bail!("give both --tls-certificate-file and --tls-key-file, or neither"),
         };
-        Ok(Door { hosts: Hosts::new(&self.host)?, origins: Origins::new(&self.cors_origin)?, limits, tls })
+        let (hosts, origins) = (Hosts::new(&self.host)?, Origins::new(&self.cors_origin)?);
+        Ok(Door { hosts, origins, limits, tls, proxies })
     }
 }
 
@@ -127,7 +129,7 @@ mod tests {
                 cors_origin: vec![origin.to_owned()],
                 ..ConnectionSettings::default()
             };
-            settings.door()
+            settings.door(Proxies::default())
         };
         assert!(with("http://shop.example", "").unwrap_err().to_string().contains("without scheme"));
         assert!(with("", "*").unwrap_err().to_string().contains("as a browser sends it"));

@@ -146,7 +146,7 @@ impl Shop {
         let read = place(&config.read_models, &config.store)?;
         let keys = DatabaseLocation::parse(keys_url)?;
         let erasures = place(&config.erasures, keys_url)?;
-        let door = config.connections.door()?;
+        let door = config.connections.door(config.rates.proxies())?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;

@@ -14,7 +14,8 @@ pub struct RateOptions {
     #[arg(long = "rate", env = "SOONSHOP_RATE", value_name = "CLASS=COUNT/TIME", value_delimiter = ',',
           default_value = DEFAULTS, global = true)]
     pub rates: Vec<Setting>,
-    /// A proxy, or a network of them, that is trusted to report the address of a caller in Forwarded or X-Forwarded-For
+    /// A proxy, or a network of them, that is trusted to report on callers: the address in Forwarded or X-Forwarded-For,
+    /// and whether it speaks TLS in Forwarded or X-Forwarded-Proto
     #[arg(
         long = "trusted-proxy",
         env = "SOONSHOP_TRUSTED_PROXY",
@@ -31,10 +32,14 @@ impl RateOptions {
         Self { rates: vec![Setting::Off], trusted_proxies: Vec::new() }
     }
 
+    /// The proxies that are trusted to report on callers.
+    pub(crate) fn proxies(&self) -> Proxies {
+        self.trusted_proxies.clone().into()
+    }
+
     /// The limits of a process, whose counters are in its metrics.
     pub(crate) fn limits(&self, shared: &Arc<dyn Rates>, metrics: &mut Registry) -> Arc<Limits> {
-        let proxies = Proxies::from(self.trusted_proxies.clone());
-        let limits = Limits::new(&self.rates, proxies, Arc::clone(shared));
+        let limits = Limits::new(&self.rates, self.proxies(), Arc::clone(shared));
         limits.register(metrics);
         Arc::new(limits)
     }

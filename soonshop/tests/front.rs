@@ -111,9 +111,15 @@ async fn read_models_of_another_release_are_made_anew_where_that_is_asked_for() 
 
 /// A process with every endpoint, under the names that these settings give it.
 async fn running_with(settings: ConnectionSettings) -> (tempfile::TempDir, Running) {
+    running_behind(settings, &[]).await
+}
+
+/// The same, with proxies that are trusted.
+async fn running_behind(settings: ConnectionSettings, proxies: &[&str]) -> (tempfile::TempDir, Running) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let folder = tempfile::tempdir().unwrap();
-    let config = Config { connections: settings, ..config(folder.path()) };
+    let mut config = Config { connections: settings, ..config(folder.path()) };
+    config.rates.trusted_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
     let shop = Shop::open(&config, Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
@@ -190,7 +196,7 @@ async fn every_path_is_answered_under_the_names_that_the_shop_is_told_and_no_oth
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_has_the_security_headers_and_every_refusal_is_a_problem_or_a_page() {
-    let (_folder, running) = running_with(ConnectionSettings::default()).await;
+    let (_folder, running) = running_behind(ConnectionSettings::default(), &["127.0.0.1"]).await;
     let client = client();
     for (method, path) in asked() {
         for proto in ["http", "https"] {

@@ -154,6 +154,21 @@ impl Attacked {
     }
 }
 
+/// What a client of HTTP/2 sends who asks for this 32 times at once, and takes one byte of each answer.
+fn stuck_requests(target: &str, port: u16) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+    // `:method: GET`, `:scheme: http`, `:path` and `:authority`.
+    let host = format!("127.0.0.1:{port}");
+    let head = [&[0x82, 0x86, 0x04][..], &text(target), &[0x01], &text(&host)].concat();
+    let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    let streams = (0..32).flat_map(|number| frame(1, 5, 2 * number + 1, &head));
+    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat().into_iter().chain(streams).collect()
+}
+
 fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[(times.len() * 99 / 100).min(times.len() - 1)]
@@ -261,6 +276,25 @@ async fn no_attack_takes_the_memory_or_the_time_of_everybody_else() {
                         format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").repeat(40);
                     // One that was refused and closed holds nothing.
                     if stream.write_all(request.as_bytes()).await.is_ok() {
+                        held.push(stream);
+                    }
+                }
+                std::future::pending::<()>().await;
+                drop(held);
+            })
+        })
+        .await;
+
+    // The same over HTTP/2, with windows of one byte: the connection takes what comes, and no answer ends.
+    let begun = stuck_requests(&all, attacked.port);
+    attacked
+        .attack("answers over HTTP/2 that nobody takes", move |_, _| {
+            let begun = begun.clone();
+            Box::pin(async move {
+                let mut held = Vec::new();
+                for _ in 0..5 {
+                    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    if stream.write_all(&begun).await.is_ok() {
                         held.push(stream);
                     }
                 }

@@ -19,6 +19,7 @@ pub use super::keys::StoredSession;
 use super::keys::{bad_token, hash};
 use crate::Problem;
 use crate::rates::Class;
+use crate::security_headers::came_over_tls;
 
 /// The cookie's name.
 pub const COOKIE: &str = "soonshop_session";
@@ -28,8 +29,6 @@ pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
 
 /// The origin of a request (same origin or other site), as the browser reports it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// The scheme of the original request, as a proxy that ends TLS reports it.
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl StoredSession {
     /// The caller that acts in it.
@@ -56,9 +55,7 @@ fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
 }
 
 fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
-    let tls =
-        headers.get(FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
-    let secure = if tls { "; Secure" } else { "" };
+    let secure = if came_over_tls(headers) { "; Secure" } else { "" };
     format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
@@ -148,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::access::Role;
+    use crate::rates::X_FORWARDED_PROTO;
     use crate::shelf::Shelf;
 
     fn headers(pairs: &[(&HeaderName, &str)]) -> HeaderMap {
@@ -183,7 +181,7 @@ mod tests {
         assert!(other.sign_in(&key.text(), &HeaderMap::new()).await.is_err());
 
         // Another token of the operator's ends the sessions of the one before.
-        let cookie = other.sign_in("the-token", &headers(&[(&FORWARDED_PROTO, "https")])).await.unwrap();
+        let cookie = other.sign_in("the-token", &headers(&[(&X_FORWARDED_PROTO, "https")])).await.unwrap();
         assert!(cookie.ends_with("; Secure"), "{cookie}");
         assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Admin);
         let renewed = Access::new(Some("another-token".into())).with_keys(shelf.clone());

@@ -12,13 +12,13 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 use super::limits::Limits;
-use super::state::{Answering, State};
+use super::state::{Answering, AwaitedBody};
 use crate::extract::BodyTimedOut;
 
 /// The body of a request.
 pub(super) struct RequestBody {
     inner: Incoming,
-    state: Arc<State>,
+    awaited: AwaitedBody,
     until: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     whole: Arc<AtomicBool>,
@@ -26,9 +26,14 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     /// It has to be there within `limit`. `whole` says whether it was read to its end.
-    pub(super) fn new(inner: Incoming, state: Arc<State>, limit: Duration, whole: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        awaited: AwaitedBody,
+        limit: Duration,
+        whole: Arc<AtomicBool>,
+    ) -> Self {
         whole.store(inner.is_end_stream(), Ordering::Relaxed);
-        Self { inner, state, until: Instant::now() + limit, timer: None, whole }
+        Self { inner, awaited, until: Instant::now() + limit, timer: None, whole }
     }
 }
 
@@ -43,14 +48,14 @@ impl HttpBody for RequestBody {
         let this = self.get_mut();
         match Pin::new(&mut this.inner).poll_frame(context) {
             Poll::Ready(frame) => {
-                this.state.waits_for_body(false);
+                this.awaited.waits(false);
                 if frame.is_none() || this.inner.is_end_stream() {
                     this.whole.store(true, Ordering::Relaxed);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
             }
             Poll::Pending => {
-                this.state.waits_for_body(true);
+                this.awaited.waits(true);
                 let until = this.until;
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
                 match timer.as_mut().poll(context) {
@@ -72,24 +77,26 @@ impl HttpBody for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.state.waits_for_body(false);
+        self.awaited.waits(false);
         if !self.whole.load(Ordering::Relaxed) {
-            self.state.leaves_body_unread();
+            self.awaited.is_left_unread();
         }
     }
 }
 
-/// The body of an answer. It is handed over in pieces: hyper copies each, and takes the next one when there is room.
+/// The body of an answer. It is handed over in pieces: HTTP/1 copies each, and takes the next one when there is room;
+/// HTTP/2 keeps each until its client takes it.
 pub(super) struct AnswerBody {
     inner: Body,
     /// What was got of it and not handed over yet.
     rest: Bytes,
-    answering: Answering,
+    answering: Arc<Answering>,
+    over_http2: bool,
 }
 
 impl AnswerBody {
-    pub(super) fn new(inner: Body, answering: Answering) -> Self {
-        Self { inner, rest: Bytes::new(), answering }
+    pub(super) fn new(inner: Body, answering: Arc<Answering>, over_http2: bool) -> Self {
+        Self { inner, rest: Bytes::new(), answering, over_http2 }
     }
 }
 
@@ -102,7 +109,6 @@ impl HttpBody for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
-        this.answering.asked();
         if this.rest.is_empty() {
             match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
                 None => return Poll::Ready(None),
@@ -113,8 +119,9 @@ impl HttpBody for AnswerBody {
                 },
             }
         }
-        let piece = this.rest.split_to(this.rest.len().min(Limits::BUFFER_BYTES));
-        this.answering.handed_over();
+        let most = if this.over_http2 { Limits::HTTP2_PIECE } else { Limits::BUFFER_BYTES };
+        let piece = this.rest.split_to(this.rest.len().min(most));
+        let piece = if this.over_http2 { this.answering.hand_over(piece) } else { piece };
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -117,8 +117,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Io<S> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_instead(context))?;
-        this.state.took_all();
-        Pin::new(&mut this.socket).poll_flush(context)
+        let flushed = Pin::new(&mut this.socket).poll_flush(context);
+        // TLS has a buffer of its own.
+        if flushed.is_pending() {
+            this.state.blocks();
+        } else {
+            this.state.took_all();
+        }
+        flushed
     }
 
     /// Sends what there is, and leaves the socket open: its client may still be sending.

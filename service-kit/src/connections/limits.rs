@@ -20,7 +20,8 @@ pub struct Limits {
     pub body: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// For the client to take [`STEP`](Self::STEP) bytes of an answer that waits for it.
+    /// For the client to take [`STEP`](Self::STEP) bytes of an answer that waits for it; with HTTP/2 also
+    /// [`HTTP2_PIECE`](Self::HTTP2_PIECE) of each answer.
     pub write: Duration,
     /// Requests of one HTTP/2 connection that may be under way at once; also handlers that still run for requests
     /// which the client has given up.
@@ -47,6 +48,11 @@ impl Limits {
     pub const HEAD_FIELDS: usize = 100;
     /// What is read ahead of a request, and kept of an answer that waits for its client.
     pub const BUFFER_BYTES: usize = 64 * 1024;
+    /// What the system may keep of an answer beside that, before it has sent it.
+    pub const UNSENT_BYTES: u32 = 64 * 1024;
+    /// The pieces in which HTTP/2 gets an answer: of each answer it keeps two of them, or three where the connection is
+    /// what waits for the client. One has to be taken within [`write`](Self::write).
+    pub const HTTP2_PIECE: usize = 16 * 1024;
     /// The fields of a head of HTTP/2, unpacked: beyond this the protocol itself refuses, without a body.
     pub const HTTP2_HEAD_BYTES: u32 = 128 * 1024;
     /// What one stream of HTTP/2 may send ahead.
@@ -60,6 +66,9 @@ impl Limits {
     pub const HTTP2_PONG: Duration = Duration::from_secs(10);
     /// How much an answer's client has to take within [`write`](Self::write).
     pub const STEP: usize = 64 * 1024;
+    /// How many times more of that time a client has for an answer of HTTP/2, at most: once more for each
+    /// [`STEP`](Self::STEP) that it has taken of it.
+    pub const PATIENCE: usize = 2;
     /// How much of a refused body is read and thrown away, and for how long, so that its client can read the refusal.
     pub const LINGER_BYTES: usize = 64 * BODY_LIMIT;
     pub const LINGER: Duration = Duration::from_secs(5);

@@ -23,6 +23,7 @@ use super::service::Service;
 use super::state::{Overdue, State};
 use super::table::Admitted;
 use crate::metrics::Http;
+use crate::rates::Proxies;
 
 /// What every connection begins with that speaks HTTP/2 from its first byte.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     /// Where this process ends TLS itself.
     pub(super) tls: Option<TlsAcceptor>,
+    /// Whose word about a client counts.
+    pub(super) proxies: Proxies,
     /// Take no more requests.
     pub(super) stop: CancellationToken,
 }
@@ -61,6 +64,7 @@ impl Watch {
     /// Drives a connection until something happens to it.
     async fn over<T>(&mut self, mut drive: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Event<T> {
         poll_fn(|context| {
+            self.state.is_driven();
             if let Poll::Ready(ended) = drive(context) {
                 return Poll::Ready(Event::Ended(ended));
             }
@@ -74,7 +78,9 @@ impl Watch {
                 return Poll::Ready(Event::Stopping);
             }
             // Driving it may have moved the deadline.
-            let Some((at, overdue)) = self.state.deadline(&self.limits) else { return Poll::Pending };
+            let Some((at, overdue)) = self.state.deadline(&self.limits, context.waker()) else {
+                return Poll::Pending;
+            };
             if self.timer.deadline() != at {
                 self.timer.as_mut().reset(at);
             }
@@ -152,6 +158,7 @@ async fn serve_socket<S>(
         limits,
         reserved,
         over_tls,
+        proxies: shared.proxies.clone(),
     };
     // Boxed: a connection that waits for its first bytes is smaller than one that speaks HTTP.
     let http2 = before == PREFACE;
@@ -230,7 +237,7 @@ where
             .max_pending_accept_reset_streams(Limits::HTTP2_RESETS)
             .max_local_error_reset_streams(Limits::HTTP2_RESETS)
             .max_header_list_size(Limits::HTTP2_HEAD_BYTES)
-            .max_send_buf_size(Limits::BUFFER_BYTES)
+            .max_send_buf_size(Limits::HTTP2_PIECE)
             .initial_stream_window_size(Limits::HTTP2_STREAM_WINDOW)
             .initial_connection_window_size(Limits::HTTP2_WINDOW)
             .keep_alive_interval(Limits::HTTP2_PING)

@@ -20,7 +20,8 @@ use super::limits::Limits;
 use super::reserve::Reserved;
 use super::state::State;
 use super::table::Slot;
-use crate::security_headers::FORWARDED_PROTO;
+use crate::rates::Proxies;
+use crate::security_headers::tell_over_tls;
 
 /// Held by a handler for as long as it runs, also after its client has gone: a client that begins requests and gives
 /// them up has no more handlers at work than one that waits.
@@ -41,6 +42,8 @@ pub(super) struct Service {
     pub(super) reserved: bool,
     /// The client speaks TLS with this process itself.
     pub(super) over_tls: bool,
+    /// Whose word about a client counts.
+    pub(super) proxies: Proxies,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -52,29 +55,28 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let answering = self.state.answer();
         let (router, handlers, slot) =
             (self.router.clone(), Arc::clone(&self.handlers), Arc::clone(&self.slot));
-        let (peer, reserved, over_tls) = (self.peer, self.reserved, self.over_tls);
+        let (peer, reserved) = (self.peer, self.reserved);
         // HTTP/2 ends a stream without ending the connection.
-        let closes = request.version() < Version::HTTP_2;
+        let over_http2 = request.version() >= Version::HTTP_2;
         let whole = Arc::new(AtomicBool::new(false));
-        let (state, read) = (Arc::clone(&self.state), Arc::clone(&whole));
+        let (awaited, read) = (answering.body(), Arc::clone(&whole));
         let limit = self.limits.body;
-        let mut request = request.map(|body| Body::new(RequestBody::new(body, state, limit, read)));
+        let mut request = request.map(|body| Body::new(RequestBody::new(body, awaited, limit, read)));
+        let over_tls = self.over_tls || self.proxies.over_tls(peer.ip(), request.headers());
+        tell_over_tls(request.headers_mut(), over_tls);
         Box::pin(async move {
             let permit = handlers.acquire_owned().await.expect("the semaphore is never closed");
             let held = Held { _one_of_the_connection: Arc::new(permit), _one_of_all: slot };
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(held);
-            if over_tls {
-                request.headers_mut().insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
-            }
             if reserved {
                 request.extensions_mut().insert(Reserved);
             }
             let Ok(mut response) = router.oneshot(request).await;
-            if closes && (reserved || !whole.load(Ordering::Relaxed)) {
+            if !over_http2 && (reserved || !whole.load(Ordering::Relaxed)) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| AnswerBody::new(body, answering)))
+            Ok(response.map(|body| AnswerBody::new(body, answering, over_http2)))
         })
     }
 }

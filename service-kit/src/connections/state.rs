@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
+use axum::body::Bytes;
 use tokio::time::{Duration, Instant};
 
 use super::limits::Limits;
@@ -46,21 +48,65 @@ pub(super) enum Rank {
     Waiting,
 }
 
+/// What one request waits for its client for.
+#[derive(Default)]
+struct Asked {
+    /// Since when more of its body is waited for.
+    body: Option<Instant>,
+    /// Pieces of its answer that HTTP/2 keeps until the client takes them.
+    pieces: usize,
+    /// Since when the first of them waits.
+    untaken: Option<Instant>,
+    /// The bytes of the answer that the client has taken.
+    taken: usize,
+}
+
+impl Asked {
+    /// Since when it waits for its client. `None`: the shop works on it.
+    fn waits(&self) -> Option<Instant> {
+        self.body.into_iter().chain(self.untaken).min()
+    }
+
+    /// Until when the next piece has to be taken. A client may say of a megabyte at once that it has read it, so one that
+    /// has taken much already has more time.
+    fn takes_until(&self, write: Duration) -> Option<Instant> {
+        let earned = (self.taken / Limits::STEP).min(Limits::PATIENCE);
+        let patience = u32::try_from(1 + earned).unwrap_or(1);
+        self.untaken.map(|since| since + write * patience)
+    }
+}
+
 struct Inner {
     stage: Stage,
     since: Instant,
-    requests: usize,
+    requests: HashMap<u64, Asked>,
+    next_request: u64,
     http2: bool,
     stopping: bool,
     /// A body was not read to its end.
     unread: bool,
     /// Since when the socket takes too little, and how much it took since.
     blocked: Option<(Instant, usize)>,
-    /// Since when a body is waited for.
-    body: Option<Instant>,
-    /// Answers of which something was handed over and nothing was asked for since.
-    handed_over: HashMap<u64, Instant>,
-    next_answer: u64,
+    /// The task that drives the connection, while it waits. Requests of HTTP/2 have tasks of their own, so it has to be
+    /// told when they change the deadline.
+    watcher: Option<Waker>,
+}
+
+impl Inner {
+    fn deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
+        let idle = if self.stopping { LAST } else { limits.idle };
+        let stage = match self.stage {
+            Stage::New => Some((self.since + limits.head.min(idle), Overdue::Nothing)),
+            Stage::Head { .. } => Some((self.since + limits.head, Overdue::Head)),
+            Stage::Idle if self.blocked.is_none() => Some((self.since + idle, Overdue::Nothing)),
+            // The handler's end is not the end of its answer.
+            Stage::Idle | Stage::Answering => None,
+        };
+        let blocked = self.blocked.map(|(since, _)| since + limits.write);
+        let untaken = self.requests.values().filter_map(|asked| asked.takes_until(limits.write));
+        let untaken = untaken.chain(blocked).min().map(|at| (at, Overdue::Answer));
+        stage.into_iter().chain(untaken).min_by_key(|(at, _)| *at)
+    }
 }
 
 /// Shared by all parts of a connection.
@@ -71,14 +117,13 @@ impl State {
         Self(Mutex::new(Inner {
             stage: Stage::New,
             since: Instant::now(),
-            requests: 0,
+            requests: HashMap::new(),
+            next_request: 0,
             http2: false,
             stopping: false,
             unread: false,
             blocked: None,
-            body: None,
-            handed_over: HashMap::new(),
-            next_answer: 0,
+            watcher: None,
         }))
     }
 
@@ -109,7 +154,7 @@ impl State {
 
     /// If no request is being answered, what hyper writes is an answer of its own, or the end of the last one.
     pub(super) fn is_answering(&self) -> bool {
-        self.lock().requests > 0
+        !self.lock().requests.is_empty()
     }
 
     /// Whether the first line of the head was read to its end.
@@ -118,13 +163,14 @@ impl State {
     }
 
     /// A request was read, and is being answered until the guard is dropped.
-    pub(super) fn answer(self: &Arc<Self>) -> Answering {
+    pub(super) fn answer(self: &Arc<Self>) -> Arc<Answering> {
         let mut inner = self.lock();
-        inner.requests += 1;
+        inner.next_request += 1;
+        let id = inner.next_request;
+        inner.requests.insert(id, Asked::default());
         inner.stage = Stage::Answering;
         inner.since = Instant::now();
-        inner.next_answer += 1;
-        Answering { state: Arc::clone(self), id: inner.next_answer }
+        Arc::new(Answering { state: Arc::clone(self), id })
     }
 
     /// The socket takes nothing now.
@@ -146,26 +192,12 @@ impl State {
         }
     }
 
-    /// The socket took all that there was.
+    /// The socket took all that there was. With HTTP/2 that may be an answer to a ping, which is no use of the connection.
     pub(super) fn took_all(&self) {
         let mut inner = self.lock();
-        if inner.blocked.take().is_some() && inner.stage == Stage::Idle {
+        if inner.blocked.take().is_some() && inner.stage == Stage::Idle && !inner.http2 {
             inner.since = Instant::now();
         }
-    }
-
-    /// More of a body is waited for, or came. With HTTP/2 other requests may be at work meanwhile.
-    pub(super) fn waits_for_body(&self, waits: bool) {
-        let mut inner = self.lock();
-        match (waits && !inner.http2, inner.body) {
-            (true, None) => inner.body = Some(Instant::now()),
-            (true, Some(_)) => {}
-            (false, _) => inner.body = None,
-        }
-    }
-
-    pub(super) fn leaves_body_unread(&self) {
-        self.lock().unread = true;
     }
 
     pub(super) fn left_body_unread(&self) -> bool {
@@ -176,27 +208,24 @@ impl State {
     pub(super) fn stop(&self) -> bool {
         let mut inner = self.lock();
         inner.stopping = true;
-        if inner.requests == 0 {
+        if inner.requests.is_empty() {
             inner.since = Instant::now();
         }
-        inner.requests == 0 && inner.blocked.is_none()
+        inner.requests.is_empty() && inner.blocked.is_none()
     }
 
-    /// Until when the client may take for its next step, and what is overdue then.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
-        let inner = self.lock();
-        let idle = if inner.stopping { LAST } else { limits.idle };
-        let stage = match inner.stage {
-            Stage::New => Some((inner.since + limits.head.min(idle), Overdue::Nothing)),
-            Stage::Head { .. } => Some((inner.since + limits.head, Overdue::Head)),
-            Stage::Idle if inner.blocked.is_none() => Some((inner.since + idle, Overdue::Nothing)),
-            // The handler's end is not the end of its answer.
-            Stage::Idle | Stage::Answering => None,
-        };
-        let blocked = inner.blocked.map(|(since, _)| since);
-        let untaken = inner.handed_over.values().copied().chain(blocked).min();
-        let untaken = untaken.map(|since| (since + limits.write, Overdue::Answer));
-        stage.into_iter().chain(untaken).min_by_key(|(at, _)| *at)
+    /// The connection is being driven: its deadline is looked at afterwards in any case.
+    pub(super) fn is_driven(&self) {
+        self.lock().watcher = None;
+    }
+
+    /// Until when the client may take for its next step, and what is overdue then. `watcher` is woken when that changes.
+    pub(super) fn deadline(&self, limits: &Limits, watcher: &Waker) -> Option<(Instant, Overdue)> {
+        let mut inner = self.lock();
+        if inner.http2 {
+            inner.watcher = Some(watcher.clone());
+        }
+        inner.deadline(limits)
     }
 
     /// How gladly it is closed for a new connection, and since when it waits for its client. `None`: not at all.
@@ -207,41 +236,106 @@ impl State {
             Stage::Idle if inner.blocked.is_none() => Some((Rank::Idle, inner.since)),
             Stage::Idle | Stage::Answering => {
                 let blocked = inner.blocked.map(|(since, _)| since);
-                let since = inner.body.into_iter().chain(blocked).min()?;
+                let requests = inner.requests.values().map(Asked::waits);
+                // Of the requests of HTTP/2 some may be at work while others wait.
+                let since = if inner.http2 && !inner.requests.is_empty() {
+                    requests.collect::<Option<Vec<_>>>()?.into_iter().min()?
+                } else {
+                    requests.flatten().chain(blocked).min()?
+                };
                 (now.duration_since(since) >= Limits::WAITED).then_some((Rank::Waiting, since))
             }
         }
     }
 }
 
-/// A request that is being answered.
+/// A request that is being answered: until its answer was given to the network, or thrown away.
 pub(super) struct Answering {
     state: Arc<State>,
     id: u64,
 }
 
 impl Answering {
-    /// Part of the answer was handed over to be sent.
-    pub(super) fn handed_over(&self) {
-        self.state.lock().handed_over.insert(self.id, Instant::now());
+    /// The body that it came with.
+    pub(super) fn body(&self) -> AwaitedBody {
+        AwaitedBody { state: Arc::clone(&self.state), id: self.id }
     }
 
-    /// More of the answer is asked for: what was handed over has found room.
-    pub(super) fn asked(&self) {
-        self.state.lock().handed_over.remove(&self.id);
+    /// A piece of the answer that HTTP/2 keeps until the client takes it: it counts for as long as it is in memory.
+    pub(super) fn hand_over(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        let mut inner = self.state.lock();
+        let asked = inner.requests.entry(self.id).or_default();
+        asked.pieces += 1;
+        let watcher = if asked.untaken.is_none() {
+            asked.untaken = Some(Instant::now());
+            inner.watcher.take()
+        } else {
+            None
+        };
+        drop(inner);
+        watcher.into_iter().for_each(Waker::wake);
+        Bytes::from_owner(Piece { bytes, answering: Arc::clone(self) })
+    }
+
+    fn taken(&self, bytes: usize) {
+        let mut inner = self.state.lock();
+        if let Some(asked) = inner.requests.get_mut(&self.id) {
+            asked.taken = asked.taken.saturating_add(bytes);
+            asked.pieces = asked.pieces.saturating_sub(1);
+            // The next one has its time from now on.
+            asked.untaken = (asked.pieces > 0).then(Instant::now);
+        }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         let mut inner = self.state.lock();
-        inner.handed_over.remove(&self.id);
-        inner.requests = inner.requests.saturating_sub(1);
-        if inner.requests == 0 {
+        inner.requests.remove(&self.id);
+        if inner.requests.is_empty() {
             inner.stage = Stage::Idle;
             inner.since = Instant::now();
-            inner.body = None;
+            let watcher = inner.watcher.take();
+            drop(inner);
+            watcher.into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+struct Piece {
+    bytes: Bytes,
+    answering: Arc<Answering>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.answering.taken(self.bytes.len());
+    }
+}
+
+/// The body of a request, which may come later than its head.
+pub(super) struct AwaitedBody {
+    state: Arc<State>,
+    id: u64,
+}
+
+impl AwaitedBody {
+    /// More of it is waited for, or came.
+    pub(super) fn waits(&self, waits: bool) {
+        // The request may have been answered already.
+        if let Some(asked) = self.state.lock().requests.get_mut(&self.id) {
+            asked.body = waits.then(|| asked.body.unwrap_or_else(Instant::now));
+        }
+    }
+
+    pub(super) fn is_left_unread(&self) {
+        self.state.lock().unread = true;
     }
 }
 
@@ -253,11 +347,15 @@ mod tests {
         Limits::default()
     }
 
+    fn deadline(state: &State) -> Option<(Instant, Overdue)> {
+        state.deadline(&limits(), Waker::noop())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_head_has_its_time_from_its_first_byte_however_slowly_it_comes() {
         let state = State::new();
         let begun = Instant::now();
-        assert_eq!(state.deadline(&limits()), Some((begun + limits().head, Overdue::Nothing)));
+        assert_eq!(deadline(&state), Some((begun + limits().head, Overdue::Nothing)));
         tokio::time::advance(Duration::from_secs(3)).await;
         state.received(b"GET /");
         let first = Instant::now();
@@ -266,7 +364,7 @@ mod tests {
         assert!(!state.line_ended());
         state.received(b" HTTP/1.1\r\nHost");
         assert!(state.line_ended());
-        assert_eq!(state.deadline(&limits()), Some((first + limits().head, Overdue::Head)));
+        assert_eq!(deadline(&state), Some((first + limits().head, Overdue::Head)));
         assert_eq!(state.waits(Instant::now()), Some((Rank::Head, first)));
     }
 
@@ -276,14 +374,14 @@ mod tests {
         state.received(b"GET");
         let answering = state.answer();
         assert!(state.is_answering());
-        assert_eq!((state.deadline(&limits()), state.waits(Instant::now())), (None, None));
+        assert_eq!((deadline(&state), state.waits(Instant::now())), (None, None));
         state.received(b"the body");
         drop(answering);
         let now = Instant::now();
-        assert_eq!(state.deadline(&limits()), Some((now + limits().idle, Overdue::Nothing)));
+        assert_eq!(deadline(&state), Some((now + limits().idle, Overdue::Nothing)));
         assert_eq!(state.waits(now), Some((Rank::Idle, now)));
         state.stop();
-        assert_eq!(state.deadline(&limits()), Some((now + LAST, Overdue::Nothing)));
+        assert_eq!(deadline(&state), Some((now + LAST, Overdue::Nothing)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,17 +396,10 @@ mod tests {
             state.blocks();
         }
         let overdue = Some((begun + limits().write, Overdue::Answer));
-        assert_eq!(state.deadline(&limits()), overdue);
+        assert_eq!(deadline(&state), overdue);
         assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
         state.took(Limits::STEP);
-        assert_eq!(state.deadline(&limits()), None);
-
-        // HTTP/2: the socket is free, but the stream's window is not.
-        let now = Instant::now();
-        answering.handed_over();
-        assert_eq!(state.deadline(&limits()), Some((now + limits().write, Overdue::Answer)));
-        answering.asked();
-        assert_eq!(state.deadline(&limits()), None);
+        assert_eq!(deadline(&state), None);
 
         // The handler has ended, and its answer has not.
         state.blocks();
@@ -322,15 +413,117 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_gives_its_connection_away_after_a_while() {
+    async fn a_piece_of_an_http2_answer_counts_until_it_is_dropped_also_the_last_one() {
         let state = Arc::new(State::new());
-        let _answering = state.answer();
+        state.speaks_http2();
+        let answering = state.answer();
         let begun = Instant::now();
-        state.waits_for_body(true);
-        assert_eq!(state.waits(Instant::now()), None, "it has only begun to wait");
+        let first = answering.hand_over(Bytes::from_static(b"first"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let last = answering.hand_over(Bytes::from_static(b"last"));
+        assert_eq!((&first[..], &last[..]), (&b"first"[..], &b"last"[..]));
+        // The body has ended, and hyper has let it go.
+        drop(answering);
+        assert!(state.is_answering() && !state.stop());
+        assert_eq!(deadline(&state), Some((begun + limits().write, Overdue::Answer)));
         tokio::time::advance(Limits::WAITED).await;
         assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
-        state.waits_for_body(false);
+        drop(first);
+        let now = Instant::now();
+        assert_eq!(deadline(&state), Some((now + limits().write, Overdue::Answer)), "each has its time");
+        assert_eq!(state.waits(now), None);
+        drop(last);
+        assert!(!state.is_answering());
+        assert_eq!(state.waits(now), Some((Rank::Idle, now)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_taken_much_of_an_http2_answer_has_more_time_for_the_rest_but_not_without_end() {
+        let state = Arc::new(State::new());
+        state.speaks_http2();
+        let answering = state.answer();
+        let piece = Bytes::from(vec![0; Limits::HTTP2_PIECE]);
+        for (steps, patience) in [(0, 1), (1, 2), (2, 3), (100, 3)] {
+            for _ in 0..steps * (Limits::STEP / Limits::HTTP2_PIECE) {
+                drop(answering.hand_over(piece.clone()));
+            }
+            let _untaken = answering.hand_over(piece.clone());
+            let until = Instant::now() + limits().write * patience;
+            assert_eq!(deadline(&state), Some((until, Overdue::Answer)), "{steps}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_drives_a_connection_is_told_of_a_deadline_that_another_task_sets() {
+        struct Woken(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(Woken(0.into()));
+        let (waker, times) =
+            (Waker::from(Arc::clone(&woken)), || woken.0.load(std::sync::atomic::Ordering::Relaxed));
+        let state = Arc::new(State::new());
+        state.speaks_http2();
+        let answering = state.answer();
+        assert_eq!(state.deadline(&limits(), &waker), None);
+        let piece = answering.hand_over(Bytes::from_static(b"x"));
+        assert_eq!(times(), 1);
+        state.deadline(&limits(), &waker);
+        drop((piece, answering));
+        assert_eq!(times(), 2);
+        // What changes while it is driven is seen afterwards.
+        state.deadline(&limits(), &waker);
+        state.is_driven();
+        drop(state.answer());
+        assert_eq!(times(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_gives_its_connection_away_after_a_while() {
+        for http2 in [false, true] {
+            let state = Arc::new(State::new());
+            if http2 {
+                state.speaks_http2();
+            }
+            let answering = state.answer();
+            let body = answering.body();
+            let begun = Instant::now();
+            body.waits(true);
+            assert_eq!(state.waits(Instant::now()), None, "it has only begun to wait");
+            tokio::time::advance(Limits::WAITED).await;
+            body.waits(true);
+            assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
+            body.waits(false);
+            assert_eq!(state.waits(Instant::now()), None);
+            body.waits(true);
+            drop(answering);
+            body.waits(true);
+            assert_eq!(state.waits(Instant::now()), Some((Rank::Idle, Instant::now())));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_http2_connection_with_a_request_at_work_is_not_closed_for_another_one() {
+        let state = Arc::new(State::new());
+        state.speaks_http2();
+        let (withheld, untaken, at_work) = (state.answer(), state.answer(), state.answer());
+        let begun = Instant::now();
+        withheld.body().waits(true);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let _piece = untaken.hand_over(Bytes::from_static(b"x"));
+        tokio::time::advance(Limits::WAITED).await;
         assert_eq!(state.waits(Instant::now()), None);
+        // A socket that takes nothing makes no difference to the handler.
+        state.blocks();
+        tokio::time::advance(Limits::WAITED).await;
+        assert_eq!(state.waits(Instant::now()), None);
+        drop(at_work);
+        assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
+        // One that has only begun does not save the others.
+        let new = state.answer();
+        new.body().waits(true);
+        assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
     }
 }

@@ -1,13 +1,18 @@
 //! Over real sockets: what a client can do to connections, and what everybody else sees of it.
 
+mod abuse;
+mod proxied;
+mod slow;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response};
 use axum::routing::{get, post};
 use futures::stream;
 use hyper::body::Incoming;
@@ -24,9 +29,12 @@ use crate::cors::Origins;
 use crate::extract::{BODY_LIMIT, Json};
 use crate::metrics::Http;
 use crate::problem::Problem;
+use crate::security_headers::came_over_tls;
 use crate::serve::{Door, Stopped, serve};
 
 const SMALL: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+/// The bytes of `/large`: more than the buffers between the two sides hold.
+const LARGE: usize = 12 << 20;
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// What a handler under test waits for, and says.
@@ -35,6 +43,8 @@ struct Signals {
     go_on: Arc<Notify>,
     begun: watch::Sender<usize>,
     dropped: watch::Sender<usize>,
+    /// The bytes of `/endless` that were asked for.
+    given: Arc<AtomicUsize>,
 }
 
 /// Says that it was dropped.
@@ -54,7 +64,7 @@ struct Served {
 }
 
 fn router(signals: &Signals) -> Router {
-    let (hangs, endless) = (signals.clone(), signals.clone());
+    let (hangs, endless, takes) = (signals.clone(), signals.clone(), signals.clone());
     Router::new()
         .route("/health/live", get(async || "alive"))
         .route("/small", get(async || "small"))
@@ -71,19 +81,37 @@ fn router(signals: &Signals) -> Router {
         .route(
             "/endless",
             get(async move || {
-                let dropped = Dropped(endless.dropped.clone());
+                let (dropped, given) = (Dropped(endless.dropped.clone()), Arc::clone(&endless.given));
                 let chunk = Bytes::from(vec![b'x'; 32 * 1024]);
                 Body::from_stream(stream::repeat_with(move || {
                     let _kept = &dropped;
+                    given.fetch_add(chunk.len(), Ordering::Relaxed);
                     Ok::<_, Infallible>(chunk.clone())
                 }))
             }),
         )
+        .route(
+            "/large",
+            get(async || {
+                let chunk = Bytes::from(vec![b'x'; 32 * 1024]);
+                let chunks = std::iter::repeat_n(chunk, LARGE / (32 * 1024));
+                Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)))
+            }),
+        )
+        .route(
+            "/takes",
+            post(async move |request: Request<Body>| {
+                takes.begun.send_modify(|count| *count += 1);
+                let body = axum::body::to_bytes(request.into_body(), BODY_LIMIT).await;
+                body.map_or_else(|error| error.to_string(), |body| body.len().to_string())
+            }),
+        )
+        .route("/tls", get(async |headers: HeaderMap| came_over_tls(&headers).to_string()))
 }
 
 async fn behind(door: Door) -> Served {
-    let signals =
-        Signals { go_on: Arc::default(), begun: watch::Sender::new(0), dropped: watch::Sender::new(0) };
+    let (begun, dropped) = (watch::Sender::new(0), watch::Sender::new(0));
+    let signals = Signals { go_on: Arc::default(), begun, dropped, given: Arc::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, router, stop) =
         (listener.local_addr().unwrap(), router(&signals), CancellationToken::new());

@@ -13,7 +13,7 @@ use crate::grammar;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The most addresses of a header that are read: more proxies than anybody has in a row.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 
 /// A proxy that is trusted, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +65,13 @@ impl Proxy {
     }
 }
 
-/// The proxies that are trusted to report the address of a caller.
+/// The proxies that are trusted to report the address of a caller, and whether it speaks TLS.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies(Vec<Proxy>);
+pub struct Proxies(Arc<[Proxy]>);
 
 impl From<Vec<Proxy>> for Proxies {
     fn from(proxies: Vec<Proxy>) -> Self {
-        Self(proxies)
+        Self(proxies.into())
     }
 }
 
@@ -124,16 +124,21 @@ impl Proxies {
 type Read = fn(&str) -> Option<IpAddr>;
 
 /// The elements of all lines of a header. A line that cannot be read is one element without an address.
-fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+pub(super) fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unknown"));
     lines.flat_map(|line| grammar::split(line, ',')).map(str::to_owned).collect()
 }
 
 /// `for=192.0.2.60;proto=http`, `For="[2001:db8::17]:4711"`; none in `for=unknown`, `for=_hidden`.
-fn node(element: &str) -> Option<IpAddr> {
+pub(super) fn node(element: &str) -> Option<IpAddr> {
+    plain(&pair(element, "for")?)
+}
+
+/// The value of that name in an element of `Forwarded`.
+pub(super) fn pair(element: &str, name: &str) -> Option<String> {
     let mut pairs = grammar::split(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
-    let (_, node) = pairs.find(|(name, _)| name.eq_ignore_ascii_case("for"))?;
-    plain(&grammar::value(node)?)
+    let (_, value) = pairs.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    grammar::value(value)
 }
 
 /// An address, maybe with a port; one of IPv6 also in brackets.
