@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr};
 use soonshop_domain::QueryError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use uuid::Uuid;
 
 /// Why the log could not be read.
@@ -85,7 +86,8 @@ impl From<Error> for QueryError {
     }
 }
 
-/// True for temporary errors: a server that is down, full, starting, or out of connections.
+/// True for temporary errors: a server that is down, full, starting, or out of connections, or that does not let this
+/// login in. All of them are mended from outside, without a restart of this process.
 pub fn unavailable(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
@@ -107,22 +109,32 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            // SQLite: busy, locked, out of memory, read only, I/O, full, cannot open. The higher bytes of a code hold
-            // details.
-            Some(code) if code.len() < 5 => {
-                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
-            }
-            Some(code) => {
-                // PostgreSQL: connection, resources (a full disk is 53100), shutting down or starting, a standby,
-                // a lock or statement that took too long, and tables that are not there yet.
-                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) && code.len() == 5
-                    || matches!(code, "25006" | "55P03" | "40001" | "40P01")
-            }
-            None => false,
-        },
+        sqlx::Error::Database(error) => {
+            ended_the_session(&**error) || error.code().as_deref().is_some_and(is_temporary)
+        }
         _ => false,
     }
+}
+
+/// Whether PostgreSQL ended the session, or did not begin it: such an error is not about the data, whatever its code is.
+/// So `55000` is temporary where a database takes no connections, and is not where a statement is refused.
+fn ended_the_session(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// Whether the code of a database is that of a temporary error.
+fn is_temporary(code: &str) -> bool {
+    if code.len() < 5 {
+        // SQLite: no permission, busy, locked, out of memory, read only, I/O, full, cannot open. The higher bytes of a
+        // code hold details.
+        return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 3 | 5..=8 | 10 | 13 | 14));
+    }
+    // PostgreSQL: connection, a login that is not let in, resources (a full disk is 53100), shutting down or starting;
+    // a standby, a lock or statement that took too long, a right that is missing, and a database that is not there, as
+    // while it is restored.
+    code.len() == 5 && ["08", "28", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "25006" | "3D000" | "40001" | "40P01" | "42501" | "55P03")
 }
 
 /// Whether the database says that a table or its schema does not exist.
@@ -189,15 +201,17 @@ mod tests {
     #[test]
     fn a_server_that_cannot_answer_now_is_temporary_and_an_answer_about_the_data_is_not() {
         let temporary = [
-            // SQLite: busy, locked, read-only, I/O with details, full, cannot open.
-            "5", "6", "8", "266", "13",
+            // SQLite: no permission, busy, locked, read-only, I/O with details, full, cannot open.
+            "3", "5", "6", "8", "266", "13",
             "14", // PostgreSQL: connections, resources, shutting down, a standby, a lock.
             "08006", "53100", "57P01", "58030", "25006", "55P03", "40001", "40P01",
+            // A login that is not let in, a database that is not there, a right that is missing.
+            "28000", "28P01", "3D000", "42501",
         ];
         for code in temporary {
             assert!(sqlx_unavailable(&answered(Some(code), "")), "{code}");
         }
-        for code in ["1", "9", "19", "11", "22P02", "23505", "42P01", "25001", "0800", "5310", "x"] {
+        for code in ["1", "9", "19", "11", "22P02", "23505", "42P01", "25001", "55000", "0800", "5310", "x"] {
             assert!(!sqlx_unavailable(&answered(Some(code), "")), "{code}");
         }
         assert!(!sqlx_unavailable(&answered(None, "")));

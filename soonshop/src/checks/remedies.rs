@@ -18,6 +18,10 @@ const SAID: &[(&str, &str)] = &[
     ("database is locked", "locked"),
     ("is not there: it was moved or removed", "file-missing"),
     ("no such table", "migrate"),
+    ("database: role \"", "login"),
+    ("pg_hba.conf", "login"),
+    ("not currently accepting connections", "login"),
+    ("permission denied for database", "login"),
     ("does not exist", "migrate"),
     ("permissions violation", "broker-rights"),
     ("refused for user", "broker-rights"),
@@ -123,6 +127,11 @@ mod tests {
             ("could not extend file \"base/1/2\": No space left on device", Some("disk-full")),
             ("(code: 778) disk I/O error", Some("disk-error")),
             ("Permission denied (os error 13)", Some("file-rights")),
+            ("error returned from database: role \"shop\" does not exist", Some("login")),
+            ("no pg_hba.conf entry for host \"10.0.0.7\", user \"shop\"", Some("login")),
+            ("database \"shop\" does not exist", Some("migrate")),
+            ("database \"shop\" is not currently accepting connections", Some("login")),
+            ("permission denied for database \"shop\"", Some("login")),
             ("connection refused", None),
         ] {
             assert_eq!(with_remedy(reason.to_owned().into()).remedy, code, "{reason}");

@@ -242,13 +242,14 @@ async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_super
         async move || {
             // Each in a transaction of its own: whoever connects again at once sees what came before.
             for one in statement.split("; ") {
-                // A database that is read-only takes this from outside only.
-                sql(if one.starts_with("ALTER DATABASE") { &of_server } else { &url }, one).await;
+                // A database that is read-only or takes no connections is changed from outside.
+                let outside = one.starts_with("ALTER DATABASE") || one.ends_with("datname = 'shop'");
+                sql(if outside { &of_server } else { &url }, one).await;
             }
         }
     };
     let object = "127.0.0.1:23780/shop";
-    let faults: [(Fault<'_>, &'static str, &'static str); 6] = [
+    let faults: [(Fault<'_>, &'static str, &'static str); 9] = [
         (
             Fault { check: "event-store", object: "log.events", remedy: "read-only" },
             "ALTER DATABASE shop SET default_transaction_read_only = on; \
@@ -282,6 +283,26 @@ async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_super
             "ALTER ROLE keeper NOLOGIN; \
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper'",
             "ALTER ROLE keeper LOGIN",
+        ),
+        // Each of these has another code, and every one is over without a restart.
+        (
+            Fault { check: "event-store", object: "password authentication failed", remedy: "login" },
+            "ALTER ROLE keeper PASSWORD 'another'; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper'",
+            "ALTER ROLE keeper PASSWORD 'keeper'",
+        ),
+        (
+            Fault { check: "read-models", object: "not currently accepting connections", remedy: "login" },
+            "ALTER DATABASE shop ALLOW_CONNECTIONS false; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'",
+            "ALTER DATABASE shop ALLOW_CONNECTIONS true",
+        ),
+        (
+            Fault { check: "keys", object: "database \"shop\" does not exist", remedy: "migrate" },
+            "ALTER DATABASE shop ALLOW_CONNECTIONS false; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'; \
+             ALTER DATABASE shop RENAME TO away",
+            "ALTER DATABASE away RENAME TO shop; ALTER DATABASE shop ALLOW_CONNECTIONS true",
         ),
     ];
     for (fault, make, mend) in faults {
