@@ -234,7 +234,8 @@ fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
 fn limits(document: &Value, schema: &Value, at: &str, found: &mut Vec<Limit>) {
     let schema = resolved(document, schema);
     let keys = ["minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "pattern"];
-    if keys.iter().any(|key| !schema[*key].is_null()) {
+    let codes = at.ends_with("/reason") && schema["enum"].is_array();
+    if codes || keys.iter().any(|key| !schema[*key].is_null()) {
         found.push(Limit { at: at.to_owned(), schema: schema.clone(), of_map: None });
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -284,6 +285,10 @@ fn values(shop: &Shop, body: &Value, limit: &Limit) -> (Vec<Value>, Vec<Value>) 
     if let Some(most) = schema["maximum"].as_i64() {
         at.push(most.into());
         beyond.push((most + 1).into());
+    }
+    if let Some(codes) = schema["enum"].as_array() {
+        at.extend(codes.first().into_iter().chain(codes.last()).cloned());
+        beyond.extend(["".into(), "ana-lopez".into(), "4915112345678".into()]);
     }
     match schema["pattern"].as_str() {
         None => {}

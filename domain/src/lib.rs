@@ -27,6 +27,7 @@ pub mod process;
 pub mod process_managers;
 pub mod product;
 pub mod query_error;
+pub mod reasons;
 pub mod release_unshipped;
 pub mod text;
 pub mod user;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use soonshop_domain::ActorKind;
 use soonshop_domain::ids::LOG;
+use soonshop_domain::reasons;
 use uuid::Uuid;
 
 use crate::grammar::{self, EntityTag, EntityTags, entity_tags};
@@ -66,9 +67,11 @@ pub fn ascii(
     Ok(Some(text.to_owned()))
 }
 
-/// `X-Reason`: the code of a reason, stored beside what is done.
+/// `X-Reason`: the code of a reason, stored in clear beside what is done.
 pub fn reason(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    ascii(headers, &REASON, "X-Reason", 64, |b| b.is_ascii_graphic())
+    let sent = single(headers, &REASON, "X-Reason")?;
+    let code = sent.map(|sent| reasons::code(sent).map_err(|error| refused("X-Reason", error.to_string())));
+    Ok(code.transpose()?.map(str::to_owned))
 }
 
 /// A customer or a guest on whose behalf a caller acts.

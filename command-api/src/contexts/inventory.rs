@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::http::action::{Action, prepares};
 use crate::http::answer::{answer, refused, unreadable};
-use crate::http::body::{Input, reason};
+use crate::http::body::{Input, reason, reason_schema};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
 use crate::http::privileged::{OCCURRED_AT, Privileged};
@@ -159,8 +159,7 @@ struct Adjustment {
     /// How many units more (or, below zero, fewer) than recorded.
     #[schema(minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64)]
     quantity: i64,
-    /// A code, such as `broken`: free text would be personal.
-    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
+    #[schema(schema_with = reason_schema)]
     reason: String,
     #[serde(serialize_with = "located")]
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::facts::{NewLine, buyer, invalid, number, numbered, sold};
 use crate::http::action::{executes, prepares};
 use crate::http::answer::answer;
-use crate::http::body::{Input, reason};
+use crate::http::body::{Input, reason, reason_schema};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
 use crate::http::privileged::{OCCURRED_AT, Privileged};
@@ -80,8 +80,7 @@ impl Input for NewOrder {
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderCancellation)]
 struct Cancellation {
-    /// A code, such as `broken`: free text would be personal.
-    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
+    #[schema(schema_with = reason_schema)]
     reason: String,
 }
 

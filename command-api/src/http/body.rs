@@ -3,14 +3,15 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use soonshop_domain::text;
+use soonshop_domain::reasons;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema};
 
 use super::privileged::Privileged;
 
-/// The body of a command. It is parsed out of cleaned JSON ([`text::cleaned`]), and serialized again to be compared: what
+/// The body of a command. It is parsed out of cleaned JSON ([`soonshop_domain::text::cleaned`]), and serialized again to be compared: what
 /// is left out and has a default is written with it.
 pub(crate) trait Input: DeserializeOwned + Serialize + ToSchema + Send + 'static {
     /// The fields that only some callers may send.
@@ -50,10 +51,19 @@ pub(crate) fn described<T: ToSchema>() -> Described {
     (T::name().into_owned(), schemas)
 }
 
-/// The field `reason`, which is a code: free text could be personal, and the log keeps it for ever.
+/// The field `reason`, which is a code: what somebody wrote could be personal, and the log keeps it for ever.
 pub(crate) fn reason(sent: &str) -> Result<String, Problem> {
-    text::code(sent)
+    reasons::code(sent)
+        .map(str::to_owned)
         .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/reason"))
+}
+
+/// How it is described.
+pub(crate) fn reason_schema() -> Object {
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(reasons::CODES.iter().copied()));
+    schema
+        .description(Some("A code: words of your own could be personal, and go into `X-Reason-Note`."))
+        .build()
 }
 
 #[cfg(test)]

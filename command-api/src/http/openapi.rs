@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use soonshop_domain::reasons;
 use soonshop_service_kit::endpoint::described::text;
 use soonshop_service_kit::endpoint::{refusals, shared_components, sign_in};
 use soonshop_service_kit::headers::{ENTITY_TAGS_PATTERN, IDEMPOTENCY_KEY_PATTERN};
@@ -95,12 +96,7 @@ fn headers(row: &Row) -> Vec<Parameter> {
             "The version that was seen, as ETag gave it, or `*`.",
             text().pattern(Some(ENTITY_TAGS_PATTERN)),
         ),
-        (
-            "X-Reason",
-            false,
-            "Why, as a code of at most 64 characters.",
-            text().pattern(Some("^[!-~]{1,64}$")),
-        ),
+        ("X-Reason", false, "Why, as a code: it is kept in clear.", text().enum_values(Some(reasons::CODES.iter().copied()))),
         (
             "X-Reason-Note",
             false,

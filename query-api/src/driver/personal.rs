@@ -17,7 +17,7 @@ use super::state::Call;
 pub(crate) const HEADERS: &[(&str, &str)] = &[
     (
         "X-Reason",
-        "Why personal values are looked at, as a code of at most 64 characters: recorded with the look.",
+        "Why personal values are looked at, as a code: recorded with the look.",
     ),
     ("X-On-Behalf-Of", "`customer:<id>` or `guest:<id>`: whom a service shows their own values."),
 ];

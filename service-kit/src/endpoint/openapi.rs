@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use soonshop_domain::reasons;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{
@@ -117,7 +118,9 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), schema));
     }
     for (name, about) in endpoint.action.headers() {
-        operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), text()));
+        let codes = (*name == "X-Reason").then_some(reasons::CODES);
+        let schema = codes.map_or_else(text, |codes| text().enum_values(Some(codes.iter().copied())));
+        operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), schema));
     }
     if let Some(fields) = endpoint.action.form() {
         operation = operation.request_body(Some(form(fields)));
