@@ -23,7 +23,7 @@ use crate::{exports, fields, tail};
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Endpoint> {
     use Class::{Health, LookUps, Reads, Searches, Writes};
-    use Kind::{Gone, TooMany};
+    use Kind::Gone;
     use Permission::{Audit, Reveal};
     let row = Endpoint::new;
     vec![
@@ -38,7 +38,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 .needs(Reveal).refuses([Gone])),
         row("/api/audit/a/{type}/{id}/notes", "audit.note", Writes, "Leave a note on one of its events; it is recorded",
             Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Of::Anyone, fields::notes()).needs(Audit)
-                .refuses([Gone, TooMany])),
+                .refuses([Gone])),
         row("/api/audit/c/{id}", "audit.correlation", Reads, "Everything that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
         row("/api/audit/processes", "audit.processes", Reads, "Process managers and their instances",
@@ -49,8 +49,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Audit)),
         row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
-            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)
-                .refuses([TooMany])),
+            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
     ]
 }
 

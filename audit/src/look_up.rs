@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -15,13 +14,10 @@ use soonshop_projections::{PersonalColumns, Projector};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
-use crate::record::{within_the_rate, write_down};
+use crate::record::write_down;
 
 /// The action in the record of operations.
 const LOOK_UP: &str = "look-up";
-
-/// The most look-ups per caller and minute.
-const MOST_A_MINUTE: u32 = 20;
 
 /// The data subjects that were found.
 #[derive(Serialize, ToSchema)]
@@ -43,11 +39,6 @@ fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
 pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<LookUpResult, QueryError> {
     if value.contains(['*', '%']) {
         return Err(QueryError::parameter("value", "give the whole value: patterns are not supported"));
-    }
-    let _alone = reader.looking_up.lock().await;
-    if !within_the_rate(reader, actor, LOOK_UP, MOST_A_MINUTE).await? {
-        let detail = format!("at most {MOST_A_MINUTE} look-ups per minute: wait");
-        return Err(QueryError::too_many("too-many-look-ups", detail, Duration::from_mins(1)));
     }
     let mut subjects = BTreeSet::new();
     let mut columns_found = BTreeSet::new();

@@ -5,7 +5,6 @@
 //! sees a note, unless it is shared with everybody who may see the trail.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -17,11 +16,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::reader::Reader;
-use crate::record::{add, within_the_rate};
+use crate::record::add;
 use crate::redactor::Redacted;
-
-/// The most notes per caller and minute.
-const MOST_A_MINUTE: u32 = 20;
 
 const MOST_TAGS: usize = 10;
 const LONGEST_TAG: usize = 32;
@@ -103,11 +99,6 @@ pub async fn leave(
     let (text, tags) = checked(new)?;
     let NewNote { version, shared, .. } = *new;
     let (event_id, position, stream) = event(reader, kind, id, version).await?;
-    let _alone = reader.noting.lock().await;
-    if !within_the_rate(reader, actor, EVENT_NOTE, MOST_A_MINUTE).await? {
-        let detail = format!("at most {MOST_A_MINUTE} notes per minute: wait");
-        return Err(QueryError::too_many("too-many-notes", detail, Duration::from_mins(1)));
-    }
     let note = match &text {
         Some(text) => Some(encrypted(reader, writer, text).await?),
         None => None,

@@ -1,12 +1,9 @@
 //! The sources of the audit trail: a shop, or an export in its place.
 
-use std::sync::Arc;
-
 use soonshop_domain::QueryError;
 use soonshop_event_log::EventLog;
 use soonshop_projections::Registry;
 use soonshop_projections::source::Source;
-use tokio::sync::Mutex;
 
 /// Where the changes of events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +25,12 @@ pub struct Reader {
     pub log: EventLog,
     /// Where the changes of events come from.
     pub changes: ChangesFrom,
-    /// Held during a look-up, so that counting and recording it cannot interleave with another one.
-    pub(crate) looking_up: Arc<Mutex<()>>,
-    /// Held while a note is left, for the same reason.
-    pub(crate) noting: Arc<Mutex<()>>,
 }
 
 impl Reader {
     /// The reader of a shop.
     pub fn new(registry: Registry, log: EventLog) -> Self {
-        let (looking_up, noting) = (Arc::default(), Arc::default());
-        Self { registry, log, changes: ChangesFrom::Log, looking_up, noting }
+        Self { registry, log, changes: ChangesFrom::Log }
     }
 
     /// The generation of the trail that is in use.

@@ -144,6 +144,28 @@ async fn an_address_that_is_taken_is_a_look_up() {
     shop.stop().await;
 }
 
+/// Who looks people up or leaves notes is counted as everybody is: there is no other bound beside that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_ups_of_people_and_notes_are_counted_by_the_classes_of_their_rows_alone() {
+    let shop = limited(Place::new(Set::Embedded).await, "look-ups=25/1h,writes=25/1h").await;
+    let (product, _) = shop.client.product("NOTED", "A thing", 100, 0).await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let key = keys.create(KeyRole::Support, "a key", None).await.unwrap().text();
+    let bearer = format!("Bearer {key}");
+    let notes = format!("/api/audit/a/product/{product}/notes");
+    for (path, form, class) in [
+        ("/api/audit/look-ups", "value=ada@example.com", "look-ups"),
+        (notes.as_str(), "version=1&tags=late", "writes"),
+    ] {
+        for left in (0..25).rev() {
+            let answer = shop.client.send_form(path, form, &[("authorization", &bearer)]).await.expect(200);
+            assert!(answer.header("ratelimit").starts_with(&format!("\"{class}\";r={left};t=")), "{path}");
+        }
+        is_too_fast(&shop.client.send_form(path, form, &[("authorization", &bearer)]).await, class);
+    }
+    shop.stop().await;
+}
+
 /// Every operation of the description says that it has a rate, and has one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_of_the_description_is_counted_but_health() {

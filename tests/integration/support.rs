@@ -249,6 +249,17 @@ impl Client {
         self.try_send(method, path, body, headers).await.unwrap()
     }
 
+    /// Sends a form.
+    pub(crate) async fn send_form(&self, path: &str, form: &'static str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.http.post(format!("{}{path}", self.base)).body(form);
+        for (name, value) in [&[("content-type", "application/x-www-form-urlencoded")], headers].concat() {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None, &[]).await
     }

@@ -218,7 +218,7 @@ async fn recorded(shop: &Shop, action: &str) -> Vec<soonshop_projections::operat
 }
 
 #[tokio::test]
-async fn a_look_up_matches_exact_values_is_recorded_without_them_and_is_rate_limited() {
+async fn a_look_up_matches_exact_values_and_is_recorded_without_them() {
     let shop = Shop::open().await;
     let user = shop.user("Zebedee", "UK").await;
     shop.see("/users").await;
@@ -240,11 +240,7 @@ async fn a_look_up_matches_exact_values_is_recorded_without_them_and_is_rate_lim
     shop.see("/users").await;
     assert_eq!(find("ÉLODIE").await.header("location"), format!("/audit/timeline?q=subject%3A{other}"));
     assert!(!serde_json::to_string(&lines).unwrap().to_lowercase().contains("zebedee"));
-    for _ in 0..16 {
-        assert_eq!(find("nobody").await.status, 200);
-    }
-    let got = find("nobody").await;
-    assert_eq!((got.status, got.header("retry-after")), (429, "60"));
+    assert_eq!(find("nobody").await.status, 200);
     assert_eq!(shop.post_as(Some(Role::Service), "/audit/look-up", &[("value", "x")]).await.status, 403);
 }
 
