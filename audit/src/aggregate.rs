@@ -10,6 +10,7 @@ use soonshop_projections::wait::{self, AtLeast};
 use uuid::Uuid;
 
 use crate::beside::beside;
+use crate::events::KEPT_BYTES;
 use crate::notes;
 use crate::reader::Reader;
 use crate::record::write_down;
@@ -54,7 +55,7 @@ pub async fn find(
     let id = Uuid::try_parse(name).map_err(|_| malformed())?;
     let log = &reader.log;
     let head = wait::head(log, choice.at_least).await?;
-    let reading = tokio::time::timeout(LONGEST_QUERY, Stream::read(log, kind, id)).await;
+    let reading = tokio::time::timeout(LONGEST_QUERY, Stream::keeping(log, kind, id, KEPT_BYTES)).await;
     let stream = reading.map_err(|_| too_long(TOO_LONG))??.ok_or_else(nothing)?;
     let chosen = choice.clone();
     // It computes for as long as the history is: beside, so that no other request waits for it.
@@ -90,7 +91,7 @@ fn fold(stream: &Stream, choice: &Choice, sight: Sight) -> Result<(Option<i64>, 
     }
     let parts_after = Some(choice.parts_after.as_deref().unwrap_or_default());
     let trail = stream.seen(sight, version, other, choice.before, parts_after)?;
-    Ok((stream.event(version).map(|event| event.position), trail))
+    Ok((stream.position_of(version), trail))
 }
 
 /// The requested version: by number, by time, or by its content.

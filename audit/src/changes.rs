@@ -11,7 +11,7 @@ use std::sync::Arc;
 use sea_orm::Value as SqlValue;
 use serde_json::Value;
 use soonshop_domain::QueryError;
-use soonshop_event_log::history::{self, History};
+use soonshop_event_log::history::{self, History, PageSize};
 use soonshop_event_log::{Content, EventLog, RecordedEvent, Span};
 use soonshop_projections::source::{Source, query_failed};
 
@@ -207,13 +207,16 @@ impl Gatherer {
                 sum <= most
             });
         }
+        let mut size = PageSize::up_to(self.at_once);
         loop {
-            let (requested, spans): (Vec<usize>, Vec<_>) = spans(&readings, self.at_once).into_iter().unzip();
+            let (requested, spans): (Vec<usize>, Vec<_>) =
+                spans(&readings, size.events()).into_iter().unzip();
             if spans.is_empty() {
                 break;
             }
             let requested: Vec<_> = requested.into_iter().zip(spans.iter().map(|span| span.upto)).collect();
             let rows = self.log.spans(&spans).await?;
+            size.next(&rows);
             let places: HashMap<(&str, &str), usize> =
                 (0..).zip(&readings).map(|(at, one)| ((one.kind.as_str(), one.id.as_str()), at)).collect();
             let at: Vec<Option<usize>> = rows
@@ -313,7 +316,7 @@ fn spans(readings: &[Reading], at_once: i64) -> Vec<(usize, Span<'_>)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::json;
     use soonshop_domain::product::{Command, Details, Product, Variant};
     use soonshop_domain::text::Sku;
@@ -326,7 +329,7 @@ mod tests {
     use super::*;
     use crate::trail::Stream;
 
-    async fn store(folder: &std::path::Path) -> EventStore {
+    pub(crate) async fn store(folder: &std::path::Path) -> EventStore {
         let database = Database::new(DatabaseLocation::Sqlite(folder.to_owned()));
         for namespace in Namespace::ALL {
             let connection = database.namespace(namespace.name()).unwrap().connection;
@@ -340,7 +343,7 @@ mod tests {
         EventStore::open(&database, keys).unwrap()
     }
 
-    async fn done(store: &EventStore, id: Uuid, command: Command) {
+    pub(crate) async fn done(store: &EventStore, id: Uuid, command: Command) {
         let context = CommandContext::new(ids::new(), vec![7; 32], Metadata::default());
         store.execute::<Product>(id, command, context).await.unwrap();
     }

@@ -14,6 +14,7 @@ mod condition;
 pub mod correlation;
 pub mod diff;
 pub mod entry;
+pub mod events;
 pub mod export;
 pub mod file;
 pub mod filter;

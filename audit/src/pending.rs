@@ -51,14 +51,28 @@ impl Pending {
     }
 }
 
-/// The missing steps of one whole stream, given position, type and time of its events in order.
-pub fn of_stream<'e>(events: impl Iterator<Item = (i64, &'e str, DateTime<Utc>)>) -> Vec<Pending> {
-    let (now, mut pending) = (clock::now(), Vec::<Pending>::new());
-    for (position, kind, recorded_at) in events {
-        pending.retain(|one| !one.is_met_by(kind));
-        pending.extend(Pending::by(now, position, kind, recorded_at));
+/// The missing steps of one whole stream.
+pub struct OfStream {
+    now: DateTime<Utc>,
+    pending: Vec<Pending>,
+}
+
+impl OfStream {
+    /// Before its first event.
+    pub fn begin() -> Self {
+        Self { now: clock::now(), pending: Vec::new() }
     }
-    pending
+
+    /// After its next event.
+    pub fn follow(&mut self, position: i64, kind: &str, recorded_at: DateTime<Utc>) {
+        self.pending.retain(|one| !one.is_met_by(kind));
+        self.pending.extend(Pending::by(self.now, position, kind, recorded_at));
+    }
+
+    /// After its last one.
+    pub fn missing(self) -> Vec<Pending> {
+        self.pending
+    }
 }
 
 /// The missing steps of events from many streams. What follows need not be among the events: another actor may have
@@ -111,8 +125,11 @@ mod tests {
     fn missing(events: &[(&str, i64)]) -> Vec<(i64, i64)> {
         let now = clock::now();
         let at = |minutes: i64| now - TimeDelta::minutes(minutes);
-        let events = (1..).zip(events).map(|(position, (kind, minutes))| (position, *kind, at(*minutes)));
-        of_stream(events).iter().map(|one| (one.after, one.overdue_seconds / 60)).collect()
+        let mut stream = OfStream::begin();
+        for (position, (kind, minutes)) in (1..).zip(events) {
+            stream.follow(position, kind, at(*minutes));
+        }
+        stream.missing().iter().map(|one| (one.after, one.overdue_seconds / 60)).collect()
     }
 
     #[test]

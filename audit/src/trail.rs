@@ -2,6 +2,7 @@
 //! event that set each field. Folded from the log by the code that decides commands, and shown through the redactor.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,15 +11,16 @@ use serde::Serialize;
 use serde_json::Value;
 use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Metadata, QueryError};
-use soonshop_event_log::history::{self, History, Opened, PAGE};
+use soonshop_event_log::history::{self, History, Opened};
 use soonshop_event_log::{EventLog, RecordedEvent};
 use soonshop_projections::source::LONGEST_QUERY;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::diff::{Change, changes, leaves};
+use crate::events::Events;
 use crate::notes::Note;
-use crate::pending::{self, Pending};
+use crate::pending::{OfStream, Pending};
 use crate::redactor::{Redacted, Redactor, Sight};
 
 /// Events on one page.
@@ -164,45 +166,49 @@ pub struct Trail {
     pub seal: Option<i64>,
 }
 
-/// All events of one aggregate.
+/// The history of one aggregate.
 pub struct Stream {
-    kind: String,
-    id: String,
-    events: Vec<Arc<RecordedEvent>>,
+    events: Events,
     begin: fn() -> Box<dyn History>,
 }
 
 impl Stream {
-    /// `None`: there is no such type, or no such aggregate.
+    /// With all events in memory. `None`: there is no such type, or no such aggregate.
     pub async fn read(log: &EventLog, kind: &str, id: Uuid) -> Result<Option<Self>, QueryError> {
+        Self::keeping(log, kind, id, usize::MAX).await
+    }
+
+    /// With the events in memory only if they have no more than `most` bytes. Others are read again where they are
+    /// needed: then everything that folds them is called beside the threads that answer requests.
+    pub async fn keeping(
+        log: &EventLog,
+        kind: &str,
+        id: Uuid,
+        most: usize,
+    ) -> Result<Option<Self>, QueryError> {
         let Some(begin) = history::of(kind) else { return Ok(None) };
-        let (mut events, id): (Vec<Arc<RecordedEvent>>, _) = (Vec::new(), id.to_string());
-        loop {
-            let version = events.last().map_or(0, |event| event.version);
-            let rows = log.stream(kind, &id, version, PAGE).await?;
-            let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
-            events.extend(history::decode(log, rows).await?);
-            if !full {
-                break;
-            }
-        }
-        Ok((!events.is_empty()).then(|| Self { kind: kind.to_owned(), id, events, begin }))
+        let events = Events::read(log, kind, id.to_string(), most).await?;
+        Ok((!events.places().is_empty()).then_some(Self { events, begin }))
     }
 
     /// Its last version.
     pub fn last(&self) -> i64 {
-        self.events.last().map_or(0, |event| event.version)
+        self.events.places().last().map_or(0, |place| place.version)
     }
 
     /// Its version at a position of the log; `None`: it did not exist yet.
     pub fn version_at(&self, position: i64) -> Option<i64> {
-        self.events.iter().rev().find(|event| event.position <= position).map(|event| event.version)
+        self.events.places().iter().rev().find(|place| place.position <= position).map(|place| place.version)
     }
 
     /// Its version at a moment, by the time at which its events were recorded.
     pub fn version_as_of(&self, micros: i64) -> Option<i64> {
-        let then = |event: &&Arc<RecordedEvent>| event.recorded_at.timestamp_micros() <= micros;
-        self.events.iter().rev().find(then).map(|event| event.version)
+        self.events.places().iter().rev().find(|place| place.recorded_at <= micros).map(|place| place.version)
+    }
+
+    /// The position of the event that made a version.
+    pub fn position_of(&self, version: i64) -> Option<i64> {
+        self.events.places().iter().find(|place| place.version == version).map(|place| place.position)
     }
 
     /// The first version in which a field of one of these paths has its value. Personal values cannot be searched
@@ -211,11 +217,12 @@ impl Stream {
         let redactor = Redactor::new(Sight::Masked, &Opened::default());
         let mut history = (self.begin)();
         let begun = Instant::now();
-        for event in &self.events {
+        for event in self.events.up_to(self.last()) {
             if begun.elapsed() > LONGEST_QUERY {
                 return Err(too_long("the history is too long to search: choose a version or a moment"));
             }
-            history.apply(Arc::clone(event))?;
+            let event = event?;
+            history.apply(Arc::clone(&event))?;
             // Where it did not hold before, it can hold only in what the event changed.
             let state = history.around(&event.event)?.map_or_else(|| history.encrypted(), Ok)?;
             let state = redactor.redact(state);
@@ -233,9 +240,9 @@ impl Stream {
         Ok(None)
     }
 
-    /// The event that made a version.
+    /// The event that made a version, if all events are in memory.
     pub fn event(&self, version: i64) -> Option<&RecordedEvent> {
-        self.events.iter().find(|event| event.version == version).map(|event| &**event)
+        self.events.kept(version)
     }
 
     /// The aggregate at `version`, compared with `other`; lists the last events before `before`, or those around
@@ -254,35 +261,123 @@ impl Stream {
         before: Option<i64>,
         parts_after: Option<&str>,
     ) -> Result<Trail, QueryError> {
+        // The listed events include the version that is shown, with as many around it as possible.
+        let around = || version.saturating_add(LISTED / 2).max(LISTED) + 1;
+        let before = before.unwrap_or_else(around);
+        let places = self.events.places();
+        let below = &places[..places.partition_point(|place| place.version < before)];
+        let first = below.len().saturating_sub(usize::try_from(LISTED).unwrap_or(usize::MAX));
+        let listed = below.get(first).map_or(i64::MAX, |place| place.version)..before;
+
+        let time = Time { begun: Instant::now(), bounded: parts_after.is_some() };
+        let Whole { history, steps, pending } = self.whole(&listed, &time)?;
+        let redactor = Redactor::new(sight, history.opened());
         let States { shown, other: compared, page, blame } =
-            states(self.begin, &self.events, version, other, sight, parts_after)?;
+            self.states(&redactor, version, other, parts_after, &time)?;
         let mut changes = changes(&compared, &shown);
         let more = if parts_after.is_some() { changes.len().saturating_sub(MOST_CHANGES) } else { 0 };
         changes.truncate(changes.len() - more);
         let (state, parts) = page.map_or((shown, None), |(state, parts)| (state, Some(parts)));
-        // The listed events include the version that is shown, with as many around it as possible.
-        let around = || version.saturating_add(LISTED / 2).max(LISTED) + 1;
-        let before = before.unwrap_or_else(around);
-        let listed: Vec<_> = self.events.iter().filter(|event| event.version < before).collect();
-        let first = listed.len().saturating_sub(usize::try_from(LISTED).unwrap_or(usize::MAX));
         Ok(Trail {
             diff: Diff { from: other, to: version, changes, more },
             state,
             parts,
             blame,
-            events: listed[first..].iter().map(|event| Step::of(event)).collect::<Result<_, _>>()?,
+            events: steps,
             more: first > 0,
-            pending: pending::of_stream(
-                self.events.iter().map(|event| (event.position, event.event.event_type(), event.recorded_at)),
-            ),
-            kind: self.kind.clone(),
-            id: self.id.clone(),
+            pending,
+            kind: self.events.kind().to_owned(),
+            id: self.events.id().to_owned(),
             version,
             last: self.last(),
             stored: None,
             seal: None,
         })
     }
+
+    /// Folds all events once: personal values, and which of them are equal, are known only afterwards.
+    fn whole(&self, listed: &Range<i64>, time: &Time) -> Result<Whole, QueryError> {
+        let (mut history, mut steps, mut pending) = ((self.begin)(), Vec::new(), OfStream::begin());
+        for event in self.events.up_to(self.last()) {
+            time.is_left()?;
+            let event = event?;
+            if listed.contains(&event.version) {
+                steps.push(Step::of(&event)?);
+            }
+            pending.follow(event.position, event.event.event_type(), event.recorded_at);
+            history.apply(event)?;
+        }
+        Ok(Whole { history, steps, pending: pending.missing() })
+    }
+
+    /// Folds the events up to both versions.
+    fn states(
+        &self,
+        redactor: &Redactor,
+        version: i64,
+        other: i64,
+        parts_after: Option<&str>,
+        time: &Time,
+    ) -> Result<States, QueryError> {
+        let nothing = || redactor.redact(Value::Null);
+        let (mut shown, mut compared, mut page) = (nothing(), nothing(), None);
+        let mut owed = (self.events.places().len() <= MOST_TRACED).then(BTreeMap::new);
+        let (mut history, mut known) = ((self.begin)(), BTreeMap::new());
+        for event in self.events.up_to(version.max(other)) {
+            time.is_left()?;
+            let event = event?;
+            history.apply(Arc::clone(&event))?;
+            let traced = owed.as_mut().filter(|_| event.version <= version);
+            if traced.is_none() && event.version != version && event.version != other {
+                continue;
+            }
+            let state = redactor.redact(history.encrypted()?);
+            if let Some(owed) = traced {
+                let now = leaves(state.value());
+                owed.retain(|path: &String, _| now.contains_key(path));
+                for (path, value) in &now {
+                    if known.get(path) != Some(value) {
+                        let kind = event.event.event_type().to_owned();
+                        let one = SetBy { version: event.version, position: event.position, kind };
+                        owed.insert(path.clone(), one);
+                    }
+                }
+                known = now;
+            }
+            if event.version == other {
+                compared = state.clone();
+            }
+            if event.version == version {
+                shown = state;
+                if let Some(after) = parts_after
+                    && let (part, Some(of)) = history.page(after, PARTS_SHOWN)?
+                {
+                    page = Some((redactor.redact(part), TrailParts { total: of.total, next: of.next }));
+                }
+            }
+        }
+        Ok(States { shown, other: compared, page, blame: owed })
+    }
+}
+
+/// The time that a fold has.
+struct Time {
+    begun: Instant,
+    bounded: bool,
+}
+
+impl Time {
+    fn is_left(&self) -> Result<(), QueryError> {
+        if self.bounded && self.begun.elapsed() > LONGEST_QUERY { Err(too_long(TOO_LONG)) } else { Ok(()) }
+    }
+}
+
+/// What is known after all events.
+struct Whole {
+    history: Box<dyn History>,
+    /// The events that are listed.
+    steps: Vec<Step>,
+    pending: Vec<Pending>,
 }
 
 /// The refusal of a history that takes too long to fold.
@@ -302,60 +397,5 @@ struct States {
     blame: Option<BTreeMap<String, SetBy>>,
 }
 
-/// Folds twice: personal values, and which of them are equal, are known only once all events have been read.
-fn states(
-    begin: fn() -> Box<dyn History>,
-    events: &[Arc<RecordedEvent>],
-    version: i64,
-    other: i64,
-    sight: Sight,
-    parts_after: Option<&str>,
-) -> Result<States, QueryError> {
-    let begun = Instant::now();
-    let bounded = parts_after.is_some();
-    let in_time =
-        || if bounded && begun.elapsed() > LONGEST_QUERY { Err(too_long(TOO_LONG)) } else { Ok(()) };
-    let mut whole = begin();
-    for event in events {
-        in_time()?;
-        whole.apply(Arc::clone(event))?;
-    }
-    let redactor = Redactor::new(sight, whole.opened());
-    let nothing = || redactor.redact(Value::Null);
-    let (mut shown, mut compared, mut page) = (nothing(), nothing(), None);
-    let mut owed = (events.len() <= MOST_TRACED).then(BTreeMap::new);
-    let (mut history, mut known) = (begin(), BTreeMap::new());
-    for event in events.iter().take_while(|event| event.version <= version.max(other)) {
-        in_time()?;
-        history.apply(Arc::clone(event))?;
-        let traced = owed.as_mut().filter(|_| event.version <= version);
-        if traced.is_none() && event.version != version && event.version != other {
-            continue;
-        }
-        let state = redactor.redact(history.encrypted()?);
-        if let Some(owed) = traced {
-            let now = leaves(state.value());
-            owed.retain(|path: &String, _| now.contains_key(path));
-            for (path, value) in &now {
-                if known.get(path) != Some(value) {
-                    let kind = event.event.event_type().to_owned();
-                    let one = SetBy { version: event.version, position: event.position, kind };
-                    owed.insert(path.clone(), one);
-                }
-            }
-            known = now;
-        }
-        if event.version == other {
-            compared = state.clone();
-        }
-        if event.version == version {
-            shown = state;
-            if let Some(after) = parts_after
-                && let (part, Some(of)) = history.page(after, PARTS_SHOWN)?
-            {
-                page = Some((redactor.redact(part), TrailParts { total: of.total, next: of.next }));
-            }
-        }
-    }
-    Ok(States { shown, other: compared, page, blame: owed })
-}
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,50 @@ use uuid::Uuid;
 
 use crate::{Content, Entry, EventLog, RecordedEvent, StoredEvent};
 
-/// How many events of a stream are read at a time.
-pub const PAGE: i64 = 1_000;
+/// How many events are read first, before it is known how long they are.
+const FIRST_EVENTS: i64 = 200;
+/// About how many bytes of events are read at a time.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// How many events to read next: fewer where they are long, so that a page is about as large as any other.
+#[derive(Debug, Clone, Copy)]
+pub struct PageSize {
+    events: i64,
+    most: i64,
+}
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self::up_to(FIRST_EVENTS)
+    }
+}
+
+impl PageSize {
+    /// Never more than so many.
+    pub fn up_to(most: i64) -> Self {
+        Self { events: most.min(FIRST_EVENTS), most }
+    }
+
+    /// The events of the next page.
+    pub fn events(self) -> i64 {
+        self.events
+    }
+
+    /// Whether a page of this size was the last one of its stream.
+    pub fn is_last(self, page: &[StoredEvent]) -> bool {
+        i64::try_from(page.len()).is_ok_and(|events| events < self.events)
+    }
+
+    /// The size of the page that follows this one: as many events as fit, but no more than four times as many as now,
+    /// since the next ones may be longer. Returns the bytes of this page.
+    pub fn next(&mut self, page: &[StoredEvent]) -> usize {
+        let bytes = page.iter().map(|row| row.payload.len() + row.metadata.len()).sum::<usize>();
+        let each = bytes.div_ceil(page.len().max(1)).max(1);
+        let fit = i64::try_from(PAGE_BYTES / each).unwrap_or(i64::MAX);
+        self.events = fit.min(self.events.saturating_mul(4)).clamp(1, self.most.max(1));
+        bytes
+    }
+}
 
 /// A history that is folded, for any aggregate type.
 pub trait History: Send {
@@ -187,6 +229,40 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use soonshop_domain::TYPES;
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_long_events_has_few_of_them() {
+        let row = |bytes: usize| StoredEvent {
+            position: 1,
+            event_id: Uuid::nil(),
+            aggregate_type: "product".to_owned(),
+            aggregate_id: String::new(),
+            sequence: 1,
+            event_type: String::new(),
+            event_version: "1".to_owned(),
+            payload: "x".repeat(bytes),
+            metadata: String::new(),
+            occurred_at: DateTime::UNIX_EPOCH,
+            recorded_at: DateTime::UNIX_EPOCH,
+        };
+        let mut size = PageSize::up_to(1_000);
+        for (events, bytes, next) in [
+            (200, 100, 800),
+            (800, 256 << 10, 16),
+            (16, 256 << 10, 16),
+            (16, 100, 64),
+            (64, 100, 256),
+            (1, 8 << 20, 1),
+        ] {
+            let page = vec![row(bytes); events];
+            assert_eq!((size.next(&page), size.events()), (events * bytes, next), "{events} of {bytes}");
+        }
+        let size = PageSize::default();
+        assert!(size.is_last(&vec![row(1); 199]) && !size.is_last(&vec![row(1); 200]));
+        assert_eq!(PageSize::up_to(7).events(), 7);
+    }
 
     #[test]
     fn every_known_aggregate_type_can_be_folded_and_no_other() {

@@ -2,6 +2,7 @@
 
 use soonshop_domain::{Decider, ids};
 use soonshop_event_log::StoredEvent;
+use soonshop_event_log::history::PageSize;
 use uuid::Uuid;
 
 use crate::aggregate_cache::{Loaded, Slot};
@@ -10,8 +11,8 @@ use crate::snapshot::{SNAPSHOT_EVERY, snapshot_of};
 use crate::waiting::{FIRST_PAUSE, Patience, wait};
 use crate::{EventStore, ExecuteError};
 
-/// How many events of a stream are read at once.
-const PAGE: i64 = 1_000;
+/// The most events of a stream that are read at once.
+const MOST_AT_ONCE: i64 = 1_000;
 
 /// The same while a long stream is read that has no snapshot: a command that runs out of time meanwhile leaves the next
 /// one less to read.
@@ -65,8 +66,10 @@ impl EventStore {
     /// The state at this version with all its parts, folded from the stream's beginning.
     async fn folded<A: Decider>(&self, id: Uuid, version: i64) -> Result<A, ExecuteError<A::Error>> {
         let (name, mut state, mut done) = (id.to_string(), A::default(), 0);
+        let mut size = PageSize::up_to(MOST_AT_ONCE);
         while done < version {
-            let rows = self.log.stream(A::TYPE, &name, done, PAGE.min(version - done)).await?;
+            let rows = self.log.stream(A::TYPE, &name, done, size.events().min(version - done)).await?;
+            size.next(&rows);
             if rows.is_empty() {
                 return Err(ExecuteError::Fault(format!("{} {name} has no version {version}", A::TYPE)));
             }
@@ -102,9 +105,11 @@ impl EventStore {
         // The snapshot's last event is read with the events after it.
         let mut after = (loaded.version - 1).max(0);
         let mut kept = loaded.version;
+        let mut size = PageSize::up_to(MOST_AT_ONCE);
         loop {
-            let mut rows = self.log.stream(A::TYPE, &name, after, PAGE).await?;
-            let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
+            let mut rows = self.log.stream(A::TYPE, &name, after, size.events()).await?;
+            let last = size.is_last(&rows);
+            size.next(&rows);
             if after < loaded.version {
                 let there = rows.first().map(|row| (row.sequence, Some(row.event_id)));
                 if there != Some((loaded.version, loaded.last)) {
@@ -116,7 +121,7 @@ impl EventStore {
             }
             self.fold(&mut loaded, rows)?;
             after = loaded.version;
-            if !full {
+            if last {
                 return Ok(loaded);
             }
             if loaded.version - kept >= SNAPSHOT_WHILE_READING {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Decider, QueryError};
 use soonshop_event_log::EventLog;
-use soonshop_event_log::history::{self, Fold, History as _, PAGE};
+use soonshop_event_log::history::{self, Fold, History as _, PageSize};
 use soonshop_event_log::redactor::Redacted;
 use soonshop_projections::source::LONGEST_QUERY;
 use soonshop_projections::wait;
@@ -114,25 +114,27 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     let mut version = 0;
     let mut exists = false;
     let begun = Instant::now();
+    let mut size = PageSize::default();
     loop {
         if begun.elapsed() > LONGEST_QUERY {
             let detail =
                 "the history up to there is too long to be folded in time: ask again, when less is going on";
             return Err(Problem::unavailable("timed-out", detail, Duration::from_secs(1)));
         }
-        let rows = log.stream(A::TYPE, &name, version, PAGE).await.map_err(QueryError::from)?;
-        let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
+        let rows = log.stream(A::TYPE, &name, version, size.events()).await.map_err(QueryError::from)?;
+        let (last, read) = (size.is_last(&rows), rows.len());
+        size.next(&rows);
         exists |= !rows.is_empty();
         let rows: Vec<_> = rows
             .into_iter()
             .take_while(|row| row.sequence <= limit.version && row.position <= limit.position)
             .collect();
-        let whole = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
+        let whole = rows.len() == read;
         for event in history::decode(log, rows).await? {
             version = event.version;
             fold.apply(event)?;
         }
-        if !(full && whole) {
+        if last || !whole {
             break;
         }
     }
