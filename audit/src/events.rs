@@ -132,11 +132,12 @@ impl Iterator for Reading<'_> {
     type Item = Result<Arc<RecordedEvent>, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.len() == 0 && self.version < self.upto {
-            if let Err(error) = self.read() {
-                self.version = self.upto;
-                return Some(Err(error));
-            }
+        if self.page.len() == 0
+            && self.version < self.upto
+            && let Err(error) = self.read()
+        {
+            self.version = self.upto;
+            return Some(Err(error));
         }
         let event = self.page.next()?;
         self.version = event.version;
