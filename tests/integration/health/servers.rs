@@ -217,39 +217,10 @@ async fn faults_of_the_index_server_are_named_and_recover() {
     shop.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_superuser() {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let servers = Servers::up(23_780, &["postgres"]);
-    let root = servers.url("postgres", 0, "postgres");
-    sql(&root, "CREATE ROLE keeper LOGIN PASSWORD 'keeper' CREATEROLE").await;
-    sql(&root, "CREATE DATABASE shop OWNER keeper").await;
-    let shop_root = servers.url("postgres", 0, "shop");
-    let mut place = Place::new(Set::Embedded).await;
-    place.config.store = format!("postgres://keeper:keeper@127.0.0.1:{}/shop", 23_780);
-    // `migrate` works as such a login, and done twice it changes nothing.
-    let shop = Shop::open(&place.config, Role::All).unwrap();
-    migrate::migrate(&shop).await.unwrap();
-    migrate::migrate(&shop).await.unwrap();
-    let owned = "SELECT 1 / count(*)::int FROM pg_namespace WHERE nspname = 'rm_orders_1' \
-                 AND nspowner = 'soonshop_generations'::regrole";
-    sql(&shop_root, owned).await;
-    let shop = TestShop::serve(place).await;
-    nothing_is_lost(&shop, "BEFORE").await;
-    let on_root = |statement: &'static str| {
-        let url = shop_root.clone();
-        let of_server = servers.url("postgres", 0, "postgres");
-        async move || {
-            // Each in a transaction of its own: whoever connects again at once sees what came before.
-            for one in statement.split("; ") {
-                // A database that is read-only or takes no connections is changed from outside.
-                let outside = one.starts_with("ALTER DATABASE") || one.ends_with("datname = 'shop'");
-                sql(if outside { &of_server } else { &url }, one).await;
-            }
-        }
-    };
+/// Each fault of PostgreSQL with what makes it and what mends it.
+fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 9] {
     let object = "127.0.0.1:23780/shop";
-    let faults: [(Fault<'_>, &'static str, &'static str); 9] = [
+    [
         (
             Fault { check: "event-store", object: "log.events", remedy: "read-only" },
             "ALTER DATABASE shop SET default_transaction_read_only = on; \
@@ -304,8 +275,41 @@ async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_super
              ALTER DATABASE shop RENAME TO away",
             "ALTER DATABASE away RENAME TO shop; ALTER DATABASE shop ALLOW_CONNECTIONS true",
         ),
-    ];
-    for (fault, make, mend) in faults {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_superuser() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let servers = Servers::up(23_780, &["postgres"]);
+    let root = servers.url("postgres", 0, "postgres");
+    sql(&root, "CREATE ROLE keeper LOGIN PASSWORD 'keeper' CREATEROLE").await;
+    sql(&root, "CREATE DATABASE shop OWNER keeper").await;
+    let shop_root = servers.url("postgres", 0, "shop");
+    let mut place = Place::new(Set::Embedded).await;
+    place.config.store = format!("postgres://keeper:keeper@127.0.0.1:{}/shop", 23_780);
+    // `migrate` works as such a login, and done twice it changes nothing.
+    let shop = Shop::open(&place.config, Role::All).unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    migrate::migrate(&shop).await.unwrap();
+    let owned = "SELECT 1 / count(*)::int FROM pg_namespace WHERE nspname = 'rm_orders_1' \
+                 AND nspowner = 'soonshop_generations'::regrole";
+    sql(&shop_root, owned).await;
+    let shop = TestShop::serve(place).await;
+    nothing_is_lost(&shop, "BEFORE").await;
+    let on_root = |statement: &'static str| {
+        let url = shop_root.clone();
+        let of_server = servers.url("postgres", 0, "postgres");
+        async move || {
+            // Each in a transaction of its own: whoever connects again at once sees what came before.
+            for one in statement.split("; ") {
+                // A database that is read-only or takes no connections is changed from outside.
+                let outside = one.starts_with("ALTER DATABASE") || one.ends_with("datname = 'shop'");
+                sql(if outside { &of_server } else { &url }, one).await;
+            }
+        }
+    };
+    for (fault, make, mend) in faults_of_postgres() {
         let (check, object) = (fault.check, fault.object);
         tried(&shop, fault, on_root(make), on_root(mend)).await;
         eventually(
