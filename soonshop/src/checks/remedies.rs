@@ -52,7 +52,7 @@ const SAID: &[(&str, &str)] = &[
 
 /// The codes of all remedies besides those of the checks, which have the check's name.
 #[cfg(test)]
-pub(super) const CODES: [&str; 22] = [
+pub(super) const CODES: [&str; 26] = [
     "broker-full",
     "broker-rights",
     "cache-writes",
@@ -62,9 +62,11 @@ pub(super) const CODES: [&str; 22] = [
     "disk-full",
     "file-missing",
     "file-rights",
+    "held",
     "index-blocked",
     "index-damaged",
     "index-missing",
+    "late",
     "locked",
     "login",
     "migrate",
@@ -75,6 +77,8 @@ pub(super) const CODES: [&str; 22] = [
     "reindex",
     "release",
     "rights",
+    "standing",
+    "stopped",
 ];
 
 /// The fault with the remedy that its reason tells, unless it has one; and with dates that people can read.
