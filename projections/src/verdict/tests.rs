@@ -124,7 +124,7 @@ fn a_remedy_fits_what_is_wrong_and_who_holds_the_lease() {
 
 #[test]
 fn a_late_follower_whose_position_does_not_change_stands_still() {
-    let late = |second: i64| {
+    let late = |second: i32| {
         (second, seen(7, (3, 61.0 + f64::from(second)), Trouble::of_lag(61.0 + f64::from(second))))
     };
     let verdicts = looked_at(&[late(0), late(14), late(15), late(500)]);
