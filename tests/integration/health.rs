@@ -290,9 +290,10 @@ async fn a_fault_is_named_on_the_pages_by_the_doctor_and_in_both_languages() {
     assert_eq!(ready["ready"], false);
     let accept = ("accept", "text/html");
     let bearer = format!("Bearer {}", shop.client.token);
-    for (language, words) in
-        [("en", "Run `replay-tool rebuild`"), ("zh-CN", "请对所列对象运行 replay-tool rebuild")]
-    {
+    for (language, words) in [
+        ("en", "Run <code translate=\"no\">replay-tool rebuild</code>"),
+        ("zh-CN", "请对所列对象运行 <code translate=\"no\">replay-tool rebuild</code>"),
+    ] {
         for path in ["/", "/audit"] {
             let path = format!("{path}?lang={language}");
             let headers = [accept, ("authorization", bearer.as_str())];
