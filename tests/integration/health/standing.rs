@@ -25,7 +25,7 @@ async fn a_read_model_that_stands_still_is_red_until_it_has_worked_and_says_sinc
                   BEGIN SELECT RAISE(ABORT, 'it stands'); END";
     run(&shop.shop, "rm_products_1", refuse).await;
     shop.client
-        .post("/products", &serde_json::json!({"name": "Late", "variants": [{"sku": "LATE"}]}))
+        .post("/products", &serde_json::json!({"name": "Thing LATE", "variants": [{"sku": "LATE"}]}))
         .await
         .expect(201);
     eventually("it is red", Duration::from_secs(30), async || {
