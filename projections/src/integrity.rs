@@ -177,10 +177,10 @@ impl Said {
             Some("broken") => {
                 let from = number("first_bad").unwrap_or(1).max(1);
                 let found = vec![(from, number("to").unwrap_or(from).max(from), State::Broken)];
-                Self { found, head, with_key, ..Self::default() }
+                Self { found, with_key, head, ..Self::default() }
             }
-            Some("intact" | "unproven") => Self { proved: range(), head, with_key, ..Self::default() },
-            _ => Self { head, with_key, ..Self::default() },
+            Some("intact" | "unproven") => Self { proved: range(), with_key, head, ..Self::default() },
+            _ => Self { with_key, head, ..Self::default() },
         }
     }
 }
