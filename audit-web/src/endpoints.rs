@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse as _;
 use soonshop_audit::correlation::Tree;
+use soonshop_audit::integrity::Known;
 use soonshop_audit::look_up::LookUpResult;
 use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
@@ -23,8 +24,8 @@ use crate::{exports, fields, tail};
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Endpoint> {
     use Class::{Health, LookUps, Reads, Searches, Writes};
-    use Kind::Gone;
-    use Permission::{Audit, Reveal};
+    use Kind::{Conflict, Gone};
+    use Permission::{Acknowledge, Audit, Reveal};
     let row = Endpoint::new;
     vec![
         row("/health/audit", "audit.health", Health, "What works in the shop, and the health of all that follows the log",
@@ -50,6 +51,11 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
             Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
+        row("/api/audit/integrity", "audit.integrity", Reads, "What the checks of the seals found, by ranges of positions",
+            Action::new(Vec::new(), Described::one::<Known>(), integrity).needs(Audit)),
+        row("/api/audit/integrity/acknowledgements", "audit.acknowledge", Writes, "Acknowledge what a check of the seals found; it is recorded",
+            Action::new(Vec::new(), Described::one::<Known>(), acknowledge).takes(Of::TheShop, fields::acknowledgement())
+                .needs(Acknowledge).refuses([Conflict])),
     ]
 }
 
@@ -99,4 +105,14 @@ async fn process(call: Call) -> Answer {
 async fn look_up(call: Call) -> Answer {
     let found = find::look_up(&call).await?;
     call.page(0, &found, None)
+}
+
+async fn integrity(call: Call) -> Answer {
+    let known = find::integrity(&call).await?;
+    call.page(0, &known, None)
+}
+
+async fn acknowledge(call: Call) -> Answer {
+    let known = find::acknowledge(&call).await?;
+    call.page(0, &known, None)
 }

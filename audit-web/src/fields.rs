@@ -5,6 +5,7 @@ use soonshop_audit::filter::{Filter, OUTSIDE};
 use soonshop_audit::listing::WITHOUT_CHANGES;
 use soonshop_audit::notes::NewNote;
 use soonshop_audit::timeline::ListOptions;
+use soonshop_projections::integrity::Of;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params};
 
 use crate::state::{Call, at_least};
@@ -181,6 +182,19 @@ pub(crate) fn parked() -> Vec<Param> {
         Param::new("position", Kind::Number(1, i64::MAX), "One event."),
         Param::new("like", Kind::Number(1, i64::MAX), "All with the same cause as this one."),
         Param::new("reason", Kind::Free, "The reason, in your own words; it is stored encrypted."),
+    ]
+}
+
+/// The form to acknowledge what a check of the seals found.
+pub(crate) fn acknowledgement() -> Vec<Param> {
+    let positions = Kind::Number(1, i64::MAX);
+    let of = "`log`, or `record` for the record of operations; the log by default.";
+    vec![
+        Param::new("of", Kind::OneOf(&Of::NAMES), of),
+        Param::new("from", positions, "The first position.").required(),
+        Param::new("upto", positions, "The last position; the first one by default."),
+        Param::new("reason", Kind::Free, "Why it is no alarm, in your own words; it is stored encrypted.")
+            .required(),
     ]
 }
 

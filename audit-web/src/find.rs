@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use serde::Serialize;
 use soonshop_audit::correlation::{self, Tree};
+use soonshop_audit::integrity::{self, Known};
 use soonshop_audit::look_up::{self, LookUpResult};
 use soonshop_audit::notes::{self, AddedNote};
 use soonshop_audit::parked::{self, Selection};
@@ -16,6 +17,7 @@ use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
 use soonshop_audit::{aggregate, views};
 use soonshop_domain::QueryError;
+use soonshop_projections::integrity::Of;
 use soonshop_projections::processes::{InstanceQuery, Key, Which};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
@@ -151,6 +153,21 @@ pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
     let found = status::find(&call.shared.status_reader, &call.shared.trends).await?;
     *last = Some((begun, found.clone()));
     Ok(found)
+}
+
+/// What is known of both sealed logs.
+pub(crate) async fn integrity(call: &Call) -> Result<Known, QueryError> {
+    integrity::find(&call.shared.reader).await
+}
+
+/// Acknowledges what the form names.
+pub(crate) async fn acknowledge(call: &Call) -> Result<Known, QueryError> {
+    let form = &call.form;
+    let from = form.number("from").unwrap_or(1);
+    let range = (from, form.number("upto").unwrap_or(from));
+    let (reader, actor) = (&call.shared.reader, &call.caller().actor);
+    let reason = form.text("reason").unwrap_or_default();
+    integrity::acknowledge(reader, actor, Of::named(form.text("of")), range, reason).await
 }
 
 /// Retries the parked events that the form names; returns how many they are.

@@ -14,6 +14,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 use soonshop_domain::context;
+use soonshop_projections::integrity;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{Params, Visit};
 use soonshop_service_kit::grammar::weighted;
@@ -73,18 +74,24 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let mut response = match (Params::read(&visit.query, &COMMON), page) {
         (Ok(_), true) => {
             let health = front.health.readiness().await;
-            let view = View::front(&visit, front.trail);
+            let view = View::front(&visit, front.trail, alarm(&front).await);
             answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health))
         }
         (Ok(_), false) => as_json(&front, &front.health.readiness().await),
         (Err(problem), true) => {
-            let view = View::front(&visit, front.trail);
+            let view = View::front(&visit, front.trail, alarm(&front).await);
             answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
         }
         (Err(problem), false) => problem.into_response(),
     };
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-language, cookie"));
     response
+}
+
+/// Where tampering was found that is neither proved again nor acknowledged, by the check of this process.
+async fn alarm(front: &Front) -> Option<String> {
+    let found = front.health.named("integrity").await;
+    found.filter(|one| one.reason.as_deref() == Some(integrity::FOUND))?.object
 }
 
 /// Whether the client wants a page: it names HTML, and does not prefer JSON.

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use soonshop_audit::file::File;
 use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::endpoint;
 use utoipa::openapi::OpenApi;
 
-use crate::pages::frame::is_of_exports;
+use crate::pages::assets::is_asset;
+use crate::pages::frame::{is_of_exports, is_page};
 use crate::state::Shared;
 use crate::{endpoints, pages};
 
@@ -20,7 +24,17 @@ pub const CONTEXT: &str = "audit";
 /// The routes of a shop.
 pub fn router(viewer: Viewer) -> Router {
     let shared = Arc::new(Shared::new(viewer, None, pages::paths()));
-    endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()))
+    let router = endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()));
+    router.layer(from_fn_with_state(shared, with_alarm))
+}
+
+/// Looks up the alarm before a page is made.
+async fn with_alarm(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if is_page(path) && !is_asset(path) {
+        shared.alarm.look(&shared.reader.registry).await;
+    }
+    next.run(request).await
 }
 
 /// The routes of an export: those that its rows alone can answer. There is no sign-in: serve it under the names of the

@@ -4,6 +4,7 @@
 //! One table of permissions says who may see what. Start reading at [`http::router`]. The page at `/` uses their frame
 //! too: [`front`].
 
+mod alarm;
 mod endpoints;
 mod exports;
 mod fields;

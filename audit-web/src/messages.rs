@@ -40,7 +40,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("slider-at", &["version", "last", "moment"]),
     ("step-missing", &["event", "elapsed", "expected", "limit"]),
     ("tail", &["count"]),
-    ("tail-gone", &["count"]),
+    ("is-standing", &["position"]),
 ];
 
 impl Language {

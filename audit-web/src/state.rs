@@ -23,6 +23,7 @@ use soonshop_service_kit::{Problem, endpoint};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
 use crate::head::Head;
 
 /// The sources of the viewer.
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) trends: Trends,
     /// When the health of all followers was looked up last, and what was found.
     pub(crate) last_health: Mutex<Option<(Instant, (i64, Health))>>,
+    /// Shown on every page while something red is known of the seals.
+    pub(crate) alarm: Alarm,
     /// Held during a check of the log, which reads all of it.
     pub(crate) checking: Mutex<()>,
     /// The export that is shown; `None` for a shop.
@@ -107,6 +110,7 @@ impl Shared {
             stop,
             trends: Trends::default(),
             last_health: Mutex::default(),
+            alarm: Alarm::default(),
             checking: Mutex::default(),
             file,
             pages,

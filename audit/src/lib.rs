@@ -19,6 +19,7 @@ pub mod export;
 pub mod file;
 pub mod filter;
 pub mod groups;
+pub mod integrity;
 pub mod listing;
 pub mod look_up;
 pub mod notes;

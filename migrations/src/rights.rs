@@ -49,8 +49,8 @@ fn rights(namespace: Namespace) -> Rights {
             (COMMAND, "SELECT", "api_keys"),
             // Whether `migrate` made every read model.
             (COMMAND, "SELECT", "generations, active"),
-            // To seal the record.
-            (COMMAND, "SELECT", "events, head"),
+            // To seal the record, and to see what its checks found.
+            (COMMAND, "SELECT", "events, head, entries"),
             (COMMAND, "UPDATE (used_at)", "api_keys"),
             (QUERY, "UPDATE (used_at)", "api_keys"),
             (PROJECTOR, "SELECT", "generations, active, leases"),
@@ -63,10 +63,13 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "INSERT", "entries, sessions, views"),
             (QUERY, "UPDATE, DELETE", "sessions, views"),
             (QUERY, "UPDATE", "entries_head"),
+            // Since when something is wrong: whoever sees it first writes it down for all.
+            (QUERY, "INSERT, UPDATE, DELETE", "verdicts"),
             (REPLAY, "SELECT", "*"),
             (REPLAY, "INSERT, UPDATE", "generations, active, leases, runs"),
             (REPLAY, "INSERT", "entries"),
             (REPLAY, "UPDATE", "entries_head"),
+            (REPLAY, "INSERT, UPDATE, DELETE", "verdicts"),
         ],
         Namespace::Seals | Namespace::RecordSeals => &[
             (COMMAND, "SELECT, INSERT", "seals"),

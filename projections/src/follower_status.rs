@@ -1,15 +1,11 @@
 //! How far a follower of the log is behind its head.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use serde::Serialize;
 use soonshop_event_log::{Checkpoint, Error, EventLog};
 
-/// A lag above this many seconds is unhealthy, for a generation in use, the relay and the seals.
-pub(crate) const UNHEALTHY: f64 = 60.0;
-
-fn late(seconds: f64) -> Option<String> {
-    (seconds > UNHEALTHY).then(|| format!("{seconds:.0} s behind"))
-}
+use crate::verdict::{Complaint, Memory, Observed, Trouble};
 
 /// The status of a follower of the whole log: the relay, whose lag is the events that the bus has not confirmed; or
 /// the sealer, whose lag is the events that no seal covers.
@@ -22,6 +18,49 @@ pub struct FollowerStatus {
     pub lag_seconds: f64,
     /// Why it is unhealthy; `None`: it is healthy.
     pub complaint: Option<String>,
+    /// Since when.
+    pub unhealthy_since: Option<DateTime<Utc>>,
+    /// The code of what to do about it.
+    pub remedy: Option<&'static str>,
+    /// The same as the complaint, as data.
+    #[serde(skip)]
+    pub trouble: Option<Trouble>,
+}
+
+impl FollowerStatus {
+    /// One that is in this trouble at the moment, or in none.
+    pub(crate) fn new(
+        position: Option<i64>,
+        (lag_events, lag_seconds): (i64, f64),
+        trouble: Option<Trouble>,
+    ) -> Self {
+        let complaint = trouble.as_ref().map(ToString::to_string);
+        Self { position, lag_events, lag_seconds, complaint, unhealthy_since: None, remedy: None, trouble }
+    }
+
+    /// Replaces what is wrong at the moment.
+    pub(crate) fn set_trouble(&mut self, trouble: Option<Trouble>) {
+        self.complaint = trouble.as_ref().map(ToString::to_string);
+        self.trouble = trouble;
+    }
+
+    /// Judges it by what is remembered of it.
+    pub(crate) fn judge(&mut self, memory: &mut Memory, subject: &str, holder: Option<&str>, in_use: bool) {
+        let found = memory.judge(&Observed {
+            subject: subject.to_owned(),
+            position: self.position.unwrap_or(0),
+            lag_events: self.lag_events,
+            lag_seconds: self.lag_seconds,
+            holder,
+            in_use,
+            trouble: self.trouble.take(),
+        });
+        (self.unhealthy_since, self.remedy, self.trouble) = match found {
+            Some(Complaint { trouble, since, remedy }) => (Some(since), Some(remedy), Some(trouble)),
+            None => (None, None, None),
+        };
+        self.complaint = self.trouble.as_ref().map(ToString::to_string);
+    }
 }
 
 /// The status of a follower whose checkpoint is `at`.
@@ -30,8 +69,7 @@ pub(crate) async fn follower_status(
     at: Result<Option<Checkpoint>, Error>,
 ) -> Result<FollowerStatus, Error> {
     let stopped = |position, error: Error| {
-        let complaint = Some(error.to_string());
-        FollowerStatus { position, lag_events: 0, lag_seconds: 0.0, complaint }
+        FollowerStatus::new(position, (0, 0.0), Some(Trouble::Other { detail: error.to_string() }))
     };
     let position = match at {
         Ok(at) => at.map(|at| at.position),
@@ -42,7 +80,7 @@ pub(crate) async fn follower_status(
         Err(error) => return Err(error),
     };
     let (lag_events, lag_seconds) = lag(log, position, log.head().await?.position).await?;
-    Ok(FollowerStatus { position, lag_events, lag_seconds, complaint: late(lag_seconds) })
+    Ok(FollowerStatus::new(position, (lag_events, lag_seconds), Trouble::of_lag(lag_seconds)))
 }
 
 /// How far `position` is behind the head, in events and in seconds.
@@ -56,6 +94,16 @@ pub(crate) async fn lag(log: &EventLog, position: Option<i64>, head: i64) -> Res
 pub(crate) async fn waiting(log: &EventLog, position: i64) -> Result<f64, Error> {
     let event = log.read(position, 1).await?.into_iter().next();
     let now = soonshop_domain::clock::now();
-    let age = |recorded: chrono::DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
+    let age = |recorded: DateTime<Utc>| (now - recorded).to_std().unwrap_or_default().as_secs_f64();
     Ok(event.map_or(0.0, |event| age(event.recorded_at)))
+}
+
+/// Whether the log is read from a standby of PostgreSQL, which may lag behind.
+pub(crate) async fn is_standby(log: &EventLog) -> Result<bool, Error> {
+    let db = log.db();
+    if db.backend() != DatabaseBackend::Postgres {
+        return Ok(false);
+    }
+    let row = db.connection.query_one(db.statement("SELECT pg_is_in_recovery()", [])).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false))
 }

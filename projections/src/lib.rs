@@ -14,6 +14,8 @@ pub mod feed;
 mod follower_status;
 pub mod generation;
 pub mod generation_remover;
+pub mod integrity;
+pub mod integrity_check;
 mod left_out;
 pub mod operations;
 pub mod parked;
@@ -29,6 +31,7 @@ pub mod texts;
 mod timely;
 mod transaction;
 mod unit;
+pub mod verdict;
 pub mod wait;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The record of operations: who did what to read models, and why. Lines are only added, with positions without gaps.
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseTransaction, TransactionTrait as _};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult, TransactionTrait as _};
 use serde_json::Value;
 use soonshop_domain::{Personal, Purpose};
 use soonshop_event_log::{Db, Error, KeyStore};
@@ -57,14 +57,20 @@ pub async fn note_of(keys: &KeyStore, writer: Uuid, text: &str) -> Result<Person
     Ok(note)
 }
 
-/// Records an operation in the transaction of the change; returns its position.
-pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Operation) -> Result<i64, Error> {
+/// Keeps others from adding lines until the transaction ends.
+pub(crate) async fn lock(db: &Db, on: &DatabaseTransaction) -> Result<(), Error> {
     // On SQLite a transaction that writes is alone from its first statement on.
     let lock = match db.backend() {
         DatabaseBackend::Postgres => "SELECT 1 FROM @entries_head WHERE name = 'main' FOR UPDATE",
         _ => "UPDATE @entries_head SET name = name WHERE name = 'main'",
     };
     on.execute_unprepared(&db.sql(lock)).await?;
+    Ok(())
+}
+
+/// Records an operation in the transaction of the change; returns its position.
+pub async fn record(db: &Db, on: &DatabaseTransaction, done: &Operation) -> Result<i64, Error> {
+    lock(db, on).await?;
     // Times never decrease, as in the log: a check would report that as reordered rows.
     let greatest = if db.backend() == DatabaseBackend::Postgres { "greatest" } else { "max" };
     let note = match &done.note {
@@ -132,6 +138,45 @@ pub async fn notes_on(db: &Db, stream: &str) -> Result<Vec<Recorded>, Error> {
     lines(db, &format!("action = '{EVENT_NOTE}' AND subject = $2"), Some(stream), MOST_NOTES).await
 }
 
+/// At most `most` checks and acknowledgements of a sealed log before this position, the newest first.
+pub(crate) async fn about_integrity(
+    db: &Db,
+    on: &impl ConnectionTrait,
+    of: &str,
+    (before, most): (i64, i64),
+) -> Result<Vec<Recorded>, Error> {
+    // The actions are constants in the SQL, or no database would use the partial index on them.
+    let sql = "SELECT position, at, actor, action, subject, detail, note FROM @entries \
+               WHERE action IN ('check', 'acknowledge') AND subject = $1 AND position < $2 ORDER BY position DESC LIMIT $3";
+    let rows = on.query_all(db.statement(sql, [of.into(), before.into(), most.into()])).await?;
+    rows.iter().map(recorded).collect()
+}
+
+/// The lines at these positions.
+pub async fn at(db: &Db, positions: &[i64]) -> Result<Vec<Recorded>, Error> {
+    let mut lines = Vec::with_capacity(positions.len());
+    for position in positions {
+        let sql =
+            "SELECT position, at, actor, action, subject, detail, note FROM @entries WHERE position = $1";
+        let row = db.connection.query_one(db.statement(sql, [(*position).into()])).await?;
+        lines.extend(row.as_ref().map(recorded).transpose()?);
+    }
+    Ok(lines)
+}
+
+fn recorded(row: &QueryResult) -> Result<Recorded, Error> {
+    let detail: String = row.try_get_by_index(5)?;
+    Ok(Recorded {
+        position: row.try_get_by_index(0)?,
+        at: row.try_get_by_index(1)?,
+        actor: row.try_get_by_index(2)?,
+        action: row.try_get_by_index(3)?,
+        subject: row.try_get_by_index(4)?,
+        detail: serde_json::from_str(&detail).unwrap_or(Value::String(detail)),
+        note: row.try_get_by_index(6)?,
+    })
+}
+
 async fn lines(db: &Db, which: &str, value: Option<&str>, most: i64) -> Result<Vec<Recorded>, Error> {
     let sql = format!(
         "SELECT position, at, actor, action, subject, detail, note FROM @entries \
@@ -139,18 +184,5 @@ async fn lines(db: &Db, which: &str, value: Option<&str>, most: i64) -> Result<V
     );
     let values = [Some(most.into()), value.map(Into::into)].into_iter().flatten();
     let rows = db.connection.query_all(db.statement(&sql, values)).await?;
-    let mut lines = Vec::with_capacity(rows.len());
-    for row in rows {
-        let detail: String = row.try_get_by_index(5)?;
-        lines.push(Recorded {
-            position: row.try_get_by_index(0)?,
-            at: row.try_get_by_index(1)?,
-            actor: row.try_get_by_index(2)?,
-            action: row.try_get_by_index(3)?,
-            subject: row.try_get_by_index(4)?,
-            detail: serde_json::from_str(&detail).unwrap_or(Value::String(detail)),
-            note: row.try_get_by_index(6)?,
-        });
-    }
-    Ok(lines)
+    rows.iter().map(recorded).collect()
 }

@@ -17,6 +17,7 @@ use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases};
 use uuid::Uuid;
 
 use crate::follower_status::{FollowerStatus, follower_status};
+use crate::verdict::Trouble;
 
 /// The most events of an instance's history that are read, from the first on.
 pub const MOST_EVENTS: u64 = 200;
@@ -339,12 +340,7 @@ pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
             name: "processes".to_owned(),
             state: "unknown".to_owned(),
             since: None,
-            progress: FollowerStatus {
-                position: None,
-                lag_events: 0,
-                lag_seconds: 0.0,
-                complaint: Some(error.to_string()),
-            },
+            progress: FollowerStatus::new(None, (0, 0.0), Some(Trouble::Other { detail: error.to_string() })),
             holder: None,
             unsent: 0,
             waiting: 0,
@@ -382,9 +378,13 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
         };
         let mut progress = follower_status(log, at.await).await?;
         match state.as_str() {
-            "stopped" => progress.complaint = reason.or(progress.complaint),
+            "stopped" => {
+                let said = reason.map(|detail| Trouble::Other { detail });
+                let found = said.or_else(|| progress.trouble.take());
+                progress.set_trouble(found);
+            }
             // It is switched off, so being behind is no complaint.
-            "off" => progress.complaint = None,
+            "off" => progress.set_trouble(None),
             _ => {}
         }
         let name = follower[REACTOR.len()..].to_owned();

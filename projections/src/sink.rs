@@ -146,9 +146,10 @@ impl<'a> SinkState<'a> {
         ids
     }
 
-    /// Reports, once, that the sink runs.
+    /// Reports, once, that the sink runs: when all that it has passed is written. An attempt that fails in the end
+    /// reports nothing.
     async fn report_running(&mut self, sink: &str) {
-        if !self.running {
+        if !self.running && self.written.0 == self.checkpoint {
             self.follower.report(sink, "running", "").await;
             self.running = true;
         }
@@ -194,7 +195,6 @@ impl Work for IndexWork<'_> {
 
     async fn work(&mut self, entries: Vec<Entry>) -> Result<Next, Stopped> {
         let due = self.place.pass(&entries).await?;
-        self.place.report_running(INDEX).await;
         if due.verify {
             let there = self.search.checkpoint(&self.index).await.map_err(failed)?;
             let there = there.map_or_else(|| Ok(Checkpoint::start()), |text| text.parse::<Checkpoint>())?;
@@ -220,6 +220,7 @@ impl Work for IndexWork<'_> {
             }
             self.place.wrote();
         }
+        self.place.report_running(INDEX).await;
         Ok(self.place.next(&entries))
     }
 }
@@ -249,9 +250,6 @@ impl Work for CacheWork<'_> {
 
     async fn work(&mut self, entries: Vec<Entry>) -> Result<Next, Stopped> {
         let due = self.place.pass(&entries).await?;
-        if self.cache.shared() {
-            self.place.report_running(CACHE).await;
-        }
         let mut changed = false;
         let keys: Vec<String> = self.place.touched(&entries).into_iter().collect();
         if !keys.is_empty() {
@@ -281,6 +279,9 @@ impl Work for CacheWork<'_> {
             let checkpoint = self.place.checkpoint.to_string();
             self.cache.set_checkpoint(&self.space, &checkpoint).await.map_err(failed)?;
             self.place.wrote();
+        }
+        if self.cache.shared() {
+            self.place.report_running(CACHE).await;
         }
         Ok(self.place.next(&entries))
     }

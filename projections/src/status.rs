@@ -6,16 +6,18 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait as _, DbErr};
 use serde::Serialize;
 use soonshop_cache::Cache;
-use soonshop_event_log::checkpoint::RELAY;
+use soonshop_event_log::checkpoint::{RELAY, of_process};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
 pub use crate::follower_status::FollowerStatus;
-use crate::follower_status::{UNHEALTHY, follower_status, lag, waiting};
+use crate::follower_status::{follower_status, is_standby, lag, waiting};
 use crate::generation::{KnownGeneration, ROWS, is_made_by, namespace};
+use crate::integrity::{self, Both};
 use crate::processes;
 use crate::sink::{CACHE, INDEX};
+use crate::verdict::{Complaint, Memory, Observed, Trouble};
 use crate::{Projector, Registry};
 
 /// One sink of a generation: its rows, its search index or its cache.
@@ -56,6 +58,9 @@ pub struct GenerationStatus {
     pub lag_seconds: f64,
     /// Events that could not be projected.
     pub parked: i64,
+    /// What is wrong with it; `None`: it is healthy, or it was looked at alone.
+    #[serde(skip)]
+    pub complaint: Option<Complaint>,
 }
 
 impl GenerationStatus {
@@ -79,34 +84,34 @@ impl GenerationStatus {
         self.sinks.iter().map(|sink| sink.position.unwrap_or(0)).min().unwrap_or(0)
     }
 
-    /// Why it is unhealthy; `None`: it is healthy.
-    pub fn trouble(&self) -> Option<Trouble<'_>> {
+    /// The process that keeps its rows up to date now.
+    fn holder(&self) -> Option<&str> {
+        self.sinks.iter().find(|sink| sink.name == ROWS).and_then(|sink| sink.holder.as_deref())
+    }
+
+    /// What is wrong with it at this moment.
+    fn trouble(&self) -> Option<Trouble> {
         let stopped = self.sinks.iter().find_map(|sink| {
-            sink.stopped.as_ref().map(|reason| Trouble::Stopped { sink: sink.name, reason })
+            let reason = sink.stopped.clone()?;
+            Some(Trouble::Stopped { sink: sink.name.to_owned(), reason })
         });
         let parked = || (self.parked > 0).then_some(Trouble::Parked { count: self.parked });
         let kept = || (!self.is_kept()).then_some(Trouble::Unkept);
-        let late = || (self.lag_seconds > UNHEALTHY).then_some(Trouble::Late { seconds: self.lag_seconds });
+        let late = || Trouble::of_lag(self.lag_seconds);
         stopped.or_else(parked).or_else(|| if self.active { kept().or_else(late) } else { None })
     }
 
-    /// The same as a sentence.
-    pub fn complaint(&self) -> Option<String> {
-        self.trouble().map(|trouble| trouble.to_string())
+    fn observed(&self) -> Observed<'_> {
+        Observed {
+            subject: self.namespace(),
+            position: self.position(),
+            lag_events: self.lag_events,
+            lag_seconds: self.lag_seconds,
+            holder: self.holder(),
+            in_use: self.active,
+            trouble: self.trouble(),
+        }
     }
-}
-
-/// Why a generation is unhealthy.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum Trouble<'a> {
-    #[error("{sink} stopped: {reason}")]
-    Stopped { sink: &'static str, reason: &'a str },
-    #[error("events parked: {count}")]
-    Parked { count: i64 },
-    #[error("no worker is running")]
-    Unkept,
-    #[error("{seconds:.0} s behind")]
-    Late { seconds: f64 },
 }
 
 /// The end of the log.
@@ -130,13 +135,18 @@ pub struct ShopStatus {
     pub record_seals: FollowerStatus,
     /// Every live generation.
     pub generations: Vec<GenerationStatus>,
+    /// What the checks of the seals found.
+    pub integrity: Both,
 }
 
 impl ShopStatus {
+    /// The verdict on all that follows the log, and on what was sealed. Every view shows this one; those that also ask
+    /// the checks of a process say so.
     pub fn healthy(&self) -> bool {
         [&self.relay, &self.seals, &self.record_seals].iter().all(|one| one.complaint.is_none())
             && self.processes.iter().all(|one| one.progress.complaint.is_none())
-            && self.generations.iter().all(|one| one.complaint().is_none())
+            && self.generations.iter().all(|one| one.complaint.is_none())
+            && self.integrity.is_well()
     }
 
     /// Events that could not be projected, of all generations.
@@ -167,14 +177,36 @@ impl StatusReader {
                 generations.push(self.generation(&known, searchable, head).await?);
             }
         }
-        Ok(ShopStatus {
+        let mut status = ShopStatus {
             append: Head { position: head, age_seconds },
             relay: follower_status(&self.log, self.relay().await).await?,
             processes: processes::statuses(&self.log).await?,
             seals: self.sealed(&self.log, SEALS).await?,
             record_seals: self.sealed(&self.record(), RECORD_SEALS).await?,
             generations,
-        })
+            integrity: integrity::read(self.registry.operations()).await?,
+        };
+        self.judge(&mut status).await;
+        Ok(status)
+    }
+
+    /// Adds the verdict on each follower: what is wrong now, and what is remembered of it.
+    async fn judge(&self, status: &mut ShopStatus) {
+        let db = self.registry.operations();
+        let mut memory = Memory::load(db).await;
+        status.relay.judge(&mut memory, RELAY, None, true);
+        for one in &mut status.processes {
+            let on = one.state != "off";
+            one.progress.judge(&mut memory, &of_process(&one.name), one.holder.as_deref(), on);
+        }
+        status.seals.judge(&mut memory, SEALS, None, true);
+        status.record_seals.judge(&mut memory, RECORD_SEALS, None, true);
+        let mut alive = Vec::with_capacity(status.generations.len());
+        for one in &mut status.generations {
+            alive.push(one.namespace());
+            one.complaint = memory.judge(&one.observed());
+        }
+        memory.store(db, &alive).await;
     }
 
     /// The last position that the bus confirmed. Also checks that the log is the one that the relay published.
@@ -221,7 +253,10 @@ impl StatusReader {
             Err(error @ Error::Database(_)) => Err(error.to_string()),
             rows => Ok(rows?.map(|(at, _)| at)),
         };
-        let previous = known.previous && !is_ahead(&self.log, &name, rows.as_ref().ok()).await?;
+        let ahead = ahead(&self.log, &name, rows.as_ref().ok()).await?;
+        // A standby has not seen all yet.
+        let ahead = if ahead.is_some() && is_standby(&self.log).await? { None } else { ahead };
+        let previous = known.previous && ahead.is_none();
         let rows = rows.map(|at| at.map(|at| at.position));
         let mut positions = vec![(ROWS, rows)];
         if searchable {
@@ -241,7 +276,9 @@ impl StatusReader {
             if stopped.is_none() {
                 unknown = Some("its tables are not there".to_owned());
             }
-            let stopped = stopped.flatten();
+            let stopped = stopped.flatten().map(|row| row.try_get_by_index(0)).transpose()?;
+            // Its worker may not run, or may not have noticed yet.
+            let stopped = stopped.or_else(|| ahead.clone().filter(|_| sink == ROWS && known.active));
             let (lag_events, lag_seconds) = lag(&self.log, position, head).await?;
             sinks.push(Sink {
                 name: sink,
@@ -249,7 +286,7 @@ impl StatusReader {
                 lag_events,
                 lag_seconds,
                 holder: leases.holder(&format!("{name}:{sink}")).await?,
-                stopped: stopped.map(|row| row.try_get_by_index(0)).transpose()?,
+                stopped,
                 unknown,
             });
         }
@@ -269,16 +306,17 @@ impl StatusReader {
             lag_seconds: sinks.iter().map(|sink| sink.lag_seconds).fold(0.0, f64::max),
             sinks,
             parked: parked.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0),
+            complaint: None,
         })
     }
 }
 
-/// Whether the rows have seen a history that the log no longer has.
-async fn is_ahead(log: &EventLog, name: &str, at: Option<&Option<Checkpoint>>) -> Result<bool, Error> {
-    let Some(Some(at)) = at else { return Ok(false) };
+/// That the rows have seen a history that the log no longer has, in words.
+async fn ahead(log: &EventLog, name: &str, at: Option<&Option<Checkpoint>>) -> Result<Option<String>, Error> {
+    let Some(Some(at)) = at else { return Ok(None) };
     match at.rows_after(log, name, 1).await {
-        Err(Error::AheadOfLog { .. }) => Ok(true),
-        other => other.map(|_| false),
+        Err(error @ Error::AheadOfLog { .. }) => Ok(Some(error.to_string())),
+        other => other.map(|_| None),
     }
 }
 

@@ -9,15 +9,14 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use soonshop_audit::export::{InvalidExport, Manifest, Reading, verify_csv};
 use soonshop_audit::listing::columns;
-use soonshop_event_log::seal::{
-    self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
-};
+use soonshop_event_log::seal::{self, Finding, Positions, Report, Tail, TrustedKey, Verdict};
 use soonshop_migrations::rights;
-use soonshop_projections::Generation;
+use soonshop_projections::integrity::Of;
+use soonshop_projections::{integrity, integrity_check, operations};
 
 use crate::sentences::Word;
-use crate::status::lines;
-use crate::{Ended, Failure, Outcome, Output, Sentence, Tool, exit};
+use crate::status::{lines, what_is_wrong};
+use crate::{ACTOR, Ended, Failure, Outcome, Output, Sentence, Tool, exit};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -57,6 +56,10 @@ fn sentences(report: &Report) -> Vec<Sentence> {
     if more + report.findings_left > 0 {
         sentences.push(Sentence::FoundMore { count: more + report.findings_left });
     }
+    // Where something is wrong, the rest claims nothing.
+    if report.verdict == Verdict::Broken {
+        return sentences;
+    }
     if let (Some(at), Some(hash)) = (report.sealed_at, report.last_seal) {
         let (at, hash) = (format!("{at:?}"), hash.to_string());
         sentences.push(Sentence::SealedUpTo { log: log(), to: report.to, at, hash });
@@ -75,17 +78,30 @@ fn sentences(report: &Report) -> Vec<Sentence> {
     sentences
 }
 
-/// Compares the log, or the record of operations, with its seals.
+/// Compares the log, or the record of operations, with its seals, and records the result: on record, it is the verdict
+/// that every view of the shop shows.
 pub async fn check(tool: &Tool, options: &Options) -> Outcome {
-    let (log, seals) = if options.record {
-        (tool.status_reader().record(), RECORD_SEALS)
-    } else {
-        (tool.log.clone(), SEALS)
-    };
-    let seals = Seals::new(tool.store.namespace(seals)?);
+    let of = if options.record { Of::Record } else { Of::Log };
     let positions = Positions { from: options.from, to: options.to };
-    let report = seal::check(&log, &seals, positions, options.trusted.as_ref()).await?;
-    shown(&tool.out, &report)
+    let checked =
+        integrity_check::check(&tool.status_reader(), of, positions, options.trusted.as_ref()).await?;
+    let ended = shown(&tool.out, &checked.report)?;
+    integrity::record_check(tool.registry.operations(), ACTOR, of, positions, &checked).await?;
+    Ok(ended)
+}
+
+/// Records that somebody knows of what was found at these positions, and why it is no alarm any more.
+pub async fn acknowledge(tool: &Tool, record: bool, (from, to): (i64, i64), reason: &str) -> Outcome {
+    let of = if record { Of::Record } else { Of::Log };
+    let note = operations::note(tool.log.keys(), reason).await?;
+    let known = integrity::acknowledge(tool.registry.operations(), ACTOR, of, (from, to), note).await?;
+    let known = known.ok_or(Failure::Refused(Sentence::NothingToAcknowledge))?;
+    let log = of.name().to_owned();
+    let value = json!({ "log": log, "from": from, "to": to, "well": known.is_well(), "integrity": known });
+    tool.out.result("status", &value, |language| {
+        Sentence::Acknowledged { log: log.clone(), from, to }.text(language)
+    });
+    Ok(Ended::done(value))
 }
 
 /// The longest first line, in bytes.
@@ -180,22 +196,37 @@ pub async fn doctor(tool: &Tool) -> Outcome {
     note("event log", head.map_err(ill));
     let role = rights::replay_writes(&tool.log.db().connection).await.map_err(ill);
     note("rights", role.and_then(|why| why.map_or(Ok(Sentence::CannotWriteLog), |why| Err(ill(why)))));
-    let note_key = soonshop_projections::operations::note(tool.log.keys(), "a test").await;
+    let note_key = operations::note(tool.log.keys(), "a test").await;
     note("key of notes", note_key.map(|_| Sentence::KeyPresent).map_err(ill));
     note("search", tool.search.ping().await.map(|()| Sentence::Answers).map_err(ill));
     note("cache", tool.cache.ping().await.map(|()| Sentence::Answers).map_err(ill));
-    for known in tool.registry.all(None).await?.iter().filter(|known| known.state.lives()) {
-        let generation = &known.generation;
-        let ours = tool.projectors.iter().any(|projector| {
-            (projector.name(), projector.version(), projector.shape())
-                == (&*generation.projection, generation.version, generation.shape)
-        });
-        let Generation { version, shape, .. } = *generation;
-        let (same, other) = (
-            Sentence::GenerationOk { version, shape },
-            Sentence::GenerationOfOtherRelease { version, shape },
-        );
-        note(&generation.namespace(), if ours { Ok(same) } else { Err(other) });
+    // The verdict is the one that `status` shows, and every view of the shop.
+    let status = tool.status_reader().read(&tool.projectors).await?;
+    let found = status.integrity.red_ranges();
+    note(
+        "integrity",
+        found.map_or(Ok(Sentence::NothingFound), |ranges| Err(Sentence::TamperingFound { ranges })),
+    );
+    let (relay, seals, record) = (&status.relay, &status.seals, &status.record_seals);
+    for (name, one) in [("relay", relay), ("seals", seals), ("record seals", record)] {
+        if let Some(trouble) = &one.trouble {
+            note(name, Err(what_is_wrong(trouble)));
+        }
+    }
+    for one in &status.processes {
+        if let Some(trouble) = &one.progress.trouble {
+            note(&one.follower(), Err(what_is_wrong(trouble)));
+        }
+    }
+    for one in &status.generations {
+        let (version, shape) = (one.version, one.shape);
+        let ours = tool.projectors.iter().any(|projector| one.is_made_by(&**projector));
+        let outcome = match &one.complaint {
+            Some(found) => Err(what_is_wrong(&found.trouble)),
+            None if ours => Ok(Sentence::GenerationOk { version, shape }),
+            None => Err(Sentence::GenerationOfOtherRelease { version, shape }),
+        };
+        note(&one.namespace(), outcome);
     }
     Ok(Ended { code: if well { exit::DONE } else { exit::FOUND }, summary: json!({ "healthy": well }) })
 }

@@ -266,7 +266,7 @@ enum Verb {
         #[arg(long, value_enum, default_value = "text")]
         format: listing::TailFormat,
     },
-    /// Check whether the log still matches its seals
+    /// Check whether the log still matches its seals; the result is recorded
     Check {
         #[arg(long, default_value_t = 1)]
         from: i64,
@@ -284,6 +284,21 @@ enum Verb {
         #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to", "record"])]
         offline: Option<PathBuf>,
     },
+    /// Acknowledge what a check found: it is no alarm any more, and not proved. Who did it, and why, is recorded
+    Acknowledge {
+        /// The first position
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+        from: i64,
+        /// The last position; by default the first one
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+        to: Option<i64>,
+        /// The record of operations instead of the log
+        #[arg(long)]
+        record: bool,
+        /// Why it is no alarm; stored encrypted
+        #[arg(long)]
+        reason: String,
+    },
     /// Show an export (NDJSON) as pages, on this machine only, without a shop
     View {
         /// The file from `export`, or from `/api/audit/export.ndjson`
@@ -292,7 +307,7 @@ enum Verb {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: std::net::SocketAddr,
     },
-    /// Check everything that this tool needs
+    /// Check everything that this tool needs, and show what is wrong with the shop
     Doctor,
     /// Events that could not be projected
     Parked {
@@ -690,6 +705,13 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
         }
         Verb::Check { from, to, pubkey, record, offline: _ } => {
             check::check(&tool, &check::Options { from, to, trusted: pubkey, record }).await
+        }
+        Verb::Acknowledge { from, to, record, reason } => {
+            let to = to.unwrap_or(from);
+            if to < from {
+                return Err(Failure::Usage(Sentence::RangeBackwards { from, to }));
+            }
+            check::acknowledge(&tool, record, (from, to), &reason).await
         }
         Verb::Doctor => check::doctor(&tool).await,
         Verb::Parked { verb } => match verb {

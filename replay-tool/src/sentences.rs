@@ -108,6 +108,16 @@ impl Variable for Word {
     }
 }
 
+/// The code of a remedy; its text is the one of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remedy(pub &'static str);
+
+impl Variable for Remedy {
+    fn value(&self, language: Language) -> Value<'_> {
+        language.find(&format!("page-remedy-{}", self.0)).unwrap_or(self.0).into()
+    }
+}
+
 macro_rules! sentences {
     ($($name:ident $({ $($variable:ident: $of:ty),* $(,)? })? => $key:literal;)*) => {
         /// A sentence with its variables.
@@ -223,7 +233,11 @@ sentences! {
     EventsParked { count: i64 } => "tool-events-parked";
     NoWorker => "tool-no-worker";
     Late { seconds: Rounded } => "tool-late";
+    Standing { position: i64 } => "tool-standing";
     OtherComplaint { detail: String } => "tool-other-complaint";
+    UnhealthySince { at: String } => "tool-unhealthy-since";
+    WhatToDo { remedy: Remedy } => "tool-what-to-do";
+    TamperingFound { ranges: String } => "tool-tampering-found";
     FollowingRow { name: Word, at: String, head: i64, lag: i64, seconds: f64 } => "tool-following-row";
     LogRow { name: Word, head: i64 } => "tool-log-row";
     LogRowAged { name: Word, head: i64, seconds: f64 } => "tool-log-row-aged";
@@ -366,6 +380,10 @@ sentences! {
     ExportBroken { detail: String } => "tool-export-broken";
     CheckPassed { what: Word, detail: Box<Sentence> } => "tool-check-passed";
     CheckFailed { what: Word, detail: Box<Sentence> } => "tool-check-failed";
+    RangeBackwards { from: i64, to: i64 } => "tool-range-backwards";
+    NothingToAcknowledge => "tool-nothing-to-acknowledge";
+    Acknowledged { log: String, from: i64, to: i64 } => "tool-acknowledged";
+    NothingFound => "tool-nothing-found";
     LastPosition { position: i64 } => "tool-last-position";
     CannotWriteLog => "tool-cannot-write-log";
     KeyPresent => "tool-key-present";

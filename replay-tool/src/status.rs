@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use soonshop_projections::runs::Run;
-use soonshop_projections::status::{FollowerStatus, GenerationStatus, ShopStatus, Trouble};
+use soonshop_projections::status::{FollowerStatus, GenerationStatus, ShopStatus};
+use soonshop_projections::verdict::Trouble;
 
-use crate::sentences::{Rounded, Word};
+use crate::sentences::{Remedy, Rounded, Word};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
 fn place(status: &GenerationStatus) -> &'static str {
@@ -38,16 +40,33 @@ fn row(status: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
             lines.extend(sink.unknown.as_ref().map(reason).map(|reason| Sentence::SinkUnknown { reason }));
         }
     }
-    lines.extend(status.trouble().map(|trouble| {
-        complaint(match trouble {
-            Trouble::Stopped { sink, reason } => {
-                Sentence::Stopped { sink: Word::of(sink), reason: reason.to_owned() }
-            }
-            Trouble::Parked { count } => Sentence::EventsParked { count },
-            Trouble::Unkept => Sentence::NoWorker,
-            Trouble::Late { seconds } => Sentence::Late { seconds: Rounded(seconds) },
-        })
-    }));
+    if let Some(found) = &status.complaint {
+        lines.extend(told(&found.trouble, Some(found.since), Some(found.remedy)));
+    }
+    lines
+}
+
+/// What is wrong, in a sentence.
+pub(crate) fn what_is_wrong(trouble: &Trouble) -> Sentence {
+    match trouble {
+        Trouble::Stopped { sink, reason } => {
+            Sentence::Stopped { sink: Word::of(sink), reason: reason.clone() }
+        }
+        Trouble::Parked { count } => Sentence::EventsParked { count: *count },
+        Trouble::Unkept => Sentence::NoWorker,
+        Trouble::Late { seconds } => Sentence::Late { seconds: Rounded(*seconds) },
+        Trouble::Standing { position } => Sentence::Standing { position: *position },
+        Trouble::Other { detail } => Sentence::OtherComplaint { detail: detail.clone() },
+    }
+}
+
+/// What is wrong, since when, and what to do.
+fn told(trouble: &Trouble, since: Option<DateTime<Utc>>, remedy: Option<&'static str>) -> Vec<Sentence> {
+    let mut lines = vec![complaint(what_is_wrong(trouble))];
+    lines.extend(
+        since.map(|at| Sentence::UnhealthySince { at: at.to_rfc3339_opts(SecondsFormat::Secs, true) }),
+    );
+    lines.extend(remedy.map(|code| Sentence::WhatToDo { remedy: Remedy(code) }));
     lines
 }
 
@@ -67,15 +86,9 @@ fn following(name: &str, one: &FollowerStatus, head: i64) -> Vec<Sentence> {
         lag: one.lag_events,
         seconds: one.lag_seconds,
     }];
-    lines.extend(one.complaint.as_ref().map(|detail| {
-        // A generation that stopped for another reason has no known delay.
-        let late = one.lag_seconds > 0.0;
-        complaint(if late {
-            Sentence::Late { seconds: Rounded(one.lag_seconds) }
-        } else {
-            Sentence::OtherComplaint { detail: detail.clone() }
-        })
-    }));
+    if let Some(trouble) = &one.trouble {
+        lines.extend(told(trouble, one.unhealthy_since, one.remedy));
+    }
     lines
 }
 
@@ -94,6 +107,10 @@ fn shop(shop_status: &ShopStatus) -> Vec<Sentence> {
     // The record of operations is a log of its own, so its length is not compared with the shop's log.
     let record = shop_status.record_seals.position.unwrap_or(0) + shop_status.record_seals.lag_events;
     lines.extend(following("record seals", &shop_status.record_seals, record));
+    if let Some(ranges) = shop_status.integrity.red_ranges() {
+        lines.push(complaint(Sentence::TamperingFound { ranges }));
+        lines.push(Sentence::WhatToDo { remedy: Remedy("integrity") });
+    }
     lines
 }
 
@@ -117,7 +134,10 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
     for status in &shown {
         let mut value = serde_json::to_value(status).unwrap_or_default();
         value["head"] = head.into();
-        value["complaint"] = status.complaint().into();
+        let found = status.complaint.as_ref();
+        value["complaint"] = found.map(|one| one.trouble.to_string()).into();
+        value["unhealthy_since"] = serde_json::to_value(found.map(|one| one.since)).unwrap_or_default();
+        value["remedy"] = found.map(|one| one.remedy).into();
         tool.out.result("status", &value, |language| lines(&row(status, head, wide), language));
     }
     let runs = tool.runs.alive().await?;
@@ -125,14 +145,14 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
         tool.out.result("status", &as_json(run), |language| line(run).text(language));
     }
     let healthy = match projection {
-        Some(_) => shown.iter().all(|status| status.complaint().is_none()),
+        Some(_) => shown.iter().all(|status| status.complaint.is_none()),
         None => shop_status.healthy(),
     };
     if projection.is_none() {
-        let ShopStatus { append, relay, processes, seals, record_seals, .. } = &shop_status;
+        let ShopStatus { append, relay, processes, seals, record_seals, integrity, .. } = &shop_status;
         let value = json!({
             "append": append, "relay": relay, "processes": processes, "seals": seals, "record_seals": record_seals,
-            "parked": shop_status.parked(),
+            "parked": shop_status.parked(), "integrity": integrity,
         });
         tool.out.result("status", &value, |language| lines(&shop(&shop_status), language));
     }
@@ -152,8 +172,8 @@ fn line(run: &Run) -> Sentence {
         None => run.projection.clone(),
     };
     let field = |name: &str| run.result.as_ref().and_then(|result| result.get(name)).and_then(Value::as_str);
-    let at = chrono::DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
-    let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let at = DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
+    let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let Run { run: number, verb, actor, .. } = run;
     let (run_number, verb, actor) = (*number, verb.clone(), actor.clone());
     let (position, to) = (run.progress.position, run.progress.to_position);

@@ -140,6 +140,11 @@ impl Health {
         Readiness { ready: checks.iter().all(|outcome| outcome.ok), checks }
     }
 
+    /// Runs the check of this name; `None`: there is none.
+    pub async fn named(&self, name: &str) -> Option<Outcome> {
+        self.run(|check| check.name == name).await.pop()
+    }
+
     /// Runs every check.
     pub async fn examine(&self) -> Vec<Outcome> {
         self.run(|_| true).await

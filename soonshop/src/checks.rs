@@ -9,6 +9,7 @@ mod bus;
 mod clock;
 mod databases;
 mod disk;
+mod integrity;
 mod parked;
 mod remedies;
 
@@ -45,7 +46,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 12] = [
+const TABLE: [Check; 13] = [
     Check {
         name: "event-store",
         needed: true,
@@ -130,6 +131,13 @@ const TABLE: [Check; 12] = [
         object: |_| "the clock of this machine".to_owned(),
         ask: |asked| async move { clock::ask(&asked.shop).await }.boxed(),
     },
+    Check {
+        name: "integrity",
+        needed: false,
+        asked_by: |_| true,
+        object: |_| "the event log and the record of operations".to_owned(),
+        ask: |asked| async move { integrity::ask(&asked.registry).await }.boxed(),
+    },
 ];
 
 /// What checks ask with.
@@ -173,7 +181,7 @@ pub fn of(
 }
 
 /// What to do, in English, as commands and JSON say it.
-fn cure(code: &str) -> Option<&'static str> {
+pub(crate) fn cure(code: &str) -> Option<&'static str> {
     Language::English.find(&format!("page-remedy-{code}"))
 }
 

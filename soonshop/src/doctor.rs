@@ -1,5 +1,7 @@
 //! Examines every part that the shop depends on, says what is wrong, and what to do about it.
 
+use chrono::SecondsFormat;
+
 use crate::cause::chain;
 use crate::settle::follower_statuses;
 use crate::{Role, Shop, checks, erased};
@@ -13,9 +15,6 @@ pub struct Finding {
     /// What to do if something is wrong.
     pub cure: String,
 }
-
-/// How far a follower may be behind the head before it is reported, in events.
-const BEHIND: i64 = 10_000;
 
 /// How many stalled erasures are named.
 const MOST_SAID: usize = 5;
@@ -71,16 +70,18 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
                     Some(position) => format!("at {position} of {head}"),
                     None => "has never begun".to_owned(),
                 };
-                let bad = one.position.is_none_or(|position| head - position > BEHIND) && head > 0;
-                let outcome = match one.reason {
-                    Some(reason) => Err(format!("{said}; {reason}")),
-                    None if bad => Err(said),
+                let since = one.unhealthy_since.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+                let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+                let outcome = match one.complaint {
+                    Some(complaint) => Err(format!("{said}; {complaint}{since}")),
+                    None if one.position.is_none() && head > 0 => Err(said),
                     None => Ok(said),
                 };
+                let cure = one.remedy.and_then(checks::cure);
                 note(
                     &one.name,
                     outcome,
-                    "see that a process with its role is running: `soonshop serve --role …`",
+                    cure.unwrap_or("see that a process with its role is running: `soonshop serve --role …`"),
                 );
             }
         }

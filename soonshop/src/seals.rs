@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use soonshop_event_log::seal::{
-    Positions, Report, SealKeys, Seals, TrustedKey, Verdict, check, check_offline, export,
+    Positions, Report, SealKeys, Seals, TrustedKey, Verdict, check_offline, export,
 };
 use soonshop_event_log::{EventLog, private_files};
+use soonshop_projections::integrity::Of;
+use soonshop_projections::{integrity, integrity_check};
+use soonshop_service_kit::access::Caller;
 
 pub use crate::outcome::Outcome;
 use crate::{Config, Role, Shop, migrate};
@@ -16,8 +19,8 @@ use crate::{Config, Role, Shop, migrate};
 /// What to do with seals.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
-    /// Check the log against its seals. Exit code 0: intact; 3: something is wrong, or not all of it is proved; 1: an
-    /// error
+    /// Check the log against its seals, and record the result. Exit code 0: intact; 3: something is wrong, or not all of
+    /// it is proved; 1: an error
     Check {
         /// The first position
         #[arg(long, default_value_t = 1)]
@@ -73,9 +76,19 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
             outcome(&report, *json)
         }
         Verb::Check { from, to, pubkey, json, record, .. } => {
-            let (log, seals) = opened(config, *record).await?;
+            let shop = Shop::open(config, Role::All)?;
+            migrate::check(&shop).await?;
+            let of = if *record { Of::Record } else { Of::Log };
             let positions = Positions { from: *from, to: *to };
-            outcome(&check(&log, &seals, positions, pubkey.as_ref()).await?, *json)
+            let reader = shop.status_reader()?;
+            let checked = integrity_check::check(&reader, of, positions, pubkey.as_ref()).await?;
+            let outcome = outcome(&checked.report, *json)?;
+            // On record, the result is the verdict that every view of the shop shows.
+            let actor = Caller::operator().actor.to_string();
+            let operations = reader.registry.operations();
+            let recorded = integrity::record_check(operations, &actor, of, positions, &checked).await;
+            recorded.with_context(|| format!("{}\nthis result could not be recorded", outcome.text))?;
+            Ok(outcome)
         }
         Verb::Export { from, to, record, file } => {
             let (log, seals) = opened(config, *record).await?;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use chrono::{DateTime, Utc};
 use soonshop_event_log::Checkpoint;
 use soonshop_event_log::checkpoint::of_process;
 use soonshop_projections::processes::Status;
@@ -28,6 +29,33 @@ pub struct FollowerStatus {
     pub unfinished: i64,
     /// Why it stopped, if it said so.
     pub reason: Option<String>,
+    /// The verdict on it that all views share: what is wrong.
+    pub complaint: Option<String>,
+    /// Since when.
+    pub unhealthy_since: Option<DateTime<Utc>>,
+    /// The code of what to do about it.
+    pub remedy: Option<&'static str>,
+}
+
+impl FollowerStatus {
+    fn at(name: String, position: Option<i64>, head: i64) -> Self {
+        Self {
+            name,
+            position,
+            head,
+            unfinished: 0,
+            reason: None,
+            complaint: None,
+            unhealthy_since: None,
+            remedy: None,
+        }
+    }
+
+    /// With the verdict on it.
+    fn judged(self, one: &status::FollowerStatus) -> Self {
+        let (complaint, unhealthy_since, remedy) = (one.complaint.clone(), one.unhealthy_since, one.remedy);
+        Self { complaint, unhealthy_since, remedy, ..self }
+    }
 }
 
 /// Every follower, and the head of the log.
@@ -45,17 +73,21 @@ pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<Follower
         let stopped = found.filter(|status| status.state == "stopped");
         let reason = too_old.map(|stopped| stopped.to_string());
         let reason = reason.or_else(|| stopped.and_then(|status| status.progress.complaint.clone()));
-        all.push(FollowerStatus {
-            name: of_process(one.name()),
-            position: found.and_then(|status| status.progress.position),
-            head,
+        let position = found.and_then(|status| status.progress.position);
+        let status = FollowerStatus {
             unfinished: found.map_or(0, |status: &Status| status.unsent),
+            complaint: reason.clone(),
             reason,
+            ..FollowerStatus::at(of_process(one.name()), position, head)
+        };
+        all.push(match found.filter(|found| found.progress.complaint.is_some()) {
+            Some(found) => status.judged(&found.progress),
+            None => status,
         });
     }
     let at = Checkpoint::load(&process, &process.connection, eraser::NAME).await?;
     let position = at.map(|(checkpoint, _)| checkpoint.position);
-    all.push(FollowerStatus { name: eraser::NAME.to_owned(), position, head, unfinished: 0, reason: None });
+    all.push(FollowerStatus::at(eraser::NAME.to_owned(), position, head));
     all.push(following(sealer::NAME, &whole.seals, head));
     let record = &whole.record_seals;
     let end = record.position.unwrap_or(0) + record.lag_events;
@@ -65,21 +97,34 @@ pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<Follower
         if projectors.iter().any(|projector| one.is_made_by(&**projector)) {
             // The cache is not waited for: it never answers for an event that it has not seen.
             let sinks = one.sinks.iter().filter(|sink| sink.name != CACHE);
-            all.extend(sinks.map(|sink| sunk(&one.namespace(), sink, head)));
+            all.extend(sinks.map(|sink| sunk(one, sink, head)));
         }
     }
     Ok((head, all))
 }
 
 fn following(name: &str, one: &status::FollowerStatus, head: i64) -> FollowerStatus {
-    let (position, reason) = (one.position, one.complaint.clone());
-    FollowerStatus { name: name.to_owned(), position, head, unfinished: 0, reason }
+    let status = FollowerStatus::at(name.to_owned(), one.position, head).judged(one);
+    FollowerStatus { reason: one.complaint.clone(), ..status }
 }
 
-fn sunk(namespace: &str, sink: &status::Sink, head: i64) -> FollowerStatus {
-    let name = if sink.name == ROWS { namespace.to_owned() } else { format!("{namespace}:{}", sink.name) };
+/// A sink; the verdict on its generation is that of the rows.
+fn sunk(of: &status::GenerationStatus, sink: &status::Sink, head: i64) -> FollowerStatus {
+    let namespace = of.namespace();
+    let rows = sink.name == ROWS;
+    let name = if rows { namespace } else { format!("{namespace}:{}", sink.name) };
     let reason = sink.stopped.clone().or_else(|| sink.unknown.clone());
-    FollowerStatus { name, position: sink.position, head, unfinished: 0, reason }
+    let status =
+        FollowerStatus { complaint: reason.clone(), reason, ..FollowerStatus::at(name, sink.position, head) };
+    match &of.complaint {
+        Some(found) if rows => FollowerStatus {
+            complaint: Some(found.trouble.to_string()),
+            unhealthy_since: Some(found.since),
+            remedy: Some(found.remedy),
+            ..status
+        },
+        _ => status,
+    }
 }
 
 /// Returns once all followers are at the head and idle, and the head stayed the same meanwhile. The sealers are not

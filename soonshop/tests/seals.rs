@@ -52,8 +52,13 @@ async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     migrate::migrate(&shop).await.unwrap();
     let mode = std::fs::metadata(&config.seal_key_file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let nothing = run(&config, &checking()).await.unwrap();
-    assert_eq!((nothing.exit_code, json(&nothing)["verdict"].as_str()), (3, Some("nothing")));
+    // The record of operations is sealed as well. It is still empty: each check adds a line.
+    let of_record =
+        || Verb::Check { from: 1, to: None, pubkey: None, record: true, offline: None, json: true };
+    for verb in [of_record(), checking()] {
+        let nothing = run(&config, &verb).await.unwrap();
+        assert_eq!((nothing.exit_code, json(&nothing)["verdict"].as_str()), (3, Some("nothing")));
+    }
 
     let store = shop.event_store().unwrap();
     seed::seed(&store).await.unwrap();
@@ -70,11 +75,7 @@ async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     assert_eq!((json(&intact)["to"].as_i64(), json(&intact)["tail"].clone()), (Some(head), Value::Null));
     assert!(sealer(&shop).await.ok, "{:?}", sealer(&shop).await);
 
-    // The record of operations is sealed as well, by the same key. It is still empty.
-    let of_record =
-        || Verb::Check { from: 1, to: None, pubkey: None, record: true, offline: None, json: true };
-    let nothing = run(&config, &of_record()).await.unwrap();
-    assert_eq!((nothing.exit_code, json(&nothing)["verdict"].as_str()), (3, Some("nothing")));
+    // The record of operations is sealed by the same key.
     let operations = shop.registry().unwrap().operations().clone();
     let done = Operation {
         actor: "ops:one".to_owned(),
@@ -114,6 +115,20 @@ async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     let broken = run(&config, &checking()).await.unwrap();
     assert_eq!((broken.exit_code, json(&broken)["findings"][0]["position"].as_i64()), (3, Some(5)));
     assert_eq!(json(&broken)["findings"][0]["wrong"], "changed");
+    let integrity = async || {
+        doctor::examine(&shop).await.into_iter().find(|finding| finding.what == "integrity").unwrap()
+    };
+    let finding = integrity().await;
+    assert!(
+        !finding.ok && finding.said.contains("log 5") && finding.cure.contains("acknowledge"),
+        "{finding:?}"
+    );
+    // A check of a range without anything, and one of another log, end no alarm.
+    let beyond =
+        Verb::Check { from: 999_999, to: None, pubkey: None, record: false, offline: None, json: true };
+    assert_eq!(json(&run(&config, &beyond).await.unwrap())["verdict"], "nothing");
+    run(&config, &of_record()).await.unwrap();
+    assert!(!integrity().await.ok);
     let file = folder.path().join("changed.ndjson");
     run(&config, &Verb::Export { from: 1, to: None, record: false, file: file.clone() }).await.unwrap();
     let report = run(&away, &offline(file, key)).await.unwrap();

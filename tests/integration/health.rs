@@ -3,10 +3,12 @@
 
 mod certificates;
 mod disks;
+mod integrity;
 mod names;
 mod parts;
 mod rights;
 mod servers;
+mod standing;
 mod workers;
 
 use std::time::Duration;

@@ -169,14 +169,14 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "check clock-confirm discard export key-create key-revoke key-rotate look-up process-retry read-personal rebuild retire retry reveal rollback save-view \
+        "acknowledge check clock-confirm discard export key-create key-revoke key-rotate look-up process-retry read-personal rebuild retire retry reveal rollback save-view \
          sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),
     ("page-filter-", "type agg actor chan"),
     (
         "page-front-check-",
-        "event-store read-models keys schema workers parked bus cache rates search disk clock",
+        "event-store read-models keys schema workers parked bus cache rates search disk clock integrity",
     ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
@@ -185,10 +185,12 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-process-", "running stopped off unknown"),
     (
         "page-remedy-",
-        "event-store read-models keys schema workers parked bus cache rates search disk clock broker-full broker-rights \
-         cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
-         index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights",
+        "event-store read-models keys schema workers parked bus cache rates search disk clock integrity broker-full \
+         broker-rights cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
+         index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
+         held late standing stopped",
     ),
+    ("page-range-", "proved broken other-key acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),
     ("page-step-", "new reserving refusing confirmed waiting cancelling ended"),
@@ -202,15 +204,15 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("role-", "admin auditor ops support"),
     (
         "seal-fault-",
-        "row-unreadable row-out-of-order rows-missing recorded-earlier event-gone event-moved sealed-elsewhere \
-         event-replaced never-sealed event-changed seal-unreadable seal-of-other-log seal-count seal-leaves \
+        "row-unreadable row-out-of-order rows-missing recorded-earlier events-cut-off other-than-read event-gone \
+         event-moved sealed-elsewhere event-replaced never-sealed event-changed seal-unreadable seal-of-other-log seal-count seal-leaves \
          seal-signature seal-not-first seal-before-missing seals-missing seal-not-next key-not-named \
          other-key-not-named signed-by-others file-changed file-cut-off",
     ),
     (
         "tool-code-",
         "active building cache cancelled caught-up changed deployed died different done equal errors event-log \
-         export-broken failed found index inserted interrupted key-of-notes key-unknown lag log missing nobody parked \
+         export-broken failed found index inserted integrity interrupted key-of-notes key-unknown lag log missing nobody parked \
          paused previous ready record-seals refused rejected relay reordered retired rights rollback rolled-back rows \
          running scratch seal-broken seals search signature-bad swap until",
     ),

@@ -50,6 +50,11 @@ pub(crate) const ICON: Asset = Asset {
 /// All of them.
 pub(crate) const ASSETS: [Asset; 4] = [STYLE, SCRIPT, WORKER, ICON];
 
+/// Whether this is the address of one of them.
+pub(crate) fn is_asset(path: &str) -> bool {
+    ASSETS.iter().any(|asset| asset.path == path)
+}
+
 /// Those of a page without a script.
 pub(crate) const WITHOUT_SCRIPT: [Asset; 2] = [STYLE, ICON];
 

@@ -49,6 +49,11 @@ pub(crate) fn is_of_exports(path: &str) -> bool {
     OF_EXPORTS.contains(&path)
 }
 
+/// Whether it is the address of a page of the trail.
+pub(crate) fn is_page(path: &str) -> bool {
+    path.strip_prefix(PAGES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Only our own style sheet and script are loaded, and nothing from another origin.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
                       img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -112,6 +117,8 @@ pub(crate) struct View<'a> {
     pub(crate) language: Language,
     theme: &'static str,
     pub(crate) zone: Tz,
+    /// Where tampering was found that is neither proved again nor acknowledged.
+    alarm: Option<String>,
 }
 
 impl<'a> View<'a> {
@@ -121,12 +128,13 @@ impl<'a> View<'a> {
 
     /// For a request whose parameters may be invalid.
     fn new(shared: &'a Shared, visit: &'a Visit) -> Self {
-        Self::at(Location::Trail, shared.file.as_deref(), visit)
+        let view = Self::at(Location::Trail, shared.file.as_deref(), visit);
+        Self { alarm: shared.alarm.ranges(), ..view }
     }
 
-    /// The view of the page at `/`; `trail`: this process serves the audit trail.
-    pub(crate) fn front(visit: &'a Visit, trail: bool) -> Self {
-        Self::at(Location::Front { trail }, None, visit)
+    /// The view of the page at `/`; `trail`: this process serves the audit trail; `alarm`: where tampering was found.
+    pub(crate) fn front(visit: &'a Visit, trail: bool, alarm: Option<String>) -> Self {
+        Self { alarm, ..Self::at(Location::Front { trail }, None, visit) }
     }
 
     fn at(location: Location, file: Option<&'a File>, visit: &'a Visit) -> Self {
@@ -144,6 +152,7 @@ impl<'a> View<'a> {
             language: Language::of(tag.as_deref().or(preferred).unwrap_or_default()),
             theme: theme.unwrap_or("auto"),
             zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
+            alarm: None,
         }
     }
 
@@ -403,6 +412,7 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                     }
                 }
                 main id="main" tabindex="-1" {
+                    @if let Some(ranges) = &view.alarm { (alarm(view, ranges, looks)) }
                     @if let Some(file) = view.file { (about_file(view, file)) }
                     (body)
                 }
@@ -419,6 +429,23 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                     }
                 }
                 p.news role="status" aria-live="polite" {}
+            }
+        }
+    }
+}
+
+/// The alarm on every page; where it is, for those who may see the trail.
+fn alarm(view: &View<'_>, ranges: &str, looks: bool) -> Markup {
+    html! {
+        div.banner.ill.alarm role="alert" {
+            p {
+                span aria-hidden="true" { "⚠ " } strong { (view.word("alarm")) }
+                @if looks {
+                    @for (of, where_found) in ranges.split("; ").filter_map(|part| part.split_once(' ')) {
+                        " " (view.word_of(&format!("sealed-{of}")).unwrap_or("–")) " " span translate="no" { (where_found) }
+                    }
+                    " · " a href=(view.to("/audit/integrity", &[])) { (view.word("alarm-see")) }
+                }
             }
         }
     }

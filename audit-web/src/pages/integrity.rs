@@ -5,69 +5,68 @@ use std::time::{Duration, Instant};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
-use serde_json::json;
-use soonshop_audit::record::write_down;
+use soonshop_audit::integrity::{Cause, Known, causes, find as known};
 use soonshop_domain::clock;
-use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict, check};
+use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict};
 use soonshop_event_log::{EventLog, LOG};
+use soonshop_projections::integrity::{self, CHECK, Checked, Of, Range, State};
+use soonshop_projections::integrity_check;
 use soonshop_projections::operations::{self, Recorded};
-use soonshop_projections::runner::ROWS;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Of as Whose;
+use soonshop_service_kit::access::{Of as Whose, Permission};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
-use super::frame::{View, described, page, refusal, refused_with, shown, with};
-use super::parts::command;
+use super::frame::{View, described, page, refusal, refused_with, see_other, shown, with};
+use super::parts::{actor_of, command, value};
+use crate::fields;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, Shared, failed};
 
 /// How long a check from this page may take; a longer one is done at the command line.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// The action of a check in the record of operations.
-const CHECKED: &str = "check";
-
 /// The number of recent checks in which the last one of each log is searched.
 const CHECKS: u32 = 50;
 
-/// A sealed log.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Of {
-    Log,
-    /// The record of operations.
-    Record,
+/// The most ranges of one log that are listed.
+const LISTED: usize = 100;
+
+/// The log, and its seals.
+fn opened(of: Of, call: &Call) -> Result<(EventLog, Seals), Problem> {
+    let shared = &call.shared;
+    let (log, seals) = match of {
+        Of::Log => (shared.reader.log.clone(), SEALS),
+        Of::Record => (shared.status_reader.record(), RECORD_SEALS),
+    };
+    let seals = Seals::new(shared.reader.log.db().beside(seals).map_err(failed)?);
+    Ok((log, seals))
 }
 
-impl Of {
-    const ALL: [Self; 2] = [Self::Log, Self::Record];
-    const NAMES: [&str; 2] = ["log", "record"];
+/// What the page shows.
+struct Page {
+    sealed: [Sealed; 2],
+    known: Known,
+    causes: Vec<Cause>,
+    /// The check that was made just now.
+    made: Option<Made>,
+    /// The visitor may acknowledge what was found.
+    may_acknowledge: bool,
+}
 
-    /// Its name in forms and in the record of operations.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Log => "log",
-            Self::Record => "record",
-        }
-    }
-
-    /// The log, and its seals.
-    fn opened(self, call: &Call) -> Result<(EventLog, Seals), Problem> {
-        let shared = &call.shared;
-        let (log, seals) = match self {
-            Self::Log => (shared.reader.log.clone(), SEALS),
-            Self::Record => (shared.status_reader.record(), RECORD_SEALS),
-        };
-        let seals = Seals::new(shared.reader.log.db().beside(seals).map_err(failed)?);
-        Ok((log, seals))
-    }
+async fn found(call: &Call, made: Option<Made>) -> Result<(i64, Page), Problem> {
+    let sealed = both(call).await?;
+    let known = known(&call.shared.reader).await?;
+    let causes = causes(&call.shared.reader, &known).await?;
+    let may_acknowledge = call.may(Permission::Acknowledge);
+    Ok((sealed[0].head, Page { sealed, known, causes, made, may_acknowledge }))
 }
 
 pub(crate) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
-    let fields = vec![
+    let form = vec![
         Param::new(
             "of",
             Kind::OneOf(&Of::NAMES),
@@ -86,7 +85,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.integrity-page",
             Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
-                let found = both(&call).await.map(|both| (both[0].head, (both, None)));
+                let found = found(&call, None).await;
                 shown(&call, "integrity", found, body)
             }),
         ),
@@ -95,13 +94,24 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.check",
             Class::Searches,
             Action::new(with(Vec::new()), described(), |call| async move {
-                let checked = verify(&call).await?;
-                let both = both(&call).await?;
-                let found = Ok::<_, Problem>((both[0].head, (both, Some(checked))));
+                let made = verify(&call).await?;
+                call.shared.alarm.look(&call.shared.reader.registry).await;
+                let found = found(&call, Some(made)).await;
                 shown(&call, "integrity", found, body)
             })
-            .takes(Whose::TheShop, fields),
+            .takes(Whose::TheShop, form),
             refused_check,
+        ),
+        page(
+            "/audit/integrity/acknowledgements",
+            "audit.acknowledge-page",
+            Class::Writes,
+            Action::new(with(Vec::new()), described(), |call| async move {
+                find::acknowledge(&call).await?;
+                Ok(see_other(&View::of(&call).to("/audit/integrity", &[])))
+            })
+            .takes(Whose::TheShop, fields::acknowledgement())
+            .needs(Permission::Acknowledge),
         ),
     ]
 }
@@ -134,18 +144,13 @@ pub(crate) struct Sealed {
     pub(crate) broken: Option<String>,
     /// The age of the first event that is not sealed.
     pub(crate) waiting: Option<Duration>,
-    /// The last check that was made on this page.
-    pub(crate) checked: Option<Recorded>,
+    /// The last check that was made, wherever it was made.
+    checked: Option<Recorded>,
 }
 
 impl Sealed {
     pub(crate) fn tail(&self) -> i64 {
         self.head - self.last.as_ref().map_or(0, |last| last.0)
-    }
-
-    /// The last check found a change, or the last seal cannot be read.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.broken.is_some() || self.checked.as_ref().is_some_and(|last| last.detail["verdict"] == "broken")
     }
 }
 
@@ -156,7 +161,7 @@ pub(crate) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
 }
 
 async fn sealed(call: &Call, of: Of) -> Result<Sealed, Problem> {
-    let (log, seals) = of.opened(call)?;
+    let (log, seals) = opened(of, call)?;
     let head = log.head().await.map_err(failed)?.position;
     let (mut last, mut broken) = (None, None);
     match seals.last().await.map_err(failed)? {
@@ -172,37 +177,19 @@ async fn sealed(call: &Call, of: Of) -> Result<Sealed, Problem> {
     let now = clock::now();
     let waiting = first.first().map(|event| (now - event.recorded_at).to_std().unwrap_or_default());
     let operations = call.shared.reader.registry.operations();
-    let checks = operations::last_of(operations, CHECKED, CHECKS).await.map_err(failed)?;
+    let checks = operations::last_of(operations, CHECK, CHECKS).await.map_err(failed)?;
     let checked = checks.into_iter().find(|check| check.subject == of.name());
     Ok(Sealed { of, head, last, broken, waiting, checked })
 }
 
-/// The result of a check.
-pub(crate) struct Checked {
+/// A check that was made on this page.
+struct Made {
     report: Report,
     took: Duration,
-    /// Events after the last seal that were read by a follower, and are missing now.
-    gone: i64,
 }
 
-impl Checked {
-    /// Events that no seal covers, whether they are present or missing.
-    fn tail(&self) -> i64 {
-        let there = self.report.tail.as_ref().map_or(0, |tail| tail.events);
-        there.saturating_add(self.gone)
-    }
-}
-
-/// The furthest position that any follower has read. It is read before the log, so that the log must hold it.
-async fn seen(call: &Call) -> Result<i64, Problem> {
-    let (head, health) = find::health(call).await?;
-    let sinks = health.items.iter().flat_map(|one| &one.status.sinks);
-    let rows = sinks.filter(|sink| sink.name == ROWS).filter_map(|sink| sink.position);
-    Ok(rows.chain(health.relay.position).fold(head, i64::max))
-}
-
-async fn verify(call: &Call) -> Result<Checked, Problem> {
-    let of = if call.form.text("of") == Some(Of::Record.name()) { Of::Record } else { Of::Log };
+async fn verify(call: &Call) -> Result<Made, Problem> {
+    let of = Of::named(call.form.text("of"));
     let from = call.form.number("from").unwrap_or(1);
     let to = call.form.number("upto");
     if to.is_some_and(|to| to < from) {
@@ -213,50 +200,43 @@ async fn verify(call: &Call) -> Result<Checked, Problem> {
         Problem::too_many("too-many-checks", detail).with_retry_after(PATIENCE)
     };
     let _alone = call.shared.checking.try_lock().map_err(busy)?;
-    let (begun, (log, seals)) = (Instant::now(), of.opened(call)?);
-    let seen = match of {
-        Of::Log => seen(call).await?,
-        // Only the sealer follows the record of operations.
-        Of::Record => log.head().await.map_err(failed)?.position,
-    };
-    let checking = check(&log, &seals, Positions { from, to }, None);
+    let (begun, positions) = (Instant::now(), Positions { from, to });
+    let checking = integrity_check::check(&call.shared.status_reader, of, positions, None);
     let too_long = |_| {
         let detail = "this check takes too long for a page: check a part, or use the command line";
         Problem::unavailable("timed-out", detail, Duration::from_secs(1))
     };
-    let report = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;
-    let mut checked = Checked { report, took: begun.elapsed(), gone: 0 };
-    // Only when the whole tail was read is it known which of its events are missing.
-    if to.is_none() && from <= checked.report.sealed_to.saturating_add(1) {
-        checked.gone = (seen - checked.report.sealed_to - checked.tail()).max(0);
-    }
-    let report = &checked.report;
-    let detail = json!({
-        "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
-        "tail": checked.tail(), "first_bad": report.first_bad().map(|finding| finding.position),
-    });
-    write_down(&call.shared.reader, &call.caller().actor, CHECKED, of.name().to_owned(), detail, None)
-        .await?;
-    Ok(checked)
+    let checked = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;
+    let (actor, operations) = (call.caller().actor.to_string(), call.shared.reader.registry.operations());
+    integrity::record_check(operations, &actor, of, positions, &checked).await.map_err(failed)?;
+    let Checked { report, .. } = checked;
+    Ok(Made { report, took: begun.elapsed() })
 }
 
-fn body(view: &View<'_>, (both, checked): &([Sealed; 2], Option<Checked>)) -> Markup {
+fn body(view: &View<'_>, page: &Page) -> Markup {
     html! {
         h1 { (view.word("integrity")) }
-        @if let Some(checked) = checked { (verdict(view, checked)) }
-        @for sealed in both { (section(view, sealed)) }
-        h2 { (view.word("proves")) }
-        p { (view.word("proves-what")) }
-        p { (view.word("proves-not")) }
+        @if let Some(made) = &page.made { (verdict(view, made)) }
+        @for sealed in &page.sealed { (section(view, sealed, page)) }
+        @if page.known.well {
+            h2 { (view.word("proves")) }
+            p { (view.word("proves-what")) }
+            p { (view.word("proves-not")) }
+        } @else {
+            h2 { (view.word("alarm-what")) }
+            p { (view.word("alarm-ends")) }
+        }
         (command(view, "soonshop seals check --pubkey …"))
         (command(view, "soonshop seals check --record --pubkey …"))
         (command(view, "soonshop seals export audit.seals && soonshop seals check --offline audit.seals --pubkey …"))
     }
 }
 
-/// How far one log is sealed, and a form to check it.
-fn section(view: &View<'_>, sealed: &Sealed) -> Markup {
+/// How far one log is sealed, what is known of it, and a form to check it.
+fn section(view: &View<'_>, sealed: &Sealed, page: &Page) -> Markup {
     let of = sealed.of.name();
+    let known = page.known.items.iter().find(|one| one.of == sealed.of);
+    let ranges = known.map_or(&[][..], |one| &one.known.ranges);
     html! {
         h2 { (view.word_of(&format!("sealed-{of}")).unwrap_or(of)) }
         @match (&sealed.last, &sealed.broken) {
@@ -277,16 +257,61 @@ fn section(view: &View<'_>, sealed: &Sealed) -> Markup {
                 }
             }
         }
+        h3 { (view.word("known-ranges")) }
+        @if ranges.is_empty() { p.soft { (view.word("known-none")) } }
+        ul.plain.ranges {
+            // What needs somebody comes first.
+            @for range in ranges.iter().filter(|range| range.state != State::Proved).chain(ranges.iter().filter(|range| range.state == State::Proved)).take(LISTED) {
+                (range_known(view, sealed.of, range, page))
+            }
+            @if ranges.len() > LISTED { li { "+" (ranges.len() - LISTED) } }
+        }
         form.line method="post" action="/audit/integrity" {
             input type="hidden" name="of" value=(of);
             label { (view.word("from-position")) " " input type="number" name="from" min="1" value="1"; }
+            label { (view.word("to-position")) " " input type="number" name="upto" min="1"; }
             button { (view.word("verify")) }
         }
         @if let Some(last) = &sealed.checked {
             p.soft {
-                (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (last.actor) " · "
+                (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (actor(view, &last.actor)) " · "
                 (verdict_text(view, last.detail["verdict"].as_str().unwrap_or_default(), last.detail["tail"].as_i64().unwrap_or(0)))
-                " " (last.detail["from"]) "…" (last.detail["to"])
+                @if last.detail["verdict"] == "intact" { " " (last.detail["from"]) "…" (last.detail["to"]) }
+            }
+        }
+    }
+}
+
+fn actor(view: &View<'_>, actor: &str) -> Markup {
+    let (kind, id) = actor_of(Some(actor));
+    view.actor(kind, id)
+}
+
+/// What is known of a range, from whom, and the form to acknowledge it.
+fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
+    let (class, sign, word) = match range.state {
+        State::Proved => ("well", "✓ ", "range-proved"),
+        State::Broken => ("ill", "⚠ ", "range-broken"),
+        State::OtherKey => ("ill", "⚠ ", "range-other-key"),
+        State::Acknowledged => ("open", "◐ ", "range-acknowledged"),
+    };
+    let cause = page.causes.iter().find(|cause| cause.entry == range.entry);
+    html! {
+        li {
+            span class=(class) { span aria-hidden="true" { (sign) } (view.word_of(word).unwrap_or(word)) } " "
+            strong translate="no" { (range) }
+            @if let Some(cause) = cause {
+                " · " (view.time(cause.at)) " · " (actor(view, &cause.by))
+                @if let Some(reason) = &cause.reason { " · " span.reason { (value(view, reason.value())) } }
+            }
+            @if range.state.is_red() && page.may_acknowledge {
+                form.line method="post" action=(view.to("/audit/integrity/acknowledgements", &[])) {
+                    input type="hidden" name="of" value=(of.name());
+                    input type="hidden" name="from" value=(range.from);
+                    input type="hidden" name="upto" value=(range.to);
+                    label { (view.word("reason")) " " input name="reason" minlength="3" maxlength="500" required autocomplete="off"; }
+                    button { (view.word("acknowledge")) " " span translate="no" { (range) } }
+                }
             }
         }
     }
@@ -298,15 +323,17 @@ fn verdict_text(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
     view.word_of(&format!("verdict-{name}")).unwrap_or("–")
 }
 
-fn verdict(view: &View<'_>, checked: &Checked) -> Markup {
-    let Checked { report, took, gone } = checked;
+fn verdict(view: &View<'_>, Made { report, took }: &Made) -> Markup {
     let name = serde_json::to_value(report.verdict).ok().and_then(|name| name.as_str().map(str::to_owned));
-    let word = verdict_text(view, &name.unwrap_or_default(), checked.tail());
-    let (class, sign) = match (report.verdict, checked.tail(), gone) {
-        (Verdict::Intact, 0, _) => ("well", "✓ "),
-        (Verdict::Intact, _, 0) => ("open", "◐ "),
+    let tail = report.tail.as_ref().map_or(0, |tail| tail.events);
+    let word = verdict_text(view, &name.unwrap_or_default(), tail);
+    let (class, sign) = match (report.verdict, tail) {
+        (Verdict::Intact, 0) => ("well", "✓ "),
+        (Verdict::Intact, _) => ("open", "◐ "),
+        (Verdict::Nothing, _) => ("open", "☐ "),
         _ => ("ill", "⚠ "),
     };
+    let broken = report.verdict == Verdict::Broken;
     html! {
         div.verdict role="status" {
             p class=(class) {
@@ -314,18 +341,19 @@ fn verdict(view: &View<'_>, checked: &Checked) -> Markup {
                 span aria-hidden="true" { (sign) }
                 (view.word_of(&format!("sealed-{}", of.name())).unwrap_or("–")) ": " strong { (word) }
             }
-            p.facts {
-                span { (view.word("positions")) " " strong { (report.from) "…" (report.to) } }
-                span { strong { (report.rows) } " " (view.counted("rows", report.rows)) }
-                span { strong { (report.seals) } " " (view.counted("seals", report.seals)) }
-                span { (view.word("took")) " " (duration(i64::try_from(took.as_micros()).unwrap_or(i64::MAX))) }
-                @for key in &report.keys { span { (view.word("key-is")) " " code translate="no" { (key) } } }
+            @if report.verdict != Verdict::Nothing {
+                p.facts {
+                    @if !broken { span { (view.word("positions")) " " strong { (report.from) "…" (report.to) } } }
+                    span { strong { (report.rows) } " " (view.counted("rows", report.rows)) }
+                    span { strong { (report.seals) } " " (view.counted("seals", report.seals)) }
+                    span { (view.word("took")) " " (duration(i64::try_from(took.as_micros()).unwrap_or(i64::MAX))) }
+                    @if !broken { @for key in &report.keys { span { (view.word("key-is")) " " code translate="no" { (key) } } } }
+                }
+                @if !broken && !report.key_given { p.soft { (view.word("key-not-given")) } }
+                @if let Some(tail) = report.tail.as_ref().filter(|_| !broken) {
+                    p.soft { (view.language.fill("tail", &[&tail.events.to_string()])) " " (view.word("since")) " " (view.time(tail.since)) }
+                }
             }
-            @if !report.key_given { p.soft { (view.word("key-not-given")) } }
-            @if let Some(tail) = &report.tail {
-                p.soft { (view.language.fill("tail", &[&tail.events.to_string()])) " " (view.word("since")) " " (view.time(tail.since)) }
-            }
-            @if *gone > 0 { p.ill { (view.language.fill("tail-gone", &[&gone.to_string()])) } }
             @if let Some(first) = report.first_bad() {
                 p {
                     (view.word("first-bad")) " "

@@ -1,11 +1,9 @@
 //! The health of the shop: what is wrong, since when, and what to do.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_audit::status::Health;
+use soonshop_projections::integrity::FOUND;
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;
@@ -16,7 +14,7 @@ use soonshop_service_kit::rates::Class;
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
 use super::integrity::{self, Sealed};
-use super::parts::{actor_of, bars, command, failed_check};
+use super::parts::{actor_of, bars, command, failed_check, what_to_do};
 use super::processes;
 use super::projections::{complaint, rows, runs};
 use crate::find;
@@ -87,41 +85,50 @@ async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
 fn body(view: &View<'_>, all: &Overview) -> Markup {
     let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
     let parked = all.health.parked;
-    let broken = all.sealed.iter().any(Sealed::is_broken);
     let active = || all.health.items.iter().filter(|one| one.status.active);
     let worst = active().map(|one| one.status.lag_seconds).fold(0.0, f64::max);
     html! {
         h1 { (view.word("overview")) }
         div data-poll {
-            @if all.health.healthy && !broken {
+            @if all.health.healthy {
                 p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("all-well")) } }
             } @else {
                 div.banner.ill role="alert" {
                     p { span aria-hidden="true" { "⚠ " } strong { (view.word("unhealthy")) } }
                     ul {
-                        @for one in all.checks.iter().filter(|one| !one.ok) {
+                        // Tampering is told with a link below.
+                        @for one in all.checks.iter().filter(|one| !one.ok && one.reason.as_deref() != Some(FOUND)) {
                             li { (failed_check(view, one)) }
                         }
                         @for one in &ill {
                             li {
                                 a href=(view.to(&format!("/audit/projections/{}", one.status.projection), &[])) { span translate="no" { (one.status.projection) } " v" (one.status.generation) }
                                 " · " (view.word("lag")) " " (one.status.lag_events) " · " (format!("{:.0} s", one.status.lag_seconds))
-                                @if one.status.lag_events > 0 { " · " (view.word("since")) " " (view.time(since(one.status.lag_seconds))) }
+                                @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
                                 " · " (complaint(view, one))
+                                (what_to_do(view, one.remedy))
                             }
                         }
-                        @if broken {
-                            li { a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken")) }
+                        @if all.health.integrity.iter().any(|one| !one.well) {
+                            li {
+                                a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken"))
+                                (what_to_do(view, Some("integrity")))
+                            }
                         }
                         @for one in all.health.processes.iter().filter(|one| one.progress.complaint.is_some()) {
                             li {
                                 a href=(view.to("/audit/processes", &[("process", &one.name)])) { (view.word("process")) " " span translate="no" { (one.name) } }
                                 " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one))
+                                @if let Some(since) = one.progress.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
+                                (what_to_do(view, one.progress.remedy))
                             }
                         }
                         @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
                             @if let Some(complaint) = &one.complaint {
-                                li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events) " · " span lang="en" { (complaint) } }
+                                li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events)
+                                    @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
+                                    " · " span lang="en" { (complaint) } (what_to_do(view, one.remedy))
+                                }
                             }
                         }
                     }
@@ -162,7 +169,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                             p { (view.language.fill("tail", &[&all.sealed[0].tail().to_string()]))
                                 @if let Some(waiting) = all.sealed[0].waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
                         },
-                        None if all.sealed[0].broken.is_some() => p.ill { (view.word("verdict-broken")) },
+                        None if all.sealed[0].broken.is_some() => p.ill { (view.word("seal-broken")) },
                         None => p { (view.word("seal-none")) },
                     }
                 }))
@@ -177,12 +184,6 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
             (record(view, &all.record))
         }
     }
-}
-
-/// When the first event that was not processed yet was recorded.
-fn since(lag_seconds: f64) -> DateTime<Utc> {
-    let now = soonshop_domain::clock::now();
-    Duration::try_from_secs_f64(lag_seconds).map_or(now, |lag| now - lag)
 }
 
 fn card(view: &View<'_>, word: &'static str, to: &str, inside: &Markup) -> Markup {

@@ -54,13 +54,18 @@ pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
 /// A check that failed: its name, its reason, its object and its remedy.
 pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
     let name = view.word_of(&format!("front-check-{}", one.name)).unwrap_or(&one.name);
-    let remedy = one.remedy.and_then(|code| view.word_of(&format!("remedy-{code}")));
     html! {
         (name)
         @if let Some(reason) = &one.reason { ": " span lang="en" { (reason) } }
         @if let Some(object) = &one.object { " · " code translate="no" { (object) } }
-        @if let Some(remedy) = remedy { " · " strong { (with_code(remedy)) } }
+        (what_to_do(view, one.remedy))
     }
+}
+
+/// What to do about a complaint, behind it.
+pub(crate) fn what_to_do(view: &View<'_>, remedy: Option<&str>) -> Markup {
+    let remedy = remedy.and_then(|code| view.word_of(&format!("remedy-{code}")));
+    html! { @if let Some(remedy) = remedy { " · " strong { (with_code(remedy)) } } }
 }
 
 /// Shows the parts of a sentence that stand in backquotes, such as commands, as code.

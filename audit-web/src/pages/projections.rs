@@ -4,12 +4,13 @@ use maud::{Markup, html};
 use soonshop_audit::status::{Health, Judged};
 use soonshop_audit::trend::Trend;
 use soonshop_projections::runs::{Run, Runs};
+use soonshop_projections::verdict::Trouble;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
-use super::parts::command;
+use super::parts::{command, what_to_do};
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 
@@ -79,7 +80,7 @@ fn list(view: &View<'_>, health: &Health) -> Markup {
     html! {
         h1 { (view.word("projections")) }
         div data-poll {
-            @if health.healthy {
+            @if health.items.iter().all(|one| one.complaint.is_none()) {
                 p.well { span aria-hidden="true" { "✓ " } (view.word("healthy")) }
             } @else {
                 p.ill { span aria-hidden="true" { "⚠ " } (view.word("unhealthy")) }
@@ -115,17 +116,15 @@ fn place(view: &View<'_>, one: &Judged) -> &'static str {
 
 /// The complaint, in the reader's language if there is a text for it.
 pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
-    let status = &one.status;
-    let stopped = status.sinks.iter().find_map(|sink| sink.stopped.as_ref());
     html! {
-        @if let Some(reason) = stopped {
-            (view.word("is-stopped")) ": " span lang="en" { (reason) }
-        } @else if status.parked > 0 {
-            (view.word("parked")) ": " (status.parked)
-        } @else if !status.is_kept() {
-            (view.word("kept-by-nobody"))
-        } @else {
-            (view.word("is-late"))
+        @match one.status.complaint.as_ref().map(|found| &found.trouble) {
+            Some(Trouble::Stopped { reason, .. }) => { (view.word("is-stopped")) ": " span lang="en" { (reason) } },
+            Some(Trouble::Parked { count }) => { (view.word("parked")) ": " (count) },
+            Some(Trouble::Unkept) => (view.word("kept-by-nobody")),
+            Some(Trouble::Late { .. }) => (view.word("is-late")),
+            Some(Trouble::Standing { position }) => (view.language.fill("is-standing", &[&position.to_string()])),
+            Some(Trouble::Other { detail }) => span lang="en" { (detail) },
+            None => "–",
         }
     }
 }
@@ -181,7 +180,13 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
                         span { (view.word("seen")) " " strong { (status.position()) } " / " (detail.head) }
                         span { (view.word("lag")) " " (status.lag_events) " · " (format!("{:.1} s", status.lag_seconds)) }
                         span { (view.word("parked")) " " (status.parked) }
-                        @if one.complaint.is_some() { span.ill { span aria-hidden="true" { "⚠ " } (complaint(view, one)) } }
+                        @if one.complaint.is_some() {
+                            span.ill {
+                                span aria-hidden="true" { "⚠ " } (complaint(view, one))
+                                @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
+                                (what_to_do(view, one.remedy))
+                            }
+                        }
                     }
                     @for sink in &status.sinks {
                         p.soft {

@@ -45,7 +45,7 @@ const TRAIL: &[&str] = &["v", "cmp", "before", "asof", "where"];
 
 #[rustfmt::skip]
 fn ways() -> Vec<Way> {
-    use Permission::{Audit, RetryParked, Read, Reveal};
+    use Permission::{Acknowledge, Audit, RetryParked, Read, Reveal};
     let get = |path, query, needs| Way { method: Method::GET, path, query, form: &[], needs };
     let post = |path, query, form, needs| Way { method: Method::POST, path, query, form, needs };
     vec![
@@ -71,7 +71,8 @@ fn ways() -> Vec<Way> {
         get("/audit/parked", &["asked"], Audit),
         post("/audit/parked/retries", &[], &["generation", "position", "like", "reason"], RetryParked),
         get("/audit/integrity", &[], Audit),
-        post("/audit/integrity", &[], &["from", "upto"], Audit),
+        post("/audit/integrity", &[], &["of", "from", "upto"], Audit),
+        post("/audit/integrity/acknowledgements", &["lang"], &["of", "from", "upto", "reason"], Acknowledge),
         get("/audit/keys", &[], Audit),
         get("/audit/sign-in", &["to", "lang"], Read),
         post("/audit/sign-in", &["lang"], &["key", "to"], Read),
@@ -92,6 +93,8 @@ fn ways() -> Vec<Way> {
         get("/api/audit/export.ndjson", SEARCH, Audit),
         get("/api/audit/stream", &["q", "after", "html", "tz"], Audit),
         post("/api/audit/look-ups", &[], &["value"], Audit),
+        get("/api/audit/integrity", &[], Audit),
+        post("/api/audit/integrity/acknowledgements", &[], &["of", "from", "upto", "reason"], Acknowledge),
     ]
 }
 

@@ -9,6 +9,7 @@ mod description;
 mod front;
 mod groups;
 mod hostile;
+mod integrity;
 mod live;
 mod notes;
 mod pages;

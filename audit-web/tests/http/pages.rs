@@ -212,7 +212,7 @@ async fn personal_values_are_revealed_with_permission_and_a_recorded_reason() {
     }
 }
 
-async fn recorded(shop: &Shop, action: &str) -> Vec<soonshop_projections::operations::Recorded> {
+pub(crate) async fn recorded(shop: &Shop, action: &str) -> Vec<soonshop_projections::operations::Recorded> {
     let db = shop.registry.operations();
     soonshop_projections::operations::last_of(db, action, 100).await.unwrap()
 }
@@ -412,6 +412,7 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     };
     let (status, green, _) = check(&[]).await;
     assert_eq!((status, green), (200, false), "there is nothing");
+    assert!(check(&[]).await.2.contains("Nothing to check"));
     for number in 0..3 {
         shop.user(&format!("u{number}"), "UK").await;
     }
@@ -447,23 +448,29 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     );
     assert!(!text.contains("missing"), "{text}");
     shop.see("/api/audit/timeline").await.ok();
-    shop.sql(shop.store.log().db(), "DELETE FROM @events WHERE position = 5").await;
-    let (_, green, text) = check(&[]).await;
-    assert!(!green && text.contains("1 event after the last seal is missing"), "{text}");
-    shop.sql(shop.store.log().db(), "DELETE FROM @events WHERE position = 4").await;
-    let (_, green, text) = check(&[]).await;
-    assert!(
-        !green
-            && text.contains("The events after the last seal are not sealed")
-            && text.contains("2 events after the last seal are missing"),
-        "{text}"
-    );
+    for (deleted, first) in [(5, "#5"), (4, "#4")] {
+        let delete = format!("DELETE FROM @events WHERE position = {deleted}");
+        shop.sql(shop.store.log().db(), &delete).await;
+        let (_, green, text) = check(&[]).await;
+        let found = format!("{first} the events up to position 5 were there before, and are missing");
+        assert!(!green && text.contains("Tampering found") && text.contains(&found), "{text}");
+        // Nothing is claimed about the rest.
+        let claims = [
+            "What this proves",
+            "Every sealed position",
+            "not sealed: it cannot be proved",
+            "Positions <strong>",
+        ];
+        assert!(claims.iter().all(|claim| !text.contains(claim)), "{text}");
+    }
 
     let changed = "UPDATE @events SET event_type = 'UserGone' WHERE position = 2";
     shop.sql(shop.store.log().db(), changed).await;
     let (_, green, text) = check(&[]).await;
     assert!(
-        !green && text.contains("#2</a>") && text.contains("The log does not match its seals."),
+        !green
+            && text.contains("#2</a>")
+            && text.contains("Tampering found: the log does not match its seals."),
         "{text}"
     );
     assert!(text.contains("#2 the event here is not the one that was sealed"), "{text}");
@@ -472,7 +479,8 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     assert!(!chinese.contains("the event here"), "{chinese}");
     let overview = shop.get("/audit?lang=en").await.text;
     assert!(
-        overview.contains("The log does not match its seals.") && overview.contains("banner ill"),
+        overview.contains("Tampering found: the log does not match its seals.")
+            && overview.contains("banner ill"),
         "{overview}"
     );
 
@@ -481,12 +489,12 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     let (status, green, text) = check(&[("of", "record")]).await;
     assert_eq!((status, green), (200, false), "{text}");
     assert!(text.contains("The record of operations: <strong>No fault was found"), "{text}");
-    assert!(shop.get("/audit?lang=en").await.text.contains("The log does not match its seals."));
+    assert!(shop.get("/audit?lang=en").await.text.contains("the log does not match its seals."));
     assert_eq!(check(&[("of", "everything")]).await.0, 400);
 }
 
 /// Seals all events, with a key of its own.
-async fn seal(shop: &Shop) {
+pub(crate) async fn seal(shop: &Shop) {
     let log = shop.store.log();
     let rows = log.read(1, 1_000).await.unwrap();
     let leaves: Vec<_> = rows.iter().map(|row| Content::of(row).at(row.position)).collect();

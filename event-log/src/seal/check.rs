@@ -13,7 +13,7 @@ use super::key::{PublicKey, TrustedKey};
 use super::statement::{Kind, Seal};
 use super::table::{Broken, ReadSeal, Seals};
 use super::walk::{Manifest, Positions, Step, Unreadable, walk};
-use crate::{Error, EventLog, StoredEvent};
+use crate::{Checkpoint, Error, EventLog, StoredEvent};
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -102,6 +102,50 @@ impl Report {
     pub fn first_bad(&self) -> Option<&Finding> {
         self.findings.first()
     }
+
+    /// Adds what is missing of the events that are known to have been there: those that followers have read, and all up
+    /// to `end`. Both were looked up before the check began. Events that no seal covers leave no other trace. Returns the
+    /// checkpoints whose events are missing.
+    pub async fn compare_with(
+        &mut self,
+        log: &EventLog,
+        positions: Positions,
+        known: &[Checkpoint],
+        end: i64,
+    ) -> Result<Vec<Checkpoint>, Error> {
+        let asked =
+            |position: i64| position >= positions.from && positions.to.is_none_or(|to| position <= to);
+        let mut known: Vec<_> = known.iter().filter(|at| at.event_id.is_some()).cloned().collect();
+        known.sort_by_key(|at| (at.position, at.event_id));
+        known.dedup();
+        let head = log.head().await?.position;
+        let farthest = known.iter().map(|at| at.position).fold(end, i64::max);
+        let cut_off = (head + 1).max(positions.from);
+        if cut_off <= farthest && positions.to.is_none_or(|to| cut_off <= to) {
+            let fault = Fault::EventsCutOff { to: farthest };
+            self.findings.push(Finding { position: cut_off, wrong: Wrong::Missing, fault });
+        }
+        let mut missing = Vec::new();
+        for at in known.into_iter().filter(|at| asked(at.position)) {
+            let there = log.read(at.position, 1).await?.into_iter().find(|row| row.position == at.position);
+            let (wrong, fault) = match there {
+                Some(row) if Some(row.event_id) == at.event_id => continue,
+                Some(_) => (Wrong::Changed, Fault::OtherThanRead),
+                None => (Wrong::Missing, Fault::EventsCutOff { to: at.position }),
+            };
+            // What lies beyond the end of the log is one finding already.
+            let found = self.findings.iter().any(|finding| finding.position == at.position);
+            if at.position <= head && !found {
+                self.findings.push(Finding { position: at.position, wrong, fault });
+            }
+            missing.push(at);
+        }
+        self.findings.sort_by_key(|finding| finding.position);
+        if !self.findings.is_empty() {
+            self.verdict = Verdict::Broken;
+        }
+        Ok(missing)
+    }
 }
 
 /// The report as text for people.
@@ -115,7 +159,9 @@ impl fmt::Display for Report {
             Verdict::Unproven => {
                 write!(f, "UNPROVEN  {log}: not everything that was asked for is under a seal; {read}")
             }
-            Verdict::Nothing => write!(f, "NOTHING   {log}: there is neither an event nor a seal to check"),
+            Verdict::Nothing => {
+                write!(f, "NOTHING   {log}: nothing to check, there is neither an event nor a seal there")
+            }
         }?;
         for Finding { position, wrong, fault } in self.findings.iter().take(10) {
             write!(f, "\n  {log}:{position}  {wrong:?}: {fault}")?;
@@ -123,6 +169,10 @@ impl fmt::Display for Report {
         let more = i64::try_from(self.findings.len().saturating_sub(10)).unwrap_or(i64::MAX);
         if more + self.findings_left > 0 {
             write!(f, "\n  and {} more", more + self.findings_left)?;
+        }
+        // Where something is wrong, the rest claims nothing.
+        if self.verdict == Verdict::Broken {
+            return Ok(());
         }
         if let (Some(at), Some(hash)) = (self.sealed_at, self.last_seal) {
             write!(f, "\nsealed    up to {log}:{to} at {at:?}, seal {hash}")?;

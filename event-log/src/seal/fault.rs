@@ -16,6 +16,10 @@ pub enum Fault {
     RowsMissing { position: i64 },
     #[error("it was recorded before the event before it")]
     RecordedEarlier,
+    #[error("the events up to position {to} were there before, and are missing")]
+    EventsCutOff { to: i64 },
+    #[error("the event that was read here before is another one")]
+    OtherThanRead,
 
     #[error("the event that was sealed here is gone")]
     EventGone,

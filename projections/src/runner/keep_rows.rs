@@ -35,6 +35,8 @@ struct Rows<'a> {
     fold: Fold<'a>,
     name: String,
     feed: Feed,
+    /// The position at which this attempt began.
+    began_at: i64,
     /// The rows were reported as running.
     running: bool,
     indexed: bool,
@@ -91,7 +93,9 @@ impl Work for Rows<'_> {
         if entries.len() < BATCH {
             self.fold.written().await?;
         }
-        if !self.running {
+        // A whole page may not be committed yet; it is, once the checkpoint has moved.
+        let worked = entries.len() < BATCH || self.fold.checkpoint().position > self.began_at;
+        if !self.running && worked {
             // It got this far, so any earlier problem is over.
             self.fold.follower.report(ROWS, "running", "").await;
             self.running = true;
@@ -136,6 +140,7 @@ impl Follower {
         fold.go_live();
         let (name, feed) = (self.name(ROWS), self.feed.clone());
         Ok(Rows {
+            began_at: fold.checkpoint().position,
             fold,
             name,
             feed,

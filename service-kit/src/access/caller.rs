@@ -284,6 +284,7 @@ mod tests {
                 "audit: support auditor ops admin",
                 "reveal: auditor admin",
                 "retry-parked: ops admin",
+                "acknowledge: ops admin",
             ]
         );
         assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));

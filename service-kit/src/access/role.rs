@@ -59,10 +59,12 @@ pub enum Permission {
     Reveal,
     /// Retry parked events and waiting commands of process managers; discard parked events.
     RetryParked,
+    /// Acknowledge what a check of the seals found, for a reason that is recorded.
+    Acknowledge,
 }
 
 impl Permission {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Read,
         Self::ReadPersonal,
         Self::Shop,
@@ -76,6 +78,7 @@ impl Permission {
         Self::Audit,
         Self::Reveal,
         Self::RetryParked,
+        Self::Acknowledge,
     ];
 
     /// The roles that have it. A guest may trade only while the shop listens on the loopback interface.
@@ -92,7 +95,7 @@ impl Permission {
             Self::ActOnBehalf => &[Support, Ops, Admin, Service],
             Self::Audit => &[Support, Auditor, Ops, Admin],
             Self::Reveal => &[Auditor, Admin],
-            Self::RetryParked => &[Ops, Admin],
+            Self::RetryParked | Self::Acknowledge => &[Ops, Admin],
         }
     }
 }

@@ -56,7 +56,7 @@ const SAID: &[(&str, &str)] = &[
 
 /// The codes of all remedies besides those of the checks, which have the check's name.
 #[cfg(test)]
-pub(super) const CODES: [&str; 22] = [
+pub(super) const CODES: [&str; 26] = [
     "broker-full",
     "broker-rights",
     "cache-writes",
@@ -66,9 +66,11 @@ pub(super) const CODES: [&str; 22] = [
     "disk-full",
     "file-missing",
     "file-rights",
+    "held",
     "index-blocked",
     "index-damaged",
     "index-missing",
+    "late",
     "locked",
     "login",
     "migrate",
@@ -79,6 +81,8 @@ pub(super) const CODES: [&str; 22] = [
     "reindex",
     "release",
     "rights",
+    "standing",
+    "stopped",
 ];
 
 /// The fault with the remedy that its reason tells, unless it has one; and with dates that people can read.

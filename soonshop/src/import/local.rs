@@ -317,8 +317,10 @@ impl Target for Local {
         loop {
             let Err(error) = settle::settle(&self.shop, PATIENCE).await else { return Ok(()) };
             // It may take as long as it likes, while it gets on.
-            let now = settle::follower_statuses(&self.shop).await?;
-            if before.is_some_and(|before| before == now) {
+            let (head, all) = settle::follower_statuses(&self.shop).await?;
+            // How long something waits tells nothing: that changes by itself.
+            let now = (head, all.iter().map(|one| (one.position, one.unfinished)).collect::<Vec<_>>());
+            if before.as_ref() == Some(&now) {
                 return Err(error);
             }
             before = Some(now);

@@ -207,6 +207,7 @@ page-nobody = none
 page-kept-by-nobody = No worker is running
 page-is-stopped = stopped
 page-is-late = late
+page-is-standing = stands still at position { $position }: a worker holds it and does not get on
 page-never-begun = not started
 page-command = More on the command line
 page-gate = Conditions for a swap
@@ -272,18 +273,26 @@ page-tail = { $count ->
         [one] 1 event is not sealed yet
        *[other] { $count } events are not sealed yet
     }.
-page-tail-gone = { $count ->
-        [one] 1 event after the last seal is missing, although it was read before
-       *[other] { $count } events after the last seal are missing, although they were read before
-    }.
 page-from-position = From position
+page-to-position = Up to position
 page-verify = Verify
-page-last-check = Last check here
+page-last-check = Last check
 page-verdict-intact = Intact: every position matches its seal.
-page-verdict-broken = The log does not match its seals.
+page-verdict-broken = Tampering found: the log does not match its seals.
 page-verdict-unproven = No fault was found, but not everything is sealed.
 page-verdict-tail = Every sealed position matches its seal. The events after the last seal are not sealed: it cannot be proved whether there were more.
-page-verdict-nothing = There is nothing to prove.
+page-verdict-nothing = Nothing to check: there is neither an event nor a seal at these positions.
+page-known-ranges = What is known, by positions
+page-known-none = Nothing was checked yet.
+page-range-proved = Proved
+page-range-broken = Tampering found
+page-range-other-key = Sealed by another key than the one that was given
+page-range-acknowledged = Acknowledged, not proved
+page-acknowledge = Acknowledge
+page-alarm = Tampering was found.
+page-alarm-see = See where, and what to do
+page-alarm-what = What to do
+page-alarm-ends = Compare what is named with a copy that you trust. The alarm ends when a check of these positions finds nothing, or when somebody acknowledges them with a reason, which is recorded.
 page-first-bad = First bad position
 page-check-too-long = This check takes too long for a page: check a part of the positions, or use the command line.
 page-check-range = The positions to check cannot be read: the first one is a number from 1, and the last one is not before it.
@@ -318,6 +327,7 @@ page-did-discard = Discarded parked events
 page-did-sign-in = Signed in
 page-did-save-view = Saved a view
 page-did-check = Checked the log against its seals
+page-did-acknowledge = Acknowledged what a check of the seals found
 page-did-clock-confirm = Confirmed the clock
 page-did-key-create = Created an API key
 page-did-key-rotate = Rotated an API key

@@ -13,6 +13,7 @@ problem-too-many-requests = Too many requests from you, or from your address: wa
 problem-too-busy = Too much is going on just now: try again.
 problem-too-many-at-once = You have too many requests running: wait for their answers.
 problem-too-many-exports = There are too many exports just now: wait a little.
+problem-nothing-to-acknowledge = Nothing was found at these positions, or it is proved or acknowledged already.
 problem-view-taken = Another person has saved a view with this name: choose another name.
 problem-invalid-body = The form cannot be read.
 problem-body-too-large = The form is too large.

@@ -13,6 +13,7 @@ tool-code-done = done
 tool-code-found = found
 tool-code-refused = refused
 tool-code-failed = failed
+tool-code-integrity = integrity
 tool-code-interrupted = interrupted
 tool-code-cancelled = cancelled
 tool-code-died = not responding

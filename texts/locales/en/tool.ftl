@@ -92,7 +92,11 @@ tool-stopped = { $sink } stopped: { $reason }
 tool-events-parked = events parked: { $count }
 tool-no-worker = no worker is running
 tool-late = { $seconds } s behind
+tool-standing = a worker holds it, but it has not moved from position { $position }
 tool-other-complaint = { $detail }
+tool-unhealthy-since = {"      "}since { $at }
+tool-what-to-do = {"      "}-> { $remedy }
+tool-tampering-found = tampering found: { $ranges }
 tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } s
 tool-log-row = { LEFT($name, 12) } { RIGHT($head, 37) }
 tool-log-row-aged = { LEFT($name, 12) } { RIGHT($head, 37) }  { $seconds } s old
@@ -297,7 +301,7 @@ tool-unproven = UNPROVEN  { $log }: not everything that was asked for is under a
         [one] 1 seal
        *[other] { $seals } seals
     }
-tool-nothing-to-check = NOTHING   { $log }: there is neither an event nor a seal to check
+tool-nothing-to-check = NOTHING   { $log }: nothing to check, there is neither an event nor a seal there
 tool-found = {"  "}{ $log }:{ $position }  { $wrong }: { $detail }
 tool-found-more = {"  "}and { $count } more
 tool-sealed-up-to = sealed    up to { $log }:{ $to } at { $at }, seal { $hash }
@@ -320,6 +324,10 @@ tool-export-of-other = BROKEN    signed by { $fingerprint }, which is not the ke
 tool-export-broken = BROKEN    { $detail }
 tool-check-passed = ok   { LEFT($what, 22) } { $detail }
 tool-check-failed = FAIL { LEFT($what, 22) } { $detail }
+tool-range-backwards = --to { $to } is before --from { $from }
+tool-nothing-to-acknowledge = there is nothing to acknowledge: nothing was found at these positions, or it is proved again
+tool-acknowledged = acknowledged  { $log }:{ $from } to { $to }: it is no alarm any more, and it is not proved
+tool-nothing-found = nothing was found that is not proved again or acknowledged
 tool-last-position = the last position is { $position }
 tool-cannot-write-log = cannot write the log
 tool-key-present = present

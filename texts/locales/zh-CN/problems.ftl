@@ -13,6 +13,7 @@ problem-too-many-requests = 您或您所在地址的请求过于频繁，请稍�
 problem-too-busy = 当前过于繁忙，请重试。
 problem-too-many-at-once = 您同时进行的请求过多，请等待其返回。
 problem-too-many-exports = 当前导出过多，请稍候。
+problem-nothing-to-acknowledge = 这些位置未发现问题，或已得到证明或确认。
 problem-view-taken = 已有其他人以此名称保存视图，请换一个名称。
 problem-invalid-body = 表单无法识别。
 problem-body-too-large = 表单过大。

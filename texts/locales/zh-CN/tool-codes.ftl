@@ -13,6 +13,7 @@ tool-code-done = 完成
 tool-code-found = 发现差异
 tool-code-refused = 被拒绝
 tool-code-failed = 失败
+tool-code-integrity = 完整性
 tool-code-interrupted = 已中断
 tool-code-cancelled = 已取消
 tool-code-died = 无响应

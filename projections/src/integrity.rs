@@ -1,0 +1,478 @@
+//! Which positions of a sealed log were proved, and where tampering was found: what the checks and acknowledgements in
+//! the record of operations say, one after the other.
+//!
+//! An alarm stays: a range in which something was found is red until a check of all of it finds nothing, or until
+//! somebody acknowledges it with a reason. Each entry carries the ranges as they are after it, so the newest one is all
+//! that has to be read.
+
+use std::fmt::{self, Write as _};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use soonshop_domain::Personal;
+use soonshop_event_log::seal::{Fault, Positions, Report, Verdict, Wrong};
+use soonshop_event_log::{Checkpoint, Db, Error};
+use uuid::Uuid;
+
+use crate::operations::{self, Operation, Recorded};
+
+/// The action of a check in the record of operations.
+pub const CHECK: &str = "check";
+
+/// The action of an acknowledgement.
+pub const ACKNOWLEDGE: &str = "acknowledge";
+
+/// What a check of the shop says of the ranges in which something was found.
+pub const FOUND: &str = "tampering was found there, and it is neither proved again nor acknowledged";
+
+/// The most ranges that are told apart.
+const MOST: usize = 1_000;
+
+/// The greatest position that a range can have.
+const LAST: i64 = i64::MAX - 1;
+
+/// How many events that are missing are kept by their ids.
+const MOST_MISSING: usize = 100;
+
+/// How many entries of an earlier release, which carry no ranges, are read at once.
+const PAGE: i64 = 200;
+
+/// A sealed log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Of {
+    /// The event log.
+    Log,
+    /// The record of operations.
+    Record,
+}
+
+impl Of {
+    pub const ALL: [Self; 2] = [Self::Log, Self::Record];
+    pub const NAMES: [&str; 2] = ["log", "record"];
+
+    /// Its name, also in the record of operations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Record => "record",
+        }
+    }
+
+    /// The one with this name; the event log where none is given.
+    pub fn named(name: Option<&str>) -> Self {
+        if name == Some(Self::Record.name()) { Self::Record } else { Self::Log }
+    }
+}
+
+/// What is known of a range. A position in no range was never checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// A check found that it is as it was sealed.
+    Proved,
+    /// A check found something wrong.
+    Broken,
+    /// A check with a given key found that other keys sealed it: only a check with a key proves it again.
+    OtherKey,
+    /// Something was found, and somebody has acknowledged it. It is not proved.
+    Acknowledged,
+}
+
+impl State {
+    /// Something was found there, and nobody has acknowledged it.
+    pub fn is_red(self) -> bool {
+        matches!(self, Self::Broken | Self::OtherKey)
+    }
+}
+
+/// Neighbouring positions of which the same is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    pub from: i64,
+    pub to: i64,
+    pub state: State,
+    /// The position of the entry in the record of operations that says so.
+    pub entry: i64,
+}
+
+/// The range as people write it.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from == self.to {
+            write!(f, "{}", self.from)
+        } else {
+            write!(f, "{}…{}", self.from, self.to)
+        }
+    }
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// The positions that are as they were sealed.
+    pub proved: Option<(i64, i64)>,
+    /// Where something was found, and what it means.
+    pub found: Vec<(i64, i64, State)>,
+    /// The positions of an acknowledgement.
+    pub acknowledged: Option<(i64, i64)>,
+    /// The check had a key that was given to it.
+    pub with_key: bool,
+    /// The last position that was there.
+    pub head: i64,
+    /// Events that a follower had read and that are not there any more.
+    pub missing: Vec<(i64, Uuid)>,
+}
+
+impl Said {
+    /// What a check says. One that found something proves nothing, and one of a range without anything says nothing.
+    pub fn by_check(report: &Report, positions: Positions, missing: &[Checkpoint]) -> Self {
+        let tail = report.tail.as_ref().map_or(0, |tail| tail.events);
+        let head = report.sealed_to.saturating_add(tail);
+        let missing = missing.iter().filter_map(|at| Some((at.position, at.event_id?))).collect();
+        let mut said = Self { with_key: report.key_given, head, missing, ..Self::default() };
+        if report.verdict != Verdict::Broken {
+            said.proved = (report.seals > 0 && report.from <= report.to).then_some((report.from, report.to));
+            return said;
+        }
+        let end = positions.to.unwrap_or(head).max(report.to);
+        said.found = report
+            .findings
+            .iter()
+            .map(|finding| {
+                let from = finding.position.max(1);
+                let (to, state) = match (&finding.fault, finding.wrong) {
+                    (Fault::SignedByOthers { .. }, _) => (end, State::OtherKey),
+                    (Fault::EventsCutOff { to }, _) => (*to, State::Broken),
+                    (Fault::RowsMissing { position }, _) => (position - 1, State::Broken),
+                    // What comes after a seal that does not hold is proved by nothing.
+                    (
+                        _,
+                        Wrong::SealBroken | Wrong::SignatureBad | Wrong::KeyUnknown | Wrong::ExportBroken,
+                    ) => (end, State::Broken),
+                    _ => (from, State::Broken),
+                };
+                (from, to.max(from), state)
+            })
+            .collect();
+        if report.findings_left > 0
+            && let Some((_, to, _)) = said.found.last_mut()
+        {
+            *to = end.max(*to);
+        }
+        said
+    }
+
+    /// What an entry of the record says.
+    fn by_entry(line: &Recorded) -> Self {
+        let number = |name: &str| line.detail[name].as_i64();
+        let range = || number("from").zip(number("to")).filter(|(from, to)| from <= to);
+        if line.action == ACKNOWLEDGE {
+            return Self { acknowledged: range(), ..Self::default() };
+        }
+        let head = number("head").unwrap_or(0);
+        let with_key = line.detail["key_given"] == true;
+        match line.detail["verdict"].as_str() {
+            Some("broken") => {
+                let from = number("first_bad").unwrap_or(1).max(1);
+                let found = vec![(from, number("to").unwrap_or(from).max(from), State::Broken)];
+                Self { found, with_key, head, ..Self::default() }
+            }
+            Some("intact" | "unproven") => Self { proved: range(), with_key, head, ..Self::default() },
+            _ => Self { with_key, head, ..Self::default() },
+        }
+    }
+}
+
+/// What is known of a sealed log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Integrity {
+    /// In order, without overlaps.
+    pub ranges: Vec<Range>,
+    /// The last position that a check has seen.
+    pub head: i64,
+    /// Events that were there, by position and id: a check proves their positions only once they are there again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<(i64, Uuid)>,
+}
+
+impl Integrity {
+    /// Takes in what an entry says.
+    pub fn take(&mut self, entry: i64, said: &Said) {
+        self.head = self.head.max(said.head);
+        if let Some((from, to)) = said.proved {
+            let open = |state: State| state != State::OtherKey || said.with_key;
+            self.paint(Range { from, to, state: State::Proved, entry }, |before| before.is_none_or(open));
+            self.missing.retain(|(position, _)| !(from..=to).contains(position));
+        }
+        for &(from, to, state) in &said.found {
+            self.paint(Range { from, to, state, entry }, |before| before != Some(State::OtherKey));
+        }
+        if let Some((from, to)) = said.acknowledged {
+            self.paint(Range { from, to, state: State::Acknowledged, entry }, |before| {
+                before.is_some_and(State::is_red)
+            });
+            if (from..=to).contains(&self.head) {
+                self.head = from - 1;
+            }
+            self.missing.retain(|(position, _)| !(from..=to).contains(position));
+        }
+        for one in &said.missing {
+            if !self.missing.contains(one) && self.missing.len() < MOST_MISSING {
+                self.missing.push(*one);
+            }
+        }
+        self.bound();
+    }
+
+    /// Puts a range over those that are there, where their state is `open` to it.
+    fn paint(&mut self, new: Range, open: impl Fn(Option<State>) -> bool) {
+        let new = Range { from: new.from.max(1), to: new.to.min(LAST), ..new };
+        let (mut all, mut after) = (Vec::with_capacity(self.ranges.len() + 2), Vec::new());
+        let mut next = new.from;
+        for old in self.ranges.drain(..) {
+            if old.to < new.from {
+                all.push(old);
+                continue;
+            }
+            if old.from > new.to {
+                after.push(old);
+                continue;
+            }
+            if next < old.from && open(None) {
+                all.push(Range { from: next, to: old.from - 1, ..new });
+            }
+            next = old.to + 1;
+            if !open(Some(old.state)) {
+                all.push(old);
+                continue;
+            }
+            if old.from < new.from {
+                all.push(Range { to: new.from - 1, ..old });
+            }
+            all.push(Range { from: old.from.max(new.from), to: old.to.min(new.to), ..new });
+            if old.to > new.to {
+                all.push(Range { from: new.to + 1, ..old });
+            }
+        }
+        if next <= new.to && open(None) {
+            all.push(Range { from: next, ..new });
+        }
+        all.extend(after);
+        self.ranges = joined(all);
+    }
+
+    /// Keeps it small, and never greener than it was.
+    fn bound(&mut self) {
+        if self.ranges.len() > MOST {
+            self.ranges.retain(|range| range.state != State::Proved);
+        }
+        if self.ranges.len() > MOST
+            && let (Some(first), Some(last)) = (self.ranges.first().copied(), self.ranges.last().copied())
+        {
+            let state = if self.ranges.iter().any(|range| range.state == State::OtherKey) {
+                State::OtherKey
+            } else {
+                State::Broken
+            };
+            self.ranges = vec![Range { from: first.from, to: last.to, state, entry: last.entry }];
+        }
+    }
+
+    /// The ranges in which something was found that nobody has acknowledged.
+    pub fn red(&self) -> impl Iterator<Item = &Range> {
+        self.ranges.iter().filter(|range| range.state.is_red())
+    }
+
+    /// Nothing was found that is not proved again or acknowledged.
+    pub fn is_well(&self) -> bool {
+        self.red().next().is_none()
+    }
+
+    /// The red ranges in words, the first of them where there are many.
+    pub fn red_ranges(&self) -> String {
+        let red: Vec<_> = self.red().collect();
+        let mut text = red.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if red.len() > 3 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " (+{})", red.len() - 3);
+        }
+        text
+    }
+
+    /// What an entry carries. One that carries nothing that this release can read is folded.
+    fn carried_by(detail: &Value) -> Option<Self> {
+        serde_json::from_value(detail.get("integrity")?.clone()).ok()
+    }
+}
+
+/// Neighbours that say the same as one; ranges that are proved by several checks as proved by the last.
+fn joined(all: Vec<Range>) -> Vec<Range> {
+    let mut joined: Vec<Range> = Vec::with_capacity(all.len());
+    for range in all {
+        match joined.last_mut() {
+            Some(last)
+                if last.state == range.state
+                    && last.to.checked_add(1) == Some(range.from)
+                    && (last.entry == range.entry || range.state == State::Proved) =>
+            {
+                last.to = range.to;
+                last.entry = last.entry.max(range.entry);
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// What is known of both sealed logs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Both {
+    /// The event log.
+    pub log: Integrity,
+    /// The record of operations.
+    pub record: Integrity,
+}
+
+impl Both {
+    pub fn of(&self, of: Of) -> &Integrity {
+        match of {
+            Of::Log => &self.log,
+            Of::Record => &self.record,
+        }
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.log.is_well() && self.record.is_well()
+    }
+
+    /// Where something was found: `log 323880; record 7…9`. `None`: nowhere.
+    pub fn red_ranges(&self) -> Option<String> {
+        let red = Of::ALL.into_iter().filter(|of| !self.of(*of).is_well());
+        let parts: Vec<_> = red.map(|of| format!("{} {}", of.name(), self.of(of).red_ranges())).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// What is wrong, in a sentence; `None`: nothing is.
+    pub fn complaint(&self) -> Option<String> {
+        self.red_ranges().map(|ranges| format!("tampering found: {ranges}"))
+    }
+}
+
+/// What is known of both, from the newest entries about them.
+pub async fn read(db: &Db) -> Result<Both, Error> {
+    let on = &db.connection;
+    Ok(Both { log: read_one(db, on, Of::Log).await?, record: read_one(db, on, Of::Record).await? })
+}
+
+/// What is known of one sealed log. The newest entry says it; only those of earlier releases are folded again.
+pub async fn read_one(db: &Db, on: &impl ConnectionTrait, of: Of) -> Result<Integrity, Error> {
+    let (mut entries, mut before, mut most) = (Vec::new(), i64::MAX, 1);
+    loop {
+        let page = operations::about_integrity(db, on, of.name(), (before, most)).await?;
+        let whole = i64::try_from(page.len()) == Ok(most);
+        for line in page {
+            before = line.position;
+            if let Some(carried) = Integrity::carried_by(&line.detail) {
+                return Ok(folded(carried, &entries));
+            }
+            entries.push(line);
+        }
+        if !whole {
+            return Ok(folded(Integrity::default(), &entries));
+        }
+        most = PAGE;
+    }
+}
+
+/// The entries, the newest first, taken in one after the other.
+fn folded(mut known: Integrity, entries: &[Recorded]) -> Integrity {
+    for line in entries.iter().rev() {
+        known.take(line.position, &Said::by_entry(line));
+    }
+    known
+}
+
+/// A check that was made.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub report: Report,
+    /// Events that a follower had read and that are not there any more.
+    pub missing: Vec<Checkpoint>,
+}
+
+/// Records a check, with the ranges as they are after it.
+pub async fn record_check(
+    db: &Db,
+    actor: &str,
+    of: Of,
+    positions: Positions,
+    Checked { report, missing }: &Checked,
+) -> Result<Integrity, Error> {
+    let said = Said::by_check(report, positions, missing);
+    let detail = json!({
+        "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
+        "tail": report.tail.as_ref().map_or(0, |tail| tail.events), "head": said.head,
+        "first_bad": report.first_bad().map(|finding| finding.position), "key_given": report.key_given,
+    });
+    let mut done = Operation {
+        actor: actor.to_owned(),
+        action: CHECK,
+        subject: of.name().to_owned(),
+        detail,
+        note: None,
+    };
+    let tx = db.connection.begin().await?;
+    let known = add(db, &tx, of, &mut done, &said).await?;
+    tx.commit().await?;
+    Ok(known)
+}
+
+/// Records that somebody knows of what was found between these positions, and why it is no alarm any more. `None`:
+/// nothing red is there, and nothing was recorded.
+pub async fn acknowledge(
+    db: &Db,
+    actor: &str,
+    of: Of,
+    (from, to): (i64, i64),
+    reason: Personal<String>,
+) -> Result<Option<Integrity>, Error> {
+    let said = Said { acknowledged: Some((from, to)), ..Said::default() };
+    let detail = json!({ "from": from, "to": to });
+    let subject = of.name().to_owned();
+    let mut done =
+        Operation { actor: actor.to_owned(), action: ACKNOWLEDGE, subject, detail, note: Some(reason) };
+    let tx = db.connection.begin().await?;
+    operations::lock(db, &tx).await?;
+    let red = read_one(db, &tx, of).await?;
+    if !red.red().any(|range| range.from <= to && from <= range.to) {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let known = add(db, &tx, of, &mut done, &said).await?;
+    tx.commit().await?;
+    Ok(Some(known))
+}
+
+async fn add(
+    db: &Db,
+    tx: &DatabaseTransaction,
+    of: Of,
+    done: &mut Operation,
+    said: &Said,
+) -> Result<Integrity, Error> {
+    operations::lock(db, tx).await?;
+    // Nothing is added meanwhile: what is known is that of all entries before this one.
+    let mut known = read_one(db, tx, of).await?;
+    let row = tx.query_one(db.statement("SELECT coalesce(max(position), 0) + 1 FROM @entries", [])).await?;
+    let entry: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
+    known.take(entry, said);
+    done.detail["integrity"] =
+        serde_json::to_value(&known).map_err(|error| Error::Database(error.to_string()))?;
+    operations::record(db, tx, done).await?;
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Checking a sealed log: its seals, and the events that followers have read and that no seal covers yet.
+
+use sea_orm::ConnectionTrait as _;
+use soonshop_event_log::seal::{self, Positions, RECORD_SEALS, SEALS, Seals, TrustedKey};
+use soonshop_event_log::{Checkpoint, Error};
+
+use crate::follower_status::is_standby;
+use crate::generation::ROWS;
+use crate::integrity::{Checked, Of, read_one};
+use crate::status::StatusReader;
+
+/// Compares a log, or the record of operations, with its seals and with what is known to have been there. The result is
+/// for [`record_check`](crate::integrity::record_check).
+pub async fn check(
+    reader: &StatusReader,
+    of: Of,
+    positions: Positions,
+    trusted: Option<&TrustedKey>,
+) -> Result<Checked, Error> {
+    let (log, seals) = match of {
+        Of::Log => (reader.log.clone(), SEALS),
+        Of::Record => (reader.record(), RECORD_SEALS),
+    };
+    let seals = Seals::new(reader.log.db().beside(seals)?);
+    let operations = reader.registry.operations();
+    // All of this is looked up before the log, which therefore must hold it.
+    let before = read_one(operations, &operations.connection, of).await?;
+    let mut known: Vec<_> =
+        before.missing.iter().map(|(position, id)| Checkpoint::at(*position, *id)).collect();
+    if of == Of::Log {
+        known.extend(checkpoints(reader).await?);
+    }
+    let mut report = seal::check(&log, &seals, positions, trusted).await?;
+    // A standby has not seen all yet: of it only the seals tell.
+    let missing = if is_standby(&log).await? {
+        Vec::new()
+    } else {
+        report.compare_with(&log, positions, &known, before.head).await?
+    };
+    Ok(Checked { report, missing })
+}
+
+/// Where the followers of the log are.
+async fn checkpoints(reader: &StatusReader) -> Result<Vec<Checkpoint>, Error> {
+    let process = reader.log.db().beside("process")?;
+    let sql = "SELECT follower FROM @checkpoints ORDER BY follower";
+    let mut known = Vec::new();
+    for row in process.connection.query_all(process.statement(sql, [])).await? {
+        let follower: String = row.try_get_by_index(0)?;
+        known.extend(Checkpoint::load(&process, &process.connection, &follower).await?.map(|(at, _)| at));
+    }
+    for one in reader.registry.all(None).await?.iter().filter(|one| one.state.lives()) {
+        let name = one.generation.namespace();
+        let db = one.generation.db(reader.registry.database())?;
+        match Checkpoint::load(&db, &db.connection, ROWS).await {
+            Ok(at) => known.extend(at.map(|(at, _)| at)),
+            // One that is being made or removed now has no checkpoint to compare with.
+            Err(Error::Database(reason)) => tracing::debug!(name, reason, "no checkpoint to compare with"),
+            Err(error) => return Err(error),
+        }
+        let of_index = reader.search.checkpoint(&name).await.ok().flatten();
+        let of_cache = reader.cache.checkpoint(&name).await.ok().flatten();
+        known.extend(of_index.into_iter().chain(of_cache).filter_map(|text| text.parse::<Checkpoint>().ok()));
+    }
+    // Position 0 has no event, and a checkpoint of another log says nothing about this one.
+    known.retain(|at| at.position > 0 && at.log == reader.log.name());
+    Ok(known)
+}

@@ -1,0 +1,107 @@
+//! Tampering that a check has found, by whatever way it was made, is red everywhere until it is proved again or
+//! acknowledged, also after a restart.
+
+use std::time::Duration;
+
+use soonshop::seals;
+
+use super::{Fault, doctor_names, green, red, run};
+use crate::replay::{code, lines, ran, sold};
+use crate::support::{Set, TestShop, eventually};
+
+const FAULT: Fault<'_> = Fault { check: "integrity", object: "log 2", remedy: "integrity" };
+
+/// The exit code of a check by `soonshop`.
+async fn checked(shop: &TestShop, from: i64, record: bool) -> u8 {
+    let verb = seals::Verb::Check { from, to: None, pubkey: None, record, offline: None, json: true };
+    seals::run(&shop.place.config, &verb).await.unwrap().exit_code
+}
+
+async fn by_tool(shop: &TestShop, args: &[&str]) -> i32 {
+    code(&ran(&shop.place, args).await)
+}
+
+/// The tool says the same as all others.
+async fn tool_says(shop: &TestShop, well: bool) {
+    let ran = ran(&shop.place, &["status", "--json"]).await;
+    let summary = lines(&ran).pop().unwrap();
+    assert_eq!((code(&ran), &summary["healthy"]), (if well { 0 } else { 3 }, &well.into()), "{summary}");
+    assert_eq!(by_tool(shop, &["doctor"]).await, if well { 0 } else { 3 });
+}
+
+async fn until_sealed(shop: &TestShop) {
+    let head = shop.shop.log().unwrap().head().await.unwrap().position;
+    eventually("all is sealed", Duration::from_secs(30), async || {
+        let last = shop.shop.seals().unwrap().last().await.unwrap();
+        last.is_some_and(|seal| seal.unwrap().last == head)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tampering_is_red_everywhere_and_after_a_restart_until_it_is_proved_or_acknowledged() {
+    let shop = sold(Set::Embedded, 3).await;
+    until_sealed(&shop).await;
+    assert_eq!(checked(&shop, 1, false).await, 0);
+    green(&shop.client, "integrity").await;
+    tool_says(&shop, true).await;
+    run(&shop.shop, "log", "UPDATE events SET payload = replace(payload, ':', ': ') WHERE position = 2")
+        .await;
+    assert_eq!(by_tool(&shop, &["check"]).await, 3);
+    red(&shop.client, &FAULT).await;
+    doctor_names(&shop.shop, &FAULT).await;
+    tool_says(&shop, false).await;
+    // A check of nothing, and one of the record of operations, end no alarm, whoever makes them.
+    assert_eq!(by_tool(&shop, &["check", "--from", "999999"]).await, 3);
+    assert_eq!(checked(&shop, 999_999, false).await, 3);
+    checked(&shop, 1, true).await;
+    red(&shop.client, &FAULT).await;
+    let front = shop.client.get("/").await.expect(200).json();
+    assert_eq!(front["ready"], true, "it can do its work: {front}");
+    let headers = [("accept", "text/html"), ("accept-language", "en")];
+    let page = shop.client.send(reqwest::Method::GET, "/", None, &headers).await.expect(200);
+    assert!(String::from_utf8(page.bytes).unwrap().contains("Tampering was found."));
+
+    let shop = TestShop::serve(shop.close().await).await;
+    red(&shop.client, &FAULT).await;
+    tool_says(&shop, false).await;
+    run(&shop.shop, "log", "UPDATE events SET payload = replace(payload, ': ', ':') WHERE position = 2")
+        .await;
+    red(&shop.client, &FAULT).await;
+    assert_eq!(by_tool(&shop, &["check"]).await, 0);
+    green(&shop.client, "integrity").await;
+
+    run(&shop.shop, "log", "UPDATE events SET event_type = 'Other' WHERE position = 2").await;
+    assert_eq!(checked(&shop, 1, false).await, 3);
+    red(&shop.client, &FAULT).await;
+    let acknowledge = ["acknowledge", "--from", "2", "--reason", "ticket 4711"];
+    assert_eq!(by_tool(&shop, &["acknowledge", "--from", "9", "--reason", "ticket 4711"]).await, 4);
+    assert_eq!(by_tool(&shop, &acknowledge).await, 0);
+    green(&shop.client, "integrity").await;
+    assert_eq!(by_tool(&shop, &acknowledge).await, 4, "it is acknowledged already");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_that_was_cut_off_is_red_whatever_is_appended_later() {
+    let shop = sold(Set::Embedded, 2).await;
+    until_sealed(&shop).await;
+    assert_eq!(checked(&shop, 1, false).await, 0);
+    // Nothing new is sealed, and the workers are gone.
+    let place = shop.close().await;
+    let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();
+    let head = shop.log().unwrap().head().await.unwrap().position;
+    let unseal = format!("DROP TRIGGER refuse_delete; DELETE FROM seals WHERE last_position >= {head}");
+    run(&shop, "seals", &unseal).await;
+    run(&shop, "log", &format!("DELETE FROM events WHERE position = {head}")).await;
+    let verb =
+        seals::Verb::Check { from: 1, to: None, pubkey: None, record: false, offline: None, json: true };
+    let found = seals::run(&place.config, &verb).await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&found.text).unwrap();
+    assert_eq!((found.exit_code, &report["verdict"]), (3, &"broken".into()), "{report}");
+    assert_eq!(report["findings"][0]["position"], head, "{report}");
+    assert_eq!(code(&ran(&place, &["check"]).await), 3);
+    assert_eq!(code(&ran(&place, &["status"]).await), 3);
+    doctor_names(&shop, &Fault { check: "integrity", object: &format!("log {head}"), remedy: "integrity" })
+        .await;
+}

@@ -1,0 +1,59 @@
+//! A read model that stands still is red, and stays so, whatever its attempts look like in between.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{nothing_is_lost, run};
+use crate::replay::{code, ran};
+use crate::support::{Client, Set, TestShop, eventually};
+
+/// The read model in `/health/audit`.
+async fn products(client: &Client) -> (u16, Value) {
+    let answer = client.try_send(Method::GET, "/health/audit", None, &[]).await.unwrap();
+    let body = answer.json();
+    let found = body["items"].as_array().into_iter().flatten().find(|one| one["projection"] == "products");
+    (answer.status.as_u16(), found.cloned().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_model_that_stands_still_is_red_until_it_has_worked_and_says_since_when() {
+    let shop = TestShop::start(Set::Embedded).await;
+    nothing_is_lost(&shop, "BEFORE").await;
+    let refuse = "CREATE TRIGGER stands BEFORE UPDATE ON checkpoints WHEN NEW.position > OLD.position \
+                  BEGIN SELECT RAISE(ABORT, 'it stands'); END";
+    run(&shop.shop, "rm_products_1", refuse).await;
+    shop.client
+        .post("/products", &serde_json::json!({"name": "Thing LATE", "variants": [{"sku": "LATE"}]}))
+        .await
+        .expect(201);
+    eventually("it is red", Duration::from_secs(30), async || {
+        products(&shop.client).await.1["complaint"] != Value::Null
+    })
+    .await;
+    let (_, first) = products(&shop.client).await;
+    let since = first["unhealthy_since"].clone();
+    assert!(since.is_string() && first["remedy"].is_string(), "{first}");
+    // As an attempt looks that has begun, and has not failed yet; and as one whose lease was just given back.
+    for state in ["running", "stopped", "running"] {
+        let report = format!("UPDATE status SET state = '{state}' WHERE follower = 'rows'");
+        for _ in 0..20 {
+            run(&shop.shop, "rm_products_1", &report).await;
+            let (status, now) = products(&shop.client).await;
+            assert_eq!((status, &now["unhealthy_since"]), (503, &since), "{now}");
+            assert_ne!(now["complaint"], Value::Null, "{now}");
+        }
+    }
+    let tool = ran(&shop.place, &["status", "products", "--json"]).await;
+    let said = String::from_utf8(tool.stdout.clone()).unwrap();
+    assert_eq!(code(&tool), 3, "{said}");
+    assert!(said.contains(since.as_str().unwrap()), "the same since when: {since} {said}");
+    run(&shop.shop, "rm_products_1", "DROP TRIGGER stands").await;
+    eventually("it has worked", Duration::from_secs(60), async || {
+        products(&shop.client).await.1["complaint"] == Value::Null
+    })
+    .await;
+    nothing_is_lost(&shop, "AFTER").await;
+    shop.stop().await;
+}
