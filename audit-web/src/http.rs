@@ -20,14 +20,14 @@ pub const CONTEXT: &str = "audit";
 /// The routes of a shop.
 pub fn router(viewer: Viewer) -> Router {
     let shared = Arc::new(Shared::new(viewer, None, pages::paths()));
-    endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()))
+    endpoint::router(&shared, endpoints::all().into_iter().chain(pages::table()))
 }
 
 /// The routes of an export: those that its rows alone can answer. There is no sign-in: serve it under the names of the
 /// loopback interface only.
 pub fn router_of_file(viewer: Viewer, file: File) -> Router {
     let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
-    let of_shops = endpoints::table().into_iter().chain(pages::table());
+    let of_shops = endpoints::all().into_iter().chain(pages::table());
     let same = of_shops.filter(|endpoint| is_of_exports(endpoint.path));
     endpoint::router(&shared, same.chain(pages::file::table()))
 }
@@ -39,7 +39,7 @@ pub fn role_that_may_see(name: &str) -> Option<Role> {
 
 /// OpenAPI 3.1 of the JSON endpoints, without the pages.
 pub fn openapi() -> OpenApi {
-    endpoint::openapi("SoonShop audit", endpoints::table())
+    endpoint::openapi("SoonShop audit", endpoints::all())
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_endpoint_belongs_to_the_audit_context() {
-        let all = endpoints::table().into_iter().chain(pages::table()).chain(pages::file::table());
+        let all = endpoints::all().into_iter().chain(pages::table()).chain(pages::file::table());
         for endpoint in all {
             assert_eq!(endpoint.context(), CONTEXT, "{}", endpoint.path);
         }

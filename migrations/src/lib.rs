@@ -164,7 +164,8 @@ migrators! {
         ("004_api_keys", "sql/api_keys.sql", "sql/api_keys.sql"),
         ("005_sessions", "sql/sessions.sql", "sql/sessions.sql"),
         ("006_record", "sql/record.postgres.sql", "sql/record.sqlite.sql"),
-        ("007_notes", "sql/notes.sql", "sql/notes.sql")
+        ("007_notes", "sql/notes.sql", "sql/notes.sql"),
+        ("008_sign_ins", "sql/sign_ins.sql", "sql/sign_ins.sql")
     ];
     Seals: Seals, "soonshop_seals_steps", [("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")];
     RecordSeals: RecordSeals, "soonshop_record_seals_steps", [

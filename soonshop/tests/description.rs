@@ -294,6 +294,8 @@ fn files_and_streams_are_described_with_their_media_types() {
     for (path, media_type) in [
         ("/api/audit/export.csv", "text/csv"),
         ("/api/audit/export.ndjson", "application/x-ndjson"),
+        ("/api/audit/operations/export.csv", "text/csv"),
+        ("/api/audit/operations/export.ndjson", "application/x-ndjson"),
         ("/api/audit/stream", "text/event-stream"),
     ] {
         let content = document["paths"][path]["get"]["responses"]["200"]["content"].as_object().unwrap();
