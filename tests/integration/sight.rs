@@ -87,7 +87,8 @@ fn addresses(shop: &Filled) -> Vec<String> {
                 path.replace("{id}", ids)
                     .replace("{sku}", "MUG")
                     .replace("{process}", "fulfilment")
-                    .replace("{instance}", order),
+                    .replace("{instance}", order)
+                    .replace("{position}", "1"),
             ]
         };
         for path in filled {
