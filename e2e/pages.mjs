@@ -17,5 +17,7 @@ export const PAGES = (made) => ({
   process: `/audit/processes/fulfilment/${made.orders.whole}`,
   parked: '/audit/parked',
   integrity: '/audit/integrity',
+  operations: '/audit/operations',
+  operation: '/audit/operations/1',
   keys: '/audit/keys',
 });

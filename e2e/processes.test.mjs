@@ -69,7 +69,7 @@ each('a stuck order names its command and the reason, and a retry sends it', asy
   assert.match(await main.innerText(), /confirmed[^]*Order confirmed/);
   assert.equal(await page.getByRole('button', { name: RETRY }).count(), 0);
   await see(page, shop, '/audit?lang=en');
-  assert.match(await main.innerText(), /Retried a waiting command/);
+  assert.match(await main.innerText(), /Retried the waiting command/);
 }, { on, role: 'ops' });
 
 each('a role that may not retry sees the reason, and no button', async ({ page }, { store }) => {

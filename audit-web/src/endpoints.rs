@@ -18,11 +18,16 @@ use soonshop_service_kit::work::Price;
 
 use crate::find::{self, Standing};
 use crate::state::{Action, Call, Endpoint};
-use crate::{exports, fields, tail};
+use crate::{exports, fields, operations, tail};
+
+/// All of them.
+pub(crate) fn all() -> Vec<Endpoint> {
+    table().into_iter().chain(operations::table()).collect()
+}
 
 /// The endpoints.
 #[rustfmt::skip]
-pub(crate) fn table() -> Vec<Endpoint> {
+fn table() -> Vec<Endpoint> {
     use Class::{Health, LookUps, Reads, Searches, Writes};
     use Kind::{Conflict, Gone};
     use Permission::{Acknowledge, Audit, Reveal};

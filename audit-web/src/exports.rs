@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::json;
-use soonshop_audit::export::{Format, Separator};
+use soonshop_audit::export::{Format, Separator, Written};
 use soonshop_audit::listing::{self, ListingRequest, SEPARATOR, WITHOUT_CHANGES};
 use soonshop_audit::record::write_down;
 use soonshop_service_kit::Problem;
@@ -18,7 +18,7 @@ use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind as ParamKind, Param};
 use soonshop_service_kit::problem::Kind;
 use soonshop_service_kit::serve::take_longer;
-use soonshop_service_kit::work::Price;
+use soonshop_service_kit::work::{Price, Turn};
 use url::form_urlencoded;
 
 use crate::fields;
@@ -27,14 +27,18 @@ use crate::state::{Action, Call};
 /// The manifest's header: a CSV file has no place for it.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
-/// The export as CSV, with its manifest in a header.
-pub(crate) fn csv() -> Action {
-    let separator = Param::new(
+/// The parameter for what stands between the cells of CSV.
+pub(crate) fn separator() -> Param {
+    Param::new(
         SEPARATOR,
         ParamKind::OneOf(&Separator::NAMES),
         "Between the cells; `comma` by default. Spreadsheets with a decimal comma expect `semicolon`.",
-    );
-    let params = fields::listing().into_iter().chain([separator]).collect();
+    )
+}
+
+/// The export as CSV, with its manifest in a header.
+pub(crate) fn csv() -> Action {
+    let params = fields::listing().into_iter().chain([separator()]).collect();
     let about = "A row with the names of the columns, then one for each event.";
     file(params, Format::Csv, Described::file("text/csv", about))
 }
@@ -52,7 +56,7 @@ fn file(params: Vec<Param>, format: Format, described: Described) -> Action {
 }
 
 /// How long an export may take: reading millions of events takes longer than any other request.
-const LONGEST: Duration = Duration::from_mins(10);
+pub(crate) const LONGEST: Duration = Duration::from_mins(10);
 
 async fn write(mut call: Call, format: Format) -> Result<Response, Problem> {
     take_longer(LONGEST);
@@ -75,13 +79,23 @@ async fn write(mut call: Call, format: Format) -> Result<Response, Problem> {
         Ok(())
     });
     let written = written.await?;
-    let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
     let detail = json!({ "count": written.manifest.count(), "format": format, "search": request.recorded() });
     write_down(reader, &call.caller().actor, "export", "timeline".to_owned(), detail, None).await?;
     let file = match format {
         Format::Csv => "attachment; filename=\"timeline.csv\"",
         Format::Ndjson => "attachment; filename=\"timeline.ndjson\"",
     };
+    download(written, format, file, turn)
+}
+
+/// The answer with a file of this name; the turn is held until its last byte.
+pub(crate) fn download(
+    written: Written,
+    format: Format,
+    file: &'static str,
+    turn: Option<Turn>,
+) -> Result<Response, Problem> {
+    let manifest = written.manifest.in_ascii().map_err(Problem::internal)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
         (CONTENT_DISPOSITION, HeaderValue::from_static(file)),

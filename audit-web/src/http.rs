@@ -24,7 +24,7 @@ pub const CONTEXT: &str = "audit";
 /// The routes of a shop.
 pub fn router(viewer: Viewer) -> Router {
     let shared = Arc::new(Shared::new(viewer, None, pages::paths()));
-    let router = endpoint::router(&shared, endpoints::table().into_iter().chain(pages::table()));
+    let router = endpoint::router(&shared, endpoints::all().into_iter().chain(pages::table()));
     router.layer(from_fn_with_state(shared, with_alarm))
 }
 
@@ -41,7 +41,7 @@ async fn with_alarm(State(shared): State<Arc<Shared>>, request: Request, next: N
 /// loopback interface only.
 pub fn router_of_file(viewer: Viewer, file: File) -> Router {
     let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
-    let of_shops = endpoints::table().into_iter().chain(pages::table());
+    let of_shops = endpoints::all().into_iter().chain(pages::table());
     let same = of_shops.filter(|endpoint| is_of_exports(endpoint.path));
     endpoint::router(&shared, same.chain(pages::file::table()))
 }
@@ -53,7 +53,7 @@ pub fn role_that_may_see(name: &str) -> Option<Role> {
 
 /// OpenAPI 3.1 of the JSON endpoints, without the pages.
 pub fn openapi() -> OpenApi {
-    endpoint::openapi("SoonShop audit", endpoints::table())
+    endpoint::openapi("SoonShop audit", endpoints::all())
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_endpoint_belongs_to_the_audit_context() {
-        let all = endpoints::table().into_iter().chain(pages::table()).chain(pages::file::table());
+        let all = endpoints::all().into_iter().chain(pages::table()).chain(pages::file::table());
         for endpoint in all {
             assert_eq!(endpoint.context(), CONTEXT, "{}", endpoint.path);
         }

@@ -32,6 +32,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("parked-some", &["count", "causes"]),
     ("parts-total", &["count"]),
     ("queue-and-handle", &["waited", "handled"]),
+    ("record-signed-in", &["count"]),
     ("relay-waits", &["count"]),
     ("retry-asked", &["count"]),
     ("rows", &["count"]),
@@ -132,6 +133,11 @@ impl Language {
             field.map_or_else(|| "–".into(), |field| self.place(variable, field))
         });
         filled.unwrap_or_else(|| event.to_owned())
+    }
+
+    /// A text by its whole key; its variables are asked for by name.
+    pub(crate) fn filled(self, key: &str, value: impl FnMut(&str) -> Filled<'static>) -> Option<String> {
+        self.texts().fill_with(key, value)
     }
 
     /// The value of a variable in a sentence: a code with a name is shown by that name.

@@ -10,12 +10,14 @@ mod correlation;
 pub(crate) mod file;
 pub(crate) mod frame;
 mod integrity;
+mod operations;
 mod overview;
 mod parked;
 pub(crate) mod parts;
 mod process_instance;
 mod processes;
 mod projections;
+mod reasons;
 pub(crate) mod timeline;
 mod trail;
 
@@ -45,6 +47,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     audited.extend(processes::table());
     audited.extend(process_instance::table());
     audited.extend(integrity::table());
+    audited.extend(operations::table());
     for mut one in audited {
         if one.action.needed() == Permission::Read {
             one.action = one.action.needs(Permission::Audit);

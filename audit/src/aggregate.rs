@@ -12,13 +12,12 @@ use uuid::Uuid;
 use crate::beside::beside;
 use crate::events::KEPT_BYTES;
 use crate::notes;
+use crate::operations::reason_of_reveal;
 use crate::reader::Reader;
+use crate::reasons;
 use crate::record::write_down;
 use crate::redactor::{Redactor, Sight};
 use crate::trail::{Stream, TOO_LONG, Trail, too_long};
-
-/// The shortest reason, in characters.
-const SHORTEST: usize = 3;
 
 /// The requested version, and how it is shown.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +63,7 @@ pub async fn find(
     for step in &mut trail.events {
         step.notes = noted.remove(&step.id).unwrap_or_default();
     }
+    reasons::read(log, &mut trail.events, actor, sight).await?;
     if let Some(position) = position {
         let row = log.read(position, 1).await?.into_iter().next();
         let payload = row.filter(|row| row.position == position).map(|row| row.payload);
@@ -131,10 +131,7 @@ pub async fn reveal(
     actor: &Actor,
     reason: &str,
 ) -> Result<(i64, Trail), QueryError> {
-    let reason = reason.trim();
-    if reason.chars().count() < SHORTEST {
-        return Err(QueryError::parameter("reason", "give a reason of at least three characters"));
-    }
+    let reason = reason_of_reveal(reason)?;
     let (head, trail) = find(reader, (kind, id), choice, actor, Sight::Revealed).await?;
     let subject = format!("{}/{}", trail.kind, trail.id);
     // Both versions of the comparison are revealed.

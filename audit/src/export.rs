@@ -89,6 +89,9 @@ pub type Column = (&'static str, &'static str);
 /// The query of an export, and how its rows are listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scope {
+    /// Of what it is the list, where it is not the timeline: `operations`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// The filters, by parameter.
     pub filter: BTreeMap<String, String>,
     /// `asc` or `desc`, by position.
@@ -587,7 +590,7 @@ mod tests {
             export.add(row).unwrap();
         }
         let filter = [("q".to_owned(), "茶 😀\u{7f}\r\n".to_owned())].into();
-        let listed = Scope { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
+        let listed = Scope { of: None, filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
         let mut written = export.finish(listed, Order::AsAdded).unwrap();
         let ascii = written.manifest.in_ascii().unwrap();
         assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{ascii}");
@@ -662,7 +665,7 @@ mod tests {
         let filter = [("q".to_owned(), "茶 \"signature\":".to_owned())].into();
         export
             .finish(
-                Scope { filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() },
+                Scope { of: None, filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() },
                 Order::AsAdded,
             )
             .unwrap()
@@ -746,6 +749,7 @@ mod tests {
             export = export.separated(Separator::named(Some(name)));
             export.add(&json!({ "name": "a;b,c\td 茶" })).unwrap();
             let listed = Scope {
+                of: None,
                 filter: BTreeMap::new(),
                 order: "asc".to_owned(),
                 head: 0,
@@ -846,8 +850,13 @@ mod tests {
                     let mut export = Export::begin(format, COLUMNS.to_vec());
                     rows.for_each(|name| export.add(&json!({ "name": name })).unwrap());
                     let filter = BTreeMap::new();
-                    let listed =
-                        Scope { filter, order: "desc".to_owned(), head: 0, role: "support".to_owned() };
+                    let listed = Scope {
+                        of: None,
+                        filter,
+                        order: "desc".to_owned(),
+                        head: 0,
+                        role: "support".to_owned(),
+                    };
                     let mut written = export.finish(listed, order).unwrap();
                     let (mut bytes, sha256) = (Vec::new(), written.manifest.sha256.clone());
                     written.read_to_end(&mut bytes).unwrap();
@@ -869,8 +878,13 @@ mod tests {
         for _ in 0..2 * (IN_MEMORY >> 16) {
             export.add(&json!({ "name": name })).unwrap();
         }
-        let listed =
-            Scope { filter: BTreeMap::new(), order: "asc".to_owned(), head: 0, role: "support".to_owned() };
+        let listed = Scope {
+            of: None,
+            filter: BTreeMap::new(),
+            order: "asc".to_owned(),
+            head: 0,
+            role: "support".to_owned(),
+        };
         let written = export.finish(listed, Order::AsAdded).unwrap();
         let expected = written.manifest.sha256.clone();
         let bytes: Vec<u8> = written.chunks().flat_map(Result::unwrap).collect();

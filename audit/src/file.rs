@@ -43,6 +43,10 @@ impl File {
             let why = "its manifest names a role that may not see the audit trail";
             return Err(InvalidExport::NoExport(why.to_owned()).into());
         }
+        if reading.manifest.listed().of.is_some() {
+            let why = "it is an export of the record of operations, and the pages show the timeline";
+            return Err(InvalidExport::NoExport(why.to_owned()).into());
+        }
         let of_audit = |error: Error| E::from(QueryError::from(error));
         let generation = registry.ensure(&Audit).await.map_err(of_audit)?;
         let db = generation.db(registry.database()).map_err(of_audit)?;

@@ -230,6 +230,7 @@ pub async fn export<E: From<QueryError>>(
     }
     let ascends = request.search.ascends;
     let listed = Scope {
+        of: None,
         filter: request.filter.clone(),
         order: if ascends { "asc" } else { "desc" }.to_owned(),
         head: listing.head(),

@@ -1,17 +1,19 @@
 //! Notes and tags that people leave on events. They are lines of the record of operations and not part of a history:
 //! nothing is decided, projected or counted by them.
 //!
-//! The text is a personal value of its writer, encrypted under the writer's key; tags are not personal. Only the writer
-//! sees a note, unless it is shared with everybody who may see the trail.
+//! The text is a personal value of its writer, encrypted under the writer's key, and before that under a key of the
+//! person whom the aggregate is about: it is erased with either of them. Tags are not personal. Only the writer sees a
+//! note, unless it is shared with everybody who may see the trail.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
-use soonshop_domain::{Actor, Personal, PersonalValue, Purpose, QueryError, Sensitive, clock, personal};
+use soonshop_domain::{Actor, Personal, Purpose, QueryError, clock, personal};
+use soonshop_event_log::note::{self, Draft};
 use soonshop_event_log::{Key, history};
-use soonshop_projections::operations::{self, EVENT_NOTE, Operation, Recorded};
+use soonshop_projections::operations::{self, EVENT_NOTE, Operation};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -99,15 +101,21 @@ pub async fn leave(
     let (text, tags) = checked(new)?;
     let NewNote { version, shared, .. } = *new;
     let (event_id, position, stream) = event(reader, kind, id, version).await?;
-    let note = match &text {
-        Some(text) => Some(encrypted(reader, writer, text).await?),
-        None => None,
-    };
     let by = actor.to_string();
-    let shown = note.as_ref().map(Redacted::note);
-    let detail = json!({
+    let mut detail = json!({
         "event": event_id, "position": position, "version": version, "shared": shared, "tags": tags,
     });
+    let (mut note, mut shown) = (None, None);
+    if let Some(text) = text {
+        let person = person(reader, kind, stream.rsplit('/').next().unwrap_or_default()).await?;
+        let draft = encrypted(reader, writer, text.clone(), person).await?;
+        let own = Personal::new(text, writer.unwrap_or_default(), Purpose::Account);
+        shown = Some(Redacted::note(&own));
+        note = Some(draft.note);
+        if let Some(kid) = draft.about {
+            detail["about"] = kid.into();
+        }
+    }
     add(reader, &Operation { actor: by.clone(), action: EVENT_NOTE, subject: stream, detail, note }).await?;
     let note = Note { at: clock::now(), by, shared, tags, text: shown };
     Ok(AddedNote { position, version, note })
@@ -129,12 +137,21 @@ async fn event(
     Ok((row.event_id, row.position, format!("{kind}/{id}")))
 }
 
-/// Encrypts the text under the writer's key. Nothing new is stored for a writer who was erased.
+/// The person whom an aggregate is about: its first event names them.
+async fn person(reader: &Reader, kind: &str, name: &str) -> Result<Option<Uuid>, QueryError> {
+    let rows = reader.log.stream(kind, name, 0, 1).await?;
+    let first = history::decode(&reader.log, rows).await?.into_iter().next();
+    Ok(first.and_then(|first| first.event.subject(first.stream)))
+}
+
+/// Encrypts the text under a key of the person that it is about, and under the writer's. Nothing new is stored for a
+/// writer who was erased.
 async fn encrypted(
     reader: &Reader,
     writer: Option<Uuid>,
-    text: &str,
-) -> Result<Personal<String>, QueryError> {
+    text: String,
+    person: Option<Uuid>,
+) -> Result<Draft, QueryError> {
     let Some(writer) = writer else {
         return Err(QueryError::forbidden(
             "not-permitted",
@@ -149,19 +166,9 @@ async fn encrypted(
             "the data of this key's owner was erased: no notes are stored for them",
         ));
     }
-    Ok(operations::note_of(keys, writer, text).await?)
-}
-
-/// A line of the record, with its text if it can be decrypted.
-struct StoredNote {
-    line: Recorded,
-    text: Option<Personal<String>>,
-}
-
-impl Sensitive for StoredNote {
-    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
-        self.text.iter_mut().map(|text| text as &mut dyn PersonalValue).collect()
-    }
+    let mut draft = note::about(keys, text, writer, person).await?;
+    keys.encrypt(&mut draft.note).await?;
+    Ok(draft)
 }
 
 /// The notes on the events of one aggregate that the caller may see, oldest first, by event.
@@ -173,27 +180,31 @@ pub async fn on(
 ) -> Result<HashMap<Uuid, Vec<Note>>, QueryError> {
     let lines = operations::notes_on(reader.registry.operations(), &format!("{kind}/{id}")).await;
     let caller = actor.to_string();
-    let mut kept = Vec::new();
+    let (mut kept, mut texts) = (Vec::new(), Vec::new());
     for line in lines?.into_iter().rev() {
         if line.detail["shared"] == true || line.actor == caller {
-            let sealed = line.note.clone().map(serde_json::Value::String);
-            let text = sealed.map(serde_json::from_value).transpose().map_err(QueryError::internal)?;
-            kept.push(StoredNote { line, text });
+            let mut of = None;
+            if let Some(jwe) = &line.note {
+                let text = serde_json::from_value(jwe.as_str().into()).map_err(QueryError::internal)?;
+                of = Some(texts.len());
+                texts.push(note::Note { text, about: line.detail["about"].as_str().map(str::to_owned) });
+            }
+            kept.push((line, of));
         }
     }
-    let damaged = reader.log.keys().decrypt(&mut kept.iter_mut().collect::<Vec<_>>()).await?;
-    for (index, reason) in damaged {
-        tracing::warn!(entry = kept[index].line.position, reason, "a note cannot be decrypted");
+    for (at, reason) in note::read(reader.log.keys(), &mut texts).await? {
+        let line = kept.iter().find(|(_, of)| *of == Some(at));
+        tracing::warn!(entry = line.map(|(line, _)| line.position), reason, "a note cannot be decrypted");
     }
     let mut notes = HashMap::<Uuid, Vec<Note>>::new();
-    for StoredNote { line, text } in kept {
+    for (line, of) in kept {
         let event = line.detail["event"].as_str().and_then(|id| Uuid::try_parse(id).ok());
         let tags = line.detail["tags"].as_array().into_iter().flatten();
         let note = Note {
             at: clock::from_micros(line.at.saturating_mul(1_000)),
             shared: line.detail["shared"] == true,
             tags: tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect(),
-            text: text.as_ref().map(Redacted::note),
+            text: of.map(|at| Redacted::note(&texts[at].text)),
             by: line.actor,
         };
         notes.entry(event.unwrap_or_default()).or_default().push(note);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Metadata, QueryError};
 use soonshop_event_log::history::{self, History, Opened};
-use soonshop_event_log::{EventLog, RecordedEvent};
+use soonshop_event_log::{EventLog, RecordedEvent, note};
 use soonshop_projections::source::LONGEST_QUERY;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -53,8 +53,15 @@ pub struct Step {
     pub correlation_id: Option<Uuid>,
     pub causation_id: Option<Uuid>,
     pub reason_code: Option<String>,
-    /// The command had a note, which is not shown.
+    /// The command had a reason in its sender's own words.
     pub has_note: bool,
+    /// That reason: a text for its writer and in a reveal, otherwise `{"personal": "masked"}`, or
+    /// `{"personal": "erased"}`; null where none was given.
+    #[schema(value_type = serde_json::Value)]
+    pub reason_note: Option<Redacted>,
+    /// The same as it is stored.
+    #[serde(skip)]
+    pub(crate) stored_note: Option<note::Note>,
     /// People's notes on the event, as far as the caller may see them.
     pub notes: Vec<Note>,
 }
@@ -90,6 +97,10 @@ impl Step {
             causation_id: metadata.causation_id,
             reason_code: metadata.reason_code,
             has_note: metadata.reason_note.is_some(),
+            reason_note: metadata.reason_note.as_ref().map(|_| Redacted::masked()),
+            stored_note: metadata
+                .reason_note
+                .map(|text| note::Note { text, about: metadata.reason_note_about }),
             notes: Vec::new(),
         })
     }

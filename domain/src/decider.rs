@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::claim::Hold;
 use crate::error::Classified;
@@ -46,6 +47,11 @@ pub trait Decider:
     /// The unique values that the aggregate holds once `event` (with its personal values clear) has happened.
     fn holds(&self, _event: &Self::Event) -> Vec<Hold> {
         Vec::new()
+    }
+
+    /// The person that a note beside the event is about: the note is erased with them.
+    fn note_about(&self, event: &Self::Event, stream: Uuid) -> Option<Uuid> {
+        event.subject(stream)
     }
 
     /// The state without most of what the event cannot change, for states that grow with their history: what differs

@@ -312,6 +312,7 @@ fn metadata_is_stored_as_a_flat_map_of_strings() {
         channel: Some(Channel::Process),
         reason_code: Some("changed-my-mind".to_owned()),
         reason_note: Some(encrypted(Purpose::Account, "bm90ZQ")),
+        reason_note_about: None,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
     };
     let golden = read_or_write("metadata.v1.json", || serde_json::to_string(&full).unwrap());
@@ -324,6 +325,17 @@ fn metadata_is_stored_as_a_flat_map_of_strings() {
     assert_eq!(flat.len(), 11);
     let back: Metadata = serde_json::from_value(json!(flat)).unwrap();
     assert_eq!(back, full);
+    // A field that came later.
+    let about = Metadata {
+        reason_note: full.reason_note.clone(),
+        reason_note_about: Some("0199aabb-0000-7000-8000-000000000002.account".to_owned()),
+        ..Metadata::default()
+    };
+    let golden =
+        read_or_write("added/metadata.reason_note_about.json", || serde_json::to_string(&about).unwrap());
+    let read: Metadata = serde_json::from_str(&golden).unwrap();
+    assert_eq!(read, about);
+    assert_eq!(serde_json::to_string(&read).unwrap(), golden);
 }
 
 #[test]

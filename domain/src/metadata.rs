@@ -108,6 +108,10 @@ pub struct Metadata {
     /// Free text, and so personal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_note: Option<Personal<String>>,
+    /// The name of the key of the person that the note is about: its text is encrypted under this key first, and the
+    /// result under its writer's. Only the store sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason_note_about: Option<String>,
     /// W3C trace context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

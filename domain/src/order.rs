@@ -361,6 +361,11 @@ fn sum(lines: &[Line]) -> Result<Money, Error> {
 impl Decider for Order {
     const STATE_VERSION: u32 = 2;
 
+    /// Most events of an order name no person: it is its customer's.
+    fn note_about(&self, event: &Event, stream: Uuid) -> Option<Uuid> {
+        self.placed.as_ref().map(|placed| placed.customer.subject()).or_else(|| event.subject(stream))
+    }
+
     fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
         use Status::{Cancelled, Confirmed, Placed, Refused, Shipped, Unknown};
         match (self.status, command) {

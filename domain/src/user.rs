@@ -304,6 +304,11 @@ pub mod person {
     impl Decider for Person {
         const STATE_VERSION: u32 = 1;
 
+        /// Why a person was erased stays readable: it is what the shop has to account for.
+        fn note_about(&self, _event: &Event, _stream: Uuid) -> Option<Uuid> {
+            None
+        }
+
         fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
             let missing = |mut purposes: Vec<Purpose>, have: &[Purpose]| -> Vec<Purpose> {
                 purposes.sort_unstable();

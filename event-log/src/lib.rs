@@ -16,6 +16,7 @@ pub mod history;
 pub mod keys;
 pub mod lease;
 mod log;
+pub mod note;
 pub mod parts;
 pub mod redactor;
 pub mod seal;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicI64;
 use cqrs_es::DomainEvent as _;
 use soonshop_domain::claim::scope;
 use soonshop_domain::{Decider, Facts, Hold, Metadata, PersonalValue, Sensitive, ids};
+use soonshop_event_log::note;
 use uuid::Uuid;
 
 use crate::aggregate_cache::Slot;
@@ -100,9 +101,9 @@ impl EventStore {
         };
         let mut metadata = context.metadata.clone();
         metadata.command_id = Some(context.command_id);
-        let mut note = [Note(&mut metadata)];
+        let person = events.iter().find_map(|event| now.state.note_about(event, id));
         let encrypted = match self.keys.encrypt(&mut events).await {
-            Ok(()) if !events.is_empty() => self.keys.encrypt(&mut note).await,
+            Ok(()) if !events.is_empty() => self.encrypt_note(&mut metadata, person).await,
             encrypted => encrypted,
         };
         match encrypted {
@@ -159,6 +160,19 @@ impl EventStore {
             confirmed: Arc::clone(&slot.confirmed),
             snapshot,
         }))
+    }
+
+    /// Encrypts the note under its writer's key, and before that under a key of the person that it is about. The keys of
+    /// the events are there by now.
+    async fn encrypt_note(&self, metadata: &mut Metadata, person: Option<Uuid>) -> Result<(), EncryptError> {
+        let new = metadata.reason_note.as_ref();
+        let new = new.and_then(|note| Some((note.pending_key()?.0, note.get()?.clone())));
+        if let Some((writer, text)) = new {
+            let draft = note::about(self.keys.store(), text, writer, person).await?;
+            metadata.reason_note = Some(draft.note);
+            metadata.reason_note_about = draft.about;
+        }
+        self.keys.encrypt(&mut [Note(metadata)]).await
     }
 
     pub(crate) async fn request<E>(

@@ -60,8 +60,8 @@ fn rights(namespace: Namespace) -> Rights {
             (PROJECTOR, "SELECT, INSERT", "entries"),
             (PROJECTOR, "SELECT", "entries_head"),
             (QUERY, "SELECT", "*"),
-            (QUERY, "INSERT", "entries, sessions, views"),
-            (QUERY, "UPDATE, DELETE", "sessions, views"),
+            (QUERY, "INSERT", "entries, sessions, sign_ins, views"),
+            (QUERY, "UPDATE, DELETE", "sessions, sign_ins, views"),
             (QUERY, "UPDATE", "entries_head"),
             // Since when something is wrong: whoever sees it first writes it down for all.
             (QUERY, "INSERT, UPDATE, DELETE", "verdicts"),

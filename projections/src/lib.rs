@@ -21,6 +21,7 @@ pub mod operations;
 pub mod parked;
 pub mod processes;
 pub mod projector;
+pub mod record;
 mod row;
 pub mod runner;
 pub mod runs;

@@ -4,13 +4,15 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult
 use serde_json::Value;
 use soonshop_domain::{Personal, Purpose};
 use soonshop_event_log::{Db, Error, KeyStore};
-use uuid::Uuid;
 
 /// The owner of notes that are written at the command line; `soonshop migrate` makes the key.
 pub use soonshop_domain::ids::OPERATOR;
 
 /// The action of a note on an event. It is no operation: only the event's own page shows it.
 pub const EVENT_NOTE: &str = "event.note";
+
+/// The action of the first sign-in of a caller on a day; further ones of that day are counted in `sign_ins`.
+pub const SIGN_IN: &str = "sign-in";
 
 /// The most notes of one stream that are read.
 const MOST_NOTES: i64 = 1_000;
@@ -47,12 +49,7 @@ pub struct Recorded {
 /// The note of a person at the command line, encrypted with the operator's key. If there is no such key, or it was
 /// erased, this is an error: a reason is never dropped silently.
 pub async fn note(keys: &KeyStore, text: &str) -> Result<Personal<String>, Error> {
-    note_of(keys, OPERATOR, text).await
-}
-
-/// A note encrypted with its writer's own key: it becomes unreadable when the writer is erased.
-pub async fn note_of(keys: &KeyStore, writer: Uuid, text: &str) -> Result<Personal<String>, Error> {
-    let mut note = Personal::new(text.to_owned(), writer, Purpose::Account);
+    let mut note = Personal::new(text.to_owned(), OPERATOR, Purpose::Account);
     keys.encrypt(&mut note).await?;
     Ok(note)
 }
@@ -124,18 +121,18 @@ pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i6
 
 /// The last lines of the record, the newest first, at most `most`.
 pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
-    lines(db, &format!("action <> '{EVENT_NOTE}'"), None, i64::from(most)).await
+    lines(db, &format!("action <> '{EVENT_NOTE}'"), Vec::new(), i64::from(most)).await
 }
 
 /// The last lines of one action.
 pub async fn last_of(db: &Db, action: &str, most: u32) -> Result<Vec<Recorded>, Error> {
-    lines(db, "action = $2", Some(action), i64::from(most)).await
+    lines(db, "action = $2", vec![action.into()], i64::from(most)).await
 }
 
 /// The notes on events of one stream, `<type>/<id>`, the newest first.
 pub async fn notes_on(db: &Db, stream: &str) -> Result<Vec<Recorded>, Error> {
     // The action is a constant in the SQL, or no database would use the partial index on it.
-    lines(db, &format!("action = '{EVENT_NOTE}' AND subject = $2"), Some(stream), MOST_NOTES).await
+    lines(db, &format!("action = '{EVENT_NOTE}' AND subject = $2"), vec![stream.into()], MOST_NOTES).await
 }
 
 /// At most `most` checks and acknowledgements of a sealed log before this position, the newest first.
@@ -177,12 +174,18 @@ fn recorded(row: &QueryResult) -> Result<Recorded, Error> {
     })
 }
 
-async fn lines(db: &Db, which: &str, value: Option<&str>, most: i64) -> Result<Vec<Recorded>, Error> {
+/// Lines of the record, the newest first. `$1` is the limit; `values` are `$2`, `$3`, …
+pub(crate) async fn lines(
+    db: &Db,
+    which: &str,
+    values: Vec<sea_orm::Value>,
+    most: i64,
+) -> Result<Vec<Recorded>, Error> {
     let sql = format!(
         "SELECT position, at, actor, action, subject, detail, note FROM @entries \
          WHERE {which} ORDER BY position DESC LIMIT $1"
     );
-    let values = [Some(most.into()), value.map(Into::into)].into_iter().flatten();
+    let values = std::iter::once(most.into()).chain(values);
     let rows = db.connection.query_all(db.statement(&sql, values)).await?;
     rows.iter().map(recorded).collect()
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use soonshop_domain::{Purpose, ids, text};
 use soonshop_event_log::{Database, Db, Error};
 use soonshop_event_store::KeyMaker;
-use soonshop_projections::operations::{self, Operation};
+use soonshop_projections::operations::{self, Operation, SIGN_IN};
 use soonshop_service_kit::access::{
     ApiKey, Caller, Keys, Role, Secret, StoredKey, StoredSession, Unavailable,
 };
@@ -26,6 +26,9 @@ use crate::outcome::Outcome;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 const HOUR: i64 = 60 * 60 * 1000;
+
+/// For how many days the number of sign-ins of each caller is kept.
+const SIGN_INS_KEPT_DAYS: i64 = 400;
 
 /// What to do with API keys.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -239,15 +242,28 @@ impl ApiKeys {
         Ok(row)
     }
 
-    /// Stores a session with its entry in the record of operations; and deletes sessions that ended long ago.
+    /// Stores a session, and its entry in the record of operations where it is the caller's first one of this day; and
+    /// deletes sessions and counts of sign-ins that are old.
     async fn begin_session(&self, session: &StoredSession) -> Result<(), Error> {
         let tx = self.db.connection.begin().await?;
         let actor = session.caller().actor;
-        let subject = session.key.as_ref().map_or_else(|| actor.to_string(), |key| key.id.to_string());
-        let line =
-            Operation { actor: actor.to_string(), action: "sign-in", subject, detail: json!({}), note: None };
-        operations::record(&self.db, &tx, &line).await?;
         let now = self.db.now();
+        let counted = format!(
+            "INSERT INTO @sign_ins (actor, day, count, last_at) VALUES ($1, {now} / $2, 1, {now}) \
+             ON CONFLICT (actor, day) DO UPDATE SET count = sign_ins.count + 1, last_at = excluded.last_at \
+             RETURNING count"
+        );
+        let values = [actor.to_string().into(), DAY.into()];
+        let row = tx.query_one(self.db.statement(&counted, values)).await?;
+        let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
+        if count == 1 {
+            let subject = session.key.as_ref().map_or_else(|| actor.to_string(), |key| key.id.to_string());
+            let actor = actor.to_string();
+            let line = Operation { actor, action: SIGN_IN, subject, detail: json!({}), note: None };
+            operations::record(&self.db, &tx, &line).await?;
+        }
+        let old = format!("DELETE FROM @sign_ins WHERE day < {now} / $1 - $2");
+        tx.execute(self.db.statement(&old, [DAY.into(), SIGN_INS_KEPT_DAYS.into()])).await?;
         let old = format!("DELETE FROM @sessions WHERE expires_at < {now} - $1");
         tx.execute(self.db.statement(&old, [DAY.into()])).await?;
         let sql = format!(

@@ -26,6 +26,8 @@ def parameters_of(path):
     if path.startswith("/api/audit/processes/"):
         process, instance = chosen(KNOWN["processes"])
         return {"process": process, "instance": instance}
+    if path.startswith("/api/audit/operations/"):
+        return {"position": chosen(KNOWN["operations"])}
     if path.startswith("/inventory/"):
         return {"sku": chosen(KNOWN["skus"])}
     collection = {"people": "users"}.get(path.split("/")[1], path.split("/")[1])

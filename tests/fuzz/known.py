@@ -77,6 +77,7 @@ known = {
     "keys": keys,
     "correlations": sorted({one["correlation_id"] for one in events if one["correlation_id"]}),
     "processes": [(one["process"], one["instance"]) for one in items("/api/audit/processes?state=all")],
+    "operations": [str(one["position"]) for one in items("/api/audit/operations?sign_ins=1")],
 }
 empty = [name for name, values in known.items() if not values]
 if empty:

@@ -6,7 +6,8 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop::api_keys::ApiKeys;
-use soonshop_projections::operations;
+use soonshop_projections::operations::{self, Recorded, SIGN_IN};
+use soonshop_projections::record;
 use soonshop_service_kit::access::{ApiKey, Role};
 use uuid::Uuid;
 
@@ -255,4 +256,60 @@ async fn a_key_is_created_at_the_command_line_with_any_name() {
     let rows = ApiKeys::new(&shop.read_database).unwrap().all().await.unwrap();
     assert_eq!((rows[0].name.as_str(), rows[0].role.as_str()), ("help desk, Bath", "support"));
     place.remove().await;
+}
+
+/// Begins a session on the page for it.
+async fn sign_in(shop: &TestShop, key: &str) {
+    let redirects = reqwest::redirect::Policy::none();
+    let http = reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap();
+    let sent = http
+        .post(format!("{}/audit/sign-in", shop.client.base))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("key={key}"));
+    assert_eq!(sent.send().await.unwrap().status().as_u16(), 303);
+}
+
+async fn sign_ins_of_one_day_are_one_entry(set: Set) {
+    let shop = TestShop::start(set).await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let one = keys.create(Role::Support, "one", None).await.unwrap().text();
+    let other = keys.create(Role::Auditor, "other", None).await.unwrap().text();
+    let db = shop.shop.read_database.namespace("operations").unwrap();
+    let entries = async || operations::last_of(&db, SIGN_IN, 100).await.unwrap();
+    for _ in 0..3 {
+        sign_in(&shop, &one).await;
+    }
+    sign_in(&shop, &other).await;
+    let [of_other, of_one] = &entries().await[..] else { panic!("one for each caller") };
+    let counted = async |entry: &Recorded| {
+        record::sign_ins(&db, &entry.actor, entry.at).await.unwrap().map(|counted| counted.count)
+    };
+    assert_eq!((counted(of_one).await, counted(of_other).await), (Some(3), Some(1)));
+    let seen =
+        shop.client.look(&format!("/api/audit/operations/{}", of_one.position)).await.expect(200).json();
+    assert_eq!((&seen["action"], &seen["sign_ins"]), (&json!(SIGN_IN), &json!(3)));
+    let listed = shop.client.look("/api/audit/operations").await.expect(200).json();
+    assert!(!listed.to_string().contains(SIGN_IN), "{listed}");
+
+    // The next day has an entry of its own, and what is old is not kept.
+    for days in [1, 400] {
+        let earlier = format!("UPDATE @sign_ins SET day = day - {days}");
+        db.connection.execute(db.statement(&earlier, [])).await.unwrap();
+        sign_in(&shop, &one).await;
+    }
+    assert_eq!(entries().await.len(), 4);
+    let kept = db.statement("SELECT count(*) FROM @sign_ins", []);
+    let kept: i64 = db.connection.query_one(kept).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    assert_eq!(kept, 2, "the one of today, and the one of 400 days ago");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_ins_of_one_day_are_one_entry_embedded() {
+    sign_ins_of_one_day_are_one_entry(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_ins_of_one_day_are_one_entry_on_servers() {
+    sign_ins_of_one_day_are_one_entry(Set::Nats).await;
 }

@@ -87,7 +87,8 @@ fn addresses(shop: &Filled) -> Vec<String> {
                 path.replace("{id}", ids)
                     .replace("{sku}", "MUG")
                     .replace("{process}", "fulfilment")
-                    .replace("{instance}", order),
+                    .replace("{instance}", order)
+                    .replace("{position}", "1"),
             ]
         };
         for path in filled {
@@ -123,6 +124,9 @@ fn addresses(shop: &Filled) -> Vec<String> {
         "/audit/processes".to_owned(),
         "/audit/parked".to_owned(),
         "/audit/integrity".to_owned(),
+        "/audit/operations?sign_ins=1".to_owned(),
+        "/api/audit/operations?sign_ins=1".to_owned(),
+        "/api/audit/operations/export.ndjson".to_owned(),
         "/".to_owned(),
         "/health/ready".to_owned(),
         "/metrics".to_owned(),

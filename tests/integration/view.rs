@@ -248,6 +248,8 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
         "/audit/projections",
         "/audit/parked",
         "/audit/integrity",
+        "/audit/operations",
+        "/api/audit/operations",
         "/audit/sign-in",
         "/audit/look-up",
         "/audit/views",

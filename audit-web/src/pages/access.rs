@@ -130,7 +130,7 @@ const KEYS: &[(&str, &str)] = &[
     ("j k", "key-row"),
     ("Enter", "key-open"),
     ("[ ]", "key-version"),
-    ("g o, g t, g p, g d, g i", "key-go"),
+    ("g o, g t, g p, g m, g d, g i, g r", "key-go"),
     ("l", "key-live"),
     ("e", "key-export"),
     ("c", "key-link"),

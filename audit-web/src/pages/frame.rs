@@ -345,13 +345,14 @@ pub(crate) fn answered(
 }
 
 /// The links of the navigation: address, text, shortcut.
-const WAYS: [(&str, &str, &str); 6] = [
+const WAYS: [(&str, &str, &str); 7] = [
     ("/audit", "overview", "o"),
     ("/audit/timeline", "timeline", "t"),
     ("/audit/projections", "projections", "p"),
     ("/audit/processes", "processes", "m"),
     ("/audit/parked", "parked", "d"),
     ("/audit/integrity", "integrity", "i"),
+    ("/audit/operations", "operations", "r"),
 ];
 
 fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Markup) -> Markup {

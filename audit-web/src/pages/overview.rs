@@ -1,10 +1,9 @@
 //! The health of the shop: what is wrong, since when, and what to do.
 
 use maud::{Markup, html};
-use serde_json::Value;
+use soonshop_audit::operations::{OperationEntry, latest};
 use soonshop_audit::status::Health;
 use soonshop_projections::integrity::FOUND;
-use soonshop_projections::operations::{self, Recorded};
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
@@ -14,7 +13,8 @@ use soonshop_service_kit::rates::Class;
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
 use super::integrity::{self, Sealed};
-use super::parts::{actor_of, bars, command, failed_check, what_to_do};
+use super::operations::rows as operation_rows;
+use super::parts::{bars, command, failed_check, what_to_do};
 use super::processes;
 use super::projections::{complaint, rows, runs};
 use crate::find;
@@ -23,8 +23,8 @@ use crate::state::{Action, Call, Endpoint, failed};
 /// The minutes for which the number of appended events is shown.
 const MINUTES: i64 = 30;
 
-/// Lines of the record of operations that are shown.
-const LINES: u32 = 12;
+/// Entries of the record of operations that are shown.
+const LINES: usize = 12;
 
 pub(crate) fn table() -> Vec<Endpoint> {
     vec![page(
@@ -46,7 +46,7 @@ struct Overview {
     /// Events recorded in each of the last minutes, oldest first.
     minutes: Vec<i64>,
     alive: Vec<Run>,
-    record: Vec<Recorded>,
+    record: Vec<OperationEntry>,
 }
 
 async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
@@ -59,7 +59,7 @@ async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
         sealed: integrity::both(call).await?,
         minutes: minutes(call).await?,
         alive: Runs::new(operations.clone()).alive().await.map_err(failed)?,
-        record: operations::last(operations, LINES).await.map_err(failed)?,
+        record: latest(&call.shared.reader, &call.caller().actor, LINES).await?,
     };
     Ok((head, overview))
 }
@@ -181,7 +181,8 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                 (runs(view, &all.alive))
             }
             h2 { (view.word("record")) }
-            (record(view, &all.record))
+            (operation_rows(view, &all.record))
+            p { a href=(view.to("/audit/operations", &[])) { (view.word("record-all")) } }
         }
     }
 }
@@ -192,45 +193,5 @@ fn card(view: &View<'_>, word: &'static str, to: &str, inside: &Markup) -> Marku
             h2 { a href=(view.to(to, &[])) { (view.word(word)) } }
             (inside)
         }
-    }
-}
-
-/// The record of operations, newest first.
-fn record(view: &View<'_>, lines: &[Recorded]) -> Markup {
-    html! {
-        @if lines.is_empty() { p { (view.word("record-empty")) } }
-        ol.trail {
-            @for line in lines {
-                @let (kind, id) = actor_of(Some(&line.actor));
-                li {
-                    div.said { (view.word_of(&format!("did-{}", line.action)).unwrap_or(&line.action)) " " code translate="no" { (line.subject) } }
-                    div.about {
-                        (view.micros(line.at * 1_000))
-                        span { (view.actor(kind, id)) }
-                        @if line.note.is_some() { span { (view.word("note-left")) } }
-                        @if line.detail.as_object().is_some_and(|detail| !detail.is_empty()) { code translate="no" { (short(&line.detail)) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The details of a line, cut to the length of a line.
-fn short(detail: &Value) -> String {
-    let text = detail.to_string();
-    if text.chars().count() <= 160 { text } else { text.chars().take(160).chain("…".chars()).collect() }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::short;
-
-    #[test]
-    fn a_long_detail_is_cut_between_characters() {
-        assert_eq!(short(&json!({"a": 1})), r#"{"a":1}"#);
-        assert_eq!(short(&json!("文".repeat(400))).chars().count(), 161);
     }
 }

@@ -337,6 +337,9 @@ pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> 
             @if let Some(reason) = &entry.reason_code {
                 span { (view.word("reason")) ": " span translate="no" { (reason) } }
             }
+            @if entry.has_note {
+                a href=(view.to(&stream, &[("v", &version)])) { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
+            }
             @if let Some(correlation) = entry.correlation_id.as_ref().filter(|_| leads_on) {
                 a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
             }

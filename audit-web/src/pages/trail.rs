@@ -12,6 +12,7 @@ use soonshop_service_kit::rates::Class;
 use super::correlation::missing;
 use super::frame::{View, described, page, see_other, shown, with};
 use super::parts::{actor_of, command, shape, value};
+use super::reasons::{REVEAL, reason, reveal_form};
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
 
@@ -167,9 +168,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
             @if let Some(reason) = &event.reason_code {
                 span { (view.word("reason")) ": " span translate="no" { (reason) } }
             }
-            @if event.has_note {
-                span { (view.word("note-left")) }
-            }
+            (reason(view, event.reason_note.as_ref(), &format!("#{REVEAL}")))
             @if let Some(correlation) = event.correlation_id {
                 a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
             }
@@ -284,20 +283,6 @@ fn state(view: &View<'_>, trail: &Trail) -> Markup {
                         }
                     }
                 }
-            }
-        }
-    }
-}
-
-fn reveal_form(view: &View<'_>) -> Markup {
-    html! {
-        details.reveal {
-            summary { (view.word("reveal")) }
-            form.column method="post" action=(view.but("", None)) {
-                label for="why" { (view.word("reveal-why")) }
-                input id="why" name="reason" required minlength="3" maxlength="500" autocomplete="off";
-                p.soft { (view.word("reveal-recorded")) }
-                button { (view.word("reveal")) }
             }
         }
     }

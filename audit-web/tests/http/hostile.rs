@@ -40,6 +40,7 @@ const SEARCH: &[&str] = &[
     "after",
     "failures",
 ];
+const RECORD: &[&str] = &["actor", "action", "subject", "from", "to", "before", "sign_ins", "tz"];
 const NOTE: &[&str] = &["version", "text", "tags", "shared"];
 const TRAIL: &[&str] = &["v", "cmp", "before", "asof", "where"];
 
@@ -73,6 +74,10 @@ fn ways() -> Vec<Way> {
         get("/audit/integrity", &[], Audit),
         post("/audit/integrity", &[], &["of", "from", "upto"], Audit),
         post("/audit/integrity/acknowledgements", &["lang"], &["of", "from", "upto", "reason"], Acknowledge),
+        get("/audit/operations", RECORD, Audit),
+        get("/audit/operations", &["limit", "lang", "theme", "tz"], Audit),
+        get("/audit/operations/{position}", &[], Audit),
+        post("/audit/operations/{position}", &["lang"], &["reason"], Reveal),
         get("/audit/keys", &[], Audit),
         get("/audit/sign-in", &["to", "lang"], Read),
         post("/audit/sign-in", &["lang"], &["key", "to"], Read),
@@ -91,6 +96,11 @@ fn ways() -> Vec<Way> {
         get("/api/audit/processes/{process}/{instance}", &[], Audit),
         get("/api/audit/export.csv", SEARCH, Audit),
         get("/api/audit/export.ndjson", SEARCH, Audit),
+        get("/api/audit/operations", RECORD, Audit),
+        get("/api/audit/operations/{position}", &[], Audit),
+        post("/api/audit/operations/{position}/reveals", &[], &["reason"], Reveal),
+        get("/api/audit/operations/export.csv", RECORD, Audit),
+        get("/api/audit/operations/export.ndjson", RECORD, Audit),
         get("/api/audit/stream", &["q", "after", "html", "tz"], Audit),
         post("/api/audit/look-ups", &[], &["value"], Audit),
         get("/api/audit/integrity", &[], Audit),

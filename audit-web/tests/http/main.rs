@@ -12,8 +12,10 @@ mod hostile;
 mod integrity;
 mod live;
 mod notes;
+mod operations;
 mod pages;
 mod processes;
+mod reasons;
 #[path = "../../../query-api/tests/http/shop.rs"]
 #[expect(dead_code, reason = "parts of it are for the other tests that use it")]
 mod shop;

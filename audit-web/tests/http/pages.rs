@@ -50,6 +50,7 @@ async fn every_page_is_complete_and_escaped_in_both_languages_and_loads_nothing_
         "/audit/processes".to_owned(),
         "/audit/parked".to_owned(),
         "/audit/integrity".to_owned(),
+        "/audit/operations".to_owned(),
         "/audit/keys".to_owned(),
         "/audit/sign-in".to_owned(),
         format!("/audit/a/product/{product}"),

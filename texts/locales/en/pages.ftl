@@ -92,7 +92,6 @@ page-channel-job = job
 page-channel-cli = command line
 page-channel-webhook = webhook
 page-reason = Reason
-page-note-left = has a note
 page-correlation = Cause and effect
 page-masked = masked
 page-masked-changed = masked, changed

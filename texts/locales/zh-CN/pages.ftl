@@ -88,7 +88,6 @@ page-channel-job = 定时任务
 page-channel-cli = 命令行
 page-channel-webhook = 回调
 page-reason = 原因
-page-note-left = 附有备注
 page-correlation = 关联事件
 page-masked = 已遮蔽
 page-masked-changed = 已遮蔽，有变更
