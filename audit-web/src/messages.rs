@@ -26,6 +26,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("commands-wait", &["count"]),
     ("effects", &["count"]),
     ("events", &["count"]),
+    ("fold", &["count"]),
     ("folded-deeper", &["count"]),
     ("folded-more", &["count"]),
     ("of-unsent", &["count"]),
@@ -38,9 +39,12 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("runs-alive", &["count"]),
     ("seals", &["count"]),
     ("slider-at", &["version", "last", "moment"]),
+    ("state-more", &["count"]),
     ("step-missing", &["event", "elapsed", "expected", "limit"]),
     ("tail", &["count"]),
     ("tail-gone", &["count"]),
+    ("title-about", &["page", "what"]),
+    ("title-version", &["thing", "version"]),
 ];
 
 impl Language {

@@ -17,6 +17,7 @@ mod process_instance;
 mod processes;
 mod projections;
 pub(crate) mod timeline;
+mod titles;
 mod trail;
 
 use soonshop_service_kit::access::Permission;
