@@ -144,7 +144,7 @@ check(3, 'the slider moves state, row, title and address together, without a rel
     await page.waitForURL((url) => url.searchParams.get('v') === String(version));
     await page.locator('.steps', { hasText: `Version ${version} ` }).waitFor();
     await stands(page, version);
-    assert.match(await page.title(), new RegExp(`v${version}\\b`), 'title');
+    assert.match(await page.title(), new RegExp(`version ${version}\\b`), 'title');
     assert.match(await slider.getAttribute('aria-valuetext'), new RegExp(`^version ${version} of ${LONG}`), 'what a reader hears');
     assert.ok(await slider.evaluate((it) => it === document.activeElement), 'the slider keeps the focus');
   }

@@ -87,7 +87,7 @@ for (const kind of ['keydown', 'pointerdown']) { document.addEventListener(kind,
 // ---- the rows of a page, by keyboard
 
 const rows = () => [...document.querySelectorAll('a.row')]
-  .filter((row) => !row.closest('.effects, .also') && row.getClientRects().length > 0);
+  .filter((row) => !row.closest('.effects, .also') && row.checkVisibility());
 const place = () => document.activeElement?.closest('[data-position]');
 const here = () => (document.activeElement?.closest('.effects, .also')?.closest('ol.trail > li') ?? place())?.querySelector('a.row')
   ?? document.activeElement?.closest('a.row');

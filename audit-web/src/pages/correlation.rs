@@ -279,7 +279,7 @@ fn as_waterfall(view: &View<'_>, display: &Display, axis: &Axis, rows: &[Row<'_>
 fn lane(view: &View<'_>, display: &Display, axis: &Axis, node: &Node) -> Markup {
     let event = &node.event;
     let is_chosen = display.chosen == Some(event.position);
-    let context = html! { (timeline::context(view, event)) (link(view, node)) };
+    let context = html! { (timeline::context(view, event)) " " (link(view, node)) };
     html! {
         div id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")]
             data-position=(event.position) data-id=(event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
@@ -435,7 +435,8 @@ fn nested(view: &View<'_>, class: &str, rows: &[Row<'_>], item: impl Fn(&Row<'_>
         // Lists are opened and closed by hand, without recursion: a tree can be a thousand levels deep.
         if level(row) >= open {
             if let Some(parent) = at.checked_sub(1).map(|parent| level(&rows[parent])) {
-                let below: usize = rows[at..].iter().take_while(|row| level(row) > parent).map(Row::count).sum();
+                let below: usize =
+                    rows[at..].iter().take_while(|row| level(row) > parent).map(Row::count).sum();
                 text.push_str("<details class=\"fold\" open>");
                 text.push_str(&fold(view, below).into_string());
                 text.push_str("<ol>");

@@ -359,20 +359,21 @@ pub(crate) fn sentence(view: &View<'_>, entry: &Entry) -> Markup {
 pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
     let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
+    // The spaces separate the parts also where they are copied or read out.
     html! {
-        span { (view.actor(kind, id)) }
+        " " span { (view.actor(kind, id)) }
         @if let Some(channel) = &entry.channel {
-            span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
+            " " span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
         @if let Some(reason) = &entry.reason_code {
-            span { (view.word("reason")) ": " span translate="no" { (reason) } }
+            " " span { (view.word("reason")) ": " span translate="no" { (reason) } }
         }
         @if let Some(whom) = &entry.on_behalf_of {
             @let (kind, id) = actor_of(Some(whom));
-            span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+            " " span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
         }
-        span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
-        code translate="no" { (entry.kind) " #" (entry.position) }
+        " " span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
+        " " code translate="no" { (entry.kind) " #" (entry.position) }
     }
 }
 

@@ -142,7 +142,10 @@ fn choices(view: &View<'_>, trail: &Trail) -> Markup {
 
 /// The events that the page lists: those around the selected version, or the last ones before `before`.
 fn window<'t>(trail: &'t Trail, before: Option<i64>) -> &'t [Step] {
-    let (first, end) = match before.map(|before| before.min(trail.last.saturating_add(1))) {
+    // Beyond the last page the last page is shown.
+    let beyond = |before: &i64| before.saturating_sub(LISTED) > trail.last;
+    let (first, end) = match before {
+        Some(before) if beyond(&before) => (trail.last - LISTED + 1, before),
         Some(before) => (before.saturating_sub(LISTED), before),
         None => (trail.version.saturating_sub(BEFORE), trail.version.saturating_add(AFTER + 1)),
     };
