@@ -380,7 +380,7 @@ async fn the_shown_version_of_a_long_history_is_listed() {
         let page = String::from_utf8(client.get(&way).await.expect(200).bytes).unwrap();
         let rows = page.split("data-position=\"").skip(1);
         versions.extend(rows.map(|row| row.split('"').next().unwrap().parse::<u32>().unwrap()));
-        let Some(later) = page.split("<a href=\"").find(|link| link.contains("▾")) else { break };
+        let Some(later) = page.split("<a href=\"").find(|link| link.contains('▾')) else { break };
         way = later.split('"').next().unwrap().replace("&amp;", "&");
     }
     assert_eq!(versions, (1..=450).collect::<Vec<_>>());
