@@ -141,7 +141,7 @@ fn choices(view: &View<'_>, trail: &Trail) -> Markup {
 }
 
 /// The events that the page lists: those around the selected version, or the last ones before `before`.
-fn window<'t>(trail: &'t Trail, before: Option<i64>) -> &'t [Step] {
+fn window(trail: &Trail, before: Option<i64>) -> &[Step] {
     // Beyond the last page the last page is shown.
     let beyond = |before: &i64| before.saturating_sub(LISTED) > trail.last;
     let (first, end) = match before {
