@@ -287,7 +287,7 @@ fn lane(view: &View<'_>, display: &Display, axis: &Axis, node: &Node) -> Markup 
                 div.name {
                     (timeline::sentence(view, event))
                     (parked(view, node))
-                    @if !is_chosen { span.context { (context) } }
+                    @if !is_chosen { span.context { (context) " " (view.time(event.recorded_at)) } }
                 }
                 div.bar { (axis.bar(node)) }
                 div.took {
