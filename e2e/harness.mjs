@@ -48,6 +48,9 @@ export async function mustFail(what, assertion) {
 
 export const rows = (page) => page.locator('main ol.trail > li');
 
+// The events of a page, each without those below it.
+export const events = (page) => page.locator('main [data-position]');
+
 // The changed fields that a row shows: three at most, top-level fields first, and none that was merely empty.
 export function firstFields(changes) {
   const says = (value) => value !== undefined && (typeof value !== 'object' || Object.keys(value).length > 0);

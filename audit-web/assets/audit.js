@@ -34,7 +34,7 @@ const swap = async (url, { replace }) => {
   const page = new DOMParser().parseFromString(text, 'text/html');
   const held = ['[data-slider]', '[data-play]'].find((one) => document.activeElement?.matches(one));
   main().replaceChildren(...page.getElementById('main').childNodes);
-  document.title = main().querySelector('[data-title]')?.dataset.title ?? page.title;
+  document.title = page.title;
   history[replace ? 'replaceState' : 'pushState']({}, '', url);
   ready();
   if (held) { main().querySelector(held)?.focus(); }
@@ -86,9 +86,10 @@ for (const kind of ['keydown', 'pointerdown']) { document.addEventListener(kind,
 
 // ---- the rows of a page, by keyboard
 
-const rows = () => [...document.querySelectorAll('a.row')].filter((row) => !row.closest('.effects, .also'));
+const rows = () => [...document.querySelectorAll('a.row')]
+  .filter((row) => !row.closest('.effects, .also') && row.checkVisibility());
 const place = () => document.activeElement?.closest('[data-position]');
-const here = () => (document.activeElement?.closest('ol.trail > li') ?? place())?.querySelector('a.row')
+const here = () => (document.activeElement?.closest('.effects, .also')?.closest('ol.trail > li') ?? place())?.querySelector('a.row')
   ?? document.activeElement?.closest('a.row');
 
 const move = (by) => {

@@ -26,6 +26,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("commands-wait", &["count"]),
     ("effects", &["count"]),
     ("events", &["count"]),
+    ("fold", &["count"]),
     ("folded-deeper", &["count"]),
     ("folded-more", &["count"]),
     ("of-unsent", &["count"]),
@@ -39,9 +40,12 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("runs-alive", &["count"]),
     ("seals", &["count"]),
     ("slider-at", &["version", "last", "moment"]),
+    ("state-more", &["count"]),
     ("step-missing", &["event", "elapsed", "expected", "limit"]),
     ("tail", &["count"]),
     ("is-standing", &["position"]),
+    ("title-about", &["page", "what"]),
+    ("title-version", &["thing", "version"]),
 ];
 
 impl Language {

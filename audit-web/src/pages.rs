@@ -19,6 +19,7 @@ mod processes;
 mod projections;
 mod reasons;
 pub(crate) mod timeline;
+mod titles;
 mod trail;
 
 use soonshop_service_kit::access::Permission;

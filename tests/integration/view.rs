@@ -207,7 +207,7 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
         }
         assert!(way.starts_with('/'), "{way} leads elsewhere");
         // A form for an id needs an id; a choice of appearance is made once.
-        let looks = ["lang=", "theme=", "tz="].iter().any(|name| way.contains(name));
+        let looks = ["lang=", "theme=", "tz=", "density="].iter().any(|name| way.contains(name));
         let page = client.get(&way).await;
         assert_eq!(page.status.as_u16(), 200, "{way}");
         assert_clean(&way, &page.bytes);
@@ -363,15 +363,28 @@ async fn the_shown_version_of_a_long_history_is_listed() {
     let (mut child, address) = viewer.begin(&file, &[]);
     let client = Client::new(address.strip_suffix("/audit/timeline").unwrap(), "");
     for (query, listed, marked, earlier) in [
-        ("", 200, 0, true),
-        ("?v=225", 200, 1, true),
-        ("?v=1", 100, 1, false),
+        ("", 30, 0, true),
+        ("?v=225", 30, 1, true),
+        ("?v=1", 26, 1, false),
+        ("?v=450", 5, 1, true),
         ("?v=225&before=30", 29, 0, false),
     ] {
         let page = client.get(&format!("/audit/a/stock/{id}{query}")).await.expect(200).bytes;
         let page = String::from_utf8(page).unwrap();
         let found = (page.matches("data-position=").count(), page.matches("<li aria-current").count());
         assert_eq!((found, page.contains('▴')), ((listed, marked), earlier), "{query}");
+        let at = page.find("<li aria-current").map(|at| page[..at].matches("data-position=").count());
+        assert!(at.is_none_or(|above| above <= 4), "{query}: it stands near the top");
     }
+    // The pages join: none skips or repeats a version.
+    let (mut way, mut versions) = (format!("/audit/a/stock/{id}?v=1"), Vec::new());
+    loop {
+        let page = String::from_utf8(client.get(&way).await.expect(200).bytes).unwrap();
+        let rows = page.split("data-position=\"").skip(1);
+        versions.extend(rows.map(|row| row.split('"').next().unwrap().parse::<u32>().unwrap()));
+        let Some(later) = page.split("<a href=\"").find(|link| link.contains('▾')) else { break };
+        way = later.split('"').next().unwrap().replace("&amp;", "&");
+    }
+    assert_eq!(versions, (1..=450).collect::<Vec<_>>());
     assert_eq!(child.code_after_signal("-INT"), Some(130));
 }

@@ -7,9 +7,9 @@ use soonshop_audit::pending::Pending;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
 use soonshop_service_kit::rates::Class;
 
-use super::frame::{View, described, page, shown, with};
+use super::frame::{View, described, page, shown_as, with};
 use super::parts::shape;
-use super::timeline::{self, Detail, MOST_FIELDS};
+use super::{timeline, titles};
 use crate::find;
 use crate::state::{Action, Endpoint};
 
@@ -21,7 +21,10 @@ const GAP: i64 = 60;
 const GAPS: i64 = WIDTH * 3 / 4;
 
 /// The least distance between two pause lengths that are written on one line.
-const ROOM: i64 = 110;
+const ROOM: i64 = 200;
+
+/// The places on the axis that have a line and a moment.
+const TICKS: [i64; 3] = [WIDTH / 4, WIDTH / 2, WIDTH * 3 / 4];
 
 /// The most direct effects of one event that are shown; the others are folded.
 const CHILDREN: usize = 20;
@@ -58,9 +61,16 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 Ok((position, (tree, display)))
             };
             let found = found.await;
-            shown(&call, "correlation", found, |view, (tree, display)| body(view, tree, display))
+            let title = |view: &View<'_>, (tree, _): &(Tree, Display)| title(view, tree);
+            shown_as(&call, found, title, |view, (tree, display)| body(view, tree, display))
         }),
     )]
+}
+
+/// What everything followed from, in a sentence.
+fn title(view: &View<'_>, tree: &Tree) -> String {
+    let first = tree.items.first().map(|node| view.language.sentence(&node.event.kind, &node.event.summary));
+    titles::about(view, "correlation", &first.unwrap_or_default())
 }
 
 /// How the tree is shown.
@@ -89,6 +99,25 @@ enum Row<'t> {
     /// A missing step, and its depth.
     Missing(&'t Pending, usize),
     Folded(Folded),
+}
+
+impl Row<'_> {
+    fn depth(&self) -> usize {
+        match self {
+            Self::Event(node) => node.depth,
+            Self::Missing(_, depth) => *depth,
+            Self::Folded(folded) => folded.depth,
+        }
+    }
+
+    /// The events that it stands for.
+    fn count(&self) -> usize {
+        match self {
+            Self::Event(_) => 1,
+            Self::Missing(..) => 0,
+            Self::Folded(folded) => folded.count,
+        }
+    }
 }
 
 /// Events that are not shown, with a link to show them.
@@ -204,6 +233,18 @@ fn tools(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
                     a href=(view.but("depth", None)) aria-current=[depth.is_none().then_some("true")] { (view.word("depth-all")) }
                 }
             }
+            @if display.view == "waterfall" { (legend(view)) }
+        }
+    }
+}
+
+/// What the signs of the bars stand for.
+fn legend(view: &View<'_>) -> Markup {
+    html! {
+        p.legend.soft {
+            span { svg.swatch aria-hidden="true" { rect.wait x="0" y="14" width="24" height="2" {} } (view.word("legend-wait")) }
+            span { svg.swatch aria-hidden="true" { rect.handle x="0" y="11" width="24" height="8" {} } (view.word("legend-handle")) }
+            span { span.critical aria-hidden="true" { "━ " } (view.word("critical")) }
         }
     }
 }
@@ -213,30 +254,57 @@ fn chosen(view: &View<'_>, position: i64) -> String {
     format!("{}#at-{position}", view.but("sel", Some(&position.to_string())))
 }
 
-/// How much of an event is shown: all fields of the selected one.
-fn detail(is_chosen: bool) -> Detail {
-    let most = if is_chosen { usize::MAX } else { MOST_FIELDS };
-    Detail { leads_on: false, most, ..Detail::default() }
+/// The waterfall: a row for each event, with its name in one column and its bar in another. All bars are drawn along the
+/// axis at the top, however deep an event is, so that they compare.
+fn as_waterfall(view: &View<'_>, display: &Display, axis: &Axis, rows: &[Row<'_>]) -> Markup {
+    let lane = |row: &Row<'_>| match row {
+        Row::Event(node) => lane(view, display, axis, node),
+        Row::Missing(pending, _) => html! { div.lane.missing { div.name { (missing(view, pending)) } } },
+        Row::Folded(folded) => html! { div.lane.folded { div.name { (unfold(view, folded)) } } },
+    };
+    html! {
+        div.waterfall {
+            div.lane.head {
+                span.name { (view.word("event")) }
+                span.bar { (axis.drawn(view)) }
+                span.took { (view.word("took")) }
+            }
+            (nested(view, "trail falls", rows, lane))
+        }
+        (axis.pauses(view))
+    }
 }
 
-fn as_waterfall(view: &View<'_>, display: &Display, axis: &Axis, rows: &[Row<'_>]) -> Markup {
+/// The row of an event, and all of it where it is selected.
+fn lane(view: &View<'_>, display: &Display, axis: &Axis, node: &Node) -> Markup {
+    let event = &node.event;
+    let is_chosen = display.chosen == Some(event.position);
+    let context = html! { (timeline::context(view, event)) " " (link(view, node)) };
     html! {
-        (axis.drawn(view))
-        ol.trail.falls {
-            @for row in rows {
-                @match row {
-                    Row::Event(node) => {
-                        @let is_chosen = display.chosen == Some(node.event.position);
-                        li class={ "d" (node.depth.min(3)) } id=(format!("at-{}", node.event.position)) tabindex=[is_chosen.then_some("-1")]
-                            data-position=(node.event.position) data-id=(node.event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
-                            (timeline::event_summary(view, &node.event, &detail(is_chosen)))
-                            div.about { (link(view, node)) (marks(view, node)) (look(view, node, is_chosen)) }
-                            @if is_chosen { (details(view, node)) }
-                            (axis.bar(node))
-                        }
-                    },
-                    Row::Missing(pending, depth) => li class={ "missing d" (depth.min(&3)) } { (missing(view, pending)) },
-                    Row::Folded(folded) => li class={ "folded d" (folded.depth.min(3)) } { (unfold(view, folded)) },
+        div id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")]
+            data-position=(event.position) data-id=(event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
+            div.lane {
+                div.name {
+                    (timeline::sentence(view, event))
+                    (parked(view, node))
+                    @if !is_chosen { span.context { (context) " " (view.time(event.recorded_at)) } }
+                }
+                div.bar { (axis.bar(node)) }
+                div.took {
+                    (critical(view, node))
+                    @match (node.link, node.latency_micros) {
+                        (Link::Root, _) => span.soft { (view.word("root")) },
+                        (_, Some(micros)) => (duration(micros)),
+                        (_, None) => "–",
+                    }
+                }
+                (look(view, node, is_chosen))
+            }
+            @if is_chosen {
+                div.opened {
+                    div.about { (view.time(event.recorded_at)) (context) }
+                    (timeline::shown_fields(view, event, usize::MAX))
+                    (details(view, node))
                 }
             }
         }
@@ -273,6 +341,19 @@ fn clocks(view: &View<'_>) -> Markup {
 fn marks(view: &View<'_>, node: &Node) -> Markup {
     html! {
         @if node.critical { span.critical { span aria-hidden="true" { "━ " } (view.word("critical")) } }
+        (parked(view, node))
+    }
+}
+
+/// The sign of the critical path; the tools above the rows say what it stands for.
+fn critical(view: &View<'_>, node: &Node) -> Markup {
+    html! {
+        @if node.critical { span.critical { span aria-hidden="true" { "━ " } span.unseen { (view.word("critical")) " " } } }
+    }
+}
+
+fn parked(view: &View<'_>, node: &Node) -> Markup {
+    html! {
         @if !node.parked.is_empty() {
             a.ill href=(view.to("/audit/parked", &[])) {
                 span aria-hidden="true" { "⚠ " } (view.word("parked")) ": " span translate="no" { (node.parked.join(", ")) }
@@ -285,9 +366,9 @@ fn marks(view: &View<'_>, node: &Node) -> Markup {
 fn look(view: &View<'_>, node: &Node, is_chosen: bool) -> Markup {
     html! {
         @if is_chosen {
-            a href=(view.but("sel", None)) { "× " (view.word("look-away")) }
+            a.look href=(view.but("sel", None)) { "× " (view.word("look-away")) }
         } @else {
-            a href=(chosen(view, node.event.position)) { (view.word("look-closer")) }
+            a.look href=(chosen(view, node.event.position)) { (view.word("look-closer")) }
         }
     }
 }
@@ -337,29 +418,60 @@ fn unfold(view: &View<'_>, folded: &Folded) -> Markup {
     }
 }
 
-/// The tree of causes: nested lists, with only the duration of each step.
+/// The tree of causes, with only the duration of each step.
 fn as_tree(view: &View<'_>, display: &Display, rows: &[Row<'_>]) -> Markup {
+    nested(view, "tree", rows, |row| match row {
+        Row::Event(node) => branch(view, display, node),
+        Row::Missing(pending, _) => html! { div.missing { (missing(view, pending)) } },
+        Row::Folded(folded) => html! { div.folded { (unfold(view, folded)) } },
+    })
+}
+
+/// Nested lists: below each row the rows that it caused, in a group that folds.
+fn nested(view: &View<'_>, class: &str, rows: &[Row<'_>], item: impl Fn(&Row<'_>) -> Markup) -> Markup {
+    let level = |row: &Row<'_>| row.depth().min(DEEPEST);
     let (mut text, mut open) = (String::new(), 0);
-    for row in rows {
-        let (depth, item) = match row {
-            Row::Event(node) => (node.depth, branch(view, display, node)),
-            Row::Missing(pending, depth) => (*depth, html! { div.missing { (missing(view, pending)) } }),
-            Row::Folded(folded) => (folded.depth, html! { div.folded { (unfold(view, folded)) } }),
-        };
+    for (at, row) in rows.iter().enumerate() {
         // Lists are opened and closed by hand, without recursion: a tree can be a thousand levels deep.
-        let wanted = depth.min(DEEPEST) + 1;
-        if wanted > open {
-            text.push_str(if open == 0 { "<ol class=\"tree\"><li>" } else { "<ol><li>" });
+        if level(row) >= open {
+            if let Some(parent) = at.checked_sub(1).map(|parent| level(&rows[parent])) {
+                let below: usize =
+                    rows[at..].iter().take_while(|row| level(row) > parent).map(Row::count).sum();
+                text.push_str("<details class=\"fold\" open>");
+                text.push_str(&fold(view, below).into_string());
+                text.push_str("<ol>");
+            } else {
+                text.push_str("<ol class=\"");
+                text.push_str(class);
+                text.push_str("\">");
+            }
             open += 1;
         } else {
-            text.push_str(&"</li></ol>".repeat(open - wanted));
-            text.push_str("</li><li>");
-            open = wanted;
+            text.push_str("</li>");
+            text.push_str(&"</ol></details></li>".repeat(open - 1 - level(row)));
+            open = level(row) + 1;
         }
-        text.push_str(&item.into_string());
+        text.push_str("<li class=\"d");
+        text.push_str(&(open - 1).to_string());
+        text.push_str("\">");
+        text.push_str(&item(row).into_string());
     }
-    text.push_str(&"</li></ol>".repeat(open));
+    if open > 0 {
+        text.push_str("</li>");
+        text.push_str(&"</ol></details></li>".repeat(open - 1));
+        text.push_str("</ol>");
+    }
     PreEscaped(text)
+}
+
+/// What folds a group, with the number of its events.
+fn fold(view: &View<'_>, count: usize) -> Markup {
+    html! {
+        summary {
+            span aria-hidden="true" { (count) }
+            span.unseen { (view.language.fill("fold", &[&count.to_string()])) }
+        }
+    }
 }
 
 fn branch(view: &View<'_>, display: &Display, node: &Node) -> Markup {
@@ -386,7 +498,7 @@ fn branch(view: &View<'_>, display: &Display, node: &Node) -> Markup {
 fn as_table(view: &View<'_>, display: &Display, rows: &[Row<'_>]) -> Markup {
     let heads = ["position", "event", "by", "begun", "queue", "handle", "took"];
     html! {
-        table.steps-table {
+        table.steps-table.list {
             thead { tr { @for name in heads { th.span scope="col" { (view.word_of(name).unwrap_or(name)) } } } }
             tbody {
                 @for row in rows {
@@ -473,30 +585,57 @@ impl Axis {
         found.map_or(0, |index| self.places[index].1)
     }
 
-    /// The two ends of the axis, and the length of each pause.
+    /// How long after the start it was at a place; `None` within a shortened pause.
+    fn moment(&self, place: i64) -> Option<i64> {
+        let begin = self.places.first()?.0;
+        let after = self.places.partition_point(|(_, at)| *at < place);
+        let ((from, at), (to, end)) = (*self.places.get(after.checked_sub(1)?)?, *self.places.get(after)?);
+        if self.gaps.iter().any(|(gap, _)| at < *gap && *gap <= end) {
+            return None;
+        }
+        let along = i128::from(to - from) * i128::from(place - at) / i128::from((end - at).max(1));
+        Some(from - begin + i64::try_from(along).unwrap_or(0))
+    }
+
+    /// The axis: moments after the start, and the length of each shortened pause.
     fn drawn(&self, view: &View<'_>) -> Markup {
-        let said: Vec<_> = self.gaps.iter().map(|(_, long)| span_of(*long)).collect();
+        let said = self.lengths();
         // Lengths are written on two lines; one that fits on neither is only in the picture's name.
         let mut ends = [i64::MIN; 2];
         let mut written = Vec::new();
         for ((at, _), said) in self.gaps.iter().zip(&said) {
             if let Some(line) = ends.iter().position(|end| end.saturating_add(ROOM) <= *at) {
                 ends[line] = *at;
-                written.push((*at, 13 + 15 * line, said));
+                written.push((*at, 11 + 13 * line, said));
             }
         }
+        let base = if said.is_empty() { 16 } else { 40 };
+        let moments = TICKS.into_iter().filter_map(|place| Some((place, self.moment(place)?)));
         html! {
-            svg.axis role="img" aria-label=(view.language.fill("axis", &[&duration(self.whole), &if said.is_empty() { "–".to_owned() } else { said.join(", ") }])) {
-                @for (at, _) in &self.gaps { line.gap x1=(percent(*at)) x2=(percent(*at)) y1="32" y2="44" {} }
-                line x1="0" x2="100%" y1="44" y2="44" {}
+            svg.axis.paused[!said.is_empty()] role="img" aria-label=(view.language.fill("axis", &[&duration(self.whole), &if said.is_empty() { "–".to_owned() } else { said.join(", ") }])) {
+                @for (at, _) in &self.gaps { line.gap x1=(percent(*at)) x2=(percent(*at)) y1="26" y2="46" {} }
                 @for (at, y, said) in written { text x=(percent(at)) y=(y) text-anchor="middle" { "⁄⁄ " (said) " ⁄⁄" } }
-                text x="0" y="40" { "0" }
-                text x="100%" y="40" text-anchor="end" { (duration(self.whole)) }
+                text x="0" y=(base) { "0" }
+                @if self.whole > 0 {
+                    @for (at, moment) in moments { text.tick x=(percent(at)) y=(base) text-anchor="middle" { (duration(moment)) } }
+                    text x="100%" y=(base) text-anchor="end" { (duration(self.whole)) }
+                }
             }
+        }
+    }
+
+    /// The lengths of the pauses in words, for windows that are too narrow for them on the axis.
+    fn pauses(&self, view: &View<'_>) -> Markup {
+        let said = self.lengths();
+        html! {
             @if !said.is_empty() {
                 p.pauses.soft { (view.word("pauses")) ": " @for said in &said { span { "⁄⁄ " (said) } " " } }
             }
         }
+    }
+
+    fn lengths(&self) -> Vec<String> {
+        self.gaps.iter().map(|(_, long)| span_of(*long)).collect()
     }
 
     /// The bar from the recording of its cause to its own: a thin line while it waited, a thick one while it was
@@ -508,14 +647,14 @@ impl Axis {
         let handled = node.handle_micros.map(|handled| self.at(end - handled));
         html! {
             svg.fall.on[node.critical] aria-hidden="true" {
-                @for (gap, _) in &self.gaps { line.gap x1=(percent(*gap)) x2=(percent(*gap)) y1="0" y2="14" {} }
+                @for (gap, _) in &self.gaps { line.gap x1=(percent(*gap)) x2=(percent(*gap)) y1="0" y2="30" {} }
                 @if let Some(handled) = handled {
-                    rect.wait x=(percent(from)) y="6" width=(percent(handled - from)) height="2" {}
-                    rect.handle x=(percent(handled)) y="3" width=(percent(to - handled)) height="8" {}
+                    rect.wait x=(percent(from)) y="14" width=(percent(handled - from)) height="2" {}
+                    rect.handle x=(percent(handled)) y="11" width=(percent(to - handled)) height="8" {}
                 } @else if from < to {
-                    rect.both.torn[node.clocks_contradict] x=(percent(from)) y="5" width=(percent(to - from)) height="4" {}
+                    rect.both.torn[node.clocks_contradict] x=(percent(from)) y="13" width=(percent(to - from)) height="4" {}
                 }
-                line.done x1=(percent(to)) x2=(percent(to)) y1="1" y2="13" {}
+                line.done x1=(percent(to)) x2=(percent(to)) y1="9" y2="21" {}
             }
         }
     }
@@ -563,6 +702,18 @@ mod tests {
         assert_eq!(said, ["0.000 ms", "12.345 ms", "2.310 s", "1 min 1 s", "1 h 32 min", "1 d 1 h"]);
         let roughly = [0, 59_999_999, 900_000_000, 5_520_000_000, 86_400_000_000].map(span_of);
         assert_eq!(roughly, ["0 s", "59 s", "15 min", "1 h 32 min", "1 d"]);
+    }
+
+    #[test]
+    fn the_axis_tells_the_moment_of_each_place_outside_of_shortened_pauses() {
+        let second = 1_000_000;
+        let moments = [5, 5 + second, 5 + 7_201 * second, 5 + 7_202 * second];
+        let axis = Axis::of(&moments, true);
+        let told = [250, 500, 750].map(|place| axis.moment(place));
+        assert_eq!(told, [Some(531_914), None, Some(7_201 * second + 468_085)]);
+        let long = Axis::of(&moments, false);
+        assert_eq!(long.moment(500), Some(3_601 * second));
+        assert_eq!(Axis::of(&[5], true).moment(500), None, "one moment is at the start");
     }
 
     #[test]

@@ -6,22 +6,25 @@ use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::search::Search;
 use soonshop_audit::{changes, timeline};
+use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
-use super::frame::{View, described, page, see_other, shown, with};
+use super::frame::{View, described, page, see_other, shown_as, with};
 use super::parts::shape;
 use super::timeline::{self as rows, Detail};
+use super::titles;
+use super::trail::BEFORE;
 use crate::state::{self, Action, Call, Endpoint, at_least};
 
 /// Events on one page.
-const LISTED: usize = 200;
+const LISTED: i64 = 30;
 
 /// The most of them that come after the marked one.
-const AFTER: i64 = 100;
+const AFTER: i64 = LISTED - 1 - BEFORE;
 
 pub(crate) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
@@ -54,7 +57,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Reads,
             Action::new(with(params), described(), |call| async move {
                 let found = find(&call).await;
-                shown(&call, "history", found, body)
+                shown_as(&call, found, title, body)
             }),
         ),
     ];
@@ -84,6 +87,8 @@ struct Events {
     items: Vec<Entry>,
     /// Whether there are earlier events.
     more: bool,
+    /// The list of later events ends below this version; `None`: there are none.
+    later: Option<i64>,
 }
 
 async fn find(call: &Call) -> Result<(i64, Events), Problem> {
@@ -91,9 +96,10 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     let id = Uuid::try_parse(name)
         .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
         .to_string();
-    // The page includes the marked version.
-    let marked = call.params.number("v").map(|version| version.saturating_add(AFTER));
-    let before = call.params.number("before").or(marked).unwrap_or(i64::MAX);
+    // The page includes the marked version, near its top.
+    let (marked, before) = (call.params.number("v"), call.params.number("before"));
+    let first = marked.filter(|_| before.is_none()).map_or(0, |version| version.saturating_sub(BEFORE));
+    let before = before.or(marked.map(|version| version.saturating_add(AFTER + 1))).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT * FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version < $3 \
          ORDER BY version DESC LIMIT {}",
@@ -102,20 +108,40 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     let values = [id.as_str().into(), kind.into(), before.into()];
     let source = call.shared.reader.source().await?;
     let (position, rows) = source.rows(at_least(call), None, &sql, &values, "version DESC").await?;
-    let more = rows.len() > LISTED;
-    let mut items: Vec<_> = rows.iter().take(LISTED).map(Entry::read).collect::<Result<_, _>>()?;
+    let most = usize::try_from(LISTED).unwrap_or(usize::MAX);
+    let mut items: Vec<_> = rows.iter().take(most).map(Entry::read).collect::<Result<_, _>>()?;
+    if items.iter().any(|entry| entry.version >= first) {
+        items.retain(|entry| entry.version >= first);
+    }
+    let more = rows.len() > items.len();
     if items.is_empty() {
         return Err(Problem::not_found("not-found", "there is nothing of this name"));
     }
     items.reverse();
     changes::add_to(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
-    Ok((position, Events { kind: kind.to_owned(), id, items, more }))
+    // A file need not hold every version, so the end of the next page is looked up.
+    let sql = format!(
+        "SELECT version FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version > $3 \
+         ORDER BY version LIMIT {LISTED}"
+    );
+    let shown = items.last().map_or(0, |entry| entry.version);
+    let rows = source.plain(&sql, vec![id.as_str().into(), kind.into(), shown.into()]).await?;
+    let later: Option<i64> =
+        rows.last().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
+    let later = later.map(|last| last.saturating_add(1));
+    Ok((position, Events { kind: kind.to_owned(), id, items, more, later }))
+}
+
+fn title(view: &View<'_>, events: &Events) -> String {
+    let marked = view.visit.parameter("v").and_then(|version| version.parse().ok());
+    titles::aggregate(view, &events.kind, &events.id, None, marked)
 }
 
 fn body(view: &View<'_>, events: &Events) -> Markup {
-    let Events { kind, id, items, more } = events;
+    let Events { kind, id, items, more, later } = events;
     let marked = view.visit.parameter("v").and_then(|version| version.parse::<i64>().ok());
     let earlier = items.first().filter(|_| *more).map(|entry| entry.version.to_string());
+    let later = later.map(|end| end.to_string());
     let all = format!("agg:{kind} id:{id}");
     html! {
         h1 { span.shape aria-hidden="true" { (shape(kind)) } (view.label(kind)) " " code translate="no" { (id) } }
@@ -136,6 +162,9 @@ fn body(view: &View<'_>, events: &Events) -> Markup {
                     }
                 }
             }
+        }
+        @if let Some(later) = &later {
+            p { a href=(view.but("before", Some(later))) { "▾ " (view.word("later")) } }
         }
     }
 }

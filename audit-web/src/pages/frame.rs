@@ -18,6 +18,7 @@ use soonshop_service_kit::endpoint::{Answer, Described, Visit};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
+use uuid::Uuid;
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use crate::messages::Language;
@@ -59,7 +60,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; w
                       img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Parameters of every page. A value in the address is kept in a cookie, and applies to later pages, too.
-pub(crate) const COMMON: [Param; 3] = [
+pub(crate) const COMMON: [Param; 4] = [
     Param::new("lang", Kind::OneOf(Language::TAGS), "The language; the browser's where it is left out."),
     Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out."),
     Param::new(
@@ -67,9 +68,17 @@ pub(crate) const COMMON: [Param; 3] = [
         Kind::KeptZone,
         "The time zone of the page, in which days begin, such as Asia/Shanghai; UTC by default.",
     ),
+    Param::new(
+        "density",
+        Kind::OneOf(&DENSITIES),
+        "How much room a row takes; compact where it is left out.",
+    ),
 ];
 
 const THEMES: [&str; 3] = ["auto", "light", "dark"];
+
+/// How much room rows take, the default first.
+const DENSITIES: [&str; 2] = ["compact", "comfortable"];
 
 /// Time zones to choose from; the address can name any other.
 const ZONES: [&str; 5] = ["UTC", "Asia/Shanghai", "Europe/London", "America/New_York", "America/Los_Angeles"];
@@ -116,6 +125,7 @@ pub(crate) struct View<'a> {
     pub(crate) file: Option<&'a File>,
     pub(crate) language: Language,
     theme: &'static str,
+    density: &'static str,
     pub(crate) zone: Tz,
     /// Where tampering was found that is neither proved again nor acknowledged.
     alarm: Option<String>,
@@ -145,12 +155,14 @@ impl<'a> View<'a> {
         let tag = chosen("lang").filter(|tag| Language::TAGS.contains(&tag.as_str()));
         let preferred = visit.languages.iter().find(|tag| Language::is_spoken(tag)).map(String::as_str);
         let theme = chosen("theme").and_then(|theme| THEMES.into_iter().find(|known| *known == theme));
+        let density = chosen("density").and_then(|name| DENSITIES.into_iter().find(|known| *known == name));
         Self {
             visit,
             location,
             file,
             language: Language::of(tag.as_deref().or(preferred).unwrap_or_default()),
             theme: theme.unwrap_or("auto"),
+            density: density.unwrap_or(DENSITIES[0]),
             zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
             alarm: None,
         }
@@ -209,7 +221,10 @@ impl<'a> View<'a> {
             @match (kind, id) {
                 (None, _) => (self.word("unknown-actor")),
                 (Some(kind), None | Some("")) => (self.label(kind)),
-                (Some(kind), Some(id)) => { (self.label(kind)) " " span translate="no" { (id) } },
+                (Some(kind), Some(id)) => {
+                    @let long = Uuid::try_parse(id).is_ok();
+                    (self.label(kind)) " " span.id translate="no" title=[long.then_some(id)] { (id) }
+                },
             }
         }
     }
@@ -269,9 +284,20 @@ pub(crate) fn shown<T, E: Into<Problem>>(
     found: Result<(i64, T), E>,
     body: impl FnOnce(&View<'_>, &T) -> Markup,
 ) -> Answer {
+    shown_as(call, found, |view, _| view.word(title).to_owned(), body)
+}
+
+/// The same for a page whose title names what it shows.
+pub(crate) fn shown_as<T, E: Into<Problem>>(
+    call: &Call,
+    found: Result<(i64, T), E>,
+    title: impl FnOnce(&View<'_>, &T) -> String,
+    body: impl FnOnce(&View<'_>, &T) -> Markup,
+) -> Answer {
     let (position, found) = found.map_err(Into::into)?;
     let view = View::of(call);
-    Ok(answered(&view, StatusCode::OK, title, Some(position), &body(&view, &found)))
+    let title = title(&view, &found);
+    Ok(answered_as(&view, StatusCode::OK, &title, Some(position), &body(&view, &found)))
 }
 
 /// Renders a refusal; or redirects to the sign-in page, where signing in could help.
@@ -316,6 +342,17 @@ pub(crate) fn answered(
     position: Option<i64>,
     body: &Markup,
 ) -> Response {
+    answered_as(view, status, view.word(title), position, body)
+}
+
+/// The same with a title that is no text of the catalogue.
+fn answered_as(
+    view: &View<'_>,
+    status: StatusCode,
+    title: &str,
+    position: Option<i64>,
+    body: &Markup,
+) -> Response {
     let page = frame(view, title, position, body).into_string();
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -328,7 +365,13 @@ pub(crate) fn answered(
     for (name, value) in headers {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    for (name, value) in [("lang", view.language.tag()), ("theme", view.theme), ("tz", view.zone.name())] {
+    let kept = [
+        ("lang", view.language.tag()),
+        ("theme", view.theme),
+        ("tz", view.zone.name()),
+        ("density", view.density),
+    ];
+    for (name, value) in kept {
         if view.visit.parameter(name).is_some() {
             // The second takes away what earlier releases kept for the viewer alone: it would go before the first.
             for cookie in [
@@ -355,18 +398,18 @@ const WAYS: [(&str, &str, &str); 7] = [
     ("/audit/operations", "operations", "r"),
 ];
 
-fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Markup) -> Markup {
+fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> Markup {
     let role = view.role();
     let trail = view.location == Location::Trail;
     let (home, name) = if trail { (PAGES, view.word("audit")) } else { ("/", SHOP) };
     let looks = role.may(Permission::Audit) && view.location.has_trail();
     html! {
         (DOCTYPE)
-        html lang=(view.language.tag()) data-theme=(view.theme) {
+        html lang=(view.language.tag()) data-theme=(view.theme) data-density=(view.density) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (view.word(title)) " · " (name) }
+                title { (title) " · " (name) }
                 link rel="stylesheet" href=(STYLE.path);
                 link rel="icon" type="image/svg+xml" href=(ICON.path);
                 @if trail { script type="module" src=(SCRIPT.path) {} }
@@ -395,6 +438,11 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                                 div {
                                     @for theme in THEMES {
                                         a href=(view.but("theme", Some(theme))) { (view.word_of(&format!("theme-{theme}")).unwrap_or(theme)) }
+                                    }
+                                }
+                                div {
+                                    @for density in DENSITIES {
+                                        a href=(view.but("density", Some(density))) { (view.word_of(&format!("density-{density}")).unwrap_or(density)) }
                                     }
                                 }
                                 div { @for zone in ZONES { a translate="no" href=(view.but("tz", Some(zone))) { (zone) } } }

@@ -56,7 +56,7 @@ fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Opt
             section {
                 h2 { (events.len()) " × " span lang="en" { (cause) } }
                 @if may { (retry_all(view, events)) }
-                table {
+                table.list {
                     thead { tr { th scope="col" { (view.word("position")) } th scope="col" { (view.word("event")) } th scope="col" { (view.word("waits")) } th scope="col" { (view.word("tried")) } @if may { th scope="col" { (view.word("retry")) } } } }
                     tbody { @for one in events { (row(view, one, may)) } }
                 }

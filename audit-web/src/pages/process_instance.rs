@@ -8,8 +8,9 @@ use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 
-use super::frame::{View, described, page, see_other, shown, with};
+use super::frame::{View, described, page, see_other, shown_as, with};
 use super::parts::command;
+use super::titles;
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
 
@@ -26,7 +27,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(vec![retry]), described(), |call| async move {
                 let found = find::process(&call).await;
                 let may_retry = call.may(Permission::RetryParked);
-                shown(&call, "instance", found, |view, detail| body(view, detail, may_retry))
+                shown_as(&call, found, title, |view, detail| body(view, detail, may_retry))
             }),
         ),
         page(
@@ -47,6 +48,11 @@ pub(crate) fn table() -> Vec<Endpoint> {
             .needs(Permission::RetryParked),
         ),
     ]
+}
+
+fn title(view: &View<'_>, detail: &InstanceDetail) -> String {
+    let Instance { process, instance, .. } = &detail.instance;
+    titles::about(view, "instance", &format!("{process} {instance}"))
 }
 
 /// The path of an instance's page.

@@ -100,7 +100,7 @@ fn managers(view: &View<'_>, all: &[Status]) -> Markup {
 
 fn instances(view: &View<'_>, all: &[Instance]) -> Markup {
     html! {
-        table {
+        table.list {
             thead {
                 tr {
                     th scope="col" { (view.word("instance")) } th scope="col" { (view.word("process")) } th scope="col" { (view.word("step")) }

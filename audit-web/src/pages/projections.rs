@@ -9,8 +9,9 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
-use super::frame::{View, described, page, shown, with};
+use super::frame::{View, described, page, shown, shown_as, with};
 use super::parts::{command, what_to_do};
+use super::titles;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 
@@ -34,7 +35,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = one(&call).await;
-                shown(&call, "projections", found, detail)
+                shown_as(&call, found, |view, one| titles::about(view, "projections", &one.name), detail)
             }),
         ),
         page(
@@ -43,7 +44,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Reads,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let found = run(&call).await.map(|run| (run.progress.position, run));
-                shown(&call, "run", found, run_body)
+                let title = |view: &View<'_>, run: &Run| titles::one(view, "run", &run.run.to_string());
+                shown_as(&call, found, title, run_body)
             }),
         ),
     ]

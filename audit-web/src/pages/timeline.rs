@@ -1,5 +1,7 @@
 //! The timeline: a search, the events that it finds, and links from them.
 
+use std::fmt::Display;
+
 use axum::response::Response;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
@@ -25,8 +27,11 @@ use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::frame::{COMMON, View, address, described, page, refusal, refused_with, see_other, shown, with};
+use super::frame::{
+    COMMON, View, address, described, page, refusal, refused_with, see_other, shown, shown_as, with,
+};
 use super::parts::{actor_of, shape, value};
+use super::titles;
 use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
 use crate::{fields, find};
 
@@ -47,7 +52,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                     return Ok(see_other(&to));
                 }
                 let found = found(&call).await;
-                shown(&call, "timeline", found, list)
+                shown_as(&call, found, |view, _| titles::about(view, "timeline", &searched(view)), list)
             }),
             refused,
         ),
@@ -310,45 +315,80 @@ impl Default for Detail {
     }
 }
 
-/// An event as a sentence, with its context and what it changed, or else the first of its own fields.
+/// An event as a sentence, beside it what it changed, or else the first of its own fields, and below it a line of
+/// context. The link to everything that followed stands at the end of both lines.
 pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> Markup {
     let Detail { leads_on, most, since } = *detail;
+    html! {
+        div.event {
+            div.said { (sentence(view, entry)) }
+            div.about {
+                (view.time(entry.recorded_at))
+                @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }
+                (context(view, entry))
+            }
+            (shown_fields(view, entry, most))
+            @if let Some(correlation) = entry.correlation_id.as_ref().filter(|_| leads_on) {
+                (causes(view, correlation))
+            }
+        }
+    }
+}
+
+/// The link to everything that followed from the same request.
+pub(crate) fn causes(view: &View<'_>, correlation: impl Display) -> Markup {
+    let word = view.word("correlation");
+    html! {
+        a.causes href=(view.to(&format!("/audit/c/{correlation}"), &[])) title=(word) {
+            span aria-hidden="true" { "⤳" } span.unseen { (word) }
+        }
+    }
+}
+
+/// The icon of an event's aggregate, and the event's sentence, which leads to the aggregate.
+pub(crate) fn sentence(view: &View<'_>, entry: &Entry) -> Markup {
+    let version = entry.version.to_string();
+    html! {
+        span.shape aria-hidden="true" { (shape(&entry.aggregate_type)) }
+        a.row href=(view.to(&stream_path(entry), &[("v", &version)])) { (view.language.sentence(&entry.kind, &entry.summary)) }
+    }
+}
+
+/// The address of an event's aggregate.
+fn stream_path(entry: &Entry) -> String {
+    format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id)
+}
+
+/// Who caused an event, through which channel, why, and which event it is.
+pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
     let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
     let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
-    let version = entry.version.to_string();
-    let stream = format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id);
+    // The spaces separate the parts also where they are copied or read out.
     html! {
-        div.said {
-            span.shape aria-hidden="true" { (shape(&entry.aggregate_type)) }
-            a.row href=(view.to(&stream, &[("v", &version)])) { (view.language.sentence(&entry.kind, &entry.summary)) }
+        " " span { (view.actor(kind, id)) }
+        @if let Some(channel) = &entry.channel {
+            " " span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
-        div.about {
-            (view.time(entry.recorded_at))
-            @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }
-            span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
-            span { (view.actor(kind, id)) }
-            @if let Some(channel) = &entry.channel {
-                span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
-            }
-            @if let Some(whom) = &entry.on_behalf_of {
-                @let (kind, id) = actor_of(Some(whom));
-                span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
-            }
-            @if let Some(reason) = &entry.reason_code {
-                span { (view.word("reason")) ": " span translate="no" { (reason) } }
-            }
-            @if entry.has_note {
-                a href=(view.to(&stream, &[("v", &version)])) { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
-            }
-            @if let Some(correlation) = entry.correlation_id.as_ref().filter(|_| leads_on) {
-                a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
-            }
-            code translate="no" { (entry.kind) " #" (entry.position) }
+        @if let Some(reason) = &entry.reason_code {
+            " " span { (view.word("reason")) ": " span translate="no" { (reason) } }
         }
-        @match entry.changes.fields() {
-            [] => (fields(view, &entry.summary, most)),
-            changes => (changed(view, changes, most)),
+        @if entry.has_note {
+            " " a href=(view.to(&stream_path(entry), &[("v", &entry.version.to_string())])) { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
         }
+        @if let Some(whom) = &entry.on_behalf_of {
+            @let (kind, id) = actor_of(Some(whom));
+            " " span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+        }
+        " " span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
+        " " code translate="no" { (entry.kind) " #" (entry.position) }
+    }
+}
+
+/// What an event changed; where that is not known, the first of its own fields.
+pub(crate) fn shown_fields(view: &View<'_>, entry: &Entry, most: usize) -> Markup {
+    match entry.changes.fields() {
+        [] => fields(view, &entry.summary, most),
+        changes => changed(view, changes, most),
     }
 }
 
@@ -511,6 +551,15 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The search of this page in one line, for its title.
+fn searched(view: &View<'_>) -> String {
+    let terms = filters(view).into_iter().map(|(name, value)| match name.as_str() {
+        "q" => value,
+        _ => format!("{name}:{value}"),
+    });
+    terms.collect::<Vec<_>>().join(" ")
+}
+
 /// Saved searches, and a form to save this one.
 fn saved(view: &View<'_>, found: &Timeline) -> Markup {
     // Its days begin in the zone of this page, for every reader.
@@ -549,7 +598,8 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
             .into_owned()
             .filter(|(name, _)| {
-                !["before", "after", "limit", "group", "lang", "theme", "tz"].contains(&name.as_str())
+                !["before", "after", "limit", "group"].contains(&name.as_str())
+                    && COMMON.iter().all(|common| common.name != name)
             })
             .collect();
         // Days of the file begin where those of the page do.

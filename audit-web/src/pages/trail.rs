@@ -2,19 +2,33 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
-use soonshop_audit::diff::leaves;
+use soonshop_audit::diff::{Change, leaves};
 use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
-use soonshop_audit::trail::{LISTED, Step, Trail};
+use soonshop_audit::trail::{SetBy, Step, Trail};
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::rates::Class;
 
 use super::correlation::missing;
-use super::frame::{View, described, page, see_other, shown, with};
+use super::frame::{View, described, page, see_other, shown_as, with};
 use super::parts::{actor_of, command, shape, value};
 use super::reasons::{REVEAL, reason, reveal_form};
+use super::timeline::causes;
+use super::titles;
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
+
+/// Versions before the selected one that the page lists: so few that the selected one is in view at once.
+pub(crate) const BEFORE: i64 = 4;
+
+/// Versions after the selected one that the page lists.
+const AFTER: i64 = 20;
+
+/// Versions on one page of the list.
+const LISTED: i64 = BEFORE + 1 + AFTER;
+
+/// Rows of a table that are shown; the others are folded.
+const UNFOLDED: usize = 30;
 
 pub(crate) fn table() -> Vec<Endpoint> {
     vec![
@@ -25,7 +39,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(fields::trail()), described(), |call| async move {
                 let found = find::trail(&call).await;
                 let may_reveal = call.may(Permission::Reveal);
-                shown(&call, "history", found, |view, trail| body(view, trail, may_reveal, false))
+                shown_as(&call, found, title, |view, trail| body(view, trail, may_reveal, false))
             }),
         ),
         page(
@@ -34,7 +48,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::LookUps,
             Action::new(with(fields::trail()), described(), |call| async move {
                 let found = find::reveal(&call).await;
-                shown(&call, "history", found, |view, trail| body(view, trail, true, true))
+                shown_as(&call, found, title, |view, trail| body(view, trail, true, true))
             })
             .takes(Of::Anyone, fields::reveal())
             .needs(Permission::Reveal),
@@ -55,6 +69,10 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
+fn title(view: &View<'_>, trail: &Trail) -> String {
+    titles::aggregate(view, &trail.kind, &trail.id, Some(trail.state()), Some(trail.version))
+}
+
 fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Markup {
     let path = &view.visit.path;
     let step = |version: i64| view.to(path, &[("v", &version.to_string())]);
@@ -63,21 +81,23 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
     let valuetext =
         view.language.fill("slider-at", &[&trail.version.to_string(), &trail.last.to_string(), &said]);
     html! {
-        div data-swap="trail" data-title=(format!("{} v{} · {}", view.label(&trail.kind), trail.version, view.word("audit"))) {
+        div data-swap="trail" {
             h1 { span.shape aria-hidden="true" { (shape(&trail.kind)) } (view.label(&trail.kind)) " " code translate="no" { (trail.id) } }
-            div.steps {
-                @if trail.version > 1 { a rel="prev" data-step="-1" href=(step(trail.version - 1)) { "◂ " (view.word("previous")) } }
-                strong { (view.word("version")) " " (trail.version) " / " (trail.last) }
-                @if trail.version < trail.last { a rel="next" data-step="1" href=(step(trail.version + 1)) { (view.word("next")) " ▸" } }
-                button.quiet type="button" data-copy-link hidden { (view.word("copy-link")) }
-            }
-            form.slider method="get" action=(path) {
-                (view.hidden())
-                input type="range" name="v" min="1" max=(trail.last) value=(trail.version) data-slider
-                    aria-label=(view.word("version")) aria-valuetext=(valuetext);
-                button data-go-button { (view.word("go")) }
-                @if trail.last > 1 {
-                    button.quiet type="button" data-play=(trail.last) data-stop=(view.word("play-stop")) aria-pressed="false" hidden { (view.word("play")) }
+            div.stepper {
+                div.steps {
+                    @if trail.version > 1 { a rel="prev" data-step="-1" href=(step(trail.version - 1)) { "◂ " (view.word("previous")) } }
+                    strong { (view.word("version")) " " (trail.version) " / " (trail.last) }
+                    @if trail.version < trail.last { a rel="next" data-step="1" href=(step(trail.version + 1)) { (view.word("next")) " ▸" } }
+                    button.quiet type="button" data-copy-link hidden { (view.word("copy-link")) }
+                }
+                form.slider method="get" action=(path) {
+                    (view.hidden())
+                    input type="range" name="v" min="1" max=(trail.last) value=(trail.version) data-slider
+                        aria-label=(view.word("version")) aria-valuetext=(valuetext);
+                    button data-go-button { (view.word("go")) }
+                    @if trail.last > 1 {
+                        button.quiet type="button" data-play=(trail.last) data-stop=(view.word("play-stop")) aria-pressed="false" hidden { (view.word("play")) }
+                    }
                 }
             }
             @for one in &trail.pending { p.banner.missing { (missing(view, one)) } }
@@ -121,25 +141,48 @@ fn choices(view: &View<'_>, trail: &Trail) -> Markup {
     }
 }
 
+/// The events that the page lists: those around the selected version, or the last ones before `before`.
+fn window(trail: &Trail, before: Option<i64>) -> &[Step] {
+    // Beyond the last page the last page is shown.
+    let beyond = |before: &i64| before.saturating_sub(LISTED) > trail.last;
+    let (first, end) = match before {
+        Some(before) if beyond(&before) => (trail.last - LISTED + 1, before),
+        Some(before) => (before.saturating_sub(LISTED), before),
+        None => (trail.version.saturating_sub(BEFORE), trail.version.saturating_add(AFTER + 1)),
+    };
+    let first = trail.events.partition_point(|event| event.version < first);
+    let end = trail.events.partition_point(|event| event.version < end);
+    &trail.events[first..end.max(first)]
+}
+
 fn history(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.visit.path;
-    let earlier = trail.events.first().filter(|_| trail.more).map(|event| event.version.to_string());
-    let later = trail.events.last().map(|event| event.version).filter(|last| *last < trail.last);
-    let later = later.map(|last| (last + LISTED + 1).to_string());
+    let before = view.visit.parameter("before").and_then(|before| before.parse().ok());
+    let events = window(trail, before);
+    let earlier = events.first().map(|event| event.version).filter(|first| *first > 1);
+    let earlier = earlier.map(|first| first.to_string());
+    let later = events.last().map(|event| event.version).filter(|last| *last < trail.last);
+    let later = later.map(|last| (last + 1 + LISTED).to_string());
     html! {
         section aria-label=(view.word("history")) {
-            h2 { (view.word("history")) }
-            @if let Some(earlier) = &earlier {
-                p { a href=(view.but("before", Some(earlier))) { "▴ " (view.word("earlier")) } }
+            div.line {
+                h2 { (view.word("history")) }
+                @if let Some(earlier) = &earlier {
+                    a href=(view.but("before", Some(earlier))) { "▴ " (view.word("earlier")) }
+                }
             }
             ol.trail {
-                @for event in &trail.events {
+                @for event in events {
                     @let is_shown = event.version == trail.version;
                     li id={ "v" (event.version) } aria-current=[is_shown.then_some("true")] data-position=(event.position) data-id=(event.id) {
-                        div.said {
-                            a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
+                        div.event.step {
+                            div.said {
+                                a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
+                            }
+                            div.about { (about(view, event)) }
+                            div.when { (view.time(event.recorded_at)) }
+                            @if let Some(correlation) = event.correlation_id { (causes(view, correlation)) }
                         }
-                        (about(view, event))
                         @for note in &event.notes { (noted(view, note)) }
                         @if is_shown { (note_form(view, event.version)) }
                     }
@@ -155,25 +198,19 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
 fn about(view: &View<'_>, event: &Step) -> Markup {
     let (kind, id) = actor_of(event.actor.as_deref());
     html! {
-        div.about {
-            (view.time(event.recorded_at))
-            span { (view.actor(kind, id)) }
-            @if let Some(channel) = &event.channel {
-                span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
-            }
-            @if let Some(whom) = &event.on_behalf_of {
-                @let (kind, id) = actor_of(Some(whom));
-                span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
-            }
-            @if let Some(reason) = &event.reason_code {
-                span { (view.word("reason")) ": " span translate="no" { (reason) } }
-            }
-            (reason(view, event.reason_note.as_ref(), &format!("#{REVEAL}")))
-            @if let Some(correlation) = event.correlation_id {
-                a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
-            }
-            code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
+        span { (view.actor(kind, id)) }
+        @if let Some(channel) = &event.channel {
+            span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
+        @if let Some(reason) = &event.reason_code {
+            span { (view.word("reason")) ": " span translate="no" { (reason) } }
+        }
+        @if let Some(whom) = &event.on_behalf_of {
+            @let (kind, id) = actor_of(Some(whom));
+            span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+        }
+        (reason(view, event.reason_note.as_ref(), &format!("#{REVEAL}")))
+        code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
     }
 }
 
@@ -213,7 +250,6 @@ fn note_form(view: &View<'_>, version: i64) -> Markup {
 
 fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.visit.path;
-    let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
     html! {
         section aria-label=(view.word("state")) {
             h2 { (view.word("changes")) ": v" (trail.diff.from) " → v" (trail.diff.to) }
@@ -227,18 +263,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
             @if trail.diff.changes.is_empty() {
                 p { (view.word("no-changes")) }
             } @else {
-                table {
-                    thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("before")) } th scope="col" { (view.word("after")) } } }
-                    tbody {
-                        @for change in &trail.diff.changes {
-                            tr {
-                                td { code translate="no" { (change.path) } }
-                                td data-name=(view.word("before")) { @if let Some(was) = side(change.before.as_ref()) { del { (was) } } @else { "–" } }
-                                td data-name=(view.word("after")) { @if let Some(is) = side(change.after.as_ref()) { ins { (is) } } @else { "–" } }
-                            }
-                        }
-                    }
-                }
+                (in_part(view, &trail.diff.changes, |changes| changed(view, changes)))
             }
             @if trail.diff.more > 0 { p.soft { (view.counted("changes-more", trail.diff.more)) } }
             h2 { (view.word("state")) ": v" (trail.version) }
@@ -265,25 +290,60 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
     }
 }
 
-fn state(view: &View<'_>, trail: &Trail) -> Markup {
-    let path = &view.visit.path;
-    let leaves: Vec<(String, Value)> = leaves(trail.state.value()).into_iter().collect();
+/// The first rows as a table, and the others as a second one that is folded.
+fn in_part<T>(view: &View<'_>, rows: &[T], table: impl Fn(&[T]) -> Markup) -> Markup {
+    let (first, others) = rows.split_at(rows.len().min(UNFOLDED));
+    html! {
+        (table(first))
+        @if !others.is_empty() {
+            details.others {
+                summary { (view.counted("state-more", others.len())) }
+                (table(others))
+            }
+        }
+    }
+}
+
+fn changed(view: &View<'_>, changes: &[Change]) -> Markup {
+    let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
     html! {
         table {
-            thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("value")) } th scope="col" { (view.word("set-by")) } } }
+            thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("before")) } th scope="col" { (view.word("after")) } } }
             tbody {
-                @for (field, now) in &leaves {
+                @for change in changes {
                     tr {
-                        td { code translate="no" { (field) } }
-                        td data-name=(view.word("value")) { (value(view, now)) }
-                        td data-name=(view.word("set-by")) {
-                            @if let Some(owed) = trail.blame.as_ref().and_then(|blame| blame.get(field)) {
-                                a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " code translate="no" { (owed.kind) }
-                            } @else { "–" }
-                        }
+                        td { code translate="no" { (change.path) } }
+                        td data-name=(view.word("before")) { @if let Some(was) = side(change.before.as_ref()) { del { (was) } } @else { "–" } }
+                        td data-name=(view.word("after")) { @if let Some(is) = side(change.after.as_ref()) { ins { (is) } } @else { "–" } }
                     }
                 }
             }
         }
     }
+}
+
+fn state(view: &View<'_>, trail: &Trail) -> Markup {
+    let path = &view.visit.path;
+    let leaves: Vec<(String, Value)> = leaves(trail.state.value()).into_iter().collect();
+    let set_by = |field: &str| -> Option<&SetBy> { trail.blame.as_ref()?.get(field) };
+    in_part(view, &leaves, |leaves| {
+        html! {
+            table.state {
+                thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("value")) } th scope="col" { (view.word("set-by")) } } }
+                tbody {
+                    @for (field, now) in leaves {
+                        tr {
+                            td { code translate="no" { (field) } }
+                            td data-name=(view.word("value")) { (value(view, now)) }
+                            td data-name=(view.word("set-by")) {
+                                @if let Some(owed) = set_by(field) {
+                                    a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " code translate="no" { (owed.kind) }
+                                } @else { "–" }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    })
 }

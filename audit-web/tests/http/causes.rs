@@ -151,7 +151,7 @@ async fn deep_and_numerous_rows_are_folded_with_a_count_and_a_link() {
             let chosen = got.text.matches("data-chosen").count();
             assert_eq!(chosen, usize::from(query.contains("sel=")), "{view} {query}");
             assert!(chosen == 0 || got.text.contains("<dl class=\"closer\">"), "{view} {query}");
-            for tag in ["ol", "li"] {
+            for tag in ["ol", "li", "details"] {
                 let opened = got.text.matches(&format!("<{tag}>")).count()
                     + got.text.matches(&format!("<{tag} ")).count();
                 assert_eq!(opened, got.text.matches(&format!("</{tag}>")).count(), "{view} {query}");

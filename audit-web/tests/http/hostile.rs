@@ -24,7 +24,7 @@ struct Way {
     needs: Permission,
 }
 
-const LOOKS: &[&str] = &["lang", "theme", "tz"];
+const LOOKS: &[&str] = &["lang", "theme", "tz", "density"];
 const SEARCH: &[&str] = &[
     "q",
     "type",
@@ -52,7 +52,7 @@ fn ways() -> Vec<Way> {
     vec![
         get("/audit", LOOKS, Audit),
         get("/audit/timeline", SEARCH, Audit),
-        get("/audit/timeline", &["limit", "group", "at", "lang", "theme", "tz"], Audit),
+        get("/audit/timeline", &["limit", "group", "at", "lang", "theme", "tz", "density"], Audit),
         get("/audit/e/{position}", &[], Audit),
         get("/audit/jump", &["id"], Audit),
         post("/audit/look-up", &[], &["value"], Audit),
@@ -383,7 +383,7 @@ async fn hostile_headers_are_refused_and_change_nothing() {
         b"cross-site",
         b"zh\xff",
         b"soonshop_session=AAAA; soonshop_lang=<b>",
-        b"soonshop_tz=<script>; soonshop_theme=\"><b>; soonshop_lang=\xe4; =; ;;",
+        b"soonshop_tz=<script>; soonshop_theme=\"><b>; soonshop_density=\"><i>; soonshop_lang=\xe4; =; ;;",
     ];
     let names = [
         "cookie",

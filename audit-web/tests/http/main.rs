@@ -5,6 +5,7 @@
 mod audit;
 mod causes;
 mod changes;
+mod dense;
 mod description;
 mod front;
 mod groups;

@@ -12,6 +12,8 @@ page-skip = Skip to content
 page-theme-auto = Automatic
 page-theme-light = Light
 page-theme-dark = Dark
+page-density-compact = Compact rows
+page-density-comfortable = Comfortable rows
 page-sign-in = Sign in
 page-sign-out = Sign out
 page-sign-in-why = You need an API key to see what happened in the shop. Everything you reveal, export or look up is recorded.
@@ -107,6 +109,10 @@ page-copy-link = Copy address
 page-changes = What changed
 page-compare = Compare with version
 page-no-changes = Nothing changed.
+page-state-more = { $count ->
+        [one] One more field
+       *[other] { $count } more fields
+    }
 page-changes-more = { $count ->
         [one] There is one more change.
        *[other] There are { $count } more changes.
@@ -123,6 +129,8 @@ page-state = State
 page-set-by = Set by
 page-value = Value
 page-history = History
+page-title-version = { $thing }, version { $version }
+page-title-about = { $page }: { $what }
 page-play = Play
 page-play-stop = Stop
 page-note-add = Add a note
@@ -161,6 +169,9 @@ page-handle = Handled in
 page-queue-and-handle = waited { $waited }, handled in { $handled }
 page-clocks = the clocks contradict each other: waiting and handling cannot be told apart
 page-critical = critical path
+page-legend-wait = waiting
+page-legend-handle = handling
+page-fold = What it caused ({ $count })
 page-look-closer = Details
 page-look-away = Close
 page-occurred = Occurred
