@@ -13,5 +13,6 @@ mod head;
 pub mod http;
 mod messages;
 mod pages;
+pub mod refusals;
 mod state;
 mod tail;

@@ -99,7 +99,8 @@ impl ConnectionSettings {
             (None, None) => None,
             _ => bail!("give both --tls-certificate-file and --tls-key-file, or neither"),
         };
-        Ok(Door { hosts: Hosts::new(&self.host)?, origins: Origins::new(&self.cors_origin)?, limits, tls })
+        let (hosts, origins) = (Hosts::new(&self.host)?, Origins::new(&self.cors_origin)?);
+        Ok(Door { hosts, origins, limits, tls, pages: None })
     }
 }
 
