@@ -3,17 +3,20 @@
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse as _;
+use serde::Serialize;
 use soonshop_audit::correlation::Tree;
 use soonshop_audit::look_up::LookUpResult;
 use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
+use soonshop_audit::views::Saved;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
 use soonshop_service_kit::problem::Kind;
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
+use utoipa::ToSchema;
 
 use crate::find::{self, Standing};
 use crate::state::{Action, Call, Endpoint};
@@ -23,7 +26,7 @@ use crate::{exports, fields, tail};
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Endpoint> {
     use Class::{Health, LookUps, Reads, Searches, Writes};
-    use Kind::{Gone, TooMany};
+    use Kind::{Conflict, Gone, TooMany};
     use Permission::{Audit, Reveal};
     let row = Endpoint::new;
     vec![
@@ -51,7 +54,44 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
             Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)
                 .refuses([TooMany])),
+        row("/api/audit/views", "audit.views", Reads, "Saved views of the timeline",
+            Action::new(Vec::new(), Described::one::<Views>(), views).needs(Audit)),
+        row("/api/audit/views/{slug}/renames", "audit.rename-view", Writes, "Rename a saved view of yours; it is recorded",
+            Action::new(Vec::new(), Described::one::<ViewName>(), rename_view).takes(Of::Own, fields::view_name()).needs(Audit)
+                .refuses([Conflict, Gone])),
+        row("/api/audit/views/{slug}/deletions", "audit.delete-view", Writes, "Delete a saved view of yours; it is recorded",
+            Action::new(Vec::new(), Described::one::<ViewName>(), delete_view).takes(Of::Own, Vec::new()).needs(Audit)
+                .refuses([Gone])),
     ]
+}
+
+/// All saved views, by title.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SavedViews)]
+struct Views {
+    items: Vec<Saved>,
+}
+
+/// The name of a view in its address.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SavedViewName)]
+struct ViewName {
+    slug: String,
+}
+
+async fn views(call: Call) -> Answer {
+    let (position, items) = find::views(&call).await?;
+    call.page(position, &Views { items }, None)
+}
+
+async fn rename_view(call: Call) -> Answer {
+    let slug = find::rename_view(&call).await?;
+    call.page(0, &ViewName { slug }, None)
+}
+
+async fn delete_view(call: Call) -> Answer {
+    find::delete_view(&call).await?;
+    call.page(0, &ViewName { slug: call.key.clone() }, None)
 }
 
 async fn health(call: Call) -> Answer {

@@ -18,6 +18,7 @@ mod processes;
 mod projections;
 pub(crate) mod timeline;
 mod trail;
+mod views;
 
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::rates::Class;
@@ -39,6 +40,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     let mut audited = overview::table();
     audited.extend(timeline::table());
     audited.extend(trail::table());
+    audited.extend(views::table());
     audited.extend(correlation::table());
     audited.extend(projections::table());
     audited.extend(parked::table());
@@ -72,6 +74,7 @@ mod tests {
             "/audit/a/order/7?v=1",
             "/audit/integrity",
             "/audit/processes/fulfilment/7",
+            "/audit/views",
         ] {
             assert!(is_shown(&paths(), good), "{good}");
         }
@@ -79,7 +82,8 @@ mod tests {
             "/audit/parked/retries",
             "/audit/processes/fulfilment/7/retries",
             "/audit/look-up",
-            "/audit/views",
+            "/audit/views/x/renames",
+            "/audit/views/x/deletions",
             "/audit/sign-out?lang=en",
             "/audit/x/y/z",
         ] {
