@@ -39,5 +39,4 @@ export const STATES = (made) => ({
   noEndpoint: ['/api/audit/no-such-endpoint', 404],
   program: ['/api/audit/a/order/nonsense', 400],
   forbidden: ['/api/audit/export.csv?secret=1', 400],
-  noUser: ['/users/00000000-0000-4000-8000-000000000000', 404],
 });

@@ -47,7 +47,7 @@ check(10, 'Escape leads from a detail back to the row that it was opened from', 
   await page.keyboard.press('Escape');
   await see(page, shop, `/audit/a/order/${shop.made.orders.whole}?lang=en`);
   await page.keyboard.press('Escape');
-  await page.locator('.jump input').focus();
+  await page.locator('.jump input[name=id]').focus();
   await page.keyboard.press('Escape');
   assert.match(page.url(), /\/audit\/a\/order\//);
   await page.goto(list);
@@ -96,24 +96,24 @@ each('check 10: a jump to nothing leaves the page, and what was typed, with and 
   for (const lang of ['en', 'zh-CN']) {
     await see(page, shop, `/audit/integrity?lang=${lang}`);
     const here = page.url();
-    await page.locator('.jump input').fill('nothing-of-this-name');
-    await page.locator('.jump input').press('Enter');
+    await page.locator('.jump input[name=id]').fill('nothing-of-this-name');
+    await page.locator('.jump input[name=id]').press('Enter');
     await page.locator('.jump .missed', { hasText: lang === 'en' ? 'Nothing has this' : '没有任何内容' }).waitFor();
     assert.equal(page.url(), here);
-    assert.equal(await page.locator('.jump input').inputValue(), 'nothing-of-this-name');
+    assert.equal(await page.locator('.jump input[name=id]').inputValue(), 'nothing-of-this-name');
     refused(watched, 404);
-    await page.locator('.jump input').fill(shop.made.orders.whole);
+    await page.locator('.jump input[name=id]').fill(shop.made.orders.whole);
     assert.equal(await page.locator('.jump .missed').count(), 0, 'it is about what was typed before');
-    await page.locator('.jump input').press('Enter');
+    await page.locator('.jump input[name=id]').press('Enter');
     await atPath(page, /\/audit\/a\/order\//);
   }
   const plain = await visit(browser, shop, { javaScriptEnabled: false });
   try {
     await see(plain.page, shop, '/audit/integrity?lang=en');
-    await plain.page.locator('.jump input').fill('nothing-of-this-name');
-    await plain.page.locator('.jump input').press('Enter');
+    await plain.page.locator('.jump input[name=id]').fill('nothing-of-this-name');
+    await plain.page.locator('.jump input[name=id]').press('Enter');
     await plain.page.locator('#missed').waitFor();
-    assert.equal(await plain.page.locator('.jump input').inputValue(), 'nothing-of-this-name');
+    assert.equal(await plain.page.locator('.jump input[name=id]').inputValue(), 'nothing-of-this-name');
     await plain.page.locator('main a', { hasText: 'Back to the page before' }).click();
     await atPath(plain.page, /\/audit\/integrity/);
   } finally {

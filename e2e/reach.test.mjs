@@ -11,8 +11,8 @@ const LANGUAGES = ['en', 'zh-CN'];
 const inLanguage = (path, locale) => `${path}${path.includes('?') ? '&' : '?'}lang=${locale}`;
 
 // Every page and every state; each is opened, and must have its status. The browser reports refused pages.
-async function* all({ page, watched }, shop) {
-  const pages = Object.entries(PAGES(shop.made)).map(([name, path]) => [name, path, 200]);
+async function* all({ page, watched }, shop, { only } = {}) {
+  const pages = only === 'states' ? [] : Object.entries(PAGES(shop.made)).map(([name, path]) => [name, path, 200]);
   const states = Object.entries(STATES(shop.made)).map(([name, [path, status]]) => [name, path, status]);
   for (const locale of LANGUAGES) {
     for (const [name, path, status] of [...pages, ...states]) {
@@ -45,14 +45,16 @@ for (const [size, viewport] of Object.entries({ wide: { width: 1280, height: 900
     const found = [];
     for await (const name of all(window, shop)) found.push(...(await smallUnfolded(window.page)).map((what) => `${name}: ${what}`));
     assert.deepEqual(found, []);
-    await window.page.evaluate(() => document.querySelector('main').insertAdjacentHTML('afterbegin',
-      '<p style="display: flex"><a href="#a" style="font-size: 9px">a</a><a href="#b" style="font-size: 9px">b</a></p>'));
+    await window.page.evaluate(() => {
+      document.querySelector('main').insertAdjacentHTML('afterbegin', '<p><a href="#a">a</a><a href="#b">b</a></p>');
+      document.querySelector('main p').style.display = 'flex';
+    });
     await mustFail('two small links beside each other', async () => assert.deepEqual(await smallUnfolded(window.page), []));
   }, { viewport, role: 'auditor', on });
 }
 
 check(13, 'what is refused is an accessible page', async (window, shop) => {
-  for await (const name of all(window, shop)) assert.deepEqual(await violations(window.page), [], name);
+  for await (const name of all(window, shop, { only: 'states' })) assert.deepEqual(await violations(window.page), [], name);
 }, { role: 'auditor', on });
 
 // What a browser asks for when somebody opens an address.
