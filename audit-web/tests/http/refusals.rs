@@ -30,7 +30,6 @@ async fn each_kind_of_refusal_is_a_page_in_both_languages_with_all_that_programs
     let shop = Shop::open().await;
     for (kind, slug, english, chinese) in [
         (Kind::NotFound, "no-such-path", "There is nothing at this address.", "此地址没有内容。"),
-        (Kind::NotFound, "order-not-found", "There is no such order.", "没有这个订单。"),
         (Kind::Forbidden, "not-permitted", "Your role is not allowed to do this.", "角色"),
         (Kind::Malformed, "invalid-query", "A parameter of the address cannot be read.", "参数"),
         (
