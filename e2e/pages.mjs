@@ -21,3 +21,24 @@ export const PAGES = (made) => ({
   operation: '/audit/operations/1',
   keys: '/audit/keys',
 });
+
+// Pages that say that something is not there, or cannot be read; and those beside the trail. Each with its status.
+export const STATES = (made) => ({
+  front: ['/', 200],
+  views: ['/audit/views', 200],
+  noView: ['/audit/views/no-such-view', 404],
+  noPage: ['/audit/no-such-page', 404],
+  noPath: ['/no-such-path', 404],
+  noEvent: ['/audit/e/99999999', 404],
+  noOrder: ['/audit/a/order/00000000-0000-4000-8000-000000000000', 404],
+  noId: ['/audit/a/order/nonsense', 400],
+  noVersion: [`/audit/a/order/${made.orders.whole}?where=/status%3Dnowhere&here=2`, 404],
+  noMoment: [`/audit/a/order/${made.orders.whole}?asof=soon`, 400],
+  noLeap: ['/audit/timeline?at=2001-01-01T09:41', 404],
+  noJump: ['/audit/jump?id=nothing-of-this-name', 404],
+  misread: ['/audit/timeline?q=mug+type:%5B', 400],
+  unknown: ['/audit/timeline?secret=1', 400],
+  noEndpoint: ['/api/audit/no-such-endpoint', 404],
+  program: ['/api/audit/a/order/nonsense', 400],
+  forbidden: ['/api/audit/export.csv?secret=1', 400],
+});

@@ -1,5 +1,7 @@
 // Makes the pages faster to use. Everything also works without it, by links and forms.
 
+import { List } from './follow.js';
+
 const main = () => document.getElementById('main');
 const news = document.querySelector('p.news');
 const say = (text) => { news.textContent = text; };
@@ -35,7 +37,8 @@ const swap = async (url, { replace }) => {
   const held = ['[data-slider]', '[data-play]'].find((one) => document.activeElement?.matches(one));
   main().replaceChildren(...page.getElementById('main').childNodes);
   document.title = page.title;
-  history[replace ? 'replaceState' : 'pushState']({}, '', url);
+  const inside = history.state?.inside ?? 0;
+  if (replace) { history.replaceState({ inside }, '', url); } else { history.pushState({ inside: inside + 1 }, '', url); }
   ready();
   if (held) { main().querySelector(held)?.focus(); }
 };
@@ -128,96 +131,221 @@ document.addEventListener('keydown', (event) => {
 
 // ---- back to the row that was selected before
 
+const linkOf = (href) => [...main().querySelectorAll('a[href]')].find((link) => link.getAttribute('href') === href);
+
 addEventListener('pagehide', () => {
+  const selected = document.activeElement;
   const position = place()?.dataset.position;
-  if (position) { sessionStorage.setItem('at ' + location.href, position); }
+  const href = main().contains(selected) ? selected.closest('a[href]')?.getAttribute('href') : undefined;
+  if (position || href) { sessionStorage.setItem('at ' + location.href, JSON.stringify({ position, href })); }
 });
 
 const returnToRow = () => {
-  const position = sessionStorage.getItem('at ' + location.href);
+  const { position, href } = JSON.parse(sessionStorage.getItem('at ' + location.href) ?? '{}');
   const left = position && document.querySelector(`[data-position="${CSS.escape(position)}"] a.row`);
-  const row = left || document.querySelector('[data-chosen] a.row');
+  const row = left || (href && linkOf(href)) || document.querySelector('[data-chosen] a.row');
   for (let fold = row?.closest('details'); fold; fold = fold.parentElement.closest('details')) { fold.open = true; }
   row?.focus();
 };
 
+/** Pages that show one thing, which was chosen on another page. */
+const DETAIL = /^\/audit\/(a|c|projections|runs|processes)\/./;
+
+/** Leaves a detail for the page that it was opened from, past the versions that were looked at meanwhile. */
+const goBack = () => {
+  const from = document.referrer && new URL(document.referrer);
+  if (!DETAIL.test(location.pathname) || !from || from.origin !== location.origin) { return; }
+  if (!from.pathname.startsWith('/audit') || from.pathname === '/audit/sign-in') { return; }
+  history.go(-1 - (history.state?.inside ?? 0));
+};
+
+// ---- what is not found leaves the page as it is
+
+document.addEventListener('submit', async (event) => {
+  const form = event.target;
+  if (!form.matches('form.jump') || form.method !== 'get') { return; }
+  event.preventDefault();
+  const url = new URL(form.action);
+  url.search = new URLSearchParams(new FormData(form));
+  const answer = await fetch(url, { redirect: 'manual', headers: { accept: 'text/html' } }).catch(() => null);
+  const page = answer?.status === 404 ? new DOMParser().parseFromString(await answer.text(), 'text/html') : null;
+  const reason = page?.querySelector('main .missed');
+  if (!reason) { location.assign(url); return; }
+  const input = form.querySelector('[type=search]');
+  form.querySelector('.missed')?.remove();
+  form.append(reason);
+  input.setAttribute('aria-invalid', 'true');
+  input.setAttribute('aria-describedby', reason.id);
+  input.oninput = () => {
+    reason.remove();
+    for (const name of ['aria-invalid', 'aria-describedby']) { input.removeAttribute(name); }
+  };
+});
+
 // ---- follow live
 
-/** The most rows that are kept on the page, and the most that are inserted at once. */
-const KEPT = 200;
+/** An address that ends so is followed as soon as its page is there: after a reload, and with another filter. */
+const FOLLOWED = '#live';
+
+/** Above this many pixels the reader is at the top of the page. */
+const TOP = 200;
+
+/** The address of a list's stream, without the position that it begins after. */
+const streamOf = (parameters) => {
+  const url = new URL('/api/audit/stream', location.href);
+  for (const [name, value] of parameters) {
+    if (!['order', 'before', 'after', 'limit'].includes(name) && value !== '') { url.searchParams.set(name, value); }
+  }
+  url.searchParams.set('html', '1');
+  return url.href;
+};
+
+/** The rows of a message, as the list takes them. A row by command has all events of the command. */
+const rowsOf = ({ position, items, html }) => items.map((item, index) => {
+  const events = item.events ? [...item.events, ...item.effects] : [item];
+  const positions = events.map((event) => event.position).filter((one) => one <= position);
+  return { row: (item.events?.[0] ?? item).position, positions, html: html[index] };
+});
+
+/** A row for what the server left out, because the stream was too far behind. */
+const leftOut = ({ search, from, to }, parameters, button) => {
+  const item = document.createElement('li');
+  const way = document.createElement('a');
+  const url = new URL(location.pathname, location.href);
+  for (const [name, value] of parameters) { if (name !== 'before') { url.searchParams.set(name, value); } }
+  url.searchParams.set('order', 'asc');
+  url.searchParams.set('after', from - 1);
+  item.dataset.position = to;
+  way.className = 'row';
+  way.href = url.pathname + url.search;
+  way.textContent = '⋯ ' + button.dataset.leftOut.replace('{from}', from).replace('{to}', to);
+  item.append(way);
+  return { search, after: from - 1, position: to, items: [{ row: to, positions: [to], html: item.outerHTML, gap: true }] };
+};
+
+/** Shows the rows of a list; those that did not change stay as they are. */
+const drawn = new WeakMap();
+const draw = (list, rows) => {
+  const isRow = (item) => item.matches('li[data-position]');
+  const there = new Map([...list.children].filter(isRow).map((item) => [Number(item.dataset.position), item]));
+  let place = null;
+  for (const { row, html } of rows) {
+    const old = there.get(row);
+    there.delete(row);
+    let item = old;
+    if (html !== null && drawn.get(old) !== html) {
+      item = document.createRange().createContextualFragment(html).firstElementChild;
+      drawn.set(item, html);
+      if (old) { inPlaceOf(old, item); }
+    }
+    let next = place ? place.nextElementSibling : list.firstElementChild;
+    while (next && !isRow(next)) { next = next.nextElementSibling; }
+    if (next !== item) { if (place) { place.after(item); } else { list.prepend(item); } }
+    place = item;
+  }
+  for (const item of there.values()) { item.remove(); }
+};
+
+/** Puts a row in the place of an earlier form of it: what was unfolded stays so, and the focus stays where it was. */
+const inPlaceOf = (old, item) => {
+  const focused = old.contains(document.activeElement) ? place()?.dataset.position : undefined;
+  if (old.querySelector('details.effects[open]')) {
+    const effects = item.querySelector('details.effects');
+    if (effects) { effects.open = true; }
+  }
+  old.replaceWith(item);
+  if (focused === undefined) { return; }
+  const inner = item.querySelector(`[data-position="${CSS.escape(focused)}"] a.row`);
+  (inner ?? item.querySelector('a.row'))?.focus({ preventScroll: true });
+};
 
 const live = (button) => {
   const list = document.querySelector('[data-rows]');
   const more = document.querySelector('p.more');
   const show = document.querySelector('[data-news]');
-  const newest = new URLSearchParams(location.search).get('order') !== 'asc';
-  let waiting = [];
-  let last = Number(list.querySelector('li')?.dataset.position ?? button.dataset.live);
-  last = Math.max(last, Number(button.dataset.live));
-  const put = (html) => {
-    const row = document.createRange().createContextualFragment(html).firstElementChild;
-    if (list.querySelector(`li[data-position="${row.dataset.position}"]`)) { return; }
-    if (newest) { list.prepend(row); } else { list.append(row); }
-    while (list.children.length > KEPT) { (newest ? list.lastElementChild : list.firstElementChild).remove(); }
-  };
-  const flush = () => {
-    waiting.forEach(put);
-    waiting = [];
-    more.hidden = true;
-  };
-  show.addEventListener('click', () => { flush(); scrollTo({ top: 0 }); });
-  const take = (data) => {
-    // A stream shared by tabs restarts at the tab that is furthest behind: rows that are already here are skipped.
-    const fresh = data.html.filter((_, index) => data.items[index].position > last);
-    last = Math.max(last, data.position);
-    list.dataset.came = Number(list.dataset.came ?? 0) + fresh.length;
-    if (newest && scrollY > 200) {
-      waiting.push(...fresh);
-      if (waiting.length > KEPT) { waiting.splice(0, waiting.length - KEPT); }
-      show.textContent = '▲ ' + waiting.length;
-      more.hidden = false;
-    } else {
-      fresh.forEach(put);
-    }
-    spoken += fresh.length;
-  };
+  const cut = document.querySelector('[data-cut]');
+  const state = document.querySelector('[data-live-state]');
+  const search = document.querySelector('form.search');
+  const parameters = new URLSearchParams(location.search);
+  const newest = parameters.get('order') !== 'asc';
+  const older = () => document.querySelector('a[rel=next]') !== null || !cut.hidden || parameters.has('after');
+  const rows = [...list.querySelectorAll(':scope > li[data-position]')]
+    .map((item) => ({ row: Number(item.dataset.position), positions: [], html: null }));
+  const model = new List({ search: streamOf(parameters), rows, last: Number(button.dataset.live), more: older() });
+  const counted = (count) => (count === 1 ? show.dataset.one : show.dataset.many.replace('{count}', count));
+
   let spoken = 0;
-  const speak = setInterval(() => { if (spoken > 0) { say('▲ ' + spoken); spoken = 0; } }, 10_000);
-  const address = () => {
-    const url = new URL('/api/audit/stream', location.href);
-    for (const [name, value] of new URLSearchParams(location.search)) {
-      if (!['order', 'before', 'after', 'limit', 'to'].includes(name) && value !== '') { url.searchParams.set(name, value); }
-    }
-    url.searchParams.set('html', '1');
-    url.searchParams.set('after', last);
-    return url.href;
+  const refresh = () => {
+    draw(list, newest ? [...model.shown].reverse() : model.shown);
+    more.hidden = model.news === 0;
+    if (model.news > 0) { show.textContent = '▲ ' + counted(model.news); }
+    if (!model.cut) { return; }
+    const before = new URLSearchParams(parameters);
+    for (const name of ['after', 'order']) { before.delete(name); }
+    before.set('before', model.floor);
+    const way = location.pathname + '?' + before;
+    for (const link of [cut.querySelector('a'), newest && document.querySelector('a[rel=next]')]) { if (link) { link.href = way; } }
+    cut.hidden = false;
   };
-  const worker = new SharedWorker('/audit/tail.js', { name: 'tail' });
+  const says = (now) => {
+    if (button.dataset.state === now) { return; }
+    button.dataset.state = now;
+    state.textContent = state.getAttribute('data-say-' + now) ?? '';
+    if (['lost', 'live'].includes(now)) { say(state.textContent); }
+  };
+  const worker = new SharedWorker('/audit/tail.js', { name: 'tail', type: 'module' });
+  const follow = () => worker.port.postMessage({ follow: { search: model.search, after: model.last } });
+  const take = (message) => {
+    const before = model.last;
+    if (!model.take(message)) { follow(); return; }
+    if (model.last === before) { return; }
+    spoken += message.items.flatMap(({ gap, positions }) => (gap ? [] : positions)).filter((one) => one > before).length;
+    refresh();
+  };
   worker.port.onmessage = ({ data }) => {
-    if (data.events) { take(data.events); }
-    if (data.passed) {
-      const { from, to } = data.passed;
-      const row = document.createElement('li');
-      const way = document.createElement('a');
-      row.dataset.position = to;
-      way.className = 'row';
-      way.href = '/audit/timeline?order=asc&after=' + (from - 1);
-      way.textContent = '⋯ ' + from + ' – ' + to;
-      row.append(way);
-      last = Math.max(last, to);
-      put(row.outerHTML);
-    }
-    if (data.again) { worker.port.postMessage({ follow: address() }); }
+    if (data.events) { take({ ...data.events, items: rowsOf(data.events) }); }
+    if (data.passed) { take(leftOut(data.passed, parameters, button)); }
+    if (data.state) { says(data.state); }
     if (data.reload) { location.reload(); }
-    button.dataset.state = data.state ?? button.dataset.state;
   };
-  worker.port.postMessage({ follow: address() });
-  addEventListener('pagehide', () => worker.port.postMessage({ leave: true }), { once: true });
+  const over = new AbortController();
+  const during = { signal: over.signal };
+  const speak = setInterval(() => { if (spoken > 0) { say(counted(spoken)); spoken = 0; } }, 10_000);
+  const isAway = () => newest && scrollY > TOP;
+  const scrolled = () => {
+    if (model.away === isAway()) { return; }
+    model.scrolled(isAway());
+    refresh();
+  };
+  const wake = () => { if (!document.hidden) { worker.port.postMessage({ wake: true }); } };
+  addEventListener('scroll', scrolled, { ...during, passive: true });
+  addEventListener('online', wake, during);
+  document.addEventListener('visibilitychange', wake, during);
+  addEventListener('pagehide', () => worker.port.postMessage({ leave: true }), during);
+  addEventListener('pageshow', ({ persisted }) => { if (persisted) { follow(); } }, during);
+  show.addEventListener('click', () => { model.flush(); refresh(); scrollTo({ top: 0 }); }, during);
+  // With another filter it is followed on.
+  search?.setAttribute('action', location.pathname + FOLLOWED);
+  document.querySelectorAll('.drops a').forEach((link) => { link.hash = FOLLOWED; });
+  history.replaceState(history.state, '', FOLLOWED);
+
+  state.hidden = false;
+  says('begun');
+  scrolled();
+  follow();
   return () => {
+    over.abort();
     clearInterval(speak);
     worker.port.postMessage({ leave: true });
     worker.port.close();
-    flush();
+    model.flush();
+    refresh();
+    button.dataset.live = model.last;
+    delete button.dataset.state;
+    state.hidden = true;
+    search?.setAttribute('action', location.pathname);
+    document.querySelectorAll('.drops a').forEach((link) => { link.hash = ''; });
+    history.replaceState(history.state, '', location.pathname + location.search);
   };
 };
 
@@ -292,9 +420,12 @@ const ready = () => {
   if (follow) {
     let end = null;
     follow.onclick = () => {
+      // New events are not on this page: they are followed where they come.
+      if (follow.dataset.liveFrom) { location.assign(follow.dataset.liveFrom); return; }
       if (end) { end(); end = null; } else { end = live(follow); }
       follow.setAttribute('aria-pressed', String(end !== null));
     };
+    if (location.hash === FOLLOWED && !follow.dataset.liveFrom) { follow.click(); }
   }
   watch();
 };
@@ -307,9 +438,15 @@ document.addEventListener('click', (event) => {
   }
 });
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape') {
-    const menu = document.querySelector('details.menu[open]');
-    if (menu) { menu.open = false; menu.querySelector('summary').focus(); }
+  if (event.key !== 'Escape') { return; }
+  const menu = document.querySelector('details.menu[open]');
+  if (menu) {
+    menu.open = false;
+    menu.querySelector('summary').focus();
+    return;
   }
+  // The key that stops playing does nothing else.
+  const writes = typing(event.target) && !event.target.matches('[type=range]');
+  if (keysOn && !writes && performance.now() - ended > 500) { goBack(); }
 });
 ready();

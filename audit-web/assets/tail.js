@@ -1,89 +1,88 @@
 // One stream of events for all tabs of a browser that follow the same search: a browser opens few connections to one
 // server, and each tab with its own would soon leave none for pages.
 
+import { Hub, Messages } from './follow.js';
+
 /** After this long without a message, the stream is lost, in milliseconds: the server sends one every 15 seconds. */
 const SILENCE = 45_000;
 
-/** The longest pause before a refused stream is requested again, in milliseconds. */
-const LONGEST = 60_000;
+/** A tab that was asleep does not wait so long before the stream is opened again. */
+const SHORT_SILENCE = 20_000;
 
-/** By search: the stream, the ports that follow it, and the last position received. */
-const streams = new Map();
+const hub = new Hub();
 
-const searchOf = (address) => {
-  const url = new URL(address);
-  url.searchParams.delete('after');
-  return url.href;
+/** By search: the connection, the timer of its silence or of the pause before the next one, and when it was heard last. */
+const connections = new Map();
+
+const tell = (search, message) => {
+  if (message) { hub.streams.get(search)?.ports.forEach((port) => port.postMessage(message)); }
 };
 
-const open = (search, stream) => {
-  stream.source?.close();
-  clearTimeout(stream.silent);
-  const url = new URL(search);
-  url.searchParams.set('after', stream.last);
-  const source = new EventSource(url.href);
-  stream.source = source;
+const end = (search) => {
+  const connection = connections.get(search);
+  connection?.abort?.abort();
+  clearTimeout(connection?.timer);
+  connections.delete(search);
+};
+
+const open = async (search) => {
+  end(search);
+  const { run, after } = hub.begin(search);
+  const connection = { abort: new AbortController(), timer: null, heard: Date.now() };
+  connections.set(search, connection);
+  const lost = (retryAfter) => {
+    // Another connection took its place, or nobody needs it any more.
+    if (connections.get(search) !== connection) { return; }
+    end(search);
+    const told = hub.lost(search, run, retryAfter);
+    if (!told) { return; }
+    connections.set(search, { timer: setTimeout(() => open(search), told.pause), heard: connection.heard });
+    tell(search, { state: told.state });
+  };
   const heard = () => {
-    clearTimeout(stream.silent);
-    stream.silent = setTimeout(() => open(search, stream), SILENCE);
+    clearTimeout(connection.timer);
+    connection.heard = Date.now();
+    connection.timer = setTimeout(lost, SILENCE);
   };
-  const tell = (message) => stream.ports.forEach((port) => port.postMessage(message));
-  source.addEventListener('begin', () => { stream.pause = 1_000; heard(); tell({ state: 'live' }); });
-  source.addEventListener('alive', heard);
-  source.addEventListener('events', ({ data }) => {
-    heard();
-    const events = JSON.parse(data);
-    stream.last = Math.max(stream.last, events.position);
-    tell({ events, state: 'live' });
-  });
-  source.addEventListener('passed', ({ data }) => {
-    heard();
-    const passed = JSON.parse(data);
-    stream.last = Math.max(stream.last, passed.to);
-    tell({ passed });
-  });
-  source.addEventListener('resync', () => { source.close(); tell({ reload: true }); });
-  source.addEventListener('signed-out', () => { source.close(); tell({ reload: true }); });
-  source.onerror = () => {
-    tell({ state: 'lost' });
-    // The browser reconnects by itself, unless it was refused: then reconnect later, from the last position.
-    if (source.readyState === EventSource.CLOSED) {
-      clearTimeout(stream.silent);
-      stream.silent = setTimeout(() => open(search, stream), stream.pause);
-      stream.pause = Math.min(stream.pause * 2, LONGEST);
-    }
-  };
+  const url = new URL(search);
+  url.searchParams.set('after', after);
   heard();
+  try {
+    const answer = await fetch(url, { signal: connection.abort.signal, headers: { accept: 'text/event-stream' }, cache: 'no-store' });
+    if ([401, 403].includes(answer.status)) {
+      // The session is over: the page leads to where one signs in.
+      if (connections.get(search) === connection) { end(search); tell(search, { reload: true }); }
+      return;
+    }
+    if (!answer.ok) { lost(Number(answer.headers.get('retry-after'))); return; }
+    const messages = new Messages();
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) { break; }
+      heard();
+      for (const message of messages.push(value)) { tell(search, hub.received(search, run, message)); }
+    }
+    lost();
+  } catch {
+    lost();
+  }
 };
 
-const leave = (port) => {
-  for (const [search, stream] of streams) {
-    stream.ports.delete(port);
-    if (stream.ports.size === 0) {
-      stream.source?.close();
-      clearTimeout(stream.silent);
-      streams.delete(search);
-    }
+/** A tab was asleep or without a network: a stream that was silent meanwhile, or waits for its next attempt, is opened. */
+const wake = (port) => {
+  for (const [search, { ports, state }] of hub.streams) {
+    const silent = Date.now() - (connections.get(search)?.heard ?? 0) > SHORT_SILENCE;
+    if (ports.has(port) && (state === 'lost' || silent)) { open(search); }
   }
 };
 
 onconnect = ({ ports: [port] }) => {
   port.onmessage = ({ data }) => {
-    if (data.leave) { leave(port); return; }
-    const search = searchOf(data.follow);
-    const after = Number(new URL(data.follow).searchParams.get('after'));
-    const there = streams.get(search);
-    if (there) {
-      there.ports.add(port);
-      // A tab that joins later has missed the message that the stream is live.
-      if (there.source?.readyState === EventSource.OPEN) { port.postMessage({ state: 'live' }); }
-      // For a tab that is further behind, the stream restarts at its position; the others skip what they have.
-      if (after < there.last) { there.last = after; open(search, there); }
-      return;
-    }
-    const stream = { source: null, ports: new Set([port]), last: after, silent: null, pause: 1_000 };
-    streams.set(search, stream);
-    open(search, stream);
+    if (data.leave) { hub.leave(port).forEach(end); return; }
+    if (data.wake) { wake(port); return; }
+    const { search, after } = data.follow;
+    if (hub.join(port, search, after)) { open(search); } else { port.postMessage({ state: hub.streams.get(search).state }); }
   };
   port.start();
 };

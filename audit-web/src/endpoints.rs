@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse as _;
+use serde::Serialize;
 use soonshop_audit::correlation::Tree;
 use soonshop_audit::integrity::Known;
 use soonshop_audit::look_up::LookUpResult;
@@ -10,11 +11,13 @@ use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
+use soonshop_audit::views::Saved;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
 use soonshop_service_kit::problem::Kind;
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
+use utoipa::ToSchema;
 
 use crate::find::{self, Standing};
 use crate::state::{Action, Call, Endpoint};
@@ -61,7 +64,44 @@ fn table() -> Vec<Endpoint> {
         row("/api/audit/integrity/acknowledgements", "audit.acknowledge", Writes, "Acknowledge what a check of the seals found; it is recorded",
             Action::new(Vec::new(), Described::one::<Known>(), acknowledge).takes(Of::TheShop, fields::acknowledgement())
                 .needs(Acknowledge).refuses([Conflict])),
+        row("/api/audit/views", "audit.views", Reads, "Saved views of the timeline",
+            Action::new(Vec::new(), Described::one::<Views>(), views).needs(Audit)),
+        row("/api/audit/views/{slug}/renames", "audit.rename-view", Writes, "Rename a saved view of yours; it is recorded",
+            Action::new(Vec::new(), Described::one::<ViewName>(), rename_view).takes(Of::Own, fields::view_name()).needs(Audit)
+                .refuses([Conflict, Gone])),
+        row("/api/audit/views/{slug}/deletions", "audit.delete-view", Writes, "Delete a saved view of yours; it is recorded",
+            Action::new(Vec::new(), Described::one::<ViewName>(), delete_view).takes(Of::Own, Vec::new()).needs(Audit)
+                .refuses([Gone])),
     ]
+}
+
+/// All saved views, by title.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SavedViews)]
+struct Views {
+    items: Vec<Saved>,
+}
+
+/// The name of a view in its address.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SavedViewName)]
+struct ViewName {
+    slug: String,
+}
+
+async fn views(call: Call) -> Answer {
+    let (position, items) = find::views(&call).await?;
+    call.page(position, &Views { items }, None)
+}
+
+async fn rename_view(call: Call) -> Answer {
+    let slug = find::rename_view(&call).await?;
+    call.page(0, &ViewName { slug }, None)
+}
+
+async fn delete_view(call: Call) -> Answer {
+    find::delete_view(&call).await?;
+    call.page(0, &ViewName { slug: call.key.clone() }, None)
 }
 
 async fn health(call: Call) -> Answer {

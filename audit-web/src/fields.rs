@@ -216,6 +216,11 @@ pub(crate) fn view() -> Vec<Param> {
     ]
 }
 
+/// The form to rename a view.
+pub(crate) fn view_name() -> Vec<Param> {
+    vec![Param::new("title", Kind::Text, "Its new name; its address is made from it.").required()]
+}
+
 /// The filters for instances of process managers; the first is the default.
 pub(crate) const STATES: [&str; 3] = ["open", "stuck", "all"];
 

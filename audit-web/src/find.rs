@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use soonshop_audit::aggregate::{self, Choice};
 use soonshop_audit::correlation::{self, Tree};
 use soonshop_audit::integrity::{self, Known};
 use soonshop_audit::look_up::{self, LookUpResult};
@@ -15,7 +16,7 @@ use soonshop_audit::search::Search;
 use soonshop_audit::status::{self, Health};
 use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
-use soonshop_audit::{aggregate, views};
+use soonshop_audit::views::{self, Saved};
 use soonshop_domain::QueryError;
 use soonshop_projections::integrity::Of;
 use soonshop_projections::processes::{InstanceQuery, Key, Which};
@@ -45,8 +46,13 @@ pub(crate) async fn count(call: &Call) -> Result<Option<i64>, QueryError> {
 
 /// The trail of the aggregate in the path, with personal values masked.
 pub(crate) async fn trail(call: &Call) -> Result<(i64, Trail), QueryError> {
-    let (named, choice) = (state::aggregate(call), fields::choice(call));
-    aggregate::find(&call.shared.reader, named, &choice, &call.caller().actor, Sight::Masked).await
+    trail_at(call, &fields::choice(call)).await
+}
+
+/// The same at another version.
+pub(crate) async fn trail_at(call: &Call, choice: &Choice) -> Result<(i64, Trail), QueryError> {
+    let named = state::aggregate(call);
+    aggregate::find(&call.shared.reader, named, choice, &call.caller().actor, Sight::Masked).await
 }
 
 /// The trail with personal values; the access has been recorded before this is called.
@@ -208,4 +214,23 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     Search::of(&fields::filter(&Params::read(&query, &known)?))?;
     let mends = call.may(Permission::RetryParked);
     Ok(views::save(&call.shared.reader, &call.caller().actor, title, &query, mends).await?)
+}
+
+/// All saved views. They do not depend on a position of the log.
+pub(crate) async fn views(call: &Call) -> Result<(i64, Vec<Saved>), QueryError> {
+    let position = call.shared.reader.source().await?.position().await?;
+    Ok((position, views::all(&call.shared.reader).await?))
+}
+
+/// Renames the view in the path as the form says; returns its new name in an address.
+pub(crate) async fn rename_view(call: &Call) -> Result<String, QueryError> {
+    let title = call.form.text("title").unwrap_or_default();
+    let mends = call.may(Permission::RetryParked);
+    views::rename(&call.shared.reader, &call.caller().actor, &call.key, title, mends).await
+}
+
+/// Deletes the view in the path.
+pub(crate) async fn delete_view(call: &Call) -> Result<(), QueryError> {
+    let mends = call.may(Permission::RetryParked);
+    views::delete(&call.shared.reader, &call.caller().actor, &call.key, mends).await
 }

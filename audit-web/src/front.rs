@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, VARY};
+use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -17,8 +17,8 @@ use soonshop_domain::context;
 use soonshop_projections::integrity;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{Params, Visit};
-use soonshop_service_kit::grammar::weighted;
 use soonshop_service_kit::health::{Health, Readiness};
+use soonshop_service_kit::refusal_pages::wants_page;
 
 use crate::messages::Language;
 use crate::pages::assets::WITHOUT_SCRIPT;
@@ -92,16 +92,6 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
 async fn alarm(front: &Front) -> Option<String> {
     let found = front.health.named("integrity").await;
     found.filter(|one| one.reason.as_deref() == Some(integrity::FOUND))?.object
-}
-
-/// Whether the client wants a page: it names HTML, and does not prefer JSON.
-fn wants_page(headers: &HeaderMap) -> bool {
-    let accepted = weighted(headers, &ACCEPT);
-    let of = |wanted: &str| {
-        let all = accepted.iter().filter(|(kind, _)| kind == wanted);
-        all.map(|(_, weight)| *weight).max().unwrap_or(0)
-    };
-    of("text/html") > 0 && of("text/html") >= of("application/json")
 }
 
 /// The answer for programs.
@@ -224,37 +214,6 @@ fn about(view: &View<'_>, name: &str) -> Markup {
             (Some(text), _) => (text),
             (None, Some(context)) => span lang="en" { (context.about) },
             (None, None) => "–",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_is_for_clients_that_name_html_and_do_not_prefer_json() {
-        let wants = |accept: &[&str]| {
-            let values = accept.iter().map(|value| (ACCEPT, HeaderValue::from_str(value).unwrap()));
-            wants_page(&values.collect())
-        };
-        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
-        for page in
-            [&[browser][..], &["Text/HTML"], &["application/json;q=0.5, text/html"], &["*/*", "text/html"]]
-        {
-            assert!(wants(page), "{page:?}");
-        }
-        let programs: [&[&str]; 7] = [
-            &[],
-            &["*/*"],
-            &["application/json"],
-            &["application/json, text/html;q=0.9"],
-            &["text/html;q=0"],
-            &["text/html;q=often"],
-            &["text/*"],
-        ];
-        for program in programs {
-            assert!(!wants(program), "{program:?}");
         }
     }
 }

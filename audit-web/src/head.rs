@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
+use serde_json::value::RawValue;
 use soonshop_audit::reader::Reader;
 use tokio::sync::watch;
 
@@ -16,11 +17,18 @@ const MOST_SHARED: u64 = 64;
 
 /// The new events after a position.
 pub(crate) struct Batch {
-    /// The message to send; none where no event matched.
-    pub(crate) data: Option<String>,
+    /// What a message has of them; none where no event matched.
+    pub(crate) rows: Option<Rows>,
     /// Every matching event up to this position is included.
     pub(crate) last: i64,
     pub(crate) full: bool,
+}
+
+/// Events as they are sent to followers.
+pub(crate) struct Rows {
+    pub(crate) items: Box<RawValue>,
+    /// The same as the page shows them, for followers that ask for it.
+    pub(crate) html: Option<Vec<String>>,
 }
 
 /// The position of the trail, for everyone who follows it in this process.

@@ -39,8 +39,8 @@ async fn with_alarm(State(shared): State<Arc<Shared>>, request: Request, next: N
 
 /// The routes of an export: those that its rows alone can answer. There is no sign-in: serve it under the names of the
 /// loopback interface only.
-pub fn router_of_file(viewer: Viewer, file: File) -> Router {
-    let shared = Arc::new(Shared::new(viewer, Some(Arc::new(file)), Vec::new()));
+pub fn router_of_file(viewer: Viewer, file: Arc<File>) -> Router {
+    let shared = Arc::new(Shared::new(viewer, Some(file), Vec::new()));
     let of_shops = endpoints::all().into_iter().chain(pages::table());
     let same = of_shops.filter(|endpoint| is_of_exports(endpoint.path));
     endpoint::router(&shared, same.chain(pages::file::table()))

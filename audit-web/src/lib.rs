@@ -16,5 +16,6 @@ mod kinds;
 mod messages;
 mod operations;
 mod pages;
+pub mod refusals;
 mod state;
 mod tail;

@@ -21,6 +21,7 @@ mod reasons;
 pub(crate) mod timeline;
 mod titles;
 mod trail;
+mod views;
 
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::rates::Class;
@@ -42,6 +43,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     let mut audited = overview::table();
     audited.extend(timeline::table());
     audited.extend(trail::table());
+    audited.extend(views::table());
     audited.extend(correlation::table());
     audited.extend(projections::table());
     audited.extend(parked::table());
@@ -76,6 +78,7 @@ mod tests {
             "/audit/a/order/7?v=1",
             "/audit/integrity",
             "/audit/processes/fulfilment/7",
+            "/audit/views",
         ] {
             assert!(is_shown(&paths(), good), "{good}");
         }
@@ -83,7 +86,8 @@ mod tests {
             "/audit/parked/retries",
             "/audit/processes/fulfilment/7/retries",
             "/audit/look-up",
-            "/audit/views",
+            "/audit/views/x/renames",
+            "/audit/views/x/deletions",
             "/audit/sign-out?lang=en",
             "/audit/x/y/z",
         ] {

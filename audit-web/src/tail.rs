@@ -14,10 +14,12 @@ use axum::http::{Extensions, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use serde::Serialize;
 use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 use soonshop_audit::search::Search;
-use soonshop_audit::timeline;
-use soonshop_audit::{changes, filter::Filter};
+use soonshop_audit::timeline::{self, Item};
+use soonshop_audit::{changes, filter::Filter, groups};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::Described;
@@ -27,9 +29,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::fields;
-use crate::head::Batch;
+use crate::head::{Batch, Rows};
 use crate::pages::frame::{COMMON, View, look as look_of};
-use crate::pages::timeline::row;
+use crate::pages::timeline::{recorded, row};
 use crate::state::{Action, Call, at_least};
 
 /// The least time between two messages to a follower: followers must not slow down writers, however many they are.
@@ -50,13 +52,13 @@ const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// The timeline as a stream.
 pub(crate) fn follows() -> Action {
-    let about = "Server-sent events: `begin`, then `events` with the rows of the timeline, `passed` where some were left \
-                 out, `resync`, `signed-out`; `alive` in between.";
+    let about = "Server-sent events: `begin`, then `events` with the rows of the timeline, `caught-up` once all there were \
+                 at the beginning are sent, `passed` where some were left out, `resync`, `signed-out`; `alive` in between.";
     Action::new(params(), Described::file("text/event-stream", about), follow)
 }
 
 fn params() -> Vec<Param> {
-    let dropped = ["order", "before", "limit", "to", "group"];
+    let dropped = ["order", "before", "limit"];
     let mut params = fields::timeline();
     params.retain(|param| !dropped.contains(&param.name));
     params.push(Param::new(
@@ -74,6 +76,10 @@ struct Reader {
     /// Equal for followers that get the same messages.
     alike: String,
     last: i64,
+    /// The position up to which the follower was told: its next message says that it begins there.
+    told: i64,
+    /// The head when it was connected, until it is told that it has caught up.
+    behind: Option<i64>,
     /// The position up to which it skipped, while it was not sent.
     passed: Option<i64>,
     head: watch::Receiver<i64>,
@@ -102,9 +108,23 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         .map(|at| Instant::now() + (at - soonshop_domain::clock::now()).to_std().unwrap_or_default());
     let (next, next_check) = (Instant::now(), Instant::now() + CHECK_EVERY);
     let html = call.params.text("html").is_some();
-    let alike = format!("{search:?} {html} {}", look_of(&View::of(&call)));
-    let reader =
-        Reader { call, search, alike, last: from, passed: None, head, next, ends, next_check, over: false };
+    let grouped = call.params.text("group").is_some();
+    let alike = format!("{search:?} {html} {grouped} {}", look_of(&View::of(&call)));
+    let (behind, passed, over) = ((from <= now).then_some(now), None, false);
+    let reader = Reader {
+        call,
+        search,
+        alike,
+        last: from,
+        told: from,
+        behind,
+        passed,
+        head,
+        next,
+        ends,
+        next_check,
+        over,
+    };
     // The position is of another log, or of one that was restored: start again.
     let first = if from > now {
         Event::default().event("resync")
@@ -130,11 +150,10 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
                 None => std::future::pending().await,
             }
         };
-        let (next, next_check) = (reader.next, reader.next_check);
+        let (next, next_check, last) = (reader.next, reader.next_check, reader.last);
+        let waits = reader.passed.is_none() && !reader.has_caught_up();
         let more = async {
             tokio::time::sleep_until(next).await;
-            let last = reader.last;
-            let waits = reader.passed.is_none();
             reader.head.wait_for(|position| !waits || *position > last).await.is_ok()
         };
         let there_is = tokio::select! {
@@ -168,6 +187,15 @@ async fn step(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
     }
 }
 
+/// The rows of a message: everything that matches with a position above `after` and up to `position`.
+#[derive(Serialize)]
+struct Message<'a> {
+    after: i64,
+    position: i64,
+    items: &'a RawValue,
+    html: Option<&'a [String]>,
+}
+
 impl Reader {
     /// When a session or a key ends, from whatever process, its followers end, too.
     async fn is_still_allowed(&self) -> Result<bool, Problem> {
@@ -183,25 +211,50 @@ impl Reader {
         (Ok(Event::default().event("signed-out").data("")), self)
     }
 
+    /// Whether it has read everything that there was when it was connected, and was not told so yet.
+    fn has_caught_up(&self) -> bool {
+        self.behind.is_some_and(|head| self.last >= head)
+    }
+
+    /// A message up to the last position.
+    fn message(&self, event: &str, data: impl AsRef<str>) -> Event {
+        Event::default().event(event).id(self.last.to_string()).data(data)
+    }
+
+    /// The message that it has caught up, once.
+    fn caught_up(&mut self) -> Option<Event> {
+        self.has_caught_up().then(|| {
+            self.behind = None;
+            self.message("caught-up", self.last.to_string())
+        })
+    }
+
     /// The message after the last position; `None`: there is no matching event.
     async fn read(&mut self) -> Result<Option<Event>, Problem> {
         if let Some(from) = self.passed.take() {
             let data = json!({ "from": from, "to": self.last });
-            return Ok(Some(
-                Event::default().event("passed").id(self.last.to_string()).data(data.to_string()),
-            ));
+            self.told = self.last;
+            return Ok(Some(self.message("passed", data.to_string())));
+        }
+        if let Some(event) = self.caught_up() {
+            return Ok(Some(event));
         }
         let key = format!("{} {}", self.alike, self.last);
         let batch = self.call.shared.head.batches.try_get_with(key, self.batch()).await;
         let batch = batch.map_err(|problem: Arc<Problem>| Problem::internal(problem.to_string()))?;
         self.last = batch.last;
+        let Some(rows) = &batch.rows else { return Ok(self.caught_up()) };
+        let (items, html) = (&*rows.items, rows.html.as_deref());
+        let message = Message { after: self.told, position: self.last, items, html };
+        let data = serde_json::to_string(&message).map_err(Problem::internal)?;
+        self.told = self.last;
+        let event = self.message("events", data);
         let head = *self.head.borrow();
         if batch.full && head - self.last > TOO_FAR {
             self.passed = Some(self.last + 1);
             self.last = head;
         }
-        let Some(data) = &batch.data else { return Ok(None) };
-        Ok(Some(Event::default().event("events").id(batch.last.to_string()).data(data)))
+        Ok(Some(event))
     }
 
     async fn batch(&self) -> Result<Arc<Batch>, Problem> {
@@ -212,23 +265,27 @@ impl Reader {
         let mut search = self.search.clone();
         search.load_parked(&reader.registry).await?;
         search.everywhere();
-        let search = search.beyond(Some(self.last));
-        let (position, mut items) = timeline::read(reader, at_least(&self.call), &search, AT_ONCE).await?;
-        changes::add_to(reader, &mut items, changes::FOR_MESSAGE).await?;
+        let beyond = search.beyond(Some(self.last));
+        let (position, mut items) = timeline::read(reader, at_least(&self.call), &beyond, AT_ONCE).await?;
         let full = items.len() == AT_ONCE;
         let newest = items.last().map(|entry| entry.position);
         let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));
+        if items.is_empty() {
+            return Ok(Arc::new(Batch { rows: None, last, full }));
+        }
+        let items: Vec<Item> = if self.call.params.text("group").is_some() {
+            groups::rows_of(reader, &search, &items).await?.into_iter().map(Item::Command).collect()
+        } else {
+            changes::add_to(reader, &mut items, changes::FOR_MESSAGE).await?;
+            items.into_iter().map(|entry| Item::Event(Box::new(entry))).collect()
+        };
         let view = View::of(&self.call);
         let shown = |at: usize| {
-            let before = at.checked_sub(1).map(|before| items[before].recorded_at);
+            let before = at.checked_sub(1).and_then(|before| recorded(&items[before]));
             row(&view, &items[at], before)
         };
-        let html: Option<Vec<String>> =
-            self.call.params.text("html").map(|_| (0..items.len()).map(shown).collect());
-        let data = (!items.is_empty())
-            .then(|| serde_json::to_string(&json!({ "items": items, "html": html, "position": last })))
-            .transpose()
-            .map_err(Problem::internal)?;
-        Ok(Arc::new(Batch { data, last, full }))
+        let html = self.call.params.text("html").map(|_| (0..items.len()).map(shown).collect());
+        let rows = Some(Rows { items: to_raw_value(&items).map_err(Problem::internal)?, html });
+        Ok(Arc::new(Batch { rows, last, full }))
     }
 }

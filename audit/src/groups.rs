@@ -80,8 +80,63 @@ pub async fn find(
         let last = if search.ascends { group.events.last() } else { group.events.first() };
         Some(last?.position)
     });
-    add_changes(reader, &mut items).await?;
+    add_changes(reader, &mut items, changes::FOR_PAGE).await?;
     Ok((position, Groups { items, next, beyond }))
+}
+
+/// The rows that these events belong to, whole, in the order of the log: an event may be an effect in the row of an
+/// earlier command. The search has no bounds of a page.
+pub async fn rows_of(reader: &Reader, search: &Search, found: &[Entry]) -> Result<Vec<Group>, QueryError> {
+    let source = &reader.source().await?;
+    let mut causes: Vec<&str> = found.iter().filter_map(|entry| entry.causation_id.as_deref()).collect();
+    causes.sort_unstable();
+    causes.dedup();
+    let mut roots: HashMap<String, i64> = HashMap::new();
+    if !causes.is_empty() {
+        let (sql, values) = search.roots_among(&causes);
+        for row in source.plain(&sql, values).await? {
+            let root = Entry::read(&row)?;
+            roots.insert(root.id, root.position);
+        }
+    }
+    let is_effect =
+        |entry: &Entry| entry.causation_id.as_ref().is_some_and(|cause| roots.contains_key(cause));
+    let own = found.iter().filter(|entry| !is_effect(entry)).map(|entry| entry.position);
+    let mut wanted: Vec<i64> = roots.values().copied().chain(own).collect();
+    wanted.sort_unstable();
+    let mut commands = Vec::new();
+    for (after, before) in around(&wanted) {
+        let most = usize::try_from(before - after).unwrap_or(usize::MAX);
+        let (sql, values) = search.between(after, before).not_caused(most);
+        let rows = source.plain(&sql, values).await?;
+        commands.extend(runs(rows.iter().map(Entry::read).collect::<Result<_, _>>()?));
+    }
+    commands.retain(|events| events.iter().any(|event| wanted.binary_search(&event.position).is_ok()));
+    let mut caused = effects(source, search, &commands).await?;
+    let group = |events: Vec<Entry>| {
+        let of_command = events.iter().filter_map(|event| caused.remove(&event.id)).flatten();
+        let mut effects: Vec<Entry> = of_command.collect();
+        effects.sort_by_key(|effect| effect.position);
+        Group { events, effects }
+    };
+    let mut rows: Vec<Group> = commands.into_iter().map(group).collect();
+    add_changes(reader, &mut rows, changes::FOR_MESSAGE).await?;
+    Ok(rows)
+}
+
+/// Ranges of positions (both ends exclusive) in which the commands of events at these positions are complete. They do
+/// not overlap, so that no command is in two of them.
+fn around(positions: &[i64]) -> Vec<(i64, i64)> {
+    let reach = i64::try_from(BEYOND).unwrap_or(i64::MAX) + 1;
+    let mut ranges: Vec<(i64, i64)> = Vec::new();
+    for position in positions {
+        let (after, before) = ((position - reach).max(0), position.saturating_add(reach));
+        match ranges.last_mut().filter(|(_, end)| after < *end) {
+            Some((_, end)) => *end = before,
+            None => ranges.push((after, before)),
+        }
+    }
+    ranges
 }
 
 /// Listed events grouped by command, each group in log order.
@@ -150,16 +205,29 @@ async fn effects(
 }
 
 /// Adds the changes of all events at once.
-async fn add_changes(reader: &Reader, items: &mut [Group]) -> Result<(), QueryError> {
+async fn add_changes(reader: &Reader, items: &mut [Group], most: i64) -> Result<(), QueryError> {
     let (mut all, mut lengths) = (Vec::new(), Vec::new());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
         lengths.push(list.len());
         all.append(list);
     }
-    changes::add_to(reader, &mut all, changes::FOR_PAGE).await?;
+    changes::add_to(reader, &mut all, most).await?;
     let (mut changed, mut lengths) = (all.into_iter(), lengths.into_iter());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
         list.extend(changed.by_ref().take(lengths.next().unwrap_or(0)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::around;
+
+    #[test]
+    fn commands_near_each_other_are_read_together_and_none_twice() {
+        assert_eq!(around(&[]), []);
+        assert_eq!(around(&[1, 5, 100]), [(0, 26), (79, 121)]);
+        assert_eq!(around(&[30, 70, 72]), [(9, 93)]);
+        assert_eq!(around(&[30, 72]), [(9, 51), (51, 93)]);
+    }
 }

@@ -206,6 +206,24 @@ impl Search {
         (format!("SELECT causation_id, count(*) FROM @audit WHERE {found} GROUP BY causation_id"), values)
     }
 
+    /// Those of these events, by their ids, that match and have no cause.
+    pub fn roots_among(&self, ids: &[&str]) -> (String, Vec<Value>) {
+        let placeholders = vec!["?"; ids.len()].join(", ");
+        let of_these = Condition::of(
+            format!("causation_id IS NULL AND id IN ({placeholders})"),
+            ids.iter().map(|id| (*id).into()).collect(),
+        );
+        let mut values = Vec::new();
+        let found = numbered(&[vec![of_these], self.narrows()].concat(), &mut values);
+        (format!("SELECT {} FROM @audit WHERE {found} ORDER BY {ASCENDING}", *SHOWN), values)
+    }
+
+    /// The same search, for these positions (both exclusive), oldest first.
+    #[must_use]
+    pub fn between(&self, after: i64, before: i64) -> Self {
+        Self { after: Some(after), before: Some(before), ascends: true, ..self.clone() }
+    }
+
     fn of_causes(&self, causes: &[&str]) -> (String, Vec<Value>) {
         let placeholders = vec!["?"; causes.len()].join(", ");
         let of_these = Condition::of(

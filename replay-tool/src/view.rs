@@ -11,6 +11,7 @@ use serde_json::json;
 use soonshop_audit::export::InvalidExport;
 use soonshop_audit::file::File;
 use soonshop_audit_web::http::{Viewer, role_that_may_see, router_of_file};
+use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_cache::Cache;
 use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys};
 use soonshop_migrations::Namespace;
@@ -131,8 +132,10 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     let Some(role) = role_that_may_see(file.role()) else {
         return Failure::unexpected("the file was loaded for a role that may not see it");
     };
-    let router = router_of_file(shop.viewer(role, &shutdown), file);
-    let door = Door::default();
+    let (viewer, file) = (shop.viewer(role, &shutdown), Arc::new(file));
+    let pages = PagesOfRefusals::of_file(viewer.access.clone(), Arc::clone(&file));
+    let router = router_of_file(viewer, file);
+    let door = Door { pages: Some(Arc::new(pages)), ..Door::default() };
     let serving = serve(listener, router, Http::default(), &door, shutdown.clone(), GRACE);
     out.result("status", &said, |_| address);
     out.say(&about);

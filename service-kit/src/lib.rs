@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod problem;
 mod query_error;
 pub mod rates;
+pub mod refusal_pages;
 mod refusals;
 mod request;
 pub mod security_headers;

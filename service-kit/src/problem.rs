@@ -285,8 +285,10 @@ impl std::error::Error for Problem {}
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (body, again) = (self.body(), self.retry_after_seconds());
-        let inner = *self.0;
-        let mut response = (inner.kind.status(), inner.headers, axum::Json(body)).into_response();
+        let headers = self.0.headers.clone();
+        let mut response = (self.status(), headers, axum::Json(body)).into_response();
+        // From which a page can be made of it.
+        response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         // A cache may keep 404, 405 and 410 unless a header forbids it.

@@ -17,9 +17,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Of a script: one that runs as a worker may fetch from here.
+/// Of a script: one that runs as a worker may fetch from here, and import other scripts.
 const POLICY_OF_SCRIPTS: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
 );
 
 /// Of the pages at `/docs`: their scripts and style sheets are files of the shop; their icons are in the style sheet,
@@ -111,6 +112,7 @@ mod tests {
         assert_eq!(page[REFERRER_POLICY], "same-origin");
         assert_eq!(page[STRICT_TRANSPORT_SECURITY], A_YEAR);
         let script = added(&[(CONTENT_TYPE, "text/javascript; charset=utf-8")], false);
-        assert!(script[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("connect-src 'self'"));
+        let policy = script[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("connect-src 'self'") && policy.contains("script-src 'self'"), "{policy}");
     }
 }

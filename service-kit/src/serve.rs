@@ -36,6 +36,7 @@ use crate::hosts::{Hosts, only_these};
 use crate::metrics::{self, Http};
 use crate::problem::{Kind, Problem};
 use crate::rates::Proxies;
+use crate::refusal_pages::{RefusalPages, as_pages};
 use crate::refusals::{as_problems, bounded_head};
 use crate::request::CONTEXT;
 pub use crate::request::RequestContext;
@@ -101,6 +102,8 @@ pub struct Door {
     pub tls: Option<Tls>,
     /// The proxies that are trusted to say whether a client speaks TLS.
     pub proxies: Proxies,
+    /// The pages of refusals, for people; without them everybody gets problems.
+    pub pages: Option<Arc<dyn RefusalPages>>,
 }
 
 /// Answers requests through [`stack`] until `shutdown`; then takes no more, and waits for those it has until `deadline`
@@ -137,6 +140,12 @@ pub fn stack(router: Router) -> Router {
     layered(router, None)
 }
 
+/// The same behind a door.
+#[cfg(test)]
+pub(crate) fn stack_behind(router: Router, door: &Door) -> Router {
+    layered(router, Some(door))
+}
+
 /// The last layer here sees a request first.
 fn layered(router: Router, door: Option<&Door>) -> Router {
     let compressed = SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
@@ -156,7 +165,11 @@ fn layered(router: Router, door: Option<&Door>) -> Router {
         }
         router = router.layer(from_fn(only_health)).layer(from_fn_with_state(door.hosts.clone(), only_these));
     }
-    router.layer(from_fn(bounded_head)).layer(from_fn(with_context)).layer(from_fn(on_every_answer))
+    let mut router = router.layer(from_fn(bounded_head));
+    if let Some(pages) = door.and_then(|door| door.pages.clone()) {
+        router = router.layer(from_fn_with_state(pages, as_pages));
+    }
+    router.layer(from_fn(with_context)).layer(from_fn(on_every_answer))
 }
 
 async fn no_such_path() -> Problem {

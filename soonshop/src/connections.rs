@@ -101,7 +101,7 @@ impl ConnectionSettings {
             _ => bail!("give both --tls-certificate-file and --tls-key-file, or neither"),
         };
         let (hosts, origins) = (Hosts::new(&self.host)?, Origins::new(&self.cors_origin)?);
-        Ok(Door { hosts, origins, limits, tls, proxies })
+        Ok(Door { hosts, origins, limits, tls, proxies, pages: None })
     }
 }
 

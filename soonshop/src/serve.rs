@@ -10,6 +10,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
+use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_command_api::Commands;
 use soonshop_domain::context;
 use soonshop_event_store::KeyMaker;
@@ -101,7 +102,7 @@ pub async fn start(
     } else {
         None
     };
-    let door = door(&shop);
+    let mut door = door(&shop);
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
@@ -115,6 +116,7 @@ pub async fn start(
     let limits = shop.config.rates.limits(&shop.rates, metrics.counted());
     let http = metrics.http();
     let router = router(&shop, &options, store.as_ref(), health, &stop)?;
+    door.pages = Some(Arc::new(PagesOfRefusals::new(access(&shop, role)?, has_trail(&options))));
     // Of its own: monitoring sees what goes on also where all other answers are held by clients that do not read.
     let metrics = answers::bounded(metrics.router(), &METRICS);
     let router = rates::counted(router.merge(metrics), &limits);
@@ -159,8 +161,7 @@ fn router(
 ) -> anyhow::Result<Router> {
     let access = access(shop, options.role)?;
     let api = openapi(options.role);
-    let trail =
-        options.role.has(Role::QueryApi) && options.contexts.contains(soonshop_audit_web::http::CONTEXT);
+    let trail = has_trail(options);
     let front = Front {
         role: options.role.name(),
         contexts: contexts_of(&api, &options.contexts),
@@ -204,6 +205,11 @@ fn router(
         router = router.merge(soonshop_query_api::http::router(queries));
     }
     Ok(answers::bounded(router, bounds))
+}
+
+/// Whether this process serves the audit trail.
+fn has_trail(options: &Options) -> bool {
+    options.role.has(Role::QueryApi) && options.contexts.contains(soonshop_audit_web::http::CONTEXT)
 }
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's

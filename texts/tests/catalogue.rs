@@ -169,8 +169,8 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "acknowledge check clock-confirm discard export key-create key-revoke key-rotate look-up process-retry read-personal rebuild retire retry reveal rollback save-view \
-         sign-in swap verify",
+        "acknowledge check clock-confirm delete-view discard export key-create key-revoke key-rotate look-up process-retry read-personal rebuild rename-view \
+         retire retry reveal rollback save-view sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),
     ("page-filter-", "type agg actor chan"),
@@ -200,7 +200,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ),
     ("page-theme-", "auto light dark"),
     ("page-verdict-", "intact broken unproven tail nothing"),
-    ("page-view-", "waterfall tree table"),
+    ("page-view-", "waterfall tree table renamed deleted"),
     ("role-", "admin auditor ops support"),
     (
         "seal-fault-",
@@ -229,6 +229,13 @@ const NAMED_WHOLE: &[&str] = &[
     "page-view-name",
     "page-view-frozen",
     "page-view-save",
+    "page-view-saved-by",
+    "page-view-change",
+    "page-view-rename",
+    "page-view-new-name",
+    "page-view-delete",
+    "page-view-delete-what",
+    "page-view-deleted-by",
 ];
 
 /// The spellings of `caught-up` in sources.

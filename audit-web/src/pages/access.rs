@@ -79,7 +79,7 @@ async fn sign_in(call: Call) -> Result<Response, Problem> {
 }
 
 /// Whether this is a page of the viewer, and nothing that a browser could take for another site.
-fn is_ours(to: &str) -> bool {
+pub(crate) fn is_ours(to: &str) -> bool {
     let rest = to.strip_prefix(HOME);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
@@ -129,6 +129,7 @@ const KEYS: &[(&str, &str)] = &[
     ("/", "key-search"),
     ("j k", "key-row"),
     ("Enter", "key-open"),
+    ("Esc", "key-back"),
     ("[ ]", "key-version"),
     ("g o, g t, g p, g m, g d, g i, g r", "key-go"),
     ("l", "key-live"),

@@ -40,6 +40,14 @@ const WORKER: Asset = Asset {
     text: include_str!("../../assets/tail.js"),
 };
 
+/// The rules of what is followed live, for script and worker.
+pub(crate) const FOLLOWING: Asset = Asset {
+    path: "/audit/follow.js",
+    name: "audit.following",
+    media_type: "text/javascript",
+    text: include_str!("../../assets/follow.js"),
+};
+
 pub(crate) const ICON: Asset = Asset {
     path: "/audit/icon.svg",
     name: "audit.icon",
@@ -48,7 +56,7 @@ pub(crate) const ICON: Asset = Asset {
 };
 
 /// All of them.
-pub(crate) const ASSETS: [Asset; 4] = [STYLE, SCRIPT, WORKER, ICON];
+pub(crate) const ASSETS: [Asset; 5] = [STYLE, SCRIPT, FOLLOWING, WORKER, ICON];
 
 /// Whether this is the address of one of them.
 pub(crate) fn is_asset(path: &str) -> bool {

@@ -20,7 +20,7 @@ use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::assets::{ICON, SCRIPT, STYLE};
+use super::assets::{FOLLOWING, ICON, SCRIPT, STYLE};
 use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint, Shared};
 
@@ -31,13 +31,14 @@ pub(crate) const SHOP: &str = "SoonShop";
 pub(crate) const PAGES: &str = "/audit";
 
 /// The addresses that work for an export as they do for a shop.
-const OF_EXPORTS: [&str; 11] = [
+const OF_EXPORTS: [&str; 12] = [
     "/api/audit/timeline",
     "/api/audit/c/{id}",
     "/api/audit/export.csv",
     "/api/audit/export.ndjson",
     STYLE.path,
     SCRIPT.path,
+    FOLLOWING.path,
     ICON.path,
     "/audit/timeline",
     "/audit/c/{id}",
@@ -147,6 +148,15 @@ impl<'a> View<'a> {
         Self { alarm, ..Self::at(Location::Front { trail }, None, visit) }
     }
 
+    /// The view of a refusal of something that is no page: around it is what is around its neighbours.
+    pub(crate) fn of_refusal(visit: &'a Visit, trail: bool, file: Option<&'a File>) -> Self {
+        let inside =
+            visit.path == PAGES || visit.path.starts_with("/audit/") || visit.path.starts_with("/api/audit");
+        let location =
+            if trail && inside || file.is_some() { Location::Trail } else { Location::Front { trail } };
+        Self::at(location, file, visit)
+    }
+
     fn at(location: Location, file: Option<&'a File>, visit: &'a Visit) -> Self {
         let chosen = |name: &str| {
             let cookie = format!("soonshop_{name}");
@@ -209,6 +219,11 @@ impl<'a> View<'a> {
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let path = if fits(&self.visit.path) { &self.visit.path } else { PAGES };
         address(path, pairs.chain(value.map(|value| (name, value))))
+    }
+
+    /// What was typed into the jump box and not found.
+    fn jumped(&self) -> Option<String> {
+        (self.visit.path == "/audit/jump").then(|| self.visit.parameter("id")).flatten()
     }
 
     /// The text for a type of aggregate or a kind of actor.
@@ -346,7 +361,7 @@ pub(crate) fn answered(
 }
 
 /// The same with a title that is no text of the catalogue.
-fn answered_as(
+pub(crate) fn answered_as(
     view: &View<'_>,
     status: StatusCode,
     title: &str,
@@ -427,7 +442,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                         }
                         form.jump method="get" action="/audit/jump" role="search" {
                             (view.hidden())
-                            input type="search" name="id" aria-label=(view.word("jump")) placeholder=(view.word("jump")) autocomplete="off";
+                            input type="search" name="id" value=[view.jumped()] aria-label=(view.word("jump")) placeholder=(view.word("jump")) autocomplete="off";
                         }
                     }
                     div.choice {

@@ -297,7 +297,7 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
         @if revealed {
             p.soft { (view.word("revealed")) " " a href=(view.to(&format!("{PATH}/{}", entry.position), &[])) { (view.word("hide")) } }
         } @else if hidden && view.role().may(Permission::Reveal) {
-            (reveal_form(view))
+            (reveal_form(view, &view.but("", None)))
         }
         @if !details.is_empty() {
             table {

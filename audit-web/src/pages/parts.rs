@@ -51,6 +51,11 @@ pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
     }
 }
 
+/// Why what was looked for is not shown, beside the form that stays as it was filled in.
+pub(crate) fn missed(reason: &str) -> Markup {
+    html! { p.missed id="missed" role="alert" { span aria-hidden="true" { "⚠ " } (reason) } }
+}
+
 /// A check that failed: its name, its reason, its object and its remedy.
 pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
     let name = view.word_of(&format!("front-check-{}", one.name)).unwrap_or(&one.name);

@@ -25,12 +25,12 @@ pub(crate) fn reason(view: &View<'_>, reason: Option<&Redacted>, form: &str) -> 
     }
 }
 
-/// The form that reveals what this page hides.
+/// The form that reveals what this page hides; `to` is the page that is sent to.
 pub(crate) fn reveal_form(view: &View<'_>) -> Markup {
     html! {
         details.reveal id=(REVEAL) {
             summary { (view.word("reveal")) }
-            form.column method="post" action=(view.but("", None)) {
+            form.column method="post" action=(to) {
                 label for="why" { (view.word("reveal-why")) }
                 input id="why" name="reason" required minlength="3" maxlength="500" autocomplete="off";
                 p.soft { (view.word("reveal-recorded")) }

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use axum::http::StatusCode;
+use axum::http::header::REFERER;
 use axum::response::Response;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
@@ -21,17 +23,19 @@ use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::Visit;
-use soonshop_service_kit::endpoint::params::{Kind, Param, refused as unreadable};
+use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use strum::IntoEnumIterator as _;
-use url::form_urlencoded;
+use url::{Position, Url, form_urlencoded};
 use uuid::Uuid;
 
+use super::access::{is_ours, is_shown};
 use super::frame::{
-    COMMON, View, address, described, page, refusal, refused_with, see_other, shown, shown_as, with,
+    COMMON, View, address, answered, answered_as, described, page, refusal, refused_with, see_other, shown, with,
 };
 use super::parts::{actor_of, shape, value};
 use super::titles;
+use super::views::view_address;
 use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
 use crate::{fields, find};
 
@@ -48,11 +52,16 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.timeline-page",
             Class::Searches,
             Action::new(with(params()), described(), |call| async move {
-                if let Some(to) = address_of_moment(&call).await? {
-                    return Ok(see_other(&to));
-                }
-                let found = found(&call).await;
-                shown_as(&call, found, |view, _| titles::about(view, "timeline", &searched(view)), list)
+                let missed = match leap(&call).await? {
+                    Leap::To(address) => return Ok(see_other(&address)),
+                    Leap::None => None,
+                    Leap::Missed(missed) => Some(missed),
+                };
+                let (position, found) = found(&call).await?;
+                let view = View::of(&call);
+                let status = missed.map_or(StatusCode::OK, Missed::status);
+                let title = titles::about(&view, "timeline", &searched(&view));
+                Ok(answered_as(&view, status, &title, Some(position), &list(&view, &found, missed)))
             }),
             refused,
         ),
@@ -83,25 +92,6 @@ pub(crate) fn table() -> Vec<Endpoint> {
             })
             .takes(Of::Anyone, fields::look_up())
         }),
-        page(
-            "/audit/views",
-            "audit.save-view",
-            Class::Writes,
-            Action::new(with(Vec::new()), described(), |call| async move {
-                let slug = find::save_view(&call, &COMMON.map(|param| param.name)).await?;
-                Ok(see_other(&view_address(&slug)))
-            })
-            .takes(Of::Own, fields::view()),
-        ),
-        page(
-            "/audit/views/{slug}",
-            "audit.view-page",
-            Class::Reads,
-            Action::new(with(Vec::new()), described(), |call| async move {
-                let query = views::query(&call.shared.reader, &call.key).await?;
-                Ok(see_other(&format!("/audit/timeline?{query}")))
-            }),
-        ),
     ]
 }
 
@@ -112,30 +102,75 @@ fn params() -> Vec<Param> {
     params
 }
 
-/// The address of the same list from a moment on.
-async fn address_of_moment(call: &Call) -> Result<Option<String>, Problem> {
-    let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
-    let zone = View::of(call).zone;
-    let moment = clock::parse_in(typed, &zone).or_else(|| local(typed, zone));
-    let micros = moment
-        .ok_or_else(|| unreadable("at", "it is a day, or a moment such as 2026-11-22T09:41"))?
-        .timestamp_micros();
+/// Where a moment in the address leads.
+enum Leap {
+    /// There is none.
+    None,
+    /// To the same list from this moment on.
+    To(String),
+    /// Nowhere: the list stays as it is.
+    Missed(Missed),
+}
+
+/// Why a moment leads nowhere.
+#[derive(Clone, Copy, PartialEq)]
+enum Missed {
+    Unreadable,
+    /// Everything was recorded later.
+    BeforeAll,
+    /// Everything was recorded earlier.
+    AfterAll,
+}
+
+impl Missed {
+    fn status(self) -> StatusCode {
+        if self == Self::Unreadable { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Unreadable => "missed-at-unreadable",
+            Self::BeforeAll => "missed-at-before",
+            Self::AfterAll => "missed-at-after",
+        }
+    }
+}
+
+/// The address of the same list from the moment in the address on.
+async fn leap(call: &Call) -> Result<Leap, Problem> {
+    let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(Leap::None) };
+    let Some(micros) = moment(typed, View::of(call).zone).map(|moment| moment.timestamp_micros()) else {
+        return Ok(Leap::Missed(Missed::Unreadable));
+    };
     let ascends = fields::ascends(&call.params);
     let then = if ascends { "recorded_at < $1" } else { "recorded_at <= $1" };
     let sql =
         format!("SELECT position FROM @audit WHERE {then} ORDER BY recorded_at DESC, position DESC LIMIT 1");
-    let rows = call.shared.reader.source().await?.plain(&sql, vec![micros.into()]).await?;
+    let source = call.shared.reader.source().await?;
+    let (head, rows) = (source.position().await?, source.plain(&sql, vec![micros.into()]).await?);
     let last: Option<i64> =
         rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
-    let last = last.unwrap_or(0);
-    let (name, position) = if ascends { ("after", last) } else { ("before", last + 1) };
+    let (name, position) = match last {
+        None if !ascends => return Ok(Leap::Missed(Missed::BeforeAll)),
+        Some(last) if ascends && last >= head => return Ok(Leap::Missed(Missed::AfterAll)),
+        last if ascends => ("after", last.unwrap_or(0)),
+        last => ("before", last.unwrap_or(0) + 1),
+    };
     let kept = form_urlencoded::parse(call.visit.query.as_bytes())
         .filter(|(name, value)| !["at", "before", "after"].contains(&&**name) && !value.is_empty());
     let pairs: Vec<(String, String)> = kept
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .chain([(name.to_owned(), position.to_string())])
         .collect();
-    Ok(Some(address("/audit/timeline", pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))))
+    Ok(Leap::To(address(
+        "/audit/timeline",
+        pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+    )))
+}
+
+/// A moment as a person or a browser writes it, in the zone of the page.
+pub(crate) fn moment(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
+    clock::parse_in(typed, &zone).or_else(|| local(typed, zone))
 }
 
 /// A local time in a zone, as a browser sends it; of two equal ones, the first.
@@ -145,26 +180,24 @@ fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
     Some(naive.and_local_timezone(zone).earliest()?.to_utc())
 }
 
-/// The form to jump to a moment of the list.
-fn jump_form(view: &View<'_>) -> Markup {
+/// The form to jump to a moment of the list. A moment that leads nowhere stays in it, with the reason.
+fn jump_form(view: &View<'_>, missed: Option<Missed>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
         .into_owned()
-        .filter(|(name, value)| !["at", "before", "after"].contains(&name.as_str()) && !value.is_empty())
+        .filter(|(name, value)| name != "at" && !value.is_empty())
         .collect();
+    let kind = if missed == Some(Missed::Unreadable) { "text" } else { "datetime-local" };
     html! {
         form.leap method="get" action="/audit/timeline" {
             @for (name, value) in &kept { input type="hidden" name=(name) value=(value); }
             label for="at" { (view.word("jump-to")) }
-            input id="at" name="at" type="datetime-local" step="1" required;
+            input id="at" name="at" type=(kind) step="1" required value=[view.visit.parameter("at")]
+                aria-invalid=[missed.map(|_| "true")] aria-describedby=[missed.map(|_| "missed")];
             span.soft translate="no" { (view.zone.name()) }
             button.quiet { (view.word("go")) }
+            @if let Some(missed) = missed { (super::parts::missed(view.word(missed.word()))) }
         }
     }
-}
-
-fn view_address(slug: &str) -> String {
-    let slug: String = form_urlencoded::byte_serialize(slug.as_bytes()).collect();
-    format!("/audit/views/{slug}")
 }
 
 struct Timeline {
@@ -199,8 +232,18 @@ async fn redirect_to_aggregate(call: Call) -> Result<Response, Problem> {
 async fn jump(call: Call) -> Result<Response, Problem> {
     let (view, reader) = (View::of(&call), &call.shared.reader);
     let id = call.params.text("id").unwrap_or_default().trim();
+    let there = async |search: &Search| {
+        let found = timeline::read(reader, at_least(&call), search, 1).await?;
+        Ok::<_, Problem>(!found.1.is_empty())
+    };
     if !id.is_empty() && id.len() < 19 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(see_other(&view.to(&format!("/audit/e/{id}"), &[])));
+        let position: i64 = id.parse().unwrap_or(i64::MAX);
+        let found = there(&Search::only("position = ?", position)).await?;
+        return Ok(if found {
+            see_other(&view.to(&format!("/audit/e/{id}"), &[]))
+        } else {
+            found_nothing(&call)
+        });
     }
     if let Ok(id) = Uuid::try_parse(id) {
         for (term, column) in [("id", "aggregate_id"), ("event", "id"), ("correlation", "correlation_id")] {
@@ -215,13 +258,22 @@ async fn jump(call: Call) -> Result<Response, Problem> {
                 return Ok(see_other(&to));
             }
         }
-        return Ok(see_other(&view.to("/audit/timeline", &[("q", &format!("subject:{id}"))])));
+        let about = there(&Search::only("subject = ?", id.to_string())).await?;
+        let term = format!("subject:{id}");
+        return Ok(if about {
+            see_other(&view.to("/audit/timeline", &[("q", &term)]))
+        } else {
+            found_nothing(&call)
+        });
     }
     let text = id.replace('"', "");
     let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
     // A text such as an order's number or a SKU, if only one aggregate's events contain it, leads to that aggregate.
     let search = Search::of(&term.as_str().into())?;
     let (_, found) = timeline::read(reader, at_least(&call), &search, AMONG).await?;
+    if found.is_empty() && !id.is_empty() {
+        return Ok(found_nothing(&call));
+    }
     if let Some(first) = found.first().filter(|_| found.len() < AMONG)
         && found.iter().all(|one| one.aggregate_id == first.aggregate_id)
     {
@@ -232,10 +284,28 @@ async fn jump(call: Call) -> Result<Response, Problem> {
     Ok(see_other(&view.to("/audit/timeline", &[("q", &term)])))
 }
 
+/// The page of a jump that leads nowhere: the box keeps what was typed, and a link leads back. With a script, the reader
+/// does not leave the page for it.
+fn found_nothing(call: &Call) -> Response {
+    let view = View::of(call);
+    let from = call.headers_in.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
+    let back = from.map(|from| from[Position::BeforePath..Position::AfterQuery].to_owned());
+    let back = back.filter(|back| is_ours(back) && is_shown(&call.shared.pages, back));
+    let body = html! {
+        h1 { (view.word("jump")) }
+        (super::parts::missed(view.word("missed-jump")))
+        p {
+            @if let Some(back) = &back { a href=(back) { (view.word("back")) } " · " }
+            a href=(view.to("/audit/timeline", &[])) { (view.word("timeline")) }
+        }
+    };
+    answered(&view, StatusCode::NOT_FOUND, "jump", None, &body)
+}
+
 /// A row of the list, as it is sent to followers.
 /// `before` is when the previous row in time was recorded.
-pub(crate) fn row(view: &View<'_>, entry: &Entry, before: Option<DateTime<Utc>>) -> String {
-    event(view, entry, before).into_string()
+pub(crate) fn row(view: &View<'_>, one: &Item, before: Option<DateTime<Utc>>) -> String {
+    item(view, one, before).into_string()
 }
 
 fn item(view: &View<'_>, item: &Item, before: Option<DateTime<Utc>>) -> Markup {
@@ -573,6 +643,7 @@ fn saved(view: &View<'_>, found: &Timeline) -> Markup {
                 @for one in &found.saved {
                     div { a translate="no" href=(view_address(&one.slug)) { (one.title) } }
                 }
+                @if !found.saved.is_empty() { div { a href=(view.to("/audit/views", &[])) { (view.word("views-manage")) } } }
                 form.column method="post" action="/audit/views" {
                     input type="hidden" name="query" value=(query);
                     label for="title" { (view.word("view-name")) }
@@ -585,12 +656,11 @@ fn saved(view: &View<'_>, found: &Timeline) -> Markup {
     }
 }
 
-fn list(view: &View<'_>, found: &Timeline) -> Markup {
+fn list(view: &View<'_>, found: &Timeline, missed: Option<Missed>) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
     let ascends = view.visit.parameter("order").as_deref() == Some("asc");
     let parameter = if ascends { "after" } else { "before" };
-    let grouped = view.visit.parameter("group").is_some();
     let moments: Vec<_> = page.items.iter().map(recorded).chain([page.beyond]).collect();
     let before =
         |at: usize| if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
@@ -619,11 +689,7 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
                 }
                 " " (view.counted("events", found.count.unwrap_or(i64::MAX)))
             }
-            @if grouped {
-                @if view.file.is_none() { span.soft { (view.word("live-not-grouped")) } }
-            } @else if view.file.is_none() {
-                button.quiet type="button" data-live=(found.position) aria-pressed="false" hidden { (view.word("live")) }
-            }
+            @if view.file.is_none() { (follow(view, found)) }
             a href=(export("csv")) data-export download { "CSV" }
             a href=(export("ndjson")) download { "NDJSON" }
             @if view.file.is_none() { (saved(view, found)) }
@@ -650,21 +716,45 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
                 li { a href=(view.to("/audit/timeline", &[])) { (view.word("all")) } }
             }
         }
-        p.more hidden { button type="button" data-news {} }
+        p.more hidden {
+            button type="button" data-news data-one=(view.counted("live-new", 1)) data-many=(view.counted("live-new", "{count}")) {}
+        }
         ol.trail data-rows {
             @for (at, one) in page.items.iter().enumerate() { (item(view, one, before(at))) }
         }
+        p.soft data-cut hidden { (view.word("live-cut")) " " a href=(view.but(parameter, None)) { (view.word("live-older")) } }
         div.line.ends {
             @if let Some(further) = &further {
                 a rel="next" href=(view.but(parameter, Some(further))) { (view.word("older")) " ▸" }
             }
-            (jump_form(view))
+            (jump_form(view, missed))
         }
     }
 }
 
+/// The button to follow the list live, and how that goes. Where new events would not be on this page, the button leads
+/// to the page on which they are.
+fn follow(view: &View<'_>, found: &Timeline) -> Markup {
+    let ascends = view.visit.parameter("order").as_deref() == Some("asc");
+    let ends_before = view.visit.parameter("before").is_some_and(|before| !before.is_empty());
+    let elsewhere = (ends_before || ascends && found.page.next.is_some()).then(|| {
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
+            .into_owned()
+            .filter(|(name, _)| !["before", "after", "order"].contains(&name.as_str()))
+            .collect();
+        let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        format!("{}#live", address("/audit/timeline", pairs))
+    });
+    html! {
+        span.soft data-live-state hidden data-say-begun=(view.word("live-begun")) data-say-behind=(view.word("live-behind"))
+            data-say-live=(view.word("live-caught-up")) data-say-lost=(view.word("live-lost")) {}
+        button.quiet type="button" data-live=(found.position) data-live-from=[elsewhere]
+            data-left-out=(view.language.fill("live-left-out", &["{from}", "{to}"])) aria-pressed="false" hidden { (view.word("live")) }
+    }
+}
+
 /// When a row of the list was recorded.
-fn recorded(item: &Item) -> Option<DateTime<Utc>> {
+pub(crate) fn recorded(item: &Item) -> Option<DateTime<Utc>> {
     match item {
         Item::Event(entry) => Some(entry.recorded_at),
         Item::Command(group) => Some(group.events.first()?.recorded_at),

@@ -1,21 +1,26 @@
 //! One aggregate: its history, its state at any version, what changed, and the event that set each field.
 
+use axum::http::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
+use soonshop_audit::aggregate::Choice;
 use soonshop_audit::diff::{Change, leaves};
 use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{SetBy, Step, Trail};
+use soonshop_domain::QueryError;
+use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 
 use super::correlation::missing;
-use super::frame::{View, described, page, see_other, shown_as, with};
+use super::frame::{View, answered_as, described, page, see_other, shown_as, with};
 use super::parts::{actor_of, command, shape, value};
 use super::reasons::{REVEAL, reason, reveal_form};
-use super::timeline::causes;
+use super::timeline::{causes, moment};
 use super::titles;
-use crate::state::{Action, Endpoint};
+use crate::state::{Action, Call, Endpoint};
 use crate::{fields, find};
 
 /// Versions before the selected one that the page lists: so few that the selected one is in view at once.
@@ -36,10 +41,13 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "/audit/a/{type}/{id}",
             "audit.trail-page",
             Class::Reads,
-            Action::new(with(fields::trail()), described(), |call| async move {
-                let found = find::trail(&call).await;
-                let may_reveal = call.may(Permission::Reveal);
-                shown_as(&call, found, title, |view, trail| body(view, trail, may_reveal, false))
+            Action::new(with(params()), described(), |call| async move {
+                let (position, trail, missed) = found(&call).await?;
+                let view = View::of(&call);
+                let status = missed.map_or(StatusCode::OK, Missed::status);
+                let may = Reveals { may: call.may(Permission::Reveal), done: false };
+                let body = body(&view, &trail, may, missed);
+                Ok(answered_as(&view, status, &title(&view, &trail), Some(position), &body))
             }),
         ),
         page(
@@ -48,7 +56,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::LookUps,
             Action::new(with(fields::trail()), described(), |call| async move {
                 let found = find::reveal(&call).await;
-                shown_as(&call, found, title, |view, trail| body(view, trail, true, true))
+                let done = Reveals { may: true, done: true };
+                shown_as(&call, found, title, |view, trail| body(view, trail, done, None))
             })
             .takes(Of::Anyone, fields::reveal())
             .needs(Permission::Reveal),
@@ -73,7 +82,122 @@ fn title(view: &View<'_>, trail: &Trail) -> String {
     titles::aggregate(view, &trail.kind, &trail.id, Some(trail.state()), Some(trail.version))
 }
 
-fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Markup {
+/// The parameters of the page: those of the trail, where a moment may be written as a browser does, and the version
+/// that the reader sees.
+fn params() -> Vec<Param> {
+    let mut params = fields::trail();
+    for param in params.iter_mut().filter(|param| param.name == "asof") {
+        param.kind = Kind::Free;
+    }
+    params.push(Param::new("here", Kind::Number(1, i64::MAX), "The version to stay at if none is found."));
+    params
+}
+
+/// Why the version that was looked for is not shown.
+#[derive(Clone, Copy)]
+enum Missed {
+    /// The moment cannot be read.
+    UnreadableMoment,
+    /// The aggregate did not exist yet.
+    NotYet,
+    /// The condition cannot be read.
+    UnreadableCondition,
+    /// It never held.
+    Never,
+    /// The history does not reach so far yet.
+    NoVersion,
+}
+
+impl Missed {
+    /// Why a version was refused; `None` for a refusal of something else.
+    fn of(error: &QueryError, choice: &Choice) -> Option<Self> {
+        if error.slug() != "invalid-query" {
+            return None;
+        }
+        let ways =
+            [choice.version.is_some(), choice.as_of.is_some(), choice.first_where.is_some()].into_iter();
+        let one = ways.filter(|given| *given).count() == 1;
+        match error.members().get("parameter").and_then(Value::as_str)? {
+            "asof" if one => Some(Self::NotYet),
+            "where" if one => {
+                let is_read = choice.first_where.as_deref().is_some_and(is_condition);
+                Some(if is_read { Self::Never } else { Self::UnreadableCondition })
+            }
+            "v" | "cmp" if error.members().contains_key("version") => Some(Self::NoVersion),
+            _ => None,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::UnreadableMoment | Self::UnreadableCondition => StatusCode::BAD_REQUEST,
+            Self::NotYet | Self::Never | Self::NoVersion => StatusCode::NOT_FOUND,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::UnreadableMoment => "missed-asof-unreadable",
+            Self::NotYet => "missed-asof",
+            Self::UnreadableCondition => "missed-where-unreadable",
+            Self::Never => "missed-where",
+            Self::NoVersion => "missed-version",
+        }
+    }
+
+    /// The field of a form that he filled in.
+    fn field(self) -> &'static str {
+        match self {
+            Self::UnreadableMoment | Self::NotYet => "asof",
+            Self::UnreadableCondition | Self::Never => "where",
+            Self::NoVersion => "v",
+        }
+    }
+}
+
+/// Whether this is a field's path, `=` and a value.
+fn is_condition(text: &str) -> bool {
+    text.starts_with('/') && text.contains('=')
+}
+
+/// The trail at the version that was looked for. Where there is none, it stays at the version that the reader sees.
+async fn found(call: &Call) -> Result<(i64, Trail, Option<Missed>), Problem> {
+    let typed = call.params.text("asof").filter(|typed| !typed.is_empty());
+    let moment = typed.map(|typed| moment(typed, View::of(call).zone));
+    let as_of = moment.flatten().map(|moment| moment.timestamp_micros());
+    let choice = Choice { as_of, ..fields::choice(call) };
+    let missed = if moment == Some(None) {
+        Missed::UnreadableMoment
+    } else {
+        match find::trail_at(call, &choice).await {
+            Ok((position, trail)) => return Ok((position, trail, None)),
+            Err(error) => match Missed::of(&error, &choice) {
+                Some(missed) => missed,
+                None => return Err(error.into()),
+            },
+        }
+    };
+    let stays = Choice { as_of: None, first_where: None, compared: None, ..choice };
+    let here = call.params.number("here");
+    let (position, trail) = match find::trail_at(call, &Choice { version: here, ..stays.clone() }).await {
+        Ok(found) => found,
+        // Such a version was never shown.
+        Err(error) if here.is_some() && error.slug() == "invalid-query" => {
+            find::trail_at(call, &Choice { version: None, ..stays }).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok((position, trail, Some(missed)))
+}
+
+/// Whether personal values may be revealed, and are.
+#[derive(Clone, Copy)]
+struct Reveals {
+    may: bool,
+    done: bool,
+}
+
+fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<Missed>) -> Markup {
     let path = &view.visit.path;
     let step = |version: i64| view.to(path, &[("v", &version.to_string())]);
     let current = trail.events.iter().find(|event| event.version == trail.version);
@@ -101,13 +225,15 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
                 }
             }
             @for one in &trail.pending { p.banner.missing { (missing(view, one)) } }
-            (choices(view, trail))
+            (choices(view, trail, missed))
             div.two {
                 (history(view, trail))
                 (at_version(view, trail))
             }
-            @if may_reveal && !revealed { (reveal_form(view)) }
-            @if revealed {
+            @if reveals.may && !reveals.done {
+                (reveal_form(view, &if missed.is_some() { step(trail.version) } else { view.but("", None) }))
+            }
+            @if reveals.done {
                 p.soft { (view.word("revealed")) " " a href=(step(trail.version)) { (view.word("hide")) } }
             }
             (command(view, &format!("replay-tool show {} {} --as-of v{}", trail.kind, trail.id, trail.version)))
@@ -115,27 +241,41 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
     }
 }
 
-/// Ways to find a version other than by number.
-fn choices(view: &View<'_>, trail: &Trail) -> Markup {
+/// Ways to find a version other than by number. What leads to none stays in its form, with the reason.
+fn choices(view: &View<'_>, trail: &Trail, missed: Option<Missed>) -> Markup {
     let path = &view.visit.path;
     let chosen = |name: &str| view.visit.parameter(name);
+    let missed_here = |name: &str| missed.filter(|missed| missed.field() == name);
+    let wrong = |name: &str| missed_here(name).map(|_| "true");
+    let described = |name: &str| missed_here(name).map(|_| "missed");
+    let reason = |name: &str| {
+        let text =
+            missed_here(name).map(|missed| view.language.fill(missed.word(), &[&trail.version.to_string()]));
+        html! { @if let Some(text) = text { (super::parts::missed(&text)) } }
+    };
+    let here = html! { (view.hidden()) input type="hidden" name="here" value=(trail.version); };
     html! {
+        (reason("v"))
         details.ways open[chosen("asof").is_some() || chosen("where").is_some()] {
             summary { (view.word("ways")) }
             form.line method="get" action=(path) {
-                (view.hidden())
+                (here)
                 label for="asof" { (view.word("as-it-was")) }
-                input id="asof" name="asof" required placeholder="2026-11-22T10:45:00Z" value=[chosen("asof")];
+                input id="asof" name="asof" required placeholder="2026-11-22T10:45:00Z" value=[chosen("asof")]
+                    aria-invalid=[wrong("asof")] aria-describedby=[described("asof")];
                 button { (view.word("go")) }
+                (reason("asof"))
             }
             form.line method="get" action=(path) {
-                (view.hidden())
+                (here)
                 label for="where" { (view.word("first-where")) }
-                input id="where" name="where" required placeholder="/status=shipped" value=[chosen("where")] list="fields";
+                input id="where" name="where" required placeholder="/status=shipped" value=[chosen("where")] list="fields"
+                    aria-invalid=[wrong("where")] aria-describedby=[described("where")];
                 datalist id="fields" {
                     @for field in leaves(trail.state.value()).keys() { option value=(format!("{field}=")) {} }
                 }
                 button { (view.word("find")) }
+                (reason("where"))
             }
         }
     }

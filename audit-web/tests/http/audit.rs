@@ -137,15 +137,13 @@ async fn a_moment_leads_to_its_page_and_rows_show_elapsed_times() {
     for (query, wanted) in [
         (format!("at={}", at(1)), "/audit/timeline?before=3"),
         (format!("at={}&order=asc&group=1&after=9", at(1)), "/audit/timeline?order=asc&group=1&after=1"),
-        ("at=2000-01-01&q=mug".to_owned(), "/audit/timeline?q=mug&before=1"),
         ("at=2999-01-01&before=1".to_owned(), "/audit/timeline?before=5"),
         ("at=2999-01-01T09:41&tz=Asia/Shanghai".to_owned(), "/audit/timeline?tz=Asia%2FShanghai&before=5"),
-        ("at=1999-01-01T09:41:07".to_owned(), "/audit/timeline?before=1"),
+        ("at=1999-01-01T09:41:07&order=asc".to_owned(), "/audit/timeline?order=asc&after=0"),
     ] {
         let got = shop.see(&format!("/audit/timeline?{query}")).await;
         assert_eq!((got.status, got.header("location")), (303, wanted), "{query}");
     }
-    assert_eq!(shop.see("/audit/timeline?at=soon").await.status, 400);
     assert_eq!(shop.see("/audit/timeline?at=").await.status, 200);
     // The first event has no predecessor, in either order and on any page.
     for (query, times) in

@@ -12,13 +12,14 @@ async fn the_description_has_every_path_and_every_reference() {
     let shop = Shop::open().await;
     let description = serde_json::to_value(http::openapi()).unwrap();
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 19);
+    assert_eq!(paths.len(), 22);
     for (path, methods) in paths {
         let concrete = path
             .replace("{id}", &Uuid::nil().to_string())
             .replace("{type}", "order")
             .replace("{process}", "fulfilment")
-            .replace("{instance}", "1");
+            .replace("{instance}", "1")
+            .replace("{slug}", "mugs");
         let (method, operation) = methods.as_object().unwrap().iter().next().unwrap();
         // One of them does not end while a client listens.
         if path != "/api/audit/stream" {

@@ -12,8 +12,10 @@ use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Decider, Metadata, Purpose, ids, inventory};
 use soonshop_event_store::CommandContext;
+use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
+use crate::live::Reader;
 use crate::shop::*;
 
 fn position(event: &Value) -> i64 {
@@ -130,15 +132,75 @@ async fn a_row_is_a_command_with_its_direct_effects() {
         row.contains("It caused 2 events:") && row.contains("<details") && row.contains("Order confirmed"),
         "{row}"
     );
-    assert!(!page.contains("data-live") && page.contains("Rows grouped by command cannot be followed live."));
+    assert!(page.contains("data-live=\"10\""), "rows by command are followed, too");
     assert!(page.contains("name=\"group\" value=\"1\" checked"));
     for export in page.split("href=\"/api/audit/export.").skip(1) {
         assert!(!export.split('"').next().unwrap().contains("group"), "an export is of events");
     }
-    for path in ["/api/audit/stream", "/api/audit/export.csv", "/api/audit/export.ndjson"] {
+    for path in ["/api/audit/export.csv", "/api/audit/export.ndjson"] {
         assert_eq!(shop.see(&format!("{path}?group=1")).await.refused(), (400, "invalid-query".into()));
     }
     assert_eq!(shop.see("/api/audit/timeline?group=2").await.refused(), (400, "invalid-query".into()));
+}
+
+/// What a follower has of the rows by command: of a row that comes again, the later form.
+async fn followed(reader: &mut Reader, last: i64) -> BTreeMap<i64, Value> {
+    let mut rows = BTreeMap::new();
+    loop {
+        let message = reader.next().await.unwrap();
+        assert_eq!(message.event, "events");
+        let data: Value = serde_json::from_str(&message.data).unwrap();
+        let (items, html) = (data["items"].as_array().unwrap(), data["html"].as_array().unwrap());
+        for (item, html) in items.iter().zip(html) {
+            let first = position(&item["events"][0]);
+            assert!(html.as_str().unwrap().starts_with(&format!("<li data-position=\"{first}\"")), "{html}");
+            rows.insert(first, item.clone());
+        }
+        if position(&data) >= last {
+            return rows;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_follower_of_rows_by_command_has_those_of_the_page() {
+    let shop = Shop::open().await;
+    let open = async |query: &str| {
+        Reader::open(&shop, Role::Support, &format!("after=0&group=1&html=1{query}"), None).await
+    };
+    let (mut all, mut stock) = (open("").await, open("&agg=stock").await);
+    for reader in [&mut all, &mut stock] {
+        assert_eq!(reader.next().await.unwrap().event, "begin");
+    }
+    let order = ids::new();
+    let place = place_of("S-1", guest(), vec![line(1, "mug", 1, 500)], "UK");
+    let first = caused::<Order>(&shop, order, place, None).await;
+    received(&shop, "mug", Some(first)).await;
+    let user = registered(&shop, None).await;
+    shop.see("/api/audit/timeline").await;
+    // An effect comes long after its cause, and one has its cause outside of the search.
+    for _ in 0..60 {
+        received(&shop, "cup", None).await;
+    }
+    shop.see("/api/audit/timeline").await;
+    received(&shop, "pot", Some(first)).await;
+    forgotten(&shop, user, None).await;
+    received(&shop, "pot", Some(0)).await;
+    let last = received(&shop, "pan", Some(5)).await;
+    for (reader, query) in [(&mut all, ""), (&mut stock, "agg=stock")] {
+        let rows = followed(reader, last).await;
+        let page = walked(&shop, &format!("order=asc&limit=200&{query}")).await;
+        let without_changes = |mut item: Value| {
+            for list in ["events", "effects"] {
+                for event in item[list].as_array_mut().unwrap() {
+                    event.as_object_mut().unwrap().remove("changes");
+                }
+            }
+            item
+        };
+        let rows: Vec<_> = rows.into_values().map(without_changes).collect();
+        assert_eq!(rows, page.into_iter().map(without_changes).collect::<Vec<_>>(), "{query}");
+    }
 }
 
 #[tokio::test]

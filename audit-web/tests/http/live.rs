@@ -14,21 +14,21 @@ use tower::ServiceExt as _;
 use crate::shop::*;
 
 /// A reader that is connected.
-struct Reader {
+pub(crate) struct Reader {
     body: BodyDataStream,
     held: String,
 }
 
 /// One message: its event, its id, and its data.
 #[derive(Debug, PartialEq)]
-struct Message {
-    event: String,
-    id: String,
-    data: String,
+pub(crate) struct Message {
+    pub(crate) event: String,
+    pub(crate) id: String,
+    pub(crate) data: String,
 }
 
 impl Reader {
-    async fn open(shop: &Shop, role: Role, query: &str, last: Option<&str>) -> Self {
+    pub(crate) async fn open(shop: &Shop, role: Role, query: &str, last: Option<&str>) -> Self {
         let key = format!("Bearer {}", shop.keys[&role]);
         let headers =
             [("authorization", key.as_str())].into_iter().chain(last.map(|last| ("last-event-id", last)));
@@ -52,8 +52,18 @@ impl Reader {
         Self { body: response.into_body().into_data_stream(), held: String::new() }
     }
 
+    /// The next message that is about events, or about the stream's beginning or end; `None`: the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        loop {
+            let message = self.message().await?;
+            if message.event != "caught-up" {
+                return Some(message);
+            }
+        }
+    }
+
     /// The next message that is not a keep-alive; `None`: the stream has ended.
-    async fn next(&mut self) -> Option<Message> {
+    async fn message(&mut self) -> Option<Message> {
         loop {
             if let Some(end) = self.held.find("\n\n") {
                 let rest = self.held.split_off(end + 2);
@@ -110,6 +120,45 @@ async fn a_follower_gets_every_event_once_across_reconnects() {
     let mut again = Reader::open(&shop, Role::Support, "after=1", Some("4")).await;
     assert_eq!(again.next().await.unwrap().event, "begin");
     assert_eq!(again.positions(254).await, (5..=254).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn each_message_says_where_it_begins_and_a_follower_is_told_once_that_it_has_caught_up() {
+    let shop = Shop::open().await;
+    for name in ["a", "b"] {
+        shop.user(name, "UK").await;
+    }
+    shop.product("Mug", &["mug"], None).await;
+    shop.see("/api/audit/timeline").await;
+    // Two messages hold the users before, whose head is the product that does not match.
+    let mut reader = Reader::open(&shop, Role::Support, "after=1&agg=user", None).await;
+    assert_eq!(reader.message().await.unwrap().event, "begin");
+    let range = |message: Message| {
+        assert_eq!(message.event, "events");
+        let data: Value = serde_json::from_str(&message.data).unwrap();
+        let items: Vec<_> =
+            data["items"].as_array().unwrap().iter().map(|item| item["position"].clone()).collect();
+        (data["after"].clone(), data["position"].clone(), Value::from(items))
+    };
+    assert_eq!(range(reader.message().await.unwrap()), (1.into(), 3.into(), vec![2].into()));
+    let caught_up = reader.message().await.unwrap();
+    assert_eq!(
+        (caught_up.event.as_str(), caught_up.id.as_str(), caught_up.data.as_str()),
+        ("caught-up", "3", "3")
+    );
+    // What does not match is in no message, and leaves no gap between those that are sent.
+    shop.product("Cup", &["cup"], None).await;
+    shop.see("/api/audit/timeline").await;
+    shop.user("c", "UK").await;
+    assert_eq!(range(reader.message().await.unwrap()), (3.into(), 5.into(), vec![5].into()));
+    // Who is not behind is told at once, and who was sent to another log is not.
+    let mut there = Reader::open(&shop, Role::Support, "agg=user", None).await;
+    assert_eq!(there.message().await.unwrap().event, "begin");
+    assert_eq!(there.message().await.unwrap().event, "caught-up");
+    let mut lost = Reader::open(&shop, Role::Support, "", Some("4711")).await;
+    assert_eq!(lost.message().await.unwrap().event, "resync");
+    shop.stop.cancel();
+    assert_eq!(lost.message().await, None);
 }
 
 #[tokio::test]

@@ -15,12 +15,15 @@ mod live;
 mod notes;
 mod operations;
 mod pages;
+mod places;
 mod processes;
 mod reasons;
+mod refusals;
 #[path = "../../../query-api/tests/http/shop.rs"]
 #[expect(dead_code, reason = "parts of it are for the other tests that use it")]
 mod shop;
 mod texts;
+mod views;
 
 use std::sync::Arc;
 

@@ -1,0 +1,82 @@
+//! Refusals as people see them in a browser: a page in their language, wherever the refusal comes from.
+
+use std::time::Duration;
+
+use axum::http::Request;
+use soonshop_audit_web::refusals::PagesOfRefusals;
+use soonshop_service_kit::access::{Access, Role};
+use soonshop_service_kit::problem::{Kind, Problem};
+use soonshop_service_kit::refusal_pages::RefusalPages as _;
+
+use crate::shop::*;
+
+/// The page of a refusal at this address, for a visitor with this key.
+async fn page(shop: &Shop, trail: bool, path: &str, role: Option<Role>, problem: &Problem) -> (u16, String) {
+    let mut request = Request::get(path).header("accept", "text/html");
+    if let Some(role) = role {
+        request = request.header("authorization", format!("Bearer {}", shop.keys[&role]));
+    }
+    let (head, ()) = request.body(()).unwrap().into_parts();
+    let pages = PagesOfRefusals::new(Access::new(None).with_keys(shop.shelf.clone()), trail);
+    let response = pages.page(&head, problem).await;
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    let status = response.status().as_u16();
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn each_kind_of_refusal_is_a_page_in_both_languages_with_all_that_programs_get() {
+    let shop = Shop::open().await;
+    for (kind, slug, english, chinese) in [
+        (Kind::NotFound, "no-such-path", "There is nothing at this address.", "此地址没有内容。"),
+        (Kind::Forbidden, "not-permitted", "Your role is not allowed to do this.", "角色"),
+        (Kind::Malformed, "invalid-query", "A parameter of the address cannot be read.", "参数"),
+        (
+            Kind::MethodNotAllowed,
+            "method-not-allowed",
+            "This address cannot be used in this way.",
+            "此地址不能这样使用。",
+        ),
+        (Kind::TooMany, "too-many-requests", "Too many requests from you", "请求"),
+        (Kind::TooLarge, "body-too-large", "The form is too large.", "过大"),
+        (Kind::UriTooLong, "uri-too-long", "The address is too long", "地址过长"),
+        (Kind::Unavailable, "timed-out", "It took too long", "时间"),
+        (Kind::Unavailable, "database-unavailable", "A database is not available right now", "数据库"),
+        (Kind::Internal, "internal-error", "Something went wrong inside the shop.", "商店内部出错。"),
+    ] {
+        let problem = Problem::new(kind, slug, "the <detail>").with("limit", 7);
+        let problem = problem.with_retry_after(Duration::from_secs(3));
+        for path in ["/audit/nowhere", "/api/audit/timeline", "/orders/7"] {
+            for (lang, says) in [("en", english), ("zh-CN", chinese)] {
+                let (status, text) = page(&shop, true, &format!("{path}?lang={lang}"), None, &problem).await;
+                assert_eq!(status, kind.status().as_u16(), "{slug}");
+                assert!(
+                    text.contains(says) && text.contains(&format!("<html lang=\"{lang}\"")),
+                    "{slug}: {text}"
+                );
+                assert!(
+                    text.contains("&quot;limit&quot;: 7") && !text.contains("<detail>"),
+                    "{slug}: {text}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn around_a_refusal_is_what_is_around_its_neighbours() {
+    let shop = Shop::open().await;
+    let nothing = Problem::not_found("no-such-path", "there is nothing at this path");
+    let (_, guest) = page(&shop, true, "/audit/nowhere?lang=en", None, &nothing).await;
+    assert!(guest.contains("href=\"/audit/sign-in") && !guest.contains("<nav"), "{guest}");
+    let (_, known) = page(&shop, true, "/api/audit/nowhere?lang=en", Some(Role::Support), &nothing).await;
+    assert!(known.contains("<nav") && known.contains("/audit/audit.js"), "{known}");
+    // Where there is too much to do, nobody is looked up.
+    let busy = Problem::too_many("too-many-requests", "wait");
+    let (_, busy) = page(&shop, true, "/audit/timeline?lang=en", Some(Role::Support), &busy).await;
+    assert!(!busy.contains("<nav"), "{busy}");
+    // A process without the trail has no links into it.
+    let (_, commands) = page(&shop, false, "/audit/timeline?lang=en", Some(Role::Support), &nothing).await;
+    assert!(!commands.contains("href=\"/audit\"") && !commands.contains("audit.js"), "{commands}");
+}
