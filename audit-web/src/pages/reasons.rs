@@ -26,7 +26,7 @@ pub(crate) fn reason(view: &View<'_>, reason: Option<&Redacted>, form: &str) -> 
 }
 
 /// The form that reveals what this page hides; `to` is the page that is sent to.
-pub(crate) fn reveal_form(view: &View<'_>) -> Markup {
+pub(crate) fn reveal_form(view: &View<'_>, to: &str) -> Markup {
     html! {
         details.reveal id=(REVEAL) {
             summary { (view.word("reveal")) }
