@@ -185,7 +185,7 @@ const live = (button) => {
   const address = () => {
     const url = new URL('/api/audit/stream', location.href);
     for (const [name, value] of new URLSearchParams(location.search)) {
-      if (!['order', 'before', 'after', 'limit', 'to'].includes(name) && value !== '') { url.searchParams.set(name, value); }
+      if (!['order', 'sort', 'past', 'before', 'after', 'limit', 'to'].includes(name) && value !== '') { url.searchParams.set(name, value); }
     }
     url.searchParams.set('html', '1');
     url.searchParams.set('after', last);

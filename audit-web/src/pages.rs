@@ -10,6 +10,7 @@ mod correlation;
 pub(crate) mod file;
 pub(crate) mod frame;
 mod integrity;
+mod labels;
 mod overview;
 mod parked;
 pub(crate) mod parts;
@@ -17,6 +18,7 @@ mod process_instance;
 mod processes;
 mod projections;
 pub(crate) mod timeline;
+mod times;
 mod trail;
 
 use soonshop_service_kit::access::Permission;

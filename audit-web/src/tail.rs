@@ -56,7 +56,7 @@ pub(crate) fn follows() -> Action {
 }
 
 fn params() -> Vec<Param> {
-    let dropped = ["order", "before", "limit", "to", "group"];
+    let dropped = ["order", "sort", fields::PAST, "before", "limit", "to", "group"];
     let mut params = fields::timeline();
     params.retain(|param| !dropped.contains(&param.name));
     params.push(Param::new(

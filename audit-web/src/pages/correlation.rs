@@ -10,6 +10,7 @@ use soonshop_service_kit::rates::Class;
 use super::frame::{View, described, page, shown, with};
 use super::parts::shape;
 use super::timeline::{self, Detail, MOST_FIELDS};
+use super::times::times;
 use crate::find;
 use crate::state::{Action, Endpoint};
 
@@ -422,7 +423,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
                 @if is_chosen { (details(view, node)) p { (look(view, node, true)) } }
             }
             td data-name=(view.word("by")) { (view.actor(actor.map(|who| who.kind.as_str()), actor.and_then(|who| who.id.as_deref()))) }
-            td data-name=(view.word("begun")) { (view.time(event.recorded_at)) }
+            td data-name=(view.word("begun")) { (times(view, event.recorded_at, event.occurred_at)) }
             @for (name, micros) in spent {
                 td.span data-name=(view.word_of(name).unwrap_or(name)) { @match micros { Some(micros) => (duration(micros)), None => "–" } }
             }

@@ -11,6 +11,7 @@ use soonshop_audit::groups::Group;
 use soonshop_audit::look_up::LookUpResult as People;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::search::Search;
+use soonshop_audit::sorting::Sorting;
 use soonshop_audit::terms;
 use soonshop_audit::timeline::{self, Item, Page};
 use soonshop_audit::views::{self, Saved};
@@ -26,7 +27,9 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::frame::{COMMON, View, address, described, page, refusal, refused_with, see_other, shown, with};
-use super::parts::{actor_of, shape, value};
+use super::labels;
+use super::parts::{actor_of, shape};
+use super::times::times;
 use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
 use crate::{fields, find};
 
@@ -107,6 +110,9 @@ fn params() -> Vec<Param> {
     params
 }
 
+/// The parameters that say where in the list a page begins.
+const PLACES: [&str; 4] = ["at", "before", "after", fields::PAST];
+
 /// The address of the same list from a moment on.
 async fn address_of_moment(call: &Call) -> Result<Option<String>, Problem> {
     let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(None) };
@@ -115,20 +121,30 @@ async fn address_of_moment(call: &Call) -> Result<Option<String>, Problem> {
     let micros = moment
         .ok_or_else(|| unreadable("at", "it is a day, or a moment such as 2026-11-22T09:41"))?
         .timestamp_micros();
-    let ascends = fields::ascends(&call.params);
-    let then = if ascends { "recorded_at < $1" } else { "recorded_at <= $1" };
-    let sql =
-        format!("SELECT position FROM @audit WHERE {then} ORDER BY recorded_at DESC, position DESC LIMIT 1");
+    let (sorting, ascends) = (fields::sorting(&call.params), fields::ascends(&call.params));
+    // The last event before the page, in the order of the list; in the order of the log, the position of the last one
+    // by then is enough.
+    let then = match (sorting, ascends) {
+        (Sorting::Recorded, true) => "recorded_at < $1 ORDER BY recorded_at DESC, position DESC",
+        (Sorting::Recorded, false) => "recorded_at <= $1 ORDER BY recorded_at DESC, position DESC",
+        (Sorting::Occurred, true) => "occurred_at < $1 ORDER BY occurred_at DESC, position DESC",
+        (Sorting::Occurred, false) => "occurred_at > $1 ORDER BY occurred_at ASC, position ASC",
+    };
+    let sql = format!("SELECT position FROM @audit WHERE {then} LIMIT 1");
     let rows = call.shared.reader.source().await?.plain(&sql, vec![micros.into()]).await?;
     let last: Option<i64> =
         rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
-    let last = last.unwrap_or(0);
-    let (name, position) = if ascends { ("after", last) } else { ("before", last + 1) };
+    let begins = match (sorting, ascends) {
+        (Sorting::Recorded, true) => Some(last.unwrap_or(0)),
+        (Sorting::Recorded, false) => Some(last.unwrap_or(0) + 1),
+        (Sorting::Occurred, _) => last,
+    };
+    let name = fields::further(&call.params);
     let kept = form_urlencoded::parse(call.visit.query.as_bytes())
-        .filter(|(name, value)| !["at", "before", "after"].contains(&&**name) && !value.is_empty());
+        .filter(|(name, value)| !PLACES.contains(&&**name) && !value.is_empty());
     let pairs: Vec<(String, String)> = kept
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .chain([(name.to_owned(), position.to_string())])
+        .chain(begins.map(|position| (name.to_owned(), position.to_string())))
         .collect();
     Ok(Some(address("/audit/timeline", pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))))
 }
@@ -144,7 +160,7 @@ fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
 fn jump_form(view: &View<'_>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
         .into_owned()
-        .filter(|(name, value)| !["at", "before", "after"].contains(&name.as_str()) && !value.is_empty())
+        .filter(|(name, value)| !PLACES.contains(&name.as_str()) && !value.is_empty())
         .collect();
     html! {
         form.leap method="get" action="/audit/timeline" {
@@ -323,7 +339,7 @@ pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> 
             a.row href=(view.to(&stream, &[("v", &version)])) { (view.language.sentence(&entry.kind, &entry.summary)) }
         }
         div.about {
-            (view.time(entry.recorded_at))
+            (times(view, entry.recorded_at, entry.occurred_at))
             @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }
             span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
             span { (view.actor(kind, id)) }
@@ -335,7 +351,7 @@ pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> 
                 span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
             }
             @if let Some(reason) = &entry.reason_code {
-                span { (view.word("reason")) ": " span translate="no" { (reason) } }
+                span { (view.word("reason")) ": " (labels::reason(view, reason)) }
             }
             @if let Some(correlation) = entry.correlation_id.as_ref().filter(|_| leads_on) {
                 a href=(view.to(&format!("/audit/c/{correlation}"), &[])) { span aria-hidden="true" { "⤳ " } (view.word("correlation")) }
@@ -381,23 +397,23 @@ fn in_order(changes: &[Change]) -> Vec<&Change> {
 /// The first of the fields that an event changed, before and after.
 fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
     let changes = in_order(changes);
-    let side = |word, field: Option<&Redacted>| {
+    let side = |word, path: &str, field: Option<&Redacted>| {
         html! {
             span.unseen { (view.word(word)) " " }
-            @if let Some(field) = field { (value(view, field.value())) } @else { "–" }
+            @if let Some(field) = field { (labels::value(view, path, field.value())) } @else { "–" }
         }
     };
     html! {
         div.fields.changes {
             @for change in changes.iter().take(most) {
                 span data-path=(change.path) {
-                    code translate="no" { (change.path.trim_start_matches('/')) } " "
+                    (labels::field(view, change.path.trim_start_matches('/'))) " "
                     @if change.before == change.after {
                         // Of a masked value, only that it changed is shown.
                         span.mask { span aria-hidden="true" { "•••• " } (view.word("masked-changed")) }
                     } @else {
-                        del { (side("before", change.before.as_ref())) } span aria-hidden="true" { " → " }
-                        ins { (side("after", change.after.as_ref())) }
+                        del { (side("before", &change.path, change.before.as_ref())) } span aria-hidden="true" { " → " }
+                        ins { (side("after", &change.path, change.after.as_ref())) }
                     }
                 }
             }
@@ -413,7 +429,7 @@ fn fields(view: &View<'_>, summary: &Value, most: usize) -> Markup {
         @if !fields.is_empty() {
             div.fields {
                 @for (name, field) in fields.iter().take(most) {
-                    span { code translate="no" { (name) } " " (value(view, field)) }
+                    span { (labels::field(view, name)) " " (labels::value(view, name, field)) }
                 }
                 @if fields.len() > most { span.soft { "+" (fields.len() - most) } }
             }
@@ -426,13 +442,28 @@ fn search(view: &View<'_>) -> Markup {
         .into_owned()
         .filter(|(name, _)| {
             ![
-                "q", "before", "after", "from", "to", "order", "type", "agg", "actor", "chan", "group",
+                "q",
+                "before",
+                "after",
+                "past",
+                "from",
+                "to",
+                "occurred_from",
+                "occurred_to",
+                "order",
+                "sort",
+                "type",
+                "agg",
+                "actor",
+                "chan",
+                "group",
                 "failures",
             ]
             .contains(&name.as_str())
         })
         .collect();
     let order = view.visit.parameter("order");
+    let sorted = view.visit.parameter("sort").unwrap_or_default();
     html! {
         form.search method="get" action="/audit/timeline" role="search" {
             @for (name, value) in &kept {
@@ -454,6 +485,15 @@ fn search(view: &View<'_>) -> Markup {
                 }
                 label { (view.word("from")) " " input name="from" size="12" value=[view.visit.parameter("from")] placeholder="2026-11-01"; }
                 label { (view.word("to")) " " input name="to" size="12" value=[view.visit.parameter("to")] placeholder="2026-11-22"; }
+                label { (view.word("occurred-from")) " " input name="occurred_from" size="12" value=[view.visit.parameter("occurred_from")] placeholder="2011-01-01"; }
+                label { (view.word("occurred-to")) " " input name="occurred_to" size="12" value=[view.visit.parameter("occurred_to")] placeholder="2011-03-01"; }
+                label { (view.word("sorted-by")) " "
+                    select name="sort" {
+                        @for name in Sorting::NAMES {
+                            option value=(name) selected[sorted == name] { (view.word_of(&format!("sort-{name}")).unwrap_or(name)) }
+                        }
+                    }
+                }
                 label { (view.word("sorted")) " "
                     select name="order" {
                         option value="desc" selected[order.as_deref() != Some("asc")] { (view.word("newest")) }
@@ -502,7 +542,8 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
         .into_owned()
         .filter(|(name, value)| {
             names.contains(&name.as_str())
-                && !["order", "limit", "before", "after", "group"].contains(&name.as_str())
+                && !["order", "sort", "limit", "before", "after", fields::PAST, "group"]
+                    .contains(&name.as_str())
                 && !value.is_empty()
         })
         .collect()
@@ -537,16 +578,25 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
     let ascends = view.visit.parameter("order").as_deref() == Some("asc");
-    let parameter = if ascends { "after" } else { "before" };
+    let by_recording = view.visit.parameter("sort").as_deref() != Some("occurred");
+    let parameter = match (by_recording, ascends) {
+        (false, _) => fields::PAST,
+        (true, true) => "after",
+        (true, false) => "before",
+    };
     let grouped = view.visit.parameter("group").is_some();
     let moments: Vec<_> = page.items.iter().map(recorded).chain([page.beyond]).collect();
-    let before =
-        |at: usize| if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
+    // The time since the row before is the time between their recordings: other orders have none.
+    let before = |at: usize| {
+        let before = if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
+        before.filter(|_| by_recording)
+    };
     let export = |kind: &str| {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
             .into_owned()
             .filter(|(name, _)| {
-                !["before", "after", "limit", "group", "lang", "theme", "tz"].contains(&name.as_str())
+                !["before", "after", fields::PAST, "limit", "group", "lang", "theme", "tz"]
+                    .contains(&name.as_str())
             })
             .collect();
         // Days of the file begin where those of the page do.
@@ -568,6 +618,8 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
             }
             @if grouped {
                 @if view.file.is_none() { span.soft { (view.word("live-not-grouped")) } }
+            } @else if !by_recording {
+                @if view.file.is_none() { span.soft { (view.word("live-not-sorted")) } }
             } @else if view.file.is_none() {
                 button.quiet type="button" data-live=(found.position) aria-pressed="false" hidden { (view.word("live")) }
             }

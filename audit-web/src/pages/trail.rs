@@ -11,7 +11,9 @@ use soonshop_service_kit::rates::Class;
 
 use super::correlation::missing;
 use super::frame::{View, described, page, see_other, shown, with};
+use super::labels;
 use super::parts::{actor_of, command, shape, value};
+use super::times::times;
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
 
@@ -155,7 +157,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
     let (kind, id) = actor_of(event.actor.as_deref());
     html! {
         div.about {
-            (view.time(event.recorded_at))
+            (times(view, event.recorded_at, event.occurred_at))
             span { (view.actor(kind, id)) }
             @if let Some(channel) = &event.channel {
                 span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
@@ -165,7 +167,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
                 span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
             }
             @if let Some(reason) = &event.reason_code {
-                span { (view.word("reason")) ": " span translate="no" { (reason) } }
+                span { (view.word("reason")) ": " (labels::reason(view, reason)) }
             }
             @if event.has_note {
                 span { (view.word("note-left")) }
@@ -214,7 +216,8 @@ fn note_form(view: &View<'_>, version: i64) -> Markup {
 
 fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.visit.path;
-    let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
+    let side =
+        |path: &str, field: Option<&Redacted>| field.map(|field| labels::value(view, path, field.value()));
     html! {
         section aria-label=(view.word("state")) {
             h2 { (view.word("changes")) ": v" (trail.diff.from) " → v" (trail.diff.to) }
@@ -233,9 +236,9 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
                     tbody {
                         @for change in &trail.diff.changes {
                             tr {
-                                td { code translate="no" { (change.path) } }
-                                td data-name=(view.word("before")) { @if let Some(was) = side(change.before.as_ref()) { del { (was) } } @else { "–" } }
-                                td data-name=(view.word("after")) { @if let Some(is) = side(change.after.as_ref()) { ins { (is) } } @else { "–" } }
+                                td { (labels::field(view, &change.path)) }
+                                td data-name=(view.word("before")) { @if let Some(was) = side(&change.path, change.before.as_ref()) { del { (was) } } @else { "–" } }
+                                td data-name=(view.word("after")) { @if let Some(is) = side(&change.path, change.after.as_ref()) { ins { (is) } } @else { "–" } }
                             }
                         }
                     }
@@ -275,11 +278,11 @@ fn state(view: &View<'_>, trail: &Trail) -> Markup {
             tbody {
                 @for (field, now) in &leaves {
                     tr {
-                        td { code translate="no" { (field) } }
-                        td data-name=(view.word("value")) { (value(view, now)) }
+                        td { (labels::field(view, field)) }
+                        td data-name=(view.word("value")) { (labels::value(view, field, now)) }
                         td data-name=(view.word("set-by")) {
                             @if let Some(owed) = trail.blame.as_ref().and_then(|blame| blame.get(field)) {
-                                a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " code translate="no" { (owed.kind) }
+                                a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " (view.language.kind(&owed.kind))
                             } @else { "–" }
                         }
                     }

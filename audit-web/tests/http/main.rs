@@ -5,12 +5,14 @@
 mod audit;
 mod causes;
 mod changes;
+mod chinese;
 mod description;
 mod front;
 mod groups;
 mod hostile;
 mod live;
 mod notes;
+mod occurred;
 mod pages;
 mod processes;
 #[path = "../../../query-api/tests/http/shop.rs"]

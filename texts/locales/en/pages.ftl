@@ -44,7 +44,12 @@ page-search = Search
 page-search-hint = type:Stock* agg:order actor:staff "a text"
 page-from = From
 page-to = To
+page-occurred-from = Happened from
+page-occurred-to = Happened before
 page-sorted = Order
+page-sorted-by = Sorted by
+page-sort-recorded = time of recording
+page-sort-occurred = time it happened
 page-newest = newest first
 page-oldest = oldest first
 page-events = { $count ->
@@ -57,6 +62,7 @@ page-filter-actor = any actor
 page-filter-chan = any channel
 page-live = Follow live
 page-live-not-grouped = Rows grouped by command cannot be followed live.
+page-live-not-sorted = Rows sorted by the time at which they happened cannot be followed live.
 page-only-group = group by command
 page-only-failures = only failures
 page-effects = It caused { $count ->
@@ -165,6 +171,8 @@ page-critical = critical path
 page-look-closer = Details
 page-look-away = Close
 page-occurred = Occurred
+page-happened = happened
+page-recorded-at = recorded
 page-recorded = Recorded
 page-command-id = Command
 page-command-type = Command type
@@ -173,9 +181,16 @@ page-subject = Person
 page-of-it-parked = parked
 page-steps-missing = overdue
 page-step-missing = { $event } { $elapsed } ago; still missing: { $expected } (expected within { $limit })
+page-list-comma = {", "}
 page-or = {" "}or{" "}
-page-folded-deeper = show { $count } deeper
-page-folded-more = show { $count } more
+page-folded-deeper = { $count ->
+        [one] show 1 deeper event
+       *[other] show { $count } deeper events
+    }
+page-folded-more = { $count ->
+        [one] show 1 more event
+       *[other] show { $count } more events
+    }
 page-because = after
 page-root = start
 page-cause-missing = its cause is not in this list
@@ -195,7 +210,7 @@ page-all-well = All is well.
 page-in-use = in use
 page-way-back = kept for a rollback
 page-candidate = new, not in use yet
-page-seen = Processed up to
+page-seen = Processed up to position
 page-lag = Behind
 page-since = since
 page-trend-growing = growing
@@ -210,7 +225,7 @@ page-is-late = late
 page-never-begun = not started
 page-command = More on the command line
 page-gate = Conditions for a swap
-page-gate-lag = behind by
+page-gate-lag = behind by events:
 page-gate-verified = verified by run
 page-gate-not-verified = not verified yet: a swap is refused
 page-gate-shape = same shape: this release can read it
@@ -224,10 +239,11 @@ page-runs-alive = { $count ->
 page-run = Run
 page-by = By
 page-begun = Started
-page-folded = Processed
-page-skipped = Skipped
+page-folded = Events processed
+page-skipped = Events skipped
 page-rate = Rate
 page-limit = Limit
+page-positions-per-second = positions a second
 page-result = Result
 page-run-running = running
 page-run-paused = paused
@@ -306,7 +322,13 @@ page-seals-of = Seals
 page-seals-of-record = Seals of the record of operations
 page-sealed-log = The log
 page-sealed-record = The record of operations
-page-appended-lately = { $count } in the last { $minutes } minutes
+page-appended-lately = { $count ->
+        [one] 1 event
+       *[other] { $count } events
+    } in the last { $minutes ->
+        [one] minute
+       *[other] { $minutes } minutes
+    }
 page-record = Record of operations
 page-record-empty = Nothing is recorded yet.
 page-did-reveal = Revealed personal values
@@ -346,7 +368,8 @@ page-term-cause = cause: takes the UUID of an event
 page-term-subject = subject: takes the UUID of a person
 page-term-reason = reason: takes the code of a reason
 page-term-amount = amount: takes a number such as 12.50, with >, >=, < or <= before it, or two with .. between them, and perhaps a currency: amount:>100GBP
-page-term-created = created: takes a day, a moment, two with .. between them, or last:24h
+page-term-created = created: takes a day, a month, a moment, two with .. between them, or last:24h
+page-term-occurred = occurred: takes a day, a month, a moment, two with .. between them, or last:24h; it is business time
 
 # Process managers.
 page-processes = Process managers
