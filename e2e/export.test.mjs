@@ -36,12 +36,14 @@ check(10, 'a filtered timeline is the same on the page, as CSV and as NDJSON', a
     assert.equal(file[0], '\ufeff', 'a spreadsheet needs the byte order mark to read Chinese');
     const [names, ...lines] = cells(file.slice(1));
     assert.equal(names[0], 'position');
+    const own = lines.pop();
+    assert.equal(own[0], '#manifest');
     const taken = lines.map((line) => line[0]);
     const answer = await get(shop, `/api/audit/export.ndjson?${FILTER}&order=${order}`, { as: 'support' });
     const [first, ...rest] = answer.text.trimEnd().split('\n');
     const { manifest } = JSON.parse(first);
     const agree = () => {
-      assert.deepEqual([taken.length, rest.length, manifest.count], [count, count, count]);
+      assert.deepEqual([taken.length, rest.length, manifest.count, JSON.parse(own[1]).count], [count, count, count, count]);
       assert.deepEqual(taken.slice(0, 200), shown);
       assert.deepEqual(rest.map((line) => String(JSON.parse(line).position)), taken);
     };
@@ -66,6 +68,7 @@ check(10, 'changes are the same on the screen, in the answer and in both files',
     const taken = file.text.trimEnd().split('\n').slice(1).map((line) => JSON.parse(line));
     assert.deepEqual(taken, answer.json.items);
     const [names, ...lines] = cells(csv.text);
+    assert.equal(lines.pop()[0], '#manifest');
     const column = names.indexOf('changes');
     assert.deepEqual(lines.map((line) => JSON.parse(line[column] || 'null')), taken.map((row) => row.changes));
     const shown = () => rows(page).evaluateAll((found) => found.map((row) => [...row.querySelectorAll('[data-path]')].map((field) => field.dataset.path)));
@@ -82,6 +85,7 @@ check(10, 'files mask the same values, and no cell is a formula', async (_, shop
   const csv = await get(shop, `/api/audit/export.csv?q=subject:${shop.made.users.ana}`, { as: 'support' });
   const page = await get(shop, `/api/audit/timeline?q=subject:${shop.made.users.ana}`, { as: 'support' });
   const [names, ...lines] = cells(csv.text);
+  assert.equal(lines.pop()[0], '#manifest');
   const summary = names.indexOf('summary');
   assert.deepEqual(lines.map((line) => JSON.parse(line[summary])), page.json.items.map((item) => item.summary));
   assert.match(csv.text, /personal/);

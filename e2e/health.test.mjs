@@ -59,7 +59,7 @@ async function agree(page, shop, name, words) {
   } else {
     assert.match(text, /✓/);
   }
-  assert.match(text, new RegExp(`\\b${lag} · \\d+\\.\\d s`), `lag ${lag} on the page`);
+  assert.match(text, new RegExp(`\\b${lag} events? · \\d+\\.\\d s`), `lag ${lag} on the page`);
   assert.match(tool.stdout, new RegExp(`lag +${lag}\\b`), `lag ${lag} by the tool`);
   await see(page, shop, '/audit?lang=en');
   const overview = await page.locator('main').innerText();

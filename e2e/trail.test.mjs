@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { see, violations, visit } from './browser.mjs';
 import { browser, check, each, events as eventsOf, firstFields, mustFail, rows } from './harness.mjs';
 import { ANA_LATER, LONG } from './seed.mjs';
-import { call, get, replayTool, sql } from './shop.mjs';
+import { call, eventually, get, replayTool, sql } from './shop.mjs';
 
 const audit = async (shop, path, as = 'support') => (await get(shop, `/api/audit${path}`, { as })).json;
 
@@ -228,6 +228,11 @@ async function sameState(shop, kind, id, tampered = (state) => state) {
   assert.equal(result.code, 0, result.stderr);
   const tool = JSON.parse(result.stdout.split('\n')[0]).state;
   assert.equal(JSON.stringify(tampered(tool)), JSON.stringify(state));
+  // The whole answer is the same, byte for byte; a seal may come in between.
+  await eventually(`${kind} ${id} is printed as it is answered`, async () => {
+    const answer = await get(shop, `/api/audit/a/${kind}/${id}`, { as: 'ops' });
+    return (await replayTool(shop, 'show', kind, id, '--format', 'json')).stdout === answer.text;
+  });
   return state;
 }
 

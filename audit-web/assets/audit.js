@@ -194,7 +194,7 @@ const TOP = 200;
 const streamOf = (parameters) => {
   const url = new URL('/api/audit/stream', location.href);
   for (const [name, value] of parameters) {
-    if (!['order', 'before', 'after', 'limit'].includes(name) && value !== '') { url.searchParams.set(name, value); }
+    if (!['order', 'sort', 'past', 'before', 'after', 'limit'].includes(name) && value !== '') { url.searchParams.set(name, value); }
   }
   url.searchParams.set('html', '1');
   return url.href;
@@ -212,7 +212,7 @@ const leftOut = ({ search, from, to }, parameters, button) => {
   const item = document.createElement('li');
   const way = document.createElement('a');
   const url = new URL(location.pathname, location.href);
-  for (const [name, value] of parameters) { if (name !== 'before') { url.searchParams.set(name, value); } }
+  for (const [name, value] of parameters) { if (!['before', 'past'].includes(name)) { url.searchParams.set(name, value); } }
   url.searchParams.set('order', 'asc');
   url.searchParams.set('after', from - 1);
   item.dataset.position = to;
@@ -268,7 +268,7 @@ const live = (button) => {
   const search = document.querySelector('form.search');
   const parameters = new URLSearchParams(location.search);
   const newest = parameters.get('order') !== 'asc';
-  const older = () => document.querySelector('a[rel=next]') !== null || !cut.hidden || parameters.has('after');
+  const older = () => document.querySelector('a[rel=next]') !== null || !cut.hidden || parameters.has('after') || parameters.has('past');
   const rows = [...list.querySelectorAll(':scope > li[data-position]')]
     .map((item) => ({ row: Number(item.dataset.position), positions: [], html: null }));
   const model = new List({ search: streamOf(parameters), rows, last: Number(button.dataset.live), more: older() });
@@ -281,7 +281,7 @@ const live = (button) => {
     if (model.news > 0) { show.textContent = '▲ ' + counted(model.news); }
     if (!model.cut) { return; }
     const before = new URLSearchParams(parameters);
-    for (const name of ['after', 'order']) { before.delete(name); }
+    for (const name of ['after', 'past', 'order']) { before.delete(name); }
     before.set('before', model.floor);
     const way = location.pathname + '?' + before;
     for (const link of [cut.querySelector('a'), newest && document.querySelector('a[rel=next]')]) { if (link) { link.href = way; } }

@@ -113,8 +113,7 @@ async fn health(call: Call) -> Answer {
 async fn timeline(call: Call) -> Answer {
     let (position, page) = find::timeline(&call).await?;
     let link = page.next.map(|next| next.to_string());
-    let parameter = if fields::ascends(&call.params) { "after" } else { "before" };
-    call.page_before(position, &page, link.as_deref().map(|next| (parameter, next)))
+    call.page_before(position, &page, link.as_deref().map(|next| (fields::further(&call.params), next)))
 }
 
 async fn trail(call: Call) -> Answer {

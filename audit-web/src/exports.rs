@@ -24,7 +24,7 @@ use url::form_urlencoded;
 use crate::fields;
 use crate::state::{Action, Call};
 
-/// The manifest's header: a CSV file has no place for it.
+/// The manifest's header, for programs that do not read the whole file.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
 /// The parameter for what stands between the cells of CSV.
@@ -36,10 +36,10 @@ pub(crate) fn separator() -> Param {
     )
 }
 
-/// The export as CSV, with its manifest in a header.
+/// The export as CSV, the manifest last.
 pub(crate) fn csv() -> Action {
     let params = fields::listing().into_iter().chain([separator()]).collect();
-    let about = "A row with the names of the columns, then one for each event.";
+    let about = "A row with the names of the columns, then one for each event, and the manifest in the last row.";
     file(params, Format::Csv, Described::file("text/csv", about))
 }
 

@@ -4,6 +4,7 @@ use soonshop_audit::aggregate::Choice;
 use soonshop_audit::filter::{Filter, OUTSIDE};
 use soonshop_audit::listing::WITHOUT_CHANGES;
 use soonshop_audit::notes::NewNote;
+use soonshop_audit::sorting::Sorting;
 use soonshop_audit::timeline::ListOptions;
 use soonshop_projections::integrity::Of;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params};
@@ -29,7 +30,19 @@ pub(crate) fn timeline() -> Vec<Param> {
         Param::new("correlation", Kind::Id, "Everything that followed from one request."),
         Param::new("from", Kind::Time, "Recorded at this time or later."),
         Param::new("to", Kind::Time, "Recorded before this time."),
-        Param::new("order", Kind::OneOf(&["desc", "asc"]), "By position; newest first by default."),
+        Param::new("occurred_from", Kind::Time, "Happened at this time or later, by business time."),
+        Param::new("occurred_to", Kind::Time, "Happened before this time."),
+        Param::new("order", Kind::OneOf(&["desc", "asc"]), "Newest first by default."),
+        Param::new(
+            "sort",
+            Kind::OneOf(&Sorting::NAMES),
+            "The time that counts for `order`: `recorded`, the order of the log and the default, or `occurred`, business time.",
+        ),
+        Param::new(
+            PAST,
+            positions,
+            "Only what comes after the event at this position, in the order of the list: `next` of the previous page.",
+        ),
         Param::new("before", positions, "Positions below this one."),
         Param::new("after", positions, "Positions above this one."),
         Param::new(
@@ -42,11 +55,14 @@ pub(crate) fn timeline() -> Vec<Param> {
     ]
 }
 
+/// The parameter that names the event after which a page begins.
+pub(crate) const PAST: &str = "past";
+
 /// The time zone of a request to `/api/audit`. Pages have a parameter of their own for it.
 pub(crate) const ZONE: Param = Param::new(
     "tz",
     Kind::Zone,
-    "The time zone in which days begin (in `from`, `to`, `asof` and `created:`): an IANA name such as Europe/London; UTC by default.",
+    "The time zone in which days begin (in `from`, `to`, `occurred_from`, `occurred_to`, `asof`, `created:` and `occurred:`): an IANA name such as Europe/London; UTC by default.",
 );
 
 /// These parameters, with the time zone.
@@ -58,7 +74,7 @@ pub(crate) fn zoned(mut params: Vec<Param>) -> Vec<Param> {
 /// The timeline's parameters without the page size: an export is not paged.
 pub(crate) fn listing() -> Vec<Param> {
     let mut params = timeline();
-    params.retain(|param| !["limit", "group"].contains(&param.name));
+    params.retain(|param| !["limit", "group", PAST].contains(&param.name));
     params.push(ZONE);
     params.push(Param::new(
         WITHOUT_CHANGES,
@@ -76,10 +92,14 @@ pub(crate) fn filter(params: &Params) -> Filter {
         terms: OUTSIDE.iter().filter_map(text).collect(),
         from: params.number("from"),
         to: params.number("to"),
+        occurred_from: params.number("occurred_from"),
+        occurred_to: params.number("occurred_to"),
         after: params.number("after"),
         before: params.number("before"),
         failures: params.text("failures").is_some(),
         ascends: ascends(params),
+        sorting: sorting(params),
+        past: params.number(PAST),
         zone: Some(params.zone()),
     }
 }
@@ -87,6 +107,20 @@ pub(crate) fn filter(params: &Params) -> Filter {
 /// Oldest first.
 pub(crate) fn ascends(params: &Params) -> bool {
     params.text("order") == Some("asc")
+}
+
+/// The time that the list is sorted by.
+pub(crate) fn sorting(params: &Params) -> Sorting {
+    params.text("sort").map(Sorting::named).unwrap_or_default()
+}
+
+/// The parameter that names where the next page begins.
+pub(crate) fn further(params: &Params) -> &'static str {
+    match (sorting(params), ascends(params)) {
+        (Sorting::Occurred, _) => PAST,
+        (Sorting::Recorded, true) => "after",
+        (Sorting::Recorded, false) => "before",
+    }
 }
 
 /// How the timeline is listed.
@@ -256,6 +290,17 @@ mod tests {
         assert_eq!((found.after, found.before, found.from), (Some(7), None, Some(86_400_000_000)));
         assert!(found.ascends && found.failures);
         assert!(listed(&params).by_command && listed(&params).limit == 3);
+        assert_eq!((found.sorting, further(&params)), (Sorting::Recorded, "after"));
+    }
+
+    #[test]
+    fn parameters_of_business_time_become_a_filter() {
+        let query = "occurred_from=1970-01-02&occurred_to=&sort=occurred&past=7";
+        let params = Params::read(query, &timeline()).unwrap();
+        let found = filter(&params);
+        assert_eq!((found.occurred_from, found.occurred_to), (Some(86_400_000_000), None));
+        assert_eq!((found.sorting, found.past, further(&params)), (Sorting::Occurred, Some(7), "past"));
+        assert!(!listing().iter().any(|param| param.name == PAST), "a file has no pages");
     }
 
     #[test]

@@ -196,13 +196,13 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     let until = call.form.number("until").map(|position| position.saturating_add(1).to_string());
     // The time zone is part of a search that has days.
     let has_days = form_urlencoded::parse(query.as_bytes()).any(|(name, value)| match &*name {
-        "from" | "to" => !value.is_empty(),
-        "q" => value.contains("created:"),
+        "from" | "to" | "occurred_from" | "occurred_to" => !value.is_empty(),
+        "q" => ["created:", "occurred:"].iter().any(|term| value.contains(term)),
         _ => false,
     });
     // Parameters that only affect the look of the page, or where it begins, are not saved.
     let passing = |name: &str| {
-        ["after", "before"].contains(&name)
+        ["after", "before", fields::PAST].contains(&name)
             || passing.contains(&name) && !(has_days && name == fields::ZONE.name)
     };
     let pairs = form_urlencoded::parse(query.as_bytes())

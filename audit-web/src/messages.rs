@@ -115,6 +115,16 @@ impl Language {
         self.texts().fill(&format!("page-{name}"), &values.collect::<Vec<_>>())
     }
 
+    /// The name of a field, by its path.
+    pub(crate) fn field(self, path: &str) -> String {
+        self.texts().field(path)
+    }
+
+    /// The name of a value of a field, where it is a code that has one.
+    pub(crate) fn value_of(self, path: &str, code: &str) -> Option<&'static str> {
+        self.texts().value_of(path, code)
+    }
+
     /// Why a position or a seal does not match.
     pub(crate) fn fault(self, fault: &Fault) -> String {
         let values = serde_json::to_value(fault).unwrap_or_default();
@@ -166,7 +176,7 @@ impl Language {
     }
 
     fn one(self, variable: &str, field: &Value) -> String {
-        let named = field.as_str().and_then(|code| self.texts().find(&format!("field-{variable}.{code}")));
+        let named = field.as_str().and_then(|code| self.value_of(variable, code));
         named.map_or_else(|| value(field), str::to_owned)
     }
 }
@@ -248,6 +258,15 @@ mod tests {
         assert_eq!(said, "Order S-1 was placed: 2 lines, GBP 12.99");
         assert_eq!(Language::Chinese.sentence("OrderCancelled", &json!({})), "订单已取消：–");
         assert_eq!(Language::English.sentence("Unheard", &json!({})), "Unheard");
+    }
+
+    #[test]
+    fn the_reason_of_a_refusal_is_shown_in_words() {
+        let fields =
+            json!({ "refusal.line": 2, "refusal.sku": "CUP", "refusal.reason": "insufficient-stock" });
+        let said = [Language::English, Language::Chinese].map(|one| one.sentence("OrderRefused", &fields));
+        assert_eq!(said[0], "An order was refused: line 2, CUP, not enough in stock");
+        assert_eq!(said[1], "订单被拒绝：第 2 行，CUP，库存不足");
     }
 
     #[test]

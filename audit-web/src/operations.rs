@@ -133,7 +133,7 @@ async fn revealed(call: Call) -> Answer {
 }
 
 fn csv() -> Action {
-    let about = "A row with the names of the columns, then one for each entry, the newest first.";
+    let about = "A row with the names of the columns, then one for each entry, the newest first, and the manifest in the last row.";
     let params = filters().into_iter().chain([separator()]).collect();
     file(params, Format::Csv, Described::file("text/csv", about))
 }

@@ -58,7 +58,7 @@ pub(crate) fn follows() -> Action {
 }
 
 fn params() -> Vec<Param> {
-    let dropped = ["order", "before", "limit"];
+    let dropped = ["order", "sort", fields::PAST, "before", "limit"];
     let mut params = fields::timeline();
     params.retain(|param| !dropped.contains(&param.name));
     params.push(Param::new(

@@ -1,20 +1,22 @@
 //! A listing as a file, NDJSON or CSV, with a manifest that describes it: the one encoder of the command line and the
 //! endpoints. The rows it gets must be redacted already: nothing is masked here.
 //!
-//! A manifest has the count and the hash of the rows, and comes before them. So rows are spooled first, in memory while
-//! they are few and then to a temporary file, and read back once the last one is known. The hash covers every
-//! byte after the first line: `tail -n +2 FILE | sha256sum`. [`Reading`] reads NDJSON back and checks it against that.
+//! A manifest has the count and the hash of the rows. In NDJSON it comes before them, so rows are spooled first, in
+//! memory while they are few and then to a temporary file, and read back once the last one is known. The hash covers
+//! every byte after the first line: `tail -n +2 FILE | sha256sum`. The first line of CSV holds the names of the columns;
+//! its manifest is the last line, which the hash does not cover: `sed '1d;$d' FILE | sha256sum`. [`Reading`](crate::reading::Reading) reads both
+//! back and checks them against their manifest.
 //!
 //! A manifest may be signed with the shop's seal key. The signature covers the manifest's own text without the
 //! signature, so a signed manifest must be kept as it was written, byte by byte.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufWriter, Cursor, Read, Seek as _, Write};
+use std::io::{self, BufWriter, Cursor, Read, Seek as _, Write};
+use std::iter;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use ring::digest::{Context, SHA256};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soonshop_domain::clock;
@@ -39,7 +41,7 @@ const PIECE: u64 = 1 << 20;
 pub enum Format {
     /// One JSON object per line, the manifest first.
     Ndjson,
-    /// RFC 4180, with a header row. Its manifest has to be sent separately.
+    /// RFC 4180, with a header row; the manifest is the last row.
     Csv,
 }
 
@@ -66,7 +68,7 @@ impl Separator {
     /// The names of all separators, the default first.
     pub const NAMES: [&str; 3] = ["comma", "semicolon", "tab"];
 
-    const ALL: [Self; 3] = [Self::Comma, Self::Semicolon, Self::Tab];
+    pub(crate) const ALL: [Self; 3] = [Self::Comma, Self::Semicolon, Self::Tab];
 
     /// The separator of this name; the default for any other.
     pub fn named(name: Option<&str>) -> Self {
@@ -74,7 +76,7 @@ impl Separator {
         all.find(|(known, _)| Some(*known) == name).map(|(_, separator)| separator).unwrap_or_default()
     }
 
-    fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         match self {
             Self::Comma => b',',
             Self::Semicolon => b';',
@@ -94,8 +96,11 @@ pub struct Scope {
     pub of: Option<String>,
     /// The filters, by parameter.
     pub filter: BTreeMap<String, String>,
-    /// `asc` or `desc`, by position.
+    /// `asc` or `desc`.
     pub order: String,
+    /// The time that it is sorted by, if not by position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
     /// The position of the log at which it was read.
     pub head: i64,
     /// The role that it is masked for.
@@ -106,12 +111,12 @@ pub struct Scope {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     schema: u32,
-    format: Format,
+    pub(crate) format: Format,
     #[serde(flatten)]
     listed: Scope,
     count: u64,
     made_at: DateTime<Utc>,
-    /// SHA-256 of every byte after the first line, in hexadecimal.
+    /// SHA-256 of the rows as they are written, in hexadecimal.
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed_by: Option<Signer>,
@@ -134,8 +139,15 @@ impl Manifest {
     }
 
     /// The manifest's line before the rows in NDJSON.
-    fn line(&self) -> serde_json::Result<String> {
-        Ok(format!("{{\"manifest\":{}}}\n", self.text()?))
+    pub(crate) fn line(&self) -> io::Result<Vec<u8>> {
+        Ok(format!("{{\"manifest\":{}}}\n", self.text()?).into_bytes())
+    }
+
+    /// The manifest's line after the rows in CSV, with as many cells as any other. Its mark is what many programs take
+    /// for the beginning of a comment.
+    pub(crate) fn last_line(&self, columns: usize, separator: Separator) -> io::Result<Vec<u8>> {
+        let cells = [MARK.to_owned(), self.text()?].into_iter();
+        record(cells.chain(iter::repeat_n(String::new(), columns.saturating_sub(2))), separator)
     }
 
     /// Who signed it. When it was read back, the signature has been verified.
@@ -160,7 +172,7 @@ impl Manifest {
     }
 
     /// Returns the manifest if the rows match it.
-    fn fits(self, count: u64, hash: Context) -> Result<Self, InvalidExport> {
+    pub(crate) fn fits(self, count: u64, hash: Context) -> Result<Self, InvalidExport> {
         let sha256 = digits(hash.finish().as_ref());
         let Self { count: said, sha256: hashed, .. } = &self;
         if (count, &sha256) == (*said, hashed) {
@@ -172,10 +184,10 @@ impl Manifest {
     }
 
     /// Reads a manifest from its text. `whole` renders the manifest as it must be written.
-    fn read(
+    pub(crate) fn read(
         bytes: &[u8],
         manifest: Option<Value>,
-        whole: impl FnOnce(&Self) -> serde_json::Result<String>,
+        whole: impl FnOnce(&Self) -> io::Result<Vec<u8>>,
     ) -> Result<Self, InvalidExport> {
         // A signed manifest stays signed: one that names a signer or signature must have a valid one.
         let marks: [&[u8]; 2] = [b"\"signed_by\"", b"\"signature\""];
@@ -194,7 +206,7 @@ impl Manifest {
         }
         let manifest: Self =
             serde_json::from_value(manifest).map_err(|_| no("its manifest is incomplete"))?;
-        let as_written = whole(&manifest).is_ok_and(|text| text.as_bytes() == bytes);
+        let as_written = whole(&manifest).is_ok_and(|text| text == bytes);
         if signed && !(as_written && manifest.is_proved()) {
             return Err(no(NO_MANIFEST));
         }
@@ -257,11 +269,13 @@ impl Write for HashedSpool {
 }
 
 /// The order of the rows in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// In the order in which they were added.
     AsAdded,
     LastFirst,
+    /// By their numbers in the order in which they were added, from 0.
+    Sequence(Vec<usize>),
 }
 
 /// Hexadecimal digits.
@@ -270,12 +284,22 @@ fn digits(bytes: &[u8]) -> String {
     halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
-/// A text that no spreadsheet takes for a formula. Some take the wide signs of Chinese and Japanese for one, too.
+/// What a spreadsheet takes for the beginning of a formula. Some take the wide signs of Chinese and Japanese for one, too.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
+
+/// A text that no spreadsheet takes for a formula: an apostrophe stands before it, and before one that would read the
+/// same.
 fn harmless(mut text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n']) {
+    if text.trim_start_matches('\'').starts_with(FORMULA) {
         text.insert(0, '\'');
     }
     text
+}
+
+/// The text that a harmless one was made from.
+pub(crate) fn as_it_was(text: &str) -> &str {
+    let inner = text.strip_prefix('\'').filter(|inner| inner.trim_start_matches('\'').starts_with(FORMULA));
+    inner.unwrap_or(text)
 }
 
 /// A value in one cell: null is empty, and an object or list is JSON.
@@ -336,6 +360,7 @@ impl Export {
         let HashedSpool { file: mut rows, hash } = match order {
             Order::AsAdded => passing,
             Order::LastFirst => last_first(passing.file, &ends)?,
+            Order::Sequence(sequence) => in_sequence(passing.file, &ends, &sequence)?,
         };
         rows.rewind()?;
         let sha256 = digits(hash.finish().as_ref());
@@ -350,10 +375,13 @@ impl Export {
             signature: None,
         };
         let first = match format {
-            Format::Ndjson => manifest.line()?.into_bytes(),
+            Format::Ndjson => Vec::new(),
             Format::Csv => [BYTE_ORDER_MARK.as_bytes(), &names(&columns, separator)?].concat(),
         };
-        Ok(Written { manifest, first: Cursor::new(first), rows })
+        let (first, last, columns) = (Cursor::new(first), Cursor::default(), columns.len());
+        let mut written = Written { manifest, first, rows, last, columns, separator };
+        written.put_manifest()?;
+        Ok(written)
     }
 }
 
@@ -391,11 +419,29 @@ fn last_first(mut file: SpooledTempFile, ends: &[u64]) -> io::Result<HashedSpool
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+/// The rows of a file in another order: rows that stay together are read together.
+fn in_sequence(mut file: SpooledTempFile, ends: &[u64], sequence: &[usize]) -> io::Result<HashedSpool> {
+    let mut out = BufWriter::new(HashedSpool::begin());
+    let start_of = |row: usize| row.checked_sub(1).map_or(0, |before| ends[before]);
+    for run in sequence.chunk_by(|row, next| *next == row + 1) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        let (start, end) = (start_of(*first), ends[*last]);
+        file.seek(io::SeekFrom::Start(start))?;
+        if io::copy(&mut (&mut file).take(end - start), &mut out)? != end - start {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    out.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
+/// The first cell of the last line of CSV.
+pub(crate) const MARK: &str = "#manifest";
+
 /// At the beginning of a file: without it a spreadsheet takes Chinese for the letters of another encoding.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// The header row of CSV.
-fn names(columns: &[Column], separator: Separator) -> io::Result<Vec<u8>> {
+pub(crate) fn names(columns: &[Column], separator: Separator) -> io::Result<Vec<u8>> {
     record(columns.iter().map(|(name, _)| (*name).to_owned()), separator)
 }
 
@@ -404,14 +450,21 @@ pub struct Written {
     pub manifest: Manifest,
     first: Cursor<Vec<u8>>,
     rows: SpooledTempFile,
+    last: Cursor<Vec<u8>>,
+    /// How many columns CSV has, and what stands between its cells.
+    columns: usize,
+    separator: Separator,
 }
 
 impl Read for Written {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self.first.read(into)? {
-            0 => self.rows.read(into),
-            read => Ok(read),
+        for part in [&mut self.first as &mut dyn Read, &mut self.rows, &mut self.last] {
+            match part.read(into)? {
+                0 => {}
+                read => return Ok(read),
+            }
         }
+        Ok(0)
     }
 }
 
@@ -419,8 +472,14 @@ impl Written {
     /// Signs the manifest.
     pub fn sign(&mut self, key: &SealKey) -> io::Result<()> {
         self.manifest.sign(key)?;
-        if self.manifest.format == Format::Ndjson {
-            self.first = Cursor::new(self.manifest.line()?.into_bytes());
+        self.put_manifest()
+    }
+
+    /// Puts the manifest into its line.
+    fn put_manifest(&mut self) -> io::Result<()> {
+        match self.manifest.format {
+            Format::Ndjson => self.first = Cursor::new(self.manifest.line()?),
+            Format::Csv => self.last = Cursor::new(self.manifest.last_line(self.columns, self.separator)?),
         }
         Ok(())
     }
@@ -441,11 +500,9 @@ impl Written {
     }
 }
 
-/// The error for a file that does not begin with a manifest.
-const NO_MANIFEST: &str = "its first line is not a manifest; an export in CSV cannot be loaded";
-
-/// The longest line that is accepted, in bytes; rows are much shorter.
-const LONGEST: u64 = 16 << 20;
+/// The error for a file that does not begin like an export.
+const NO_MANIFEST: &str =
+    "its first line is neither a manifest nor the names of the columns of an export in CSV";
 
 /// Why a file is not accepted as an export.
 #[derive(Debug, thiserror::Error)]
@@ -460,129 +517,25 @@ pub enum InvalidExport {
     Io(#[from] io::Error),
 }
 
-/// An NDJSON export being read back, hashed as it is read. Whether it is intact is known at its end.
-pub struct Reading<R> {
-    input: R,
-    pub manifest: Manifest,
-    hash: Context,
-    count: u64,
-    /// The first line that is not a row.
-    invalid_line: Option<u64>,
-}
-
-impl<R: BufRead> Reading<R> {
-    /// Reads the manifest.
-    pub fn begin(mut input: R) -> Result<Self, InvalidExport> {
-        #[derive(Deserialize)]
-        struct First {
-            manifest: Value,
-        }
-        let mut first = line(&mut input)?;
-        let value = serde_json::from_slice(&first).ok().map(|First { manifest }| manifest);
-        if value.is_none() {
-            // A line break inserted into the manifest would hide what comes after it.
-            first.extend(line(&mut input)?);
-        }
-        let manifest = Manifest::read(&first, value, Manifest::line)?;
-        if manifest.format != Format::Ndjson {
-            return Err(InvalidExport::NoExport("its manifest belongs to another file, in CSV".to_owned()));
-        }
-        Ok(Self { input, manifest, hash: Context::new(&SHA256), count: 0, invalid_line: None })
-    }
-
-    /// Returns the next row. After a line that is not a row, the rest is only counted and hashed.
-    pub fn row<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        loop {
-            let line = line(&mut self.input)?;
-            if line.is_empty() {
-                return Ok(None);
-            }
-            self.hash.update(&line);
-            self.count += 1;
-            if self.invalid_line.is_none() {
-                match serde_json::from_slice(&line) {
-                    Ok(row) => return Ok(Some(row)),
-                    Err(_) => self.invalid_line = Some(self.count + 1),
-                }
-            }
-        }
-    }
-
-    /// The manifest, once all rows were read, if they match it.
-    pub fn finish(self) -> Result<Manifest, InvalidExport> {
-        let manifest = self.manifest.fits(self.count, self.hash)?;
-        match self.invalid_line {
-            Some(line) => Err(InvalidExport::Differs(format!("its line {line} is not an event"))),
-            None => Ok(manifest),
-        }
-    }
-}
-
-/// Hashes what another reader reads.
-struct HashedReader<'a, R> {
-    input: R,
-    hash: &'a mut Context,
-}
-
-impl<R: Read> Read for HashedReader<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(into)?;
-        self.hash.update(&into[..read]);
-        Ok(read)
-    }
-}
-
-/// Checks an export in CSV, with some of these columns, against the manifest beside it; returns the manifest if it
-/// matches.
-pub fn verify_csv(
-    manifest: &[u8],
-    columns: &[Vec<Column>],
-    mut input: impl BufRead,
-) -> Result<Manifest, InvalidExport> {
-    let value = serde_json::from_slice(manifest).ok();
-    let manifest = Manifest::read(manifest, value, |manifest| Ok(manifest.text()? + "\n"))?;
-    if manifest.format != Format::Csv {
-        return Err(InvalidExport::NoExport("the manifest beside it belongs to another file".to_owned()));
-    }
-    let first = line(&mut input)?;
-    // Earlier releases wrote no byte order mark.
-    let first = first.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&first);
-    let has = |separator: &Separator| {
-        columns.iter().any(|columns| names(columns, *separator).is_ok_and(|names| names == first))
-    };
-    let separator = Separator::ALL.into_iter().find(has);
-    let separator =
-        separator.ok_or_else(|| InvalidExport::Differs("its first line has other columns".to_owned()))?;
-    let mut hash = Context::new(&SHA256);
-    let mut rows = csv::ReaderBuilder::new();
-    let rows = rows.has_headers(false).delimiter(separator.byte());
-    let rows = rows.from_reader(HashedReader { input, hash: &mut hash });
-    let mut count = 0;
-    for row in rows.into_byte_records() {
-        row.map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => InvalidExport::Io(error),
-            _ => InvalidExport::Differs(format!("its row {} has no such columns", count + 1)),
-        })?;
-        count += 1;
-    }
-    manifest.fits(count, hash)
-}
-
-/// A line with its line break; empty at the end. A line that is too long comes in pieces, none of which is a row.
-fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    input.take(LONGEST).read_until(b'\n', &mut line)?;
-    Ok(line)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
     use soonshop_event_log::seal::SealKeys;
 
     use super::*;
+    use crate::reading::{CsvShape, Reading, verify_csv};
 
     const COLUMNS: &[Column] = &[("name", "/name"), ("by", "/actor/id"), ("changes", "/changes")];
+
+    fn shape() -> CsvShape {
+        CsvShape { columns: vec![COLUMNS.to_vec()], json: &["changes"] }
+    }
+
+    /// Of CSV, what is between the first line and the last, and the last.
+    fn parted(rest: &str) -> (&str, &str) {
+        let last = rest.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        rest.split_at(last)
+    }
 
     fn written(format: Format, rows: &[Value]) -> (Value, String) {
         let mut export = Export::begin(format, COLUMNS.to_vec());
@@ -590,7 +543,14 @@ mod tests {
             export.add(row).unwrap();
         }
         let filter = [("q".to_owned(), "茶 😀\u{7f}\r\n".to_owned())].into();
-        let listed = Scope { of: None, filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() };
+        let listed = Scope {
+            of: None,
+            filter,
+            order: "asc".to_owned(),
+            sort: None,
+            head: 7,
+            role: "support".to_owned(),
+        };
         let mut written = export.finish(listed, Order::AsAdded).unwrap();
         let ascii = written.manifest.in_ascii().unwrap();
         assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{ascii}");
@@ -604,25 +564,33 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_comes_first_and_hashes_what_follows() {
+    fn the_manifest_is_in_the_file_and_hashes_the_rows() {
         let rows = [json!({ "name": "Mug" }), json!({ "name": "Pot" })];
         for format in [Format::Ndjson, Format::Csv] {
             let (manifest, text) = written(format, &rows);
             let (first, rest) = text.split_once('\n').unwrap();
             assert_eq!((&manifest["count"], &manifest["head"]), (&json!(2), &json!(7)));
             assert_eq!(manifest["filter"]["q"], "茶 😀\u{7f}\r\n");
-            assert_eq!(manifest["sha256"], sha256(rest.as_bytes()));
             match format {
                 Format::Ndjson => {
+                    assert_eq!(manifest["sha256"], sha256(rest.as_bytes()));
                     assert_eq!(serde_json::from_str::<Value>(first).unwrap()["manifest"], manifest);
                 }
-                Format::Csv => assert_eq!(first, "\u{feff}name,by,changes\r"),
+                Format::Csv => {
+                    assert_eq!(first, "\u{feff}name,by,changes\r");
+                    let (rows, last) = parted(rest);
+                    assert_eq!(manifest["sha256"], sha256(rows.as_bytes()));
+                    let mut read = csv::ReaderBuilder::new().has_headers(false).from_reader(last.as_bytes());
+                    let cells = read.records().next().unwrap().unwrap();
+                    assert_eq!((&cells[0], cells.len()), ("#manifest", COLUMNS.len()));
+                    assert_eq!(serde_json::from_str::<Value>(&cells[1]).unwrap(), manifest);
+                }
             }
         }
     }
 
     fn read_back(text: &str) -> Result<Vec<Value>, InvalidExport> {
-        let mut reading = Reading::begin(text.as_bytes())?;
+        let mut reading = Reading::begin(text.as_bytes(), &shape())?;
         let mut rows = Vec::new();
         while let Some(row) = reading.row::<BTreeMap<String, Value>>()? {
             rows.push(json!(row));
@@ -665,7 +633,14 @@ mod tests {
         let filter = [("q".to_owned(), "茶 \"signature\":".to_owned())].into();
         export
             .finish(
-                Scope { of: None, filter, order: "asc".to_owned(), head: 7, role: "support".to_owned() },
+                Scope {
+                    of: None,
+                    filter,
+                    order: "asc".to_owned(),
+                    sort: None,
+                    head: 7,
+                    role: "support".to_owned(),
+                },
                 Order::AsAdded,
             )
             .unwrap()
@@ -684,8 +659,8 @@ mod tests {
         written.sign(key().current()).unwrap();
         let good = read(written);
         let held = |bytes: &[u8]| {
-            let mut reading = Reading::begin(bytes)?;
-            while reading.row::<Value>()?.is_some() {}
+            let mut reading = Reading::begin(bytes, &shape())?;
+            reading.skip_rows()?;
             reading.finish()
         };
         let manifest = held(&good).unwrap();
@@ -723,7 +698,7 @@ mod tests {
         written.sign(key().current()).unwrap();
         let beside = written.manifest.text().unwrap() + "\n";
         let good = read(written);
-        let held = |manifest: &[u8], rows: &[u8]| verify_csv(manifest, &[COLUMNS.to_vec()], rows);
+        let held = |manifest: &[u8], rows: &[u8]| verify_csv(manifest, &shape(), rows);
         assert!(held(beside.as_bytes(), &good).unwrap().signed_by().is_some());
         for place in 0..good.len() {
             let mut bad = good.clone();
@@ -738,8 +713,97 @@ mod tests {
             assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?}");
         }
         assert!(matches!(held(b"{}", &good), Err(InvalidExport::NoExport(_))));
-        let earlier = &good[BYTE_ORDER_MARK.len()..];
-        assert!(held(beside.as_bytes(), earlier).is_ok(), "a file of an earlier release, without the mark");
+        let text = String::from_utf8(good).unwrap();
+        let (earlier, last) = parted(text.strip_prefix(BYTE_ORDER_MARK).unwrap());
+        assert!(last.starts_with("#manifest,"));
+        let held = held(beside.as_bytes(), earlier.as_bytes());
+        assert!(held.is_ok(), "a file of an earlier release, without the mark and its own manifest");
+    }
+
+    #[test]
+    fn a_change_of_any_byte_of_signed_csv_is_found_by_the_manifest_in_it() {
+        let rows = [json!({ "name": "Mug", "changes": [1] }), json!({ "name": "a\"b\n" })];
+        for rows in [&rows[..], &[]] {
+            let mut written = export_of(Format::Csv, rows);
+            written.sign(key().current()).unwrap();
+            let good = read(written);
+            let held = |bytes: &[u8]| {
+                let mut reading = Reading::begin(bytes, &shape())?;
+                reading.skip_rows()?;
+                reading.finish()
+            };
+            assert!(held(&good).unwrap().signed_by().is_some());
+            for place in 0..good.len() {
+                for other in [good[place] ^ 1, b' ', b'"', b'0', b'\n'] {
+                    let mut bad = good.clone();
+                    bad[place] = other;
+                    if bad != good {
+                        let (found, text) = (held(&bad), String::from_utf8_lossy(&bad));
+                        assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?} {text}");
+                    }
+                }
+                let mut longer = good.clone();
+                longer.insert(place, b' ');
+                let mut shorter = good.clone();
+                shorter.remove(place);
+                for bad in [longer, shorter] {
+                    assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{place}");
+                }
+            }
+            for bad in [[&good[..], b" "].concat(), [&good[..], &good[..]].concat()] {
+                assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{}", bad.len());
+            }
+        }
+    }
+
+    #[test]
+    fn csv_is_read_back_as_it_was_written() {
+        let rows = [
+            json!({ "name": "Mug", "actor": { "id": "1" }, "changes": [{ "path": "/a", "before": null }] }),
+            json!({ "name": "=1+1", "changes": [] }),
+            json!({ "name": "'=1", "changes": null }),
+            json!({ "name": "''", "actor": { "id": "'a'" }, "changes": null }),
+            json!({ "name": "''-茶", "changes": { "b": 1.5 } }),
+            json!({ "name": "two\nlines, \"quoted\"; #manifest\ttab", "changes": null }),
+            json!({ "name": "#manifest", "changes": null }),
+        ];
+        for separator in Separator::ALL {
+            let mut export = Export::begin(Format::Csv, COLUMNS.to_vec()).separated(separator);
+            for row in &rows {
+                export.add(row).unwrap();
+            }
+            let filter = BTreeMap::new();
+            let scope =
+                Scope { filter, order: "asc".to_owned(), sort: None, head: 7, role: "support".to_owned() };
+            let bytes = read(export.finish(scope, Order::AsAdded).unwrap());
+            assert_eq!(read_back(&String::from_utf8(bytes).unwrap()).unwrap(), rows);
+        }
+        let (_, text) = written(Format::Csv, &rows[..1]);
+        let (without, _) = parted(&text);
+        assert!(matches!(read_back(without), Err(InvalidExport::NoExport(_))), "{without}");
+        let (_, none) = written(Format::Csv, &[]);
+        assert_eq!(read_back(&none).unwrap(), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn rows_are_written_in_any_order_that_is_asked_for() {
+        let rows: Vec<_> = (0..7).map(|number| json!({ "name": "x".repeat(number), "n": number })).collect();
+        for sequence in [vec![0, 1, 2, 3, 4, 5, 6], vec![6, 5, 4, 3, 2, 1, 0], vec![3, 4, 5, 0, 6, 1, 2]] {
+            let mut export = Export::begin(Format::Ndjson, Vec::new());
+            for row in &rows {
+                export.add(row).unwrap();
+            }
+            let scope = Scope {
+                filter: BTreeMap::new(),
+                order: "asc".to_owned(),
+                sort: Some("occurred".to_owned()),
+                head: 7,
+                role: "support".to_owned(),
+            };
+            let text = read(export.finish(scope, Order::Sequence(sequence.clone())).unwrap());
+            let expected: Vec<_> = sequence.iter().map(|row| rows[*row].clone()).collect();
+            assert_eq!(read_back(&String::from_utf8(text).unwrap()).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -752,6 +816,7 @@ mod tests {
                 of: None,
                 filter: BTreeMap::new(),
                 order: "asc".to_owned(),
+                sort: None,
                 head: 0,
                 role: "support".to_owned(),
             };
@@ -765,7 +830,7 @@ mod tests {
                 )),
                 "{text}"
             );
-            assert_eq!(verify_csv(manifest.as_bytes(), &[COLUMNS.to_vec()], &*bytes).unwrap().count(), 1);
+            assert_eq!(verify_csv(manifest.as_bytes(), &shape(), &*bytes).unwrap().count(), 1);
         }
         assert_eq!(Separator::NAMES.map(|name| Separator::named(Some(name))), Separator::ALL);
     }
@@ -825,7 +890,8 @@ mod tests {
             .collect();
         let (_, text) = written(Format::Csv, &rows);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let mut read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(&read.pop().unwrap()[0], MARK);
         assert_eq!(read.len(), names.len());
         for (name, row) in names.iter().zip(&read) {
             let harmless = matches!(*name, "a\",=b" | "a=b" | "茶");
@@ -854,6 +920,7 @@ mod tests {
                         of: None,
                         filter,
                         order: "desc".to_owned(),
+                        sort: None,
                         head: 0,
                         role: "support".to_owned(),
                     };
@@ -861,7 +928,12 @@ mod tests {
                     let (mut bytes, sha256) = (Vec::new(), written.manifest.sha256.clone());
                     written.read_to_end(&mut bytes).unwrap();
                     let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-                    (bytes.split_off(first), sha256)
+                    let mut rest = bytes.split_off(first);
+                    if format == Format::Csv {
+                        let marked = rest.windows(MARK.len()).rposition(|part| part == MARK.as_bytes());
+                        rest.truncate(marked.unwrap());
+                    }
+                    (rest, sha256)
                 };
                 let (turned, hash) = sent(Order::LastFirst, &mut rows.iter());
                 assert!(
@@ -882,6 +954,7 @@ mod tests {
             of: None,
             filter: BTreeMap::new(),
             order: "asc".to_owned(),
+            sort: None,
             head: 0,
             role: "support".to_owned(),
         };

@@ -13,9 +13,11 @@ use soonshop_projections::{Projector as _, Registry, runner};
 
 use crate::changes;
 use crate::entry::{Changed, Entry};
-use crate::export::{InvalidExport, Manifest, Reading, Scope};
-use crate::listing::{ListingRequest, WITHOUT_CHANGES};
+use crate::export::{InvalidExport, Manifest, Scope};
+use crate::listing::{ListingRequest, WITHOUT_CHANGES, csv_shape};
+use crate::operations;
 use crate::reader::ChangesFrom;
+use crate::reading::Reading;
 
 /// Rows per INSERT: SQLite takes 32,766 values.
 const AT_ONCE: usize = 1_000;
@@ -38,14 +40,17 @@ impl File {
         may_see: impl Fn(&str) -> bool,
         mut goes_on: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut reading = Reading::begin(input)?;
-        if !may_see(&reading.manifest.listed().role) {
+        let may_see = |manifest: &Manifest| {
             let why = "its manifest names a role that may not see the audit trail";
-            return Err(InvalidExport::NoExport(why.to_owned()).into());
-        }
-        if reading.manifest.listed().of.is_some() {
-            let why = "it is an export of the record of operations, and the pages show the timeline";
-            return Err(InvalidExport::NoExport(why.to_owned()).into());
+            if !may_see(&manifest.listed().role) {
+                return Err(E::from(InvalidExport::NoExport(why.to_owned())));
+            }
+            if manifest.listed().of.is_some() { Err(of_operations()) } else { Ok(()) }
+        };
+        let mut reading = Reading::begin(input, &csv_shape())?;
+        reading.manifest().map_or(Ok(()), may_see)?;
+        if reading.columns() == Some(&*operations::columns()) {
+            return Err(of_operations());
         }
         let of_audit = |error: Error| E::from(QueryError::from(error));
         let generation = registry.ensure(&Audit).await.map_err(of_audit)?;
@@ -74,6 +79,8 @@ impl File {
             goes_on(count)?;
         }
         let manifest = reading.finish()?;
+        // In CSV it comes last.
+        may_see(&manifest)?;
         let head = "UPDATE @checkpoints SET position = $1 WHERE follower = $2";
         let values = [manifest.listed().head.into(), runner::ROWS.into()];
         tx.execute(db.statement(head, values)).await.map_err(of_rows)?;
@@ -126,6 +133,12 @@ impl File {
     pub fn filter(&self) -> &BTreeMap<String, String> {
         &self.manifest.listed().filter
     }
+}
+
+/// The error for an export of something that the pages do not show.
+fn of_operations<E: From<InvalidExport>>() -> E {
+    let why = "it is an export of the record of operations, and the pages show the timeline";
+    InvalidExport::NoExport(why.to_owned()).into()
 }
 
 /// Some of the rows, and by position the changes of those that state them.

@@ -6,6 +6,8 @@ use chrono_tz::Tz;
 use soonshop_domain::{QueryError, clock};
 use uuid::Uuid;
 
+use crate::sorting::Sorting;
+
 /// Search terms that can also be given as parameters, by name.
 pub const OUTSIDE: [&str; 6] = ["type", "agg", "id", "actor", "chan", "correlation"];
 
@@ -26,6 +28,10 @@ pub struct Filter {
     pub from: Option<i64>,
     /// Recorded before this time.
     pub to: Option<i64>,
+    /// Happened at this time or later, by business time.
+    pub occurred_from: Option<i64>,
+    /// Happened before this time.
+    pub occurred_to: Option<i64>,
     /// Positions above this one.
     pub after: Option<i64>,
     /// Positions below this one.
@@ -34,6 +40,10 @@ pub struct Filter {
     pub failures: bool,
     /// Oldest first.
     pub ascends: bool,
+    /// The time that the events are sorted by.
+    pub sorting: Sorting,
+    /// Only what comes after the event at this position, in the order of the list.
+    pub past: Option<i64>,
     /// The time zone in which days begin, also those of `q`; UTC where there is none.
     pub zone: Option<Tz>,
 }
@@ -49,7 +59,7 @@ impl Filter {
     /// The same filter without the bounds of a page.
     #[must_use]
     pub fn everywhere(&self) -> Self {
-        Self { after: None, before: None, ..self.clone() }
+        Self { after: None, before: None, past: None, sorting: Sorting::Recorded, ..self.clone() }
     }
 
     /// The time zone in which days begin.
@@ -81,12 +91,15 @@ impl Filter {
             "q" => self.q = text(raw)?,
             "from" => self.from = moment(raw, self.zone())?,
             "to" => self.to = moment(raw, self.zone())?,
+            "occurred_from" => self.occurred_from = moment(raw, self.zone())?,
+            "occurred_to" => self.occurred_to = moment(raw, self.zone())?,
             // It was read before all others.
             ZONE => {}
             "after" => self.after = Some(position(raw)?),
             "before" => self.before = Some(position(raw)?),
             "failures" => self.failures = one_of(&["1"], raw)? == "1",
             "order" => self.ascends = one_of(&["desc", "asc"], raw)? == "asc",
+            "sort" => self.sorting = Sorting::named(one_of(&Sorting::NAMES, raw)?),
             _ => {
                 let known = OUTSIDE.into_iter().find(|known| *known == name);
                 let known = known.ok_or_else(|| "there is no such parameter here".to_owned())?;
@@ -144,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn events_are_filtered_and_sorted_by_business_time() {
+        let pairs = [("occurred_from", "1970-01-02"), ("occurred_to", "1970-01-03"), ("sort", "occurred")];
+        let filter = Filter::read(&pairs).unwrap();
+        assert_eq!((filter.occurred_from, filter.occurred_to), (Some(86_400_000_000), Some(172_800_000_000)));
+        assert_eq!((filter.from, filter.to, filter.sorting), (None, None, Sorting::Occurred));
+        assert_eq!(Filter::read(&[("sort", "recorded")]).unwrap().sorting, Sorting::Recorded);
+    }
+
+    #[test]
     fn days_begin_in_the_zone_of_the_filter() {
         let filter = Filter::read(&[("from", "1970-01-02"), ("tz", "Asia/Shanghai")]).unwrap();
         assert_eq!(filter.from, Some(86_400_000_000 - 8 * 3_600_000_000));
@@ -160,6 +182,8 @@ mod tests {
             ("from", "secret"),
             ("before", "+1"),
             ("order", "secret"),
+            ("sort", "secret"),
+            ("occurred_from", "secret"),
             ("failures", "0"),
             ("q", &long),
         ] {

@@ -13,7 +13,10 @@ use crate::changes::{self, Gatherer};
 use crate::entry::Entry;
 use crate::export::{Column, Export, Format, Order, Scope, Separator, Written};
 use crate::filter::Filter;
+use crate::operations;
+use crate::reading::CsvShape;
 use crate::search::Search;
+use crate::sorting::Sorting;
 
 /// Rows read per query.
 const PAGE: usize = 1_000;
@@ -48,6 +51,15 @@ const COLUMNS: &[Column] = &[
     ("summary", "/summary"),
 ];
 
+/// The columns of CSV whose cells hold JSON.
+const JSON: &[&str] =
+    &["position", "event_version", "version", "has_note", CHANGES.0, "summary", "has_reason", "detail"];
+
+/// The exports in CSV that can be read back.
+pub fn csv_shape() -> CsvShape {
+    CsvShape { columns: vec![columns(true), columns(false), operations::columns()], json: JSON }
+}
+
 /// The parameter that leaves out what each event changed.
 pub const WITHOUT_CHANGES: &str = "changes";
 
@@ -55,7 +67,7 @@ pub const WITHOUT_CHANGES: &str = "changes";
 pub const SEPARATOR: &str = "separator";
 
 /// The columns with or without what each event changed.
-pub fn columns(changes: bool) -> Vec<Column> {
+fn columns(changes: bool) -> Vec<Column> {
     COLUMNS.iter().filter(|column| changes || **column != CHANGES).copied().collect()
 }
 
@@ -79,8 +91,8 @@ impl ListingRequest {
         changes: bool,
     ) -> Result<Self, QueryError> {
         let search = Search::of(filter)?;
-        let filter =
-            said.into_iter().filter(|(name, _)| !["order", SEPARATOR].contains(&name.as_str())).collect();
+        let narrows = |name: &str| !["order", "sort", SEPARATOR].contains(&name);
+        let filter = said.into_iter().filter(|(name, _)| narrows(name)).collect();
         Ok(Self { search, filter, changes, of_file: false, separator: Separator::default() })
     }
 
@@ -202,6 +214,17 @@ impl Reached {
     }
 }
 
+/// The numbers of rows in the order of their times; equal ones in the order of the rows, or all of them the other way
+/// round.
+fn by_time(times: &[i64], ascends: bool) -> Vec<usize> {
+    let mut sequence: Vec<usize> = (0..times.len()).collect();
+    sequence.sort_by_key(|row| times[*row]);
+    if !ascends {
+        sequence.reverse();
+    }
+    sequence
+}
+
 /// Everything that is found, as a file, masked for a role. `goes_on` is called after each page, and can end it.
 ///
 /// It is read in ascending order whatever the order of the file, so that each history is folded only once.
@@ -215,10 +238,15 @@ pub async fn export<E: From<QueryError>>(
 ) -> Result<Written, E> {
     let mut listing = Listing::open(registry, log, request, None).await?;
     let columns = columns(request.changes);
+    let Search { sorting, ascends, .. } = request.search;
+    let mut times = Vec::new();
     let (mut export, mut count) = (Export::begin(format, columns).separated(request.separator), 0);
     let mut page = listing.next().await?;
     while !page.is_empty() {
         count += page.len() as u64;
+        if sorting == Sorting::Occurred {
+            times.extend(page.iter().map(|entry| entry.occurred_at.timestamp_micros()));
+        }
         // One page is written while the changes of the next one are looked up.
         let adding = tokio::task::spawn_blocking(move || {
             page.iter().try_for_each(|entry| export.add(entry)).map(|()| export)
@@ -228,15 +256,19 @@ pub async fn export<E: From<QueryError>>(
         page = following?;
         goes_on(count)?;
     }
-    let ascends = request.search.ascends;
     let listed = Scope {
         of: None,
         filter: request.filter.clone(),
         order: if ascends { "asc" } else { "desc" }.to_owned(),
+        sort: (sorting == Sorting::Occurred).then(|| Sorting::NAMES[1].to_owned()),
         head: listing.head(),
         role: role.to_owned(),
     };
-    let order = if ascends { Order::AsAdded } else { Order::LastFirst };
+    let order = match (sorting, ascends) {
+        (Sorting::Recorded, true) => Order::AsAdded,
+        (Sorting::Recorded, false) => Order::LastFirst,
+        (Sorting::Occurred, _) => Order::Sequence(by_time(&times, ascends)),
+    };
     // The rows may have to be turned round, and their file be read once more.
     let finishing = tokio::task::spawn_blocking(move || export.finish(listed, order));
     Ok(finishing.await.map_err(QueryError::internal)?.map_err(QueryError::internal)?)

@@ -271,6 +271,7 @@ pub async fn export<E: From<QueryError>>(
         of: Some(OPERATIONS.to_owned()),
         filter: request.filter.clone(),
         order: "desc".to_owned(),
+        sort: None,
         head,
         role: role.to_owned(),
     };

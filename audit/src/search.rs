@@ -12,6 +12,8 @@ use soonshop_projections::{Registry, audit, parked, texts};
 
 use crate::condition::{Condition, numbered};
 use crate::filter::Filter;
+use crate::reader::Reader;
+use crate::sorting::{self, Sorting};
 use crate::terms::{TERMS, search};
 
 /// The most parked events that the filter for failures includes; where there are more, use the page of parked events.
@@ -26,7 +28,12 @@ fn conditions(filter: &Filter) -> Result<(Vec<Condition>, Vec<String>), QueryErr
             conditions.push((term.read)(value, filter.zone()).ok_or_else(refuse)?);
         }
     }
-    let moments = [(filter.from, "recorded_at >= ?"), (filter.to, "recorded_at < ?")];
+    let moments = [
+        (filter.from, "recorded_at >= ?"),
+        (filter.to, "recorded_at < ?"),
+        (filter.occurred_from, "occurred_at >= ?"),
+        (filter.occurred_to, "occurred_at < ?"),
+    ];
     let moment = |(micros, sql): (Option<i64>, &str)| Some(Condition::new(sql, micros?));
     conditions.extend(moments.into_iter().filter_map(moment));
     Ok((conditions, understood))
@@ -50,6 +57,8 @@ pub struct Search {
     /// The bounds of the page: only positions above `after` and below `before`.
     after: Option<i64>,
     before: Option<i64>,
+    /// The page begins after this event, in the order of the rows: its position, and its business time once it is known.
+    past: Option<(i64, Option<i64>)>,
     /// The ranges of positions (end exclusive) that can hold a match, in order, once they are known.
     ranges: Option<Vec<(i64, i64)>>,
     /// Only failures: refusals, and the parked events once they are known.
@@ -58,21 +67,37 @@ pub struct Search {
     pub understood: Vec<String>,
     /// Oldest first.
     pub ascends: bool,
+    /// The time that the rows are sorted by.
+    pub sorting: Sorting,
 }
 
 impl Search {
     /// The search of a filter; refuses a term that cannot be read.
     pub fn of(filter: &Filter) -> Result<Self, QueryError> {
         let (conditions, understood) = conditions(filter)?;
-        Ok(Self {
+        let search = Self {
             conditions,
             after: filter.after,
             before: filter.before,
+            past: None,
             ranges: None,
             failures: filter.failures.then(Vec::new),
             understood,
             ascends: filter.ascends,
+            sorting: filter.sorting,
+        };
+        Ok(match (filter.sorting, filter.past) {
+            (Sorting::Recorded, past) => search.beyond(past),
+            (Sorting::Occurred, past) => Self { past: past.map(|position| (position, None)), ..search },
         })
+    }
+
+    /// Looks up when the event happened after which the page begins, if the search needs it.
+    pub async fn load_past(&mut self, reader: &Reader) -> Result<(), QueryError> {
+        if let Some((position, occurred @ None)) = &mut self.past {
+            *occurred = Some(sorting::occurred_at(reader, &reader.source().await?, *position).await?);
+        }
+        Ok(())
     }
 
     /// Looks up the parked events, if the search needs them.
@@ -85,20 +110,28 @@ impl Search {
 
     /// The order of the rows, in SQL.
     pub fn order(&self) -> &'static str {
-        if self.ascends { ASCENDING } else { "position DESC" }
+        self.sorting.order(self.ascends)
     }
 
     /// A search with one condition, oldest first.
     pub fn only(sql: &str, value: impl Into<Value>) -> Self {
-        let (after, before, ranges) = (None, None, None);
-        let conditions = vec![Condition::new(sql, value)];
-        Self { conditions, after, before, ranges, failures: None, understood: Vec::new(), ascends: true }
+        Self {
+            conditions: vec![Condition::new(sql, value)],
+            after: None,
+            before: None,
+            past: None,
+            ranges: None,
+            failures: None,
+            understood: Vec::new(),
+            ascends: true,
+            sorting: Sorting::Recorded,
+        }
     }
 
-    /// The same search, oldest first.
+    /// The same search in the order of the log, oldest first.
     #[must_use]
     pub fn ascending(self) -> Self {
-        Self { ascends: true, ..self }
+        Self { ascends: true, sorting: Sorting::Recorded, past: None, ..self }
     }
 
     /// The same search, for positions beyond a position.
@@ -119,7 +152,11 @@ impl Search {
         let blocks = source.plain(&sql, wanted.into_iter().map(Into::into).collect()).await?;
         let read = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index::<i32>(1)? == 1));
         let blocks = blocks.iter().map(read).collect::<Result<Vec<(i64, bool)>, DbErr>>();
-        self.ranges = Some(ranges(&blocks.map_err(query_failed)?));
+        let ranges = ranges(&blocks.map_err(query_failed)?);
+        self.ranges = Some(match self.sorting {
+            Sorting::Recorded => ranges,
+            Sorting::Occurred => joined(ranges, MOST_RANGES),
+        });
         Ok(())
     }
 
@@ -130,7 +167,10 @@ impl Search {
 
     /// The same search in pieces, to be run in order until enough is found.
     pub fn pieces(&self) -> Vec<Self> {
-        let Some(ranges) = &self.ranges else { return vec![self.clone()] };
+        let Some(ranges) = self.ranges.as_ref().filter(|_| self.sorting == Sorting::Recorded) else {
+            // Business time goes across positions: all of them are searched at once.
+            return vec![self.clone()];
+        };
         let piece = |(from, to): &(i64, i64)| Self {
             after: self.after.max(Some(from - 1)),
             before: lesser(self.before, Some(*to)),
@@ -255,7 +295,16 @@ impl Search {
     fn bounds(&self) -> Vec<Condition> {
         let bounds = [("position > ?", self.after), ("position < ?", self.before)];
         let bound = |(sql, position): (&str, Option<i64>)| Some(Condition::new(sql, position?));
-        bounds.into_iter().filter_map(bound).collect()
+        let mut all: Vec<_> = bounds.into_iter().filter_map(bound).collect();
+        if self.sorting == Sorting::Occurred {
+            if let Some((position, Some(occurred))) = self.past {
+                let than = if self.ascends { '>' } else { '<' };
+                let sql = format!("(occurred_at, position) {than} (?, ?)");
+                all.push(Condition::of(sql, vec![occurred.into(), position.into()]));
+            }
+            all.extend(self.ranges.as_deref().map(within));
+        }
+        all
     }
 
     /// `WHERE …` with numbered placeholders, and their values.
@@ -268,6 +317,38 @@ impl Search {
 
 fn lesser(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
+}
+
+/// The most ranges of positions in one statement.
+const MOST_RANGES: usize = 100;
+
+/// No more than so many ranges, in order: the closest ones are joined, with the rows between them.
+fn joined(mut ranges: Vec<(i64, i64)>, most: usize) -> Vec<(i64, i64)> {
+    let mut gaps: Vec<i64> = ranges.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
+    let Some(too_many) = ranges.len().checked_sub(most).filter(|more| *more > 0) else { return ranges };
+    gaps.sort_unstable();
+    let (closest, mut left) = (gaps[too_many - 1], too_many);
+    ranges.dedup_by(|next, range| {
+        let joins = left > 0 && next.0 - range.1 <= closest;
+        if joins {
+            range.1 = next.1;
+            left -= 1;
+        }
+        joins
+    });
+    ranges
+}
+
+/// A position in one of these ranges.
+fn within(ranges: &[(i64, i64)]) -> Condition {
+    if ranges.is_empty() {
+        return Condition::of("1 = 0".to_owned(), Vec::new());
+    }
+    let sql = vec!["position >= ? AND position < ?"; ranges.len()].join(" OR ");
+    Condition::of(
+        format!("({sql})"),
+        ranges.iter().flat_map(|(from, to)| [(*from).into(), (*to).into()]).collect(),
+    )
 }
 
 /// The ranges that can hold a match, given for each block whether it can; positions without a block always can.
@@ -305,6 +386,33 @@ mod tests {
             ranges(&[(0, true), (1, false), (3, false)]),
             [(0, block), (2 * block, 3 * block), (4 * block, i64::MAX)]
         );
+    }
+
+    #[test]
+    fn the_closest_ranges_are_joined_where_there_are_too_many() {
+        let all = vec![(0, 10), (11, 20), (30, 40), (41, 50), (90, 99)];
+        assert_eq!(joined(all.clone(), 5), all);
+        assert_eq!(joined(all.clone(), 4), [(0, 20), (30, 40), (41, 50), (90, 99)]);
+        assert_eq!(joined(all.clone(), 3), [(0, 20), (30, 50), (90, 99)]);
+        assert_eq!(joined(all, 1), [(0, 99)]);
+        assert_eq!(joined(Vec::new(), 1), Vec::<(i64, i64)>::new());
+    }
+
+    #[test]
+    fn a_search_by_business_time_is_one_statement_with_all_its_ranges() {
+        let filter = Filter { sorting: Sorting::Occurred, before: Some(50), ..Filter::from("mug") };
+        let mut search = Search::of(&filter).unwrap();
+        search.ranges = Some(vec![(0, 10), (20, 30)]);
+        assert_eq!(search.pieces().len(), 1);
+        let (sql, values) = search.filter();
+        assert!(
+            sql.contains("position >= $5 AND position < $6 OR position >= $7 AND position < $8"),
+            "{sql}"
+        );
+        assert_eq!((values.len(), search.order()), (8, "occurred_at DESC, position DESC"));
+        // The order of the log needs neither.
+        let search = search.ascending();
+        assert_eq!((search.pieces().len(), search.order()), (2, "position ASC"));
     }
 
     #[test]

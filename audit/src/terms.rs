@@ -62,8 +62,13 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "created",
-        about: "a day or a moment, two with .. between them, or last:24h (m, h, d)",
-        read: created,
+        about: "a day, a month or a moment, two with .. between them, or last:24h (m, h, d)",
+        read: |raw, zone| times("recorded_at", raw, zone),
+    },
+    Term {
+        name: "occurred",
+        about: "business time: a day, a month or a moment, two with .. between them, or last:24h (m, h, d)",
+        read: |raw, zone| times("occurred_at", raw, zone),
     },
 ];
 
@@ -115,17 +120,27 @@ fn ago(raw: &str) -> Option<i64> {
     Some(clock::now().checked_sub_signed(ago)?.timestamp_micros())
 }
 
-fn created(raw: &str, zone: Tz) -> Option<Condition> {
+/// When a day, a month or a moment begins, in microseconds since 1970.
+fn begins(raw: &str, zone: Tz) -> Option<i64> {
+    let month = raw.len() == "2011-01".len() && raw.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let moment =
+        if month { clock::parse_in(&format!("{raw}-01"), &zone) } else { clock::parse_in(raw, &zone) };
+    moment.map(|moment| moment.timestamp_micros())
+}
+
+/// A time that is not before the first moment, and is before the second one, if there is one.
+fn times(column: &str, raw: &str, zone: Tz) -> Option<Condition> {
+    let since = |from: i64| Condition::new(&format!("{column} >= ?"), from);
     if let Some(ago) = raw.strip_prefix("last:") {
-        return self::ago(ago).map(|from| Condition::new("recorded_at >= ?", from));
+        return self::ago(ago).map(since);
     }
     let (from, to) = raw.split_once("..").unwrap_or((raw, ""));
-    let from = clock::parse_in(from, &zone).map(|moment| moment.timestamp_micros())?;
+    let from = begins(from, zone)?;
     if to.is_empty() {
-        return Some(Condition::new("recorded_at >= ?", from));
+        return Some(since(from));
     }
-    let to = clock::parse_in(to, &zone)?.timestamp_micros();
-    Some(Condition::of("(recorded_at >= ? AND recorded_at < ?)".to_owned(), vec![from.into(), to.into()]))
+    let to = begins(to, zone)?;
+    Some(Condition::of(format!("({column} >= ? AND {column} < ?)"), vec![from.into(), to.into()]))
 }
 
 /// A text that is searched literally, whatever characters are in it.
@@ -284,12 +299,26 @@ mod tests {
 
     #[test]
     fn days_of_a_search_begin_in_its_zone() {
-        let of = |zone| created("2026-04-01..2026-04-02", zone).unwrap().values;
+        let of = |zone| times("recorded_at", "2026-04-01..2026-04-02", zone).unwrap().values;
         let shanghai: Vec<sea_orm::Value> = ["2026-03-31T16:00:00Z", "2026-04-01T16:00:00Z"]
             .map(|at| clock::parse(at).unwrap().timestamp_micros().into())
             .into();
         assert_eq!(of(Tz::Asia__Shanghai), shanghai);
         assert_ne!(of(Tz::UTC), shanghai);
+    }
+
+    #[test]
+    fn a_month_begins_with_its_first_day_in_the_zone_of_the_search() {
+        let of = |typed: &str, zone| search(typed, zone).unwrap().0.remove(0);
+        for zone in [Tz::UTC, Tz::Asia__Shanghai] {
+            for name in ["created", "occurred"] {
+                let months = of(&format!("{name}:2011-01..2011-03"), zone);
+                assert_eq!(months.values, of(&format!("{name}:2011-01-01..2011-03-01"), zone).values);
+                assert_eq!(of(&format!("{name}:2011-01"), zone).values, months.values[..1]);
+            }
+        }
+        assert!(of("occurred:2011-01", Tz::UTC).sql.starts_with("occurred_at"));
+        assert!(of("created:2011-01", Tz::UTC).sql.starts_with("recorded_at"));
     }
 
     #[test]
@@ -307,6 +336,10 @@ mod tests {
             "created:last:secret",
             "created:last:9999999999d",
             "created:last:",
+            "created:2011-13",
+            "occurred:secret",
+            "occurred:2011-01..secret",
+            "occurred:last:secret",
             "secret:1",
         ] {
             let problem = search(typed, Tz::UTC).err().unwrap();

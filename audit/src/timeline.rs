@@ -31,7 +31,8 @@ pub struct Page {
     pub items: Vec<Item>,
     /// The terms of `q`, in their normal form.
     pub understood: Vec<String>,
-    /// Where the next page begins: send it as `before`, or as `after` in the order `asc`.
+    /// Where the next page begins: send it as `past`; or, with `sort=recorded`, as `before`, or as `after` in the order
+    /// `asc`.
     pub next: Option<i64>,
     /// When the row after the last one was recorded.
     #[serde(skip)]
@@ -93,6 +94,7 @@ fn fit(items: &[Entry]) -> Result<usize, QueryError> {
 async fn searched(reader: &Reader, filter: &Filter) -> Result<Search, QueryError> {
     let mut search = Search::of(filter)?;
     search.load_parked(&reader.registry).await?;
+    search.load_past(reader).await?;
     Ok(search)
 }
 

@@ -123,7 +123,7 @@ impl Projector for Audit {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn shape(&self) -> i32 {
@@ -142,6 +142,7 @@ impl Projector for Audit {
         &[
             "CREATE INDEX audit_by_id ON @audit (id)",
             "CREATE INDEX audit_by_time ON @audit (recorded_at, position)",
+            "CREATE INDEX audit_by_business_time ON @audit (occurred_at, position)",
             "CREATE INDEX audit_by_type ON @audit (event_type, position)",
             "CREATE INDEX audit_by_stream ON @audit (aggregate_id, position)",
             "CREATE INDEX audit_by_actor ON @audit (actor_id, position) WHERE actor_id IS NOT NULL",

@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait as _, QueryResult, Value};
+use sea_orm::{ConnectionTrait as _, DbErr, QueryResult, Value};
 use serde::Serialize;
 use soonshop_domain::process_managers;
 use soonshop_event_log::checkpoint::{REACTOR, of_process};
@@ -145,6 +145,8 @@ pub struct InstanceEvent {
     pub position: i64,
     pub event_type: String,
     pub recorded_at: DateTime<Utc>,
+    /// Business time.
+    pub occurred_at: DateTime<Utc>,
 }
 
 fn moment(millis: Option<i64>) -> Option<DateTime<Utc>> {
@@ -286,22 +288,27 @@ pub async fn history(log: &EventLog, instance: &Instance) -> Result<Vec<Instance
         return Ok(Vec::new());
     };
     let db = log.db();
-    let micros = match db.backend() {
-        sea_orm::DatabaseBackend::Postgres => "(extract(epoch FROM recorded_at) * 1000000)::bigint",
-        _ => "recorded_at",
+    let micros = |column: &str| match db.backend() {
+        sea_orm::DatabaseBackend::Postgres => format!("(extract(epoch FROM {column}) * 1000000)::bigint"),
+        _ => column.to_owned(),
     };
+    let (recorded, occurred) = (micros("recorded_at"), micros("occurred_at"));
     let sql = format!(
-        "SELECT position, event_type, {micros} FROM @events WHERE aggregate_type = $1 AND aggregate_id = $2 \
-         ORDER BY sequence LIMIT {MOST_EVENTS}"
+        "SELECT position, event_type, {recorded}, {occurred} FROM @events \
+         WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY sequence LIMIT {MOST_EVENTS}"
     );
     let rows =
         db.connection.query_all(db.statement(&sql, [kind.as_str().into(), id.to_string().into()])).await?;
     let heard = |row: &QueryResult| {
-        let micros: i64 = row.try_get_by_index(2)?;
+        let at = |index| -> Result<_, DbErr> {
+            let micros = row.try_get_by_index(index)?;
+            Ok(DateTime::from_timestamp_micros(micros).unwrap_or_default())
+        };
         Ok(InstanceEvent {
             position: row.try_get_by_index(0)?,
             event_type: row.try_get_by_index(1)?,
-            recorded_at: DateTime::from_timestamp_micros(micros).unwrap_or_default(),
+            recorded_at: at(2)?,
+            occurred_at: at(3)?,
         })
     };
     rows.iter().map(heard).collect()

@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
-use serde::de::IgnoredAny;
 use serde_json::json;
-use soonshop_audit::export::{InvalidExport, Manifest, Reading, verify_csv};
-use soonshop_audit::listing::columns;
-use soonshop_audit::operations;
+use soonshop_audit::export::{InvalidExport, Manifest};
+use soonshop_audit::listing::csv_shape;
+use soonshop_audit::reading::{Reading, verify_csv};
 use soonshop_event_log::seal::{
     self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
 };
@@ -53,7 +52,7 @@ fn sentences(report: &Report) -> Vec<Sentence> {
     }];
     sentences.extend(report.findings.iter().take(SHOWN).map(|Finding { position, wrong, fault }| {
         let wrong = Word::of(format!("{wrong:?}"));
-        Sentence::Found { log: log(), position: *position, wrong, detail: fault.to_string() }
+        Sentence::Found { log: log(), position: *position, wrong, detail: fault.clone() }
     }));
     let more = i64::try_from(report.findings.len().saturating_sub(SHOWN)).unwrap_or(i64::MAX);
     if more + report.findings_left > 0 {
@@ -119,14 +118,15 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     // A file that names a manifest field is an export of the audit trail, even if it was changed.
     let has = |mark: &[u8]| first.windows(mark.len()).any(|part| part == mark);
     let is_trail = has(b"\"made_at\"") || has(b"\"sha256\"");
-    let beside = beside(file);
+    let (beside, is_json) = (beside(file), first.starts_with(b"{"));
     let whole = Cursor::new(first).chain(open);
-    let held = if is_trail {
-        verify_ndjson(whole)
+    // Files of seals are JSON.
+    let held = if is_trail || !beside.is_file() && !is_json {
+        verify(whole)
     } else if beside.is_file() {
-        std::fs::read(&beside).map_err(InvalidExport::Io).and_then(|text| {
-            verify_csv(&text, &[columns(true), columns(false), operations::columns()], whole)
-        })
+        std::fs::read(&beside)
+            .map_err(InvalidExport::Io)
+            .and_then(|text| verify_csv(&text, &csv_shape(), whole))
     } else {
         let report = seal::check_offline(whole, Some(trusted)).map_err(|error| named(error.to_string()))?;
         return shown(out, &report);
@@ -140,17 +140,17 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     }
 }
 
-/// The manifest file of a format that cannot contain its manifest.
+/// The file beside an export in CSV that holds its manifest, too.
 pub(crate) fn beside(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".manifest.json");
     PathBuf::from(name)
 }
 
-/// Checks an export of the trail against its manifest.
-fn verify_ndjson(input: impl BufRead) -> Result<Manifest, InvalidExport> {
-    let mut reading = Reading::begin(input)?;
-    while reading.row::<IgnoredAny>()?.is_some() {}
+/// Checks an export of the trail against the manifest in it.
+fn verify(input: impl BufRead) -> Result<Manifest, InvalidExport> {
+    let mut reading = Reading::begin(input, &csv_shape())?;
+    reading.skip_rows()?;
     reading.finish()
 }
 
@@ -271,6 +271,9 @@ mod tests {
         let finding = Finding { position: 4, wrong: Wrong::Changed, fault: Fault::EventChanged };
         report.findings = vec![finding; SHOWN + 2];
         assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
+        let chinese = lines(&sentences(&report), Language::Chinese);
+        let fault = Language::Chinese.find("seal-fault-event-changed").unwrap();
+        assert_eq!(chinese.matches(fault).count(), SHOWN, "{chinese}");
         report.findings.truncate(SHOWN);
         assert_eq!(lines(&sentences(&report), Language::English), report.to_string());
         report.findings_left = 7;

@@ -47,7 +47,7 @@ impl std::str::FromStr for Point {
     }
 }
 
-async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
+pub(crate) async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
     if !TYPES.contains(&kind) {
         return Err(Failure::Usage(Sentence::NoType { kind: kind.to_owned(), known: TYPES.join(", ") }));
     }
@@ -57,7 +57,7 @@ async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, Failure> {
 }
 
 /// The selected version; 0 is the state before the first event.
-async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Failure> {
+pub(crate) async fn version(tool: &Tool, stream: &Stream, point: Point) -> Result<i64, Failure> {
     let last = stream.last();
     let at = |position| {
         let found = stream.version_at(position);
@@ -83,7 +83,8 @@ pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let trail = stream.trail(version, version, None)?;
     let value = json!({
         "type": kind, "id": id, "version": version, "position": event.position,
-        "event_type": event.event.event_type(), "state": trail.state(),
+        "event_type": event.event.event_type(), "recorded_at": event.recorded_at, "occurred_at": event.occurred_at,
+        "state": trail.state(),
     });
     tool.out.result("status", &value, |_| serde_json::to_string_pretty(&value).unwrap_or_default());
     Ok(Ended::done(json!({ "version": version, "position": event.position })))
@@ -158,7 +159,11 @@ fn patch(before: &Value, after: &Value, path: &str, into: &mut Vec<Value>) {
 }
 
 /// A value of a state in a column of text.
-fn shown_value(value: Option<&Value>, language: Language) -> String {
+fn shown_value(path: &str, value: Option<&Value>, language: Language) -> String {
+    let named = |value: &Value| language.value_of(path, value.as_str()?);
+    if let Some(name) = value.and_then(named).filter(|_| language != Language::English) {
+        return name.to_owned();
+    }
     match value.map(|value| (value, value["personal"].as_str())) {
         None => "–".to_owned(),
         Some((_, Some("erased"))) => Sentence::Erased.text(language),
@@ -183,9 +188,14 @@ pub async fn diff(tool: &Tool, kind: &str, id: &str, from: Point, to: Point, as_
         for change in trail.changes() {
             let value = json!(change);
             tool.out.result("diff", &value, |language| {
-                let side = |name: &str| shown_value(value.get(name), language);
+                let path = value["path"].as_str().unwrap_or("");
+                let side = |name: &str| shown_value(path, value.get(name), language);
                 let (before, after) = (side("before"), side("after"));
-                format!("{:<40} {before:<30} {after}", value["path"].as_str().unwrap_or(""))
+                let field = match language {
+                    Language::English => path.to_owned(),
+                    Language::Chinese => language.field(path),
+                };
+                format!("{field:<40} {before:<30} {after}")
             });
         }
     }

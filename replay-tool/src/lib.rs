@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod deploy;
+pub mod document;
 pub mod exit;
 mod fold;
 mod folder;

@@ -6,10 +6,12 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::export::{Format, Manifest, Separator, Written};
 use soonshop_audit::listing::{Listing, ListingRequest, Reached, export as listed};
+use soonshop_domain::clock;
 use soonshop_event_log::private_files;
 use soonshop_event_log::seal::{PublicKey, SealKeys, Seals};
 use soonshop_projections::operations::Operation;
@@ -23,6 +25,9 @@ const ROLE: &str = "support";
 
 /// How many of the last events `tail` begins with.
 const LAST: i64 = 10;
+
+/// Times of an event that are further apart are both shown.
+const APART: TimeDelta = TimeDelta::minutes(1);
 
 /// The pause between polls.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -60,6 +65,12 @@ pub struct Search {
     /// Recorded before this time
     #[arg(long)]
     pub to: Option<String>,
+    /// Happened at this time or later, by business time: a day, or a moment
+    #[arg(long)]
+    pub occurred_from: Option<String>,
+    /// Happened before this time
+    #[arg(long)]
+    pub occurred_to: Option<String>,
     /// Positions above this one
     #[arg(long)]
     pub after: Option<String>,
@@ -78,6 +89,8 @@ impl Search {
             ("tz", &self.tz),
             ("from", &self.from),
             ("to", &self.to),
+            ("occurred_from", &self.occurred_from),
+            ("occurred_to", &self.occurred_to),
             ("after", &self.after),
         ];
         let given = all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
@@ -101,6 +114,8 @@ pub struct Export {
     pub before: Option<String>,
     /// `asc` or `desc`.
     pub order: String,
+    /// The time to sort by: `recorded` or `occurred`.
+    pub sort: String,
     pub format: FileFormat,
     /// Between the cells of CSV: `comma`, `semicolon` or `tab`.
     pub separator: String,
@@ -124,7 +139,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
         FileFormat::Ndjson => Format::Ndjson,
         FileFormat::Csv => Format::Csv,
     };
-    let mut more = vec![("order", options.order.as_str())];
+    let mut more = vec![("order", options.order.as_str()), ("sort", options.sort.as_str())];
     more.extend(options.before.as_deref().map(|before| ("before", before)));
     more.extend(options.no_changes.then_some(("changes", "0")));
     let mut request = options.search.request(&more)?;
@@ -342,27 +357,43 @@ fn show(tool: &Tool, entry: &Entry, format: TailFormat) -> Result<(), Failure> {
     Ok(())
 }
 
+/// When an event happened, if that was not when it was recorded.
+fn happened(entry: &Value) -> Option<String> {
+    let at = |name: &str| clock::parse(entry[name].as_str()?);
+    let apart = (at("recorded_at")? - at("occurred_at")?).abs() > APART;
+    entry["occurred_at"].as_str().filter(|_| apart).map(str::to_owned)
+}
+
+/// A code in the language; English has the codes themselves.
+fn named(language: Language, prefix: &str, code: &str) -> String {
+    let name = language.find(&format!("{prefix}{code}")).filter(|_| language != Language::English);
+    name.unwrap_or(code).to_owned()
+}
+
 fn sentence(entry: &Value, language: Language) -> String {
     let text = |name: &str| entry[name].as_str().unwrap_or("");
     let actor = &entry["actor"];
     let actor = match (actor["kind"].as_str(), actor["id"].as_str()) {
-        (Some(kind), Some(id)) => format!("{kind}:{id}"),
-        (kind, _) => kind.unwrap_or("–").to_owned(),
+        (Some(kind), Some(id)) => format!("{}:{id}", named(language, "actor-", kind)),
+        (Some(kind), None) => named(language, "actor-", kind),
+        (None, _) => "–".to_owned(),
     };
     let mut line = format!(
         "{}  {}  {} v{}  {}-{}  {actor}",
         entry["position"],
         text("recorded_at"),
-        text("type"),
+        named(language, "event-", text("type")),
         entry["version"],
-        text("aggregate_type"),
+        named(language, "aggregate-", text("aggregate_type")),
         text("aggregate_id"),
     );
     let given = |name: &str| entry[name].as_str().map(str::to_owned);
     let more = [
+        happened(entry).map(|at| Sentence::HappenedAt { at }),
         given("on_behalf_of").map(|who| Sentence::OnBehalfOf { who }),
-        given("channel").map(|channel| Sentence::ViaChannel { channel }),
-        given("reason_code").map(|code| Sentence::Because { code }),
+        given("channel")
+            .map(|code| Sentence::ViaChannel { channel: named(language, "page-channel-", &code) }),
+        given("reason_code").map(|code| Sentence::Because { code: named(language, "field-reason.", &code) }),
     ];
     for sentence in more.into_iter().flatten() {
         line.extend(["  ", &sentence.text(language)]);
@@ -376,6 +407,23 @@ mod tests {
 
     fn at(position: i64, parked: &[i64]) -> Reached {
         Reached { position, parked: parked.iter().copied().collect() }
+    }
+
+    #[test]
+    fn a_line_of_the_trail_is_in_its_language_and_says_when_it_happened() {
+        let mut entry = json!({
+            "position": 7, "recorded_at": "2026-11-29T10:00:00Z", "occurred_at": "2011-01-04T08:26:00Z",
+            "type": "OrderCancelled", "version": 3, "aggregate_type": "order", "aggregate_id": "0199",
+            "actor": { "kind": "staff", "id": "42" }, "channel": "admin", "reason_code": "not-shipped-in-time",
+        });
+        let english = "7  2026-11-29T10:00:00Z  OrderCancelled v3  order-0199  staff:42  happened 2011-01-04T08:26:00Z  \
+                       via admin  reason not-shipped-in-time";
+        assert_eq!(sentence(&entry, Language::English), english);
+        let chinese = "7  2026-11-29T10:00:00Z  订单已取消 v3  订单-0199  员工:42  发生于 2011-01-04T08:26:00Z  \
+                       渠道 管理后台  原因 未按时发货";
+        assert_eq!(sentence(&entry, Language::Chinese), chinese);
+        entry["occurred_at"] = json!("2026-11-29T09:59:00Z");
+        assert!(!sentence(&entry, Language::English).contains("happened"), "a minute is nothing");
     }
 
     #[test]

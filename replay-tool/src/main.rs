@@ -13,6 +13,7 @@ use soonshop_event_log::private_files;
 use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
 use soonshop_projections::runs::RunRequest;
+use soonshop_replay_tool::document::{self, ShowFormat};
 use soonshop_replay_tool::history::{self, Point};
 use soonshop_replay_tool::listing;
 use soonshop_replay_tool::output::ShowProgress;
@@ -67,9 +68,12 @@ struct ExportArgs {
     /// Positions below this one
     #[arg(long)]
     before: Option<String>,
-    /// The order, by position; newest first by default
+    /// The order; newest first by default
     #[arg(long, value_parser = ["asc", "desc"], default_value = "desc")]
     order: String,
+    /// The time that counts for the order: when it was recorded, or when it happened
+    #[arg(long, value_parser = ["recorded", "occurred"], default_value = "recorded")]
+    sort: String,
     #[arg(long, value_enum, default_value = "ndjson")]
     format: listing::FileFormat,
     /// Between the cells of CSV; spreadsheets with a decimal comma expect a semicolon
@@ -94,10 +98,10 @@ struct ExportArgs {
 
 impl ExportArgs {
     fn options(self) -> listing::Export {
-        let Self { search, before, order, format, separator, out, manifest, no_changes, sign, seal_key_file } =
-            self;
+        let Self { search, before, order, sort, format, separator, out, .. } = self;
+        let Self { manifest, no_changes, sign, seal_key_file, .. } = self;
         let sign = sign.then_some(seal_key_file);
-        listing::Export { search, before, order, format, separator, out, manifest, no_changes, sign }
+        listing::Export { search, before, order, sort, format, separator, out, manifest, no_changes, sign }
     }
 }
 
@@ -233,6 +237,9 @@ enum Verb {
         /// v13 (a version), p1204881 (a position), or a moment
         #[arg(long)]
         as_of: Option<Point>,
+        /// `json` is the answer of `/api/audit/a/{type}/{id}`, byte for byte
+        #[arg(long, value_enum, default_value = "text")]
+        format: ShowFormat,
     },
     /// The differences between two states of an aggregate
     Diff {
@@ -692,8 +699,8 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             accepted(tool.runs.throttle(run, limit).await?, run)
         }
         Verb::Runs { projection, most } => status::runs(&tool, projection.as_deref(), most).await,
-        Verb::Show { aggregate, id, as_of } => {
-            history::show(&tool, &aggregate, &id, as_of.unwrap_or(Point::Now)).await
+        Verb::Show { aggregate, id, as_of, format } => {
+            document::show(&tool, &aggregate, &id, as_of.unwrap_or(Point::Now), format).await
         }
         Verb::Diff { aggregate, id, from, to, patch } => {
             history::diff(&tool, &aggregate, &id, from, to.unwrap_or(Point::Now), patch).await

@@ -142,6 +142,19 @@ impl Output {
         }
     }
 
+    /// A whole document: exactly these bytes, so that it can be compared. A terminal also gets a line's end, and no
+    /// characters that it would obey.
+    pub fn document(&self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            return self.line(&visible(text));
+        }
+        self.around_bar(|| {
+            let mut out = std::io::stdout().lock();
+            // The reader closed the pipe: it has read enough.
+            drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        });
+    }
+
     /// Writes a message beside the result, in the language.
     pub fn say(&self, said: &Sentence) {
         self.tell(&said.text(self.language));

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use soonshop_event_log::seal::Fault;
 pub use soonshop_texts::Language;
 use soonshop_texts::Value;
 
@@ -115,6 +116,19 @@ pub struct Remedy(pub &'static str);
 impl Variable for Remedy {
     fn value(&self, language: Language) -> Value<'_> {
         language.find(&format!("page-remedy-{}", self.0)).unwrap_or(self.0).into()
+    }
+}
+
+/// Why a position or a seal does not match: the pages say it in the same words.
+impl Variable for Fault {
+    fn value(&self, language: Language) -> Value<'_> {
+        let values = serde_json::to_value(self).unwrap_or_default();
+        let code = values["code"].as_str().unwrap_or_default();
+        let text = language.fill_with(&format!("seal-fault-{code}"), |variable| match &values[variable] {
+            serde_json::Value::String(text) => text.clone().into(),
+            other => other.to_string().into(),
+        });
+        text.unwrap_or_else(|| self.to_string()).into()
     }
 }
 
@@ -358,6 +372,7 @@ sentences! {
     FileUnwritten { file: String, detail: String } => "tool-file-unwritten";
     ExportCutShort { detail: String } => "tool-export-cut-short";
     TailResume { position: i64 } => "tool-tail-resume";
+    HappenedAt { at: String } => "tool-happened-at";
     OnBehalfOf { who: String } => "tool-on-behalf-of";
     ViaChannel { channel: String } => "tool-via-channel";
     Because { code: String } => "tool-because";
@@ -367,7 +382,7 @@ sentences! {
     Broken { log: String, rows: i64, seals: i64 } => "tool-broken";
     Unproven { log: String, rows: i64, seals: i64 } => "tool-unproven";
     NothingToCheck { log: String } => "tool-nothing-to-check";
-    Found { log: String, position: i64, wrong: Word, detail: String } => "tool-found";
+    Found { log: String, position: i64, wrong: Word, detail: Fault } => "tool-found";
     FoundMore { count: i64 } => "tool-found-more";
     SealedUpTo { log: String, to: i64, at: String, hash: String } => "tool-sealed-up-to";
     SealKey { key: String } => "tool-seal-key";

@@ -82,6 +82,18 @@ async fn signed(set: Set) {
         let viewed = ran(&all.shop.place, &["view", &bad, "--timeout", "120s"]).await;
         assert_eq!(code(&viewed), 3, "byte {place}: {}", String::from_utf8_lossy(&viewed.stderr));
     }
+    // A file in CSV proves itself, also without the manifest beside it.
+    let (good, alone) = (std::fs::read(&csv).unwrap(), all.file("alone.csv"));
+    std::fs::write(&alone, &good).unwrap();
+    let (found, last) = all.check(&alone, &all.fingerprint).await;
+    assert_eq!((found, &last["count"]), (0, &summary["count"]), "{last}");
+    for place in [0, 20, good.len() / 2, good.len() - 400, good.len() - 100, good.len() - 1] {
+        let mut changed = good.clone();
+        changed[place] ^= 1;
+        std::fs::write(&alone, &changed).unwrap();
+        let (found, last) = all.check(&alone, &all.fingerprint).await;
+        assert_eq!((found, &last["verdict"]), (3, &json!("broken")), "byte {place}: {last}");
+    }
     let beside = format!("{csv}.manifest.json");
     let text = std::fs::read_to_string(&beside).unwrap();
     std::fs::write(&beside, text.replace("\"role\":\"support\"", "\"role\":\"auditor\"")).unwrap();

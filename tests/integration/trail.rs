@@ -82,6 +82,19 @@ pub(crate) fn assert_clean(what: &str, bytes: &[u8]) {
     }
 }
 
+/// The tool prints the endpoint's answer, byte for byte. The sealer works meanwhile, and the number of a seal is in it.
+async fn as_over_http(shop: &TestShop, args: &[&str], path: &str) {
+    eventually("both are of one moment", Duration::from_secs(60), async || {
+        let over_http = shop.client.look(path).await.expect(200).bytes;
+        let printed = ok(ran(&shop.place, args).await).stdout;
+        assert_clean("show", &printed);
+        let state = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["state"].to_string();
+        assert_eq!(state(&printed), state(&over_http));
+        printed == over_http
+    })
+    .await;
+}
+
 /// `show` and `diff` give the same answer as the endpoint, at every version of every type.
 async fn states(set: Set) {
     let shop = TestShop::start(set).await;
@@ -96,6 +109,8 @@ async fn states(set: Set) {
             assert_clean("show", &shown.stdout);
             let state = &rows(&shown)[0]["state"];
             assert_eq!(state.to_string(), over_http["state"].to_string(), "{kind} {v}");
+            let whole = ["show", kind, &id, "--as-of", &v, "--format", "json"];
+            as_over_http(&shop, &whole, &format!("{path}?v={version}")).await;
             let changed = ok(ran(&shop.place, &["diff", kind, &id, &before, &v, "--json"]).await);
             let changes = Value::Array(rows(&changed));
             assert_eq!(changes.to_string(), over_http["diff"]["changes"].to_string(), "{kind} {v}");
@@ -103,6 +118,7 @@ async fn states(set: Set) {
             masked += state.to_string().matches("masked").count();
             erased += state.to_string().matches("erased").count();
         }
+        as_over_http(&shop, &["show", kind, &id, "--format", "json"], &path).await;
         // Two versions that are not neighbours, the other way round.
         let far = shop.client.look(&format!("{path}?v=1&cmp={last}")).await.expect(200).json();
         let changed = ok(ran(&shop.place, &["diff", kind, &id, &format!("v{last}"), "v1", "--json"]).await);
@@ -124,7 +140,16 @@ async fn states_and_changes_are_those_of_the_endpoint_on_real_servers() {
 
 /// SHA-256 of the text after the first line, as `sha256sum` prints it.
 fn sha256_of_rest(file: &std::path::Path) -> String {
-    let command = format!("tail -n +2 '{}' | sha256sum", file.display());
+    sha256_of(&format!("tail -n +2 '{}'", file.display()))
+}
+
+/// SHA-256 of the text between the first line and the last.
+fn sha256_between(file: &std::path::Path) -> String {
+    sha256_of(&format!("sed '1d;$d' '{}'", file.display()))
+}
+
+fn sha256_of(command: &str) -> String {
+    let command = format!("{command} | sha256sum");
     let ran = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
     String::from_utf8(ran.stdout).unwrap().split(' ').next().unwrap().to_owned()
 }
@@ -182,8 +207,9 @@ async fn exported(set: Set) {
         let names = reader.headers().unwrap().clone();
         let column = |name: &str| names.iter().position(|one| one == name).unwrap();
         let (position, summary) = (column("position"), column("summary"));
-        let cells: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-        assert_eq!(cells.len(), expected.len());
+        let mut cells: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let last = cells.pop().unwrap();
+        assert_eq!((&last[0], cells.len()), ("#manifest", expected.len()));
         for (cells, row) in cells.iter().zip(&expected) {
             assert_eq!(cells[position], row["position"].to_string());
             assert_eq!(serde_json::from_str::<Value>(&cells[summary]).unwrap(), row["summary"]);
@@ -192,7 +218,8 @@ async fn exported(set: Set) {
         let beside = std::fs::read_to_string(format!("{out}.manifest.json")).unwrap();
         let manifest: Value = serde_json::from_str(&beside).unwrap();
         assert_eq!((&manifest["count"], &manifest["format"]), (&json!(expected.len()), &json!("csv")));
-        assert_eq!(manifest["sha256"], sha256_of_rest(&file));
+        assert_eq!(manifest["sha256"], sha256_between(&file));
+        assert_eq!(serde_json::from_str::<Value>(&last[1]).unwrap(), manifest);
     }
     let whole = ok(ran(&shop.place, &["export", "--format", "csv"]).await);
     let said = String::from_utf8(whole.stderr).unwrap();

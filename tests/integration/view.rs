@@ -115,6 +115,7 @@ async fn answers_as_the_shop(set: Set) {
     }
     let exported = shop.client.look("/api/audit/export.ndjson").await.expect(200).bytes;
     let narrow = shop.client.look("/api/audit/export.ndjson?q=agg:order&order=asc").await.expect(200).bytes;
+    let csv = shop.client.look("/api/audit/export.csv?separator=semicolon").await.expect(200).bytes;
     shop.stop().await;
 
     let viewer = Viewer::new();
@@ -142,6 +143,20 @@ async fn answers_as_the_shop(set: Set) {
     }
     assert_eq!(first_again["manifest"]["filter"], json!({ "file": first["manifest"]["sha256"] }));
     assert_eq!(child.code_after_signal("-INT"), Some(130));
+
+    // As CSV it is the same.
+    let file_of_csv = viewer.folder.path().join("all of it.csv");
+    std::fs::write(&file_of_csv, &csv).unwrap();
+    let (mut child, address) = viewer.begin(&file_of_csv, &[]);
+    let client = Client::new(address.strip_suffix("/audit/timeline").unwrap(), "");
+    for (question, (answer, position)) in questions.iter().zip(&expected) {
+        let found = client.look(question).await.expect(200);
+        assert_eq!((&found.json(), &found.position()), (answer, position), "{question}");
+    }
+    let again = client.get("/api/audit/export.ndjson").await.expect(200).bytes;
+    assert!(split(&again).1 == rest, "the rows are those of the file");
+    assert_eq!(child.code_after_signal("-INT"), Some(130));
+    std::fs::remove_file(&file_of_csv).unwrap();
 
     // An export of a filtered view says so.
     std::fs::write(&file, &narrow).unwrap();
@@ -285,7 +300,7 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
     let good = shop.client.look("/api/audit/export.ndjson?order=asc").await.expect(200).bytes;
     let csv = shop.client.look("/api/audit/export.csv").await.expect(200).bytes;
     shop.stop().await;
-    let good = String::from_utf8(good).unwrap();
+    let (good, csv) = (String::from_utf8(good).unwrap(), String::from_utf8(csv).unwrap());
     let lines_of: Vec<_> = good.split_inclusive('\n').collect();
     let first: Value = serde_json::from_str(lines_of[0]).unwrap();
     let repeated = made(first, &[lines_of[1], lines_of[1]].concat());
@@ -298,7 +313,15 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
         (good.trim_end().to_owned(), &[], 3, "SHA-256"),
         (format!("{good}{{}}\n"), &[], 3, "rows"),
         (repeated, &[], 3, "twice"),
-        (String::from_utf8(csv).unwrap(), &[], 2, "CSV"),
+        (csv.replacen("Mug", "Jug", 1), &[], 3, "SHA-256"),
+        (
+            csv.lines().take(2).collect::<Vec<_>>().join("\r\n") + "\r\n",
+            &[],
+            2,
+            "its last line is not a manifest",
+        ),
+        (csv.replacen("position,", "place,", 1), &[], 3, "other columns"),
+        (csv.replacen("\"\"role\"\":\"\"admin\"\"", "\"\"role\"\":\"\"guest\"\"", 1), &[], 2, "role"),
         (String::new(), &[], 2, "not an export"),
         ("{\"manifest\":7}\n".to_owned(), &[], 2, "not an export"),
         (good.replacen("\"schema\":1", "\"schema\":9", 1), &[], 2, "schema"),

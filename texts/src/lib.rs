@@ -2,10 +2,11 @@
 //! The texts are Fluent catalogues in `locales/LANGUAGE/*.ftl`, embedded when this crate is compiled.
 //!
 //! Keys say what a text is for: `event-TYPE` (the title of an event; its attribute `.sentence` is the whole sentence),
-//! `field-PATH` (its attributes are values that have a name), `aggregate-TYPE`, `actor-KIND`, `role-NAME`,
+//! `field-NAME` (a field of an event or a state; its attributes are values that have a name), `aggregate-TYPE`, `actor-KIND`, `role-NAME`,
 //! `problem-SLUG`, `page-…` and `tool-…`. This crate depends on no other crate of the shop.
 
 mod catalogue;
+mod fields;
 mod value;
 
 use std::sync::LazyLock;

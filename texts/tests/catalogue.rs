@@ -193,10 +193,11 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-range-", "proved broken other-key acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),
+    ("page-sort-", "recorded occurred"),
     ("page-step-", "new reserving refusing confirmed waiting cancelling ended"),
     (
         "page-term-",
-        "unknown quote text type agg id actor chan correlation cause subject reason amount created",
+        "unknown quote text type agg id actor chan correlation cause subject reason amount created occurred",
     ),
     ("page-theme-", "auto light dark"),
     ("page-verdict-", "intact broken unproven tail nothing"),
@@ -373,4 +374,124 @@ fn padding_counts_columns_as_a_terminal_does() {
     };
     assert_eq!(row(Language::English), "    log    at 1            worker 1");
     assert_eq!(row(Language::Chinese), "    日志   位置 1            工作进程 1");
+}
+
+/// Words after a one that end like a plural and are none, or are counted by another number.
+const SINGULAR: &[&str] = &[
+    "is", "was", "has", "its", "this", "as", "s", "ms", "less", "process", "address", "bus", "comes",
+    "differs", "does", "matches", "readers",
+];
+
+/// The plural after each number one in a text: the next word, or the one after it.
+fn wrong_plurals(text: &str) -> Vec<String> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let begins = words.iter().enumerate().filter(|(_, word)| **word == "1").map(|(at, _)| at + 1);
+    let after = begins.flat_map(|at| words[at.min(words.len())..words.len().min(at + 2)].iter());
+    // `events: 1 processed` names what is counted, whatever the count.
+    let bare = after
+        .filter(|word| !word.ends_with(':'))
+        .map(|word| word.trim_matches(|sign: char| !sign.is_ascii_alphabetic()));
+    let plural = |word: &&str| {
+        word.ends_with('s') && word.bytes().all(|byte| byte.is_ascii_lowercase()) && !SINGULAR.contains(word)
+    };
+    bare.filter(plural).map(str::to_owned).collect()
+}
+
+#[test]
+fn one_is_never_followed_by_a_plural() {
+    let mut wrong = Vec::new();
+    for key in Language::English.keys() {
+        let text = Language::English.fill_with(key, |_| 1.into()).unwrap();
+        wrong.extend(wrong_plurals(&text).into_iter().map(|word| format!("{key}: {word} in {text}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(wrong_plurals("1 events, 1 parked event, 1 new events; 11 events"), ["events", "events"]);
+}
+
+#[test]
+fn a_noun_that_is_counted_has_a_form_for_one() {
+    for (key, one, more) in
+        [("page-events", "event", "events"), ("page-rows", "row", "rows"), ("page-seals", "seal", "seals")]
+    {
+        let of = |count: i64| Language::English.fill(key, &[("count", count.into())]);
+        assert_eq!([of(0), of(1), of(2), of(21)], [more, one, more, more]);
+    }
+    let lately = |count: i64, minutes: i64| {
+        Language::English
+            .fill("page-appended-lately", &[("count", count.into()), ("minutes", minutes.into())])
+    };
+    assert_eq!(lately(1, 1), "1 event in the last minute");
+    assert_eq!(lately(2, 15), "2 events in the last 15 minutes");
+}
+
+/// The names of all fields of a value.
+fn field_names(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                into.insert(name.clone());
+                // The names of attributes are the shop's.
+                if name != "attributes" {
+                    field_names(field, into);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| field_names(item, into)),
+        _ => {}
+    }
+}
+
+fn golden(folder: &str) -> Vec<Value> {
+    let files = fs::read_dir(root().join("domain/tests/golden").join(folder)).unwrap();
+    files
+        .map(|file| serde_json::from_str(&fs::read_to_string(file.unwrap().path()).unwrap()).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_field_of_events_and_states_has_a_name_in_both_languages() {
+    let mut names = BTreeSet::new();
+    for event in ["events", "added"].iter().flat_map(|folder| golden(folder)) {
+        event.as_object().unwrap().values().for_each(|fields| field_names(fields, &mut names));
+    }
+    let mut statuses = BTreeSet::new();
+    for state in golden("states").iter().flat_map(|file| file.as_array().unwrap().clone()) {
+        field_names(&state["state"], &mut names);
+        statuses.extend(state["state"]["status"].as_str().map(str::to_owned));
+    }
+    // Keys of maps, by an id.
+    names.retain(|name| !name.contains('/') && name.parse::<u64>().is_err());
+    assert!(names.len() > 30 && statuses.len() > 5);
+    for language in Language::ALL {
+        for name in &names {
+            assert!(
+                language.find(&format!("field-{name}")).is_some(),
+                "{name} has no name in {}",
+                language.tag()
+            );
+        }
+        for status in &statuses {
+            assert!(
+                language.value_of("/status", status).is_some(),
+                "{status} has no name in {}",
+                language.tag()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_path_of_fields_is_read_in_words() {
+    let of = |path| Language::Chinese.field(path);
+    assert_eq!(of("/placed/lines/number=1/sku"), "下单内容 / 各行 / 编号 1 / 货号");
+    assert_eq!(of("variant.price"), "款式 / 价格");
+    assert_eq!(of("/attributes/name"), "属性 / name");
+    assert_eq!(of("/lines/0199~11"), "各行 / 0199/1");
+    let value = |path, code| Language::Chinese.value_of(path, code);
+    assert_eq!(value("/status", "shipped"), Some("已发货"));
+    assert_eq!(value("/lines/0199aabb-0000~11", "released"), Some("已释放"));
+    assert_eq!(value("refusal-reason", "insufficient-stock"), Some("库存不足"));
+    assert_eq!(value("/attributes/status", "shipped"), None);
+    assert_eq!(value("/placed/country", "France"), None);
+    assert_eq!(value("/status", "a b"), None);
 }

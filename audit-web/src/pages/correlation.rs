@@ -9,6 +9,7 @@ use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown_as, with};
 use super::parts::shape;
+use super::times::times;
 use super::{timeline, titles};
 use crate::find;
 use crate::state::{Action, Endpoint};
@@ -287,7 +288,7 @@ fn lane(view: &View<'_>, display: &Display, axis: &Axis, node: &Node) -> Markup 
                 div.name {
                     (timeline::sentence(view, event))
                     (parked(view, node))
-                    @if !is_chosen { span.context { (context) " " (view.time(event.recorded_at)) } }
+                    @if !is_chosen { span.context { (context) " " (times(view, event.recorded_at, event.occurred_at)) } }
                 }
                 div.bar { (axis.bar(node)) }
                 div.took {
@@ -302,7 +303,7 @@ fn lane(view: &View<'_>, display: &Display, axis: &Axis, node: &Node) -> Markup 
             }
             @if is_chosen {
                 div.opened {
-                    div.about { (view.time(event.recorded_at)) (context) }
+                    div.about { (times(view, event.recorded_at, event.occurred_at)) (context) }
                     (timeline::shown_fields(view, event, usize::MAX))
                     (details(view, node))
                 }
@@ -534,7 +535,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
                 @if is_chosen { (details(view, node)) p { (look(view, node, true)) } }
             }
             td data-name=(view.word("by")) { (view.actor(actor.map(|who| who.kind.as_str()), actor.and_then(|who| who.id.as_deref()))) }
-            td data-name=(view.word("begun")) { (view.time(event.recorded_at)) }
+            td data-name=(view.word("begun")) { (times(view, event.recorded_at, event.occurred_at)) }
             @for (name, micros) in spent {
                 td.span data-name=(view.word_of(name).unwrap_or(name)) { @match micros { Some(micros) => (duration(micros)), None => "–" } }
             }

@@ -41,6 +41,13 @@ pub(crate) fn actor_of(actor: Option<&str>) -> (Option<&str>, Option<&str>) {
     })
 }
 
+/// How far something is behind: in events, and in seconds.
+pub(crate) fn behind(view: &View<'_>, events: i64, seconds: f64) -> Markup {
+    html! {
+        (events) " " (view.counted("events", events)) " · " (format!("{seconds:.1}")) " " (view.word("unit-s"))
+    }
+}
+
 /// A command to copy.
 pub(crate) fn command(view: &View<'_>, text: &str) -> Markup {
     html! {

@@ -10,6 +10,7 @@ use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, see_other, shown_as, with};
 use super::parts::command;
+use super::times::times;
 use super::titles;
 use crate::state::{Action, Endpoint};
 use crate::{fields, find};
@@ -187,7 +188,7 @@ fn history(view: &View<'_>, detail: &InstanceDetail) -> Markup {
                         tr {
                             td { a href=(view.to(&format!("/audit/e/{}", event.position), &[])) { "#" (event.position) } }
                             td data-name=(view.word("event")) { (view.language.kind(&event.event_type)) " " code translate="no" { (event.event_type) } }
-                            td data-name=(view.word("recorded")) { (view.time(event.recorded_at)) }
+                            td data-name=(view.word("recorded")) { (times(view, event.recorded_at, event.occurred_at)) }
                         }
                     }
                 }

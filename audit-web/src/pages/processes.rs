@@ -6,7 +6,7 @@ use soonshop_projections::processes::{Instance, Status};
 use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown, with};
-use super::parts::command;
+use super::parts::{behind, command};
 use super::process_instance::{address, command_name, refused, step};
 use crate::fields::{self, STATES};
 use crate::find;
@@ -87,7 +87,7 @@ fn managers(view: &View<'_>, all: &[Status]) -> Markup {
                         td { a href=(view.to("/audit/processes", &[("process", &one.name)])) { strong translate="no" { (one.name) } } }
                         td data-name=(view.word("state")) { (state(view, one)) @if let Some(since) = one.since { " " span.soft { (view.word("since")) " " (view.time(since)) } } }
                         td data-name=(view.word("seen")) { @if let Some(position) = one.progress.position { (position) } @else { "–" } }
-                        td data-name=(view.word("lag")) { (one.progress.lag_events) " · " (format!("{:.1} s", one.progress.lag_seconds)) }
+                        td data-name=(view.word("lag")) { (behind(view, one.progress.lag_events, one.progress.lag_seconds)) }
                         td data-name=(view.word("to-send")) { (one.unsent) }
                         td data-name=(view.word("have-to-wait")) { (one.waiting) }
                         td data-name=(view.word("kept-by")) { @if let Some(holder) = &one.holder { code translate="no" { (holder) } } @else { "–" } }

@@ -10,7 +10,7 @@ use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, shown_as, with};
-use super::parts::{command, what_to_do};
+use super::parts::{behind, command, what_to_do};
 use super::titles;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
@@ -155,7 +155,7 @@ fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
                 }
             }
             td data-name=(view.word("seen")) { (status.position()) " / " (head) }
-            td data-name=(view.word("lag")) { (status.lag_events) " · " (format!("{:.1} s", status.lag_seconds)) " " (trend(view, one.trend)) }
+            td data-name=(view.word("lag")) { (behind(view, status.lag_events, status.lag_seconds)) " " (trend(view, one.trend)) }
             td data-name=(view.word("parked")) { (status.parked) }
             td data-name=(view.word("kept-by")) {
                 @for holder in &holders { code translate="no" { (holder) } " " }
@@ -180,7 +180,7 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
                     progress max=(detail.head.max(1)) value=(status.position()) aria-label=(view.word("seen")) {}
                     p.facts {
                         span { (view.word("seen")) " " strong { (status.position()) } " / " (detail.head) }
-                        span { (view.word("lag")) " " (status.lag_events) " · " (format!("{:.1} s", status.lag_seconds)) }
+                        span { (view.word("lag")) " " (behind(view, status.lag_events, status.lag_seconds)) }
                         span { (view.word("parked")) " " (status.parked) }
                         @if one.complaint.is_some() {
                             span.ill {
@@ -280,8 +280,8 @@ fn run_body(view: &View<'_>, run: &Run) -> Markup {
                     tr { th scope="row" { (view.word("folded")) } td { (run.progress.folded) } }
                     tr { th scope="row" { (view.word("skipped")) } td { (run.progress.skipped) } }
                     tr { th scope="row" { (view.word("parked")) } td { (run.progress.parked) } }
-                    @if let Some(rate) = rate { tr { th scope="row" { (view.word("rate")) } td { (rate) " /s" } } }
-                    @if let Some(limit) = run.limit_rate { tr { th scope="row" { (view.word("limit")) } td { (limit) " /s" } } }
+                    @if let Some(rate) = rate { tr { th scope="row" { (view.word("rate")) } td { (rate) " " (view.word("positions-per-second")) } } }
+                    @if let Some(limit) = run.limit_rate { tr { th scope="row" { (view.word("limit")) } td { (limit) " " (view.word("positions-per-second")) } } }
                 }
             }
         }

@@ -15,6 +15,7 @@ use soonshop_audit::groups::Group;
 use soonshop_audit::look_up::LookUpResult as People;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::search::Search;
+use soonshop_audit::sorting::Sorting;
 use soonshop_audit::terms;
 use soonshop_audit::timeline::{self, Item, Page};
 use soonshop_audit::views::{self, Saved};
@@ -31,11 +32,13 @@ use uuid::Uuid;
 
 use super::access::{is_ours, is_shown};
 use super::frame::{
-    COMMON, View, address, answered, answered_as, described, page, refusal, refused_with, see_other, shown, with,
+    COMMON, View, address, answered, answered_as, described, page, refusal, refused_with, see_other, shown,
+    with,
 };
-use super::parts::{actor_of, shape, value};
-use super::titles;
+use super::parts::{actor_of, shape};
+use super::times::times;
 use super::views::view_address;
+use super::{labels, titles};
 use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
 use crate::{fields, find};
 
@@ -116,10 +119,10 @@ enum Leap {
 #[derive(Clone, Copy, PartialEq)]
 enum Missed {
     Unreadable,
-    /// Everything was recorded later.
-    BeforeAll,
-    /// Everything was recorded earlier.
-    AfterAll,
+    /// Everything was recorded later, or happened later.
+    BeforeAll(Sorting),
+    /// Everything was recorded earlier, or happened earlier.
+    AfterAll(Sorting),
 }
 
 impl Missed {
@@ -130,11 +133,16 @@ impl Missed {
     fn word(self) -> &'static str {
         match self {
             Self::Unreadable => "missed-at-unreadable",
-            Self::BeforeAll => "missed-at-before",
-            Self::AfterAll => "missed-at-after",
+            Self::BeforeAll(Sorting::Recorded) => "missed-at-before",
+            Self::AfterAll(Sorting::Recorded) => "missed-at-after",
+            Self::BeforeAll(Sorting::Occurred) => "missed-at-happened-before",
+            Self::AfterAll(Sorting::Occurred) => "missed-at-happened-after",
         }
     }
 }
+
+/// The parameters that say where in the list a page begins.
+const PLACES: [&str; 4] = ["at", "before", "after", fields::PAST];
 
 /// The address of the same list from the moment in the address on.
 async fn leap(call: &Call) -> Result<Leap, Problem> {
@@ -142,25 +150,51 @@ async fn leap(call: &Call) -> Result<Leap, Problem> {
     let Some(micros) = moment(typed, View::of(call).zone).map(|moment| moment.timestamp_micros()) else {
         return Ok(Leap::Missed(Missed::Unreadable));
     };
-    let ascends = fields::ascends(&call.params);
-    let then = if ascends { "recorded_at < $1" } else { "recorded_at <= $1" };
-    let sql =
-        format!("SELECT position FROM @audit WHERE {then} ORDER BY recorded_at DESC, position DESC LIMIT 1");
-    let source = call.shared.reader.source().await?;
-    let (head, rows) = (source.position().await?, source.plain(&sql, vec![micros.into()]).await?);
-    let last: Option<i64> =
-        rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
-    let (name, position) = match last {
-        None if !ascends => return Ok(Leap::Missed(Missed::BeforeAll)),
-        Some(last) if ascends && last >= head => return Ok(Leap::Missed(Missed::AfterAll)),
-        last if ascends => ("after", last.unwrap_or(0)),
-        last => ("before", last.unwrap_or(0) + 1),
+    let (sorting, ascends) = (fields::sorting(&call.params), fields::ascends(&call.params));
+    // The last event before the page, in the order of the list; in the order of the log, the position of the last one
+    // by then is enough.
+    let then = match (sorting, ascends) {
+        (Sorting::Recorded, true) => "recorded_at < $1 ORDER BY recorded_at DESC, position DESC",
+        (Sorting::Recorded, false) => "recorded_at <= $1 ORDER BY recorded_at DESC, position DESC",
+        (Sorting::Occurred, true) => "occurred_at < $1 ORDER BY occurred_at DESC, position DESC",
+        (Sorting::Occurred, false) => "occurred_at > $1 ORDER BY occurred_at ASC, position ASC",
     };
+    let source = call.shared.reader.source().await?;
+    let head = source.position().await?;
+    let one = async |then: &str| {
+        let sql = format!("SELECT position FROM @audit WHERE {then} LIMIT 1");
+        let rows = source.plain(&sql, vec![micros.into()]).await?;
+        Ok::<_, Problem>(
+            rows.first().map(|row| row.try_get_by_index::<i64>(0)).transpose().map_err(query_failed)?,
+        )
+    };
+    let last = one(then).await?;
+    let begins = match (sorting, last) {
+        (Sorting::Recorded, None) if !ascends => return Ok(Leap::Missed(Missed::BeforeAll(sorting))),
+        (Sorting::Recorded, Some(last)) if ascends && last >= head => {
+            return Ok(Leap::Missed(Missed::AfterAll(sorting)));
+        }
+        (Sorting::Recorded, last) if ascends => Some(last.unwrap_or(0)),
+        (Sorting::Recorded, last) => Some(last.unwrap_or(0) + 1),
+        (Sorting::Occurred, last) => {
+            // The page would be empty.
+            let (rest, missed) = if ascends {
+                ("occurred_at >= $1", Missed::AfterAll(sorting))
+            } else {
+                ("occurred_at <= $1", Missed::BeforeAll(sorting))
+            };
+            if one(rest).await?.is_none() {
+                return Ok(Leap::Missed(missed));
+            }
+            last
+        }
+    };
+    let name = fields::further(&call.params);
     let kept = form_urlencoded::parse(call.visit.query.as_bytes())
-        .filter(|(name, value)| !["at", "before", "after"].contains(&&**name) && !value.is_empty());
+        .filter(|(name, value)| !PLACES.contains(&&**name) && !value.is_empty());
     let pairs: Vec<(String, String)> = kept
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .chain([(name.to_owned(), position.to_string())])
+        .chain(begins.map(|position| (name.to_owned(), position.to_string())))
         .collect();
     Ok(Leap::To(address(
         "/audit/timeline",
@@ -393,7 +427,7 @@ pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> 
         div.event {
             div.said { (sentence(view, entry)) }
             div.about {
-                (view.time(entry.recorded_at))
+                (times(view, entry.recorded_at, entry.occurred_at))
                 @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }
                 (context(view, entry))
             }
@@ -440,7 +474,7 @@ pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
             " " span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
         @if let Some(reason) = &entry.reason_code {
-            " " span { (view.word("reason")) ": " span translate="no" { (reason) } }
+            " " span { (view.word("reason")) ": " (labels::reason(view, reason)) }
         }
         @if entry.has_note {
             " " a href=(view.to(&stream_path(entry), &[("v", &entry.version.to_string())])) { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
@@ -494,23 +528,23 @@ fn in_order(changes: &[Change]) -> Vec<&Change> {
 /// The first of the fields that an event changed, before and after.
 fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
     let changes = in_order(changes);
-    let side = |word, field: Option<&Redacted>| {
+    let side = |word, path: &str, field: Option<&Redacted>| {
         html! {
             span.unseen { (view.word(word)) " " }
-            @if let Some(field) = field { (value(view, field.value())) } @else { "–" }
+            @if let Some(field) = field { (labels::value(view, path, field.value())) } @else { "–" }
         }
     };
     html! {
         div.fields.changes {
             @for change in changes.iter().take(most) {
                 span data-path=(change.path) {
-                    code translate="no" { (change.path.trim_start_matches('/')) } " "
+                    (labels::field(view, change.path.trim_start_matches('/'))) " "
                     @if change.before == change.after {
                         // Of a masked value, only that it changed is shown.
                         span.mask { span aria-hidden="true" { "•••• " } (view.word("masked-changed")) }
                     } @else {
-                        del { (side("before", change.before.as_ref())) } span aria-hidden="true" { " → " }
-                        ins { (side("after", change.after.as_ref())) }
+                        del { (side("before", &change.path, change.before.as_ref())) } span aria-hidden="true" { " → " }
+                        ins { (side("after", &change.path, change.after.as_ref())) }
                     }
                 }
             }
@@ -526,7 +560,7 @@ fn fields(view: &View<'_>, summary: &Value, most: usize) -> Markup {
         @if !fields.is_empty() {
             div.fields {
                 @for (name, field) in fields.iter().take(most) {
-                    span { code translate="no" { (name) } " " (value(view, field)) }
+                    span { (labels::field(view, name)) " " (labels::value(view, name, field)) }
                 }
                 @if fields.len() > most { span.soft { "+" (fields.len() - most) } }
             }
@@ -539,13 +573,28 @@ fn search(view: &View<'_>) -> Markup {
         .into_owned()
         .filter(|(name, _)| {
             ![
-                "q", "before", "after", "from", "to", "order", "type", "agg", "actor", "chan", "group",
+                "q",
+                "before",
+                "after",
+                "past",
+                "from",
+                "to",
+                "occurred_from",
+                "occurred_to",
+                "order",
+                "sort",
+                "type",
+                "agg",
+                "actor",
+                "chan",
+                "group",
                 "failures",
             ]
             .contains(&name.as_str())
         })
         .collect();
     let order = view.visit.parameter("order");
+    let sorted = view.visit.parameter("sort").unwrap_or_default();
     html! {
         form.search method="get" action="/audit/timeline" role="search" {
             @for (name, value) in &kept {
@@ -567,6 +616,15 @@ fn search(view: &View<'_>) -> Markup {
                 }
                 label { (view.word("from")) " " input name="from" size="12" value=[view.visit.parameter("from")] placeholder="2026-11-01"; }
                 label { (view.word("to")) " " input name="to" size="12" value=[view.visit.parameter("to")] placeholder="2026-11-22"; }
+                label { (view.word("occurred-from")) " " input name="occurred_from" size="12" value=[view.visit.parameter("occurred_from")] placeholder="2011-01-01"; }
+                label { (view.word("occurred-to")) " " input name="occurred_to" size="12" value=[view.visit.parameter("occurred_to")] placeholder="2011-03-01"; }
+                label { (view.word("sorted-by")) " "
+                    select name="sort" {
+                        @for name in Sorting::NAMES {
+                            option value=(name) selected[sorted == name] { (view.word_of(&format!("sort-{name}")).unwrap_or(name)) }
+                        }
+                    }
+                }
                 label { (view.word("sorted")) " "
                     select name="order" {
                         option value="desc" selected[order.as_deref() != Some("asc")] { (view.word("newest")) }
@@ -615,7 +673,8 @@ fn filters(view: &View<'_>) -> Vec<(String, String)> {
         .into_owned()
         .filter(|(name, value)| {
             names.contains(&name.as_str())
-                && !["order", "limit", "before", "after", "group"].contains(&name.as_str())
+                && !["order", "sort", "limit", "before", "after", fields::PAST, "group"]
+                    .contains(&name.as_str())
                 && !value.is_empty()
         })
         .collect()
@@ -660,15 +719,23 @@ fn list(view: &View<'_>, found: &Timeline, missed: Option<Missed>) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
     let ascends = view.visit.parameter("order").as_deref() == Some("asc");
-    let parameter = if ascends { "after" } else { "before" };
+    let by_recording = view.visit.parameter("sort").as_deref() != Some("occurred");
+    let parameter = match (by_recording, ascends) {
+        (false, _) => fields::PAST,
+        (true, true) => "after",
+        (true, false) => "before",
+    };
     let moments: Vec<_> = page.items.iter().map(recorded).chain([page.beyond]).collect();
-    let before =
-        |at: usize| if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
+    // The time since the row before is the time between their recordings: other orders have none.
+    let before = |at: usize| {
+        let before = if ascends { at.checked_sub(1).and_then(|at| moments[at]) } else { moments[at + 1] };
+        before.filter(|_| by_recording)
+    };
     let export = |kind: &str| {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
             .into_owned()
             .filter(|(name, _)| {
-                !["before", "after", "limit", "group"].contains(&name.as_str())
+                !["before", "after", fields::PAST, "limit", "group"].contains(&name.as_str())
                     && COMMON.iter().all(|common| common.name != name)
             })
             .collect();
@@ -689,7 +756,9 @@ fn list(view: &View<'_>, found: &Timeline, missed: Option<Missed>) -> Markup {
                 }
                 " " (view.counted("events", found.count.unwrap_or(i64::MAX)))
             }
-            @if view.file.is_none() { (follow(view, found)) }
+            @if view.file.is_none() {
+                @if by_recording { (follow(view, found)) } @else { span.soft { (view.word("live-not-sorted")) } }
+            }
             a href=(export("csv")) data-export download { "CSV" }
             a href=(export("ndjson")) download { "NDJSON" }
             @if view.file.is_none() { (saved(view, found)) }
@@ -736,11 +805,12 @@ fn list(view: &View<'_>, found: &Timeline, missed: Option<Missed>) -> Markup {
 /// to the page on which they are.
 fn follow(view: &View<'_>, found: &Timeline) -> Markup {
     let ascends = view.visit.parameter("order").as_deref() == Some("asc");
-    let ends_before = view.visit.parameter("before").is_some_and(|before| !before.is_empty());
+    let given = |name: &str| view.visit.parameter(name).is_some_and(|value| !value.is_empty());
+    let ends_before = given("before") || !ascends && given(fields::PAST);
     let elsewhere = (ends_before || ascends && found.page.next.is_some()).then(|| {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
             .into_owned()
-            .filter(|(name, _)| !["before", "after", "order"].contains(&name.as_str()))
+            .filter(|(name, _)| !["before", "after", fields::PAST, "order"].contains(&name.as_str()))
             .collect();
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         format!("{}#live", address("/audit/timeline", pairs))

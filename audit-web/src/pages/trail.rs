@@ -16,9 +16,11 @@ use soonshop_service_kit::rates::Class;
 
 use super::correlation::missing;
 use super::frame::{View, answered_as, described, page, see_other, shown_as, with};
+use super::labels;
 use super::parts::{actor_of, command, shape, value};
 use super::reasons::{REVEAL, reason, reveal_form};
 use super::timeline::{causes, moment};
+use super::times::{are_apart, times};
 use super::titles;
 use crate::state::{Action, Call, Endpoint};
 use crate::{fields, find};
@@ -320,7 +322,7 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
                                 a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
                             }
                             div.about { (about(view, event)) }
-                            div.when { (view.time(event.recorded_at)) }
+                            @if !are_apart(event.recorded_at, event.occurred_at) { div.when { (view.time(event.recorded_at)) } }
                             @if let Some(correlation) = event.correlation_id { (causes(view, correlation)) }
                         }
                         @for note in &event.notes { (noted(view, note)) }
@@ -338,12 +340,13 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
 fn about(view: &View<'_>, event: &Step) -> Markup {
     let (kind, id) = actor_of(event.actor.as_deref());
     html! {
+        @if are_apart(event.recorded_at, event.occurred_at) { (times(view, event.recorded_at, event.occurred_at)) }
         span { (view.actor(kind, id)) }
         @if let Some(channel) = &event.channel {
             span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
         @if let Some(reason) = &event.reason_code {
-            span { (view.word("reason")) ": " span translate="no" { (reason) } }
+            span { (view.word("reason")) ": " (labels::reason(view, reason)) }
         }
         @if let Some(whom) = &event.on_behalf_of {
             @let (kind, id) = actor_of(Some(whom));
@@ -445,16 +448,17 @@ fn in_part<T>(view: &View<'_>, rows: &[T], table: impl Fn(&[T]) -> Markup) -> Ma
 }
 
 fn changed(view: &View<'_>, changes: &[Change]) -> Markup {
-    let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
+    let side =
+        |path: &str, field: Option<&Redacted>| field.map(|field| labels::value(view, path, field.value()));
     html! {
         table {
             thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("before")) } th scope="col" { (view.word("after")) } } }
             tbody {
                 @for change in changes {
                     tr {
-                        td { code translate="no" { (change.path) } }
-                        td data-name=(view.word("before")) { @if let Some(was) = side(change.before.as_ref()) { del { (was) } } @else { "–" } }
-                        td data-name=(view.word("after")) { @if let Some(is) = side(change.after.as_ref()) { ins { (is) } } @else { "–" } }
+                        td { (labels::field(view, &change.path)) }
+                        td data-name=(view.word("before")) { @if let Some(was) = side(&change.path, change.before.as_ref()) { del { (was) } } @else { "–" } }
+                        td data-name=(view.word("after")) { @if let Some(is) = side(&change.path, change.after.as_ref()) { ins { (is) } } @else { "–" } }
                     }
                 }
             }
@@ -473,11 +477,11 @@ fn state(view: &View<'_>, trail: &Trail) -> Markup {
                 tbody {
                     @for (field, now) in leaves {
                         tr {
-                            td { code translate="no" { (field) } }
-                            td data-name=(view.word("value")) { (value(view, now)) }
+                            td { (labels::field(view, field)) }
+                            td data-name=(view.word("value")) { (labels::value(view, field, now)) }
                             td data-name=(view.word("set-by")) {
                                 @if let Some(owed) = set_by(field) {
-                                    a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " code translate="no" { (owed.kind) }
+                                    a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " (view.language.kind(&owed.kind))
                                 } @else { "–" }
                             }
                         }

@@ -5,6 +5,7 @@
 mod audit;
 mod causes;
 mod changes;
+mod chinese;
 mod dense;
 mod description;
 mod front;
@@ -13,6 +14,7 @@ mod hostile;
 mod integrity;
 mod live;
 mod notes;
+mod occurred;
 mod operations;
 mod pages;
 mod places;

@@ -303,7 +303,9 @@ async fn an_export_equals_the_screen_and_is_recorded() {
     assert_eq!(lines[1..], listed[..]);
     assert_eq!((&lines[0]["manifest"]["count"], &lines[0]["manifest"]["head"]), (&3.into(), &3.into()));
     let csv = shop.see("/api/audit/export.csv?order=asc&q=agg:product").await;
-    assert_eq!(csv.text.lines().count(), 3);
+    assert_eq!(csv.text.lines().count(), 4);
+    let last = csv.text.lines().last().unwrap();
+    assert!(last.starts_with("#manifest,") && !csv.text.contains("\n#manifest,\n"), "{last}");
     assert!(csv.text.contains("HYPERLINK") && !csv.text.contains("\n=") && !csv.text.contains(",="));
     let manifest: serde_json::Value = serde_json::from_str(csv.header("export-manifest")).unwrap();
     assert_eq!((&manifest["count"], &manifest["filter"]["q"]), (&2.into(), &"agg:product".into()));

@@ -38,7 +38,7 @@ pub enum Fault {
     SealUnreadable { seal: i64, reason: String },
     #[error("seal {seal}: it is of the log {log} {id}")]
     SealOfOtherLog { seal: i64, log: String, id: Uuid },
-    #[error("seal {seal}: it counts {count} events from {first} to {last}")]
+    #[error("seal {seal}: its count is {count}, and its positions are {first} to {last}")]
     SealCount { seal: i64, count: i64, first: i64, last: i64 },
     #[error("seal {seal}: its leaves are not those of its root")]
     SealLeaves { seal: i64 },

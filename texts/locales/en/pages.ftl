@@ -47,7 +47,12 @@ page-search = Search
 page-search-hint = type:Stock* agg:order actor:staff "a text"
 page-from = From
 page-to = To
+page-occurred-from = Happened from
+page-occurred-to = Happened before
 page-sorted = Order
+page-sorted-by = Sorted by
+page-sort-recorded = time of recording
+page-sort-occurred = time it happened
 page-newest = newest first
 page-oldest = oldest first
 page-events = { $count ->
@@ -70,6 +75,7 @@ page-live-new = { $count ->
 page-live-left-out = Positions { $from } to { $to } came too fast to be shown here: show them
 page-live-cut = Only the newest 200 rows are kept on this page.
 page-live-older = Older events
+page-live-not-sorted = Rows sorted by the time at which they happened cannot be followed live.
 page-only-group = group by command
 page-only-failures = only failures
 page-effects = It caused { $count ->
@@ -182,6 +188,8 @@ page-missed-where-unreadable = This condition cannot be read: write the path of 
 page-missed-version = There is no such version yet. This is version { $version }.
 page-missed-at-before = Nothing was recorded by then. This is still the same list.
 page-missed-at-after = Nothing was recorded after that. This is still the same list.
+page-missed-at-happened-before = Nothing had happened by then. This is still the same list.
+page-missed-at-happened-after = Nothing has happened since then. This is still the same list.
 page-missed-at-unreadable = This moment cannot be read: write a day, or a moment such as 2026-11-22T09:41. This is still the same list.
 page-missed-jump = Nothing has this id, number or text.
 page-back = Back to the page before
@@ -210,6 +218,8 @@ page-fold = What it caused ({ $count })
 page-look-closer = Details
 page-look-away = Close
 page-occurred = Occurred
+page-happened = happened
+page-recorded-at = recorded
 page-recorded = Recorded
 page-command-id = Command
 page-command-type = Command type
@@ -218,9 +228,16 @@ page-subject = Person
 page-of-it-parked = parked
 page-steps-missing = overdue
 page-step-missing = { $event } { $elapsed } ago; still missing: { $expected } (expected within { $limit })
+page-list-comma = {", "}
 page-or = {" "}or{" "}
-page-folded-deeper = show { $count } deeper
-page-folded-more = show { $count } more
+page-folded-deeper = { $count ->
+        [one] show 1 deeper event
+       *[other] show { $count } deeper events
+    }
+page-folded-more = { $count ->
+        [one] show 1 more event
+       *[other] show { $count } more events
+    }
 page-because = after
 page-root = start
 page-cause-missing = its cause is not in this list
@@ -240,7 +257,7 @@ page-all-well = All is well.
 page-in-use = in use
 page-way-back = kept for a rollback
 page-candidate = new, not in use yet
-page-seen = Processed up to
+page-seen = Processed up to position
 page-lag = Behind
 page-since = since
 page-trend-growing = growing
@@ -256,7 +273,7 @@ page-is-standing = stands still at position { $position }: a worker holds it and
 page-never-begun = not started
 page-command = More on the command line
 page-gate = Conditions for a swap
-page-gate-lag = behind by
+page-gate-lag = behind by events:
 page-gate-verified = verified by run
 page-gate-not-verified = not verified yet: a swap is refused
 page-gate-shape = same shape: this release can read it
@@ -270,10 +287,11 @@ page-runs-alive = { $count ->
 page-run = Run
 page-by = By
 page-begun = Started
-page-folded = Processed
-page-skipped = Skipped
+page-folded = Events processed
+page-skipped = Events skipped
 page-rate = Rate
 page-limit = Limit
+page-positions-per-second = positions a second
 page-result = Result
 page-run-running = running
 page-run-paused = paused
@@ -360,7 +378,13 @@ page-seals-of = Seals
 page-seals-of-record = Seals of the record of operations
 page-sealed-log = The log
 page-sealed-record = The record of operations
-page-appended-lately = { $count } in the last { $minutes } minutes
+page-appended-lately = { $count ->
+        [one] 1 event
+       *[other] { $count } events
+    } in the last { $minutes ->
+        [one] minute
+       *[other] { $minutes } minutes
+    }
 page-record = Record of operations
 page-record-empty = Nothing is recorded yet.
 page-did-reveal = Revealed personal values
@@ -404,7 +428,8 @@ page-term-cause = cause: takes the UUID of an event
 page-term-subject = subject: takes the UUID of a person
 page-term-reason = reason: takes the code of a reason
 page-term-amount = amount: takes a number such as 12.50, with >, >=, < or <= before it, or two with .. between them, and perhaps a currency: amount:>100GBP
-page-term-created = created: takes a day, a moment, two with .. between them, or last:24h
+page-term-created = created: takes a day, a month, a moment, two with .. between them, or last:24h
+page-term-occurred = occurred: takes a day, a month, a moment, two with .. between them, or last:24h; it is business time
 
 # Process managers.
 page-processes = Process managers

@@ -83,7 +83,10 @@ tool-run-not-responding = run { $run } is not responding; it was at position { $
 
 ## `list`, `status`, `runs`
 
-tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } s  parked { LEFT($parked, 4) }
+tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) } { $lag ->
+        [one] {"event "}
+       *[other] events
+    } { RIGHT($seconds, 8) } s  parked { LEFT($parked, 4) }
 tool-sink-row = {"    "}{ LEFT($sink, 6) } at { LEFT($at, 12) } worker { $holder }
 tool-sink-stopped = {"           "}stopped: { $reason }
 tool-sink-unknown = {"           "}cannot be read: { $reason }
@@ -97,12 +100,15 @@ tool-other-complaint = { $detail }
 tool-unhealthy-since = {"      "}since { $at }
 tool-what-to-do = {"      "}-> { $remedy }
 tool-tampering-found = tampering found: { $ranges }
-tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } s
+tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) } { $lag ->
+        [one] {"event "}
+       *[other] events
+    } { RIGHT($seconds, 8) } s
 tool-log-row = { LEFT($name, 12) } { RIGHT($head, 37) }
 tool-log-row-aged = { LEFT($name, 12) } { RIGHT($head, 37) }  { $seconds } s old
-tool-run-row = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  by { $actor } on { $process }
-tool-run-row-ended = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  by { $actor } on { $process }  { $result }
-tool-run-row-failed = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  by { $actor } on { $process }  { $message }
+tool-run-row = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  position { $position } of { $to }  by { $actor } on { $process }
+tool-run-row-ended = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  position { $position } of { $to }  by { $actor } on { $process }  { $result }
+tool-run-row-failed = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  position { $position } of { $to }  by { $actor } on { $process }  { $message }
 
 ## `plan`
 
@@ -115,8 +121,14 @@ tool-plan-fold = {"  "}events to process { $folded } of { $head }   ({ $types ->
 tool-plan-estimate = {"  "}estimate          about { $seconds } s at { $rate } positions/s ({ $how })   disk +{ $size }
 tool-as-run-was = as run { $run } was
 tool-sampled = sampled { $passed }
-tool-plan-upcaster = {"  "}upcaster          { $name } ({ $count })
-tool-plan-unhandled = {"  "}no handler for    { $name } ({ $count })   <- skipped; --fail-unhandled refuses
+tool-plan-upcaster = {"  "}upcaster          { $name } ({ $count ->
+        [one] 1 event
+       *[other] { $count } events
+    })
+tool-plan-unhandled = {"  "}no handler for    { $name } ({ $count ->
+        [one] 1 event
+       *[other] { $count } events
+    })   <- skipped; --fail-unhandled refuses
 tool-plan-effects = {"  "}side effects      none possible: { $role }
 tool-plan-run = {"  "}nothing was written.  Run:  replay-tool rebuild { $projection }
 tool-no-code-to-write = this program has no code that writes the log
@@ -132,14 +144,14 @@ tool-following = keeping { $projection } v{ $number } up to date here; Ctrl-C st
 tool-saved-at = saved at position { $position } (run { $run }).  Resume:  replay-tool rebuild { $projection } --resume
 tool-stopped-at = { $name } stopped at position { $position }, as requested; it is not complete
 tool-no-worker-for = no worker keeps { $name } up to date: start a shop process that has version { $version }, or use --tail
-tool-rebuilt = { $result }  { $name } at { $position }   { $folded } processed, { $skipped } skipped by type, { $parked } parked, { $warnings ->
+tool-rebuilt = { $result }  { $name } at position { $position }   events: { $folded } processed, { $skipped } skipped by type, { $parked } parked; { $warnings ->
         [one] 1 warning
        *[other] { $warnings } warnings
-    }   { $seconds } s, { $rate }/s
-tool-rebuilt-for = { $result }  { $name } at { $position }   { $folded } processed, { $skipped } skipped by type, { $parked } parked, { $warnings ->
+    }   { $seconds } s, { $rate } positions/s
+tool-rebuilt-for = { $result }  { $name } at position { $position }   events: { $folded } processed, { $skipped } skipped by type, { $parked } parked; { $warnings ->
         [one] 1 warning
        *[other] { $warnings } warnings
-    }   { $seconds } s, { $rate }/s   handed over to { $keeper }
+    }   { $seconds } s, { $rate } positions/s   handed over to { $keeper }
 tool-run-starts = run { $run }  { $name }  epoch { $epoch }
 tool-run-resumes = run { $run }  { $name }  resuming at { $from } of { $head }, epoch { $epoch }
 tool-rebuild-progress = run={ $run } { $name } { $percent }% { $position }/{ $total } { $rate }/s eta={ $left }s parked={ $parked }
@@ -274,6 +286,7 @@ tool-exported = { $count ->
 tool-file-unwritten = { $file } cannot be written: { $detail }
 tool-export-cut-short = the export is incomplete: { $detail }
 tool-tail-resume = Resume:  replay-tool tail --follow --after { $position }
+tool-happened-at = happened { $at }
 tool-on-behalf-of = for { $who }
 tool-via-channel = via { $channel }
 tool-because = reason { $code }

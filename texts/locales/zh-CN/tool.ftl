@@ -77,7 +77,7 @@ tool-run-not-responding = 运行 { $run } 没有响应；最后到达位置 { $p
 
 ## `list`, `status`, `runs`
 
-tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } 秒  搁置 { LEFT($parked, 4) }
+tool-status-row = { LEFT($projection, 12) } v{ LEFT($generation, 4) } { LEFT($state, 9) } { LEFT($place, 9) } { RIGHT($position, 12) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) } 个事件 { RIGHT($seconds, 8) } 秒  搁置 { LEFT($parked, 4) }
 tool-sink-row = {"    "}{ LEFT($sink, 6) } 位置 { LEFT($at, 12) } 工作进程 { $holder }
 tool-sink-stopped = {"           "}已停止：{ $reason }
 tool-sink-unknown = {"           "}无法读取：{ $reason }
@@ -91,12 +91,12 @@ tool-other-complaint = 异常：{ $detail }
 tool-unhealthy-since = {"      "}自 { $at } 起
 tool-what-to-do = {"      "}-> { $remedy }
 tool-tampering-found = 发现篡改：{ $ranges }
-tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) }  { RIGHT($seconds, 8) } 秒
+tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } / { LEFT($head, 12) } 落后 { RIGHT($lag, 8) } 个事件 { RIGHT($seconds, 8) } 秒
 tool-log-row = { LEFT($name, 12) } { RIGHT($head, 37) }
 tool-log-row-aged = { LEFT($name, 12) } { RIGHT($head, 37) }  { $seconds } 秒前
-tool-run-row = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  执行者 { $actor } 于 { $process }
-tool-run-row-ended = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  执行者 { $actor } 于 { $process }  { $result }
-tool-run-row-failed = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  { $position }/{ $to }  执行者 { $actor } 于 { $process }  记录：{ $message }
+tool-run-row = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  位置 { $position }/{ $to }  执行者 { $actor } 于 { $process }
+tool-run-row-ended = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  位置 { $position }/{ $to }  执行者 { $actor } 于 { $process }  { $result }
+tool-run-row-failed = #{ LEFT($run, 4) } { $at }  { LEFT($verb, 8) } { $of }  { $state }  位置 { $position }/{ $to }  执行者 { $actor } 于 { $process }  记录：{ $message }
 
 ## `plan`
 
@@ -106,8 +106,8 @@ tool-plan-fold = {"  "}待处理事件        { $folded } / { $head }   （{ $ty
 tool-plan-estimate = {"  "}预计              约 { $seconds } 秒，每秒 { $rate } 个位置（{ $how }）   磁盘 +{ $size }
 tool-as-run-was = 与运行 { $run } 相同
 tool-sampled = 抽样 { $passed } 个
-tool-plan-upcaster = {"  "}版本升级          { $name }（{ $count }）
-tool-plan-unhandled = {"  "}未处理的类型      { $name }（{ $count }）   <- 将跳过；加 --fail-unhandled 则拒绝
+tool-plan-upcaster = {"  "}版本升级          { $name }（{ $count } 个事件）
+tool-plan-unhandled = {"  "}未处理的类型      { $name }（{ $count } 个事件）   <- 将跳过；加 --fail-unhandled 则拒绝
 tool-plan-effects = {"  "}副作用            不可能有：{ $role }
 tool-plan-run = {"  "}未写入任何内容。运行：  replay-tool rebuild { $projection }
 tool-no-code-to-write = 本程序没有写日志的代码
@@ -123,8 +123,8 @@ tool-following = 正在此处维护 { $projection } v{ $number }；按 Ctrl-C �
 tool-saved-at = 已保存在位置 { $position }（运行 { $run }）。继续：  replay-tool rebuild { $projection } --resume
 tool-stopped-at = { $name } 按要求停在位置 { $position }；尚未完成
 tool-no-worker-for = 没有工作进程维护 { $name }：请启动具有版本 { $version } 的商店进程，或使用 --tail
-tool-rebuilt = { $result }  { $name } 位置 { $position }   处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }，警告 { $warnings }   { $seconds } 秒，{ $rate }/s
-tool-rebuilt-for = { $result }  { $name } 位置 { $position }   处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }，警告 { $warnings }   { $seconds } 秒，{ $rate }/s   已移交 { $keeper }
+tool-rebuilt = { $result }  { $name } 位置 { $position }   事件：处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }；警告 { $warnings }   { $seconds } 秒，每秒 { $rate } 个位置
+tool-rebuilt-for = { $result }  { $name } 位置 { $position }   事件：处理 { $folded }，按类型跳过 { $skipped }，搁置 { $parked }；警告 { $warnings }   { $seconds } 秒，每秒 { $rate } 个位置   已移交 { $keeper }
 tool-run-starts = 运行 { $run }  { $name }  纪元 { $epoch }
 tool-run-resumes = 运行 { $run }  { $name }  从 { $from } / { $head } 继续，纪元 { $epoch }
 tool-rebuild-progress = 运行={ $run } { $name } { $percent }% { $position }/{ $total } { $rate }/s 剩余={ $left }秒 搁置={ $parked }
@@ -220,6 +220,7 @@ tool-exported = { $count } 行已写入 { $file }
 tool-file-unwritten = 无法写入 { $file }：{ $detail }
 tool-export-cut-short = 导出没有写完整：{ $detail }
 tool-tail-resume = 继续：  replay-tool tail --follow --after { $position }
+tool-happened-at = 发生于 { $at }
 tool-on-behalf-of = 代表 { $who }
 tool-via-channel = 渠道 { $channel }
 tool-because = 原因 { $code }
