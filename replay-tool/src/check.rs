@@ -9,10 +9,8 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use soonshop_audit::export::{InvalidExport, Manifest, Reading, verify_csv};
 use soonshop_audit::listing::columns;
-use soonshop_audit::operations;
-use soonshop_event_log::seal::{
-    self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
-};
+use soonshop_audit::operations::columns as columns_of_record;
+use soonshop_event_log::seal::{self, Finding, Positions, Report, Tail, TrustedKey, Verdict};
 use soonshop_migrations::rights;
 use soonshop_projections::integrity::Of;
 use soonshop_projections::{integrity, integrity_check, operations};
@@ -124,9 +122,9 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     let held = if is_trail {
         verify_ndjson(whole)
     } else if beside.is_file() {
-        std::fs::read(&beside).map_err(InvalidExport::Io).and_then(|text| {
-            verify_csv(&text, &[columns(true), columns(false), operations::columns()], whole)
-        })
+        std::fs::read(&beside)
+            .map_err(InvalidExport::Io)
+            .and_then(|text| verify_csv(&text, &[columns(true), columns(false), columns_of_record()], whole))
     } else {
         let report = seal::check_offline(whole, Some(trusted)).map_err(|error| named(error.to_string()))?;
         return shown(out, &report);

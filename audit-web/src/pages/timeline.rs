@@ -31,7 +31,8 @@ use uuid::Uuid;
 
 use super::access::{is_ours, is_shown};
 use super::frame::{
-    COMMON, View, address, answered, answered_as, described, page, refusal, refused_with, see_other, shown, with,
+    COMMON, View, address, answered, answered_as, described, page, refusal, refused_with, see_other, shown,
+    with,
 };
 use super::parts::{actor_of, shape, value};
 use super::titles;
