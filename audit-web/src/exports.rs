@@ -39,7 +39,8 @@ pub(crate) fn separator() -> Param {
 /// The export as CSV, the manifest last.
 pub(crate) fn csv() -> Action {
     let params = fields::listing().into_iter().chain([separator()]).collect();
-    let about = "A row with the names of the columns, then one for each event, and the manifest in the last row.";
+    let about =
+        "A row with the names of the columns, then one for each event, and the manifest in the last row.";
     file(params, Format::Csv, Described::file("text/csv", about))
 }
 

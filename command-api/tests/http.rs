@@ -1100,7 +1100,10 @@ async fn a_missing_thing_is_a_404_with_any_if_match() {
         }
     }
     let order = format!("/orders/{}/cancellation", Uuid::new_v4());
-    assert_eq!(shop.post(&order, json!({ "reason": "other" })).await.refused(), (404, "order-not-found".into()));
+    assert_eq!(
+        shop.post(&order, json!({ "reason": "other" })).await.refused(),
+        (404, "order-not-found".into())
+    );
     // What begins something cannot have been seen before.
     for version in ["*", "\"1\""] {
         let headers = [("if-match", version), ("idempotency-key", &key())];

@@ -9,9 +9,7 @@ use serde_json::json;
 use soonshop_audit::export::{InvalidExport, Manifest};
 use soonshop_audit::listing::csv_shape;
 use soonshop_audit::reading::{Reading, verify_csv};
-use soonshop_event_log::seal::{
-    self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
-};
+use soonshop_event_log::seal::{self, Finding, Positions, Report, Tail, TrustedKey, Verdict};
 use soonshop_migrations::rights;
 use soonshop_projections::integrity::Of;
 use soonshop_projections::{integrity, integrity_check, operations};

@@ -721,21 +721,25 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             check::acknowledge(&tool, record, (from, to), &reason).await
         }
         Verb::Doctor => check::doctor(&tool).await,
-        Verb::Parked { verb } => match verb {
-            ParkedVerb::List { which } => parked::list(&tool, &which.into()).await,
-            ParkedVerb::Retry { which, dry_run, reason } => {
-                parked::retry(&tool, &which.into(), dry_run, reason.as_deref()).await
-            }
-            ParkedVerb::Discard { which, dry_run, reason } => {
-                let which = which.into();
-                if !dry_run && !cli.yes {
-                    let count = parked::find(&tool, &which).await?.len();
-                    confirm(&tool, false, Sentence::AskDiscard { count }).await?;
-                }
-                parked::discard(&tool, &which, dry_run, &reason).await
-            }
-        },
+        Verb::Parked { verb } => carry_out_parked(&tool, cli.yes, verb).await,
         Verb::Completions { .. } | Verb::Man | Verb::View { .. } => Ok(Ended::done(serde_json::json!({}))),
+    }
+}
+
+async fn carry_out_parked(tool: &Tool, yes: bool, verb: ParkedVerb) -> Outcome {
+    match verb {
+        ParkedVerb::List { which } => parked::list(tool, &which.into()).await,
+        ParkedVerb::Retry { which, dry_run, reason } => {
+            parked::retry(tool, &which.into(), dry_run, reason.as_deref()).await
+        }
+        ParkedVerb::Discard { which, dry_run, reason } => {
+            let which = which.into();
+            if !dry_run && !yes {
+                let count = parked::find(tool, &which).await?.len();
+                confirm(tool, false, Sentence::AskDiscard { count }).await?;
+            }
+            parked::discard(tool, &which, dry_run, &reason).await
+        }
     }
 }
 

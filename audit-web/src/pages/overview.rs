@@ -83,58 +83,13 @@ async fn minutes(call: &Call) -> Result<Vec<i64>, Problem> {
 }
 
 fn body(view: &View<'_>, all: &Overview) -> Markup {
-    let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
     let parked = all.health.parked;
     let active = || all.health.items.iter().filter(|one| one.status.active);
     let worst = active().map(|one| one.status.lag_seconds).fold(0.0, f64::max);
     html! {
         h1 { (view.word("overview")) }
         div data-poll {
-            @if all.health.healthy {
-                p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("all-well")) } }
-            } @else {
-                div.banner.ill role="alert" {
-                    p { span aria-hidden="true" { "⚠ " } strong { (view.word("unhealthy")) } }
-                    ul {
-                        // Tampering is told with a link below.
-                        @for one in all.checks.iter().filter(|one| !one.ok && one.reason.as_deref() != Some(FOUND)) {
-                            li { (failed_check(view, one)) }
-                        }
-                        @for one in &ill {
-                            li {
-                                a href=(view.to(&format!("/audit/projections/{}", one.status.projection), &[])) { span translate="no" { (one.status.projection) } " v" (one.status.generation) }
-                                " · " (view.word("lag")) " " (one.status.lag_events) " · " (format!("{:.0} s", one.status.lag_seconds))
-                                @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
-                                " · " (complaint(view, one))
-                                (what_to_do(view, one.remedy))
-                            }
-                        }
-                        @if all.health.integrity.iter().any(|one| !one.well) {
-                            li {
-                                a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken"))
-                                (what_to_do(view, Some("integrity")))
-                            }
-                        }
-                        @for one in all.health.processes.iter().filter(|one| one.progress.complaint.is_some()) {
-                            li {
-                                a href=(view.to("/audit/processes", &[("process", &one.name)])) { (view.word("process")) " " span translate="no" { (one.name) } }
-                                " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one))
-                                @if let Some(since) = one.progress.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
-                                (what_to_do(view, one.progress.remedy))
-                            }
-                        }
-                        @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
-                            @if let Some(complaint) = &one.complaint {
-                                li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events)
-                                    @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
-                                    " · " span lang="en" { (complaint) } (what_to_do(view, one.remedy))
-                                }
-                            }
-                        }
-                    }
-                    (command(view, "soonshop doctor"))
-                }
-            }
+            (verdict(view, all))
             div.cards {
                 (card(view, "appended", "/audit/timeline", &html! {
                     p.figure { (all.head) } p.soft { (view.counted("events", all.head)) }
@@ -183,6 +138,58 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
             h2 { (view.word("record")) }
             (operation_rows(view, &all.record))
             p { a href=(view.to("/audit/operations", &[])) { (view.word("record-all")) } }
+        }
+    }
+}
+
+/// Whether all is well; if not, what is wrong, since when, and what to do.
+fn verdict(view: &View<'_>, all: &Overview) -> Markup {
+    let ill = all.health.items.iter().filter(|one| one.complaint.is_some()).collect::<Vec<_>>();
+    html! {
+        @if all.health.healthy {
+            p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("all-well")) } }
+        } @else {
+            div.banner.ill role="alert" {
+                p { span aria-hidden="true" { "⚠ " } strong { (view.word("unhealthy")) } }
+                ul {
+                    // Tampering is told with a link below.
+                    @for one in all.checks.iter().filter(|one| !one.ok && one.reason.as_deref() != Some(FOUND)) {
+                        li { (failed_check(view, one)) }
+                    }
+                    @for one in &ill {
+                        li {
+                            a href=(view.to(&format!("/audit/projections/{}", one.status.projection), &[])) { span translate="no" { (one.status.projection) } " v" (one.status.generation) }
+                            " · " (view.word("lag")) " " (one.status.lag_events) " · " (format!("{:.0} s", one.status.lag_seconds))
+                            @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
+                            " · " (complaint(view, one))
+                            (what_to_do(view, one.remedy))
+                        }
+                    }
+                    @if all.health.integrity.iter().any(|one| !one.well) {
+                        li {
+                            a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken"))
+                            (what_to_do(view, Some("integrity")))
+                        }
+                    }
+                    @for one in all.health.processes.iter().filter(|one| one.progress.complaint.is_some()) {
+                        li {
+                            a href=(view.to("/audit/processes", &[("process", &one.name)])) { (view.word("process")) " " span translate="no" { (one.name) } }
+                            " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one))
+                            @if let Some(since) = one.progress.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
+                            (what_to_do(view, one.progress.remedy))
+                        }
+                    }
+                    @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
+                        @if let Some(complaint) = &one.complaint {
+                            li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events)
+                                @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
+                                " · " span lang="en" { (complaint) } (what_to_do(view, one.remedy))
+                            }
+                        }
+                    }
+                }
+                (command(view, "soonshop doctor"))
+            }
         }
     }
 }

@@ -60,7 +60,8 @@ pub(crate) fn reason(sent: &str) -> Result<String, Problem> {
 
 /// How it is described.
 pub(crate) fn reason_schema() -> Object {
-    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(reasons::CODES.iter().copied()));
+    let schema =
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(reasons::CODES.iter().copied()));
     schema
         .description(Some("A code: words of your own could be personal, and go into `X-Reason-Note`."))
         .build()

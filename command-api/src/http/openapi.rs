@@ -96,7 +96,12 @@ fn headers(row: &Row) -> Vec<Parameter> {
             "The version that was seen, as ETag gave it, or `*`.",
             text().pattern(Some(ENTITY_TAGS_PATTERN)),
         ),
-        ("X-Reason", false, "Why, as a code: it is kept in clear.", text().enum_values(Some(reasons::CODES.iter().copied()))),
+        (
+            "X-Reason",
+            false,
+            "Why, as a code: it is kept in clear.",
+            text().enum_values(Some(reasons::CODES.iter().copied())),
+        ),
         (
             "X-Reason-Note",
             false,

@@ -17,6 +17,7 @@ fn seen(position: i64, lag: (i64, f64), trouble: Option<Trouble>) -> Observed<'s
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the function under test takes it")]
 fn stopped() -> Option<Trouble> {
     Some(Trouble::Stopped { sink: "index".to_owned(), reason: "no answer".to_owned() })
 }

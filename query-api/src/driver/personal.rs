@@ -15,10 +15,7 @@ use super::state::Call;
 
 /// What a look-up of something with personal values reads beside what every query reads.
 pub(crate) const HEADERS: &[(&str, &str)] = &[
-    (
-        "X-Reason",
-        "Why personal values are looked at, as a code: recorded with the look.",
-    ),
+    ("X-Reason", "Why personal values are looked at, as a code: recorded with the look."),
     ("X-On-Behalf-Of", "`customer:<id>` or `guest:<id>`: whom a service shows their own values."),
 ];
 

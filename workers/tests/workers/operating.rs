@@ -60,7 +60,7 @@ async fn jammed(shop: &Shop, number: u128) -> (EventStore, Uuid) {
 }
 
 async fn a_waiting_command_gives_its_reason_and_is_retried_on_request(shop: Shop) {
-    let (store, order) = jammed(&shop, 1).await;
+    let (store, order) = Box::pin(jammed(&shop, 1)).await;
     let run = reactor(&shop, &store);
     let one = waits(&shop, order).await;
     assert_eq!((one.step.as_deref(), one.unsent), (Some("reserving"), 2));
@@ -199,7 +199,7 @@ async fn an_unreadable_state_stops_only_its_process_and_names_it(shop: Shop) {
 }
 
 async fn a_waiting_instance_does_not_block_others(shop: Shop) {
-    let (store, first) = jammed(&shop, 1).await;
+    let (store, first) = Box::pin(jammed(&shop, 1)).await;
     // More than there are workers.
     for number in 2..=80 {
         place_order(&store, number, &[("CUP", 1)]).await;
