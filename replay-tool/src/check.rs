@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use soonshop_audit::export::{InvalidExport, Manifest, Reading, verify_csv};
-use soonshop_audit::listing::columns;
+use soonshop_audit::listing::known_columns;
 use soonshop_event_log::seal::{
     self, Finding, Positions, RECORD_SEALS, Report, SEALS, Seals, Tail, TrustedKey, Verdict,
 };
@@ -107,7 +107,7 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
     } else if beside.is_file() {
         std::fs::read(&beside)
             .map_err(InvalidExport::Io)
-            .and_then(|text| verify_csv(&text, &[columns(true), columns(false)], whole))
+            .and_then(|text| verify_csv(&text, &known_columns(), whole))
     } else {
         let report = seal::check_offline(whole, Some(trusted)).map_err(|error| named(error.to_string()))?;
         return shown(out, &report);
