@@ -345,12 +345,13 @@ fn show(tool: &Tool, entry: &Entry, format: TailFormat) -> Result<(), Failure> {
 fn sentence(entry: &Value, language: Language) -> String {
     let text = |name: &str| entry[name].as_str().unwrap_or("");
     let actor = &entry["actor"];
-    let actor = match (actor["kind"].as_str(), actor["id"].as_str()) {
+    let actor = match (actor["kind"].as_str(), actor["name"].as_str().or(actor["id"].as_str())) {
         (Some(kind), Some(id)) => format!("{kind}:{id}"),
         (kind, _) => kind.unwrap_or("–").to_owned(),
     };
+    let name = entry["name"].as_str().map(|name| format!("{name}  ")).unwrap_or_default();
     let mut line = format!(
-        "{}  {}  {} v{}  {}-{}  {actor}",
+        "{}  {}  {} v{}  {name}{}-{}  {actor}",
         entry["position"],
         text("recorded_at"),
         text("type"),
