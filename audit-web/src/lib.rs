@@ -12,6 +12,7 @@ pub mod front;
 mod head;
 pub mod http;
 mod messages;
+mod naming;
 mod pages;
 mod state;
 mod tail;

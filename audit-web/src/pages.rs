@@ -10,12 +10,15 @@ mod correlation;
 pub(crate) mod file;
 pub(crate) mod frame;
 mod integrity;
+mod jump;
+mod named;
 mod overview;
 mod parked;
 pub(crate) mod parts;
 mod process_instance;
 mod processes;
 mod projections;
+mod related;
 pub(crate) mod timeline;
 mod trail;
 
@@ -38,6 +41,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     pages.extend(access::table());
     let mut audited = overview::table();
     audited.extend(timeline::table());
+    audited.extend(jump::table());
     audited.extend(trail::table());
     audited.extend(correlation::table());
     audited.extend(projections::table());

@@ -17,7 +17,7 @@ use futures::stream;
 use serde_json::json;
 use soonshop_audit::search::Search;
 use soonshop_audit::timeline;
-use soonshop_audit::{changes, filter::Filter};
+use soonshop_audit::{changes, filter::Filter, names};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::Described;
@@ -215,6 +215,7 @@ impl Reader {
         let search = search.beyond(Some(self.last));
         let (position, mut items) = timeline::read(reader, at_least(&self.call), &search, AT_ONCE).await?;
         changes::add_to(reader, &mut items, changes::FOR_MESSAGE).await?;
+        names::add_to(reader, &mut items).await?;
         let full = items.len() == AT_ONCE;
         let newest = items.last().map(|entry| entry.position);
         let last = newest.filter(|_| full).unwrap_or_else(|| position.max(self.last));

@@ -10,8 +10,8 @@ use soonshop_service_kit::rates::Class;
 use super::frame::{View, described, page, shown, with};
 use super::parts::shape;
 use super::timeline::{self, Detail, MOST_FIELDS};
-use crate::find;
 use crate::state::{Action, Endpoint};
+use crate::{find, naming};
 
 /// The width of the time axis, in tenths of a percent.
 const WIDTH: i64 = 1_000;
@@ -150,7 +150,7 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
     let axis = Axis::of(&moments(&tree.items), display.compresses);
     let rows = rows(tree, display);
     html! {
-        h1 { (view.word("correlation")) " " code translate="no" { (tree.correlation_id) } }
+        (heading(view, tree))
         p.facts {
             span { strong { (tree.items.len()) } " " (view.counted("events", tree.items.len())) }
             span { strong { (tree.aggregates) } " " (view.counted("aggregates", tree.aggregates)) }
@@ -176,6 +176,20 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
             _ => (as_waterfall(view, display, &axis, &rows)),
         }
         @if tree.more { p { (view.word("more-than-shown")) } }
+    }
+}
+
+/// What it is about: the aggregate of its first event, by its name; the id of the request below.
+fn heading(view: &View<'_>, tree: &Tree) -> Markup {
+    html! {
+        h1 {
+            (view.word("correlation"))
+            @if let Some(Node { event, .. }) = tree.items.first() {
+                ": " (view.label(&event.aggregate_type)) " "
+                span translate="no" { (naming::called(event.name.as_deref(), &event.aggregate_id)) }
+            }
+        }
+        p.soft.named { (naming::id(view, &tree.correlation_id)) }
     }
 }
 
@@ -371,7 +385,7 @@ fn branch(view: &View<'_>, display: &Display, node: &Node) -> Markup {
             data-position=(event.position) data-id=(event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
             div.said {
                 span.shape aria-hidden="true" { (shape(&event.aggregate_type)) }
-                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
+                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (naming::sentence(view.language, event)) }
             }
             div.about {
                 code translate="no" { (event.kind) " #" (event.position) }
@@ -405,7 +419,6 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
     let event = &node.event;
     let is_chosen = display.chosen == Some(event.position);
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
-    let actor = event.actor.as_ref();
     let spent = [("queue", node.queue_micros), ("handle", node.handle_micros), ("took", node.latency_micros)];
     html! {
         tr id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")] data-position=(event.position) data-id=(event.id)
@@ -413,7 +426,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
             td { a href=(chosen(view, event.position)) { "#" (event.position) } }
             td data-name=(view.word("event")) {
                 span aria-hidden="true" { ("· ".repeat(node.depth.min(8))) }
-                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
+                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (naming::sentence(view.language, event)) }
                 div.about {
                     @if node.link != Link::Caused { (link(view, node)) }
                     @if node.clocks_contradict { (clocks(view)) }
@@ -421,7 +434,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
                 }
                 @if is_chosen { (details(view, node)) p { (look(view, node, true)) } }
             }
-            td data-name=(view.word("by")) { (view.actor(actor.map(|who| who.kind.as_str()), actor.and_then(|who| who.id.as_deref()))) }
+            td data-name=(view.word("by")) { (naming::actor_of(view, event)) }
             td data-name=(view.word("begun")) { (view.time(event.recorded_at)) }
             @for (name, micros) in spent {
                 td.span data-name=(view.word_of(name).unwrap_or(name)) { @match micros { Some(micros) => (duration(micros)), None => "–" } }

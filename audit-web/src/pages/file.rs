@@ -5,7 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::search::Search;
-use soonshop_audit::{changes, timeline};
+use soonshop_audit::{changes, names, timeline};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
@@ -13,8 +13,8 @@ use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
 use super::frame::{View, described, page, see_other, shown, with};
-use super::parts::shape;
 use super::timeline::{self as rows, Detail};
+use crate::naming;
 use crate::state::{self, Action, Call, Endpoint, at_least};
 
 /// Events on one page.
@@ -109,6 +109,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     }
     items.reverse();
     changes::add_to(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
+    names::add_to(&call.shared.reader, &mut items).await?;
     Ok((position, Events { kind: kind.to_owned(), id, items, more }))
 }
 
@@ -118,7 +119,7 @@ fn body(view: &View<'_>, events: &Events) -> Markup {
     let earlier = items.first().filter(|_| *more).map(|entry| entry.version.to_string());
     let all = format!("agg:{kind} id:{id}");
     html! {
-        h1 { span.shape aria-hidden="true" { (shape(kind)) } (view.label(kind)) " " code translate="no" { (id) } }
+        (naming::heading(view, kind, items.first().and_then(|first| first.name.as_deref()), id))
         p.soft { (view.word("no-states")) }
         p.tools {
             @if let Some(earlier) = &earlier {

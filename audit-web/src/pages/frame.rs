@@ -372,10 +372,7 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                                     aria-current=[(view.visit.path == path).then_some("page")] { (view.word(word)) }
                             }
                         }
-                        form.jump method="get" action="/audit/jump" role="search" {
-                            (view.hidden())
-                            input type="search" name="id" aria-label=(view.word("jump")) placeholder=(view.word("jump")) autocomplete="off";
-                        }
+                        (jump_box(view))
                     }
                     div.choice {
                         details.menu {
@@ -420,6 +417,19 @@ fn frame(view: &View<'_>, title: &'static str, position: Option<i64>, body: &Mar
                 }
                 p.news role="status" aria-live="polite" {}
             }
+        }
+    }
+}
+
+/// The box that leads to what is typed. It may be a person's name, so it is sent in a form, and is in no address; an
+/// export has no people to look up.
+fn jump_box(view: &View<'_>) -> Markup {
+    let (post, path) = (view.file.is_none(), "/audit/jump");
+    let to = if post { view.to(path, &[]) } else { path.to_owned() };
+    html! {
+        form.jump method=(if post { "post" } else { "get" }) action=(to) role="search" {
+            @if !post { (view.hidden()) }
+            input type="search" name="id" maxlength="200" aria-label=(view.word("jump")) placeholder=(view.word("jump")) autocomplete="off" spellcheck="false";
         }
     }
 }

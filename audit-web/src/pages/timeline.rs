@@ -9,10 +9,10 @@ use soonshop_audit::diff::Change;
 use soonshop_audit::entry::Entry;
 use soonshop_audit::groups::Group;
 use soonshop_audit::look_up::LookUpResult as People;
+use soonshop_audit::name::Names;
 use soonshop_audit::redactor::Redacted;
-use soonshop_audit::search::Search;
 use soonshop_audit::terms;
-use soonshop_audit::timeline::{self, Item, Page};
+use soonshop_audit::timeline::{Item, Page};
 use soonshop_audit::views::{self, Saved};
 use soonshop_domain::{ActorKind, Channel, TYPES, catalog, clock};
 use soonshop_projections::source::query_failed;
@@ -23,15 +23,12 @@ use soonshop_service_kit::endpoint::params::{Kind, Param, refused as unreadable}
 use soonshop_service_kit::rates::Class;
 use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
-use uuid::Uuid;
 
 use super::frame::{COMMON, View, address, described, page, refusal, refused_with, see_other, shown, with};
-use super::parts::{actor_of, shape, value};
-use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
-use crate::{fields, find};
-
-/// Events that are checked to be of one aggregate.
-const AMONG: usize = 50;
+use super::named::{self, Named};
+use super::parts::shape;
+use crate::state::{Action, Call, Endpoint, Shared, failed};
+use crate::{fields, find, naming};
 
 /// Fields of an event that its row shows.
 pub(crate) const MOST_FIELDS: usize = 3;
@@ -56,16 +53,6 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.event-page",
             Class::Reads,
             Action::new(with(Vec::new()), described(), redirect_to_aggregate),
-        ),
-        page(
-            "/audit/jump",
-            "audit.jump-page",
-            Class::Reads,
-            Action::new(
-                with(vec![Param::new("id", Kind::Text, "Any id, or a position.")]),
-                described(),
-                jump,
-            ),
         ),
         page("/audit/look-up", "audit.look-up-page", Class::LookUps, {
             Action::new(with(Vec::new()), described(), |call| async move {
@@ -169,13 +156,16 @@ struct Timeline {
     saved: Vec<Saved>,
     position: i64,
     may_look_up: bool,
+    /// What the search names.
+    named: Vec<Named>,
 }
 
 async fn found(call: &Call) -> Result<(i64, Timeline), Problem> {
     let (position, page) = find::timeline(call).await?;
     let (count, saved) = (find::count(call).await?, views::all(&call.shared.reader).await?);
     let may_look_up = call.may(Permission::Audit) && call.shared.file.is_none();
-    Ok((position, Timeline { page, count, saved, position, may_look_up }))
+    let named = named::find(call).await?;
+    Ok((position, Timeline { page, count, saved, position, may_look_up, named }))
 }
 
 /// Redirects from a position to its aggregate, at the version that it made.
@@ -187,44 +177,6 @@ async fn redirect_to_aggregate(call: Call) -> Result<Response, Problem> {
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
     let version = event.sequence.to_string();
     Ok(see_other(&View::of(&call).to(&to, &[("v", &version)])))
-}
-
-/// Redirects to what was entered: a position, or the id of an event, an aggregate, a correlation or a person; any other
-/// text is searched for.
-async fn jump(call: Call) -> Result<Response, Problem> {
-    let (view, reader) = (View::of(&call), &call.shared.reader);
-    let id = call.params.text("id").unwrap_or_default().trim();
-    if !id.is_empty() && id.len() < 19 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(see_other(&view.to(&format!("/audit/e/{id}"), &[])));
-    }
-    if let Ok(id) = Uuid::try_parse(id) {
-        for (term, column) in [("id", "aggregate_id"), ("event", "id"), ("correlation", "correlation_id")] {
-            let search = Search::only(&format!("{column} = ?"), id.to_string());
-            let (_, found) = timeline::read(reader, at_least(&call), &search, 1).await?;
-            if let Some(entry) = found.first() {
-                let to = match term {
-                    "id" => view.to(&format!("/audit/a/{}/{id}", entry.aggregate_type), &[]),
-                    "event" => view.to(&format!("/audit/e/{}", entry.position), &[]),
-                    _ => view.to(&format!("/audit/c/{id}"), &[]),
-                };
-                return Ok(see_other(&to));
-            }
-        }
-        return Ok(see_other(&view.to("/audit/timeline", &[("q", &format!("subject:{id}"))])));
-    }
-    let text = id.replace('"', "");
-    let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
-    // A text such as an order's number or a SKU, if only one aggregate's events contain it, leads to that aggregate.
-    let search = Search::of(&term.as_str().into())?;
-    let (_, found) = timeline::read(reader, at_least(&call), &search, AMONG).await?;
-    if let Some(first) = found.first().filter(|_| found.len() < AMONG)
-        && found.iter().all(|one| one.aggregate_id == first.aggregate_id)
-    {
-        return Ok(see_other(
-            &view.to(&format!("/audit/a/{}/{}", first.aggregate_type, first.aggregate_id), &[]),
-        ));
-    }
-    Ok(see_other(&view.to("/audit/timeline", &[("q", &term)])))
 }
 
 /// A row of the list, as it is sent to followers.
@@ -313,26 +265,23 @@ impl Default for Detail {
 /// An event as a sentence, with its context and what it changed, or else the first of its own fields.
 pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> Markup {
     let Detail { leads_on, most, since } = *detail;
-    let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
-    let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
     let version = entry.version.to_string();
     let stream = format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id);
     html! {
         div.said {
             span.shape aria-hidden="true" { (shape(&entry.aggregate_type)) }
-            a.row href=(view.to(&stream, &[("v", &version)])) { (view.language.sentence(&entry.kind, &entry.summary)) }
+            a.row href=(view.to(&stream, &[("v", &version)])) { (naming::sentence(view.language, entry)) }
         }
         div.about {
             (view.time(entry.recorded_at))
             @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }
             span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
-            span { (view.actor(kind, id)) }
+            span { (naming::actor_of(view, entry)) }
             @if let Some(channel) = &entry.channel {
                 span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
             }
             @if let Some(whom) = &entry.on_behalf_of {
-                @let (kind, id) = actor_of(Some(whom));
-                span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+                span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), &entry.names)) }
             }
             @if let Some(reason) = &entry.reason_code {
                 span { (view.word("reason")) ": " span translate="no" { (reason) } }
@@ -343,8 +292,8 @@ pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> 
             code translate="no" { (entry.kind) " #" (entry.position) }
         }
         @match entry.changes.fields() {
-            [] => (fields(view, &entry.summary, most)),
-            changes => (changed(view, changes, most)),
+            [] => (fields(view, entry, most)),
+            changes => (changed(view, changes, &entry.names, most)),
         }
     }
 }
@@ -379,19 +328,19 @@ fn in_order(changes: &[Change]) -> Vec<&Change> {
 }
 
 /// The first of the fields that an event changed, before and after.
-fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
+fn changed(view: &View<'_>, changes: &[Change], names: &Names, most: usize) -> Markup {
     let changes = in_order(changes);
     let side = |word, field: Option<&Redacted>| {
         html! {
             span.unseen { (view.word(word)) " " }
-            @if let Some(field) = field { (value(view, field.value())) } @else { "–" }
+            @if let Some(field) = field { (naming::value(view, field.value(), names)) } @else { "–" }
         }
     };
     html! {
         div.fields.changes {
             @for change in changes.iter().take(most) {
                 span data-path=(change.path) {
-                    code translate="no" { (change.path.trim_start_matches('/')) } " "
+                    code translate="no" { (naming::path(view, change.path.trim_start_matches('/'), names)) } " "
                     @if change.before == change.after {
                         // Of a masked value, only that it changed is shown.
                         span.mask { span aria-hidden="true" { "•••• " } (view.word("masked-changed")) }
@@ -407,13 +356,13 @@ fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
 }
 
 /// The first of an event's fields.
-fn fields(view: &View<'_>, summary: &Value, most: usize) -> Markup {
-    let fields: Vec<_> = summary.as_object().into_iter().flatten().collect();
+fn fields(view: &View<'_>, entry: &Entry, most: usize) -> Markup {
+    let fields: Vec<_> = entry.summary.as_object().into_iter().flatten().collect();
     html! {
         @if !fields.is_empty() {
             div.fields {
                 @for (name, field) in fields.iter().take(most) {
-                    span { code translate="no" { (name) } " " (value(view, field)) }
+                    span { code translate="no" { (name) } " " (naming::value(view, field, &entry.names)) }
                 }
                 @if fields.len() > most { span.soft { "+" (fields.len() - most) } }
             }
@@ -588,6 +537,7 @@ fn list(view: &View<'_>, found: &Timeline) -> Markup {
                 }
             }
         }
+        (named::shown(view, &found.named))
         @if page.items.is_empty() {
             p { (view.word("nothing")) }
             ul.drops {

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_audit::diff::leaves;
+use soonshop_audit::name::Names;
 use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{LISTED, Step, Trail};
@@ -11,9 +12,10 @@ use soonshop_service_kit::rates::Class;
 
 use super::correlation::missing;
 use super::frame::{View, described, page, see_other, shown, with};
-use super::parts::{actor_of, command, shape, value};
+use super::parts::{command, value};
+use super::related::related;
 use crate::state::{Action, Endpoint};
-use crate::{fields, find};
+use crate::{fields, find, naming};
 
 pub(crate) fn table() -> Vec<Endpoint> {
     vec![
@@ -62,8 +64,9 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
     let valuetext =
         view.language.fill("slider-at", &[&trail.version.to_string(), &trail.last.to_string(), &said]);
     html! {
-        div data-swap="trail" data-title=(format!("{} v{} · {}", view.label(&trail.kind), trail.version, view.word("audit"))) {
-            h1 { span.shape aria-hidden="true" { (shape(&trail.kind)) } (view.label(&trail.kind)) " " code translate="no" { (trail.id) } }
+        div data-swap="trail" data-title=(title(view, trail)) {
+            (naming::heading(view, &trail.kind, trail.name.as_deref().or_else(|| revealed_name(trail)), &trail.id))
+            (related(view, &trail.related))
             div.steps {
                 @if trail.version > 1 { a rel="prev" data-step="-1" href=(step(trail.version - 1)) { "◂ " (view.word("previous")) } }
                 strong { (view.word("version")) " " (trail.version) " / " (trail.last) }
@@ -92,6 +95,18 @@ fn body(view: &View<'_>, trail: &Trail, may_reveal: bool, revealed: bool) -> Mar
             (command(view, &format!("replay-tool show {} {} --as-of v{}", trail.kind, trail.id, trail.version)))
         }
     }
+}
+
+/// The name of a person, where it is revealed. It is only in the heading: a browser keeps the titles of windows.
+fn revealed_name(trail: &Trail) -> Option<&str> {
+    let name = trail.state().get("name").filter(|name| name["personal"] == "revealed")?;
+    name["value"].as_str()
+}
+
+/// The title of the window.
+fn title(view: &View<'_>, trail: &Trail) -> String {
+    let name = naming::called(trail.name.as_deref(), &trail.id);
+    format!("{} {name} v{} · {}", view.label(&trail.kind), trail.version, view.word("audit"))
 }
 
 /// Ways to find a version other than by number.
@@ -138,8 +153,8 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
                         div.said {
                             a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
                         }
-                        (about(view, event))
-                        @for note in &event.notes { (noted(view, note)) }
+                        (about(view, event, &trail.names))
+                        @for note in &event.notes { (noted(view, note, &trail.names)) }
                         @if is_shown { (note_form(view, event.version)) }
                     }
                 }
@@ -151,18 +166,16 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
     }
 }
 
-fn about(view: &View<'_>, event: &Step) -> Markup {
-    let (kind, id) = actor_of(event.actor.as_deref());
+fn about(view: &View<'_>, event: &Step, names: &Names) -> Markup {
     html! {
         div.about {
             (view.time(event.recorded_at))
-            span { (view.actor(kind, id)) }
+            span { (naming::actor_in(view, event.actor.as_deref(), names)) }
             @if let Some(channel) = &event.channel {
                 span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
             }
             @if let Some(whom) = &event.on_behalf_of {
-                @let (kind, id) = actor_of(Some(whom));
-                span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+                span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), names)) }
             }
             @if let Some(reason) = &event.reason_code {
                 span { (view.word("reason")) ": " span translate="no" { (reason) } }
@@ -179,14 +192,13 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
 }
 
 /// A note on an event.
-fn noted(view: &View<'_>, note: &Note) -> Markup {
-    let (kind, id) = actor_of(Some(&note.by));
+fn noted(view: &View<'_>, note: &Note, names: &Names) -> Markup {
     html! {
         div.note {
             @if let Some(text) = &note.text { p { (value(view, text.value())) } }
             p.soft {
                 @for tag in &note.tags { span.tag translate="no" { (tag) } " " }
-                (view.time(note.at)) " · " (view.actor(kind, id)) " · " (view.word(if note.shared { "note-shared" } else { "note-private" }))
+                (view.time(note.at)) " · " (naming::actor_in(view, Some(&note.by), names)) " · " (view.word(if note.shared { "note-shared" } else { "note-private" }))
             }
         }
     }
@@ -214,7 +226,7 @@ fn note_form(view: &View<'_>, version: i64) -> Markup {
 
 fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.visit.path;
-    let side = |field: Option<&Redacted>| field.map(|field| value(view, field.value()));
+    let side = |field: Option<&Redacted>| field.map(|field| naming::value(view, field.value(), &trail.names));
     html! {
         section aria-label=(view.word("state")) {
             h2 { (view.word("changes")) ": v" (trail.diff.from) " → v" (trail.diff.to) }
@@ -233,7 +245,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
                     tbody {
                         @for change in &trail.diff.changes {
                             tr {
-                                td { code translate="no" { (change.path) } }
+                                td { code translate="no" data-field=(change.path) { (naming::path(view, &change.path, &trail.names)) } }
                                 td data-name=(view.word("before")) { @if let Some(was) = side(change.before.as_ref()) { del { (was) } } @else { "–" } }
                                 td data-name=(view.word("after")) { @if let Some(is) = side(change.after.as_ref()) { ins { (is) } } @else { "–" } }
                             }
@@ -275,8 +287,8 @@ fn state(view: &View<'_>, trail: &Trail) -> Markup {
             tbody {
                 @for (field, now) in &leaves {
                     tr {
-                        td { code translate="no" { (field) } }
-                        td data-name=(view.word("value")) { (value(view, now)) }
+                        td { code translate="no" data-field=(field) { (naming::path(view, field, &trail.names)) } }
+                        td data-name=(view.word("value")) { (naming::value(view, now, &trail.names)) }
                         td data-name=(view.word("set-by")) {
                             @if let Some(owed) = trail.blame.as_ref().and_then(|blame| blame.get(field)) {
                                 a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " code translate="no" { (owed.kind) }
