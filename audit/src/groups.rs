@@ -14,10 +14,10 @@ use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
 
-use crate::{changes, names};
 use crate::entry::Entry;
 use crate::reader::Reader;
 use crate::search::Search;
+use crate::{changes, names};
 
 /// A page with this many events gets no further row; the first row is always complete.
 const MOST_ON_PAGE: usize = 200;

@@ -7,12 +7,12 @@ use soonshop_projections::source::query_failed;
 use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
 
-use crate::{changes, names};
 use crate::entry::Entry;
 use crate::filter::Filter;
 use crate::groups::{self, Group, Groups};
 use crate::reader::Reader;
 use crate::search::Search;
+use crate::{changes, names};
 
 /// A row of the timeline.
 #[derive(Serialize, ToSchema)]
