@@ -166,7 +166,10 @@ async fn the_ids_of_a_command_and_of_a_request_and_hashes_and_keys_lead_to_what_
     let values =
         [Uuid::nil().to_string().into(), root.0.to_vec().into(), vec![0_u8; 32].into(), bytes.into()];
     db.connection.execute(db.statement(sql, values)).await.unwrap();
-    let digits = |hash: &Hash| hash.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = |hash: &Hash| {
+        let halves = hash.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        halves.filter_map(|half| char::from_digit(half.into(), 16)).collect::<String>()
+    };
     assert_eq!(leads(&shop, &digits(&leaves[1])).await, "/audit/e/2");
     assert_eq!(leads(&shop, &digits(&root)).await, "/audit/timeline?after=0&before=3&order=asc");
     assert_eq!(typed(&shop, &"0f".repeat(32)).await.status, 200, "no seal has it");
@@ -307,7 +310,7 @@ pub(crate) async fn credit(shop: &Shop, order: Uuid, note: Uuid) {
     let agree = order::Command::Credit { credit_note_id: CreditNoteId(note), lines, earlier: Vec::new() };
     let context = CommandContext::new(ids::new(), vec![7; 32], Metadata::default());
     let both = shop.store.execute_both::<CreditNote, Order>((note, issue), (order, agree), context);
-    let position = both.await.unwrap().answer.last_position.unwrap();
+    let position = Box::pin(both).await.unwrap().answer.last_position.unwrap();
     shop.last.fetch_max(position, Ordering::SeqCst);
     shop.feed.wake(position);
 }
