@@ -44,6 +44,9 @@ each('the box leads from every kind of name to the thing itself', async ({ page 
   await leads('Weathercock', `**/audit/a/product/${shop.made.long}?**`);
   await leads('test-of-support', '**/audit/timeline?q=actor**');
   await mustFail('a name that leads elsewhere', async () => assert.match(page.url(), /a\/order/));
+  await type(page, 'MUG-01');
+  await page.locator('ul.found li').nth(1).waitFor();
+  assert.deepEqual(await violations(page), []);
 });
 
 each('a person’s address that is typed into the box is in no address of a page', async ({ page, watched }, shop) => {
@@ -68,8 +71,8 @@ each('a name of several things leads to a page of choices, also without a script
   await see(page, shop, '/audit?lang=en');
   await type(page, 'MUG-01');
   const choices = page.locator('ul.found li');
+  await choices.nth(1).waitFor();
   assert.match((await choices.allInnerTexts()).join('\n'), /product[^]*by its SKU[^]*stock MUG-01/);
-  assert.deepEqual(await violations(page), []);
   await page.setViewportSize({ width: 400, height: 800 });
   assert.equal(await sideways(page), null);
   await choices.locator('a', { hasText: 'stock' }).first().click();
