@@ -56,6 +56,8 @@ async fn sold(shop: &Shop) -> Sold {
     shop.stock("mug", "main", Stock::Reserve { order_id: OrderId(order), line: 731, quantity: 1 }).await;
     by_key::<Order>(shop, order, order::Command::Confirm, key).await;
     credit(shop, order, note).await;
+    // An aggregate's page waits for the log only; its names come from the read model.
+    shop.see("/api/audit/timeline").await.ok();
     Sold { order, note, stock: inventory::stream(&sku("mug"), "main"), key }
 }
 
