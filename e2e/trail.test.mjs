@@ -7,15 +7,19 @@ import { call, eventually, get, replayTool, sql } from './shop.mjs';
 
 const audit = async (shop, path, as = 'support') => (await get(shop, `/api/audit${path}`, { as })).json;
 
+const UUID = /[0-9a-f]{8}-[0-9a-f-]{27}/;
 const CHANNELS = { storefront: 'storefront', admin: 'administration', api: 'API', webhook: 'webhook', job: 'job', cli: 'command line', process: 'process' };
 
-// Each row names kind and id of its actor, the channel, and for staff the reason.
-function rowsSayWho(texts, items) {
+// Each row names the kind of its actor and what the key is for (an actor without a key: its id), the channel, and for
+// staff the reason.
+function rowsSayWho(texts, items, names = {}) {
   assert.equal(texts.length, items.length);
   items.forEach((item, index) => {
     const text = texts[index];
     const [kind, id] = typeof item.actor === 'string' ? item.actor.split(/:(.*)/) : [item.actor.kind, item.actor.id];
-    assert.match(text, new RegExp(`\\b${kind}\\s+${id}`), `no “${kind} ${id}”`);
+    const name = item.actor.name ?? names[id]?.name ?? id;
+    assert.match(text, new RegExp(`\\b${kind}\\s+${name}`), `no “${kind} ${name}”`);
+    assert.ok(!UUID.test(name), `an id in place of a name: ${name}`);
     assert.ok(text.includes(CHANNELS[item.channel]), `no “${CHANNELS[item.channel]}”: ${text}`);
     if (item.on_behalf_of) assert.ok(text.includes(item.on_behalf_of.split(':')[0]), `nobody's behalf: ${text}`);
     if (item.reason_code) assert.ok(text.includes(item.reason_code), `no reason: ${text}`);
@@ -30,9 +34,9 @@ check(1, 'every row of a refunded order says who did it, through which channel, 
   const texts = await eventsOf(page).allInnerTexts();
   rowsSayWho(texts, items);
   assert.match(texts[0], /storefront[^]*on behalf of customer/, 'what came through the storefront is a customer’s');
-  const { events } = await audit(shop, `/a/order/${shop.made.orders.whole}`);
+  const { events, names } = await audit(shop, `/a/order/${shop.made.orders.whole}`);
   await see(page, shop, `/audit/a/order/${shop.made.orders.whole}?lang=en`);
-  rowsSayWho(await rows(page).allInnerTexts(), events);
+  rowsSayWho(await rows(page).allInnerTexts(), events, names);
   await mustFail('a bare “system”', () => rowsSayWho(texts.map((text) => text.replace(/system\s+fulfilment/, 'system')), items));
   await mustFail('a reason that is missing', () => rowsSayWho(texts.map((text) => text.replace('goods-damaged', '')), items));
 });

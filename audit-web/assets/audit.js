@@ -161,18 +161,41 @@ const goBack = () => {
 
 // ---- what is not found leaves the page as it is
 
+/** The content of this page came for a form that was sent: it has no address of its own to go back from. */
+let sent = false;
+
 document.addEventListener('submit', async (event) => {
   const form = event.target;
-  if (!form.matches('form.jump') || form.method !== 'get') { return; }
+  if (!form.matches('form.jump')) { return; }
   event.preventDefault();
+  const fields = new URLSearchParams(new FormData(form));
   const url = new URL(form.action);
-  url.search = new URLSearchParams(new FormData(form));
-  const answer = await fetch(url, { redirect: 'manual', headers: { accept: 'text/html' } }).catch(() => null);
-  const page = answer?.status === 404 ? new DOMParser().parseFromString(await answer.text(), 'text/html') : null;
-  const reason = page?.querySelector('main .missed');
-  if (!reason) { location.assign(url); return; }
+  const request = { headers: { accept: 'text/html' } };
+  // What is posted may be personal, and is in no address.
+  if (form.method === 'get') { url.search = fields; } else { Object.assign(request, { method: 'POST', body: fields }); }
+  const answer = await fetch(url, request).catch(() => null);
+  if (answer?.redirected) { location.assign(answer.url); return; }
+  const text = await answer?.text().catch(() => null);
+  const page = text ? new DOMParser().parseFromString(text, 'text/html') : null;
+  if (!page?.getElementById('main')) {
+    if (form.method === 'get') { location.assign(url); } else { form.submit(); }
+    return;
+  }
   const input = form.querySelector('[type=search]');
   form.querySelector('.missed')?.remove();
+  const reason = answer.status === 404 ? page.querySelector('main .missed') : null;
+  if (!reason) {
+    document.querySelector('[data-live][aria-pressed="true"]')?.click();
+    main().replaceChildren(...page.getElementById('main').childNodes);
+    document.title = page.title;
+    input.value = page.querySelector('form.jump [type=search]')?.value ?? '';
+    history.pushState({ inside: (history.state?.inside ?? 0) + 1 }, '', url);
+    sent = true;
+    scrollTo({ top: 0 });
+    ready();
+    say(page.title);
+    return;
+  }
   form.append(reason);
   input.setAttribute('aria-invalid', 'true');
   input.setAttribute('aria-describedby', reason.id);
@@ -430,7 +453,7 @@ const ready = () => {
   watch();
 };
 
-addEventListener('popstate', () => { if (document.querySelector('[data-swap]')) { location.reload(); } });
+addEventListener('popstate', () => { if (sent || document.querySelector('[data-swap]')) { location.reload(); } });
 addEventListener('pageshow', returnToRow);
 document.addEventListener('click', (event) => {
   for (const menu of document.querySelectorAll('details.menu[open]')) {

@@ -14,6 +14,7 @@ mod head;
 pub mod http;
 mod kinds;
 mod messages;
+mod naming;
 mod operations;
 mod pages;
 pub mod refusals;

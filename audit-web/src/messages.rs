@@ -6,6 +6,7 @@ use soonshop_audit::amounts;
 use soonshop_domain::text::visible;
 use soonshop_event_log::seal::Fault;
 use soonshop_texts::Value as Filled;
+use uuid::Uuid;
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("fold", &["count"]),
     ("folded-deeper", &["count"]),
     ("folded-more", &["count"]),
+    ("line", &["number"]),
     ("live-left-out", &["from", "to"]),
     ("live-new", &["count"]),
     ("missed-asof", &["version"]),
@@ -54,6 +56,9 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("title-about", &["page", "what"]),
     ("title-version", &["thing", "version"]),
 ];
+
+/// The variable of a sentence that is filled with the name of the event's aggregate.
+const OWN_NAME: &str = "self";
 
 impl Language {
     /// Its tag, as a parameter and in `lang`.
@@ -115,9 +120,9 @@ impl Language {
         self.texts().fill(&format!("page-{name}"), &values.collect::<Vec<_>>())
     }
 
-    /// The name of a field, by its path.
-    pub(crate) fn field(self, path: &str) -> String {
-        self.texts().field(path)
+    /// The name of a field, by its path. `other` gives the names of parts that are no names of fields.
+    pub(crate) fn field(self, path: &str, other: impl Fn(&str) -> Option<String>) -> String {
+        self.texts().field_with(path, other)
     }
 
     /// The name of a value of a field, where it is a code that has one.
@@ -144,14 +149,25 @@ impl Language {
         self.texts().find(&format!("event-{event}")).map_or_else(|| event.to_owned(), str::to_owned)
     }
 
-    /// The sentence of an event with its fields filled in; without one, the type itself.
-    pub(crate) fn sentence(self, event: &str, fields: &Value) -> String {
+    /// The sentence of an event with its fields filled in; without one, the type itself. `name` gives the name of an id
+    /// in a field, and that of the event's own aggregate.
+    pub(crate) fn sentence(
+        self,
+        event: &str,
+        fields: &Value,
+        name: impl Fn(Option<&str>) -> String,
+    ) -> String {
         let none = Map::new();
         let fields = fields.as_object().unwrap_or(&none);
         // A variable's name cannot contain dots, but the path of a field does.
         let filled = self.texts().fill_with(&format!("event-{event}.sentence"), |variable| {
             let field = fields.get(&variable.replace('-', "."));
-            field.map_or_else(|| "–".into(), |field| self.place(variable, field))
+            match field {
+                None if variable == OWN_NAME => name(None).into(),
+                None => "–".into(),
+                Some(Value::String(id)) if Uuid::try_parse(id).is_ok() => name(Some(id)).into(),
+                Some(field) => self.place(variable, field),
+            }
         });
         filled.unwrap_or_else(|| event.to_owned())
     }
@@ -204,6 +220,26 @@ mod tests {
 
     use super::*;
 
+    const ID: &str = "0199a6c2-7b1e-7c4e-9d2f-0a1b2c3d4e5f";
+
+    /// No id has a name.
+    fn unnamed(id: Option<&str>) -> String {
+        soonshop_audit::name::short(id.unwrap_or(ID))
+    }
+
+    #[test]
+    fn a_sentence_shows_names_in_place_of_ids() {
+        let fields =
+            json!({ "quantity": 2, "sku": "MUG-01", "line": 731, "order_id": ID, "location": "main" });
+        let said =
+            |name: fn(Option<&str>) -> String| Language::English.sentence("StockReserved", &fields, name);
+        assert_eq!(said(|_| "558638".to_owned()), "2 × MUG-01 reserved for line 731 of order 558638");
+        assert_eq!(said(unnamed), "2 × MUG-01 reserved for line 731 of order …2c3d4e5f");
+        let own =
+            Language::English.sentence("OrderShipped", &json!({}), |id| id.unwrap_or("558638").to_owned());
+        assert_eq!(own, "Order 558638 was shipped");
+    }
+
     #[test]
     fn texts_have_exactly_the_variables_that_pages_fill_in() {
         for language in [Language::English, Language::Chinese] {
@@ -227,7 +263,7 @@ mod tests {
         for event in event_types().iter().map(|event| event.name) {
             for language in [Language::English, Language::Chinese] {
                 assert_ne!(language.kind(event), event);
-                assert_ne!(language.sentence(event, &json!({})), event);
+                assert_ne!(language.sentence(event, &json!({}), unnamed), event);
             }
         }
     }
@@ -254,29 +290,33 @@ mod tests {
     #[test]
     fn a_sentence_shows_a_dash_for_a_missing_value() {
         let fields = json!({ "number": "S-1", "lines": 2, "total": { "amount": 1299, "currency": "GBP" } });
-        let said = Language::English.sentence("OrderPlaced", &fields);
+        let said = Language::English.sentence("OrderPlaced", &fields, unnamed);
         assert_eq!(said, "Order S-1 was placed: 2 lines, GBP 12.99");
-        assert_eq!(Language::Chinese.sentence("OrderCancelled", &json!({})), "订单已取消：–");
-        assert_eq!(Language::English.sentence("Unheard", &json!({})), "Unheard");
+        assert_eq!(
+            Language::Chinese.sentence("OrderCancelled", &json!({}), unnamed),
+            "订单 …2c3d4e5f 已取消：–"
+        );
+        assert_eq!(Language::English.sentence("Unheard", &json!({}), unnamed), "Unheard");
     }
 
     #[test]
     fn the_reason_of_a_refusal_is_shown_in_words() {
         let fields =
             json!({ "refusal.line": 2, "refusal.sku": "CUP", "refusal.reason": "insufficient-stock" });
-        let said = [Language::English, Language::Chinese].map(|one| one.sentence("OrderRefused", &fields));
-        assert_eq!(said[0], "An order was refused: line 2, CUP, not enough in stock");
-        assert_eq!(said[1], "订单被拒绝：第 2 行，CUP，库存不足");
+        let said =
+            [Language::English, Language::Chinese].map(|one| one.sentence("OrderRefused", &fields, unnamed));
+        assert_eq!(said[0], "Order …2c3d4e5f was refused: line 2, CUP, not enough in stock");
+        assert_eq!(said[1], "订单 …2c3d4e5f 被拒绝：第 2 行，CUP，库存不足");
     }
 
     #[test]
     fn a_code_in_a_sentence_is_shown_by_its_name() {
         let fields = json!({ "purposes": ["account", "invoice", "unheard"] });
         assert_eq!(
-            Language::Chinese.sentence("ErasureRequested", &fields),
-            "请求删除个人信息：账户, 发票, unheard"
+            Language::Chinese.sentence("ErasureRequested", &fields, unnamed),
+            "请求删除当事人 …2c3d4e5f 的个人信息：账户, 发票, unheard"
         );
         let fields = json!({ "variant.sku": "A\u{202e}-1", "variant.price": "1" });
-        assert!(!Language::English.sentence("ProductVariantAdded", &fields).contains('\u{202e}'));
+        assert!(!Language::English.sentence("ProductVariantAdded", &fields, unnamed).contains('\u{202e}'));
     }
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use soonshop_audit::search::Search;
 use soonshop_audit::timeline::{self, Item};
-use soonshop_audit::{changes, filter::Filter, groups};
+use soonshop_audit::{changes, filter::Filter, groups, names};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::Described;
@@ -277,6 +277,7 @@ impl Reader {
             groups::rows_of(reader, &search, &items).await?.into_iter().map(Item::Command).collect()
         } else {
             changes::add_to(reader, &mut items, changes::FOR_MESSAGE).await?;
+            names::add_to(reader, &mut items).await?;
             items.into_iter().map(|entry| Item::Event(Box::new(entry))).collect()
         };
         let view = View::of(&self.call);

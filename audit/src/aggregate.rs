@@ -1,6 +1,8 @@
 //! The trail of one aggregate, as a request asks for it: at a chosen version, with people's notes, the event as it is
 //! stored, and the seal that covers it. Personal values can be revealed for a reason that is recorded first.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use soonshop_domain::{Actor, QueryError};
 use soonshop_event_log::history::{self, Opened};
@@ -11,13 +13,13 @@ use uuid::Uuid;
 
 use crate::beside::beside;
 use crate::events::KEPT_BYTES;
-use crate::notes;
+use crate::name::ids_in;
 use crate::operations::reason_of_reveal;
 use crate::reader::Reader;
-use crate::reasons;
 use crate::record::write_down;
 use crate::redactor::{Redactor, Sight};
 use crate::trail::{Stream, TOO_LONG, Trail, too_long};
+use crate::{names, notes, reasons, related};
 
 /// The requested version, and how it is shown.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +66,8 @@ pub async fn find(
         step.notes = noted.remove(&step.id).unwrap_or_default();
     }
     reasons::read(log, &mut trail.events, actor, sight).await?;
+    add_names(reader, &mut trail).await?;
+    trail.related = related::of(reader, (&trail.kind, &trail.id), &trail.names).await?;
     if let Some(position) = position {
         let row = log.read(position, 1).await?.into_iter().next();
         let payload = row.filter(|row| row.position == position).map(|row| row.payload);
@@ -75,6 +79,25 @@ pub async fn find(
         trail.seal = seals.over(position).await?;
     }
     Ok((head, trail))
+}
+
+/// Adds names to an aggregate's history: its own, and those of the ids that it shows. They come from a read model: where
+/// that cannot be read, the history is shown without.
+async fn add_names(reader: &Reader, trail: &mut Trail) -> Result<(), QueryError> {
+    let mut ids = BTreeSet::from([trail.id.clone()]);
+    let changes = serde_json::to_string(&trail.diff).map_err(QueryError::internal)?;
+    for text in [trail.state.value().to_string(), changes] {
+        ids.extend(ids_in(&text).map(str::to_owned));
+    }
+    for event in &trail.events {
+        let by = [&event.actor, &event.on_behalf_of].into_iter().flatten();
+        let notes = event.notes.iter().map(|note| &note.by);
+        ids.extend(by.chain(notes).flat_map(|actor| ids_in(actor)).map(str::to_owned));
+    }
+    let mut found = names::unless_unavailable(reader.namer().find(&ids).await)?.unwrap_or_default();
+    trail.name = found.remove(&trail.id).map(|own| own.name);
+    trail.names = found;
+    Ok(())
 }
 
 /// The trail at the requested version, and the position of the event that made it.

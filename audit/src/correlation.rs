@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::entry::Entry;
+use crate::names;
 use crate::pending::{self, Pending};
 use crate::reader::Reader;
 
@@ -91,6 +92,7 @@ pub async fn find(reader: &Reader, at_least: Option<AtLeast>, id: Uuid) -> Resul
     if events.is_empty() {
         return Err(QueryError::not_found("not-found", "there is nothing of this name"));
     }
+    names::add_to(reader, &mut events).await?;
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
     let mut parked = parked::among(&reader.registry, &positions).await?;
     let pending = pending::of_events(&source, &events).await?;

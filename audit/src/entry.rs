@@ -1,14 +1,17 @@
 //! One event of the audit trail, as it is shown, and the row that it is read from.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult as _, QueryResult};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use soonshop_domain::{QueryError, clock, context_of};
 use soonshop_projections::audit::{self, Model};
 use soonshop_projections::source::query_failed;
 use utoipa::ToSchema;
 
 use crate::diff::Change;
+use crate::name::{Name, Names};
 
 /// What an event changed, where that is known.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,10 @@ pub struct Entry {
     /// The stream, and its version after this event.
     pub aggregate_type: String,
     pub aggregate_id: String,
+    /// What people call the aggregate, such as an order's number; left out where it has no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "558638")]
+    pub name: Option<String>,
     pub version: i64,
     pub context: String,
     #[serde(rename = "type")]
@@ -78,6 +85,14 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Changed::is_left_out")]
     #[schema(value_type = Option<Vec<Change>>)]
     pub changes: Changed,
+    /// The names of what its fields and changes refer to by an id, by that id; left out if there are none.
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Name>,
+}
+
+/// Names, or none: in CSV that is an empty cell, which is read as null.
+fn or_none<'de, D: Deserializer<'de>>(names: D) -> Result<Names, D::Error> {
+    Ok(Option::deserialize(names)?.unwrap_or_default())
 }
 
 /// Who did it: the kind of actor, and its id.
@@ -86,6 +101,10 @@ pub struct Who {
     #[schema(example = "staff")]
     pub kind: String,
     pub id: Option<String>,
+    /// What the API key with this id is for; left out where there is no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "help desk")]
+    pub name: Option<String>,
 }
 
 impl Entry {
@@ -105,12 +124,13 @@ impl Entry {
             context: context_of(&row.aggregate_type).unwrap_or_default().to_owned(),
             aggregate_type: row.aggregate_type,
             aggregate_id: row.aggregate_id,
+            name: None,
             version: row.version,
             kind: row.event_type,
             event_version: row.event_version,
             recorded_at: clock::from_micros(row.recorded_at),
             occurred_at: clock::from_micros(row.occurred_at),
-            actor: row.actor_kind.map(|kind| Who { kind, id: row.actor_id }),
+            actor: row.actor_kind.map(|kind| Who { kind, id: row.actor_id, name: None }),
             on_behalf_of: row.on_behalf_of,
             channel: row.channel,
             command_id: row.command_id,
@@ -122,6 +142,7 @@ impl Entry {
             subject: row.subject,
             summary: serde_json::from_str(&row.summary).map_err(QueryError::internal)?,
             changes: Changed::LeftOut,
+            names: BTreeMap::new(),
         })
     }
 

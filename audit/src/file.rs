@@ -11,13 +11,13 @@ use soonshop_projections::audit::{Audit, Entity, Model};
 use soonshop_projections::source::query_failed;
 use soonshop_projections::{Projector as _, Registry, runner};
 
-use crate::changes;
 use crate::entry::{Changed, Entry};
 use crate::export::{InvalidExport, Manifest, Scope};
 use crate::listing::{ListingRequest, WITHOUT_CHANGES, csv_shape};
-use crate::operations;
+use crate::name::{Name, Names};
 use crate::reader::ChangesFrom;
 use crate::reading::Reading;
+use crate::{changes, names, operations};
 
 /// Rows per INSERT: SQLite takes 32,766 values.
 const AT_ONCE: usize = 1_000;
@@ -57,10 +57,12 @@ impl File {
         let db = generation.db(registry.database()).map_err(of_audit)?;
         let of_rows = |error| E::from(query_failed(error));
         let tx = db.connection.begin().await.map_err(of_rows)?;
-        tx.execute_unprepared(&db.sql(changes::TABLE)).await.map_err(of_rows)?;
+        for table in [changes::TABLE, names::TABLE] {
+            tx.execute_unprepared(&db.sql(table)).await.map_err(of_rows)?;
+        }
         let mut count = 0;
         loop {
-            let Rows { rows, changes } = page(&mut reading)?;
+            let FilePage { rows, changes, names } = page(&mut reading)?;
             if rows.is_empty() {
                 break;
             }
@@ -68,6 +70,12 @@ impl File {
             for (position, changes) in changes {
                 let sql = "INSERT INTO @changes (position, changes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
                 tx.execute(db.statement(sql, [position.into(), changes.into()])).await.map_err(of_rows)?;
+            }
+            for (id, Name { kind, name }) in names {
+                let sql = "INSERT INTO @names (id, kind, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                tx.execute(db.statement(sql, [id.into(), kind.into(), name.into()]))
+                    .await
+                    .map_err(of_rows)?;
             }
             let written = Entity::insert_many(rows.into_iter().map(Model::into_active_model));
             written.exec_without_returning(&tx).await.map_err(|error| match error.sql_err() {
@@ -141,21 +149,23 @@ fn of_operations<E: From<InvalidExport>>() -> E {
     InvalidExport::NoExport(why.to_owned()).into()
 }
 
-/// Some of the rows, and by position the changes of those that state them.
+/// Some of the rows; by position the changes of those that state them, and the names that they state.
 #[derive(Default)]
-struct Rows {
+struct FilePage {
     rows: Vec<Model>,
     changes: Vec<(i64, String)>,
+    names: Names,
 }
 
-fn page(reading: &mut Reading<impl BufRead>) -> Result<Rows, InvalidExport> {
-    let mut page = Rows::default();
+fn page(reading: &mut Reading<impl BufRead>) -> Result<FilePage, InvalidExport> {
+    let mut page = FilePage::default();
     while page.rows.len() < AT_ONCE {
         let Some(entry) = reading.row::<Entry>()? else { break };
         if let Changed::These(changes) = &entry.changes {
             let text = serde_json::to_string(changes).map_err(io::Error::from)?;
             page.changes.push((entry.position, text));
         }
+        page.names.extend(names::stated_by(&entry));
         page.rows.push(entry.into_row());
     }
     Ok(page)

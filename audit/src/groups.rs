@@ -14,10 +14,10 @@ use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
 
-use crate::changes;
 use crate::entry::Entry;
 use crate::reader::Reader;
 use crate::search::Search;
+use crate::{changes, names};
 
 /// A page with this many events gets no further row; the first row is always complete.
 const MOST_ON_PAGE: usize = 200;
@@ -204,7 +204,7 @@ async fn effects(
     Ok(caused)
 }
 
-/// Adds the changes of all events at once.
+/// Adds the changes and names of all events at once.
 async fn add_changes(reader: &Reader, items: &mut [Group], most: i64) -> Result<(), QueryError> {
     let (mut all, mut lengths) = (Vec::new(), Vec::new());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
@@ -212,6 +212,7 @@ async fn add_changes(reader: &Reader, items: &mut [Group], most: i64) -> Result<
         all.append(list);
     }
     changes::add_to(reader, &mut all, most).await?;
+    names::add_to(reader, &mut all).await?;
     let (mut changed, mut lengths) = (all.into_iter(), lengths.into_iter());
     for list in items.iter_mut().flat_map(|group| [&mut group.events, &mut group.effects]) {
         list.extend(changed.by_ref().take(lengths.next().unwrap_or(0)));

@@ -13,6 +13,7 @@ use crate::changes::{self, Gatherer};
 use crate::entry::Entry;
 use crate::export::{Column, Export, Format, Order, Scope, Separator, Written};
 use crate::filter::Filter;
+use crate::names::Namer;
 use crate::operations;
 use crate::reading::CsvShape;
 use crate::search::Search;
@@ -32,10 +33,12 @@ const COLUMNS: &[Column] = &[
     ("type", "/type"),
     ("event_version", "/event_version"),
     ("aggregate_type", "/aggregate_type"),
+    ("name", "/name"),
     ("aggregate_id", "/aggregate_id"),
     ("version", "/version"),
     ("context", "/context"),
     ("actor_kind", "/actor/kind"),
+    ("actor_name", "/actor/name"),
     ("actor_id", "/actor/id"),
     ("on_behalf_of", "/on_behalf_of"),
     ("channel", "/channel"),
@@ -47,17 +50,28 @@ const COLUMNS: &[Column] = &[
     ("has_note", "/has_note"),
     ("subject", "/subject"),
     ("id", "/id"),
+    ("names", "/names"),
     CHANGES,
     ("summary", "/summary"),
 ];
 
 /// The columns of CSV whose cells hold JSON.
-const JSON: &[&str] =
-    &["position", "event_version", "version", "has_note", CHANGES.0, "summary", "has_reason", "detail"];
+const JSON: &[&str] = &[
+    "position",
+    "event_version",
+    "version",
+    "has_note",
+    "names",
+    CHANGES.0,
+    "summary",
+    "has_reason",
+    "detail",
+];
 
-/// The exports in CSV that can be read back.
+/// The exports in CSV that can be read back: the columns of every file that a release wrote.
 pub fn csv_shape() -> CsvShape {
-    CsvShape { columns: vec![columns(true), columns(false), operations::columns()], json: JSON }
+    let of_trail = [true, false].into_iter().flat_map(|changes| [columns(changes), without_names(changes)]);
+    CsvShape { columns: of_trail.chain([operations::columns()]).collect(), json: JSON }
 }
 
 /// The parameter that leaves out what each event changed.
@@ -69,6 +83,12 @@ pub const SEPARATOR: &str = "separator";
 /// The columns with or without what each event changed.
 fn columns(changes: bool) -> Vec<Column> {
     COLUMNS.iter().filter(|column| changes || **column != CHANGES).copied().collect()
+}
+
+/// The columns of files that earlier releases wrote, which had no names.
+fn without_names(changes: bool) -> Vec<Column> {
+    let named = ["/name", "/actor/name", "/names"];
+    columns(changes).into_iter().filter(|(_, pointer)| !named.contains(pointer)).collect()
 }
 
 /// A search, its filters, and the options of a listing.
@@ -121,6 +141,7 @@ pub struct Listing<'a> {
     request: &'a ListingRequest,
     search: Search,
     changes: Gatherer,
+    names: Namer,
     head: Option<i64>,
     /// The next page, read while the changes of the current one are looked up.
     ahead: Option<AbortOnDropHandle<PageResult>>,
@@ -142,7 +163,8 @@ impl<'a> Listing<'a> {
         let mut search = request.search.clone().ascending();
         search.load_parked(registry).await?;
         search.locate(&source).await?;
-        Ok(Self { source, request, search, changes, head: None, ahead: None, reached, ended: false })
+        let names = Namer::new(registry, request.of_file);
+        Ok(Self { source, request, search, changes, names, head: None, ahead: None, reached, ended: false })
     }
 
     /// The next page; an empty one is the end. Events added after the first page was read are left out.
@@ -168,6 +190,7 @@ impl<'a> Listing<'a> {
             (true, false) => self.changes.add_to(&mut entries).await?,
             (false, _) => {}
         }
+        self.names.add_to(&mut entries).await?;
         Ok(entries)
     }
 

@@ -6,6 +6,8 @@ use serde_json::json;
 use soonshop_domain::{Actor, QueryError};
 use soonshop_projections::parked::{self, Parked};
 
+use crate::name::{Names, ids_in};
+use crate::names::unless_unavailable;
 use crate::reader::Reader;
 use crate::record::write_down;
 
@@ -29,6 +31,14 @@ pub async fn find(reader: &Reader) -> Result<Vec<(String, Vec<Parked>)>, QueryEr
     let mut causes: Vec<_> = causes.into_iter().collect();
     causes.sort_by_key(|(_, events)| std::cmp::Reverse(events.len()));
     Ok(causes)
+}
+
+/// The names of what these events are about, and of the rows that wait for them.
+pub async fn names(reader: &Reader, causes: &[(String, Vec<Parked>)]) -> Result<Names, QueryError> {
+    let events = causes.iter().flat_map(|(_, events)| events);
+    let texts = events.flat_map(|one| one.rows.iter().chain([&one.stream]));
+    let ids = texts.flat_map(|text| ids_in(text)).map(str::to_owned).collect();
+    Ok(unless_unavailable(reader.namer().find(&ids).await)?.unwrap_or_default())
 }
 
 /// Requests a retry of these events; returns how many they are.

@@ -9,6 +9,8 @@ use soonshop_event_log::Db;
 use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Status};
 use utoipa::ToSchema;
 
+use crate::name::Names;
+use crate::names::unless_unavailable;
 use crate::reader::Reader;
 use crate::record::write_down;
 
@@ -22,6 +24,9 @@ pub struct Page {
     pub items: Vec<Instance>,
     /// What to send as `after` for the next page; null on the last one.
     pub next: Option<String>,
+    /// The names of the aggregates that the instances are about, by id; left out if there are none.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
 }
 
 /// One instance, and the events of its aggregate.
@@ -33,6 +38,18 @@ pub struct InstanceDetail {
     pub instance: Instance,
     #[schema(value_type = Vec<Object>)]
     pub history: Vec<InstanceEvent>,
+    /// The names of the aggregates that it is about, by id; left out if there are none.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
+}
+
+/// The names of what instances are about, and of what their waiting commands are for.
+async fn named(reader: &Reader, instances: &[Instance]) -> Result<Names, QueryError> {
+    let ids = instances.iter().flat_map(|one| {
+        let stream = one.waits_with.as_ref().and_then(|unsent| unsent.stream);
+        one.aggregate_id.into_iter().chain(stream).map(|id| id.to_string())
+    });
+    Ok(unless_unavailable(reader.namer().find(&ids.collect()).await)?.unwrap_or_default())
 }
 
 fn rows(reader: &Reader) -> Result<Db, QueryError> {
@@ -60,7 +77,8 @@ pub async fn find(reader: &Reader, query: &InstanceQuery) -> Result<(i64, Page),
     let position = reader.log.head().await?.position;
     let (items, next) = processes::list(&rows(reader)?, query).await?;
     let statuses = processes::statuses(&reader.log).await?;
-    Ok((position, Page { processes: statuses, items, next: next.map(|next| next.to_string()) }))
+    let names = named(reader, &items).await?;
+    Ok((position, Page { processes: statuses, items, next: next.map(|next| next.to_string()), names }))
 }
 
 async fn instance(reader: &Reader, key: &Key) -> Result<Instance, QueryError> {
@@ -76,7 +94,8 @@ pub async fn read(reader: &Reader, key: &Key) -> Result<(i64, InstanceDetail), Q
     let position = reader.log.head().await?.position;
     let instance = instance(reader, key).await?;
     let history = processes::history(&reader.log, &instance).await?;
-    Ok((position, InstanceDetail { instance, history }))
+    let names = named(reader, std::slice::from_ref(&instance)).await?;
+    Ok((position, InstanceDetail { instance, history, names }))
 }
 
 /// The result of a request to retry the waiting command of an instance.

@@ -48,6 +48,17 @@ pub const TERMS: &[Term] = &[
         },
     },
     Term { name: "correlation", about: "a UUID", read: |raw, _| by_id("correlation_id = ?", raw) },
+    Term {
+        name: "command",
+        about: "the UUID of a command",
+        read: |raw, _| {
+            let id = Uuid::try_parse(raw).ok()?.to_string();
+            // Its own events, and those that they caused directly.
+            let sql = "position IN (SELECT o.position FROM @audit o WHERE o.command_id = ? UNION ALL \
+                       SELECT f.position FROM @audit o JOIN @audit f ON f.causation_id = o.id WHERE o.command_id = ?)";
+            Some(Condition::of(sql.to_owned(), vec![id.as_str().into(), id.as_str().into()]))
+        },
+    },
     Term { name: "cause", about: "the UUID of an event", read: |raw, _| by_id("causation_id = ?", raw) },
     Term { name: "subject", about: "the UUID of a data subject", read: |raw, _| by_id("subject = ?", raw) },
     Term {
@@ -327,6 +338,7 @@ mod tests {
         assert_eq!(wrong(r#"mug "open"#), [2]);
         for typed in [
             "id:secret",
+            "command:secret",
             "actor:secret",
             "chan:secret",
             "amount:secret",

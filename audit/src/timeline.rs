@@ -7,12 +7,12 @@ use soonshop_projections::source::query_failed;
 use soonshop_projections::wait::AtLeast;
 use utoipa::ToSchema;
 
-use crate::changes;
 use crate::entry::Entry;
 use crate::filter::Filter;
 use crate::groups::{self, Group, Groups};
 use crate::reader::Reader;
 use crate::search::Search;
+use crate::{changes, names};
 
 /// A row of the timeline.
 #[derive(Serialize, ToSchema)]
@@ -67,6 +67,7 @@ pub async fn find(
     let mut beyond = items.get(limit).map(|entry| entry.recorded_at);
     items.truncate(limit);
     changes::add_to(reader, &mut items, changes::FOR_PAGE).await?;
+    names::add_to(reader, &mut items).await?;
     let fit = fit(&items)?;
     beyond = items.get(fit).map(|entry| entry.recorded_at).or(beyond);
     items.truncate(fit);

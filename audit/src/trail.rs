@@ -19,9 +19,11 @@ use uuid::Uuid;
 
 use crate::diff::{Change, changes, leaves};
 use crate::events::Events;
+use crate::name::Name;
 use crate::notes::Note;
 use crate::pending::{OfStream, Pending};
 use crate::redactor::{Redacted, Redactor, Sight};
+use crate::related::Relations;
 
 /// Events on one page.
 pub const LISTED: i64 = 200;
@@ -151,6 +153,10 @@ pub struct Trail {
     #[serde(rename = "type")]
     pub kind: String,
     pub id: String,
+    /// What people call it, such as an order's number; left out where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "558638")]
+    pub name: Option<String>,
     /// The version that is shown, and the last one.
     pub version: i64,
     pub last: i64,
@@ -175,6 +181,12 @@ pub struct Trail {
     pub stored: Option<Redacted>,
     /// The number of the seal that covers it; null while it is not sealed.
     pub seal: Option<i64>,
+    /// The names of what it refers to by an id, by that id; left out if there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Name>,
+    /// What it has to do with: other aggregates, and process managers; left out where nothing was found.
+    #[serde(skip_serializing_if = "Relations::is_empty")]
+    pub related: Relations,
 }
 
 /// The history of one aggregate.
@@ -303,6 +315,9 @@ impl Stream {
             last: self.last(),
             stored: None,
             seal: None,
+            name: None,
+            names: BTreeMap::new(),
+            related: Relations::default(),
         })
     }
 

@@ -372,6 +372,11 @@ mod tests {
         ];
         assert_eq!(events(|event| event.amount().is_some()), of_money);
         assert_eq!(types(|event| event.amount_path.is_some()), of_money);
+        let names = types(|event| !event.name_paths.is_empty());
+        let of_stock = names.iter().filter(|name| name.starts_with("Stock")).count();
+        let others: Vec<_> = names.into_iter().filter(|name| !name.starts_with("Stock")).collect();
+        assert_eq!(others, ["ProductCreated", "ProductDetailsChanged", "OrderPlaced", "CreditNoteIssued"]);
+        assert_eq!(of_stock, 6, "each of its events names the SKU and the location");
         assert_eq!(types(|event| event.is_refusal), ["StockReservationBarred", "OrderRefused"]);
         assert_eq!(types(|event| event.expects.is_some()), ["ErasureRequested", "OrderPlaced"]);
     }

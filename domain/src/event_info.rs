@@ -26,6 +26,10 @@ pub trait EventInfo: Sensitive + VariantNames + IntoDiscriminant<Discriminant: E
     /// Where [`amount`](Self::amount) is in the event's JSON: the names of the fields with dots between them.
     fn amount_path(kind: Self::Discriminant) -> Option<&'static str>;
 
+    /// Where the event's JSON has the name by which people know its aggregate, such as an order's number: the names of
+    /// the fields with dots between them. Several make one name together; none: the event does not tell it.
+    fn name_paths(kind: Self::Discriminant) -> &'static [&'static str];
+
     /// Whether it records a refusal: a request was not done, or can no longer be done.
     fn is_refusal(kind: Self::Discriminant) -> bool;
 
@@ -52,6 +56,8 @@ pub struct EventType {
     pub aggregate: &'static AggregateType,
     /// See [`EventInfo::amount_path`].
     pub amount_path: Option<&'static str>,
+    /// See [`EventInfo::name_paths`].
+    pub name_paths: &'static [&'static str],
     /// See [`EventInfo::is_refusal`].
     pub is_refusal: bool,
     /// See [`EventInfo::expects`].
@@ -65,6 +71,7 @@ impl EventType {
             name: (*kind).into(),
             aggregate,
             amount_path: E::amount_path(*kind),
+            name_paths: E::name_paths(*kind),
             is_refusal: E::is_refusal(*kind),
             expects: E::expects(*kind).map(|expected| Expectation {
                 one_of: expected.one_of.into_iter().map(Into::into).collect(),

@@ -165,6 +165,17 @@ impl EventInfo for Event {
         }
     }
 
+    fn name_paths(kind: EventKind) -> &'static [&'static str] {
+        match kind {
+            EventKind::StockReceived
+            | EventKind::StockAdjusted
+            | EventKind::StockReserved
+            | EventKind::StockReleased
+            | EventKind::StockReservationBarred
+            | EventKind::StockShipped => &["sku", "location"],
+        }
+    }
+
     fn is_refusal(kind: EventKind) -> bool {
         match kind {
             EventKind::StockReservationBarred => true,

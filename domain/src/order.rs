@@ -218,6 +218,17 @@ impl EventInfo for Event {
         }
     }
 
+    fn name_paths(kind: EventKind) -> &'static [&'static str] {
+        match kind {
+            EventKind::OrderPlaced => &["number"],
+            EventKind::OrderConfirmed
+            | EventKind::OrderRefused
+            | EventKind::OrderCancelled
+            | EventKind::OrderShipped
+            | EventKind::OrderCredited => &[],
+        }
+    }
+
     fn is_refusal(kind: EventKind) -> bool {
         match kind {
             EventKind::OrderRefused => true,

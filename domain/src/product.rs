@@ -172,6 +172,16 @@ impl EventInfo for Event {
         }
     }
 
+    fn name_paths(kind: EventKind) -> &'static [&'static str] {
+        match kind {
+            EventKind::ProductCreated | EventKind::ProductDetailsChanged => &["name"],
+            EventKind::ProductVariantAdded
+            | EventKind::ProductPriceChanged
+            | EventKind::ProductDeleted
+            | EventKind::ProductSkuReleased => &[],
+        }
+    }
+
     fn is_refusal(kind: EventKind) -> bool {
         match kind {
             EventKind::ProductCreated

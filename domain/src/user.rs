@@ -115,6 +115,12 @@ impl EventInfo for Event {
         }
     }
 
+    fn name_paths(kind: EventKind) -> &'static [&'static str] {
+        match kind {
+            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => &[],
+        }
+    }
+
     fn is_refusal(kind: EventKind) -> bool {
         match kind {
             EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => false,
@@ -266,6 +272,12 @@ pub mod person {
         fn amount_path(kind: EventKind) -> Option<&'static str> {
             match kind {
                 EventKind::ErasureRequested | EventKind::PersonErased => None,
+            }
+        }
+
+        fn name_paths(kind: EventKind) -> &'static [&'static str] {
+            match kind {
+                EventKind::ErasureRequested | EventKind::PersonErased => &[],
             }
         }
 

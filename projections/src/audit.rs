@@ -147,6 +147,7 @@ impl Projector for Audit {
             "CREATE INDEX audit_by_stream ON @audit (aggregate_id, position)",
             "CREATE INDEX audit_by_actor ON @audit (actor_id, position) WHERE actor_id IS NOT NULL",
             "CREATE INDEX audit_by_correlation ON @audit (correlation_id, position) WHERE correlation_id IS NOT NULL",
+            "CREATE INDEX audit_by_command ON @audit (command_id, position) WHERE command_id IS NOT NULL",
             "CREATE INDEX audit_by_causation ON @audit (causation_id, position) WHERE causation_id IS NOT NULL",
             "CREATE INDEX audit_by_subject ON @audit (subject, position) WHERE subject IS NOT NULL",
             "CREATE INDEX audit_by_amount ON @audit (amount, position) WHERE amount IS NOT NULL",

@@ -6,7 +6,7 @@ use soonshop_domain::Event;
 use soonshop_domain::inventory::Event as StockEvent;
 use soonshop_event_log::RecordedEvent;
 
-use crate::projector::{Failure, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+use crate::projector::{Failure, NameColumn, Projector, Row, TableFor, TableOf, Unit, Wants, id};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "stock")]
@@ -71,6 +71,17 @@ impl Projector for Stock {
             "CREATE INDEX stock_by_sku ON @stock (sku, id)",
             "CREATE INDEX stock_by_available ON @stock (available, id)",
         ]
+    }
+
+    fn names(&self) -> &'static [NameColumn] {
+        &[NameColumn {
+            table: "stock",
+            aggregate_type: "stock",
+            id: "id",
+            column: "sku",
+            kind: "sku",
+            is_text: false,
+        }]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 pub use feed::Feed;
 pub use generation::{Generation, Registry};
-pub use projector::{PersonalColumns, Projector, Row, Unit, Wants};
+pub use projector::{NameColumn, PersonalColumns, Projector, Row, Unit, Wants};
 
 /// Declares the file of each context, and lists its projector.
 macro_rules! projectors {

@@ -6,7 +6,9 @@ use soonshop_domain::order::{Customer, Event as OrderEvent, Line, credit_note};
 use soonshop_domain::{Event, Personal, Purpose};
 use soonshop_event_log::RecordedEvent;
 
-use crate::projector::{Failure, PersonalColumns, Projector, Row, TableFor, TableOf, Unit, Wants, id};
+use crate::projector::{
+    Failure, NameColumn, PersonalColumns, Projector, Row, TableFor, TableOf, Unit, Wants, id,
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "orders")]
@@ -310,6 +312,27 @@ impl Projector for Orders {
             status.clone_into(&mut row.status);
             row.refusal = refused.or(row.refusal.take());
         })
+    }
+
+    fn names(&self) -> &'static [NameColumn] {
+        &[
+            NameColumn {
+                table: "orders",
+                aggregate_type: "order",
+                id: "id",
+                column: "number",
+                kind: "number",
+                is_text: false,
+            },
+            NameColumn {
+                table: "credit_notes",
+                aggregate_type: "credit_note",
+                id: "id",
+                column: "number",
+                kind: "number",
+                is_text: false,
+            },
+        ]
     }
 
     fn personal(&self) -> &'static [PersonalColumns] {

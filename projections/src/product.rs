@@ -9,7 +9,7 @@ use soonshop_event_log::RecordedEvent;
 use soonshop_search::{CATEGORY, Change, Document, Price, attribute_facet, value_key};
 
 use crate::projector::{
-    Documents, DocumentsOf, Failure, Indexed, Projector, Row, TableFor, TableOf, Unit, Wants, id,
+    Documents, DocumentsOf, Failure, Indexed, NameColumn, Projector, Row, TableFor, TableOf, Unit, Wants, id,
 };
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
@@ -261,6 +261,27 @@ impl Projector for Products {
             };
         })?;
         outcome
+    }
+
+    fn names(&self) -> &'static [NameColumn] {
+        &[
+            NameColumn {
+                table: "products",
+                aggregate_type: "product",
+                id: "id",
+                column: "name",
+                kind: "name",
+                is_text: true,
+            },
+            NameColumn {
+                table: "product_prices",
+                aggregate_type: "product",
+                id: "product_id",
+                column: "sku",
+                kind: "sku",
+                is_text: false,
+            },
+        ]
     }
 
     fn documents(&self) -> Option<Box<dyn Documents>> {

@@ -39,6 +39,10 @@ pub trait Projector: Send + Sync + 'static {
     fn personal(&self) -> &'static [PersonalColumns] {
         &[]
     }
+    /// The columns of its rows that hold names by which people ask for an aggregate.
+    fn names(&self) -> &'static [NameColumn] {
+        &[]
+    }
     /// The search documents of its rows; `None`: it has no search index.
     fn documents(&self) -> Option<Box<dyn Documents>> {
         None
@@ -108,6 +112,21 @@ pub struct PersonalColumns {
     pub columns: &'static [&'static str],
     /// The columns by which a person can be looked up, with the exact value.
     pub found_by: &'static [&'static str],
+}
+
+/// A column that holds a name of an aggregate, which is no personal value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameColumn {
+    pub table: &'static str,
+    /// The type of the aggregates, and the column with their ids.
+    pub aggregate_type: &'static str,
+    pub id: &'static str,
+    /// The column with the name, and what kind of name it is: `number`, `sku` or `name`.
+    pub column: &'static str,
+    pub kind: &'static str,
+    /// The name is a text in which capital and small letters are the same. Otherwise it is compared as a code: as it
+    /// was typed, in capital letters, and in small ones.
+    pub is_text: bool,
 }
 
 impl PersonalColumns {

@@ -18,7 +18,7 @@ use soonshop_projections::{Projector, Registry};
 use uuid::Uuid;
 
 use crate::folder::Folder;
-use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
+use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, naming};
 
 /// Replaces a personal value that is not shown. Its length does not depend on the value.
 pub const MASK: &str = "••••";
@@ -51,7 +51,7 @@ pub(crate) async fn stream(tool: &Tool, kind: &str, id: &str) -> Result<Stream, 
     if !TYPES.contains(&kind) {
         return Err(Failure::Usage(Sentence::NoType { kind: kind.to_owned(), known: TYPES.join(", ") }));
     }
-    let id = Uuid::try_parse(id).map_err(|_| Failure::Usage(Sentence::BadId { id: id.to_owned() }))?;
+    let id = naming::id(tool, kind, id).await?;
     let found = Stream::read(&tool.log, kind, id).await?;
     found.ok_or_else(|| Failure::Usage(Sentence::NoAggregate { kind: kind.to_owned(), id: id.to_string() }))
 }
@@ -81,12 +81,17 @@ pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let event = stream.event(version);
     let event = event.ok_or(Failure::Usage(Sentence::VersionZero))?;
     let trail = stream.trail(version, version, None)?;
+    let names = naming::names(tool, &trail).await?;
+    let (kind, position) = (event.event.event_type(), event.position);
     let value = json!({
-        "type": kind, "id": id, "version": version, "position": event.position,
-        "event_type": event.event.event_type(), "recorded_at": event.recorded_at, "occurred_at": event.occurred_at,
-        "state": trail.state(),
+        "type": trail.kind, "name": names.get(&trail.id).map(|own| &own.name), "id": trail.id, "version": version,
+        "position": position, "event_type": kind, "recorded_at": event.recorded_at, "occurred_at": event.occurred_at,
+        "state": trail.state(), "names": names,
     });
-    tool.out.result("status", &value, |_| serde_json::to_string_pretty(&value).unwrap_or_default());
+    tool.out.result("status", &value, |language| {
+        let heading = naming::heading(&trail, &names, (kind, position), language);
+        format!("{heading}\n{}", serde_json::to_string_pretty(&value).unwrap_or_default())
+    });
     Ok(Ended::done(json!({ "version": version, "position": event.position })))
 }
 

@@ -14,6 +14,7 @@ mod folder;
 pub mod history;
 mod hold;
 pub mod listing;
+mod naming;
 pub mod output;
 pub mod parked;
 pub mod plan;

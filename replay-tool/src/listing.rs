@@ -373,13 +373,14 @@ fn named(language: Language, prefix: &str, code: &str) -> String {
 fn sentence(entry: &Value, language: Language) -> String {
     let text = |name: &str| entry[name].as_str().unwrap_or("");
     let actor = &entry["actor"];
-    let actor = match (actor["kind"].as_str(), actor["id"].as_str()) {
+    let actor = match (actor["kind"].as_str(), actor["name"].as_str().or(actor["id"].as_str())) {
         (Some(kind), Some(id)) => format!("{}:{id}", named(language, "actor-", kind)),
         (Some(kind), None) => named(language, "actor-", kind),
         (None, _) => "–".to_owned(),
     };
+    let name = entry["name"].as_str().map(|name| format!("{name}  ")).unwrap_or_default();
     let mut line = format!(
-        "{}  {}  {} v{}  {}-{}  {actor}",
+        "{}  {}  {} v{}  {name}{}-{}  {actor}",
         entry["position"],
         text("recorded_at"),
         named(language, "event-", text("type")),

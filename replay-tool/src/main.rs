@@ -233,6 +233,7 @@ enum Verb {
     Show {
         /// Such as order
         aggregate: String,
+        /// Its id, or its name: the number of an order, the name or a SKU of a product
         id: String,
         /// v13 (a version), p1204881 (a position), or a moment
         #[arg(long)]

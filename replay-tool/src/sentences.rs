@@ -350,6 +350,8 @@ sentences! {
     // `show`, `diff`, `step`.
     NoType { kind: String, known: String } => "tool-no-type";
     BadId { id: String } => "tool-bad-id";
+    NameShared { name: String, ids: String } => "tool-name-shared";
+    Shown { kind: String, name: String, version: i64, last: i64, event: String, position: i64 } => "tool-shown";
     NoAggregate { kind: String, id: String } => "tool-no-aggregate";
     NotYetCreated => "tool-not-yet-created";
     NoVersion { version: i64, last: i64 } => "tool-no-version";

@@ -14,6 +14,7 @@ mod health;
 mod import;
 mod keeping;
 mod metrics;
+mod naming;
 mod privacy;
 mod processes;
 mod rates;

@@ -166,6 +166,31 @@ async fn look_ups_of_people_and_notes_are_counted_by_the_classes_of_their_rows_a
     shop.stop().await;
 }
 
+/// The box of the audit pages looks somebody up only where a text names nothing in the shop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_typed_into_the_box_is_counted_as_a_look_up_where_it_is_one() {
+    let shop = limited(Place::new(Set::Embedded).await, "look-ups=2/1h,searches=off").await;
+    shop.client.product("NOTED", "A thing", 100, 0).await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let key = keys.create(KeyRole::Support, "a key", None).await.unwrap().text();
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str())];
+    let typed = async |form: &str| shop.client.send_form("/audit/jump", form, &headers).await;
+    for form in ["id=1", "id=99", "id=00000000-0000-4000-8000-000000000000"] {
+        let answer = typed(form).await;
+        assert_eq!(answer.header("ratelimit"), "", "{form}: {}", answer.status);
+    }
+    for left in (0..2).rev() {
+        let nobody = typed("id=nobody%40quux.example").await.expect(404);
+        assert!(nobody.header("ratelimit").starts_with(&format!("\"look-ups\";r={left};t=")));
+    }
+    let refused = typed("id=nobody%40quux.example").await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("ratelimit").starts_with("\"look-ups\";r=0;t="), "{:?}", refused.headers);
+    assert_eq!(typed("id=1").await.status, 303, "a position is no look-up");
+    shop.stop().await;
+}
+
 /// Every operation of the description says that it has a rate, and has one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_of_the_description_is_counted_but_health() {

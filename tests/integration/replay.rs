@@ -525,6 +525,7 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
 
     let page = shop.client.get("/orders?limit=1").await.expect(200).json();
     let order = page["items"][0]["id"].as_str().unwrap().to_owned();
+    let number = page["items"][0]["number"].as_str().unwrap().to_owned();
     let cases: &[(&[&str], i32)] = &[
         (&["list"], 0),
         (&["status", "--wide"], 0),
@@ -547,6 +548,9 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
         (&["status", "--run", "1"], 0),
         (&["status", "--run", "999"], 2),
         (&["show", "order", &order], 0),
+        (&["show", "order", &number], 0),
+        (&["show", "product", &number], 2),
+        (&["diff", "order", &number, "v1", "v2"], 0),
         (&["show", "order", &order, "--as-of", "v1"], 0),
         (&["show", "order", &order, "--as-of", "v99"], 2),
         (&["show", "spaceship", &order], 2),

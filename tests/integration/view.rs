@@ -249,8 +249,8 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
     assert!(String::from_utf8(leads).unwrap().contains("aria-current=\"true\""));
     for (jump, says) in [
         ("1", "<li aria-current=\"true\"".to_owned()),
-        (id, format!("{id}</code></h1>")),
-        (&correlation, format!("{correlation}</code></h1>")),
+        (id, format!("<code class=\"id\" translate=\"no\">{id}</code>")),
+        (&correlation, format!("<code class=\"id\" translate=\"no\">{correlation}</code>")),
     ] {
         let page = client.get(&format!("/audit/jump?id={jump}")).await.expect(200).bytes;
         assert!(String::from_utf8(page).unwrap().contains(&says), "{jump}");

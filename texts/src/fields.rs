@@ -12,9 +12,15 @@ impl Language {
     /// A path of fields in words, such as `/placed/lines/number=1/sku`. Parts that are no names of fields, such as ids
     /// and the names of attributes, stay as they are.
     pub fn field(self, path: &str) -> String {
+        self.field_with(path, |_| None)
+    }
+
+    /// The same; `other` says what a part stands for, such as an id, before it is taken as the name of a field.
+    pub fn field_with(self, path: &str, other: impl Fn(&str) -> Option<String>) -> String {
         let (mut words, mut named) = (Vec::new(), true);
         for part in path.split(['/', '.']).filter(|part| !part.is_empty()) {
-            words.push(if named { self.field_part(part) } else { part.to_owned() });
+            let word = || other(part).unwrap_or_else(|| self.field_part(part));
+            words.push(if named { word() } else { part.to_owned() });
             named &= part != NAMED_BY_SHOP;
         }
         words.join(" / ")

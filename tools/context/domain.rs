@@ -73,6 +73,13 @@ impl EventInfo for Event {
         }
     }
 
+    fn name_paths(kind: EventKind) -> &'static [&'static str] {
+        match kind {
+            EventKind::__Name__Opened => &["label"],
+            EventKind::__Name__Closed => &[],
+        }
+    }
+
     fn is_refusal(kind: EventKind) -> bool {
         match kind {
             EventKind::__Name__Opened | EventKind::__Name__Closed => false,

@@ -11,8 +11,8 @@ use super::frame::{View, described, page, shown_as, with};
 use super::parts::shape;
 use super::times::times;
 use super::{timeline, titles};
-use crate::find;
 use crate::state::{Action, Endpoint};
+use crate::{find, naming};
 
 /// The width of the time axis, in tenths of a percent.
 const WIDTH: i64 = 1_000;
@@ -70,7 +70,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 
 /// What everything followed from, in a sentence.
 fn title(view: &View<'_>, tree: &Tree) -> String {
-    let first = tree.items.first().map(|node| view.language.sentence(&node.event.kind, &node.event.summary));
+    let first = tree.items.first().map(|node| naming::sentence(view.language, &node.event));
     titles::about(view, "correlation", &first.unwrap_or_default())
 }
 
@@ -180,7 +180,7 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
     let axis = Axis::of(&moments(&tree.items), display.compresses);
     let rows = rows(tree, display);
     html! {
-        h1 { (view.word("correlation")) " " code translate="no" { (tree.correlation_id) } }
+        (heading(view, tree))
         p.facts {
             span { strong { (tree.items.len()) } " " (view.counted("events", tree.items.len())) }
             span { strong { (tree.aggregates) } " " (view.counted("aggregates", tree.aggregates)) }
@@ -206,6 +206,20 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
             _ => (as_waterfall(view, display, &axis, &rows)),
         }
         @if tree.more { p { (view.word("more-than-shown")) } }
+    }
+}
+
+/// What it is about: the aggregate of its first event, by its name; the id of the request below.
+fn heading(view: &View<'_>, tree: &Tree) -> Markup {
+    html! {
+        h1 {
+            (view.word("correlation"))
+            @if let Some(Node { event, .. }) = tree.items.first() {
+                ": " (view.label(&event.aggregate_type)) " "
+                span translate="no" { (naming::called(event.name.as_deref(), &event.aggregate_id)) }
+            }
+        }
+        p.soft.named { (naming::id(view, &tree.correlation_id)) }
     }
 }
 
@@ -484,7 +498,7 @@ fn branch(view: &View<'_>, display: &Display, node: &Node) -> Markup {
             data-position=(event.position) data-id=(event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
             div.said {
                 span.shape aria-hidden="true" { (shape(&event.aggregate_type)) }
-                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
+                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (naming::sentence(view.language, event)) }
             }
             div.about {
                 code translate="no" { (event.kind) " #" (event.position) }
@@ -518,7 +532,6 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
     let event = &node.event;
     let is_chosen = display.chosen == Some(event.position);
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
-    let actor = event.actor.as_ref();
     let spent = [("queue", node.queue_micros), ("handle", node.handle_micros), ("took", node.latency_micros)];
     html! {
         tr id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")] data-position=(event.position) data-id=(event.id)
@@ -526,7 +539,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
             td { a href=(chosen(view, event.position)) { "#" (event.position) } }
             td data-name=(view.word("event")) {
                 span aria-hidden="true" { ("· ".repeat(node.depth.min(8))) }
-                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (view.language.sentence(&event.kind, &event.summary)) }
+                a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (naming::sentence(view.language, event)) }
                 div.about {
                     @if node.link != Link::Caused { (link(view, node)) }
                     @if node.clocks_contradict { (clocks(view)) }
@@ -534,7 +547,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
                 }
                 @if is_chosen { (details(view, node)) p { (look(view, node, true)) } }
             }
-            td data-name=(view.word("by")) { (view.actor(actor.map(|who| who.kind.as_str()), actor.and_then(|who| who.id.as_deref()))) }
+            td data-name=(view.word("by")) { (naming::actor_of(view, event)) }
             td data-name=(view.word("begun")) { (times(view, event.recorded_at, event.occurred_at)) }
             @for (name, micros) in spent {
                 td.span data-name=(view.word_of(name).unwrap_or(name)) { @match micros { Some(micros) => (duration(micros)), None => "–" } }

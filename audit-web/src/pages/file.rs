@@ -5,7 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::search::Search;
-use soonshop_audit::{changes, timeline};
+use soonshop_audit::{changes, names, timeline};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
@@ -14,10 +14,10 @@ use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
 use super::frame::{View, described, page, see_other, shown_as, with};
-use super::parts::shape;
 use super::timeline::{self as rows, Detail};
 use super::titles;
 use super::trail::BEFORE;
+use crate::naming;
 use crate::state::{self, Action, Call, Endpoint, at_least};
 
 /// Events on one page.
@@ -119,6 +119,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     }
     items.reverse();
     changes::add_to(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
+    names::add_to(&call.shared.reader, &mut items).await?;
     // A file need not hold every version, so the end of the next page is looked up.
     let sql = format!(
         "SELECT version FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version > $3 \
@@ -132,9 +133,14 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     Ok((position, Events { kind: kind.to_owned(), id, items, more, later }))
 }
 
+/// What people call the aggregate.
+fn name(events: &Events) -> Option<&str> {
+    events.items.first()?.name.as_deref()
+}
+
 fn title(view: &View<'_>, events: &Events) -> String {
     let marked = view.visit.parameter("v").and_then(|version| version.parse().ok());
-    titles::aggregate(view, &events.kind, &events.id, None, marked)
+    titles::aggregate(view, &events.kind, name(events), &events.id, marked)
 }
 
 fn body(view: &View<'_>, events: &Events) -> Markup {
@@ -144,7 +150,7 @@ fn body(view: &View<'_>, events: &Events) -> Markup {
     let later = later.map(|end| end.to_string());
     let all = format!("agg:{kind} id:{id}");
     html! {
-        h1 { span.shape aria-hidden="true" { (shape(kind)) } (view.label(kind)) " " code translate="no" { (id) } }
+        (naming::heading(view, kind, name(events), id))
         p.soft { (view.word("no-states")) }
         p.tools {
             @if let Some(earlier) = &earlier {

@@ -130,6 +130,8 @@ pub(crate) struct View<'a> {
     pub(crate) zone: Tz,
     /// Where tampering was found that is neither proved again nor acknowledged.
     alarm: Option<String>,
+    /// What was typed into the box and was not one thing.
+    jumped: Option<String>,
 }
 
 impl<'a> View<'a> {
@@ -175,6 +177,7 @@ impl<'a> View<'a> {
             density: density.unwrap_or(DENSITIES[0]),
             zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
             alarm: None,
+            jumped: None,
         }
     }
 
@@ -221,9 +224,9 @@ impl<'a> View<'a> {
         address(path, pairs.chain(value.map(|value| (name, value))))
     }
 
-    /// What was typed into the jump box and not found.
-    fn jumped(&self) -> Option<String> {
-        (self.visit.path == "/audit/jump").then(|| self.visit.parameter("id")).flatten()
+    /// The same, with this text in the box that leads to what is typed.
+    pub(crate) fn after_jump(self, typed: Option<&str>) -> Self {
+        Self { jumped: typed.map(str::to_owned), ..self }
     }
 
     /// The text for a type of aggregate or a kind of actor.
@@ -440,10 +443,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                                     aria-current=[(view.visit.path == path).then_some("page")] { (view.word(word)) }
                             }
                         }
-                        form.jump method="get" action="/audit/jump" role="search" {
-                            (view.hidden())
-                            input type="search" name="id" value=[view.jumped()] aria-label=(view.word("jump")) placeholder=(view.word("jump")) autocomplete="off";
-                        }
+                        (jump_box(view))
                     }
                     div.choice {
                         details.menu {
@@ -511,6 +511,20 @@ fn alarm(view: &View<'_>, ranges: &str, looks: bool) -> Markup {
                     " · " a href=(view.to("/audit/integrity", &[])) { (view.word("alarm-see")) }
                 }
             }
+        }
+    }
+}
+
+/// The box that leads to what is typed. It may be a person's name, so it is sent in a form, and is in no address; an
+/// export has no people to look up.
+fn jump_box(view: &View<'_>) -> Markup {
+    let (post, path) = (view.file.is_none(), "/audit/jump");
+    let to = if post { view.to(path, &[]) } else { path.to_owned() };
+    html! {
+        form.jump method=(if post { "post" } else { "get" }) action=(to) role="search" {
+            @if !post { (view.hidden()) }
+            input type="search" name="id" value=[view.jumped.as_deref()] maxlength="200" aria-label=(view.word("jump"))
+                placeholder=(view.word("jump")) autocomplete="off" spellcheck="false";
         }
     }
 }

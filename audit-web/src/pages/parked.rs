@@ -1,7 +1,9 @@
 //! Parked events, by cause, and how to retry them.
 
 use maud::{Markup, html};
+use soonshop_audit::name::Names;
 use soonshop_audit::parked;
+use soonshop_domain::QueryError;
 use soonshop_projections::parked::Parked;
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
@@ -10,7 +12,7 @@ use soonshop_service_kit::rates::Class;
 use super::frame::{View, described, page, see_other, shown, with};
 use super::parts::command;
 use crate::state::{Action, Endpoint};
-use crate::{fields, find};
+use crate::{fields, find, naming};
 
 pub(crate) fn table() -> Vec<Endpoint> {
     let asked = Param::new("asked", Kind::Number(1, i64::MAX), "So many are to be tried again.");
@@ -20,9 +22,14 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.parked-page",
             Class::Reads,
             Action::new(with(vec![asked]), described(), |call| async move {
-                let found = parked::find(&call.shared.reader).await.map(|causes| (0, causes));
+                let found = async {
+                    let causes = parked::find(&call.shared.reader).await?;
+                    let names = parked::names(&call.shared.reader, &causes).await?;
+                    Ok::<_, QueryError>((0, (causes, names)))
+                };
+                let found = found.await;
                 let (may, asked) = (call.may(Permission::RetryParked), call.params.number("asked"));
-                shown(&call, "parked", found, |view, causes| body(view, causes, may, asked))
+                shown(&call, "parked", found, |view, (causes, names)| body(view, (causes, names), may, asked))
             }),
         ),
         page(
@@ -39,7 +46,12 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
-fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Option<i64>) -> Markup {
+fn body(
+    view: &View<'_>,
+    (causes, names): (&[(String, Vec<Parked>)], &Names),
+    may: bool,
+    asked: Option<i64>,
+) -> Markup {
     let count: usize = causes.iter().map(|(_, events)| events.len()).sum();
     html! {
         h1 { (view.word("parked")) }
@@ -58,7 +70,7 @@ fn body(view: &View<'_>, causes: &[(String, Vec<Parked>)], may: bool, asked: Opt
                 @if may { (retry_all(view, events)) }
                 table.list {
                     thead { tr { th scope="col" { (view.word("position")) } th scope="col" { (view.word("event")) } th scope="col" { (view.word("waits")) } th scope="col" { (view.word("tried")) } @if may { th scope="col" { (view.word("retry")) } } } }
-                    tbody { @for one in events { (row(view, one, may)) } }
+                    tbody { @for one in events { (row(view, one, names, may)) } }
                 }
             }
         }
@@ -84,12 +96,12 @@ fn retry_all(view: &View<'_>, events: &[Parked]) -> Markup {
     }
 }
 
-fn row(view: &View<'_>, one: &Parked, may: bool) -> Markup {
+fn row(view: &View<'_>, one: &Parked, names: &Names, may: bool) -> Markup {
     html! {
         tr {
             td { a href=(view.to(&format!("/audit/e/{}", one.position), &[])) { "#" (one.position) } }
-            td data-name=(view.word("event")) { (view.language.kind(&one.event_type)) " " code translate="no" { (one.stream) } }
-            td data-name=(view.word("waits")) { code translate="no" { (one.generation) } @for name in &one.rows { " " code translate="no" { (name) } } }
+            td data-name=(view.word("event")) { (view.language.kind(&one.event_type)) " " (naming::in_text(view, &one.stream, names)) " " code.soft translate="no" { (one.stream) } }
+            td data-name=(view.word("waits")) { code translate="no" { (one.generation) } @for row in &one.rows { " " (naming::in_text(view, row, names)) " " code.soft translate="no" { (row) } } }
             td data-name=(view.word("tried")) { (one.attempts) }
             @if may {
                 td data-name=(view.word("retry")) {

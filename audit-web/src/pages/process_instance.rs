@@ -2,18 +2,20 @@
 //! of its aggregate, and a form to retry the command.
 
 use maud::{Markup, html};
+use soonshop_audit::name::Names;
 use soonshop_audit::processes::{InstanceDetail, Retry};
 use soonshop_projections::processes::{Instance, Key, MOST_EVENTS, Refused, Unsent};
 use soonshop_service_kit::access::{Of, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
+use uuid::Uuid;
 
 use super::frame::{View, described, page, see_other, shown_as, with};
 use super::parts::command;
 use super::times::times;
 use super::titles;
 use crate::state::{Action, Endpoint};
-use crate::{fields, find};
+use crate::{fields, find, naming};
 
 /// The values of the parameter that tells what a retry did.
 const RETRIES: [&str; 3] = ["requested", "sent", "nothing"];
@@ -52,8 +54,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 fn title(view: &View<'_>, detail: &InstanceDetail) -> String {
-    let Instance { process, instance, .. } = &detail.instance;
-    titles::about(view, "instance", &format!("{process} {instance}"))
+    let one = &detail.instance;
+    titles::about(view, "instance", &format!("{}: {}", one.process, subject_name(view, one, &detail.names)))
 }
 
 /// The path of an instance's page.
@@ -101,13 +103,14 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
     let one = &detail.instance;
     let key = one.key();
     html! {
-        h1 { (view.word("instance")) " " span translate="no" { (one.process) } " " code translate="no" { (one.instance) } }
+        h1 { (view.word("instance")) " " span translate="no" { (one.process) } ": " (subject(view, one, &detail.names)) }
+        p.soft.named { (naming::id(view, &one.instance)) }
         (retry_result(view))
         div data-poll {
             @if one.stuck {
                 p.banner.ill { span aria-hidden="true" { "⚠ " } (view.word("instance-stuck")) }
             }
-            (state(view, one))
+            (state(view, one, &detail.names))
             h2 { (view.word("instance-events")) }
             (history(view, detail))
         }
@@ -119,6 +122,32 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
         }
         p.tools { a href=(view.to("/audit/processes", &[("process", &one.process)])) { (view.word("instances-of-it")) } }
     }
+}
+
+/// What an instance is about, by its name; or the instance's own.
+pub(crate) fn subject(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
+    html! {
+        @if let Some(kind) = &one.aggregate_type { (view.label(kind)) " " }
+        span translate="no" { (name_of_subject(one, names)) }
+    }
+}
+
+fn name_of_subject(one: &Instance, names: &Names) -> String {
+    let id = one.aggregate_id.map_or_else(|| one.instance.clone(), |id| id.to_string());
+    naming::called(names.get(&id).map(|known| known.name.as_str()), &id)
+}
+
+/// The same as a text.
+fn subject_name(view: &View<'_>, one: &Instance, names: &Names) -> String {
+    let name = name_of_subject(one, names);
+    one.aggregate_type.as_ref().map_or_else(|| name.clone(), |kind| format!("{} {name}", view.label(kind)))
+}
+
+/// A link to an aggregate by its name, and its id.
+fn aggregate(view: &View<'_>, kind: &str, id: Uuid, names: &Names) -> Markup {
+    let id = id.to_string();
+    let name = names.get(&id).map(|known| known.name.as_str());
+    html! { (naming::link(view, kind, name, &id)) " " code.soft translate="no" { (id) } }
 }
 
 /// The result of the retry that led here.
@@ -137,17 +166,17 @@ fn row(name: &str, value: &Markup) -> Markup {
     html! { tr { th scope="row" { (name) } td { (value) } } }
 }
 
-fn state(view: &View<'_>, one: &Instance) -> Markup {
+fn state(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
     html! {
         table {
             tbody {
                 @if let (Some(kind), Some(id)) = (&one.aggregate_type, one.aggregate_id) {
-                    (row(&view.label(kind), &html! { a href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { code translate="no" { (id) } } }))
+                    (row(&view.label(kind), &aggregate(view, kind, id, names)))
                 }
                 (row(view.word("step"), &step(view, one)))
                 (row(view.word("since"), &time(view, one.since)))
                 (row(view.word("to-send"), &html! { (one.unsent) }))
-                @if let Some(unsent) = &one.waits_with { (waiting(view, unsent)) }
+                @if let Some(unsent) = &one.waits_with { (waiting(view, unsent, names)) }
                 (row(view.word("last-refused"), &html! { @if let Some(last) = &one.refused { (refused(view, last)) } @else { "–" } }))
                 (row(view.word("times-out"), &time(view, one.times_out_at)))
             }
@@ -160,12 +189,12 @@ fn time(view: &View<'_>, moment: Option<chrono::DateTime<chrono::Utc>>) -> Marku
 }
 
 /// The next command: its target, why it waits, and when it is sent again.
-fn waiting(view: &View<'_>, unsent: &Unsent) -> Markup {
+fn waiting(view: &View<'_>, unsent: &Unsent, names: &Names) -> Markup {
     let target = unsent.command_type.as_deref().and_then(|name| name.split('.').next()).zip(unsent.stream);
     html! {
         (row(view.word("waits-with"), &command_name(unsent)))
         @if let Some((kind, id)) = target {
-            (row(view.word("command-target"), &html! { a href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { (view.label(kind)) " " code translate="no" { (id) } } }))
+            (row(view.word("command-target"), &aggregate(view, kind, id, names)))
         }
         @if let Some(reason) = &unsent.reason {
             (row(view.word("command-waits"), &html! { span.ill lang="en" { (reason) } }))

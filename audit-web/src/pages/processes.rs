@@ -1,13 +1,14 @@
 //! Process managers: how each follows the log, and the list of their instances.
 
 use maud::{Markup, html};
+use soonshop_audit::name::Names;
 use soonshop_audit::processes::Page;
 use soonshop_projections::processes::{Instance, Status};
 use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown, with};
 use super::parts::{behind, command};
-use super::process_instance::{address, command_name, refused, step};
+use super::process_instance::{address, command_name, refused, step, subject};
 use crate::fields::{self, STATES};
 use crate::find;
 use crate::state::{Action, Endpoint};
@@ -44,7 +45,7 @@ fn body(view: &View<'_>, found: &Page) -> Markup {
             @if found.items.is_empty() {
                 p { (view.word("instances-none")) }
             } @else {
-                (instances(view, &found.items))
+                (instances(view, &found.items, &found.names))
             }
             @if let Some(next) = &found.next {
                 p.tools { a rel="next" href=(view.but("after", Some(next))) { (view.word("instances-more")) } }
@@ -98,7 +99,7 @@ fn managers(view: &View<'_>, all: &[Status]) -> Markup {
     }
 }
 
-fn instances(view: &View<'_>, all: &[Instance]) -> Markup {
+fn instances(view: &View<'_>, all: &[Instance], names: &Names) -> Markup {
     html! {
         table.list {
             thead {
@@ -108,16 +109,16 @@ fn instances(view: &View<'_>, all: &[Instance]) -> Markup {
                     th scope="col" { (view.word("times-out")) }
                 }
             }
-            tbody { @for one in all { (row(view, one)) } }
+            tbody { @for one in all { (row(view, one, names)) } }
         }
     }
 }
 
-fn row(view: &View<'_>, one: &Instance) -> Markup {
+fn row(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
     html! {
         tr {
             td {
-                a href=(address(view, &one.key(), &[])) { code translate="no" { (one.instance) } }
+                a href=(address(view, &one.key(), &[])) { (subject(view, one, names)) " " code.soft translate="no" { (one.instance) } }
                 @if let (Some(kind), Some(id)) = (&one.aggregate_type, one.aggregate_id) {
                     " " a.soft href=(view.to(&format!("/audit/a/{kind}/{id}"), &[])) { (view.label(kind)) }
                 }

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 
 use axum::http::StatusCode;
-use axum::http::header::REFERER;
 use axum::response::Response;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
@@ -13,11 +12,11 @@ use soonshop_audit::diff::Change;
 use soonshop_audit::entry::Entry;
 use soonshop_audit::groups::Group;
 use soonshop_audit::look_up::LookUpResult as People;
+use soonshop_audit::name::Names;
 use soonshop_audit::redactor::Redacted;
-use soonshop_audit::search::Search;
 use soonshop_audit::sorting::Sorting;
 use soonshop_audit::terms;
-use soonshop_audit::timeline::{self, Item, Page};
+use soonshop_audit::timeline::{Item, Page};
 use soonshop_audit::views::{self, Saved};
 use soonshop_domain::{ActorKind, Channel, TYPES, catalog, clock};
 use soonshop_projections::source::query_failed;
@@ -27,23 +26,18 @@ use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use strum::IntoEnumIterator as _;
-use url::{Position, Url, form_urlencoded};
-use uuid::Uuid;
+use url::form_urlencoded;
 
-use super::access::{is_ours, is_shown};
 use super::frame::{
-    COMMON, View, address, answered, answered_as, described, page, refusal, refused_with, see_other, shown,
-    with,
+    COMMON, View, address, answered_as, described, page, refusal, refused_with, see_other, shown, with,
 };
-use super::parts::{actor_of, shape};
+use super::named::{self, Named};
+use super::parts::shape;
 use super::times::times;
 use super::views::view_address;
 use super::{labels, titles};
-use crate::state::{Action, Call, Endpoint, Shared, at_least, failed};
-use crate::{fields, find};
-
-/// Events that are checked to be of one aggregate.
-const AMONG: usize = 50;
+use crate::state::{Action, Call, Endpoint, Shared, failed};
+use crate::{fields, find, naming};
 
 /// Fields of an event that its row shows.
 pub(crate) const MOST_FIELDS: usize = 3;
@@ -73,16 +67,6 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.event-page",
             Class::Reads,
             Action::new(with(Vec::new()), described(), redirect_to_aggregate),
-        ),
-        page(
-            "/audit/jump",
-            "audit.jump-page",
-            Class::Reads,
-            Action::new(
-                with(vec![Param::new("id", Kind::Text, "Any id, or a position.")]),
-                described(),
-                jump,
-            ),
         ),
         page("/audit/look-up", "audit.look-up-page", Class::LookUps, {
             Action::new(with(Vec::new()), described(), |call| async move {
@@ -241,13 +225,16 @@ struct Timeline {
     saved: Vec<Saved>,
     position: i64,
     may_look_up: bool,
+    /// What the search names.
+    named: Vec<Named>,
 }
 
 async fn found(call: &Call) -> Result<(i64, Timeline), Problem> {
     let (position, page) = find::timeline(call).await?;
     let (count, saved) = (find::count(call).await?, views::all(&call.shared.reader).await?);
     let may_look_up = call.may(Permission::Audit) && call.shared.file.is_none();
-    Ok((position, Timeline { page, count, saved, position, may_look_up }))
+    let named = named::find(call).await?;
+    Ok((position, Timeline { page, count, saved, position, may_look_up, named }))
 }
 
 /// Redirects from a position to its aggregate, at the version that it made.
@@ -259,81 +246,6 @@ async fn redirect_to_aggregate(call: Call) -> Result<Response, Problem> {
     let to = format!("/audit/a/{}/{}", event.aggregate_type, event.aggregate_id);
     let version = event.sequence.to_string();
     Ok(see_other(&View::of(&call).to(&to, &[("v", &version)])))
-}
-
-/// Redirects to what was entered: a position, or the id of an event, an aggregate, a correlation or a person; any other
-/// text is searched for.
-async fn jump(call: Call) -> Result<Response, Problem> {
-    let (view, reader) = (View::of(&call), &call.shared.reader);
-    let id = call.params.text("id").unwrap_or_default().trim();
-    let there = async |search: &Search| {
-        let found = timeline::read(reader, at_least(&call), search, 1).await?;
-        Ok::<_, Problem>(!found.1.is_empty())
-    };
-    if !id.is_empty() && id.len() < 19 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-        let position: i64 = id.parse().unwrap_or(i64::MAX);
-        let found = there(&Search::only("position = ?", position)).await?;
-        return Ok(if found {
-            see_other(&view.to(&format!("/audit/e/{id}"), &[]))
-        } else {
-            found_nothing(&call)
-        });
-    }
-    if let Ok(id) = Uuid::try_parse(id) {
-        for (term, column) in [("id", "aggregate_id"), ("event", "id"), ("correlation", "correlation_id")] {
-            let search = Search::only(&format!("{column} = ?"), id.to_string());
-            let (_, found) = timeline::read(reader, at_least(&call), &search, 1).await?;
-            if let Some(entry) = found.first() {
-                let to = match term {
-                    "id" => view.to(&format!("/audit/a/{}/{id}", entry.aggregate_type), &[]),
-                    "event" => view.to(&format!("/audit/e/{}", entry.position), &[]),
-                    _ => view.to(&format!("/audit/c/{id}"), &[]),
-                };
-                return Ok(see_other(&to));
-            }
-        }
-        let about = there(&Search::only("subject = ?", id.to_string())).await?;
-        let term = format!("subject:{id}");
-        return Ok(if about {
-            see_other(&view.to("/audit/timeline", &[("q", &term)]))
-        } else {
-            found_nothing(&call)
-        });
-    }
-    let text = id.replace('"', "");
-    let term = if text.contains([':', ' ']) { format!("\"{text}\"") } else { text };
-    // A text such as an order's number or a SKU, if only one aggregate's events contain it, leads to that aggregate.
-    let search = Search::of(&term.as_str().into())?;
-    let (_, found) = timeline::read(reader, at_least(&call), &search, AMONG).await?;
-    if found.is_empty() && !id.is_empty() {
-        return Ok(found_nothing(&call));
-    }
-    if let Some(first) = found.first().filter(|_| found.len() < AMONG)
-        && found.iter().all(|one| one.aggregate_id == first.aggregate_id)
-    {
-        return Ok(see_other(
-            &view.to(&format!("/audit/a/{}/{}", first.aggregate_type, first.aggregate_id), &[]),
-        ));
-    }
-    Ok(see_other(&view.to("/audit/timeline", &[("q", &term)])))
-}
-
-/// The page of a jump that leads nowhere: the box keeps what was typed, and a link leads back. With a script, the reader
-/// does not leave the page for it.
-fn found_nothing(call: &Call) -> Response {
-    let view = View::of(call);
-    let from = call.headers_in.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
-    let back = from.map(|from| from[Position::BeforePath..Position::AfterQuery].to_owned());
-    let back = back.filter(|back| is_ours(back) && is_shown(&call.shared.pages, back));
-    let body = html! {
-        h1 { (view.word("jump")) }
-        (super::parts::missed(view.word("missed-jump")))
-        p {
-            @if let Some(back) = &back { a href=(back) { (view.word("back")) } " · " }
-            a href=(view.to("/audit/timeline", &[])) { (view.word("timeline")) }
-        }
-    };
-    answered(&view, StatusCode::NOT_FOUND, "jump", None, &body)
 }
 
 /// A row of the list, as it is sent to followers.
@@ -454,7 +366,7 @@ pub(crate) fn sentence(view: &View<'_>, entry: &Entry) -> Markup {
     let version = entry.version.to_string();
     html! {
         span.shape aria-hidden="true" { (shape(&entry.aggregate_type)) }
-        a.row href=(view.to(&stream_path(entry), &[("v", &version)])) { (view.language.sentence(&entry.kind, &entry.summary)) }
+        a.row href=(view.to(&stream_path(entry), &[("v", &version)])) { (naming::sentence(view.language, entry)) }
     }
 }
 
@@ -465,11 +377,9 @@ fn stream_path(entry: &Entry) -> String {
 
 /// Who caused an event, through which channel, why, and which event it is.
 pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
-    let kind = entry.actor.as_ref().map(|actor| actor.kind.as_str());
-    let id = entry.actor.as_ref().and_then(|actor| actor.id.as_deref());
     // The spaces separate the parts also where they are copied or read out.
     html! {
-        " " span { (view.actor(kind, id)) }
+        " " span { (naming::actor_of(view, entry)) }
         @if let Some(channel) = &entry.channel {
             " " span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
@@ -480,8 +390,7 @@ pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
             " " a href=(view.to(&stream_path(entry), &[("v", &entry.version.to_string())])) { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
         }
         @if let Some(whom) = &entry.on_behalf_of {
-            @let (kind, id) = actor_of(Some(whom));
-            " " span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+            " " span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), &entry.names)) }
         }
         " " span { (view.label(&entry.aggregate_type)) " v" (entry.version) }
         " " code translate="no" { (entry.kind) " #" (entry.position) }
@@ -491,8 +400,8 @@ pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
 /// What an event changed; where that is not known, the first of its own fields.
 pub(crate) fn shown_fields(view: &View<'_>, entry: &Entry, most: usize) -> Markup {
     match entry.changes.fields() {
-        [] => fields(view, &entry.summary, most),
-        changes => changed(view, changes, most),
+        [] => fields(view, entry, most),
+        changes => changed(view, changes, &entry.names, most),
     }
 }
 
@@ -526,19 +435,19 @@ fn in_order(changes: &[Change]) -> Vec<&Change> {
 }
 
 /// The first of the fields that an event changed, before and after.
-fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
+fn changed(view: &View<'_>, changes: &[Change], names: &Names, most: usize) -> Markup {
     let changes = in_order(changes);
     let side = |word, path: &str, field: Option<&Redacted>| {
         html! {
             span.unseen { (view.word(word)) " " }
-            @if let Some(field) = field { (labels::value(view, path, field.value())) } @else { "–" }
+            @if let Some(field) = field { (labels::value(view, path, field.value(), names)) } @else { "–" }
         }
     };
     html! {
         div.fields.changes {
             @for change in changes.iter().take(most) {
                 span data-path=(change.path) {
-                    (labels::field(view, change.path.trim_start_matches('/'))) " "
+                    (labels::field(view, change.path.trim_start_matches('/'), names)) " "
                     @if change.before == change.after {
                         // Of a masked value, only that it changed is shown.
                         span.mask { span aria-hidden="true" { "•••• " } (view.word("masked-changed")) }
@@ -554,13 +463,13 @@ fn changed(view: &View<'_>, changes: &[Change], most: usize) -> Markup {
 }
 
 /// The first of an event's fields.
-fn fields(view: &View<'_>, summary: &Value, most: usize) -> Markup {
-    let fields: Vec<_> = summary.as_object().into_iter().flatten().collect();
+fn fields(view: &View<'_>, entry: &Entry, most: usize) -> Markup {
+    let fields: Vec<_> = entry.summary.as_object().into_iter().flatten().collect();
     html! {
         @if !fields.is_empty() {
             div.fields {
                 @for (name, field) in fields.iter().take(most) {
-                    span { (labels::field(view, name)) " " (labels::value(view, name, field)) }
+                    span { (labels::field(view, name, &entry.names)) " " (labels::value(view, name, field, &entry.names)) }
                 }
                 @if fields.len() > most { span.soft { "+" (fields.len() - most) } }
             }
@@ -776,6 +685,7 @@ fn list(view: &View<'_>, found: &Timeline, missed: Option<Missed>) -> Markup {
                 }
             }
         }
+        (named::shown(view, &found.named))
         @if page.items.is_empty() {
             p { (view.word("nothing")) }
             ul.drops {

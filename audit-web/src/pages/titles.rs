@@ -5,6 +5,7 @@ use serde_json::Value;
 use soonshop_domain::text::visible;
 
 use super::frame::View;
+use crate::naming;
 
 /// The longest part of a title, in characters.
 const LONGEST: usize = 80;
@@ -12,18 +13,21 @@ const LONGEST: usize = 80;
 /// Where states keep what their aggregate is called.
 const NAMES: [&str; 4] = ["/placed/number", "/number", "/name", "/sku"];
 
+/// The name that the state of an aggregate gives it.
+pub(crate) fn name_in(state: &Value) -> Option<&str> {
+    // A personal name is an object here, not a text.
+    NAMES.iter().find_map(|path| state.pointer(path)?.as_str())
+}
+
 /// An aggregate, and its version where one is shown.
 pub(crate) fn aggregate(
     view: &View<'_>,
     kind: &str,
+    name: Option<&str>,
     id: &str,
-    state: Option<&Value>,
     version: Option<i64>,
 ) -> String {
-    // A personal name is an object here, not a text.
-    let name = state.and_then(|state| NAMES.iter().find_map(|path| state.pointer(path)?.as_str()));
-    let name = name.map_or_else(|| id.split('-').next().unwrap_or(id).to_owned(), short);
-    let thing = format!("{} {name}", begun_large(&view.label(kind)));
+    let thing = format!("{} {}", begun_large(&view.label(kind)), short(&naming::called(name, id)));
     match version {
         Some(version) => view.language.fill("title-version", &[&thing, &version.to_string()]),
         None => thing,

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_audit::aggregate::Choice;
 use soonshop_audit::diff::{Change, leaves};
+use soonshop_audit::name::Names;
 use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{SetBy, Step, Trail};
@@ -17,13 +18,14 @@ use soonshop_service_kit::rates::Class;
 use super::correlation::missing;
 use super::frame::{View, answered_as, described, page, see_other, shown_as, with};
 use super::labels;
-use super::parts::{actor_of, command, shape, value};
+use super::parts::{command, value};
 use super::reasons::{REVEAL, reason, reveal_form};
+use super::related::related;
 use super::timeline::{causes, moment};
 use super::times::{are_apart, times};
 use super::titles;
 use crate::state::{Action, Call, Endpoint};
-use crate::{fields, find};
+use crate::{fields, find, naming};
 
 /// Versions before the selected one that the page lists: so few that the selected one is in view at once.
 pub(crate) const BEFORE: i64 = 4;
@@ -81,7 +83,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 fn title(view: &View<'_>, trail: &Trail) -> String {
-    titles::aggregate(view, &trail.kind, &trail.id, Some(trail.state()), Some(trail.version))
+    titles::aggregate(view, &trail.kind, name(trail), &trail.id, Some(trail.version))
 }
 
 /// The parameters of the page: those of the trail, where a moment may be written as a browser does, and the version
@@ -208,7 +210,8 @@ fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<Missed>
         view.language.fill("slider-at", &[&trail.version.to_string(), &trail.last.to_string(), &said]);
     html! {
         div data-swap="trail" {
-            h1 { span.shape aria-hidden="true" { (shape(&trail.kind)) } (view.label(&trail.kind)) " " code translate="no" { (trail.id) } }
+            (naming::heading(view, &trail.kind, name(trail).or_else(|| revealed_name(trail)), &trail.id))
+            (related(view, &trail.related))
             div.stepper {
                 div.steps {
                     @if trail.version > 1 { a rel="prev" data-step="-1" href=(step(trail.version - 1)) { "◂ " (view.word("previous")) } }
@@ -241,6 +244,17 @@ fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<Missed>
             (command(view, &format!("replay-tool show {} {} --as-of v{}", trail.kind, trail.id, trail.version)))
         }
     }
+}
+
+/// What people call it. Where the read model does not know it yet, its state may.
+fn name(trail: &Trail) -> Option<&str> {
+    trail.name.as_deref().or_else(|| titles::name_in(trail.state()))
+}
+
+/// The name of a person, where it is revealed. It is only in the heading: a browser keeps the titles of windows.
+fn revealed_name(trail: &Trail) -> Option<&str> {
+    let name = trail.state().get("name").filter(|name| name["personal"] == "revealed")?;
+    name["value"].as_str()
 }
 
 /// Ways to find a version other than by number. What leads to none stays in its form, with the reason.
@@ -321,11 +335,11 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
                             div.said {
                                 a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
                             }
-                            div.about { (about(view, event)) }
+                            div.about { (about(view, event, &trail.names)) }
                             @if !are_apart(event.recorded_at, event.occurred_at) { div.when { (view.time(event.recorded_at)) } }
                             @if let Some(correlation) = event.correlation_id { (causes(view, correlation)) }
                         }
-                        @for note in &event.notes { (noted(view, note)) }
+                        @for note in &event.notes { (noted(view, note, &trail.names)) }
                         @if is_shown { (note_form(view, event.version)) }
                     }
                 }
@@ -337,11 +351,10 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
     }
 }
 
-fn about(view: &View<'_>, event: &Step) -> Markup {
-    let (kind, id) = actor_of(event.actor.as_deref());
+fn about(view: &View<'_>, event: &Step, names: &Names) -> Markup {
     html! {
         @if are_apart(event.recorded_at, event.occurred_at) { (times(view, event.recorded_at, event.occurred_at)) }
-        span { (view.actor(kind, id)) }
+        span { (naming::actor_in(view, event.actor.as_deref(), names)) }
         @if let Some(channel) = &event.channel {
             span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
@@ -349,8 +362,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
             span { (view.word("reason")) ": " (labels::reason(view, reason)) }
         }
         @if let Some(whom) = &event.on_behalf_of {
-            @let (kind, id) = actor_of(Some(whom));
-            span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
+            span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), names)) }
         }
         (reason(view, event.reason_note.as_ref(), &format!("#{REVEAL}")))
         code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
@@ -358,14 +370,13 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
 }
 
 /// A note on an event.
-fn noted(view: &View<'_>, note: &Note) -> Markup {
-    let (kind, id) = actor_of(Some(&note.by));
+fn noted(view: &View<'_>, note: &Note, names: &Names) -> Markup {
     html! {
         div.note {
             @if let Some(text) = &note.text { p { (value(view, text.value())) } }
             p.soft {
                 @for tag in &note.tags { span.tag translate="no" { (tag) } " " }
-                (view.time(note.at)) " · " (view.actor(kind, id)) " · " (view.word(if note.shared { "note-shared" } else { "note-private" }))
+                (view.time(note.at)) " · " (naming::actor_in(view, Some(&note.by), names)) " · " (view.word(if note.shared { "note-shared" } else { "note-private" }))
             }
         }
     }
@@ -406,7 +417,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
             @if trail.diff.changes.is_empty() {
                 p { (view.word("no-changes")) }
             } @else {
-                (in_part(view, &trail.diff.changes, |changes| changed(view, changes)))
+                (in_part(view, &trail.diff.changes, |changes| changed(view, changes, &trail.names)))
             }
             @if trail.diff.more > 0 { p.soft { (view.counted("changes-more", trail.diff.more)) } }
             h2 { (view.word("state")) ": v" (trail.version) }
@@ -447,16 +458,17 @@ fn in_part<T>(view: &View<'_>, rows: &[T], table: impl Fn(&[T]) -> Markup) -> Ma
     }
 }
 
-fn changed(view: &View<'_>, changes: &[Change]) -> Markup {
-    let side =
-        |path: &str, field: Option<&Redacted>| field.map(|field| labels::value(view, path, field.value()));
+fn changed(view: &View<'_>, changes: &[Change], names: &Names) -> Markup {
+    let side = |path: &str, field: Option<&Redacted>| {
+        field.map(|field| labels::value(view, path, field.value(), names))
+    };
     html! {
         table {
             thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("before")) } th scope="col" { (view.word("after")) } } }
             tbody {
                 @for change in changes {
                     tr {
-                        td { (labels::field(view, &change.path)) }
+                        td { (labels::field(view, &change.path, names)) }
                         td data-name=(view.word("before")) { @if let Some(was) = side(&change.path, change.before.as_ref()) { del { (was) } } @else { "–" } }
                         td data-name=(view.word("after")) { @if let Some(is) = side(&change.path, change.after.as_ref()) { ins { (is) } } @else { "–" } }
                     }
@@ -477,8 +489,8 @@ fn state(view: &View<'_>, trail: &Trail) -> Markup {
                 tbody {
                     @for (field, now) in leaves {
                         tr {
-                            td { (labels::field(view, field)) }
-                            td data-name=(view.word("value")) { (labels::value(view, field, now)) }
+                            td { (labels::field(view, field, &trail.names)) }
+                            td data-name=(view.word("value")) { (labels::value(view, field, now, &trail.names)) }
                             td data-name=(view.word("set-by")) {
                                 @if let Some(owed) = set_by(field) {
                                     a href=(view.to(path, &[("v", &owed.version.to_string())])) { "v" (owed.version) } " " (view.language.kind(&owed.kind))

@@ -373,38 +373,6 @@ async fn health_reports_the_log_the_relay_the_seals_and_parked_events() {
 }
 
 #[tokio::test]
-async fn a_jump_finds_any_id_position_or_text() {
-    let shop = Shop::open().await;
-    let mug = shop.product("Mug", &["mug"], None).await;
-    shop.product("Weathercock on a mug", &["cock"], None).await;
-    let order = ids::new();
-    let user = shop.user("Ada", "UK").await;
-    shop.command::<Order>(order, place_of("S-4711", user_id(user), vec![line(1, "mug", 1, 1299)], "UK"))
-        .await;
-    let items = shop.see("/api/audit/timeline?order=asc").await.items();
-    let event = items[1]["id"].as_str().unwrap();
-    let leads = async |id: &str| {
-        let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        let got = shop.get(&format!("/audit/jump?id={id}")).await;
-        assert_eq!(got.status, 303, "{}", got.text);
-        got.header("location").to_owned()
-    };
-    assert_eq!(leads("2").await, "/audit/e/2");
-    assert_eq!(leads(&mug.to_string()).await, format!("/audit/a/product/{mug}"));
-    assert_eq!(leads(event).await, "/audit/e/2");
-    assert_eq!(leads(" S-4711 ").await, format!("/audit/a/order/{order}"));
-    assert_eq!(
-        leads("weathercock").await,
-        format!("/audit/a/product/{}", items[1]["aggregate_id"].as_str().unwrap())
-    );
-    assert_eq!(leads("mug").await, "/audit/timeline?q=mug", "it is in two");
-    assert_eq!(leads(&user.to_string()).await, format!("/audit/a/user/{user}"));
-    let to = shop.get("/audit/e/2").await;
-    assert!(to.header("location").ends_with("?v=1"));
-    assert_eq!((shop.get("/audit/e/99").await.status, shop.get("/audit/e/x").await.status), (404, 404));
-}
-
-#[tokio::test]
 async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page() {
     let shop = Shop::open().await;
     let check = async |form: &[(&str, &str)]| {

@@ -92,6 +92,12 @@ impl EventInfo for Event {
         }
     }
 
+    fn name_paths(kind: EventKind) -> &'static [&'static str] {
+        match kind {
+            EventKind::CreditNoteIssued => &["number"],
+        }
+    }
+
     fn is_refusal(kind: EventKind) -> bool {
         match kind {
             EventKind::CreditNoteIssued => false,

@@ -6,22 +6,22 @@ event-OrderPlaced = Order placed
            *[other] { $lines } lines
         }, { $total }
 event-OrderConfirmed = Order confirmed
-    .sentence = An order was confirmed
+    .sentence = Order { $self } was confirmed
 event-OrderRefused = Order refused
-    .sentence = An order was refused: line { $refusal-line }, { $refusal-sku }, { $refusal-reason }
+    .sentence = Order { $self } was refused: line { $refusal-line }, { $refusal-sku }, { $refusal-reason }
 event-OrderCancelled = Order cancelled
-    .sentence = An order was cancelled: { $reason }
+    .sentence = Order { $self } was cancelled: { $reason }
 event-OrderShipped = Order shipped
-    .sentence = An order was shipped
+    .sentence = Order { $self } was shipped
 event-OrderCredited = Order credited
-    .sentence = An order was credited: { $lines ->
+    .sentence = Order { $self } was credited: { $lines ->
             [one] 1 line
            *[other] { $lines } lines
         }, { $total }
 event-CreditNoteIssued = Credit note issued
     .sentence = { $without_order ->
             [true] Credit note { $number } was issued without an order, { $total }
-           *[other] Credit note { $number } was issued, { $total }
+           *[other] Credit note { $number } was issued for order { $order_id }, { $total }
         }
 aggregate-order = order
 aggregate-credit_note = credit note

@@ -251,7 +251,9 @@ tool-swapped-by-other = another process made v{ $number } active in the meantime
 ## `show`, `diff`, `step`
 
 tool-no-type = there is no aggregate type "{ $kind }": { $known }
-tool-bad-id = "{ $id }" is not an id: a UUID is expected
+tool-bad-id = "{ $id }" is neither an id (a UUID) nor the name of such an aggregate
+tool-name-shared = more than one has the name "{ $name }": give one of the ids { $ids }
+tool-shown = { $kind } { $name }, version { $version } of { $last }: { $event }, position { $position }
 tool-no-aggregate = there is no { $kind } { $id }
 tool-not-yet-created = nothing with this id existed at that point
 tool-no-version = there is no version { $version }: the last one is { $last }

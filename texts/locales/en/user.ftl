@@ -1,15 +1,15 @@
 ### The context of users and persons.
 
 event-UserRegistered = User registered
-    .sentence = A user registered
+    .sentence = User { $self } registered
 event-UserDetailsChanged = Details changed
-    .sentence = A user's details changed
+    .sentence = The details of user { $self } changed
 event-UserDeleted = User deleted
-    .sentence = A user was deleted
+    .sentence = User { $self } was deleted
 event-ErasureRequested = Erasure requested
-    .sentence = Erasure requested: { $purposes }
+    .sentence = Erasure requested for person { $self }: { $purposes }
 event-PersonErased = Person erased
-    .sentence = A person's data was erased: { $purposes }
+    .sentence = The data of person { $self } was erased: { $purposes }
 aggregate-user = user
 aggregate-person = person
 field-purposes = purposes

@@ -3,19 +3,19 @@
 event-OrderPlaced = 下单
     .sentence = 下单 { $number }，行数：{ $lines }，{ $total }
 event-OrderConfirmed = 订单已确认
-    .sentence = 订单已确认
+    .sentence = 订单 { $self } 已确认
 event-OrderRefused = 订单被拒绝
-    .sentence = 订单被拒绝：第 { $refusal-line } 行，{ $refusal-sku }，{ $refusal-reason }
+    .sentence = 订单 { $self } 被拒绝：第 { $refusal-line } 行，{ $refusal-sku }，{ $refusal-reason }
 event-OrderCancelled = 订单已取消
-    .sentence = 订单已取消：{ $reason }
+    .sentence = 订单 { $self } 已取消：{ $reason }
 event-OrderShipped = 订单已发货
-    .sentence = 订单已发货
+    .sentence = 订单 { $self } 已发货
 event-OrderCredited = 订单已贷记
-    .sentence = 订单已贷记，行数：{ $lines }，{ $total }
+    .sentence = 订单 { $self } 已贷记，行数：{ $lines }，{ $total }
 event-CreditNoteIssued = 开具贷记单
     .sentence = { $without_order ->
             [true] 开具贷记单 { $number }（无订单），{ $total }
-           *[other] 开具贷记单 { $number }，{ $total }
+           *[other] 为订单 { $order_id } 开具贷记单 { $number }，{ $total }
         }
 aggregate-order = 订单
 aggregate-credit_note = 贷记单

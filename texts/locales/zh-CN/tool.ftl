@@ -194,7 +194,9 @@ tool-swapped-by-other = 期间读取方已被切换到 v{ $number }：不再观�
 ## `show`, `diff`, `step`
 
 tool-no-type = 没有类型 "{ $kind }"，现有：{ $known }
-tool-bad-id = "{ $id }" 不是编号：应为 UUID
+tool-bad-id = "{ $id }" 既不是编号（UUID），也不是此类聚合的名称
+tool-name-shared = 有多个聚合名为 "{ $name }"：请给出其中一个编号 { $ids }
+tool-shown = { $kind } { $name }，版本 { $version }/{ $last }：{ $event }，位置 { $position }
 tool-no-aggregate = 没有 { $kind } { $id }
 tool-not-yet-created = 当时还没有这个编号的内容
 tool-no-version = 没有版本 { $version }：最后的版本是 { $last }

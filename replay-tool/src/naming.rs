@@ -1,0 +1,64 @@
+//! Names on the command line: an aggregate can be given by its name, such as an order's number, and is shown by it.
+
+use std::collections::BTreeSet;
+
+use soonshop_audit::finder::{self, Thing};
+use soonshop_audit::name::{Names, ids_in, short};
+use soonshop_audit::reader::Reader;
+use soonshop_audit::trail::Trail;
+use uuid::Uuid;
+
+use crate::{Failure, Language, Sentence, Tool};
+
+fn reader(tool: &Tool) -> Reader {
+    Reader::new(tool.registry.clone(), tool.log.clone())
+}
+
+/// The id of the aggregate that is given by its id or by its name.
+pub(crate) async fn id(tool: &Tool, kind: &str, given: &str) -> Result<Uuid, Failure> {
+    if let Ok(id) = Uuid::try_parse(given) {
+        return Ok(id);
+    }
+    let finds = finder::find(&reader(tool), given).await?;
+    let of_kind = finds.found.iter().filter_map(|one| match &one.thing {
+        Thing::Aggregate { kind: found, id } if found == kind => Some(id.as_str()),
+        _ => None,
+    });
+    let ids: Vec<&str> = of_kind.collect();
+    match ids.as_slice() {
+        [id] => Uuid::try_parse(id).map_err(Failure::unexpected),
+        [] => Err(Failure::Usage(Sentence::BadId { id: given.to_owned() })),
+        ids => Err(Failure::Usage(Sentence::NameShared { name: given.to_owned(), ids: ids.join(", ") })),
+    }
+}
+
+/// The name of an aggregate, and of everything that its state refers to. They come from a read model: where that cannot
+/// be read, nothing has a name.
+pub(crate) async fn names(tool: &Tool, trail: &Trail) -> Result<Names, Failure> {
+    let mut ids = BTreeSet::from([trail.id.clone()]);
+    ids.extend(ids_in(&trail.state().to_string()).map(str::to_owned));
+    match reader(tool).namer().find(&ids).await {
+        Err(error) if error.retry_after().is_some() => Ok(Names::new()),
+        found => Ok(found?),
+    }
+}
+
+/// The line that leads a state: what it is called, and which version is shown.
+pub(crate) fn heading(
+    trail: &Trail,
+    names: &Names,
+    (event, position): (&str, i64),
+    language: Language,
+) -> String {
+    let title = |key: String, code: &str| language.find(&key).map_or_else(|| code.to_owned(), str::to_owned);
+    let name = names.get(&trail.id).map_or_else(|| short(&trail.id), |own| own.name.clone());
+    let heading = Sentence::Shown {
+        kind: title(format!("aggregate-{}", trail.kind), &trail.kind),
+        name,
+        version: trail.version,
+        last: trail.last,
+        event: title(format!("event-{event}"), event),
+        position,
+    };
+    heading.text(language)
+}
