@@ -1,6 +1,5 @@
 //! An alarm of integrity stays, on every page, until what it is about is proved or acknowledged.
 
-use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop_domain::{Purpose, ids};
 use soonshop_service_kit::access::Role;
