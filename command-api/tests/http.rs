@@ -1405,7 +1405,7 @@ fn slugs(source: &str) -> BTreeSet<String> {
 
 /// The slugs of the problems in a source file, outside its tests: the first argument of a constructor.
 fn problem_slugs(source: &str) -> BTreeSet<String> {
-    let source = source.split("#[cfg(test)]").next().unwrap();
+    let source = source.split("#[cfg(test)]\nmod tests").next().unwrap();
     let mut found = BTreeSet::new();
     for call in source.split("Problem::").skip(1).chain(source.split("Self::new(").skip(1)) {
         let Some((before, rest)) = call.split_once('"') else { continue };

@@ -174,6 +174,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
          retire retry reveal rollback save-view sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),
+    ("page-density-", "comfortable compact"),
     ("page-filter-", "type agg actor chan"),
     ("page-found-by-", "number sku name position id hash key"),
     (

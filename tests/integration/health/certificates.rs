@@ -84,9 +84,7 @@ async fn an_expired_certificate_is_named_with_its_date_by_every_client() {
                 }
             });
             assert!(ended.await.is_ok(), "{check}: {}", last.lock().unwrap());
-            let found = soonshop::doctor::examine(&shop).await.into_iter().find(|one| one.what == check);
-            let found = found.unwrap();
-            assert!(!found.ok && found.said.contains(ENDED) && !found.cure.is_empty(), "{found:?}");
+            super::doctor_names(&shop, &super::Fault { check, object: ENDED, remedy: "certificate" }).await;
         }
     }
 }
