@@ -300,6 +300,17 @@ mod tests {
     }
 
     #[test]
+    fn every_code_of_a_reason_has_a_name_in_both_languages() {
+        for code in soonshop_domain::reasons::CODES {
+            for field in ["reason", "/cancelled_because"] {
+                let names = [Language::English, Language::Chinese].map(|one| one.value_of(field, code));
+                let chinese = names[1].unwrap_or_default();
+                assert!(names[0].is_some() && !chinese.is_empty() && !chinese.is_ascii(), "{field} {code}");
+            }
+        }
+    }
+
+    #[test]
     fn the_reason_of_a_refusal_is_shown_in_words() {
         let fields =
             json!({ "refusal.line": 2, "refusal.sku": "CUP", "refusal.reason": "insufficient-stock" });

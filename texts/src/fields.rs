@@ -8,6 +8,9 @@ const BETWEEN: [char; 3] = ['/', '.', '-'];
 /// The field whose parts have names that the shop chose.
 const NAMED_BY_SHOP: &str = "attributes";
 
+/// Fields with the values of another one.
+const SAME_VALUES: [(&str, &str); 1] = [("cancelled_because", "reason")];
+
 impl Language {
     /// A path of fields in words, such as `/placed/lines/number=1/sku`. Parts that are no names of fields, such as ids
     /// and the names of attributes, stay as they are.
@@ -43,6 +46,7 @@ impl Language {
         }
         let known = |part: &&str| self.find(&format!("field-{part}")).is_some();
         let field = path.rsplit(BETWEEN).find(known)?;
-        self.find(&format!("field-{field}.{code}"))
+        let same = SAME_VALUES.iter().find(|(one, _)| *one == field).map_or(field, |(_, other)| other);
+        self.find(&format!("field-{same}.{code}"))
     }
 }
