@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 use soonshop_command_api::{self as http, Commands};
+use soonshop_domain::reasons;
 use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
@@ -185,6 +186,7 @@ impl Shop {
             "currency" => "GBPX".repeat(length)[..length].into(),
             "email" => format!("{}@example.org", self.text(length.saturating_sub(12))).into(),
             // Characters are counted, not bytes.
+            "reason" => "a".repeat(length).into(),
             "name" | "description" | "address" | "country" | "category" => "茶".repeat(length).into(),
             _ => self.text(length).into(),
         }
@@ -234,8 +236,7 @@ fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
 fn limits(document: &Value, schema: &Value, at: &str, found: &mut Vec<Limit>) {
     let schema = resolved(document, schema);
     let keys = ["minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "pattern"];
-    let codes = at.ends_with("/reason") && schema["enum"].is_array();
-    if codes || keys.iter().any(|key| !schema[*key].is_null()) {
+    if keys.iter().any(|key| !schema[*key].is_null()) {
         found.push(Limit { at: at.to_owned(), schema: schema.clone(), of_map: None });
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -286,15 +287,11 @@ fn values(shop: &Shop, body: &Value, limit: &Limit) -> (Vec<Value>, Vec<Value>) 
         at.push(most.into());
         beyond.push((most + 1).into());
     }
-    if let Some(codes) = schema["enum"].as_array() {
-        at.extend(codes.first().into_iter().chain(codes.last()).cloned());
-        beyond.extend(["".into(), "ana-lopez".into(), "4915112345678".into()]);
-    }
     match schema["pattern"].as_str() {
         None => {}
-        Some("^[a-z0-9-]{1,64}$") => {
-            at.extend(["a".into(), "0-z9".repeat(16).into()]);
-            beyond.extend(["".into(), "a".repeat(65).into(), "A".into(), "a b".into()]);
+        Some(reasons::PATTERN) => {
+            at.extend(["a".into(), "rma2024-17".into(), "goods_missing".into()]);
+            beyond.extend(["".into(), "A".into(), "a b".into(), "a-".into(), "tel-12345".into()]);
         }
         Some(other) => panic!("say which values fit {other}"),
     }

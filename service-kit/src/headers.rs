@@ -70,8 +70,10 @@ pub fn ascii(
 /// `X-Reason`: the code of a reason, stored in clear beside what is done.
 pub fn reason(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let sent = single(headers, &REASON, "X-Reason")?;
-    let code = sent.map(|sent| reasons::code(sent).map_err(|error| refused("X-Reason", error.to_string())));
-    Ok(code.transpose()?.map(str::to_owned))
+    if let Some(sent) = sent {
+        reasons::check(sent).map_err(|error| refused("X-Reason", error.to_string()))?;
+    }
+    Ok(sent.map(str::to_owned))
 }
 
 /// A customer or a guest on whose behalf a caller acts.

@@ -53,16 +53,16 @@ pub(crate) fn described<T: ToSchema>() -> Described {
 
 /// The field `reason`, which is a code: what somebody wrote could be personal, and the log keeps it for ever.
 pub(crate) fn reason(sent: &str) -> Result<String, Problem> {
-    reasons::code(sent)
-        .map(str::to_owned)
+    reasons::check(sent)
+        .map(|()| sent.to_owned())
         .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/reason"))
 }
 
 /// How it is described.
 pub(crate) fn reason_schema() -> Object {
-    let schema =
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(reasons::CODES.iter().copied()));
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(reasons::PATTERN));
     schema
+        .max_length(Some(reasons::LONGEST))
         .description(Some("A code: words of your own could be personal, and go into `X-Reason-Note`."))
         .build()
 }

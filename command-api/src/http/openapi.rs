@@ -100,7 +100,7 @@ fn headers(row: &Row) -> Vec<Parameter> {
             "X-Reason",
             false,
             "Why, as a code: it is kept in clear.",
-            text().enum_values(Some(reasons::CODES.iter().copied())),
+            text().pattern(Some(reasons::PATTERN)).max_length(Some(reasons::LONGEST)),
         ),
         (
             "X-Reason-Note",

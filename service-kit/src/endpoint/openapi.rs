@@ -118,8 +118,11 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Operation {
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), schema));
     }
     for (name, about) in endpoint.action.headers() {
-        let codes = (*name == "X-Reason").then_some(reasons::CODES);
-        let schema = codes.map_or_else(text, |codes| text().enum_values(Some(codes.iter().copied())));
+        let schema = if *name == "X-Reason" {
+            text().pattern(Some(reasons::PATTERN)).max_length(Some(reasons::LONGEST))
+        } else {
+            text()
+        };
         operation = operation.parameter(parameter(name, ParameterIn::Header, Some(about), schema));
     }
     if let Some(fields) = endpoint.action.form() {
