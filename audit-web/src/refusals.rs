@@ -4,32 +4,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use futures::future::BoxFuture;
 use maud::{Markup, html};
 use soonshop_audit::file::File;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Access;
+use soonshop_service_kit::access::Visitor;
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::refusal_pages::RefusalPages;
 
 use crate::pages::frame::{View, answered, refusal};
 
-/// Refusals for which nobody looks up who sent the request: there is too much to do, or the request is not whole.
-const UNASKED: [StatusCode; 6] = [
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::URI_TOO_LONG,
-    StatusCode::MISDIRECTED_REQUEST,
-    StatusCode::TOO_MANY_REQUESTS,
-    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    StatusCode::SERVICE_UNAVAILABLE,
-];
-
 /// The pages of a process.
 pub struct PagesOfRefusals {
-    access: Access,
     /// It serves the audit trail.
     trail: bool,
     /// The export that it shows.
@@ -38,31 +25,21 @@ pub struct PagesOfRefusals {
 
 impl PagesOfRefusals {
     /// Those of a shop; `trail`: the process serves the audit trail.
-    pub fn new(access: Access, trail: bool) -> Self {
-        Self { access, trail, file: None }
+    pub fn new(trail: bool) -> Self {
+        Self { trail, file: None }
     }
 
     /// Those of an export.
-    pub fn of_file(access: Access, file: Arc<File>) -> Self {
-        Self { access, trail: true, file: Some(file) }
-    }
-
-    async fn rendered(&self, request: &Parts, problem: &Problem) -> Response {
-        let visitor = if UNASKED.contains(&problem.status()) {
-            None
-        } else {
-            // A visitor who cannot be identified sees what a guest sees.
-            self.access.visitor(&request.headers).await.ok()
-        };
-        let visit = Visit::of(request, visitor.as_ref());
-        let view = View::of_refusal(&visit, self.trail, self.file.as_deref());
-        answered(&view, problem.status(), "refused", None, &body(&view, problem))
+    pub fn of_file(file: Arc<File>) -> Self {
+        Self { trail: true, file: Some(file) }
     }
 }
 
 impl RefusalPages for PagesOfRefusals {
-    fn page<'r>(&'r self, request: &'r Parts, problem: &'r Problem) -> BoxFuture<'r, Response> {
-        Box::pin(self.rendered(request, problem))
+    fn page(&self, request: &Parts, visitor: Option<&Visitor>, problem: &Problem) -> Response {
+        let visit = Visit::of(request, visitor);
+        let view = View::of_refusal(&visit, self.trail, self.file.as_deref());
+        answered(&view, problem.status(), "refused", None, &body(&view, problem))
     }
 }
 

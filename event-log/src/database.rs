@@ -200,8 +200,7 @@ const WHILE: Duration = Duration::from_secs(1);
 
 /// How every SQLite file is opened: durable, readers beside one writer, deleted content overwritten. A connection keeps
 /// up to 4 MiB of pages in memory: with less, a file that has outgrown it is read again and again, and a larger
-/// transaction is written twice. Temporary data stays in memory, too: SQLite would write it outside the folder of the
-/// shop. A thread of a connection has the name of its file (of which Linux shows 15 bytes).
+/// transaction is written twice. A thread of a connection has the name of its file (of which Linux shows 15 bytes).
 pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
     let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     SqliteConnectOptions::new()
@@ -211,7 +210,6 @@ pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
         .pragma("secure_delete", "on")
-        .pragma("temp_store", "memory")
         .thread_name(move |_| format!("db-{name}"))
         .pragma("cache_size", "-4096")
 }

@@ -133,7 +133,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
         return Failure::unexpected("the file was loaded for a role that may not see it");
     };
     let (viewer, file) = (shop.viewer(role, &shutdown), Arc::new(file));
-    let pages = PagesOfRefusals::of_file(viewer.access.clone(), Arc::clone(&file));
+    let pages = PagesOfRefusals::of_file(Arc::clone(&file));
     let router = router_of_file(viewer, file);
     let door = Door { pages: Some(Arc::new(pages)), ..Door::default() };
     let serving = serve(listener, router, Http::default(), &door, shutdown.clone(), GRACE);

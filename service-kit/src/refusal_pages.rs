@@ -12,15 +12,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use futures::future::BoxFuture;
 
+use crate::access::Visitor;
 use crate::grammar::weighted;
 use crate::problem::{MEDIA_TYPE, Problem};
 
 /// Renders the pages of refusals.
 pub trait RefusalPages: fmt::Debug + Send + Sync {
-    /// The page of a refusal of the request with this head.
-    fn page<'r>(&'r self, request: &'r Parts, problem: &'r Problem) -> BoxFuture<'r, Response>;
+    /// The page of a refusal of the request with this head. It looks nobody up: that would count as no request, and
+    /// keys could be guessed. `visitor`: who was known when it was refused.
+    fn page(&self, request: &Parts, visitor: Option<&Visitor>, problem: &Problem) -> Response;
 }
 
 /// Whether the client wants a page: it names HTML, and does not prefer JSON.
@@ -49,7 +50,8 @@ pub(crate) async fn as_pages(
     let Some(problem) = response.extensions_mut().remove::<Problem>().filter(|_| is_problem) else {
         return response;
     };
-    let mut page = pages.page(&asked, &problem).await;
+    let visitor = response.extensions_mut().remove::<Visitor>();
+    let mut page = pages.page(&asked, visitor.as_ref(), &problem);
     // `Retry-After`, `Allow` and the like hold for the page, too.
     let made = page.headers().clone();
     for (name, value) in response.headers() {
@@ -80,9 +82,9 @@ mod tests {
     struct Plain;
 
     impl RefusalPages for Plain {
-        fn page<'r>(&'r self, request: &'r Parts, problem: &'r Problem) -> BoxFuture<'r, Response> {
+        fn page(&self, request: &Parts, _: Option<&Visitor>, problem: &Problem) -> Response {
             let text = format!("<p>{} at {}", problem.slug(), request.uri.path());
-            Box::pin(async move { (problem.status(), Html(text)).into_response() })
+            (problem.status(), Html(text)).into_response()
         }
     }
 

@@ -236,7 +236,14 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         Ok(response) => response,
         Err(problem) => match endpoint.refused {
             Some(page) => page(&shared, &visit, &problem),
-            None => problem.into_response(),
+            None => {
+                let mut response = problem.into_response();
+                // For the page of the refusal, so that nobody is looked up a second time.
+                if let Some(visitor) = visit.visitor {
+                    response.extensions_mut().insert(visitor);
+                }
+                response
+            }
         },
     }
 }

@@ -1,6 +1,7 @@
 //! Reactions of instances, gathered in memory and written together: a few statements for a page of events.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, Value};
 use soonshop_domain::ids;
@@ -10,6 +11,9 @@ use uuid::Uuid;
 
 use super::rows::{Causes, Instance, Row, Rows};
 
+/// From how many commands on they are written, before others are added.
+const MANY: usize = 10_000;
+
 /// How many rows one statement writes.
 const ROWS: usize = 200;
 
@@ -18,7 +22,7 @@ struct Wake {
     id: Uuid,
     /// After how many seconds it is due.
     after: i64,
-    causes: Causes,
+    causes: Arc<Causes>,
 }
 
 /// What the reactions of some instances change besides the instances.
@@ -41,7 +45,7 @@ impl Changes {
         instance: &mut Instance,
         reaction: Reaction<String>,
         input: Uuid,
-        causes: &Causes,
+        causes: &Arc<Causes>,
     ) {
         if reaction.drop_unsent {
             self.commands.retain(|(of, _)| of != key);
@@ -53,13 +57,18 @@ impl Changes {
         }
         if let Some(after) = reaction.wake_after {
             let id = ids::derived(ids::PROCESSES, &["timeout", &input.to_string()]);
-            self.wakes.insert(key.to_owned(), Wake { id, after, causes: causes.clone() });
+            self.wakes.insert(key.to_owned(), Wake { id, after, causes: Arc::clone(causes) });
         }
         for task in reaction.tasks {
             let number = instance.next_number();
             self.commands
-                .push((key.to_owned(), Row { number, input, task, causes: causes.clone(), attempts: 0 }));
+                .push((key.to_owned(), Row { number, input, task, causes: Arc::clone(causes), attempts: 0 }));
         }
+    }
+
+    /// They are to be written before others are added: an order of 1,500 lines has a command for each.
+    pub(super) fn are_many(&self) -> bool {
+        self.commands.len() >= MANY
     }
 
     /// Writes them, and returns the instances whose commands have changed, with the new commands in order. `None`: there
@@ -97,7 +106,7 @@ impl Changes {
                     place(4),
                     place(5)
                 ));
-                let causes = wake.causes.clone();
+                let causes = Causes::clone(&wake.causes);
                 values.extend([
                     key.as_str().into(),
                     wake.id.to_string().into(),
@@ -121,7 +130,7 @@ impl Changes {
                 let first = values.len() + 1;
                 let row_places: Vec<String> = (first..first + 8).map(|n| format!("${n}")).collect();
                 places.push(format!("($1, {})", row_places.join(", ")));
-                let causes = row.causes.clone();
+                let causes = Causes::clone(&row.causes);
                 values.extend([
                     key.as_str().into(),
                     row.number.into(),

@@ -61,8 +61,8 @@ impl Work {
                 rows.save(&tx, &instances).await?;
             }
             tx.commit().await?;
-            drop(held);
             self.name(Named::New(due.instance, None));
+            drop(held);
         }
         Ok(())
     }

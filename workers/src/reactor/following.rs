@@ -1,5 +1,6 @@
 //! Follows the log on behalf of one process manager, and lets its instances react to what happens.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -172,13 +173,15 @@ impl Work {
         self.fence.advance(&tx, from, &to).await?;
         let keys: Vec<&str> = concerned.iter().map(|(key, _)| key.as_str()).collect();
         let mut instances = rows.load(&tx, &keys).await?;
+        // Instances to name, with their rows where these are known.
+        let mut named = Vec::new();
         let mut changes = Changes::default();
         for (key, event) in concerned {
             let instance = instances.entry(key.clone()).or_default();
             let input = Input::Event { stream: event.stream, event: &event.event };
             let reaction = instance.react(process, input)?;
             let metadata = event.metadata()?;
-            let causes = Causes {
+            let causes = Arc::new(Causes {
                 causation_id: Some(event.event_id.to_string()),
                 correlation_id: metadata.correlation_id.map(|id| id.to_string()),
                 on_behalf_of: metadata
@@ -186,17 +189,27 @@ impl Work {
                     .clone()
                     .or_else(|| metadata.actor().map(|actor| actor.to_string())),
                 traceparent: metadata.traceparent,
-            };
+            });
             changes.add(&key, instance, reaction, event.event_id, &causes);
+            if changes.are_many() {
+                let written = std::mem::take(&mut changes).write(&rows, &tx).await?;
+                named.extend(written.into_iter().map(|(key, _)| (key, None)));
+            }
         }
         rows.forget(&tx, &self.sent.take()).await?;
-        let named = changes.write(&rows, &tx).await?;
+        let read: HashSet<String> = named.iter().map(|(key, _)| String::clone(key)).collect();
+        let written = changes.write(&rows, &tx).await?;
+        named.extend(written.into_iter().map(|(key, rows)| {
+            let all = rows.filter(|_| !read.contains(&key));
+            (key, all)
+        }));
         rows.save(&tx, &instances).await?;
         tx.commit().await?;
-        drop(held);
+        // In the order of the commits: rows that are named are all that the instance has.
         for (instance, rows) in named {
             self.name(Named::New(instance, rows));
         }
+        drop(held);
         Ok(to)
     }
 }

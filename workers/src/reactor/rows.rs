@@ -1,6 +1,7 @@
 //! The stored rows of one process manager: instances, commands to send, timeouts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
@@ -29,7 +30,7 @@ pub(super) struct Row {
     pub(super) number: i64,
     pub(super) input: Uuid,
     pub(super) task: String,
-    pub(super) causes: Causes,
+    pub(super) causes: Arc<Causes>,
     /// How often it had to wait.
     pub(super) attempts: i64,
 }
@@ -38,7 +39,7 @@ pub(super) struct Row {
 pub(super) struct Due {
     pub(super) instance: String,
     pub(super) id: String,
-    pub(super) causes: Causes,
+    pub(super) causes: Arc<Causes>,
 }
 
 /// An instance, as it has become.
@@ -122,12 +123,12 @@ impl Rows<'_> {
                 number: row.try_get_by_index(0)?,
                 input: input.parse().map_err(|error| broken("the input of a command", error))?,
                 task: row.try_get_by_index(2)?,
-                causes: Causes {
+                causes: Arc::new(Causes {
                     causation_id: row.try_get_by_index(3)?,
                     correlation_id: row.try_get_by_index(4)?,
                     on_behalf_of: row.try_get_by_index(5)?,
                     traceparent: row.try_get_by_index(6)?,
-                },
+                }),
                 attempts: row.try_get_by_index(7)?,
             });
         }
@@ -202,12 +203,12 @@ impl Rows<'_> {
         let rows = db.connection.query_all(db.statement(sql, [self.process.into(), position.into()])).await?;
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
-            let causes = Causes {
+            let causes = Arc::new(Causes {
                 causation_id: row.try_get_by_index(2)?,
                 correlation_id: row.try_get_by_index(3)?,
                 on_behalf_of: row.try_get_by_index(4)?,
                 traceparent: None,
-            };
+            });
             ready.push(Due { instance: row.try_get_by_index(0)?, id: row.try_get_by_index(1)?, causes });
         }
         Ok(ready)

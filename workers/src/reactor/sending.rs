@@ -28,8 +28,8 @@ const MOST: Duration = Duration::from_secs(10);
 /// A pause that is shorter than this is waited for by the worker; otherwise it works for another instance meanwhile.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// For how many waiting instances rows are kept in memory; those of others are read.
-const KNOWN: usize = 4_096;
+/// How many rows of waiting instances are kept in memory; those of others are read.
+const KNOWN: usize = 50_000;
 
 /// How long rows of commands that were sent may stay: by then the next page of events has deleted most of them.
 const SOON: Duration = Duration::from_millis(20);
@@ -123,6 +123,9 @@ impl Work {
         let mut waiting: VecDeque<String> = VecDeque::new();
         // Those that wait, with the rows to send if these are all that it has.
         let mut queued: HashMap<String, Option<Vec<Row>>> = HashMap::new();
+        // How many rows these are.
+        let mut known = 0;
+        let count = |rows: &Option<Vec<Row>>| rows.as_ref().map_or(0, Vec::len);
         // Instances with earlier rows that are not sent yet.
         let mut behind: HashSet<String> = HashSet::new();
         loop {
@@ -130,6 +133,7 @@ impl Work {
                 && let Some(instance) = waiting.pop_front()
             {
                 let rows = queued.remove(&instance).flatten();
+                known -= count(&rows);
                 active.insert(instance.clone(), false);
                 let work = self.clone();
                 workers.spawn(async move {
@@ -154,9 +158,12 @@ impl Work {
                         // It has a worker, which is followed by one that reads its rows.
                         *again |= new;
                     } else if let Some(rows) = queued.get_mut(&instance) {
+                        known -= count(rows);
                         *rows = None;
                     } else {
-                        let rows = rows.filter(|_| waiting.len() < KNOWN && !behind.contains(&instance));
+                        let room = KNOWN - known;
+                        let rows = rows.filter(|rows| rows.len() <= room && !behind.contains(&instance));
+                        known += count(&rows);
                         queued.insert(instance.clone(), rows);
                         waiting.push_back(instance);
                     }
