@@ -293,6 +293,7 @@ fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
         State::Proved => ("well", "✓ ", "range-proved"),
         State::Broken => ("ill", "⚠ ", "range-broken"),
         State::OtherKey => ("ill", "⚠ ", "range-other-key"),
+        State::AfterBrokenSeal => ("ill", "⚠ ", "range-after-broken-seal"),
         State::Acknowledged => ("open", "◐ ", "range-acknowledged"),
     };
     let cause = page.causes.iter().find(|cause| cause.entry == range.entry);

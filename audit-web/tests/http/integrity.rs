@@ -1,5 +1,6 @@
 //! An alarm of integrity stays, on every page, until what it is about is proved or acknowledged.
 
+use sea_orm::DatabaseBackend;
 use serde_json::{Value, json};
 use soonshop_domain::{Purpose, ids};
 use soonshop_service_kit::access::Role;
@@ -154,4 +155,29 @@ async fn what_is_known_is_found_in_the_newest_entry_whatever_else_is_on_record()
                    '{\"verdict\":\"intact\",\"from\":1,\"to\":1,\"rows\":1,\"tail\":0,\"first_bad\":null}' FROM @entries";
     shop.sql(db, old).await;
     everywhere(&shop, true).await;
+}
+
+#[tokio::test]
+async fn seals_that_were_removed_are_found_where_their_positions_were_proved() {
+    let shop = sealed().await;
+    assert!(check(&shop, &[]).await.contains("Intact"));
+    let seals = shop.store.log().db().beside("seals").unwrap();
+    let allow = if seals.backend() == DatabaseBackend::Postgres {
+        "DROP TRIGGER refuse_change ON @seals"
+    } else {
+        "DROP TRIGGER refuse_delete"
+    };
+    shop.sql(&seals, allow).await;
+    shop.sql(&seals, "DELETE FROM @seals").await;
+    let text = check(&shop, &[("from", "2")]).await;
+    assert!(
+        text.contains("#2 the positions up to 3 were under a seal before, and are not any more"),
+        "{text}"
+    );
+    everywhere(&shop, true).await;
+    let known = shop.get("/api/audit/integrity").await.ok();
+    assert_eq!(known["items"][0]["ranges"][1], json!({ "from": 2, "to": 3, "state": "broken", "entry": 2 }));
+    seal(&shop).await;
+    check(&shop, &[]).await;
+    everywhere(&shop, false).await;
 }

@@ -332,6 +332,7 @@ page-known-none = Nothing was checked yet.
 page-range-proved = Proved
 page-range-broken = Tampering found
 page-range-other-key = Sealed by another key than the one that was given
+page-range-after-broken-seal = After a seal that does not hold: only a check from that seal on proves it again
 page-range-acknowledged = Acknowledged, not proved
 page-acknowledge = Acknowledge
 page-alarm = Tampering was found.

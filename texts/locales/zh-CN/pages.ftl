@@ -299,6 +299,7 @@ page-known-none = 尚未核对。
 page-range-proved = 已证明
 page-range-broken = 发现篡改
 page-range-other-key = 由所给密钥以外的密钥封存
+page-range-after-broken-seal = 位于失效的封条之后：只有从该封条起核对才能重新证明
 page-range-acknowledged = 已确认，但未证明
 page-acknowledge = 确认
 page-alarm = 发现篡改。
