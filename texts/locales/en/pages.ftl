@@ -349,7 +349,7 @@ page-rows = { $count ->
     }
 page-key-not-given = The key was taken from the seals themselves. To be sure, check on the command line with a key that you keep elsewhere.
 page-proves = What this proves
-page-proves-what = No sealed event was changed, removed, inserted or moved since it was sealed.
+page-proves-what = At the positions that are proved, nothing was changed, removed, inserted or moved since it was sealed.
 page-proves-not = It does not prove that no events were cut off after the last seal of which a copy is kept elsewhere.
 page-appended = Appended
 page-relay = Relay
