@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use soonshop_domain::{Actor, Personal, PersonalValue, QueryError, Sensitive, clock};
 use soonshop_event_log::seal::{RECORD_SEALS, Seals};
+use soonshop_projections::integrity::{ACKNOWLEDGE, CHECK};
 use soonshop_projections::operations::{Recorded, SIGN_IN};
 use soonshop_projections::record::{self, RecordQuery};
 use utoipa::ToSchema;
@@ -142,11 +143,21 @@ async fn entries(
             if readable { Redacted::note(&reason) } else { Redacted::masked() }
         }),
         actor: entry.actor,
+        detail: facts(&entry.action, entry.detail),
         action: entry.action,
         subject: entry.subject,
-        detail: entry.detail,
     };
     Ok(read.into_iter().map(entry).collect())
+}
+
+/// What an entry says, without what it carries for later checks.
+fn facts(action: &str, mut detail: Value) -> Value {
+    if [CHECK, ACKNOWLEDGE].contains(&action)
+        && let Some(detail) = detail.as_object_mut()
+    {
+        detail.remove("integrity");
+    }
+    detail
 }
 
 /// A page of entries, the newest first, and the last position of the record.

@@ -16,7 +16,7 @@ mod table;
 mod tests;
 mod walk;
 
-pub use check::{Finding, Report, Tail, Verdict, Wrong, check};
+pub use check::{Before, Finding, Report, Tail, Verdict, Wrong, check};
 pub use encoding::{Bytes, Content, Hash, encode};
 pub use export::{check_offline, export};
 pub use fault::Fault;

@@ -52,7 +52,7 @@ fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static str)> {
             "check",
             "log",
             json!({ "verdict": "broken", "from": 1, "to": 9, "rows": 9, "tail": 0, "first_bad": 4 }),
-            "Checked the log from position 1 to 9: tampering found at position 4",
+            "Checked the log: tampering found at position 4",
         ),
         (
             "acknowledge",

@@ -332,6 +332,7 @@ page-known-none = Nothing was checked yet.
 page-range-proved = Proved
 page-range-broken = Tampering found
 page-range-other-key = Sealed by another key than the one that was given
+page-range-after-broken-seal = After a seal that does not hold: only a check from that seal on proves it again
 page-range-acknowledged = Acknowledged, not proved
 page-acknowledge = Acknowledge
 page-alarm = Tampering was found.
@@ -348,7 +349,7 @@ page-rows = { $count ->
     }
 page-key-not-given = The key was taken from the seals themselves. To be sure, check on the command line with a key that you keep elsewhere.
 page-proves = What this proves
-page-proves-what = No sealed event was changed, removed, inserted or moved since it was sealed.
+page-proves-what = At the positions that are proved, nothing was changed, removed, inserted or moved since it was sealed.
 page-proves-not = It does not prove that no events were cut off after the last seal of which a copy is kept elsewhere.
 page-appended = Appended
 page-relay = Relay

@@ -299,6 +299,7 @@ page-known-none = 尚未核对。
 page-range-proved = 已证明
 page-range-broken = 发现篡改
 page-range-other-key = 由所给密钥以外的密钥封存
+page-range-after-broken-seal = 位于失效的封条之后：只有从该封条起核对才能重新证明
 page-range-acknowledged = 已确认，但未证明
 page-acknowledge = 确认
 page-alarm = 发现篡改。
@@ -314,7 +315,7 @@ page-rows = { $count ->
     }
 page-key-not-given = 所用密钥来自封条本身。为确保可信，请在命令行使用另行保存的密钥核对。
 page-proves = 证明范围
-page-proves-what = 已封存的事件自封存后未被更改、删除、插入或移动。
+page-proves-what = 在已证明的位置上，自封存后没有内容被更改、删除、插入或移动。
 page-proves-not = 不能证明：在另行保存的最后一个封条之后，没有事件被截断。
 page-appended = 已追加
 page-relay = 中继

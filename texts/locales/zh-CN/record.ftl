@@ -13,7 +13,7 @@ record-export = { $format ->
     }
 record-check = { $verdict ->
         [intact] 核对了{ $subject }的位置 { $from } 至 { $to }：与封条一致
-        [broken] 核对了{ $subject }的位置 { $from } 至 { $to }：在位置 { $first_bad } 发现篡改
+        [broken] 核对了{ $subject }：在位置 { $first_bad } 发现篡改
         [unproven] 核对了{ $subject }的位置 { $from } 至 { $to }：尚未全部封存
        *[other] 核对了{ $subject }：没有可核对的内容
     }
