@@ -214,11 +214,8 @@ async fn detail(
     shown: &Shown<'_>,
 ) -> Result<(i64, OperationDetail), QueryError> {
     let db = reader.registry.operations();
-    let sign_ins = if line.action == SIGN_IN {
-        record::sign_ins(db, &line.actor, line.at).await?.map(|counted| counted.count)
-    } else {
-        None
-    };
+    let sign_ins =
+        if line.action == SIGN_IN { record::sign_ins(db, &line.actor, line.at).await? } else { None };
     let seal = Seals::new(reader.log.db().beside(RECORD_SEALS)?).over(line.position).await?;
     let head = record::head(db).await?;
     let mut read = entries(reader, vec![line], shown).await?;
