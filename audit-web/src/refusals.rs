@@ -13,8 +13,10 @@ use soonshop_audit::file::File;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::Visit;
+use soonshop_service_kit::health::Health;
 use soonshop_service_kit::refusal_pages::RefusalPages;
 
+use crate::front::alarm;
 use crate::pages::frame::{View, answered, refusal};
 
 /// Refusals for which nobody looks up who sent the request: there is too much to do, or the request is not whole.
@@ -34,17 +36,19 @@ pub struct PagesOfRefusals {
     trail: bool,
     /// The export that it shows.
     file: Option<Arc<File>>,
+    /// The checks of the process, which know of an alarm.
+    health: Health,
 }
 
 impl PagesOfRefusals {
     /// Those of a shop; `trail`: the process serves the audit trail.
-    pub fn new(access: Access, trail: bool) -> Self {
-        Self { access, trail, file: None }
+    pub fn new(access: Access, trail: bool, health: Health) -> Self {
+        Self { access, trail, file: None, health }
     }
 
     /// Those of an export.
     pub fn of_file(access: Access, file: Arc<File>) -> Self {
-        Self { access, trail: true, file: Some(file) }
+        Self { access, trail: true, file: Some(file), health: Health::new() }
     }
 
     async fn rendered(&self, request: &Parts, problem: &Problem) -> Response {
@@ -55,7 +59,10 @@ impl PagesOfRefusals {
             self.access.visitor(&request.headers).await.ok()
         };
         let visit = Visit::of(request, visitor.as_ref());
-        let view = View::of_refusal(&visit, self.trail, self.file.as_deref());
+        // What there is too much of asks no database either.
+        let asked = !UNASKED.contains(&problem.status());
+        let alarm = if asked { alarm(&self.health).await } else { None };
+        let view = View::of_refusal(&visit, self.trail, self.file.as_deref(), alarm);
         answered(&view, problem.status(), "refused", None, &body(&view, problem))
     }
 }
