@@ -94,6 +94,7 @@ pub async fn check(tool: &Tool, options: &Options) -> Outcome {
 /// Records that somebody knows of what was found at these positions, and why it is no alarm any more.
 pub async fn acknowledge(tool: &Tool, record: bool, (from, to): (i64, i64), reason: &str) -> Outcome {
     let of = if record { Of::Record } else { Of::Log };
+    let reason = operations::reason(reason).ok_or(Failure::Usage(Sentence::ReasonTooShort))?;
     let note = operations::note(tool.log.keys(), reason).await?;
     let known = integrity::acknowledge(tool.registry.operations(), ACTOR, of, (from, to), note).await?;
     let known = known.ok_or(Failure::Refused(Sentence::NothingToAcknowledge))?;
