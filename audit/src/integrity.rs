@@ -8,11 +8,9 @@ use soonshop_projections::operations::{self, Recorded};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
+use crate::reasons::given;
 use crate::redactor::Redacted;
 use crate::status::Proof;
-
-/// The shortest reason, in characters.
-const SHORTEST: usize = 3;
 
 /// The most ranges whose entries are looked up.
 const MOST: usize = 50;
@@ -52,10 +50,7 @@ pub async fn acknowledge(
     (from, to): (i64, i64),
     reason: &str,
 ) -> Result<Known, QueryError> {
-    let reason = reason.trim();
-    if reason.chars().count() < SHORTEST {
-        return Err(QueryError::parameter("reason", "give a reason of at least three characters"));
-    }
+    let reason = given(reason)?;
     if to < from {
         return Err(QueryError::parameter("upto", "it is before `from`"));
     }

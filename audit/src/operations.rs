@@ -18,15 +18,13 @@ use utoipa::ToSchema;
 
 use crate::export::{Column, Export, Format, Order, Scope, Separator, Written};
 use crate::reader::Reader;
+use crate::reasons::given;
 use crate::record::write_down;
 use crate::redactor::Redacted;
 
 /// The subject of an export of the record, and of entries about one of its entries: `operation/12`.
 pub const OPERATIONS: &str = "operations";
 const OPERATION: &str = "operation";
-
-/// The shortest reason of a reveal, in characters.
-const SHORTEST: usize = 3;
 
 /// Entries read per query of an export.
 const PAGE: usize = 1_000;
@@ -198,20 +196,11 @@ pub async fn reveal(
     position: i64,
     reason: &str,
 ) -> Result<(i64, OperationDetail), QueryError> {
-    let reason = reason_of_reveal(reason)?;
+    let reason = given(reason)?;
     let line = line(reader, position).await?;
     let about = json!({ "entry": line.position, "action": line.action });
     write_down(reader, actor, "reveal", format!("{OPERATION}/{position}"), about, Some(reason)).await?;
     detail(reader, line, &Shown::All).await
-}
-
-/// A reason that is long enough to be one.
-pub(crate) fn reason_of_reveal(text: &str) -> Result<&str, QueryError> {
-    let reason = text.trim();
-    if reason.chars().count() < SHORTEST {
-        return Err(QueryError::parameter("reason", "give a reason of at least three characters"));
-    }
-    Ok(reason)
 }
 
 async fn line(reader: &Reader, position: i64) -> Result<Recorded, QueryError> {
@@ -225,11 +214,8 @@ async fn detail(
     shown: &Shown<'_>,
 ) -> Result<(i64, OperationDetail), QueryError> {
     let db = reader.registry.operations();
-    let sign_ins = if line.action == SIGN_IN {
-        record::sign_ins(db, &line.actor, line.at).await?.map(|counted| counted.count)
-    } else {
-        None
-    };
+    let sign_ins =
+        if line.action == SIGN_IN { record::sign_ins(db, &line.actor, line.at).await? } else { None };
     let seal = Seals::new(reader.log.db().beside(RECORD_SEALS)?).over(line.position).await?;
     let head = record::head(db).await?;
     let mut read = entries(reader, vec![line], shown).await?;

@@ -22,5 +22,5 @@ pub use export::{check_offline, export};
 pub use fault::Fault;
 pub use key::{PublicKey, SealKey, SealKeys, TrustedKey};
 pub use statement::{Kind, MOST, Seal, VERSION};
-pub use table::{Broken, RECORD_SEALS, ReadSeal, SEALER, SEALS, Seals, accept, log_id};
+pub use table::{Broken, RECORD_SEALER, RECORD_SEALS, ReadSeal, SEALER, SEALS, Seals, accept, log_id};
 pub use walk::Positions;

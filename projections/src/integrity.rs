@@ -413,11 +413,6 @@ impl Both {
         let parts: Vec<_> = red.map(|of| format!("{} {}", of.name(), self.of(of).red_ranges())).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
-
-    /// What is wrong, in a sentence; `None`: nothing is.
-    pub fn complaint(&self) -> Option<String> {
-        self.red_ranges().map(|ranges| format!("tampering found: {ranges}"))
-    }
 }
 
 /// What is known of both, from the newest entries about them.

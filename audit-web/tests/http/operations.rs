@@ -119,7 +119,7 @@ fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static str)> {
             "Confirmed the clock, which was ahead at position 7",
         ),
         ("save-view", "refunds", json!({ "replaced": true }), "Replaced the view refunds"),
-        ("rename-view", "refunds", json!({}), "Renamed the view refunds"),
+        ("rename-view", "refunds", json!({ "to": "returns" }), "Renamed the view refunds to returns"),
         ("delete-view", "refunds", json!({}), "Deleted the view refunds"),
         ("sign-in", person, json!({}), "Signed in"),
     ]

@@ -63,6 +63,7 @@ page-live-begun = Connecting…
 page-live-behind = Catching up…
 page-live-caught-up = Caught up
 page-live-lost = Connection lost, trying again…
+page-live-refused = This list cannot be followed: load the page again, or change its filter
 page-live-new = { $count ->
         [one] 1 new event
        *[other] { $count } new events
@@ -323,7 +324,7 @@ page-to-position = Up to position
 page-verify = Verify
 page-last-check = Last check
 page-verdict-intact = Intact: every position matches its seal.
-page-verdict-broken = Tampering found: the log does not match its seals.
+page-verdict-broken = Tampering found: not everything matches its seal.
 page-verdict-unproven = No fault was found, but not everything is sealed.
 page-verdict-tail = Every sealed position matches its seal. The events after the last seal are not sealed: it cannot be proved whether there were more.
 page-verdict-nothing = Nothing to check: there is neither an event nor a seal at these positions.

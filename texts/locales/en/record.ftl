@@ -59,7 +59,7 @@ record-save-view = { $replaced ->
         [true] Replaced the view { $subject }
        *[other] Saved the view { $subject }
     }
-record-rename-view = Renamed the view { $subject }
+record-rename-view = Renamed the view { $subject } to { $to }
 record-delete-view = Deleted the view { $subject }
 record-sign-in = Signed in
 

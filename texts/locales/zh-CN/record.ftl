@@ -43,7 +43,7 @@ record-save-view = { $replaced ->
         [true] 替换了视图“{ $subject }”
        *[other] 保存了视图“{ $subject }”
     }
-record-rename-view = 重命名了视图“{ $subject }”
+record-rename-view = 将视图“{ $subject }”重命名为“{ $to }”
 record-delete-view = 删除了视图“{ $subject }”
 record-sign-in = 登录
 
