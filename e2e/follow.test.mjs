@@ -2,7 +2,7 @@
 // shown and those that wait are exactly the wanted ones. `SEED=7 node --test follow.test.mjs` repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Hub, List, Messages, pauseAfter } from '../audit-web/assets/follow.js';
+import { Hub, List, Messages, isFinal, pauseAfter } from '../audit-web/assets/follow.js';
 
 const KEPT = 8;
 const LIMIT = 4;
@@ -326,4 +326,17 @@ test('messages are read whatever pieces they come in', () => {
       { event: 'begin', data: '7' }, { event: 'events', data: '{"a":\n1}' }, { event: 'alive', data: '' },
     ], `in pieces of ${size}`);
   }
+});
+
+test('a stream that is refused for good is not tried again, and the tabs are told', () => {
+  const hub = new Hub();
+  const [tab, other] = [{}, {}];
+  assert.equal(hub.join(tab, 'at=7', 0), true);
+  const { run } = hub.begin('at=7');
+  assert.equal(hub.refused('at=7', run - 1), null, 'an earlier connection says nothing');
+  assert.deepEqual(hub.refused('at=7', run), { state: 'refused' });
+  assert.equal(hub.join(other, 'at=7', 0), false);
+  assert.equal(hub.streams.get('at=7').state, 'refused');
+  const final = [200, 400, 404, 408, 422, 429, 500, 503].filter(isFinal);
+  assert.deepEqual(final, [400, 404, 422]);
 });

@@ -217,7 +217,7 @@ const TOP = 200;
 const streamOf = (parameters) => {
   const url = new URL('/api/audit/stream', location.href);
   for (const [name, value] of parameters) {
-    if (!['order', 'sort', 'past', 'before', 'after', 'limit'].includes(name) && value !== '') { url.searchParams.set(name, value); }
+    if (!['order', 'sort', 'past', 'before', 'after', 'at', 'limit'].includes(name) && value !== '') { url.searchParams.set(name, value); }
   }
   url.searchParams.set('html', '1');
   return url.href;
@@ -290,6 +290,8 @@ const live = (button) => {
   const state = document.querySelector('[data-live-state]');
   const search = document.querySelector('form.search');
   const parameters = new URLSearchParams(location.search);
+  // A moment after which there was nothing: what comes is on this page.
+  parameters.delete('at');
   const newest = parameters.get('order') !== 'asc';
   const older = () => document.querySelector('a[rel=next]') !== null || !cut.hidden || parameters.has('after') || parameters.has('past');
   const rows = [...list.querySelectorAll(':scope > li[data-position]')]
@@ -314,7 +316,7 @@ const live = (button) => {
     if (button.dataset.state === now) { return; }
     button.dataset.state = now;
     state.textContent = state.getAttribute('data-say-' + now) ?? '';
-    if (['lost', 'live'].includes(now)) { say(state.textContent); }
+    if (['lost', 'live', 'refused'].includes(now)) { say(state.textContent); }
   };
   const worker = new SharedWorker('/audit/tail.js', { name: 'tail', type: 'module' });
   const follow = () => worker.port.postMessage({ follow: { search: model.search, after: model.last } });

@@ -160,10 +160,21 @@ export class Hub {
     return { ...this.#now(stream, 'lost'), pause: pauseAfter(stream.failures, retryAfter) };
   }
 
+  /** The server refused the search, and would again. Answers what the tabs are told. */
+  refused(search, run) {
+    const stream = this.streams.get(search);
+    return stream?.run === run ? this.#now(stream, 'refused') : null;
+  }
+
   #now(stream, state) {
     stream.state = state;
     return { state };
   }
+}
+
+/** Whether the same request would be refused again. Not after a timeout, and not where there were too many requests. */
+export function isFinal(status) {
+  return status >= 400 && status < 500 && ![408, 429].includes(status);
 }
 
 /** The longest pause between two attempts, unless the server asks for a longer one, in milliseconds. */

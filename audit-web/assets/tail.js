@@ -1,7 +1,7 @@
 // One stream of events for all tabs of a browser that follow the same search: a browser opens few connections to one
 // server, and each tab with its own would soon leave none for pages.
 
-import { Hub, Messages } from './follow.js';
+import { Hub, Messages, isFinal } from './follow.js';
 
 /** After this long without a message, the stream is lost, in milliseconds: the server sends one every 15 seconds. */
 const SILENCE = 45_000;
@@ -54,6 +54,11 @@ const open = async (search) => {
       if (connections.get(search) === connection) { end(search); tell(search, { reload: true }); }
       return;
     }
+    if (isFinal(answer.status)) {
+      const told = connections.get(search) === connection && hub.refused(search, run);
+      if (told) { end(search); tell(search, told); }
+      return;
+    }
     if (!answer.ok) { lost(Number(answer.headers.get('retry-after'))); return; }
     const messages = new Messages();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -72,6 +77,7 @@ const open = async (search) => {
 /** A tab was asleep or without a network: a stream that was silent meanwhile, or waits for its next attempt, is opened. */
 const wake = (port) => {
   for (const [search, { ports, state }] of hub.streams) {
+    if (state === 'refused') { continue; }
     const silent = Date.now() - (connections.get(search)?.heard ?? 0) > SHORT_SILENCE;
     if (ports.has(port) && (state === 'lost' || silent)) { open(search); }
   }

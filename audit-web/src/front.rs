@@ -74,12 +74,12 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let mut response = match (Params::read(&visit.query, &COMMON), page) {
         (Ok(_), true) => {
             let health = front.health.readiness().await;
-            let view = View::front(&visit, front.trail, alarm(&front).await);
+            let view = View::front(&visit, front.trail, alarm(&front.health).await);
             answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health))
         }
         (Ok(_), false) => as_json(&front, &front.health.readiness().await),
         (Err(problem), true) => {
-            let view = View::front(&visit, front.trail, alarm(&front).await);
+            let view = View::front(&visit, front.trail, alarm(&front.health).await);
             answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
         }
         (Err(problem), false) => problem.into_response(),
@@ -89,8 +89,8 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
 }
 
 /// Where tampering was found that is neither proved again nor acknowledged, by the check of this process.
-async fn alarm(front: &Front) -> Option<String> {
-    let found = front.health.named("integrity").await;
+pub(crate) async fn alarm(health: &Health) -> Option<String> {
+    let found = health.named("integrity").await;
     found.filter(|one| one.reason.as_deref() == Some(integrity::FOUND))?.object
 }
 

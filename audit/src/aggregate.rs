@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::beside::beside;
 use crate::events::KEPT_BYTES;
 use crate::name::ids_in;
-use crate::operations::reason_of_reveal;
 use crate::reader::Reader;
 use crate::record::write_down;
 use crate::redactor::{Redactor, Sight};
@@ -154,7 +153,7 @@ pub async fn reveal(
     actor: &Actor,
     reason: &str,
 ) -> Result<(i64, Trail), QueryError> {
-    let reason = reason_of_reveal(reason)?;
+    let reason = reasons::given(reason)?;
     let (head, trail) = find(reader, (kind, id), choice, actor, Sight::Revealed).await?;
     let subject = format!("{}/{}", trail.kind, trail.id);
     // Both versions of the comparison are revealed.

@@ -8,11 +8,9 @@ use soonshop_projections::operations::{self, Recorded};
 use utoipa::ToSchema;
 
 use crate::reader::Reader;
+use crate::reasons::given;
 use crate::redactor::Redacted;
 use crate::status::Proof;
-
-/// The shortest reason, in characters.
-const SHORTEST: usize = 3;
 
 /// The most ranges whose entries are looked up.
 const MOST: usize = 50;
@@ -34,7 +32,7 @@ pub struct Cause {
     pub at: DateTime<Utc>,
     /// Who did it, as `kind:id`.
     pub by: String,
-    /// Why it is no alarm, of an acknowledgement.
+    /// Why it is no alarm, of an acknowledgement: a text for its writer, masked for everybody else.
     pub reason: Option<Redacted>,
 }
 
@@ -52,10 +50,7 @@ pub async fn acknowledge(
     (from, to): (i64, i64),
     reason: &str,
 ) -> Result<Known, QueryError> {
-    let reason = reason.trim();
-    if reason.chars().count() < SHORTEST {
-        return Err(QueryError::parameter("reason", "give a reason of at least three characters"));
-    }
+    let reason = given(reason)?;
     if to < from {
         return Err(QueryError::parameter("upto", "it is before `from`"));
     }
@@ -81,8 +76,8 @@ impl Sensitive for Entry {
     }
 }
 
-/// Where the ranges have their state from, those of alarms first.
-pub async fn causes(reader: &Reader, known: &Known) -> Result<Vec<Cause>, QueryError> {
+/// Where the ranges have their state from, those of alarms first, as this actor may see it.
+pub async fn causes(reader: &Reader, known: &Known, actor: &Actor) -> Result<Vec<Cause>, QueryError> {
     let mut ranges: Vec<_> = known.items.iter().flat_map(|one| &one.known.ranges).collect();
     ranges.sort_by_key(|range| (range.state == integrity::State::Proved, -range.entry));
     let mut wanted: Vec<_> = ranges.iter().map(|range| range.entry).collect();
@@ -98,11 +93,15 @@ pub async fn causes(reader: &Reader, known: &Known) -> Result<Vec<Cause>, QueryE
     for (index, reason) in damaged {
         tracing::warn!(entry = entries[index].line.position, reason, "a reason cannot be decrypted");
     }
+    let caller = actor.to_string();
     let cause = |Entry { line, reason }: Entry| Cause {
         entry: line.position,
         at: clock::from_micros(line.at.saturating_mul(1_000)),
+        reason: reason.map(|reason| {
+            let readable = reason.is_erased() || line.actor == caller;
+            if readable { Redacted::note(&reason) } else { Redacted::masked() }
+        }),
         by: line.actor,
-        reason: reason.as_ref().map(Redacted::note),
     };
     Ok(entries.into_iter().map(cause).collect())
 }

@@ -11,21 +11,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use soonshop_domain::{Actor, Personal, PersonalValue, QueryError, Sensitive, clock};
 use soonshop_event_log::seal::{RECORD_SEALS, Seals};
+use soonshop_projections::integrity::{ACKNOWLEDGE, CHECK};
 use soonshop_projections::operations::{Recorded, SIGN_IN};
 use soonshop_projections::record::{self, RecordQuery};
 use utoipa::ToSchema;
 
 use crate::export::{Column, Export, Format, Order, Scope, Separator, Written};
 use crate::reader::Reader;
+use crate::reasons::given;
 use crate::record::write_down;
 use crate::redactor::Redacted;
 
 /// The subject of an export of the record, and of entries about one of its entries: `operation/12`.
 pub const OPERATIONS: &str = "operations";
 const OPERATION: &str = "operation";
-
-/// The shortest reason of a reveal, in characters.
-const SHORTEST: usize = 3;
 
 /// Entries read per query of an export.
 const PAGE: usize = 1_000;
@@ -142,11 +141,21 @@ async fn entries(
             if readable { Redacted::note(&reason) } else { Redacted::masked() }
         }),
         actor: entry.actor,
+        detail: facts(&entry.action, entry.detail),
         action: entry.action,
         subject: entry.subject,
-        detail: entry.detail,
     };
     Ok(read.into_iter().map(entry).collect())
+}
+
+/// What an entry says, without what it carries for later checks.
+fn facts(action: &str, mut detail: Value) -> Value {
+    if [CHECK, ACKNOWLEDGE].contains(&action)
+        && let Some(detail) = detail.as_object_mut()
+    {
+        detail.remove("integrity");
+    }
+    detail
 }
 
 /// A page of entries, the newest first, and the last position of the record.
@@ -187,20 +196,11 @@ pub async fn reveal(
     position: i64,
     reason: &str,
 ) -> Result<(i64, OperationDetail), QueryError> {
-    let reason = reason_of_reveal(reason)?;
+    let reason = given(reason)?;
     let line = line(reader, position).await?;
     let about = json!({ "entry": line.position, "action": line.action });
     write_down(reader, actor, "reveal", format!("{OPERATION}/{position}"), about, Some(reason)).await?;
     detail(reader, line, &Shown::All).await
-}
-
-/// A reason that is long enough to be one.
-pub(crate) fn reason_of_reveal(text: &str) -> Result<&str, QueryError> {
-    let reason = text.trim();
-    if reason.chars().count() < SHORTEST {
-        return Err(QueryError::parameter("reason", "give a reason of at least three characters"));
-    }
-    Ok(reason)
 }
 
 async fn line(reader: &Reader, position: i64) -> Result<Recorded, QueryError> {
@@ -214,11 +214,8 @@ async fn detail(
     shown: &Shown<'_>,
 ) -> Result<(i64, OperationDetail), QueryError> {
     let db = reader.registry.operations();
-    let sign_ins = if line.action == SIGN_IN {
-        record::sign_ins(db, &line.actor, line.at).await?.map(|counted| counted.count)
-    } else {
-        None
-    };
+    let sign_ins =
+        if line.action == SIGN_IN { record::sign_ins(db, &line.actor, line.at).await? } else { None };
     let seal = Seals::new(reader.log.db().beside(RECORD_SEALS)?).over(line.position).await?;
     let head = record::head(db).await?;
     let mut read = entries(reader, vec![line], shown).await?;

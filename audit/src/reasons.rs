@@ -3,9 +3,16 @@
 
 use soonshop_domain::{Actor, QueryError};
 use soonshop_event_log::{EventLog, note};
+use soonshop_projections::operations;
 
 use crate::redactor::{Redacted, Sight};
 use crate::trail::Step;
+
+/// A reason that is long enough to be one.
+pub(crate) fn given(text: &str) -> Result<&str, QueryError> {
+    let too_short = || QueryError::parameter("reason", "give a reason of at least three characters");
+    operations::reason(text).ok_or_else(too_short)
+}
 
 /// Fills in the reasons of these events, as far as this actor may see them.
 pub(crate) async fn read(

@@ -11,6 +11,7 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     Statement, Value,
 };
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -151,6 +152,14 @@ const OPENING: Duration = Duration::from_secs(1);
 /// How long a connection of a pool lives.
 const LONGEST_SESSION: Duration = Duration::from_mins(30);
 
+/// Whether a connection lives too long, or was idle for longer than this: it is replaced when it is wanted again. The
+/// pool's own task for this, which a time-out would start, may never end: it takes as many connections as are idle, and
+/// sqlx 0.8 counts these after it puts them into its queue, so that for a moment there are 2^64 - 1. Then the task takes
+/// a whole thread, and with it the timers of the process.
+fn is_old(met: &PoolConnectionMetadata, longest_idle: Duration) -> bool {
+    met.age > LONGEST_SESSION || met.idle_for > longest_idle
+}
+
 fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> {
     let options = PgConnectOptions::from_str(url)?;
     let name = connection_name(&options).to_owned();
@@ -165,8 +174,8 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(3))
-        .idle_timeout(Duration::from_mins(1))
-        .max_lifetime(LONGEST_SESSION)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .after_connect(move |connection, _| {
             let seen = seen_read_only.clone();
             Box::pin(async move {
@@ -182,6 +191,9 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
         .before_acquire(move |connection, met| {
             let seen = seen_before.clone();
             Box::pin(async move {
+                if is_old(&met, Duration::from_mins(1)) {
+                    return Ok(false);
+                }
                 if met.idle_for <= Duration::from_millis(500) && !seen.lately() {
                     return Ok(true);
                 }
@@ -231,8 +243,8 @@ fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
     let pool = SqlitePoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_secs(5))
-        .idle_timeout(Duration::from_secs(10))
-        .max_lifetime(LONGEST_SESSION)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .test_before_acquire(false)
         // The first connection makes the file: it gets its mode before anything is written to it.
         .after_connect(move |_, _| {
@@ -246,7 +258,7 @@ fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
         // replaced once the file can be written again.
         .before_acquire(move |_, met| {
             let stale = seen_before.since(met.age) && may_be_written(&acquired);
-            Box::pin(std::future::ready(Ok(!stale)))
+            Box::pin(std::future::ready(Ok(!stale && !is_old(&met, Duration::from_secs(10)))))
         })
         .connect_lazy_with(sqlite_options(&file));
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))

@@ -16,11 +16,11 @@ mod table;
 mod tests;
 mod walk;
 
-pub use check::{Finding, Report, Tail, Verdict, Wrong, check};
+pub use check::{Before, Finding, Report, Tail, Verdict, Wrong, check};
 pub use encoding::{Bytes, Content, Hash, encode};
 pub use export::{check_offline, export};
 pub use fault::Fault;
 pub use key::{PublicKey, SealKey, SealKeys, TrustedKey};
 pub use statement::{Kind, MOST, Seal, VERSION};
-pub use table::{Broken, RECORD_SEALS, ReadSeal, SEALER, SEALS, Seals, accept, log_id};
+pub use table::{Broken, RECORD_SEALER, RECORD_SEALS, ReadSeal, SEALER, SEALS, Seals, accept, log_id};
 pub use walk::Positions;

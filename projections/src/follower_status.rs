@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use serde::Serialize;
-use soonshop_event_log::{Checkpoint, Error, EventLog};
+use soonshop_event_log::{Checkpoint, Error, EventLog, Leases};
 
 use crate::verdict::{Complaint, Memory, Observed, Trouble};
 
@@ -16,6 +16,8 @@ pub struct FollowerStatus {
     pub lag_events: i64,
     /// How long the first of them has been in the log, in seconds.
     pub lag_seconds: f64,
+    /// The process that does its work now.
+    pub holder: Option<String>,
     /// Why it is unhealthy; `None`: it is healthy.
     pub complaint: Option<String>,
     /// Since when.
@@ -35,7 +37,16 @@ impl FollowerStatus {
         trouble: Option<Trouble>,
     ) -> Self {
         let complaint = trouble.as_ref().map(ToString::to_string);
-        Self { position, lag_events, lag_seconds, complaint, unhealthy_since: None, remedy: None, trouble }
+        Self {
+            position,
+            lag_events,
+            lag_seconds,
+            holder: None,
+            complaint,
+            unhealthy_since: None,
+            remedy: None,
+            trouble,
+        }
     }
 
     /// Replaces what is wrong at the moment.
@@ -44,14 +55,31 @@ impl FollowerStatus {
         self.trouble = trouble;
     }
 
-    /// Judges it by what is remembered of it.
-    pub(crate) fn judge(&mut self, memory: &mut Memory, subject: &str, holder: Option<&str>, in_use: bool) {
+    /// Looks up which process holds its lease.
+    pub(crate) async fn look_up_holder(&mut self, leases: &Leases, lease: &str) -> Result<(), Error> {
+        match leases.holder(lease).await {
+            Ok(holder) => self.holder = holder,
+            // As with its checkpoint.
+            Err(error @ Error::Database(_)) => {
+                let found = self.trouble.take();
+                self.set_trouble(found.or_else(|| Some(Trouble::Other { detail: error.to_string() })));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Judges it by what is remembered of it, and by whether a process does its work.
+    pub(crate) fn judge(&mut self, memory: &mut Memory, subject: &str, in_use: bool) {
+        if self.holder.is_none() && matches!(self.trouble, Some(Trouble::Late { .. })) {
+            self.trouble = Some(Trouble::Unkept);
+        }
         let found = memory.judge(&Observed {
             subject: subject.to_owned(),
             position: self.position.unwrap_or(0),
             lag_events: self.lag_events,
             lag_seconds: self.lag_seconds,
-            holder,
+            holder: self.holder.as_deref(),
             in_use,
             trouble: self.trouble.take(),
         });

@@ -76,6 +76,9 @@ pub enum State {
     Broken,
     /// A check with a given key found that other keys sealed it: only a check with a key proves it again.
     OtherKey,
+    /// A check found a seal before it that does not hold: only a check from before that seal on proves it again, as any
+    /// other takes the seal before its range as given.
+    AfterBrokenSeal,
     /// Something was found, and somebody has acknowledged it. It is not proved.
     Acknowledged,
 }
@@ -83,9 +86,22 @@ pub enum State {
 impl State {
     /// Something was found there, and nobody has acknowledged it.
     pub fn is_red(self) -> bool {
-        matches!(self, Self::Broken | Self::OtherKey)
+        self.strictness() > 0
+    }
+
+    /// How much a check needs to prove it again.
+    fn strictness(self) -> u8 {
+        match self {
+            Self::Proved | Self::Acknowledged => 0,
+            Self::Broken => 1,
+            Self::AfterBrokenSeal => 2,
+            Self::OtherKey => 3,
+        }
     }
 }
+
+/// The red states that not every check proves again, the strictest first.
+const STRICT: [State; 2] = [State::OtherKey, State::AfterBrokenSeal];
 
 /// Neighbouring positions of which the same is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +135,9 @@ pub struct Said {
     pub acknowledged: Option<(i64, i64)>,
     /// The check had a key that was given to it.
     pub with_key: bool,
+    /// The last entry of the record before the check began: it proves nothing about what later ones say. `None`: it began
+    /// after all entries before its own.
+    pub begun_after: Option<i64>,
     /// The last position that was there.
     pub head: i64,
     /// Events that a follower had read and that are not there any more.
@@ -127,11 +146,12 @@ pub struct Said {
 
 impl Said {
     /// What a check says. One that found something proves nothing, and one of a range without anything says nothing.
-    pub fn by_check(report: &Report, positions: Positions, missing: &[Checkpoint]) -> Self {
+    pub fn by_check(positions: Positions, Checked { report, missing, begun_after }: &Checked) -> Self {
         let tail = report.tail.as_ref().map_or(0, |tail| tail.events);
         let head = report.sealed_to.saturating_add(tail);
         let missing = missing.iter().filter_map(|at| Some((at.position, at.event_id?))).collect();
-        let mut said = Self { with_key: report.key_given, head, missing, ..Self::default() };
+        let begun_after = Some(*begun_after);
+        let mut said = Self { with_key: report.key_given, begun_after, head, missing, ..Self::default() };
         if report.verdict != Verdict::Broken {
             said.proved = (report.seals > 0 && report.from <= report.to).then_some((report.from, report.to));
             return said;
@@ -144,22 +164,22 @@ impl Said {
                 let from = finding.position.max(1);
                 let (to, state) = match (&finding.fault, finding.wrong) {
                     (Fault::SignedByOthers { .. }, _) => (end, State::OtherKey),
-                    (Fault::EventsCutOff { to }, _) => (*to, State::Broken),
+                    (Fault::EventsCutOff { to } | Fault::SealsCutOff { to }, _) => (*to, State::Broken),
                     (Fault::RowsMissing { position }, _) => (position - 1, State::Broken),
                     // What comes after a seal that does not hold is proved by nothing.
                     (
                         _,
                         Wrong::SealBroken | Wrong::SignatureBad | Wrong::KeyUnknown | Wrong::ExportBroken,
-                    ) => (end, State::Broken),
+                    ) => (end, State::AfterBrokenSeal),
                     _ => (from, State::Broken),
                 };
                 (from, to.max(from), state)
             })
             .collect();
-        if report.findings_left > 0
-            && let Some((_, to, _)) = said.found.last_mut()
-        {
-            *to = end.max(*to);
+        if report.findings_left > 0 {
+            // Those that are only counted may be anywhere.
+            let from = positions.from.min(report.from).max(1);
+            said.found.push((from, end.max(from), State::Broken));
         }
         said
     }
@@ -202,20 +222,41 @@ impl Integrity {
     pub fn take(&mut self, entry: i64, said: &Said) {
         self.head = self.head.max(said.head);
         if let Some((from, to)) = said.proved {
-            let open = |state: State| state != State::OtherKey || said.with_key;
+            let chain = self.broken_chain(from);
+            let open = |before: Range| match before.state {
+                State::Proved => true,
+                _ if said.begun_after.is_some_and(|last| before.entry > last) => false,
+                State::OtherKey => said.with_key,
+                State::AfterBrokenSeal => !chain.contains(&before.from),
+                State::Broken | State::Acknowledged => true,
+            };
             self.paint(Range { from, to, state: State::Proved, entry }, |before| before.is_none_or(open));
-            self.missing.retain(|(position, _)| !(from..=to).contains(position));
+            let red: Vec<_> = self.red().copied().collect();
+            self.missing.retain(|(position, _)| {
+                let is_red = red.iter().any(|range| (range.from..=range.to).contains(position));
+                is_red || !(from..=to).contains(position)
+            });
         }
         for &(from, to, state) in &said.found {
-            self.paint(Range { from, to, state, entry }, |before| before != Some(State::OtherKey));
+            // What only a stricter check proves again stays so, and is found anew.
+            for kept in STRICT.into_iter().filter(|kept| kept.strictness() > state.strictness()) {
+                let new = Range { from, to, state: kept, entry };
+                self.paint(new, |before| before.is_some_and(|range| range.state == kept));
+            }
+            self.paint(Range { from, to, state, entry }, |before| {
+                before.is_none_or(|range| range.state.strictness() <= state.strictness())
+            });
         }
         if let Some((from, to)) = said.acknowledged {
-            self.paint(Range { from, to, state: State::Acknowledged, entry }, |before| {
-                before.is_some_and(State::is_red)
-            });
-            if (from..=to).contains(&self.head) {
-                self.head = from - 1;
+            // The log may end before what is missing at its end.
+            let reaches = |range: &&Range| range.from <= self.head && self.head <= range.to.min(to);
+            let end = self.red().filter(|range| range.state == State::Broken).find(reaches);
+            if let Some(start) = end.map(|range| range.from.max(from)).filter(|start| *start <= self.head) {
+                self.head = start - 1;
             }
+            self.paint(Range { from, to, state: State::Acknowledged, entry }, |before| {
+                before.is_some_and(|range| range.state.is_red())
+            });
             self.missing.retain(|(position, _)| !(from..=to).contains(position));
         }
         for one in &said.missing {
@@ -226,8 +267,23 @@ impl Integrity {
         self.bound();
     }
 
-    /// Puts a range over those that are there, where their state is `open` to it.
-    fn paint(&mut self, new: Range, open: impl Fn(Option<State>) -> bool) {
+    /// Where the ranges begin that a proof from this position on does not reach: a seal before it does not hold.
+    fn broken_chain(&self, from: i64) -> Vec<i64> {
+        let (mut all, mut first, mut next) = (Vec::new(), None, 0);
+        for range in &self.ranges {
+            if range.state == State::Proved || range.from != next {
+                first = None;
+            }
+            next = range.to.saturating_add(1);
+            if range.state == State::AfterBrokenSeal && *first.get_or_insert(range.from) < from {
+                all.push(range.from);
+            }
+        }
+        all
+    }
+
+    /// Puts a range over those that are there, where they are `open` to it.
+    fn paint(&mut self, new: Range, open: impl Fn(Option<Range>) -> bool) {
         let new = Range { from: new.from.max(1), to: new.to.min(LAST), ..new };
         let (mut all, mut after) = (Vec::with_capacity(self.ranges.len() + 2), Vec::new());
         let mut next = new.from;
@@ -244,7 +300,7 @@ impl Integrity {
                 all.push(Range { from: next, to: old.from - 1, ..new });
             }
             next = old.to + 1;
-            if !open(Some(old.state)) {
+            if !open(Some(old)) {
                 all.push(old);
                 continue;
             }
@@ -271,12 +327,11 @@ impl Integrity {
         if self.ranges.len() > MOST
             && let (Some(first), Some(last)) = (self.ranges.first().copied(), self.ranges.last().copied())
         {
-            let state = if self.ranges.iter().any(|range| range.state == State::OtherKey) {
-                State::OtherKey
-            } else {
-                State::Broken
-            };
-            self.ranges = vec![Range { from: first.from, to: last.to, state, entry: last.entry }];
+            let has = |state: State| self.ranges.iter().any(|range| range.state == state);
+            let strict = STRICT.into_iter().find(|state| has(*state));
+            let state = strict.unwrap_or(State::Broken);
+            let entry = self.ranges.iter().map(|range| range.entry).fold(last.entry, i64::max);
+            self.ranges = vec![Range { from: first.from, to: last.to, state, entry }];
         }
     }
 
@@ -288,6 +343,11 @@ impl Integrity {
     /// Nothing was found that is not proved again or acknowledged.
     pub fn is_well(&self) -> bool {
         self.red().next().is_none()
+    }
+
+    /// The last position that is proved; 0: none is.
+    pub fn proved_to(&self) -> i64 {
+        self.ranges.iter().rev().find(|range| range.state == State::Proved).map_or(0, |range| range.to)
     }
 
     /// The red ranges in words, the first of them where there are many.
@@ -353,11 +413,6 @@ impl Both {
         let parts: Vec<_> = red.map(|of| format!("{} {}", of.name(), self.of(of).red_ranges())).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
-
-    /// What is wrong, in a sentence; `None`: nothing is.
-    pub fn complaint(&self) -> Option<String> {
-        self.red_ranges().map(|ranges| format!("tampering found: {ranges}"))
-    }
 }
 
 /// What is known of both, from the newest entries about them.
@@ -400,6 +455,8 @@ pub struct Checked {
     pub report: Report,
     /// Events that a follower had read and that are not there any more.
     pub missing: Vec<Checkpoint>,
+    /// The last entry of the record of operations before the check began: what later ones found is not undone by it.
+    pub begun_after: i64,
 }
 
 /// Records a check, with the ranges as they are after it.
@@ -408,9 +465,9 @@ pub async fn record_check(
     actor: &str,
     of: Of,
     positions: Positions,
-    Checked { report, missing }: &Checked,
+    checked: &Checked,
 ) -> Result<Integrity, Error> {
-    let said = Said::by_check(report, positions, missing);
+    let (said, report) = (Said::by_check(positions, checked), &checked.report);
     let detail = json!({
         "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
         "tail": report.tail.as_ref().map_or(0, |tail| tail.events), "head": said.head,

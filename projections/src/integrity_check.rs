@@ -1,12 +1,13 @@
 //! Checking a sealed log: its seals, and the events that followers have read and that no seal covers yet.
 
 use sea_orm::ConnectionTrait as _;
-use soonshop_event_log::seal::{self, Positions, RECORD_SEALS, SEALS, Seals, TrustedKey};
+use soonshop_event_log::seal::{self, Before, Positions, RECORD_SEALS, SEALS, Seals, TrustedKey};
 use soonshop_event_log::{Checkpoint, Error};
 
 use crate::follower_status::is_standby;
 use crate::generation::ROWS;
 use crate::integrity::{Checked, Of, read_one};
+use crate::record;
 use crate::status::StatusReader;
 
 /// Compares a log, or the record of operations, with its seals and with what is known to have been there. The result is
@@ -24,20 +25,21 @@ pub async fn check(
     let seals = Seals::new(reader.log.db().beside(seals)?);
     let operations = reader.registry.operations();
     // All of this is looked up before the log, which therefore must hold it.
-    let before = read_one(operations, &operations.connection, of).await?;
-    let mut known: Vec<_> =
-        before.missing.iter().map(|(position, id)| Checkpoint::at(*position, *id)).collect();
+    let begun_after = record::head(operations).await?;
+    let known = read_one(operations, &operations.connection, of).await?;
+    let mut read: Vec<_> =
+        known.missing.iter().map(|(position, id)| Checkpoint::at(*position, *id)).collect();
     if of == Of::Log {
-        known.extend(checkpoints(reader).await?);
+        read.extend(checkpoints(reader).await?);
     }
     let mut report = seal::check(&log, &seals, positions, trusted).await?;
-    // A standby has not seen all yet: of it only the seals tell.
-    let missing = if is_standby(&log).await? {
-        Vec::new()
-    } else {
-        report.compare_with(&log, positions, &known, before.head).await?
-    };
-    Ok(Checked { report, missing })
+    // A standby has not seen all yet: of it only the seals tell, and they undo nothing that was found elsewhere.
+    if is_standby(&log).await? {
+        return Ok(Checked { report, missing: Vec::new(), begun_after: 0 });
+    }
+    let before = Before { read, end: known.head, proved_to: known.proved_to() };
+    let missing = report.compare_with(&log, positions, &before).await?;
+    Ok(Checked { report, missing, begun_after })
 }
 
 /// Where the followers of the log are.

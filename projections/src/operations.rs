@@ -119,6 +119,14 @@ pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i6
     Ok(None)
 }
 
+/// The shortest reason, in characters.
+const SHORTEST: usize = 3;
+
+/// A reason that somebody gives in their own words, without the space around it; `None`: it is too short to be one.
+pub fn reason(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|reason| reason.chars().count() >= SHORTEST)
+}
+
 /// The last lines of the record, the newest first, at most `most`.
 pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
     lines(db, &format!("action <> '{EVENT_NOTE}'"), Vec::new(), i64::from(most)).await

@@ -324,8 +324,6 @@ pub struct Status {
     pub since: Option<DateTime<Utc>>,
     #[serde(flatten)]
     pub progress: FollowerStatus,
-    /// The process that runs it now.
-    pub holder: Option<String>,
     /// Commands that it has to send.
     pub unsent: i64,
     /// Those among them that have to wait.
@@ -348,7 +346,6 @@ pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
             state: "unknown".to_owned(),
             since: None,
             progress: FollowerStatus::new(None, (0, 0.0), Some(Trouble::Other { detail: error.to_string() })),
-            holder: None,
             unsent: 0,
             waiting: 0,
         }]),
@@ -396,8 +393,8 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
         }
         let name = follower[REACTOR.len()..].to_owned();
         let (unsent, waiting) = counts.get(&name).copied().unwrap_or_default();
-        let (since, holder) = (moment(row.try_get_by_index(3)?), leases.holder(&follower).await?);
-        all.push(Status { name, state, since, progress, holder, unsent, waiting });
+        progress.holder = leases.holder(&follower).await?;
+        all.push(Status { name, state, since: moment(row.try_get_by_index(3)?), progress, unsent, waiting });
     }
     Ok(all)
 }

@@ -1,7 +1,7 @@
 //! The record of operations as a trail: its entries by who, what and when, page by page to the oldest one. Notes on
 //! events are lines of the same table, and belong to their events: none of this shows them.
 
-use sea_orm::{ConnectionTrait as _, Value};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value};
 use soonshop_event_log::{Db, Error};
 
 use crate::operations::{EVENT_NOTE, Recorded, SIGN_IN, lines};
@@ -47,7 +47,7 @@ fn milliseconds(micros: i64) -> i64 {
 }
 
 impl RecordQuery {
-    fn conditions(&self) -> Conditions {
+    fn conditions(&self, backend: DatabaseBackend) -> Conditions {
         let mut all = Conditions { sql: Vec::new(), values: Vec::new() };
         // Written out, or no database would use the partial index that leaves these actions out.
         if self.action.is_none() && !self.sign_ins {
@@ -57,13 +57,18 @@ impl RecordQuery {
         if let Some(action) = &self.action {
             all.add("action = ?", action.as_str());
         }
+        // In the order of bytes, whatever the order of the database is: the index on actors has it, too.
+        let column = match backend {
+            DatabaseBackend::Postgres => "actor COLLATE \"C\"",
+            _ => "actor",
+        };
         match self.actor.as_deref() {
             None => {}
-            Some(actor) if actor.contains(':') => all.add("actor = ?", actor),
+            Some(actor) if actor.contains(':') => all.add(&format!("{column} = ?"), actor),
             // The sign after a colon is a semicolon: everything between the two begins with the kind.
             Some(kind) => {
-                all.add("actor >= ?", format!("{kind}:"));
-                all.add("actor < ?", format!("{kind};"));
+                all.add(&format!("{column} >= ?"), format!("{kind}:"));
+                all.add(&format!("{column} < ?"), format!("{kind};"));
             }
         }
         if let Some(subject) = &self.subject {
@@ -87,7 +92,7 @@ impl RecordQuery {
 
 /// The matching entries, the newest first, at most `most`.
 pub async fn page(db: &Db, query: &RecordQuery, most: usize) -> Result<Vec<Recorded>, Error> {
-    let Conditions { sql, values } = query.conditions();
+    let Conditions { sql, values } = query.conditions(db.backend());
     lines(db, &sql.join(" AND "), values, i64::try_from(most).unwrap_or(i64::MAX)).await
 }
 
@@ -97,21 +102,12 @@ pub async fn entry(db: &Db, position: i64) -> Result<Option<Recorded>, Error> {
     Ok(lines(db, &which, vec![position.into()], 1).await?.pop())
 }
 
-/// How often a caller signed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignIns {
-    pub count: i64,
-    /// The last time, in milliseconds since 1970.
-    pub last_at: i64,
-}
-
 /// How often a caller signed in on the day of this millisecond; `None` once that is too long ago, or was before it was
 /// counted.
-pub async fn sign_ins(db: &Db, actor: &str, at: i64) -> Result<Option<SignIns>, Error> {
-    let sql = "SELECT count, last_at FROM @sign_ins WHERE actor = $1 AND day = $2";
+pub async fn sign_ins(db: &Db, actor: &str, at: i64) -> Result<Option<i64>, Error> {
+    let sql = "SELECT count FROM @sign_ins WHERE actor = $1 AND day = $2";
     let row = db.connection.query_one(db.statement(sql, [actor.into(), at.div_euclid(DAY).into()])).await?;
-    row.map(|row| Ok(SignIns { count: row.try_get_by_index(0)?, last_at: row.try_get_by_index(1)? }))
-        .transpose()
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
 /// The last position of the record.
@@ -135,13 +131,24 @@ mod tests {
             before: Some(9),
             sign_ins: false,
         };
-        let Conditions { sql, values } = all.conditions();
+        let Conditions { sql, values } = all.conditions(DatabaseBackend::Postgres);
         let sql = sql.join(" AND ");
         assert_eq!(values.len(), 7);
         assert!((2..=8).all(|place| sql.contains(&format!("${place}"))) && !sql.contains('?'), "{sql}");
         assert!(!sql.contains("sign-in"), "an action that is asked for is not left out");
-        let none = RecordQuery::default().conditions();
+        let none = RecordQuery::default().conditions(DatabaseBackend::Postgres);
         assert_eq!(none.sql, ["action <> 'sign-in'", "action <> 'event.note'"]);
+    }
+
+    #[test]
+    fn a_kind_of_actor_is_found_in_the_order_of_bytes_whatever_the_order_of_the_database_is() {
+        let of = |backend, actor: &str| {
+            RecordQuery { actor: Some(actor.to_owned()), ..RecordQuery::default() }.conditions(backend).sql
+        };
+        let in_bytes = [r#"actor COLLATE "C" >= $2"#, r#"actor COLLATE "C" < $3"#];
+        assert_eq!(of(DatabaseBackend::Postgres, "staff")[2..], in_bytes);
+        assert_eq!(of(DatabaseBackend::Postgres, "staff:42")[2..], [r#"actor COLLATE "C" = $2"#]);
+        assert_eq!(of(DatabaseBackend::Sqlite, "staff")[2..], ["actor >= $2", "actor < $3"]);
     }
 
     #[test]

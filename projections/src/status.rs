@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 use serde::Serialize;
 use soonshop_cache::Cache;
 use soonshop_event_log::checkpoint::{RELAY, of_process};
-use soonshop_event_log::seal::{RECORD_SEALS, SEALS, Seals};
+use soonshop_event_log::seal::{RECORD_SEALER, RECORD_SEALS, SEALER, SEALS, Seals};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Leases, is_no_table};
 use soonshop_search::Search;
 
@@ -97,16 +97,24 @@ impl GenerationStatus {
         });
         let parked = || (self.parked > 0).then_some(Trouble::Parked { count: self.parked });
         let kept = || (!self.is_kept()).then_some(Trouble::Unkept);
+        // How far it is behind is not known then.
+        let unknown = || {
+            let reason = |sink: &Sink| Some(format!("{}: {}", sink.name, sink.unknown.as_ref()?));
+            self.sinks.iter().find_map(reason).map(|detail| Trouble::Other { detail })
+        };
         let late = || Trouble::of_lag(self.lag_seconds);
-        stopped.or_else(parked).or_else(|| if self.active { kept().or_else(late) } else { None })
+        let in_use = || kept().or_else(unknown).or_else(late);
+        stopped.or_else(parked).or_else(|| if self.active { in_use() } else { None })
     }
 
-    fn observed(&self) -> Observed<'_> {
+    pub(crate) fn observed(&self) -> Observed<'_> {
+        // The lag of a sink that does not answer says nothing about since when that is so.
+        let known = || self.sinks.iter().filter(|sink| sink.unknown.is_none());
         Observed {
             subject: self.namespace(),
             position: self.position(),
-            lag_events: self.lag_events,
-            lag_seconds: self.lag_seconds,
+            lag_events: known().map(|sink| sink.lag_events).max().unwrap_or(0),
+            lag_seconds: known().map(|sink| sink.lag_seconds).fold(0.0, f64::max),
             holder: self.holder(),
             in_use: self.active,
             trouble: self.trouble(),
@@ -186,6 +194,10 @@ impl StatusReader {
             generations,
             integrity: integrity::read(self.registry.operations()).await?,
         };
+        let leases = Leases::new(self.log.db().beside("process")?, "");
+        status.relay.look_up_holder(&leases, RELAY).await?;
+        status.seals.look_up_holder(&leases, SEALER).await?;
+        status.record_seals.look_up_holder(&leases, RECORD_SEALER).await?;
         self.judge(&mut status).await;
         Ok(status)
     }
@@ -194,13 +206,13 @@ impl StatusReader {
     async fn judge(&self, status: &mut ShopStatus) {
         let db = self.registry.operations();
         let mut memory = Memory::load(db).await;
-        status.relay.judge(&mut memory, RELAY, None, true);
+        status.relay.judge(&mut memory, RELAY, true);
         for one in &mut status.processes {
             let on = one.state != "off";
-            one.progress.judge(&mut memory, &of_process(&one.name), one.holder.as_deref(), on);
+            one.progress.judge(&mut memory, &of_process(&one.name), on);
         }
-        status.seals.judge(&mut memory, SEALS, None, true);
-        status.record_seals.judge(&mut memory, RECORD_SEALS, None, true);
+        status.seals.judge(&mut memory, SEALS, true);
+        status.record_seals.judge(&mut memory, RECORD_SEALS, true);
         let mut alive = Vec::with_capacity(status.generations.len());
         for one in &mut status.generations {
             alive.push(one.namespace());

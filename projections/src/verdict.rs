@@ -110,6 +110,10 @@ fn judge(
         (None, None) => return None,
         (None, Some(_)) if !seen.in_use => return None,
         (None, Some(before)) if has_worked(seen, before) => return None,
+        // It gets on, and is not well below the threshold yet.
+        (None, Some(Remembered { trouble: Trouble::Late { .. }, .. })) if stands.is_none() => {
+            Trouble::Late { seconds: seen.lag_seconds }
+        }
         // A worker has it again, and has not got on yet.
         (None, Some(Remembered { trouble: Trouble::Unkept | Trouble::Late { .. }, .. })) => {
             Trouble::Standing { position: seen.position }
@@ -192,7 +196,7 @@ impl Memory {
         let gone: Vec<_> = self.before.keys().filter(is_gone).cloned().collect();
         self.changed.extend(gone.into_iter().map(|name| (name, None)));
         for (subject, after) in &self.changed {
-            if let Err(error) = write(db, subject, after.as_ref()).await {
+            if let Err(error) = write(db, subject, self.before.get(subject), after.as_ref()).await {
                 tracing::warn!(%error, subject, "since when it is unhealthy could not be stored");
                 return;
             }
@@ -218,10 +222,19 @@ async fn load(db: &Db) -> Result<HashMap<String, Remembered>, Error> {
     Ok(all)
 }
 
-async fn write(db: &Db, subject: &str, after: Option<&Remembered>) -> Result<(), Error> {
+async fn write(
+    db: &Db,
+    subject: &str,
+    before: Option<&Remembered>,
+    after: Option<&Remembered>,
+) -> Result<(), Error> {
     let Some(Remembered { since, position, stood, trouble }) = after else {
-        let sql = "DELETE FROM @verdicts WHERE subject = $1";
-        db.connection.execute(db.statement(sql, [subject.into()])).await?;
+        let Some(before) = before else { return Ok(()) };
+        // Only what this look has seen: another process may have written what it saw meanwhile.
+        let sql = "DELETE FROM @verdicts WHERE subject = $1 AND position = $2 AND since = $3 AND stood = $4";
+        let stored = [before.position, before.since.timestamp_millis(), before.stood.timestamp_millis()];
+        let values = std::iter::once(subject.into()).chain(stored.map(Into::into));
+        db.connection.execute(db.statement(sql, values)).await?;
         return Ok(());
     };
     // Two that see it at once: the earlier time stays.

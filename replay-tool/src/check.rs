@@ -93,6 +93,7 @@ pub async fn check(tool: &Tool, options: &Options) -> Outcome {
 /// Records that somebody knows of what was found at these positions, and why it is no alarm any more.
 pub async fn acknowledge(tool: &Tool, record: bool, (from, to): (i64, i64), reason: &str) -> Outcome {
     let of = if record { Of::Record } else { Of::Log };
+    let reason = operations::reason(reason).ok_or(Failure::Usage(Sentence::ReasonTooShort))?;
     let note = operations::note(tool.log.keys(), reason).await?;
     let known = integrity::acknowledge(tool.registry.operations(), ACTOR, of, (from, to), note).await?;
     let known = known.ok_or(Failure::Refused(Sentence::NothingToAcknowledge))?;
@@ -225,7 +226,8 @@ pub async fn doctor(tool: &Tool) -> Outcome {
         let outcome = match &one.complaint {
             Some(found) => Err(what_is_wrong(&found.trouble)),
             None if ours => Ok(Sentence::GenerationOk { version, shape }),
-            None => Err(Sentence::GenerationOfOtherRelease { version, shape }),
+            // Somebody else keeps it up to date, or it is the way back.
+            None => Ok(Sentence::GenerationOfOtherRelease { version, shape }),
         };
         note(&one.namespace(), outcome);
     }

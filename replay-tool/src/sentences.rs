@@ -398,6 +398,7 @@ sentences! {
     CheckPassed { what: Word, detail: Box<Sentence> } => "tool-check-passed";
     CheckFailed { what: Word, detail: Box<Sentence> } => "tool-check-failed";
     RangeBackwards { from: i64, to: i64 } => "tool-range-backwards";
+    ReasonTooShort => "tool-reason-too-short";
     NothingToAcknowledge => "tool-nothing-to-acknowledge";
     Acknowledged { log: String, from: i64, to: i64 } => "tool-acknowledged";
     NothingFound => "tool-nothing-found";

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures::future::BoxFuture;
 
 use crate::access::Visitor;
 use crate::grammar::weighted;
@@ -21,7 +22,12 @@ use crate::problem::{MEDIA_TYPE, Problem};
 pub trait RefusalPages: fmt::Debug + Send + Sync {
     /// The page of a refusal of the request with this head. It looks nobody up: that would count as no request, and
     /// keys could be guessed. `visitor`: who was known when it was refused.
-    fn page(&self, request: &Parts, visitor: Option<&Visitor>, problem: &Problem) -> Response;
+    fn page<'r>(
+        &'r self,
+        request: &'r Parts,
+        visitor: Option<Visitor>,
+        problem: &'r Problem,
+    ) -> BoxFuture<'r, Response>;
 }
 
 /// Whether the client wants a page: it names HTML, and does not prefer JSON.
@@ -51,7 +57,7 @@ pub(crate) async fn as_pages(
         return response;
     };
     let visitor = response.extensions_mut().remove::<Visitor>();
-    let mut page = pages.page(&asked, visitor.as_ref(), &problem);
+    let mut page = pages.page(&asked, visitor, &problem).await;
     // `Retry-After`, `Allow` and the like hold for the page, too.
     let made = page.headers().clone();
     for (name, value) in response.headers() {
@@ -82,9 +88,14 @@ mod tests {
     struct Plain;
 
     impl RefusalPages for Plain {
-        fn page(&self, request: &Parts, _: Option<&Visitor>, problem: &Problem) -> Response {
+        fn page<'r>(
+            &'r self,
+            request: &'r Parts,
+            _: Option<Visitor>,
+            problem: &'r Problem,
+        ) -> BoxFuture<'r, Response> {
             let text = format!("<p>{} at {}", problem.slug(), request.uri.path());
-            (problem.status(), Html(text)).into_response()
+            Box::pin(async move { (problem.status(), Html(text)).into_response() })
         }
     }
 

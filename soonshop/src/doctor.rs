@@ -3,7 +3,7 @@
 use chrono::SecondsFormat;
 
 use crate::cause::chain;
-use crate::settle::follower_statuses;
+use crate::settle::with_others;
 use crate::{Role, Shop, checks, erased};
 
 /// The result of one check.
@@ -62,9 +62,9 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         }
         Err(error) => note("checks", Err(format!("{error:#}")), "see above"),
     }
-    match follower_statuses(shop).await {
-        Ok((_, all)) => {
-            for one in all {
+    match with_others(shop).await {
+        Ok((_, all, others)) => {
+            for one in all.into_iter().chain(others) {
                 let head = one.head;
                 let said = match one.position {
                     Some(position) => format!("at {position} of {head}"),

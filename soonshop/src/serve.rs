@@ -115,8 +115,9 @@ pub async fn start(
     let mut metrics = metrics::of(&shop, role, store.as_ref(), &published, &health)?;
     let limits = shop.config.rates.limits(&shop.rates, metrics.counted());
     let http = metrics.http();
+    let refusals = PagesOfRefusals::new(has_trail(&options), health.clone());
+    door.pages = Some(Arc::new(refusals));
     let router = router(&shop, &options, store.as_ref(), health, &stop)?;
-    door.pages = Some(Arc::new(PagesOfRefusals::new(has_trail(&options))));
     // Of its own: monitoring sees what goes on also where all other answers are held by clients that do not read.
     let metrics = answers::bounded(metrics.router(), &METRICS);
     let router = rates::counted(router.merge(metrics), &limits);

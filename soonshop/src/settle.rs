@@ -58,16 +58,27 @@ impl FollowerStatus {
     }
 }
 
-/// Every follower, and the head of the log.
+/// Every follower that this release has, and the head of the log.
 pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<FollowerStatus>)> {
+    let (head, all, _) = with_others(shop).await?;
+    Ok((head, all))
+}
+
+/// The head of the log, every follower that this release has, and those of other releases with which something is wrong:
+/// the verdict on the shop counts them, too.
+pub async fn with_others(shop: &Shop) -> anyhow::Result<(i64, Vec<FollowerStatus>, Vec<FollowerStatus>)> {
     let (log, projectors) = (shop.log()?, soonshop_projections::all());
     // The head is read first: whoever is there afterwards has seen all that was there before.
     let whole = Box::pin(shop.status_reader()?.read(&projectors)).await?;
     let process = shop.store_database.namespace("process")?;
     let head = whole.append.position;
     let mut all = vec![following(relay::NAME, &whole.relay, head)];
+    let processes = shop.processes();
+    let is_on = |name: &str| processes.iter().any(|one| one.is_on() && one.name() == name);
+    let others = whole.processes.iter().filter(|one| one.progress.complaint.is_some() && !is_on(&one.name));
+    let mut others: Vec<_> = others.map(|one| following(&one.follower(), &one.progress, head)).collect();
     // One that is switched off is nothing to wait for.
-    for one in shop.processes().into_iter().filter(|one| one.is_on()) {
+    for one in processes.iter().filter(|one| one.is_on()) {
         let too_old = Box::pin(too_old(&log, &process, one.name())).await?;
         let found = whole.processes.iter().find(|status| status.name == one.name());
         let stopped = found.filter(|status| status.state == "stopped");
@@ -98,9 +109,12 @@ pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<Follower
             // The cache is not waited for: it never answers for an event that it has not seen.
             let sinks = one.sinks.iter().filter(|sink| sink.name != CACHE);
             all.extend(sinks.map(|sink| sunk(one, sink, head)));
+        } else if one.complaint.is_some() {
+            let rows = one.sinks.iter().filter(|sink| sink.name == ROWS);
+            others.extend(rows.map(|sink| sunk(one, sink, head)));
         }
     }
-    Ok((head, all))
+    Ok((head, all, others))
 }
 
 fn following(name: &str, one: &status::FollowerStatus, head: i64) -> FollowerStatus {

@@ -205,3 +205,20 @@ async fn a_process_added_to_an_existing_log_starts_at_the_given_place() {
     migrate::migrate(&shop).await.unwrap();
     assert_eq!(number(&shop, position).await, head, "where nothing is said it starts at the head");
 }
+
+#[tokio::test]
+async fn the_doctor_names_a_generation_of_another_release_with_which_something_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = open(folder.path(), 0);
+    migrate::migrate(&shop).await.unwrap();
+    let registry = shop.registry().unwrap();
+    let operations = registry.operations();
+    let other = "UPDATE @generations SET version = version + 1 WHERE projection = 'orders'";
+    operations.connection.execute(operations.statement(other, [])).await.unwrap();
+    let status = shop.status_reader().unwrap().read(&soonshop_projections::all()).await.unwrap();
+    let one = status.generations.iter().find(|one| one.projection == "orders").unwrap();
+    assert!(one.complaint.is_some() && !status.healthy(), "no worker keeps it");
+    let findings = doctor::examine(&shop).await;
+    let finding = findings.iter().find(|finding| finding.what == one.namespace()).unwrap();
+    assert!(!finding.ok && finding.said.contains("no worker is running"), "{finding:?}");
+}

@@ -227,9 +227,11 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
         assert_eq!(page.status.as_u16(), 200, "{way}");
         assert_clean(&way, &page.bytes);
         let text = String::from_utf8(page.bytes.clone()).unwrap();
-        assert!(!text.contains("method=\"post\"") && !text.contains("data-live"), "{way}");
-        if !looks && page.header("content-type").starts_with("text/html") {
-            waiting.extend(ways(&text));
+        if page.header("content-type").starts_with("text/html") {
+            assert!(!text.contains("method=\"post\"") && !text.contains("data-live"), "{way}");
+            if !looks {
+                waiting.extend(ways(&text));
+            }
         }
     }
     assert!(seen.iter().any(|way| way.starts_with("/audit/c/")) && seen.len() > count, "{seen:?}");

@@ -193,7 +193,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
          index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
          held late standing stopped",
     ),
-    ("page-range-", "proved broken other-key acknowledged"),
+    ("page-range-", "proved broken other-key after-broken-seal acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),
     ("page-sort-", "recorded occurred"),
@@ -208,7 +208,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("role-", "admin auditor ops support"),
     (
         "seal-fault-",
-        "row-unreadable row-out-of-order rows-missing recorded-earlier events-cut-off other-than-read event-gone \
+        "row-unreadable row-out-of-order rows-missing recorded-earlier events-cut-off seals-cut-off other-than-read event-gone \
          event-moved sealed-elsewhere event-replaced never-sealed event-changed seal-unreadable seal-of-other-log seal-count seal-leaves \
          seal-signature seal-not-first seal-before-missing seals-missing seal-not-next key-not-named \
          other-key-not-named signed-by-others file-changed file-cut-off",

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// The follower's name, of its lease: the log's, and that of the record of operations.
 pub const NAME: &str = seal::SEALER;
-pub const OF_RECORD: &str = "record-sealer";
+pub const OF_RECORD: &str = seal::RECORD_SEALER;
 
 /// How long an event waits for its seal, at most, while the sealer keeps up.
 const EVERY: Duration = Duration::from_secs(1);

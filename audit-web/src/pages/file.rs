@@ -96,9 +96,12 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     let id = Uuid::try_parse(name)
         .map_err(|_| Problem::malformed("invalid-id", "the id in the path is not a UUID"))?
         .to_string();
-    // The page includes the marked version, near its top.
+    // The page includes the marked version, near its top; any other page has a range of versions, so that pages join.
     let (marked, before) = (call.params.number("v"), call.params.number("before"));
-    let first = marked.filter(|_| before.is_none()).map_or(0, |version| version.saturating_sub(BEFORE));
+    let first = match before {
+        Some(before) => before.saturating_sub(LISTED),
+        None => marked.map_or(0, |version| version.saturating_sub(BEFORE)),
+    };
     let before = before.or(marked.map(|version| version.saturating_add(AFTER + 1))).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT * FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version < $3 \
@@ -120,16 +123,14 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     items.reverse();
     changes::add_to(&call.shared.reader, &mut items, changes::FOR_PAGE).await?;
     names::add_to(&call.shared.reader, &mut items).await?;
-    // A file need not hold every version, so the end of the next page is looked up.
-    let sql = format!(
-        "SELECT version FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version > $3 \
-         ORDER BY version LIMIT {LISTED}"
-    );
+    // A file need not hold every version: the next page begins with the next that it has.
+    let sql = "SELECT version FROM @audit WHERE aggregate_id = $1 AND aggregate_type = $2 AND version > $3 \
+               ORDER BY version LIMIT 1";
     let shown = items.last().map_or(0, |entry| entry.version);
-    let rows = source.plain(&sql, vec![id.as_str().into(), kind.into(), shown.into()]).await?;
-    let later: Option<i64> =
-        rows.last().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
-    let later = later.map(|last| last.saturating_add(1));
+    let rows = source.plain(sql, vec![id.as_str().into(), kind.into(), shown.into()]).await?;
+    let next: Option<i64> =
+        rows.first().map(|row| row.try_get_by_index(0)).transpose().map_err(query_failed)?;
+    let later = next.map(|next| next.saturating_add(LISTED));
     Ok((position, Events { kind: kind.to_owned(), id, items, more, later }))
 }
 

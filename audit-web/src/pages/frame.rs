@@ -151,12 +151,17 @@ impl<'a> View<'a> {
     }
 
     /// The view of a refusal of something that is no page: around it is what is around its neighbours.
-    pub(crate) fn of_refusal(visit: &'a Visit, trail: bool, file: Option<&'a File>) -> Self {
+    pub(crate) fn of_refusal(
+        visit: &'a Visit,
+        trail: bool,
+        file: Option<&'a File>,
+        alarm: Option<String>,
+    ) -> Self {
         let inside =
             visit.path == PAGES || visit.path.starts_with("/audit/") || visit.path.starts_with("/api/audit");
         let location =
             if trail && inside || file.is_some() { Location::Trail } else { Location::Front { trail } };
-        Self::at(location, file, visit)
+        Self { alarm, ..Self::at(location, file, visit) }
     }
 
     fn at(location: Location, file: Option<&'a File>, visit: &'a Visit) -> Self {

@@ -20,7 +20,8 @@ use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, refusal, refused_with, see_other, shown, with};
-use super::parts::{actor_of, command, value};
+use super::parts::{actor_of, command};
+use super::reasons::{REVEAL, reason};
 use crate::fields;
 use crate::find;
 use crate::state::{Action, Call, Endpoint, Shared, failed};
@@ -56,10 +57,20 @@ struct Page {
     may_acknowledge: bool,
 }
 
+impl Page {
+    /// Something is proved, and nothing was found that a person has to judge.
+    fn claims(&self) -> bool {
+        let has = |state: State| {
+            self.known.items.iter().flat_map(|one| &one.known.ranges).any(|one| one.state == state)
+        };
+        self.known.well && has(State::Proved) && !has(State::Acknowledged)
+    }
+}
+
 async fn found(call: &Call, made: Option<Made>) -> Result<(i64, Page), Problem> {
     let sealed = both(call).await?;
     let known = known(&call.shared.reader).await?;
-    let causes = causes(&call.shared.reader, &known).await?;
+    let causes = causes(&call.shared.reader, &known, &call.caller().actor).await?;
     let may_acknowledge = call.may(Permission::Acknowledge);
     Ok((sealed[0].head, Page { sealed, known, causes, made, may_acknowledge }))
 }
@@ -218,11 +229,11 @@ fn body(view: &View<'_>, page: &Page) -> Markup {
         h1 { (view.word("integrity")) }
         @if let Some(made) = &page.made { (verdict(view, made)) }
         @for sealed in &page.sealed { (section(view, sealed, page)) }
-        @if page.known.well {
+        @if page.claims() {
             h2 { (view.word("proves")) }
             p { (view.word("proves-what")) }
             p { (view.word("proves-not")) }
-        } @else {
+        } @else if !page.known.well {
             h2 { (view.word("alarm-what")) }
             p { (view.word("alarm-ends")) }
         }
@@ -293,6 +304,7 @@ fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
         State::Proved => ("well", "✓ ", "range-proved"),
         State::Broken => ("ill", "⚠ ", "range-broken"),
         State::OtherKey => ("ill", "⚠ ", "range-other-key"),
+        State::AfterBrokenSeal => ("ill", "⚠ ", "range-after-broken-seal"),
         State::Acknowledged => ("open", "◐ ", "range-acknowledged"),
     };
     let cause = page.causes.iter().find(|cause| cause.entry == range.entry);
@@ -301,8 +313,10 @@ fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
             span class=(class) { span aria-hidden="true" { (sign) } (view.word_of(word).unwrap_or(word)) } " "
             strong translate="no" { (range) }
             @if let Some(cause) = cause {
+                @let entry = view.to(&format!("/audit/operations/{}", cause.entry), &[]);
+                " · " a href=(entry) { (view.word("record-operation")) " #" (cause.entry) }
                 " · " (view.time(cause.at)) " · " (actor(view, &cause.by))
-                @if let Some(reason) = &cause.reason { " · " span.reason { (value(view, reason.value())) } }
+                @if cause.reason.is_some() { " · " (reason(view, cause.reason.as_ref(), &format!("{entry}#{REVEAL}"))) }
             }
             @if range.state.is_red() && page.may_acknowledge {
                 form.line method="post" action=(view.to("/audit/integrity/acknowledgements", &[])) {

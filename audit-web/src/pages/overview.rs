@@ -16,7 +16,7 @@ use super::integrity::{self, Sealed};
 use super::operations::rows as operation_rows;
 use super::parts::{bars, command, failed_check, what_to_do};
 use super::processes;
-use super::projections::{complaint, rows, runs};
+use super::projections::{complaint, rows, runs, trouble};
 use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
 
@@ -165,9 +165,10 @@ fn verdict(view: &View<'_>, all: &Overview) -> Markup {
                             (what_to_do(view, one.remedy))
                         }
                     }
-                    @if all.health.integrity.iter().any(|one| !one.well) {
+                    @for one in all.health.integrity.iter().filter(|one| !one.well) {
                         li {
-                            a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · " (view.word("verdict-broken"))
+                            a href=(view.to("/audit/integrity", &[])) { (view.word("integrity")) } " · "
+                            (view.word_of(&format!("sealed-{}", one.of.name())).unwrap_or(one.of.name())) " · " (view.word("verdict-broken"))
                             (what_to_do(view, Some("integrity")))
                         }
                     }
@@ -180,10 +181,10 @@ fn verdict(view: &View<'_>, all: &Overview) -> Markup {
                         }
                     }
                     @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
-                        @if let Some(complaint) = &one.complaint {
+                        @if let Some(found) = &one.trouble {
                             li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events)
                                 @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
-                                " · " span lang="en" { (complaint) } (what_to_do(view, one.remedy))
+                                " · " (trouble(view, Some(found))) (what_to_do(view, one.remedy))
                             }
                         }
                     }

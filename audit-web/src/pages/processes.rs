@@ -9,6 +9,7 @@ use soonshop_service_kit::rates::Class;
 use super::frame::{View, described, page, shown, with};
 use super::parts::{behind, command};
 use super::process_instance::{address, command_name, refused, step, subject};
+use super::projections::trouble;
 use crate::fields::{self, STATES};
 use crate::find;
 use crate::state::{Action, Endpoint};
@@ -64,8 +65,8 @@ fn body(view: &View<'_>, found: &Page) -> Markup {
 pub(crate) fn state(view: &View<'_>, one: &Status) -> Markup {
     let word = view.word_of(&format!("process-{}", one.state)).unwrap_or(&one.state);
     html! {
-        @if let Some(complaint) = &one.progress.complaint {
-            span.ill { span aria-hidden="true" { "⚠ " } (word) ": " span lang="en" { (complaint) } }
+        @if let Some(found) = &one.progress.trouble {
+            span.ill { span aria-hidden="true" { "⚠ " } (word) ": " (trouble(view, Some(found))) }
         } @else {
             span.well { span aria-hidden="true" { "✓ " } (word) }
         }
@@ -91,7 +92,7 @@ fn managers(view: &View<'_>, all: &[Status]) -> Markup {
                         td data-name=(view.word("lag")) { (behind(view, one.progress.lag_events, one.progress.lag_seconds)) }
                         td data-name=(view.word("to-send")) { (one.unsent) }
                         td data-name=(view.word("have-to-wait")) { (one.waiting) }
-                        td data-name=(view.word("kept-by")) { @if let Some(holder) = &one.holder { code translate="no" { (holder) } } @else { "–" } }
+                        td data-name=(view.word("kept-by")) { @if let Some(holder) = &one.progress.holder { code translate="no" { (holder) } } @else { "–" } }
                     }
                 }
             }

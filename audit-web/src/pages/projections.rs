@@ -118,8 +118,13 @@ fn place(view: &View<'_>, one: &Judged) -> &'static str {
 
 /// The complaint, in the reader's language if there is a text for it.
 pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
+    trouble(view, one.status.complaint.as_ref().map(|found| &found.trouble))
+}
+
+/// What is wrong with a follower, in the reader's language if there is a text for it.
+pub(crate) fn trouble(view: &View<'_>, found: Option<&Trouble>) -> Markup {
     html! {
-        @match one.status.complaint.as_ref().map(|found| &found.trouble) {
+        @match found {
             Some(Trouble::Stopped { reason, .. }) => { (view.word("is-stopped")) ": " span lang="en" { (reason) } },
             Some(Trouble::Parked { count }) => { (view.word("parked")) ": " (count) },
             Some(Trouble::Unkept) => (view.word("kept-by-nobody")),

@@ -720,14 +720,15 @@ fn follow(view: &View<'_>, found: &Timeline) -> Markup {
     let elsewhere = (ends_before || ascends && found.page.next.is_some()).then(|| {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
             .into_owned()
-            .filter(|(name, _)| !["before", "after", fields::PAST, "order"].contains(&name.as_str()))
+            .filter(|(name, _)| !["before", "after", fields::PAST, "at", "order"].contains(&name.as_str()))
             .collect();
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         format!("{}#live", address("/audit/timeline", pairs))
     });
     html! {
         span.soft data-live-state hidden data-say-begun=(view.word("live-begun")) data-say-behind=(view.word("live-behind"))
-            data-say-live=(view.word("live-caught-up")) data-say-lost=(view.word("live-lost")) {}
+            data-say-live=(view.word("live-caught-up")) data-say-lost=(view.word("live-lost"))
+            data-say-refused=(view.word("live-refused")) {}
         button.quiet type="button" data-live=(found.position) data-live-from=[elsewhere]
             data-left-out=(view.language.fill("live-left-out", &["{from}", "{to}"])) aria-pressed="false" hidden { (view.word("live")) }
     }

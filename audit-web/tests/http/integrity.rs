@@ -1,5 +1,6 @@
 //! An alarm of integrity stays, on every page, until what it is about is proved or acknowledged.
 
+use sea_orm::DatabaseBackend;
 use serde_json::{Value, json};
 use soonshop_domain::{Purpose, ids};
 use soonshop_service_kit::access::Role;
@@ -125,10 +126,21 @@ async fn acknowledging_ends_an_alarm_says_who_and_why_and_proves_nothing() {
     assert_eq!((lines.len(), lines[0].subject.as_str()), (1, "log"));
     let (kind, who) = lines[0].actor.split_once(':').unwrap();
     assert_eq!(kind, "staff");
-    let page = shop.get_as(Role::Auditor, "/audit/integrity?lang=en").await.text;
-    for said in ["Acknowledged, not proved", "ticket 4711: mended by hand", who] {
+    let entry = format!("/audit/operations/{}", lines[0].position);
+    let page = shop.get_as(Role::Ops, "/audit/integrity?lang=en").await.text;
+    for said in ["Acknowledged, not proved", "ticket 4711: mended by hand", who, &format!("{entry}?lang=en")]
+    {
         assert!(page.contains(said), "{said}: {page}");
     }
+    // The reason is hidden from all others, as everywhere; its entry reveals it.
+    for role in [Role::Support, Role::Admin, Role::Auditor] {
+        let page = shop.get_as(role, "/audit/integrity?lang=en").await.text;
+        let shown = page.contains("Acknowledged, not proved") && page.contains(who) && page.contains(&entry);
+        assert!(shown && !page.contains("ticket 4711"), "{role}: {page}");
+    }
+    let auditor = shop.get_as(Role::Auditor, "/audit/integrity?lang=en").await.text;
+    assert!(auditor.contains(&format!("{entry}?lang=en#reveal")), "{auditor}");
+    assert!(!page.contains("What this proves"), "what was acknowledged is not proved: {page}");
     assert!(lines[0].note.as_deref().is_some_and(|note| !note.contains("4711")));
     assert_eq!(shop.post_as(Some(Role::Ops), path, &form).await.status, 409, "it is acknowledged already");
 
@@ -154,4 +166,58 @@ async fn what_is_known_is_found_in_the_newest_entry_whatever_else_is_on_record()
                    '{\"verdict\":\"intact\",\"from\":1,\"to\":1,\"rows\":1,\"tail\":0,\"first_bad\":null}' FROM @entries";
     shop.sql(db, old).await;
     everywhere(&shop, true).await;
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_before_something_is_proved() {
+    let shop = sealed().await;
+    let page = async || shop.get("/audit/integrity?lang=en").await.text;
+    assert!(!page().await.contains("What this proves"));
+    check(&shop, &[]).await;
+    assert!(page().await.contains("At the positions that are proved, nothing was changed"));
+}
+
+#[tokio::test]
+async fn seals_that_were_removed_are_found_where_their_positions_were_proved() {
+    let shop = sealed().await;
+    assert!(check(&shop, &[]).await.contains("Intact"));
+    let seals = shop.store.log().db().beside("seals").unwrap();
+    let allow = if seals.backend() == DatabaseBackend::Postgres {
+        "DROP TRIGGER refuse_change ON @seals"
+    } else {
+        "DROP TRIGGER refuse_delete"
+    };
+    shop.sql(&seals, allow).await;
+    shop.sql(&seals, "DELETE FROM @seals").await;
+    let text = check(&shop, &[("from", "2")]).await;
+    assert!(
+        text.contains("#2 the positions up to 3 were under a seal before, and are not any more"),
+        "{text}"
+    );
+    everywhere(&shop, true).await;
+    let known = shop.get("/api/audit/integrity").await.ok();
+    assert_eq!(known["items"][0]["ranges"][1], json!({ "from": 2, "to": 3, "state": "broken", "entry": 2 }));
+    seal(&shop).await;
+    check(&shop, &[]).await;
+    everywhere(&shop, false).await;
+}
+
+#[tokio::test]
+async fn the_entry_of_a_check_says_what_was_found_without_the_ranges_that_it_carries() {
+    let shop = sealed().await;
+    check(&shop, &[]).await;
+    set_type(&shop, "UserGone").await;
+    check(&shop, &[]).await;
+    let lines = recorded(&shop, "check").await;
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.detail["integrity"]["ranges"].is_array()));
+    let position = lines.iter().map(|line| line.position).max().unwrap();
+    let one = shop.get(&format!("/api/audit/operations/{position}")).await.ok();
+    assert_eq!((&one["detail"]["first_bad"], &one["detail"]["integrity"]), (&json!(2), &Value::Null));
+    let page = shop.get(&format!("/audit/operations/{position}?lang=en")).await.text;
+    assert!(page.contains("Checked the log: tampering found at position 2"), "{page}");
+    assert!(!page.contains("integrity/"), "{page}");
+    for address in ["/api/audit/operations", "/api/audit/operations/export.ndjson"] {
+        let got = shop.get(address).await;
+        assert!(got.text.contains("first_bad") && !got.text.contains("\"ranges\""), "{}", got.text);
+    }
 }

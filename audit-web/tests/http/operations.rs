@@ -54,7 +54,7 @@ fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static str)> {
             "check",
             "log",
             json!({ "verdict": "broken", "from": 1, "to": 9, "rows": 9, "tail": 0, "first_bad": 4 }),
-            "Checked the log from position 1 to 9: tampering found at position 4",
+            "Checked the log: tampering found at position 4",
         ),
         (
             "acknowledge",
@@ -121,7 +121,7 @@ fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static str)> {
             "Confirmed the clock, which was ahead at position 7",
         ),
         ("save-view", "refunds", json!({ "replaced": true }), "Replaced the view refunds"),
-        ("rename-view", "refunds", json!({}), "Renamed the view refunds"),
+        ("rename-view", "refunds", json!({ "to": "returns" }), "Renamed the view refunds to returns"),
         ("delete-view", "refunds", json!({}), "Deleted the view refunds"),
         ("sign-in", person, json!({}), "Signed in"),
     ]

@@ -8,12 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::future::join_all;
 use sea_orm::ConnectionTrait as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use soonshop_domain::order::Order;
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Metadata, Purpose, ids};
-use soonshop_event_log::seal::{Content, Seal, SealKeys, log_id};
+use soonshop_event_log::Leases;
+use soonshop_event_log::seal::{Content, SEALER, Seal, SealKeys, log_id};
 use soonshop_event_store::CommandContext;
 use soonshop_service_kit::access::Role;
 use url::form_urlencoded;
@@ -361,14 +362,41 @@ async fn health_reports_the_log_the_relay_the_seals_and_parked_events() {
     assert!(other["relay"]["complaint"].as_str().unwrap().starts_with("ahead-of-log: relay"), "{other}");
     // After a minute of waiting it is late.
     shop.sql(&process, "DELETE FROM @checkpoints").await;
-    let old = match shop.store.log().db().backend() {
+    age(&shop).await;
+    let (_, late) = health().await;
+    for name in ["relay", "seals"] {
+        let said = (&late[name]["complaint"], &late[name]["remedy"], &late[name]["holder"]);
+        assert_eq!(said, (&json!("no worker is running"), &json!("workers"), &Value::Null), "{late}");
+    }
+    for (number, lease) in [soonshop_event_log::checkpoint::RELAY, SEALER].into_iter().enumerate() {
+        Leases::new(process.clone(), format!("worker-{number}")).acquire(lease).await.unwrap().unwrap();
+    }
+    let (_, held) = health().await;
+    for (number, name) in ["relay", "seals"].into_iter().enumerate() {
+        assert_eq!(held[name]["holder"], json!(format!("worker-{number}")), "{held}");
+        assert!(held[name]["complaint"].as_str().unwrap().ends_with(" s behind"), "{held}");
+    }
+}
+
+/// Makes all events two minutes older.
+async fn age(shop: &Shop) {
+    let older = match shop.store.log().db().backend() {
         sea_orm::DatabaseBackend::Postgres => "UPDATE @events SET recorded_at = now() - interval '2 minutes'",
         _ => "UPDATE @events SET recorded_at = recorded_at - 120000000",
     };
-    shop.sql(shop.store.log().db(), old).await;
-    let (_, late) = health().await;
-    for name in ["relay", "seals"] {
-        assert!(late[name]["complaint"].as_str().unwrap().ends_with(" s behind"), "{late}");
+    shop.sql(shop.store.log().db(), older).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_relay_and_the_seals_is_said_in_the_language_of_the_page() {
+    let shop = Shop::open().await;
+    shop.product("Mug", &["mug"], None).await;
+    shop.see("/api/audit/timeline").await.ok();
+    age(&shop).await;
+    for (language, said) in [("en", "No worker is running"), ("zh-CN", "没有工作进程")] {
+        let page = shop.get(&format!("/audit?lang={language}")).await.text;
+        assert!(page.contains(said) && !page.contains("no worker is running"), "{page}");
+        assert!(!page.contains(" s behind"), "{page}");
     }
 }
 
@@ -439,7 +467,7 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     assert!(
         !green
             && text.contains("#2</a>")
-            && text.contains("Tampering found: the log does not match its seals."),
+            && text.contains("Tampering found: not everything matches its seal."),
         "{text}"
     );
     assert!(text.contains("#2 the event here is not the one that was sealed"), "{text}");
@@ -448,7 +476,7 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     assert!(!chinese.contains("the event here"), "{chinese}");
     let overview = shop.get("/audit?lang=en").await.text;
     assert!(
-        overview.contains("Tampering found: the log does not match its seals.")
+        overview.contains("Tampering found: not everything matches its seal.")
             && overview.contains("banner ill"),
         "{overview}"
     );
@@ -458,7 +486,7 @@ async fn an_empty_check_is_not_green_and_a_found_change_is_shown_on_every_page()
     let (status, green, text) = check(&[("of", "record")]).await;
     assert_eq!((status, green), (200, false), "{text}");
     assert!(text.contains("The record of operations: <strong>No fault was found"), "{text}");
-    assert!(shop.get("/audit?lang=en").await.text.contains("the log does not match its seals."));
+    assert!(shop.get("/audit?lang=en").await.text.contains("not everything matches its seal."));
     assert_eq!(check(&[("of", "everything")]).await.0, 400);
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::http::Request;
 use axum::http::header::AUTHORIZATION;
 use soonshop_audit_web::refusals::PagesOfRefusals;
+use soonshop_projections::integrity::FOUND;
 use soonshop_service_kit::access::{Access, Role};
+use soonshop_service_kit::health::{Fault, Health};
 use soonshop_service_kit::problem::{Kind, Problem};
 use soonshop_service_kit::refusal_pages::RefusalPages as _;
 
@@ -13,6 +15,18 @@ use crate::shop::*;
 
 /// The page of a refusal at this address, for a visitor who was known by this key when it was refused.
 async fn page(shop: &Shop, trail: bool, path: &str, role: Option<Role>, problem: &Problem) -> (u16, String) {
+    page_beside(shop, Health::new(), trail, path, role, problem).await
+}
+
+/// The same of a process with these checks.
+async fn page_beside(
+    shop: &Shop,
+    health: Health,
+    trail: bool,
+    path: &str,
+    role: Option<Role>,
+    problem: &Problem,
+) -> (u16, String) {
     let request = Request::get(path).header("accept", "text/html");
     let (head, ()) = request.body(()).unwrap().into_parts();
     let visitor = match role {
@@ -24,7 +38,7 @@ async fn page(shop: &Shop, trail: bool, path: &str, role: Option<Role>, problem:
         }
         None => None,
     };
-    let response = PagesOfRefusals::new(trail).page(&head, visitor.as_ref(), problem);
+    let response = PagesOfRefusals::new(trail, health).page(&head, visitor, problem).await;
     assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
     let status = response.status().as_u16();
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -81,4 +95,25 @@ async fn around_a_refusal_is_what_is_around_its_neighbours() {
     // A process without the trail has no links into it.
     let (_, commands) = page(&shop, false, "/audit/timeline?lang=en", Some(Role::Support), &nothing).await;
     assert!(!commands.contains("href=\"/audit\"") && !commands.contains("audit.js"), "{commands}");
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_alarm_that_every_page_has_and_asks_for_none_where_there_is_too_much() {
+    let shop = Shop::open().await;
+    let found = Fault::of("log 3…7", FOUND, "integrity");
+    let red = Health::new().add("integrity", None, None, false, move || {
+        let found = found.clone();
+        Box::pin(async move { Err(found) })
+    });
+    let nothing = Problem::not_found("no-such-path", "nothing is there");
+    let busy = Problem::new(Kind::TooMany, "too-many-requests", "too much");
+    for path in ["/audit/nowhere?lang=en", "/api/audit/timeline?lang=en"] {
+        for (health, problem, alarmed) in
+            [(red.clone(), &nothing, true), (Health::new(), &nothing, false), (red.clone(), &busy, false)]
+        {
+            let (_, text) = page_beside(&shop, health, true, path, Some(Role::Support), problem).await;
+            assert_eq!(text.contains("Tampering was found."), alarmed, "{path}: {text}");
+            assert_eq!(text.contains("3…7</span>"), alarmed, "{path}: {text}");
+        }
+    }
 }

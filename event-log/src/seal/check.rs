@@ -98,28 +98,37 @@ pub struct Report {
     pub findings_left: i64,
 }
 
+/// What was known of a log before a check of it began.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Before {
+    /// Events that were there, such as those that followers have read.
+    pub read: Vec<Checkpoint>,
+    /// The last position that was there.
+    pub end: i64,
+    /// The last position that a check has proved by a seal.
+    pub proved_to: i64,
+}
+
 impl Report {
     pub fn first_bad(&self) -> Option<&Finding> {
         self.findings.first()
     }
 
-    /// Adds what is missing of the events that are known to have been there: those that followers have read, and all up
-    /// to `end`. Both were looked up before the check began. Events that no seal covers leave no other trace. Returns the
-    /// checkpoints whose events are missing.
+    /// Adds what is missing of what is known to have been there: events and seals. Those that were cut off leave no other
+    /// trace. Returns the checkpoints whose events are missing.
     pub async fn compare_with(
         &mut self,
         log: &EventLog,
         positions: Positions,
-        known: &[Checkpoint],
-        end: i64,
+        before: &Before,
     ) -> Result<Vec<Checkpoint>, Error> {
         let asked =
             |position: i64| position >= positions.from && positions.to.is_none_or(|to| position <= to);
-        let mut known: Vec<_> = known.iter().filter(|at| at.event_id.is_some()).cloned().collect();
+        let mut known: Vec<_> = before.read.iter().filter(|at| at.event_id.is_some()).cloned().collect();
         known.sort_by_key(|at| (at.position, at.event_id));
         known.dedup();
         let head = log.head().await?.position;
-        let farthest = known.iter().map(|at| at.position).fold(end, i64::max);
+        let farthest = known.iter().map(|at| at.position).fold(before.end, i64::max);
         let cut_off = (head + 1).max(positions.from);
         if cut_off <= farthest && positions.to.is_none_or(|to| cut_off <= to) {
             let fault = Fault::EventsCutOff { to: farthest };
@@ -139,6 +148,11 @@ impl Report {
                 self.findings.push(Finding { position: at.position, wrong, fault });
             }
             missing.push(at);
+        }
+        let unsealed = (self.sealed_to + 1).max(positions.from);
+        if unsealed <= before.proved_to && positions.to.is_none_or(|to| unsealed <= to) {
+            let fault = Fault::SealsCutOff { to: before.proved_to };
+            self.findings.push(Finding { position: unsealed, wrong: Wrong::SealBroken, fault });
         }
         self.findings.sort_by_key(|finding| finding.position);
         if !self.findings.is_empty() {

@@ -18,6 +18,8 @@ pub enum Fault {
     RecordedEarlier,
     #[error("the events up to position {to} were there before, and are missing")]
     EventsCutOff { to: i64 },
+    #[error("the positions up to {to} were under a seal before, and are not any more")]
+    SealsCutOff { to: i64 },
     #[error("the event that was read here before is another one")]
     OtherThanRead,
 

@@ -12,6 +12,9 @@ use crate::{Checkpoint, Db, Error, EventLog};
 /// The name of the sealer as a follower.
 pub const SEALER: &str = "sealer";
 
+/// The lease of the sealer of the record of operations.
+pub const RECORD_SEALER: &str = "record-sealer";
+
 /// A row of the table of seals that is not a seal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {

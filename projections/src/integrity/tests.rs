@@ -1,3 +1,5 @@
+use soonshop_event_log::seal::Finding;
+
 use super::*;
 
 const KEYED: Said = Said {
@@ -5,6 +7,7 @@ const KEYED: Said = Said {
     found: Vec::new(),
     acknowledged: None,
     with_key: true,
+    begun_after: None,
     head: 0,
     missing: Vec::new(),
 };
@@ -159,4 +162,107 @@ fn an_entry_of_an_earlier_release_is_red_from_its_first_finding_on() {
     assert_eq!(known.red_ranges(), "6…9");
     known.take(5, &Said::by_entry(&line("broken", 1, 0, Some(4))));
     assert_eq!(known.red_ranges(), "4, 6…9");
+}
+
+/// A report of a check of everything.
+fn report(findings: Vec<Finding>, findings_left: i64) -> Report {
+    Report {
+        verdict: if findings.is_empty() { Verdict::Intact } else { Verdict::Broken },
+        log: "main".to_owned(),
+        log_id: Uuid::nil(),
+        from: 1,
+        to: 200,
+        rows: 200,
+        seals: 4,
+        keys: Vec::new(),
+        key_given: false,
+        sealed_at: None,
+        last_seal: None,
+        sealed_to: 200,
+        tail: None,
+        findings,
+        findings_left,
+    }
+}
+
+/// What a check of everything says that began after this entry.
+fn said(report: Report, begun_after: i64) -> Said {
+    Said::by_check(Positions::ALL, &Checked { report, missing: Vec::new(), begun_after })
+}
+
+fn at(position: i64, wrong: Wrong, fault: Fault) -> Finding {
+    Finding { position, wrong, fault }
+}
+
+#[test]
+fn a_check_undoes_nothing_that_was_found_or_acknowledged_after_it_began() {
+    let id = Uuid::from_u128(9);
+    let (clean, cut_off) =
+        (|begun| said(report(Vec::new(), 0), begun), Said { missing: vec![(90, id)], ..found(90, 90) });
+    // Entry 1 and 2 were there when the check began that is entry 4; entry 3 was not.
+    let known = after(&[found(20, 29), proved(1, 9), cut_off.clone(), clean(2)]);
+    assert_eq!((known.red_ranges().as_str(), known.missing.as_slice()), ("90", &[(90, id)][..]));
+    assert_eq!(state(&known, 20), Some(State::Proved));
+    let known = after(&[cut_off.clone(), Said::default(), acknowledged(90, 90), clean(2)]);
+    assert_eq!(state(&known, 90), Some(State::Acknowledged));
+    let other = Said { found: vec![(50, 59, State::OtherKey)], ..KEYED };
+    let keyed = Said { proved: Some((1, 200)), begun_after: Some(1), ..KEYED };
+    assert_eq!(after(&[other, found(55, 55), keyed]).red_ranges(), "55", "it was found again meanwhile");
+    let known = after(&[cut_off.clone(), clean(1)]);
+    assert!(known.is_well() && known.missing.is_empty(), "{known:?}");
+    // A standby may not have seen what was found.
+    let known = after(&[proved(1, 9), cut_off, clean(0)]);
+    assert_eq!((known.red_ranges().as_str(), known.missing.len()), ("90", 1));
+    assert_eq!(state(&known, 91), Some(State::Proved));
+}
+
+#[test]
+fn what_is_after_a_broken_seal_is_proved_only_from_that_seal_on() {
+    let seal = at(30, Wrong::SealBroken, Fault::SealLeaves { seal: 3 });
+    let broken = said(report(vec![seal.clone(), at(50, Wrong::Changed, Fault::EventChanged)], 0), 0);
+    let red = |all: &[Said]| after(all).red_ranges();
+    assert_eq!(red(&[proved(1, 200), broken.clone()]), "30…200");
+    assert_eq!(red(&[broken.clone(), proved(31, 200), proved(51, 200)]), "30…200");
+    // Whatever is found or acknowledged between, the seal before it does not hold.
+    let between = [broken.clone(), found(60, 60), acknowledged(70, 70), proved(71, 200)];
+    assert_eq!(red(&between), "30…59, 60, 61…69 (+1)");
+    let later = Said { found: vec![(101, 300, State::AfterBrokenSeal)], ..Said::default() };
+    assert_eq!(red(&[broken.clone(), later, proved(101, 300)]), "30…100, 101…300");
+    assert!(after(&[broken.clone(), proved(1, 200)]).is_well());
+    assert_eq!(red(&[broken.clone(), proved(30, 99)]), "100…200");
+    assert!(after(&[broken.clone(), proved(30, 99), proved(100, 200)]).is_well(), "one part after the other");
+    assert!(after(&[broken, acknowledged(30, 200), proved(40, 200)]).is_well());
+}
+
+#[test]
+fn findings_that_are_only_counted_make_all_checked_positions_red() {
+    let changed = |position| at(position, Wrong::Changed, Fault::EventChanged);
+    let cut_off = at(190, Wrong::Missing, Fault::EventsCutOff { to: 200 });
+    let listed: Vec<_> = (1..=100).map(changed).chain([cut_off]).collect();
+    let known = after(&[proved(1, 200), said(report(listed.clone(), 0), 1)]);
+    assert_eq!(known.red().map(|range| range.to - range.from + 1).sum::<i64>(), 111);
+    let known = after(&[proved(1, 200), said(report(listed, 50), 1)]);
+    assert_eq!(known.red_ranges(), "1…200");
+    // They are in the order in which they were found, and not in that of the positions.
+    let last: Vec<_> = (101..=200).map(changed).collect();
+    assert_eq!(after(&[proved(1, 200), said(report(last, 1), 1)]).red_ranges(), "1…200");
+}
+
+#[test]
+fn an_acknowledgement_forgets_the_end_of_the_log_only_where_it_is_what_was_found() {
+    let all = Said { head: 200, ..proved(1, 200) };
+    let head = |found: Said, ack: Said| after(&[all.clone(), found, ack]).head;
+    assert_eq!(head(found(3, 3), acknowledged(1, 999_999)), 200);
+    assert_eq!(head(found(191, 200), acknowledged(1, 999_999)), 190);
+    assert_eq!(head(found(191, 200), acknowledged(195, 200)), 194);
+    assert_eq!(head(found(191, 200), acknowledged(191, 199)), 200);
+    let behind = Said { found: vec![(30, 200, State::AfterBrokenSeal)], ..Said::default() };
+    assert_eq!(head(behind, acknowledged(30, 200)), 200, "nothing was cut off");
+}
+
+#[test]
+fn the_last_proved_position_is_known() {
+    assert_eq!(Integrity::default().proved_to(), 0);
+    assert_eq!(after(&[found(1, 9)]).proved_to(), 0);
+    assert_eq!(after(&[proved(1, 200), found(150, 300)]).proved_to(), 149);
 }

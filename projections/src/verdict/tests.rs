@@ -1,4 +1,10 @@
+use soonshop_event_log::{Database, DatabaseLocation};
+use soonshop_migrations::{Namespace, migrate};
+
 use super::*;
+use crate::generation::State;
+use crate::sink::INDEX;
+use crate::status::{GenerationStatus, Sink};
 
 fn at(second: i32) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_600_000 + i64::from(second), 0).unwrap()
@@ -139,4 +145,79 @@ fn a_generation_that_readers_left_is_not_waited_for() {
     let left = Observed { in_use: false, ..seen(7, (9, 90.0), None) };
     let looks = [(0, seen(7, (3, 0.0), Some(Trouble::Unkept))), (1, left)];
     assert_eq!(looked_at(&looks)[1], None);
+}
+
+#[test]
+fn a_late_follower_that_gets_on_is_late_and_not_standing_until_it_is_well_below_the_threshold() {
+    let late = |second: i32, position: i64, seconds: f64| {
+        (second, seen(position, (9, seconds), Trouble::of_lag(seconds)))
+    };
+    let looks =
+        [late(0, 7, 61.0), late(1, 9, 58.0), late(2, 11, 57.0), late(40, 13, 57.0), late(41, 15, 29.0)];
+    let troubles: Vec<_> =
+        looked_at(&looks).into_iter().map(|found| found.map(|found| found.trouble)).collect();
+    let behind = |seconds| Some(Trouble::Late { seconds });
+    assert_eq!(troubles, [behind(61.0), behind(58.0), behind(57.0), behind(57.0), None]);
+}
+
+#[test]
+fn a_sink_that_does_not_answer_is_in_trouble_since_now_and_not_since_the_first_event() {
+    let sink = |name, position: Option<i64>, lag: (i64, f64), unknown: Option<&str>| Sink {
+        name,
+        position,
+        lag_events: lag.0,
+        lag_seconds: lag.1,
+        holder: Some("projector".to_owned()),
+        stopped: None,
+        unknown: unknown.map(str::to_owned),
+    };
+    let rows = || sink(crate::runner::ROWS, Some(9), (0, 0.0), None);
+    let whole = (9, 5_000_000.0);
+    let generation = |sinks| GenerationStatus {
+        projection: "products".to_owned(),
+        generation: 1,
+        version: 1,
+        shape: 1,
+        state: State::Ready,
+        active: true,
+        previous: false,
+        verified_by: None,
+        sinks,
+        lag_events: whole.0,
+        lag_seconds: whole.1,
+        parked: 0,
+        complaint: None,
+    };
+    let silent = generation(vec![rows(), sink(INDEX, None, whole, Some("no route to host"))]);
+    let answers = generation(vec![rows(), sink(INDEX, Some(9), (0, 0.0), None)]);
+    let lost = generation(vec![rows(), sink(INDEX, None, whole, None)]);
+    let (complaint, memory) = judge(at(0), &silent.observed(), None).unwrap();
+    let detail = "index: no route to host".to_owned();
+    assert_eq!(complaint, Complaint { trouble: Trouble::Other { detail }, since: at(0), remedy: "stopped" });
+    let healthy = GenerationStatus { lag_events: 0, lag_seconds: 0.0, ..answers };
+    assert_eq!(judge(at(1), &healthy.observed(), Some(&memory)), None, "it answers again");
+    let (complaint, _) = judge(at(0), &lost.observed(), None).unwrap();
+    assert_eq!(complaint.trouble, Trouble::Late { seconds: whole.1 }, "an index that was lost is behind");
+}
+
+#[tokio::test]
+async fn a_look_that_found_all_well_does_not_forget_what_another_process_saw_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let db =
+        Database::new(DatabaseLocation::Sqlite(folder.path().to_owned())).namespace("operations").unwrap();
+    migrate(Namespace::Operations, &db.connection).await.unwrap();
+    let look = async |observed: &Observed<'_>| {
+        let mut memory = Memory::load(&db).await;
+        memory.judge(observed);
+        memory
+    };
+    let alive = ["rm_orders_1".to_owned()];
+    look(&seen(7, (3, 0.0), stopped())).await.store(&db, &alive).await;
+    let slow = look(&seen(8, (2, 0.0), None)).await;
+    look(&seen(9, (1, 0.0), stopped())).await.store(&db, &alive).await;
+    slow.store(&db, &alive).await;
+    let kept = load(&db).await.unwrap();
+    assert_eq!(kept["rm_orders_1"].position, 9, "what the other saw stays");
+    look(&seen(10, (0, 0.0), None)).await.store(&db, &alive).await;
+    assert!(load(&db).await.unwrap().is_empty());
 }

@@ -57,3 +57,24 @@ async fn a_read_model_that_stands_still_is_red_until_it_has_worked_and_says_sinc
     nothing_is_lost(&shop, "AFTER").await;
     shop.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tool_ends_alike_for_a_healthy_generation_of_another_release_and_takes_no_word_for_a_reason() {
+    let shop = TestShop::start(Set::Embedded).await;
+    nothing_is_lost(&shop, "OTHER").await;
+    let other = "UPDATE generations SET version = version + 1 WHERE projection = 'orders'";
+    run(&shop.shop, "operations", other).await;
+    let health = async || shop.client.try_send(Method::GET, "/health/audit", None, &[]).await.unwrap();
+    eventually("all is well", Duration::from_secs(30), async || health().await.json()["healthy"] == true)
+        .await;
+    for verb in ["status", "doctor"] {
+        let ended = ran(&shop.place, &[verb]).await;
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert_eq!(code(&ended), 0, "{verb}: {said}");
+    }
+    let short = ran(&shop.place, &["acknowledge", "--from", "1", "--reason", " x "]).await;
+    let said = String::from_utf8_lossy(&short.stderr).into_owned();
+    assert_eq!(code(&short), 2, "{said}");
+    assert!(said.contains("at least three characters"), "{said}");
+    shop.stop().await;
+}

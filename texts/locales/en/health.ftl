@@ -51,5 +51,5 @@ page-remedy-release = Use the release that wrote the tables, or a newer one.
 page-remedy-rights = Run `soonshop migrate` as the owner of the tables, and make the login a member of its role.
 page-remedy-held = `replay-tool` holds it: see `replay-tool runs`, and wait until the run ends, or end it with `replay-tool cancel`.
 page-remedy-late = It works, and is behind: wait, and see what makes the database or the disk slow.
-page-remedy-standing = Restart the process that is named, which holds the work and does not get on; see what its log says.
+page-remedy-standing = Restart the process that does this work, and see what its log says: it holds the work and does not get on.
 page-remedy-stopped = Mend what the reason names: it goes on by itself. See the log of the process that does this work.

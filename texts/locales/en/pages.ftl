@@ -80,6 +80,7 @@ page-live-begun = Connecting…
 page-live-behind = Catching up…
 page-live-caught-up = Caught up
 page-live-lost = Connection lost, trying again…
+page-live-refused = This list cannot be followed: load the page again, or change its filter
 page-live-new = { $count ->
         [one] 1 new event
        *[other] { $count } new events
@@ -356,7 +357,7 @@ page-to-position = Up to position
 page-verify = Verify
 page-last-check = Last check
 page-verdict-intact = Intact: every position matches its seal.
-page-verdict-broken = Tampering found: the log does not match its seals.
+page-verdict-broken = Tampering found: not everything matches its seal.
 page-verdict-unproven = No fault was found, but not everything is sealed.
 page-verdict-tail = Every sealed position matches its seal. The events after the last seal are not sealed: it cannot be proved whether there were more.
 page-verdict-nothing = Nothing to check: there is neither an event nor a seal at these positions.
@@ -365,6 +366,7 @@ page-known-none = Nothing was checked yet.
 page-range-proved = Proved
 page-range-broken = Tampering found
 page-range-other-key = Sealed by another key than the one that was given
+page-range-after-broken-seal = After a seal that does not hold: only a check from that seal on proves it again
 page-range-acknowledged = Acknowledged, not proved
 page-acknowledge = Acknowledge
 page-alarm = Tampering was found.
@@ -381,7 +383,7 @@ page-rows = { $count ->
     }
 page-key-not-given = The key was taken from the seals themselves. To be sure, check on the command line with a key that you keep elsewhere.
 page-proves = What this proves
-page-proves-what = No sealed event was changed, removed, inserted or moved since it was sealed.
+page-proves-what = At the positions that are proved, nothing was changed, removed, inserted or moved since it was sealed.
 page-proves-not = It does not prove that no events were cut off after the last seal of which a copy is kept elsewhere.
 page-appended = Appended
 page-relay = Relay

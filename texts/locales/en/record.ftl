@@ -20,7 +20,7 @@ record-export = { $format ->
     }
 record-check = { $verdict ->
         [intact] Checked { $subject } from position { $from } to { $to }: it matches its seals
-        [broken] Checked { $subject } from position { $from } to { $to }: tampering found at position { $first_bad }
+        [broken] Checked { $subject }: tampering found at position { $first_bad }
         [unproven] Checked { $subject } from position { $from } to { $to }: not everything is sealed
        *[other] Checked { $subject }: there was nothing to check
     }
@@ -59,7 +59,7 @@ record-save-view = { $replaced ->
         [true] Replaced the view { $subject }
        *[other] Saved the view { $subject }
     }
-record-rename-view = Renamed the view { $subject }
+record-rename-view = Renamed the view { $subject } to { $to }
 record-delete-view = Deleted the view { $subject }
 record-sign-in = Signed in
 

@@ -5,6 +5,7 @@ seal-fault-row-out-of-order = the event { $event } comes after position { $posit
 seal-fault-rows-missing = the log goes on at position { $position }
 seal-fault-recorded-earlier = it was recorded before the event before it
 seal-fault-events-cut-off = the events up to position { $to } were there before, and are missing
+seal-fault-seals-cut-off = the positions up to { $to } were under a seal before, and are not any more
 seal-fault-other-than-read = the event that was read here before is another one
 seal-fault-event-gone = the event that was sealed here is gone
 seal-fault-event-moved = the event that was sealed here is now at position { $position }

@@ -340,6 +340,7 @@ tool-export-broken = BROKEN    { $detail }
 tool-check-passed = ok   { LEFT($what, 22) } { $detail }
 tool-check-failed = FAIL { LEFT($what, 22) } { $detail }
 tool-range-backwards = --to { $to } is before --from { $from }
+tool-reason-too-short = give a reason of at least three characters
 tool-nothing-to-acknowledge = there is nothing to acknowledge: nothing was found at these positions, or it is proved again
 tool-acknowledged = acknowledged  { $log }:{ $from } to { $to }: it is no alarm any more, and it is not proved
 tool-nothing-found = nothing was found that is not proved again or acknowledged

@@ -51,5 +51,5 @@ page-remedy-release = 请使用写入这些表的版本或更新的版本。
 page-remedy-rights = 请以表的所有者身份运行 `soonshop migrate`，并使该登录成为相应角色的成员。
 page-remedy-held = `replay-tool` 正占用它：请查看 `replay-tool runs`，等待其结束，或用 `replay-tool cancel` 结束它。
 page-remedy-late = 它在工作，但进度落后：请等待，并查看数据库或磁盘为何缓慢。
-page-remedy-standing = 请重启所列进程：它占用该工作却没有进展；请查看其日志。
+page-remedy-standing = 请重启负责该工作的进程：它占用该工作却没有进展；请查看其日志。
 page-remedy-stopped = 请排除原因中所列的问题：之后会自动恢复。请查看承担该工作的进程的日志。

@@ -13,7 +13,7 @@ record-export = { $format ->
     }
 record-check = { $verdict ->
         [intact] 核对了{ $subject }的位置 { $from } 至 { $to }：与封条一致
-        [broken] 核对了{ $subject }的位置 { $from } 至 { $to }：在位置 { $first_bad } 发现篡改
+        [broken] 核对了{ $subject }：在位置 { $first_bad } 发现篡改
         [unproven] 核对了{ $subject }的位置 { $from } 至 { $to }：尚未全部封存
        *[other] 核对了{ $subject }：没有可核对的内容
     }
@@ -43,7 +43,7 @@ record-save-view = { $replaced ->
         [true] 替换了视图“{ $subject }”
        *[other] 保存了视图“{ $subject }”
     }
-record-rename-view = 重命名了视图“{ $subject }”
+record-rename-view = 将视图“{ $subject }”重命名为“{ $to }”
 record-delete-view = 删除了视图“{ $subject }”
 record-sign-in = 登录
 

@@ -5,6 +5,7 @@ seal-fault-row-out-of-order = 事件 { $event } 排在位置 { $position } 之�
 seal-fault-rows-missing = 日志从位置 { $position } 才继续
 seal-fault-recorded-earlier = 其记录时间早于前一个事件
 seal-fault-events-cut-off = 截至位置 { $to } 的事件曾经存在，现已缺失
+seal-fault-seals-cut-off = 截至位置 { $to } 曾有封条覆盖，现已没有
 seal-fault-other-than-read = 此处的事件不是之前读取到的事件
 seal-fault-event-gone = 在此封存的事件已不存在
 seal-fault-event-moved = 在此封存的事件现位于位置 { $position }

@@ -247,6 +247,7 @@ tool-export-broken = 不一致    { $detail }
 tool-check-passed = 正常 { LEFT($what, 22) } { $detail }
 tool-check-failed = 异常 { LEFT($what, 22) } { $detail }
 tool-range-backwards = --to { $to } 小于 --from { $from }
+tool-reason-too-short = 请给出至少三个字符的原因
 tool-nothing-to-acknowledge = 没有可确认的内容：这些位置未发现问题，或已重新得到证明
 tool-acknowledged = 已确认    { $log }:{ $from } 至 { $to }：不再报警，但并未得到证明
 tool-nothing-found = 未发现尚未重新证明或确认的问题

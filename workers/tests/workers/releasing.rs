@@ -117,7 +117,8 @@ async fn each_process_follows_the_log_with_its_own_checkpoint(shop: Shop) {
     steps_to(&shop, order, "waiting").await;
     idle(&shop).await;
     let statuses = processes::statuses(&shop.log()).await.unwrap();
-    let names: Vec<_> = statuses.iter().map(|one| (one.name.as_str(), one.holder.is_some())).collect();
+    let names: Vec<_> =
+        statuses.iter().map(|one| (one.name.as_str(), one.progress.holder.is_some())).collect();
     assert_eq!(names, [("fulfilment", true), (NAME, true)]);
     until("both are at the head and running", async || {
         let head = shop.log().head().await.unwrap().position;

@@ -1,5 +1,5 @@
 -- How often a caller signed in on each day. The first sign-in of a day is an entry of the record, the others are only
--- counted; rows are deleted after 400 days. Written alike for PostgreSQL and SQLite.
+-- counted; rows are deleted after 400 days.
 CREATE TABLE @sign_ins (
     actor   TEXT NOT NULL,
     -- Days since 1970, in UTC.
@@ -12,7 +12,8 @@ CREATE TABLE @sign_ins (
 CREATE INDEX sign_ins_by_day ON @sign_ins (day);
 -- The record is read by who, what and when, and back to its first entry.
 CREATE INDEX entries_by_time ON @entries (at, position);
-CREATE INDEX entries_by_actor ON @entries (actor, position);
+-- In the order of bytes: a kind of actors is a range of it.
+CREATE INDEX entries_by_actor ON @entries (actor COLLATE "C", position);
 CREATE INDEX entries_by_action ON @entries (action, position);
 CREATE INDEX entries_by_subject ON @entries (subject, position);
 CREATE INDEX entries_of_operations ON @entries (position) WHERE action <> 'sign-in' AND action <> 'event.note';
