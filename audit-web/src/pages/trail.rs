@@ -349,7 +349,7 @@ fn about(view: &View<'_>, event: &Step) -> Markup {
             @let (kind, id) = actor_of(Some(whom));
             span { (view.word("on-behalf-of")) " " (view.actor(kind, id)) }
         }
-        (reason(view, event.reason_note.as_ref(), &format!("#{REVEAL}")))
+        (reason(view, event.reason_note.as_ref(), Some(&format!("#{REVEAL}"))))
         code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
     }
 }
