@@ -56,6 +56,8 @@ check(11, 'an intact log is green, and one changed byte is red at its position, 
     await see(page, shop, `${path}?lang=en`);
     await page.locator('.alarm', { hasText: 'Tampering was found.' }).waitFor();
   }
+  // Here nothing asks for the page again.
+  await see(page, shop, '/audit/keys?lang=en');
   await page.locator('.alarm').evaluate((alarm) => alarm.remove());
   await mustFail('a page without its alarm', () => page.locator('.alarm').waitFor({ timeout: 500 }));
   assert.equal((await fetch(`${shop.origin}/health/audit`)).status, 503);

@@ -46,7 +46,7 @@ each('operations are sentences that sign-ins do not push out, and are filtered a
   await page.getByRole('link', { name: 'All operations' }).click();
   await page.waitForURL('**/audit/operations**');
   assert.match(await main.innerText(), /Sign-ins are left out/);
-  await page.getByRole('combobox').selectOption('rebuild');
+  await page.getByLabel('any operation').selectOption('rebuild');
   await page.locator('form.search button').click();
   await page.waitForURL('**action=rebuild**');
   const texts = await rows(page).locator('a.row').allInnerTexts();

@@ -289,6 +289,10 @@ fn values(shop: &Shop, body: &Value, limit: &Limit) -> (Vec<Value>, Vec<Value>) 
     }
     match schema["pattern"].as_str() {
         None => {}
+        Some("^[a-z0-9-]{1,64}$") => {
+            at.extend(["a".into(), "0-z9".repeat(16).into()]);
+            beyond.extend(["".into(), "a".repeat(65).into(), "A".into(), "a b".into()]);
+        }
         Some(reasons::PATTERN) => {
             at.extend(["a".into(), "rma2024-17".into(), "goods_missing".into()]);
             beyond.extend(["".into(), "A".into(), "a b".into(), "a-".into(), "tel-12345".into()]);

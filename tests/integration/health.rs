@@ -49,7 +49,8 @@ async fn asked(client: &Client, check: &str) -> Value {
 }
 
 fn is_named(found: &Value, fault: &Fault<'_>) -> bool {
-    let said = format!("{} {}", found["object"], found["reason"]);
+    let text = |key: &str| found[key].as_str().unwrap_or_default();
+    let said = format!("{} {}", text("object"), text("reason"));
     let named = found["ok"] == false && said.contains(fault.object) && found["remedy"] == fault.remedy;
     named && found["cure"].as_str().is_some_and(|cure| !cure.is_empty())
 }

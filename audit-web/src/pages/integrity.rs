@@ -83,12 +83,13 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Kind::OneOf(&Of::NAMES),
             "`log`, or `record` for the record of operations; the log by default.",
         ),
-        Param::new("from", positions, "The first position; 1 by default."),
+        Param::new("from", positions, "The first position; 1 by default.").or_empty(),
         Param::new(
             "upto",
             positions,
             "The last position, which must be sealed; by default all positions are checked.",
-        ),
+        )
+        .or_empty(),
     ];
     vec![
         page(
@@ -316,7 +317,7 @@ fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
                 @let entry = view.to(&format!("/audit/operations/{}", cause.entry), &[]);
                 " · " a href=(entry) { (view.word("record-operation")) " #" (cause.entry) }
                 " · " (view.time(cause.at)) " · " (actor(view, &cause.by))
-                @if cause.reason.is_some() { " · " (reason(view, cause.reason.as_ref(), &format!("{entry}#{REVEAL}"))) }
+                @if cause.reason.is_some() { " · " (reason(view, cause.reason.as_ref(), Some(&format!("{entry}#{REVEAL}")))) }
             }
             @if range.state.is_red() && page.may_acknowledge {
                 form.line method="post" action=(view.to("/audit/integrity/acknowledgements", &[])) {

@@ -177,10 +177,9 @@ pub(crate) fn rows(view: &View<'_>, entries: &[OperationEntry]) -> Markup {
                     div.about {
                         (view.time(one.at))
                         span { (view.actor(kind, id)) }
-                        @if let Some(address) = page_of(view, &one.subject) {
-                            a href=(address) { (linked(view, &one.subject)) }
-                        }
-                        (reason(view, one.reason.as_ref(), &format!("{to}#{REVEAL}")))
+                        // Links are on the page of the entry: a second one below the first could not be pressed apart.
+                        @if page_of(view, &one.subject).is_some() { span { (linked(view, &one.subject)) } }
+                        (reason(view, one.reason.as_ref(), None))
                     }
                 }
             }
@@ -293,7 +292,7 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
             }
         }
         @if let Some(count) = sign_ins { p { (view.counted("record-signed-in", *count)) } }
-        p { (reason(view, entry.reason.as_ref(), &format!("#{REVEAL}"))) }
+        p { (reason(view, entry.reason.as_ref(), Some(&format!("#{REVEAL}")))) }
         @if revealed {
             p.soft { (view.word("revealed")) " " a href=(view.to(&format!("{PATH}/{}", entry.position), &[])) { (view.word("hide")) } }
         } @else if hidden && view.role().may(Permission::Reveal) {

@@ -11,15 +11,15 @@ use super::parts::value;
 /// The place of the form that reveals, on the pages that have one.
 pub(crate) const REVEAL: &str = "reveal";
 
-/// A reason, if there is one. `form` is the address of the form that reveals it, for those who may.
-pub(crate) fn reason(view: &View<'_>, reason: Option<&Redacted>, form: &str) -> Markup {
+/// A reason, if there is one. `form` is the address of the form that reveals it, for those who may; `None`: no link.
+pub(crate) fn reason(view: &View<'_>, reason: Option<&Redacted>, form: Option<&str>) -> Markup {
     let Some(reason) = reason.map(Redacted::value) else { return html! {} };
     let hidden = reason["personal"] == "masked";
     html! {
         span.reason {
             (view.word("reason-in-words")) ": "
             @if !hidden { (value(view, reason)) }
-            @else if view.role().may(Permission::Reveal) { a href=(form) { (view.word("reason-reveal")) } }
+            @else if let Some(form) = form.filter(|_| view.role().may(Permission::Reveal)) { a href=(form) { (view.word("reason-reveal")) } }
             @else { span.mask { (view.word("reason-hidden")) } }
         }
     }

@@ -387,7 +387,7 @@ pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
             " " span { (view.word("reason")) ": " (labels::reason(view, reason)) }
         }
         @if entry.has_note {
-            " " a href=(view.to(&stream_path(entry), &[("v", &entry.version.to_string())])) { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
+            " " span { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
         }
         @if let Some(whom) = &entry.on_behalf_of {
             " " span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), &entry.names)) }

@@ -364,7 +364,7 @@ fn about(view: &View<'_>, event: &Step, names: &Names) -> Markup {
         @if let Some(whom) = &event.on_behalf_of {
             span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), names)) }
         }
-        (reason(view, event.reason_note.as_ref(), &format!("#{REVEAL}")))
+        (reason(view, event.reason_note.as_ref(), Some(&format!("#{REVEAL}"))))
         code translate="no" { (event.kind) "/" (event.event_version) " #" (event.position) }
     }
 }

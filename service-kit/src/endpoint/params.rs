@@ -82,6 +82,8 @@ pub struct Param {
     pub kind: Kind,
     /// It is required.
     pub required: bool,
+    /// An empty text counts as absent: it is a field of a form that a person may leave empty.
+    pub may_be_empty: bool,
     /// A sentence for the API's description.
     pub about: &'static str,
 }
@@ -89,7 +91,13 @@ pub struct Param {
 impl Param {
     /// An optional parameter.
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, kind, required: false, about }
+        Self { name, kind, required: false, may_be_empty: false, about }
+    }
+
+    /// A field of a form that may be left empty.
+    #[must_use]
+    pub const fn or_empty(self) -> Self {
+        Self { may_be_empty: true, ..self }
     }
 
     /// A required parameter.
@@ -153,7 +161,7 @@ impl Params {
             }
             let param = known.iter().find(|param| param.name == name && !param.kind.is_facets());
             let param = param.ok_or_else(|| unknown(&name, known))?;
-            if raw.is_empty() && param.kind.may_be_left_empty() {
+            if raw.is_empty() && (param.may_be_empty || param.kind.may_be_left_empty()) {
                 continue;
             }
             let value = param.kind.parse(&raw, zone).map_err(|detail| refused(param.name, &detail))?;
