@@ -52,14 +52,14 @@ check(11, 'an intact log is green, and one changed byte is red at its position, 
   await mustFail('green on a changed event', () => green(page));
   // The alarm stays on every page, whatever else is checked.
   await verify(page, shop, head + 50);
-  for (const path of ['/audit', '/audit/timeline', '/audit/projections', '/audit/parked', '/audit/keys', '/']) {
+  const alarmed = async () => assert.equal(await page.locator('.alarm', { hasText: 'Tampering was found.' }).count(), 1);
+  for (const path of ['/audit', '/audit/timeline', '/audit/projections', '/audit/parked', '/', '/audit/keys']) {
     await see(page, shop, `${path}?lang=en`);
-    await page.locator('.alarm', { hasText: 'Tampering was found.' }).waitFor();
+    await alarmed();
   }
-  // Here nothing asks for the page again.
-  await see(page, shop, '/audit/keys?lang=en');
+  // Nothing asks for the last of them again.
   await page.locator('.alarm').evaluate((alarm) => alarm.remove());
-  await mustFail('a page without its alarm', () => page.locator('.alarm').waitFor({ timeout: 500 }));
+  await mustFail('a page without its alarm', alarmed);
   assert.equal((await fetch(`${shop.origin}/health/audit`)).status, 503);
   for (const result of [await soonshop(shop, 'doctor'), await replayTool(shop, 'status'), await replayTool(shop, 'doctor')]) {
     assert.equal(result.code, 3, result.stdout);
