@@ -81,7 +81,8 @@ impl Events {
         event.map(|event| &**event)
     }
 
-    /// All up to this version. What is not kept is read meanwhile: call it beside the threads that answer requests.
+    /// All events up to this version. Those that are not in memory are read from the log, and the thread waits for them:
+    /// call it on a blocking thread, never on one that answers requests.
     pub(crate) fn up_to(
         &self,
         version: i64,

@@ -21,7 +21,7 @@ pub struct Judged {
     pub complaint: Option<String>,
     /// Since when.
     pub unhealthy_since: Option<DateTime<Utc>>,
-    /// The code of what to do about it.
+    /// The code of the remedy.
     #[schema(value_type = Option<String>)]
     pub remedy: Option<&'static str>,
     /// How its lag changed within the last minute, as far as this process was asked.

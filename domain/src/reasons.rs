@@ -5,7 +5,7 @@
 /// The longest code.
 pub const LONGEST: usize = 64;
 
-/// Words of small letters, each with at most four digits behind it, or four digits alone; the first has letters.
+/// Words of small letters, each with at most four digits behind it, or at most four digits alone; the first has letters.
 pub const PATTERN: &str = "^[a-z]+[0-9]{0,4}([-_]([a-z]+[0-9]{0,4}|[0-9]{1,4}))*$";
 
 /// A reason is no code.

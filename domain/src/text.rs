@@ -81,7 +81,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(spelt).collect())
 }
 
-/// A reason as a code: lower-case letters, digits and `-`, at most 64. Free text would be personal.
+/// A code, such as a label: lower-case letters, digits and `-`, at most 64. (A reason is checked by
+/// [`reasons::check`](crate::reasons::check).)
 pub fn code(raw: &str) -> Result<String, TextError> {
     let text = line(raw, 64)?;
     let fits = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');

@@ -22,7 +22,7 @@ pub struct FollowerStatus {
     pub complaint: Option<String>,
     /// Since when.
     pub unhealthy_since: Option<DateTime<Utc>>,
-    /// The code of what to do about it.
+    /// The code of the remedy.
     pub remedy: Option<&'static str>,
     /// The same as the complaint, as data.
     #[serde(skip)]

@@ -46,7 +46,7 @@ impl Trouble {
         (seconds > UNHEALTHY).then_some(Self::Late { seconds })
     }
 
-    /// The code of what to do about it. `holder`: the process that has the lease.
+    /// The code of the remedy. `holder`: the process that has the lease.
     pub fn remedy(&self, holder: Option<&str>) -> &'static str {
         match self {
             Self::Stopped { reason, .. } if reason.contains("ahead-of-log") => "rebuild",

@@ -86,7 +86,7 @@ pub struct Outcome {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The code of what to do.
+    /// The code of the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub remedy: Option<&'static str>,

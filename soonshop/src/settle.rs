@@ -33,7 +33,7 @@ pub struct FollowerStatus {
     pub complaint: Option<String>,
     /// Since when.
     pub unhealthy_since: Option<DateTime<Utc>>,
-    /// The code of what to do about it.
+    /// The code of the remedy.
     pub remedy: Option<&'static str>,
 }
 

@@ -40,7 +40,7 @@ const WORKER: Asset = Asset {
     text: include_str!("../../assets/tail.js"),
 };
 
-/// The rules of what is followed live, for script and worker.
+/// How the live list takes events in, keeps them and shows them: used by the page's script and by the shared worker.
 pub(crate) const FOLLOWING: Asset = Asset {
     path: "/audit/follow.js",
     name: "audit.following",

@@ -1,5 +1,5 @@
 //! The titles of pages that show one thing: they name it, so that tabs, bookmarks and a browser's history can be told
-//! apart. A title is part of what the server sends, and holds nothing personal.
+//! apart. Browsers keep titles in their history, so a title never holds a personal value.
 
 use serde_json::Value;
 use soonshop_domain::text::visible;

@@ -17,11 +17,7 @@ use crate::shop::*;
 /// Executes a command with this metadata; returns its position.
 async fn done<A: Decider>(shop: &Shop, id: Uuid, command: A::Command, metadata: Metadata) -> i64 {
     let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
-    let done = shop.store.execute::<A>(id, command, context).await.unwrap();
-    let position = done.answer.last_position.unwrap();
-    shop.last.fetch_max(position, Ordering::SeqCst);
-    shop.feed.wake(position);
-    position
+    shop.command_in::<A>(id, command, context).await
 }
 
 fn positions(got: &Got) -> Vec<i64> {

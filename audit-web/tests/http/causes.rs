@@ -1,7 +1,5 @@
 //! Everything that followed from one request: how the time was spent, what is folded, and missing steps.
 
-use std::sync::atomic::Ordering;
-
 use serde_json::{Value, json};
 use soonshop_domain::inventory::{self, Stock};
 use soonshop_domain::order::{self, Order};
@@ -32,11 +30,7 @@ async fn caused<A: Decider>(
         ..Metadata::default()
     };
     let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
-    let done = shop.store.execute::<A>(id, command, context).await.unwrap();
-    let position = done.answer.last_position.unwrap();
-    shop.last.fetch_max(position, Ordering::SeqCst);
-    shop.feed.wake(position);
-    position
+    shop.command_in::<A>(id, command, context).await
 }
 
 async fn received(shop: &Shop, cause: Option<i64>) -> i64 {

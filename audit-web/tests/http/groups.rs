@@ -57,10 +57,7 @@ async fn because(shop: &Shop, cause: Option<i64>) -> CommandContext {
 
 async fn caused<A: Decider>(shop: &Shop, id: Uuid, command: A::Command, cause: Option<i64>) -> i64 {
     let context = because(shop, cause).await;
-    let position = shop.store.execute::<A>(id, command, context).await.unwrap().answer.last_position.unwrap();
-    shop.last.fetch_max(position, Ordering::SeqCst);
-    shop.feed.wake(position);
-    position
+    shop.command_in::<A>(id, command, context).await
 }
 
 async fn received(shop: &Shop, name: &str, cause: Option<i64>) -> i64 {
@@ -83,10 +80,7 @@ async fn forgotten(shop: &Shop, id: Uuid, cause: Option<i64>) -> i64 {
     let ask = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
     let done = shop.store.execute_both::<User, Person>((id, user::Command::Delete), (id, ask), context).await;
     let position = done.unwrap().answer.last_position.unwrap();
-    let position = position.max(shop.store.log().head().await.unwrap().position);
-    shop.last.fetch_max(position, Ordering::SeqCst);
-    shop.feed.wake(position);
-    position
+    shop.written(position.max(shop.store.log().head().await.unwrap().position))
 }
 
 #[tokio::test]

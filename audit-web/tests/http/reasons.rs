@@ -1,7 +1,5 @@
 //! Reasons in people's own words: hidden, shown to their writer, and revealed for a reason that is recorded.
 
-use std::sync::atomic::Ordering;
-
 use serde_json::{Value, json};
 use soonshop_domain::metadata::{Actor, ActorKind};
 use soonshop_domain::order::{self, Order};
@@ -46,10 +44,7 @@ async fn with_reason<A: Decider>(shop: &Shop, by: Uuid, id: Uuid, command: A::Co
         ..Metadata::default()
     };
     let context = CommandContext::new(ids::new(), vec![7; 32], metadata);
-    let done = shop.store.execute::<A>(id, command, context).await.unwrap();
-    let position = done.answer.last_position.unwrap();
-    shop.last.fetch_max(position, Ordering::SeqCst);
-    shop.feed.wake(position);
+    shop.command_in::<A>(id, command, context).await;
 }
 
 /// The reason beside the last event.

@@ -306,9 +306,7 @@ async fn placed_earlier(shop: &Shop, number: &str, lines: Vec<Line>) {
     };
     let done = shop.store.appender().submit(request).await.unwrap();
     assert!(matches!(done, Ok(Outcome::Done(_))), "{done:?}");
-    let position = shop.store.log().head().await.unwrap().position;
-    shop.last.fetch_max(position, Ordering::SeqCst);
-    shop.feed.wake(position);
+    shop.written(shop.store.log().head().await.unwrap().position);
 }
 
 /// Amounts that large come from an earlier release, and are read as they were stored.

@@ -246,8 +246,22 @@ impl Shop {
             occurred_at,
             ..CommandContext::new(ids::new(), vec![7; 32], Metadata::default())
         };
-        let done = self.store.execute::<A>(id, command, context).await.unwrap();
-        let position = done.answer.last_position.unwrap();
+        self.command_in::<A>(id, command, context).await
+    }
+
+    /// Executes a command in this context; returns its position.
+    pub(crate) async fn command_in<A: Decider>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        context: CommandContext,
+    ) -> i64 {
+        let done = Box::pin(self.store.execute::<A>(id, command, context)).await.unwrap();
+        self.written(done.answer.last_position.unwrap())
+    }
+
+    /// Has the read models follow to this position, and answers wait for it; returns it.
+    pub(crate) fn written(&self, position: i64) -> i64 {
         self.last.fetch_max(position, Ordering::SeqCst);
         self.feed.wake(position);
         position
