@@ -18,12 +18,21 @@ export const ROLES = ['support', 'auditor', 'ops', 'admin', 'service'];
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+// Ports below those that the kernel gives to outgoing connections (32768 and up), where one that is free stays free
+// until the shop listens on it. Processes that test beside each other begin at different ones.
+let given = 0;
+export async function freePort() {
+  for (let tries = 0; tries < 10_000; tries += 1) {
+    const port = 22_000 + ((process.pid * 100 + given++) % 10_000);
+    if (await isFree(port)) return port;
+  }
+  throw new Error('no port is free from 22000 to 31999');
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -395,9 +396,22 @@ pub(crate) fn built(name: &str) -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago.
+/// A free port that nothing else takes before the process under test listens on it.
+///
+/// A port that the kernel chose (port 0) is one that it gives to the next outgoing connection of anybody, too. These
+/// lie below the ports of outgoing connections (32,768 and up) and above those of the servers of the tests, and no two
+/// tests of this process are given the same one.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 22_000;
+    const MANY: u32 = 10_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Processes that test beside each other begin at different ones.
+    let begin = std::process::id().wrapping_mul(100);
+    (0..MANY)
+        .map(|_| FIRST + begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % MANY)
+        .map(|port| u16::try_from(port).unwrap())
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("no port is free from 22000 to 31999")
 }
 
 /// Waits, looking again and again, until the condition holds.
