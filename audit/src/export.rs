@@ -773,8 +773,14 @@ mod tests {
                 export.add(row).unwrap();
             }
             let filter = BTreeMap::new();
-            let scope =
-                Scope { filter, order: "asc".to_owned(), sort: None, head: 7, role: "support".to_owned() };
+            let scope = Scope {
+                of: None,
+                filter,
+                order: "asc".to_owned(),
+                sort: None,
+                head: 7,
+                role: "support".to_owned(),
+            };
             let bytes = read(export.finish(scope, Order::AsAdded).unwrap());
             assert_eq!(read_back(&String::from_utf8(bytes).unwrap()).unwrap(), rows);
         }
@@ -794,6 +800,7 @@ mod tests {
                 export.add(row).unwrap();
             }
             let scope = Scope {
+                of: None,
                 filter: BTreeMap::new(),
                 order: "asc".to_owned(),
                 sort: Some("occurred".to_owned()),
