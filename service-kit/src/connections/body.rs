@@ -48,14 +48,16 @@ impl HttpBody for RequestBody {
         let this = self.get_mut();
         match Pin::new(&mut this.inner).poll_frame(context) {
             Poll::Ready(frame) => {
-                this.awaited.waits(false);
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
+                this.awaited.came(data.map_or(0, Bytes::len));
                 if frame.is_none() || this.inner.is_end_stream() {
+                    this.awaited.ended();
                     this.whole.store(true, Ordering::Relaxed);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
             }
             Poll::Pending => {
-                this.awaited.waits(true);
+                this.awaited.is_waited_for();
                 let until = this.until;
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
                 match timer.as_mut().poll(context) {
@@ -77,7 +79,7 @@ impl HttpBody for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.awaited.waits(false);
+        self.awaited.ended();
         if !self.whole.load(Ordering::Relaxed) {
             self.awaited.is_left_unread();
         }

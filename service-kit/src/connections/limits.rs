@@ -73,8 +73,11 @@ impl Limits {
     pub const LINGER_BYTES: usize = 64 * BODY_LIMIT;
     pub const LINGER: Duration = Duration::from_secs(5);
     /// How long a connection must have waited for its client in the middle of a request before it may be closed for
-    /// another one.
+    /// another one: for the client to take [`STEP`](Self::STEP) of an answer, or to send
+    /// [`BODY_STEP`](Self::BODY_STEP) of a body or the rest of it.
     pub const WAITED: Duration = Duration::from_secs(2);
+    /// How many bytes of a body end the wait for it.
+    pub const BODY_STEP: usize = 4 * 1024;
 
     /// The same, with no more connections than `files` files allow, half of which are for other things. Unknown where
     /// it is `None`.

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use super::body::{AnswerBody, RequestBody};
 use super::limits::Limits;
 use super::reserve::Reserved;
-use super::state::State;
+use super::state::{Handler, State};
 use super::table::Slot;
 use crate::rates::Proxies;
 use crate::security_headers::tell_over_tls;
@@ -28,6 +28,7 @@ use crate::security_headers::tell_over_tls;
 #[derive(Clone)]
 pub(crate) struct Held {
     _one_of_the_connection: Arc<OwnedSemaphorePermit>,
+    _at_work: Arc<Handler>,
     _one_of_all: Arc<Slot>,
 }
 
@@ -66,7 +67,11 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         tell_over_tls(request.headers_mut(), over_tls);
         Box::pin(async move {
             let permit = handlers.acquire_owned().await.expect("the semaphore is never closed");
-            let held = Held { _one_of_the_connection: Arc::new(permit), _one_of_all: slot };
+            let held = Held {
+                _one_of_the_connection: Arc::new(permit),
+                _at_work: Arc::new(answering.begins_handler()),
+                _one_of_all: slot,
+            };
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(held);
             if reserved {

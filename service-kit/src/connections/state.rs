@@ -1,7 +1,7 @@
 //! What one connection waits for, and since when. Its socket, its requests and its answers say it here; who closes
 //! connections reads it here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -51,8 +51,8 @@ pub(super) enum Rank {
 /// What one request waits for its client for.
 #[derive(Default)]
 struct Asked {
-    /// Since when more of its body is waited for.
-    body: Option<Instant>,
+    /// Since when more of its body is waited for, and how many bytes of it came since.
+    body: Option<(Instant, usize)>,
     /// Pieces of its answer that HTTP/2 keeps until the client takes them.
     pieces: usize,
     /// Since when the first of them waits.
@@ -64,7 +64,7 @@ struct Asked {
 impl Asked {
     /// Since when it waits for its client. `None`: the shop works on it.
     fn waits(&self) -> Option<Instant> {
-        self.body.into_iter().chain(self.untaken).min()
+        self.body.map(|(since, _)| since).into_iter().chain(self.untaken).min()
     }
 
     /// Until when the next piece has to be taken. A client may say of a megabyte at once that it has read it, so one that
@@ -80,6 +80,8 @@ struct Inner {
     stage: Stage,
     since: Instant,
     requests: HashMap<u64, Asked>,
+    /// The requests whose handlers run; also those that their client has given up.
+    handlers: HashSet<u64>,
     next_request: u64,
     http2: bool,
     stopping: bool,
@@ -118,6 +120,7 @@ impl State {
             stage: Stage::New,
             since: Instant::now(),
             requests: HashMap::new(),
+            handlers: HashSet::new(),
             next_request: 0,
             http2: false,
             stopping: false,
@@ -231,6 +234,10 @@ impl State {
     /// How gladly it is closed for a new connection, and since when it waits for its client. `None`: not at all.
     pub(super) fn waits(&self, now: Instant) -> Option<(Rank, Instant)> {
         let inner = self.lock();
+        // Its place would be free, and the work that it asked for goes on.
+        if inner.handlers.iter().any(|id| !inner.requests.contains_key(id)) {
+            return None;
+        }
         match inner.stage {
             Stage::New | Stage::Head { .. } => Some((Rank::Head, inner.since)),
             Stage::Idle if inner.blocked.is_none() => Some((Rank::Idle, inner.since)),
@@ -259,6 +266,12 @@ impl Answering {
     /// The body that it came with.
     pub(super) fn body(&self) -> AwaitedBody {
         AwaitedBody { state: Arc::clone(&self.state), id: self.id }
+    }
+
+    /// Its handler runs, until the guard is dropped.
+    pub(super) fn begins_handler(&self) -> Handler {
+        self.state.lock().handlers.insert(self.id);
+        Handler { state: Arc::clone(&self.state), id: self.id }
     }
 
     /// A piece of the answer that HTTP/2 keeps until the client takes it: it counts for as long as it is in memory.
@@ -302,6 +315,18 @@ impl Drop for Answering {
     }
 }
 
+/// A handler that runs.
+pub(super) struct Handler {
+    state: Arc<State>,
+    id: u64,
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.state.lock().handlers.remove(&self.id);
+    }
+}
+
 struct Piece {
     bytes: Bytes,
     answering: Arc<Answering>,
@@ -326,11 +351,30 @@ pub(super) struct AwaitedBody {
 }
 
 impl AwaitedBody {
-    /// More of it is waited for, or came.
-    pub(super) fn waits(&self, waits: bool) {
+    /// More of it is waited for.
+    pub(super) fn is_waited_for(&self) {
+        self.change(|body| {
+            body.get_or_insert_with(|| (Instant::now(), 0));
+        });
+    }
+
+    /// Some of it came. A client that sends a byte now and then still lets the shop wait.
+    pub(super) fn came(&self, bytes: usize) {
+        self.change(|body| match body {
+            Some((_, came)) if came.saturating_add(bytes) < Limits::BODY_STEP => *came += bytes,
+            body => *body = None,
+        });
+    }
+
+    /// No more of it is read.
+    pub(super) fn ended(&self) {
+        self.change(|body| *body = None);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Option<(Instant, usize)>)) {
         // The request may have been answered already.
         if let Some(asked) = self.state.lock().requests.get_mut(&self.id) {
-            asked.body = waits.then(|| asked.body.unwrap_or_else(Instant::now));
+            change(&mut asked.body);
         }
     }
 
@@ -490,18 +534,47 @@ mod tests {
             let answering = state.answer();
             let body = answering.body();
             let begun = Instant::now();
-            body.waits(true);
+            body.is_waited_for();
             assert_eq!(state.waits(Instant::now()), None, "it has only begun to wait");
             tokio::time::advance(Limits::WAITED).await;
-            body.waits(true);
+            body.is_waited_for();
             assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
-            body.waits(false);
+            for _ in 0..10 {
+                body.came(1);
+                body.is_waited_for();
+            }
+            assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)), "byte by byte");
+            body.came(Limits::BODY_STEP - 10);
+            body.is_waited_for();
             assert_eq!(state.waits(Instant::now()), None);
-            body.waits(true);
+            tokio::time::advance(Limits::WAITED).await;
+            body.ended();
+            assert_eq!(state.waits(Instant::now()), None, "the shop works on it");
+            body.is_waited_for();
             drop(answering);
-            body.waits(true);
+            body.is_waited_for();
             assert_eq!(state.waits(Instant::now()), Some((Rank::Idle, Instant::now())));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_client_gave_a_request_up_keeps_its_place_until_the_handler_has_ended() {
+        let state = Arc::new(State::new());
+        let answering = state.answer();
+        let handler = answering.begins_handler();
+        let body = answering.body();
+        body.is_waited_for();
+        tokio::time::advance(Limits::WAITED).await;
+        assert!(state.waits(Instant::now()).is_some(), "the handler, too, waits for the client");
+        drop(answering);
+        assert_eq!(state.waits(Instant::now()), None);
+        let another = state.answer();
+        another.body().is_waited_for();
+        tokio::time::advance(Limits::WAITED).await;
+        assert_eq!(state.waits(Instant::now()), None);
+        drop(another);
+        drop(handler);
+        assert!(matches!(state.waits(Instant::now()), Some((Rank::Idle, _))));
     }
 
     #[tokio::test(start_paused = true)]
@@ -510,7 +583,7 @@ mod tests {
         state.speaks_http2();
         let (withheld, untaken, at_work) = (state.answer(), state.answer(), state.answer());
         let begun = Instant::now();
-        withheld.body().waits(true);
+        withheld.body().is_waited_for();
         tokio::time::advance(Duration::from_secs(1)).await;
         let _piece = untaken.hand_over(Bytes::from_static(b"x"));
         tokio::time::advance(Limits::WAITED).await;
@@ -523,7 +596,7 @@ mod tests {
         assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
         // One that has only begun does not save the others.
         let new = state.answer();
-        new.body().waits(true);
+        new.body().is_waited_for();
         assert_eq!(state.waits(Instant::now()), Some((Rank::Waiting, begun)));
     }
 }

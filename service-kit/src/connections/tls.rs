@@ -1,7 +1,8 @@
 //! TLS, where the process ends it itself instead of a proxy before it.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,14 +38,15 @@ impl Tls {
     /// Reads both files, as PEM. The key's must be readable by its owner only.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, InvalidTls> {
         let named = |path: &Path| path.display().to_string();
-        only_for_its_owner(key)?;
+        let key_read = read_key(key)?;
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| InvalidTls::Certificate(named(certificate), error))?;
         if chain.is_empty() {
             return Err(InvalidTls::NoCertificate(named(certificate)));
         }
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| InvalidTls::Key(named(key), error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&key_read).map_err(|error| InvalidTls::Key(named(key), error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
@@ -64,10 +66,14 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn only_for_its_owner(file: &Path) -> Result<(), InvalidTls> {
-    let exposed = std::fs::File::open(file).and_then(|opened| private_files::exposed(file, &opened));
-    match exposed.map_err(|error| InvalidTls::File(file.display().to_string(), error))? {
-        Some(why) => Err(InvalidTls::Readable(why)),
-        None => Ok(()),
+/// What the file holds, if only its owner can read it. Opened once, so that what was looked at is what is read.
+fn read_key(path: &Path) -> Result<Vec<u8>, InvalidTls> {
+    let failed = |error| InvalidTls::File(path.display().to_string(), error);
+    let mut file = File::open(path).map_err(failed)?;
+    if let Some(why) = private_files::exposed(path, &file).map_err(failed)? {
+        return Err(InvalidTls::Readable(why));
     }
+    let mut read = Vec::new();
+    file.read_to_end(&mut read).map_err(failed)?;
+    Ok(read)
 }
