@@ -2,6 +2,7 @@
 //! needed again, so that what it costs in memory does not grow with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::vec::IntoIter;
 
 use soonshop_domain::QueryError;
@@ -104,6 +105,9 @@ impl Events {
     }
 }
 
+const MISSING: &str = "events of this history that were there a moment ago are missing from the log: check it with \
+                       `replay-tool check`";
+
 /// Reads events page by page.
 struct Reading<'e> {
     events: &'e Events,
@@ -121,6 +125,10 @@ impl Reading<'_> {
         let size = &mut self.size;
         let page = Handle::current().block_on(async {
             let rows = log.stream(kind, id, self.version, most).await?;
+            // A stream only grows: what was counted a moment ago is missing now.
+            if rows.is_empty() {
+                return Err(QueryError::unavailable("history-unreadable", MISSING, Duration::from_secs(1)));
+            }
             size.next(&rows);
             history::decode(log, rows).await
         });

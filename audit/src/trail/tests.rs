@@ -1,6 +1,8 @@
 //! A history is shown the same, whether its events are in memory or are read again.
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::to_value;
+use soonshop_domain::QueryErrorKind;
 use soonshop_domain::product::{Command, Details, Variant};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Currency, Money, ids};
@@ -57,4 +59,11 @@ async fn a_history_that_is_too_long_for_the_memory_is_shown_as_any_other() {
     let last = short.event(451).unwrap().recorded_at.timestamp_micros();
     assert_eq!((long.version_as_of(last), long.version_as_of(0), long.last()), (Some(451), None, 451));
     assert!(Stream::keeping(store.log(), "product", ids::new(), 0).await.unwrap().is_none());
+
+    // Events that go missing while it is read are an error, and no shorter history.
+    let connection = &store.log().db().connection;
+    connection.execute_unprepared("DELETE FROM events WHERE sequence > 440").await.unwrap();
+    let left = Arc::clone(&long);
+    let missing = beside(move || left.trail(451, 450, None)).await.err().unwrap();
+    assert_eq!((missing.kind(), missing.slug()), (QueryErrorKind::Unavailable, "history-unreadable"));
 }
