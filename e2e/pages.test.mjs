@@ -64,7 +64,8 @@ const words = (page) => page.evaluate(() => {
     const owner = walk.currentNode.parentElement;
     if (!owner.closest('code, time, script, [translate=no], [lang]:not(html)')) said.push(walk.currentNode.textContent);
   }
-  for (const one of document.querySelectorAll('[aria-label], [placeholder], [title]')) {
+  // A field and a code have their names in the API as their titles.
+  for (const one of document.querySelectorAll('[aria-label], [placeholder], [title]:not(.field, .coded)')) {
     said.push(one.getAttribute('aria-label') ?? '', one.getAttribute('title') ?? '');
   }
   return said.join('\n');

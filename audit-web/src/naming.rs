@@ -17,7 +17,7 @@ pub(crate) fn called(name: Option<&str>, id: &str) -> String {
 }
 
 /// What an id of these names is called.
-fn called_in(names: &Names, id: &str) -> String {
+pub(crate) fn called_in(names: &Names, id: &str) -> String {
     called(names.get(id).map(|one| one.name.as_str()), id)
 }
 

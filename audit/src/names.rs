@@ -92,6 +92,18 @@ pub async fn add_to(reader: &Reader, entries: &mut [Entry]) -> Result<(), QueryE
     reader.namer().add_to(entries).await
 }
 
+/// The names of all ids in these texts: none where the database does not answer in time.
+pub async fn in_texts<'t>(
+    reader: &Reader,
+    texts: impl IntoIterator<Item = &'t str>,
+) -> Result<Names, QueryError> {
+    let ids: BTreeSet<String> = texts.into_iter().flat_map(ids_in).map(str::to_owned).collect();
+    if ids.is_empty() {
+        return Ok(Names::new());
+    }
+    Ok(unless_unavailable(reader.namer().find(&ids).await)?.unwrap_or_default())
+}
+
 /// The result, or nothing where the database did not answer in time: what it would add is left out.
 pub(crate) fn unless_unavailable<T>(found: Result<T, QueryError>) -> Result<Option<T>, QueryError> {
     match found {

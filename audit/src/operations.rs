@@ -17,6 +17,8 @@ use soonshop_projections::record::{self, RecordQuery};
 use utoipa::ToSchema;
 
 use crate::export::{Column, Export, Format, Order, Scope, Separator, Written};
+use crate::name::{Names, ids_in};
+use crate::names;
 use crate::reader::Reader;
 use crate::reasons::given;
 use crate::record::write_down;
@@ -38,6 +40,7 @@ const COLUMNS: &[Column] = &[
     ("subject", "/subject"),
     ("has_reason", "/has_reason"),
     ("detail", "/detail"),
+    ("names", "/names"),
 ];
 
 /// An entry of the record of operations.
@@ -63,6 +66,10 @@ pub struct OperationEntry {
     /// `{"personal": "erased"}`; null where none was given.
     #[schema(value_type = Value)]
     pub reason: Option<Redacted>,
+    /// The names of who did it, of its object and of what its details refer to by an id, by that id; left out if there
+    /// are none.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
 }
 
 /// A page of the record.
@@ -144,8 +151,21 @@ async fn entries(
         detail: facts(&entry.action, entry.detail),
         action: entry.action,
         subject: entry.subject,
+        names: Names::new(),
     };
-    Ok(read.into_iter().map(entry).collect())
+    let mut entries: Vec<_> = read.into_iter().map(entry).collect();
+    let texts: Vec<_> = entries.iter().map(ids_of).collect();
+    let names = names::in_texts(reader, texts.iter().map(String::as_str)).await?;
+    for (entry, text) in entries.iter_mut().zip(&texts) {
+        let named = ids_in(text).filter_map(|id| Some((id.to_owned(), names.get(id)?.clone())));
+        entry.names = named.collect();
+    }
+    Ok(entries)
+}
+
+/// All that may hold an id of an entry, in one text.
+fn ids_of(entry: &OperationEntry) -> String {
+    format!("{} {} {}", entry.actor, entry.subject, entry.detail)
 }
 
 /// What an entry says, without what it carries for later checks.

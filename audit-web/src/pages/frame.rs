@@ -18,7 +18,6 @@ use soonshop_service_kit::endpoint::{Answer, Described, Visit};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
-use uuid::Uuid;
 
 use super::assets::{FOLLOWING, ICON, SCRIPT, STYLE};
 use crate::messages::Language;
@@ -237,19 +236,6 @@ impl<'a> View<'a> {
     /// The text for a type of aggregate or a kind of actor.
     pub(crate) fn label(&self, name: &str) -> String {
         self.word_of(name).map_or_else(|| name.to_owned(), str::to_owned)
-    }
-
-    pub(crate) fn actor(&self, kind: Option<&str>, id: Option<&str>) -> Markup {
-        html! {
-            @match (kind, id) {
-                (None, _) => (self.word("unknown-actor")),
-                (Some(kind), None | Some("")) => (self.label(kind)),
-                (Some(kind), Some(id)) => {
-                    @let long = Uuid::try_parse(id).is_ok();
-                    (self.label(kind)) " " span.id translate="no" title=[long.then_some(id)] { (id) }
-                },
-            }
-        }
     }
 
     /// A moment in the chosen zone; programs read, and users copy, UTC.

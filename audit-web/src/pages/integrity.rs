@@ -6,6 +6,8 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use soonshop_audit::integrity::{Cause, Known, causes, find as known};
+use soonshop_audit::name::Names;
+use soonshop_audit::names;
 use soonshop_domain::clock;
 use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict};
 use soonshop_event_log::{EventLog, LOG};
@@ -18,12 +20,12 @@ use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use soonshop_service_kit::rates::Class;
 
+use crate::{fields, find, naming};
+
 use super::correlation::duration;
 use super::frame::{View, described, page, refusal, refused_with, see_other, shown, with};
-use super::parts::{actor_of, command};
+use super::parts::command;
 use super::reasons::{REVEAL, reason};
-use crate::fields;
-use crate::find;
 use crate::state::{Action, Call, Endpoint, Shared, failed};
 
 /// How long a check from this page may take; a longer one is done at the command line.
@@ -51,6 +53,8 @@ struct Page {
     sealed: [Sealed; 2],
     known: Known,
     causes: Vec<Cause>,
+    /// The names of who checked and acknowledged.
+    names: Names,
     /// The check that was made just now.
     made: Option<Made>,
     /// The visitor may acknowledge what was found.
@@ -71,8 +75,11 @@ async fn found(call: &Call, made: Option<Made>) -> Result<(i64, Page), Problem> 
     let sealed = both(call).await?;
     let known = known(&call.shared.reader).await?;
     let causes = causes(&call.shared.reader, &known, &call.caller().actor).await?;
+    let last = sealed.iter().filter_map(|one| one.checked.as_ref()).map(|last| last.actor.as_str());
+    let by = causes.iter().map(|cause| cause.by.as_str()).chain(last);
+    let names = names::in_texts(&call.shared.reader, by).await?;
     let may_acknowledge = call.may(Permission::Acknowledge);
-    Ok((sealed[0].head, Page { sealed, known, causes, made, may_acknowledge }))
+    Ok((sealed[0].head, Page { sealed, known, causes, names, made, may_acknowledge }))
 }
 
 pub(crate) fn table() -> Vec<Endpoint> {
@@ -286,17 +293,12 @@ fn section(view: &View<'_>, sealed: &Sealed, page: &Page) -> Markup {
         }
         @if let Some(last) = &sealed.checked {
             p.soft {
-                (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (actor(view, &last.actor)) " · "
+                (view.word("last-check")) " " (view.micros(last.at * 1_000)) " · " (naming::actor_in(view, Some(&last.actor), &page.names)) " · "
                 (verdict_text(view, last.detail["verdict"].as_str().unwrap_or_default(), last.detail["tail"].as_i64().unwrap_or(0)))
                 @if last.detail["verdict"] == "intact" { " " (last.detail["from"]) "…" (last.detail["to"]) }
             }
         }
     }
-}
-
-fn actor(view: &View<'_>, actor: &str) -> Markup {
-    let (kind, id) = actor_of(Some(actor));
-    view.actor(kind, id)
 }
 
 /// What is known of a range, from whom, and the form to acknowledge it.
@@ -316,7 +318,7 @@ fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
             @if let Some(cause) = cause {
                 @let entry = view.to(&format!("/audit/operations/{}", cause.entry), &[]);
                 " · " a href=(entry) { (view.word("record-operation")) " #" (cause.entry) }
-                " · " (view.time(cause.at)) " · " (actor(view, &cause.by))
+                " · " (view.time(cause.at)) " · " (naming::actor_in(view, Some(&cause.by), &page.names))
                 @if cause.reason.is_some() { " · " (reason(view, cause.reason.as_ref(), Some(&format!("{entry}#{REVEAL}")))) }
             }
             @if range.state.is_red() && page.may_acknowledge {

@@ -31,9 +31,9 @@ pub(crate) fn value(view: &View<'_>, path: &str, value: &Value, names: &Names) -
     html! {
         @match (named(value), items) {
             _ if view.language == Language::English => (naming::value(view, value, names)),
-            (Some(name), _) => span title=(crate::messages::value(value)) { (name) },
+            (Some(name), _) => span.coded title=(crate::messages::value(value)) { (name) },
             (None, Some(names)) if !names.is_empty() => {
-                span title=(crate::messages::value(value)) { (names.join(view.word("list-comma"))) }
+                span.coded title=(crate::messages::value(value)) { (names.join(view.word("list-comma"))) }
             },
             (None, _) => (naming::value(view, value, names)),
         }
@@ -44,7 +44,7 @@ pub(crate) fn value(view: &View<'_>, path: &str, value: &Value, names: &Names) -
 pub(crate) fn reason(view: &View<'_>, code: &str) -> Markup {
     html! {
         @match view.language.value_of("reason", code) {
-            Some(name) if view.language != Language::English => span title=(code) { (name) },
+            Some(name) if view.language != Language::English => span.coded title=(code) { (name) },
             _ => code translate="no" { (code) },
         }
     }

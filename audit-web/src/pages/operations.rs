@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_audit::diff::leaves;
+use soonshop_audit::name::Names;
 use soonshop_audit::operations::{OperationDetail, OperationEntry, OperationsPage};
 use soonshop_domain::{ActorKind, catalog};
 use soonshop_projections::generation;
@@ -15,11 +16,10 @@ use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 
 use super::frame::{View, address, described, page, shown, with};
-use super::parts::{actor_of, value};
 use super::reasons::{REVEAL, reason, reveal_form};
 use crate::kinds::{ACTIONS, sentence_key};
 use crate::state::{Action, Call, Endpoint};
-use crate::{fields, messages, operations};
+use crate::{fields, messages, naming, operations};
 
 const PATH: &str = "/audit/operations";
 
@@ -78,7 +78,7 @@ fn sentence(view: &View<'_>, entry: &OperationEntry) -> String {
     let said = key.and_then(|key| view.language.filled(key, |variable| filled(view, entry, variable)));
     said.unwrap_or_else(|| {
         let title = view.word_of(&format!("did-{}", entry.action)).unwrap_or(&entry.action);
-        format!("{title}: {}", subject(view, &entry.subject))
+        format!("{title}: {}", subject(view, &entry.subject, &entry.names))
     })
 }
 
@@ -87,7 +87,7 @@ fn filled(view: &View<'_>, entry: &OperationEntry, variable: &str) -> Filled<'st
     let of_generation = generation::named(&entry.subject);
     let field = |name: &str| entry.detail.pointer(&format!("/{}", name.replace('-', "/")));
     let text = match variable {
-        "subject" => subject(view, &entry.subject),
+        "subject" => subject(view, &entry.subject, &entry.names),
         "projection" => of_generation.map_or_else(|| entry.subject.clone(), |(name, _)| name.to_owned()),
         "number" => return of_generation.map_or_else(|| "–".into(), |(_, number)| i64::from(number).into()),
         // Why a generation was retired: an erasure could not reach it.
@@ -111,7 +111,7 @@ fn filled(view: &View<'_>, entry: &OperationEntry, variable: &str) -> Filled<'st
 }
 
 /// The object of an operation, as people know it.
-fn subject(view: &View<'_>, subject: &str) -> String {
+fn subject(view: &View<'_>, subject: &str, names: &Names) -> String {
     let named = match subject {
         "log" => Some(view.word("record-of-log")),
         "record" | "operations" => Some(view.word("record-of-operations")),
@@ -121,29 +121,21 @@ fn subject(view: &View<'_>, subject: &str) -> String {
     match (named, subject.split_once('/'), generation::named(subject)) {
         (Some(named), ..) => named.to_owned(),
         (_, Some(("operation", position)), _) => format!("{} #{position}", view.word("record-operation")),
-        (_, Some((kind, id)), _) => format!("{} {}", view.label(kind), short(id)),
+        (_, Some((kind, id)), _) => format!("{} {}", view.label(kind), naming::called_in(names, id)),
         (_, _, Some((projection, number))) => format!("{projection} v{number}"),
-        _ => messages::value(&Value::from(short(subject))),
+        _ => messages::value(&Value::from(naming::called_in(names, subject))),
     }
 }
 
 /// The same as the text of a link: names and ids are no words of the language.
-fn linked(view: &View<'_>, named: &str) -> Markup {
+fn linked(view: &View<'_>, named: &str, names: &Names) -> Markup {
     html! {
         @match (named.split_once('/'), generation::named(named)) {
             (Some(("operation", position)), _) => { (view.word("record-operation")) " #" (position) },
-            (Some((kind, id)), _) => { (view.label(kind)) " " span translate="no" { (short(id)) } },
+            (Some((kind, id)), _) => { (view.label(kind)) " " span translate="no" title=(id) { (naming::called_in(names, id)) } },
             (_, Some((projection, number))) => span translate="no" { (projection) " v" (number) },
-            _ => (subject(view, named)),
+            _ => (subject(view, named, names)),
         }
-    }
-}
-
-/// An id in a sentence: its beginning and its end, which no two of one day share.
-fn short(id: &str) -> String {
-    match (id.get(..8), id.len().checked_sub(4).and_then(|at| id.get(at..))) {
-        (Some(begin), Some(end)) if id.len() == 36 => format!("{begin}…{end}"),
-        _ => id.to_owned(),
     }
 }
 
@@ -170,15 +162,14 @@ pub(crate) fn rows(view: &View<'_>, entries: &[OperationEntry]) -> Markup {
         @if entries.is_empty() { p { (view.word("record-empty")) } }
         ol.trail {
             @for one in entries {
-                @let (kind, id) = actor_of(Some(&one.actor));
                 @let to = view.to(&format!("{PATH}/{}", one.position), &[]);
                 li data-position=(one.position) {
                     div.said { a.row href=(to) { (sentence(view, one)) } }
                     div.about {
                         (view.time(one.at))
-                        span { (view.actor(kind, id)) }
+                        span { (naming::actor_in(view, Some(&one.actor), &one.names)) }
                         // Links are on the page of the entry: a second one below the first could not be pressed apart.
-                        @if page_of(view, &one.subject).is_some() { span { (linked(view, &one.subject)) } }
+                        @if page_of(view, &one.subject).is_some() { span { (linked(view, &one.subject, &one.names)) } }
                         (reason(view, one.reason.as_ref(), None))
                     }
                 }
@@ -271,7 +262,6 @@ fn search(view: &View<'_>) -> Markup {
 /// One entry with all that is known about it.
 fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
     let OperationDetail { entry, seal, sign_ins } = one;
-    let (kind, id) = actor_of(Some(&entry.actor));
     let mut details = leaves(&entry.detail);
     details.retain(|path, _| !path.is_empty());
     let hidden = entry.reason.as_ref().is_some_and(|reason| reason.value()["personal"] == "masked");
@@ -280,9 +270,9 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
         p.said { (sentence(view, entry)) }
         p.facts {
             span { (view.time(entry.at)) }
-            span { (view.actor(kind, id)) }
+            span { (naming::actor_in(view, Some(&entry.actor), &entry.names)) }
             @if let Some(address) = page_of(view, &entry.subject) {
-                a href=(address) { (linked(view, &entry.subject)) }
+                a href=(address) { (linked(view, &entry.subject, &entry.names)) }
             }
             span {
                 @match seal {
@@ -306,7 +296,7 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
                         tr {
                             td { code translate="no" { (path.trim_start_matches('/')) } }
                             td data-name=(view.word("value")) {
-                                (value(view, &beginning(shown)))
+                                (naming::value(view, &beginning(shown), &entry.names))
                                 @if let Some(more) = more(shown) { " " span.soft { "+" (more) } }
                             }
                         }
@@ -328,18 +318,5 @@ fn beginning(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().take(MOST_LISTED).cloned().collect(),
         other => other.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::short;
-
-    #[test]
-    fn only_a_uuid_is_shortened_and_never_between_bytes_of_a_character() {
-        assert_eq!(short("0199aabb-0000-7000-8000-000000000001"), "0199aabb…0001");
-        for whole in ["12", "rm_orders_3", "今天的-退款", ""] {
-            assert_eq!(short(whole), whole);
-        }
     }
 }

@@ -3,6 +3,8 @@
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
+use soonshop_audit::name::Names;
+use soonshop_audit::names;
 use soonshop_audit::views::{self, Saved};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Of, Permission};
@@ -12,9 +14,8 @@ use soonshop_service_kit::rates::Class;
 use url::form_urlencoded;
 
 use super::frame::{COMMON, View, described, page, refusal, refused_with, see_other, shown, with};
-use super::parts::actor_of;
 use crate::state::{Action, Call, Endpoint, Shared};
-use crate::{fields, find};
+use crate::{fields, find, naming};
 
 /// The page of all views.
 const ALL: &str = "/audit/views";
@@ -30,8 +31,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.views-page",
             Class::Reads,
             Action::new(with(vec![done]), described(), |call| async move {
-                let saved = find::views(&call).await;
-                shown(&call, "views-all", saved, |view, saved| list(view, &call, saved))
+                let saved = saved(&call).await;
+                shown(&call, "views-all", saved, |view, (saved, names)| list(view, &call, saved, names))
             }),
         ),
         page(
@@ -85,7 +86,15 @@ pub(crate) fn view_address(slug: &str) -> String {
     format!("{ALL}/{slug}")
 }
 
-fn list(view: &View<'_>, call: &Call, saved: &[Saved]) -> Markup {
+/// All views, and the names of who saved them.
+async fn saved(call: &Call) -> Result<(i64, (Vec<Saved>, Names)), Problem> {
+    let (head, saved) = find::views(call).await?;
+    let by = saved.iter().map(|one| one.saved_by.as_str());
+    let names = names::in_texts(&call.shared.reader, by).await?;
+    Ok((head, (saved, names)))
+}
+
+fn list(view: &View<'_>, call: &Call, saved: &[Saved], names: &Names) -> Markup {
     let me = call.caller().actor.to_string();
     let repairs = call.may(Permission::RetryParked);
     let done = view.visit.parameter("done").filter(|done| DONE.contains(&done.as_str()));
@@ -104,7 +113,7 @@ fn list(view: &View<'_>, call: &Call, saved: &[Saved]) -> Markup {
                     @for (number, one) in saved.iter().enumerate() {
                         tr {
                             td { a translate="no" href=(view_address(&one.slug)) { (one.title) } }
-                            td data-name=(view.word("view-saved-by")) { (saved_by(view, one)) }
+                            td data-name=(view.word("view-saved-by")) { (saved_by(view, one, names)) }
                             td data-name=(view.word("view-change")) {
                                 @if repairs || one.saved_by == me { (change(view, one, number)) } @else { "–" }
                             }
@@ -117,9 +126,8 @@ fn list(view: &View<'_>, call: &Call, saved: &[Saved]) -> Markup {
     }
 }
 
-fn saved_by(view: &View<'_>, one: &Saved) -> Markup {
-    let (kind, id) = actor_of(Some(&one.saved_by));
-    html! { (view.actor(kind, id)) " " (view.micros(one.saved_at.saturating_mul(1_000))) }
+fn saved_by(view: &View<'_>, one: &Saved, names: &Names) -> Markup {
+    html! { (naming::actor_in(view, Some(&one.saved_by), names)) " " (view.micros(one.saved_at.saturating_mul(1_000))) }
 }
 
 /// The forms that change one view.
@@ -154,8 +162,7 @@ fn refused(shared: &Shared, visit: &Visit, problem: &Problem) -> Response {
         html! {
             (refusal(view, problem))
             @if let (Some(by), Some(at)) = (by, at) {
-                @let (kind, id) = actor_of(Some(by));
-                p { (view.word("view-deleted-by")) " " (view.actor(kind, id)) ", " (view.micros(at.saturating_mul(1_000))) }
+                p { (view.word("view-deleted-by")) " " (naming::actor_in(view, Some(by), &Names::new())) ", " (view.micros(at.saturating_mul(1_000))) }
             }
             p { a href=(view.to(ALL, &[])) { (view.word("views-all")) } }
         }

@@ -81,8 +81,9 @@ fn words(text: &str) -> Vec<String> {
     words.filter(|word| word.len() > 1 && !KEPT.contains(word)).map(str::to_owned).collect()
 }
 
-/// Names that the shop of this test gave.
-const GIVEN: &[&str] = &["main", "Cups", "colour", "red", "France", "late", "lost", "for", "every", "day"];
+/// Names that the shop of this test gave, what was searched for, and the name of a read model.
+const GIVEN: &[&str] =
+    &["main", "Cups", "colour", "red", "France", "late", "lost", "for", "every", "day", "zzz", "orders"];
 
 async fn metadata(shop: &Shop, id: Uuid, command: order::Command, channel: Channel, reason: &str) {
     let metadata = Metadata {
@@ -207,9 +208,9 @@ async fn fields_values_and_reasons_have_chinese_names() {
     let page = shop.see(&format!("{cancelled}?lang=zh-CN")).await.text;
     for said in [
         "<span class=\"field\" title=\"/status\">状态</span>",
-        "<span title=\"cancelled\">已取消</span>",
+        "<span class=\"coded\" title=\"cancelled\">已取消</span>",
         "<span class=\"field\" title=\"/placed/lines/number=1/quantity\">下单内容 / 各行 / 编号 1 / 数量</span>",
-        "原因: <span title=\"not-shipped-in-time\">未按时发货</span>",
+        "原因: <span class=\"coded\" title=\"not-shipped-in-time\">未按时发货</span>",
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }

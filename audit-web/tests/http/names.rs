@@ -15,6 +15,7 @@ use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
 use crate::jump::credit;
+use crate::operations::add;
 use crate::shop::*;
 
 /// Executes a command as a member of staff with that key.
@@ -249,5 +250,40 @@ async fn people_have_no_name_in_the_trail_whoever_looks_and_erased_ones_neither(
         assert!(!got.text.contains("Quentin"));
         let title = got.text.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
         assert!(!title.contains("Zebediah") && title.contains(", version "), "{title}");
+    }
+}
+
+#[tokio::test]
+async fn who_checked_saved_and_revealed_what_is_named_on_the_pages_that_list_it() {
+    let shop = Shop::open().await;
+    let Sold { order, key, .. } = sold(&shop).await;
+    let (actor, subject) = (format!("staff:{key}"), format!("order/{order}"));
+    add(&shop, &actor, "reveal", &subject, json!({ "version": 1 })).await;
+    let proved = json!({ "verdict": "intact", "from": 1, "to": 1, "rows": 1, "tail": 0, "first_bad": null });
+    add(&shop, &actor, "check", "log", proved).await;
+    let db = shop.registry.operations();
+    let sql = "INSERT INTO @views (slug, title, query, actor, saved_at) VALUES ('late', 'Late', '', $1, 0)";
+    db.connection.execute(db.statement(sql, [actor.as_str().into()])).await.unwrap();
+
+    let entry = shop.see("/api/audit/operations?action=reveal").await.items().remove(0);
+    assert_eq!(entry["names"][order.to_string()], json!({ "type": "order", "name": "558638" }), "{entry}");
+    assert_eq!(entry["names"][key.to_string()]["name"], "help desk", "{entry}");
+    let position = &entry["position"];
+    for page in [
+        "/audit/operations?lang=en".to_owned(),
+        format!("/audit/operations/{position}?lang=en"),
+        "/audit?lang=en".to_owned(),
+    ] {
+        let text = shop.see(&page).await.text;
+        assert!(text.contains("help desk") && text.contains("order 558638"), "{page}: {text}");
+        assert!(text.contains(&format!("title=\"{key}\"")), "{page}");
+    }
+    for page in ["/audit/views?lang=en", "/audit/integrity?lang=en"] {
+        let text = shop.see(page).await.text;
+        assert!(text.contains("help desk"), "{page}: {text}");
+    }
+    for format in ["csv", "ndjson"] {
+        let file = shop.see(&format!("/api/audit/operations/export.{format}")).await.text;
+        assert!(file.contains("help desk") && file.contains("558638"), "{file}");
     }
 }
