@@ -77,15 +77,13 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "seals"),
             (REPLAY, "SELECT", "seals"),
         ],
-        // The viewer shows instances and their waiting commands, and can bring a retry forward; the tool shows only
-        // positions.
+        // Viewer and tool show instances and their waiting commands; the viewer can bring a retry forward.
         Namespace::Process => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
             (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts"),
             (QUERY, "UPDATE (retry_at)", "outbox"),
-            (REPLAY, "SELECT", "checkpoints, processes"),
+            (REPLAY, "SELECT", "checkpoints, processes, instances, outbox, timeouts"),
             (REPLAY, "SELECT (name, holder, expires_at)", "leases"),
-            (REPLAY, "SELECT (process, waiting_since)", "outbox"),
         ],
         Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
     }

@@ -170,21 +170,12 @@ async fn the_tables_of_processes_are_read_only_for_viewer_and_tool(db: &soonshop
     };
     for (role, reads) in [("soonshop_query", true), ("soonshop_replay", true), ("soonshop_projector", false)]
     {
-        for table in ["checkpoints", "processes"] {
+        for table in ["checkpoints", "processes", "instances", "outbox", "timeouts"] {
             assert_eq!(may(role, table, "SELECT").await, reads, "{role} {table}");
             assert!(!may(role, table, "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role} {table}");
         }
-        for table in ["leases", "instances", "outbox", "timeouts"] {
-            assert_eq!(may(role, table, "SELECT").await, role == "soonshop_query", "{role} {table}");
-            assert!(!may(role, table, "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role} {table}");
-        }
-        for (table, column) in [("instances", "state"), ("outbox", "task"), ("timeouts", "instance")] {
-            let sql =
-                format!("SELECT has_column_privilege('{role}', 'process.{table}', '{column}', 'SELECT')");
-            let row = db.connection.query_one(db.statement(&sql, [])).await.unwrap().unwrap();
-            let reads: bool = row.try_get_by_index(0).unwrap();
-            assert_eq!(reads, role == "soonshop_query", "{role} {table} {column}");
-        }
+        assert_eq!(may(role, "leases", "SELECT").await, role == "soonshop_query", "{role}");
+        assert!(!may(role, "leases", "INSERT, UPDATE, DELETE, TRUNCATE").await, "{role}");
         // A retry brings the next attempt forward, and changes nothing else.
         for (column, may) in [("retry_at", role == "soonshop_query"), ("attempts", false), ("task", false)] {
             let sql =
