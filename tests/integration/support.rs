@@ -221,6 +221,13 @@ impl Client {
         Self { http, base: base.to_owned(), token: token.to_owned() }
     }
 
+    /// The same caller, who is shown where an answer leads to instead of what is there.
+    pub(crate) fn without_redirects(&self) -> Self {
+        let builder = reqwest::Client::builder().timeout(Duration::from_secs(40)).no_proxy();
+        let http = builder.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { http, ..self.clone() }
+    }
+
     pub(crate) async fn try_send(
         &self,
         method: Method,

@@ -33,7 +33,7 @@ async fn ran_with(mut command: Command) -> Ran {
 }
 
 /// Words that stay as they are in Chinese: verbs and flags that are typed, names of read models, aggregates, programs,
-/// channels, signals and permissions, values of flags, and units.
+/// channels, signals and permissions, values of flags, units, and names of this shop's goods and of a process manager.
 const MAY_STAY: &[&str] = &[
     "rebuild",
     "verify",
@@ -93,6 +93,9 @@ const MAY_STAY: &[&str] = &[
     "PUBKEY",
     "PROJECTION",
     "false",
+    "POT",
+    "TEA",
+    "fulfilment",
 ];
 
 /// The operating system's message, after a sentence of the tool.
