@@ -92,6 +92,18 @@ fn broken(what: &str, error: impl std::fmt::Display) -> Stopped {
     Stopped::Log(Error::Database(format!("{what}: {error}")))
 }
 
+/// Deletes the commands of so many instances, of each up to a number. A list of conditions with OR would have SQLite read
+/// every command that waits.
+fn deleting(instances: usize) -> String {
+    let places: Vec<String> = (1..=instances).map(|n| format!("(${}, ${})", 2 * n, 2 * n + 1)).collect();
+    format!(
+        "WITH sent(instance, number) AS (VALUES {}) DELETE FROM @outbox WHERE (process, instance, number) IN \
+         (SELECT o.process, o.instance, o.number FROM sent CROSS JOIN @outbox o \
+         WHERE o.process = $1 AND o.instance = sent.instance AND o.number <= sent.number)",
+        places.join(", ")
+    )
+}
+
 impl Rows<'_> {
     /// The instances that have something to send.
     pub(super) async fn unfinished(&self) -> Result<Vec<String>, Stopped> {
@@ -162,12 +174,10 @@ impl Rows<'_> {
     ) -> Result<(), Stopped> {
         for chunk in sent.chunks(50) {
             let mut values: Vec<Value> = vec![self.process.into()];
-            let mut either = Vec::with_capacity(chunk.len());
             for (instance, number) in chunk {
                 values.extend([instance.as_str().into(), (*number).into()]);
-                either.push(format!("(instance = ${} AND number <= ${})", values.len() - 1, values.len()));
             }
-            let sql = format!("DELETE FROM @outbox WHERE process = $1 AND ({})", either.join(" OR "));
+            let sql = deleting(chunk.len());
             on.execute(self.db.statement(&sql, values)).await?;
         }
         Ok(())
@@ -287,5 +297,31 @@ impl Rows<'_> {
             tx.execute(self.db.statement(&sql, values)).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectOptions, Database, DatabaseBackend, Statement};
+    use soonshop_migrations::Namespace;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sent_commands_are_deleted_without_reading_those_that_wait() {
+        let mut options = ConnectOptions::new("sqlite::memory:");
+        options.max_connections(1);
+        let connection = Database::connect(options).await.unwrap();
+        soonshop_migrations::migrate(Namespace::Process, &connection).await.unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", deleting(50).replace('@', ""));
+        let rows = connection.query_all(Statement::from_string(DatabaseBackend::Sqlite, sql)).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.try_get_by_index(3).unwrap()).collect();
+        let (searches, others): (Vec<_>, Vec<_>) = plan.iter().partition(|step| step.starts_with("SEARCH"));
+        assert!(searches.len() >= 2, "{plan:?}");
+        assert!(
+            searches.iter().all(|step| step.contains("(process=? AND instance=? AND number")),
+            "{plan:?}"
+        );
+        assert!(!others.iter().any(|step| step.contains("outbox")), "{plan:?}");
     }
 }
