@@ -19,5 +19,6 @@ mod texts;
 
 pub use self::fold::Fold;
 pub use self::follower::Follower;
+pub use self::keep_rows::Readers;
 pub use self::mode::Poison;
 pub use crate::generation::ROWS;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use soonshop_event_log::{Entry, Lease};
 use soonshop_projections::generation::State as Stands;
-use soonshop_projections::runner::{Fold, Poison, ROWS};
+use soonshop_projections::runner::{Fold, Poison, ROWS, Readers};
 use soonshop_projections::runs::{NewRun, Progress, RunRequest, State};
 use soonshop_projections::sink::{CACHE, INDEX};
 use soonshop_projections::{Generation, Projector};
@@ -597,7 +597,7 @@ async fn tail(tool: &Tool, projector: &Arc<dyn Projector>, generation: &Generati
             follower.keep_index(Arc::clone(&tool.search), stop.clone()).await;
         }
     };
-    let rows = follower.keep_rows(stop.clone());
+    let rows = follower.keep_rows(Readers::Now, stop.clone());
     let watching = follower.feed.clone().watch_head(stop.clone());
     tokio::join!(stopping, rows, index, cache, watching);
 }

@@ -33,6 +33,7 @@ use sea_orm::DatabaseBackend;
 use soonshop_domain::ids;
 use soonshop_event_log::{Lease, Leases};
 use soonshop_event_store::EventStore;
+use soonshop_projections::runner::Readers;
 use soonshop_workers::relay::Published;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +150,9 @@ fn plan(book: Book, stored: &Stored, options: &Options, report: &mut Report) -> 
     Some(plan)
 }
 
+/// How long building the indexes of the read models may take in the end.
+const INDEXED: Duration = Duration::from_mins(10);
+
 /// Waits for the turn of this import: two that run at once could not tell what the other is about to store. A store
 /// that one process owns needs none.
 async fn turn(shop: &Shop) -> anyhow::Result<Option<(Leases, Lease)>> {
@@ -185,15 +189,24 @@ async fn into_store(
     let quit = CancellationToken::new();
     let guard = quit.clone().drop_guard();
     let published = Published::default();
-    let mut followers =
-        roles::start(shop, Role::All, Some(&store), &published, soonshop_projections::all(), &quit)?;
-    let outcome = match Local::new(shop, store.clone()) {
+    // A store that one process owns has no readers while this is that process.
+    let alone = shop.store_database.namespace("process")?.backend() != DatabaseBackend::Postgres;
+    let (readers, deadline) =
+        if alone { (Readers::Later, INDEXED) } else { (Readers::Now, crate::serve::DEADLINE) };
+    let projectors = soonshop_projections::all();
+    let mut followers = roles::start(shop, Role::All, Some(&store), &published, projectors, readers, &quit)?;
+    let began = Instant::now();
+    let mut outcome = match Local::new(shop, store.clone()) {
         Ok(door) => import(door, plan, report, options.quiet).await,
         Err(error) => Err(error),
     };
     drop(guard);
     let ended = async { while followers.tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(crate::serve::DEADLINE, ended).await.is_err() {
+    if tokio::time::timeout(deadline, ended).await.is_ok() {
+        if let Ok(report) = &mut outcome {
+            report.took(report.seconds_giving, began.elapsed().as_secs_f64());
+        }
+    } else {
         tracing::warn!(
             "ended with followers that had not stopped by the deadline; they go on from their checkpoints"
         );

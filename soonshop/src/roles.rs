@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use soonshop_event_log::cloud_event;
 use soonshop_event_store::EventStore;
-use soonshop_projections::runner::Follower;
+use soonshop_projections::runner::{Follower, Readers};
 use soonshop_projections::{Feed, Generation, Projector};
 use soonshop_workers::eraser::Eraser;
 use soonshop_workers::purger::{Purger, Retention};
@@ -37,6 +37,7 @@ pub fn start(
     store: Option<&EventStore>,
     published: &Published,
     projectors: Vec<Arc<dyn Projector>>,
+    readers: Readers,
     stop: &CancellationToken,
 ) -> anyhow::Result<Followers> {
     let log = shop.log()?;
@@ -84,18 +85,18 @@ pub fn start(
     let caches = role.has(Role::QueryApi) && !shop.cache.shared();
     if role.has(Role::Projector) || caches {
         tasks.spawn(feed.clone().watch_head(stop.clone()));
-        tasks.spawn(project(shop.clone(), role, feed.clone(), projectors, stop.clone()));
+        tasks.spawn(project(shop.clone(), role, feed.clone(), projectors, readers, stop.clone()));
     }
     let heard = role.has(Role::Projector).then(|| Heard::new(queue(shop)));
     if let Some(heard) = &heard {
-        tasks.spawn(hear(shop.clone(), feed.clone(), heard.clone(), stop.clone()));
+        tasks.spawn(hear(shop.clone(), feed.clone(), heard.clone(), readers, stop.clone()));
         tasks.spawn(overdue::run(shop.clone(), stop.clone()));
     }
     Ok(Followers { tasks, feed, heard })
 }
 
 /// Passes messages of the bus to the feed. Without the bus the feed polls the log more often.
-async fn hear(shop: Shop, feed: Feed, heard: Heard, stop: CancellationToken) {
+async fn hear(shop: Shop, feed: Feed, heard: Heard, readers: Readers, stop: CancellationToken) {
     let mut subscription = loop {
         match shop.bus.subscribe(heard.queue()).await {
             Ok(subscription) => break subscription,
@@ -109,7 +110,9 @@ async fn hear(shop: Shop, feed: Feed, heard: Heard, stop: CancellationToken) {
             }
         }
     };
-    feed.set_bus(true);
+    // Rows that nobody reads yet are made of whole pages of the log: messages are only taken from the queue.
+    let live = readers == Readers::Now;
+    feed.set_bus(live);
     loop {
         let messages = tokio::select! {
             () = stop.cancelled() => return,
@@ -125,8 +128,8 @@ async fn hear(shop: Shop, feed: Feed, heard: Heard, stop: CancellationToken) {
             }
         };
         heard.note(None);
-        feed.set_bus(true);
-        for message in messages {
+        feed.set_bus(live);
+        for message in messages.into_iter().filter(|_| live) {
             if heard.is_check(&message) {
                 continue;
             }
@@ -156,6 +159,7 @@ async fn project(
     role: Role,
     feed: Feed,
     projectors: Vec<Arc<dyn Projector>>,
+    readers: Readers,
     stop: CancellationToken,
 ) {
     let mut started: HashMap<String, CancellationToken> = HashMap::new();
@@ -192,7 +196,7 @@ async fn project(
                 });
                 if role.has(Role::Projector) {
                     let (rows, stop) = (Arc::clone(&follower), stop.clone());
-                    tasks.spawn(async move { rows.keep_rows(stop).await });
+                    tasks.spawn(async move { rows.keep_rows(readers, stop).await });
                 }
                 if projector.searchable() && role.has(Role::Projector) {
                     let (index, search, stop) =

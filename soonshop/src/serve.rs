@@ -15,6 +15,7 @@ use soonshop_command_api::Commands;
 use soonshop_domain::context;
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
+use soonshop_projections::runner::Readers;
 use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::answers;
@@ -109,7 +110,8 @@ pub async fn start(
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let published = Published::default();
-    let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
+    let mut followers =
+        roles::start(&shop, role, store.as_ref(), &published, projectors, Readers::Now, &stop)?;
     let failed = store.as_ref().map(soonshop_event_store::EventStore::last_failure);
     let health = checks::of(&shop, role, followers.heard.take(), failed)?;
     let mut metrics = metrics::of(&shop, role, store.as_ref(), &published, &health)?;

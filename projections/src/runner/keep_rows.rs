@@ -30,9 +30,26 @@ const RETRIES: Duration = Duration::from_millis(500);
 /// How often, at least, the checkpoint's event is read again: the log may have been restored meanwhile.
 const VERIFIED: Duration = Duration::from_secs(1);
 
+/// How many rows stay in memory between batches while nobody reads them.
+const KEPT: usize = 50_000;
+
+/// How long events are gathered while nobody reads the rows.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// When the rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// While they are kept up to date: an event is visible at once.
+    Now,
+    /// Once the follower has ended, as in an import into a store that nobody serves: batches are full, rows stay in memory
+    /// between them, and indexes are built at the end.
+    Later,
+}
+
 /// The rows of a generation under one lease.
 struct Rows<'a> {
     fold: Fold<'a>,
+    readers: Readers,
     name: String,
     feed: Feed,
     /// The position at which this attempt began.
@@ -106,6 +123,11 @@ impl Work for Rows<'_> {
             self.fold.complete_texts().await?;
             self.fold.overwritten.write_back(&self.fold.db).await?;
         }
+        if self.readers == Readers::Later {
+            let full = self.fold.folded().position + i64::try_from(BATCH).unwrap_or(1);
+            let gather = Wait::steady(GATHER).or_news_of(full);
+            return Ok(if entries.len() < BATCH { Next::Wait(gather) } else { Next::Read });
+        }
         if entries.is_empty() && !self.indexed {
             self.fold.index().await?;
             self.indexed = true;
@@ -125,23 +147,30 @@ impl Work for Rows<'_> {
 
     async fn end(&mut self, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
         outcome?;
-        self.fold.written().await
+        match self.readers {
+            Readers::Now => self.fold.written().await,
+            Readers::Later => self.fold.index().await,
+        }
     }
 }
 
 impl Follower {
     /// Keeps the rows up to date until it is stopped.
-    pub async fn keep_rows(&self, stop: CancellationToken) {
-        self.follow(ROWS, &stop, |lease| Box::pin(self.begin_rows(lease))).await;
+    pub async fn keep_rows(&self, readers: Readers, stop: CancellationToken) {
+        self.follow(ROWS, &stop, |lease| Box::pin(self.begin_rows(readers, lease))).await;
     }
 
-    async fn begin_rows(&self, lease: Lease) -> Result<Rows<'_>, Stopped> {
+    async fn begin_rows(&self, readers: Readers, lease: Lease) -> Result<Rows<'_>, Stopped> {
         let mut fold = self.fold(&lease, Poison::Park).await?;
-        fold.go_live();
+        match readers {
+            Readers::Now => fold.go_live(),
+            Readers::Later => fold.keep(KEPT),
+        }
         let (name, feed) = (self.name(ROWS), self.feed.clone());
         Ok(Rows {
             began_at: fold.checkpoint().position,
             fold,
+            readers,
             name,
             feed,
             running: false,

@@ -7,6 +7,7 @@ use serde_json::Value;
 use soonshop_event_log::{Checkpoint, StoredEvent};
 use soonshop_projections::analytics::Sales;
 use soonshop_projections::inventory::Stock;
+use soonshop_projections::runner::Readers;
 use soonshop_projections::user::Users;
 use soonshop_projections::{Feed, Generation, Projector};
 use tokio::time::Instant;
@@ -21,6 +22,7 @@ on_both!(
     announcing_a_missing_position_costs_almost_no_processor_time,
     a_last_message_that_was_lost_is_noticed_within_a_quarter_of_a_second,
     without_a_bus_the_log_is_polled,
+    rows_that_are_read_later_are_those_of_a_live_follower_and_have_their_indexes_in_the_end,
     a_page_is_never_taken_from_another_history,
     clear_values_are_kept_for_a_few_seconds_only,
     an_event_type_that_is_not_known_makes_the_follower_let_go_before_it,
@@ -36,6 +38,41 @@ async fn replayed(shop: &Shop, projector: Arc<dyn Projector>) -> Value {
     let generation = shop.generation(&*projector).await;
     shop.project(projector, &generation).await;
     shop.rows(&generation).await
+}
+
+/// A follower of sales whose rows nobody reads before it has ended.
+fn read_later(shop: &Shop, generation: &Generation) -> Running {
+    let mut running = Running::new(Feed::new(shop.log()));
+    running.keep_rows_for(Readers::Later, shop, Arc::new(Sales), generation);
+    running
+}
+
+async fn is_indexed(shop: &Shop, generation: &Generation) -> bool {
+    let name = generation.namespace();
+    let sql = if shop.is_sqlite() {
+        "SELECT count(*) FROM sqlite_master WHERE name = 'facts_by_time'".to_owned()
+    } else {
+        format!("SELECT count(*) FROM pg_indexes WHERE schemaname = '{name}' AND indexname = 'facts_by_time'")
+    };
+    shop.number(&name, &sql).await == 1
+}
+
+async fn rows_that_are_read_later_are_those_of_a_live_follower_and_have_their_indexes_in_the_end(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Sales).await;
+    let killed = read_later(&shop, &generation);
+    for _ in 0..5 {
+        writer.all(receipts(500)).await;
+    }
+    shop.reach(&generation, 1_000).await;
+    killed.kill().await;
+    assert!(!is_indexed(&shop, &generation).await, "indexes come last");
+    let stopped = read_later(&shop, &generation);
+    let last = writer.all(receipts(700)).await;
+    shop.reach(&generation, last).await;
+    stopped.stop().await;
+    assert!(is_indexed(&shop, &generation).await);
+    assert_eq!(shop.rows(&generation).await, replayed(&shop, Arc::new(Sales)).await);
 }
 
 /// A follower whose feed gets events from the bus only: the head is not read.

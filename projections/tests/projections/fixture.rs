@@ -13,7 +13,7 @@ use soonshop_domain::{Event, ids};
 use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, EventLog, KeyStore, MasterKeys};
 use soonshop_event_store::{Answer, EventStore, Expected, KeyMaker, NewEvent, Outcome, Request};
 use soonshop_migrations::Namespace;
-use soonshop_projections::runner::{Follower, ROWS};
+use soonshop_projections::runner::{Follower, ROWS, Readers};
 use soonshop_projections::{
     Feed, Generation, Projector, Registry, Row, analytics, audit, inventory, order, product, user,
 };
@@ -282,8 +282,18 @@ impl Running {
     }
 
     pub(crate) fn keep_rows(&mut self, shop: &Shop, projector: Arc<dyn Projector>, generation: &Generation) {
+        self.keep_rows_for(Readers::Now, shop, projector, generation);
+    }
+
+    pub(crate) fn keep_rows_for(
+        &mut self,
+        readers: Readers,
+        shop: &Shop,
+        projector: Arc<dyn Projector>,
+        generation: &Generation,
+    ) {
         let (follower, stop) = (self.follower(shop, projector, generation), self.stop.clone());
-        self.tasks.spawn(async move { follower.keep_rows(stop).await });
+        self.tasks.spawn(async move { follower.keep_rows(readers, stop).await });
     }
 
     /// Stops like a process that is asked to stop.

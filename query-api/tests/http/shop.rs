@@ -23,7 +23,7 @@ use soonshop_domain::{Currency, Decider, Metadata, Money, Purpose, inventory};
 use soonshop_event_log::{Database, DatabaseLocation, Db, EventLog, KeyStore, MasterKeys};
 use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
-use soonshop_projections::runner::Follower;
+use soonshop_projections::runner::{Follower, Readers};
 use soonshop_projections::{Feed, Generation, Projector, Registry};
 use soonshop_query_api::http::Queries;
 use soonshop_search::Search;
@@ -221,7 +221,7 @@ impl Shop {
             tokio::spawn(async move { cache.keep_cache(entries, other).await });
         }
         let stop = stop.clone();
-        tokio::spawn(async move { follower.keep_rows(stop).await });
+        tokio::spawn(async move { follower.keep_rows(Readers::Now, stop).await });
     }
 
     pub(crate) async fn generation(&self, projection: &str) -> Db {
