@@ -19,8 +19,9 @@ use soonshop_projections::Registry;
 use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::health::Health;
+use soonshop_service_kit::listening::must_be_of_this_machine;
 use soonshop_service_kit::metrics::Http;
-use soonshop_service_kit::serve::{Door, refuse_non_loopback, serve};
+use soonshop_service_kit::serve::{Door, serve};
 use soonshop_service_kit::work::Work;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ impl<F: Into<Failure>> From<F> for NotShown {
 
 /// Shows the file until stopped.
 pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
-    refuse_non_loopback(options.listen)
+    must_be_of_this_machine(options.listen)
         .map_err(|error| Failure::Usage(Sentence::NotLoopback { detail: error.to_string() }))?;
     let folder = Folder::new()?;
     let shop = Shop::new(&folder).await?;

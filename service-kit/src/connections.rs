@@ -70,6 +70,9 @@ pub(crate) async fn serve(
     let end = CancellationToken::new();
     // Also when this future is dropped.
     let _end = end.clone().drop_guard();
+    if let Some(tls) = terms.tls.cloned() {
+        tokio::spawn(end.clone().run_until_cancelled_owned(tls.keep_reading()));
+    }
     loop {
         let accepted = tokio::select! {
             biased;
@@ -125,3 +128,5 @@ fn refuse(socket: TcpStream, peer: SocketAddr, shared: &Shared) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::certificates::folder_of_tests;

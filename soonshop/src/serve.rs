@@ -19,6 +19,8 @@ use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::answers;
 use soonshop_service_kit::health::Health;
+use soonshop_service_kit::hosts::Hosts;
+use soonshop_service_kit::listening;
 use soonshop_service_kit::rates::{self, Class};
 use soonshop_service_kit::security_headers;
 use soonshop_service_kit::serve::{self as kit, Door};
@@ -89,7 +91,7 @@ pub async fn start(
     options: Options,
     projectors: Vec<Arc<dyn Projector>>,
 ) -> anyhow::Result<Running> {
-    kit::refuse_non_loopback(options.listen)?;
+    listening::must_be_protected(options.listen, &shop.door)?;
     let role = options.role;
     migrate::check(&shop).await?;
     migrate::check_read_models(&shop).await?;
@@ -107,6 +109,12 @@ pub async fn start(
         .await
         .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
     let address = listener.local_addr()?;
+    if !listening::is_of_this_machine(address) && door.hosts == Hosts::default() {
+        tracing::warn!(
+            %address,
+            "requests are answered under the names of the loopback interface only: name the shop's with --host"
+        );
+    }
     let stop = CancellationToken::new();
     let published = Published::default();
     let mut followers = roles::start(&shop, role, store.as_ref(), &published, projectors, &stop)?;
@@ -160,7 +168,7 @@ fn router(
     health: Health,
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
-    let access = access(shop, options.role)?;
+    let access = access(shop, options)?;
     let api = openapi(options.role);
     let trail = has_trail(options);
     let front = Front {
@@ -215,10 +223,12 @@ fn has_trail(options: &Options) -> bool {
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's
 /// file; for one that only answers queries it is optional.
-fn access(shop: &Shop, role: Role) -> anyhow::Result<Access> {
-    let there = role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
+fn access(shop: &Shop, options: &Options) -> anyhow::Result<Access> {
+    let there = options.role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
     let operator = there.then(|| shop.operator_token()).transpose()?;
-    Ok(Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?)))
+    let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
+    let alone = listening::is_of_this_machine(options.listen) && shop.door.proxies.is_empty();
+    Ok(if alone { access } else { access.reached_by_others() })
 }
 
 /// The API's description of a role. A path of both sides has the operations of both.

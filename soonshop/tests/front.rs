@@ -119,7 +119,7 @@ async fn running_behind(settings: ConnectionSettings, proxies: &[&str]) -> (temp
     drop(rustls::crypto::ring::default_provider().install_default());
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config { connections: settings, ..config(folder.path()) };
-    config.rates.trusted_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
+    config.rates.behind_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
     let shop = Shop::open(&config, Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();

@@ -158,24 +158,30 @@ fn a_wrong_address_is_one_clear_error_before_anything_connects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_listens_on_the_loopback_interface_only() {
-    let (place, _, _) = prepared(Set::Embedded).await;
+async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_proxy() {
+    let (place, shop, token) = prepared(Set::Embedded).await;
+    drop(shop);
     let store = place.config.store.clone();
     let key = place.config.master_key_file.display().to_string();
-    let token = place.config.operator_token_file.display().to_string();
-    let (code, said) = refusal(&[
-        "serve",
-        "--listen",
-        "0.0.0.0:0",
-        "--store",
-        &store,
-        "--master-key-file",
-        &key,
-        "--operator-token-file",
-        &token,
-    ]);
+    let token_file = place.config.operator_token_file.display().to_string();
+    let files = ["--store", &store, "--master-key-file", &key, "--operator-token-file", &token_file];
+    let (code, said) = refusal(&[&["serve", "--listen", "0.0.0.0:0"], &files[..]].concat());
     assert_ne!(code, Some(0));
-    assert!(said.contains("loopback"), "{said}");
+    for words in ["0.0.0.0:0", "--tls-cert", "--behind-proxy", "loopback"] {
+        assert!(said.contains(words), "{said}");
+    }
+    let port = free_port();
+    let listen = format!("0.0.0.0:{port}");
+    let behind = ["serve", "--listen", &listen, "--behind-proxy", "127.0.0.0/8"];
+    let serving = Process::start(&place.config, "open", &behind);
+    let address = format!("http://127.0.0.1:{port}");
+    ready(&Client::new(&address, &token)).await;
+    // There every guest is somebody from anywhere.
+    let guest = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let post = guest.post(format!("{address}/products"));
+    let answer = post.header("content-type", "application/json").body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), 403, "{}", answer.text().await.unwrap());
+    assert_eq!(serving.stop(), Some(0), "a stop was not graceful");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,7 @@ const RATES: &str = "writes=5/1h,searches=3/1h,look-ups=2/1h,sign-ins=4/1h,reads
 
 fn rates(settings: &str) -> RateOptions {
     let rates = settings.split(',').map(|setting| setting.parse().unwrap()).collect();
-    RateOptions { rates, trusted_proxies: vec!["127.0.0.1".parse().unwrap()] }
+    RateOptions { rates, behind_proxies: vec!["127.0.0.1".parse().unwrap()], ..RateOptions::off() }
 }
 
 async fn limited(mut place: Place, settings: &str) -> TestShop {
