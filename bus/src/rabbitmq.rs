@@ -20,8 +20,8 @@ use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::uri::AMQPUri;
-use lapin::{Acker, BasicProperties, Channel, Confirmation as Answer, Consumer, ExchangeKind};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Acker, BasicProperties, Channel, Confirmation as Answer, Consumer, ErrorKind, ExchangeKind};
 use soonshop_certificates::ServerTls;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -179,7 +179,8 @@ impl Broker {
         let opened = async {
             let line = Line::new(&self.tls)
                 .map_err(|error| Error::Unreachable { backend: BACKEND, reason: error.of_server() })?;
-            let session = Session::open(line, &self.uri, role, patience).await.map_err(unreachable)?;
+            let session = Session::open(line, &self.uri, role, patience).await;
+            let session = session.map_err(|error| self.not_opened(error))?;
             let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let exchange = self.exchange.as_str().into();
             session
@@ -190,6 +191,18 @@ impl Broker {
             Ok(session)
         };
         timeout(patience, opened).await.map_err(|_| silent("no connection", patience))?
+    }
+
+    /// A broker that asks for certificates of clients cuts the connection where there is none, or a wrong one: what it
+    /// says of it is lost with the connection.
+    fn not_opened(&self, error: lapin::Error) -> Error {
+        let cut = matches!(error.kind(), ErrorKind::IOError(io) if io.kind() == std::io::ErrorKind::ConnectionReset);
+        let hint = if cut && self.uri.scheme == AMQPScheme::AMQPS {
+            ": it may ask for a certificate of its clients, with cert and key, and not take this one"
+        } else {
+            ""
+        };
+        Error::Unreachable { backend: BACKEND, reason: format!("{error}{hint}") }
     }
 
     async fn outlet(self: Arc<Self>) -> Result<RabbitMqOutlet, Error> {

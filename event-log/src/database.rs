@@ -50,8 +50,7 @@ impl DatabaseLocation {
     /// Checks the files of TLS that the address names, as they are now: what a connection says of them names none.
     pub fn check_tls(&self) -> Result<(), Error> {
         let Self::Postgres(url) = self else { return Ok(()) };
-        let files = PgConnectOptions::from_str(url).map_err(|error| error.to_string());
-        let files = files.and_then(|options| tls::of(url, &options)).map_err(Error::Unavailable)?;
+        let files = tls::files(url).map_err(Error::Unavailable)?;
         files.read().map(drop).map_err(|error| Error::Unavailable(error.of_server()))
     }
 

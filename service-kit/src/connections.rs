@@ -63,7 +63,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
     deadline: Duration,
 ) -> End {
-    let (limits, tls, proxies) = (terms.limits, terms.tls.map(Tls::acceptor), terms.proxies.clone());
+    let (limits, tls, proxies) = (terms.limits, terms.tls.cloned(), terms.proxies.clone());
     let table = Arc::new(Table::new(limits, http.clone()));
     let shared = Arc::new(Shared { router, http, limits, tls, proxies, stop: stop.clone() });
     let connections = TaskTracker::new();

@@ -12,7 +12,7 @@ use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_command_api::Commands;
-use soonshop_domain::context;
+use soonshop_domain::{clock, context};
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_query_api::http::Queries;
@@ -157,6 +157,9 @@ fn door(shop: &Shop) -> Door {
             wanted = wanted.connections,
             "fewer connections than --max-connections asks for: allow more open files (ulimit -n, LimitNOFILE=)"
         );
+    }
+    if let Some(complaint) = shop.door.tls.as_ref().and_then(|tls| tls.complaint(clock::now())) {
+        tracing::warn!(complaint, "the certificate of this process cannot stay as it is");
     }
     Door { limits, ..shop.door.clone() }
 }

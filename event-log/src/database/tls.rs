@@ -7,9 +7,8 @@ use soonshop_certificates::{Invalid, ServerTls};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
-/// Reads the parameters of an address, by the names that sqlx knows. Refuses what would not be done as it is asked: an
-/// authority without `sslmode=verify-full` is never asked.
-pub(super) fn of(url: &str, options: &PgConnectOptions) -> Result<ServerTls, String> {
+/// The files of an address, by the names that sqlx knows.
+pub(super) fn files(url: &str) -> Result<ServerTls, String> {
     let url = Url::parse(url).map_err(|error| error.to_string())?;
     let (mut ca, mut certificate, mut key) = (None, None, None);
     for (name, value) in url.query_pairs() {
@@ -24,8 +23,12 @@ pub(super) fn of(url: &str, options: &PgConnectOptions) -> Result<ServerTls, Str
         };
         *file = Some(PathBuf::from(value.into_owned()));
     }
-    let tls =
-        ServerTls::new(ca, (certificate, key), ["sslcert", "sslkey"]).map_err(|error| error.to_string())?;
+    ServerTls::new(ca, (certificate, key), ["sslcert", "sslkey"]).map_err(|error| error.to_string())
+}
+
+/// The same. Refuses what would not be done as it is asked: an authority without `sslmode=verify-full` is never asked.
+pub(super) fn of(url: &str, options: &PgConnectOptions) -> Result<ServerTls, String> {
+    let tls = files(url)?;
     match options.get_ssl_mode() {
         PgSslMode::VerifyCa | PgSslMode::VerifyFull => {}
         _ if tls.ca().is_some() => {

@@ -12,8 +12,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::SingleCertAndKey;
 use soonshop_certificates::{Pair, Standing};
 use soonshop_domain::clock;
 use tokio_rustls::TlsAcceptor;
@@ -25,52 +24,50 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// The certificate of a process, and its key.
 #[derive(Clone)]
-pub struct Tls {
-    config: Arc<ServerConfig>,
-    shown: Arc<Shown>,
-}
+pub struct Tls(Arc<Shown>);
 
 /// What is shown to those who connect.
 struct Shown {
     certificate: PathBuf,
     key: PathBuf,
-    pair: ArcSwap<Pair>,
+    now: ArcSwap<Current>,
     /// Why the files are not taken as they are now.
     refused: Mutex<Option<String>>,
 }
 
-impl ResolvesServerCert for Shown {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.pair.load().certified())
-    }
+/// A pair, and what is agreed on with it. Sessions are resumed under the certificate that they were begun with only.
+struct Current {
+    pair: Pair,
+    config: Arc<ServerConfig>,
 }
 
-impl fmt::Debug for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown").field("certificate", &self.certificate).finish_non_exhaustive()
+impl Current {
+    fn of(pair: Pair) -> Result<Self, InvalidTls> {
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| InvalidTls::Unusable(pair.file().to_owned(), error))?;
+        let shown = Arc::new(SingleCertAndKey::from(pair.certified()));
+        let mut config = config.with_no_client_auth().with_cert_resolver(shown);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { pair, config: Arc::new(config) })
     }
 }
 
 impl Tls {
     /// Reads both files, as PEM. The key's must be readable by its owner only.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, InvalidTls> {
-        let shown = Arc::new(Shown {
-            pair: ArcSwap::from_pointee(Pair::read(certificate, key)?),
+        let now = Current::of(Pair::read(certificate, key)?)?;
+        Ok(Self(Arc::new(Shown {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
+            now: ArcSwap::from_pointee(now),
             refused: Mutex::default(),
-        });
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| InvalidTls::Unusable(certificate.display().to_string(), error))?;
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Shown>::clone(&shown);
-        let mut config = config.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), shown })
+        })))
     }
 
+    /// For one connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+        TlsAcceptor::from(Arc::clone(&self.0.now.load().config))
     }
 
     /// Looks at the files again and again.
@@ -88,22 +85,25 @@ impl Tls {
 
     /// Takes the pair that the files have now, if it is another one that can be used.
     pub fn read_again(&self, now: DateTime<Utc>) {
-        let shown = &self.shown;
+        let shown = &self.0;
         let read = Pair::read(&shown.certificate, &shown.key);
-        let unchanged = read.as_ref().is_ok_and(|read| *read == **shown.pair.load());
-        let read =
-            if unchanged { read } else { read.and_then(|read| read.must_be_valid(now).map(|()| read)) };
+        let unchanged = read.as_ref().is_ok_and(|read| *read == shown.now.load().pair);
+        // The one in use may have ended.
+        let taken = read.and_then(|read| {
+            if unchanged {
+                return Ok(None);
+            }
+            read.must_be_valid(now)?;
+            Current::of(read).map(Some)
+        });
         let mut refused = shown.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Ok(read) => {
+        match taken {
+            Ok(new) => {
                 *refused = None;
-                if !unchanged {
-                    tracing::info!(
-                        file = read.file(),
-                        ends = date(read.validity().ends),
-                        "a new certificate is shown"
-                    );
-                    shown.pair.store(Arc::new(read));
+                if let Some(new) = new {
+                    let ends = date(new.pair.validity().ends);
+                    tracing::info!(file = new.pair.file(), ends, "a new certificate is shown");
+                    shown.now.store(Arc::new(new));
                 }
             }
             Err(why) => {
@@ -118,17 +118,17 @@ impl Tls {
 
     /// The file of the certificate.
     pub fn file(&self) -> String {
-        self.shown.certificate.display().to_string()
+        self.0.certificate.display().to_string()
     }
 
     /// When the certificate that is shown ends.
     pub fn ends(&self) -> DateTime<Utc> {
-        self.shown.pair.load().validity().ends
+        self.0.now.load().pair.validity().ends
     }
 
     /// What is wrong with the certificate that is shown at that time, or with the one that should take its place.
     pub fn complaint(&self, now: DateTime<Utc>) -> Option<String> {
-        let validity = self.shown.pair.load().validity();
+        let validity = self.0.now.load().pair.validity();
         let (begins, ends) = (date(validity.begins), date(validity.ends));
         let standing = match validity.at(now) {
             Standing::Valid => None,
@@ -136,7 +136,7 @@ impl Tls {
             Standing::EndsSoon => Some(format!("the certificate in use ends on {ends}, soon")),
             Standing::Ended => Some(format!("the certificate in use ended on {ends}")),
         };
-        let refused = self.shown.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = refused.map(|why| format!("the new one is not taken: {why}"));
         let all: Vec<String> = standing.into_iter().chain(refused).collect();
         (!all.is_empty()).then(|| all.join("; "))

@@ -39,9 +39,7 @@ fn connector(folder: &TempDir, versions: &[&'static SupportedProtocolVersion]) -
     roots.add(CertificateDer::from_pem_slice(OTHER.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    // Each connection is shown the certificate anew.
-    config.resumption = rustls::client::Resumption::disabled();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
     TlsConnector::from(Arc::new(config))
 }
 
@@ -50,6 +48,7 @@ async fn connected(served: &Served, connector: &TlsConnector) -> TlsStream<TcpSt
     connector.connect(name, served.connect().await).await.unwrap()
 }
 
+/// Those of a session that is resumed are the ones that it was begun with.
 fn shown(connection: &TlsStream<TcpStream>) -> Vec<u8> {
     connection.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
